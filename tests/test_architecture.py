@@ -1,0 +1,92 @@
+"""The shape of the project: its layers, what the engine imports, how long it is, what lies at the top."""
+
+import ast
+import io
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import grimp
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[1]
+ENGINE = ROOT / "tinygrad_rnn" / "autograd"
+AT_THE_TOP = {"LICENSE", "README.md", "docs", "examples", "pyproject.toml", "tests", "tinygrad_rnn"}
+
+NOT_CODE = {
+    tokenize.COMMENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+    tokenize.INDENT,
+    tokenize.NEWLINE,
+    tokenize.NL,
+}
+
+
+def test_imports_go_only_to_the_left():
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_the_engine_imports_numpy_alone():
+    graph = grimp.build_graph("tinygrad_rnn", include_external_packages=True, cache_dir=None)
+    engine = {"tinygrad_rnn.autograd", *graph.find_descendants("tinygrad_rnn.autograd")}
+    imported = {name for module in engine for name in graph.find_modules_directly_imported_by(module)}
+    assert imported - engine - sys.stdlib_module_names == {"numpy", "tinygrad_rnn.errors"}
+
+
+def docstring_lines(source: str) -> set[int]:
+    """The line numbers of every string that stands as a statement of its own."""
+    strings = (
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+    return {line for node in strings for line in range(node.lineno, node.end_lineno + 1)}
+
+
+def lines_of_code(source: str) -> int:
+    """How many lines hold code: blank lines, comments and docstrings are not counted."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    code = (token for token in tokens if token.type not in NOT_CODE)
+    lines = {line for token in code for line in range(token.start[0], token.end[0] + 1)}
+    return len(lines - docstring_lines(source))
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("", 0),
+        ("# a comment\n\n", 0),
+        ('"""A docstring\n\nof three lines."""\n', 0),
+        ('def f():\n    """One line."""\n    return 1  # why\n', 2),
+        ('x = """two\nlines"""\n', 2),
+        ("f(\n    1,\n    # why\n)\n", 3),
+    ],
+)
+def test_lines_of_code(source, lines):
+    assert lines_of_code(source) == lines
+
+
+def test_the_engine_can_be_read_in_one_sitting():
+    lines = {path.name: lines_of_code(path.read_text("utf-8")) for path in sorted(ENGINE.glob("**/*.py"))}
+    assert sum(lines.values()) < 600, lines
+
+
+def checked_out() -> set[str]:
+    """What the top of the repository holds; what a person has generated there is not part of it."""
+    command = ["git", "ls-tree", "--name-only", "HEAD"]
+    try:
+        return set(
+            subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository: a plain copy of the sources
+        return {path.name for path in ROOT.iterdir()}
+
+
+def test_nothing_else_lies_at_the_top():
+    assert {name for name in checked_out() if not name.startswith(".")} <= AT_THE_TOP

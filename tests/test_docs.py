@@ -1,0 +1,114 @@
+"""The pages do what they say: their Python runs, and so do the commands they tell people to type."""
+
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PROMPT = "$ tinygrad-rnn"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced code block: its language, its text, and the line of the page that its text begins on."""
+
+    language: str
+    text: str
+    line: int
+
+    @property
+    def file_name(self) -> str | None:
+        """`train.py` when the first line is `# train.py`: a script for a later command of the page."""
+        first = self.text.partition("\n")[0].removeprefix("# ")
+        return first if first.endswith(".py") and " " not in first else None
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines typed at the prompt that begin with our own command."""
+        lines = self.text.splitlines()
+        return [line.removeprefix("$ ") for line in lines if f"{line} ".startswith(f"{PROMPT} ")]
+
+
+def blocks(markdown: str) -> Iterator[Block]:
+    """The code blocks of a page, in order."""
+    for token in MarkdownIt("commonmark").parse(markdown):
+        if token.type == "fence" and token.info.strip():
+            yield Block(token.info.split()[0], token.content, token.map[0] + 2)
+
+
+def run_python(block: Block, page: str, namespace: dict[str, object]) -> None:
+    if block.file_name:
+        Path(block.file_name).write_text(block.text, "utf-8")
+    aligned = "\n" * (block.line - 1) + block.text  # a traceback then names the page's own line
+    exec(compile(aligned, page, "exec"), namespace)
+
+
+def run_command(command: str) -> None:
+    beside_python = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": os.pathsep.join([beside_python, os.environ["PATH"]])}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(path.read_text("utf-8")):
+        if block.language == "python":
+            run_python(block, str(path), namespace)
+        if block.language == "console":
+            for command in block.commands:
+                run_command(command)
+
+
+PAGE = """\
+Indented: `x`.
+
+```python
+# train.py
+x = 1
+```
+
+- in a list
+
+  ```console
+  $ pip install -e .
+  $ tinygrad-rnn draw train.py
+  drawn
+  $ tinygrad-rnn
+  $ tinygrad-rnnx
+  ```
+
+```
+no language
+```
+"""
+
+
+def test_blocks_of_a_page():
+    python, console = blocks(PAGE)
+    assert (python.language, python.text, python.line) == ("python", "# train.py\nx = 1\n", 4)
+    assert (python.file_name, console.file_name) == ("train.py", None)
+    assert console.commands == ["tinygrad-rnn draw train.py", "tinygrad-rnn"]
+
+
+def test_python_of_a_page_fails_at_the_line_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ZeroDivisionError) as caught:
+        run_python(Block("python", "x = 0\n1 / x\n", 7), "page.md", {})
+    innermost = traceback.extract_tb(caught.tb)[-1]
+    assert (innermost.filename, innermost.lineno) == ("page.md", 8)
+
+
+def test_a_failing_command_shows_what_it_said():
+    with pytest.raises(AssertionError, match="no such cell"):
+        run_command("echo no such cell >&2; exit 1")
