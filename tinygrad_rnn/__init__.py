@@ -1,0 +1,8 @@
+"""A NumPy autograd that you can read in one sitting, with recurrent networks as its subject."""
+
+from .autograd import ops
+from .autograd.backward import grad
+from .autograd.check import detect_anomaly, gradcheck, gradgradcheck
+from .autograd.op import op
+from .autograd.scope import no_grad, scope
+from .autograd.tensor import Tensor, tensor

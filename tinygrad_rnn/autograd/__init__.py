@@ -1,0 +1,1 @@
+"""The engine: tensors that remember how they were made, and gradients that follow from it. NumPy alone."""

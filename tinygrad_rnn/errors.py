@@ -1,0 +1,33 @@
+"""Every error the package raises on purpose: one base class, few subclasses."""
+
+
+class TinygradError(Exception):
+    """Base of all errors raised on purpose; the message says what happened and what to do."""
+
+
+class OpError(TinygradError, ValueError):
+    """An op refused its operands; names the op, every shape, and the reason."""
+
+
+class GradientError(TinygradError, RuntimeError):
+    """A gradient was asked for that does not exist, or that would not be exact."""
+
+
+class GradcheckError(TinygradError, AssertionError):
+    """An analytic gradient differs from the central difference; carries the `report`."""
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class AnomalyError(TinygradError, ArithmeticError):
+    """Under `detect_anomaly()`: an op made a NaN or inf out of finite numbers."""
+
+
+class TraceError(TinygradError, RuntimeError):
+    """A recorded run cannot answer: nothing was recorded, or a name is not in it."""
+
+
+class DrawError(TinygradError, ValueError):
+    """A picture cannot be drawn as asked; says what can."""
