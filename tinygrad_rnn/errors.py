@@ -25,6 +25,12 @@ class AnomalyError(TinygradError, ArithmeticError):
     """Under `detect_anomaly()`: an op made a NaN or inf out of finite numbers."""
 
 
+class StateDictError(TinygradError, KeyError):
+    """A state dict does not fit the module: names every missing, unknown or misshapen entry."""
+
+    __str__ = Exception.__str__  # KeyError shows the repr of its message
+
+
 class TraceError(TinygradError, RuntimeError):
     """A recorded run cannot answer: nothing was recorded, or a name is not in it."""
 

@@ -1,0 +1,128 @@
+"""Module and Parameter: what has parameters, and what is trained."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from ..autograd.scope import STATE, scope
+from ..autograd.tensor import Array, Tensor
+from ..errors import StateDictError
+
+
+class Parameter(Tensor):
+    """A leaf that requires a gradient, found by `Module.parameters()` where it is an attribute."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, data: Any, *, dtype: Any = None, name: str | None = None, requires_grad: bool = True
+    ) -> None:
+        super().__init__(data, dtype=dtype, requires_grad=requires_grad, name=name)
+
+
+class Module:
+    """A function with parameters: write `forward`, keep Parameters and Modules as attributes, and call it.
+
+    Each call enters a scope, so that the ops inside know which call of which module made them: that is how the
+    diagrams find the copies of a network. Lists, tuples and dicts of Modules count as attributes.
+    """
+
+    training: bool = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} needs a forward method")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with scope(self._name_in_scope(), self):
+            return self.forward(*args, **kwargs)
+
+    def _name_in_scope(self) -> str:
+        """What the module that is calling knows this one as; by itself, its class."""
+        here = STATE.get().scope
+        if here is not None and isinstance(here.owner, Module):
+            for name, module in here.owner.named_modules():
+                if module is self and name:
+                    return name
+        return type(self).__name__
+
+    def _members(self) -> "Iterator[tuple[str, Parameter | Module]]":
+        """Parameters and modules that are attributes, or in a list, tuple or dict that is one."""
+        for name, value in vars(self).items():
+            parts: Any = {"": value}
+            if isinstance(value, Mapping):
+                parts = {f".{key}": part for key, part in value.items()}
+            elif isinstance(value, list | tuple):
+                parts = {f".{i}": part for i, part in enumerate(value)}
+            for key, part in parts.items():
+                if isinstance(part, Parameter | Module):
+                    yield f"{name}{key}", part
+
+    def named_modules(self, prefix: str = "") -> "Iterator[tuple[str, Module]]":
+        """This module (named "") and every module inside, with dotted names."""
+        yield prefix, self
+        for name, part in self._members():
+            if isinstance(part, Module):
+                yield from part.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self, prefix: str = "") -> "Iterator[tuple[str, Parameter]]":
+        """Each parameter once, with its dotted name: "0.W_hh"."""
+        seen: set[Parameter] = set()
+        for name, part in self._members():
+            found = [(name, part)] if isinstance(part, Parameter) else part.named_parameters(name)
+            for inner, parameter in found:
+                if parameter not in seen:
+                    seen.add(parameter)
+                    yield f"{prefix}.{inner}" if prefix else inner, parameter
+
+    def parameters(self) -> Iterator[Parameter]:
+        return (parameter for _, parameter in self.named_parameters())
+
+    def zero_grad(self) -> None:
+        """Forget every parameter's gradient."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch what behaves otherwise in training (Dropout) on or off, in here and in all modules inside."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert every parameter to a float dtype, in place; gradients are forgotten."""
+        for parameter in self.parameters():
+            parameter.data = parameter.data.astype(dtype)
+            parameter.grad = None
+        return self
+
+    def state_dict(self) -> dict[str, Array]:
+        """Every parameter's values by name, as read-only arrays."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take every parameter's values from `state`; nothing is changed unless all names and shapes fit.
+
+        Raises:
+            StateDictError: a name is missing or unknown, or a shape differs.
+        """
+        own = dict(self.named_parameters())
+        arrays = {name: np.asarray(value) for name, value in state.items()}
+        problems = [f"missing {name!r}" for name in own if name not in arrays]
+        problems += [f"unknown {name!r}" for name in arrays if name not in own]
+        problems += [
+            f"{name!r} has shape {arrays[name].shape}, needs {parameter.shape}"
+            for name, parameter in own.items()
+            if name in arrays and arrays[name].shape != parameter.shape
+        ]
+        if problems:
+            raise StateDictError(f"load_state_dict: {type(self).__name__}: {'; '.join(problems)}")
+        for name, parameter in own.items():
+            parameter.data = arrays[name].astype(parameter.dtype)
+
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {p.dtype} {p.shape}" for name, p in self.named_parameters()]
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
