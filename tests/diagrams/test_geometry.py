@@ -1,0 +1,127 @@
+"""What a lecturer checks: nothing overlaps, nothing is cut off, no edge runs through a box, columns are straight."""
+
+import random
+from itertools import combinations, pairwise
+
+from diagrams.networks import Maker, bidirectional, encoder_decoder, lstm, stack
+from diagrams.reading import Picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_rnn.diagrams import draw_network
+
+SOLID = ("cell", "input", "output", "state", "loss", "parameter", "rolled-cell", "rolled-input", "rolled-output")
+
+
+@st.composite
+def networks(draw):
+    steps = draw(st.integers(1, 30))
+    match draw(st.sampled_from(["stack", "lstm", "bidirectional", "encoder", "tangle"])):
+        case "bidirectional":
+            return bidirectional(steps)
+        case "encoder":
+            return encoder_decoder("a" * steps, "b" * draw(st.integers(1, 5)), draw(st.booleans()))
+        case "tangle":
+            return tangle(draw(st.integers(2, 6)), draw(st.integers(1, 4)), draw(st.randoms(use_true_random=False)))
+        case kind:
+            caption = draw(st.none() | st.text(min_size=1, max_size=12))
+            return (stack if kind == "stack" else lstm)(
+                steps,
+                draw(st.integers(1, 4)),
+                captions=caption and ([caption] * steps,) * 2,
+                loss=draw(st.sampled_from([None, "each", "last"])),
+                inputs=draw(st.integers(1, 4)),
+            )
+
+
+def tangle(steps, layers, rng: random.Random):
+    """Rows joined in every way a finder could find: skips, links back, links across columns."""
+    maker = Maker()
+    rows = []
+    for layer in range(layers):
+        maker.row(reverse=rng.random() < 0.3)
+        columns = range(steps)[:: -1 if maker.rows[layer].reverse else 1]
+        rows.append(sorted(maker.chain(layer, columns, rng.random() < 0.7), key=lambda cell: cell.column))
+    inputs = [maker.input(t, t) for t in range(steps)]
+    outputs = [maker.output(t, t) for t in range(steps)]
+    cells = [cell for row in rows for cell in row]
+    for t in range(steps):
+        for row in rows:
+            if rng.random() < 0.5:
+                maker.link("input", inputs[t], row[t])
+            if rng.random() < 0.5:
+                maker.link("output", row[t], outputs[t])
+    seen = set()
+    for _ in range(rng.randrange(8)):
+        source, target = rng.sample(cells, 2)
+        if (source, target) not in seen:
+            seen.add((source, target))
+            maker.link(rng.choice(["other", "up"]), source, target)
+    maker.loss(*rng.sample(outputs, rng.randint(1, steps)))
+    return maker.network()
+
+
+views = st.sampled_from(["unrolled", "rolled", "both"])
+folds = st.sampled_from(["auto", None]) | st.integers(1, 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks(), views, folds)
+def test_nothing_overlaps_and_nothing_is_crossed(network, view, fold):
+    diagram = draw_network(network, view=view, fold=fold)
+    drawn = Picture(diagram.svg)
+    solids = drawn.all(*SOLID)
+    for one, other in combinations(solids, 2):
+        assert not overlap(one.box, other.box), (one.id, other.id)
+    ends = {edge.id: {edge.source, edge.target} for edge in diagram.drawing.edges}
+    boxes = [part for part in solids if "parameter" not in part.classes]
+    for edge in (part for part in drawn.parts if "edge" in part.classes):
+        for box in boxes:
+            passing = box.id not in ends[edge.id]
+            assert not any(inside(point, box.box, 1 if passing else -1) for point in edge.points), (edge.id, box.id)
+    width, height = drawn.size
+    move = drawn.root.find("{http://www.w3.org/2000/svg}g").get("transform").partition("translate(")[2]
+    dx, dy = map(float, move.rstrip(")").split())
+    for part in drawn.parts:
+        for x, y in part.points:
+            assert 0 <= x + dx <= width, part.id
+            assert 0 <= y + dy <= height, part.id
+
+
+@settings(max_examples=30, deadline=None)
+@given(networks(), views, folds)
+def test_no_text_overlaps_another_or_is_cut_off(network, view, fold):
+    drawing = draw_network(network, view=view, fold=fold).drawing
+    texts = [text for shape in drawing.shapes for text in shape.texts]
+    texts += [text for edge in drawing.edges for text in (edge.label, edge.note) if text]
+    boxes = [(t.center - t.width / 2, t.y - t.size * 0.4, t.center + t.width / 2, t.y + t.size * 0.4) for t in texts]
+    for (one, first), (other, second) in combinations(zip(texts, boxes, strict=True), 2):
+        assert not overlap(first, second), (one.text, other.text)
+    box = drawing.bounds
+    assert all(box.left <= left and right <= box.right for left, _, right, _ in boxes)
+    for shape in drawing.shapes:
+        if shape.cls in ("cell", "input", "output", "loss"):
+            label = shape.texts[0]
+            assert label.width <= shape.width
+
+
+@given(st.integers(1, 30), st.integers(1, 4))
+@settings(max_examples=10, deadline=None)
+def test_columns_are_straight_and_evenly_spaced(steps, layers):
+    drawing = draw_network(stack(steps, layers), fold=None).drawing
+    cells = {shape.id: shape for shape in drawing.shapes if shape.cls == "cell"}
+    for t in range(steps):
+        assert len({cells[f"cell-{layer}-{t}"].x for layer in range(layers)}) == 1
+    for layer in range(layers):
+        row = [cells[f"cell-{layer}-{t}"] for t in range(steps)]
+        assert len({cell.y for cell in row}) == 1
+        assert len({round(b.x - a.x, 6) for a, b in pairwise(row)}) <= 1
+
+
+def overlap(a, b):
+    return a[0] < b[2] - 0.5 and b[0] < a[2] - 0.5 and a[1] < b[3] - 0.5 and b[1] < a[3] - 0.5
+
+
+def inside(point, box, margin):
+    """Whether `point` lies in `box`, grown by `margin`."""
+    return box[0] - margin < point[0] < box[2] + margin and box[1] - margin < point[1] < box[3] + margin

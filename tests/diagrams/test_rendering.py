@@ -1,0 +1,156 @@
+"""Files: every format, the same bytes each time, hostile names harmless, nothing half written."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from diagrams.networks import Maker, lstm, stack
+from diagrams.reading import Picture
+
+from tinygrad_rnn.diagrams import Diagram, draw_network
+from tinygrad_rnn.errors import DrawError
+
+HOSTILE = [
+    "<b>&\"'",
+    "]]>",
+    "<script>alert(1)</script>",
+    '"]; evil [label="',
+    "back\\slash\\N\\G\\l",
+    "<<b>html</b>>",
+    "nul\0esc\x1b[31m",
+    "lone\ud800",
+    "🎓 emoji",
+    "x" * 300,
+    "",
+    "line\nbreak",
+]
+
+
+def hostile_network(name):
+    maker = Maker()
+    maker.row(name, name, name, (name,))
+    cells = maker.chain(0, range(3))
+    for t, cell in enumerate(cells):
+        maker.link("input", maker.input(t, t, name, name), cell)
+        maker.link("output", cell, maker.output(t, t, name))
+    maker.parameter(name, 2, 3)
+    maker.parameter(name, 2, 3)
+    return maker.network()
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("view", ["unrolled", "both"])
+def test_hostile_names_stay_text(name, view):
+    diagram = draw_network(hostile_network(name), view=view, title=name or None)
+    drawn = Picture(diagram.svg)
+    assert {element.tag.rpartition("}")[2] for element in drawn.root.iter()} <= {
+        *("svg", "g", "title", "desc", "path", "polygon", "ellipse", "text", "polyline")
+    }
+    assert len(drawn.all("parameter")) == 2
+    assert len(set(drawn.ids("parameter"))) == 2
+    if len(name) < 20:
+        from tinygrad_rnn.text import printable
+
+        assert drawn.all("parameter")[0].title == printable(name) + " 2×3"
+        assert printable(name) in (*drawn.all("parameter")[0].texts, "")
+    for format in (".png", ".pdf", ".dot"):
+        assert diagram.render(format)
+
+
+def test_hostile_names_do_not_widen_the_picture():
+    assert Picture(draw_network(hostile_network("x" * 300)).svg).size[0] < 1500
+
+
+@pytest.mark.parametrize("format", Diagram.FORMATS)
+def test_same_network_same_bytes(format):
+    network = lstm(20, 2, loss="each")
+    first, second = (draw_network(network, view="both").render(format) for _ in range(2))
+    assert first == second
+
+
+def test_same_bytes_in_a_fresh_process():
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from hashlib import sha256\n"
+        "from diagrams.networks import lstm\n"
+        "from tinygrad_rnn.diagrams import draw_network\n"
+        "print(*[sha256(draw_network(lstm(3)).render(f)).hexdigest() for f in ('.svg', '.png', '.pdf', '.dot')])"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    process = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parents[1])],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stderr == ""
+    hashes = [sha256(draw_network(lstm(3)).render(format)).hexdigest() for format in (".svg", ".png", ".pdf", ".dot")]
+    assert process.stdout.split() == hashes
+
+
+def test_the_files_are_what_they_claim(tmp_path):
+    diagram = draw_network(stack(3))
+    starts = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF", ".dot": b"digraph"}
+    for format, start in starts.items():
+        diagram.save(tmp_path / f"x{format.upper()}")
+        assert (tmp_path / f"x{format.upper()}").read_bytes().startswith(start)
+    assert diagram._repr_mimebundle_()["image/svg+xml"] == diagram.svg
+    assert repr(diagram) == "<Diagram: Unrolled RNNCell: 3 steps, 1 layer>"
+
+
+def test_text_stays_text_in_a_font_everybody_has():
+    svg = draw_network(stack(2)).svg
+    assert set(re.findall('font-family="([^"]*)"', svg)) == {"DejaVu Sans, Verdana, Geneva, sans-serif"}
+    assert "hₜ = tanh(W_hh hₜ₋₁ + W_xh xₜ + b_h)" in svg
+    assert "<!DOCTYPE" not in svg
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x", "x.svg.zip", ".svg"])
+def test_unknown_extension(tmp_path, name):
+    with pytest.raises(DrawError, match=r"use one of \.svg, \.pdf, \.png, \.dot"):
+        draw_network(stack(2)).save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_path_leaves_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        draw_network(stack(2)).save(tmp_path / "missing" / "x.svg")
+    (tmp_path / "x.svg").mkdir()
+    with pytest.raises(OSError, match=r"x\.svg"):
+        draw_network(stack(2)).save(tmp_path / "x.svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
+
+
+def test_too_wide_for_a_png(tmp_path):
+    diagram = draw_network(stack(300), fold=None)
+    with pytest.raises(DrawError, match=r"[\d,]+ px wide.*32,767.*fold=3.*\.svg or \.pdf"):
+        diagram.save(tmp_path / "x.png")
+    assert list(tmp_path.iterdir()) == []
+    diagram.save(tmp_path / "x.svg")
+
+
+@pytest.mark.parametrize(("steps", "fold"), [(100, None), (5000, "auto")])
+def test_large_networks_are_quick(steps, fold):
+    network = stack(steps, 2)
+    draw_network(stack(2)).svg  # noqa: B018  the first picture also starts Graphviz and fontconfig
+    start = time.perf_counter()
+    draw_network(network, fold=fold).svg  # noqa: B018
+    assert time.perf_counter() - start < 1.0  # a third of that where nothing else runs
+
+
+def test_importing_is_cheap():
+    code = (
+        "import sys, tinygrad_rnn.diagrams\n"
+        "print({'matplotlib', 'pygraphviz', 'graphviz'} & {name.partition('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert run.stdout.strip() == "set()"

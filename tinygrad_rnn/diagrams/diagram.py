@@ -1,0 +1,217 @@
+"""`Diagram`: a finished drawing, every position its own, ready to be written in any format.
+
+Units are points (1/72 inch), y grows upwards, a position is a shape's centre. Who lays out a picture makes
+`Shape`s and `Edge`s; who writes one (DOT, SVG, PDF, PNG) reads them and decides nothing.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Literal
+
+from ..errors import DrawError
+from ..files import write_atomic
+from .text_metrics import text_width
+from .theme import Theme
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of text; `x` is its centre, its left or its right end, as `align` says, and `y` its middle."""
+
+    text: str
+    x: float
+    y: float
+    size: float
+    color: str
+    bold: bool = False
+    align: Literal["center", "left", "right"] = "center"
+
+    @property
+    def width(self) -> float:
+        return text_width(self.text, self.size, bold=self.bold)
+
+    @property
+    def center(self) -> float:
+        shift = {"center": 0.0, "left": 0.5, "right": -0.5}[self.align]
+        return self.x + shift * self.width
+
+    def moved(self, dx: float, dy: float) -> "Text":
+        return replace(self, x=self.x + dx, y=self.y + dy)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A box, circle, panel, chip, or nothing but its texts ("text"); `tooltip` says in full what it is."""
+
+    id: str
+    cls: str
+    form: Literal["box", "circle", "chip", "text"]
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str = ""
+    line: str = ""
+    line_width: float = 1.2
+    dashed: bool = False
+    texts: tuple[Text, ...] = ()
+    tooltip: str = ""
+
+    @property
+    def left(self) -> float:
+        return self.x - self.width / 2
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width / 2
+
+    @property
+    def bottom(self) -> float:
+        return self.y - self.height / 2
+
+    @property
+    def top(self) -> float:
+        return self.y + self.height / 2
+
+    def moved(self, dx: float, dy: float) -> "Shape":
+        texts = tuple(text.moved(dx, dy) for text in self.texts)
+        return replace(self, x=self.x + dx, y=self.y + dy, texts=texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An arrow along `points`: a start, then three Bézier points per segment, the last one the arrow's tip.
+
+    `label` and `note` are centred texts beside it.
+    """
+
+    id: str
+    cls: str
+    source: str
+    target: str
+    points: tuple[Point, ...]
+    color: str
+    width: float = 1.2
+    label: Text | None = None
+    note: Text | None = None
+    tooltip: str = ""
+
+    def moved(self, dx: float, dy: float) -> "Edge":
+        return replace(
+            self,
+            points=tuple((x + dx, y + dy) for x, y in self.points),
+            label=self.label and self.label.moved(dx, dy),
+            note=self.note and self.note.moved(dx, dy),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle: what a drawing covers."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.top - self.bottom
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Shapes, drawn in order, and edges, drawn over them: a part of a picture that can be moved as one."""
+
+    shapes: tuple[Shape, ...] = ()
+    edges: tuple[Edge, ...] = ()
+
+    def __add__(self, other: "Drawing") -> "Drawing":
+        return Drawing(self.shapes + other.shapes, self.edges + other.edges)
+
+    def moved(self, dx: float, dy: float) -> "Drawing":
+        return Drawing(
+            tuple(shape.moved(dx, dy) for shape in self.shapes),
+            tuple(edge.moved(dx, dy) for edge in self.edges),
+        )
+
+    @property
+    def bounds(self) -> Box:
+        texts = [text for shape in self.shapes for text in shape.texts]
+        texts += [text for edge in self.edges for text in (edge.label, edge.note) if text]
+        boxes = [(s.left, s.bottom, s.right, s.top) for s in self.shapes if s.form != "text"]
+        boxes += [(t.center - t.width / 2, t.y - t.size / 2, t.center + t.width / 2, t.y + t.size / 2) for t in texts]
+        boxes += [(x, y, x, y) for edge in self.edges for x, y in edge.points]
+        left, bottom, right, top = zip(*boxes, strict=True)
+        return Box(min(left), min(bottom), max(right), max(top))
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Diagram:
+    """A picture of a network: `save` it, or let a notebook show it.
+
+    Ids and classes of its parts (`cell-<layer>-<t>` / `cell`, `message`, `parameter-<name>` / `parameter` …)
+    are the same in SVG and DOT, and stay, for people's own styles and scripts.
+    """
+
+    drawing: Drawing
+    theme: Theme
+    title: str
+    description: str
+
+    FORMATS = (".svg", ".pdf", ".png", ".dot")
+
+    @property
+    def dot(self) -> str:
+        """The picture in Graphviz's language, positions included: `neato -n2` draws it, `dot` would not."""
+        from .dot import to_dot
+
+        return to_dot(self)
+
+    @property
+    def svg(self) -> str:
+        """The picture as an SVG document; text stays text, a screen reader finds title and description."""
+        from .render import to_svg
+
+        return to_svg(self)
+
+    def render(self, format: str) -> bytes:
+        """Return the file that `save` would write; `format` is one of `FORMATS`.
+
+        Raises:
+            DrawError: the format is unknown, or the picture is too wide or too high for a PNG.
+        """
+        from .render import to_pdf, to_png
+
+        match format:
+            case ".dot":
+                return self.dot.encode()
+            case ".svg":
+                return self.svg.encode()
+            case ".pdf":
+                return to_pdf(self)
+            case ".png":
+                return to_png(self)
+        raise DrawError(f"cannot draw {format or 'a file without extension'!r}: use one of {', '.join(self.FORMATS)}")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture to `path`, whole or not at all; its extension chooses the format.
+
+        Raises:
+            DrawError: the extension is not one of `FORMATS`, or the picture is too large for a PNG.
+            OSError: the file cannot be written; what was there before is still there.
+        """
+        write_atomic(path, self.render(PurePath(path).suffix.lower()))
+
+    def __repr__(self) -> str:
+        return f"<Diagram: {self.title}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg, "text/plain": repr(self)}

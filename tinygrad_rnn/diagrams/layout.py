@@ -1,0 +1,119 @@
+"""The views: from a `Network` to a finished `Diagram`."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+from ..errors import DrawError
+from ..tracing.network import Network
+from .diagram import Diagram, Drawing, Shape, Text
+from .grid import rolled_grid, unrolled_grid
+from .legend import parameter_legend
+from .notation import size_text
+from .pen import Pen
+from .placement import Bands, Placement
+from .stamp import Stamp
+from .text_metrics import fit
+from .theme import THEMES, Theme
+
+Fold = int | Literal["auto"] | None
+
+_TITLE_SIZE = 18.0
+_LEGEND_GAP, _TITLE_GAP, _EQUALS_GAP = 30.0, 26.0, 46.0
+_LEAST_WIDTH = 460.0  # what a legend may fill under a picture narrower than itself
+
+
+def draw(network: Network, *, view: str, fold: Fold, theme: str, title: str | None) -> Diagram:
+    """Return the picture that `draw_network` promises.
+
+    Raises:
+        DrawError: an unknown view or theme, a bad `fold`, or a network without cells.
+    """
+    if view not in VIEWS:
+        raise DrawError(f"no view {view!r}: use one of {', '.join(VIEWS)}")
+    if theme not in THEMES:
+        raise DrawError(f"no theme {theme!r}: use one of {', '.join(THEMES)}")
+    if not network.cells:
+        raise DrawError("there is nothing to draw: the network has no cells")
+    name, draw_view = VIEWS[view]
+    return _finished(draw_view(network, fold, THEMES[theme]), network, THEMES[theme], title, name)
+
+
+def unrolled(network: Network, fold: Fold, theme: Theme) -> Drawing:
+    """Draw every copy in its own column, the middle ones folded as `fold` says."""
+    place = Placement(unrolled_grid(network, fold))
+    return _drawn(place, place.bands(), theme)
+
+
+def rolled(network: Network, fold: Fold, theme: Theme) -> Drawing:
+    """Draw each layer once, with a loop for what its copies pass on; there is nothing to fold."""
+    place = Placement(rolled_grid(network))
+    return _drawn(place, place.bands(), theme)
+
+
+def both(network: Network, fold: Fold, theme: Theme) -> Drawing:
+    """Draw rolled = unrolled, side by side at the same heights."""
+    left = Placement(rolled_grid(network, prefix="rolled-"))
+    right = Placement(unrolled_grid(network, fold, headings=False))
+    bands = right.bands(left)
+    rolled_part, unrolled_part = _drawn(left, bands, theme), _drawn(right, bands, theme)
+    middle = (bands.levels[0] + bands.levels[-1]) / 2
+    x = rolled_part.bounds.right + _EQUALS_GAP
+    equals = Text("=", x, middle, 34.0, theme.text)
+    sign = Shape("equals", "equals", "text", x, middle, equals.width, equals.size, texts=(equals,), tooltip="equals")
+    shift = x + _EQUALS_GAP - unrolled_part.bounds.left
+    return rolled_part + Drawing((sign,)) + unrolled_part.moved(shift, 0.0)
+
+
+VIEWS: dict[str, tuple[str, Callable[[Network, Fold, Theme], Drawing]]] = {
+    "unrolled": ("Unrolled", unrolled),
+    "rolled": ("Rolled", rolled),
+    "both": ("Rolled and unrolled", both),
+}
+
+
+def _drawn(place: Placement, bands: Bands, theme: Theme) -> Drawing:
+    shapes = tuple(Stamp(place, bands, theme).shapes())
+    edges = Pen(place, bands, theme, {shape.id: shape for shape in shapes}).edges()
+    return Drawing(shapes, tuple(edges))
+
+
+def _finished(drawing: Drawing, network: Network, theme: Theme, title: str | None, view: str) -> Diagram:
+    """Add legend and title; say in words what the picture shows."""
+    box = drawing.bounds
+    legend = parameter_legend(
+        network.parameters,
+        steps=network.columns,
+        left=box.left,
+        top=box.bottom - _LEGEND_GAP,
+        width=max(box.right - box.left, _LEAST_WIDTH),
+        theme=theme,
+    )
+    kinds = ", ".join(dict.fromkeys(row.kind for row in network.rows))
+    name = title or f"{view} {kinds}: {_counted(network.columns, 'step')}, {_counted(len(network.rows), 'layer')}"
+    heading = _title(title, box.left, box.right, box.top + _TITLE_GAP, theme) if title else Drawing()
+    return Diagram(drawing + legend + heading, theme, name, _description(network))
+
+
+def _title(title: str, left: float, right: float, y: float, theme: Theme) -> Drawing:
+    x = (left + right) / 2
+    text = Text(fit(title, right - left, _TITLE_SIZE, bold=True), x, y, _TITLE_SIZE, theme.text, bold=True)
+    return Drawing((Shape("title", "title", "text", x, y, text.width, _TITLE_SIZE, texts=(text,), tooltip=title),))
+
+
+def _description(network: Network) -> str:
+    """Say what a reader who cannot see the picture needs to know."""
+    copies = Counter(cell.layer for cell in network.cells)
+    rows = [
+        f"Layer {row.layer}: {_counted(copies[row.layer], 'copy', 'copies')}"
+        f" of {row.path} ({row.kind}), one per step, each passing {' and '.join(row.states) or 'its output'}"
+        f" to the next{', from right to left' if row.reverse else ''}."
+        for row in network.rows
+    ]
+    names = ", ".join(f"{parameter.name} {size_text(parameter.shape)}" for parameter in network.parameters)
+    shared = f" Parameters, one copy shared by all steps: {names}." if names else ""
+    return " ".join(rows) + shared
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,42 @@
+"""How values are written in a picture: Unicode subscripts, since SVG viewers disagree about `<sub>`."""
+
+import re
+from collections.abc import Sequence
+
+_SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
+
+
+def indexed(name: str, t: int) -> str:
+    """Return `name` with the timestep below it.
+
+    >>> indexed("h", 12), indexed("h", -1)
+    ('h₁₂', 'h₋₁')
+    """
+    return name + str(t).translate(_SUBSCRIPTS)
+
+
+def at_any_step(label: str) -> str:
+    """Return `label` with t in place of its timestep.
+
+    >>> at_any_step("x₁₂"), at_any_step("loss")
+    ('xₜ', 'loss')
+    """
+    return re.sub("[₋₀-₉]+$", "ₜ", label)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape as NumPy writes it.
+
+    >>> shape_text((1, 5)), shape_text((5,)), shape_text(())
+    ('(1, 5)', '(5,)', '()')
+    """
+    return str(tuple(shape))
+
+
+def size_text(shape: Sequence[int]) -> str:
+    """Return a parameter's shape as a table of numbers is described.
+
+    >>> size_text((5, 3)), size_text(())
+    ('5×3', '1')
+    """
+    return "×".join(map(str, shape)) or "1"

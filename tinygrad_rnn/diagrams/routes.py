@@ -1,0 +1,79 @@
+"""Edges as orthogonal paths with rounded corners, and where each runs so that no two lie on each other.
+
+Paths run in the free strips of the grid: a *gap* above each level, a *lane* on either side of each slot. A
+strip is divided into parallel tracks; paths share one only where they do not meet, or belong together.
+"""
+
+import math
+from collections.abc import Hashable, Sequence
+
+from .diagram import Point
+
+CORNER = 9.0  # radius of a bend
+_CIRCLE = 0.5523  # a quarter circle as one Bézier curve: the control points' share of the radius
+
+
+_Stretch = tuple[float, float, Hashable]  # from, to, whose
+
+
+class Tracks:
+    """The parallel tracks of one strip, handed out first come, first served."""
+
+    def __init__(self) -> None:
+        self._taken: list[list[_Stretch]] = []
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def take(self, start: float, end: float, owner: Hashable) -> int:
+        """Return the first track free from `start` to `end`, or already taken there by the same `owner`."""
+        low, high = min(start, end), max(start, end)
+        index = 0
+        while index < len(self._taken) and not _free(self._taken[index], low, high, owner):
+            index += 1
+        if index == len(self._taken):
+            self._taken.append([])
+        self._taken[index].append((low, high, owner))
+        return index
+
+
+def _free(taken: Sequence[_Stretch], low: float, high: float, owner: Hashable) -> bool:
+    return all(other == owner or high < first or last < low for first, last, other in taken)
+
+
+def rounded(corners: Sequence[Point]) -> tuple[Point, ...]:
+    """Return the Bézier points of the polyline `corners`, its bends rounded."""
+    corners = _without_idle(corners)
+    points = [corners[0]]
+    for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
+        radius = min(CORNER, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
+        start, end = _towards(corner, before, radius), _towards(corner, after, radius)
+        points += _line(points[-1], start)
+        points += [_towards(start, corner, radius * _CIRCLE), _towards(end, corner, radius * _CIRCLE), end]
+    return (*points, *_line(points[-1], corners[-1]))
+
+
+def _without_idle(corners: Sequence[Point]) -> list[Point]:
+    """Drop points that do not turn: repeated ones, and those in the middle of a straight stretch."""
+    kept: list[Point] = []
+    for point in corners:
+        if kept and math.dist(kept[-1], point) < 0.01:
+            continue
+        if len(kept) > 1 and _straight(kept[-2], kept[-1], point):
+            kept.pop()
+        kept.append(point)
+    return kept
+
+
+def _straight(a: Point, b: Point, c: Point) -> bool:
+    return abs((b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0])) < 0.01
+
+
+def _towards(start: Point, end: Point, length: float) -> Point:
+    share = length / (math.dist(start, end) or 1)
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+
+
+def _line(start: Point, end: Point) -> list[Point]:
+    length = math.dist(start, end)
+    return [_towards(start, end, length / 3), _towards(end, start, length / 3), end]

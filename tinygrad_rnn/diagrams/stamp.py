@@ -1,0 +1,190 @@
+"""Draws the items of a grid: the same cell stamped once per slot and level, each column's panel behind it."""
+
+from collections.abc import Iterable
+
+from .diagram import Shape, Text
+from .grid import FOLD, Heading, Item
+from .placement import (
+    CAPTION_SIZE,
+    CIRCLE,
+    FOLD_STEP,
+    HEADING_GAP,
+    HEADING_SIZE,
+    HEADING_WIDTH,
+    LABEL_SIZE,
+    NAME_SIZE,
+    NOTE_SIZE,
+    STEP_ROOM,
+    Bands,
+    Placement,
+    fold_lines,
+)
+from .text_metrics import fit, text_width
+from .theme import Paint, Theme
+
+
+class Stamp:
+    """Makes the shapes of one placed grid."""
+
+    def __init__(self, place: Placement, bands: Bands, theme: Theme) -> None:
+        self._place = place
+        self._bands = bands
+        self._theme = theme
+
+    def shapes(self) -> Iterable[Shape]:
+        """Yield panels first, since later shapes are drawn over earlier ones."""
+        if self._place.grid.panels:
+            yield from self._panels()
+        yield from map(self._heading, self._place.grid.headings)
+        yield from map(self._item_shape, self._place.grid.items.values())
+
+    def _panels(self) -> Iterable[Shape]:
+        for slot, column in enumerate(self._place.grid.slots):
+            if column is None:
+                yield from self._fold_stack(slot)
+            else:
+                yield self._panel(slot, column)
+
+    def _panel(self, slot: int, column: int) -> Shape:
+        x = self._place.middle[slot]
+        caption = Text(
+            f"t = {column}",
+            x,
+            self._bands.bottom + STEP_ROOM * 0.45,
+            HEADING_SIZE,
+            self._theme.muted,
+            bold=True,
+        )
+        return Shape(
+            id=f"column-{column}",
+            cls="column",
+            form="box",
+            x=x,
+            y=(self._bands.bottom + self._bands.top) / 2,
+            width=2 * self._place.half[slot],
+            height=self._bands.top - self._bands.bottom,
+            fill=self._theme.panel.fill,
+            line=self._theme.panel.line,
+            line_width=1.0,
+            texts=(caption,),
+            tooltip=f"timestep {column}",
+        )
+
+    def _fold_stack(self, slot: int) -> Iterable[Shape]:
+        """Three sheets, the front one at the lower left; edges end at the outline of the stack as a whole."""
+        width = 2 * self._place.half[slot] - 2 * FOLD_STEP
+        height = self._bands.top - self._bands.bottom - 2 * FOLD_STEP
+        left, bottom = self._place.middle[slot] - self._place.half[slot], self._bands.bottom
+        for sheet in (2, 1, 0):
+            x = left + width / 2 + sheet * FOLD_STEP
+            y = bottom + height / 2 + sheet * FOLD_STEP
+            yield Shape(
+                id=FOLD if sheet == 0 else f"{FOLD}-sheet-{sheet}",
+                cls="fold",
+                form="box",
+                x=x,
+                y=y,
+                width=width,
+                height=height,
+                fill=self._theme.panel.fill,
+                line=self._theme.panel.line,
+                line_width=1.0,
+                texts=tuple(
+                    Text(line, x, y + dy, size, self._theme.muted)
+                    for line, size, dy in fold_lines(self._place.grid.folded)
+                )
+                if sheet == 0
+                else (),
+                tooltip=f"{self._place.grid.folded} more columns, left out of the picture",
+            )
+
+    def _heading(self, heading: Heading) -> Shape:
+        lines = [(heading.title, HEADING_SIZE, True, self._theme.text)] if heading.title else []
+        size = LABEL_SIZE - 1 if heading.title else HEADING_SIZE
+        lines += [(line, size, False, self._theme.muted) for line in heading.lines]
+        leftmost = min(self._place.half)
+        x = self._place.middle[leftmost] - self._place.half[leftmost] - HEADING_GAP
+        y = self._bands.levels[heading.level] + sum(_leading(size) for _, size, _, _ in lines) / 2
+        texts: list[Text] = []
+        for line, size, bold, color in lines:
+            y -= _leading(size) / 2
+            texts.append(Text(fit(line, HEADING_WIDTH, size, bold=bold), x, y, size, color, bold, "right"))
+            y -= _leading(size) / 2
+        name = heading.title.replace(" ", "-") or heading.lines[0]
+        full = "\n".join((heading.title, *heading.lines)).strip()
+        width = max(text.width for text in texts)
+        return Shape(
+            id=f"heading-{name}",
+            cls="heading",
+            form="text",
+            x=x - width / 2,
+            y=self._bands.levels[heading.level],
+            width=width,
+            height=sum(_leading(text.size) for text in texts),
+            texts=tuple(texts),
+            tooltip=full,
+        )
+
+    def _item_shape(self, item: Item) -> Shape:
+        frame = self._place.frames[item.id]
+        x, y = self._place.x(item), self._bands.levels[item.level]
+        paint = self._paint(item)
+        return Shape(
+            id=item.id,
+            cls=item.cls,
+            form="circle" if frame.round else "box",
+            x=x,
+            y=y,
+            width=frame.width,
+            height=frame.height,
+            fill=paint.fill,
+            line=paint.line,
+            dashed=item.role == "initial",
+            texts=tuple(self._circle_texts(item, x, y) if frame.round else self._cell_texts(item, x, y)),
+            tooltip=item.tooltip,
+        )
+
+    def _paint(self, item: Item) -> Paint:
+        match item.role:
+            case "cell":
+                return self._theme.cell(item.row)
+            case "input":
+                return self._theme.input
+            case "output":
+                return self._theme.output
+            case "initial":
+                return self._theme.state
+            case "loss":
+                return self._theme.loss
+
+    def _cell_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
+        room = self._place.frames[item.id].width - 14
+        if not item.note:
+            yield Text(fit(item.label, room, NAME_SIZE), x, y, NAME_SIZE, self._theme.text)
+            return
+        yield Text(fit(item.label, room, NAME_SIZE), x, y + 7.5, NAME_SIZE, self._theme.text)
+        yield Text(fit(item.note, room, NOTE_SIZE), x, y - 11.5, NOTE_SIZE, self._theme.muted)
+
+    def _circle_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
+        room = CIRCLE - 9
+        size = max(min(NAME_SIZE - 1, (NAME_SIZE - 1) * room / max(text_width(item.label, NAME_SIZE - 1), 1)), 8.0)
+        loss = item.role == "loss"
+        color = self._theme.loss_text if loss else self._theme.text
+        yield Text(fit(item.label, room, size, bold=loss), x, y, size, color, bold=loss)
+        if item.caption:
+            offset = CIRCLE / 2 + 11
+            beside = y + offset if item.role == "output" else y - offset
+            caption = fit(item.caption, self._caption_room(item), CAPTION_SIZE)
+            yield Text(caption, x, beside, CAPTION_SIZE, self._theme.text)
+
+    def _caption_room(self, item: Item) -> float:
+        neighbours = [
+            abs(self._place.frames[other.id].offset - self._place.frames[item.id].offset)
+            for other in self._place.grid.items.values()
+            if other.slot == item.slot and other.level == item.level and other.id != item.id
+        ]
+        return min([2 * self._place.content, *neighbours]) - 4
+
+
+def _leading(size: float) -> float:
+    return 1.3 * size
