@@ -25,7 +25,17 @@ class Maker:
         self.rows, self.cells, self.ports, self.links, self.parameters = [], [], [], [], []
 
     def node(self, *shape, name=None):
-        return Node(next(self.ids), None, (), np.zeros(shape), name, False, {})
+        return Node(
+            id=next(self.ids),
+            op=None,
+            inputs=(),
+            operands=(),
+            data=np.zeros(shape),
+            name=name,
+            requires_grad=False,
+            options={},
+            scope=None,
+        )
 
     def hidden(self):
         return self.node(BATCH, HIDDEN)

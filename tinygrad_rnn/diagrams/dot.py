@@ -60,7 +60,7 @@ def _write_canvas(graph: graphviz.Digraph, diagram: Diagram) -> None:
         "width": _inches(box.width + 2 * MARGIN),
         "height": _inches(box.height + 2 * MARGIN),
     }
-    graph.node(_CANVAS, "", attributes)
+    graph.node(_CANVAS, "", _attributes=attributes)
 
 
 def _write_shape(graph: graphviz.Digraph, shape: Shape) -> None:
@@ -79,7 +79,7 @@ def _write_shape(graph: graphviz.Digraph, shape: Shape) -> None:
             "color": shape.line,
             "penwidth": _number(shape.line_width),
         }
-    graph.node(shape.id, "", attributes)
+    graph.node(shape.id, "", _attributes=attributes)
     for index, text in enumerate(shape.texts):
         if text.text:
             _write_text(graph, f"{shape.id}/{index}", text)
@@ -100,7 +100,7 @@ def _write_text(graph: graphviz.Digraph, name: str, text: Text) -> None:
     }
     if text.bold:
         attributes["fontname"] = f"{FONT} Bold"
-    graph.node(name, for_dot(text.text) + _JUSTIFY[text.align], attributes)
+    graph.node(name, for_dot(text.text) + _JUSTIFY[text.align], _attributes=attributes)
 
 
 def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:

@@ -155,9 +155,9 @@ class _Levels:
         return cls({layer: first + i for i, layer in enumerate(layers)}, 0, outputs, outputs + 1)
 
     def of_port(self, port: Port) -> int:
-        if port.kind == "initial" and port.layer in self.rows:
+        if port.kind == "initial" and port.layer is not None:
             return self.rows[port.layer]
-        return self.inputs if port.kind in ("input", "initial") else self.outputs
+        return self.inputs if port.kind == "input" else self.outputs
 
     def headings(self, network: Network) -> tuple[Heading, ...]:
         kinds = {port.kind for port in network.ports}
@@ -307,16 +307,19 @@ def _rolled_items(network: Network, levels: _Levels, names: Mapping[str, str], p
         if name is None or name in shown:
             continue
         shown.add(name)
-        item = _cell_item(part, rows[part.layer], 0, levels) if isinstance(part, Cell) else _port_item(part, 0, levels)
-        label = at_any_step(item.label)
-        about = f"layer {part.layer}: every copy of {rows[part.layer].path}" if isinstance(part, Cell) else label
+        if isinstance(part, Cell):
+            item = _cell_item(part, rows[part.layer], 0, levels)
+            about = f"layer {part.layer}: every copy of {rows[part.layer].path}"
+        else:
+            item = _port_item(part, 0, levels)
+            about = at_any_step(item.label)
         yield Item(
             id=prefix + name,
             cls=prefix + item.cls,
             role=item.role,
             slot=0,
             level=item.level,
-            label=label,
+            label=at_any_step(item.label),
             note=item.note,
             tooltip=about,
             row=item.row,

@@ -23,6 +23,8 @@ from .text_metrics import FONT
 PNG_DPI = 144
 PNG_MOST = 32_767  # cairo's limit; beyond it Graphviz scales the picture down to a ribbon without a word
 
+_PDF_DATE = b"D:20000101000000Z"  # for all: the time and place of drawing would make every file another
+
 # Verdana has DejaVu's widths within a few percent, so nothing overlaps where DejaVu is missing.
 _FONT_STACK = f"{FONT}, Verdana, Geneva, sans-serif"
 
@@ -36,8 +38,22 @@ def to_svg(diagram: Diagram) -> str:
 
 def to_pdf(diagram: Diagram) -> bytes:
     """Return a PDF of one page, the same bytes for the same diagram."""
-    # Of the same length, so that the offsets in the file stay right.
-    return re.sub(rb"(/CreationDate \(D:)\d{14}", rb"\g<1>20000101000000", _draw(diagram.dot, "pdf"))
+    return _dated_alike(_draw(diagram.dot, "pdf"))
+
+
+def _dated_alike(pdf: bytes) -> bytes:
+    """Replace the date of a PDF, and correct the offsets at its end, since dates differ in length by time zone."""
+    date = re.search(rb"/CreationDate \((D:[^)]*)\)", pdf)
+    assert date is not None
+    shift = len(_PDF_DATE) - len(date[1])
+
+    def moved(offset: re.Match[bytes]) -> bytes:
+        position = int(offset[0])
+        return b"%0*d" % (len(offset[0]), position + shift if position > date.start() else position)
+
+    table = pdf.rindex(b"\nxref\n")
+    offsets = re.sub(rb"(?m)^\d{10}(?= \d{5} n)|(?<=startxref\n)\d+", moved, pdf[table:])
+    return pdf[: date.start(1)] + _PDF_DATE + pdf[date.end(1) : table] + offsets
 
 
 def to_png(diagram: Diagram) -> bytes:
