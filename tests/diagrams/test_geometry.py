@@ -65,7 +65,7 @@ views = st.sampled_from(["unrolled", "rolled", "both"])
 folds = st.sampled_from(["auto", None]) | st.integers(1, 8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(networks(), views, folds)
 def test_nothing_overlaps_and_nothing_is_crossed(network, view, fold):
     diagram = draw_network(network, view=view, fold=fold)
@@ -88,7 +88,7 @@ def test_nothing_overlaps_and_nothing_is_crossed(network, view, fold):
             assert 0 <= y + dy <= height, part.id
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(networks(), views, folds)
 def test_no_text_overlaps_another_or_is_cut_off(network, view, fold):
     drawing = draw_network(network, view=view, fold=fold).drawing

@@ -63,7 +63,7 @@ def test_hostile_names_stay_text(name, view):
 
 
 def test_hostile_names_do_not_widen_the_picture():
-    assert Picture(draw_network(hostile_network("x" * 300)).svg).size[0] < 1500
+    assert Picture(draw_network(hostile_network("x" * 300), view="both").svg).size[0] < 1800
 
 
 @pytest.mark.parametrize("format", Diagram.FORMATS)
@@ -134,6 +134,19 @@ def test_too_wide_for_a_png(tmp_path):
         diagram.save(tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
     diagram.save(tmp_path / "x.svg")
+
+
+def test_a_pdf_finds_its_objects():
+    pdf = draw_network(stack(3)).render(".pdf")
+    table = int(re.search(rb"startxref\n(\d+)", pdf)[1])
+    assert pdf[table:].startswith(b"xref")
+    for number, offset in enumerate(re.findall(rb"(?m)^(\d{10}) \d{5} n", pdf[table:]), 1):
+        assert pdf[int(offset) :].startswith(b"%d 0 obj" % number)
+
+
+def test_drawing_is_silent(capfd):
+    draw_network(stack(100, 2), fold=None).render(".svg")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("steps", "fold"), [(100, None), (5000, "auto")])

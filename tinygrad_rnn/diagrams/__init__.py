@@ -4,10 +4,11 @@ A cell is laid out once and stamped per column and row; Graphviz only draws, fro
 decided. So a picture takes time linear in what it shows, and its columns are straight.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..tracing.network import Network
-from .diagram import Diagram
+if TYPE_CHECKING:
+    from ..tracing.network import Network
+    from .diagram import Diagram
 
 __all__ = ["Diagram", "draw_network"]
 
@@ -15,13 +16,13 @@ View = Literal["unrolled", "rolled", "both"]
 
 
 def draw_network(
-    network: Network,
+    network: "Network",
     *,
     view: View = "unrolled",
     fold: int | Literal["auto"] | None = "auto",
     theme: str = "light",
     title: str | None = None,
-) -> Diagram:
+) -> "Diagram":
     """Draw `network` as copies in columns ("unrolled"), as one cell with a loop ("rolled"), or "both".
 
     Args:
@@ -37,3 +38,12 @@ def draw_network(
     from . import layout
 
     return layout.draw(network, view=view, fold=fold, theme=theme, title=title)
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Diagram` when it is first asked for: the package must cost next to nothing until it draws."""
+    if name != "Diagram":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .diagram import Diagram
+
+    return Diagram

@@ -11,6 +11,7 @@ from .placement import (
     FOLD_STEP,
     LABEL_SIZE,
     LANE_ROOM,
+    LOOP_LABEL_WIDTH,
     LOOP_WIDTH,
     MESSAGE_WIDTH,
     NOTE_SIZE,
@@ -19,7 +20,7 @@ from .placement import (
     Placement,
 )
 from .routes import rounded
-from .text_metrics import text_width
+from .text_metrics import fit, text_width
 from .theme import Theme
 from .wiring import Along, Around, Loop, Step, Up, Way
 
@@ -120,9 +121,7 @@ class Pen:
     ) -> tuple[Text | None, Text | None]:
         match way:
             case Loop():
-                width = text_width(connection.label, LABEL_SIZE + 1)
-                x = source.right + LOOP_WIDTH + 8 + width / 2
-                return Text(connection.label, x, source.y, LABEL_SIZE + 1, self._theme.message), None
+                return self._loop_text(connection, source), None
             case Along():
                 return self._message_texts(connection, source, target)
             case Up(offset):
@@ -130,15 +129,22 @@ class Pen:
             case _:
                 return None, None
 
+    def _loop_text(self, connection: Connection, shape: Shape) -> Text:
+        label = fit(connection.label, LOOP_LABEL_WIDTH, LABEL_SIZE)
+        x = shape.right + LOOP_WIDTH + 8 + text_width(label, LABEL_SIZE) / 2
+        return Text(label, x, shape.y, LABEL_SIZE, self._theme.message)
+
     def _message_texts(self, connection: Connection, source: Shape, target: Shape) -> tuple[Text | None, Text | None]:
         """Return a message's name above its edge and its shape below, where they fit between columns."""
         y = source.y if target.id == FOLD else target.y
         x, room = self._before_right_one(source, target), self._place.gap - 6
-        label, note = connection.label, connection.note if connection.label else ""
-        fits = text_width(label, LABEL_SIZE) <= room, text_width(note, NOTE_SIZE) <= room
-        above = Text(label, x, y + 12, LABEL_SIZE, self._theme.message) if label and fits[0] else None
-        below = Text(note, x, y - 11, NOTE_SIZE, self._theme.muted) if note and fits[1] else None
-        return above, below
+        label, note = connection.label, connection.note
+        if not label:
+            return None, None
+        above = Text(fit(label, room, LABEL_SIZE), x, y + 12, LABEL_SIZE, self._theme.message)
+        if not note or text_width(note, NOTE_SIZE) > room:
+            return above, None
+        return above, Text(note, x, y - 11, NOTE_SIZE, self._theme.muted)
 
     def _before_right_one(self, source: Shape, target: Shape) -> float:
         """Return the middle of the free strip between columns before the right one of two shapes."""

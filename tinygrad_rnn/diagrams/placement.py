@@ -21,7 +21,7 @@ LANE_ROOM = 20.0  # between a cell and the first edge that passes it: an arrowhe
 LABEL_ROOM, ARROW_ROOM = 27.0, 23.0  # of a gap: for the text beside edges, for arrowheads and bends
 STEP_ROOM, CAPTION_ROOM = 42.0, 18.0  # for "t = 0", for what a user named an input or an output
 HEADING_GAP, HEADING_WIDTH = 26.0, 260.0
-LOOP_WIDTH = 38.0
+LOOP_WIDTH, LOOP_LABEL_WIDTH = 38.0, 120.0
 FOLD_STEP = 9.0  # how far each sheet of the stack shows behind the next
 
 NAME_SIZE, LABEL_SIZE, NOTE_SIZE, HEADING_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 14.0, 13.0

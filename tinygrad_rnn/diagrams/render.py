@@ -80,7 +80,8 @@ def _draw(dot: str, format: str, **graph_attributes: object) -> bytes:
         _start()
         graph = pygraphviz.AGraph(string=dot)
         graph.graph_attr.update(graph_attributes)
-        drawn = graph.draw(format=format, prog="nop2")
+        graph.has_layout = True  # every position is given: Graphviz is to lay out nothing
+        drawn = graph.draw(format=format)
     assert isinstance(drawn, bytes)
     return drawn
 
@@ -90,7 +91,7 @@ def _start() -> None:
     """Draw a first, throwaway picture, with which fontconfig reads for good where the fonts are.
 
     It also takes upon itself that Graphviz forgets default labels in its first picture, and that fontconfig
-    warns of every system-wide setting that it is too old to know.
+    warns of every setting of the machine's that it is too old to know.
     """
     import pygraphviz
 
