@@ -37,3 +37,7 @@ class TraceError(TinygradError, RuntimeError):
 
 class DrawError(TinygradError, ValueError):
     """A picture cannot be drawn as asked; says what can."""
+
+
+class TrainingError(TinygradError, ValueError):
+    """A text or a setting that no model can be trained on."""

@@ -10,6 +10,8 @@ from typing import Literal
 
 from .graph import Node
 
+_SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
+
 LinkKind = Literal["initial", "message", "input", "up", "output", "loss", "other"]
 
 
@@ -61,6 +63,7 @@ class Link:
     source: str
     target: str
     values: tuple[Node, ...]  # the tensors handed over: (h,) or (h, c)
+    cut: bool = False  # a `detach` on the way: the value passes, its gradient does not
 
     @property
     def id(self) -> str:
@@ -92,3 +95,12 @@ class Network:
     links: tuple[Link, ...]
     parameters: tuple[ParameterInfo, ...]
     gradients: Mapping[int, object] = field(default_factory=dict)  # node id -> ∂L/∂node, where known
+
+
+def indexed(name: str, t: int) -> str:
+    """A name with the timestep below it.
+
+    >>> indexed("h", 12), indexed("h", -1)
+    ('h₁₂', 'h₋₁')
+    """
+    return name + str(t).translate(_SUBSCRIPTS)

@@ -1,0 +1,5 @@
+"""`python -m tinygrad_rnn` is `tinygrad-rnn`."""
+
+from .cli import main
+
+main()

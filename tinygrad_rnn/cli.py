@@ -1,0 +1,256 @@
+"""The command line: one command a verb. Whatever is slow to import is imported inside the command that needs it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .errors import TinygradError
+from .text import for_terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .tracing.replay import ParameterCheck
+    from .tracing.trace import Trace
+
+NO = 1  # the answer is no: a check failed, a script raised
+USAGE = 2
+
+
+class _Refusal(click.ClickException):
+    """What went wrong, in one line on stderr."""
+
+    exit_code = USAGE
+
+    def __init__(self, error: Exception) -> None:
+        message = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        super().__init__(for_terminal(message))
+
+
+class _Commands(click.Group):
+    """Turns errors made on purpose into one line, unless the traceback is asked for."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (TinygradError, OSError) as error:
+            if ctx.params["traceback"]:
+                raise
+            raise _Refusal(error) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--traceback", is_flag=True, help="Show the whole traceback of an error.")
+@click.version_option(package_name="tinygrad-rnn")
+def cli(traceback: bool) -> None:
+    """Recurrent networks whose every number can be seen, stepped through and explained."""
+
+
+def main() -> None:
+    """Run the command line; characters that the terminal cannot show become question marks."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    cli(prog_name="tinygrad-rnn")
+
+
+def _model_options(command: Any) -> Any:
+    """What to look at: a script of the user's, or a network made for a text."""
+    for decorate in (
+        click.option("--seed", default=0, show_default=True, help="Of the network's first weights."),
+        click.option("--hidden", default=8, show_default=True, type=click.IntRange(1), help="Units of each layer."),
+        click.option("--layers", default=1, show_default=True, type=click.IntRange(1), help="Layers of the network."),
+        click.option("--cell", default="rnn", show_default=True, type=click.Choice(["rnn"]), help="Its cell."),
+        click.option("--text-file", type=click.Path(path_type=Path), help="A file with the text."),
+        click.option("--text", help='A text for a network to spell; "-" reads it from stdin.  [default: hello]'),
+        click.argument("arguments", nargs=-1),
+        click.argument("script", required=False, type=click.Path(path_type=Path)),
+    ):
+        command = decorate(command)
+    return command
+
+
+@cli.command()
+@_model_options
+@click.option(
+    "-o", "--output", "outputs", multiple=True, type=click.Path(path_type=Path), default=["diagram.svg"],
+    show_default=True, help="Where to write: .svg, .png, .pdf or .dot. May be given several times.",
+)  # fmt: skip
+@click.option("--view", default="unrolled", show_default=True, type=click.Choice(["unrolled", "rolled", "both"]))
+@click.option("--fold", default="auto", show_default=True, help='Copies kept at each end; "auto", "none" or a number.')
+@click.option("--theme", default="light", show_default=True, type=click.Choice(["light", "dark", "print"]))
+def draw(script: Path | None, arguments: Sequence[str], outputs: Sequence[Path], view: Any, fold: str, theme: str, **model: Any) -> None:
+    """Draw the unrolled network of SCRIPT, or of a text.
+
+    SCRIPT runs with its ARGUMENTS under recording, and what it computed is drawn: the last graph that reached
+    backward(), else that of the last output. Give options of the script's own behind "--".
+    """
+    from .diagrams import draw as draw_diagram
+
+    trace, raised = _record(script, arguments, model)
+    diagram = draw_diagram(trace, view=view, fold=_fold(fold), theme=theme)
+    for output in outputs:
+        diagram.save(output)
+        click.echo(f"{for_terminal(diagram.title)}: {for_terminal(str(output))}")
+    sys.exit(NO if raised else 0)
+
+
+def _fold(text: str) -> Any:
+    if text in ("auto", "none"):
+        return None if text == "none" else "auto"
+    if not text.isdecimal():
+        raise click.BadParameter(f'must be "auto", "none" or a number of copies, not {text!r}', param_hint="--fold")
+    return int(text)
+
+
+@cli.command()
+@_model_options
+@click.option("--samples", default=64, show_default=True, type=click.IntRange(1), help="Elements of each parameter.")
+@click.option("--all", "check_all", is_flag=True, help="Check every element.")
+def check(script: Path | None, arguments: Sequence[str], samples: int, check_all: bool, **model: Any) -> None:
+    """Check the gradients of SCRIPT, or of a text's network, against central differences.
+
+    The graph of the last backward pass is computed again with each parameter moved a little, up and down. One row per
+    parameter: the worst relative error, and the verdict. Exits with 1 if one fails.
+    """
+    trace, raised = _record(script, arguments, model)
+    passed = _report_checks(_console(), trace, None if check_all else samples)
+    sys.exit(0 if passed and not raised else NO)
+
+
+@cli.command()
+@click.option(
+    "--out", "folder", default="tinygrad-rnn-demo", show_default=True, type=click.Path(path_type=Path),
+    help="Where to put the diagrams.",
+)  # fmt: skip
+@click.option("--text", default="hello", show_default=True, help="The word to spell.")
+def demo(folder: Path, text: str) -> None:
+    """Draw, check and train a network that spells "hello"."""
+    from .diagrams import draw as draw_diagram
+    from .tracing.trace import trace
+    from .training.word import Speller
+
+    console = _console()
+    speller = Speller.of(text)
+    with trace() as recorded:
+        loss = speller.loss()
+        loss.backward()
+    size = len(speller.vocabulary)
+    console.print(f"A recurrent network reads [b]{_markup(text[:-1])}[/b] and is asked for [b]{_markup(text[1:])}[/b]:")
+    console.print(f"{len(text) - 1} copies of one network, {size} characters, 8 hidden units. Recorded: {recorded!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for view in ("rolled", "unrolled"):
+        diagram = draw_diagram(recorded, view=view)
+        for extension in (".svg", ".png"):
+            path = folder / f"{view}{extension}"
+            diagram.save(path)
+            console.print(f"  {_markup(str(path))}", highlight=False)
+    passed = _report_checks(console, recorded, None)
+    console.print(f"Loss: [b]{loss.item():.4f}[/b] nats a character; guessing has ln {size} = {_guessing(size):.4f}.")
+    after = list(speller.train(100))[-1]
+    console.print(f"After 100 steps of Adagrad: [b]{after:.4f}[/b].")
+    console.print("Next: [b]tinygrad-rnn draw --text hello --layers 2 --view both -o hello.svg[/b]", highlight=False)
+    console.print("      [b]tinygrad-rnn draw your_script.py -o yours.svg[/b]", highlight=False)
+    sys.exit(0 if passed else NO)
+
+
+def _guessing(classes: int) -> float:
+    import math
+
+    return math.log(classes)
+
+
+def _console(**options: Any) -> "Console":
+    from rich.console import Console
+
+    return Console(**options)
+
+
+def _markup(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(for_terminal(text))
+
+
+def _record(script: Path | None, arguments: Sequence[str], model: dict[str, Any]) -> "tuple[Trace, bool]":
+    """The recorded run that a command is about, and whether the user's script raised."""
+    if script is not None:
+        if model["text"] is not None or model["text_file"] is not None:
+            raise click.UsageError("give a script or a text, not both")
+        return _record_script(script, arguments)
+    return _record_text(_text(model), model), False
+
+
+def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, bool]":
+    import traceback
+
+    from .tracing.script import run_script
+
+    run = run_script(script, arguments)
+    if run.error is not None:
+        lines = traceback.format_exception(run.error.with_traceback(_from_script(run.error, script)))
+        click.echo(for_terminal("".join(lines), multiline=True), err=True, nl=False)
+    return run.trace, run.error is not None
+
+
+def _from_script(error: BaseException, script: Path) -> Any:
+    """The traceback from the script's first line on: what ran it is not the user's concern."""
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_code.co_filename != str(script):
+        step = step.tb_next
+    return step or error.__traceback__
+
+
+def _text(model: dict[str, Any]) -> str:
+    if model["text"] is not None and model["text_file"] is not None:
+        raise click.UsageError("give --text or --text-file, not both")
+    if model["text_file"] is not None:
+        try:
+            return model["text_file"].read_text("utf-8").rstrip("\n")
+        except UnicodeDecodeError as error:
+            raise click.UsageError(f"{model['text_file']} is not UTF-8 text: {error}") from None
+    if model["text"] == "-":
+        return click.get_text_stream("stdin").read().rstrip("\n")
+    return "hello" if model["text"] is None else model["text"]
+
+
+def _record_text(text: str, model: dict[str, Any]) -> "Trace":
+    from .tracing.trace import trace
+    from .training.word import Speller
+
+    speller = Speller.of(text, model["cell"], model["layers"], model["hidden"], model["seed"])
+    with trace() as recorded:
+        speller.loss().backward()
+    return recorded
+
+
+def _report_checks(console: "Console", trace: "Trace", samples: int | None) -> bool:
+    """Print a row per parameter; whether all passed."""
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from .tracing.replay import check_gradients
+
+    table = Table("parameter", "shape", "checked", "worst relative error", "at", "verdict", title="Gradients")
+    graph = trace.graph()
+    passed = True
+    total = len({node.id for node in graph.nodes if node.is_parameter})
+    with Progress(console=_console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Checking gradients", total=total)
+        for row in check_gradients(graph, samples):
+            table.add_row(*_cells(row))
+            passed = passed and row.passed
+            progress.advance(task)
+    console.print(table)
+    return passed
+
+
+def _cells(row: "ParameterCheck") -> tuple[str, ...]:
+    size = "×".join(map(str, row.shape)) or "1"
+    verdict = "[green]ok[/green]" if row.passed else f"[red]wrong[/red]: {row.analytic:.9g}, not {row.numeric:.9g}"
+    return _markup(row.name), size, str(row.checked), f"{row.worst:.1e}", str(list(row.index)), verdict

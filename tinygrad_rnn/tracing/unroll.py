@@ -1,0 +1,318 @@
+"""From a recorded graph to the unrolled network: the copies, and who hands what to whom."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..nn.recurrent import Cell as RecurrentCell
+from .copies import Copy, CopyRow, find_rows, parameter_names
+from .graph import Graph, Node
+from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, indexed
+from .routing import Routing, is_move
+
+Entry = tuple[int, int]  # where a value enters a copy: which of its ops, and which input of that op
+
+_PRODUCTS = ("linear", "matmul", "embedding")
+
+
+def unroll(graph: Graph) -> Network | None:
+    """The network whose copies are in the graph; None when nothing in it is recurrent."""
+    rows = find_rows(graph)
+    return _Unrolling(graph, rows).network() if rows else None
+
+
+@dataclass(slots=True)
+class _Flow:
+    """What passes from one part to another, while it is being collected."""
+
+    kind: LinkKind
+    values: dict[Node, None] = field(default_factory=dict[Node, None])
+    cut: bool = False
+
+
+class _Unrolling:
+    """Collects the parts of one network, row by row from the bottom."""
+
+    def __init__(self, graph: Graph, rows: Sequence[CopyRow]) -> None:
+        self.graph = graph
+        self.rows = rows
+        self.routing = Routing(graph.nodes)
+        self.copies = [copy for row in rows for copy in row.copies]
+        self.copy_of = {node: copy for copy in self.copies for node in copy.nodes}
+        self.messages = {row.layer: self._message_entries(row) for row in rows}
+        self.flows: dict[tuple[str, str], _Flow] = {}  # by source and target
+        self.ports: dict[str, Port] = {}
+        self.columns: dict[str, int] = {}  # of each copy
+        self.feeds: dict[str, list[str]] = {}  # copy -> the copies that feed it
+        self.inputs: dict[Copy, list[Node]] = {}  # what comes from outside
+        self.between: set[Node] = set()  # what one row hands to another
+        self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
+        self.captions = self._given_captions()
+        inside = self.copy_of
+        self.used_outside = {x for node in graph.nodes for x in node.tensors() if x in inside and inside.get(node) is not inside[x]}
+
+    def network(self) -> Network:
+        for row in self.rows:
+            for copy in row.copies:
+                self._collect(copy)
+            self.columns |= self._placed(row)
+        self._add_inputs()
+        self._add_outputs()
+        names = parameter_names(self.graph)
+        parameters = {node.id: node for node in self.graph.nodes if node.is_parameter}
+        return Network(
+            rows=tuple(self._row(row) for row in self.rows),
+            columns=max(self.columns.values()) + 1,
+            cells=tuple(self._cell(copy) for copy in self.copies),
+            ports=tuple(self.ports.values()),
+            links=tuple(self._link(*ends, flow) for ends, flow in self.flows.items()),
+            parameters=tuple(ParameterInfo(names[id], node.shape, node) for id, node in parameters.items()),
+            gradients=self.graph.gradients,
+        )
+
+    # What enters a copy
+
+    def _entries(self, copy: Copy) -> Iterator[tuple[Entry, Node]]:
+        for i, node in enumerate(copy.nodes):
+            for slot, x in enumerate(node.inputs):
+                if x is not None and self.copy_of.get(x) is not copy:
+                    yield (i, slot), x
+
+    def _message_entries(self, row: CopyRow) -> set[Entry]:
+        """Where a copy of this row receives what the one before it made."""
+        if len(row.copies) == 1 and isinstance(row.owner, RecurrentCell):
+            return set(self._entries_but_x(row.copies[0], row.owner))
+        return {
+            entry
+            for before, copy in zip(row.copies, row.copies[1:], strict=False)
+            for entry, x in self._entries(copy)
+            if any(before in self._roots(source) for source in self.routing.sources(x))
+        }
+
+    def _entries_but_x(self, copy: Copy, cell: RecurrentCell) -> Iterator[Entry]:
+        """With one timestep nothing was passed on; but x is what enters through W_xh, so the rest is the state."""
+        for (i, slot), x in self._entries(copy):
+            if not x.is_parameter and not any(other.id == cell.W_xh.id for other in copy.nodes[i].tensors()):
+                yield i, slot
+
+    def _roots(self, source: Node) -> set[Copy]:
+        """The copies that a value comes from: the one that made it, or those that ops outside made it from."""
+        if source in self.copy_of:
+            return {self.copy_of[source]}
+        if source.op is None:
+            return set()
+        roots: set[Copy] = set()
+        seen, stack = {source}, [source]
+        while stack:
+            node = stack.pop()
+            if node in self.copy_of:
+                roots.add(self.copy_of[node])
+                continue
+            for x in node.tensors():
+                if x not in seen:
+                    seen.add(x)
+                    stack.append(x)
+        return roots
+
+    def _collect(self, copy: Copy) -> None:
+        """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
+        for entry, x in self._entries(copy):
+            is_message = entry in self.messages[copy.layer]
+            for source in self.routing.sources(x):
+                roots = self._roots(source)
+                for root in roots:
+                    kind = self._kind(root, copy)
+                    self._pass(root.id, copy.id, kind, source, self.routing.is_cut(x))
+                    if kind == "up":
+                        self.between.add(source)
+                if not roots and is_message:
+                    self._add_initial(copy, x)
+                elif not roots and not source.is_parameter and not self._is_constant_inside(copy, entry, source):
+                    known = self.inputs.setdefault(copy, [])
+                    if x not in known:
+                        known.append(x)
+
+    @staticmethod
+    def _kind(root: Copy, copy: Copy) -> LinkKind:
+        if root.layer != copy.layer:
+            return "up"
+        return "message" if root.t == copy.t - 1 else "other"
+
+    def _is_constant_inside(self, copy: Copy, entry: Entry, source: Node) -> bool:
+        """A constant that an elementwise op of the copy brings along belongs to its formula, and is no input."""
+        made_inside = source.op is None and source.scope is not None and copy.call in source.scope.chain()
+        return made_inside and copy.nodes[entry[0]].op not in _PRODUCTS
+
+    def _pass(self, source: str, target: str, kind: LinkKind, value: Node, cut: bool = False) -> None:
+        flow = self.flows.setdefault((source, target), _Flow(kind))
+        flow.values.setdefault(value)
+        self.feeds.setdefault(target, []).append(source)
+        flow.cut = flow.cut or cut
+
+    def _add_initial(self, copy: Copy, value: Node) -> None:
+        states = self._states(self.rows[copy.layer])
+        id = f"initial-{copy.layer}" if copy.t == 0 else f"initial-{copy.layer}-{copy.t}"
+        label = ", ".join(indexed(state, copy.t - 1) for state in states)
+        self.ports.setdefault(id, Port(id, "initial", label, self._caption(value), value, layer=copy.layer))
+        self._pass(id, copy.id, "initial", value)
+
+    # Columns
+
+    def _placed(self, row: CopyRow) -> dict[str, int]:
+        """The column of each copy: above what feeds it, in either direction; else one after the other."""
+        above = [self._column_below(copy) for copy in row.copies]
+        columns = [column for column in above if column is not None]
+        steps = {b - a for a, b in zip(columns, columns[1:], strict=False)}
+        if len(columns) != len(above) or steps not in (set(), {1}, {-1}):
+            first = row.copies[0].id
+            before = [self.columns[source] for source in self.feeds.get(first, ()) if source in self.columns]
+            start = max(before) + 1 if before else 0
+            columns = [start + copy.t for copy in row.copies]
+        for copy, column in zip(row.copies, columns, strict=True):
+            for x in self.inputs.get(copy, ()):
+                self.readers.setdefault(x, column)
+        return {copy.id: column for copy, column in zip(row.copies, columns, strict=True)}
+
+    def _column_below(self, copy: Copy) -> int | None:
+        """The one column of the copies that feed this one from another row, or that read the same input."""
+        found = {self.columns[source] for source in self.feeds.get(copy.id, ()) if source in self.columns}
+        found |= {self.readers[x] for x in self.inputs.get(copy, ()) if x in self.readers}
+        return found.pop() if len(found) == 1 else None
+
+    def _add_inputs(self) -> None:
+        """One circle per column and value, whoever reads it there."""
+        ports: dict[tuple[int, Node], str] = {}
+        count: dict[int, int] = {}
+        for copy, values in self.inputs.items():
+            column = self.columns[copy.id]
+            for x in values:
+                id = ports.get((column, x))
+                if id is None:
+                    k = count[column] = count.get(column, 0) + 1
+                    id = ports[column, x] = f"input-{column}" if k == 1 else f"input-{column}-{k - 1}"
+                    label = indexed("x" + "′" * (k - 1), copy.t if not self._is_reverse(copy.layer) else column)
+                    self.ports[id] = Port(id, "input", label, self._caption(x), x, column=column)
+                self._pass(id, copy.id, "input", x)
+
+    # What leaves the copies
+
+    def _add_outputs(self) -> None:
+        """In each column y_t, the last value that a parameter made of this column alone; else h_t, where it is used."""
+        used = self._used_by_root()
+        made = self._made_of_one_column()
+        leaving: dict[int, list[Node]] = {}
+        for value in self._leaving(used):
+            leaving.setdefault(self.columns[self.copy_of[value].id], []).append(value)
+        loss = self._add_loss(made)
+        # by the highest row that runs forward: an output has its call number
+        times = {self.columns[c.id]: c.t for c in self.copies if not self._is_reverse(c.layer)}
+        for column in sorted(made.keys() | leaving.keys()):
+            node = made.get(column)
+            values = [node] if node is not None else leaving[column]
+            id = f"output-{column}"
+            label = "y" if node is not None else self._states(self.rows[self.copy_of[values[0]].layer])[0]
+            label = indexed(label, times.get(column, column))
+            self.ports[id] = Port(id, "output", label, self._caption(values[0]), values[0], column=column)
+            for value in values:
+                for root in self._roots(value):
+                    self._pass(root.id, id, "output", value)
+                if loss is not None and value in used:
+                    self._pass(id, loss, "loss", value)
+
+    def _used_by_root(self) -> set[Node]:
+        """The values that the root was made from, down to the copies, seeing through stacks and slices."""
+        used = set(self.routing.sources(self.graph.root))
+        stack = list(used)
+        while stack:
+            node = stack.pop()
+            if node in self.copy_of:
+                continue
+            for source in self._sources(node):
+                if source not in used:
+                    used.add(source)
+                    stack.append(source)
+        return used
+
+    def _leaving(self, used: set[Node]) -> list[Node]:
+        """The copies' values among the used, of rows that do not merely feed another row."""
+        feeding = {source for (source, _), flow in self.flows.items() if flow.kind == "up"}
+        values = [node for node in self.graph.nodes if node in used and node in self.copy_of]
+        return [node for node in values if self.copy_of[node].id not in feeding] or values
+
+    def _made_of_one_column(self) -> dict[int, Node]:
+        """Outside the copies, the last value of each column that was made with a parameter, and of no other column."""
+        made: dict[int, Node] = {}
+        columns: dict[Node, set[int]] = {}
+        for node in self.graph.nodes:
+            if node in self.copy_of:
+                columns[node] = {self.columns[self.copy_of[node].id]}
+            elif node.op is not None and not is_move(node):
+                found = set[int]().union(*(columns.get(source, ()) for source in self._sources(node)))
+                columns[node] = found if len(found) < 2 else {-1, -2}  # of many: which ones does not matter
+                if len(found) == 1 and any(x.is_parameter for x in node.tensors()):
+                    made[min(found)] = node
+        return {column: node for column, node in made.items() if node not in self.between}
+
+    def _sources(self, node: Node) -> Iterator[Node]:
+        return (source for x in node.tensors() for source in self.routing.sources(x))
+
+    def _add_loss(self, made: dict[int, Node]) -> str | None:
+        """The root, where it is one number and no output itself."""
+        root = self.graph.root
+        if root.data.size != 1 or root in self.copy_of or root in made.values():
+            return None
+        self.ports["loss"] = Port("loss", "loss", "L", self._caption(root), root)
+        return "loss"
+
+    # What the network is told
+
+    def _row(self, row: CopyRow) -> Row:
+        return Row(
+            layer=row.layer,
+            path=row.path,
+            kind="scope" if isinstance(row.owner, str) else type(row.owner).__name__,
+            equation=row.owner.equation if isinstance(row.owner, RecurrentCell) else None,
+            states=self._states(row),
+            reverse=self._is_reverse(row.layer),
+        )
+
+    def _states(self, row: CopyRow) -> tuple[str, ...]:
+        if isinstance(row.owner, RecurrentCell):
+            return row.owner.states
+        return ("h", *("h" + "′" * k for k in range(1, len(self._message_values(row.copies[-2], row.copies[-1])))))
+
+    def _message_values(self, copy: Copy, after: Copy) -> tuple[Node, ...]:
+        flow = self.flows.get((copy.id, after.id))
+        return tuple(flow.values) if flow is not None else ()
+
+    def _cell(self, copy: Copy) -> Cell:
+        """Its outputs are its messages and whatever else others use, h first; the last copy's message is its last op."""
+        row = self.rows[copy.layer].copies
+        messages = self._message_values(copy, row[copy.t + 1]) if copy.t + 1 < len(row) else (copy.nodes[-1],)
+        others = (node for node in copy.nodes if node in self.used_outside)
+        outputs = tuple(dict.fromkeys([*messages, *others]))
+        return Cell(copy.layer, copy.t, self.columns[copy.id], tuple(copy.nodes), outputs)
+
+    def _link(self, source: str, target: str, flow: _Flow) -> Link:
+        apart = self.columns.get(source) != self.columns.get(target)
+        kind: LinkKind = "other" if flow.kind == "up" and apart else flow.kind
+        return Link(kind, source, target, tuple(flow.values), flow.cut)
+
+    def _is_reverse(self, layer: int) -> bool:
+        copies = self.rows[layer].copies
+        return len(copies) > 1 and self.columns[copies[0].id] > self.columns[copies[1].id]
+
+    def _given_captions(self) -> dict[Node, str]:
+        """The names that users gave to values, also by naming a slice of a stack that is that value."""
+        captions: dict[Node, str] = {}
+        for node in self.graph.nodes:
+            name = self.graph.names.get(node.id)
+            if name:
+                captions[node] = name
+                sources = self.routing.sources(node)
+                if len(sources) == 1 and sources[0].op is not None:  # of a leaf it would name a part
+                    captions.setdefault(sources[0], name)
+        return captions
+
+    def _caption(self, node: Node) -> str:
+        sources = self.routing.sources(node)
+        return self.captions.get(node) or (self.captions.get(sources[0], "") if len(sources) == 1 else "")

@@ -1,0 +1,1 @@
+"""Character models on a person's own text."""
