@@ -1,20 +1,31 @@
 """Networks from the engine's ops: modules and parameters, recurrent cells and layers, losses, optimisers."""
 
 from ..autograd.ops import cross_entropy
+from . import init, optim
+from .clipping import clip_grad_norm_, clip_grad_value_
 from .layers import Dropout, Embedding, Linear, Sequential
 from .losses import mse_loss
 from .module import Module, Parameter
-from .recurrent import RNN, RNNCell
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell, detach
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
     "Dropout",
     "Embedding",
+    "GRUCell",
+    "LSTMCell",
     "Linear",
     "Module",
     "Parameter",
     "RNNCell",
     "Sequential",
+    "clip_grad_norm_",
+    "clip_grad_value_",
     "cross_entropy",
+    "detach",
+    "init",
     "mse_loss",
+    "optim",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.tensor import Tensor
 from ..errors import OpError
-from .init import RandomState, uniform
+from .init import RandomState, by_fan
 from .module import Module, Parameter
 
 
@@ -27,8 +27,19 @@ class Linear(Module):
         rng: RandomState = None,
     ) -> None:
         generator = np.random.default_rng(rng)
-        self.weight = uniform(generator, (out_features, in_features), in_features, dtype)
-        self.bias = uniform(generator, (out_features,), in_features, dtype) if bias else None
+        self.weight = by_fan(generator, (out_features, in_features), in_features, dtype)
+        self.bias = by_fan(generator, (out_features,), in_features, dtype) if bias else None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make another like this one."""
+        outputs, inputs = self.weight.shape
+        return {
+            "in_features": inputs,
+            "out_features": outputs,
+            "bias": self.bias is not None,
+            "dtype": str(self.weight.dtype),
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         y = ops.linear(x, self.weight)
@@ -47,6 +58,12 @@ class Embedding(Module):
         generator = np.random.default_rng(rng)
         self.weight = Parameter(generator.standard_normal((num_embeddings, embedding_dim)), dtype=dtype)
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make another like this one."""
+        symbols, size = self.weight.shape
+        return {"num_embeddings": symbols, "embedding_dim": size, "dtype": str(self.weight.dtype)}
+
     def forward(self, index: Any) -> Tensor:
         return ops.embedding(self.weight, index)
 
@@ -60,11 +77,21 @@ class Dropout(Module):
         self.p = p
         self.rng = np.random.default_rng(rng)
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make another like this one."""
+        return {"p": self.p}
+
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return x
-        kept = self.rng.random(x.shape) >= self.p
-        return x * (kept / (1 - self.p)).astype(x.dtype)
+        return drop(x, self.p, self.rng) if self.training else x
+
+
+def drop(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
+    """Zero each element with probability p and scale the others by 1/(1 - p), so that the mean stays."""
+    if p == 0:
+        return x
+    kept = rng.random(x.shape) >= p
+    return x * (kept / (1 - p)).astype(x.dtype)
 
 
 class Sequential(Module):

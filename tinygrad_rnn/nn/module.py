@@ -15,9 +15,7 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(
-        self, data: Any, *, dtype: Any = None, name: str | None = None, requires_grad: bool = True
-    ) -> None:
+    def __init__(self, data: Any, *, dtype: Any = None, name: str | None = None, requires_grad: bool = True) -> None:
         super().__init__(data, dtype=dtype, requires_grad=requires_grad, name=name)
 
 
@@ -107,17 +105,11 @@ class Module:
         """Take every parameter's values from `state`; nothing is changed unless all names and shapes fit.
 
         Raises:
-            StateDictError: a name is missing or unknown, or a shape differs.
+            StateDictError: a name is missing or unknown, a shape differs, or the values are no numbers.
         """
         own = dict(self.named_parameters())
         arrays = {name: np.asarray(value) for name, value in state.items()}
-        problems = [f"missing {name!r}" for name in own if name not in arrays]
-        problems += [f"unknown {name!r}" for name in arrays if name not in own]
-        problems += [
-            f"{name!r} has shape {arrays[name].shape}, needs {parameter.shape}"
-            for name, parameter in own.items()
-            if name in arrays and arrays[name].shape != parameter.shape
-        ]
+        problems = misfits({name: parameter.shape for name, parameter in own.items()}, arrays)
         if problems:
             raise StateDictError(f"load_state_dict: {type(self).__name__}: {'; '.join(problems)}")
         for name, parameter in own.items():
@@ -126,3 +118,15 @@ class Module:
     def __repr__(self) -> str:
         lines = [f"  {name}: {p.dtype} {p.shape}" for name, p in self.named_parameters()]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
+
+
+def misfits(shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, Array]) -> list[str]:
+    """What keeps `arrays` from being exactly the floats of these names and shapes: one phrase each."""
+    problems = [f"missing {name!r}" for name in shapes if name not in arrays]
+    problems += [f"unknown {name!r}" for name in arrays if name not in shapes]
+    for name in shapes.keys() & arrays.keys():
+        if arrays[name].shape != shapes[name]:
+            problems.append(f"{name!r} has shape {arrays[name].shape}, needs {shapes[name]}")
+        elif arrays[name].dtype.kind not in "fiu":
+            problems.append(f"{name!r} has dtype {arrays[name].dtype}, needs numbers")
+    return problems

@@ -1,0 +1,62 @@
+"""Gradients kept in bounds, against the explosions of recurrent networks."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..autograd.tensor import Tensor
+from ..errors import GradientError, OpError
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> float:
+    """Scale all gradients together, g ← g · min(1, max_norm / (‖g‖ + 1e-6)), and return ‖g‖ as it was.
+
+    Args:
+        parameters: those whose `grad` is bound to scaled values; parameters without a gradient do not count.
+        max_norm: the greatest norm that stays as it is.
+        norm_type: p of the p-norm over all gradients as one vector; `math.inf` for the largest element.
+        error_if_nonfinite: raise when the norm is NaN or infinite, in place of making every gradient NaN or 0.
+
+    Raises:
+        GradientError: a norm that is not finite, when asked to.
+        OpError: a negative max_norm, or a norm_type that is not positive.
+
+    Source: Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks (2013); the semantics
+    are those of torch.nn.utils.clip_grad_norm_.
+    """
+    if not (max_norm >= 0 and norm_type > 0):
+        raise OpError(f"clip_grad_norm_: needs max_norm ≥ 0 and norm_type > 0, got {max_norm} and {norm_type}")
+    found = _with_gradient(parameters)
+    total = _norm([float(_norm(p.grad.data, norm_type)) for p in found], norm_type) if found else 0.0
+    if error_if_nonfinite and not math.isfinite(total):
+        raise GradientError(
+            f"clip_grad_norm_: the gradients' norm is {total}; tg.detect_anomaly() finds the op that made it so"
+        )
+    scale = max_norm / (total + 1e-6)
+    if not scale >= 1:  # so that a NaN is passed on
+        for p in found:
+            p.grad = p.grad.data * p.dtype.type(scale)
+    return total
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limit each element of every gradient to [-clip_value, clip_value]."""
+    if not clip_value >= 0:
+        raise OpError(f"clip_grad_value_: clip_value must not be negative, got {clip_value}")
+    for p in _with_gradient(parameters):
+        p.grad = np.clip(p.grad.data, -clip_value, clip_value)
+
+
+def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p for p in given if p.grad is not None]
+
+
+def _norm(values: object, p: float) -> float:
+    return float(np.linalg.norm(np.ravel(values), p))
