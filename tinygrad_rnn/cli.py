@@ -1,5 +1,6 @@
 """The command line: one command a verb. Whatever is slow to import is imported inside the command that needs it."""
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def cli(traceback: bool) -> None:
 def main() -> None:
     """Run the command line; characters that the terminal cannot show become question marks."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     cli(prog_name="tinygrad-rnn")
 
@@ -84,7 +85,15 @@ def _model_options(command: Any) -> Any:
 @click.option("--view", default="unrolled", show_default=True, type=click.Choice(["unrolled", "rolled", "both"]))
 @click.option("--fold", default="auto", show_default=True, help='Copies kept at each end; "auto", "none" or a number.')
 @click.option("--theme", default="light", show_default=True, type=click.Choice(["light", "dark", "print"]))
-def draw(script: Path | None, arguments: Sequence[str], outputs: Sequence[Path], view: Any, fold: str, theme: str, **model: Any) -> None:
+def draw(
+    script: Path | None,
+    arguments: Sequence[str],
+    outputs: Sequence[Path],
+    view: Any,
+    fold: str,
+    theme: str,
+    **model: Any,
+) -> None:
     """Draw the unrolled network of SCRIPT, or of a text.
 
     SCRIPT runs with its ARGUMENTS under recording, and what it computed is drawn: the last graph that reached
@@ -210,13 +219,18 @@ def _text(model: dict[str, Any]) -> str:
     if model["text"] is not None and model["text_file"] is not None:
         raise click.UsageError("give --text or --text-file, not both")
     if model["text_file"] is not None:
-        try:
-            return model["text_file"].read_text("utf-8").rstrip("\n")
-        except UnicodeDecodeError as error:
-            raise click.UsageError(f"{model['text_file']} is not UTF-8 text: {error}") from None
+        return _decoded(model["text_file"].read_bytes(), str(model["text_file"]))
     if model["text"] == "-":
-        return click.get_text_stream("stdin").read().rstrip("\n")
+        return _decoded(sys.stdin.buffer.read(), "stdin")
     return "hello" if model["text"] is None else model["text"]
+
+
+def _decoded(data: bytes, origin: str) -> str:
+    """The text without its last line's end, which belongs to the file."""
+    try:
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{origin} is not UTF-8 text: {error}") from None
 
 
 def _record_text(text: str, model: dict[str, Any]) -> "Trace":

@@ -58,7 +58,7 @@ def find_rows(graph: Graph) -> list[CopyRow]:
             continue
         row = rows.get(_key(call))
         if row is None:
-            path = ".".join(scope.name for scope in chains[call])
+            path = ".".join(scope.name for scope in call.chain())
             row = rows[_key(call)] = CopyRow(len(rows), call.owner, path, [])
         if call not in calls:
             calls[call] = Copy(row.layer, len(row.copies), call, [])

@@ -47,7 +47,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """Everything that `root` was made from, in creation order; `root` is last."""
+    """Everything that `root` was made from, in creation order; also what the user named of it, say a slice."""
 
     nodes: tuple[Node, ...]
     root: Node
@@ -88,8 +88,10 @@ class Graph:
         return cls(nodes, made[output.id], {node.id: node.name for node in nodes if node.name})
 
     @classmethod
-    def leading_to(cls, root: Node, names: Mapping[int, str], gradients: Mapping[int, Array]) -> "Graph":
-        """The graph of everything that `root` was made from."""
+    def leading_to(
+        cls, root: Node, names: Mapping[int, str], named: Iterable[Node], gradients: Mapping[int, Array]
+    ) -> "Graph":
+        """The graph of everything that `root` was made from, and the `named` that were made directly from that."""
         seen = {root}
         stack = [root]
         while stack:
@@ -97,6 +99,7 @@ class Graph:
                 if x not in seen:
                     seen.add(x)
                     stack.append(x)
+        seen |= {node for node in named if node.inputs and all(x in seen for x in node.tensors())}
         return cls(tuple(sorted(seen, key=lambda node: node.id)), root, names, gradients)
 
 

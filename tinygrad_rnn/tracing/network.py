@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..autograd.tensor import Array
 from .graph import Node
 
 _SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
@@ -94,7 +95,7 @@ class Network:
     ports: tuple[Port, ...]
     links: tuple[Link, ...]
     parameters: tuple[ParameterInfo, ...]
-    gradients: Mapping[int, object] = field(default_factory=dict)  # node id -> ∂L/∂node, where known
+    gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])  # node id -> ∂L/∂node, where known
 
 
 def indexed(name: str, t: int) -> str:

@@ -26,9 +26,7 @@ def replay(graph: Graph, values: Mapping[int, Array]) -> Array:
         elif node.rule is None or not node.requires_grad:
             done[node] = _as_float64(node.data)
         else:
-            operands = (
-                a if x is None else done[x] for x, a in zip(node.inputs, node.operands, strict=True)
-            )
+            operands = (a if x is None else done[x] for x, a in zip(node.inputs, node.operands, strict=True))
             done[node] = np.asarray(node.rule.forward(*operands, **node.options))
     return done[graph.root]
 

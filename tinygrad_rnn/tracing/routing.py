@@ -11,7 +11,17 @@ import numpy as np
 from ..autograd.tensor import Array
 from .graph import Node
 
-_MOVES = ("getitem", "stack", "concatenate", "reshape", "transpose", "swapaxes", "squeeze", "expand_dims", "broadcast_to")
+_MOVES = (
+    "getitem",
+    "stack",
+    "concatenate",
+    "reshape",
+    "transpose",
+    "swapaxes",
+    "squeeze",
+    "expand_dims",
+    "broadcast_to",
+)
 _IDENTITIES = ("detach", "astype")
 
 

@@ -2,7 +2,7 @@
 
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ def run_script(path: Path, arguments: Sequence[str] = ()) -> ScriptRun:
 
 
 @contextmanager
-def _as_main(path: Path, arguments: Sequence[str]) -> Iterator[None]:
+def _as_main(path: Path, arguments: Sequence[str]) -> Generator[None, None, None]:
     """`sys.argv` and `sys.path` as Python itself sets them for a script."""
     argv, paths = sys.argv, sys.path
     sys.argv, sys.path = [str(path), *arguments], [str(path.resolve().parent), *sys.path]

@@ -1,7 +1,6 @@
 """The tracer: an observer of the engine that writes down everything that happens, forward and backward."""
 
-import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -44,7 +43,8 @@ class Trace:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self._nodes: dict[int, Node] = {}  # tensor id -> its newest node
-        self._tensors: dict[int, weakref.ref[Tensor]] = {}  # a name may be given after the event
+        self._names: dict[int, str] = {}  # what the user named, by tensor id
+        self._tensors: dict[int, Tensor] = {}  # while recording: a name may be given after the event
         self._gradients: dict[int, Array] = {}
 
     def graph(self) -> Graph:
@@ -56,19 +56,25 @@ class Trace:
         for kind in ("seed", "forward"):
             for event in reversed(self.events):
                 if event.kind == kind and event.node is not None:
-                    return Graph.leading_to(event.node, self._given_names(), self._gradients)
+                    names = self._given_names()
+                    named = [self._nodes[id] for id in names if id in self._nodes]
+                    return Graph.leading_to(event.node, names, named, self._gradients)
         raise TraceError("nothing was recorded: no op of tinygrad_rnn ran inside the trace")
 
     def _given_names(self) -> dict[int, str]:
-        tensors = ((id, reference()) for id, reference in self._tensors.items())
-        return {id: tensor.name for id, tensor in tensors if tensor is not None and tensor.name}
+        return self._names | {id: tensor.name for id, tensor in self._tensors.items() if tensor.name}
+
+    def close(self) -> None:
+        """End the recording: read the names that tensors have by now, and let go of the tensors."""
+        self._names = self._given_names()
+        self._tensors.clear()
 
     def name(self, node: Node) -> str:
-        """What the user calls a tensor: its `.name`, else the variable its line assigns, else "op#event"."""
-        tensor = self._tensors.get(node.id, lambda: None)()
-        if tensor is not None and tensor.name:
-            return tensor.name
-        return node.name or (assigned_name(node.source) if node.source else None) or f"{node.op or 'leaf'}#{node.id}"
+        """What the user calls a tensor: its `.name`, else the variable its line assigns, else "op#id"."""
+        tensor = self._tensors.get(node.id)
+        given = tensor.name if tensor is not None else self._names.get(node.id)
+        assigned = assigned_name(node.source) if node.source is not None else None
+        return given or node.name or assigned or f"{node.op or 'leaf'}#{node.id}"
 
     def __repr__(self) -> str:
         kinds = [event.kind for event in self.events]
@@ -103,7 +109,7 @@ class Trace:
             rule=op,
         )
         self._nodes[output.id] = node
-        self._tensors[output.id] = weakref.ref(output)
+        self._tensors[output.id] = output
         self._write("forward", node, op=op.name, inputs=nodes, value=output.data, source=source)
 
     def _on_error(self, op: Op, inputs: "tuple[Tensor | None, ...]", error: Exception) -> None:
@@ -144,7 +150,7 @@ class Trace:
         node = self._nodes.get(tensor.id)
         if node is None:
             node = self._nodes[tensor.id] = leaf_node(tensor, array, variable_name(tensor))
-            self._tensors[tensor.id] = weakref.ref(tensor)
+            self._tensors[tensor.id] = tensor
         return node
 
 
@@ -153,7 +159,7 @@ def _array(value: Any) -> Array:
 
 
 @contextmanager
-def trace() -> Iterator[Trace]:
+def trace() -> Generator[Trace, None, None]:
     """Record everything that is computed in a block, forward and backward.
 
     >>> import tinygrad_rnn as tg
@@ -164,5 +170,8 @@ def trace() -> Iterator[Trace]:
     ['forward', 'seed', 'vjp', 'vjp', 'accumulate']
     """
     recorded = Trace()
-    with observed(recorded.observe):
-        yield recorded
+    try:
+        with observed(recorded.observe):
+            yield recorded
+    finally:
+        recorded.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ..nn.recurrent import Cell as RecurrentCell
 from .copies import Copy, CopyRow, find_rows, parameter_names
@@ -48,7 +49,9 @@ class _Unrolling:
         self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
         self.captions = self._given_captions()
         inside = self.copy_of
-        self.used_outside = {x for node in graph.nodes for x in node.tensors() if x in inside and inside.get(node) is not inside[x]}
+        self.used_outside = {
+            x for node in graph.nodes for x in node.tensors() if x in inside and inside.get(node) is not inside[x]
+        }
 
     def network(self) -> Network:
         for row in self.rows:
@@ -83,7 +86,7 @@ class _Unrolling:
             return set(self._entries_but_x(row.copies[0], row.owner))
         return {
             entry
-            for before, copy in zip(row.copies, row.copies[1:], strict=False)
+            for before, copy in pairwise(row.copies)
             for entry, x in self._entries(copy)
             if any(before in self._roots(source) for source in self.routing.sources(x))
         }
@@ -161,7 +164,7 @@ class _Unrolling:
         """The column of each copy: above what feeds it, in either direction; else one after the other."""
         above = [self._column_below(copy) for copy in row.copies]
         columns = [column for column in above if column is not None]
-        steps = {b - a for a, b in zip(columns, columns[1:], strict=False)}
+        steps = {b - a for a, b in pairwise(columns)}
         if len(columns) != len(above) or steps not in (set(), {1}, {-1}):
             first = row.copies[0].id
             before = [self.columns[source] for source in self.feeds.get(first, ()) if source in self.columns]
@@ -285,7 +288,7 @@ class _Unrolling:
         return tuple(flow.values) if flow is not None else ()
 
     def _cell(self, copy: Copy) -> Cell:
-        """Its outputs are its messages and whatever else others use, h first; the last copy's message is its last op."""
+        """Its outputs are its messages, h first, and whatever else others use; the last copy's message is its last op."""
         row = self.rows[copy.layer].copies
         messages = self._message_values(copy, row[copy.t + 1]) if copy.t + 1 < len(row) else (copy.nodes[-1],)
         others = (node for node in copy.nodes if node in self.used_outside)

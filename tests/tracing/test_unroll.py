@@ -1,0 +1,247 @@
+"""Copies are found in what ran: whatever made the loop, the network in the graph is the one the user wrote."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.tracing.graph import Graph
+from tinygrad_rnn.tracing.unroll import unroll
+
+
+def network_of(output):
+    network = unroll(Graph.of(output))
+    assert network is not None
+    return network
+
+
+def counts(network):
+    return Counter(link.kind for link in network.links)
+
+
+def steps(T, size=3):
+    return tg.tensor(np.random.default_rng(0).standard_normal((T, size)))
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("T", [1, 2, 4, 17])
+def test_a_stack_is_rows_of_copies(T, layers):
+    rnn = tg.nn.RNN(3, 5, output_size=2, num_layers=layers, rng=0)
+    network = network_of(tg.nn.cross_entropy(rnn(steps(T))[0], np.zeros(T, int)))
+    assert network.columns == T
+    assert len(network.cells) == T * layers
+    expected = {"message": (T - 1) * layers, "initial": layers, "input": T, "output": T, "loss": T}
+    assert counts(network) == Counter({**expected, "up": T * (layers - 1)})
+    assert [row.path for row in network.rows] == [f"RNN.cells.{k}" for k in range(layers)]
+
+
+def test_cells_are_numbered_by_row_and_call():
+    network = network_of(tg.nn.RNN(3, 5, num_layers=2)(steps(3))[0])
+    assert sorted(cell.id for cell in network.cells) == [f"cell-{k}-{t}" for k in range(2) for t in range(3)]
+    assert all(cell.column == cell.t for cell in network.cells)
+
+
+def test_one_network_fed_to_another_is_two_rows():
+    model = tg.nn.Sequential(tg.nn.RNN(3, 5, output_size=4), tg.nn.RNN(4, 2))
+    network = network_of(model(steps(4))[0].sum())
+    assert len(network.rows) == 2
+    assert counts(network)["up"] == 4
+    assert counts(network)["output"] == counts(network)["loss"] == 4
+    assert [p.name for p in network.parameters if "W" in p.name] == [
+        "0.W_xh", "0.W_hh", "0.W_hy", "1.W_xh", "1.W_hh",
+    ]  # fmt: skip
+
+
+def test_a_users_loop_over_a_cell():
+    cell, h = tg.nn.RNNCell(3, 5), None
+    for x in steps(6):
+        h = cell(x, h)
+    network = network_of(h)
+    assert [row.kind for row in network.rows] == ["RNNCell"]
+    assert counts(network) == Counter({"message": 5, "initial": 1, "input": 6, "output": 1})
+
+
+def test_plain_ops_in_a_scope_are_copies_and_without_one_are_not():
+    def loop(scope):
+        W_xh = tg.tensor(np.eye(5, 3), requires_grad=True, name="W_xh")
+        W_hh = tg.tensor(np.eye(5), requires_grad=True, name="W_hh")
+        h = tg.tensor(np.zeros(5))
+        for x in steps(4):
+            with scope():
+                h = tg.ops.tanh(W_xh @ x + W_hh @ h)
+        return h
+
+    network = network_of(loop(lambda: tg.scope("cell")))
+    assert [row.kind for row in network.rows] == ["scope"]
+    assert counts(network) == Counter({"message": 3, "initial": 1, "input": 4, "output": 1})
+    assert [p.name for p in network.parameters] == ["W_xh", "W_hh"]
+    assert unroll(Graph.of(loop(lambda: tg.no_grad() if False else _nothing()))) is None
+
+
+class _nothing:
+    def __enter__(self): ...
+    def __exit__(self, *_): ...
+
+
+class UsersCell(tg.nn.Module):
+    """Keeps a state of two tensors, and has a module inside."""
+
+    def __init__(self):
+        self.inner = tg.nn.Linear(3 + 4, 4)
+
+    def forward(self, x, h, c):
+        z = self.inner(np.concatenate([x, h]))
+        c = 0.5 * c + tg.ops.tanh(z)
+        return tg.ops.sigmoid(c), c
+
+
+def test_any_module_of_the_users_is_a_cell_and_the_outermost_counts():
+    cell, h, c = UsersCell(), tg.tensor(np.zeros(4)), tg.tensor(np.zeros(4))
+    for x in steps(5):
+        h, c = cell(x, h, c)
+    network = network_of(h.sum())
+    assert [row.kind for row in network.rows] == ["UsersCell"]
+    messages = [link for link in network.links if link.kind == "message"]
+    assert len(messages) == 4
+    assert all(len(link.values) == 2 for link in messages)
+    assert [p.name for p in network.parameters] == ["inner.weight", "inner.bias"]
+
+
+def test_a_head_that_follows_the_cell_is_no_row():
+    cell, head, h, ys = tg.nn.RNNCell(3, 5), tg.nn.Linear(5, 2), None, []
+    for x in steps(4):
+        h = cell(x, h)
+        ys.append(head(h))
+    network = network_of(tg.ops.stack(ys).sum())
+    assert [row.kind for row in network.rows] == ["RNNCell"]
+    outputs = [port for port in network.ports if port.kind == "output"]
+    assert [port.label for port in outputs] == ["y₀", "y₁", "y₂", "y₃"]
+
+
+def test_an_mlp_called_again_and_again_is_not_recurrent():
+    mlp = tg.nn.Sequential(tg.nn.Linear(3, 4), tg.nn.Linear(4, 2))
+    total = sum((mlp(x).sum() for x in steps(4)), tg.tensor(0.0))
+    assert unroll(Graph.of(total)) is None
+
+
+def test_a_training_script_of_many_steps_is_one_network():
+    rnn = tg.nn.RNN(3, 5, output_size=2, rng=0)
+    optimizer = tg.optim.SGD(rnn.parameters(), lr=0.1)
+    with tg.trace() as tr:
+        for _ in range(100):
+            loss = tg.nn.cross_entropy(rnn(steps(4))[0], [0, 1, 0, 1])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    network = unroll(tr.graph())
+    assert network.columns == 4
+    assert len(network.cells) == 4
+    assert len(network.parameters) == 5
+
+
+def test_a_detached_state_still_is_a_message_and_says_that_it_is_cut():
+    rnn, state = tg.nn.RNN(3, 5, output_size=2, rng=0), None
+    with tg.trace() as tr:
+        for _ in range(3):
+            ys, state = rnn(steps(2), state)
+            tg.nn.cross_entropy(ys, [0, 1]).backward()
+            state = state.detach()
+    network = unroll(tr.graph())
+    assert network.columns == 6
+    messages = [link for link in network.links if link.kind == "message"]
+    assert [link.cut for link in messages] == [False, True, False, True, False]
+
+
+def test_one_loss_of_the_last_step_leaves_the_other_outputs_unused():
+    ys, _ = tg.nn.RNN(3, 5, output_size=2)(steps(4))
+    network = network_of(tg.nn.cross_entropy(ys[-1], 0))
+    assert counts(network)["output"] == 4
+    assert [link.source for link in network.links if link.kind == "loss"] == ["output-3"]
+
+
+def test_an_encoder_and_a_decoder_stand_one_after_the_other():
+    encoder, decoder = tg.nn.RNNCell(3, 5), tg.nn.RNNCell(3, 5)
+    h = None
+    for x in steps(3):
+        h = encoder(x, h)
+    for x in steps(2):
+        h = decoder(x, h)
+    network = network_of(h.sum())
+    assert [(cell.layer, cell.t, cell.column) for cell in network.cells] == [
+        (0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 0, 3), (1, 1, 4),
+    ]  # fmt: skip
+
+
+def test_a_loop_from_the_last_input_to_the_first_is_a_reversed_row():
+    forward, backward = tg.nn.RNNCell(3, 5), tg.nn.RNNCell(3, 5)
+    xs, f, b, fs, bs = list(steps(4)), None, None, [], []
+    for x in xs:
+        f = forward(x, f)
+        fs.append(f)
+    for x in reversed(xs):
+        b = backward(x, b)
+        bs.append(b)
+    both = np.concatenate([tg.ops.stack(fs), tg.ops.stack(bs[::-1])], axis=1)
+    network = network_of(tg.nn.Linear(10, 2)(both).sum())
+    assert [row.reverse for row in network.rows] == [False, True]
+    assert [cell.column for cell in network.cells if cell.layer == 1] == [3, 2, 1, 0]
+    assert counts(network)["input"] == 8
+    assert len([port for port in network.ports if port.kind == "input"]) == 4
+    assert counts(network)["output"] == 8
+
+
+def test_an_embedding_inside_the_cell_still_shows_what_is_read():
+    class Reader(tg.nn.Module):
+        def __init__(self):
+            self.embedding, self.cell = tg.nn.Embedding(4, 3), tg.nn.RNNCell(3, 5)
+
+        def forward(self, index, h):
+            return self.cell(self.embedding(index), h)
+
+    reader, h = Reader(), tg.tensor(np.zeros(5))
+    for index in (0, 3, 1):
+        h = reader(np.array(index), h)
+    network = network_of(h)
+    assert counts(network) == Counter({"message": 2, "initial": 1, "input": 3, "output": 1})
+
+
+def test_a_learned_initial_state_is_the_initial_state():
+    cell, h = tg.nn.RNNCell(3, 5), tg.tensor(np.zeros(5), requires_grad=True, name="h_start")
+    for x in steps(3):
+        h = cell(x, h)
+    network = network_of(h)
+    assert [port.caption for port in network.ports if port.kind == "initial"] == ["h_start"]
+
+
+def test_dropout_between_two_steps_does_not_hide_the_message():
+    cell, dropout, h = tg.nn.RNNCell(3, 5), tg.nn.Dropout(0.5, rng=0), tg.tensor(np.zeros(5))
+    for x in steps(4):
+        h = dropout(cell(x, h))
+    network = network_of(h)
+    assert [row.kind for row in network.rows] == ["RNNCell"]
+    assert counts(network)["message"] == 3
+
+
+def test_names_of_tensors_are_captions():
+    characters = [tg.tensor(row, name=name) for row, name in zip(np.eye(3), "abc", strict=True)]
+    ys, _ = tg.nn.RNN(3, 5, output_size=3)(tg.ops.stack(characters))
+    with tg.trace() as tr:
+        ys, _ = tg.nn.RNN(3, 5, output_size=3)(tg.ops.stack(characters))
+        for y, name in zip(ys, "bcd", strict=True):
+            y.name = name
+        ys.sum().backward()
+    network = unroll(tr.graph())
+    captions = {port.id: port.caption for port in network.ports}
+    assert [captions[f"input-{t}"] for t in range(3)] == ["a", "b", "c"]
+    assert [captions[f"output-{t}"] for t in range(3)] == ["b", "c", "d"]
+
+
+def test_two_modules_with_equal_names_have_different_parameters():
+    one, two = tg.nn.RNNCell(3, 5), tg.nn.RNNCell(5, 5)
+    h, k = None, None
+    for x in steps(2):
+        h = one(x, h)
+        k = two(h, k)
+    names = [p.name for p in network_of(k).parameters]
+    assert len(names) == len(set(names)) == 6
