@@ -57,6 +57,14 @@ def test_a_word_is_copies_and_messages(run, layers, cells, messages):
     assert (found["cell"], found["message"], found["initial"]) == (cells, messages, layers)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_every_cell_can_be_drawn_and_checked(run, cell):
+    assert run("draw", "--cell", cell, "--layers", "2", "-o", "out.svg").exit_code == 0
+    found = classes("out.svg")
+    assert (found["cell"], found["message"], found["initial"]) == (8, 6, 2)
+    assert run("check", "--cell", cell, "--hidden", "3").exit_code == 0
+
+
 def test_several_outputs_and_every_format(run, tmp_path):
     names = ["a.svg", "a.png", "a.pdf", "a.dot"]
     assert run("draw", *(word for name in names for word in ("-o", name))).exit_code == 0
@@ -160,8 +168,8 @@ def test_five_thousand_characters_are_folded(run, tmp_path):
     assert "4993 more copies" in (tmp_path / "out.svg").read_text("utf-8")
 
 
-def test_the_module_and_a_poor_terminal():
-    command = [sys.executable, "-m", "tinygrad_rnn", "demo", "--out", "figures"]
+def test_the_module_and_a_poor_terminal(tmp_path):
+    command = [sys.executable, "-m", "tinygrad_rnn", "demo", "--out", str(tmp_path)]
     done = subprocess.run(
         command, capture_output=True, env={"PYTHONIOENCODING": "ascii", "TERM": "dumb", "NO_COLOR": "1"}, check=False
     )

@@ -66,7 +66,9 @@ def _model_options(command: Any) -> Any:
         click.option("--seed", default=0, show_default=True, help="Of the network's first weights."),
         click.option("--hidden", default=8, show_default=True, type=click.IntRange(1), help="Units of each layer."),
         click.option("--layers", default=1, show_default=True, type=click.IntRange(1), help="Layers of the network."),
-        click.option("--cell", default="rnn", show_default=True, type=click.Choice(["rnn"]), help="Its cell."),
+        click.option(
+            "--cell", default="rnn", show_default=True, type=click.Choice(["rnn", "lstm", "gru"]), help="Its cell."
+        ),
         click.option("--text-file", type=click.Path(path_type=Path), help="A file with the text."),
         click.option("--text", help='A text for a network to spell; "-" reads it from stdin.  [default: hello]'),
         click.argument("arguments", nargs=-1),

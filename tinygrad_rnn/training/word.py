@@ -10,7 +10,7 @@ from ..autograd import ops
 from ..autograd.tensor import Tensor, tensor
 from ..errors import TrainingError
 
-CELLS = {"rnn": nn.RNN}
+CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Speller:
 
     text: str
     vocabulary: str
-    network: nn.RNN
+    network: nn.RNN | nn.LSTM | nn.GRU
 
     @classmethod
     def of(cls, text: str, cell: str = "rnn", layers: int = 1, hidden: int = 8, seed: int = 0) -> "Speller":
