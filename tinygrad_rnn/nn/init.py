@@ -11,7 +11,7 @@ A matrix of several gates on top of each other (4H rows for an LSTM) is `blocks`
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ..autograd.tensor import Array, Tensor
 from ..errors import OpError
 from .module import Parameter
 
-RandomState = np.random.Generator | int | None
+RandomState: TypeAlias = "np.random.Generator | int | None"  # quoted: numpy.random is slow to import
 
 
 def uniform_(parameter: Tensor, low: float = 0.0, high: float = 1.0, *, rng: RandomState = None) -> None:
@@ -85,7 +85,7 @@ def _fill_blocks(name: str, parameter: Tensor, blocks: int, fill: Callable[[int,
     parameter.data = np.concatenate(parts).astype(parameter.dtype)
 
 
-def by_fan(rng: np.random.Generator, shape: tuple[int, ...], fan: int, dtype: Any) -> Parameter:
+def by_fan(rng: "np.random.Generator", shape: tuple[int, ...], fan: int, dtype: Any) -> Parameter:
     """A parameter from U(±1/√fan), as torch.nn begins its linear and recurrent layers."""
     bound = 1 / math.sqrt(fan) if fan else 0.0
     return Parameter(rng.uniform(-bound, bound, shape), dtype=dtype)

@@ -86,7 +86,7 @@ class Dropout(Module):
         return drop(x, self.p, self.rng) if self.training else x
 
 
-def drop(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
+def drop(x: Tensor, p: float, rng: "np.random.Generator") -> Tensor:
     """Zero each element with probability p and scale the others by 1/(1 - p), so that the mean stays."""
     if p == 0:
         return x
