@@ -77,7 +77,7 @@ def check_gradients(graph: Graph, samples: int | None = 64, seed: int = 0) -> It
 
 
 def _check_parameter(
-    graph: Graph, node: Node, name: str, weights: Array, scale: float, samples: int | None, rng: np.random.Generator
+    graph: Graph, node: Node, name: str, weights: Array, scale: float, samples: int | None, rng: "np.random.Generator"
 ) -> ParameterCheck:
     chosen = np.arange(node.data.size)
     if samples is not None and samples < node.data.size:
