@@ -8,3 +8,4 @@ from .autograd.op import op
 from .autograd.scope import no_grad, scope
 from .autograd.tensor import Tensor, tensor
 from .nn import optim
+from .nn.checkpoint import load, save

@@ -31,6 +31,10 @@ class StateDictError(TinygradError, KeyError):
     __str__ = Exception.__str__  # KeyError shows the repr of its message
 
 
+class CheckpointError(TinygradError, ValueError):
+    """A checkpoint cannot be written, read, or does not fit; names the file and every reason."""
+
+
 class TraceError(TinygradError, RuntimeError):
     """A recorded run cannot answer: nothing was recorded, or a name is not in it."""
 

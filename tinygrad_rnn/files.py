@@ -4,14 +4,25 @@ import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_TEMPORARY = ".tinygrad_rnn.tmp"
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path` so that a reader finds the old content or the new, at any moment, never a part.
 
     Symbolic links are followed, an existing file keeps its mode and a new one gets what `open` would give it.
-    Devices and pipes, which cannot be replaced, are written to directly.
+    Devices and pipes, which cannot be replaced, are written to directly. What an earlier writer left beside `path`
+    because it was killed is removed.
 
     Raises:
         OSError: what `open` and `write` would raise, naming `path`; the old content is still there.
@@ -35,22 +46,58 @@ def _is_device_or_pipe(path: str | os.PathLike[str]) -> bool:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
+    _sweep(target.parent)
+    with _temporary(target.parent) as (temporary, file):
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
-            open(
-                target, "r+b"
-            ).close()  # a read-only file refuses here, though its directory would let it be replaced
+            # A read-only file refuses here, though its directory would let it be replaced.
+            open(target, "r+b").close()
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     _sync_directory(target.parent)
+
+
+@contextmanager
+def _temporary(directory: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file that is gone at the end unless it was renamed; a lock says that its writer is alive."""
+    lock = None
+    while lock is None:
+        path = directory / f".{secrets.token_hex(8)}{_TEMPORARY}"
+        file = open(path, "xb")  # noqa: SIM115 (closed by the caller, who must, before Windows lets it be renamed)
+        lock = _locked(file)
+    try:
+        yield path, file
+    finally:
+        file.close()
+        path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _locked(file: BinaryIO) -> int | None:
+    """A descriptor that holds a lock until it is closed; None when somebody swept the file away before."""
+    descriptor = os.dup(file.fileno())
+    if fcntl:
+        with suppress(OSError):  # a file system without locks: then nobody sweeps there either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink == 0:
+            os.close(descriptor)
+            file.close()
+            return None
+    return descriptor
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what writers that were killed left behind: whoever is still writing holds a lock."""
+    if not fcntl:  # elsewhere nothing tells a dead writer's file from a live one's
+        return
+    with suppress(OSError):  # a directory that cannot be listed may still be written to
+        for stray in directory.glob(f".*{_TEMPORARY}"):
+            with suppress(OSError), open(stray, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stray.unlink()
 
 
 def _sync_directory(directory: Path) -> None:

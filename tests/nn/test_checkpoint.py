@@ -1,0 +1,385 @@
+"""Checkpoints: what goes in comes out, a killed writer harms nothing, and a hostile file gives one clear error."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import CheckpointError
+from tinygrad_rnn.nn.checkpoint import MAX_HEADER, _decode, _encode
+
+MODELS = [
+    tg.nn.RNN(2, 3, nonlinearity="relu", output_size=4, rng=0),
+    tg.nn.RNN(2, 3, num_layers=3, bias=False, batch_first=True, dropout=0.25, rng=0),
+    tg.nn.LSTM(2, 3, peephole=True, coupled=True, forget_bias=2.0, bidirectional=True, num_layers=2, rng=0),
+    tg.nn.GRU(2, 3, reset_after=False, dtype=np.float32, output_size=1, bias=False, rng=0),
+    tg.nn.RNNCell(2, 3, rng=0),
+    tg.nn.LSTMCell(2, 3, peephole=True, rng=0),
+    tg.nn.GRUCell(2, 3, bias=False, rng=0),
+    tg.nn.Linear(2, 3, bias=False, rng=0),
+    tg.nn.Sequential(tg.nn.Embedding(5, 2, rng=0), tg.nn.Dropout(0.5), tg.nn.GRU(2, 3, rng=0), tg.nn.Linear(3, 5)),
+]
+
+
+class Theirs(tg.nn.Module):
+    """A module of a user's."""
+
+    def __init__(self, size=3, rng=0):
+        self.inner = tg.nn.Linear(2, size, rng=rng)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def assert_same_parameters(model, other):
+    for (name, p), (other_name, q) in zip(model.named_parameters(), other.named_parameters(), strict=True):
+        assert (name, p.dtype) == (other_name, q.dtype)
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+# There and back
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+def test_a_model_is_built_again(model, path):
+    tg.save(path, model)
+    found = tg.load(path)
+    assert type(found.model) is type(model)
+    assert (found.optimizer, found.metadata) == (None, {})
+    assert_same_parameters(model, found.model)
+    if hasattr(model, "config"):
+        assert found.model.config == model.config
+
+
+def test_a_loaded_model_draws_its_own_dropout(path):
+    tg.save(path, tg.nn.RNN(2, 3, num_layers=2, dropout=0.5))
+    assert tg.load(path).model(np.ones((4, 2)))[0].shape == (4, 3)
+
+
+@pytest.mark.parametrize("kind", tg.optim.KINDS)
+def test_training_goes_on_bit_for_bit(kind, path):
+    def step(model, optimizer):
+        model.zero_grad()
+        (model(np.ones((2, 2))) ** 2).sum().backward()
+        optimizer.step()
+
+    model = tg.nn.Sequential(tg.nn.Linear(2, 3, rng=0), tg.nn.Linear(3, 1, rng=1))
+    optimizer = tg.optim.KINDS[kind](model.parameters(), lr=0.05)
+    for _ in range(2):
+        step(model, optimizer)
+    tg.save(path, model, optimizer)
+    found = tg.load(path)
+    assert type(found.optimizer) is type(optimizer)
+    for _ in range(2):
+        step(model, optimizer)
+        step(found.model, found.optimizer)
+    assert_same_parameters(model, found.model)
+
+
+def test_metadata(path):
+    rng = np.random.default_rng(3)
+    rng.random(5)
+    given = {
+        "step": np.int64(7),
+        "vocabulary": "aé\n\U0001f600",
+        "rng": rng.bit_generator.state,
+        "history": [{"loss": 0.1 + 0.2}, None, True],
+    }
+    tg.save(path, MODELS[0], state=tg.tensor([[1.0, 2.0]]), counts=np.array([1, 2]), **given)
+    found = tg.load(path).metadata
+    assert {name: found[name] for name in given} == given
+    assert (found["state"].tolist(), found["counts"].dtype) == ([[1.0, 2.0]], np.int64)
+    again = np.random.default_rng()
+    again.bit_generator.state = found["rng"]
+    assert again.random() == rng.random()
+
+
+def test_a_module_of_the_users_own(path):
+    tg.save(path, Theirs(rng=1))
+    with pytest.raises(CheckpointError, match=r"is of 'Theirs', which is not a module of tg\.nn: .* into=model"):
+        tg.load(path)
+    model = Theirs(rng=2)
+    assert tg.load(path, into=model).model is model
+    assert_same_parameters(model, Theirs(rng=1))
+
+
+def test_a_class_that_borrows_a_name_of_ours_is_the_users(path):
+    borrowed = type("Linear", (tg.nn.Linear,), {})(2, 3)
+    tg.save(path, tg.nn.Sequential(borrowed))
+    with pytest.raises(CheckpointError, match="'Sequential', which is not a module"):
+        tg.load(path)
+
+
+def test_other_readers_of_safetensors_can_read_it(path):
+    from safetensors.numpy import load_file
+
+    tg.save(path, MODELS[0])
+    assert load_file(path).keys() == {f"model.{name}" for name in MODELS[0].state_dict()}
+
+
+# What does not fit
+
+
+def test_names_shapes_and_dtypes_are_verified_and_nothing_is_changed(path):
+    tg.save(path, Theirs())
+    model = Theirs(size=4)
+    before = model.state_dict()
+    with pytest.raises(CheckpointError) as caught:
+        tg.load(path, into=model)
+    assert str(path) in str(caught.value)
+    assert "'inner.weight' has shape (3, 2), needs (4, 2)" in str(caught.value)
+    assert all(model.state_dict()[name] is value for name, value in before.items())
+    with pytest.raises(CheckpointError, match=r"'inner\.bias' has dtype float64, needs float32"):
+        tg.load(path, into=Theirs().astype(np.float32))
+    with pytest.raises(CheckpointError, match=r"missing 'W_xh'.*unknown 'inner\.weight'"):
+        tg.load(path, into=tg.nn.RNNCell(2, 3))
+
+
+def test_what_cannot_be_saved(path):
+    model = tg.nn.Linear(2, 3)
+    with pytest.raises(CheckpointError, match=r"metadata can hold what JSON can, and arrays .* object is neither"):
+        tg.save(path, model, what=object())
+    with pytest.raises(CheckpointError, match="SGD has a parameter that is not one of Linear's"):
+        tg.save(path, model, tg.optim.SGD(MODELS[0].parameters()))
+    with pytest.raises(CheckpointError, match=r"the metadata takes \d+ bytes"):
+        tg.save(path, model, text="x" * (MAX_HEADER // 2))
+    with pytest.raises(CheckpointError, match="Mine is not an optimiser of"):
+        tg.save(path, model, type("Mine", (tg.optim.SGD,), {})(model.parameters()))
+    assert not path.exists()
+
+
+def test_paths_that_cannot_be_read_or_written(tmp_path):
+    with pytest.raises(CheckpointError, match=r"load: .*missing: No such file"):
+        tg.load(tmp_path / "missing")
+    with pytest.raises(CheckpointError, match=r"load: .*: Is a directory"):
+        tg.load(tmp_path)
+    with pytest.raises(CheckpointError, match=r"save: .*No such file or directory; what was there before is unchanged"):
+        tg.save(tmp_path / "no" / "such" / "folder", MODELS[0])
+    with pytest.raises(CheckpointError, match="/dev/null is not a regular file"):
+        tg.load("/dev/null")
+
+
+# Hostile files
+
+
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fuzz") / "model.safetensors"
+    model = tg.nn.RNN(2, 3, output_size=2, rng=0)
+    optimizer = tg.optim.Adam(model.parameters())
+    model(np.ones((2, 2)))[0].sum().backward()
+    optimizer.step()
+    tg.save(path, model, optimizer, vocabulary="ab")
+    return path
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory):
+    path = saved(tmp_path_factory)
+    return path, path.read_bytes()
+
+
+def loads_or_refuses(path, data):
+    path.write_bytes(data)
+    raised = None
+    try:
+        tg.load(path)
+    except CheckpointError as error:
+        raised = error
+    assert raised is None or str(path) in str(raised)
+
+
+@given(data=st.data())
+def test_bytes_changed_anywhere(victim, data):
+    path, good = victim
+    edits = st.lists(st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), min_size=1, max_size=8)
+    changed = bytearray(good)
+    for at, value in data.draw(edits):
+        changed[at] = value
+    loads_or_refuses(path, bytes(changed))
+
+
+@given(length=st.integers(0, 4000), tail=st.binary(max_size=40))
+def test_a_file_cut_off_or_grown(victim, length, tail):
+    path, good = victim
+    loads_or_refuses(path, good[:length] + tail)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(victim, data):
+    loads_or_refuses(victim[0], data)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value, here=()):
+    """Every place in a JSON value."""
+    yield here
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*here, key))
+
+
+@given(data=st.data())
+def test_a_description_that_lies_anywhere(victim, data):
+    path, good = victim
+    description, arrays = _decode("victim", good)
+    *outer, last = data.draw(st.sampled_from([place for place in places(description) if place]))
+    inner = description
+    for key in outer:
+        inner = inner[key]
+    inner[last] = data.draw(anything)
+    loads_or_refuses(path, _encode(description, arrays))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"hidden_size": 10**12},
+        {"num_layers": 10**9},
+        {"input_size": 30, "hidden_size": 30},
+        {"num_layers": 40},
+        {"output_size": 45},
+        {"dtype": "V1000000000"},
+        {"dtype": "float32"},
+        {"rng": 0},
+    ],
+)
+def test_sizes_that_lie_allocate_nothing(path, config):
+    model = tg.nn.RNN(2, 3, output_size=2, rng=0)
+    tg.save(path, model)
+    description, arrays = _decode("x", path.read_bytes())
+    description["model"]["config"] |= config
+    path.write_bytes(_encode(description, arrays))
+    with pytest.raises(CheckpointError, match=r"is damaged|does not fit"):
+        tg.load(path)
+
+
+def test_a_header_that_claims_gigabytes(path):
+    path.write_bytes((2**40).to_bytes(8, "little") + b"{}")
+    with pytest.raises(CheckpointError, match="not a safetensors file, or it was cut off"):
+        tg.load(path)
+    header = b" " * (MAX_HEADER + 1)
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        tg.load(path)
+
+
+def test_modules_are_taken_from_a_list_of_ours(path):
+    description = {"format": 1, "class": "os", "metadata": {}, "optimizer": None}
+    for model in ({"class": "os.system", "config": {}}, {"class": "Module", "config": {}}):
+        path.write_bytes(_encode(description | {"model": model}, {}))
+        with pytest.raises(CheckpointError, match="no such module"):
+            tg.load(path)
+
+
+def test_nesting_without_end(path):
+    model = {"class": "Dropout", "config": {"p": 0.5}}
+    text = json.dumps(model)
+    for _ in range(100_000):
+        text = f'{{"class":"Sequential","modules":[{text}]}}' if len(text) < 1000 else f'{{"m":[{text}]}}'
+        if len(text) > 100_000:
+            break
+    from safetensors.numpy import save as encode
+
+    whole = f'{{"format":1,"class":"x","metadata":{{}},"optimizer":null,"model":{"[" * 50_000}{"]" * 50_000}}}'
+    for described in (whole, text):
+        path.write_bytes(encode({}, {"tinygrad_rnn": described}))
+        with pytest.raises(CheckpointError, match="is damaged"):
+            tg.load(path)
+
+
+def test_other_safetensors_files_and_newer_versions(path):
+    from safetensors.numpy import save as encode
+
+    path.write_bytes(encode({"w": np.ones(3)}))
+    with pytest.raises(CheckpointError, match=r"not one that tg\.save wrote"):
+        tg.load(path)
+    path.write_bytes(_encode({"format": 2}, {}))
+    with pytest.raises(CheckpointError, match="has format 2, this version reads 1"):
+        tg.load(path)
+
+
+# Killed, and out of space
+
+
+SAVES_FOR_EVER = """
+    import os, random, signal, sys, time
+    import numpy as np
+    import tinygrad_rnn as tg
+
+    path, rounds = sys.argv[1], int(sys.argv[2])
+    model = tg.nn.Linear(300, 300, rng=0)
+    tg.save(path, model, step=-1)
+    random.seed(0)
+    for round in range(rounds):
+        child = os.fork()
+        if not child:
+            step = 0
+            while True:
+                model.weight.data = np.full((300, 300), float(step))
+                tg.save(path, model, step=step)
+                step += 1
+        time.sleep(random.uniform(0.0, 0.03))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found = tg.load(path)
+        assert found.metadata["step"] == -1 or (found.model.weight.data == found.metadata["step"]).all()
+    strays = len(os.listdir(os.path.dirname(path))) - 1
+    tg.save(path, model)
+    print(strays, len(os.listdir(os.path.dirname(path))) - 1)
+"""
+
+
+def run(source, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_writer_killed_at_any_moment_leaves_a_whole_checkpoint(path, rounds):
+    done = run(SAVES_FOR_EVER, path, rounds)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[1]) == 0
+
+
+FILLS_THE_DISK = """
+    import resource, sys
+    import tinygrad_rnn as tg
+
+    path = sys.argv[1]
+    tg.save(path, tg.nn.Linear(3, 3), note="old")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    try:
+        tg.save(path, tg.nn.Linear(300, 300), note="new")
+    except tg.errors.CheckpointError as error:
+        print(error)
+    assert tg.load(path).metadata == {"note": "old"}
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs RLIMIT_FSIZE")
+def test_a_full_disk_leaves_the_old_checkpoint_and_says_so(path):
+    done = run(FILLS_THE_DISK, path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"save: {path}: File too large; what was there before is unchanged"
+    assert os.listdir(path.parent) == [path.name]

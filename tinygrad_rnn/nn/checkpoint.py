@@ -1,0 +1,297 @@
+"""Checkpoints: a model, its optimiser and what else a run needs, in one safetensors file.
+
+The file holds arrays and a JSON description, never code: loading one that a stranger made runs nothing of theirs, and
+allocates no more than the file's own size justifies.
+"""
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autograd.tensor import Array, Tensor
+from ..errors import CheckpointError, TinygradError
+from ..files import write_atomic
+from . import optim
+from .layers import Dropout, Embedding, Linear, Sequential
+from .module import Module, misfits
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+
+MODULES: dict[str, type[Module]] = {
+    kind.__name__: kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell, Linear, Embedding, Dropout, Sequential)
+}
+FORMAT = 1
+MAX_HEADER = 16 * 2**20  # bytes of names, shapes and metadata; a hostile file must not make us parse gigabytes
+_KEY = "tinygrad_rnn"  # under which safetensors' own metadata keeps our description
+_DAMAGED = (
+    TinygradError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What `load` found: the model, the optimiser (None when none was saved), and the metadata."""
+
+    model: Module
+    optimizer: optim.Optimizer | None
+    metadata: dict[str, Any]
+
+
+def save(
+    path: str | os.PathLike[str], model: Module, optimizer: optim.Optimizer | None = None, **metadata: Any
+) -> None:
+    """Write a checkpoint; a reader finds the old one or the new one at any moment, never a part.
+
+    Args:
+        path: where; `.safetensors` is the usual ending.
+        model: any Module. Those of `tg.nn` are built again by `load`; of others the parameters are saved.
+        optimizer: with its settings and state; each of its parameters must be one of the model's.
+        metadata: what JSON can hold (tuples come back as lists), and arrays or Tensors.
+
+    Raises:
+        CheckpointError: metadata that cannot be saved, an optimiser of other parameters, or a file that cannot be
+            written; the checkpoint that was there before is then still there.
+    """
+    arrays = {f"model.{name}": value for name, value in model.state_dict().items()}
+    plain = {}
+    for name, value in metadata.items():
+        if isinstance(value, np.ndarray | Tensor):
+            arrays[f"metadata.{name}"] = np.asarray(value)
+        else:
+            plain[name] = value
+    description = {
+        "format": FORMAT,
+        "class": type(model).__name__,
+        "model": _describe(model),
+        "optimizer": None if optimizer is None else _describe_optimizer(model, optimizer, arrays),
+        "metadata": plain,
+    }
+    data = _encode(description, arrays)
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise CheckpointError(
+            f"save: {os.fspath(path)}: {error.strerror}; what was there before is unchanged"
+        ) from error
+
+
+def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint:
+    """Read a checkpoint.
+
+    Args:
+        path: of a file that `save` wrote.
+        into: a model of the same parameters to bind to the saved values; needed for modules that are not tg.nn's.
+
+    Returns:
+        Checkpoint: with `.model` (`into` itself when given), `.optimizer` and `.metadata`.
+
+    Raises:
+        CheckpointError: no such file, not a checkpoint, damaged, of a newer version, or names, shapes or dtypes that
+            are not the model's. Nothing is changed then.
+    """
+    name = os.fspath(path)
+    description, arrays = _decode(name, _read(path))
+    with _blaming(name):
+        if into is None and description["model"] is None:
+            raise CheckpointError(
+                f"load: {name} is of {description['class']!r}, which is not a module of tg.nn: make one and pass it, "
+                "tg.load(path, into=model)"
+            )
+        model = into if into is not None else _build(description["model"], arrays)
+        model_state = _part(arrays, "model")
+        _check(name, model, model_state)
+        optimizer = _build_optimizer(description["optimizer"], model, _part(arrays, "optimizer"))
+        metadata = dict(description["metadata"]) | _part(arrays, "metadata")
+        model.load_state_dict(model_state)
+    return Checkpoint(model, optimizer, metadata)
+
+
+# The file
+
+
+def _encode(description: dict[str, Any], arrays: Mapping[str, Array]) -> bytes:
+    from safetensors.numpy import save as encode
+
+    try:
+        text = json.dumps(description, default=_python_number)
+        if len(text) > MAX_HEADER // 2:
+            raise ValueError(f"the metadata takes {len(text)} bytes as JSON; pass what is large as an array")
+        return encode({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {_KEY: text})
+    except (TypeError, ValueError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"save: {error}") from error
+
+
+def _python_number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(
+        f"metadata can hold what JSON can, and arrays as values of their own; {type(value).__name__} is neither"
+    )
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise CheckpointError(f"load: {os.fspath(path)} is not a regular file")
+            return file.read()
+    except OSError as error:
+        raise CheckpointError(f"load: {os.fspath(path)}: {error.strerror}") from error
+
+
+def _decode(name: str, data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Our description and the arrays, of a file that keeps to safetensors' format."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decode
+
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER):
+        raise CheckpointError(f"load: {name} is not a safetensors file, or it was cut off")
+    with _blaming(name):
+        try:
+            arrays = decode(data)
+        except SafetensorError as error:
+            raise CheckpointError(f"load: {name} is not a safetensors file, or it is damaged: {error}") from error
+        header = json.loads(data[8 : 8 + length])
+        text = header.get("__metadata__", {}).get(_KEY)
+        if text is None:
+            raise CheckpointError(f"load: {name} is a safetensors file, but not one that tg.save wrote")
+        description = json.loads(text)
+        if description["format"] != FORMAT:
+            raise CheckpointError(
+                f"load: {name} has format {description['format']!r}, this version reads {FORMAT}; "
+                "a newer tinygrad_rnn may read it"
+            )
+    return description, arrays
+
+
+@contextmanager
+def _blaming(name: str) -> Iterator[None]:
+    """Whatever a description that lies leads to is one kind of error."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except _DAMAGED as error:
+        raise CheckpointError(f"load: {name} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _part(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
+    return {name[len(part) + 1 :]: np.array(a) for name, a in arrays.items() if name.startswith(f"{part}.")}
+
+
+# The model
+
+
+def _describe(module: Module) -> dict[str, Any] | None:
+    """What `_build` needs; None for a module that is not ours, whose code no file can hold."""
+    if type(module) is Sequential:
+        parts = [_describe(part) for part in module]
+        return None if None in parts else {"class": "Sequential", "modules": parts}
+    name = type(module).__name__
+    return {"class": name, "config": module.config} if MODULES.get(name) is type(module) else None
+
+
+def _build(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Module:
+    model = _build_module(description, _Blank(sum(a.size for a in arrays.values())))
+    for _, module in model.named_modules():
+        if hasattr(module, "rng"):
+            module.rng = np.random.default_rng()
+    return model
+
+
+def _build_module(description: Mapping[str, Any], blank: "_Blank") -> Module:
+    kind = MODULES.get(description["class"])
+    if kind is None:
+        raise ValueError(f"no such module: {description['class']!r}")
+    if kind is Sequential:
+        return Sequential(*[_build_module(part, blank) for part in description["modules"]])
+    config = dict(description["config"])
+    if config.get("dtype", "float64") not in ("float16", "float32", "float64"):
+        raise ValueError(f"no dtype of parameters: {config['dtype']!r}")
+    blank.check_sizes(config)
+    return kind(**config, rng=blank)
+
+
+class _Blank(np.random.Generator):
+    """In place of random first values: zeros, and no more of them than the file has values for."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.left = left
+
+    def check_sizes(self, config: Mapping[str, Any]) -> None:
+        """Refuse sizes that no file of this length can mean."""
+        if any(isinstance(size, int) and size > max(self.left, 1) for size in config.values()):
+            raise ValueError(f"sizes {config} need more values than there are")
+
+    def uniform(self, low: Any, high: Any, size: Any) -> Array:  # type: ignore[override]
+        return self.standard_normal(size)
+
+    def standard_normal(self, size: Any) -> Array:  # type: ignore[override]
+        self.left -= math.prod(size)
+        if self.left < 0:
+            raise ValueError(f"a parameter of shape {size} needs more values than there are")
+        return np.zeros(size)
+
+
+def _check(name: str, model: Module, state: Mapping[str, Array]) -> None:
+    own = model.state_dict()
+    problems = misfits({key: value.shape for key, value in own.items()}, state)
+    problems += [
+        f"{key!r} has dtype {state[key].dtype}, needs {value.dtype}"
+        for key, value in own.items()
+        if key in state and state[key].dtype != value.dtype
+    ]
+    if problems:
+        raise CheckpointError(f"load: {name} does not fit {type(model).__name__}: {'; '.join(problems)}")
+
+
+# The optimiser
+
+
+def _describe_optimizer(model: Module, optimizer: optim.Optimizer, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Settings, parameters by name, and numbers of the state; its arrays go to the arrays."""
+    kind = type(optimizer).__name__
+    if optim.KINDS.get(kind) is not type(optimizer):
+        raise CheckpointError(f"save: {kind} is not an optimiser of tg.optim; save its state_dict() as metadata")
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    if any(p not in names for p in optimizer.params):
+        raise CheckpointError(f"save: {kind} has a parameter that is not one of {type(model).__name__}'s")
+    numbers = []
+    for i, state in enumerate(optimizer.state):
+        arrays |= {f"optimizer.{i}.{key}": value for key, value in state.items() if isinstance(value, np.ndarray)}
+        numbers.append({key: value for key, value in state.items() if not isinstance(value, np.ndarray)})
+    return {
+        "class": kind,
+        "settings": optimizer.settings,
+        "parameters": [names[p] for p in optimizer.params],
+        "numbers": numbers,
+    }
+
+
+def _build_optimizer(description: Any, model: Module, arrays: Mapping[str, Array]) -> optim.Optimizer | None:
+    if description is None:
+        return None
+    parameters = dict(model.named_parameters())
+    optimizer = optim.KINDS[description["class"]]([parameters[name] for name in description["parameters"]])
+    states = [dict(numbers) for numbers in description["numbers"]]
+    for name, value in arrays.items():
+        position, _, key = name.partition(".")
+        states[int(position)][key] = value
+    optimizer.load_state_dict({"settings": description["settings"], "state": states})
+    return optimizer
