@@ -34,7 +34,7 @@ def test_the_engine_imports_numpy_alone():
     graph = grimp.build_graph("tinygrad_rnn", include_external_packages=True, cache_dir=None)
     engine = {"tinygrad_rnn.autograd", *graph.find_descendants("tinygrad_rnn.autograd")}
     imported = {name for module in engine for name in graph.find_modules_directly_imported_by(module)}
-    assert imported - engine - sys.stdlib_module_names == {"numpy", "tinygrad_rnn.errors", "tinygrad_rnn.state"}
+    assert imported - engine - sys.stdlib_module_names == {"numpy", "tinygrad_rnn.errors"}
 
 
 def docstring_lines(source: str) -> set[int]:

@@ -1,4 +1,6 @@
-"""Every error the package raises on purpose: one base class, few subclasses."""
+"""Every error the package raises on purpose: one base class, few subclasses, and how they call tensors."""
+
+from typing import Any
 
 
 class TinygradError(Exception):
@@ -45,3 +47,17 @@ class DrawError(TinygradError, ValueError):
 
 class TrainingError(TinygradError, ValueError):
     """A text or a setting that no model can be trained on."""
+
+
+def describe(value: Any) -> str:
+    """What an error calls a tensor: its name, dtype, shape, and the op that made it; other things as Python does."""
+    if not hasattr(value, "requires_grad"):
+        return f"{value}"
+    made = f" (made by {value.op.name})" if value.op else ""
+    return f"{repr(value.name) + ':' if value.name else 'tensor'} {value.dtype} {value.shape}{made}"
+
+
+def require(condition: object, error: type[Exception], message: str, *facts: Any) -> None:
+    """Raise `error` unless the condition holds; each {} of the message is a fact, as `describe` has it."""
+    if not condition:
+        raise error(message.format(*map(describe, facts)))

@@ -4,20 +4,25 @@ Creation order is a topological order, since an op's inputs exist before its out
 and never recurses; gradients of a pass live in a dict of that pass, and only leaves keep them.
 """
 
+# pyright: reportPrivateUsage=false
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import GradientError, OpError
-from .scope import STATE, switched
-from .tensor import Array, Tensor, describe
+from ..errors import GradientError, OpError, require
+from .scope import STATE, notify, switched
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .op import Op
 
 _BY_ID = attrgetter("id")
+_UNNEEDED = object()
+_REPLACED = "grad: the data of {} was replaced after {} used it: create_graph would differentiate another function"
 
 Cotangent = Any  # an ndarray, or a Tensor when the pass itself is recorded (create_graph)
-_Terms = dict[tuple[Any, int], list[tuple[Tensor, Cotangent]]]  # (op, slot) -> the nodes and their cotangents
 
 
 def backward(output: Tensor, gradient: Any = None) -> None:
@@ -34,13 +39,12 @@ def backward(output: Tensor, gradient: Any = None) -> None:
     seed = _seed(output, gradient)
     nodes = _reachable(output)
     kept = {node for node in nodes if node.op is None or node.retains_grad}
-    for node, g in _sweep(output, seed.data, nodes, kept, create_graph=False).items():
-        _accumulate(node, g)
+    for node, g in _sweep(output, seed.data, nodes, kept).items():
+        node._grad = Tensor(g if node._grad is None else node._grad.data + g)
+        notify("accumulate", node, g)
 
 
-def grad(
-    output: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None, create_graph: bool = False
-) -> Any:
+def grad(output: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None, create_graph: bool = False) -> Any:
     """Gradients of `output` with respect to `inputs`, leaving every `.grad` alone.
 
     Args:
@@ -55,52 +59,43 @@ def grad(
     Raises:
         GradientError: output or an input requires no gradient, or `gradient` is missing; with `create_graph`, also
             when a leaf's data was replaced since the forward pass.
+        OpError: `gradient` has another shape than `output`.
     """
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    wanted = set(targets)
     for target in targets:
-        if not isinstance(target, Tensor) or not target.requires_grad:
-            raise GradientError(f"grad: the input {describe(target)} requires no gradient")
+        require(
+            getattr(target, "requires_grad", False), GradientError, "grad: the input {} requires no gradient", target
+        )
     seed = _seed(output, gradient)
-    relevant = _leading_to(wanted, _reachable(output))
+    relevant = _leading_to(set(targets), _reachable(output))
     with switched(recording=create_graph):
-        found = _sweep(output, seed if create_graph else seed.data, relevant, wanted, create_graph)
-    results = [_as_tensor(found[t]) if t in found else Tensor(np.zeros_like(t.data)) for t in targets]
-    return results[0] if isinstance(inputs, Tensor) else results
-
-
-def _as_tensor(g: Cotangent) -> Tensor:
-    return g if isinstance(g, Tensor) else Tensor(g)
+        found = _sweep(output, seed if create_graph else seed.data, relevant, set(targets), create_graph)
+    gradients = [_tensor(found[x]) if x in found else Tensor(np.zeros_like(x.data)) for x in targets]
+    return gradients[0] if isinstance(inputs, Tensor) else gradients
 
 
 def _seed(output: Tensor, gradient: Any) -> Tensor:
     """∂L/∂output, checked."""
-    if not isinstance(output, Tensor) or not output.requires_grad:
-        raise GradientError(
-            f"backward: {describe(output)} does not depend on any tensor that requires a gradient; make a leaf with "
-            "requires_grad=True, and compute outside no_grad()"
-        )
-    if gradient is None:
-        if output.size != 1:
-            raise GradientError(
-                f"backward: {describe(output)} is not a single number; reduce it with .sum() or .mean(), or pass "
-                f"gradient= of shape {output.shape}"
-            )
-        gradient = np.ones_like(output.data)
-    seed = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
-    if seed.shape != output.shape:
-        raise OpError(
-            f"backward: the gradient has shape {seed.shape}, but {describe(output)} needs {output.shape}"
-        )
-    for observer in STATE.get().observers:
-        observer.seed(output, seed.data)
+    fix = "make leaves with requires_grad=True, and compute outside no_grad()"
+    known = getattr(output, "requires_grad", False)
+    require(known, GradientError, "backward: {} depends on nothing that requires a gradient; {}", output, fix)
+    fix = f"reduce it with .sum() or .mean(), or pass gradient= of shape {output.shape}"
+    given = gradient is not None or output.size == 1
+    require(given, GradientError, "backward: {} is not a single number; {}", output, fix)
+    seed = _tensor(np.ones_like(output.data) if gradient is None else gradient)
+    fits = seed.shape == output.shape
+    require(fits, OpError, "backward: the gradient has shape {}, but {} needs {}", seed.shape, output, output.shape)
+    notify("seed", output, seed.data)
     return seed if seed.dtype == output.dtype else seed.astype(output.dtype)
+
+
+def _tensor(g: Any) -> Tensor:
+    return g if isinstance(g, Tensor) else Tensor(g)
 
 
 def _reachable(output: Tensor) -> set[Tensor]:
     """Everything that requires a gradient and that output was made from."""
-    seen = {output}
-    stack = [output]
+    seen, stack = {output}, [output]
     while stack:
         for x in stack.pop().inputs:
             if x is not None and x.requires_grad and x not in seen:
@@ -109,131 +104,93 @@ def _reachable(output: Tensor) -> set[Tensor]:
     return seen
 
 
-def _leading_to(targets: set[Tensor], nodes: set[Tensor]) -> set[Tensor]:
+def _leading_to(targets: set[Tensor], nodes: set[Tensor]) -> set[Any]:
     """The nodes from which a target is reached: nobody needs the cotangents of the others."""
-    leading: set[Tensor] = set()
+    leading: set[Any] = set()
     for node in sorted(nodes, key=_BY_ID):
-        if node in targets or any(x in leading for x in node.inputs):
+        if node in targets or not leading.isdisjoint(node.inputs):
             leading.add(node)
     return leading
 
 
-def _sweep(
-    output: Tensor, seed: Cotangent, relevant: set[Tensor], kept: set[Tensor], create_graph: bool
+def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
+    output: Tensor, seed: Cotangent, relevant: set[Tensor], kept: set[Tensor], create_graph: bool = False
 ) -> dict[Tensor, Cotangent]:
     """The complete cotangents of the `kept` among the `relevant` tensors."""
-    cotangents: dict[Tensor, Cotangent] = {output: seed}
-    deferred: dict[Tensor, _Terms] = {}
-    results: dict[Tensor, Cotangent] = {}
+    pending: dict[Any, Cotangent] = dict.fromkeys(sorted(relevant, key=_BY_ID))  # its last item is the newest tensor
+    pending[output] = seed
+    deferred: dict[Tensor, dict[tuple[Op, int], list[Any]]] = {}  # terms of one kind, to be summed in one call
+    complete: dict[Tensor, Cotangent] = {}
     observers, ndarray = STATE.get().observers, np.ndarray
     with np.errstate(all="ignore"):
-        for node in sorted(relevant, key=_BY_ID, reverse=True):
-            g = cotangents.pop(node, None)
-            if deferred and node in deferred:
-                g = _plus(g, _sum_of(deferred.pop(node), node, create_graph))
+        while pending:
+            node, g = pending.popitem()
+            if node in deferred:
+                for (op, slot), terms in deferred.pop(node).items():
+                    total = _fitted(_sum(op, slot, terms), op, slot, node)
+                    g = total if g is None else g + total
             if g is None:
                 continue
             if node._hooks:
                 g = _after_hooks(node, g, create_graph)
             if node in kept:
-                results[node] = g
-            op, options = node.op, node.options
-            if op is None:
+                complete[node] = g
+            if (op := node.op) is None:
                 continue
-            y, inputs = (node, _live_inputs(node)) if create_graph else (node._data, node.arrays)
+            y, arrays = _live(node) if create_graph else (node._data, node.arrays)
+            vjps, together, options = op.vjps, op.together, node.options
             for slot, x in enumerate(node.inputs):
-                if x not in relevant or (vjp := op.vjps[slot]) is None:
+                held = pending.get(x, _UNNEEDED)
+                if held is _UNNEEDED or (vjp := vjps[slot]) is None:
                     continue
-                if slot in op.together:
-                    deferred.setdefault(x, {}).setdefault((op, slot), []).append((node, g))
+                if slot in together:
+                    deferred.setdefault(x, {}).setdefault((op, slot), []).append((g, node, y, arrays))
                     term = None
                 else:
-                    term = vjp(g, y, *inputs, **options) if options else vjp(g, y, *inputs)
+                    term = vjp(g, y, *arrays, **options) if options else vjp(g, y, *arrays)
                     like = x._data
-                    if type(term) is not ndarray or term.shape != like.shape or term.dtype is not like.dtype:
+                    if type(term) is not ndarray or term.dtype is not like.dtype or term.shape != like.shape:
                         term = _fitted(term, op, slot, x)
-                    held = cotangents.get(x)
-                    # Never in place: either may be shared with another tensor.
-                    cotangents[x] = term if held is None else held + term
+                    pending[x] = term if held is None else held + term  # out of place: either may be shared
                 if observers:
-                    for observer in observers:
-                        observer.vjp(node, slot, g, term)
-    return results
+                    notify("vjp", node, slot, g, term)
+    return complete
 
 
-def _plus(held: Cotangent | None, contribution: Cotangent) -> Cotangent:
-    return contribution if held is None else held + contribution
+def _sum(op: "Op", slot: int, terms: list[Any]) -> Cotangent:
+    """What nodes of one op hand to one input, in one call."""
+    gs, nodes, ys, arrays = zip(*terms, strict=True)
+    if len(terms) > 1:
+        return op.together[slot](gs, arrays, [node.options for node in nodes])
+    return op.vjps[slot](gs[0], ys[0], *arrays[0], **nodes[0].options)  # type: ignore[reportOptionalCall]
 
 
-def _sum_of(terms: _Terms, x: Tensor, create_graph: bool) -> Cotangent:
-    """The terms that were put off, each kind summed in one call."""
-    total = None
-    for (op, slot), parts in terms.items():
-        if len(parts) == 1:
-            ((node, g),) = parts
-            y, inputs = (node, _live_inputs(node)) if create_graph else (node._data, node.arrays)
-            term = op.vjps[slot](g, y, *inputs, **node.options)
-        else:
-            inputs = [_live_inputs(node) if create_graph else node.arrays for node, _ in parts]
-            term = op.together[slot]([g for _, g in parts], inputs, [node.options for node, _ in parts])
-        total = _plus(total, _fitted(term, op, slot, x))
-    return total
-
-
-def _live_inputs(node: Tensor) -> tuple[Any, ...]:
-    """The inputs as Tensors, for a pass that is itself recorded: they must still hold what the forward saw."""
+def _live(node: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+    """A node and its inputs as Tensors, for a pass that is recorded: they must still hold what the forward saw."""
     for x, array in zip(node.inputs, node.arrays, strict=True):
-        if x is not None and x._data is not array:
-            raise GradientError(
-                f"grad: the data of {describe(x)} was replaced after {node.op.name} used it, so a recorded backward "
-                "pass would differentiate another function; differentiate before the update"
-            )
-    return tuple(a if x is None else x for x, a in zip(node.inputs, node.arrays, strict=True))
+        require(x is None or x._data is array, GradientError, _REPLACED, x, node)
+    return node, tuple(array if x is None else x for x, array in zip(node.inputs, node.arrays, strict=True))
 
 
-def _fitted(term: Any, op: Any, slot: int, x: Tensor) -> Cotangent:
+def _fitted(term: Any, op: "Op", slot: int, x: Tensor) -> Cotangent:
     """A VJP's result in the shape and dtype of its input: summed over what was broadcast."""
-    if not isinstance(term, np.ndarray | np.generic | Tensor):
-        raise GradientError(
-            f"{op.name}: the VJP of input {slot} returned {type(term).__name__}, not one array; "
-            "give @op one VJP per input"
-        )
-    shape = x.shape
-    if term.shape != shape:
-        term = _unbroadcast(term, op, slot, shape)
-    if term.dtype != x.dtype:
-        if term.dtype.kind not in "fiub":
-            raise GradientError(f"{op.name}: the VJP of input {slot} has dtype {term.dtype}, needs {x.dtype}")
-        term = term.astype(x.dtype)
-    return term
-
-
-def _unbroadcast(term: Cotangent, op: Any, slot: int, shape: tuple[int, ...]) -> Cotangent:
-    """The adjoint of broadcasting: sum over the axes that were added or stretched."""
-    added = term.ndim - len(shape)
-    stretched = [
-        added + i for i, n in enumerate(shape) if n == 1 and added >= 0 and term.shape[added + i] != 1
-    ]
-    kept = term.sum(axis=(*range(added), *stretched), keepdims=True) if added >= 0 else term
-    if kept.shape[max(added, 0) :] != shape:
-        raise GradientError(
-            f"{op.name}: the VJP of input {slot} returned shape {term.shape}, but the input has shape {shape}"
-        )
-    return kept.reshape(shape)
+    what = f"{op.name}: the VJP of input {slot} returned"
+    require(
+        hasattr(term, "dtype"), GradientError, "{} a {}, not one array; give @op one VJP per input", what, type(term)
+    )
+    term = term if isinstance(term, Tensor) else np.asarray(term)
+    require(term.dtype.kind in "fiub", GradientError, "{} dtype {}, but the input has {}", what, term.dtype, x.dtype)
+    padded = (1,) * (term.ndim - x.ndim) + x.shape
+    fits = len(padded) == term.ndim and all(n in (1, m) for n, m in zip(padded, term.shape, strict=True))
+    require(fits, GradientError, "{} shape {}, but the input has shape {}", what, term.shape, x.shape)
+    stretched = tuple(i for i, n in enumerate(padded) if n != term.shape[i])
+    term = (term.sum(axis=stretched) if stretched else term).reshape(x.shape)
+    return term if term.dtype == x.dtype else term.astype(x.dtype)
 
 
 def _after_hooks(node: Tensor, g: Cotangent, create_graph: bool) -> Cotangent:
-    gradient = _as_tensor(g)
     for hook in node._hooks or ():
-        replaced = hook(gradient)
-        if replaced is not None:
-            gradient = replaced
-    if gradient.shape != node.shape:
-        raise GradientError(f"hook: {describe(node)} needs a gradient of its shape, got {gradient.shape}")
-    return gradient if create_graph else gradient.data
-
-
-def _accumulate(leaf: Tensor, g: Cotangent) -> None:
-    leaf._grad = Tensor(g if leaf._grad is None else leaf._grad.data + g)
-    for observer in STATE.get().observers:
-        observer.accumulate(leaf, g)
+        replaced = hook(_tensor(g))
+        g = g if replaced is None else _tensor(replaced)
+        require(g.shape == node.shape, GradientError, "hook: {} needs a gradient of its shape, got {}", node, g.shape)
+    return _tensor(g) if create_graph else np.asarray(g)

@@ -1,17 +1,16 @@
-"""Is a gradient true? Central differences, and the first op that makes a NaN: public, because they are a lesson."""
+"""Is a gradient true? Central differences say so, without knowing any formula: public, because they are a lesson."""
 
-from collections.abc import Callable, Iterator, Sequence
+# pyright: reportPrivateUsage=false
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import AnomalyError, GradcheckError
+from ..errors import GradcheckError, require
 from .backward import grad
-from .op import Op
-from .scope import Observer, no_grad, observed, user_line
-from .tensor import Array, Tensor, describe
+from .tensor import Array, Tensor
 
 _FLOAT32_RTOL = 1e-3
 
@@ -27,19 +26,12 @@ class Mismatch:
     numeric: float
 
     def __str__(self) -> str:
-        where = f"{self.input}[{', '.join(map(str, self.index))}]"
-        return (
-            f"{self.op}: gradient at {where}: {self.analytic:.9g} from backward, {self.numeric:.9g} expected"
-        )
+        where = f"{self.op}: gradient at {self.input}{list(self.index)}"
+        return f"{where}: {self.analytic:.9g} from backward, {self.numeric:.9g} expected"
 
 
 def gradcheck(
-    fn: Callable[..., Any],
-    inputs: Tensor | Sequence[Tensor],
-    rtol: float = 1e-6,
-    atol: float | None = None,
-    *,
-    float32: bool = False,
+    fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol: float | None = None, *, float32: bool = False
 ) -> bool:
     """Compare the gradients of `fn(*inputs)` with central differences: ∂f/∂x ≈ (f(x + h) - f(x - h)) / 2h.
 
@@ -49,7 +41,7 @@ def gradcheck(
 
     Args:
         fn: returns a Tensor, or several; it is called many times, so it must be deterministic.
-        inputs: leaf Tensors; those that require a gradient are checked, and must be float64.
+        inputs: a leaf Tensor or several; those that require a gradient are checked, and must be float64.
         rtol: relative tolerance.
         atol: absolute tolerance; by default 1e-9 times the size of the outputs (at least 1).
         float32: allow float32 inputs; their gradient is compared with the float64 one, to 1e-3 of the output's size.
@@ -64,86 +56,69 @@ def gradcheck(
     >>> gradcheck(lambda x: x * x, x)
     True
     """
-    leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    checked = _checkable(leaves, float32)
-    outputs = _outputs(fn, leaves)
+    leaves, checked = _checkable(inputs, float32)
+    outputs, again = _tensors(fn(*leaves)), _tensors(fn(*leaves))
+    same = all(np.array_equal(a.data, b.data, equal_nan=True) for a, b in zip(outputs, again, strict=True))
+    require(same, GradcheckError, "gradcheck: fn gave two results for the same inputs; fix the seed of what it draws")
     cotangents = _random_cotangents(outputs)
     size = max(1.0, sum(float(np.abs(c * y.data).sum()) for c, y in zip(cotangents, outputs, strict=True)))
-    analytic = _analytic(outputs, checked, cotangents)
+    analytic = _vjp(outputs, checked, cotangents)
     if any(leaf.dtype == np.float32 for leaf in checked):
-        rtol, atol = max(rtol, _FLOAT32_RTOL), _FLOAT32_RTOL * size if atol is None else atol
+        rtol, tolerance = max(rtol, _FLOAT32_RTOL), _FLOAT32_RTOL
         with _rebound(checked, [leaf.data.astype(np.float64) for leaf in checked]):
-            expected = _analytic(_outputs(fn, leaves), checked, cotangents)
+            expected = _vjp(_tensors(fn(*leaves)), checked, cotangents)
     else:
-        atol = 1e-9 * size if atol is None else atol
-        expected = [_central_difference(fn, leaves, leaf, cotangents) for leaf in checked]
+        tolerance, expected = 1e-9, [_central_difference(fn, leaves, leaf, cotangents) for leaf in checked]
+    atol = tolerance * size if atol is None else atol
+    op = outputs[0].op.name if outputs[0].op else "fn"
     names = [leaf.name or f"input {i}" for i, leaf in enumerate(leaves) if leaf.requires_grad]
     report = [
-        Mismatch(
-            outputs[0].op.name if outputs[0].op else "leaf", name, index, float(a[index]), float(e[index])
-        )
+        Mismatch(op, name, tuple(index), float(a[tuple(index)]), float(e[tuple(index)]))
         for name, a, e in zip(names, analytic, expected, strict=True)
-        for index in map(tuple, np.argwhere(~np.isclose(a, e, rtol=rtol, atol=atol, equal_nan=True)).tolist())
+        for index in np.argwhere(~np.isclose(a, e, rtol, atol, equal_nan=True)).tolist()
     ]
     if report:
-        shown = "\n  ".join(map(str, report[:5]))
-        more = f"\n  … and {len(report) - 5} more" if len(report) > 5 else ""
-        raise GradcheckError(
-            f"{len(report)} wrong (rtol {rtol:g}, atol {atol:.3g}):\n  {shown}{more}", report
-        )
+        shown = [*map(str, report[:5]), *([f"… and {len(report) - 5} more"] if report[5:] else [])]
+        summary = f"gradcheck: {len(report)} wrong (rtol {rtol:g}, atol {atol:.3g}):"
+        raise GradcheckError("\n  ".join([summary, *shown]), report)
     return True
 
 
-def gradgradcheck(
-    fn: Callable[..., Any], inputs: Tensor | Sequence[Tensor], rtol: float = 1e-6, atol: float | None = None
-) -> bool:
+def gradgradcheck(fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol: float | None = None) -> bool:
     """Compare second derivatives with central differences of the gradient: `gradcheck` of `grad(fn)`.
 
     The gradient is checked as a function of the inputs and of the cotangent. Arguments, result and errors are those
     of `gradcheck`; float64 only.
     """
-    leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    checked = _checkable(leaves, float32=False)
-    outputs = _outputs(fn, leaves)
-    seeds = [
-        Tensor(c, requires_grad=True, name=f"cotangent {i}")
-        for i, c in enumerate(_random_cotangents(outputs))
-    ]
+    leaves, checked = _checkable(inputs, float32=False)
+    cotangents = _random_cotangents(_tensors(fn(*leaves)))
+    seeds = [Tensor(c, requires_grad=True, name=f"cotangent {i}") for i, c in enumerate(cotangents)]
 
     def gradient(*_: Tensor) -> list[Tensor]:
-        weighted = [(y * v).sum() for y, v in zip(_outputs(fn, leaves), seeds, strict=True)]
-        total = weighted[0]
-        for term in weighted[1:]:
-            total = total + term
-        return grad(total, checked, create_graph=True)
+        weighted = [(y * seed).sum() for y, seed in zip(_tensors(fn(*leaves)), seeds, strict=True)]
+        return grad(sum(weighted, Tensor(0.0)), checked, create_graph=True)
 
     return gradcheck(gradient, [*leaves, *seeds], rtol, atol)
 
 
-def _checkable(leaves: Sequence[Any], float32: bool) -> list[Tensor]:
-    checked = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
-    if not checked:
-        raise GradcheckError("gradcheck: no input requires a gradient; make them with requires_grad=True")
+def _checkable(inputs: Any, float32: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """All inputs, and those whose gradient is to be checked."""
+    leaves = _tensors(inputs)
+    checked = [leaf for leaf in leaves if leaf.requires_grad]
+    require(checked, GradcheckError, "gradcheck: no input requires a gradient; make floats with requires_grad=True")
     for leaf in checked:
-        if leaf.op is not None:
-            raise GradcheckError(
-                f"gradcheck: {describe(leaf)} is no leaf; detach() it and require a gradient"
-            )
-        if leaf.dtype != np.float64 and not (float32 and leaf.dtype == np.float32):
-            raise GradcheckError(
-                f"gradcheck: {describe(leaf)}: central differences need float64; convert it, or pass float32=True to "
-                "compare a float32 gradient with the float64 one"
-            )
-    return checked
+        require(leaf.op is None, GradcheckError, "gradcheck: {} is no leaf; detach() it and require a gradient", leaf)
+        precise = leaf.dtype == np.float64 or (float32 and leaf.dtype == np.float32)
+        fix = "convert it, or pass float32=True to compare a float32 gradient with the float64 one"
+        require(precise, GradcheckError, "gradcheck: {}: central differences need float64; {}", leaf, fix)
+    return leaves, checked
 
 
-def _outputs(fn: Callable[..., Any], leaves: Sequence[Tensor]) -> list[Tensor]:
-    result = fn(*leaves)
-    outputs = [result] if isinstance(result, Tensor) else list(result)
-    for y in outputs:
-        if not isinstance(y, Tensor):
-            raise GradcheckError(f"gradcheck: fn must return Tensors, got {type(y).__name__}")
-    return outputs
+def _tensors(given: Any) -> list[Tensor]:
+    tensors: list[Any] = [given] if isinstance(given, Tensor) or not np.iterable(given) else list(given)
+    for x in tensors:
+        require(isinstance(x, Tensor), GradcheckError, "gradcheck: takes and returns Tensors, not {}", type(x).__name__)
+    return tensors
 
 
 def _random_cotangents(outputs: Sequence[Tensor]) -> list[Array]:
@@ -151,104 +126,37 @@ def _random_cotangents(outputs: Sequence[Tensor]) -> list[Array]:
     return [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
 
 
-def _analytic(
-    outputs: Sequence[Tensor], checked: Sequence[Tensor], cotangents: Sequence[Array]
-) -> list[Array]:
+def _vjp(outputs: Sequence[Tensor], checked: Sequence[Tensor], cotangents: Sequence[Array]) -> list[Array]:
     """Σ over outputs of the vector-Jacobian products, one array per checked input."""
-    totals = [np.zeros(leaf.shape) for leaf in checked]
-    for y, cotangent in zip(outputs, cotangents, strict=True):
-        if y.requires_grad:
-            gradients = grad(y, checked, gradient=cotangent)
-            totals = [total + g.data for total, g in zip(totals, gradients, strict=True)]
-    return totals
+    pairs = [(y, cotangent) for y, cotangent in zip(outputs, cotangents, strict=True) if y.requires_grad]
+    terms = [[np.zeros(leaf.shape) for leaf in checked], *([g.data for g in grad(y, checked, c)] for y, c in pairs)]
+    return [np.sum(parts, axis=0) for parts in zip(*terms, strict=True)]
 
 
-def _central_difference(
-    fn: Callable[..., Any], leaves: Sequence[Tensor], leaf: Tensor, cotangents: Sequence[Array]
-) -> Array:
+def _central_difference(fn: Callable[..., Any], leaves: Any, leaf: Tensor, cotangents: Sequence[Array]) -> Array:
     """∂/∂leaf of Σ cotangent · output, element by element."""
     result = np.zeros(leaf.shape)
-    at = leaf.data
     for index in np.ndindex(leaf.shape):
-        h = 6e-6 * max(1.0, abs(float(at[index])))
         ends: list[list[Array]] = []
-        for step in (h, -h):
-            moved = at.copy()
-            moved[index] += step
+        for sign in (1, -1):
+            moved = leaf.data.copy()
+            moved[index] += sign * (h := 6e-6 * max(1.0, abs(float(leaf.data[index]))))
             with _rebound([leaf], [moved]):
-                ends.append([y.data for y in _outputs(fn, leaves)])
-        result[index] = sum(
-            float(np.sum(c * (above - below))) / (2 * h)
-            for c, above, below in zip(cotangents, *ends, strict=True)
-        )
+                ends.append([y.data for y in _tensors(fn(*leaves))])
+        parts = zip(cotangents, *ends, strict=True)
+        result[index] = sum(float(np.sum(c * ((above - below) / (2 * h)))) for c, above, below in parts)
     return result
 
 
 @contextmanager
-def _rebound(leaves: Sequence[Tensor], arrays: Sequence[Array]) -> Iterator[None]:
+def _rebound(leaves: Sequence[Tensor], arrays: Sequence[Array]) -> Generator[None]:
     """Other values in the same leaves, so that functions that close over them see these too."""
-    before = [leaf._data for leaf in leaves]
+    before = [leaf.data for leaf in leaves]
     try:
         for leaf, array in zip(leaves, arrays, strict=True):
-            array.setflags(False)
+            array.flags.writeable = False
             leaf._data = array
         yield
     finally:
         for leaf, array in zip(leaves, before, strict=True):
             leaf._data = array
-
-
-class _AnomalyObserver(Observer):
-    """Raises at the first NaN or inf that finite numbers made."""
-
-    def __init__(self) -> None:
-        self.made_at: dict[int, str] = {}
-
-    def forward(self, output: Tensor, op: Op, inputs: Any, arrays: Any, options: Any) -> None:
-        line = self.made_at[output.id] = user_line()
-        if _finite(arrays) and not _finite([output.data]):
-            raise AnomalyError(_anomaly(op.name, "forward", output.data, arrays, line))
-
-    def vjp(self, node: Tensor, slot: int, cotangent: Any, contribution: Any) -> None:
-        op = node.op
-        assert op is not None
-        if contribution is None:
-            contribution = op.vjps[slot](cotangent, node.data, *node.arrays, **node.options)
-        values = [np.asarray(contribution)]
-        if _finite([*node.arrays, cotangent]) and not _finite(values):
-            line = self.made_at.get(node.id, "an unrecorded line")
-            raise AnomalyError(_anomaly(op.name, f"backward, input {slot}", values[0], node.arrays, line))
-
-
-def detect_anomaly() -> Any:
-    """Within this block, raise AnomalyError at the first op that makes a NaN or inf out of finite numbers.
-
-    Forward and backward; the error names the op, the element, the operands' values there, and the line of the user's
-    code that called the op. Each op costs a check of all its values.
-
-    >>> with detect_anomaly():
-    ...     Tensor([1.0, 0.0]).__truediv__(0.0)
-    Traceback (most recent call last):
-    ...
-    tinygrad_rnn.errors.AnomalyError: div (forward) made inf ...
-    """
-    return observed(_AnomalyObserver())
-
-
-def _finite(arrays: Sequence[Any]) -> bool:
-    return all(np.isfinite(a).all() for a in map(np.asarray, arrays) if a.dtype.kind == "f")
-
-
-def _anomaly(op: str, phase: str, made: Array, operands: Sequence[Any], line: str) -> str:
-    index = tuple(np.argwhere(~np.isfinite(made))[0].tolist())
-    values = ", ".join(_value_at(np.asarray(a), index, made.shape) for a in operands)
-    return f"{op} ({phase}) made {made[index]} at index {list(index)} of shape {made.shape} from {values}, at {line}"
-
-
-def _value_at(operand: Array, index: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """The operand's element that broadcast to this one; where there is no such thing, its range."""
-    try:
-        return f"{np.broadcast_to(operand, shape)[index]:.6g}"
-    except ValueError:
-        low, high = (operand.min(), operand.max()) if operand.size else (0, 0)
-        return f"{operand.dtype} {operand.shape} in [{low:.6g}, {high:.6g}]"

@@ -4,17 +4,19 @@ An op is its forward on ndarrays, and one VJP (vector-Jacobian product) per inpu
 NumPy names, so that the same formula serves ndarrays (the fast path) and Tensors (gradients of gradients).
 """
 
+# pyright: reportPrivateUsage=false
+
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 
-from ..errors import OpError
-from .scope import STATE
-from .tensor import Array, Tensor, creation_ids, describe, freeze
+from ..errors import OpError, describe, require
+from .scope import STATE, notify
+from .tensor import Array, Inputs, Tensor, creation_ids, freeze
 
 Vjp = Callable[..., Any]
 
@@ -35,39 +37,37 @@ class Op:
 
     name: str
     forward: Callable[..., Array]
-    vjps: "tuple[Vjp | None, ...] | _Shared"
+    vjps: tuple[Vjp | None, ...]
     variadic: bool
     together: Mapping[int, Vjp]
-    differentiable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(tuple[Any, ...]):
     """The VJPs of a variadic op: one formula, which is told the input's number."""
 
-    formula: Vjp
-
-    def __getitem__(self, slot: int) -> Vjp:
-        return lambda g, y, *xs, **options: self.formula(g, y, slot, *xs, **options)
+    def __getitem__(self, slot: Any) -> Any:
+        return partial(super().__getitem__(0), slot)
 
 
 def op(
-    *vjps: Vjp | None,
-    variadic: bool = False,
-    numpy: Callable[..., Any] | Sequence[Callable[..., Any]] = (),
-    together: Mapping[int, Vjp] | None = None,
+    *vjps: Vjp | None, variadic: bool = False, numpy: Any = None, quiet: bool = False, together: Mapping[int, Vjp] = {}
 ) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """Make a differentiable op of a forward function on ndarrays.
 
     Args:
         vjps: one per tensor input, in order: `lambda g, y, *inputs, **options: cotangent of that input`. `g` is the
             cotangent of the output `y`. None where the op is not differentiable in that input.
-        variadic: the op takes one sequence of tensors; its single VJP is told which one: `(g, y, i, *inputs)`.
-        numpy: the NumPy functions that, applied to a Tensor, mean this op.
+        variadic: the op takes one sequence of tensors; its single VJP is told which one: `(i, g, y, *inputs)`.
+        numpy: the NumPy function that is the forward, and that means this op when it is applied to a Tensor; the
+            decorated function then states signature and rule alone.
+        quiet: compute without NumPy's warnings: log 0 is -inf, and `detect_anomaly` is there to ask.
         together: for an input that receives many terms in a loop, their sum in one call; see `Op`.
 
     The forward's parameters after the inputs are options, which the VJPs receive by name. Undoing broadcasting is
     not the formula's business.
+
+    Raises:
+        OpError: the forward takes fewer inputs than there are VJPs.
 
     >>> import tinygrad_rnn as tg
     >>> @tg.op(lambda g, y, x: g * 3 * x ** 2)
@@ -79,32 +79,31 @@ def op(
     >>> x.grad.item()
     12.0
     """
+    arity = 1 if variadic else len(vjps)
 
-    def decorate(forward: Callable[..., Any]) -> Callable[..., Tensor]:
-        arity = 1 if variadic else len(vjps)
-        options = list(inspect.signature(forward).parameters.values())[arity:]
-        compute = (lambda *arrays, **given: forward(arrays, **given)) if variadic else forward
-        rules = _Shared(vjps[0]) if variadic else vjps
-        made = Op(forward.__name__, compute, rules, variadic, together or {}, any(vjps))
-        call = _recorder(made, arity)
-        if options or variadic:
-            call = _with_options(made, arity, {p.name: p.default for p in options}, call)
-        function = wraps(forward)(call)
-        function.op = made  # type: ignore[attr-defined]
-        for served in numpy if isinstance(numpy, Sequence) else (numpy,):
-            NUMPY[served] = function
-        return function
+    def decorate(function: Callable[..., Any]) -> Callable[..., Tensor]:
+        name, parameters = function.__name__, list(inspect.signature(function).parameters.values())
+        require(len(parameters) >= arity, OpError, "@op: {} takes fewer inputs than it has VJPs: give one each", name)
+        forward: Callable[..., Array] = numpy or function
+        compute = np.errstate(all="ignore")(forward) if quiet else forward
+        made = Op(name, compute, _Shared(vjps) if variadic else vjps, variadic, together)
+        record = _recorder(made, arity, any(vjps))
+        if variadic or parameters[arity:]:
+            record = _with_options(made, arity, parameters[arity:], record)
+        NUMPY[forward] = public = wraps(function)(record)
+        public.op = made  # type: ignore[attr-defined]
+        return public
 
     return decorate
 
 
-def _recorder(op: Op, arity: int) -> Callable[..., Tensor]:
+def _recorder(op: Op, arity: int, differentiable: bool) -> Callable[..., Tensor]:
     """The function that computes `op` and remembers how: every node of every graph is made here.
 
     It is most of what an eager step costs, so what never changes is looked up outside.
     """
-    forward, differentiable = op.forward, op.differentiable
-    state_of, new, next_id, ndarray = STATE.get, Tensor.__new__, creation_ids.__next__, np.ndarray
+    forward, state_of, new, next_id, ndarray = op.forward, STATE.get, object.__new__, creation_ids.__next__, np.ndarray
+    variadic = op.variadic
 
     def record(*inputs: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
         try:
@@ -112,94 +111,70 @@ def _recorder(op: Op, arity: int) -> Callable[..., Tensor]:
                 a, b = inputs
                 arrays, requires_grad = (a._data, b._data), a.requires_grad or b.requires_grad
             else:
-                arrays = tuple([x._data for x in inputs])
-                requires_grad = True in [x.requires_grad for x in inputs]
+                arrays, requires_grad = tuple([x._data for x in inputs]), True in [x.requires_grad for x in inputs]
         except (AttributeError, ValueError):
             inputs, arrays, requires_grad = _coerced(op, arity, inputs)
         state = state_of()
         try:
-            y = forward(*arrays, **options) if options else forward(*arrays)
+            y = forward(arrays, **options) if variadic else forward(*arrays, **options) if options else forward(*arrays)
         except RuntimeWarning:  # inf - inf, where the user made warnings errors: NaN is a value here
-            with np.errstate(all="ignore"):
-                y = forward(*arrays, **options)
+            y = np.errstate(all="ignore")(forward)(*((arrays,) if variadic else arrays), **options)
         except _REFUSALS as reason:
-            raise _refusal(op, inputs, arrays, options, reason) from None
+            operands = [describe(a if x is None else x) for x, a in zip(inputs, arrays, strict=True)]
+            operands += [f"{name}={value!r}" for name, value in options.items()]
+            error = OpError(f"{op.name}({', '.join(operands)}): {reason}")
+            notify("error", op, inputs, error)
+            raise error from None
         if type(y) is not ndarray:
             y = np.asarray(y)
-        y.setflags(False)
+        y.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
         made = new(Tensor)
-        made._data = y
+        made._data, made.id, made.scope = y, next_id(), state.scope
         made._grad = made._hooks = made.name = None
-        made.id = next_id()
         made.retains_grad = False
-        made.scope = state.scope
-        if requires_grad and differentiable and state.recording:
-            made.requires_grad = True
-            made.op = op
-            made.inputs = inputs
-            made.arrays = arrays
-            made.options = options
+        made.requires_grad = recorded = requires_grad and differentiable and state.recording
+        if recorded:
+            made.op, made.inputs, made.arrays, made.options = op, inputs, arrays, options
         else:
-            made.requires_grad = False
-            made.op = None
-            made.inputs = made.arrays = ()
-            made.options = _NO_OPTIONS
+            made.op, made.inputs, made.arrays, made.options = None, (), (), _NO_OPTIONS
         if state.observers:
-            for observer in state.observers:
-                observer.forward(made, op, inputs, arrays, options)
+            notify("forward", made, op, inputs, arrays, options)
         return made
 
     return record
 
 
-def _with_options(
-    op: Op, arity: int, defaults: dict[str, Any], record: Callable[..., Tensor]
-) -> Callable[..., Tensor]:
+def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`record`, called as the forward's signature says: the operands, or a sequence of them, then the options."""
+    names = [option.name for option in options]
+    defaults = {option.name: option.default for option in options if option.default is not option.empty}
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        given = defaults | dict(zip(defaults, args[arity:], strict=False)) | kwargs
-        options = {name: _fixed(op, name, value) for name, value in given.items()}
-        return record(*(args[0] if op.variadic else args[:arity]), options=options)
+        most = arity + len(names)
+        require(len(args) <= most, TypeError, "{} takes at most {} arguments, got {}", op.name, most, len(args))
+        given = defaults | dict(zip(names, args[arity:], strict=False)) | kwargs
+        fixed = {name: _fixed(op, name, value) for name, value in given.items()}
+        return record(*(args[0] if op.variadic else args[:arity]), options=fixed)
 
     return call
 
 
-def _coerced(
-    op: Op, arity: int, values: Sequence[Any]
-) -> tuple[tuple[Tensor | None, ...], tuple[Any, ...], bool]:
+def _coerced(op: Op, arity: int, given: Sequence[Any]) -> tuple[Inputs, tuple[Any, ...], bool]:
     """Operands that are not all Tensors. A Python number stays one, since NumPy's dtype rules treat it so."""
-    if not op.variadic and len(values) != arity:
-        raise TypeError(f"{op.name} takes {arity} operands, got {len(values)}")
-    inputs = tuple(
-        None if isinstance(x, int | float) else x if isinstance(x, Tensor) else _constant(op, x)
-        for x in values
-    )
-    arrays = tuple(value if x is None else x.data for x, value in zip(inputs, values, strict=True))
-    return inputs, arrays, any(x is not None and x.requires_grad for x in inputs)
-
-
-def _constant(op: Op, value: Any) -> Tensor:
+    count = len(given)
+    require(op.variadic or count == arity, TypeError, "{} takes {} operands, got {}", op.name, arity, count)
     try:
-        return Tensor(value)
+        inputs = tuple(None if isinstance(x, int | float) else x if isinstance(x, Tensor) else Tensor(x) for x in given)
     except OpError as error:
         raise OpError(f"{op.name}: {error}") from None
+    arrays = tuple(value if x is None else x.data for x, value in zip(inputs, given, strict=True))
+    return inputs, arrays, any(x is not None and x.requires_grad for x in inputs)
 
 
 def _fixed(op: Op, name: str, option: Any) -> Any:
     """An option as it is now: the caller may change an array later, and no gradient flows into it."""
-    if isinstance(option, tuple):
-        return tuple(_fixed(op, name, part) for part in option)
-    if isinstance(option, Tensor) and option.requires_grad:
-        raise OpError(f"{op.name}: {name} = {describe(option)} would lose its gradient; detach() it")
-    return freeze(option) if isinstance(option, np.ndarray | Tensor | list) else option
-
-
-def _refusal(op: Op, inputs: Any, arrays: Any, options: dict[str, Any], reason: Exception) -> Exception:
-    """NumPy's refusal, with the op, every operand and every option in it; observers may add where they were made."""
-    operands = ", ".join(describe(a if x is None else x) for x, a in zip(inputs, arrays, strict=True))
-    given = "".join(f", {name}={value!r}" for name, value in options.items())
-    error = OpError(f"{op.name}({operands}{given}): {reason}")
-    for observer in STATE.get().observers:
-        observer.error(op, inputs, error)
-    return error
+    if type(option) in (tuple, list):
+        return type(option)(_fixed(op, name, part) for part in option)
+    loses = isinstance(option, Tensor) and option.requires_grad
+    require(not loses, OpError, "{}: {} = {} would lose its gradient; detach() it", op.name, name, option)
+    return freeze(option) if isinstance(option, np.ndarray | Tensor) else option

@@ -4,19 +4,30 @@ Threads and coroutines each see their own state, so no switch of one can leak in
 """
 
 import itertools
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .op import Op
-    from .tensor import Array, Inputs, Tensor
+from typing import Any
 
 _call_ids = itertools.count()
-_PACKAGE = __name__.partition(".")[0]
+
+Observer = Callable[..., None]
+"""Is told what the engine does, as `observer(kind, *facts)`; arrays may be kept, since nobody writes into them.
+
+================  ===================================  ===========================================================
+kind              facts                                what happened
+================  ===================================  ===========================================================
+``"forward"``     output, op, inputs, arrays, options  `op` made `output`; an input that is a number is None
+``"error"``       op, inputs, error                    `op` refused its operands; `error` is about to be raised
+``"seed"``        output, gradient                     a backward pass starts with ∂L/∂output = `gradient`
+``"vjp"``         node, slot, cotangent, contribution  `node` handed `contribution` to its input number `slot`; None:
+                                                       it is summed with others of its kind, later
+``"accumulate"``  leaf, gradient                       `gradient` was added to `leaf.grad`
+``"update"``      leaf, before, after                  `leaf.data` was bound to another array
+``"zero"``        leaf                                 `leaf.grad` was cleared
+================  ===================================  ===========================================================
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,39 +41,10 @@ class Scope:
 
     def chain(self) -> "tuple[Scope, ...]":
         """The calls we are in, the outermost first."""
-        calls: list[Scope] = []
-        call: Scope | None = self
+        call, calls = self.parent, (self,)
         while call is not None:
-            calls.append(call)
-            call = call.parent
-        return tuple(reversed(calls))
-
-
-class Observer:
-    """Is told what the engine does; a tracer overrides what it wants to know."""
-
-    def forward(
-        self, output: "Tensor", op: "Op", inputs: "Inputs", arrays: "tuple[Any, ...]", options: dict[str, Any]
-    ) -> None:
-        """`op` made `output`."""
-
-    def error(self, op: "Op", inputs: "Inputs", error: Exception) -> None:
-        """`op` refused its operands; `error` is about to be raised."""
-
-    def seed(self, output: "Tensor", gradient: "Array") -> None:
-        """A backward pass starts at `output` with ∂L/∂output = `gradient`."""
-
-    def vjp(self, node: "Tensor", slot: int, cotangent: Any, contribution: Any) -> None:
-        """`node` handed `contribution` to its input `slot`; None: it is summed with others of its kind, later."""
-
-    def accumulate(self, leaf: "Tensor", gradient: "Array") -> None:
-        """`gradient` was added to `leaf.grad`."""
-
-    def update(self, leaf: "Tensor", before: "Array", after: "Array") -> None:
-        """`leaf.data` was bound to another array."""
-
-    def zero(self, leaf: "Tensor") -> None:
-        """`leaf.grad` was cleared."""
+            call, calls = call.parent, (call, *calls)
+        return calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +56,17 @@ class State:
     observers: tuple[Observer, ...] = ()
 
 
-STATE: ContextVar[State] = ContextVar("tinygrad_rnn", default=State())
+STATE: ContextVar[State] = ContextVar("tinygrad_rnn", default=State())  # noqa: B039  (it is frozen)
+
+
+def notify(kind: str, *facts: Any) -> None:
+    """Tell every observer of this thread."""
+    for observer in STATE.get().observers:
+        observer(kind, *facts)
 
 
 @contextmanager
-def switched(**changes: Any) -> Iterator[None]:
+def switched(**changes: Any) -> Generator[None]:
     """Run a block under a changed state, and put the old one back whatever happens."""
     token = STATE.set(replace(STATE.get(), **changes))
     try:
@@ -87,22 +75,20 @@ def switched(**changes: Any) -> Iterator[None]:
         STATE.reset(token)
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> Any:
     """Compute without recording: results are leaves that require no gradient. Also a decorator."""
-    with switched(recording=False):
-        yield
+    return switched(recording=False)
 
 
 @contextmanager
-def observed(observer: Observer) -> Iterator[None]:
+def observed(observer: Observer) -> Generator[None]:
     """Tell `observer` everything that happens in a block."""
     with switched(observers=(*STATE.get().observers, observer)):
         yield
 
 
 @contextmanager
-def scope(name: str, owner: object = None) -> Iterator[Scope]:
+def scope(name: str, owner: object = None) -> Generator[Scope]:
     """Mark a step of the program: ops inside belong to this call of `name`.
 
     A loop that enters the same name again and again, and passes a tensor from one call to the next, is
@@ -111,17 +97,12 @@ def scope(name: str, owner: object = None) -> Iterator[Scope]:
         for x in xs:
             with tg.scope("cell"):
                 h = tg.ops.tanh(W_xh @ x + W_hh @ h)
+
+    Raises:
+        TypeError: the name is no str.
     """
-    if not isinstance(name, str):
+    if type(name) is not str:
         raise TypeError(f"scope: the name must be a str, got {type(name).__name__}: {name!r}")
     here = Scope(name, name if owner is None else owner, STATE.get().scope, next(_call_ids))
     with switched(scope=here):
         yield here
-
-
-def user_line() -> str:
-    """The line of the caller's own code that led here, as "file:line": the first frame outside this package."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

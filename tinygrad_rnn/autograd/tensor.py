@@ -1,14 +1,16 @@
 """Tensor: an array, and how it was made."""
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import GradientError, OpError
-from .scope import STATE, Scope
+from ..errors import GradientError, OpError, describe, require
+from .scope import STATE, Scope, notify
 
 if TYPE_CHECKING:
     from .op import Op
@@ -16,8 +18,13 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[Any]
 Inputs: TypeAlias = "tuple[Tensor | None, ...]"  # None stands for a Python number
 Axis: TypeAlias = int | tuple[int, ...] | None
+Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
 
 creation_ids = itertools.count()
+
+
+def _of_data(attribute: str) -> Any:
+    return property(operator.attrgetter(f"_data.{attribute}"))
 
 
 class Tensor:
@@ -31,53 +38,22 @@ class Tensor:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_data",
-        "_grad",
-        "_hooks",
-        "arrays",
-        "id",
-        "inputs",
-        "name",
-        "op",
-        "options",
-        "requires_grad",
-        "retains_grad",
-        "scope",
-    )
+        "__weakref__", "_data", "_grad", "_hooks", "arrays", "id", "inputs", "name", "op", "options",
+        "requires_grad", "retains_grad", "scope",
+    )  # fmt: skip
 
-    _data: Array
-    _grad: "Tensor | None"
-    _hooks: "list[Callable[[Tensor], Tensor | None]] | None"
-    arrays: tuple[Any, ...]  # what the forward saw: one array or Python number per input
-    id: int  # creation order, which is a topological order of the graph
-    inputs: Inputs
-    name: str | None
-    op: "Op | None"
-    options: dict[str, Any]
-    requires_grad: bool
-    retains_grad: bool
-    scope: Scope | None
-
-    def __init__(
-        self, data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None
-    ) -> None:
-        self._data = freeze(data, dtype)
-        if requires_grad and self._data.dtype.kind != "f":
-            raise OpError(
-                f"tensor: only floats can require a gradient, got dtype {self._data.dtype} with shape "
-                f"{self._data.shape}; pass dtype=float or write the numbers as 1.0"
-            )
-        self._grad = None
-        self._hooks = None
-        self.arrays = self.inputs = ()
-        self.id = next(creation_ids)
+    def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
+        self._data = freeze(data, dtype, requires_grad)
+        self._grad: Tensor | None = None
+        self._hooks: list[Hook] | None = None
+        self.id = next(creation_ids)  # creation order is a topological order of the graph
         self.name = name
-        self.op = None
-        self.options = {}
-        self.requires_grad = requires_grad
-        self.retains_grad = False
-        self.scope = STATE.get().scope
+        self.requires_grad, self.retains_grad = requires_grad, False
+        self.scope: Scope | None = STATE.get().scope
+        self.op: Op | None = None
+        self.inputs: Inputs = ()
+        self.arrays: tuple[Any, ...] = ()  # what the forward saw: one array or Python number per input
+        self.options: dict[str, Any] = {}
 
     # What it holds
 
@@ -88,21 +64,11 @@ class Tensor:
 
     @data.setter
     def data(self, value: Any) -> None:
-        if self.op is not None:
-            raise GradientError(
-                f"{describe(self)} is the result of {self.op.name}: its data cannot be replaced, since the graph "
-                "would no longer say how it was made; detach() it first"
-            )
-        after = freeze(value)
-        if after.shape != self._data.shape:
-            raise OpError(
-                f"data: {describe(self)} cannot take values of shape {after.shape}; make a new tensor"
-            )
-        if self.requires_grad and after.dtype.kind != "f":
-            raise OpError(f"data: {describe(self)} requires a gradient and cannot take dtype {after.dtype}")
-        before, self._data = self._data, after
-        for observer in STATE.get().observers:
-            observer.update(self, before, after)
+        require(self.op is None, GradientError, "data: {} is a result, and stays what it is; detach() it first", self)
+        before, after = self._data, freeze(value, None, self.requires_grad)
+        require(after.shape == before.shape, OpError, "data: {} cannot take values of shape {}", self, after.shape)
+        self._data = after
+        notify("update", self, before, after)
 
     @property
     def grad(self) -> "Tensor | None":
@@ -111,51 +77,32 @@ class Tensor:
 
     @grad.setter
     def grad(self, value: Any) -> None:
-        if value is None:
-            self._grad = None
-            for observer in STATE.get().observers:
-                observer.zero(self)
-            return
-        gradient = value if isinstance(value, Tensor) else Tensor(value)
-        if gradient.shape != self.shape:
-            raise OpError(f"grad: {describe(self)} cannot have a gradient of shape {gradient.shape}")
+        gradient = value if value is None or isinstance(value, Tensor) else Tensor(value)
+        if gradient is None:
+            notify("zero", self)
+        else:
+            require(gradient.shape == self.shape, OpError, "grad: {} cannot have the gradient {}", self, gradient)
         self._grad = gradient
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._data.shape
-
-    @property
-    def ndim(self) -> int:
-        return self._data.ndim
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype
-
-    @property
-    def size(self) -> int:
-        return self._data.size
+    shape: tuple[int, ...] = _of_data("shape")
+    ndim: int = _of_data("ndim")
+    dtype: np.dtype[Any] = _of_data("dtype")
+    size: int = _of_data("size")
 
     @property
     def is_leaf(self) -> bool:
         """True when no recorded op made this tensor."""
         return self.op is None
 
-    @property
-    def T(self) -> "Tensor":
-        """The axes in reverse order."""
-        return ops.transpose(self)
-
-    @property
-    def mT(self) -> "Tensor":
-        """The last two axes swapped."""
-        return ops.swapaxes(self, -1, -2)
-
     def item(self) -> Any:
-        """The one value as a Python number; OpError when there is not exactly one."""
-        if self.size != 1:
-            raise OpError(f"item: {describe(self)} holds {self.size} values, not one; index it first")
+        """The one value as a Python number.
+
+        Raises:
+            OpError: there is not exactly one.
+        """
+        require(
+            self.size == 1, OpError, "item: {} holds {} values, not one; reduce it (np.any of .data)", self, self.size
+        )
         return self._data.item()
 
     def numpy(self) -> Array:
@@ -169,22 +116,23 @@ class Tensor:
         _backward.backward(self, gradient)
 
     def retain_grad(self) -> None:
-        """Make `backward()` fill `.grad` of this tensor too, though it is not a leaf."""
-        if not self.requires_grad:
-            raise GradientError(
-                f"retain_grad: {describe(self)} requires no gradient, so it will never have one"
-            )
+        """Make `backward()` fill `.grad` of this tensor too, though it is not a leaf.
+
+        Raises:
+            GradientError: it requires no gradient.
+        """
+        require(self.requires_grad, GradientError, "retain_grad: {} requires no gradient", self)
         self.retains_grad = True
 
-    def register_hook(self, hook: "Callable[[Tensor], Tensor | None]") -> Callable[[], None]:
+    def register_hook(self, hook: Hook) -> Callable[[], None]:
         """Call `hook(gradient)` when this tensor's gradient is complete; what it returns replaces the gradient.
 
         Returns a function that removes the hook.
+
+        Raises:
+            GradientError: the tensor requires no gradient.
         """
-        if not self.requires_grad:
-            raise GradientError(
-                f"register_hook: {describe(self)} requires no gradient, so the hook would never run"
-            )
+        require(self.requires_grad, GradientError, "register_hook: {} requires no gradient", self)
         hooks = self._hooks = [*(self._hooks or ()), hook]
         return lambda: hooks.remove(hook) if hook in hooks else None
 
@@ -192,16 +140,12 @@ class Tensor:
 
     def __repr__(self) -> str:
         body = np.array2string(self._data, separator=", ", prefix="tensor(")
+        dtype = "" if self.dtype.name in ("float64", "int64", "bool") else f", dtype={self.dtype}"
         made = f", op={self.op.name}" if self.op else ", requires_grad=True" if self.requires_grad else ""
-        dtype = "" if self.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self.dtype}"
         return f"tensor({body}{dtype}{made}{f', name={self.name!r}' if self.name else ''})"
 
     def __bool__(self) -> bool:
-        if self.size != 1:
-            raise OpError(
-                f"bool: {describe(self)} holds {self.size} values, not one; use np.any or np.all on .data"
-            )
-        return bool(self._data.item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -210,63 +154,41 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"{describe(self)} cannot be an index: it holds no integer")
-        return int(self.item())
+        return operator.index(self.item())
 
     def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError(f"len: {describe(self)} has no axes")
         return len(self._data)
 
     def __iter__(self) -> "Iterator[Tensor]":
-        if self.ndim == 0:
-            raise TypeError(f"iter: {describe(self)} has no axes")
         return (self[i] for i in range(len(self)))
 
-    def __contains__(self, value: object) -> bool:
-        return value in self._data
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self._data == np.asarray(value)))
 
     def __setitem__(self, index: object, value: object) -> None:
-        raise OpError(
-            f"t[...] = v: {describe(self)} is immutable, so that every gradient is that of the forward that was; "
-            "write t = tg.ops.where(mask, v, t), build the rows in a list and tg.ops.stack them, or bind t.data"
-        )
+        fix = "write t = tg.ops.where(mask, v, t), tg.ops.stack a list of rows, or bind t.data to another array"
+        raise OpError(f"t[...] = v: {describe(self)} is immutable; {fix}")
 
     def __reduce__(self) -> Any:
-        if self.op is not None:
-            raise GradientError(
-                f"{describe(self)} is the result of {self.op.name}: its graph cannot be copied or pickled; "
-                "detach() it first"
-            )
-        return _rebuild, (
-            type(self),
-            self._data,
-            self.requires_grad,
-            self.name,
-            self._grad and self._grad.data,
-        )
+        require(self.op is None, GradientError, "copy: {} has a graph, which cannot be copied; detach() it first", self)
+        made = partial(type(self), requires_grad=self.requires_grad, name=self.name)
+        return made, (self._data,), (None, {"_grad": self._grad})
 
     __hash__ = object.__hash__  # by identity: == compares elementwise
 
     # NumPy's protocols
 
-    __array_priority__ = 1000
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self._data, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if kwargs.get("out") is not None:
-            raise OpError(f"{ufunc.__name__}: out= would write into a tensor; use the result instead")
-        return ops.from_numpy(ufunc if method == "__call__" else getattr(ufunc, method))(*inputs, **kwargs)
+        return self.__array_function__(ufunc if method == "__call__" else getattr(ufunc, method), (), inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if kwargs.get("out") is not None:
-            raise OpError(f"{func.__name__}: out= would write into a tensor; use the result instead")
+        require(kwargs.get("out") is None, OpError, "{}: out= would write into a tensor; use the result", func.__name__)
         return ops.from_numpy(func)(*args, **kwargs)
 
-    # Operators and methods: the ops of ops.py, bound there without a call in between
+    # Operators and methods: most are the ops of ops.py, bound there without a call in between
 
     def reshape(self, *shape: Any) -> "Tensor":
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
@@ -274,38 +196,15 @@ class Tensor:
     def transpose(self, *axes: Any) -> "Tensor":
         return ops.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # what they are bound to there, for editors
 
-        def __neg__(self) -> "Tensor": ...
-        def __abs__(self) -> "Tensor": ...
-        def __add__(self, other: Any) -> "Tensor": ...
-        def __radd__(self, other: Any) -> "Tensor": ...
-        def __sub__(self, other: Any) -> "Tensor": ...
-        def __rsub__(self, other: Any) -> "Tensor": ...
-        def __mul__(self, other: Any) -> "Tensor": ...
-        def __rmul__(self, other: Any) -> "Tensor": ...
-        def __truediv__(self, other: Any) -> "Tensor": ...
-        def __rtruediv__(self, other: Any) -> "Tensor": ...
-        def __pow__(self, other: Any) -> "Tensor": ...
-        def __rpow__(self, other: Any) -> "Tensor": ...
-        def __matmul__(self, other: Any) -> "Tensor": ...
-        def __rmatmul__(self, other: Any) -> "Tensor": ...
-        def __eq__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
-        def __ne__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
-        def __lt__(self, other: Any) -> "Tensor": ...
-        def __le__(self, other: Any) -> "Tensor": ...
-        def __gt__(self, other: Any) -> "Tensor": ...
-        def __ge__(self, other: Any) -> "Tensor": ...
-        def __getitem__(self, index: Any) -> "Tensor": ...
-        def sum(self, axis: Axis = None, keepdims: bool = False) -> "Tensor": ...
-        def mean(self, axis: Axis = None, keepdims: bool = False) -> "Tensor": ...
-        def max(self, axis: Axis = None, keepdims: bool = False) -> "Tensor": ...
-        def min(self, axis: Axis = None, keepdims: bool = False) -> "Tensor": ...
-        def swapaxes(self, axis1: int, axis2: int) -> "Tensor": ...
-        def squeeze(self, axis: Axis = None) -> "Tensor": ...
-        def clip(self, min: Any = None, max: Any = None) -> "Tensor": ...
-        def astype(self, dtype: Any) -> "Tensor": ...
-        def detach(self) -> "Tensor": ...
+        def _op(self, *args: Any, **options: Any) -> "Tensor": ...
+
+        __neg__ = __abs__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _op
+        __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __lt__ = __le__ = _op
+        __eq__ = __ne__ = _op  # pyright: ignore[reportAssignmentType]
+        __gt__ = __ge__ = sum = mean = max = min = clip = detach = astype = squeeze = swapaxes = _op
+        T = mT = property(_op)
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
@@ -326,50 +225,29 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, name: s
     return Tensor(data, dtype=dtype, requires_grad=requires_grad, name=name)
 
 
-def freeze(data: Any, dtype: Any = None) -> Array:
+def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
     """A read-only array of the values of `data` that nobody else can write into."""
-    if isinstance(data, Tensor) and dtype in (None, data.dtype):
-        return data.data
     _refuse_graph_in(data)
     try:
-        array = np.array(data, dtype=dtype)
+        array: Array = data.data if isinstance(data, Tensor) else np.array(data)
+        array = array if dtype is None else array.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise OpError(f"tensor: {type(data).__name__} is no array of numbers: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise OpError(
-            f"tensor: data must be floats, integers or booleans, got {type(data).__name__} of dtype {array.dtype}; "
-            "convert it first (a generator: list(...))"
-        )
-    array.setflags(False)
+    facts = type(data).__name__, array.dtype, array.shape
+    require(array.dtype.kind in "fiub", OpError, "tensor: a {} of dtype {}, shape {} is no array of numbers", *facts)
+    if requires_grad:
+        rule = "tensor: only floats can require a gradient, not a {} of dtype {}, shape {}; pass dtype=float"
+        require(array.dtype.kind == "f", OpError, rule, *facts)
+    array.flags.writeable = False
     return array
 
 
 def _refuse_graph_in(data: Any) -> None:
     """A list of tensors would silently lose its gradients."""
-    if isinstance(data, list | tuple):
-        for part in data:  # type: ignore[reportUnknownVariableType]
-            if isinstance(part, Tensor) and part.requires_grad:
-                raise OpError(
-                    f"tensor: the list holds {describe(part)}, whose gradient would be lost; use tg.ops.stack"
-                )
-            _refuse_graph_in(part)
-
-
-def describe(value: Any) -> str:
-    """What an error calls an operand: its name or 'a tensor', dtype, shape, and how it was made."""
-    if not isinstance(value, Tensor):
-        return f"{value!r}"
-    made = f" (made by {value.op.name})" if value.op else ""
-    return f"{repr(value.name) + ':' if value.name else 'tensor'} {value.dtype} {value.shape}{made}"
-
-
-def _rebuild(
-    cls: type[Tensor], data: Array, requires_grad: bool, name: str | None, grad: Array | None
-) -> Tensor:
-    made = cls.__new__(cls)
-    Tensor.__init__(made, data, requires_grad=requires_grad, name=name)
-    made._grad = None if grad is None else Tensor(grad)
-    return made
+    for part in data if type(data) in (list, tuple) else ():
+        loses = isinstance(part, Tensor) and part.requires_grad
+        require(not loses, OpError, "tensor: the list holds {}, whose gradient would be lost; use tg.ops.stack", part)
+        _refuse_graph_in(part)
 
 
 from . import backward as _backward  # noqa: E402  (they need the class above)
