@@ -116,6 +116,23 @@ def test_a_script_that_raises_shows_its_traceback_and_is_drawn_all_the_same(run,
 
 
 @pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise ValueError('\\x1b[31mred')", "ValueError: ␛[31mred"),
+        ("def f(:", "SyntaxError"),
+        ("import sys; sys.exit(3)", "script.py ended with sys.exit(3)"),
+    ],
+)
+def test_a_script_that_fails_before_it_computes_anything(run, tmp_path, code, message):
+    (tmp_path / "script.py").write_text(code, "utf-8")
+    result = run("draw", "script.py")
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "tracing" not in result.stderr
+    assert not (tmp_path / "diagram.svg").exists()
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["draw", "missing.py"], "missing.py: No such file or directory"),

@@ -1,5 +1,8 @@
 """A NumPy autograd that you can read in one sitting, with recurrent networks as its subject."""
 
+import sys
+from typing import TYPE_CHECKING, Any
+
 from . import nn
 from .autograd import ops
 from .autograd.backward import grad
@@ -7,6 +10,43 @@ from .autograd.check import gradcheck, gradgradcheck
 from .autograd.op import op
 from .autograd.scope import no_grad, scope
 from .autograd.tensor import Tensor, tensor
+from .diagrams import draw
 from .nn import optim
-from .nn.checkpoint import load, save
 from .tracing.anomaly import detect_anomaly
+from .tracing.trace import trace
+
+if TYPE_CHECKING:
+    from .nn.checkpoint import load, save
+
+__all__ = [
+    "Tensor",
+    "detect_anomaly",
+    "draw",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "load",
+    "nn",
+    "no_grad",
+    "op",
+    "ops",
+    "optim",
+    "save",
+    "scope",
+    "tensor",
+    "trace",
+]
+
+# `import tinygrad_rnn.ops` works as `tg.ops` does: the files stand where the architecture wants them.
+sys.modules[f"{__name__}.ops"] = ops
+sys.modules[f"{__name__}.optim"] = optim
+
+_LATE = {"load": "nn.checkpoint", "save": "nn.checkpoint"}  # what is slow to import waits until it is used
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f".{_LATE[name]}", __name__), name)

@@ -1,8 +1,10 @@
 """The recorded graph as plain data: one `Node` per tensor, inputs before outputs."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from ..autograd.op import Op
 from ..autograd.scope import Scope
@@ -43,6 +45,12 @@ class Node:
     def tensors(self) -> "Iterator[Node]":
         """The inputs that are tensors."""
         return (x for x in self.inputs if x is not None)
+
+
+def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Array:
+    """The forward of an op once more."""
+    value = rule.forward(operands, **options) if rule.variadic else rule.forward(*operands, **options)
+    return np.asarray(value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from ..autograd.tensor import Array
 from ..errors import TraceError
 from .copies import parameter_names
-from .graph import Graph, Node
+from .graph import Graph, Node, compute
 
 RTOL = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
 
@@ -26,8 +26,8 @@ def replay(graph: Graph, values: Mapping[int, Array]) -> Array:
         elif node.rule is None or not node.requires_grad:
             done[node] = _as_float64(node.data)
         else:
-            operands = (a if x is None else done[x] for x, a in zip(node.inputs, node.operands, strict=True))
-            done[node] = np.asarray(node.rule.forward(*operands, **node.options))
+            operands = [a if x is None else done[x] for x, a in zip(node.inputs, node.operands, strict=True)]
+            done[node] = compute(node.rule, operands, node.options)
     return done[graph.root]
 
 

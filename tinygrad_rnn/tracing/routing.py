@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..autograd.tensor import Array
-from .graph import Node
+from .graph import Node, compute
 
 _MOVES = (
     "getitem",
@@ -51,7 +51,7 @@ class Routing:
         if node.op == "astype":
             return names[0]
         assert node.rule is not None
-        return node.rule.forward(*names, **node.options)
+        return compute(node.rule, names, node.options)
 
     def sources(self, node: Node) -> list[Node]:
         """The tensors whose elements `node` holds; itself unless it only moves data."""
