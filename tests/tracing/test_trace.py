@@ -55,7 +55,7 @@ def test_names_are_the_tensors_own_or_the_variables():
     add = by_op["add"]
     assert [tr.name(node) for node in add.inputs] == ["doubled", "one"]
     assert tr.name(tr.events[0].inputs[0]) == "weights"
-    assert tr.name(add.node).startswith("add#")
+    assert tr.name(add.output).startswith("add#")
 
 
 def test_a_name_given_later_counts():
@@ -63,7 +63,7 @@ def test_a_name_given_later_counts():
         y = tg.tensor(1.0, requires_grad=True) * 2
         y.name = "y"
         del y
-    assert tr.name(tr.events[0].node) == "y"
+    assert tr.name(tr.events[0].output) == "y"
 
 
 def test_a_refused_op_is_the_last_event_and_its_error_says_where_the_operands_were_made():
@@ -116,5 +116,5 @@ def test_every_weight_is_used_once_a_step_and_its_gradient_has_as_many_terms():
     rnn = tg.nn.RNN(3, 4, rng=0)
     with tg.trace() as tr:
         rnn(np.eye(3))[0].sum().backward()
-    terms = Counter(event.node.id for event in tr.events if event.kind == "vjp")
+    terms = Counter(event.output.id for event in tr.events if event.kind == "vjp")
     assert [terms[p.id] for p in rnn.parameters()] == [3, 3, 3]

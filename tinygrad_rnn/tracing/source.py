@@ -4,24 +4,44 @@ import ast
 import linecache
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import FrameType
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType, FrameType
 
 _PACKAGE = __name__.partition(".")[0]
+_MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing")
+_CALLERS_KEPT = 4  # a helper function's result is named where the helper was called, or a few calls further out
+
+Frames = tuple[tuple[CodeType, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A line of the user's code."""
+    """A line of the user's code, and the calls that led from it to the op: the innermost first."""
 
     file: str
     line: int
+    frames: Frames = field(default=(), repr=False, compare=False)
 
     @classmethod
     def of_caller(cls) -> "Source":
         """The innermost line outside this package."""
-        frame = next(_user_frames())
-        return cls(frame.f_code.co_filename, frame.f_lineno)
+        frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        frames: list[tuple[CodeType, int]] = []
+        user: FrameType | None = None
+        outermost, last = frame, 0
+        while frame is not None:
+            outermost = frame
+            kind = _kind(frame.f_globals.get("__name__", ""))
+            if kind:
+                frames.append((frame.f_code, frame.f_lasti))
+            if kind == 2 and user is None:
+                user, last = frame, len(frames) + _CALLERS_KEPT
+            if user is not None and len(frames) == last:
+                break
+            frame = frame.f_back
+        user = user or outermost
+        return cls(user.f_code.co_filename, user.f_lineno, tuple(frames))
 
     @property
     def text(self) -> str:
@@ -32,11 +52,19 @@ class Source:
         return f"{self.file}:{self.line}"
 
 
+@lru_cache(maxsize=4096)
+def _kind(module: str) -> int:
+    """0: what runs and records ops; 1: the rest of this package, which names its variables too; 2: the user's code."""
+    if module.partition(".")[0] != _PACKAGE:
+        return 2
+    return 0 if module.startswith(_MACHINERY) else 1
+
+
 def _user_frames() -> Iterator[FrameType]:
     """The frames outside this package, the innermost first; at least one."""
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] != _PACKAGE or frame.f_back is None:
+        if _kind(frame.f_globals.get("__name__", "")) == 2 or frame.f_back is None:
             yield frame
         frame = frame.f_back
 
@@ -51,14 +79,93 @@ def variable_name(value: object) -> str | None:
     return None
 
 
+# A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned, further out.
+
+Position = tuple[int | None, int | None, int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    """What becomes of the value of one expression: element `path` of what is bound to `target` (None: returned)."""
+
+    target: ast.expr | None
+    path: tuple[int, ...] = ()
+
+
 def assigned_name(source: Source) -> str | None:
-    """The one variable that a line assigns: "h" for `h = cell(x, h)`."""
+    """The variable that the value made at `source` is bound to: "h" for `h = tanh(z)`, nothing for the z + b inside."""
+    path: tuple[int, ...] = ()
+    for code, instruction in source.frames:
+        binding = _bindings(code.co_filename).get(_position(code, instruction))
+        if binding is None:
+            return None
+        path = binding.path + path
+        if binding.target is not None:
+            return _target_name(binding.target, path)
+    return None
+
+
+@lru_cache(maxsize=65536)
+def _position(code: CodeType, instruction: int) -> Position:
+    """Where in its file the expression of an instruction stands."""
+    for at, position in enumerate(code.co_positions()):
+        if 2 * at == instruction:
+            return position
+    return (None, None, None, None)
+
+
+@lru_cache(maxsize=256)
+def _bindings(file: str) -> dict[Position, _Binding]:
+    """Every expression of a file whose whole value is bound or returned."""
     try:
-        statement = ast.parse(source.text).body[0]
-    except (SyntaxError, ValueError, IndexError):
-        return None
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)]):
-            return name
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return {}
+    found: dict[Position, _Binding] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[target], value=value) | ast.NamedExpr(target=target, value=value):
+                found |= _parts(value, target)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                found |= _parts(value, target)
+            case ast.For(target=target, iter=value):
+                found |= {_span(node): _Binding(target), _span(value): _Binding(target)}  # Python 3.11, and later
+            case ast.AugAssign(target=target):
+                found[_span(node)] = _Binding(target)
+            case ast.Return(value=ast.expr() as value):
+                found |= _parts(value, None)
+            case ast.Lambda(body=value):
+                found |= _parts(value, None)
+            case _:
+                pass
+    return found
+
+
+def _parts(value: ast.expr, target: ast.expr | None, path: tuple[int, ...] = ()) -> dict[Position, _Binding]:
+    """The expressions that one bound value is put together from: either branch of a choice, elements of a tuple."""
+    match value:
+        case ast.IfExp(body=body, orelse=other):
+            return _parts(body, target, path) | _parts(other, target, path)
+        case ast.Tuple(elts=elements):
+            found: dict[Position, _Binding] = {}
+            for i, element in enumerate(elements):
+                found |= _parts(element, target, (*path, i))
+            return found
+        case _:
+            return {_span(value): _Binding(target, path)}
+
+
+def _span(node: ast.expr | ast.stmt) -> Position:
+    return (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+
+
+def _target_name(target: ast.expr, path: tuple[int, ...]) -> str | None:
+    for i in path:
+        if not isinstance(target, ast.Tuple | ast.List) or i >= len(target.elts):
+            return None
+        target = target.elts[i]
+    match target:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return None if name.startswith("_") else name
         case _:
             return None

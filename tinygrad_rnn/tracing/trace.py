@@ -1,9 +1,12 @@
 """The tracer: an observer of the engine that writes down everything that happens, forward and backward."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
+
+import numpy as np
 
 from ..autograd.op import Op
 from ..autograd.scope import STATE, Scope, observed
@@ -12,29 +15,87 @@ from ..errors import TraceError
 from .graph import Graph, Node, leaf_node
 from .source import Source, assigned_name, variable_name
 
+if TYPE_CHECKING:
+    from .explain import Explainer, OriginStep, Why
+    from .queries import Difference, Ledger, Queries
+
 EventKind = Literal["forward", "seed", "vjp", "accumulate", "update", "zero", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """An array in a few numbers; of the finite values where there are others."""
+
+    shape: tuple[int, ...]
+    low: float
+    high: float
+    mean: float
+    norm: float
+    nans: int
+    infs: int
+
+    @classmethod
+    def of(cls, array: Array) -> "Stats":
+        with np.errstate(all="ignore"):
+            norm = float(np.linalg.norm(array.astype(np.float64)))
+            nans, infs = int(np.isnan(array).sum()), int(np.isinf(array).sum())
+            finite = array[np.isfinite(array)] if nans or infs else array
+            if not finite.size:
+                return cls(array.shape, np.nan, np.nan, np.nan, norm, nans, infs)
+            return cls(array.shape, float(finite.min()), float(finite.max()), float(finite.mean()), norm, nans, infs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Event:
     """One thing that happened. Values are kept by reference: arrays of a graph are never written into.
 
-    Kinds: "forward" (`op` made `node`), "seed" (a backward pass starts at `node`), "vjp" (`of` handed a term of its
-    cotangent to its input `slot`, which is `node`), "accumulate" (a term was added to `node`'s grad), "update" (`node`
-    was bound to new data), "zero" (`node`'s grad was cleared), "error" (`op` refused its inputs; `node` is None).
+    Kinds: "forward" (`op` made `output`), "seed" (a backward pass starts at `output`), "vjp" (`of` handed a term of its
+    cotangent to its input `slot`, which is `output`), "accumulate" (`value` was added to `output`'s grad), "update"
+    (`output` was bound to new data), "zero" (`output`'s grad was cleared), "error" (`op` refused its inputs, or the
+    program raised; `output` is None).
     """
 
     index: int
     kind: EventKind
     op: str | None
-    node: Node | None
+    output: Node | None
     inputs: "tuple[Node | None, ...]" = ()
     value: Array | None = None  # the array this event wrote; None for a vjp term that was summed with others later
     of: Node | None = None
+    cotangent: Array | None = None  # of a vjp: ∂L/∂of, which the term was made from
     slot: int | None = None
     scope: Scope | None = None
     source: Source | None = None
     message: str | None = None  # of an error
+    run: "ref[Trace] | None" = field(default=None, repr=False)
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """What it was computed from: the operands, and for a vjp ∂L/∂of and `of` before them."""
+        if self.kind == "vjp" and self.of is not None:
+            return (self.cotangent, self.of.data, *self.of.operands)
+        return self.output.operands if self.kind == "forward" and self.output is not None else ()
+
+    @property
+    def copy(self) -> int | None:
+        """The timestep: which call of its copies it belongs to."""
+        place = self._place()
+        return place.t if place is not None else None
+
+    @property
+    def layer(self) -> int | None:
+        """The row of its copies, 0 at the bottom."""
+        place = self._place()
+        return place.layer if place is not None else None
+
+    def _place(self) -> Any:
+        trace = self.run() if self.run is not None else None
+        return trace.queries.here(self) if trace is not None else None
+
+    @property
+    def stats(self) -> Stats | None:
+        """The array it wrote in a few numbers; None where it wrote none of its own."""
+        return Stats.of(self.value) if self.value is not None else None
 
 
 class Trace:
@@ -46,6 +107,9 @@ class Trace:
         self._names: dict[int, str] = {}  # what the user named, by tensor id
         self._tensors: dict[int, Tensor] = {}  # while recording: a name may be given after the event
         self._gradients: dict[int, Array] = {}
+        self._self: ref[Trace] | None = ref(self)
+        self._explainer: Explainer | None = None  # of the run as long as it was when last asked
+        self._asked_at = 0
 
     def graph(self) -> Graph:
         """The last graph that reached `backward()`, else that of the last output.
@@ -55,11 +119,11 @@ class Trace:
         """
         for kind in ("seed", "forward"):
             for event in reversed(self.events):
-                if event.kind == kind and event.node is not None:
+                if event.kind == kind and event.output is not None:
                     names = self._given_names()
                     named = [self._nodes[id] for id in names if id in self._nodes]
-                    return Graph.leading_to(event.node, names, named, self._gradients)
-        raise TraceError("nothing was recorded: no op of tinygrad_rnn ran inside the trace")
+                    return Graph.leading_to(event.output, names, named, self._gradients)
+        raise TraceError("nothing was recorded: no op of tinygrad_rnn ran (what other threads compute is not recorded)")
 
     def _given_names(self) -> dict[int, str]:
         return self._names | {id: tensor.name for id, tensor in self._tensors.items() if tensor.name}
@@ -81,14 +145,110 @@ class Trace:
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
         return f"<trace of {len(self.events)} events{': ' if counts else ''}{counts}>"
 
+    # Asking: `at` is the event after which the question is asked, by default the last
+
+    @property
+    def explainer(self) -> "Explainer":
+        """What answers questions about the run, as far as it was recorded by now."""
+        from .explain import Explainer
+        from .queries import Queries
+
+        if self._explainer is None or self._asked_at != len(self.events):
+            self._explainer, self._asked_at = Explainer(Queries(self)), len(self.events)
+        return self._explainer
+
+    @property
+    def queries(self) -> "Queries":
+        return self.explainer.queries
+
+    def _moment(self, at: int | None) -> int:
+        return len(self.events) - 1 if at is None else at
+
+    def why(self, name: str, index: Sequence[int] = (), at: int | None = None) -> "Why":
+        """Why one element is what it is: the rule that made it, with its numbers.
+
+        Args:
+            name: "h@3" (h at timestep 3), "W_hh", or "d.h@3" for ∂L/∂h@3.
+            index: of the element: (0, 2).
+            at: the event after which the question is asked; the last when left out.
+
+        Raises:
+            TraceError: there is no such name or element, or it is not written yet.
+
+        >>> import tinygrad_rnn as tg
+        >>> with tg.trace() as tr:
+        ...     z = tg.tensor(0.5, requires_grad=True, name="z")
+        ...     h = tg.ops.tanh(z)
+        ...     h.name = "h"
+        ...     h.backward()
+        >>> print(tr.why("d.z"))
+        x̄ = ȳ (1 - y²)
+        ∂L/∂z = ∂L/∂h · (1 - h²)
+        ∂L/∂z = +1 · (1 - (+0.4621)²)
+              = +1 · +0.7864
+              = +0.786448
+        """
+        return self.explainer.why(name, tuple(index), self._moment(at))
+
+    def origin(self, name: str, index: Sequence[int] = (), at: int | None = None) -> "list[OriginStep]":
+        """Follow the largest contribution to one element back, to data or, for a gradient, to the loss.
+
+        Arguments and errors are those of `why`.
+        """
+        return self.explainer.origin(name, tuple(index), self._moment(at))
+
+    def last(self, name: str, at: int | None = None) -> Event | None:
+        """The event that wrote `name` last; None before the first.
+
+        Raises:
+            TraceError: there is no such name.
+        """
+        index = self.queries.last(name, self._moment(at))
+        return None if index is None else self.events[index]
+
+    def next(self, name: str, at: int = -1) -> Event | None:
+        """The first event after `at` that writes `name`; by default the first of all.
+
+        Raises:
+            TraceError: there is no such name.
+        """
+        index = self.queries.next(name, at)
+        return None if index is None else self.events[index]
+
+    def diff(self, name: str, i: int, j: int, at: int | None = None) -> "Difference":
+        """`name` at timesteps i and j, side by side.
+
+        Raises:
+            TraceError: one is not there, or the shapes differ.
+        """
+        return self.queries.diff(name, i, j, self._moment(at))
+
+    def ledger(self, parameter: str | Tensor, at: int | None = None) -> "Ledger":
+        """What each use of a parameter added to its gradient, in the last backward pass.
+
+        Args:
+            parameter: its name, "W_hh", or the Tensor itself.
+            at: the event after which the question is asked; the last when left out.
+
+        Raises:
+            TraceError: there is no such parameter in this run, or no gradient reached it.
+        """
+        if isinstance(parameter, Tensor):
+            node = next((x for x in self.queries.names.places if x.id == parameter.id), None)
+            if node is None:
+                raise TraceError("this tensor is not in this run")
+            parameter = self.queries.names.of(node)
+        return self.queries.ledger(parameter, self._moment(at))
+
     # What the engine reports
 
     def observe(self, kind: EventKind, *facts: Any) -> None:
         getattr(self, f"_on_{kind}")(*facts)
 
-    def _write(self, kind: EventKind, node: Node | None, **facts: Any) -> None:
+    def _write(self, kind: EventKind, output: Node | None, **facts: Any) -> None:
         scope = STATE.get().scope
-        self.events.append(Event(len(self.events), kind, facts.pop("op", None), node, scope=scope, **facts))
+        facts |= {"scope": scope, "run": self._self}
+        self.events.append(Event(len(self.events), kind, facts.pop("op", None), output, **facts))
 
     def _on_forward(
         self, output: Tensor, op: Op, inputs: "tuple[Tensor | None, ...]", arrays: tuple[Any, ...], options: Any
@@ -130,7 +290,8 @@ class Trace:
         assert receiver is not None
         self._gradients[node.id] = _array(cotangent)
         value = None if contribution is None else _array(contribution)
-        self._write("vjp", self._node(receiver, node.arrays[slot]), op=of.op, value=value, of=of, slot=slot)
+        output = self._node(receiver, node.arrays[slot])
+        self._write("vjp", output, op=of.op, value=value, of=of, cotangent=_array(cotangent), slot=slot)
 
     def _on_accumulate(self, leaf: Tensor, gradient: Array) -> None:
         self._gradients[leaf.id] = gradient
