@@ -1,7 +1,9 @@
 """Reads an SVG as a viewer sees it: groups by class, boxes, and the points along each edge."""
 
+import math
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from xml.etree import ElementTree
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -14,11 +16,19 @@ class Part:
     title: str
     texts: tuple[str, ...]
     points: tuple[tuple[float, float], ...]  # of the outline, or along the edge
+    round: bool = False
 
-    @property
+    @cached_property
     def box(self):
         xs, ys = zip(*self.points, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
+
+    def covers(self, point, margin):
+        """Whether `point` lies inside, the outline moved outwards by `margin`."""
+        left, top, right, bottom = self.box
+        if self.round:
+            return math.dist(point, ((left + right) / 2, (top + bottom) / 2)) < (right - left) / 2 + margin
+        return left - margin < point[0] < right + margin and top - margin < point[1] < bottom + margin
 
 
 class Picture:
@@ -42,6 +52,7 @@ def _part(group):
         group.find(f"{SVG}title").text,
         tuple(text.text for text in group.iter(f"{SVG}text")),
         tuple(_points(group)),
+        next(group.iter(f"{SVG}ellipse"), None) is not None,
     )
 
 

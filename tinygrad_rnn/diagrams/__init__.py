@@ -4,6 +4,7 @@ A cell is laid out once and stamped per column and row; Graphviz only draws, fro
 decided. So a picture takes time linear in what it shows, and its columns are straight.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..autograd.tensor import Tensor
@@ -11,6 +12,7 @@ from ..errors import DrawError
 from ..tracing.trace import Trace
 
 if TYPE_CHECKING:
+    from ..tracing.graph import Graph
     from ..tracing.network import Network
     from .diagram import Diagram
 
@@ -23,6 +25,7 @@ def draw(
     what: Tensor | Trace,
     *,
     view: View = "unrolled",
+    gradients: bool = False,
     fold: int | Literal["auto"] | None = "auto",
     theme: str = "light",
     title: str | None = None,
@@ -33,13 +36,17 @@ def draw(
         what: a Tensor, whose own history is drawn; or a trace: its last graph that reached `backward()`, else that
             of its last output.
         view: "unrolled" (one copy per timestep), "rolled" (one cell with a loop) or "both" (rolled = unrolled).
+        gradients: draw what the backward pass sends back beside each connection, coloured and widened by its norm.
+            On a Tensor the pass is run here, and every `.grad` is left alone; a trace must have recorded one.
         fold: "auto" folds above 16 copies and keeps 3 at each end; an int keeps that many; None draws all.
         theme: "light", "dark", or "print" (greys).
         title: written above the picture.
 
     Raises:
         TraceError: nothing was recorded.
-        DrawError: nothing in the graph is recurrent; an unknown view or theme, or a bad `fold`.
+        DrawError: nothing in the graph is recurrent; an unknown view or theme, or a bad `fold`; gradients of a trace
+            without a backward pass, or in the rolled view.
+        GradientError: gradients of a Tensor that is not a single number, or requires none.
 
     >>> import tinygrad_rnn as tg
     >>> ys, h = tg.nn.RNN(3, 4)([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -48,22 +55,35 @@ def draw(
     """
     if not isinstance(what, Tensor | Trace):
         raise DrawError(f"draw: give a Tensor or a trace, not {type(what).__name__}")
-    from ..tracing.graph import Graph
     from ..tracing.unroll import unroll
 
-    network = unroll(Graph.of(what) if isinstance(what, Tensor) else what.graph())
+    network = unroll(_graph(what, gradients=gradients))
     if network is None:
         raise DrawError(
             "nothing recurrent was found: no module passes anything from one call of it to the next; mark a step of a "
             'loop of plain ops with `with tg.scope("cell"):`'
         )
-    return draw_network(network, view=view, fold=fold, theme=theme, title=title)
+    return draw_network(network, view=view, gradients=gradients, fold=fold, theme=theme, title=title)
+
+
+def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
+    """The recorded graph; of a Tensor with `gradients`, those of a pass that leaves every `.grad` alone."""
+    from ..tracing.graph import Graph
+    from .flow import gradients_of
+
+    if isinstance(what, Trace):
+        return what.graph()
+    graph = Graph.of(what)
+    if not gradients:
+        return graph
+    return replace(graph, gradients=gradients_of(what))
 
 
 def draw_network(
     network: "Network",
     *,
     view: View = "unrolled",
+    gradients: bool = False,
     fold: int | Literal["auto"] | None = "auto",
     theme: str = "light",
     title: str | None = None,
@@ -73,16 +93,19 @@ def draw_network(
     Args:
         network: what was found in a recorded graph.
         view: which picture.
+        gradients: draw ‖∂L/∂·‖ beside each connection, in each cell, and at all steps in a strip below.
         fold: "auto" folds above 16 columns and keeps 3 at each end; an int keeps that many; None draws all.
         theme: "light", "dark", or "print" (greys).
         title: written above the picture; without one only screen readers are told what it is.
 
     Raises:
-        DrawError: an unknown view or theme, a bad `fold`, or a network without cells.
+        DrawError: an unknown view or theme, a bad `fold`, a network without cells, or gradients where no backward pass
+            was recorded, or in the rolled view.
     """
     from . import layout
 
-    return layout.draw(network, view=view, fold=fold, theme=theme, title=title)
+    options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients)
+    return layout.draw(network, options, title)
 
 
 def __getattr__(name: str) -> Any:

@@ -95,6 +95,7 @@ class Edge:
     points: tuple[Point, ...]
     color: str
     width: float = 1.2
+    dashed: bool = False
     label: Text | None = None
     note: Text | None = None
     tooltip: str = ""

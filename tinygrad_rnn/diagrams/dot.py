@@ -17,7 +17,6 @@ PART = "part"  # the class of the nodes that carry a shape's texts
 MARGIN = 20.0  # points around the picture
 _CANVAS = "canvas"
 _ARROW = 10.0  # Graphviz's length of an arrowhead of size 1
-_ARROW_SIZE = {False: 0.8, True: 1.0}  # thin and wide edges
 _FORMS = {"box": "box", "chip": "box", "circle": "circle", "text": "none"}
 _STYLES = {"box": "filled,rounded", "chip": "filled", "circle": "filled", "text": "filled"}
 _JUSTIFY = {"center": "", "left": r"\l", "right": r"\r"}
@@ -104,7 +103,7 @@ def _write_text(graph: graphviz.Digraph, name: str, text: Text) -> None:
 
 
 def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
-    arrow_size = _ARROW_SIZE[edge.width > 2]
+    arrow_size = _arrow_size(edge.width)
     attributes = {
         "class": edge.cls,
         "id": edge.id,
@@ -113,13 +112,15 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
         "color": edge.color,
         "penwidth": _number(edge.width),
     }
+    if edge.dashed:
+        attributes["style"] = "dashed"
     if edge.label:
         attributes |= {
             "label": for_dot(edge.label.text),
             "lp": _position((edge.label.x, edge.label.y)),
             "fontsize": _number(edge.label.size),
             "fontcolor": edge.label.color,
-        }
+        } | ({"fontname": f"{FONT} Bold"} if edge.label.bold else {})
     if edge.note:
         attributes |= {
             "taillabel": for_dot(edge.note.text),
@@ -128,6 +129,11 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
             "labelfontcolor": edge.note.color,
         }
     graph.edge(edge.source, edge.target, _attributes=attributes)
+
+
+def _arrow_size(width: float) -> float:
+    """Return the size of an arrowhead that is seen at the end of an edge as wide as this."""
+    return 0.8 if width <= 2 else 1.0 if width <= 3 else 1.3
 
 
 def _spline(points: Sequence[Point], arrow: float) -> str:

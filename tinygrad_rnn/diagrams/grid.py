@@ -5,13 +5,13 @@ slot -1 and the one after the last are the margins, for initial states and the l
 rolled view are grids, so that they are laid out by the same hand and match side by side.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import DrawError
-from ..tracing.network import Cell, Link, LinkKind, Network, Port, Row
-from .notation import at_any_step, indexed, shape_text
+from ..tracing.network import Cell, Link, LinkKind, Network, Port, Row, indexed
+from .notation import at_any_step, shape_text
 
 Role = Literal["cell", "input", "output", "initial", "loss"]
 
@@ -33,11 +33,16 @@ class Item:
     caption: str = ""
     tooltip: str = ""
     row: int = 0  # chooses a cell's colour
+    idle: bool = False  # its gradient is exactly zero
+    sick: bool = False  # its gradient is NaN or infinite
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A link between two items; one from an item to itself is the rolled view's loop."""
+    """A link between two items; one from an item to itself is the rolled view's loop.
+
+    `norm` is that of the gradient which comes back, None where none is drawn.
+    """
 
     id: str
     cls: str
@@ -47,6 +52,8 @@ class Connection:
     label: str = ""
     note: str = ""
     tooltip: str = ""
+    norm: float | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,9 @@ class Grid:
     slots: tuple[int | None, ...]
     levels: int
     folded: int = 0  # how many columns the fold stands for
+    left_out: int = 0  # links to or from folded columns that are not drawn
     panels: bool = True  # draw each column as a panel with its timestep
+    lanes: bool = False  # draw what comes back along each connection beside it
 
 
 def unrolled_grid(network: Network, fold: int | Literal["auto"] | None, *, headings: bool = True) -> Grid:
@@ -80,14 +89,15 @@ def unrolled_grid(network: Network, fold: int | Literal["auto"] | None, *, headi
     slots = _slots(network.columns, fold)
     levels = _Levels.of(network)
     slot_of = {column: slot for slot, column in enumerate(slots) if column is not None}
-    items = list(_placed(network, levels, slot_of, slots))
+    items = {item.id: item for item in _placed(network, levels, slot_of, slots)}
     return Grid(
-        items={item.id: item for item in items},
-        connections=tuple(_connections(network, {item.id for item in items})),
+        items=items,
+        connections=tuple(_connections(network, items.keys())),
         headings=levels.headings(network) if headings else (),
         slots=slots,
         levels=levels.count,
         folded=network.columns - len(slot_of),
+        left_out=sum(_is_left_out(link, items.keys()) for link in network.links),
     )
 
 
@@ -239,7 +249,7 @@ def _initial_slot(
     return len(slots) if reverse else -1
 
 
-def _connections(network: Network, shown: set[str]) -> Iterable[Connection]:
+def _connections(network: Network, shown: Collection[str]) -> Iterable[Connection]:
     """Yield the links between shown items; messages and losses also to and from the fold, once each."""
     cells = {cell.id: cell for cell in network.cells}
     rows = {row.layer: row for row in network.rows}
@@ -247,15 +257,18 @@ def _connections(network: Network, shown: set[str]) -> Iterable[Connection]:
     for link in network.links:
         source = link.source if link.source in shown else FOLD
         target = link.target if link.target in shown else FOLD
-        if source == target == FOLD:
-            continue
-        if FOLD in (source, target) and link.kind not in ("message", "loss"):
+        if source == target == FOLD or _is_left_out(link, shown):
             continue
         if link.kind == "loss" and source == FOLD:
             if loss_from_fold:
                 continue
             loss_from_fold = True
         yield _connection(link, source, target, _message_label(link, cells, rows))
+
+
+def _is_left_out(link: Link, shown: Collection[str]) -> bool:
+    """Whether a link joins something shown with something folded away, and is not drawn as one with the fold."""
+    return (link.source in shown) != (link.target in shown) and link.kind not in ("message", "loss")
 
 
 def _message_label(link: Link, cells: Mapping[str, Cell], rows: Mapping[int, Row]) -> str:

@@ -2,19 +2,22 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import DrawError
 from ..tracing.network import Network
 from .diagram import Diagram, Drawing, Shape, Text
+from .gradient_legend import gradient_legend
 from .grid import rolled_grid, unrolled_grid
 from .legend import parameter_legend
 from .notation import size_text
+from .overlay import Overlay, with_gradients
 from .pen import Pen
 from .placement import Bands, Placement
 from .stamp import Stamp
 from .text_metrics import fit
-from .theme import THEMES, Theme
+from .theme import LIGHT, THEMES, Theme
 
 Fold = int | Literal["auto"] | None
 
@@ -23,58 +26,95 @@ _LEGEND_GAP, _TITLE_GAP, _EQUALS_GAP = 30.0, 26.0, 46.0
 _LEAST_WIDTH = 460.0  # what a legend may fill under a picture narrower than itself
 
 
-def draw(network: Network, *, view: str, fold: Fold, theme: str, title: str | None) -> Diagram:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `draw_network` was asked for."""
+
+    view: str = "unrolled"
+    fold: Fold = "auto"
+    theme: Theme = LIGHT
+    gradients: bool = False
+
+
+def draw(network: Network, options: Options, title: str | None) -> Diagram:
     """Return the picture that `draw_network` promises.
 
     Raises:
-        DrawError: an unknown view or theme, a bad `fold`, or a network without cells.
+        DrawError: an unknown view, a bad `fold`, a network without cells, or gradients where there are none.
     """
-    if view not in VIEWS:
-        raise DrawError(f"no view {view!r}: use one of {', '.join(VIEWS)}")
-    if theme not in THEMES:
-        raise DrawError(f"no theme {theme!r}: use one of {', '.join(THEMES)}")
+    if options.view not in VIEWS:
+        raise DrawError(f"no view {options.view!r}: use one of {', '.join(VIEWS)}")
     if not network.cells:
         raise DrawError("there is nothing to draw: the network has no cells")
-    name, draw_view = VIEWS[view]
-    return _finished(draw_view(network, fold, THEMES[theme]), network, THEMES[theme], title, name)
+    name, draw_view = VIEWS[options.view]
+    return _finished(draw_view(network, options), network, options.theme, title, name)
 
 
-def unrolled(network: Network, fold: Fold, theme: Theme) -> Drawing:
+def theme_named(name: str) -> Theme:
+    """Return a theme.
+
+    Raises:
+        DrawError: there is none of that name.
+    """
+    if name not in THEMES:
+        raise DrawError(f"no theme {name!r}: use one of {', '.join(THEMES)}")
+    return THEMES[name]
+
+
+def unrolled(network: Network, options: Options) -> Drawing:
     """Draw every copy in its own column, the middle ones folded as `fold` says."""
-    place = Placement(unrolled_grid(network, fold))
-    return _drawn(place, place.bands(), theme)
+    place, overlay = _placed(network, options)
+    drawing = _drawn(place, place.bands(), options.theme, overlay)
+    return _with_strips(drawing, overlay, network, options.theme)
 
 
-def rolled(network: Network, fold: Fold, theme: Theme) -> Drawing:
+def rolled(network: Network, options: Options) -> Drawing:
     """Draw each layer once, with a loop for what its copies pass on; there is nothing to fold."""
+    if options.gradients:
+        raise DrawError('the gradients of all steps do not fit on one cell: use view="both" or "unrolled"')
     place = Placement(rolled_grid(network))
-    return _drawn(place, place.bands(), theme)
+    return _drawn(place, place.bands(), options.theme)
 
 
-def both(network: Network, fold: Fold, theme: Theme) -> Drawing:
+def both(network: Network, options: Options) -> Drawing:
     """Draw rolled = unrolled, side by side at the same heights."""
+    theme = options.theme
     left = Placement(rolled_grid(network, prefix="rolled-"))
-    right = Placement(unrolled_grid(network, fold, headings=False))
+    right, overlay = _placed(network, options, headings=False)
     bands = right.bands(left)
-    rolled_part, unrolled_part = _drawn(left, bands, theme), _drawn(right, bands, theme)
+    rolled_part, unrolled_part = _drawn(left, bands, theme), _drawn(right, bands, theme, overlay)
     middle = (bands.levels[0] + bands.levels[-1]) / 2
     x = rolled_part.bounds.right + _EQUALS_GAP
     equals = Text("=", x, middle, 34.0, theme.text)
     sign = Shape("equals", "equals", "text", x, middle, equals.width, equals.size, texts=(equals,), tooltip="equals")
     shift = x + _EQUALS_GAP - unrolled_part.bounds.left
-    return rolled_part + Drawing((sign,)) + unrolled_part.moved(shift, 0.0)
+    drawing = rolled_part + Drawing((sign,)) + unrolled_part.moved(shift, 0.0)
+    return _with_strips(drawing, overlay, network, theme)
 
 
-VIEWS: dict[str, tuple[str, Callable[[Network, Fold, Theme], Drawing]]] = {
+def _placed(network: Network, options: Options, *, headings: bool = True) -> tuple[Placement, Overlay | None]:
+    grid = unrolled_grid(network, options.fold, headings=headings)
+    if not options.gradients:
+        return Placement(grid), None
+    overlay = with_gradients(grid, network, options.theme)
+    return Placement(overlay.grid), overlay
+
+
+def _with_strips(drawing: Drawing, overlay: Overlay | None, network: Network, theme: Theme) -> Drawing:
+    return drawing + gradient_legend(overlay, network, drawing, theme) if overlay else drawing
+
+
+VIEWS: dict[str, tuple[str, Callable[[Network, Options], Drawing]]] = {
     "unrolled": ("Unrolled", unrolled),
     "rolled": ("Rolled", rolled),
     "both": ("Rolled and unrolled", both),
 }
 
 
-def _drawn(place: Placement, bands: Bands, theme: Theme) -> Drawing:
+def _drawn(place: Placement, bands: Bands, theme: Theme, overlay: Overlay | None = None) -> Drawing:
     shapes = tuple(Stamp(place, bands, theme).shapes())
-    edges = Pen(place, bands, theme, {shape.id: shape for shape in shapes}).edges()
+    by_id = {shape.id: shape for shape in shapes}
+    edges = Pen(place, bands, theme, by_id, overlay.ramp if overlay else None).edges()
     return Drawing(shapes, tuple(edges))
 
 

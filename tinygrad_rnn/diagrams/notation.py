@@ -3,17 +3,6 @@
 import re
 from collections.abc import Sequence
 
-_SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
-
-
-def indexed(name: str, t: int) -> str:
-    """Return `name` with the timestep below it.
-
-    >>> indexed("h", 12), indexed("h", -1)
-    ('h₁₂', 'h₋₁')
-    """
-    return name + str(t).translate(_SUBSCRIPTS)
-
 
 def at_any_step(label: str) -> str:
     """Return `label` with t in place of its timestep.

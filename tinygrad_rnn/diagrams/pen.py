@@ -1,7 +1,11 @@
 """Draws the connections of a grid along the ways that `wiring` chose, what they carry beside them."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
 
 from .diagram import Edge, Point, Shape, Text
 from .grid import FOLD, Connection
@@ -19,24 +23,39 @@ from .placement import (
     Bands,
     Placement,
 )
-from .routes import rounded
+from .ramp import Ramp, is_sick, norm_text
+from .routes import beside, rounded
 from .text_metrics import fit, text_width
 from .theme import Theme
 from .wiring import Along, Around, Loop, Step, Up, Way
+
+LANE_DISTANCE, LANE_WIDTH = 8.0, 1.0  # of either lane from the middle; of an edge that carries no gradient
+SICK_WIDTH, CUT_SIZE = 3.0, 17.0
 
 
 class Pen:
     """Makes the edges of one placed grid; `shapes` are its items and its fold by id."""
 
-    def __init__(self, place: Placement, bands: Bands, theme: Theme, shapes: Mapping[str, Shape]) -> None:
+    def __init__(
+        self, place: Placement, bands: Bands, theme: Theme, shapes: Mapping[str, Shape], ramp: Ramp | None = None
+    ) -> None:
         self._place = place
         self._bands = bands
         self._theme = theme
         self._shapes = shapes
+        self._ramp = ramp
         self._arrivals = self._arrival_offsets()
+        ways = place.wiring.ways
+        self._crowded = {c.target for c in place.grid.connections if isinstance(ways[c.id], Around)}
 
     def edges(self) -> Iterable[Edge]:
-        return map(self._edge, self._place.grid.connections)
+        connections = self._place.grid.connections
+        if self._ramp is None:
+            return map(self._edge, connections)
+        # Ways back that share a stretch: the strongest is drawn last, on top.
+        back = sorted((c for c in connections if c.norm is not None), key=_strength)
+        ramp = self._ramp
+        return chain(map(self._forward_lane, connections), (self._backward_lane(c, ramp) for c in back))
 
     def _arrival_offsets(self) -> dict[str, float]:
         """Return how far from its middle edges that come around enter each item: beside straight ones."""
@@ -47,42 +66,102 @@ class Pen:
                 distance = abs(way.offset - self._place.frames[connection.target].offset)
                 straight[connection.target] = max(straight[connection.target], distance)
         return {
-            id: CIRCLE * 0.3 if frame.round else min(straight[id] + 24, frame.width / 2 - 10)
+            id: CIRCLE * 0.31 if frame.round else min(straight[id] + 24, frame.width / 2 - 10)
             for id, frame in self._place.frames.items()
         }
 
-    def _edge(self, connection: Connection) -> Edge:
+    def _edge(self, connection: Connection, **changes: Any) -> Edge:
         source, target = self._shapes[connection.source], self._shapes[connection.target]
         way = self._place.wiring.ways[connection.id]
-        message = connection.kind in ("message", "initial")
-        label, note = self._edge_texts(connection, way, source, target)
-        return Edge(
+        message = connection.kind in ("message", "initial") or isinstance(way, Step)
+        label, note = (None, None) if self._ramp else self._edge_texts(connection, way, source, target)
+        edge = Edge(
             id=connection.id,
             cls=connection.cls,
             source=connection.source,
             target=connection.target,
             points=self._points(connection, way, source, target),
-            color=self._theme.message if message or isinstance(way, Step) else self._theme.text,
-            width=MESSAGE_WIDTH if message or isinstance(way, Step) else EDGE_WIDTH,
+            color=self._theme.message if message else self._theme.text,
+            width=MESSAGE_WIDTH if message else EDGE_WIDTH,
             label=label,
             note=note,
             tooltip=connection.tooltip,
         )
+        return replace(edge, **changes)
+
+    def _forward_lane(self, connection: Connection) -> Edge:
+        """A thin grey edge beside the middle; in the middle where nothing comes back."""
+        if connection.norm is None:
+            return self._edge(connection, color=self._theme.muted, width=LANE_WIDTH)
+        source, target = self._shapes[connection.source], self._shapes[connection.target]
+        return self._edge(
+            connection,
+            points=rounded(self._lane(connection, 1, source, target)),
+            color=self._theme.muted,
+            width=LANE_WIDTH,
+        )
+
+    def _backward_lane(self, connection: Connection, ramp: Ramp) -> Edge:
+        source, target = self._shapes[connection.source], self._shapes[connection.target]
+        corners = self._lane(connection, -1, source, target)[::-1]
+        norm = connection.norm or 0.0
+        step = ramp.step(norm) if norm and not is_sick(norm) else None
+        color = self._theme.muted if step is None else self._theme.ramp[step]
+        return Edge(
+            id=f"gradient-{connection.id}",
+            cls="gradient",
+            source=connection.target,
+            target=connection.source,
+            points=rounded(corners),
+            color=self._theme.alarm if is_sick(norm) else color,
+            width=SICK_WIDTH if is_sick(norm) else LANE_WIDTH if step is None else ramp.width(step),
+            dashed=norm == 0,
+            label=self._mark(connection, corners),
+            tooltip=connection.tooltip,
+        )
+
+    def _mark(self, connection: Connection, corners: Sequence[Point]) -> Text | None:
+        """What stands on a way back that is cut, or carries no number."""
+        start, end = corners[-2:]
+        x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+        if connection.cut:
+            return Text("✂", x, y, CUT_SIZE, self._theme.backward, bold=True)
+        if not is_sick(connection.norm):
+            return None
+        level = abs(start[0] - end[0]) > abs(start[1] - end[1])
+        mark = Text(norm_text(connection.norm or 0.0), x, y, LABEL_SIZE, self._theme.alarm, bold=True)
+        return mark.moved(0, -11) if level else mark.moved(mark.width / 2 + 6, 0)
+
+    def _lane(self, connection: Connection, side: int, source: Shape, target: Shape) -> list[Point]:
+        """The corners of an edge to the left (1) or right (-1) of the middle, between the two shapes' outlines."""
+        way = self._place.wiring.ways[connection.id]
+        crowded = isinstance(way, Around) or not self._crowded.isdisjoint((connection.source, connection.target))
+        corners = beside(
+            self._corners(connection, way, source, target), side * (LANE_DISTANCE / 2 if crowded else LANE_DISTANCE)
+        )
+        return [
+            _on_outline(source, corners[0], corners[1]),
+            *corners[1:-1],
+            _on_outline(target, corners[-1], corners[-2]),
+        ]
 
     def _points(self, connection: Connection, way: Way, source: Shape, target: Shape) -> tuple[Point, ...]:
+        if isinstance(way, Loop):
+            return _loop(source)
+        return rounded(self._corners(connection, way, source, target))
+
+    def _corners(self, connection: Connection, way: Way, source: Shape, target: Shape) -> list[Point]:
         match way:
-            case Loop():
-                return _loop(source)
-            case Along():
-                return rounded(self._level_line(source, target))
+            case Along() | Loop():
+                return self._level_line(source, target)
             case Up(offset):
                 x = self._place.middle[self._place.grid.items[connection.source].slot] + offset
-                return rounded([(x, _rim(source, x, 1)), (x, _rim(target, x, -1))])
+                return [(x, _rim(source, x, 1)), (x, _rim(target, x, -1))]
             case Step():
                 x = self._before_right_one(source, target)
-                return rounded([(source.right, source.y), (x, source.y), (x, target.y), (target.left, target.y)])
+                return [(source.right, source.y), (x, source.y), (x, target.y), (target.left, target.y)]
             case Around():
-                return rounded(self._detour(connection, way, source, target))
+                return self._detour(connection, way, source, target)
 
     def _level_line(self, source: Shape, target: Shape) -> list[Point]:
         """Return the horizontal between two shapes; the fold's outline is that of its stack."""
@@ -104,7 +183,7 @@ class Pen:
         sign = -1 if way.lane.side == "left" else 1
         column = way.lane.slot < len(self._place.grid.slots)
         content = self._place.content if column else self._place.half[way.lane.slot]
-        lane = self._place.middle[way.lane.slot] + sign * (content + LANE_ROOM + way.lane.track * TRACK)
+        lane = self._place.middle[way.lane.slot] + sign * (content + LANE_ROOM + way.lane.track * self._place.track)
         return [*start, (start[-1][0], leave), (lane, leave), (lane, arrive), *end]
 
     def _departure(self, connection: Connection, source: Shape) -> list[Point]:
@@ -180,6 +259,23 @@ def _loop(shape: Shape) -> tuple[Point, ...]:
         (x + 0.6 * LOOP_WIDTH, y + spread),
         (x, y + spread),
     )
+
+
+def _strength(connection: Connection) -> float:
+    norm = connection.norm or 0.0
+    return math.inf if is_sick(norm) else norm
+
+
+def _on_outline(shape: Shape, end: Point, before: Point) -> Point:
+    """Move the end of a lane along its last stretch to the outline of a circle: beside its middle that recedes."""
+    if shape.form != "circle":
+        return end
+    radius = shape.width / 2
+    if abs(end[1] - before[1]) < 0.01:
+        reach = max(radius**2 - (end[1] - shape.y) ** 2, 0.0) ** 0.5
+        return shape.x + math.copysign(reach, before[0] - shape.x), end[1]
+    reach = max(radius**2 - (end[0] - shape.x) ** 2, 0.0) ** 0.5
+    return end[0], shape.y + math.copysign(reach, before[1] - shape.y)
 
 
 def _rim(shape: Shape, x: float, side: int) -> float:

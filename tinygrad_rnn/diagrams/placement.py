@@ -36,12 +36,13 @@ class Bands:
     half: tuple[float, ...]  # half the height of each level
     bottom: float  # of the panels
     top: float
+    track: float  # between parallel edges
 
     def gap_track(self, gap: int, track: int) -> float:
         """Return the height of a track in the gap above level `gap`."""
         if gap == len(self.levels) - 1:
-            return self.top + (track + 1.5) * TRACK
-        return self.levels[gap] + self.half[gap] + LABEL_ROOM + track * TRACK
+            return self.top + (track + 1.5) * self.track
+        return self.levels[gap] + self.half[gap] + LABEL_ROOM + track * self.track
 
 
 class Placement:
@@ -50,9 +51,10 @@ class Placement:
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self.frames = _frames(grid)
+        self.track = 2 * TRACK if grid.lanes else TRACK  # with lanes, each edge is two
         self.wiring = Wiring(grid, self.frames)
         lanes = max(self.wiring.lane_tracks.values(), default=0)
-        self.lanes_width = LANE_ROOM + (lanes - 1) * TRACK if lanes else 0.0
+        self.lanes_width = LANE_ROOM + (lanes - 1) * self.track if lanes else 0.0
         self.gap = min(max([SLOT_GAP, *(w + 14 for w in self._label_widths())]), SLOT_GAP_MOST)
         self.half = self._slot_half_widths()
         self.middle = self._slot_middles()
@@ -60,6 +62,7 @@ class Placement:
     def bands(self, *others: "Placement") -> Bands:
         """Return heights with room for everything in this picture and in `others`."""
         placements = (self, *others)
+        track = max(placement.track for placement in placements)
         tracks: Counter[int] = Counter()
         for placement in placements:
             tracks |= Counter(placement.wiring.gap_tracks)
@@ -77,9 +80,9 @@ class Placement:
             middles.append(y + half[level])
             y += 2 * half[level]
             if level < levels - 1:
-                y += LABEL_ROOM + ARROW_ROOM + tracks[level] * TRACK
+                y += LABEL_ROOM + ARROW_ROOM + tracks[level] * track
         y += PANEL_PADDING + (CAPTION_ROOM if captions["output"] else 0.0)
-        return Bands(tuple(middles), tuple(half), 0.0, y)
+        return Bands(tuple(middles), tuple(half), 0.0, y, track)
 
     def _label_widths(self) -> Iterable[float]:
         for connection in self.grid.connections:
@@ -99,7 +102,7 @@ class Placement:
         half = {slot: panel if slot in columns else width for slot, width in content.items()}
         half |= dict.fromkeys(columns, panel)
         if None in self.grid.slots:
-            widest = max(text_width(line, size) for line, size, _ in fold_lines(self.grid.folded))
+            widest = max(text_width(line, size) for line, size, _ in fold_lines(self.grid))
             half[self.grid.slots.index(None)] = widest / 2 + PANEL_PADDING + FOLD_STEP
         return half
 
@@ -116,14 +119,18 @@ class Placement:
         return self.middle[item.slot] + self.frames[item.id].offset
 
 
-def fold_lines(copies: int) -> tuple[tuple[str, float, float], ...]:
+def fold_lines(grid: Grid) -> tuple[tuple[str, float, float], ...]:
     """Return the texts of the fold, each with its size and its height above the middle."""
-    noun = "copy" if copies == 1 else "copies"
-    return (
+    noun = "copy" if grid.folded == 1 else "copies"
+    lines = [
         ("…", 26.0, 24.0),
-        (f"{copies} more {noun}", HEADING_SIZE, -6.0),
+        (f"{grid.folded} more {noun}", HEADING_SIZE, -6.0),
         ("same weights", LABEL_SIZE - 1, -23.0),
-    )
+    ]
+    if grid.left_out:
+        links = "link" if grid.left_out == 1 else "links"
+        lines += [(f"{grid.left_out} more {links}", LABEL_SIZE - 1, -45.0), ("to and from here", LABEL_SIZE - 1, -59.0)]
+    return tuple(lines)
 
 
 def _frames(grid: Grid) -> dict[str, Frame]:

@@ -6,6 +6,7 @@ strip is divided into parallel tracks; paths share one only where they do not me
 
 import math
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 
 from .diagram import Point
 
@@ -51,6 +52,22 @@ def rounded(corners: Sequence[Point]) -> tuple[Point, ...]:
         points += _line(points[-1], start)
         points += [_towards(start, corner, radius * _CIRCLE), _towards(end, corner, radius * _CIRCLE), end]
     return (*points, *_line(points[-1], corners[-1]))
+
+
+def beside(corners: Sequence[Point], distance: float) -> list[Point]:
+    """Return the orthogonal polyline that runs `distance` to the left of `corners`, seen along it."""
+    corners = _without_idle(corners)
+    normals = [_left_of(a, b) for a, b in pairwise(corners)]
+    moved: list[Point] = []
+    for index, (x, y) in enumerate(corners):
+        around = {normals[max(index - 1, 0)], normals[min(index, len(normals) - 1)]}
+        moved.append((x + distance * sum(n[0] for n in around), y + distance * sum(n[1] for n in around)))
+    return moved
+
+
+def _left_of(start: Point, end: Point) -> Point:
+    length = math.dist(start, end)
+    return (start[1] - end[1]) / length, (end[0] - start[0]) / length
 
 
 def _without_idle(corners: Sequence[Point]) -> list[Point]:

@@ -90,8 +90,7 @@ class Stamp:
                 line=self._theme.panel.line,
                 line_width=1.0,
                 texts=tuple(
-                    Text(line, x, y + dy, size, self._theme.muted)
-                    for line, size, dy in fold_lines(self._place.grid.folded)
+                    Text(line, x, y + dy, size, self._theme.muted) for line, size, dy in fold_lines(self._place.grid)
                 )
                 if sheet == 0
                 else (),
@@ -138,13 +137,16 @@ class Stamp:
             width=frame.width,
             height=frame.height,
             fill=paint.fill,
-            line=paint.line,
-            dashed=item.role == "initial",
+            line=self._theme.alarm if item.sick else paint.line,
+            line_width=2.4 if item.sick else 1.2,
+            dashed=item.role == "initial" or (item.idle and frame.round),
             texts=tuple(self._circle_texts(item, x, y) if frame.round else self._cell_texts(item, x, y)),
             tooltip=item.tooltip,
         )
 
     def _paint(self, item: Item) -> Paint:
+        if item.idle and item.role == "output":
+            return self._theme.state
         match item.role:
             case "cell":
                 return self._theme.cell(item.row)
@@ -163,7 +165,8 @@ class Stamp:
             yield Text(fit(item.label, room, NAME_SIZE), x, y, NAME_SIZE, self._theme.text)
             return
         yield Text(fit(item.label, room, NAME_SIZE), x, y + 7.5, NAME_SIZE, self._theme.text)
-        yield Text(fit(item.note, room, NOTE_SIZE), x, y - 11.5, NOTE_SIZE, self._theme.muted)
+        color = self._theme.alarm if item.sick else self._theme.muted
+        yield Text(fit(item.note, room, NOTE_SIZE), x, y - 11.5, NOTE_SIZE, color, bold=item.sick)
 
     def _circle_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
         room = CIRCLE - 9

@@ -34,6 +34,7 @@ class Theme:
     parameters: tuple[str, ...]  # one per parameter
     parameter_text: str
     ramp: tuple[str, ...]  # small to large, monotone in lightness
+    alarm: str  # NaN and infinity
 
     def cell(self, row: int) -> Paint:
         return self.cells[row % len(self.cells)]
@@ -61,6 +62,7 @@ LIGHT = Theme(
     parameters=_CHIPS,
     parameter_text="#222222",
     ramp=("#F6C48F", "#F09E52", "#E2711D", "#BC4B09", "#8A2E04", "#541800"),
+    alarm="#B0007A",
 )
 
 DARK = Theme(
@@ -80,6 +82,7 @@ DARK = Theme(
     parameters=_CHIPS,
     parameter_text="#222222",
     ramp=("#5A3A22", "#8A4F22", "#B9661F", "#E2822B", "#FFB067", "#FFE0BF"),
+    alarm="#FF7AC6",
 )
 
 PRINT = Theme(
@@ -99,6 +102,7 @@ PRINT = Theme(
     parameters=("#FFFFFF", "#E4E4E4", "#CCCCCC", "#B4B4B4"),
     parameter_text="#000000",
     ramp=("#D0D0D0", "#B0B0B0", "#8C8C8C", "#686868", "#404040", "#000000"),
+    alarm="#000000",
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}

@@ -96,6 +96,7 @@ class Network:
     links: tuple[Link, ...]
     parameters: tuple[ParameterInfo, ...]
     gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])  # node id -> ∂L/∂node, where known
+    root: Node | None = None  # what everything leads to: where the backward pass starts
 
 
 def indexed(name: str, t: int) -> str:

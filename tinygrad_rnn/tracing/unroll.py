@@ -70,6 +70,7 @@ class _Unrolling:
             links=tuple(self._link(*ends, flow) for ends, flow in self.flows.items()),
             parameters=tuple(ParameterInfo(names[id], node.shape, node) for id, node in parameters.items()),
             gradients=self.graph.gradients,
+            root=self.graph.root,
         )
 
     # What enters a copy
@@ -288,12 +289,22 @@ class _Unrolling:
         return tuple(flow.values) if flow is not None else ()
 
     def _cell(self, copy: Copy) -> Cell:
-        """Its outputs are its messages, h first, and whatever else others use; the last copy's message is its last op."""
+        """Its outputs are its messages and whatever else others use, h first."""
         row = self.rows[copy.layer].copies
-        messages = self._message_values(copy, row[copy.t + 1]) if copy.t + 1 < len(row) else (copy.nodes[-1],)
+        messages = self._message_values(copy, row[copy.t + 1]) if copy.t + 1 < len(row) else self._last_messages(row)
         others = (node for node in copy.nodes if node in self.used_outside)
         outputs = tuple(dict.fromkeys([*messages, *others]))
         return Cell(copy.layer, copy.t, self.columns[copy.id], tuple(copy.nodes), outputs)
+
+    def _last_messages(self, row: Sequence[Copy]) -> tuple[Node, ...]:
+        """What the last copy would pass on: where the copy before it made its messages; else its last op."""
+        last = row[-1]
+        for before in row[-2:-1]:
+            if [node.op for node in before.nodes] == [node.op for node in last.nodes]:
+                passed = self._message_values(before, last)
+                found = tuple(last.nodes[before.nodes.index(node)] for node in passed if node in before.nodes)
+                return found or (last.nodes[-1],)
+        return (last.nodes[-1],)
 
     def _link(self, source: str, target: str, flow: _Flow) -> Link:
         apart = self.columns.get(source) != self.columns.get(target)

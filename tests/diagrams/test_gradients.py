@@ -1,0 +1,131 @@
+"""Gradients on the picture are the recorded ones: shares that add up, exact zeros, cuts, NaN."""
+
+import math
+
+import numpy as np
+import pytest
+from diagrams.reading import Picture
+from diagrams.recorded import trained, truncated
+from diagrams.test_geometry import check_shapes_and_edges, check_texts
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams import Diagram
+from tinygrad_rnn.diagrams.flow import flow_of, gradients_of
+from tinygrad_rnn.errors import DrawError, GradientError
+from tinygrad_rnn.tracing.unroll import unroll
+
+NETWORKS = {
+    "last": lambda: trained(layers=2, last=True),
+    "each": lambda: trained(),
+    "lstm": lambda: trained(tg.nn.LSTM, 30, 2, last=True),
+    "bidirectional": lambda: trained(tg.nn.GRU, layers=2, bidirectional=True),
+    "cut": truncated,
+    "sick": lambda: truncated(factor=lambda t: math.inf if t == 1 else 1.0),
+}
+
+
+def drawn(trace, **options):
+    return Picture(tg.draw(trace, gradients=True, **options).svg)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("view", ["unrolled", "both"])
+def test_nothing_overlaps(name, view):
+    diagram = tg.draw(NETWORKS[name](), gradients=True, view=view)
+    check_shapes_and_edges(diagram)
+    check_texts(diagram.drawing)
+
+
+def test_what_comes_back_to_a_message_is_its_share():
+    """h_t of the lower layer is read by h_{t+1} and by the layer above: the two shares are the two terms."""
+    cell, upper = tg.nn.RNNCell(3, 4, rng=0), tg.nn.RNNCell(4, 4, rng=1)
+    h = g = None
+    lower = []
+    with tg.trace() as tr:
+        for t in range(4):
+            h = cell(np.ones(3) * t, h)
+            g = upper(h, g)
+            lower.append(h)
+        (g * g).sum().backward()
+    network = unroll(tr.graph())
+    flow = flow_of(network, network.links)
+    terms = {}
+    for event in tr.events:
+        if event.kind == "vjp" and event.value is not None:
+            terms.setdefault(event.output.id, []).append(event.value)
+    for t in range(3):
+        shares = sorted(np.linalg.norm(term) for term in terms[lower[t].id])
+        ours = [flow.link(f"message-cell-0-{t}-cell-0-{t + 1}"), flow.link(f"up-cell-0-{t}-cell-1-{t}")]
+        assert sorted(ours) == pytest.approx(shares)
+        assert flow.part(f"cell-0-{t}") == pytest.approx(np.linalg.norm(sum(terms[lower[t].id])))
+
+
+def test_each_message_has_its_way_back():
+    picture = drawn(trained(steps=4, layers=2, last=True))
+    assert len(picture.all("message")) == 2 * 3
+    back = {edge.id for edge in picture.all("gradient")}
+    assert {f"gradient-{message.id}" for message in picture.all("message")} <= back
+    for message in picture.all("message"):
+        other = next(edge for edge in picture.all("gradient") if edge.id == f"gradient-{message.id}")
+        assert message.points[0][0] < message.points[-1][0]
+        assert other.points[0][0] > other.points[-1][0]
+        assert other.points[0][1] - message.points[0][1] == pytest.approx(16, abs=0.1)
+
+
+def test_cells_tell_the_norm_and_outputs_nobody_asked_are_exactly_zero():
+    diagram = tg.draw(trained(steps=4, last=True), gradients=True)
+    shapes = {shape.id: shape for shape in diagram.drawing.shapes}
+    assert [shapes[f"output-{t}"].dashed for t in range(4)] == [True, True, True, False]
+    edges = {edge.id: edge for edge in diagram.drawing.edges}
+    dashed = [edges[f"gradient-output-cell-0-{t}-output-{t}"].dashed for t in range(4)]
+    assert dashed == [True, True, True, False]
+    assert all(shapes[f"cell-0-{t}"].texts[1].text.startswith("‖∇‖ 0.") for t in range(4))
+    assert "sample-exactly" in shapes
+    assert "sample-NaN" not in shapes
+
+
+def test_a_detach_is_a_pair_of_scissors():
+    diagram = tg.draw(truncated(cut=3), gradients=True)
+    cut = [edge for edge in diagram.drawing.edges if edge.label and edge.label.text == "✂"]
+    assert [edge.id for edge in cut] == ["gradient-message-cell-0-2-cell-0-3"]
+    assert cut[0].dashed
+
+
+def test_nan_has_its_own_mark():
+    diagram = tg.draw(NETWORKS["sick"](), gradients=True)
+    marked = {edge.id for edge in diagram.drawing.edges if edge.label and edge.label.text in ("NaN", "∞")}
+    assert "gradient-message-cell-0-0-cell-0-1" in marked
+    assert "gradient-message-cell-0-1-cell-0-2" not in marked
+    assert "sample-NaN" in {shape.id for shape in diagram.drawing.shapes}
+
+
+@pytest.mark.parametrize(("steps", "marks"), [(6, 6), (40, 40), (500, 167)])
+def test_the_strip_shows_every_step(steps, marks):
+    assert len(drawn(trained(steps=steps, layers=2)).all("mark")) == 2 * marks
+
+
+def test_a_tensor_s_own_pass_leaves_grad_alone():
+    net = tg.nn.RNN(3, 4, rng=0)
+    loss = (net(np.ones((3, 3)))[0] ** 2).sum()
+    assert tg.draw(loss, gradients=True).svg
+    assert all(parameter.grad is None for parameter in net.parameters())
+    gradients = gradients_of(loss)
+    loss.backward()
+    for parameter in net.parameters():
+        np.testing.assert_array_equal(gradients[parameter.id], parameter.grad.data)
+
+
+def test_without_a_backward_pass_there_is_nothing_to_draw():
+    with tg.trace() as tr:
+        ys, _ = tg.nn.RNN(3, 4)(np.ones((3, 3)))
+    with pytest.raises(DrawError, match=r"no backward pass was recorded.*loss\.backward\(\)"):
+        tg.draw(tr, gradients=True)
+    with pytest.raises(GradientError, match="not a single number"):
+        tg.draw(ys, gradients=True)
+    with pytest.raises(DrawError, match='view="both"'):
+        tg.draw(ys.sum(), gradients=True, view="rolled")
+
+
+@pytest.mark.parametrize("format", Diagram.FORMATS)
+def test_every_format(format):
+    assert tg.draw(NETWORKS["sick"](), gradients=True, theme="print").render(format)

@@ -1,0 +1,67 @@
+"""The scale of gradients: which colour and width a norm is drawn with."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .theme import Theme
+
+_NARROW, _WIDE = 1.0, 4.2
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """The powers of ten between which all norms of a picture lie, divided into one step per colour."""
+
+    low: int
+    high: int
+    steps: int
+
+    @classmethod
+    def of(cls, norms: Iterable[float | None], theme: Theme) -> "Ramp":
+        """Return the ramp of a picture that shows these norms."""
+        powers = [math.log10(norm) for norm in norms if norm and math.isfinite(norm)] or [0.0]
+        low = math.floor(min(powers))
+        return cls(low, max(math.ceil(max(powers)), low + 1), len(theme.ramp))
+
+    def step(self, norm: float) -> int:
+        """Return which of the steps a positive norm falls in."""
+        share = (math.log10(norm) - self.low) / (self.high - self.low)
+        return min(max(int(share * self.steps), 0), self.steps - 1)
+
+    def width(self, step: int) -> float:
+        """Return how wide an edge of a step is."""
+        return _NARROW + (_WIDE - _NARROW) * step / (self.steps - 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return up to four powers of ten to write along the ramp, each with its share of the way."""
+        span = self.high - self.low
+        exponents = range(self.high, self.low - 1, -math.ceil(span / 3))
+        return [((exponent - self.low) / span, power_of_ten(exponent)) for exponent in exponents]
+
+
+def power_of_ten(exponent: int) -> str:
+    """Return 10 to an exponent, as it is written.
+
+    >>> power_of_ten(-12)
+    '10⁻¹²'
+    """
+    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def is_sick(norm: float | None) -> bool:
+    """Whether a norm is NaN or infinite."""
+    return norm is not None and not math.isfinite(norm)
+
+
+def norm_text(norm: float) -> str:
+    """Return a norm in a few characters.
+
+    >>> norm_text(0.0961), norm_text(3.1e-30), norm_text(123456.0), norm_text(math.inf), norm_text(0.0)
+    ('0.096', '3e-30', '1.2e5', '∞', '0')
+    """
+    if not math.isfinite(norm):
+        return "∞" if math.isinf(norm) else "NaN"
+    text = f"{norm:.1g}" if 0 < norm < 1e-4 else f"{norm:.2g}"
+    return text.replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
