@@ -170,6 +170,76 @@ def demo(folder: Path, text: str) -> None:
     sys.exit(0 if passed else NO)
 
 
+def _setting(name: str, default: str, kind: Any, help: str) -> Any:
+    """An option of `train` whose default is in `training.loop.Settings`: a resumed run must know what was not given."""
+    return click.option(f"--{name}", type=kind, show_default=default, help=help)
+
+
+@cli.command()
+@click.argument("file", required=False)
+@_setting("cell", "rnn", click.Choice(["rnn", "lstm", "gru"]), "Its cell.")
+@_setting("layers", "1", click.IntRange(1), "Layers of the network.")
+@_setting("hidden", "128", click.IntRange(1), "Units of each layer.")
+@_setting("dropout", "0", click.FloatRange(0, 1, max_open=True), "Share of units hidden from the layer above.")
+@_setting("seq", "48", click.IntRange(1), "Characters that gradients flow back through.")
+@_setting("batch", "16", click.IntRange(1), "Places of the text that are read side by side.")
+@_setting("lr", "0.003", click.FloatRange(0), "Adam's learning rate.")
+@_setting("clip", "5", click.FloatRange(0), "Greatest norm of the gradient.")
+@_setting("seed", "0", click.IntRange(0), "Of the first weights and of dropout.")
+@click.option("--steps", type=click.IntRange(0), help="Stop when so many steps are done in all.")
+@click.option("--seconds", type=click.FloatRange(0), help="Stop after so long.  [default: 60, unless --steps is given]")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Of each matrix product.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="CHECKPOINT", help="Go on with an earlier run.")
+@click.option("--encoding", help="Of the file.  [default: utf-8]")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The checkpoint.  [default: FILE's name.safetensors]"
+)
+def train(
+    file: str | None,
+    steps: int | None,
+    seconds: float | None,
+    threads: int,
+    resume: Path | None,
+    encoding: str | None,
+    output: Path | None,
+    **settings: Any,
+) -> None:
+    """Train a character model on FILE ("-": stdin), and keep it in a checkpoint.
+
+    Without FILE, on the source of this Python's own standard library. Ctrl-C saves, and says how to go on; the run is
+    then, bit for bit, the one that was not interrupted.
+    """
+    from .training.commands import train_file
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    limit = 60.0 if steps is None and seconds is None else seconds
+    code = train_file(
+        file,
+        output=output,
+        resume=resume,
+        encoding=encoding,
+        steps=steps,
+        seconds=limit,
+        threads=threads,
+        settings=given,
+    )
+    sys.exit(code)
+
+
+@cli.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--prime", help="What the model reads first.  [default: a line's end]")
+@click.option("--temperature", default=1.0, show_default=True, type=click.FloatRange(0), help="0: the likeliest.")
+@click.option("--length", default=500, show_default=True, type=click.IntRange(0), help="Characters to say.")
+@click.option("--seed", type=click.IntRange(0), help="Say the same each time.")
+@click.option("--neuron", metavar="N|all", help="Colour the text by what unit N of the last layer holds.")
+def sample(checkpoint: Path, **options: Any) -> None:
+    """Let a model that `train` made talk."""
+    from .training.commands import sample_checkpoint
+
+    sample_checkpoint(checkpoint, **options)
+
+
 def _guessing(classes: int) -> float:
     import math
 
@@ -203,18 +273,24 @@ def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, bool
     from .tracing.script import run_script
 
     run = run_script(script, arguments)
-    if run.error is not None:
+    if run.error is None:
+        return run.trace, False
+    if isinstance(run.error, SystemExit):
+        lines = [f"{script} ended with sys.exit({run.error.code!r})\n"]
+    else:
         lines = traceback.format_exception(run.error.with_traceback(_from_script(run.error, script)))
-        click.echo(for_terminal("".join(lines), multiline=True), err=True, nl=False)
-    return run.trace, run.error is not None
+    click.echo(for_terminal("".join(lines), multiline=True), err=True, nl=False)
+    if not run.trace.events:
+        sys.exit(NO)
+    return run.trace, True
 
 
 def _from_script(error: BaseException, script: Path) -> Any:
-    """The traceback from the script's first line on: what ran it is not the user's concern."""
+    """The traceback from the script's first line on, if it got there: what ran it is not the user's concern."""
     step = error.__traceback__
     while step is not None and step.tb_frame.f_code.co_filename != str(script):
         step = step.tb_next
-    return step or error.__traceback__
+    return step
 
 
 def _text(model: dict[str, Any]) -> str:

@@ -1,0 +1,168 @@
+"""`tinygrad-rnn train` and `tinygrad-rnn sample`, as they are typed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import pytest
+from click.testing import CliRunner
+
+from tinygrad_rnn.cli import cli
+from tinygrad_rnn.training.loop import Saved, Settings
+
+TEXT = "the quick brown fox jumps over the lazy dog.\n" * 30
+SMALL = ["--hidden", "8", "--seq", "10", "--batch", "2"]
+
+
+@pytest.fixture(autouse=True)
+def fox(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fox.txt").write_text(TEXT)
+    return tmp_path
+
+
+def run(*arguments, code=0, **options):
+    done = CliRunner().invoke(cli, list(map(str, arguments)), **options)
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.output
+
+
+def test_train_and_sample(fox):
+    said = run("train", "fox.txt", *SMALL, "--steps", 3)
+    assert "RNN, 1 layer of 8 units" in said
+    assert said.splitlines()[-3:] == [
+        "Saved after 3 steps: fox.safetensors",
+        "Go on:  tinygrad-rnn train --resume fox.safetensors",
+        "Listen: tinygrad-rnn sample fox.safetensors",
+    ]
+    assert sorted(os.listdir(fox)) == ["fox.safetensors", "fox.txt"]
+    said = run("sample", "fox.safetensors", "--length", 20, "--seed", 1)
+    assert len(said) == 21
+    assert said == run("sample", "fox.safetensors", "--length", 20, "--seed", 1)
+    assert run("sample", "fox.safetensors", "--length", 5, "--prime", "the ").startswith("the ")
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_resuming_is_going_on(cell):
+    whole, part = ["-o", "whole"], ["-o", "part"]
+    options = [
+        "fox.txt",
+        *SMALL,
+        "--cell",
+        cell,
+        "--layers",
+        2,
+        "--dropout",
+        0.2,
+        "--clip",
+        1,
+        "--lr",
+        0.01,
+        "--seed",
+        5,
+    ]
+    run("train", *options, "--steps", 5, *whole)
+    run("train", *options, "--steps", 2, *part)
+    run("train", "--resume", "part", "--steps", 5)
+    a, b = Saved.load("whole"), Saved.load("part")
+    assert a.settings == b.settings == Settings(cell, 2, 8, 0.2, 10, 2, 0.01, 1.0, 5)
+    for x, y in zip(a.model.parameters(), b.model.parameters(), strict=True):
+        assert x.data.tobytes() == y.data.tobytes()
+
+
+def test_the_standard_library_is_the_default_text():
+    said = run("train", "--steps", 1, *SMALL)
+    assert "on the standard library's source: 1,000,000 characters" in said
+    run("train", "--resume", "stdlib.safetensors", "--steps", 2)
+    assert Saved.load("stdlib.safetensors").step == 2
+
+
+def test_text_from_stdin():
+    assert "stdin.safetensors" in run("train", "-", *SMALL, "--steps", 1, input=TEXT)
+
+
+def test_an_encoding_is_remembered(fox):
+    (fox / "old.txt").write_bytes("é".join([TEXT] * 2).encode("latin-1"))
+    run("train", "old.txt", *SMALL, "--steps", 1, "--encoding", "latin-1")
+    run("train", "--resume", "old.safetensors", "--steps", 2)
+
+
+def test_names_are_quoted_for_the_shell(fox):
+    (fox / "my fox.txt").write_text(TEXT)
+    assert "--resume 'my fox.safetensors'" in run("train", "my fox.txt", *SMALL, "--steps", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (None, ["missing.txt"], "Error: missing.txt: No such file or directory"),
+        (None, ["."], "Error: .: Is a directory"),
+        (b"", ["x.txt"], "Error: x.txt is empty; a character model needs something to read"),
+        (b"short", ["x.txt"], "Error: x.txt has 5 characters, too few for sequences of 48"),
+        (b"a\0b", ["x.txt"], "Error: x.txt is a binary file (character 1 is 0); give a text"),
+        (b"caf\xe9", ["x.txt"], "Error: x.txt is not utf-8: byte 3 is 0xe9"),
+        (None, ["fox.txt", "-o", "no/folder/x"], "Error: save: no/folder/x: No such file or directory"),
+        (None, ["fox.txt", "--resume", "fox.txt"], "Error: load: fox.txt is not a safetensors file"),
+        (None, ["--resume", "missing"], "Error: load: missing: No such file or directory"),
+        (None, ["fox.txt", "--cell", "cnn"], "'cnn' is not one of"),
+        (None, ["fox.txt", "--hidden", "0"], "0 is not in the range"),
+    ],
+)
+def test_bad_input_is_one_clear_line(fox, content, arguments, message):
+    if content is not None:
+        (fox / "x.txt").write_bytes(content)
+    said = run("train", *arguments, "--steps", 1, code=2)
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_checkpoint_is_not_overwritten_by_another_run():
+    run("train", "fox.txt", *SMALL, "--steps", 1)
+    assert "fox.safetensors is there already: go on with it, --resume fox.safetensors" in run(
+        "train", "fox.txt", *SMALL, "--steps", 1, code=2
+    )
+
+
+def test_what_a_resumed_run_was_begun_with_stays():
+    run("train", "fox.txt", *SMALL, "--steps", 1)
+    said = run("train", "--resume", "fox.safetensors", "--hidden", 16, "--lr", 1, code=2)
+    assert "goes on with what fox.safetensors was begun with; leave out --hidden, --lr" in said
+
+
+def test_neurons():
+    run("train", "fox.txt", *SMALL, "--steps", 1)
+    one = run("sample", "fox.safetensors", "--length", 10, "--neuron", 3, "--prime", "the")
+    assert one.splitlines()[1] == "unit 3"
+    assert one.splitlines()[2].startswith("the")
+    every = run("sample", "fox.safetensors", "--length", 10, "--neuron", "all")
+    assert [line for line in every.splitlines() if line.startswith("unit")] == [f"unit {n}" for n in range(8)]
+    for bad in ("8", "-1", "some"):
+        said = run("sample", "fox.safetensors", f"--neuron={bad}", code=2)
+        assert f"""--neuron must be "all" or a unit of the last layer, 0..7, not '{bad}'""" in said
+
+
+def test_the_help_tells_the_true_defaults():
+    said = " ".join(run("train", "--help").split())
+    for name, value in asdict(Settings()).items():
+        _, _, rest = said.partition(f"--{name} ")
+        shown = rest.partition("[default: (")[2].partition(")")[0]
+        assert shown == (f"{value:g}" if isinstance(value, float) else str(value)), name
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_saves_and_says_how_to_go_on(fox):
+    command = [sys.executable, "-m", "tinygrad_rnn", "train", "fox.txt", *SMALL, "--seconds", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (fox / "fox.safetensors").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        said, complained = process.communicate(timeout=30)
+    assert (process.returncode, complained) == (130, "")
+    assert "Interrupted. Saved after" in said
+    assert "tinygrad-rnn train --resume fox.safetensors" in said
+    assert Saved.load("fox.safetensors").step > 0

@@ -1,0 +1,110 @@
+"""What `tinygrad-rnn train` and `tinygrad-rnn sample` do."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import TrainingError
+from ..text import for_terminal
+from .data import STANDARD_LIBRARY, Corpus, decode, read_text, standard_library
+from .loop import Run, Saved, Settings, train
+from .neurons import show
+from .progress import progress
+from .sampling import sample
+
+INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
+
+
+def train_file(
+    file: str | None,
+    *,
+    output: Path | None,
+    resume: Path | None,
+    encoding: str | None,
+    steps: int | None,
+    seconds: float | None,
+    threads: int,
+    settings: Mapping[str, Any],
+) -> int:
+    """Train a model on a file, or go on with one; returns the exit code.
+
+    `settings` are those of `Settings` that the user chose; a checkpoint's own cannot be changed.
+    """
+    from rich.console import Console
+
+    run, path = (
+        (_resumed(resume, file, encoding, settings), output or resume)
+        if resume
+        else _fresh(file, output, encoding or "utf-8", settings)
+    )
+    console = Console()
+    with progress(run, console) as reporter:
+        interrupted = train(run, path, reporter, steps=steps, seconds=seconds, threads=threads)
+    name = for_terminal(shlex.quote(str(path)))
+    click.echo(f"{'Interrupted. ' if interrupted else ''}Saved after {run.step_number:,} steps: {name}")
+    click.echo(f"Go on:  tinygrad-rnn train --resume {name}")
+    click.echo(f"Listen: tinygrad-rnn sample {name}")
+    return INTERRUPTED if interrupted else 0
+
+
+def _fresh(file: str | None, output: Path | None, encoding: str, settings: Mapping[str, Any]) -> tuple[Run, Path]:
+    chosen = Settings(**settings)
+    corpus = _corpus(file, encoding, chosen.seq)
+    path = output or Path(f"{_stem(corpus.name)}.safetensors")
+    if path.is_file():
+        quoted = shlex.quote(str(path))
+        raise TrainingError(f"{path} is there already: go on with it, --resume {quoted}, or name another with --output")
+    return Run(corpus, chosen), path
+
+
+def _resumed(resume: Path, file: str | None, encoding: str | None, settings: Mapping[str, Any]) -> Run:
+    saved = Saved.load(resume)
+    if settings:
+        given = ", ".join(f"--{name}" for name in settings)
+        raise TrainingError(f"--resume goes on with what {resume} was begun with; leave out {given}")
+    name = saved.text["name"] if file is None else file
+    return Run.resume(saved, _corpus(name, encoding or saved.text["encoding"], saved.settings.seq))
+
+
+def _corpus(file: str | None, encoding: str, sequence: int) -> Corpus:
+    if file in (None, STANDARD_LIBRARY):
+        return Corpus.of(standard_library(), STANDARD_LIBRARY, sequence)
+    if file == "-":
+        return Corpus.of(decode(sys.stdin.buffer.read(), "-", encoding), "-", sequence, encoding)
+    return Corpus.of(read_text(Path(file), encoding), file, sequence, encoding)
+
+
+def _stem(name: str) -> str:
+    return {STANDARD_LIBRARY: "stdlib", "-": "stdin"}.get(name) or Path(name).stem
+
+
+def sample_checkpoint(
+    checkpoint: Path, *, prime: str | None, temperature: float, length: int, seed: int | None, neuron: str | None
+) -> None:
+    """Print what a trained model says, or that text coloured by its hidden units."""
+    from rich.console import Console
+
+    saved = Saved.load(checkpoint)
+    units = [] if neuron is None else _units(neuron, saved.settings.hidden)
+    known = saved.vocabulary.characters
+    begin = prime if prime is not None else "\n" if "\n" in known else known[0]
+    reads = sample(saved.model, saved.vocabulary, prime=begin, length=length, temperature=temperature, rng=seed)
+    if neuron is not None:
+        show(list(reads)[0 if prime else len(begin) :], units, Console())
+        return
+    for place, read in enumerate(reads):
+        if prime is not None or place >= len(begin):
+            click.echo(for_terminal(read.character, multiline=True), nl=False)
+    click.echo()
+
+
+def _units(neuron: str, hidden: int) -> list[int]:
+    if neuron == "all":
+        return list(range(hidden))
+    if not neuron.isdecimal() or int(neuron) >= hidden:
+        raise TrainingError(f'--neuron must be "all" or a unit of the last layer, 0..{hidden - 1}, not {neuron!r}')
+    return [int(neuron)]
