@@ -87,7 +87,7 @@ def op(
         forward: Callable[..., Array] = numpy or function
         compute = np.errstate(all="ignore")(forward) if quiet else forward
         made = Op(name, compute, _Shared(vjps) if variadic else vjps, variadic, together)
-        record = _recorder(made, arity, any(vjps))
+        record = _recorder(made, None if variadic else arity, any(vjps))
         if variadic or parameters[arity:]:
             record = _with_options(made, arity, parameters[arity:], record)
         NUMPY[forward] = public = wraps(function)(record)
@@ -97,7 +97,7 @@ def op(
     return decorate
 
 
-def _recorder(op: Op, arity: int, differentiable: bool) -> Callable[..., Tensor]:
+def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., Tensor]:
     """The function that computes `op` and remembers how: every node of every graph is made here.
 
     It is most of what an eager step costs, so what never changes is looked up outside.
@@ -110,8 +110,11 @@ def _recorder(op: Op, arity: int, differentiable: bool) -> Callable[..., Tensor]
             if arity == 2:
                 a, b = inputs
                 arrays, requires_grad = (a._data, b._data), a.requires_grad or b.requires_grad
+            elif arity == 1:
+                (x,) = inputs
+                arrays, requires_grad = (x._data,), x.requires_grad
             else:
-                arrays, requires_grad = tuple([x._data for x in inputs]), True in [x.requires_grad for x in inputs]
+                inputs, arrays, requires_grad = _coerced(op, arity, inputs)
         except (AttributeError, ValueError):
             inputs, arrays, requires_grad = _coerced(op, arity, inputs)
         state = state_of()
@@ -152,6 +155,8 @@ def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[.
     def call(*args: Any, **kwargs: Any) -> Tensor:
         most = arity + len(names)
         require(len(args) <= most, TypeError, "{} takes at most {} arguments, got {}", op.name, most, len(args))
+        unknown = kwargs.keys() - names
+        require(not unknown, TypeError, "{} takes no {}, only {}", op.name, ", ".join(unknown), ", ".join(names))
         given = defaults | dict(zip(names, args[arity:], strict=False)) | kwargs
         fixed = {name: _fixed(op, name, value) for name, value in given.items()}
         return record(*(args[0] if op.variadic else args[:arity]), options=fixed)
@@ -159,12 +164,12 @@ def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[.
     return call
 
 
-def _coerced(op: Op, arity: int, given: Sequence[Any]) -> tuple[Inputs, tuple[Any, ...], bool]:
+def _coerced(op: Op, arity: int | None, given: Sequence[Any]) -> tuple[Inputs, tuple[Any, ...], bool]:
     """Operands that are not all Tensors. A Python number stays one, since NumPy's dtype rules treat it so."""
     count = len(given)
-    require(op.variadic or count == arity, TypeError, "{} takes {} operands, got {}", op.name, arity, count)
+    require(arity in (None, count), TypeError, "{} takes {} operands, got {}", op.name, arity, count)
     try:
-        inputs = tuple(None if isinstance(x, int | float) else x if isinstance(x, Tensor) else Tensor(x) for x in given)
+        inputs = tuple(x if isinstance(x, Tensor) else None if isinstance(x, int | float) else Tensor(x) for x in given)
     except OpError as error:
         raise OpError(f"{op.name}: {error}") from None
     arrays = tuple(value if x is None else x.data for x, value in zip(inputs, given, strict=True))

@@ -1,0 +1,120 @@
+"""Every op of the table: its values, its first and second derivatives, its dtypes, its refusals."""
+
+import inspect
+
+import numpy as np
+import pytest
+from op_cases import CASES, RECORDS
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import ops
+from tinygrad_rnn.errors import OpError, TinygradError
+
+PUBLIC = {
+    name
+    for name, value in vars(ops).items()
+    if inspect.isfunction(value) and value.__module__ == ops.__name__ and name[0] != "_" and name != "from_numpy"
+}
+DIFFERENTIABLE = [case for case in CASES if RECORDS[case.op].differentiable]
+
+
+def by_id(case):
+    return case.id
+
+
+def test_every_op_has_a_record_and_the_table_is_large():
+    assert set(RECORDS) == PUBLIC
+    assert len(CASES) >= 1500
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_id)
+def test_forward_is_numpys_value_and_dtype(case):
+    tensors = case.tensors()
+    arrays = [x.data for x in tensors]
+    before = [a.copy() for a in arrays]
+    y = case.call(*tensors)
+    expected = np.asarray(case.reference(*arrays))
+    assert y.shape == expected.shape
+    assert y.dtype == expected.dtype
+    np.testing.assert_allclose(
+        y.data, expected, rtol=1e-12 if case.double else 1e-5, atol=1e-12 if case.double else 1e-6
+    )
+    for a, b in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not y.data.flags.writeable
+
+
+@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=by_id)
+def test_gradient_is_the_central_difference(case):
+    assert tg.gradcheck(case.call, case.tensors(), float32=not case.double)
+
+
+@pytest.mark.parametrize("case", [case for case in DIFFERENTIABLE if case.double], ids=by_id)
+def test_second_derivative_is_the_central_difference_of_the_first(case):
+    assert tg.gradgradcheck(case.call, case.tensors())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not RECORDS[case.op].differentiable], ids=by_id)
+def test_what_is_not_differentiable_is_not_recorded(case):
+    y = case.call(*case.tensors())
+    assert y.is_leaf
+    assert not y.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [pytest.param(*error, id=f"{op}-{i}") for op, record in RECORDS.items() for i, error in enumerate(record.errors)],
+)
+def test_bad_operands_are_refused_by_name(call, message):
+    with pytest.raises((TinygradError, TypeError), match=f"^{message}"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "inputs", "gradients"),
+    [pytest.param(*kink, id=f"{op}-{i}") for op, record in RECORDS.items() for i, kink in enumerate(record.kinks)],
+)
+def test_kinks_have_torchs_gradient(call, inputs, gradients):
+    tensors = [tg.tensor(x, requires_grad=True) for x in inputs]
+    with np.errstate(all="raise"):  # the engine asks for silence itself
+        for found, expected in zip(tg.grad(call(*tensors).sum(), tensors), gradients, strict=True):
+            np.testing.assert_allclose(found.data, expected)
+
+
+@pytest.mark.parametrize("name", sorted(set(RECORDS) - {"split", "unstack"}))
+def test_every_op_says_what_it_computes_and_its_rule(name):
+    op = getattr(ops, name)
+    assert op.op.name == name == op.__name__
+    first = op.__doc__.splitlines()[0]
+    assert first.endswith(".")
+    assert len(first) <= 120
+    if RECORDS[name].differentiable:
+        assert "ȳ" in op.__doc__.lower()
+
+
+@pytest.mark.parametrize("case", [c for c in DIFFERENTIABLE if c.double], ids=by_id)
+def test_the_gradient_is_linear_in_the_cotangent(case):
+    tensors = case.tensors()
+    y = case.call(*tensors)
+    inputs = [x for x in tensors if x.requires_grad]
+    rng = np.random.default_rng(0)
+    u, v = rng.standard_normal((2, *y.shape))
+    both = tg.grad(y, inputs, gradient=2 * u - 3 * v)
+    for whole, a, b in zip(both, tg.grad(y, inputs, gradient=u), tg.grad(y, inputs, gradient=v), strict=True):
+        np.testing.assert_allclose(whole.data, 2 * a.data - 3 * b.data, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", [c for c in DIFFERENTIABLE if c.double], ids=by_id)
+def test_many_uses_of_one_input_add_up(case):
+    """Sums that are deferred equal the sums of their terms."""
+    tensors = case.tensors()
+    inputs = [x for x in tensors if x.requires_grad]
+    once = tg.grad(case.call(*tensors).sum(), inputs)
+    y = case.call(*tensors).sum() * 1.0 + case.call(*tensors).sum() * 2.0 + case.call(*tensors).sum() * 0.5
+    for total, one in zip(tg.grad(y, inputs), once, strict=True):
+        np.testing.assert_allclose(total.data, 3.5 * one.data, rtol=1e-12, atol=1e-12)
+
+
+def test_split_and_unstack_refuse_as_ops_do():
+    with pytest.raises(OpError, match=r"split: axis 1 of 'x': float64 \(2,\): "):
+        ops.split(tg.tensor([1.0, 2.0], name="x"), 2, axis=1)

@@ -1,0 +1,658 @@
+"""Every op, and everything it is tested on: one record per op, from which the general tests make their cases.
+
+Inputs keep at least 1e-2 from every kink by construction, so that a central difference never straddles one; what
+happens at the kinks is said separately, in `kinks`. A case is small: its gradient is taken element by element.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn import Tensor, ops, tensor
+
+SHAPES = [(), (1,), (3,), (0,), (2, 3), (1, 2), (2, 0), (2, 1, 3), (2, 1, 2, 2), (1, 3, 1, 2)]
+PAIRS = [
+    ((), ()),
+    ((), (3,)),
+    ((3,), ()),
+    ((3,), (3,)),
+    ((1,), (3,)),
+    ((0,), (1,)),
+    ((2, 3), (3,)),
+    ((3,), (2, 3)),
+    ((2, 1), (1, 3)),
+    ((2, 1, 3), (2, 1)),
+    ((1, 2, 1), (2, 1, 3)),
+    ((2, 1, 2, 1), (2, 1, 2)),
+    ((1, 1, 1, 1), (2,)),
+    ((2, 0), (2, 1)),
+]
+REDUCED = [
+    ((), None), ((), ()), ((3,), None), ((3,), 0), ((3,), -1), ((1,), 0), ((2, 3), None), ((2, 3), 0),
+    ((2, 3), -1), ((2, 3), (0, 1)), ((2, 3), ()), ((2, 2, 2), 1), ((2, 1, 3), (0, 2)), ((2, 1, 3), (-1, 0)),
+    ((2, 1, 2, 2), None), ((2, 1, 2, 2), -2), ((2, 1, 2, 2), (1, 3)), ((2, 1, 2, 2), (0, 1, 2, 3)),
+]  # fmt: skip
+FLOATS = (np.float64, np.float32)
+
+
+@dataclass(frozen=True)
+class Arg:
+    """A tensor operand: its shape, and where its values lie."""
+
+    shape: tuple[int, ...]
+    kind: str = "any"
+    dtype: Any = np.float64
+    differentiable: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: `call(*tensors)` of ours, and `reference(*arrays)` in NumPy alone."""
+
+    op: str
+    id: str
+    args: tuple[Arg, ...]
+    call: Callable[..., Any]
+    reference: Callable[..., Any]
+
+    @property
+    def double(self) -> bool:
+        return all(arg.dtype != np.float32 for arg in self.args)
+
+    def tensors(self) -> list[Tensor]:
+        """Its operands, always the same: the seed is the case's name."""
+        rng = np.random.default_rng(zlib.crc32(self.id.encode()))
+        return [
+            tensor(values(arg, i, rng), dtype=arg.dtype, requires_grad=arg.differentiable)
+            for i, arg in enumerate(self.args)
+        ]
+
+
+def values(arg: Arg, number: int, rng: np.random.Generator) -> Any:
+    """Random values of a kind. "apart": no two values of one or several operands are nearer than 0.02."""
+    n = int(np.prod(arg.shape))
+    if arg.kind == "apart":
+        flat = (rng.permutation(n) - n // 2) * 0.1 + 0.02 * number + 0.01
+    elif arg.kind == "positive":
+        flat = rng.uniform(0.5, 2.0, n)
+    elif arg.kind == "bool":
+        flat = rng.random(n) < 0.5
+    elif arg.kind.startswith("below "):
+        flat = rng.integers(0, int(arg.kind.removeprefix("below ")), n)
+    else:
+        flat = rng.uniform(0.2, 1.5, n) * rng.choice([-1.0, 1.0], n)
+    return np.reshape(flat, arg.shape)
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is tested of one op."""
+
+    cases: Sequence[Case]
+    errors: Sequence[tuple[Callable[[], Any], str]] = ()  # a call that is refused, and what the message says
+    kinks: Sequence[tuple[Callable[..., Any], list[Any], list[Any]]] = ()  # call, inputs, their gradients
+    differentiable: bool = True
+
+
+RECORDS: dict[str, Record] = {}
+
+
+def record(op: str, cases: Iterator[Case] | list[Case], **facts: Any) -> None:
+    named = {case.id: case for case in cases}
+    RECORDS[op] = Record(list(named.values()), **facts)
+
+
+def show(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array{value.tolist()}".replace(" ", "")
+    return str(value).replace(" ", "")
+
+
+def case(
+    op: str, args: Sequence[Arg], reference: Callable[..., Any], /, *given: Any, call: Any = None, **options: Any
+) -> Case:
+    """`ops.<op>(*tensors, *given, **options)` beside `reference(*arrays, *given, **options)`."""
+    function = call or getattr(ops, op)
+    shapes = "-".join(f"{show(arg.shape)}{'f4' if arg.dtype == np.float32 else ''}" for arg in args)
+    what = ",".join([*map(show, given), *(f"{k}={show(v)}" for k, v in options.items())])
+    return Case(
+        op,
+        f"{op}-{shapes}{'-' + what if what else ''}",
+        tuple(args),
+        lambda *xs: function(*xs, *given, **options),
+        lambda *xs: reference(*xs, *given, **options),
+    )
+
+
+def t(*values: Any, **options: Any) -> Tensor:
+    return tensor(list(values), requires_grad=True, **options)
+
+
+# Functions of one number
+
+
+def sigmoid(x):
+    return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(x.dtype)
+
+
+UNARY = {
+    "neg": (np.negative, "any"), "tanh": (np.tanh, "any"), "sigmoid": (sigmoid, "any"), "exp": (np.exp, "any"),
+    "relu": (lambda x: np.maximum(x, 0), "any"), "log": (np.log, "positive"), "sqrt": (np.sqrt, "positive"),
+    "abs": (np.abs, "any"), "sin": (np.sin, "any"), "cos": (np.cos, "any"), "detach": (lambda x: x, "any"),
+}  # fmt: skip
+KINKS = {
+    "relu": [(ops.relu, [[-1.0, 0.0, 2.0]], [[0.0, 0.0, 1.0]])],
+    "abs": [(ops.abs, [[-1.0, 0.0, 2.0]], [[-1.0, 0.0, 1.0]])],
+    "sqrt": [(ops.sqrt, [[0.0, 4.0]], [[np.inf, 0.25]])],
+    "log": [(ops.log, [[0.0, 2.0]], [[np.inf, 0.5]])],
+}
+for _name, (_reference, _kind) in UNARY.items():
+    _cases = [case(_name, [Arg(s, _kind, d)], _reference) for s in SHAPES for d in FLOATS]
+    record(
+        _name,
+        _cases,
+        kinks=KINKS.get(_name, []),
+        differentiable=_name != "detach",
+        errors=[
+            (partial(getattr(ops, _name), object()), rf"{_name}: tensor: a object of dtype object"),
+            (getattr(ops, _name), rf"{_name} takes 1 operands, got 0"),
+        ],
+    )
+
+# Functions of two
+
+
+BINARY = {
+    "add": (np.add, "any", "any"), "sub": (np.subtract, "any", "any"), "mul": (np.multiply, "any", "any"),
+    "div": (np.divide, "any", "positive"), "pow": (np.power, "positive", "any"),
+    "maximum": (np.maximum, "apart", "apart"), "minimum": (np.minimum, "apart", "apart"),
+}  # fmt: skip
+TIES = {
+    "maximum": [(ops.maximum, [[1.0, 2.0], [1.0, 3.0]], [[0.5, 0.0], [0.5, 1.0]])],
+    "minimum": [(ops.minimum, [[1.0, 2.0], [1.0, 3.0]], [[0.5, 1.0], [0.5, 0.0]])],
+    "pow": [
+        (ops.pow, [[0.0, 0.0, 0.0, 2.0], [2.0, 0.0, 1.0, 0.0]], [[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, np.log(2.0)]]),
+        (ops.pow, [[0.0], [-1.0]], [[-np.inf], [-np.inf]]),
+    ],
+    "div": [(ops.div, [[1.0], [0.0]], [[np.inf], [-np.inf]])],
+}
+TWO_DTYPES = [(np.float64, np.float64), (np.float32, np.float32), (np.float64, np.float32)]
+
+
+def reflected(op, x, number, _):
+    return getattr(ops, op)(number, x)
+
+
+def binary_cases(op, reference, first, second):
+    for a, b in PAIRS:
+        for left, right in TWO_DTYPES:
+            yield case(op, [Arg(a, first, left), Arg(b, second, right)], reference)
+    for shape in [(), (2, 3)]:
+        for dtype in FLOATS:
+            yield case(op, [Arg(shape, first, dtype)], reference, 1.25)
+            yield case(
+                op,
+                [Arg(shape, second, dtype)],
+                lambda x, number, _: reference(number, x),
+                1.25,
+                "reflected",
+                call=partial(reflected, op),
+            )
+            if op in ("add", "sub", "mul"):
+                yield case(op, [Arg(shape, first, dtype), Arg(shape, "below 3", np.int64, False)], reference)
+
+
+def mismatch(op):
+    return [
+        (
+            partial(getattr(ops, op), t(1.0, 2.0, name="a"), t(1.0, 2.0, 3.0)),
+            rf"{op}\('a': float64 \(2,\), tensor float64 \(3,\)\): operands could not be broadcast",
+        ),
+        (partial(getattr(ops, op), t(1.0), "x"), rf"{op}: tensor: a str of dtype <U1, shape \(\) is no array"),
+        (partial(getattr(ops, op), t(1.0)), rf"{op} takes 2 operands, got 1"),
+    ]
+
+
+for _name, (_reference, _first, _second) in BINARY.items():
+    record(
+        _name,
+        binary_cases(_name, _reference, _first, _second),
+        errors=mismatch(_name),
+        kinks=TIES.get(_name, []),
+    )
+
+COMPARISONS = {
+    "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,
+    "greater": np.greater, "greater_equal": np.greater_equal,
+}  # fmt: skip
+for _name, _reference in COMPARISONS.items():
+    record(
+        _name,
+        [case(_name, [Arg(a, "below 3", np.int64, False), Arg(b, "apart")], _reference) for a, b in PAIRS]
+        + [
+            case(_name, [Arg(a, "below 2", np.int64, False), Arg(a, "below 2", np.int64, False)], _reference)
+            for a, _ in PAIRS
+        ],
+        errors=mismatch(_name),
+        differentiable=False,
+    )
+
+CHOICES = [
+    ((), (), ()), ((3,), (3,), (3,)), ((3,), (), (3,)), ((), (3,), (2, 3)), ((2, 1), (1, 3), (3,)),
+    ((2, 3), (2, 1), ()), ((2, 1, 3), (3,), (2, 1)), ((2, 0), (1,), (2, 1)), ((2, 1, 2, 1), (2,), (2, 1, 1, 2)),
+]  # fmt: skip
+record(
+    "where",
+    [
+        case("where", [Arg(c, "bool", np.bool_, False), Arg(a, dtype=d), Arg(b, dtype=e)], np.where)
+        for c, a, b in CHOICES
+        for d, e in TWO_DTYPES
+    ],
+    errors=[
+        (
+            lambda: ops.where(tensor([True, False]), t(1.0, 2.0, 3.0), t(1.0)),
+            r"where\(tensor bool \(2,\), tensor float64 \(3,\), tensor float64 \(1,\)\): operands could not",
+        )
+    ],
+)
+record(
+    "clip",
+    [
+        case("clip", [Arg(s, "any", d)], np.clip, *bounds)
+        for s in SHAPES
+        for bounds in [(-0.1, 0.1), (None, 0.1), (-0.1, None), (np.full(s, -0.1), np.full(s, 0.15))]
+        for d in FLOATS
+        if d == np.float64 or not isinstance(bounds[0], np.ndarray)
+    ],
+    kinks=[(lambda x: ops.clip(x, 0.0, 1.0), [[-1.0, 0.0, 0.5, 1.0, 2.0]], [[0.0, 1.0, 1.0, 1.0, 0.0]])],
+    errors=[
+        (
+            lambda: ops.clip(t(1.0, 2.0), [0.0, 0.0, 0.0], None),
+            r"clip\(tensor float64 \(2,\), min=.*could not be broadcast",
+        ),
+        (lambda: ops.clip(t(1.0), t(0.0)), r"clip: min = tensor float64 \(1,\) would lose its gradient"),
+    ],
+)
+
+# Products of matrices
+
+PRODUCTS = [
+    ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 2)), ((1, 1), (1, 1)), ((0, 3), (3, 2)),
+    ((2, 0), (0, 3)), ((2, 2, 3), (3,)), ((3,), (2, 3, 2)), ((2, 2, 3), (3, 2)), ((2, 3), (2, 3, 2)),
+    ((2, 2, 3), (2, 3, 2)), ((1, 2, 3), (2, 3, 1)), ((2, 1, 2, 3), (2, 3, 2)), ((2, 3, 1, 2), (1, 3, 2, 1)),
+]  # fmt: skip
+record(
+    "matmul",
+    [case("matmul", [Arg(a, dtype=d), Arg(b, dtype=e)], np.matmul) for a, b in PRODUCTS for d, e in TWO_DTYPES],
+    errors=[
+        (
+            lambda: ops.matmul(t(1.0, 2.0), t(1.0)),
+            r"matmul\(tensor float64 \(2,\), tensor float64 \(1,\)\): .*mismatch",
+        ),
+        (lambda: ops.matmul(tensor(2.0), t(1.0)), r"matmul\(tensor float64 \(\), tensor float64 \(1,\)\): "),
+        (lambda: t(1.0) @ 2.0, r"matmul\(tensor float64 \(1,\), 2\.0\): "),
+    ],
+)
+record(
+    "linear",
+    [
+        case("linear", [Arg((*s, 3), dtype=d), Arg((2, 3), dtype=d)], lambda x, W: x @ W.T)
+        for s in [(), (1,), (2,), (0,), (2, 2), (2, 1, 2)]
+        for d in FLOATS
+    ],
+    errors=[
+        (lambda: ops.linear(t(1.0), t(1.0)), r"linear\(.*\): W must be a matrix \(outputs, inputs\), got shape \(1,\)"),
+        (lambda: ops.linear(t(1.0, 2.0), tensor([[1.0]])), r"linear\(tensor float64 \(2,\), tensor float64 \(1, 1\)\)"),
+    ],
+)
+
+# Reductions
+
+REDUCTIONS = {"sum": (np.sum, "any"), "mean": (np.mean, "any"), "max": (np.max, "apart"), "min": (np.min, "apart")}
+
+
+def logsumexp(x, axis=-1, keepdims=False):
+    return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
+
+
+def axis_errors(op):
+    return [
+        (partial(getattr(ops, op), t(1.0, 2.0), axis=1), rf"{op}\(tensor float64 \(2,\), axis=1.*out of bounds"),
+        (partial(getattr(ops, op), t(1.0), axis="x"), rf"{op}\(tensor float64 \(1,\), axis='x'"),
+        (partial(getattr(ops, op), t(1.0), dtype=int), rf"{op} takes no dtype, only axis"),
+        (partial(getattr(ops, op), t(1.0), 0, False, 3), rf"{op} takes at most 3 arguments, got 4"),
+    ]
+
+
+TOPS = {
+    "max": [(ops.max, [[1.0, 3.0, 3.0]], [[0.0, 0.5, 0.5]])],
+    "min": [(ops.min, [[1.0, 1.0, 3.0]], [[0.5, 0.5, 0.0]])],
+}
+EMPTY = [
+    (lambda f=f: f(tensor(np.zeros((2, 0)))), rf"{f.__name__}\(tensor float64 \(2, 0\), .*zero-size array")
+    for f in (ops.max, ops.min)
+]
+for _name, (_reference, _kind) in {**REDUCTIONS, "logsumexp": (logsumexp, "any")}.items():
+    record(
+        _name,
+        [
+            case(_name, [Arg(s, _kind, d)], _reference, axis=axis, keepdims=keepdims)
+            for s, axis in REDUCED
+            for keepdims in (False, True)
+            for d in FLOATS
+        ]
+        + [
+            case(_name, [Arg((2, 0), _kind)], _reference, axis=0),
+            case(_name, [Arg((0, 2), _kind)], _reference, axis=1),
+        ],
+        errors=axis_errors(_name) + [e for e in EMPTY if e[1].startswith(_name)],
+        kinks=TOPS.get(_name, []),
+    )
+
+# Shapes
+
+
+def shaped(op, reference, calls, errors, *, call=None):
+    cases = [case(op, [Arg(s, dtype=d)], reference, *given, call=call) for s, given in calls for d in FLOATS]
+    record(op, cases, errors=errors)
+
+
+shaped(
+    "reshape",
+    np.reshape,
+    [
+        ((), ((),)), ((), ((1, 1),)), ((3,), (-1,)), ((3,), ((3, 1),)), ((2, 3), (6,)), ((2, 3), ((3, -1),)),
+        ((2, 0), ((0, 5),)), ((2, 1, 3), ([3, 2],)), ((2, 1, 2, 2), ((4, 2),)), ((4,), ((2, 1, 2, 1),)),
+    ],
+    [(lambda: ops.reshape(t(1.0, 2.0), (3,)), r"reshape\(tensor float64 \(2,\), shape=\(3,\)\): cannot reshape"),
+     (lambda: ops.reshape(t(1.0)), r"reshape\(tensor float64 \(1,\)\): .*shape")],
+)  # fmt: skip
+shaped(
+    "transpose",
+    np.transpose,
+    [
+        ((), ()), ((), ((),)), ((3,), ()), ((2, 3), ()), ((2, 3), ((1, 0),)), ((2, 3), ((-1, 0),)), ((2, 0), ()),
+        ((2, 1, 3), ((1, 2, 0),)), ((2, 1, 3), ((-1, 0, 1),)), ((2, 1, 2, 3), ((3, 0, 2, 1),)),
+        ((2, 1, 3), ([2, 0, 1],)),
+    ],
+    [(lambda: ops.transpose(t(1.0), (1, 0)), r"transpose\(tensor float64 \(1,\), axes=\(1, 0\)\): axes don't match"),
+     (lambda: ops.transpose(tensor([[1.0]]), (0, 0)), r"transpose\(.*repeated axis")],
+)  # fmt: skip
+shaped(
+    "swapaxes",
+    np.swapaxes,
+    [((3,), (0, 0)), ((2, 3), (0, 1)), ((2, 3), (-1, -2)), ((2, 1, 3), (0, 2)), ((2, 1, 3), (1, -1)), ((2, 0), (0, 1)),
+     ((2, 1, 2, 3), (-1, 1))],
+    [(lambda: ops.swapaxes(t(1.0), 0, 1), r"swapaxes\(tensor float64 \(1,\), axis1=0, axis2=1\): .*out of bounds")],
+)  # fmt: skip
+shaped(
+    "broadcast_to",
+    np.broadcast_to,
+    [((), (3,)), ((), ((2, 3),)), ((3,), ((2, 3),)), ((1,), ((3,),)), ((2, 1), ((2, 3),)), ((1, 2, 1), ((3, 2, 2),)),
+     ((2, 1), ((3, 1, 2, 2),)), ((1,), ((0,),)), ((3,), ((3,),))],
+    [(lambda: ops.broadcast_to(t(1.0, 2.0), (3,)), r"broadcast_to\(tensor float64 \(2,\), shape=\(3,\)\): ")],
+)  # fmt: skip
+shaped(
+    "squeeze",
+    np.squeeze,
+    [((), ()), ((1,), ()), ((1, 3), (0,)), ((2, 1, 3), (1,)), ((2, 1, 3), (-2,)), ((1, 2, 1), ((0, 2),)),
+     ((1, 2, 1), ()), ((1, 0), ()), ((1, 2, 1, 1), ((-1, 0),))],
+    [(lambda: ops.squeeze(t(1.0, 2.0), 0), r"squeeze\(tensor float64 \(2,\), axis=0\): cannot select an axis")],
+)  # fmt: skip
+shaped(
+    "expand_dims",
+    np.expand_dims,
+    [((), (0,)), ((), (-1,)), ((3,), (0,)), ((3,), (1,)), ((3,), (-1,)), ((2, 3), ((0, 2),)), ((2, 0), (1,)),
+     ((2, 1, 3), ((1, -1),))],
+    [(lambda: ops.expand_dims(t(1.0), 3), r"expand_dims\(tensor float64 \(1,\), axis=3\): .*out of bounds")],
+)  # fmt: skip
+record(
+    "astype",
+    [
+        case("astype", [Arg(s, dtype=d)], lambda x, dtype: x.astype(dtype), to)
+        for s in SHAPES[:6]
+        for d in FLOATS
+        for to in FLOATS
+        if np.float32 not in (d, to) or d == np.float32
+    ],
+    errors=[(lambda: ops.astype(t(1.0), "no dtype"), r"astype\(tensor float64 \(1,\), dtype='no dtype'\): ")],
+)
+
+# Parts and wholes
+
+INDEXED = [
+    ((3,), 0), ((3,), -1), ((3,), slice(1, None)), ((3,), slice(None, None, -1)), ((3,), slice(3, 3)), ((3,), ...),
+    ((3,), None), ((), ()), ((), ...), ((), None), ((2, 3), 1), ((2, 3), (1, 2)), ((2, 3), (slice(None), 1)),
+    ((2, 3), (..., slice(None, None, 2))), ((2, 3), (0, None)), ((2, 3), (slice(1, None), slice(None, -1))),
+    ((3,), [0, 2]), ((3,), [0, 0, 0]), ((3,), np.array([[1, 1], [2, 0]])), ((3,), []), ((3,), np.array(1)),
+    ((2, 3), [1, 0, 1]), ((2, 3), (slice(None), [0, 0])), ((2, 3), ([0, 1, 1], [2, 2, 2])),
+    ((2, 3), ([1], slice(1, 2))),
+    ((3,), np.array([True, False, True])), ((2, 3), np.array([True, False])), ((2, 3), np.zeros((2, 3), bool)),
+    ((2, 3), np.eye(2, 3, dtype=bool)), ((3,), np.int64(1)), ((2, 1, 3), (0, ..., [1, 1])), ((2, 1, 2, 2), (1, 0, 1)),
+    ((2, 1, 2, 2), (..., 0, [0, 1, 0])), ((2, 0), 1), ((3,), True),
+]  # fmt: skip
+record(
+    "getitem",
+    [case("getitem", [Arg(s, dtype=d)], lambda x, i: x[i], index) for s, index in INDEXED for d in FLOATS],
+    errors=[
+        (lambda: t(1.0)[1], r"getitem\(tensor float64 \(1,\), index=1\): index 1 is out of bounds"),
+        (lambda: t(1.0)[0, 0], r"getitem\(.*too many indices"),
+        (lambda: t(1.0)[1.5], r"getitem\(.*index=1\.5\): only integers"),
+        (lambda: t(1.0)["a"], r"getitem\(.*index='a'\): only integers"),
+        (lambda: t(1.0, 2.0)[np.array([True])], r"getitem\(.*boolean index did not match"),
+    ],
+)
+record(
+    "embedding",
+    [
+        case("embedding", [Arg((3, 2), dtype=d), Arg(s, "below 3", np.int64, False)], lambda W, i: W[i])
+        for s in [(), (1,), (4,), (0,), (2, 3), (2, 1, 2)]
+        for d in FLOATS
+    ]
+    + [case("embedding", [Arg((3, 2))], lambda W, i: W[i], 2)],
+    errors=[
+        (
+            lambda: ops.embedding(tensor([[1.0]]), [0.5]),
+            r"embedding\(.*every index must be an integer, got dtype float64",
+        ),
+        (lambda: ops.embedding(tensor([[1.0]]), [0, 1]), r"embedding\(.*every index must be in 0\.\.0, got \[0 1\]"),
+        (lambda: ops.embedding(tensor([[1.0]]), [-1]), r"embedding\(.*every index must be in 0\.\.0"),
+    ],
+)
+
+
+def joined(*shapes, dtypes=FLOATS, **options):
+    for d in dtypes:
+        yield [Arg(s, dtype=d) for s in shapes], options
+
+
+JOINS = [
+    *joined((3,)), *joined((3,), (1,)), *joined((2, 3), (1, 3), (2, 3)), *joined((2, 1), (2, 3), axis=1),
+    *joined((2, 1), (2, 3), axis=-1), *joined((2, 0), (2, 1), axis=1), *joined((2, 1, 3), (2, 2, 3), axis=1),
+    *joined((1, 2, 1, 1), (1, 2, 2, 1), axis=-2),
+    ([Arg((2,)), Arg((1,), dtype=np.float32)], {}),
+]  # fmt: skip
+record(
+    "concatenate",
+    [
+        case(
+            "concatenate",
+            args,
+            lambda *xs, axis=0: np.concatenate(xs, axis),
+            call=lambda *xs, **o: ops.concatenate(xs, **o),
+            **o,
+        )
+        for args, o in JOINS
+    ],
+    errors=[
+        (
+            lambda: ops.concatenate([t(1.0), tensor([[1.0]])]),
+            r"concatenate\(tensor float64 \(1,\), tensor float64 \(1, 1\)",
+        ),
+        (
+            lambda: ops.concatenate([t(1.0)], axis=1),
+            r"concatenate\(tensor float64 \(1,\), axis=1\): axis 1 is out of bounds",
+        ),
+        (lambda: ops.concatenate([]), r"concatenate\(axis=0\): need at least one array"),
+    ],
+)
+STACKS = [
+    *joined((), ()), *joined((3,)), *joined((3,), (3,)), *joined((3,), (3,), axis=1), *joined((2, 3), (2, 3), axis=-1),
+    *joined((2, 3), (2, 3), (2, 3), axis=1), *joined((2, 0), (2, 0), axis=2), *joined((2, 1, 2), (2, 1, 2), axis=-3),
+    ([Arg((2,)), Arg((2,), dtype=np.float32)], {}),
+]  # fmt: skip
+record(
+    "stack",
+    [
+        case("stack", args, lambda *xs, axis=0: np.stack(xs, axis), call=lambda *xs, **o: ops.stack(xs, **o), **o)
+        for args, o in STACKS
+    ],
+    errors=[
+        (
+            lambda: ops.stack([t(1.0), t(1.0, 2.0)]),
+            r"stack\(tensor float64 \(1,\), tensor float64 \(2,\), axis=0\): all input",
+        ),
+        (lambda: ops.stack([t(1.0)], axis=3), r"stack\(tensor float64 \(1,\), axis=3\): axis 3 is out of bounds"),
+        (lambda: ops.stack([]), r"stack\(axis=0\): need at least one array"),
+    ],
+)
+record(
+    "scatter",
+    [
+        case(
+            "scatter",
+            [Arg(s, dtype=d) for s in shapes],
+            lambda *xs, indices, shape: sum_at(xs, indices, shape),
+            call=lambda *xs, **o: ops.scatter(xs, **o),
+            indices=indices,
+            shape=shape,
+        )
+        for shapes, indices, shape in [
+            ([()], (1,), (3,)), ([(), ()], (1, 1), (3,)), ([(2,), (3,)], (slice(1, 3), slice(0, 3)), (3,)),
+            ([(3,)], ((0, [0, 1, 1]),), (2, 2)), ([(2, 2), (2,)], ([0, 0], 1), (3, 2)),
+        ]
+        for d in FLOATS
+    ],
+    errors=[(lambda: ops.scatter([t(1.0)], (5,), (2,)), r"scatter\(tensor float64 \(1,\), indices=\(5,\), .*index 5")],
+)  # fmt: skip
+
+
+def sum_at(xs, indices, shape):
+    y = np.zeros(shape, np.result_type(*xs))
+    for x, index in zip(xs, indices, strict=True):
+        np.add.at(y, index, x)
+    return y
+
+
+def listed(call):
+    """Several outputs as one, so that a case has one output: side by side, flat."""
+    return lambda x, *given, **options: ops.concatenate([ops.reshape(part, -1) for part in call(x, *given, **options)])
+
+
+def flat(call):
+    return lambda x, *given, **options: np.concatenate([np.ravel(part) for part in call(x, *given, **options)])
+
+
+record(
+    "split",
+    [
+        case("split", [Arg(s, dtype=d)], flat(np.split), *given, call=listed(ops.split))
+        for s, given in [
+            ((4,), (2,)), ((3,), (3,)), ((3,), ([1],)), ((3,), ([1, 1],)), ((3,), ([3, 1],)), ((2, 4), (2, 1)),
+            ((2, 4), ([1, 3], -1)), ((2, 2, 1, 2), (2, 1)), ((2, 0), (2, 0)),
+        ]
+        for d in FLOATS
+    ],
+    errors=[
+        (lambda: ops.split(t(1.0, 2.0, 3.0), 2), r"split: axis 0 of tensor float64 \(3,\): array split does not result"),
+        (lambda: ops.split(t(1.0), 1, 2), r"split: axis 2 of tensor float64 \(1,\): "),
+    ],
+)  # fmt: skip
+record(
+    "unstack",
+    [
+        case(
+            "unstack",
+            [Arg(s, dtype=d)],
+            flat(lambda x, axis=0: np.unstack(x, axis=axis)),
+            *given,
+            call=listed(ops.unstack),
+        )
+        for s, given in [((3,), ()), ((2, 3), ()), ((2, 3), (1,)), ((2, 1, 3), (-1,)), ((2, 1, 2, 2), (2,))]
+        for d in FLOATS
+    ],
+    errors=[
+        (lambda: ops.unstack(tensor(1.0)), r"unstack: axis 0 of tensor float64 \(\): "),
+        (lambda: ops.unstack(t(1.0), 1), r"unstack: axis 1 of tensor float64 \(1,\): "),
+    ],
+)
+
+# Probabilities
+
+
+def softmax(x, axis=-1):
+    return np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True)
+
+
+ALONG = [((3,), -1), ((1,), 0), ((2, 3), -1), ((2, 3), 0), ((2, 1, 3), 1), ((2, 1, 3), -1), ((2, 1, 2, 2), 2),
+         ((0, 2), 1), ((2, 3), (0, 1))]  # fmt: skip
+for _name, _reference in {
+    "softmax": softmax,
+    "log_softmax": lambda x, axis=-1: np.log(softmax(x, axis)),
+}.items():
+    record(
+        _name,
+        [case(_name, [Arg(s, dtype=d)], _reference, axis=axis) for s, axis in ALONG for d in FLOATS],
+        errors=axis_errors(_name)[:1],
+    )
+
+
+def cross_entropy(x, targets, reduction="mean"):
+    log_p = np.log(softmax(x))
+    y = -np.take_along_axis(log_p, targets[..., None], -1)[..., 0]
+    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](y)
+
+
+record(
+    "cross_entropy",
+    [
+        case(
+            "cross_entropy",
+            [Arg((*s, 3), dtype=d), Arg(s, "below 3", np.int64, False)],
+            cross_entropy,
+            reduction=reduction,
+        )
+        for s in [(), (1,), (4,), (2, 2), (2, 1, 2)]
+        for reduction in ("mean", "sum", "none")
+        for d in FLOATS
+    ]
+    + [case("cross_entropy", [Arg((0, 3)), Arg((0,), "below 3", np.int64, False)], cross_entropy, reduction="sum")],
+    errors=[
+        (
+            lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0.5]),
+            r"cross_entropy\(.*every target must be an integer, got dtype float64",
+        ),
+        (
+            lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [2]),
+            r"cross_entropy\(.*every target must be in 0\.\.1, got \[2\]",
+        ),
+        (
+            lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [-1]),
+            r"cross_entropy\(.*every target must be in 0\.\.1, got \[-1\]",
+        ),
+        (
+            lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0, 1]),
+            r"cross_entropy\(.*logits of shape \(1, 2\) need targets of shape \(1,\)",
+        ),
+        (
+            lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0], reduction="median"),
+            r'cross_entropy\(.*reduction=\'median\'\): the reduction must be "mean", "sum" or "none"',
+        ),
+    ],
+)
+
+CASES = [one for made in RECORDS.values() for one in made.cases]
