@@ -63,17 +63,22 @@ def _replace(target: Path, data: bytes) -> None:
 @contextmanager
 def _temporary(directory: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new file that is gone at the end unless it was renamed; a lock says that its writer is alive."""
-    lock = None
-    while lock is None:
-        path = directory / f".{secrets.token_hex(8)}{_TEMPORARY}"
-        file = open(path, "xb")  # noqa: SIM115 (closed by the caller, who must, before Windows lets it be renamed)
-        lock = _locked(file)
+    path, file, lock = _created(directory)
     try:
         yield path, file
     finally:
         file.close()
         path.unlink(missing_ok=True)
         os.close(lock)
+
+
+def _created(directory: Path) -> tuple[Path, BinaryIO, int]:
+    while True:
+        path = directory / f".{secrets.token_hex(8)}{_TEMPORARY}"
+        file = open(path, "xb")  # noqa: SIM115 (closed by the caller, who must, before Windows lets it be renamed)
+        lock = _locked(file)
+        if lock is not None:
+            return path, file, lock
 
 
 def _locked(file: BinaryIO) -> int | None:

@@ -21,9 +21,9 @@ from ..files import write_atomic
 from . import optim
 from .layers import Dropout, Embedding, Linear, Sequential
 from .module import Module, misfits
-from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell
 
-MODULES: dict[str, type[Module]] = {
+MODULES: dict[str, Any] = {
     kind.__name__: kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell, Linear, Embedding, Dropout, Sequential)
 }
 FORMAT = 1
@@ -197,7 +197,7 @@ def _part(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
 # The model
 
 
-def _describe(module: Module) -> dict[str, Any] | None:
+def _describe(module: Any) -> dict[str, Any] | None:
     """What `_build` needs; None for a module that is not ours, whose code no file can hold."""
     if type(module) is Sequential:
         parts = [_describe(part) for part in module]
@@ -209,7 +209,7 @@ def _describe(module: Module) -> dict[str, Any] | None:
 def _build(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Module:
     model = _build_module(description, _Blank(sum(a.size for a in arrays.values())))
     for _, module in model.named_modules():
-        if hasattr(module, "rng"):
+        if isinstance(module, Recurrent | Dropout):
             module.rng = np.random.default_rng()
     return model
 
@@ -269,7 +269,7 @@ def _describe_optimizer(model: Module, optimizer: optim.Optimizer, arrays: dict[
     kind = type(optimizer).__name__
     if optim.KINDS.get(kind) is not type(optimizer):
         raise CheckpointError(f"save: {kind} is not an optimiser of tg.optim; save its state_dict() as metadata")
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     if any(p not in names for p in optimizer.params):
         raise CheckpointError(f"save: {kind} has a parameter that is not one of {type(model).__name__}'s")
     numbers = []

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Array, Tensor
 from ..errors import GradientError, OpError
 
 
@@ -33,15 +33,16 @@ def clip_grad_norm_(
     if not (max_norm >= 0 and norm_type > 0):
         raise OpError(f"clip_grad_norm_: needs max_norm ≥ 0 and norm_type > 0, got {max_norm} and {norm_type}")
     found = _with_gradient(parameters)
-    total = _norm([float(_norm(p.grad.data, norm_type)) for p in found], norm_type) if found else 0.0
+    norms = [_norm(gradient, norm_type) for _, gradient in found]
+    total = _norm(np.array(norms), norm_type) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise GradientError(
             f"clip_grad_norm_: the gradients' norm is {total}; tg.detect_anomaly() finds the op that made it so"
         )
     scale = max_norm / (total + 1e-6)
     if not scale >= 1:  # so that a NaN is passed on
-        for p in found:
-            p.grad = p.grad.data * p.dtype.type(scale)
+        for p, gradient in found:
+            p.grad = gradient * p.dtype.type(scale)
     return total
 
 
@@ -49,14 +50,14 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Limit each element of every gradient to [-clip_value, clip_value]."""
     if not clip_value >= 0:
         raise OpError(f"clip_grad_value_: clip_value must not be negative, got {clip_value}")
-    for p in _with_gradient(parameters):
-        p.grad = np.clip(p.grad.data, -clip_value, clip_value)
+    for p, gradient in _with_gradient(parameters):
+        p.grad = np.clip(gradient, -clip_value, clip_value)
 
 
-def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:
     given = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [p for p in given if p.grad is not None]
+    return [(p, p.grad.data) for p in given if p.grad is not None]
 
 
-def _norm(values: object, p: float) -> float:
+def _norm(values: Array, p: float) -> float:
     return float(np.linalg.norm(np.ravel(values), p))

@@ -4,7 +4,7 @@ Layers and timesteps count from 0. A state has the shape torch.nn gives it: (cel
 with one cell a layer and direction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +29,7 @@ class Cell(Module):
 
     gates: int = 1
     states: ClassVar[tuple[str, ...]] = ("h",)  # what one copy passes to the next
+    step: Callable[..., tuple[Tensor, ...]]  # the new states, from x and each of the old ones
 
     def __init__(
         self,
@@ -70,10 +71,6 @@ class Cell(Module):
         """One step, as diagrams print it."""
         raise NotImplementedError
 
-    def step(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """The new states, from the input and the old ones."""
-        raise NotImplementedError
-
     def forward(self, x: Any, state: Any = None, alive: Array | None = None) -> Any:
         """One step.
 
@@ -94,12 +91,12 @@ class Cell(Module):
         if alive is not None:
             column = alive[:, None]
             new = tuple(ops.where(column, *pair) for pair in zip(new, old, strict=True))
-        return new if len(new) > 1 else new[0]
+        return state_of(new)
 
     def initial_state(self, batch: tuple[int, ...]) -> Any:
         """Zeros, for a batch of shape (B,) or ()."""
         zeros = [Tensor(np.zeros((*batch, self.hidden_size), self.W_hh.dtype)) for _ in self.states]
-        return zeros[0] if len(zeros) == 1 else tuple(zeros)
+        return state_of(zeros)
 
     def load_torch_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the parameters of a cell of torch.nn: see `Recurrent.load_torch_state_dict`."""
@@ -468,11 +465,10 @@ class Recurrent(Module):
                 f"{expected}, got {', '.join(str(part.shape) for part in parts)}"
             )
         rows = [ops.unstack(part) for part in parts]
-        return rows[0] if len(rows) == 1 else list(zip(*rows, strict=True))
+        return [state_of(parts) for parts in zip(*rows, strict=True)]
 
     def _join(self, states: Sequence[Any]) -> Any:
-        joined = tuple(ops.stack(parts) for parts in zip(*map(state_parts, states), strict=True))
-        return joined if len(joined) > 1 else joined[0]
+        return state_of([ops.stack(parts) for parts in zip(*map(state_parts, states), strict=True)])
 
     def load_torch_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the parameters of the torch.nn layer of the same name; nothing is changed unless all of it fits.
@@ -541,6 +537,11 @@ def state_parts(state: Any) -> tuple[Tensor, ...]:
     """The tensors of a state: (h,) or (h, c)."""
     parts = state if isinstance(state, tuple | list) else (state,)
     return tuple(part if isinstance(part, Tensor) else Tensor(part) for part in parts)
+
+
+def state_of(parts: Sequence[Tensor]) -> Any:
+    """The state that its tensors make: h, or (h, c)."""
+    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 def plus(x: Tensor, bias: Tensor | None) -> Tensor:

@@ -31,7 +31,7 @@ def load(owner: str, cells: Cells, state: Mapping[str, Any]) -> None:
     if problems:
         raise StateDictError(f"load_torch_state_dict: {owner}: {'; '.join(problems)}")
     for parameter, names in table:
-        parameter.data = sum(arrays[name] for name in names).astype(parameter.dtype)
+        parameter.data = np.sum([arrays[name] for name in names], axis=0).astype(parameter.dtype)
 
 
 def export(owner: str, cells: Cells) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from ..autograd.scope import no_grad
 from ..autograd.tensor import Tensor
 from ..errors import CheckpointError, TrainingError
 from ..nn.checkpoint import Checkpoint, load, save
-from ..nn.recurrent import Recurrent, state_parts
+from ..nn.recurrent import Recurrent, state_of, state_parts
 from .data import Corpus, Vocabulary, batch
 from .sampling import sample
 from .word import CELLS
@@ -185,7 +185,7 @@ class Saved:
         np.random.default_rng().bit_generator.state = data["rng"]
         parts = tuple(Tensor(part) for part in data["state"])
         settings = replace(Settings(), **data["settings"])
-        state = None if not parts else parts if len(parts) > 1 else parts[0]
+        state = state_of(parts) if parts else None
         text = {key: str(data["text"][key]) for key in ("name", "encoding", "digest")}
         return cls(model, found.optimizer, settings, vocabulary, int(data["step"]), text, data["rng"], state)
 
