@@ -39,6 +39,8 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read the output has seen enough; click ends without a word
+            raise
         except (TinygradError, OSError) as error:
             if ctx.params["traceback"]:
                 raise

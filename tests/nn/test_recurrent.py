@@ -86,6 +86,29 @@ def test_a_torch_state_that_does_not_fit_changes_nothing():
     assert all(layer.state_dict()[name] is value for name, value in before.items())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cell_goes_to_torch_and_back(kind):
+    cell, other = (getattr(tg.nn, f"{kind}Cell")(2, 3, rng=seed) for seed in (0, 1))
+    state = cell.to_torch_state_dict()
+    assert list(state) == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    other.load_torch_state_dict(state)
+    equal(cell(np.ones(2)), other(np.ones(2)))
+
+
+def test_a_cell_of_the_users_own_needs_only_a_step():
+    class Leaky(tg.nn.recurrent.Cell):
+        def step(self, x, h):
+            return (0.5 * h + 0.5 * tg.ops.tanh(tg.ops.linear(x, self.W_xh) + tg.ops.linear(h, self.W_hh)),)
+
+    class LeakyRNN(tg.nn.recurrent.Recurrent):
+        cell_type = Leaky
+
+    ys, last = LeakyRNN(2, 3, num_layers=2, rng=0)(numbers(4, 2))
+    assert (ys.shape, last.shape) == ((4, 3), (2, 3))
+    ys.sum().backward()
+    tg.draw(ys.sum())
+
+
 def test_torch_has_no_output_layer():
     with pytest.raises(StateDictError, match=r"torch.nn.RNN has no output_size: use a Linear layer"):
         make("RNN", 2, 3, output_size=4).to_torch_state_dict()

@@ -21,6 +21,8 @@ class Optimizer:
     A subclass writes `update(gradient, data, state)`, which returns what to subtract from one parameter.
     """
 
+    # What to subtract from one parameter, from its gradient, its values, and the state kept from step to step.
+    update: Callable[[Array, Array, State], Array]
     # Settings that must be in [0, 1); the others must not be negative.
     fractions: tuple[str, ...] = ()
 
@@ -58,10 +60,6 @@ class Optimizer:
         """The gradient of L + weight_decay/2 ‖p‖²."""
         decay = self.settings["weight_decay"]
         return gradient + decay * data if decay else gradient
-
-    def update(self, gradient: Array, data: Array, state: State) -> Array:
-        """What to subtract from one parameter; `state` is kept from step to step."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """Settings, and the state of each parameter by position."""

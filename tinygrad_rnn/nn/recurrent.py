@@ -67,9 +67,9 @@ class Cell(Module):
         return {}
 
     @property
-    def equation(self) -> str:
-        """One step, as diagrams print it."""
-        raise NotImplementedError
+    def equation(self) -> str | None:
+        """One step, as diagrams print it; None when the cell does not say."""
+        return None
 
     def forward(self, x: Any, state: Any = None, alive: Array | None = None) -> Any:
         """One step.

@@ -87,7 +87,7 @@ def heading(run: Run) -> str:
 @contextmanager
 def progress(run: Run, console: "Console") -> Iterator[History]:
     """Report on a terminal with a screen that redraws itself, elsewhere and with NO_COLOR in plain lines."""
-    if not console.is_terminal or console.no_color:
+    if not console.is_terminal or console.is_dumb_terminal or console.no_color:
         yield PlainLines(run, console)
         return
     from rich.live import Live
