@@ -158,7 +158,7 @@ for _name, (_reference, _kind) in UNARY.items():
         kinks=KINKS.get(_name, []),
         differentiable=_name != "detach",
         errors=[
-            (partial(getattr(ops, _name), object()), rf"{_name}: tensor: a object of dtype object"),
+            (partial(getattr(ops, _name), object()), rf"{_name}: tensor: .*a object of dtype object"),
             (getattr(ops, _name), rf"{_name} takes 1 operands, got 0"),
         ],
     )
@@ -212,7 +212,7 @@ def mismatch(op):
             partial(getattr(ops, op), t(1.0, 2.0, name="a"), t(1.0, 2.0, 3.0)),
             rf"{op}\('a': float64 \(2,\), tensor float64 \(3,\)\): operands could not be broadcast",
         ),
-        (partial(getattr(ops, op), t(1.0), "x"), rf"{op}: tensor: a str of dtype <U1, shape \(\) is no array"),
+        (partial(getattr(ops, op), t(1.0), "x"), rf"{op}: tensor: .*a str of dtype <U1, shape \(\)"),
         (partial(getattr(ops, op), t(1.0)), rf"{op} takes 2 operands, got 1"),
     ]
 
@@ -323,7 +323,7 @@ def axis_errors(op):
     return [
         (partial(getattr(ops, op), t(1.0, 2.0), axis=1), rf"{op}\(tensor float64 \(2,\), axis=1.*out of bounds"),
         (partial(getattr(ops, op), t(1.0), axis="x"), rf"{op}\(tensor float64 \(1,\), axis='x'"),
-        (partial(getattr(ops, op), t(1.0), dtype=int), rf"{op} takes no dtype, only axis"),
+        (partial(getattr(ops, op), t(1.0), dtype=int), rf"{op} has the options \['axis'.*\], not \['dtype'\]"),
         (partial(getattr(ops, op), t(1.0), 0, False, 3), rf"{op} takes at most 3 arguments, got 4"),
     ]
 
@@ -568,7 +568,7 @@ record(
         for d in FLOATS
     ],
     errors=[
-        (lambda: ops.split(t(1.0, 2.0, 3.0), 2), r"split: axis 0 of tensor float64 \(3,\): array split does not result"),
+        (lambda: ops.split(t(1.0, 2.0, 3.0), 2), r"split: axis 0 of tensor float64 \(3,\): array split does not"),
         (lambda: ops.split(t(1.0), 1, 2), r"split: axis 2 of tensor float64 \(1,\): "),
     ],
 )  # fmt: skip
@@ -646,7 +646,7 @@ record(
         ),
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0, 1]),
-            r"cross_entropy\(.*logits of shape \(1, 2\) need targets of shape \(1,\)",
+            r"cross_entropy\(tensor float64 \(1, 2\), tensor int64 \(2,\).*logits .*need targets of shape \(1,\)",
         ),
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0], reduction="median"),

@@ -42,9 +42,7 @@ def docstring_lines(source: str) -> set[int]:
     strings = (
         node
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     )
     return {line for node in strings for line in range(node.lineno, node.end_lineno + 1)}
 
@@ -90,9 +88,7 @@ def checked_out() -> set[str]:
     """What the top of the repository holds; what a person has generated there is not part of it."""
     command = ["git", "ls-tree", "--name-only", "HEAD"]
     try:
-        return set(
-            subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-        )
+        return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines())
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository: a plain copy of the sources
         return {path.name for path in ROOT.iterdir()}
 

@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING, Any
 from . import nn
 from .autograd import ops
 from .autograd.backward import grad
-from .autograd.check import gradcheck, gradgradcheck
 from .autograd.op import op
 from .autograd.scope import no_grad, scope
 from .autograd.tensor import Tensor, tensor
+from .check import gradcheck, gradgradcheck
 from .diagrams import draw
 from .nn import optim
 from .tracing.anomaly import detect_anomaly
-from .tracing.trace import trace
+from .tracing.trace import breakpoint, trace
 
 if TYPE_CHECKING:
     from .nn.checkpoint import load, save
 
 __all__ = [
     "Tensor",
+    "breakpoint",
     "detect_anomaly",
     "draw",
     "grad",

@@ -1,5 +1,6 @@
 """Every error the package raises on purpose: one base class, few subclasses, and how they call tensors."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -49,12 +50,22 @@ class TrainingError(TinygradError, ValueError):
     """A text or a setting that no model can be trained on."""
 
 
+class StudyError(TinygradError, ValueError):
+    """A study cannot be run as asked, or what was kept of it is something else."""
+
+
 def describe(value: Any) -> str:
     """What an error calls a tensor: its name, dtype, shape, and the op that made it; other things as Python does."""
     if not hasattr(value, "requires_grad"):
         return f"{value}"
     made = f" (made by {value.op.name})" if value.op else ""
     return f"{repr(value.name) + ':' if value.name else 'tensor'} {value.dtype} {value.shape}{made}"
+
+
+def refusal(op: str, operands: Iterable[Any], options: Mapping[str, Any], reason: Exception) -> OpError:
+    """What NumPy refused, with the op, every operand and every option in it."""
+    parts = [*map(describe, operands), *(f"{name}={value!r}" for name, value in options.items())]
+    return OpError(f"{op}({', '.join(parts)}): {reason}")
 
 
 def require(condition: object, error: type[Exception], message: str, *facts: Any) -> None:

@@ -4,10 +4,10 @@ Creation order is a topological order, since an op's inputs exist before its out
 and never recurses; gradients of a pass live in a dict of that pass, and only leaves keep them.
 """
 
-# pyright: reportPrivateUsage=false
+# pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,7 @@ from ..errors import GradientError, OpError, require
 from .scope import STATE, notify, switched
 from .tensor import Tensor
 
-if TYPE_CHECKING:
-    from .op import Op
-
 _BY_ID = attrgetter("id")
-_UNNEEDED = object()
 _REPLACED = "grad: the data of {} was replaced after {} used it: create_graph would differentiate another function"
 
 Cotangent = Any  # an ndarray, or a Tensor when the pass itself is recorded (create_graph)
@@ -63,9 +59,8 @@ def grad(output: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None
     """
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for target in targets:
-        require(
-            getattr(target, "requires_grad", False), GradientError, "grad: the input {} requires no gradient", target
-        )
+        known = getattr(target, "requires_grad", False)
+        require(known, GradientError, "grad: the input {} requires no gradient", target)
     seed = _seed(output, gradient)
     relevant = _leading_to(set(targets), _reachable(output))
     with switched(recording=create_graph):
@@ -76,12 +71,10 @@ def grad(output: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None
 
 def _seed(output: Tensor, gradient: Any) -> Tensor:
     """∂L/∂output, checked."""
-    fix = "make leaves with requires_grad=True, and compute outside no_grad()"
-    known = getattr(output, "requires_grad", False)
-    require(known, GradientError, "backward: {} depends on nothing that requires a gradient; {}", output, fix)
-    fix = f"reduce it with .sum() or .mean(), or pass gradient= of shape {output.shape}"
-    given = gradient is not None or output.size == 1
-    require(given, GradientError, "backward: {} is not a single number; {}", output, fix)
+    rule = "backward: {} depends on nothing that requires a gradient; make leaves with requires_grad=True, no no_grad()"
+    require(getattr(output, "requires_grad", False), GradientError, rule, output)
+    rule = "backward: {} is not a single number; reduce it with .sum() or .mean(), or pass gradient= of shape {}"
+    require(gradient is not None or output.size == 1, GradientError, rule, output, output.shape)
     seed = _tensor(np.ones_like(output.data) if gradient is None else gradient)
     fits = seed.shape == output.shape
     require(fits, OpError, "backward: the gradient has shape {}, but {} needs {}", seed.shape, output, output.shape)
@@ -119,7 +112,7 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
     """The complete cotangents of the `kept` among the `relevant` tensors."""
     pending: dict[Any, Cotangent] = dict.fromkeys(sorted(relevant, key=_BY_ID))  # its last item is the newest tensor
     pending[output] = seed
-    deferred: dict[Tensor, dict[tuple[Op, int], list[Any]]] = {}  # terms of one kind, to be summed in one call
+    deferred: dict[Tensor, dict[tuple[Any, int], list[Any]]] = {}  # terms of one kind, to be summed in one call
     complete: dict[Tensor, Cotangent] = {}
     observers, ndarray = STATE.get().observers, np.ndarray
     with np.errstate(all="ignore"):
@@ -127,7 +120,7 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
             node, g = pending.popitem()
             if node in deferred:
                 for (op, slot), terms in deferred.pop(node).items():
-                    total = _fitted(_sum(op, slot, terms), op, slot, node)
+                    total = _fitted(op.together[slot](*map(list, zip(*terms, strict=True))), op, slot, node)
                     g = total if g is None else g + total
             if g is None:
                 continue
@@ -140,11 +133,11 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
             y, arrays = _live(node) if create_graph else (node._data, node.arrays)
             vjps, together, options = op.vjps, op.together, node.options
             for slot, x in enumerate(node.inputs):
-                held = pending.get(x, _UNNEEDED)
-                if held is _UNNEEDED or (vjp := vjps[slot]) is None:
+                held = pending.get(x, ...)
+                if held is ... or (vjp := vjps[slot]) is None:
                     continue
                 if slot in together:
-                    deferred.setdefault(x, {}).setdefault((op, slot), []).append((g, node, y, arrays))
+                    deferred.setdefault(x, {}).setdefault((op, slot), []).append((g, arrays, options))
                     term = None
                 else:
                     term = vjp(g, y, *arrays, **options) if options else vjp(g, y, *arrays)
@@ -157,14 +150,6 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
     return complete
 
 
-def _sum(op: "Op", slot: int, terms: list[Any]) -> Cotangent:
-    """What nodes of one op hand to one input, in one call."""
-    gs, nodes, ys, arrays = zip(*terms, strict=True)
-    if len(terms) > 1:
-        return op.together[slot](gs, arrays, [node.options for node in nodes])
-    return op.vjps[slot](gs[0], ys[0], *arrays[0], **nodes[0].options)  # type: ignore[reportOptionalCall]
-
-
 def _live(node: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
     """A node and its inputs as Tensors, for a pass that is recorded: they must still hold what the forward saw."""
     for x, array in zip(node.inputs, node.arrays, strict=True):
@@ -172,13 +157,14 @@ def _live(node: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
     return node, tuple(array if x is None else x for x, array in zip(node.inputs, node.arrays, strict=True))
 
 
-def _fitted(term: Any, op: "Op", slot: int, x: Tensor) -> Cotangent:
+def _fitted(term: Any, op: Any, slot: int, x: Tensor) -> Cotangent:
     """A VJP's result in the shape and dtype of its input: summed over what was broadcast."""
+    term = np.asarray(term) if isinstance(term, np.generic) else term  # NumPy's scalars, of arrays without axes
+    if getattr(term, "shape", None) == x.shape and term.dtype == x.dtype:
+        return term
     what = f"{op.name}: the VJP of input {slot} returned"
-    require(
-        hasattr(term, "dtype"), GradientError, "{} a {}, not one array; give @op one VJP per input", what, type(term)
-    )
-    term = term if isinstance(term, Tensor) else np.asarray(term)
+    rule = "{} a {}, not one array; give @op one VJP per input"
+    require(hasattr(term, "dtype"), GradientError, rule, what, type(term))
     require(term.dtype.kind in "fiub", GradientError, "{} dtype {}, but the input has {}", what, term.dtype, x.dtype)
     padded = (1,) * (term.ndim - x.ndim) + x.shape
     fits = len(padded) == term.ndim and all(n in (1, m) for n, m in zip(padded, term.shape, strict=True))
@@ -189,7 +175,7 @@ def _fitted(term: Any, op: "Op", slot: int, x: Tensor) -> Cotangent:
 
 
 def _after_hooks(node: Tensor, g: Cotangent, create_graph: bool) -> Cotangent:
-    for hook in node._hooks or ():
+    for hook in list(node._hooks or ()):
         replaced = hook(_tensor(g))
         g = g if replaced is None else _tensor(replaced)
         require(g.shape == node.shape, GradientError, "hook: {} needs a gradient of its shape, got {}", node, g.shape)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OpError, describe, require
+from ..errors import OpError, refusal, require
 from .scope import STATE, notify
 from .tensor import Array, Inputs, Tensor, creation_ids, freeze
 
@@ -24,7 +24,7 @@ Vjp = Callable[..., Any]
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 _NO_OPTIONS: dict[str, Any] = {}
-_REFUSALS = (ValueError, TypeError, IndexError, OverflowError, MemoryError)
+_LEAF: Any = (None, (), (), _NO_OPTIONS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,13 +84,11 @@ def op(
     def decorate(function: Callable[..., Any]) -> Callable[..., Tensor]:
         name, parameters = function.__name__, list(inspect.signature(function).parameters.values())
         require(len(parameters) >= arity, OpError, "@op: {} takes fewer inputs than it has VJPs: give one each", name)
-        forward: Callable[..., Array] = numpy or function
-        compute = np.errstate(all="ignore")(forward) if quiet else forward
-        made = Op(name, compute, _Shared(vjps) if variadic else vjps, variadic, together)
+        forward: Callable[..., Array] = np.errstate(all="ignore")(numpy or function) if quiet else numpy or function
+        made = Op(name, forward, _Shared(vjps) if variadic else vjps, variadic, together)
         record = _recorder(made, None if variadic else arity, any(vjps))
-        if variadic or parameters[arity:]:
-            record = _with_options(made, arity, parameters[arity:], record)
-        NUMPY[forward] = public = wraps(function)(record)
+        call = _with_options(made, arity, parameters[arity:], record) if variadic or parameters[arity:] else record
+        NUMPY[numpy or function] = public = wraps(function)(call)
         public.op = made  # type: ignore[attr-defined]
         return public
 
@@ -122,10 +120,9 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
             y = forward(arrays, **options) if variadic else forward(*arrays, **options) if options else forward(*arrays)
         except RuntimeWarning:  # inf - inf, where the user made warnings errors: NaN is a value here
             y = np.errstate(all="ignore")(forward)(*((arrays,) if variadic else arrays), **options)
-        except _REFUSALS as reason:
-            operands = [describe(a if x is None else x) for x, a in zip(inputs, arrays, strict=True)]
-            operands += [f"{name}={value!r}" for name, value in options.items()]
-            error = OpError(f"{op.name}({', '.join(operands)}): {reason}")
+        except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as reason:
+            operands = [array if x is None else x for x, array in zip(inputs, arrays, strict=True)]
+            error = refusal(op.name, operands, options, reason)
             notify("error", op, inputs, error)
             raise error from None
         if type(y) is not ndarray:
@@ -136,10 +133,7 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
         made._grad = made._hooks = made.name = None
         made.retains_grad = False
         made.requires_grad = recorded = requires_grad and differentiable and state.recording
-        if recorded:
-            made.op, made.inputs, made.arrays, made.options = op, inputs, arrays, options
-        else:
-            made.op, made.inputs, made.arrays, made.options = None, (), (), _NO_OPTIONS
+        made.op, made.inputs, made.arrays, made.options = (op, inputs, arrays, options) if recorded else _LEAF
         if state.observers:
             notify("forward", made, op, inputs, arrays, options)
         return made
@@ -155,8 +149,7 @@ def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[.
     def call(*args: Any, **kwargs: Any) -> Tensor:
         most = arity + len(names)
         require(len(args) <= most, TypeError, "{} takes at most {} arguments, got {}", op.name, most, len(args))
-        unknown = kwargs.keys() - names
-        require(not unknown, TypeError, "{} takes no {}, only {}", op.name, ", ".join(unknown), ", ".join(names))
+        require(kwargs.keys() <= set(names), TypeError, "{} has the options {}, not {}", op.name, names, list(kwargs))
         given = defaults | dict(zip(names, args[arity:], strict=False)) | kwargs
         fixed = {name: _fixed(op, name, value) for name, value in given.items()}
         return record(*(args[0] if op.variadic else args[:arity]), options=fixed)
@@ -166,8 +159,7 @@ def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[.
 
 def _coerced(op: Op, arity: int | None, given: Sequence[Any]) -> tuple[Inputs, tuple[Any, ...], bool]:
     """Operands that are not all Tensors. A Python number stays one, since NumPy's dtype rules treat it so."""
-    count = len(given)
-    require(arity in (None, count), TypeError, "{} takes {} operands, got {}", op.name, arity, count)
+    require(arity in (None, len(given)), TypeError, "{} takes {} operands, got {}", op.name, arity, len(given))
     try:
         inputs = tuple(x if isinstance(x, Tensor) else None if isinstance(x, int | float) else Tensor(x) for x in given)
     except OpError as error:

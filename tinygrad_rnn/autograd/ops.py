@@ -12,7 +12,6 @@ tensor(0., op=tanh)
 # pyright: reportFunctionMemberAccess=false, reportUnknownVariableType=false
 # A formula serves ndarrays and Tensors alike, so its letters have no one type.
 
-import builtins
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -47,8 +46,7 @@ def div(a: Array, b: Array):
 
 @op(
     lambda g, y, a, b: g * b * a ** (b - (b != 0)),
-    lambda g, y, a, b: g * y * np.log(np.where((a == 0) * (b >= 0), 1, a)), numpy=np.power, quiet=True,
-)  # fmt: skip
+    lambda g, y, a, b: g * y * np.log(np.where((a == 0) * (b >= 0), 1, a)), numpy=np.power, quiet=True)  # fmt: skip
 def pow(a: Array, b: Array):
     """Power, elementwise: y = a^b; ā = ȳ b a^(b-1), 0 where b = 0; b̄ = ȳ y ln a, 0 where a = 0 ≤ b."""
 
@@ -62,15 +60,13 @@ def neg(x: Array):
 
 
 def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if b.ndim == 1:
-        return g[..., None] * b
-    return g @ np.swapaxes(b, -1, -2) if a.ndim > 1 else (b @ g[..., None])[..., 0]
+    return g[..., None] * b if b.ndim == 1 else g @ b.mT if a.ndim > 1 else (b @ g[..., None])[..., 0]
 
 
 def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
     if a.ndim == 1:
         return g * a if b.ndim == 1 else a[:, None] * g[..., None, :]
-    return np.swapaxes(a, -1, -2) @ g if b.ndim > 1 else (np.swapaxes(a, -1, -2) @ g[..., None])[..., 0]
+    return a.mT @ g if b.ndim > 1 else (a.mT @ g[..., None])[..., 0]
 
 
 @op(_matmul_a, _matmul_b, numpy=np.matmul)
@@ -185,9 +181,11 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False):
     """Sum over axes: y = Σ x; x̄ = ȳ, the same for every term."""
 
 
-@op(lambda g, y, x, **o: np.broadcast_to(_restore(g, x, **o) * (y.size / (x.size or 1)), x.shape), numpy=np.mean)
-def mean(x: Array, axis: Axis = None, keepdims: bool = False):
+@op(lambda g, y, x, **o: np.broadcast_to(_restore(g * (y.size / (x.size or 1)), x, **o), x.shape), quiet=True)
+def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Mean over axes of n values: y = Σ x / n; x̄ = ȳ / n."""
+    total = np.sum(x, axis=axis, keepdims=keepdims)
+    return total / (x.size // (total.size or 1))
 
 
 def _extremum(g: Any, y: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
@@ -213,13 +211,9 @@ def reshape(x: Array, shape: int | tuple[int, ...]):
     """The same values in another shape; x̄ = ȳ in the old one."""
 
 
-@op(lambda g, y, x, axes: np.transpose(g, _inverse(axes, x.ndim)), numpy=np.transpose)
+@op(lambda g, y, x, axes: np.transpose(g, axes and tuple(np.argsort(np.mod(axes, x.ndim)))), numpy=np.transpose)
 def transpose(x: Array, axes: tuple[int, ...] | None = None):
     """Axes in another order (reversed by default); x̄ = ȳ with the order undone."""
-
-
-def _inverse(axes: Sequence[int] | None, ndim: int) -> tuple[int, ...] | None:
-    return None if axes is None else tuple(np.argsort([a % ndim for a in axes]).tolist())
 
 
 @op(lambda g, y, x, axis1, axis2: np.swapaxes(g, axis1, axis2), numpy=np.swapaxes)
@@ -262,17 +256,11 @@ def scatter(parts: Sequence[Array], indices: Sequence[Any], shape: tuple[int, ..
     """Zeros, and part i added at index i: the adjoint of indexing; x̄ᵢ = ȳ[index i]."""
     y = np.zeros(shape, dtype=np.result_type(*parts))
     for part, index in zip(parts, indices, strict=True):
-        if _is_basic(index):
-            y[index] += part
+        if any(isinstance(i, np.ndarray | list) for i in (index if isinstance(index, tuple) else (index,))):
+            np.add.at(y, index, part)  # it may name an element twice
         else:
-            np.add.at(y, index, part)
+            y[index] += part
     return y
-
-
-def _is_basic(index: Any) -> bool:
-    """Whether an index holds no list or array, and so cannot name an element twice."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return not any(isinstance(part, np.ndarray | list) for part in parts)
 
 
 def _scattered(gs: Sequence[Any], indices: Sequence[Any], like: Any) -> Any:
@@ -319,7 +307,7 @@ def concatenate(xs: Sequence[Array], axis: int = 0):
 
 
 def _span(xs: Sequence[Any], i: int, axis: int) -> slice:
-    start = builtins.sum(x.shape[axis] for x in xs[:i])
+    start = int(np.sum([x.shape[axis] for x in xs[:i]]))
     return slice(start, start + xs[i].shape[axis])
 
 
@@ -342,12 +330,8 @@ def unstack(x: Tensor, axis: int = 0) -> list[Tensor]:
 
 def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """The parts along an axis, as `np.split`: so many equal ones, or cut at these indices."""
-
-    def slices(length: int) -> list[slice]:
-        parts = np.split(np.arange(length), indices_or_sections)
-        return [slice(part[0], part[-1] + 1) if part.size else slice(0) for part in parts]
-
-    return _cut("split", x, axis, slices)
+    parts = lambda n: np.split(np.arange(n), indices_or_sections)
+    return _cut("split", x, axis, lambda n: [slice(p[0], p[-1] + 1) if p.size else slice(0) for p in parts(n)])
 
 
 # Probabilities
@@ -394,8 +378,8 @@ def cross_entropy(logits: Array, targets: Array, reduction: str = "mean") -> Arr
         reduction: "mean" or "sum" over all positions, or "none": one value a position, shape (…).
     """
     targets = _class_numbers("target", targets, logits.shape[-1])
-    rule = "logits of shape {} need targets of shape {}"
-    require(logits.shape[:-1] == targets.shape, ValueError, rule, logits.shape, logits.shape[:-1])
+    shape = logits.shape[:-1]
+    require(shape == targets.shape, ValueError, "logits of shape {} need targets of shape {}", logits.shape, shape)
     require(reduction in ("mean", "sum", "none"), ValueError, 'the reduction must be "mean", "sum" or "none"')
     y: Any = (_log_normaliser(logits) - np.take_along_axis(logits, targets[..., None], axis=-1))[..., 0]
     return y if reduction == "none" else np.mean(y) if reduction == "mean" else np.sum(y)
@@ -420,27 +404,21 @@ greater, greater_equal = _comparison(">", np.greater), _comparison("≥", np.gre
 # What Tensor's operators and methods mean
 
 _METHODS: dict[str, Any] = {
-    "__neg__": neg, "__abs__": abs, "__add__": add, "__sub__": sub, "__mul__": mul, "__truediv__": div,
-    "__pow__": pow, "__matmul__": matmul, "__eq__": equal, "__ne__": not_equal, "__lt__": less,
-    "__le__": less_equal, "__gt__": greater, "__ge__": greater_equal, "__getitem__": getitem, "sum": sum,
-    "mean": mean, "max": max, "min": min, "swapaxes": swapaxes, "squeeze": squeeze, "clip": clip,
-    "astype": astype, "detach": detach, "T": property(transpose), "mT": property(lambda x: swapaxes(x, -1, -2)),
-}  # fmt: skip
-
-
-def _reflected(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Tensor]:
-    return lambda self, other: function(other, self)
+    "T": property(transpose), "mT": property(lambda x: swapaxes(x, -1, -2)), "__truediv__": div, "__eq__": equal,
+    "__ne__": not_equal, "__lt__": less, "__le__": less_equal, "__gt__": greater, "__ge__": greater_equal,
+    **{f"__{f.__name__}__": f for f in (neg, abs, add, sub, mul, pow, matmul, getitem)},
+    **{f.__name__: f for f in (sum, mean, max, min, swapaxes, squeeze, clip, astype, detach)}}  # fmt: skip
 
 
 for _name, _function in _METHODS.items():
     setattr(Tensor, _name, _function)
     if _name in ("__add__", "__sub__", "__mul__", "__truediv__", "__pow__", "__matmul__"):
-        setattr(Tensor, f"__r{_name[2:]}", _reflected(_function))
+        setattr(Tensor, f"__r{_name[2:]}", lambda self, other, function=_function: function(other, self))
 
 
 # NumPy's own functions, applied to Tensors
 
-NUMPY.update({np.split: split, np.unstack: unstack, np.amax: max, np.amin: min, np.fabs: abs})
+NUMPY.update({np.split: split, np.unstack: unstack, np.mean: mean, np.amax: max, np.amin: min, np.fabs: abs})
 _QUERIES = (np.shape, np.ndim, np.size, np.isnan, np.isinf, np.isfinite, np.allclose, np.array_equal)
 
 

@@ -80,11 +80,9 @@ def no_grad() -> Any:
     return switched(recording=False)
 
 
-@contextmanager
-def observed(observer: Observer) -> Generator[None]:
+def observed(observer: Observer) -> Any:
     """Tell `observer` everything that happens in a block."""
-    with switched(observers=(*STATE.get().observers, observer)):
-        yield
+    return switched(observers=(*STATE.get().observers, observer))
 
 
 @contextmanager

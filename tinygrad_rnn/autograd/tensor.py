@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 from ..errors import GradientError, OpError, describe, require
 from .scope import STATE, Scope, notify
 
-if TYPE_CHECKING:
-    from .op import Op
-
 Array: TypeAlias = NDArray[Any]
 Inputs: TypeAlias = "tuple[Tensor | None, ...]"  # None stands for a Python number
 Axis: TypeAlias = int | tuple[int, ...] | None
-Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
 
 creation_ids = itertools.count()
 
@@ -39,18 +35,16 @@ class Tensor:
 
     __slots__ = (
         "__weakref__", "_data", "_grad", "_hooks", "arrays", "id", "inputs", "name", "op", "options",
-        "requires_grad", "retains_grad", "scope",
-    )  # fmt: skip
+        "requires_grad", "retains_grad", "scope")  # fmt: skip
 
     def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
         self._data = freeze(data, dtype, requires_grad)
         self._grad: Tensor | None = None
-        self._hooks: list[Hook] | None = None
+        self._hooks: list[Callable[[Tensor], Tensor | None]] | None = None
         self.id = next(creation_ids)  # creation order is a topological order of the graph
-        self.name = name
-        self.requires_grad, self.retains_grad = requires_grad, False
+        self.name, self.requires_grad, self.retains_grad = name, requires_grad, False
         self.scope: Scope | None = STATE.get().scope
-        self.op: Op | None = None
+        self.op: Any = None  # the Op that made it
         self.inputs: Inputs = ()
         self.arrays: tuple[Any, ...] = ()  # what the forward saw: one array or Python number per input
         self.options: dict[str, Any] = {}
@@ -88,11 +82,7 @@ class Tensor:
     ndim: int = _of_data("ndim")
     dtype: np.dtype[Any] = _of_data("dtype")
     size: int = _of_data("size")
-
-    @property
-    def is_leaf(self) -> bool:
-        """True when no recorded op made this tensor."""
-        return self.op is None
+    is_leaf: Any = property(lambda self: self.op is None, doc="True when no recorded op made this tensor.")
 
     def item(self) -> Any:
         """The one value as a Python number.
@@ -100,9 +90,7 @@ class Tensor:
         Raises:
             OpError: there is not exactly one.
         """
-        require(
-            self.size == 1, OpError, "item: {} holds {} values, not one; reduce it (np.any of .data)", self, self.size
-        )
+        require(self.size == 1, OpError, "item: {} holds {} values, not one; reduce it first", self, self.size)
         return self._data.item()
 
     def numpy(self) -> Array:
@@ -124,7 +112,7 @@ class Tensor:
         require(self.requires_grad, GradientError, "retain_grad: {} requires no gradient", self)
         self.retains_grad = True
 
-    def register_hook(self, hook: Hook) -> Callable[[], None]:
+    def register_hook(self, hook: "Callable[[Tensor], Tensor | None]") -> Callable[[], None]:
         """Call `hook(gradient)` when this tensor's gradient is complete; what it returns replaces the gradient.
 
         Returns a function that removes the hook.
@@ -133,7 +121,8 @@ class Tensor:
             GradientError: the tensor requires no gradient.
         """
         require(self.requires_grad, GradientError, "register_hook: {} requires no gradient", self)
-        hooks = self._hooks = [*(self._hooks or ()), hook]
+        hooks = self._hooks = self._hooks or []
+        hooks.append(hook)
         return lambda: hooks.remove(hook) if hook in hooks else None
 
     # Python's protocols
@@ -201,9 +190,9 @@ class Tensor:
         def _op(self, *args: Any, **options: Any) -> "Tensor": ...
 
         __neg__ = __abs__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _op
-        __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __lt__ = __le__ = _op
+        __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __lt__ = __le__ = __gt__ = _op
+        __ge__ = sum = mean = max = min = clip = detach = astype = squeeze = swapaxes = _op
         __eq__ = __ne__ = _op  # pyright: ignore[reportAssignmentType]
-        __gt__ = __ge__ = sum = mean = max = min = clip = detach = astype = squeeze = swapaxes = _op
         T = mT = property(_op)
 
 
@@ -233,11 +222,10 @@ def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
         array = array if dtype is None else array.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise OpError(f"tensor: {type(data).__name__} is no array of numbers: {error}") from None
-    facts = type(data).__name__, array.dtype, array.shape
-    require(array.dtype.kind in "fiub", OpError, "tensor: a {} of dtype {}, shape {} is no array of numbers", *facts)
-    if requires_grad:
-        rule = "tensor: only floats can require a gradient, not a {} of dtype {}, shape {}; pass dtype=float"
-        require(array.dtype.kind == "f", OpError, rule, *facts)
+    kind, facts = array.dtype.kind, (type(data).__name__, array.dtype, array.shape)
+    require(kind in "fiub", OpError, "tensor: a {} of dtype {}, shape {} is no array of numbers", *facts)
+    rule = "tensor: only floats can require a gradient, not a {} of dtype {}, shape {}; pass dtype=float"
+    require(kind == "f" or not requires_grad, OpError, rule, *facts)
     array.flags.writeable = False
     return array
 
@@ -245,8 +233,8 @@ def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
 def _refuse_graph_in(data: Any) -> None:
     """A list of tensors would silently lose its gradients."""
     for part in data if type(data) in (list, tuple) else ():
-        loses = isinstance(part, Tensor) and part.requires_grad
-        require(not loses, OpError, "tensor: the list holds {}, whose gradient would be lost; use tg.ops.stack", part)
+        kept = not getattr(part, "requires_grad", False)
+        require(kept, OpError, "tensor: the list holds {}, whose gradient would be lost; use tg.ops.stack", part)
         _refuse_graph_in(part)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GradcheckError, require
-from .backward import grad
-from .tensor import Array, Tensor
+from .autograd.backward import grad
+from .autograd.tensor import Array, Tensor
+from .errors import GradcheckError, require
 
 _FLOAT32_RTOL = 1e-3
 

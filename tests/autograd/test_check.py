@@ -1,0 +1,162 @@
+"""gradcheck and gradgradcheck: they find what is wrong, say where, and refuse what they cannot check."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import ops, tensor
+from tinygrad_rnn.errors import GradcheckError
+
+
+def leaf(*values, **options):
+    return tensor(list(values), requires_grad=True, **options)
+
+
+def wrong(by):
+    @tg.op(lambda g, y, x: g * (1 - y * y) * by)
+    def tanh_(x):
+        return np.tanh(x)
+
+    return tanh_
+
+
+def test_true_gradients_pass():
+    assert tg.gradcheck(ops.tanh, leaf(0.5, -1.0)) is True
+    assert tg.gradgradcheck(ops.tanh, leaf(0.5, -1.0)) is True
+    assert tg.gradcheck(ops.mul, [leaf(0.5), tensor([2.0])])
+
+
+def test_the_report_names_op_input_index_and_both_numbers():
+    x = leaf(0.5, 1.0, name="x")
+    with pytest.raises(GradcheckError) as caught:
+        tg.gradcheck(lambda a, x: wrong(1.1)(x), [leaf(0.0), x])
+    report = caught.value.report
+    assert [(m.op, m.input, m.index) for m in report] == [("tanh_", "x", (0,)), ("tanh_", "x", (1,))]
+    for mismatch in report:
+        assert mismatch.analytic == pytest.approx(1.1 * mismatch.numeric)
+        assert f"tanh_: gradient at x[{mismatch.index[0]}]: {mismatch.analytic:.9g} from backward" in str(caught.value)
+        assert f"{mismatch.numeric:.9g} expected" in str(caught.value)
+    assert str(caught.value).startswith("gradcheck: 2 wrong (rtol 1e-06, atol 1.11e-09):")
+
+
+def test_a_long_report_is_cut():
+    with pytest.raises(GradcheckError, match=r"7 wrong(?s:.*)… and 2 more$") as caught:
+        tg.gradcheck(wrong(2.0), leaf(*np.linspace(0.1, 1.0, 7)))
+    assert len(caught.value.report) == 7
+    with pytest.raises(GradcheckError) as caught:
+        tg.gradcheck(wrong(2.0), leaf(*np.linspace(0.1, 1.0, 5)))
+    assert "more" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("by", "passes"), [(1 + 1e-4, False), (1 + 2e-6, False), (1 + 2e-8, True)])
+def test_how_small_an_error_is_found(by, passes):
+    x = leaf(0.5)
+    if passes:
+        assert tg.gradcheck(wrong(by), x)
+    else:
+        with pytest.raises(GradcheckError):
+            tg.gradcheck(wrong(by), x)
+    assert tg.gradcheck(wrong(by), x, rtol=1e-3)
+    assert tg.gradcheck(wrong(by), x, atol=1.0)
+
+
+def test_a_sum_would_hide_what_random_cotangents_show():
+    @tg.op(lambda g, y, x: y * (g - np.sum(g, axis=-1, keepdims=True) / g.shape[-1]))
+    def softmax_(x):
+        e = np.exp(x)
+        return e / np.sum(e, axis=-1, keepdims=True)
+
+    assert tg.gradcheck(lambda x: softmax_(x).sum(), leaf(0.1, 0.2, 0.3))
+    with pytest.raises(GradcheckError):
+        tg.gradcheck(softmax_, leaf(0.1, 0.2, 0.3))
+
+
+def test_the_tolerance_is_scaled_to_the_output():
+    """Near 0 a relative tolerance alone fails: the difference of two values near 1e6 carries their rounding error."""
+    assert tg.gradcheck(lambda x: x * 1e-6 + 1e6, leaf(1.0))
+
+
+def test_a_wrong_second_derivative_is_found():
+    @tg.op(lambda g, y, x: tensor(g.data * np.cos(x.data)) if isinstance(g, tg.Tensor) else g * np.cos(x))
+    def sin_(x):
+        return np.sin(x)
+
+    assert tg.gradcheck(sin_, leaf(0.5))
+    with pytest.raises(GradcheckError):
+        tg.gradgradcheck(sin_, leaf(0.5))
+
+
+def test_float32_is_compared_with_float64_when_asked():
+    x = leaf(0.5, -1.0, dtype=np.float32)
+    with pytest.raises(
+        GradcheckError, match=r"tensor float32 \(2,\): central differences need float64; convert it, or pass"
+    ):
+        tg.gradcheck(ops.tanh, x)
+    assert tg.gradcheck(ops.tanh, x, float32=True)
+    with pytest.raises(GradcheckError, match=r"rtol 0\.001"):
+        tg.gradcheck(lambda x: wrong(1.0 + float(x.dtype == np.float32))(x), x, float32=True)
+    assert x.dtype == np.float32
+
+
+def test_several_outputs_and_outputs_that_need_no_gradient():
+    x = leaf(1.0, 2.0)
+    assert tg.gradcheck(lambda x: (x * x, ops.tanh(x), tensor([1.0])), x)
+    assert tg.gradgradcheck(lambda x: [x * x * x, x.sum()], x)
+
+
+def test_what_fn_closes_over_is_checked_too():
+    W = leaf(1.0, 2.0, name="W")
+    assert tg.gradcheck(lambda _: (W * W * W).sum(), W)
+    assert W.data.tolist() == [1.0, 2.0]
+
+
+def test_values_and_gradients_are_left_as_they_were():
+    x = leaf(0.5)
+    before = x.data
+    tg.gradcheck(ops.tanh, x)
+    tg.gradgradcheck(ops.tanh, x)
+    with pytest.raises(GradcheckError):
+        tg.gradcheck(wrong(2.0), x)
+    assert x.data is before
+    assert x.grad is None
+
+
+def test_values_are_put_back_when_fn_raises():
+    x = leaf(0.5)
+    before, calls = x.data, []
+
+    def fails(x):
+        calls.append(1)
+        if len(calls) > 2:
+            raise ZeroDivisionError
+        return x * 1.0
+
+    with pytest.raises(ZeroDivisionError):
+        tg.gradcheck(fails, x)
+    assert x.data is before
+
+
+@pytest.mark.parametrize("check", [tg.gradcheck, tg.gradgradcheck])
+@pytest.mark.parametrize(
+    ("fn", "inputs", "message"),
+    [
+        (ops.neg, [tensor([1.0])], "no input requires a gradient"),
+        (ops.neg, [tensor([1])], "no input requires a gradient"),
+        (ops.neg, [], "no input requires a gradient"),
+        (ops.neg, [leaf(1.0) * 2.0], r"tensor float64 \(1,\) \(made by mul\) is no leaf; detach\(\) it"),
+        (ops.neg, [leaf(1.0, dtype=np.float16)], "central differences need float64"),
+        (ops.neg, [1.0], "Tensors, not float"),
+        (ops.neg, 1.0, "Tensors, not float"),
+        (lambda x: x.data, [leaf(1.0)], "Tensors, not float64"),
+        (lambda x: None, [leaf(1.0)], "Tensors, not NoneType"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(check, fn, inputs, message):
+    with pytest.raises(GradcheckError, match=f"^gradcheck: .*{message}"):
+        check(fn, inputs)
+
+
+def test_what_draws_at_random_is_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(GradcheckError, match="fn gave two results for the same inputs; fix the seed"):
+        tg.gradcheck(lambda x: x * rng.random(), leaf(1.0))

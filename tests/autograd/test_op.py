@@ -1,0 +1,199 @@
+"""Ops of one's own: what they may be, and what is said when they are wrong."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import ops, tensor
+from tinygrad_rnn.errors import GradcheckError, GradientError, OpError
+
+
+def leaf(*values, **options):
+    return tensor(list(values), requires_grad=True, **options)
+
+
+def made(*vjps, **options):
+    @tg.op(*vjps, **options)
+    def mine(x):
+        return x * 2.0
+
+    return mine
+
+
+def test_an_op_with_a_true_gradient_is_checked_and_differentiated_twice():
+    @tg.op(lambda g, y, x: g / (1 + np.exp(-x)))
+    def softplus(x):
+        """Softplus: y = ln(1 + eˣ); x̄ = ȳ / (1 + e⁻ˣ)."""
+        return np.logaddexp(0, x)
+
+    x = leaf(-1.0, 0.0, 2.0)
+    assert tg.gradcheck(softplus, x)
+    assert tg.gradgradcheck(softplus, x)
+    assert softplus.__name__ == softplus.op.name == "softplus"
+    assert softplus.__doc__.startswith("Softplus")
+    assert softplus(x).op is softplus.op
+
+
+def test_an_op_with_options_and_operands_of_its_own():
+    @tg.op(lambda g, y, a, b, power, scale: g * scale * power * a ** (power - 1), None)
+    def weighted(a, b, power, scale=3.0):
+        return scale * a**power + b
+
+    a = leaf(2.0)
+    y = weighted(a, 1.0, 2)
+    assert y.item() == 13.0
+    assert weighted(a, 1.0, power=2, scale=1.0).item() == 5.0
+    y.backward()
+    assert a.grad.item() == 12.0
+    assert y.options == {"power": 2, "scale": 3.0}
+    with pytest.raises(OpError, match=r"weighted\(tensor float64 \(1,\), 1.0, scale=3.0\): .*missing 1 required"):
+        weighted(a, 1.0)
+    with pytest.raises(TypeError, match="weighted takes at most 4 arguments, got 5"):
+        weighted(a, 1.0, 2, 3.0, 4)
+    with pytest.raises(TypeError, match=r"weighted has the options \['power', 'scale'\], not \['cube'\]"):
+        weighted(a, 1.0, cube=2)
+
+
+def test_an_option_is_kept_as_it_was():
+    index = np.array([0, 1])
+    x = leaf(1.0, 2.0, 3.0)
+    y = x[index]
+    index[:] = 2
+    y.sum().backward()
+    assert x.grad.data.tolist() == [1.0, 1.0, 0.0]
+    nested = [0, 1]
+    y = x[(nested,)]
+    nested[0] = 2
+    assert y.options["index"] == ([0, 1],)
+
+
+def test_an_option_may_be_a_tensor_without_a_gradient():
+    x = leaf(1.0, 2.0)
+    assert x[tensor([1, 0])].data.tolist() == [2.0, 1.0]
+    assert x[tensor(1)].item() == 2.0
+    with pytest.raises(OpError, match=r"getitem: index = tensor float64 \(1,\) would lose its gradient; detach\(\) it"):
+        x[leaf(1.0)]
+    with pytest.raises(OpError, match=r"getitem: index = .*would lose its gradient"):
+        x[(leaf(1.0),)]
+
+
+@pytest.mark.parametrize(
+    ("vjp", "message"),
+    [
+        (lambda g, y, x: g[:1], r"mine: the VJP of input 0 returned shape \(1,\), but the input has shape \(2,\)"),
+        (
+            lambda g, y, x: np.zeros(3),
+            r"mine: the VJP of input 0 returned shape \(3,\), but the input has shape \(2,\)",
+        ),
+        (lambda g, y, x: g.sum(), r"mine: the VJP of input 0 returned shape \(\), but the input has shape \(2,\)"),
+        (
+            lambda g, y, x: (g, g),
+            r"mine: the VJP of input 0 returned a <class 'tuple'>, not one array; give @op one VJP",
+        ),
+        (lambda g, y, x: None, r"returned a <class 'NoneType'>, not one array"),
+        (lambda g, y, x: 0.0, r"returned a <class 'float'>, not one array"),
+        (lambda g, y, x: g + 1j, r"mine: the VJP of input 0 returned dtype complex128, but the input has float64"),
+        (lambda g, y, x: g.astype(object), r"returned dtype object, but the input has float64"),
+        (lambda g, y, x: g.astype(str), r"returned dtype <U32, but the input has float64"),
+    ],
+)
+def test_a_vjp_of_the_wrong_shape_dtype_or_count_is_named(vjp, message):
+    y = made(vjp)(leaf(1.0, 2.0))
+    with pytest.raises(GradientError, match=message):
+        y.backward([1.0, 1.0])
+
+
+def test_what_a_vjp_returns_is_summed_over_what_was_broadcast_and_cast():
+    row = tensor(np.ones((1, 2)), requires_grad=True)
+    made(lambda g, y, x: np.ones((3, 4, 2), np.float32))(row).sum().backward()
+    assert row.grad.dtype == np.float64
+    assert row.grad.data.tolist() == [[12.0, 12.0]]
+
+
+def test_fewer_inputs_than_vjps():
+    with pytest.raises(OpError, match="@op: mine takes fewer inputs than it has VJPs: give one each"):
+        made(lambda g, y, x: g, lambda g, y, x: g)
+
+
+def test_the_wrong_number_of_operands():
+    with pytest.raises(TypeError, match="mine takes 1 operands, got 2"):
+        made(lambda g, y, x: g)(leaf(1.0), leaf(1.0))
+    with pytest.raises(TypeError, match="add takes 2 operands, got 3"):
+        ops.add(leaf(1.0), leaf(1.0), leaf(1.0))
+    with pytest.raises(TypeError, match="where takes 3 operands, got 1"):
+        np.where(leaf(1.0))
+
+
+def test_a_wrong_formula_is_found():
+    with pytest.raises(GradcheckError, match=r"gradcheck: 2 wrong .*\n  mine: gradient at input 0\[0\]: "):
+        tg.gradcheck(made(lambda g, y, x: g * 3.0), leaf(1.0, 2.0))
+
+
+def test_a_forward_that_returns_a_number_gives_a_tensor():
+    @tg.op(lambda g, y, x: g * np.ones(x.shape))
+    def total(x):
+        return float(np.sum(x))
+
+    y = total(leaf(1.0, 2.0))
+    assert type(y.data) is np.ndarray
+    assert y.shape == ()
+
+
+def test_a_forward_that_writes_into_its_input_is_stopped():
+    @tg.op(lambda g, y, x: g)
+    def careless(x):
+        x += 1.0
+        return x
+
+    with pytest.raises(OpError, match=r"careless\(tensor float64 \(1,\)\): output array is read-only"):
+        careless(leaf(1.0))
+
+
+def test_an_error_that_is_no_refusal_is_left_alone():
+    @tg.op(None)
+    def broken(x):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        broken(leaf(1.0))
+
+
+def test_an_op_may_serve_a_numpy_function():
+    @tg.op(lambda g, y, x: g / (1 + x * x), numpy=np.arctan)
+    def arctan(x):
+        """Inverse tangent: y = arctan x; x̄ = ȳ / (1 + x²)."""
+
+    try:
+        assert tg.gradcheck(np.arctan, leaf(0.5, -2.0))
+    finally:
+        from tinygrad_rnn.autograd.op import NUMPY
+
+        del NUMPY[np.arctan]
+
+
+def test_a_variadic_op_is_told_the_inputs_number():
+    @tg.op(lambda i, g, y, *xs: g * (i + 1), variadic=True)
+    def ranked(xs):
+        return sum((k + 1) * x for k, x in enumerate(xs))
+
+    assert tg.gradcheck(lambda *xs: ranked(xs), [leaf(1.0), leaf(2.0), leaf(3.0)])
+    x = leaf(1.0)
+    ranked([x, 1.0, x]).backward()
+    assert x.grad.item() == 4.0
+
+
+def test_unneeded_results_keep_no_history():
+    y = tensor([1.0]) * 2.0
+    assert (y.inputs, y.arrays, y.options, y.op) == ((), (), {}, None)
+    with tg.no_grad():
+        y = leaf(1.0) * 2.0
+    assert (y.requires_grad, y.inputs, y.is_leaf) == (False, (), True)
+
+
+def test_a_node_keeps_the_arrays_that_its_forward_saw():
+    x = leaf(1.0)
+    y = x * 2.0
+    assert y.inputs == (x, None)
+    assert y.arrays[0] is x.data
+    assert y.arrays[1] == 2.0
+    assert y.id > x.id
