@@ -5,6 +5,7 @@ Units are points (1/72 inch), y grows upwards, a position is a shape's centre. W
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Literal
@@ -166,8 +167,9 @@ class Diagram:
     theme: Theme
     title: str
     description: str
+    player: Callable[[], str]  # makes the HTML player of what is drawn here
 
-    FORMATS = (".svg", ".pdf", ".png", ".dot")
+    FORMATS = (".svg", ".pdf", ".png", ".dot", ".html")
 
     @property
     def dot(self) -> str:
@@ -183,6 +185,11 @@ class Diagram:
 
         return to_svg(self)
 
+    @property
+    def html(self) -> str:
+        """One HTML file that plays the recorded run over the picture; it needs no network, nor a server."""
+        return self.player()
+
     def render(self, format: str) -> bytes:
         """Return the file that `save` would write; `format` is one of `FORMATS`.
 
@@ -196,6 +203,8 @@ class Diagram:
                 return self.dot.encode()
             case ".svg":
                 return self.svg.encode()
+            case ".html":
+                return self.html.encode()
             case ".pdf":
                 return to_pdf(self)
             case ".png":

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from ..errors import DrawError
@@ -15,6 +16,7 @@ from .notation import size_text
 from .overlay import Overlay, with_gradients
 from .pen import Pen
 from .placement import Bands, Placement
+from .player import to_html
 from .stamp import Stamp
 from .text_metrics import fit
 from .theme import LIGHT, THEMES, Theme
@@ -47,7 +49,7 @@ def draw(network: Network, options: Options, title: str | None) -> Diagram:
     if not network.cells:
         raise DrawError("there is nothing to draw: the network has no cells")
     name, draw_view = VIEWS[options.view]
-    return _finished(draw_view(network, options), network, options.theme, title, name)
+    return _finished(draw_view(network, options), network, options, title, name)
 
 
 def theme_named(name: str) -> Theme:
@@ -118,9 +120,9 @@ def _drawn(place: Placement, bands: Bands, theme: Theme, overlay: Overlay | None
     return Drawing(shapes, tuple(edges))
 
 
-def _finished(drawing: Drawing, network: Network, theme: Theme, title: str | None, view: str) -> Diagram:
+def _finished(drawing: Drawing, network: Network, options: Options, title: str | None, view: str) -> Diagram:
     """Add legend and title; say in words what the picture shows."""
-    box = drawing.bounds
+    box, theme = drawing.bounds, options.theme
     legend = parameter_legend(
         network.parameters,
         steps=network.columns,
@@ -132,7 +134,8 @@ def _finished(drawing: Drawing, network: Network, theme: Theme, title: str | Non
     kinds = ", ".join(dict.fromkeys(row.kind for row in network.rows))
     name = title or f"{view} {kinds}: {_counted(network.columns, 'step')}, {_counted(len(network.rows), 'layer')}"
     heading = _title(title, box.left, box.right, box.top + _TITLE_GAP, theme) if title else Drawing()
-    return Diagram(drawing + legend + heading, theme, name, _description(network))
+    player = partial(to_html, network, options, title)
+    return Diagram(drawing + legend + heading, theme, name, _description(network), player)
 
 
 def _title(title: str, left: float, right: float, y: float, theme: Theme) -> Drawing:

@@ -1,0 +1,79 @@
+"""One HTML file that holds everything: the picture, the recorded numbers, style and script; it asks nobody for more."""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ...text import for_xml
+from ...tracing.network import Network
+from ..theme import DARK, LIGHT
+from .picture import Picture, themed
+from .recording import PAGE_MOST, recording
+
+if TYPE_CHECKING:
+    from ..layout import Options
+
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+# What would end the element or begin another, and the line ends that are none in JSON.
+_ESCAPED_IN_JSON = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+
+def to_html(network: Network, options: "Options", title: str | None) -> str:
+    """Return the player of a network as one HTML document, with its gradients where a backward pass was recorded.
+
+    It starts in the theme of `options`; light and dark can be switched, "print" stays what it is.
+    """
+    from .. import layout
+
+    options = replace(options, gradients=bool(network.gradients) and options.view != "rolled")
+    diagram = layout.draw(network, options, title)
+    pair = (LIGHT, DARK) if options.theme in (LIGHT, DARK) else (options.theme, options.theme)
+    picture = themed(*(layout.draw(network, replace(options, theme=theme), title).svg for theme in pair))
+    style, script = _asset("player.css") + _variables(picture), _asset("player.js")
+    room = PAGE_MOST - len((picture.svg + style + script).encode())
+    score = recording(network, picture.ids, room)
+    content = {
+        "title": for_xml(diagram.title),
+        "description": for_xml(diagram.description),
+        "theme": {LIGHT: "system", DARK: "dark"}.get(options.theme, "print"),
+        "policy": _policy(style, script),
+        "style": style,
+        "picture": picture.without_titles(score["parts"].keys()),
+        "score": in_script(score),
+        "script": script,
+    }
+    return _PLACE.sub(lambda place: content[place[1]], _asset("player.html"))
+
+
+def in_script(value: object) -> str:
+    r"""JSON that can stand in a script element of HTML, whatever the strings in it.
+
+    >>> print(in_script({"name": "</script>"}))
+    {"name":"\u003c/script\u003e"}
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_ESCAPED_IN_JSON).encode("utf-8", "replace").decode()
+
+
+def _asset(name: str) -> str:
+    return (files(__package__ or "") / name).read_text("utf-8")
+
+
+def _variables(picture: Picture) -> str:
+    """The picture's colours for both themes; the page's style chooses."""
+    colors = "".join(f"--c{number}:light-dark({light},{dark});" for number, (light, dark) in enumerate(picture.colors))
+    return f"\n:root{{{colors}}}\n"
+
+
+def _policy(style: str, script: str) -> str:
+    """What the page may do: run this style and this script, and nothing else."""
+    allowed = f"style-src {_hash(style)}; script-src {_hash(script)}"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

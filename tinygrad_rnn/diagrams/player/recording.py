@@ -1,0 +1,162 @@
+"""The recorded run as plain data for the page: steps, parts, tensors and ledgers, referring to each other by number."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from ...autograd.tensor import Array
+from ...tracing.graph import Node
+from ...tracing.network import Cell, Link, Network, Port, Row
+from ..flow import norm_of
+from ..grid import FOLD
+from .ledger import Ledger, ledgers_of
+from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
+from .tensors import DIGITS, Corner, Record, Tensors, made_outside, rounded
+
+PAGE_MOST = 1_000_000  # bytes that a page may have, in most cases
+_ELEMENTS = (256, 128, 64, 32, 16, 8, 4)  # kept of an array
+_STEP_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = 420, 45, 9  # bytes, about: of a step with its part, of a tensor, of a number
+
+
+def recording(network: Network, shown: Collection[str], room: int) -> Record:
+    """Everything that the page plays and shows, in about `room` bytes; `shown` are the ids that the picture has."""
+    moments = moments_of(network)
+    steps = steps_of(network, moments)
+    ledgers = ledgers_of(network) if network.gradients else []
+    detail = _detail(network, ledgers, room - _STEP_SIZE * len(steps))
+    tensors = Tensors(network, detail.corner, Clock(steps))
+    parts = dict(_parts(network, tensors, shown, detail))
+    for moment in moments:
+        parts[moment.part] |= _appearance(moment, shown)
+    accounts = [_account(ledger, network, steps, tensors) for ledger in ledgers]
+    tensors.link_inputs()
+    return {
+        "steps": [{"phase": step.phase, "text": step.text, "part": step.part} for step in steps],
+        "parts": parts,
+        "standIns": {id: element for id in parts if (element := _element(id, shown)) != id},
+        "tensors": tensors.records,
+        "kinds": list(tensors.kinds.values()),
+        "ops": list(tensors.ops.values()),
+        "shapes": list(tensors.shapes.values()),
+        "sources": list(tensors.sources.values()),
+        "ledgers": accounts,
+        "notes": _notes(detail, tensors),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """How much a page holds: a corner of each array, and what cells compute on the way or only their outputs."""
+
+    corner: Corner
+    inside: bool
+
+    def size(self, network: Network, ledgers: Sequence[Ledger]) -> int:
+        """About how many bytes the tensors take."""
+        nodes = {node for cell in network.cells for node in (*cell.outputs, *(cell.nodes if self.inside else ()))}
+        nodes |= {port.node for port in network.ports if port.node is not None}
+        numbers = sum(self._kept(node.shape) * (2 if node.id in network.gradients else 1) for node in nodes)
+        numbers += sum(self._kept(ledger.parameter.shape) * (len(ledger.uses) + 2) for ledger in ledgers)
+        rows = sum(len(ledger.uses) for ledger in ledgers)
+        return _NUMBER_SIZE * numbers + _TENSOR_SIZE * (len(nodes) + rows)
+
+    def _kept(self, shape: tuple[int, ...]) -> int:
+        return math.prod(self.corner.size(shape))
+
+
+def _detail(network: Network, ledgers: Sequence[Ledger], room: int) -> _Detail:
+    """As much as there is room for; the least of all where there is none."""
+    options = [_Detail(Corner(limit), inside) for inside in (True, False) for limit in _ELEMENTS]
+    return next((option for option in options if option.size(network, ledgers) <= room), options[-1])
+
+
+def _appearance(moment: Moment, shown: Collection[str]) -> Record:
+    """What of the picture comes with a part: on the way there its links, on the way back the marks of its gradient."""
+    along = [link.id for link in moment.links if link.id in shown]
+    others = [id for id in moment.appears[1:] if id in shown]
+    return {"links": along} | ({"also": others} if others else {})
+
+
+def _element(part: str, shown: Collection[str]) -> str:
+    """The element of the picture that stands for a part: its own, that of all copies, or the fold."""
+    kind, *numbers = part.split("-")
+    rolled = f"cell-{numbers[0]}" if kind == "cell" else kind
+    return next((id for id in (part, rolled, FOLD) if id in shown), "")
+
+
+# Parts: what can be looked at
+
+
+def _parts(network: Network, tensors: Tensors, shown: Collection[str], detail: _Detail) -> Iterator[tuple[str, Record]]:
+    """Cells and ports, shown or folded away, since all are played; links and parameters that can be chosen."""
+    for cell in network.cells:
+        yield cell.id, _cell(cell, network.rows[cell.layer], tensors, detail)
+    inside = {node for cell in network.cells for node in cell.nodes}
+    for port in network.ports:
+        if port.node is not None:
+            nodes = [port.node, *(made_outside(port, inside) if detail.inside else ())]
+            yield port.id, _port(port, nodes, tensors)
+    for link in network.links:
+        if link.id in shown:
+            yield link.id, _link(link, tensors)
+
+
+def _cell(cell: Cell, row: Row, tensors: Tensors, detail: _Detail) -> Record:
+    """A copy's outputs come first, then what it computed on the way, the newest first."""
+    inside = [node for node in reversed(cell.nodes) if detail.inside and node not in cell.outputs]
+    return {
+        "title": f"Layer {cell.layer}, t = {cell.t}",
+        "about": row.path if row.path == row.kind else f"{row.path} · {row.kind}",
+        "equation": equation_at(row.equation, cell.t),
+        "layer": cell.layer,
+        "t": cell.t,
+        "column": cell.column,
+        "marks": [f"mark-{cell.layer}-{state}-{cell.t}" for state in range(len(row.states))],
+        "tensors": [tensors.add(node) for node in (*cell.outputs, *inside)],
+    }
+
+
+def _port(port: Port, nodes: Sequence[Node], tensors: Tensors) -> Record:
+    kinds = {"input": "Input", "output": "Output", "initial": "Initial state", "loss": "Loss"}
+    record: Record = {"title": f"{kinds[port.kind]} {port.label}", "about": port.caption, **tensors.times(nodes[0])}
+    if port.column is not None:
+        record |= {"t": port.column, "column": port.column}
+    return record | {"tensors": [tensors.add(node) for node in nodes]}
+
+
+def _link(link: Link, tensors: Tensors) -> Record:
+    cut = {"cut": True} if link.cut else {}
+    return {"from": link.source, "to": link.target, **cut, "tensors": [tensors.add(value) for value in link.values]}
+
+
+# Ledgers: what each use of a parameter added to its gradient
+
+
+def _account(ledger: Ledger, network: Network, steps: Sequence[Step], tensors: Tensors) -> Record:
+    rows = [
+        {
+            "step": row.step,
+            "term": tensors.corner.numbers(row.term),
+            "norm": _norm(row.term),
+            "total": _norm(row.total),
+        }
+        for row in ledger.rows(network, steps)
+    ]
+    return {"name": ledger.parameter.name, "tensor": tensors.add(ledger.parameter.node), "rows": rows}
+
+
+def _norm(array: Array) -> float | int | str:
+    return rounded(norm_of(array))
+
+
+def _notes(detail: _Detail, tensors: Tensors) -> list[str]:
+    """What the page leaves out."""
+    notes = [f"Numbers are rounded to {DIGITS} significant digits."]
+    if any(shape["kept"] != [shape["rows"], shape["columns"]] for shape in tensors.shapes.values()):
+        notes.append(
+            f"Of arrays with more than {detail.corner.limit} elements only the first rows and columns are in this "
+            "page; norms are of the whole."
+        )
+    if not detail.inside:
+        notes.append("Of each copy only what it passes on is in this page, not what it computes on the way.")
+    return notes

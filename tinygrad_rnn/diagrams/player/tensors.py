@@ -1,0 +1,213 @@
+"""What there is to look at: every tensor that the picture shows, with its value, its gradient and how it was made.
+
+Numbers are rounded to `DIGITS`, and of large arrays only a corner is kept, so that a page stays small; it says so.
+"""
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from ...autograd.op import Op
+from ...autograd.tensor import Array
+from ...tracing.elements import PRODUCTS
+from ...tracing.formulas import is_elementwise, rule_of, substituted
+from ...tracing.graph import Node
+from ...tracing.network import Network, Port, indexed
+from ...tracing.source import Source, assigned_name
+from .ledger import all_nodes
+from .score import Clock
+
+DIGITS = 4
+Record = dict[str, Any]
+
+_OUTSIDE_MOST = 6  # ops between the copies and an output that are shown with it
+_SHAPES = re.compile(r", \w+ \(.*")  # what a docstring says of its operands behind the formula
+
+
+@dataclass(slots=True)
+class Corner:
+    """Keeps of each array at most `limit` elements: its first rows and columns, when it is written as a table."""
+
+    limit: int
+
+    def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        rows, columns = table_size(shape)
+        if rows * columns <= self.limit:
+            return rows, columns
+        side = max(math.isqrt(self.limit), 1)
+        kept = min(columns, max(side, self.limit // max(rows, 1)))
+        return min(rows, max(self.limit // max(kept, 1), 1)), kept
+
+    def numbers(self, array: Array) -> list[float | int | str]:
+        rows, columns = self.size(array.shape)
+        table = np.asarray(array).reshape(table_size(array.shape))[:rows, :columns]
+        return [rounded(value) for value in table.ravel().tolist()]
+
+
+def table_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """An array as rows of its last axis: (2, 3, 4) is written as 6 rows of 4.
+
+    >>> table_size((2, 3, 4)), table_size((5,)), table_size(())
+    ((6, 4), (1, 5), (1, 1))
+    """
+    return math.prod(shape[:-1]), shape[-1] if shape else 1
+
+
+def rounded(value: float | int | bool) -> float | int | str:
+    """A number that JSON can hold: what is not finite is spelled as JavaScript reads it.
+
+    >>> rounded(2 / 3), rounded(2.0), rounded(float("inf"))
+    (0.6667, 2, 'Infinity')
+    """
+    if isinstance(value, int):
+        return int(value)
+    if math.isfinite(value):
+        rounded = float(f"{value:.{DIGITS}g}")
+        return int(rounded) if rounded.is_integer() and abs(rounded) < 1e6 else rounded
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+@dataclass(slots=True)
+class Tensors:
+    """Collects tensors for the page: each once, what many have in common in tables of its own.
+
+    A record is [kind, name, value, gradient, inputs]; a kind is a shape, an op and a source line.
+    """
+
+    network: Network
+    corner: Corner
+    clock: Clock
+    records: list[list[Any]] = field(default_factory=list[list[Any]])
+    kinds: dict[Any, Record] = field(default_factory=dict[Any, Record])
+    ops: dict[Op, Record] = field(default_factory=dict[Op, Record])
+    shapes: dict[tuple[int, ...], Record] = field(default_factory=dict[tuple[int, ...], Record])
+    sources: dict[Source, Record] = field(default_factory=dict[Source, Record])
+    _numbers: dict[Node, int] = field(default_factory=dict[Node, int])
+    _names: Mapping[Node, str] = field(init=False)
+    _first_use: Mapping[int, int] = field(init=False)  # leaf id -> the oldest tensor made of it
+
+    def __post_init__(self) -> None:
+        self._names = names_of(self.network)
+        uses = [(x.id, node.id) for node in all_nodes(self.network) for x in node.tensors() if x.op is None]
+        self._first_use = dict(reversed(uses))
+
+    def add(self, node: Node) -> int:
+        """The number of a tensor's record."""
+        if node not in self._numbers:
+            self._numbers[node] = len(self.records)
+            gradient = self.network.gradients.get(node.id)
+            numbers = 0 if gradient is None else self.corner.numbers(gradient)
+            self.records.append([self._kind(node), self._names.get(node, ""), self.corner.numbers(node.data), numbers])
+        return self._numbers[node]
+
+    def times(self, node: Node) -> Record:
+        """The steps in which a tensor is made and in which its gradient is complete, 0 for what is there at once."""
+        times: Record = {"made": self.clock.made(node.id) if node.op is not None else 0}
+        if node.id in self.network.gradients:
+            times["arrives"] = self.clock.handed_on(self._first_use.get(node.id, node.id))
+        return times
+
+    def link_inputs(self) -> None:
+        """Add to each record what the tensor was made of: the number of a record, a name, or a number in a list."""
+        for node, number in list(self._numbers.items()):
+            if node.rule is not None:
+                pairs = zip(node.inputs, node.operands, strict=True)
+                self.records[number].append([self._input(x, operand) for x, operand in pairs])
+
+    def _input(self, node: Node | None, operand: Any) -> int | str | list[float | int | str]:
+        if node is None:
+            return [rounded(operand)]
+        if node in self._numbers:
+            return self._numbers[node]
+        return [rounded(node.data.item())] if node.data.size == 1 else self._names.get(node, "…")
+
+    def _kind(self, node: Node) -> int:
+        """The number of the tensor's kind: [shape, op, source], the latter two as far as they are known."""
+        kind = (
+            _placed(self.shapes, node.shape, self._shape),
+            None if node.rule is None else _placed(self.ops, node.rule, op_record),
+            None if node.source is None else _placed(self.sources, node.source, _source_record),
+        )
+        return _placed(self.kinds, kind, lambda kind: dict(zip(("shape", "op", "source"), kind, strict=True)))
+
+    def _shape(self, shape: tuple[int, ...]) -> Record:
+        rows, columns = table_size(shape)
+        return {"shape": list(shape), "rows": rows, "columns": columns, "kept": list(self.corner.size(shape))}
+
+
+def _placed(table: dict[Any, Record], key: Any, make: Callable[[Any], Record]) -> int:
+    """The place of a record in a table, where it is made if it is not there yet."""
+    if key not in table:
+        table[key] = {"at": len(table), **make(key)}
+    return table[key]["at"]
+
+
+def op_record(op: Op) -> Record:
+    """An op's rule with places for numbers: {0}, {1} are its inputs, {y} its output, {g} the output's cotangent."""
+    rule = rule_of(op)
+    forward = _SHAPES.sub("", rule.forward)
+    places = {"y": "{y}", "ȳ": "{g}", "Y": "{y}", "Ȳ": "{g}"}
+    for slot, symbol in enumerate(rule.symbols):
+        places |= {symbol: f"{{{slot}}}", symbol.upper(): f"{{{slot}}}"}
+    backward = [rule.of_slot(slot) for slot in range(len(rule.symbols))]
+    return {
+        "name": op.name,
+        "rule": forward or rule.summary,
+        "forward": substituted(forward, places),
+        "backward": [{"rule": formula, "formula": substituted(formula, places)} for formula in backward],
+        "kind": "product" if op.name in PRODUCTS else "elementwise" if is_elementwise(rule) else "other",
+    }
+
+
+def _source_record(source: Source) -> Record:
+    """Of the file its name alone: a page is shown to others, and where it was made is nobody's business."""
+    return {"line": f"{PurePath(source.file).name}:{source.line}", "text": source.text}
+
+
+def names_of(network: Network) -> dict[Node, str]:
+    """What the tensors of a network are called in its picture, then in the code; the rest are numbered per part."""
+    names: dict[Node, str] = {parameter.node: parameter.name for parameter in network.parameters}
+    cells = {cell.id: cell for cell in network.cells}
+    for port in network.ports:
+        if port.node is not None:
+            names.setdefault(port.node, port.label)
+    for link in network.links:
+        if link.kind == "initial" and (cell := cells.get(link.target)):
+            states = network.rows[cell.layer].states
+            names |= {n: indexed(s, cell.t - 1) for n, s in zip(link.values, states, strict=False)}
+    for cell in network.cells:
+        names |= {n: indexed(s, cell.t) for n, s in zip(cell.outputs, network.rows[cell.layer].states, strict=False)}
+        _name_inside(cell.nodes, cell.t, names)
+    inside = {node for cell in network.cells for node in cell.nodes}
+    for port in network.ports:
+        _name_inside(made_outside(port, inside)[::-1], port.column, names)
+    return names
+
+
+def made_outside(port: Port, inside: Collection[Node]) -> list[Node]:
+    """What an output or the loss was made of, after the copies and before the port: the newest first, a few at most."""
+    queue = [port.node] if port.node is not None and port.node not in inside else []
+    found: dict[Node, None] = {}
+    while queue and len(found) <= _OUTSIDE_MOST:
+        node = queue.pop(0)
+        found[node] = None
+        queue += [x for x in node.tensors() if x.op is not None and x not in inside and x not in found]
+    return sorted(list(found)[1:], key=lambda node: -node.id)
+
+
+def _name_inside(nodes: Iterable[Node], t: int | None, names: dict[Node, str]) -> None:
+    unnamed = 0
+    for node in nodes:
+        if node in names:
+            continue
+        name = node.name or (assigned_name(node.source) if node.source is not None else None)
+        if name is None:
+            unnamed += 1
+            names[node] = indexed("v", unnamed)  # as intermediate values are called in the literature on autodiff
+        else:
+            names[node] = name if t is None else indexed(name, t)
