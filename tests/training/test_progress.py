@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tinygrad_rnn.training.data import Corpus
-from tinygrad_rnn.training.loop import Run, Settings, train
+from tinygrad_rnn.training.loop import Run, Settings, Step, train
 from tinygrad_rnn.training.progress import PlainLines, Screen, chart, heading, progress
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 30
@@ -87,3 +87,20 @@ def test_the_loss_shown_is_smooth(run):
         history.stepped(run.step())
     first, second, third = (loss for _, loss in history.losses)
     assert history.loss == pytest.approx(0.95 * (0.95 * first + 0.05 * second) + 0.05 * third)
+
+
+def test_a_long_run_keeps_few_points(run):
+    history = PlainLines(run, console())
+    for number in [*range(1, 3000), *range(99_900, 100_101)]:
+        history.stepped(Step(number, 1.0, 1.0))
+    numbers = [number for number, _ in history.losses]
+    assert numbers[:999] == list(range(1, 1000))
+    assert numbers[999:1199] == list(range(1000, 3000, 10))
+    assert numbers[1199:] == [99_900, 100_000]
+
+
+def test_a_text_of_one_character(tmp_path):
+    run = Run(Corpus.of("a" * 200, "a.txt", SETTINGS.seq), SETTINGS)
+    screen = Screen(run, console())
+    train(run, tmp_path / "x", screen, steps=2)
+    assert "trigram 0.00" in chart(screen, 40, 12).plain

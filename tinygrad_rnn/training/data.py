@@ -92,7 +92,9 @@ class Vocabulary:
 
     def one_hot(self, numbers: Array, dtype: np.dtype) -> Array:
         """(…) numbers as (…, V): 1 at the character's place, else 0."""
-        return np.eye(len(self), dtype=dtype)[numbers]
+        hot = np.zeros((*numbers.shape, len(self)), dtype)
+        np.put_along_axis(hot, numbers[..., None], 1, axis=-1)
+        return hot
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class Corpus:
         Prediction and Entropy of Printed English (1951).
         """
         joint = [0.0, *(self._block_entropy(length) for length in (1, 2, 3))]
-        first, second, third = np.diff(joint)
+        first, second, third = np.diff(joint).clip(min=0)  # the ends of a short text can make it negative
         return float(first), float(second), float(third)
 
     def _block_entropy(self, length: int) -> float:
@@ -167,7 +169,7 @@ class Corpus:
             blocks = blocks * len(self.vocabulary) + self.numbers[place : place + count]
         _, counts = np.unique(blocks, return_counts=True)
         shares = counts / count
-        return float(-(shares * np.log(shares)).sum())
+        return abs(float((shares * np.log(shares)).sum()))  # abs, lest it be -0.0
 
 
 def batch(numbers: Array, streams: int, sequence: int, step: int) -> tuple[Array, Array]:

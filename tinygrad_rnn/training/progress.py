@@ -18,6 +18,7 @@ NAMES = ("unigram", "bigram", "trigram")
 SMOOTHING = 0.95  # of the loss and of the speed from step to step
 REDRAWS = 8  # a second
 ROWS = 14  # of the chart
+POINTS_DIGITS = 3  # steps of which so many leading digits are all there is enter the chart, at most 900 a decade
 
 Point = tuple[int, float]
 
@@ -39,7 +40,8 @@ class History:
         self.first_step = self.run.step_number
 
     def stepped(self, step: Step) -> None:
-        self.losses.append((step.number, step.loss))
+        if step.number % 10 ** max(0, len(str(step.number)) - POINTS_DIGITS) == 0:
+            self.losses.append((step.number, step.loss))
         keep = 0.0 if math.isnan(self.loss) else SMOOTHING
         self.loss = keep * (self.loss if keep else 0.0) + (1 - keep) * step.loss
         self.norm = step.norm
@@ -66,10 +68,10 @@ class History:
 
     @property
     def figures(self) -> str:
-        held_out = f"{self.validations[-1][1]:.3f}" if self.validations else "…"
+        learnt = f"loss {self.loss:.3f}   gradient {self.norm:.2f}   " if self.losses else ""
+        held_out = f"held-out {self.validations[-1][1]:.3f}   " if self.validations else ""
         return (
-            f"step {self.run.step_number:,}   {self.seconds:.0f} s   loss {self.loss:.3f}   held-out {held_out}   "
-            f"{self.speed:,.0f} characters/s   gradient {self.norm:.2f}"
+            f"step {self.run.step_number:,}   {self.seconds:.0f} s   {learnt}{held_out}{self.speed:,.0f} characters/s"
         )
 
 
@@ -168,13 +170,16 @@ def chart(history: History, width: int, rows: int, *, plain: bool = False) -> "T
         cells |= {(row(h), x): (dash, "green" if crossed else "yellow") for x in range(width)}
     cells |= {(row(loss), x): (dot, "cyan") for x, loss in _means(history.losses, column)}
     cells |= {(row(loss), x): (ring, "bold magenta") for x, loss in _means(history.validations, column)}
-    labels = {row(h): (f"{name} {h:.2f}", "green" if crossed else "yellow") for name, h, crossed in reversed(marks)}
+    labels: dict[int, list[tuple[str, str]]] = {}
+    for name, h, crossed in marks:
+        labels.setdefault(row(h), []).append((f" {name} {h:.2f}", "green" if crossed else "yellow"))
     text = Text(no_wrap=True)
     for y in range(rows):
         text.append(f"{top - y * (top - bottom) / (rows - 1):6.2f} ", style="dim")
         for x in range(width):
             text.append(*cells.get((y, x), (" ", "")))
-        text.append(" " + labels[y][0] if y in labels else "", style=labels.get(y, ("", ""))[1])
+        for label in labels.get(y, ()):
+            text.append(*label)
         text.append("\n")
     return text
 
