@@ -141,7 +141,7 @@ def test_accessible_and_self_contained():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"view": "sideways"}, "no view 'sideways': use one of unrolled, rolled, both"),
+        ({"view": "sideways"}, "no view 'sideways': use one of unrolled, rolled, "),
         ({"theme": "pink"}, "no theme 'pink': use one of light, dark, print"),
         ({"fold": 0}, r"at least 1\), not 0"),
         ({"fold": True}, "not True"),

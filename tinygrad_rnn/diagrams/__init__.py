@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagram", "draw", "draw_network"]
 
-View = Literal["unrolled", "rolled", "both"]
+View = Literal["unrolled", "rolled", "ops", "both"]
 
 
 def draw(

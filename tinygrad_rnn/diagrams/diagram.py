@@ -86,7 +86,7 @@ class Shape:
 class Edge:
     """An arrow along `points`: a start, then three Bézier points per segment, the last one the arrow's tip.
 
-    `label` and `note` are centred texts beside it.
+    `label` and `note` are centred texts beside it; without `arrow` it is a mere line.
     """
 
     id: str
@@ -100,6 +100,7 @@ class Edge:
     label: Text | None = None
     note: Text | None = None
     tooltip: str = ""
+    arrow: bool = True
 
     def moved(self, dx: float, dy: float) -> "Edge":
         return replace(

@@ -5,12 +5,12 @@ text stands is ours to say and never depends on Graphviz's idea of its size.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import graphviz
 
 from ..text import for_dot
-from .diagram import Diagram, Edge, Point, Shape, Text
+from .diagram import Box, Diagram, Edge, Point, Shape, Text
 from .text_metrics import FONT
 
 PART = "part"  # the class of the nodes that carry a shape's texts
@@ -24,6 +24,7 @@ _JUSTIFY = {"center": "", "left": r"\l", "right": r"\r"}
 
 def to_dot(diagram: Diagram) -> str:
     """Return `diagram` as a digraph for `neato -n2` (pygraphviz's "nop2"): shapes in order, then edges."""
+    box = diagram.drawing.bounds
     graph = graphviz.Digraph(
         graph_attr={
             "bgcolor": diagram.theme.background,
@@ -31,13 +32,13 @@ def to_dot(diagram: Diagram) -> str:
             "label": "",
             "outputorder": "nodesfirst",
             "pad": "0",
-            "viewport": _viewport(diagram),
+            "viewport": _viewport(box),
         },
         # The first picture of a process would lack the labels that nothing sets (Graphviz 14).
         node_attr={"label": "", "fixedsize": "true", "margin": "0", "fontname": FONT},
         edge_attr={"label": "", "fontname": FONT},
     )
-    _write_canvas(graph, diagram)
+    _write_canvas(graph, box)
     for shape in diagram.drawing.shapes:
         _write_shape(graph, shape)
     for edge in diagram.drawing.edges:
@@ -45,21 +46,19 @@ def to_dot(diagram: Diagram) -> str:
     return graph.source
 
 
-def _viewport(diagram: Diagram) -> str:
+def _viewport(box: Box) -> str:
     """Return the picture's size, centred on the canvas: nodes of texts may reach beyond its edge."""
-    box = diagram.drawing.bounds
     return f"{_number(box.width + 2 * MARGIN)},{_number(box.height + 2 * MARGIN)},1,'{_CANVAS}'"
 
 
-def _write_canvas(graph: graphviz.Digraph, diagram: Diagram) -> None:
-    box = diagram.drawing.bounds
+def _write_canvas(graph: graphviz.Digraph, box: Box) -> None:
     attributes = {
         "pos": _position(((box.left + box.right) / 2, (box.bottom + box.top) / 2)),
         "style": "invis",
         "width": _inches(box.width + 2 * MARGIN),
         "height": _inches(box.height + 2 * MARGIN),
     }
-    graph.node(_CANVAS, "", _attributes=attributes)
+    _write_node(graph, _CANVAS, "", attributes)
 
 
 def _write_shape(graph: graphviz.Digraph, shape: Shape) -> None:
@@ -78,7 +77,7 @@ def _write_shape(graph: graphviz.Digraph, shape: Shape) -> None:
             "color": shape.line,
             "penwidth": _number(shape.line_width),
         }
-    graph.node(shape.id, "", _attributes=attributes)
+    _write_node(graph, shape.id, "", attributes)
     for index, text in enumerate(shape.texts):
         if text.text:
             _write_text(graph, f"{shape.id}/{index}", text)
@@ -99,7 +98,7 @@ def _write_text(graph: graphviz.Digraph, name: str, text: Text) -> None:
     }
     if text.bold:
         attributes["fontname"] = f"{FONT} Bold"
-    graph.node(name, for_dot(text.text) + _JUSTIFY[text.align], _attributes=attributes)
+    _write_node(graph, name, for_dot(text.text) + _JUSTIFY[text.align], attributes)
 
 
 def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
@@ -107,11 +106,13 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
     attributes = {
         "class": edge.cls,
         "id": edge.id,
-        "pos": _spline(edge.points, arrow_size * _ARROW),
+        "pos": _spline(edge.points, arrow_size * _ARROW) if edge.arrow else " ".join(map(_position, edge.points)),
         "arrowsize": _number(arrow_size),
         "color": edge.color,
         "penwidth": _number(edge.width),
     }
+    if not edge.arrow:
+        attributes["dir"] = "none"
     if edge.dashed:
         attributes["style"] = "dashed"
     if edge.label:
@@ -128,7 +129,19 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
             "labelfontsize": _number(edge.note.size),
             "labelfontcolor": edge.note.color,
         }
-    graph.edge(edge.source, edge.target, _attributes=attributes)
+    graph.body.append(f'\t"{edge.source}" -> "{edge.target}" [{_written(attributes)}]\n')
+
+
+def _write_node(graph: graphviz.Digraph, name: str, label: str, attributes: Mapping[str, str]) -> None:
+    graph.body.append(f'\t"{name}" [label="{label}" {_written(attributes)}]\n')
+
+
+def _written(attributes: Mapping[str, str]) -> str:
+    """Return attributes as DOT has them: ids and numbers are ours, and what others wrote has been through `for_dot`.
+
+    Graphviz's own quoting, which knows neither, would take most of the time of a large picture.
+    """
+    return " ".join(f'{name}="{value}"' for name, value in attributes.items())
 
 
 def _arrow_size(width: float) -> float:

@@ -7,13 +7,17 @@ rolled view are grids, so that they are laid out by the same hand and match side
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import DrawError
 from ..tracing.network import Cell, Link, LinkKind, Network, Port, Row, indexed
+from .diagram import Shape
 from .notation import at_any_step, shape_text
 
-Role = Literal["cell", "input", "output", "initial", "loss"]
+if TYPE_CHECKING:
+    from .opened import Plan
+
+Role = Literal["cell", "head", "input", "output", "initial", "loss"]
 
 FOLD = "fold"  # the id of the panel that stands for the columns left out
 _FOLD_ABOVE, _FOLD_KEEPS = 16, 3
@@ -35,6 +39,10 @@ class Item:
     row: int = 0  # chooses a cell's colour
     idle: bool = False  # its gradient is exactly zero
     sick: bool = False  # its gradient is NaN or infinite
+    cell: Cell | None = None  # that it is a copy of …
+    plan: "Plan | None" = None  # … and how its inside is drawn, in the ops view
+    glyph: tuple[Shape, ...] = ()  # of an op outside the copies, its middle at (0, 0)
+    state: int | None = None  # which of several initial states it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,8 @@ class Connection:
     tooltip: str = ""
     norm: float | None = None
     cut: bool = False
+    state: int | None = None  # which state it hands to an opened copy …
+    entry: int | None = None  # … or which of the other things that enter one
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from .gradient_legend import gradient_legend
 from .grid import rolled_grid, unrolled_grid
 from .legend import parameter_legend
 from .notation import size_text
+from .opening import opened_grid
 from .overlay import Overlay, with_gradients
 from .pen import Pen
 from .placement import Bands, Placement
@@ -70,6 +71,14 @@ def unrolled(network: Network, options: Options) -> Drawing:
     return _with_strips(drawing, overlay, network, options.theme)
 
 
+def ops(network: Network, options: Options) -> Drawing:
+    """Draw every copy opened into its ops, and the ops between the copies and the outputs."""
+    if options.gradients:
+        raise DrawError('gradients are drawn on the copies as a whole: use view="unrolled" or "both"')
+    place = Placement(opened_grid(unrolled_grid(network, options.fold), network, options.theme))
+    return _drawn(place, place.bands(), options.theme)
+
+
 def rolled(network: Network, options: Options) -> Drawing:
     """Draw each layer once, with a loop for what its copies pass on; there is nothing to fold."""
     if options.gradients:
@@ -109,15 +118,21 @@ def _with_strips(drawing: Drawing, overlay: Overlay | None, network: Network, th
 VIEWS: dict[str, tuple[str, Callable[[Network, Options], Drawing]]] = {
     "unrolled": ("Unrolled", unrolled),
     "rolled": ("Rolled", rolled),
+    "ops": ("Ops of the unrolled", ops),
     "both": ("Rolled and unrolled", both),
 }
 
 
 def _drawn(place: Placement, bands: Bands, theme: Theme, overlay: Overlay | None = None) -> Drawing:
-    shapes = tuple(Stamp(place, bands, theme).shapes())
+    stamp = Stamp(place, bands, theme)
+    shapes = tuple(stamp.shapes())
     by_id = {shape.id: shape for shape in shapes}
     edges = Pen(place, bands, theme, by_id, overlay.ramp if overlay else None).edges()
-    return Drawing(shapes, tuple(edges))
+    insides = list(stamp.insides())
+    return Drawing(
+        (*shapes, *(shape for inside in insides for shape in inside.shapes)),
+        (*edges, *(edge for inside in insides for edge in inside.edges)),
+    )
 
 
 def _finished(drawing: Drawing, network: Network, options: Options, title: str | None, view: str) -> Diagram:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 from .diagram import Edge, Point, Shape, Text
 from .grid import FOLD, Connection
@@ -24,7 +24,7 @@ from .placement import (
     Placement,
 )
 from .ramp import Ramp, is_sick, norm_text
-from .routes import beside, rounded
+from .routes import beside, on_outline, rounded
 from .text_metrics import fit, text_width
 from .theme import Theme
 from .wiring import Along, Around, Loop, Step, Up, Way
@@ -86,8 +86,14 @@ class Pen:
             label=label,
             note=note,
             tooltip=connection.tooltip,
+            arrow=not self._is_opened(connection.target),
         )
         return replace(edge, **changes)
+
+    def _is_opened(self, id: str) -> bool:
+        """Whether edges to an item go on inside it."""
+        item = self._place.grid.items.get(id)
+        return item is not None and item.plan is not None
 
     def _forward_lane(self, connection: Connection) -> Edge:
         """A thin grey edge beside the middle; in the middle where nothing comes back."""
@@ -140,9 +146,9 @@ class Pen:
             self._corners(connection, way, source, target), side * (LANE_DISTANCE / 2 if crowded else LANE_DISTANCE)
         )
         return [
-            _on_outline(source, corners[0], corners[1]),
+            on_outline(source, corners[0], corners[1]),
             *corners[1:-1],
-            _on_outline(target, corners[-1], corners[-2]),
+            on_outline(target, corners[-1], corners[-2]),
         ]
 
     def _points(self, connection: Connection, way: Way, source: Shape, target: Shape) -> tuple[Point, ...]:
@@ -153,7 +159,7 @@ class Pen:
     def _corners(self, connection: Connection, way: Way, source: Shape, target: Shape) -> list[Point]:
         match way:
             case Along() | Loop():
-                return self._level_line(source, target)
+                return self._level_line(connection, source, target)
             case Up(offset):
                 x = self._place.middle[self._place.grid.items[connection.source].slot] + offset
                 return [(x, _rim(source, x, 1)), (x, _rim(target, x, -1))]
@@ -163,19 +169,38 @@ class Pen:
             case Around():
                 return self._detour(connection, way, source, target)
 
-    def _level_line(self, source: Shape, target: Shape) -> list[Point]:
-        """Return the horizontal between two shapes; the fold's outline is that of its stack."""
-        y = target.y if source.id == FOLD else source.y
+    def _level_line(self, connection: Connection, source: Shape, target: Shape) -> list[Point]:
+        """Return the horizontal between two shapes, with a step where it leaves one at another height than it arrives.
+
+        The fold's outline is that of its stack.
+        """
         stack = 2 * FOLD_STEP
+        arrives = self._state_height(connection, target, "arrives")
+        leaves = self._state_height(connection, source, "leaves")
+        start, end = leaves or arrives or source.y, arrives or leaves or target.y
         if source.x < target.x:
-            return [(source.right + (stack if source.id == FOLD else 0), y), (target.left, y)]
-        return [(source.left, y), (target.right + (stack if target.id == FOLD else 0), y)]
+            ends = (source.right + (stack if source.id == FOLD else 0), target.left)
+        else:
+            ends = (source.left, target.right + (stack if target.id == FOLD else 0))
+        if abs(start - end) < 0.5:
+            return [(ends[0], end), (ends[1], end)]
+        x = self._before_right_one(source, target) + (connection.state or 0) * TRACK
+        return [(ends[0], start), (x, start), (x, end), (ends[1], end)]
+
+    def _state_height(self, connection: Connection, shape: Shape, end: Literal["arrives", "leaves"]) -> float | None:
+        """Return the height at which a message meets a shape; None where the fold takes it as it comes."""
+        if shape.id == FOLD:
+            return None
+        heights: Mapping[int, float] = getattr(self._place.frames[shape.id], end)
+        return shape.y + heights.get(connection.state or 0, 0.0)
 
     def _detour(self, connection: Connection, way: Around, source: Shape, target: Shape) -> list[Point]:
         leave = self._bands.gap_track(way.exit_gap, way.exit_track)
         arrive = self._bands.gap_track(way.entry_gap, way.entry_track)
         start = self._departure(connection, source)
         offset = self._arrivals[target.id] * (-1 if way.side == "left" else 1)
+        frame = self._place.frames[target.id]
+        offset = frame.entries.get(connection.id, offset)
         x = target.x + (0.0 if way.from_above else offset)
         end = [(x, arrive), (x, _rim(target, x, 1 if way.from_above else -1))]
         if way.lane is None:
@@ -193,7 +218,7 @@ class Pen:
         item = self._place.grid.items[connection.source]
         if item.role == "output" and item.caption:
             return [(source.right, source.y), (source.right + TRACK, source.y)]
-        return [(source.x, source.top)]
+        return [(source.x + (self._place.frames[item.id].exit or 0.0), source.top)]
 
     def _edge_texts(
         self, connection: Connection, way: Way, source: Shape, target: Shape
@@ -215,7 +240,7 @@ class Pen:
 
     def _message_texts(self, connection: Connection, source: Shape, target: Shape) -> tuple[Text | None, Text | None]:
         """Return a message's name above its edge and its shape below, where they fit between columns."""
-        y = source.y if target.id == FOLD else target.y
+        y = self._level_line(connection, source, target)[0][1]
         x, room = self._before_right_one(source, target), self._place.gap - 6
         label, note = connection.label, connection.note
         if not label:
@@ -264,18 +289,6 @@ def _loop(shape: Shape) -> tuple[Point, ...]:
 def _strength(connection: Connection) -> float:
     norm = connection.norm or 0.0
     return math.inf if is_sick(norm) else norm
-
-
-def _on_outline(shape: Shape, end: Point, before: Point) -> Point:
-    """Move the end of a lane along its last stretch to the outline of a circle: beside its middle that recedes."""
-    if shape.form != "circle":
-        return end
-    radius = shape.width / 2
-    if abs(end[1] - before[1]) < 0.01:
-        reach = max(radius**2 - (end[1] - shape.y) ** 2, 0.0) ** 0.5
-        return shape.x + math.copysign(reach, before[0] - shape.x), end[1]
-    reach = max(radius**2 - (end[0] - shape.x) ** 2, 0.0) ** 0.5
-    return end[0], shape.y + math.copysign(reach, before[1] - shape.y)
 
 
 def _rim(shape: Shape, x: float, side: int) -> float:

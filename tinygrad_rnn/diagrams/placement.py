@@ -5,10 +5,11 @@ like copies; the measures grow with the longest text and the number of edges tha
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from .grid import Grid, Item
+from .grid import Connection, Grid, Item
+from .opened import Plan
 from .text_metrics import text_width
 from .wiring import Frame, Wiring
 
@@ -145,19 +146,59 @@ def _frames(grid: Grid) -> dict[str, Frame]:
     frames: dict[str, Frame] = {}
     for group in groups.values():
         for place, item in enumerate(group):
+            if item.plan:
+                frames[item.id] = _opened_frame(item, item.plan, grid.connections)
+                continue
             cell = item.role == "cell"
             pitch = cell_width + 20 if cell else spacing
             frames[item.id] = Frame(
                 offset=(place - (len(group) - 1) / 2) * pitch,
-                width=cell_width if cell else CIRCLE,
-                height=CELL_HEIGHT if cell else CIRCLE,
-                round=not cell,
+                width=item.glyph[0].width if item.glyph else cell_width if cell else CIRCLE,
+                height=item.glyph[0].height if item.glyph else CELL_HEIGHT if cell else CIRCLE,
+                round=item.role not in ("cell", "head"),
             )
+    return _aligned(frames, grid, {id for group in groups.values() for id in _alone(group)})
+
+
+def _alone(group: Sequence[Item]) -> Iterable[str]:
+    return (item.id for item in group if len(group) == 1)
+
+
+def _opened_frame(item: Item, plan: Plan, connections: Iterable[Connection]) -> Frame:
+    entries = {
+        c.id: plan.below[c.entry] - plan.width / 2
+        for c in connections
+        if c.target == item.id and c.entry is not None and c.entry in plan.below
+    }
+    return Frame(
+        offset=0.0,
+        width=plan.width,
+        height=plan.height,
+        round=False,
+        exit=plan.exit - plan.width / 2,
+        entries=entries,
+        arrives={state: y - plan.height / 2 for state, y in plan.left.items()},
+        leaves={state: y - plan.height / 2 for state, y in plan.right.items()},
+    )
+
+
+def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> dict[str, Frame]:
+    """Put what stands alone in its place straight below, above or beside where it meets an opened copy."""
+    for c in sorted(grid.connections, key=lambda c: grid.items[c.target].level if c.target in grid.items else 0):
+        source, target = grid.items.get(c.source), grid.items.get(c.target)
+        if source is None or target is None:
+            continue
+        if c.kind == "initial" and c.state is not None:
+            frames[source.id] = replace(frames[source.id], offset=0.0, rise=frames[target.id].arrives.get(c.state, 0.0))
+        elif source.slot == target.slot and source.role == "input" and c.entry is not None and source.id in alone:
+            frames[source.id] = replace(frames[source.id], offset=frames[target.id].below(c.id))
+        elif source.slot == target.slot and target.role in ("head", "output") and target.id in alone:
+            frames[target.id] = replace(frames[target.id], offset=frames[source.id].above)
     return frames
 
 
 def _cell_width(grid: Grid) -> float:
-    cells = [item for item in grid.items.values() if item.role == "cell"]
+    cells = [item for item in grid.items.values() if item.role == "cell" and item.plan is None]
     widths = [text_width(item.label, NAME_SIZE) for item in cells]
     widths += [text_width(item.note, NOTE_SIZE) for item in cells]
-    return min(max(CELL_WIDTH, max(widths) + 20), CELL_WIDTH_MOST)
+    return min(max(CELL_WIDTH, max(widths, default=0.0) + 20), CELL_WIDTH_MOST)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
 
-from .diagram import Point
+from .diagram import Point, Shape
 
 CORNER = 9.0  # radius of a bend
 _CIRCLE = 0.5523  # a quarter circle as one Bézier curve: the control points' share of the radius
@@ -94,3 +94,15 @@ def _towards(start: Point, end: Point, length: float) -> Point:
 def _line(start: Point, end: Point) -> list[Point]:
     length = math.dist(start, end)
     return [_towards(start, end, length / 3), _towards(end, start, length / 3), end]
+
+
+def on_outline(shape: Shape, end: Point, before: Point) -> Point:
+    """Move the end of an orthogonal line, somewhere within a shape, to the shape's outline on the side of `before`."""
+    level = abs(end[1] - before[1]) < 0.01
+    half = (shape.width if level else shape.height) / 2
+    if shape.form == "circle":
+        aside = end[1] - shape.y if level else end[0] - shape.x
+        half = max(half**2 - aside**2, 0.0) ** 0.5
+    if level:
+        return shape.x + math.copysign(half, before[0] - shape.x), end[1]
+    return end[0], shape.y + math.copysign(half, before[1] - shape.y)

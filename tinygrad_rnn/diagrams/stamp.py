@@ -1,8 +1,9 @@
 """Draws the items of a grid: the same cell stamped once per slot and level, each column's panel behind it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from .diagram import Shape, Text
+from .diagram import Drawing, Shape, Text
 from .grid import FOLD, Heading, Item
 from .placement import (
     CAPTION_SIZE,
@@ -36,7 +37,15 @@ class Stamp:
         if self._place.grid.panels:
             yield from self._panels()
         yield from map(self._heading, self._place.grid.headings)
-        yield from map(self._item_shape, self._place.grid.items.values())
+        for item in self._place.grid.items.values():
+            yield from self._item_shapes(item)
+
+    def insides(self) -> Iterable[Drawing]:
+        """Yield what is drawn inside each opened copy."""
+        for item in self._place.grid.items.values():
+            if item.plan and item.cell:
+                x, y = self._place.x(item), self._bands.levels[item.level]
+                yield item.plan.stamped(item.cell, x - item.plan.width / 2, y - item.plan.height / 2)
 
     def _panels(self) -> Iterable[Shape]:
         for slot, column in enumerate(self._place.grid.slots):
@@ -124,11 +133,14 @@ class Stamp:
             tooltip=full,
         )
 
-    def _item_shape(self, item: Item) -> Shape:
+    def _item_shapes(self, item: Item) -> Iterable[Shape]:
         frame = self._place.frames[item.id]
-        x, y = self._place.x(item), self._bands.levels[item.level]
+        x, y = self._place.x(item), self._bands.levels[item.level] + frame.rise
+        if item.glyph:
+            yield from (shape.moved(x, y) for shape in item.glyph)
+            return
         paint = self._paint(item)
-        return Shape(
+        yield Shape(
             id=item.id,
             cls=item.cls,
             form="circle" if frame.round else "box",
@@ -154,13 +166,19 @@ class Stamp:
                 return self._theme.input
             case "output":
                 return self._theme.output
-            case "initial":
+            case "initial" | "head":
                 return self._theme.state
             case "loss":
                 return self._theme.loss
 
     def _cell_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
         room = self._place.frames[item.id].width - 14
+        if item.plan:
+            name = Text(
+                item.label, x + room / 2, y - item.plan.height / 2 + 12, LABEL_SIZE, self._theme.muted, align="right"
+            )
+            yield replace(name, text=fit(item.label, room, LABEL_SIZE))
+            return
         if not item.note:
             yield Text(fit(item.label, room, NAME_SIZE), x, y, NAME_SIZE, self._theme.text)
             return

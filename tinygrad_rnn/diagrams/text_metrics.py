@@ -7,7 +7,7 @@ import json
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _ROUNDING = 1.04  # small text comes out wider by this much, since cairo rounds 
 _UNKNOWN, _UNKNOWN_WIDE = 1300, 2200  # a glyph from some other font: an average letter, an ideograph or emoji
 
 
+@lru_cache(maxsize=1 << 16)  # copies say much the same, and each text is measured several times
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Return the width in points of one line of `text` at font size `size`: if anything, too much."""
     return sum(map(_advances(bold), printable(text))) * size * _ROUNDING / _UNITS_PER_EM

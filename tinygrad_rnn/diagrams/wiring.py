@@ -7,7 +7,7 @@ below it. Only then is it known how much room each gap and lane needs.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .grid import FOLD, Connection, Grid, Item
@@ -28,8 +28,32 @@ class Frame:
     width: float
     height: float
     round: bool
+    rise: float = 0.0  # how far above its level's middle it stands
+    exit: float | None = None  # where connections leave an opened copy upwards, from its middle
+    entries: Mapping[str, float] = field(default_factory=dict[str, float])  # where each enters it from below
+    arrives: Mapping[int, float] = field(default_factory=dict[int, float])  # the height of each state, on either side
+    leaves: Mapping[int, float] = field(default_factory=dict[int, float])
 
-    def spans(self, offset: float) -> bool:
+    @property
+    def above(self) -> float:
+        """Where a connection leaves upwards."""
+        return self.offset + (self.exit or 0.0)
+
+    def below(self, connection: str) -> float:
+        """Where a connection enters from below."""
+        return self.offset + self.entries.get(connection, 0.0)
+
+    def lets_out(self, offset: float) -> bool:
+        """Whether a vertical line at `offset` may leave it upwards."""
+        return self._spans(offset) if self.exit is None else abs(offset - self.above) < 0.5
+
+    def lets_in(self, offset: float, connection: str) -> bool:
+        """Whether a vertical line at `offset` may enter it from below."""
+        if connection in self.entries:
+            return abs(offset - self.below(connection)) < 0.5
+        return self._spans(offset)
+
+    def _spans(self, offset: float) -> bool:
         """Whether a vertical line at `offset` meets the item at a place fit for an arrow."""
         reach = 0.5 if self.round else self.width / 2 - _EDGE
         return abs(offset - self.offset) <= reach
@@ -93,7 +117,7 @@ class Wiring:
         self._by_level: dict[int, dict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
         for item in grid.items.values():
             self._by_level[item.level][item.slot].append(item)
-        self._taken: set[tuple[str, Side]] = set()
+        self._taken: set[tuple[str, Side, int]] = set()
         self._gaps: dict[int, Tracks] = defaultdict(Tracks)
         self._lanes: dict[tuple[int, Side], Tracks] = defaultdict(Tracks)
         straight_first = sorted(grid.connections, key=lambda c: c.kind not in ("message", "initial"))
@@ -131,9 +155,10 @@ class Wiring:
         if self._fold_slot in between or any(slot in row for slot in between):
             return None
         sides: tuple[Side, Side] = ("right", "left") if source.slot < target.slot else ("left", "right")
-        return Along() if self._claim((source.id, sides[0]), (target.id, sides[1])) else None
+        state = connection.state or 0
+        return Along() if self._claim((source.id, sides[0], state), (target.id, sides[1], state)) else None
 
-    def _claim(self, *ends: tuple[str, Side]) -> bool:
+    def _claim(self, *ends: tuple[str, Side, int]) -> bool:
         """Take these sides of items, unless an edge is there already."""
         if not self._taken.isdisjoint(ends):
             return False
@@ -145,10 +170,10 @@ class Wiring:
         if source is None or target is None or source.slot != target.slot or source.level >= target.level:
             return None
         start, end = self._frames[source.id], self._frames[target.id]
-        if end.spans(start.offset):
-            offset = start.offset
-        elif start.spans(end.offset):
-            offset = end.offset
+        if end.lets_in(start.above, connection.id):
+            offset = start.above
+        elif start.lets_out(end.below(connection.id)):
+            offset = end.below(connection.id)
         else:
             return None
         for level in range(source.level + 1, target.level):
@@ -163,9 +188,10 @@ class Wiring:
         source, target = self._items.get(connection.source), self._items.get(connection.target)
         if source is None or target is None or source.role != "cell" or target.role != "cell":
             return None
-        if source.slot + 1 != target.slot or source.level == target.level:
+        opened = source.plan is not None or target.plan is not None
+        if source.slot + 1 != target.slot or source.level == target.level or opened:
             return None
-        return Step() if self._claim((source.id, "right"), (target.id, "left")) else None
+        return Step() if self._claim((source.id, "right", 0), (target.id, "left", 0)) else None
 
     def _around(self, connection: Connection) -> Around:
         target = self._items[connection.target]
@@ -173,8 +199,8 @@ class Wiring:
         exit_gap = source.level if source else self._top_gap
         from_above = target.level == 0 or (target.role == "loss" and exit_gap == self._top_gap)
         entry_gap = target.level if from_above else target.level - 1
-        start = self._slot(connection.source) * _SLOT + (self._frames[source.id].offset if source else 0.0)
-        end = target.slot * _SLOT + self._frames[target.id].offset
+        start = self._slot(connection.source) * _SLOT + (self._frames[source.id].above if source else 0.0)
+        end = target.slot * _SLOT + self._frames[target.id].below(connection.id)
         owner = connection.target if connection.kind == "loss" else connection.source
         if exit_gap == entry_gap:
             track = self._gaps[exit_gap].take(start, end, owner)

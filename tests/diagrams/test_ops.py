@@ -1,0 +1,154 @@
+"""Opened copies: every recorded op is there once, parameters in the ops that use them, known cells in their known form."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from diagrams.reading import Picture
+from diagrams.recorded import trained
+from diagrams.test_geometry import check_texts, overlap
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams.anatomy import cell_anatomy
+from tinygrad_rnn.diagrams.canonical import recognised
+from tinygrad_rnn.tracing.unroll import unroll
+
+CELLS = {
+    "rnn": lambda: trained(layers=2),
+    "relu": lambda: trained(nonlinearity="relu", bias=False),
+    "lstm": lambda: trained(tg.nn.LSTM, 3, 2),
+    "peephole": lambda: trained(tg.nn.LSTM, 3, peephole=True),
+    "coupled": lambda: trained(tg.nn.LSTM, 3, coupled=True, peephole=True),
+    "gru": lambda: trained(tg.nn.GRU, 3, bidirectional=True),
+    "reset before": lambda: trained(tg.nn.GRU, 3, reset_after=False),
+    "folded": lambda: trained(tg.nn.LSTM, 20),
+}
+
+
+class Mine(tg.nn.Module):
+    """A cell nobody knows, with two states."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.W = tg.nn.Parameter(rng.standard_normal((4, 7)))
+        self.U = tg.nn.Parameter(rng.standard_normal((4, 4)))
+
+    def forward(self, x, h, m):
+        k = tg.ops.tanh(self.W @ tg.ops.concatenate([x, h]))
+        g = tg.ops.sigmoid(self.U @ m)
+        m = g * m + (1.0 - g) * k
+        return tg.ops.tanh(m + tg.ops.relu(k) * 0.5), m
+
+
+def own_cell(steps=3):
+    cell = Mine()
+    h, m = tg.tensor(np.zeros(4)), tg.tensor(np.ones(4))
+    with tg.trace() as tr:
+        for t in range(steps):
+            h, m = cell(tg.tensor(np.ones(3) * t), h, m)
+    return tr
+
+
+EVERY_CELL = pytest.mark.parametrize("name", [*CELLS, "own"])
+
+
+def trace_of(name):
+    return own_cell() if name == "own" else CELLS[name]()
+
+
+@EVERY_CELL
+def test_nothing_overlaps_inside_or_outside(name):
+    diagram = tg.draw(trace_of(name), view="ops")
+    drawn = Picture(diagram.svg)
+    ops = drawn.all("op")
+    for one, other in combinations([*ops, *drawn.all("input", "output", "state", "loss")], 2):
+        assert not overlap(one.box, other.box), (one.id, other.id)
+    ends = {edge.id: {edge.source, edge.target} for edge in diagram.drawing.edges}
+    for edge in (part for part in drawn.parts if "edge" in part.classes):
+        for op in ops:
+            if overlap(op.box, edge.box) and op.id not in ends[edge.id]:
+                assert not any(op.covers(point, 1) for point in edge.points), (edge.id, op.id)
+    boxes = {op.id: op.box for op in ops}
+    for chip in drawn.all("chip"):
+        left, top, right, bottom = chip.box
+        assert any(a < left and right < c and b < top and bottom < d for a, b, c, d in boxes.values()), chip.id
+    check_texts(diagram.drawing)
+
+
+@EVERY_CELL
+def test_ids_are_unique(name):
+    ids = [part.id for part in Picture(tg.draw(trace_of(name), view="ops").svg).parts]
+    assert len(set(ids)) == len(ids)
+
+
+@EVERY_CELL
+def test_every_recorded_op_is_drawn_or_joined_to_one_that_is(name):
+    network = unroll(trace_of(name).graph())
+    drawn = set(Picture(tg.draw(trace_of(name), view="ops", fold=None).svg).ids("op"))
+    for cell in network.cells:
+        anatomy = cell_anatomy(cell, network, [link for link in network.links if link.target == cell.id])
+        assert {f"op-{cell.layer}-{cell.t}-{part.place}" for part in anatomy.parts} <= drawn
+        shown = {part.node for part in anatomy.parts}.union(*(part.absorbed for part in anatomy.parts))
+        for node in set(cell.nodes) - shown:
+            assert node.op == "getitem", node.op
+            of_parameter = any(x.is_parameter for x in node.tensors())
+            assert of_parameter or any(anatomy.part(x) for x in node.tensors())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("rnn", "elman"), ("relu", "elman"), ("lstm", "lstm"), ("peephole", "lstm"), ("coupled", "lstm")),
+        *(("gru", "gru"), ("reset before", "gru"), ("own", None)),
+    ],
+)
+def test_known_cells_are_recognised_by_what_they_compute(name, kind):
+    network = unroll(trace_of(name).graph())
+    for cell in network.cells:
+        anatomy = cell_anatomy(cell, network, [link for link in network.links if link.target == cell.id])
+        found = recognised(anatomy.parts, anatomy.part(cell.outputs[0])[0])
+        assert (found and found[0]) == kind
+
+
+def test_an_lstm_written_by_hand_is_drawn_as_one():
+    rng = np.random.default_rng(0)
+    W = tg.tensor(rng.standard_normal((8, 3)), requires_grad=True, name="W")
+    U = tg.tensor(rng.standard_normal((8, 2)), requires_grad=True, name="U")
+    h, c = tg.tensor(np.zeros(2)), tg.tensor(np.zeros(2))
+    with tg.trace() as tr:
+        for x in np.eye(3):
+            with tg.scope("step"):
+                z = tg.ops.linear(h, U) + tg.ops.linear(x, W)
+                c = tg.ops.sigmoid(z[2:4]) * c + tg.ops.tanh(z[4:6]) * tg.ops.sigmoid(z[:2])
+                h = tg.ops.tanh(c) * tg.ops.sigmoid(z[6:])
+    names = {text.text for shape in tg.draw(tr, view="ops").drawing.shapes for text in shape.texts}
+    assert {"fₜ", "iₜ", "gₜ", "oₜ"} <= names
+
+
+def test_parameters_are_chips_in_the_ops_that_use_them():
+    drawn = Picture(tg.draw(trained(tg.nn.LSTM, 4), view="ops").svg)
+    chips = [chip.texts[0] for chip in drawn.all("chip")]
+    assert sorted(set(chips)) == ["W_hh", "W_hy", "W_xh", "b_h", "b_y"]
+    assert all(chips.count(name) == 4 for name in set(chips))
+    assert len(drawn.all("parameter")) == 5
+
+
+def test_each_state_has_its_line_and_messages_are_counted_once():
+    drawn = Picture(tg.draw(trained(tg.nn.LSTM, 4), view="ops").svg)
+    assert [len(drawn.all(cls)) for cls in ("cell", "message", "initial")] == [4, 3, 1]
+    assert len(drawn.all("memory")) == 4
+    assert [part.texts for part in drawn.all("state")] == [("h₋₁",), ("c₋₁",)]
+
+
+def test_copies_of_one_structure_are_one_drawing():
+    shapes = {shape.id: shape for shape in tg.draw(trained(tg.nn.GRU, 3), view="ops").drawing.shapes}
+    places = [id.rsplit("-", 1)[1] for id, shape in shapes.items() if id.startswith("op-0-1-")]
+    for place in places:
+        offsets = {
+            (
+                round(shapes[f"op-0-{t}-{place}"].x - shapes[f"cell-0-{t}"].x, 3),
+                round(shapes[f"op-0-{t}-{place}"].y - shapes[f"cell-0-{t}"].y, 3),
+            )
+            for t in range(3)
+        }
+        assert len(offsets) == 1

@@ -1,0 +1,411 @@
+"""A copy opened into its ops: drawn once per structure, then stamped wherever that structure occurs.
+
+A recognised cell gets its canonical drawing, any other is laid out by Graphviz: what comes from the copy before enters
+on the left and leaves on the right, inputs enter below, outputs leave above.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from ..tracing.graph import Node
+from ..tracing.network import Cell
+from .anatomy import Anatomy, Entry, Part
+from .canonical import Layout, layout_of, recognised
+from .diagram import Drawing, Edge, Point, Shape, Text
+from .dot_layout import Arrangement, arrange
+from .routes import on_outline, rounded
+from .text_metrics import fit, text_width
+from .theme import Theme
+
+OP_HEIGHT, CHIP_HEIGHT, POINT, GATE_WIDTH = 30.0, 20.0, 24.0, 44.0
+SIGN_SIZE, CHIP_SIZE, TAP_SIZE = 14.0, 11.0, 8.5
+CHIP_MOST, TAP_MOST = 90.0, 58.0
+OPS_MOST = 150  # more than that in one copy are not opened
+_WIRE, _STATE_WIRE = 1.1, 2.4
+_PAD = 14.0
+_POINTWISE = ("add", "sub", "mul", "div", "truediv", "neg")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The drawing of a copy's inside, its lower left corner at (0, 0), and where its connections meet its outline."""
+
+    width: float
+    height: float
+    drawing: Drawing  # the ids in it end in "/": what follows is the place of the op
+    left: Mapping[int, float]  # the height at which each state enters, by its number
+    right: Mapping[int, float]  # … and leaves
+    below: Mapping[int, float]  # where the link number k that enters from below does
+    exit: float  # where the first state leaves upwards
+
+    def mirrored(self) -> "Plan":
+        """Return the drawing of a copy whose states run from right to left."""
+        middle = {shape.id.split("/")[1]: shape.x for shape in self.drawing.shapes if shape.cls == "op"}
+        shapes = tuple(_mirrored_shape(shape, self.width, middle) for shape in self.drawing.shapes)
+        edges = tuple(
+            replace(
+                edge,
+                points=tuple((self.width - x, y) for x, y in edge.points),
+                label=edge.label and replace(edge.label, x=self.width - edge.label.x),
+            )
+            for edge in self.drawing.edges
+        )
+        below = {number: self.width - x for number, x in self.below.items()}
+        return replace(self, drawing=Drawing(shapes, edges), below=below, exit=self.width - self.exit)
+
+    def stamped(self, cell: Cell, left: float, bottom: float) -> Drawing:
+        """Return the drawing for one copy, at its place and under its ids."""
+        where = f"-{cell.layer}-{cell.t}-"
+        moved = self.drawing.moved(left, bottom)
+        return Drawing(
+            tuple(replace(shape, id=shape.id.replace("/", where)) for shape in moved.shapes),
+            tuple(
+                replace(
+                    edge,
+                    id=edge.id.replace("/", where),
+                    source=_end(edge.source, where, cell.id),
+                    target=_end(edge.target, where, cell.id),
+                )
+                for edge in moved.edges
+            ),
+        )
+
+
+def _mirrored_shape(shape: Shape, width: float, middle: Mapping[str, float]) -> Shape:
+    """Return a shape at its mirrored place: an op with its chips as a whole, so that they can still be read."""
+    if shape.cls != "gates":
+        return shape.moved(width - 2 * middle[shape.id.split("/")[1].split("-")[0]], 0.0)
+    sides = {"left": "right", "right": "left", "center": "center"}
+    texts = tuple(replace(text, x=width - text.x, align=sides[text.align]) for text in shape.texts)
+    return replace(shape, texts=texts)
+
+
+def _end(id: str, where: str, cell: str) -> str:
+    return id.replace("/", where) if id else cell
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """What a plan is drawn with."""
+
+    theme: Theme
+    line: str  # of the cell
+    fills: Mapping[int, str]  # of each parameter, by its node id
+
+
+def signature(anatomy: Anatomy, outputs: Sequence[Node]) -> tuple[object, ...]:
+    """Return what two copies have in common when their drawings are the same."""
+    number = {part: index for index, part in enumerate(anatomy.parts)}
+
+    def read(source: Part | Entry) -> object:
+        if isinstance(source, Part):
+            return number[source]
+        return (source.state, source.number, source.place)
+
+    parts = tuple(
+        (part.sign, part.op, part.place, tuple(part.chips), tuple((read(source), cut) for source, cut in part.reads))
+        for part in anatomy.parts
+    )
+    return parts, tuple(number.get(part, -1) for part in _state_parts(anatomy, outputs))
+
+
+def _state_parts(anatomy: Anatomy, outputs: Iterable[Node]) -> list[Part]:
+    drawn = [anatomy.part(node) for node in outputs]
+    return [source for source, _ in filter(None, drawn) if isinstance(source, Part)]
+
+
+def plan_of(
+    anatomy: Anatomy, outputs: Sequence[Node], states: int, fills: Mapping[int, str], line: str, theme: Theme
+) -> Plan | None:
+    """Return how to draw a copy with these parts; None where it is too large to be opened, or has no op of its own.
+
+    Raises:
+        DrawError: Graphviz had no layout for it in time.
+    """
+    leaving = _state_parts(anatomy, outputs)
+    if not leaving or not 0 < len(anatomy.parts) <= OPS_MOST:
+        return None
+    ink = Ink(theme, line, fills)
+    known = recognised(anatomy.parts, leaving[0])
+    if known is not None:
+        return _canonical(anatomy, *known, ink)
+    return _generic(anatomy, leaving[:states], leaving[0], ink)
+
+
+# The parts
+
+
+def part_width(part: Part) -> float:
+    """Return how wide a part is drawn."""
+    if not part.chips:
+        sign = text_width(part.sign, SIGN_SIZE)
+        return POINT if _is_point(part) else max(GATE_WIDTH, sign + 16)
+    return 8.0 + sum(width for _, width, _ in _contents(part)) + 4.0
+
+
+def _is_point(part: Part) -> bool:
+    return part.op in _POINTWISE and not part.chips and len(part.sign) == 1
+
+
+def _contents(part: Part) -> Iterator[tuple[str, float, int | None]]:
+    """What stands in the box of a part with chips: its sign and then each chip; the width of each, and whose it is."""
+    for number, (parameter, name) in enumerate(part.chips):
+        sign = part.sign if number == 0 else "+"
+        yield sign, text_width(sign, SIGN_SIZE) + 5, None
+        label = fit(name, CHIP_MOST, CHIP_SIZE)
+        yield label, text_width(label, CHIP_SIZE) + 12, parameter
+
+
+def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
+    """Yield the box or circle of a part around (x, y), and its chips."""
+    width = part_width(part)
+    active = not part.chips and part.op not in _POINTWISE
+    texts: list[Text] = []
+    chips: list[Shape] = []
+    if not part.chips:
+        texts.append(Text(part.sign, x, y, SIGN_SIZE, ink.theme.text))
+    left = x - width / 2 + 6.0
+    for number, (label, space, parameter) in enumerate(_contents(part)):
+        middle = left + space / 2
+        if parameter is None:
+            texts.append(Text(label, middle, y, SIGN_SIZE, ink.theme.text))
+        else:
+            chips.append(
+                _chip(f"chip/{part.place}-{number // 2}", label, middle, y, space - 2, ink.fills[parameter], ink)
+            )
+        left += space
+    yield Shape(
+        id=f"op/{part.place}",
+        cls="op",
+        form="circle" if _is_point(part) else "box",
+        x=x,
+        y=y,
+        width=width,
+        height=POINT if _is_point(part) else OP_HEIGHT,
+        fill=ink.theme.background,
+        line=ink.line if active else ink.theme.text,
+        line_width=1.6 if active else 1.0,
+        texts=tuple(texts),
+        tooltip=part.tooltip,
+    )
+    yield from chips
+
+
+def _chip(id: str, label: str, x: float, y: float, width: float, fill: str, ink: Ink) -> Shape:
+    text = Text(label, x, y, CHIP_SIZE, ink.theme.parameter_text)
+    return Shape(id, "chip", "chip", x, y, width, CHIP_HEIGHT, fill, ink.theme.muted, 0.5, texts=(text,), tooltip=label)
+
+
+# Known cells
+
+
+def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink) -> Plan:
+    layout = layout_of(name, roles, {role: part_width(part) for role, part in roles.items()})
+    role_of = {part: role for role, part in roles.items()}
+    shapes = {part: list(part_shapes(part, *layout.at[role_of[part]], ink)) for part in anatomy.parts}
+    edges: list[Edge] = []
+    notes = list(_gate_names(layout, ink.theme))
+    below: dict[int, float] = {}
+    for part in anatomy.parts:
+        target, end = shapes[part][0], role_of[part]
+        for source, cut in part.reads:
+            corners, start = _canonical_wire(layout, source, target, role_of, end, below)
+            edges.append(_wire(len(edges), shapes.get(source, [None])[0], target, corners, start, layout, ink))  # type: ignore[arg-type]
+            tap = _tap_text(cut, corners, ink.theme)
+            notes += [tap] if tap else []
+    for state, height in layout.states.items():
+        role = "h" if state == 0 else "c"
+        source = shapes[roles[role]][0]
+        way = [layout.at[role], *layout.leave.get(state, []), (layout.size[0], height)]
+        edges.append(_wire(len(edges), source, None, way, "", layout, ink))
+    edges.append(_wire(len(edges), shapes[roles["h"]][0], None, [layout.at["h"], *layout.exit], "", layout, ink))
+    texts = tuple(notes)
+    label = Shape("gates/", "gates", "text", 0.0, 0.0, 0.0, 0.0, texts=texts, tooltip="gates") if texts else None
+    drawn = tuple(shape for part in anatomy.parts for shape in shapes[part]) + ((label,) if label else ())
+    edges.sort(key=lambda edge: edge.width)  # the way of the states over what branches off it
+    return Plan(
+        *layout.size,
+        Drawing(drawn, tuple(edges)),
+        layout.states,
+        layout.states,
+        below or {0: layout.entry},
+        layout.exit[-1][0],
+    )
+
+
+def _canonical_wire(
+    layout: Layout, source: Part | Entry, target: Shape, role_of: Mapping[Part, str], end: str, below: dict[int, float]
+) -> tuple[list[Point], str]:
+    """Return the corners from the middle of what is read to the middle of what reads it, and the start's role."""
+    if isinstance(source, Part):
+        start = role_of[source]
+        first = layout.at[start]
+    elif source.state:
+        start = "@c" if source.place else "@h"
+        first = (0.0, layout.states[source.place])
+    else:
+        start = "@x"
+        below[0] = layout.entry
+        first = (layout.entry, 0.0)
+    via = layout.via.get((start, end))
+    if via is None:
+        via = _elbow(first, (target.x, target.y))
+    return [first, *via, (target.x, target.y)], start
+
+
+def _elbow(start: Point, end: Point) -> list[Point]:
+    straight = abs(start[0] - end[0]) < 0.5 or abs(start[1] - end[1]) < 0.5
+    return [] if straight else [(end[0], start[1])]
+
+
+def _wire(
+    number: int, source: Shape | None, target: Shape | None, corners: list[Point], start: str, layout: Layout, ink: Ink
+) -> Edge:
+    first, last = corners[0], corners[-1]
+    if source is not None:
+        first = on_outline(source, corners[0], corners[1])
+    if target is not None:
+        last = on_outline(target, corners[-1], corners[-2])
+    heights = layout.states.values()
+    level = all(abs(a[1] - b[1]) < 0.5 for a, b in pairwise(corners))
+    leaves = target is None and abs(last[0] - layout.size[0]) < 0.5
+    state = leaves or (level and first[1] in heights and start in ("@h", "@c", "keep"))
+    return Edge(
+        id=f"wire/{number}",
+        cls="wire",
+        source=source.id if source else "",
+        target=target.id if target else "",
+        points=rounded([first, *corners[1:-1], last]),
+        color=ink.theme.message if state else ink.theme.text,
+        width=_STATE_WIRE if state else _WIRE,
+        arrow=target is not None,
+    )
+
+
+def _gate_names(layout: Layout, theme: Theme) -> Iterator[Text]:
+    for role, name in layout.names.items():
+        x, y = layout.at[role]
+        yield Text(name, x - 8, y + OP_HEIGHT / 2 + 9, CHIP_SIZE, theme.muted, align="right")
+
+
+def _tap_text(cut: str, corners: Sequence[Point], theme: Theme) -> Text | None:
+    """Say which slice leaves a bus, beside the wire that goes up from it, where there is room."""
+    (x, y), (end, top) = corners[-2:]
+    if not cut or abs(x - end) > 0.5 or top - y < 30 or text_width(cut, TAP_SIZE) > TAP_MOST:
+        return None
+    return Text(cut, x + 4, y + 8, TAP_SIZE, theme.muted, align="left")
+
+
+# Any other cell
+
+
+def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) -> Plan:
+    """Let Graphviz lay out the ops: what enters on the lowest rank, what leaves on the highest."""
+    sizes = {f"p{part.place}": (part_width(part), POINT if _is_point(part) else OP_HEIGHT) for part in anatomy.parts}
+    reads = [(source, part, cut) for part in anatomy.parts for source, cut in part.reads]
+    entries = sorted({_entry_name(source) for source, _, _ in reads if isinstance(source, Entry)})
+    leaves = ["e", *(f"r{number}" for number in range(len(leaving)))]
+    sizes |= dict.fromkeys([*entries, *leaves], (2.0, 2.0))
+    edges = [(_read_name(source), f"p{part.place}") for source, part, _ in reads]
+    edges += [(f"p{exit.place}", "e"), *((f"p{part.place}", f"r{k}") for k, part in enumerate(leaving))]
+    labels = [(text_width(cut, TAP_SIZE) + 4, TAP_SIZE + 2) if cut else None for _, _, cut in reads]
+    found = arrange(sizes, edges, labels=labels, ranks=[("min", entries), ("max", leaves)])
+    states = sum(name.startswith("a") for name in entries)
+    below, above = _PAD + _TRACK * max(states - 1, 0), _PAD + _TRACK * (len(leaving) - 1)
+    return _Generic(anatomy, found, ink, below, found.height + below + above).plan(reads, edges, entries, leaves)
+
+
+def _read_name(source: Part | Entry) -> str:
+    return f"p{source.place}" if isinstance(source, Part) else _entry_name(source)
+
+
+def _entry_name(entry: Entry) -> str:
+    """Name an entry so that states come first in the order of names."""
+    return f"a{entry.place}" if entry.state else f"x{entry.number}"
+
+
+_TRACK = 48.0  # between the lines of two states: each comes from a circle, its name beside it
+
+
+@dataclass(frozen=True, slots=True)
+class _Generic:
+    """Puts what Graphviz laid out into a plan, its entries and exits led to the outline."""
+
+    anatomy: Anatomy
+    found: Arrangement
+    ink: Ink
+    below: float  # room under the lowest rank
+    height: float
+
+    def plan(
+        self,
+        reads: Sequence[tuple[Part | Entry, Part, str]],
+        ends: Sequence[tuple[str, str]],
+        entries: Sequence[str],
+        leaves: Sequence[str],
+    ) -> Plan:
+        at = {name: self._moved(point) for name, point in self.found.nodes.items()}
+        width = self.found.width + 2 * _PAD
+        shapes: list[Shape] = []
+        for part in self.anatomy.parts:
+            shapes += part_shapes(part, *at[f"p{part.place}"], self.ink)
+        states = [name for name in entries if name.startswith("a")]
+        left = {int(name[1:]): at[name][1] - _TRACK * k for k, name in enumerate(states)}
+        outs = leaves[1:]
+        right = {k: at[name][1] + _TRACK * (len(outs) - 1 - k) for k, name in enumerate(outs)}
+        edges: list[Edge] = []
+        for number, (source, target) in enumerate(ends):
+            curve = [self._moved(point) for point in self.found.edges[number]]
+            points = self._whole(curve, source, target, at, left, right, width)
+            cut = reads[number][2] if number < len(reads) else ""
+            edges.append(self._edge(number, source, target, points, cut))
+        exits = {int(name[1:]): at[name][0] for name in entries if name.startswith("x")}
+        return Plan(width, self.height, Drawing(tuple(shapes), tuple(edges)), left, right, exits, at["e"][0])
+
+    def _moved(self, point: Point) -> Point:
+        return point[0] + _PAD, point[1] + self.below
+
+    def _whole(
+        self,
+        curve: list[Point],
+        source: str,
+        target: str,
+        at: Mapping[str, Point],
+        left: Mapping[int, float],
+        right: Mapping[int, float],
+        width: float,
+    ) -> list[Point]:
+        """Return a curve of Graphviz's, led on to the outline at the end where it leaves or enters the copy."""
+        if source[0] != "p":
+            x, y = at[source]
+            height = left.get(int(source[1:]), y)
+            before = [(x, 0.0), (x, y)] if source[0] == "x" else [(0.0, height), (x, height), (x, y)]
+            curve = [*rounded(before), *curve[1:]]
+        if target[0] != "p":
+            x, y = at[target]
+            after = [(x, y), (x, self.height)]
+            if target != "e":
+                height = right[int(target[1:])]
+                after = [(x, y), (x, height), (width, height)]
+            curve = [*curve[:-1], *rounded(after)]
+        return curve
+
+    def _edge(self, number: int, source: str, target: str, points: Sequence[Point], cut: str) -> Edge:
+        state = source[0] == "a" or target[0] == "r"
+        label = None
+        spot = self.found.labels[number]
+        if cut and spot:
+            x, y = self._moved(spot)
+            label = Text(cut, x, y, TAP_SIZE, self.ink.theme.muted)
+        return Edge(
+            id=f"wire/{number}",
+            cls="wire",
+            source=f"op/{source[1:]}" if source[0] == "p" else "",
+            target=f"op/{target[1:]}" if target[0] == "p" else "",
+            points=tuple(points),
+            color=self.ink.theme.message if state else self.ink.theme.text,
+            width=_STATE_WIRE if state else _WIRE,
+            label=label,
+            arrow=target[0] == "p",
+        )
