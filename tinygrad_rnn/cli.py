@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from .text import for_terminal
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from .tracing.manual import Entry, Example
     from .tracing.replay import ParameterCheck
     from .tracing.trace import Trace
 
@@ -137,6 +138,66 @@ def check(script: Path | None, arguments: Sequence[str], samples: int, check_all
 
 
 @cli.command()
+@click.argument("op", required=False)
+def explain(op: str | None) -> None:
+    """Explain OP: what it computes, its gradient, an example with numbers, its check. Without OP, list the table."""
+    from rich.syntax import Syntax
+
+    from .tracing import manual
+
+    if op is None:
+        _print_table(manual.table())
+        return
+    entry = manual.find(op)
+    example = manual.example(entry)
+    console = _console(highlight=False)
+    console.print(f"[b]{entry.name}[/b]{f'  (np.{entry.numpy})' if entry.numpy else ''}\n{_markup(entry.rule)}\n")
+    console.print(Syntax(manual.source(entry), "python", theme="ansi_dark", background_color="default", word_wrap=True))
+    console.print()
+    for name, value in _numbers(entry.function, example):
+        console.print(f"  {name} = {_markup(value, multiline=True)}")
+    verdicts = manual.verdicts(entry)
+    for what, verdict in verdicts.items():
+        console.print(f"Check, {what} against central differences: {_markup(verdict, multiline=True)}")
+    if not verdicts:
+        console.print("Not differentiable: no gradient flows back through it.")
+    sys.exit(0 if all(verdict == "ok" for verdict in verdicts.values()) else NO)
+
+
+def _print_table(entries: "Sequence[Entry]") -> None:
+    from rich.table import Table
+
+    table = Table("op", "NumPy's name", "rule", title="The op table")
+    for entry in entries:
+        table.add_row(entry.name, entry.numpy or "", _markup(" ".join(entry.rule.split())))
+    _console(highlight=False).print(table)
+
+
+def _numbers(function: Any, example: "Example") -> "Iterator[tuple[str, str]]":
+    """The example's inputs, options, output, cotangent and gradients, each as a line of an equation."""
+    import inspect
+
+    def text(name: str, value: Any) -> tuple[str, str]:
+        import numpy as np
+
+        column = f"  {name} = ".replace("\N{COMBINING MACRON}", "")
+        return name, np.array2string(np.asarray(value), precision=6, separator=", ", prefix=column)
+
+    names = list(inspect.signature(function).parameters)[: len(example.inputs)]
+    if function.op.variadic:
+        names = [f"x{i}" for i in range(len(example.inputs))]
+    yield from map(text, names, example.inputs)
+    for name, option in example.options.items():
+        yield name, repr(option)
+    yield text("y", example.output)
+    if example.cotangent is not None:
+        yield text("ȳ", example.cotangent)
+    for name, gradient in zip(names, example.gradients, strict=True):
+        if gradient is not None:
+            yield text(f"{name}\N{COMBINING MACRON}", gradient)
+
+
+@cli.command()
 @click.option(
     "--out", "folder", default="tinygrad-rnn-demo", show_default=True, type=click.Path(path_type=Path),
     help="Where to put the diagrams.",
@@ -170,6 +231,54 @@ def demo(folder: Path, text: str) -> None:
     console.print("Next: [b]tinygrad-rnn draw --text hello --layers 2 --view both -o hello.svg[/b]", highlight=False)
     console.print("      [b]tinygrad-rnn draw your_script.py -o yours.svg[/b]", highlight=False)
     sys.exit(0 if passed else NO)
+
+
+@cli.command(context_settings={"allow_interspersed_args": False})
+@_model_options
+@click.option(
+    "--commands", type=click.File(encoding="utf-8"), help='Carry out a file of commands ("-": stdin) and end.'
+)
+@click.option("--plain", is_flag=True, help="A prompt in place of the screen.")
+@click.option("--until", type=click.Choice(["nan"]), help="End SCRIPT at the first NaN or infinity.")
+@click.option("--steps", help='Training steps to record, counted from 0: "0..3".')
+def debug(
+    script: Path | None,
+    arguments: Sequence[str],
+    commands: Any,
+    plain: bool,
+    until: str | None,
+    steps: str | None,
+    **model: Any,
+) -> None:
+    """Step through SCRIPT, or a text's network: forward, backward, and back in time.
+
+    SCRIPT runs with its ARGUMENTS under recording, to the end or until it raises or Ctrl-C ends it; then the debugger
+    opens on it, at the error if there was one. With --commands it exits with 1 if an assertion failed, and with 2 if
+    a command was wrong.
+    """
+    from .debugger.start import debug_trace, debug_with_commands
+
+    if script is None:
+        trace, _ = _record(script, arguments, model)
+    else:
+        from .tracing.script import run_script
+
+        _not_both(model)
+        echo = None if commands is not None else sys.stdout
+        wanted = {"until_nan": until is not None, "steps": _steps(steps), "keep_output": True}
+        trace = run_script(script, arguments, echo=echo, **wanted).trace
+    if commands is not None:
+        sys.exit(debug_with_commands(trace, commands))
+    debug_trace(trace, len(trace.events) - 1 if until else None, plain=plain)
+
+
+def _steps(text: str | None) -> tuple[int, int] | None:
+    first, dots, last = (text or "").partition("..")
+    if text is not None and not (
+        first.isdecimal() and (not dots or last.isdecimal()) and int(first) <= int(last or first)
+    ):
+        raise click.BadParameter(f'must be a step or two, "2" or "0..3", not {text!r}', param_hint="--steps")
+    return None if text is None else (int(first), int(last or first))
 
 
 def _setting(name: str, default: str, kind: Any, help: str) -> Any:
@@ -242,6 +351,37 @@ def sample(checkpoint: Path, **options: Any) -> None:
     sample_checkpoint(checkpoint, **options)
 
 
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the studies, their questions and sources.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="From 0 on, one after the other.")
+@click.option("--full", is_flag=True, help="What takes longer than two minutes as well.")
+@click.option(
+    "--out", default="tinygrad-rnn-studies", show_default=True, type=click.Path(path_type=Path),
+    help="Where to keep runs, tables and pictures; runs found there are not run again.",
+)  # fmt: skip
+@click.option("--file", type=click.Path(path_type=Path), help="The text of the study `text`.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs side by side.  [default: one a processor]")
+@click.option(
+    "--backend", default="loky", show_default=True, type=click.Choice(["loky", "threading", "sequential", "dask"]),
+    help="Who runs them: processes, threads, nobody else, or Dask's cluster.",
+)  # fmt: skip
+def study(name: str | None, listing: bool, **options: Any) -> None:
+    """Answer a question about recurrent networks by experiment: study NAME.
+
+    Leaves a table of references and what was measured (JSON), charts, and the gradient's way through the model. What
+    Ctrl-C interrupts goes on where it stopped when asked again. Exits with 1 if a claim did not hold.
+    """
+    from .studies.commands import list_studies, run_study
+
+    if listing:
+        list_studies()
+        return
+    if name is None:
+        raise click.UsageError("name a study; --list shows them")
+    sys.exit(run_study(name, **options))
+
+
 def _guessing(classes: int) -> float:
     import math
 
@@ -254,19 +394,23 @@ def _console(**options: Any) -> "Console":
     return Console(**options)
 
 
-def _markup(text: str) -> str:
+def _markup(text: str, multiline: bool = False) -> str:
     from rich.markup import escape
 
-    return escape(for_terminal(text))
+    return escape(for_terminal(text, multiline=multiline))
 
 
 def _record(script: Path | None, arguments: Sequence[str], model: dict[str, Any]) -> "tuple[Trace, bool]":
     """The recorded run that a command is about, and whether the user's script raised."""
     if script is not None:
-        if model["text"] is not None or model["text_file"] is not None:
-            raise click.UsageError("give a script or a text, not both")
+        _not_both(model)
         return _record_script(script, arguments)
     return _record_text(_text(model), model), False
+
+
+def _not_both(model: dict[str, Any]) -> None:
+    if model["text"] is not None or model["text_file"] is not None:
+        raise click.UsageError("give a script or a text, not both")
 
 
 def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, bool]":
