@@ -32,6 +32,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} needs a forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if (capture := STATE.get().capture) is not None:
+            capture.entered(self)
         with scope(self._name_in_scope(), self):
             return self.forward(*args, **kwargs)
 
@@ -47,14 +49,12 @@ class Module:
     def _members(self) -> "Iterator[tuple[str, Parameter | Module]]":
         """Parameters and modules that are attributes, or in a list, tuple or dict that is one."""
         for name, value in vars(self).items():
-            parts: Any = {"": value}
-            if isinstance(value, Mapping):
-                parts = {f".{key}": part for key, part in value.items()}
-            elif isinstance(value, list | tuple):
-                parts = {f".{i}": part for i, part in enumerate(value)}
-            for key, part in parts.items():
-                if isinstance(part, Parameter | Module):
-                    yield f"{name}{key}", part
+            if isinstance(value, Parameter | Module):
+                yield name, value
+            elif isinstance(value, dict | list | tuple):
+                for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+                    if isinstance(part, Parameter | Module):
+                        yield f"{name}.{key}", part
 
     def named_modules(self, prefix: str = "") -> "Iterator[tuple[str, Module]]":
         """This module (named "") and every module inside, with dotted names."""
