@@ -85,7 +85,7 @@ def _model_options(command: Any) -> Any:
 @_model_options
 @click.option(
     "-o", "--output", "outputs", multiple=True, type=click.Path(path_type=Path), default=["diagram.svg"],
-    show_default=True, help="Where to write: .svg, .png, .pdf or .dot. May be given several times.",
+    show_default=True, help="Where to write: .svg, .png, .pdf, .dot, .html (the player). May be given several times.",
 )  # fmt: skip
 @click.option("--view", default="unrolled", show_default=True, type=click.Choice(["unrolled", "rolled", "both"]))
 @click.option("--fold", default="auto", show_default=True, help='Copies kept at each end; "auto", "none" or a number.')

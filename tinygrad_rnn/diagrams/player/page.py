@@ -6,9 +6,9 @@ import json
 import re
 from dataclasses import replace
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...text import for_xml
+from ...text import for_xml, printable
 from ...tracing.network import Network
 from ..theme import DARK, LIGHT
 from .picture import Picture, themed
@@ -49,14 +49,23 @@ def to_html(network: Network, options: "Options", title: str | None) -> str:
     return _PLACE.sub(lambda place: content[place[1]], _asset("player.html"))
 
 
-def in_script(value: object) -> str:
+def in_script(value: Any) -> str:
     r"""JSON that can stand in a script element of HTML, whatever the strings in it.
 
     >>> print(in_script({"name": "</script>"}))
     {"name":"\u003c/script\u003e"}
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.translate(_ESCAPED_IN_JSON).encode("utf-8", "replace").decode()
+    text = json.dumps(_printable(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_ESCAPED_IN_JSON)
+
+
+def _printable(value: Any) -> Any:
+    """Plain data whose strings hold nothing that acts on a reader's screen."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: _printable(part) for key, part in value.items()}
+    return [_printable(part) for part in value] if isinstance(value, list) else value
 
 
 def _asset(name: str) -> str:

@@ -458,14 +458,17 @@ function update(changes) {
   if ("step" in changes) follow(target);
 }
 
-const FOCUSABLE = "button, select, [tabindex='0']";
+const FOCUSABLE = "button, select, [tabindex]";
 
-// Cards are made anew; the focus stays on what is now in the place of what had it.
+// Cards are made anew; the focus stays on what is now in the place of what had it, in a grid on the chosen element.
 function keepingFocus(change) {
   const card = document.activeElement?.closest(".card");
   const place = card ? [...card.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement) : -1;
   const result = change();
-  if (place >= 0) ([...card.querySelectorAll(FOCUSABLE)][place] ?? card).focus();
+  if (place >= 0) {
+    const target = [...card.querySelectorAll(FOCUSABLE)][place] ?? card;
+    (target.closest("[role=grid]")?.querySelector("[tabindex='0']") ?? target).focus();
+  }
   return result;
 }
 

@@ -203,6 +203,7 @@ def made_outside(port: Port, inside: Collection[Node]) -> list[Node]:
 def _name_inside(nodes: Iterable[Node], t: int | None, names: dict[Node, str]) -> None:
     unnamed = 0
     for node in nodes:
+        names |= {x: x.name for x in node.tensors() if x.op is None and x.name and x not in names}
         if node in names:
             continue
         name = node.name or (assigned_name(node.source) if node.source is not None else None)

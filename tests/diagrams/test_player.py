@@ -1,0 +1,526 @@
+"""The player: what is in the page, against the recorded run; and what it does, in a real browser."""
+
+import json
+import re
+import shutil
+from importlib.resources import files
+from importlib.util import find_spec
+from itertools import combinations
+
+import numpy as np
+import pytest
+from diagrams.networks import lstm
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams import draw_network
+from tinygrad_rnn.diagrams.player.ledger import ledgers_of
+from tinygrad_rnn.diagrams.player.score import moments_of, steps_of
+from tinygrad_rnn.errors import DrawError
+from tinygrad_rnn.text import printable
+from tinygrad_rnn.tracing.script import run_script
+from tinygrad_rnn.tracing.unroll import unroll
+from tinygrad_rnn.training.word import Speller
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(2)</script>",
+    "<!--<script>",
+    '"><img src=x onerror=alert(3)>',
+    "<svg onload=alert(4)>",
+    "javascript:alert(5)",
+    "{{style}}",
+    "${alert(6)}",
+    "</style><style>*{display:none}</style>",
+    "';alert(7);//",
+    "\u2028alert(8)\u2029",
+    "nul\0 esc\x1b[31m",
+    "\u202egnp.exe",
+    "lone\ud800",
+    "&lt;b&gt; ]]>",
+    "{0} {y} __proto__",
+]
+
+
+def spelled(text="hello", cell="rnn", layers=2, hidden=4):
+    """A recorded forward and backward pass."""
+    with tg.trace() as trace:
+        Speller.of(text, cell, layers, hidden).loss().backward()
+    return trace
+
+
+def score_of(page):
+    return json.loads(re.search(r'id="player-score">(.*?)</script>', page, re.DOTALL)[1])
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return spelled()
+
+
+@pytest.fixture(scope="module")
+def html(trace):
+    return tg.draw(trace).html
+
+
+@pytest.fixture(scope="module")
+def score(html):
+    return score_of(html)
+
+
+# What is in the page
+
+
+def test_the_steps_are_the_copies_in_the_order_of_the_run_and_back(trace, score):
+    phases = [step["phase"] for step in score["steps"]]
+    middle = phases.index("seed")
+    assert phases == ["start", *["forward"] * (middle - 1), "seed", *["backward"] * (middle - 2), "end"]
+    forward = [step["part"] for step in score["steps"][1:middle]]
+    assert forward[:4] == ["cell-0-0", "cell-1-0", "output-0", "cell-0-1"]
+    assert forward[-1] == "loss"
+    back = [step["part"] for step in score["steps"][middle + 1 : -1]]
+    assert back == forward[-2::-1]
+    network = unroll(trace.graph())
+    cell_of = {node: cell.id for cell in network.cells for node in cell.nodes}
+    handed_on = [cell_of[event.of] for event in trace.events if event.kind == "vjp" and event.of in cell_of]
+    assert list(dict.fromkeys(handed_on)) == [part for part in back if part.startswith("cell")]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_the_rows_of_a_ledger_sum_to_the_recorded_gradient(cell):
+    network = unroll(spelled(cell=cell).graph())
+    steps = steps_of(network, moments_of(network))
+    for ledger in ledgers_of(network):
+        rows = list(ledger.rows(network, steps))
+        recorded = network.gradients[ledger.parameter.node.id]
+        assert len(rows) == 4
+        np.testing.assert_allclose(sum(row.term for row in rows), recorded, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(rows[-1].total, recorded, rtol=1e-12, atol=1e-15)
+        assert [row.step for row in rows] == sorted({row.step for row in rows})
+
+
+def test_a_ledger_counts_each_use_in_the_step_of_its_copy(score):
+    for ledger in score["ledgers"]:
+        parts = [score["steps"][row["step"]]["part"] for row in ledger["rows"]]
+        kind = (
+            "output" if ledger["name"] in ("W_hy", "b_y") else "cell-1" if ledger["name"].endswith("_l1") else "cell-0"
+        )
+        assert parts == [f"{kind}-{t}" for t in (3, 2, 1, 0)]
+
+
+def test_numbers_in_the_page_are_the_recorded_ones(trace, score):
+    network = unroll(trace.graph())
+    for cell in network.cells:
+        kind, name, value, gradient, _ = score["tensors"][score["parts"][cell.id]["tensors"][0]]
+        assert name == "h" + "₀₁₂₃"[cell.t]
+        np.testing.assert_allclose(value, cell.outputs[0].data, rtol=5e-4)
+        np.testing.assert_allclose(gradient, network.gradients[cell.outputs[0].id], rtol=5e-4)
+        assert score["shapes"][score["kinds"][kind]["shape"]]["shape"] == [4]
+
+
+def test_what_refers_to_something_finds_it(html, score):
+    for step in score["steps"]:
+        assert not step["part"] or step["part"] in score["parts"]
+    for part in score["parts"].values():
+        assert all(0 <= number < len(score["tensors"]) for number in part["tensors"])
+        assert all(f'<g id="{link}"' in html for link in part.get("links", []))
+    for _, _, _, _, *inputs in score["tensors"]:
+        for given in inputs[0] if inputs else ():
+            assert isinstance(given, str | list) or 0 <= given < len(score["tensors"])
+
+
+def test_numbers_that_are_not_finite_survive_json():
+    with tg.trace() as trace:
+        h = tg.tensor([0.0, 1.0, -1.0], requires_grad=True)
+        for _ in range(3):
+            with tg.scope("cell"):
+                h = h / tg.tensor([0.0, 0.0, 0.0])
+        h.sum().backward()
+    score = score_of(tg.draw(trace).html)
+    assert {"NaN", "Infinity", "-Infinity"} <= {x for _, _, value, *_ in score["tensors"] for x in value if x != 0}
+
+
+def test_without_a_backward_pass_the_forward_pass_is_played():
+    ys, _ = tg.nn.RNN(3, 4, rng=0)(np.eye(3))
+    score = score_of(tg.draw(ys).html)
+    assert {step["phase"] for step in score["steps"]} == {"start", "forward"}
+    assert "no backward pass" in score["steps"][0]["text"]
+    assert score["ledgers"] == []
+
+
+@pytest.mark.parametrize("view", ["unrolled", "rolled", "both"])
+@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+def test_every_view_and_theme_plays(trace, view, theme):
+    page = tg.draw(trace, view=view, theme=theme).html
+    score = score_of(page)
+    shown = {score["standIns"].get(step["part"], step["part"]) for step in score["steps"][1:-1]}
+    if view == "rolled":
+        assert shown == {"cell-0", "cell-1", "output", ""}  # there is no loss in it
+    assert all(f'<g id="{id}"' in page for id in shown if id)
+
+
+def test_networks_made_by_hand_play_too():
+    assert score_of(draw_network(lstm(20, 2, loss="each"), view="both").html)["steps"][-1]["phase"] == "forward"
+
+
+def test_folded_copies_are_played_at_the_fold():
+    score = score_of(tg.draw(spelled("abcdefgh" * 4), fold=2).html)
+    assert score["standIns"]["cell-0-15"] == "fold"
+    assert "cell-0-1" not in score["standIns"]
+    assert "cell-0-15" in {step["part"] for step in score["steps"]}
+
+
+def test_same_run_same_bytes(html):
+    assert tg.draw(spelled()).html == html
+
+
+def test_the_file_is_what_was_drawn_and_nothing_else_is_left(trace, html, tmp_path):
+    diagram = tg.draw(trace)
+    diagram.save(tmp_path / "x.html")
+    assert (tmp_path / "x.html").read_text("utf-8") == html
+    with pytest.raises(DrawError, match=r"\.html"):
+        diagram.save(tmp_path / "x.htm")
+    with pytest.raises(OSError, match="no-such-folder"):
+        diagram.save(tmp_path / "no-such-folder" / "x.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.html"]
+
+
+@pytest.mark.parametrize(("cell", "fold"), [("rnn", "auto"), ("lstm", None)])
+def test_a_hundred_steps_of_two_layers_stay_under_a_megabyte(cell, fold):
+    text = ("the quick brown fox jumps over the lazy dog " * 3)[:101]
+    page = tg.draw(spelled(text, cell, hidden=32), fold=fold).html
+    assert len(page.encode()) < 1_000_000
+    assert score_of(page)["notes"][1].startswith("Of arrays with more than")
+
+
+def test_the_page_holds_no_address_and_no_style_or_handler_of_its_own(html):
+    markup = re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.DOTALL)
+    assert not re.search(r"\s(style|src|on\w+)=|url\(|@import", markup)
+    assert set(re.findall(r"https?://[^\"'\s]+", html)) <= {"http://www.w3.org/2000/svg"}
+    assert "innerHTML" not in html
+    assert "'unsafe" not in html
+
+
+def hostile_script(folder):
+    """A script whose names, scope and very lines are hostile."""
+    path = folder / "hostile.py"
+    path.write_text(
+        "import numpy as np\n"
+        "import tinygrad_rnn as tg\n"
+        f"names = {HOSTILE!a}\n"
+        "W = tg.tensor(np.eye(2), requires_grad=True, name=names[0])\n"
+        "b = tg.tensor(np.ones(2), requires_grad=True, name=names[3])\n"
+        "h = tg.tensor(np.zeros(2), name=names[1])\n"
+        "for name in names:\n"
+        "    with tg.scope(names[3]):\n"
+        "        h = (W @ h + tg.tensor([1.0, 2.0], name=name) + b) * 0.5  # </script><script>alert(9)</script>\n"
+        "    h.name = name\n"
+        "h.sum().backward()\n",
+        "utf-8",
+    )
+    run = run_script(path)
+    assert run.error is None
+    return run.trace
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    trace = hostile_script(tmp_path_factory.mktemp("hostile"))
+    return tg.draw(trace, fold=None, title=HOSTILE[1]).html
+
+
+def test_hostile_names_stay_in_the_data(hostile):
+    said = json.dumps(score_of(hostile), ensure_ascii=False)
+    for name in HOSTILE:
+        assert json.dumps(printable(name), ensure_ascii=False)[1:-1] in said
+    assert len(re.findall("<script", hostile)) == 2
+    assert len(re.findall("</script", hostile)) == 2
+    assert not set("\u2028\u2029\x00\u202e") & set(hostile)
+
+
+# What it does, in a browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if find_spec("playwright") is None:
+        pytest.skip("playwright is not installed: pip install 'tinygrad-rnn[test]'")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Player:
+    """A page with a player, and everything that it complained of, asked for or popped up."""
+
+    def __init__(self, browser, path, width, **context):
+        self.path = path
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, **context)
+        self.page = self.context.new_page()
+        self.complaints, self.requests = [], []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def text(self, selector):
+        return self.page.locator(selector).inner_text()
+
+    def wait(self, condition):
+        for _ in range(200):
+            if condition():
+                return
+            self.page.wait_for_timeout(20)
+        raise AssertionError("it never happened")
+
+    @property
+    def step(self):
+        return int(self.text("#player-counter").split(" / ")[0])
+
+    @property
+    def state(self):
+        """All that a reader could see or hear: the document, and what stands in its fields."""
+        return self.page.evaluate(
+            "[document.documentElement.outerHTML, ...[...document.querySelectorAll('input, select')].map(x => x.value)]"
+        )
+
+    def close(self):
+        assert self.complaints == []
+        assert self.requests == [self.path.as_uri()]
+        self.context.close()
+
+
+@pytest.fixture
+def play(browser, tmp_path):
+    """Opens pages; at the end of the test none may have complained or asked for anything."""
+    players = []
+
+    def opened(html, width=1280, **context):
+        path = tmp_path / f"{len(players)}.html"
+        path.write_text(html, "utf-8")
+        players.append(Player(browser, path, width, **context))
+        return players[-1]
+
+    yield opened
+    for player in players:
+        player.close()
+
+
+def test_all_steps_and_back_show_the_same_again(play, html, score):
+    player = play(html)
+    seen = [player.state]
+    for step in score["steps"][1:]:
+        player.press("ArrowRight")
+        assert step["text"] in player.text("#player-status")
+        seen.append(player.state)
+    assert len(set(map(str, seen))) == len(seen)
+    player.press("ArrowRight")
+    assert player.state == seen[-1]
+    for earlier in seen[-2::-1]:
+        player.press("ArrowLeft")
+        assert player.state == earlier
+    player.press("End")
+    assert player.state == seen[-1]
+    player.press("Home")
+    assert player.state == seen[0]
+
+
+def test_the_picture_shows_what_has_happened(play, html):
+    player = play(html)
+    state = lambda id: player.page.locator(f"[id='{id}']").get_attribute("data-state")
+    now = lambda id: player.page.locator(f"[id='{id}']").get_attribute("data-now")
+    assert state("cell-0-0") == "todo"
+    player.press("ArrowRight")
+    assert (state("cell-0-0"), now("cell-0-0"), state("cell-0-1")) == ("done", "forward", "todo")
+    player.press("End", "ArrowLeft")
+    assert now("cell-0-0") == "backward"
+    assert state("gradient-message-cell-0-0-cell-0-1") == "done"
+    player.press("Home")
+    assert state("gradient-message-cell-0-0-cell-0-1") == "todo"
+
+
+def test_keys(play, html):
+    player = play(html)
+    player.press("ArrowRight", "ArrowRight", "ArrowLeft")
+    assert player.step == 1
+    player.press("ArrowUp")
+    assert player.text("#player-part-title") == "Layer 1, t = 0"
+    player.press("ArrowDown")
+    assert player.text("#player-part-title") == "Layer 0, t = 0"
+    player.press("t", "3", "Enter")
+    assert player.text("#player-part-title") == "Layer 0, t = 3"
+    player.page.locator("h1").click()
+    player.press("Home", "]", "]", " ")
+    player.wait(lambda: player.step >= 3)
+    player.press(" ")
+    paused = player.step
+    player.page.wait_for_timeout(250)
+    assert player.step == paused
+    player.press("[")
+    assert player.page.locator("#player-speed").input_value() == "4"
+    player.press("?")
+    assert player.page.locator("dialog").is_visible()
+    player.press("Escape")
+    assert not player.page.locator("dialog").is_visible()
+
+
+def test_buttons_scrubber_and_playing_to_the_end(play, html, score):
+    player = play(html)
+    for name, step in (("next", 1), ("next", 2), ("back", 1), ("last", len(score["steps"]) - 1), ("first", 0)):
+        player.page.locator(f"#player-{name}").click()
+        assert player.step == step
+    player.page.locator("#player-scrubber").fill("24")
+    assert player.step == 24
+    player.page.locator("#player-speed").select_option("10")
+    player.page.locator("#player-play").click()
+    assert player.page.locator("#player-status").get_attribute("aria-live") == "off"
+    player.page.wait_for_selector("body[data-playing=false]")
+    assert player.step == len(score["steps"]) - 1
+    assert player.page.locator("#player-status").get_attribute("aria-live") == "polite"
+
+
+def test_a_click_or_enter_explains_a_part(play, html):
+    player = play(html)
+    player.press("End")
+    player.page.locator("#cell-0-1").click()
+    assert "h₁ = tanh(W_xh x₁ + W_hh h₀ + b_h)" in player.text("#player-part")
+    player.page.locator("[id='gradient-message-cell-0-1-cell-0-2']").focus()
+    player.press("Enter")
+    assert player.text("#player-part-title") == "From Layer 0, t = 1 to Layer 0, t = 2"
+    assert "∂L/∂h₁[" in player.text("#player-part")
+    player.press("Escape")
+    assert player.page.locator("#player-follow").count() == 0
+    player.page.locator("#parameter-W_hh").click()
+    assert player.page.locator("#player-parameter").input_value() == "1"
+
+
+def test_an_element_is_explained_with_its_numbers(play, html, score):
+    player = play(html)
+    player.press("End")
+    player.page.locator("#cell-1-2").focus()
+    player.press("Enter")
+    player.page.locator("[role=grid]").first.locator("td").first.click()
+    (h, z) = (score["tensors"][number] for number in score["parts"]["cell-1-2"]["tensors"][:2])
+    signed = lambda x: f"(−{-x})" if x < 0 else str(x)
+    assert f"h₂[0] = tanh {signed(z[2][0])} = {str(h[2][0]).replace('-', '−')}" in player.text("#player-part")
+    player.press("ArrowRight")
+    assert "h₂[1] = tanh" in player.text("#player-part")
+    assert player.page.evaluate("document.activeElement.getAttribute('aria-selected')") == "true"
+    player.press("ArrowUp", "ArrowLeft", "ArrowLeft")
+    assert "h₂[0] = tanh" in player.text("#player-part")
+
+
+def test_the_ledger_grows_and_sums_to_the_gradient(play, html):
+    player = play(html)
+    player.page.locator("#player-parameter").select_option(label="W_hh")
+    assert "Sum so far: 0 of 4 rows" in player.text("#player-ledger")
+    player.press("End")
+    rows = player.page.locator("#player-ledger tbody tr")
+    assert rows.count() == 4
+    number = lambda text: float(text.replace("−", "-"))
+    terms = [number(rows.nth(i).locator("td").nth(2).inner_text()) for i in range(4)]
+    recorded = number(player.text("#player-ledger > p.numbers b"))
+    assert sum(terms) == pytest.approx(recorded, rel=2e-3)
+
+
+def test_no_backward_pass_says_so(play):
+    ys, _ = tg.nn.RNN(3, 4, rng=0)(np.eye(3))
+    player = play(tg.draw(ys).html)
+    assert "no backward pass" in player.text("#player-status")
+    assert not player.page.locator("#player-ledger").is_visible()
+    player.press("End")
+    assert "No gradient of" in player.text("#player-part")
+
+
+@pytest.mark.parametrize("width", [320, 800, 1600])
+def test_nothing_overflows_or_overlaps(play, html, width):
+    player = play(html, width)
+    for key in ("ArrowRight", "End"):
+        player.press(key)
+        assert player.page.evaluate("document.documentElement.scrollWidth") <= width
+        places = (
+            "header button, .transport button, .transport input, .transport select, .counter, .status, .stage, .card"
+        )
+        boxes = player.page.locator(places).evaluate_all(_VISIBLE_BOXES)
+        for box in boxes:
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+        for a, b in combinations(boxes, 2):
+            assert _apart(a, b, "x", "width") or _apart(a, b, "y", "height"), (a, b)
+        assert player.page.evaluate(
+            "[...document.querySelectorAll('.card')].every(x => x.scrollWidth <= x.clientWidth)"
+        )
+
+
+_VISIBLE_BOXES = """elements => elements.map(x => x.getBoundingClientRect()).filter(box => box.width)
+    .map(({ x, y, width, height }) => ({ x, y, width, height }))"""
+
+
+def _apart(a, b, start, length):
+    return a[start] + a[length] <= b[start] + 0.5 or b[start] + b[length] <= a[start] + 0.5
+
+
+def test_dark_and_light(play, html):
+    for scheme, colors in (("dark", ["20, 23, 28", "255, 255, 255"]), ("light", ["255, 255, 255", "20, 23, 28"])):
+        player = play(html, color_scheme=scheme)
+        background = "getComputedStyle(document.body).backgroundColor"
+        assert player.page.evaluate(background) == f"rgb({colors[0]})"
+        player.press("d")
+        assert player.page.evaluate(background) == f"rgb({colors[1]})"
+
+
+def test_reduced_motion(play, html):
+    duration = "getComputedStyle(document.querySelector('#cell-0-0')).transitionDuration"
+    assert play(html).page.evaluate(duration) == "0.2s"
+    assert play(html, reduced_motion="reduce").page.evaluate(duration) == "0s"
+
+
+def test_the_focus_stays_where_it_was(play, html):
+    player = play(html)
+    player.page.locator("#cell-0-2").click()
+    player.page.locator("#player-part li button").nth(1).click()
+    player.press("ArrowRight", "ArrowRight", "ArrowRight")
+    focused = player.page.evaluate("document.activeElement.textContent")
+    assert focused.startswith("z₂")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(play, html, scheme):
+    if find_spec("axe_playwright_python") is None:
+        pytest.skip("axe-core is not installed: pip install 'tinygrad-rnn[test]'")
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+    player = play(html, color_scheme=scheme, reduced_motion="reduce")
+    player.press("End", *["ArrowLeft"] * 6)
+    player.page.locator("#cell-0-3").click()
+    player.page.evaluate(axe)
+    found = player.page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    assert [
+        (rule["id"], [node["target"] for node in rule["nodes"][:3]])
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+    ] == []
+
+
+def test_hostile_names_are_text_and_run_nothing(play, hostile):
+    player = play(hostile)
+    assert player.page.title() == printable(HOSTILE[1])
+    assert player.text("h1") == printable(HOSTILE[1])
+    for t, name in enumerate(HOSTILE):
+        player.page.locator(f"[id='cell-0-{t}']").focus()
+        player.press("Enter", "End")
+        assert "</script><script>alert(9)</script>" in player.text("#player-part .source")
+        assert printable(name) in player.text("#player-part")
+    assert player.page.evaluate("document.querySelectorAll('script, img, iframe, style').length") == 3
+    player.page.wait_for_timeout(50)
