@@ -80,20 +80,36 @@ def _product_terms(node: Node, index: Index) -> list[Term]:
 
 def backward_terms(of: Node, slot: int, cotangent: Array, index: Index) -> list[Term]:
     """The elements of ∂L/∂of that the term for input `slot` has at `index`, each with its slope."""
+    slopes = _linear_in(of, slot, cotangent, of.operands, index, None)
+    if slopes is None:
+        return []
+    terms = [Term(of, slot, at, float(cotangent[at]), float(slopes[at])) for at in _nonzero(slopes)]
+    if of.op not in PRODUCTS:
+        return terms
+    ones = np.ones(cotangent.shape), tuple(np.ones(np.shape(a)) for a in of.operands)
+    where = [_linear_in(of, slot, *ones, index, other) for other in (None, 1 - slot)]
+    pairs = [_nonzero(support) for support in where if support is not None]
+    factor = np.asarray(of.operands[1 - slot])
+    return [Term(of, slot, g, float(cotangent[g]), float(factor[f]), f) for g, f in zip(*pairs, strict=True)]
+
+
+def _linear_in(
+    of: Node, slot: int, cotangent: Array, operands: Sequence[Any], index: Index, other: int | None
+) -> Array | None:
+    """How element `index` of a VJP changes with each element of the cotangent, or of operand `other`."""
     vjp = of.rule.vjps[slot] if of.rule is not None else None
     if vjp is None:
-        return []
-    shape = np.shape(of.operands[slot])
+        return None
+    shape = np.shape(operands[slot])
     with switched(observers=(), recording=True), np.errstate(all="ignore"):
-        g = Tensor(cotangent.astype(np.float64), requires_grad=True)
-        term = vjp(g, of.data, *of.operands, **of.options)
+        g = Tensor(cotangent.astype(np.float64), requires_grad=other is None)
+        given = [Tensor(a, requires_grad=True) if i == other else a for i, a in enumerate(operands)]
+        term = vjp(g, of.data, *given, **of.options)
         if not isinstance(term, Tensor):
-            return []
-        padded = (1,) * (term.ndim - len(shape)) + shape
-        seed = np.zeros(padded)
+            return None
+        seed = np.zeros((1,) * (term.ndim - len(shape)) + shape)
         seed[(0,) * (term.ndim - len(shape)) + index] = 1.0
-        slopes = grad(term, g, np.broadcast_to(seed, term.shape)).data
-    return [Term(of, slot, at, float(cotangent[at]), float(slopes[at])) for at in _nonzero(slopes)]
+        return grad(term, g if other is None else given[other], np.broadcast_to(seed, term.shape)).data
 
 
 def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:

@@ -179,8 +179,10 @@ class Explainer:
     def _sum_of_cotangents(self, of: Node, label: str, index: Index, terms: Sequence[Term]) -> list[str]:
         left, g = element(label, index), f"∂L/∂{self.names.of(of)}"
         at = _with_letter([term.index for term in terms])
-        letter = "Σₖ " if len(terms) > 1 else ""
-        return [f"{left} = {letter}{g}{at} · slope", f"{' ' * len(left)} = {self._largest(terms)}"]
+        letter, factor = "Σₖ " if len(terms) > 1 else "", "slope"
+        if of.op in PRODUCTS:
+            factor = self._operand_names(of)[1 - terms[0].slot] + _with_letter([t.factor_index or () for t in terms])
+        return [f"{left} = {letter}{g}{at} · {factor}", f"{' ' * len(left)} = {self._largest(terms)}"]
 
     @staticmethod
     def _largest(terms: Sequence[Term]) -> str:

@@ -15,6 +15,7 @@ from ..autograd.op import NUMPY, Op
 _BAR = "\N{COMBINING MACRON}"
 _ASSIGNMENT = re.compile(rf"(?P<name>\w)(?P<bar>{_BAR})?ᵢ? = ")
 _TOKEN = re.compile(rf"\w+{_BAR}|[a-zA-Z]+|\d+(?:\.\d+)?|[√Σ·]|\^|[²³ᵀ]|\S")
+_ASIDE = re.compile(r";|, computed|, \w+ \(")  # what a docstring says about the formula, behind it
 _FUNCTIONS = frozenset({"ln", "sin", "cos", "tanh", "sign", "max", "min"})
 _WORDS = frozenset({"where", "else", "is", "at", "the", "condition", "holds"})
 
@@ -51,7 +52,7 @@ def _parsed(text: str) -> Rule:
         if match["bar"]:
             backward.setdefault(match["name"].lower(), formula)
         elif not forward:
-            forward = formula.partition(";")[0].partition(", computed")[0]
+            forward = _ASIDE.split(formula)[0]
     composed = {name: unicodedata.normalize("NFC", formula) for name, formula in backward.items()}
     return Rule(unicodedata.normalize("NFC", text), forward, composed, _symbols(forward, backward))
 
@@ -65,6 +66,12 @@ def is_elementwise(rule: Rule) -> bool:
     """Whether the formula is of single numbers: no sum over others, no matrices."""
     text = "".join([rule.forward, *rule.backward.values()])
     return bool(rule.forward) and not re.search(r"[ΣᵀA-Z\[\]]|\bn\b", text)
+
+
+def mentions(formula: str, symbol: str) -> bool:
+    """Whether the right side of a formula needs a symbol: x̄ = ȳ (1 - y²) needs y, and not x."""
+    right = unicodedata.normalize("NFD", formula).partition(" = ")[2]
+    return symbol in {token.lower() for token in _TOKEN.findall(right)}
 
 
 def substituted(formula: str, values: Mapping[str, str]) -> str:

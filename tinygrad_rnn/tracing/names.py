@@ -91,9 +91,10 @@ class Names:
         return sorted(seen, key=lambda node: node.id)
 
     def _index(self) -> None:
+        of_tensors = {node.id: base for node, base in self._bases.items()}  # new values of a leaf nobody has read yet
         for node, event in self._made.items():
             place = self.places.setdefault(node, Place(BEFORE))
-            base = self._bases.setdefault(node, self._trace.name(node))
+            base = self._bases.setdefault(node, of_tensors.get(node.id) or self._trace.name(node))
             self._written[base].append(Written(event, node, place))
             if place.t is not None:
                 self._timed[place.graph].add(base)
@@ -217,9 +218,21 @@ class _Naming:
     def _base(self, node: Node, parameters: dict[int, str]) -> str | None:
         if node.id in parameters:
             return parameters[node.id]
-        base = self.roles.get(node) or self.names.given(node)
+        base = self.roles.get(node) or self.names.given(node) or self._slice_of(node)
         layer = self.layers.get(node, 0)
         return f"{base}_l{layer}" if base and layer else base
+
+    def _slice_of(self, node: Node) -> str | None:
+        """Element t of a sequence, read at timestep t, is the sequence at t: "x@2" for `x[t]`."""
+        t = self.times.get(node)
+        if (
+            node.op == "getitem"
+            and t is not None
+            and _is_index(node.options.get("index"), t)
+            and node.inputs[0] is not None
+        ):
+            return self.names.given(node.inputs[0])
+        return None
 
     def _place_copies(self, network: Network) -> None:
         for cell in network.cells:
@@ -232,8 +245,10 @@ class _Naming:
         for link in network.links:
             if link.kind == "initial":
                 self._place_initial(link, network)
+        read = Counter(port.node for port in network.ports)
         for port in network.ports:
-            self._place_port(port)
+            if read[port.node] == 1:  # what many timesteps read is of none
+                self._place_port(port)
         for node in self.nodes:
             self._follow(node)
 
@@ -253,8 +268,8 @@ class _Naming:
 
     def _follow(self, node: Node) -> None:
         """What was made of one timestep's values alone belongs to it."""
-        if node in self.times or node.op is None:
-            return
+        if node in self.times or node.op is None or not node.shape:
+            return  # a single number, as a loss is, is of the whole run
         found = {self.times.get(x) for x in node.tensors() if not x.is_parameter}
         if len(found) == 1 and (t := found.pop()) is not None:
             self.times[node] = t
@@ -265,3 +280,7 @@ def _owner(node: Node, kind: str) -> object:
     while scope is not None and type(scope.owner).__name__ != kind:
         scope = scope.parent
     return scope.owner if scope is not None else None
+
+
+def _is_index(index: object, t: int) -> bool:
+    return isinstance(index, int) and index == t

@@ -204,6 +204,10 @@ class Queries:
         start = self.pass_of(now)
         return [] if start is None else _between(self._received[node.id], start, now)
 
+    def handed(self, node: Node) -> list[int]:
+        """The events of all passes that handed on ∂L/∂node."""
+        return self._handed.get(node.id, [])
+
     def expected(self, node: Node, now: int) -> int:
         """How many terms the pass of this moment hands to `node` altogether: it waits for all of them."""
         start = self.pass_of(now)

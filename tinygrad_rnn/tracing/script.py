@@ -1,13 +1,23 @@
 """Running a person's own script under recording."""
 
+import io
+import os
 import runpy
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TextIO
 
+import numpy as np
+
+from ..autograd.scope import observed
+from .source import Source
 from .trace import Trace, trace
+
+_PRINTED_MOST = 1_000_000  # characters of output that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +28,153 @@ class ScriptRun:
     error: BaseException | None
 
 
-def run_script(path: Path, arguments: Sequence[str] = ()) -> ScriptRun:
+class _Enough(BaseException):
+    """Ends a script whose recording is complete; no `except Exception` of the script's catches it."""
+
+
+def run_script(
+    path: Path,
+    arguments: Sequence[str] = (),
+    *,
+    until_nan: bool = False,
+    steps: tuple[int, int] | None = None,
+    echo: TextIO | None = None,
+    keep_output: bool = False,
+) -> ScriptRun:
     """Run a Python script as `__main__` and record all that it computes, until it ends or raises.
 
     Ctrl-C ends it too: what was recorded by then is kept. `sys.exit(0)` is a normal end.
+
+    Args:
+        path: of the script.
+        arguments: its own, behind its name in `sys.argv`.
+        until_nan: end it at the first event that writes a NaN or an infinity.
+        steps: keep these training steps alone, the first and the last counted from 0, and end it after them. A step
+            ends where something is computed again after a backward pass.
+        echo: where its output also goes while it runs.
+        keep_output: put what it prints into `trace.printed`, by event; its exception becomes the last event.
 
     Raises:
         OSError: the script cannot be read.
     """
     path.read_bytes()  # a missing file is our caller's error, not the script's
+    process = os.getpid()
     error: BaseException | None = None
-    with _as_main(path, arguments), trace() as recorded:
-        try:
-            runpy.run_path(str(path), run_name="__main__")
-        except SystemExit as exit:
-            error = exit if exit.code not in (None, 0) else None
-        except (Exception, KeyboardInterrupt) as raised:
-            error = raised
+    with _as_main(path, arguments), trace() as recorded, _limited(recorded, until_nan, steps):
+        with _kept_output(recorded, echo, keep_output):
+            error = _run(path)
+        if keep_output and error is not None:
+            _add_error(recorded, error)
+    if os.getpid() != process:  # a child that the script forked has come to the script's end: it is not the debugger
+        sys.stdout.flush()
+        os._exit(0 if error is None else 1)
     return ScriptRun(recorded, error)
+
+
+def _run(path: Path) -> BaseException | None:
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except _Enough:
+        return None
+    except SystemExit as exit:
+        return exit if exit.code not in (None, 0) else None
+    except (Exception, KeyboardInterrupt) as raised:
+        return raised
+    return None
+
+
+def _add_error(recorded: Trace, error: BaseException) -> None:
+    """Make the exception the last event, unless an op's refusal that is it already stands there."""
+    message = "Ctrl-C ended the script here" if isinstance(error, KeyboardInterrupt) else str(error)
+    if recorded.events and recorded.events[-1].message == str(error):
+        return
+    frames = traceback.extract_tb(error.__traceback__)
+    package = str(Path(__file__).parents[1])
+    own = [f for f in frames if not f.filename.startswith((package, "<frozen"))]
+    at = own[-1] if own else None
+    source = Source(at.filename, at.lineno or 1) if at is not None else None
+    recorded.fail(f"{type(error).__name__}: {message}", source)
+
+
+# Where it ends
+
+
+@contextmanager
+def _limited(recorded: Trace, until_nan: bool, steps: tuple[int, int] | None) -> Generator[None, None, None]:
+    """Watch what is recorded, and end the script where that is enough."""
+    watches: list[Callable[[str], None]] = []
+    if until_nan:
+        watches.append(lambda kind: _stop_at_nan(recorded))
+    if steps is not None:
+        watches.append(_Steps(recorded, *steps).watch)
+    if not watches:
+        yield
+        return
+
+    def observer(kind: str, *facts: Any) -> None:
+        for watch in watches:
+            watch(kind)
+
+    with observed(observer):
+        yield
+
+
+def _stop_at_nan(recorded: Trace) -> None:
+    value = recorded.events[-1].value if recorded.events else None
+    if value is not None and value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise _Enough
+
+
+class _Steps:
+    """Counts training steps, and keeps those from `first` to `last`."""
+
+    def __init__(self, recorded: Trace, first: int, last: int) -> None:
+        self.recorded, self.first, self.last = recorded, first, last
+        self.step, self.passed = 0, False
+
+    def watch(self, kind: str) -> None:
+        if kind == "forward" and self.passed:
+            self.step, self.passed = self.step + 1, False
+            if self.step > self.last:
+                self.recorded.events.pop()
+                raise _Enough
+            if self.step <= self.first:
+                self.recorded.forget(keep_last=1)
+        self.passed = self.passed or kind == "seed"
+
+
+# What it prints
+
+
+class _Kept(io.TextIOBase):
+    """A stream that files what is written by the event after which it was written."""
+
+    def __init__(self, recorded: Trace, echo: TextIO | None) -> None:
+        self._recorded, self._echo, self._room = recorded, echo, _PRINTED_MOST
+
+    def write(self, text: str, /) -> int:
+        if self._echo is not None:
+            self._echo.write(text)
+        kept = text[: self._room]
+        self._room -= len(kept)
+        at = max(len(self._recorded.events) - 1, 0)
+        if kept:
+            self._recorded.printed[at] = self._recorded.printed.get(at, "") + kept
+        return len(text)
+
+    def flush(self) -> None:
+        if self._echo is not None:
+            self._echo.flush()
+
+
+@contextmanager
+def _kept_output(recorded: Trace, echo: TextIO | None, keep: bool) -> Generator[None, None, None]:
+    if not keep:
+        yield
+        return
+    stream: Any = _Kept(recorded, echo)
+    with redirect_stdout(stream), redirect_stderr(stream):
+        yield
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
@@ -13,6 +13,7 @@ from ..autograd.scope import STATE, Scope, observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import TraceError
 from .graph import Graph, Node, leaf_node
+from .memory import Memory
 from .source import Source, assigned_name, variable_name
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Trace:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.printed: dict[int, str] = {}  # what the program printed after an event, where a script was run
         self._nodes: dict[int, Node] = {}  # tensor id -> its newest node
         self._names: dict[int, str] = {}  # what the user named, by tensor id
         self._tensors: dict[int, Tensor] = {}  # while recording: a name may be given after the event
@@ -160,6 +162,10 @@ class Trace:
     @property
     def queries(self) -> "Queries":
         return self.explainer.queries
+
+    def memory(self) -> Memory:
+        """What the recording holds."""
+        return Memory.of(self.events)
 
     def _moment(self, at: int | None) -> int:
         return len(self.events) - 1 if at is None else at
@@ -240,6 +246,16 @@ class Trace:
             parameter = self.queries.names.of(node)
         return self.queries.ledger(parameter, self._moment(at))
 
+    def debug(self) -> None:
+        """Open the debugger on this run; return when the person leaves it.
+
+        Raises:
+            TraceError: nothing was recorded.
+        """
+        from ..debugger.start import debug_trace
+
+        debug_trace(self)
+
     # What the engine reports
 
     def observe(self, kind: EventKind, *facts: Any) -> None:
@@ -278,6 +294,15 @@ class Trace:
             if x is not None and x.source is not None:
                 error.add_note(f"{self.name(x)} {x.shape} was made by {x.op} at {x.source}")
         self._write("error", None, op=op.name, inputs=nodes, source=Source.of_caller(), message=str(error))
+
+    def fail(self, message: str, source: Source | None) -> None:
+        """Write down that the program raised."""
+        self._write("error", None, source=source, message=message)
+
+    def forget(self, keep_last: int) -> None:
+        """Drop all but the last events: they begin the recording."""
+        self.events = [replace(event, index=i) for i, event in enumerate(self.events[-keep_last:])]
+        self.printed.clear()
 
     def _on_seed(self, output: Tensor, gradient: Array) -> None:
         node = self._node(output, output.data)
@@ -336,3 +361,18 @@ def trace() -> Generator[Trace, None, None]:
             yield recorded
     finally:
         recorded.close()
+
+
+def breakpoint() -> None:
+    """Open the debugger on what the innermost open trace has recorded so far, at its last event; then go on.
+
+    Raises:
+        TraceError: no trace is open, or nothing was recorded yet.
+    """
+    owners = (getattr(observer, "__self__", None) for observer in reversed(STATE.get().observers))
+    recorded = next((owner for owner in owners if isinstance(owner, Trace)), None)
+    if recorded is None:
+        raise TraceError("breakpoint: no trace is open: put the code under `with tg.trace():`")
+    from ..debugger.start import debug_trace
+
+    debug_trace(recorded, len(recorded.events) - 1)

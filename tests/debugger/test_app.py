@@ -1,0 +1,263 @@
+"""The screen, driven by keys and mouse; what it draws is the views', what it knows is the session's."""
+
+import time
+
+import numpy as np
+import pytest
+from debugger.runs import recorded, session
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.debugger.app import Debugger
+from tinygrad_rnn.debugger.commands import COMMANDS
+from tinygrad_rnn.debugger.session import Session
+from tinygrad_rnn.errors import TraceError
+
+WIDE, SMALL = (140, 45), (80, 24)
+
+
+def drive(steps, *, size=WIDE, start=0, **options):
+    """Run the app, press keys, and give it back with what its panes showed."""
+    import asyncio
+
+    app = Debugger(session(**options))
+    app.session.cursor = start
+
+    async def run():
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            for step in steps:
+                if callable(step):
+                    await step(pilot)
+                else:
+                    await pilot.press(step)
+            await pilot.pause()
+            app.seen = {pane.id: shown(pane) for pane in app.query("Pane") if pane.display}
+
+    asyncio.run(run())
+    return app
+
+
+def shown(pane):
+    return "\n".join("".join(s.text for s in pane.render_line(y)).rstrip() for y in range(pane.size.height))
+
+
+def typed(text):
+    return [{":": "colon", " ": "space", "/": "slash", "\n": "enter"}.get(c, c) for c in text]
+
+
+def after(line, start=0, **options):
+    s = session(**options)
+    s.cursor = start
+    s.execute(line)
+    return s.cursor
+
+
+MOVES = [(key, line) for c in COMMANDS for key, line in c.keys if line.split()[0] in
+         ("step", "back", "jump", "flip", "last", "next", "continue", "rcontinue")]  # fmt: skip
+
+
+def test_a_key_that_moves_is_its_command():
+    went = []
+
+    async def each(pilot):
+        for key, _ in MOVES:
+            pilot.app.session.cursor = 9
+            await pilot.press(key)
+            went.append(pilot.app.session.cursor)
+
+    drive([each])
+    assert went == [after(line, start=9) for _, line in MOVES]
+    assert len(set(went)) > 5
+
+
+def test_a_key_that_asks_shows_the_answer_until_escape():
+    seen = {}
+
+    async def each(pilot):
+        app = pilot.app
+        for key, start in (("w", 8), ("o", 8), ("?", 8), ("d", len(app.session.trace.events) - 1)):
+            app.session.cursor = start
+            await pilot.press(key)
+            await pilot.pause()
+            seen[key] = shown(app.query_one("#step"))
+            await pilot.press("escape")
+        await pilot.pause()
+        seen["escape"] = shown(app.query_one("#step"))
+
+    drive([each])
+    assert "y = tanh x" in seen["w"]
+    assert "← z@0[0,0]" in seen["o"]
+    assert "Every key stands for a command" in seen["?"]
+    assert "one row for each use" in seen["d"]
+    assert "Answer" not in seen["escape"]
+    assert "· update" in seen["escape"]
+
+
+def test_diff_and_verify_by_key():
+    s = session()
+    at = next(e.index for e in s.trace.events if e.op == "tanh" and e.copy == 2)
+    assert "h@1 and h@2: norms" in drive(["D"], start=at).seen["step"]
+    assert "central difference agree" in drive(["v"], start=at).seen["step"] + drive(["v"], start=at).seen["message"]
+
+
+def test_out_and_into_by_key_fold_and_unfold():
+    folded = drive(["u"], start=5)
+    assert "(5 events)" in folded.seen["tree"]
+    assert folded.session.cursor == 8
+    assert not drive(["u", "enter"], start=5).session.folded
+
+
+def test_every_key_of_the_table_is_bound():
+    bound = {b.key for bindings in Debugger(session())._bindings.key_to_bindings.values() for b in bindings}
+    from textual.keys import _character_to_key
+
+    for command in COMMANDS:
+        for key, _ in command.keys:
+            assert {key, _character_to_key(key) if len(key) == 1 else key} & bound, key
+
+
+def test_what_is_typed_ahead_reaches_the_command_line():
+    assert drive(typed(":jump 8\n")).session.cursor == 8
+    assert drive(typed(":jump 8\nn")).session.cursor == 9
+
+
+def test_a_colon_and_a_slash_in_the_command_line_are_themselves():
+    app = drive(typed(":b line=r.py:3\n/tanh\n")[:1] + typed("break line=r.py:3\n/tanh\n"))
+    assert [b.text for b in app.session.breakpoints] == ["line=r.py:3"]
+    assert app.session.event.op == "tanh"
+
+
+def test_commands_given_before_come_back_and_escape_leaves_the_line():
+    app = drive([*typed(":j 8\n"), *typed(":j 3\n"), "colon", "up", "up", "enter", *typed(":j 4"), "escape", "n"])
+    assert app.session.cursor == 9
+
+
+def test_a_mistake_is_shown_with_its_caret():
+    app = drive(typed(":break if norm(\n"))
+    assert "break if norm(" in app.seen["step"]
+    assert "^" in app.seen["step"]
+    assert app.session.cursor == 0
+
+
+def test_q_and_ctrl_c_leave():
+    assert drive(["q"]).return_value == 0
+    assert drive(["ctrl+c"])._exit
+
+
+def test_arrows_select_the_element_that_formulas_are_shown_for():
+    app = drive(["right", "right", "right", "left", "down", "up", "down"], start=8)
+    assert "h@0[1,2] = tanh" in app.seen["step"]
+
+
+def test_the_mouse_goes_to_an_event_in_the_timeline_and_in_the_tree():
+    async def timeline(pilot):
+        await pilot.click("#timeline", offset=(70, 0))
+
+    async def tree(pilot):
+        await pilot.click("#tree", offset=(5, 7))
+
+    app = drive([timeline])
+    count = len(app.session.trace.events)
+    assert app.session.cursor == 70 * count // 140
+    assert drive([tree]).session.cursor > 0
+
+
+def test_a_long_answer_and_the_tree_scroll():
+    app = drive(["question_mark", "pagedown"], size=(80, 20))
+    assert "Every key" not in app.seen["step"]
+    assert drive(["pagedown"]).seen["tree"] != drive([]).seen["tree"]
+    assert drive(["pagedown", "n"]).seen["tree"] == drive(["n"]).seen["tree"]
+
+
+def test_m_is_the_matrix_alone():
+    app = drive(["m"], start=8)
+    assert set(app.seen) & {"tree", "side"} == set()
+    assert "h@0 (2, 4)" in app.seen["step"]
+    assert "tree" in drive(["m", "m"], start=8).seen
+
+
+@pytest.mark.parametrize(
+    ("size", "panes"),
+    [
+        (WIDE, {"tree", "step", "side", "status", "timeline", "message", "keys"}),
+        (SMALL, {"tree", "step", "status", "timeline", "message", "keys"}),
+        ((40, 10), {"step", "status", "message"}),
+        ((20, 6), {"step", "status", "message"}),
+    ],
+)
+def test_there_are_as_many_panes_as_there_is_room_for(size, panes):
+    app = drive(["n", "n"], size=size)
+    assert set(app.seen) == panes
+    assert all(len(line) <= size[0] for content in app.seen.values() for line in content.split("\n"))
+
+
+def test_a_resized_terminal_is_drawn_anew():
+    async def shrink(pilot):
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause()
+
+    assert set(drive([shrink]).seen) & {"tree", "side"} == set()
+
+
+def test_without_colours_nothing_breaks(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = drive(["n", "d", "escape", "o", "?", "escape", "m"])
+    assert app.session.cursor == 1
+
+
+def test_names_and_output_of_the_program_cannot_act_on_the_terminal():
+    with tg.trace() as tr:
+        x = tg.tensor(1.0, requires_grad=True, name="\x1b[2Jx")
+        (x * 2.0).backward()
+    tr.printed[0] = "\x1b]0;title\x07\r\x9b31m"
+    import asyncio
+
+    app = Debugger(Session(tr))
+
+    async def run():
+        async with app.run_test(size=WIDE) as pilot:
+            await pilot.pause()
+            return "".join(shown(pane) for pane in app.query("Pane"))
+
+    seen = asyncio.run(run())
+    assert "␛[2Jx" in seen
+    assert not {"\x1b", "\x07", "\r", "\x9b"} & set(seen)
+
+
+def test_it_opens_in_a_second_on_5000_events_and_steps_in_50_ms_on_100000():
+    """Bounds with room for a busy machine; tests/benchmarks has the numbers."""
+    from tinygrad_rnn.debugger import views
+
+    rnn = tg.nn.RNN(3, 4, output_size=2, rng=0)
+    with tg.trace() as tr:
+        tg.nn.cross_entropy(rnn(np.zeros((330, 3)))[0], np.zeros(330, int)).backward()
+    assert len(tr.events) > 5000
+    start = time.perf_counter()
+    s = Session(tr)
+    views.Tree(s)
+    views.timeline(s, 140)
+    views.status(s, 140)
+    assert time.perf_counter() - start < 2.0
+    start = time.perf_counter()
+    for _ in range(20):
+        s.execute("step")
+        views.step(s, 70, 36)
+        views.side(s, 34, 36)
+        views.timeline(s, 140)
+    assert (time.perf_counter() - start) / 20 < 0.1
+
+
+def test_tr_debug_opens_it_on_the_run(monkeypatch):
+    opened = []
+    monkeypatch.setattr("tinygrad_rnn.debugger.start.has_screen", lambda: True)
+    monkeypatch.setattr("tinygrad_rnn.debugger.app.run_app", opened.append)
+    tr = recorded()
+    tr.debug()
+    assert opened[0].trace is tr
+    with tg.trace():
+        tg.tensor(1.0) * 2.0
+        tg.tensor(1.0) + 2.0
+        tg.breakpoint()
+    assert opened[1].event.op == "add"
+    with pytest.raises(TraceError, match="no trace is open"):
+        tg.breakpoint()

@@ -1,0 +1,413 @@
+"""Every command through the session; going back and forth; breakpoints; transcripts and exit codes."""
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from debugger.runs import KINDS, recorded, session, text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_rnn.debugger import views
+from tinygrad_rnn.debugger.commands import COMMANDS
+from tinygrad_rnn.debugger.expressions import CommandError
+from tinygrad_rnn.debugger.plain import Exit, run_commands, run_prompt
+from tinygrad_rnn.debugger.session import UNITS, Session
+from tinygrad_rnn.errors import TinygradError, TraceError
+
+TRACES = {kind: recorded(kind, layers=2, steps=3, passes=2) for kind in KINDS}
+
+
+def said(s, line, width=100):
+    return text(views.answer(s, s.execute(line).answer, width))
+
+
+def index_of(s, **facts):
+    return next(e.index for e in s.trace.events if all(getattr(e, k) == v for k, v in facts.items()))
+
+
+# Moving
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_step_then_back_is_the_identity_at_every_event(kind):
+    s = Session(TRACES[kind])
+    for at in range(len(s.trace.events) - 1):
+        s.cursor = at
+        s.execute("step")
+        assert s.cursor == at + 1
+        s.execute("back")
+        assert s.cursor == at
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(list(KINDS)), st.sampled_from(UNITS), st.integers(0, 10**6), st.integers(1, 5))
+def test_back_undoes_step_by_any_unit_from_its_ends(kind, unit, where, count):
+    s = Session(TRACES[kind])
+    ends = s.ends(unit)
+    at = where % len(ends)
+    s.cursor = ends[at]
+    s.execute(f"step {unit} {count}")
+    assert s.cursor == ends[min(at + count, len(ends) - 1)]
+    if at + count < len(ends):
+        s.execute(f"back {unit} {count}")
+        assert s.cursor == ends[at]
+
+
+def observed(s):
+    """All that can be seen at the cursor."""
+    return (
+        text(views.step(s, 90, 40)),
+        text(views.side(s, 40, 40)),
+        views.timeline(s, 100).plain,
+        [None if g is None else g.tobytes() for g in (s.queries.gradient(n, s.cursor) for n in s.parameters())],
+    )
+
+
+@settings(max_examples=25)
+@given(st.sampled_from(list(KINDS)), st.lists(st.sampled_from(
+    ["step", "back", "step t", "back cell", "jump +7", "jump -5", "jump end", "jump start", "flip", "step phase"]
+), max_size=12), st.integers(0, 10**6))  # fmt: skip
+def test_what_is_seen_at_an_event_does_not_depend_on_the_way_there(kind, way, at):
+    direct, wandering = Session(TRACES[kind]), Session(TRACES[kind])
+    for line in way:
+        wandering.execute(line)
+    at %= len(direct.trace.events)
+    for s in (direct, wandering):
+        s.execute(f"jump {at}")
+    assert observed(direct) == observed(wandering)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_longer_recording_says_the_same_of_its_beginning(kind):
+    short, long = Session(recorded(kind, steps=3, passes=1)), Session(recorded(kind, steps=3, passes=2))
+    for at in range(0, len(short.trace.events), 7):
+        short.cursor = long.cursor = at
+        assert text(views.step(short, 90, 60)) == text(views.step(long, 90, 60))
+        assert [short.queries.gradient(n, at) is None for n in short.parameters()] == [
+            long.queries.gradient(n, at) is None for n in long.parameters()
+        ]
+
+
+@pytest.mark.parametrize(
+    "line", ["break op=tanh", "break bwd t=1", "break name=h* if norm(out) > 0.01", "break hits=3 op=linear"]
+)
+def test_rcontinue_mirrors_continue(line):
+    s = Session(TRACES["LSTM"])
+    s.execute(line)
+    there = []
+    while not s.execute("continue").answer.lines[0].startswith("no breakpoint"):
+        there.append(s.cursor)
+    back = []
+    while not s.execute("rcontinue").answer.lines[0].startswith("no breakpoint"):
+        back.append(s.cursor)
+    assert there == back[::-1]
+    assert there
+    assert s.cursor == 0
+
+
+def test_steps_by_cell_timestep_layer_and_phase_end_where_these_end():
+    s = session(layers=2)
+    s.execute("step cell")
+    s.execute("step cell")
+    assert (s.event.op, s.event.copy, s.event.layer) == ("tanh", 0, 0)
+    s.execute("step layer")
+    assert (s.event.op, s.event.copy, s.event.layer) == ("tanh", 0, 1)
+    s.execute("step phase")
+    assert s.phase_of(s.trace.events[s.cursor + 1]) != s.phase_of(s.event)
+    s.execute("jump end")
+    s.execute("back t 2")
+    assert s.cursor < len(s.trace.events) - 1
+    s.execute("step t 999")
+    assert s.cursor == len(s.trace.events) - 1
+    s.execute("back op 99999")
+    assert s.cursor == 0
+
+
+def test_out_folds_a_module_that_is_then_one_step_and_into_unfolds_it():
+    s = session()
+    s.cursor = index_of(s, op="tanh", kind="forward") - 2
+    s.execute("out")
+    folded = s.cursor
+    assert s.event.op == "tanh"
+    s.execute("step")
+    s.execute("back")
+    assert s.cursor == folded
+    assert "(5 events)" in text(views.Tree(s).lines(0, 60, 99))
+    s.execute("into")
+    assert not s.folded
+    s.execute("back")
+    assert s.cursor == folded - 1
+    assert "no folded module" in said(s, "into")
+    s.execute("jump end")
+    assert "no module" in said(s, "out")
+
+
+def test_jump_flip_last_next_and_search():
+    s = session()
+    s.execute("jump 5")
+    s.execute("jump +3")
+    assert s.cursor == 8
+    s.execute("jump -2")
+    assert s.cursor == 6
+    forward = index_of(s, op="tanh", copy=2, kind="forward")
+    s.execute(f"jump {forward}")
+    s.execute("flip")
+    assert (s.event.kind, s.event.op, s.event.copy) == ("vjp", "tanh", 2)
+    s.execute("flip")
+    assert s.cursor == forward
+    s.execute("next h@3")
+    assert s.name_written(s.event) == "h@3"
+    s.execute("last h")
+    assert s.cursor == forward
+    s.execute("next")
+    assert s.name_written(s.event) == "h@3"
+    assert "nothing writes h@3 after" in said(s, "next h@3")
+    s.execute("next d.h@0")
+    assert s.name_written(s.event) == "d.h@0"
+    s.execute("jump start")
+    s.execute("/cross_entropy")
+    assert s.event.op == "cross_entropy"
+    s.execute("/")
+    assert s.event.kind == "seed" or s.event.op == "cross_entropy"
+    assert "no event contains" in said(s, "/nowhere to be found")
+
+
+# Asking
+
+
+def test_why_of_operands_of_names_and_of_the_event():
+    s = session()
+    s.execute(f"jump {index_of(s, op='tanh', copy=1, kind='vjp')}")
+    assert said(s, "why").startswith("x̄ = ȳ (1 - y²)")
+    assert "∂L/∂z@1[1,2]" in said(s, "why out[1,2]")
+    assert "∂L/∂h@1[0,1]" in said(s, "why G[0,1]")
+    assert "z@1[0,0] = " in said(s, "why A")
+    assert "y = tanh x" in said(s, "why h[0,0]")
+    s.execute("select 1,3")
+    assert "h@2[1,3] = tanh" in said(s, "why h@2")
+    assert said(s, "origin").splitlines()[-1].startswith("← ∂L/∂loss")
+    assert said(s, "origin h@1[0,0]").splitlines()[0].strip().startswith("h@1[0,0]")
+
+
+def test_diff_ledger_and_verify():
+    s = session()
+    s.execute("jump end")
+    assert "h@1 and h@2: norms" in said(s, "diff h 1 2")
+    ledger = said(s, "ledger W_hh")
+    assert [row.split()[1] for row in ledger.splitlines()[2:6]] == ["3", "2", "1", "0"]
+    assert "to the last bit" in ledger
+    assert "∂L/∂W_xh" in said(s, "ledger W_xh")
+    s.execute(f"jump {index_of(s, op='linear', copy=1, kind='vjp')}")
+    assert "vjp and central difference agree" in said(s, "verify")
+    assert "the pass is under way" in said(s, "ledger W_hh")
+    s.execute(f"jump {index_of(s, op='tanh', copy=1, kind='forward')}")
+    assert "agree" in said(s, "verify")
+    assert "h@0 and h@1" in said(s, "diff")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_vjp_of_a_run_is_verified_where_it_stands(kind):
+    s = Session(TRACES[kind])
+    for event in s.trace.events[:200]:
+        if event.kind == "vjp":
+            s.cursor = event.index
+            assert "agree" in said(s, "verify")
+
+
+def test_a_wrong_vjp_is_found_out():
+    import tinygrad_rnn as tg
+
+    @tg.op(lambda g, y, x: 1.01 * g * y)
+    def bad_exp(x):
+        return np.exp(x)
+
+    with tg.trace() as tr:
+        bad_exp(tg.tensor([1.0, 2.0], requires_grad=True)).sum().backward()
+    s = Session(tr, len(tr.events) - 2)
+    assert "DIFFER" in said(s, "verify")
+
+
+def test_watch_print_assert_info_list_and_help():
+    s = session()
+    s.execute("jump end")
+    assert said(s, "print norm(h@1) > 0") == "norm(h@1) > 0 = True"
+    assert said(s, "print h@1.shape") == "h@1.shape = (2, 4)"
+    assert len(said(s, "print h@1").splitlines()) == 4
+    assert "norm(W_hh)" in said(s, "watch norm(W_hh)")
+    assert "watch 0: norm(W_hh)" in said(s, "info")
+    s.execute("break nan")
+    assert "breakpoint 0: nan" in said(s, "info")
+    assert s.execute("assert norm(h@1) > 0").failed is False
+    failed = s.execute("assert norm(h@1) > 100")
+    assert failed.failed
+    assert "h@1 = " in failed.answer.lines[1]
+    s.execute("unwatch 0")
+    s.execute("delete 0")
+    assert s.watches == []
+    assert s.breakpoints == []
+    s.execute("jump 0")
+    assert "→" in said(s, "list")
+    assert all(command.name in said(s, "help") or command.name == "search" for command in COMMANDS)
+    assert "hits=N" in said(s, "help break")
+    assert s.execute("quit").quit
+
+
+def test_a_name_not_written_yet_says_when_and_a_watch_shows_that():
+    s = session()
+    s.execute("watch d.h@2")
+    with pytest.raises(TraceError, match=r"∂L/∂h@2 is first written at event \d+ \(now 0\)"):
+        s.execute("print d.h@2")
+    assert "is first written at event" in text(views.watches(s, 100))
+
+
+def test_commands_may_be_cut_short_while_they_are_clear():
+    s = session()
+    s.execute("ste 3")
+    assert s.cursor == 3
+    with pytest.raises(CommandError, match="'l' may be last, ledger, list"):
+        s.execute("l")
+
+
+@pytest.mark.parametrize(
+    ("line", "caret", "message"),
+    [
+        ("frobnicate", 0, "there is no command"),
+        ("step sideways", 5, "one of op, cell"),
+        ("step op 3 4", 10, "nothing is expected"),
+        ("jump nowhere", 5, "event number"),
+        ("jump 99999", 5, "the last event is"),
+        ("break bwd opp=tanh", 10, "no word of a breakpoint"),
+        ("break t=4..2", 8, "4..2 is empty"),
+        ("break t=x", 8, "whole number"),
+        ("break op=", 9, "needs a pattern"),
+        ("break fwd if norm(", 17, "never closed"),
+        ("break change=h +", 16, "no expression"),
+        ("break hits=0", 11, "at least 1"),
+        ("print", 5, "missing"),
+        ("why h[a]", 4, "a name and perhaps an element"),
+        ("diff h 1", 5, "two timesteps"),
+        ("delete 7", 7, "no breakpoint 7"),
+        ("select x", 7, "an element"),
+        ("quit now", 5, "nothing is expected"),
+    ],
+)
+def test_a_wrong_command_is_refused_with_a_caret_at_the_spot(line, caret, message):
+    s = session()
+    with pytest.raises(CommandError, match=message) as caught:
+        s.execute(line)
+    assert caught.value.lines()[0] == line
+    assert caught.value.lines()[1].index("^") == caret
+    assert s.cursor == 0
+
+
+@given(st.text(max_size=40))
+def test_no_line_at_all_does_more_than_raise_our_error(line):
+    s = Session(TRACES["RNN"])
+    with suppress(TinygradError):
+        s.execute(line)
+
+
+# Stopping
+
+
+@pytest.mark.parametrize(
+    ("line", "holds"),
+    [
+        ("break fwd op=tanh", lambda e: e.kind == "forward" and e.op == "tanh"),
+        ("break bwd op=tan?", lambda e: e.kind in ("vjp", "seed") and e.op == "tanh"),
+        ("break acc", lambda e: e.kind in ("accumulate", "zero")),
+        ("break upd", lambda e: e.kind == "update"),
+        ("break t=1..2", lambda e: e.copy in (1, 2)),
+        ("break layer=1 op=tanh", lambda e: e.layer == 1 and e.op == "tanh"),
+        ("break in=cells.1", lambda e: e.layer == 1),
+        ("break in=RNNCell op=tanh", lambda e: e.op == "tanh"),
+        ("break nan", lambda e: False),
+    ],
+)
+def test_breakpoints_stop_exactly_where_they_say(line, holds):
+    s = session(layers=2)
+    s.execute(line)
+    assert s.stops() == [e.index for e in s.trace.events if holds(e)]
+
+
+def test_breakpoints_on_names_lines_changes_conditions_and_counts():
+    s = session(layers=2, passes=2)
+    names = lambda: [s.name_written(s.trace.events[i]) for i in s.stops()]
+    s.execute("break fwd name=h t=2")
+    assert set(names()) == {"h@2"}
+    s.breakpoints.clear()
+    s.execute("break name=d.W_hh*")
+    assert set(names()) == {"d.W_hh", "d.W_hh_l1"}
+    s.breakpoints.clear()
+    s.execute("break change=norm(W_hh)")
+    assert [s.trace.events[i].kind for i in s.stops()] == ["update"] * 2
+    s.breakpoints.clear()
+    s.execute("break op=tanh once")
+    assert s.stops() == [index_of(s, op="tanh")]
+    s.breakpoints.clear()
+    s.execute("break op=tanh fwd hits=3")
+    assert len(s.stops()) == 1
+    s.breakpoints.clear()
+    line = s.source_of(s.trace.events[5]).line
+    s.execute(f"break fwd line=runs.py:{line}")
+    assert len(s.stops()) > 10
+    s.breakpoints.clear()
+    s.execute("break bwd op=tanh t=1..2 if norm(G) > 0")
+    assert {s.trace.events[i].copy for i in s.stops()} == {1, 2}
+    s.execute("break fwd if no_such_name > 1")
+    assert len(s.stops()) == len(set(s.stops()))
+
+
+# Command files
+
+
+def transcript(lines, **options):
+    written = []
+    code = run_commands(session(**options), lines, written.append)
+    return code, "".join(written)
+
+
+def test_a_command_file_is_a_transcript_with_an_exit_code():
+    code, written = transcript(["# to the first tanh", "", "break op=tanh once", "continue", "assert norm(out) < 9"])
+    assert code is Exit.OK
+    assert "(tg) break op=tanh once\nbreakpoint 0: op=tanh once\n(tg) continue\n" in written
+    assert "h@0 = tanh z@0" in written
+    assert written.endswith("holds: norm(out) < 9\n")
+
+
+def test_a_failed_assertion_is_1_and_the_rest_still_runs():
+    code, written = transcript(["assert 1 > 2", "print 3"])
+    assert code is Exit.ASSERTION_FAILED
+    assert written.endswith("3 = 3\n")
+
+
+def test_a_wrong_line_is_2_and_ends_it():
+    code, written = transcript(["assert 1 > 2", "prnt h@", "print 3"])
+    assert code is Exit.USAGE
+    assert "\n^\n" in written
+    assert "3 = 3" not in written
+    assert transcript(["quit", "assert 1 > 2"])[0] is Exit.OK
+
+
+def test_the_prompt_goes_on_after_mistakes_until_quit_or_the_end_of_input():
+    lines = iter(["nonsense", "step", "quit", "never read"])
+    written = []
+    assert run_prompt(session(), lambda prompt: next(lines), written.append) is Exit.OK
+    assert next(lines) == "never read"
+    assert any("there is no command" in line for line in written)
+
+    def end(prompt):
+        raise EOFError
+
+    assert run_prompt(session(), end, written.append, ascii_only=True) is Exit.OK
+    assert "".join(written[-5:]).isascii()
+
+
+def test_nothing_recorded_is_one_clear_error():
+    import tinygrad_rnn as tg
+
+    with tg.trace() as tr:
+        pass
+    with pytest.raises(TraceError, match="nothing was recorded"):
+        Session(tr)

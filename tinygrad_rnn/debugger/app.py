@@ -1,0 +1,315 @@
+"""The debugger's screen, in Textual. It holds focus and offsets alone: what there is to know is the session's.
+
+Each pane draws lines that `views` made (the line API), so that a step costs the lines in sight, however long the run.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Input
+
+from ..errors import TinygradError
+from . import views
+from .commands import COMMANDS
+from .session import Session
+
+TREE_WIDTH, SIDE_WIDTH = 32, 36
+_TREE_FROM = 64  # columns; a narrower terminal shows the step alone
+_EXTRAS_FROM = 16  # rows; a lower terminal has no timeline and no key hints
+
+
+class Pane(Widget):
+    """Lines of text, drawn as they are."""
+
+    DEFAULT_CSS = "Pane { height: 1fr; }"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self._lines: views.Lines = []
+
+    def show(self, lines: views.Lines) -> None:
+        """Draw these lines from now on."""
+        self._lines = lines
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y >= len(self._lines):
+            return Strip.blank(width, self.rich_style)
+        line, console = self._lines[y], self.app.console
+        # A segment without a style would crash where NO_COLOR is set.
+        pieces = [Segment(s.text, self.rich_style + (s.style or Style())) for s in line.render(console) if s.text]
+        return Strip(pieces).adjust_cell_length(width, self.rich_style)
+
+
+class CommandLine(Input):
+    """The `:` line, with the commands given before it on the arrow keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "recall(-1)", show=False),
+        Binding("down", "recall(1)", show=False),
+        Binding("escape", "leave", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="command", compact=True, select_on_focus=False)
+        self.given: list[str] = []
+        self._at = 0
+
+    def remember(self, line: str) -> None:
+        """Add a line to those that the arrow keys bring back."""
+        if line and self.given[-1:] != [line]:
+            self.given.append(line)
+        self._at = len(self.given)
+
+    def action_recall(self, way: int) -> None:
+        self._at = min(max(self._at + way, 0), len(self.given))
+        self.value = self.given[self._at] if self._at < len(self.given) else ""
+        self.cursor_position = len(self.value)
+
+    def action_leave(self) -> None:
+        self.value = ""
+        self.screen.set_focus(None)
+
+
+class Debugger(App[int]):
+    """The app over one session."""
+
+    TITLE = "tinygrad_rnn debugger"
+    ENABLE_COMMAND_PALETTE = True
+    AUTO_FOCUS = None  # keys are commands until ":" says otherwise
+    CSS = f"""
+    Screen {{ layers: base; background: $background; }}
+    #panes {{ height: 1fr; }}
+    #tree {{ width: {TREE_WIDTH}; border: round $primary-darken-2; border-title-color: $text; }}
+    #step {{ width: 1fr; border: round $primary; border-title-color: $text; }}
+    #side {{ width: {SIDE_WIDTH}; border: round $primary-darken-2; border-title-color: $text; }}
+    #status, #timeline, #message, #keys {{ height: 1; }}
+    #message {{ color: $warning; }}
+    #command {{ height: 1; border: none; padding: 0 1; }}
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(key, f"run({line!r})", command.summary, show=False)
+            for command in COMMANDS
+            for key, line in command.keys
+            if command.name != "search"
+        ),
+        # With priority, and the focus moved at once: what is typed ahead must reach the command line.
+        Binding("colon", "command('')", "a command", show=False, priority=True),
+        Binding("slash", "command('/')", "search", show=False, priority=True),
+        Binding("ctrl+c", "quit", "leave", show=False, priority=True),
+        Binding("escape", "close", "close the answer", show=False),
+        Binding("m", "zoom", "the matrix alone, on the whole screen", show=False),
+        Binding("up", "select(-1, 0)", "select the element above", show=False),
+        Binding("down", "select(1, 0)", "select the element below", show=False),
+        Binding("left", "select(0, -1)", "select the element to the left", show=False),
+        Binding("right", "select(0, 1)", "select the element to the right", show=False),
+        Binding("home", "run('jump start')", "the start", show=False),
+        Binding("end", "run('jump end')", "the end", show=False),
+        Binding("pageup", "scroll_lines(-10)", "scroll up", show=False),
+        Binding("pagedown", "scroll_lines(10)", "scroll down", show=False),
+    ]
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._tree = views.Tree(session)
+        self._folded = frozenset(session.folded)
+        self._answer: views.Lines = []
+        self._offset = 0  # of the answer
+        self._tree_top: int | None = None  # where the mouse scrolled the tree to; None: around the cursor
+        self._zoomed = False
+        self._message = Text()
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="panes"):
+            yield Pane("tree")
+            yield Pane("step")
+            yield Pane("side")
+        yield Pane("status")
+        yield Pane("timeline")
+        yield Pane("message")
+        yield CommandLine()
+        yield Pane("keys")
+
+    def on_mount(self) -> None:
+        self.pane("tree").border_title = "Events"
+        self.call_after_refresh(self.show)
+
+    def pane(self, name: str) -> Pane:
+        return self.query_one(f"#{name}", Pane)
+
+    # Drawing
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        self._place(width, height)
+        self.call_after_refresh(self.show)
+
+    def _place(self, width: int, height: int) -> None:
+        """Show the panes that there is room for."""
+        self.pane("side").display = width >= views.NARROW and not self._zoomed
+        self.pane("tree").display = width >= _TREE_FROM and not self._zoomed
+        for name in ("timeline", "keys"):
+            self.pane(name).display = height >= _EXTRAS_FROM
+
+    def show(self) -> None:
+        """Draw everything for where the session is."""
+        session = self.session
+        if frozenset(session.folded) != self._folded:
+            self._folded, self._tree = frozenset(session.folded), views.Tree(session)
+        self._show_step()
+        tree, side = self.pane("tree"), self.pane("side")
+        if tree.display:
+            tree.show(self._tree.lines(self._top_of_tree(), tree.size.width, tree.size.height))
+        if side.display:
+            side.border_title = "So far"
+            side.show(views.side(session, side.size.width, side.size.height))
+        width = self.size.width
+        self.pane("status").show([views.status(session, width)])
+        self.pane("timeline").show([views.timeline(session, width)])
+        self.pane("message").show([self._message])
+        self.pane("keys").show([views.key_hints(width)])
+
+    def _top_of_tree(self) -> int:
+        height = self.pane("tree").size.height
+        top = self._tree_top
+        if top is None:
+            top = self._tree.position(self.session.cursor) - height // 2
+        return min(max(top, 0), max(len(self._tree.rows) - height, 0))
+
+    def _show_step(self) -> None:
+        pane, session = self.pane("step"), self.session
+        width, height = pane.size
+        if self._answer:
+            pane.border_title = "Answer (Esc closes)"
+            self._offset = min(self._offset, max(len(self._answer) - height, 0))
+            pane.show(self._answer[self._offset :])
+        elif self._zoomed:
+            pane.border_title = "Result (m: back)"
+            pane.show(views.result(session, width, height))
+        else:
+            pane.border_title = "Step"
+            pane.show(views.step(session, width, height))
+
+    # Commands
+
+    def execute(self, line: str) -> None:
+        """Carry out one command, and show what came of it."""
+        width = max(self.pane("step").size.width, 20)
+        try:
+            reply = self.session.execute(line)
+        except TinygradError as error:
+            self._say(views.failure(error, width))
+        else:
+            if reply.quit:
+                self.exit(0)
+                return
+            self._tree_top = None if reply.moved else self._tree_top
+            self._say(views.answer(self.session, reply.answer, width))
+        self.show()
+
+    def _say(self, lines: views.Lines) -> None:
+        """A short answer goes below, a longer one over the step, until the next."""
+        self._offset = 0
+        self._answer = lines if len(lines) > 1 else []
+        self._message = lines[0] if len(lines) == 1 else Text()
+
+    def action_run(self, line: str) -> None:
+        if line == "help":
+            self._say(views.help_lines(max(self.pane("step").size.width, 20)))
+            self.show()
+        else:
+            self.execute(line)
+
+    def action_command(self, start: str) -> None:
+        line = self.query_one(CommandLine)
+        self.screen.set_focus(line)
+        line.value = start
+        line.cursor_position = len(start)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the command line a colon and a slash are themselves."""
+        return not (action == "command" and isinstance(self.focused, CommandLine))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        line = self.query_one(CommandLine)
+        line.remember(event.value)
+        line.value = ""
+        self.screen.set_focus(None)
+        self.execute(event.value)
+
+    def action_close(self) -> None:
+        self._say([])
+        self.show()
+
+    def action_zoom(self) -> None:
+        self._zoomed = not self._zoomed
+        self._place(*self.size)
+        self.call_after_refresh(self.show)
+
+    def action_select(self, rows: int, columns: int) -> None:
+        value = self.session.value
+        if value is None or not value.ndim:
+            return
+        index = list(self.session.selected(value.shape))
+        for axis, by in ((-1, columns), (-2, rows)):
+            if len(index) >= -axis:
+                index[axis] = min(max(index[axis] + by, 0), value.shape[axis] - 1)
+        self.session.index = tuple(index)
+        self.show()
+
+    def action_scroll_lines(self, by: int) -> None:
+        if self._answer:
+            self._offset = max(self._offset + by, 0)
+        else:
+            self._tree_top = self._top_of_tree() + by
+        self.show()
+
+    # The mouse
+
+    def on_click(self, event: events.Click) -> None:
+        if not isinstance(event.widget, Pane):
+            return
+        offset = event.get_content_offset(event.widget)
+        if offset is None:
+            return
+        if event.widget.id == "timeline":
+            to = views.timeline_event(self.session, offset.x, event.widget.size.width)
+            self.execute(f"jump {to}")
+        elif event.widget.id == "tree":
+            row = self._top_of_tree() + offset.y
+            if row < len(self._tree.rows):
+                self._tree_top = self._top_of_tree()
+                self.session.move(self._tree.rows[row].event)
+                self._say([])
+                self.show()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.action_scroll_lines(-3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.action_scroll_lines(3)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """What the command palette offers: the commands that need no argument."""
+        for command in COMMANDS:
+            for key, line in command.keys:
+                if command.name != "search":
+                    yield SystemCommand(line, f"{command.summary} ({key})", lambda line=line: self.action_run(line))
+
+
+def run_app(session: Session) -> int:
+    """Open the screen; returns when the person leaves it."""
+    return Debugger(session).run() or 0

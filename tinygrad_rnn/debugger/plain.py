@@ -1,0 +1,99 @@
+"""The debugger without a screen: command files, pipes, notebooks, and terminals that cannot show the app."""
+
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+
+from ..errors import TinygradError
+from ..text import for_terminal
+from . import views
+from .expressions import CommandError
+from .session import Reply, Session
+
+PROMPT = "(tg) "
+WIDTH = 100
+
+Write = Callable[[str], object]
+
+
+class Exit(IntEnum):
+    """How a run of commands ended."""
+
+    OK = 0
+    ASSERTION_FAILED = 1
+    USAGE = 2
+
+
+class Transcript:
+    """Carries out commands, and writes each with its answer as plain text."""
+
+    def __init__(self, session: Session, write: Write, *, width: int = WIDTH, ascii_only: bool = False) -> None:
+        self.session, self.width = session, width
+        self._write, self._ascii = write, ascii_only
+        self.exit = Exit.OK
+
+    def show_position(self) -> None:
+        """The event at the cursor, with its formula."""
+        session = self.session
+        texts = [views.title(session, session.event)]
+        try:
+            texts += [f"  {line}" for line in str(session.why_here()).split("\n")]
+        except TinygradError:
+            texts += [f"  {line}" for line in (session.event.message or "").splitlines()]
+        texts += [f"  | {line}" for line in session.printed().splitlines()]
+        self.put(texts)
+
+    def put(self, texts: Iterable[str]) -> None:
+        """Write lines."""
+        for text in texts:
+            safe = for_terminal(text)
+            self._write(f"{views.plain_ascii(safe) if self._ascii else safe}".rstrip() + "\n")
+
+    def run(self, line: str) -> bool:
+        """Carry out one command; whether to go on."""
+        try:
+            reply = self.session.execute(line)
+        except TinygradError as error:
+            self.exit = Exit.USAGE
+            self.put(error.lines() if isinstance(error, CommandError) else [str(error)])
+            return True
+        self._answer(reply)
+        return not reply.quit
+
+    def _answer(self, reply: Reply) -> None:
+        if reply.failed:
+            self.exit = max(self.exit, Exit.ASSERTION_FAILED)
+        self.put(text.plain for text in views.answer(self.session, reply.answer, self.width))
+        if reply.moved:
+            self.show_position()
+
+
+def run_commands(session: Session, lines: Iterable[str], write: Write, *, ascii_only: bool = False) -> Exit:
+    """Carry out a command file; stops at the first line that cannot be carried out.
+
+    Returns:
+        OK; ASSERTION_FAILED where an `assert` did not hold; USAGE where a line was wrong.
+    """
+    transcript = Transcript(session, write, ascii_only=ascii_only)
+    transcript.show_position()
+    for line in lines:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        transcript.put([PROMPT + text])
+        if not transcript.run(text) or transcript.exit is Exit.USAGE:
+            break
+    return transcript.exit
+
+
+def run_prompt(session: Session, read: Callable[[str], str], write: Write, *, ascii_only: bool = False) -> Exit:
+    """Ask for commands until `quit` or the end of input; mistakes are answered, and are no reason to end."""
+    transcript = Transcript(session, write, ascii_only=ascii_only)
+    transcript.show_position()
+    while True:
+        try:
+            line = read(PROMPT)
+        except (EOFError, KeyboardInterrupt):
+            break
+        if not transcript.run(line):
+            break
+    return Exit.OK

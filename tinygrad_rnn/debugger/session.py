@@ -1,0 +1,696 @@
+"""The debugger's state machine: a cursor over a recorded run. No terminal, no colours: the views show what it answers.
+
+Cursor k means that events 0..k have happened. Every question is a function of k alone, so stepping back needs no
+undoing, and two ways to one event lead to the same answers.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..autograd.scope import Scope
+from ..autograd.tensor import Array
+from ..errors import TinygradError, TraceError
+from ..tracing.elements import Index
+from ..tracing.explain import OriginStep
+from ..tracing.graph import Node
+from ..tracing.queries import GRADIENT
+from ..tracing.source import Source
+from ..tracing.trace import Event, Trace
+from ..tracing.verification import check_vjp
+from .breakpoints import Breakpoint, parse_breakpoint
+from .commands import BREAK_HELP, BY_NAME, COMMANDS
+from .expressions import CommandError, Expression, Lookup, parse
+
+UNITS = ("op", "cell", "t", "layer", "phase")
+_PHASES = {"seed": "backward", "vjp": "backward", "accumulate": "backward", "update": "update", "zero": "update"}
+_TARGET = re.compile(r"\s*(?P<name>[^\s\[\]]+)\s*(?:\[(?P<index>[-\d\s,]*)\])?\s*$")
+_OPERANDS = "ABC"
+_MARKED_EVENTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Lines of plain text."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What an expression is worth."""
+
+    text: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The way of the largest contribution."""
+
+    steps: tuple[OriginStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of one command."""
+
+    answer: Any = None  # Message, Value, Why, Origin, Ledger, Difference, VjpCheck; None: nothing but a move
+    moved: bool = False
+    failed: bool = False  # an assertion did not hold
+    quit: bool = False
+
+
+class Session:
+    """One person's way through one recorded run.
+
+    Raises:
+        TraceError: nothing was recorded.
+    """
+
+    def __init__(self, trace: Trace, cursor: int = 0) -> None:
+        if not trace.events:
+            raise TraceError("nothing was recorded: no op of tinygrad_rnn ran inside the trace")
+        self.trace = trace
+        self.explainer, self.queries = trace.explainer, trace.queries
+        self.cursor = min(max(cursor, 0), len(trace.events) - 1)
+        self.breakpoints: list[Breakpoint] = []
+        self.watches: list[Expression] = []
+        self.folded: set[Scope] = set()
+        self.index: Index = ()  # the element that formulas are shown for
+        self._ends: dict[str, list[int]] = {}
+        self._sought = ""
+        self._memory = ""
+        self._alerts: list[int] | None = None
+        self._stops: tuple[Any, list[int]] = ((), [])
+
+    # Where we are
+
+    @property
+    def event(self) -> Event:
+        return self.trace.events[self.cursor]
+
+    def node_of(self, event: Event) -> Node | None:
+        """The node whose formula an event evaluates: of a vjp the one that hands its cotangent on."""
+        return event.of if event.kind == "vjp" else event.output
+
+    def scope_of(self, event: Event) -> Scope | None:
+        """The call that an event belongs to: a vjp to that of its forward."""
+        node = self.node_of(event)
+        return node.scope if event.kind in ("forward", "vjp") and node is not None else event.scope
+
+    def source_of(self, event: Event) -> Source | None:
+        """The line that an event comes from: of a vjp, that of its forward."""
+        node = self.node_of(event)
+        return event.source or (node.source if node is not None else None)
+
+    def module_paths(self, event: Event) -> list[str]:
+        """The calls around an event, each as a dotted path, by its last part, and by its class."""
+        scope = self.scope_of(event)
+        chain = scope.chain() if scope is not None else ()
+        names = [call.name for call in chain]
+        paths = [".".join(names[: i + 1]) for i in range(len(names))]
+        return [*paths, *names, *(type(call.owner).__name__ for call in chain if not isinstance(call.owner, str))]
+
+    def name_written(self, event: Event) -> str | None:
+        """What an event writes, as expressions call it: "h@3", "d.h@3"."""
+        if event.output is None:
+            return None
+        gradient = event.kind in ("seed", "vjp", "accumulate", "zero")
+        return (GRADIENT if gradient else "") + self.queries.names.of(event.output)
+
+    def phase_of(self, event: Event) -> str:
+        return _PHASES.get(event.kind, "forward")
+
+    @property
+    def value(self) -> Array | None:
+        """The array that the current event wrote."""
+        return self.queries.written_by(self.event)
+
+    def selected(self, shape: tuple[int, ...]) -> Index:
+        """The selected element, as far as it fits an array of `shape`.
+
+        Until one is selected, it is the first that the event wrote and that is not finite, if there is one.
+        """
+        value = self.value if not self.index else None
+        if value is not None and value.shape == shape and not _is_finite(value):
+            return tuple(np.argwhere(~np.isfinite(value))[0].tolist())
+        given = self.index[-len(shape) :] if shape else ()
+        padded = (0,) * (len(shape) - len(given)) + given
+        return tuple(min(i, n - 1) if n else 0 for i, n in zip(padded, shape, strict=True))
+
+    # Values
+
+    def lookup(self, at: int) -> Lookup:
+        """What a name means after event `at`: out, A, B, C and G of the event, else what the run calls so."""
+
+        def value(name: str) -> Array:
+            special = self._special(name, at)
+            return self.queries.value(name, at) if special is None else special
+
+        return value
+
+    def _special(self, name: str, at: int) -> Any:
+        event = self.trace.events[at]
+        if name == "out":
+            value = self.queries.written_by(event)
+        elif name == "G":
+            value = event.cotangent if event.kind == "vjp" else event.value if event.kind == "seed" else None
+        elif len(name) == 1 and name in _OPERANDS:
+            value = self._operand(event, _OPERANDS.index(name))
+        else:
+            return None
+        if value is None:
+            raise TraceError(f"event {at} ({event.kind}) has no {name}")
+        return value
+
+    def _operand(self, event: Event, slot: int) -> Any:
+        node = self.node_of(event)
+        operands = node.operands if node is not None and event.kind in ("forward", "vjp") else ()
+        return operands[slot] if slot < len(operands) else None
+
+    def watched(self) -> list[tuple[str, Any]]:
+        """Each watch with its value, or the error that says why it has none."""
+        return [(watch.text, self._value_or_error(watch)) for watch in self.watches]
+
+    def _value_or_error(self, expression: Expression) -> Any:
+        try:
+            return expression(self.lookup(self.cursor))
+        except TinygradError as error:
+            return error
+
+    # Moving
+
+    def move(self, to: int) -> Reply:
+        """Put the cursor somewhere, at either end at the latest."""
+        before = self.cursor
+        self.cursor = min(max(to, 0), len(self.trace.events) - 1)
+        return Reply(moved=self.cursor != before)
+
+    def ends(self, unit: str) -> list[int]:
+        """The last event of each op, cell, timestep, layer or phase, in order."""
+        if unit not in self._ends:
+            key = self._key_of(unit)
+            keys = [key(event) for event in self.trace.events]
+            last = len(keys) - 1
+            self._ends[unit] = [i for i, k in enumerate(keys) if i == last or keys[i + 1] != k]
+        return self._ends[unit]
+
+    def _key_of(self, unit: str) -> Callable[[Event], Any]:
+        if unit == "op":
+            return self._row_of
+        if unit == "phase":
+            return self.phase_of
+        here = self.queries.here
+        parts: dict[str, Callable[[Any], Any]] = {
+            "cell": lambda place: (place.graph, place.layer, place.t if place.layer is not None else None),
+            "t": lambda place: (place.graph, place.t),
+            "layer": lambda place: (place.graph, place.layer),
+        }
+
+        def key(event: Event) -> Any:
+            place = here(event)
+            return self.phase_of(event), parts[unit](place) if place is not None else None
+
+        return key
+
+    def _row_of(self, event: Event) -> Any:
+        """What one step shows as one: a folded call, else the event itself."""
+        call = self.folded_call(event)
+        return event.index if call is None else (self.phase_of(event), call)
+
+    def folded_call(self, event: Event) -> Scope | None:
+        """The outermost folded call around an event."""
+        scope = self.scope_of(event) if self.folded else None
+        return next((call for call in scope.chain() if call in self.folded), None) if scope is not None else None
+
+    def calls(self) -> list[Scope]:
+        """The calls around the cursor, the outermost first."""
+        scope = self.scope_of(self.event)
+        return list(scope.chain()) if scope is not None else []
+
+    def _fold(self, call: Scope, folded: bool) -> Reply:
+        (self.folded.add if folded else self.folded.discard)(call)
+        self._ends.pop("op", None)
+        ends = self.ends("op")
+        return self.move(ends[bisect_left(ends, self.cursor)]) if folded else Reply(moved=True)
+
+    # What the timeline and the status line show
+
+    def alerts(self) -> list[int]:
+        """The events that wrote a NaN or an infinity."""
+        if self._alerts is None:
+            events = self.trace.events
+            self._alerts = [e.index for e in events if e.value is not None and not _is_finite(e.value)]
+        return self._alerts
+
+    def stops(self) -> list[int]:
+        """Where the breakpoints are; none are looked for in a run so long that it would take a while."""
+        if not self.breakpoints or len(self.trace.events) > _MARKED_EVENTS:
+            return []
+        key = tuple(self.breakpoints)
+        if self._stops[0] != key:
+            hits = [e.index for e in self.trace.events if any(b.matches(self, e) for b in self.breakpoints)]
+            self._stops = (key, hits)
+        return self._stops[1]
+
+    def printed(self) -> str:
+        """What the program printed between this event and the next."""
+        return self.trace.printed.get(self.cursor, "")
+
+    def memory(self) -> str:
+        """What the recording holds, in one phrase."""
+        self._memory = self._memory or str(self.trace.memory())
+        return self._memory
+
+    # Commands
+
+    def execute(self, line: str) -> Reply:
+        """Carry out one command line.
+
+        Raises:
+            CommandError: it is no command, or not one that can be carried out here; says where.
+            TraceError: the run has no answer to it.
+        """
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            return Reply()
+        if stripped.startswith("/"):
+            return self._search(stripped[1:])
+        word = re.match(r"\s*([^\s\[]*)", line)
+        assert word is not None
+        return self._commands[self._command(word[1], line)](line, word.end())
+
+    def _command(self, word: str, line: str) -> str:
+        """A command's name, which may be cut short while it is clear."""
+        if word in BY_NAME:
+            return word
+        found = [name for name in BY_NAME if name.startswith(word)]
+        if len(found) == 1:
+            return found[0]
+        which = f"{word!r} may be {', '.join(found)}" if found else f"there is no command {word!r}; `help` lists them"
+        raise CommandError(which, line, line.find(word))
+
+    @cached_property
+    def _commands(self) -> dict[str, Callable[[str, int], Reply]]:
+        return {name: getattr(self, f"_do_{name}") for name in BY_NAME if name != "search"} | {
+            "search": lambda line, at: self._search(line[at:].strip())
+        }
+
+    def _do_step(self, line: str, at: int) -> Reply:
+        return self._walk(line, at, 1)
+
+    def _do_back(self, line: str, at: int) -> Reply:
+        return self._walk(line, at, -1)
+
+    def _walk(self, line: str, at: int, way: int) -> Reply:
+        words = line[at:].split()
+        unit = words.pop(0) if words and not words[0].isdecimal() else "op"
+        if unit not in UNITS:
+            raise CommandError(f"one of {', '.join(UNITS)}, not {unit!r}", line, line.index(unit, at))
+        count = self._number(words.pop(0), line, at) if words else 1
+        self._nothing_more(words, line)
+        ends = self.ends(unit)
+        if way > 0:
+            to = bisect_right(ends, self.cursor) + count - 1
+            return self.move(ends[min(to, len(ends) - 1)])
+        to = bisect_left(ends, self.cursor) - count
+        return self.move(ends[to] if to >= 0 else 0)
+
+    @staticmethod
+    def _number(text: str, line: str, at: int) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise CommandError(f"a whole number, not {text!r}", line, line.index(text, at))
+        return int(text)
+
+    @staticmethod
+    def _nothing_more(words: Sequence[str], line: str) -> None:
+        if words:
+            raise CommandError(f"nothing is expected here: {words[0]!r}", line, line.rindex(words[0]))
+
+    def _do_into(self, line: str, at: int) -> Reply:
+        self._nothing_more(line[at:].split(), line)
+        call = self.folded_call(self.event)
+        if call is None:
+            return Reply(Message(("no folded module is here: `out` folds the one around the cursor",)))
+        return self._fold(call, folded=False)
+
+    def _do_out(self, line: str, at: int) -> Reply:
+        self._nothing_more(line[at:].split(), line)
+        unfolded = self._unfolded_calls()
+        if not unfolded:
+            return Reply(Message(("no module is around this event",)))
+        return self._fold(unfolded[-1], folded=True)
+
+    def _unfolded_calls(self) -> list[Scope]:
+        """The calls around the cursor down to the first folded one."""
+        calls = self.calls()
+        folded = next((i for i, call in enumerate(calls) if call in self.folded), len(calls))
+        return calls[:folded]
+
+    def _do_continue(self, line: str, at: int) -> Reply:
+        return self._run(line, at, range(self.cursor + 1, len(self.trace.events)), len(self.trace.events) - 1)
+
+    def _do_rcontinue(self, line: str, at: int) -> Reply:
+        return self._run(line, at, range(self.cursor - 1, -1, -1), 0)
+
+    def _run(self, line: str, at: int, events: range, end: int) -> Reply:
+        self._nothing_more(line[at:].split(), line)
+        enabled = [(i, b) for i, b in enumerate(self.breakpoints) if b.enabled]
+        for index in events:
+            event = self.trace.events[index]
+            hit = next(((i, b) for i, b in enabled if b.matches(self, event)), None)
+            if hit is not None:
+                self.cursor = index
+                return Reply(Message((f"breakpoint {hit[0]}: {hit[1].text}",)), moved=True)
+        where = "end" if end else "start"
+        return Reply(Message((f"no breakpoint on the way to the {where}",)), moved=self.move(end).moved)
+
+    def _do_jump(self, line: str, at: int) -> Reply:
+        where = line[at:].strip()
+        last = len(self.trace.events) - 1
+        if where in ("start", "end"):
+            return self.move(0 if where == "start" else last)
+        if not re.fullmatch(r"[+-]?\d{1,9}", where, re.ASCII):
+            raise CommandError(f"an event number, +N, -N, start or end, not {where!r}", line, at + 1)
+        to = int(where) + (self.cursor if where[0] in "+-" else 0)
+        if where[0] not in "+-" and to > last:
+            raise CommandError(f"the last event is {last}", line, line.index(where, at))
+        return self.move(to)
+
+    def _do_flip(self, line: str, at: int) -> Reply:
+        self._nothing_more(line[at:].split(), line)
+        event = self.event
+        if event.kind == "vjp" and event.of is not None:
+            return self.move(self.queries.names.made_at(event.of))
+        node = event.output
+        vjps = self.queries.handed(node) if event.kind == "forward" and node is not None else []
+        after = [i for i in vjps if i > self.cursor]
+        if not after:
+            return Reply(Message(("this event has no vjp: no backward pass came through it",)))
+        return self.move(after[0])
+
+    def _do_last(self, line: str, at: int) -> Reply:
+        name = line[at:].strip() or self._own_name()
+        return self._go(self.queries.last(name, self.cursor - 1), f"nothing wrote {name} before event {self.cursor}")
+
+    def _do_next(self, line: str, at: int) -> Reply:
+        name = line[at:].strip() or self._own_name()
+        return self._go(self.queries.next(name, self.cursor), f"nothing writes {name} after event {self.cursor}")
+
+    def _own_name(self) -> str:
+        """The name of what is written here, at any timestep."""
+        name = self.name_written(self.event)
+        if name is None:
+            raise TraceError(f"event {self.cursor} ({self.event.kind}) writes nothing: say of what")
+        return name.partition("@")[0]
+
+    def _go(self, to: int | None, otherwise: str) -> Reply:
+        return Reply(Message((otherwise,))) if to is None else self.move(to)
+
+    def _search(self, text: str) -> Reply:
+        text = text.strip() or self._sought
+        if not text:
+            raise CommandError("search for what? /h finds the next event whose name, op or line contains h", "/", 1)
+        self._sought = text
+        count = len(self.trace.events)
+        for step in range(1, count + 1):
+            event = self.trace.events[(self.cursor + step) % count]
+            if any(text in part for part in self._searchable(event)):
+                return self.move(event.index)
+        return Reply(Message((f"no event contains {text!r}",)))
+
+    def _searchable(self, event: Event) -> tuple[str, ...]:
+        source = self.source_of(event)
+        return (self.name_written(event) or "", event.op or event.kind, source.text if source is not None else "")
+
+    # Questions
+
+    def _target(self, line: str, at: int) -> tuple[str, Index | None] | None:
+        """The tensor and element that a command names; None when it names none."""
+        if not line[at:].strip():
+            return None
+        match = _TARGET.match(line, at)
+        if match is None:
+            raise CommandError("a name and perhaps an element: h@3[0,2]", line, at + 1)
+        index = match["index"]
+        if index is None:
+            return match["name"], None
+        parts = [part.strip() for part in index.split(",")] if index.strip() else []
+        if not all(re.fullmatch(r"-?\d{1,9}", part, re.ASCII) for part in parts):
+            raise CommandError("an element is named by whole numbers: [0,2]", line, match.start("index"))
+        return match["name"], tuple(int(part) for part in parts)
+
+    def _do_why(self, line: str, at: int) -> Reply:
+        target = self._target(line, at)
+        if target is None or target[0] == "out":
+            return Reply(self.why_here(target[1] if target else None))
+        name, index = self._resolved(*target)
+        return Reply(self.explainer.why(name, index, self.cursor))
+
+    def why_here(self, index: Index | None = None) -> Any:
+        """How the current event made the selected element.
+
+        Raises:
+            TraceError: it wrote no numbers.
+        """
+        value = self.value
+        if value is None:
+            raise TraceError(f"event {self.cursor} ({self.event.kind}) wrote no numbers")
+        return self.explainer.event(self.event, self.selected(value.shape) if index is None else index)
+
+    def _do_origin(self, line: str, at: int) -> Reply:
+        target = self._target(line, at)
+        name = self.name_written(self.event)
+        if target is None or target[0] == "out":
+            if name is None:
+                raise TraceError(f"event {self.cursor} ({self.event.kind}) writes nothing: say of what")
+            target = name, target[1] if target else None
+        name, index = self._resolved(*target)
+        return Reply(Origin(tuple(self.explainer.origin(name, index, self.cursor))))
+
+    def _resolved(self, name: str, index: Index | None) -> tuple[str, Index]:
+        """A, B, C and G by the names they have in the run; the selected element where none is named."""
+        event, node = self.event, self.node_of(self.event)
+        if node is not None and event.kind in ("forward", "vjp") and name in tuple(_OPERANDS):
+            slot = _OPERANDS.index(name)
+            operand = node.inputs[slot] if slot < len(node.inputs) else None
+            if operand is None:
+                raise TraceError(f"event {self.cursor} has no tensor {name}")
+            name = self.queries.names.of(operand)
+        elif name == "G" and node is not None:
+            name = GRADIENT + self.queries.names.of(node)
+        shape = self.queries.value(name, self.cursor).shape
+        return name, self.selected(shape) if index is None else index
+
+    def _do_diff(self, line: str, at: int) -> Reply:
+        words = line[at:].split()
+        if words and len(words) != 3:
+            raise CommandError("a name and two timesteps: diff h 2 5", line, at + 1)
+        if not words:
+            words = self._neighbours()
+        i, j = (self._number(word, line, at) for word in words[1:])
+        return Reply(self.queries.diff(words[0], i, j, self.cursor))
+
+    def _neighbours(self) -> list[str]:
+        """What is written here, and the same one timestep before."""
+        name, t = self.name_written(self.event), self.event.copy
+        if name is None or "@" not in name or not t:
+            raise TraceError("nothing here has a timestep before it: say which, as in `diff h 2 5`")
+        return [name.partition("@")[0], str(t - 1), str(t)]
+
+    def _do_ledger(self, line: str, at: int) -> Reply:
+        name = line[at:].strip() or self._parameter_here()
+        return Reply(self.queries.ledger(name, self.cursor))
+
+    def _parameter_here(self) -> str:
+        """The parameter that this event is about, else the first of the run."""
+        node = self.node_of(self.event)
+        candidates = [x for x in (self.event.output, *(node.inputs if node else ())) if x is not None]
+        own = next((x for x in candidates if x.is_parameter), None)
+        known = self.parameters()
+        if own is None and not known:
+            raise TraceError("this run has no parameters")
+        return self.queries.names.of(own or known[0])
+
+    def parameters(self) -> list[Node]:
+        """The parameters as they were first seen, in order."""
+        first: dict[int, Node] = {}
+        for node in self.queries.names.places:
+            if node.is_parameter:
+                first.setdefault(node.id, node)
+        return list(first.values())
+
+    def _do_verify(self, line: str, at: int) -> Reply:
+        self._nothing_more(line[at:].split(), line)
+        event = self.event
+        if event.kind == "forward" and event.output is not None:
+            handed = [i for i in self.queries.handed(event.output) if i > self.cursor]
+            event = self.trace.events[handed[0]] if handed else event
+        if event.kind != "vjp" or event.of is None or event.slot is None or event.cotangent is None:
+            raise TraceError("no vjp is here: verify at an op of the backward pass, or at a forward that has one")
+        return Reply(check_vjp(event.of, event.slot, event.cotangent))
+
+    # Watching and stopping
+
+    def _do_select(self, line: str, at: int) -> Reply:
+        text = line[at:].strip().strip("[]")
+        if not re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9})*", text, re.ASCII):
+            raise CommandError("an element: select 0,2", line, at + 1)
+        self.index = tuple(int(part) for part in text.split(","))
+        return Reply(moved=True)
+
+    def _do_watch(self, line: str, at: int) -> Reply:
+        if line[at:].strip():
+            self.watches.append(self._expression(line, at))
+        return Reply(Message(tuple(f"{i}: {text} = {_short(value)}" for i, (text, value) in enumerate(self.watched()))))
+
+    def _do_unwatch(self, line: str, at: int) -> Reply:
+        return self._remove(self.watches, "watch", line, at)
+
+    def _do_delete(self, line: str, at: int) -> Reply:
+        return self._remove(self.breakpoints, "breakpoint", line, at)
+
+    def _remove(self, items: list[Any], what: str, line: str, at: int) -> Reply:
+        text = line[at:].strip()
+        if not text:
+            items.clear()
+            return Reply(Message((f"no {what} is left",)))
+        number = self._number(text, line, at)
+        if number >= len(items):
+            raise CommandError(f"there is no {what} {number}", line, line.index(text, at))
+        del items[number]
+        return Reply(Message((f"{what} {number} removed",)))
+
+    @staticmethod
+    def _expression(line: str, at: int) -> Expression:
+        text = line[at:]
+        lead = len(text) - len(text.lstrip())
+        return parse(text.strip(), line, at + lead)
+
+    def _do_print(self, line: str, at: int) -> Reply:
+        expression = self._expression(line, at)
+        return Reply(Value(expression.text, expression(self.lookup(self.cursor))))
+
+    def _do_assert(self, line: str, at: int) -> Reply:
+        expression = self._expression(line, at)
+        if expression.holds(self.lookup(self.cursor)):
+            return Reply(Message((f"holds: {expression.text}",)))
+        values = [f"{name} = {_short(self.lookup(self.cursor)(name))}" for name in expression.names]
+        return Reply(Message((f"assertion failed at event {self.cursor}: {expression.text}", *values)), failed=True)
+
+    def _do_break(self, line: str, at: int) -> Reply:
+        made = parse_breakpoint(line, at)
+        self.breakpoints.append(made)
+        return Reply(Message((f"breakpoint {len(self.breakpoints) - 1}: {made.text or 'every event'}",)))
+
+    # About the session
+
+    def _do_info(self, line: str, at: int) -> Reply:
+        self._nothing_more(line[at:].split(), line)
+        stops = [f"breakpoint {i}: {b.text or 'every event'}" for i, b in enumerate(self.breakpoints)]
+        watches = [f"watch {i}: {text} = {_short(value)}" for i, (text, value) in enumerate(self.watched())]
+        folded = [
+            f"folded: {'.'.join(c.name for c in call.chain())}" for call in sorted(self.folded, key=lambda c: c.id)
+        ]
+        return Reply(Message((f"event {self.cursor} of {len(self.trace.events) - 1}", *stops, *watches, *folded)))
+
+    def _do_list(self, line: str, at: int) -> Reply:
+        self._nothing_more(line[at:].split(), line)
+        lines = self.source_lines(5)
+        return Reply(Message(tuple(lines) or ("this event has no line of source that can be read",)))
+
+    def source_lines(self, around: int) -> list[str]:
+        """The user's lines around the one that ran, which an arrow marks."""
+        import linecache
+
+        source = self.source_of(self.event)
+        lines = linecache.getlines(source.file) if source is not None else []
+        if source is None or not lines:
+            return []
+        first = max(source.line - around, 1)
+        shown = range(first, min(source.line + around, len(lines)) + 1)
+        return [f"{'→' if n == source.line else ' '}{n:>4} {lines[n - 1].rstrip()}" for n in shown]
+
+    def _do_help(self, line: str, at: int) -> Reply:
+        word = line[at:].strip()
+        if not word:
+            width = max(len(command.usage) for command in COMMANDS)
+            return Reply(Message(tuple(f"{c.usage:<{width}}  {c.summary}" for c in COMMANDS)))
+        command = BY_NAME[self._command(word, line)]
+        keys = [f"key {key}: {does}" for key, does in command.keys]
+        more = BREAK_HELP.splitlines() if command.name in ("break", "print", "watch", "assert") else []
+        return Reply(Message((f"{command.usage}: {command.summary}", *keys, *more)))
+
+    def _do_quit(self, line: str, at: int) -> Reply:
+        self._nothing_more(line[at:].split(), line)
+        return Reply(quit=True)
+
+
+def _is_finite(value: Array) -> bool:
+    with np.errstate(all="ignore"):
+        return value.dtype.kind != "f" or bool(np.isfinite(value.sum())) or bool(np.isfinite(value).all())
+
+
+def _short(value: Any) -> str:
+    """A value in one line."""
+    if isinstance(value, Exception):
+        return str(value)
+    if isinstance(value, tuple):
+        return str(value)
+    array = np.asarray(value)
+    if array.size == 1:
+        return f"{array.item():.6g}" if array.dtype.kind == "f" else str(array.item())
+    return f"{array.dtype} {array.shape}, norm {np.linalg.norm(array.astype(float)):.4g}"
+
+
+def _index_text(options: Mapping[str, Any]) -> str:
+    """An index as it is written: 0, 1:3, ..., or the shape of an array of indices."""
+
+    def one(part: Any) -> str:
+        if isinstance(part, slice):
+            ends = ["" if end is None else str(end) for end in (part.start, part.stop)]
+            return ":".join(ends) + (f":{part.step}" if part.step is not None else "")
+        if part is Ellipsis:
+            return "..."
+        return str(part) if np.ndim(part) == 0 else f"array of {np.shape(part)}"
+
+    index = options.get("index")
+    return ", ".join(map(one, index)) if isinstance(index, tuple) else one(index)
+
+
+def describe_event(session: Session, event: Event) -> str:
+    """An event in one line: "h@2 = tanh(z@2)", "∂L/∂z@2 ← h@2 (tanh)"."""
+    names = session.queries.names
+    if event.output is None:
+        return f"{event.op or 'program'}: {(event.message or '').partition(chr(10))[0]}"
+    name = names.of(event.output)
+    match event.kind:
+        case "forward":
+            pairs = zip(event.inputs, event.output.operands, strict=True)
+            operands = ", ".join(names.of(x) if x is not None else f"{a:.4g}" for x, a in pairs)
+            made = (
+                f"{operands}[{_index_text(event.output.options)}]"
+                if event.op == "getitem"
+                else f"{event.op}({operands})"
+            )
+            return (
+                f"{name}{made.removeprefix(event.op or '')}" if "#" in name and made[-1] == ")" else f"{name} = {made}"
+            )
+        case "vjp":
+            assert event.of is not None
+            source = names.of(event.of)
+            return f"∂L/∂{name} ← {source}" + ("" if "#" in source else f" ({event.op})")
+        case "seed":
+            return f"∂L/∂{name} = the start of the backward pass"
+        case "accumulate":
+            return f"{name}.grad += ∂L/∂{name}"
+        case "update":
+            return f"{name} ← new values"
+        case _:
+            return f"{name}.grad ← None"

@@ -1,0 +1,57 @@
+"""Opening the debugger: on its screen where there is one, else with a prompt."""
+
+import os
+import sys
+from collections.abc import Iterable
+
+from ..tracing.trace import Trace
+from .plain import Exit, run_commands, run_prompt
+from .session import Session
+
+
+def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> None:
+    """Open the debugger on a recorded run, and return when the person leaves it.
+
+    Args:
+        trace: the run.
+        at: the event to begin at; by default the first, or the last where that is an error.
+        plain: with a prompt, even where there is a screen.
+
+    Raises:
+        TraceError: nothing was recorded.
+    """
+    session = Session(trace, _beginning(trace) if at is None else at)
+    if plain or not has_screen():
+        run_prompt(session, input, sys.stdout.write, ascii_only=not speaks_unicode())
+        return
+    from .app import run_app
+
+    run_app(session)
+
+
+def debug_with_commands(trace: Trace, commands: Iterable[str]) -> Exit:
+    """Carry out a command file on a recorded run, and write the transcript to stdout.
+
+    Raises:
+        TraceError: nothing was recorded.
+    """
+    return run_commands(Session(trace), commands, sys.stdout.write, ascii_only=not speaks_unicode())
+
+
+def _beginning(trace: Trace) -> int:
+    return len(trace.events) - 1 if trace.events and trace.events[-1].kind == "error" else 0
+
+
+def has_screen() -> bool:
+    """Whether the app can be drawn and typed into: Textual draws on stderr, and all three streams must be there."""
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return True
+    streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+    terminals = all(stream is not None and stream.isatty() for stream in streams)
+    return terminals and os.environ.get("TERM") != "dumb" and speaks_unicode()
+
+
+def speaks_unicode() -> bool:
+    """Whether stdout can be given more than ASCII."""
+    encoding = getattr(sys.__stdout__, "encoding", None) or "ascii"
+    return encoding.lower().replace("-", "").startswith("utf")
