@@ -147,7 +147,7 @@ def test_without_a_backward_pass_the_forward_pass_is_played():
     assert score["ledgers"] == []
 
 
-@pytest.mark.parametrize("view", ["unrolled", "rolled", "both"])
+@pytest.mark.parametrize("view", ["unrolled", "rolled", "both", "ops"])
 @pytest.mark.parametrize("theme", ["light", "dark", "print"])
 def test_every_view_and_theme_plays(trace, view, theme):
     page = tg.draw(trace, view=view, theme=theme).html
@@ -402,8 +402,19 @@ def test_a_click_or_enter_explains_a_part(play, html):
     assert "∂L/∂h₁[" in player.text("#player-part")
     player.press("Escape")
     assert player.page.locator("#player-follow").count() == 0
-    player.page.locator("#parameter-W_hh").click()
-    assert player.page.locator("#player-parameter").input_value() == "1"
+    player.page.locator("#parameter-W_hy").click()
+    assert player.page.locator("#player-parameter").input_value() == "6"
+
+
+def test_the_ops_of_an_opened_copy(play, trace):
+    player = play(tg.draw(trace, view="ops").html)
+    assert player.page.locator("[id='op-1-2-0']").get_attribute("data-state") == "todo"
+    player.press("End")
+    assert player.page.locator("[id='op-1-2-0']").get_attribute("data-state") == "done"
+    player.page.locator("[id='op-1-2-0']").focus()
+    player.press("Enter")
+    assert player.text("#player-part-title") == "Layer 1, t = 2"
+    assert player.text("#player-part [aria-pressed=true]") == "v₁ = h₂ · W_xh_l1ᵀ"
 
 
 def test_an_element_is_explained_with_its_numbers(play, html, score):
@@ -424,7 +435,8 @@ def test_an_element_is_explained_with_its_numbers(play, html, score):
 
 def test_the_ledger_grows_and_sums_to_the_gradient(play, html):
     player = play(html)
-    player.page.locator("#player-parameter").select_option(label="W_hh")
+    assert player.page.locator("#player-parameter").input_value() == "1"
+    player.page.locator("#player-parameter").select_option(label="W_hh_l1")
     assert "Sum so far: 0 of 4 rows" in player.text("#player-ledger")
     player.press("End")
     rows = player.page.locator("#player-ledger tbody tr")

@@ -17,6 +17,7 @@ from .recording import PAGE_MOST, recording
 if TYPE_CHECKING:
     from ..layout import Options
 
+_WITH_GRADIENTS = ("unrolled", "both")  # the views that show them beside the connections
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 # What would end the element or begin another, and the line ends that are none in JSON.
 _ESCAPED_IN_JSON = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -29,7 +30,8 @@ def to_html(network: Network, options: "Options", title: str | None) -> str:
     """
     from .. import layout
 
-    options = replace(options, gradients=bool(network.gradients) and options.view != "rolled")
+    drawn = network.gradients and options.view in _WITH_GRADIENTS
+    options = replace(options, gradients=options.gradients or bool(drawn))
     diagram = layout.draw(network, options, title)
     pair = (LIGHT, DARK) if options.theme in (LIGHT, DARK) else (options.theme, options.theme)
     picture = themed(*(layout.draw(network, replace(options, theme=theme), title).svg for theme in pair))

@@ -34,9 +34,9 @@ class Picture:
         return _TITLED.sub(lambda match: match[1] if match[2] in ids else match[0], self.svg)
 
     @property
-    def ids(self) -> frozenset[str]:
-        """The ids of all its parts."""
-        return frozenset(_ID.findall(self.svg))
+    def ids(self) -> Collection[str]:
+        """The ids of all its parts, in the order of drawing."""
+        return dict.fromkeys(_ID.findall(self.svg)).keys()
 
 
 def themed(light: str, dark: str) -> Picture:

@@ -17,7 +17,7 @@ const state = {
   chosen: null, // the id of the part that was clicked; null follows what is played
   tensor: 0, // which of the part's tensors
   element: null, // [row, column] in it; null: its largest
-  ledger: 0,
+  ledger: Math.max(ledgers.findIndex(({ name }) => /(^|\.)W_hh/.test(name)), 0), // the weight of the loop, if it is called so
   entry: null, // [row, column] in the ledger's parameter; null: its largest
 };
 
@@ -97,7 +97,10 @@ function operandAt(input, element) {
 
 const inputName = (input) => (Array.isArray(input) ? number(input[0]) : (tensors[input] ? tensors[input].name : input) || "…");
 
-const filled = (formula, values) => formula.replaceAll(" - ", " − ").replace(/\{(\w+)\}/g, (place, key) => values[key] ?? place);
+function filled(formula, values = {}) {
+  const text = formula.replaceAll(" - ", " − ").replace(/\{(\w+)\}/g, (place, key) => values[key] ?? place);
+  return text.replace(/^\((−[\d.e−]+)\)$/, "$1"); // a number on its own needs no brackets
+}
 
 // Equations
 
@@ -153,11 +156,11 @@ function handedBack(tensor, element) {
     const input = tensor.inputs[slot];
     if (Array.isArray(input)) return [];
     const values = tensor.inputs.map((x) => operandAt(x, element));
-    if (op.kind !== "elementwise" || values.includes(null)) return [[inputName(input), rule.rule, ""]];
+    if (op.kind !== "elementwise" || values.includes(null)) return [[inputName(input), filled(rule.rule), ""]];
     const known = Object.fromEntries(values.map((value, i) => [i, inFormula(value)]));
     known.y = inFormula(at(tensor, tensor.value, element));
     known.g = inFormula(at(tensor, tensor.gradient, element));
-    return [[inputName(input), rule.rule, filled(rule.formula, known)]];
+    return [[inputName(input), filled(rule.rule), filled(rule.formula, known)]];
   });
 }
 
@@ -376,6 +379,9 @@ function preparePicture() {
   });
   for (const id of Object.keys(parts)) {
     for (const target of [element(standIn(id)), element(`gradient-${id}`)]) if (target) open(target, id);
+    for (const [op, tensor] of Object.entries(parts[id].ops ?? {})) {
+      asButton(element(op), `${titleOf(parts[id])}: ${tensors[parts[id].tensors[tensor]].name}`, () => choosePart(id, tensor));
+    }
   }
   const chips = picture.querySelectorAll(".parameter");
   ledgers.forEach(({ name }, i) => asButton(chips[i], `Ledger of ${name}`, () => chooseLedger(i)));
@@ -476,8 +482,8 @@ function chooseLedger(ledger) {
   update({ ledger, entry: null });
 }
 
-function choosePart(id) {
-  update({ chosen: id, tensor: 0, element: null });
+function choosePart(id, tensor = 0) {
+  update({ chosen: id, tensor, element: null });
 }
 
 function goTo(step, changes = {}) {
@@ -605,6 +611,7 @@ function start() {
   $("jump").max = String(Math.max(...Object.values(parts).map((part) => part.t ?? 0)));
   $("notes").replaceChildren(...score.notes.map((note) => make("p", {}, note)));
   const { width, height } = picture.viewBox.baseVal;
+  document.body.dataset.many = String(picture.querySelectorAll(".column").length > 16);
   document.body.dataset.wide = String(width > 1.7 * height);
   picture.style.setProperty("--natural", `${width * 1.2}px`);
   const theme = document.documentElement.dataset.theme;

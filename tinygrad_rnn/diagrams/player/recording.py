@@ -1,7 +1,9 @@
 """The recorded run as plain data for the page: steps, parts, tensors and ledgers, referring to each other by number."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...autograd.tensor import Array
@@ -14,6 +16,7 @@ from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
 from .tensors import DIGITS, Corner, Record, Tensors, made_outside, rounded
 
 PAGE_MOST = 1_000_000  # bytes that a page may have, in most cases
+_INSIDE = re.compile(r"(?:op|chip|wire)-(?:(output-\d+)|(\d+-\d+))-")
 _ELEMENTS = (256, 128, 64, 32, 16, 8, 4)  # kept of an array
 _STEP_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = 420, 45, 9  # bytes, about: of a step with its part, of a tensor, of a number
 
@@ -26,8 +29,9 @@ def recording(network: Network, shown: Collection[str], room: int) -> Record:
     detail = _detail(network, ledgers, room - _STEP_SIZE * len(steps))
     tensors = Tensors(network, detail.corner, Clock(steps))
     parts = dict(_parts(network, tensors, shown, detail))
+    opened = _opened(shown)
     for moment in moments:
-        parts[moment.part] |= _appearance(moment, shown)
+        parts[moment.part] |= _appearance(moment, shown, opened)
     accounts = [_account(ledger, network, steps, tensors) for ledger in ledgers]
     tensors.link_inputs()
     return {
@@ -70,10 +74,20 @@ def _detail(network: Network, ledgers: Sequence[Ledger], room: int) -> _Detail:
     return next((option for option in options if option.size(network, ledgers) <= room), options[-1])
 
 
-def _appearance(moment: Moment, shown: Collection[str]) -> Record:
-    """What of the picture comes with a part: on the way there its links, on the way back the marks of its gradient."""
+def _opened(shown: Iterable[str]) -> Mapping[str, list[str]]:
+    """Of a picture whose copies are opened: the ids of what is drawn inside of each part."""
+    inside: defaultdict[str, list[str]] = defaultdict(list)
+    for id in shown:
+        if place := _INSIDE.match(id):
+            inside[place[1] or f"cell-{place[2]}"].append(id)
+    return inside
+
+
+def _appearance(moment: Moment, shown: Collection[str], opened: Mapping[str, list[str]]) -> Record:
+    """What of the picture comes with a part: the links that lead to it, and what is drawn inside of it."""
     along = [link.id for link in moment.links if link.id in shown]
     others = [id for id in moment.appears[1:] if id in shown]
+    others += [id for part in moment.appears for id in opened.get(part, ())]
     return {"links": along} | ({"also": others} if others else {})
 
 
@@ -90,7 +104,7 @@ def _element(part: str, shown: Collection[str]) -> str:
 def _parts(network: Network, tensors: Tensors, shown: Collection[str], detail: _Detail) -> Iterator[tuple[str, Record]]:
     """Cells and ports, shown or folded away, since all are played; links and parameters that can be chosen."""
     for cell in network.cells:
-        yield cell.id, _cell(cell, network.rows[cell.layer], tensors, detail)
+        yield cell.id, _cell(cell, network.rows[cell.layer], tensors, shown, detail)
     inside = {node for cell in network.cells for node in cell.nodes}
     for port in network.ports:
         if port.node is not None:
@@ -101,9 +115,11 @@ def _parts(network: Network, tensors: Tensors, shown: Collection[str], detail: _
             yield link.id, _link(link, tensors)
 
 
-def _cell(cell: Cell, row: Row, tensors: Tensors, detail: _Detail) -> Record:
+def _cell(cell: Cell, row: Row, tensors: Tensors, shown: Collection[str], detail: _Detail) -> Record:
     """A copy's outputs come first, then what it computed on the way, the newest first."""
     inside = [node for node in reversed(cell.nodes) if detail.inside and node not in cell.outputs]
+    nodes = [*cell.outputs, *inside]
+    ops = {f"op-{cell.layer}-{cell.t}-{place}": node for place, node in enumerate(cell.nodes)}
     return {
         "title": f"Layer {cell.layer}, t = {cell.t}",
         "about": row.path if row.path == row.kind else f"{row.path} · {row.kind}",
@@ -112,7 +128,8 @@ def _cell(cell: Cell, row: Row, tensors: Tensors, detail: _Detail) -> Record:
         "t": cell.t,
         "column": cell.column,
         "marks": [f"mark-{cell.layer}-{state}-{cell.t}" for state in range(len(row.states))],
-        "tensors": [tensors.add(node) for node in (*cell.outputs, *inside)],
+        "tensors": [tensors.add(node) for node in nodes],
+        "ops": {id: nodes.index(node) for id, node in ops.items() if id in shown and node in nodes},
     }
 
 
