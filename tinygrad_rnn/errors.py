@@ -46,6 +46,10 @@ class DrawError(TinygradError, ValueError):
     """A picture cannot be drawn as asked; says what can."""
 
 
+class CompileError(TinygradError, RuntimeError):
+    """What a compiled function does cannot be run again from its recording; names the line, and what to do."""
+
+
 class TrainingError(TinygradError, ValueError):
     """A text or a setting that no model can be trained on."""
 

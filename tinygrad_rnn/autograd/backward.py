@@ -32,11 +32,10 @@ def backward(output: Tensor, gradient: Any = None) -> None:
         GradientError: nothing requires a gradient, or `gradient` is missing.
         OpError: `gradient` has another shape than `output`.
     """
-    seed = _seed(output, gradient)
-    nodes = _reachable(output)
+    seed, nodes, symbolic = _seed(output, gradient), _reachable(output), STATE.get().capture is not None
     kept = {node for node in nodes if node.op is None or node.retains_grad}
-    for node, g in _sweep(output, seed.data, nodes, kept).items():
-        node._grad = Tensor(g if node._grad is None else node._grad.data + g)
+    for node, g in _sweep(output, seed if symbolic else seed._data, nodes, kept, symbolic).items():
+        node._grad = _tensor(g if node._grad is None else (node._grad if symbolic else node._grad._data) + g)
         notify("accumulate", node, g)
 
 
@@ -64,8 +63,8 @@ def grad(output: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None
     seed = _seed(output, gradient)
     relevant = _leading_to(set(targets), _reachable(output))
     with switched(recording=create_graph):
-        found = _sweep(output, seed if create_graph else seed.data, relevant, set(targets), create_graph)
-    gradients = [_tensor(found[x]) if x in found else Tensor(np.zeros_like(x.data)) for x in targets]
+        found = _sweep(output, seed if create_graph else seed._data, relevant, set(targets), create_graph)
+    gradients = [_tensor(found[x]) if x in found else Tensor(np.zeros_like(x._data)) for x in targets]
     return gradients[0] if isinstance(inputs, Tensor) else gradients
 
 
@@ -75,10 +74,10 @@ def _seed(output: Tensor, gradient: Any) -> Tensor:
     require(getattr(output, "requires_grad", False), GradientError, rule, output)
     rule = "backward: {} is not a single number; reduce it with .sum() or .mean(), or pass gradient= of shape {}"
     require(gradient is not None or output.size == 1, GradientError, rule, output, output.shape)
-    seed = _tensor(np.ones_like(output.data) if gradient is None else gradient)
+    seed = _tensor(np.ones_like(output._data) if gradient is None else gradient)
     fits = seed.shape == output.shape
     require(fits, OpError, "backward: the gradient has shape {}, but {} needs {}", seed.shape, output, output.shape)
-    notify("seed", output, seed.data)
+    notify("seed", output, seed._data)
     return seed if seed.dtype == output.dtype else seed.astype(output.dtype)
 
 

@@ -164,7 +164,7 @@ def _coerced(op: Op, arity: int | None, given: Sequence[Any]) -> tuple[Inputs, t
         inputs = tuple(x if isinstance(x, Tensor) else None if isinstance(x, int | float) else Tensor(x) for x in given)
     except OpError as error:
         raise OpError(f"{op.name}: {error}") from None
-    arrays = tuple(value if x is None else x.data for x, value in zip(inputs, given, strict=True))
+    arrays = tuple(value if x is None else x._data for x, value in zip(inputs, given, strict=True))
     return inputs, arrays, any(x is not None and x.requires_grad for x in inputs)
 
 
@@ -174,4 +174,4 @@ def _fixed(op: Op, name: str, option: Any) -> Any:
         return type(option)(_fixed(op, name, part) for part in option)
     loses = isinstance(option, Tensor) and option.requires_grad
     require(not loses, OpError, "{}: {} = {} would lose its gradient; detach() it", op.name, name, option)
-    return freeze(option) if isinstance(option, np.ndarray | Tensor) else option
+    return option._data if isinstance(option, Tensor) else freeze(option) if isinstance(option, np.ndarray) else option

@@ -54,6 +54,7 @@ class State:
     recording: bool = True
     scope: Scope | None = None
     observers: tuple[Observer, ...] = ()
+    capture: Any = None  # who records this block to run it again; asked before a value leaves the graph
 
 
 STATE: ContextVar[State] = ContextVar("tinygrad_rnn", default=State())  # noqa: B039  (it is frozen)

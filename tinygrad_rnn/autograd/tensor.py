@@ -54,7 +54,7 @@ class Tensor:
     @property
     def data(self) -> Array:
         """The values, read-only. Bind a leaf's `data` to another array to change it."""
-        return self._data
+        return self._data if (capture := STATE.get().capture) is None else capture.leaving(self)
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -91,11 +91,11 @@ class Tensor:
             OpError: there is not exactly one.
         """
         require(self.size == 1, OpError, "item: {} holds {} values, not one; reduce it first", self, self.size)
-        return self._data.item()
+        return self.data.item()
 
     def numpy(self) -> Array:
         """The values as a read-only array: an explicit detach."""
-        return self._data
+        return self.data
 
     # Gradients
 
@@ -152,7 +152,7 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return bool(np.any(self._data == np.asarray(value)))
+        return bool(np.any(self.data == np.asarray(value)))
 
     def __setitem__(self, index: object, value: object) -> None:
         fix = "write t = tg.ops.where(mask, v, t), tg.ops.stack a list of rows, or bind t.data to another array"
@@ -168,7 +168,7 @@ class Tensor:
     # NumPy's protocols
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self._data, dtype=dtype, copy=copy)
+        return np.array(self.data, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return self.__array_function__(ufunc if method == "__call__" else getattr(ufunc, method), (), inputs, kwargs)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import ops
+from ..autograd.op import op
 from ..autograd.tensor import Tensor
 from ..errors import OpError
 from .init import RandomState, by_fan
@@ -88,10 +89,13 @@ class Dropout(Module):
 
 def drop(x: Tensor, p: float, rng: "np.random.Generator") -> Tensor:
     """Zero each element with probability p and scale the others by 1/(1 - p), so that the mean stays."""
-    if p == 0:
-        return x
-    kept = rng.random(x.shape) >= p
-    return x * (kept / (1 - p)).astype(x.dtype)
+    return x if p == 0 else x * dropout_mask(x.shape, x.dtype, p, rng)
+
+
+@op()
+def dropout_mask(shape: tuple[int, ...], dtype: Any, p: float, rng: "np.random.Generator"):
+    """0 with probability p, else 1/(1 - p); an op, though it has no inputs, so that a replay draws it anew."""
+    return ((rng.random(shape) >= p) / (1 - p)).astype(dtype)
 
 
 class Sequential(Module):

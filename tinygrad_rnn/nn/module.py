@@ -32,6 +32,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} needs a forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if (capture := STATE.get().capture) is not None:
+            capture.entered(self)
         with scope(self._name_in_scope(), self):
             return self.forward(*args, **kwargs)
 
