@@ -16,11 +16,13 @@ from .tracing.anomaly import detect_anomaly
 from .tracing.trace import breakpoint, trace
 
 if TYPE_CHECKING:
+    from .compiler import compile
     from .nn.checkpoint import load, save
 
 __all__ = [
     "Tensor",
     "breakpoint",
+    "compile",
     "detect_anomaly",
     "draw",
     "grad",
@@ -42,7 +44,8 @@ __all__ = [
 sys.modules[f"{__name__}.ops"] = ops
 sys.modules[f"{__name__}.optim"] = optim
 
-_LATE = {"load": "nn.checkpoint", "save": "nn.checkpoint"}  # what is slow to import waits until it is used
+# What is slow to import waits until it is used.
+_LATE = {"compile": "compiler", "load": "nn.checkpoint", "save": "nn.checkpoint"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,375 @@
+"""A compiled function does what the function does: values, gradients, refusals."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import ops
+from tinygrad_rnn.errors import CompileError, OpError
+
+CALLS = 4  # two are recorded, the others replayed
+MODELS = {
+    "rnn": lambda: tg.nn.RNN(3, 4, output_size=5, rng=0),
+    "relu, no bias": lambda: tg.nn.RNN(3, 4, output_size=5, bias=False, nonlinearity="relu", rng=0),
+    "stack": lambda: tg.nn.RNN(3, 4, output_size=5, num_layers=3, rng=0),
+    "two ways": lambda: tg.nn.RNN(3, 4, output_size=5, num_layers=2, bidirectional=True, rng=0),
+    "float32": lambda: tg.nn.RNN(3, 4, output_size=5, dtype=np.float32, rng=0),
+    "lstm": lambda: tg.nn.LSTM(3, 4, output_size=5, rng=0),
+    "peepholes": lambda: tg.nn.LSTM(3, 4, output_size=5, peephole=True, num_layers=2, rng=0),
+    "coupled": lambda: tg.nn.LSTM(3, 4, output_size=5, coupled=True, bidirectional=True, rng=0),
+    "gru": lambda: tg.nn.GRU(3, 4, output_size=5, num_layers=2, rng=0),
+    "gru, gate first": lambda: tg.nn.GRU(3, 4, output_size=5, reset_after=False, rng=0),
+}
+
+
+def gradients(parameters):
+    return [None if p.grad is None else p.grad.data.copy() for p in parameters]
+
+
+def arrays(returned):
+    if isinstance(returned, tg.Tensor):
+        return [returned.data]
+    return [array for part in returned for array in arrays(part)]
+
+
+def agree(found, expected):
+    """Equal to rounding: both sum the same terms, in another order."""
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert (a is None) == (b is None)
+        if b is not None:
+            assert a.shape == b.shape
+            assert a.dtype == b.dtype
+            tolerance = 1e-10 if b.dtype == np.float64 else 2e-5
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def compare(step, parameters, calls, clear=True):
+    """`step` and its compiled form side by side, on each of several calls' arguments."""
+    fast = tg.compile(step)
+    for arguments in calls:
+        before = [None if clear or p.grad is None else p.grad for p in parameters]
+        results = []
+        for function in (step, fast):
+            for p, gradient in zip(parameters, before, strict=True):
+                p.grad = gradient
+            returned = function(*(tg.tensor(x) for x in arguments))
+            results.append((arrays(returned), gradients(parameters)))
+        agree(results[1][0], results[0][0])
+        agree(results[1][1], results[0][1])
+        for p in parameters:
+            p.data = p.data * 0.9
+    return fast
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (2,)])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_cell(model, batch):
+    rng, net = np.random.default_rng(1), MODELS[model]()
+    dtype = net.W_hy.dtype
+
+    def step(xs, targets):
+        ys, state = net(xs)
+        loss = tg.nn.cross_entropy(ys, targets)
+        loss.backward()
+        return loss, state
+
+    calls = [(rng.standard_normal((6, *batch, 3)).astype(dtype), rng.integers(0, 5, (6, *batch))) for _ in range(CALLS)]
+    compare(step, list(net.parameters()), calls)
+
+
+@pytest.mark.parametrize("kind", [tg.nn.RNNCell, tg.nn.GRUCell, tg.nn.LSTMCell])
+def test_a_loop_as_a_person_writes_it(kind):
+    rng = np.random.default_rng(1)
+    table, cell, out = tg.nn.Embedding(5, 3, rng=1), kind(3, 4, rng=0), tg.nn.Linear(4, 5, rng=2)
+    parameters = [p for module in (table, cell, out) for p in module.parameters()]
+
+    def step(indices, targets, h):
+        loss, state = 0.0, h if kind is not tg.nn.LSTMCell else (h, h)
+        for index, target in zip(indices, targets, strict=True):
+            state = cell(table(index), state)
+            loss = loss + tg.nn.cross_entropy(out(state[0] if isinstance(state, tuple) else state), target)
+        loss.backward()
+        return loss, state
+
+    calls = [
+        (rng.integers(0, 5, (7, 2)), rng.integers(0, 5, (7, 2)), rng.standard_normal((2, 4))) for _ in range(CALLS)
+    ]
+    compare(step, parameters, calls)
+
+
+def test_matrices_before_column_vectors():
+    rng = np.random.default_rng(0)
+    W, U, b = (tg.tensor(rng.standard_normal(shape), requires_grad=True) for shape in ((4, 3), (4, 4), (4,)))
+
+    def step(xs, weights):
+        h, loss = np.zeros(4), 0.0
+        for x, w in zip(xs, weights, strict=True):
+            h = ops.tanh(W @ x + U @ h + b)
+            loss = loss + (h * w).sum()
+        loss.backward()
+        return loss
+
+    compare(step, [W, U, b], [(rng.standard_normal((6, 3)), rng.standard_normal((6, 4))) for _ in range(CALLS)])
+
+
+# Random programs: what is made of some values, again and again, in a few shapes
+
+
+UNARY = [
+    ops.tanh, ops.sigmoid, ops.relu, ops.sin, ops.softmax, ops.log_softmax, lambda x: x.T.T, lambda x: -x,
+    lambda x: x[::-1], lambda x: x[:, 1:2] + x, lambda x: x.sum(axis=0) + x, lambda x: x.mean() + x,
+    lambda x: x.max(axis=1, keepdims=True) * x, lambda x: x.clip(-0.7, 0.7), lambda x: ops.where(x > 0, x, 0.5 * x),
+    lambda x: x[[2, 0, 0]], lambda x: ops.concatenate([x[:, 2:], x[:, :2]], 1),
+    lambda x: ops.stack(ops.unstack(x)[::-1]),
+]  # fmt: skip
+BINARY = [ops.add, ops.sub, ops.mul, ops.matmul, ops.linear, ops.maximum, lambda a, b: ops.stack([a, b]).sum(axis=0),
+          lambda a, b: ops.tanh(a) + ops.tanh(b), lambda a, b: ops.concatenate([a[:1], b[1:]])]  # fmt: skip
+
+
+@st.composite
+def programs(draw):
+    """Instructions (op, which operands): each may take any value made before."""
+    length = draw(st.integers(1, 14))
+    return [
+        (draw(st.sampled_from([*UNARY, *BINARY])), draw(st.integers(0, 30)), draw(st.integers(0, 30)))
+        for _ in range(length)
+    ]
+
+
+@given(programs(), st.integers(1, 3), st.sampled_from([np.float64, np.float32]))
+@settings(max_examples=50)
+def test_random_programs(instructions, repeats, dtype):
+    rng = np.random.default_rng(0)
+    parameters = [tg.tensor(rng.uniform(-1, 1, (3, 3)), dtype=dtype, requires_grad=True) for _ in range(2)]
+
+    def step(x):
+        made = [*parameters, x]
+        for _ in range(repeats):
+            for function, i, j in instructions:
+                operands = [made[i % len(made)], made[j % len(made)]]
+                y = function(*operands[: 1 if function in UNARY else 2])
+                made.append(ops.tanh(y))
+            made = [*parameters, x, *made[-3:]]
+        loss = sum((y.sum() for y in made[3:]), 0.0 * x.sum())
+        if loss.requires_grad:
+            loss.backward()
+        return loss, made[-1]
+
+    compare(step, parameters, [(rng.uniform(-1, 1, (3, 3)).astype(dtype),) for _ in range(3)])
+
+
+# Gradients
+
+
+def test_gradients_accumulate_as_they_do_otherwise():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        (w * x).sum().backward()
+        return w.grad * 2
+
+    compare(step, [w], [([1.0, k],) for k in range(6)], clear=False)
+
+
+def test_clearing_gradients_inside():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+        (w * w).sum().backward()
+
+    fast = tg.compile(step)
+    for k in range(5):
+        fast(np.array([1.0, k]))
+        np.testing.assert_allclose(w.grad.data, [1.0 + 2.0, k + 4.0])
+
+
+def test_arguments_that_require_a_gradient():
+    def step(a, b):
+        (a * b).sum().backward()
+
+    fast = tg.compile(step)
+    for k in range(4):
+        a, b = tg.tensor([1.0, k], requires_grad=True), tg.tensor([k, 2.0])
+        fast(a, b)
+        assert a.grad.data.tolist() == [k, 2.0]
+        assert b.grad is None
+    a = tg.tensor([1.0, 3.0], requires_grad=True)
+    fast(a, a)
+    assert a.grad.data.tolist() == [2.0, 6.0]
+
+
+def test_gradients_of_gradients():
+    w = tg.tensor([0.5, 2.0], requires_grad=True)
+
+    def step(x):
+        g = tg.grad((w**3 * x).sum(), w, create_graph=True)
+        (g * g).sum().backward()
+        return g
+
+    compare(step, [w], [([1.0, k],) for k in range(4)])
+
+
+# What is recorded anew
+
+
+def test_shapes_dtypes_numbers_and_structure_are_recorded_anew():
+    runs = []
+
+    def step(xs, scale, *, more):
+        runs.append(scale)
+        return {"y": xs[0] * scale + more["b"], "n": 3}
+
+    fast = tg.compile(step)
+    for shape, dtype, scale in [((2,), float, 2.0), ((3,), float, 2.0), ((3,), np.float32, 2.0), ((3,), float, 5.0)]:
+        for _ in range(4):
+            xs = [np.ones(shape, dtype)]
+            returned = fast(xs, scale, more={"b": tg.tensor(1.0, dtype=dtype)})
+            assert returned["y"].data.tolist() == [scale + 1.0] * shape[0]
+            assert returned["y"].dtype == dtype
+            assert returned["n"] == 3
+    assert runs == [2.0] * 6 + [5.0] * 2  # two for each, the replays run no Python of ours
+
+
+def test_training_and_evaluation_are_different_recordings():
+    dropout = tg.nn.Dropout(0.5, rng=0)
+    fast = tg.compile(lambda x: dropout(x))
+    x = np.ones(64)
+    dropout.eval()
+    for _ in range(4):
+        assert (fast(x).data == 1).all()
+    dropout.train()
+    masks = {tuple(fast(x).data.tolist()) for _ in range(6)}
+    assert len(masks) == 6  # drawn anew each time
+
+
+def test_dropout_draws_what_it_would_draw_otherwise():
+    drawn = []
+    for wrap in (lambda fn: fn, tg.compile):
+        net = tg.nn.LSTM(3, 4, num_layers=2, dropout=0.5, rng=3)
+        step = wrap(lambda xs, net=net: net(xs)[0])
+        drawn.append([step(np.ones((4, 2, 3))).data for _ in range(5)])
+    agree(drawn[1], drawn[0])
+
+
+def test_under_a_trace_it_runs_as_it_is():
+    fast = tg.compile(lambda x: ops.tanh(x) * 2)
+    for _ in range(3):
+        fast(np.ones(2))
+    with tg.trace() as tr:
+        fast(tg.tensor([1.0, 2.0]))
+    assert [event.op for event in tr.events] == ["tanh", "mul"]
+
+
+def test_results_do_not_change_at_the_next_call():
+    w = tg.tensor([1.0], requires_grad=True)
+
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+        return w * x, x
+
+    fast = tg.compile(step)
+    kept = [(fast(np.array([float(k)])), w.grad) for k in range(5)]
+    assert [(y.item(), x.item(), g.item()) for (y, x), g in kept] == [(k, k, k) for k in range(5)]
+
+
+# What cannot be replayed
+
+
+READS = [lambda t: t.item(), lambda t: t.data, lambda t: t.numpy(), bool, int, float, np.asarray, np.isnan]
+
+
+@pytest.mark.parametrize("read", [*READS, lambda t: t in t])
+def test_reading_a_value_is_refused(read):
+    with pytest.raises(CompileError, match=r"test_compile.py:\d+: the values of .* are read"):
+        tg.compile(lambda x: read(x.sum()))(np.ones(1))
+
+
+def test_reading_what_follows_from_a_parameter_is_refused():
+    w = tg.tensor([1.0], requires_grad=True)
+    with pytest.raises(CompileError, match="are read"):
+        tg.compile(lambda x: x * float((w * 2).sum()))(np.ones(1))
+    with pytest.raises(CompileError, match="are read"):
+        tg.compile(lambda x: x * w.data)(np.ones(1))
+
+
+def test_updating_a_parameter_is_refused_and_undone():
+    w = tg.tensor([1.0], requires_grad=True)
+
+    def step(x):
+        (w * x).sum().backward()
+        w.data = np.zeros(1)
+
+    with pytest.raises(CompileError, match="update parameters outside"):
+        tg.compile(step)(np.ones(1))
+    assert w.data.tolist() == [1.0]
+    assert w.grad is None
+
+
+def test_what_would_be_baked_in_is_refused():
+    rng = np.random.default_rng(0)
+    fast = tg.compile(lambda x: x * rng.random(3))
+    fast(np.ones(3))
+    with pytest.raises(CompileError, match=r"test_compile.py:\d+: constant .* random numbers"):
+        fast(np.ones(3))
+
+
+def test_what_was_computed_outside_is_refused():
+    w = tg.tensor([1.0], requires_grad=True)
+    h = w * 2
+    with pytest.raises(CompileError, match="computed outside"):
+        tg.compile(lambda x: x * h)(np.ones(1))
+    with pytest.raises(CompileError, match="detach"):
+        tg.compile(lambda x: x * 2)(h)
+    with pytest.raises(CompileError, match="used from outside as well"):
+        tg.compile(lambda x: x * w)(w)
+
+
+def test_indices_out_of_range_are_refused_at_every_call():
+    table = tg.nn.Embedding(4, 2, rng=0)
+    fast = tg.compile(lambda index, target: tg.nn.cross_entropy(table(index), target))
+    for _ in range(3):
+        fast(np.array([0, 3]), np.array([1, 0]))
+    for index, target, what in (([0, 4], [0, 0], "index"), ([0, -1], [0, 0], "index"), ([0, 1], [0, 2], "target")):
+        with pytest.raises(OpError, match=f"every {what} must be in"):
+            fast(np.array(index), np.array(target))
+
+
+def test_an_error_of_the_function_leaves_gradients_alone():
+    w = tg.tensor([1.0], requires_grad=True)
+
+    def step(x):
+        (w * x).sum().backward()
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        tg.compile(step)(np.ones(1))
+    assert w.grad is None
+
+
+def test_a_tensor_as_an_index():
+    compare(lambda x, index: x[index], [], [(np.arange(4.0) + k, np.array([k, 0])) for k in range(CALLS)])
+    x = tg.tensor(np.arange(4.0), requires_grad=True)
+    with pytest.raises(CompileError, match="indexed by a tensor: take rows with"):
+        tg.compile(lambda index: x[index].sum().backward())(np.array([1, 2]))
+
+
+def test_a_shape_that_depends_on_values_is_refused():
+    fast = tg.compile(lambda x, mask: x[mask])
+    for _ in range(2):
+        fast(np.ones(3), np.array([True, False, True]))
+    with pytest.raises(CompileError, match="shape of the result depends on values"):
+        fast(np.ones(3), np.array([True, False, False]))
+
+
+def test_constants_among_options_are_compared_too():
+    rng = np.random.default_rng(0)
+    fast = tg.compile(lambda x: x[rng.integers(0, 100, 5)])
+    fast(np.arange(100.0))
+    with pytest.raises(CompileError, match="not what it was"):
+        fast(np.arange(100.0))

@@ -1,0 +1,211 @@
+"""Recording: a function runs once as it always does, and every op it makes becomes a value of a program."""
+
+# pyright: reportPrivateUsage=false
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autograd.op import Op
+from ..autograd.scope import STATE, switched
+from ..autograd.tensor import Array, Tensor, creation_ids
+from ..errors import CompileError, describe
+from ..tracing.source import Source
+from .lowering import COMPOSED, Operand, lower
+from .program import Program, Value
+
+_BAKED = "its value would be the same at every later call; keep to ops, or return it and look at it outside"
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """What a call leaves in the `.grad` of a tensor: of argument number `of`, or of that leaf from outside."""
+
+    of: int | Tensor
+    had: bool | None  # whether there must be a gradient before the call; None: either will do
+    value: Value | None  # None: the call clears it
+
+    def receiver(self, arguments: Sequence[Tensor]) -> Tensor:
+        return self.of if isinstance(self.of, Tensor) else arguments[self.of]
+
+
+@dataclass(slots=True)
+class Recording:
+    """One run of a function, and what a later call must find again for the recording to hold."""
+
+    program: Program
+    outputs: list[Value]
+    gradients: list[Gradient]
+    leaves: dict[int, Tensor]  # those from outside, by id
+    dtypes: list[np.dtype[Any]]  # of the leaves
+    modules: dict[Any, bool]  # every module that was called, and whether it was in training
+    sources: dict[int, Source]  # of each constant (by id), the line that used it first
+    ops: int  # calls of ops, forward and backward
+    nbytes: int  # of their results
+
+    def holds(self, arguments: Sequence[Tensor]) -> bool:
+        """Whether a call with these arguments would do the same again."""
+        return (
+            all(leaf.dtype == dtype for leaf, dtype in zip(self.leaves.values(), self.dtypes, strict=True))
+            and all(g.had in (None, g.receiver(arguments).grad is not None) for g in self.gradients)
+            and all(module.training == mode for module, mode in self.modules.items())
+        )
+
+
+class Capture:
+    """Is told of every op, as an observer, and of every value that leaves the graph.
+
+    Args:
+        arguments: stand-ins for the tensors of the call, which fn gets to see.
+        given: the tensors that they stand for.
+    """
+
+    def __init__(self, arguments: Sequence[Tensor], given: Sequence[Any]) -> None:
+        self.program = Program()
+        self.first_id = next(creation_ids)
+        self.given = given
+        self.owners: dict[Tensor, int | Tensor] = {x: i for i, x in enumerate(arguments)}  # whose gradients matter
+        self.before = {x: x.grad for x in arguments}  # their gradients at the beginning
+        self.either: dict[Tensor, bool] = {}  # True: cleared before it was used; False: used
+        self.leaves: dict[int, Tensor] = {}
+        self.modules: dict[Any, bool] = {}
+        self.sources: dict[int, Source] = {}
+        self.ops = self.nbytes = 0
+        self.values: dict[Tensor, Value] = {}
+        self.arrays: dict[int, Value] = {}  # by id of the array, which `values` keeps alive
+        for i, x in enumerate(arguments):
+            self._keep(x, self._source(("argument", i), x.data))
+
+    def run(self, fn: Any, args: Any, kwargs: Any) -> Any:
+        """Call `fn` and record it; when it raises, every gradient is what it was before."""
+        try:
+            with switched(capture=self, observers=(*STATE.get().observers, self)):
+                return fn(*args, **kwargs)
+        except BaseException:
+            for x, gradient in self.before.items():
+                x._grad = gradient
+            raise
+
+    def finish(self, outputs: Sequence[Tensor]) -> Recording:
+        """The recording of a run that returned these tensors; gradients are plain tensors again."""
+        results = [self._value(x, x.data) for x in outputs]
+        gradients: list[Gradient] = []
+        for x, before in list(self.before.items()):
+            after, either = x.grad, self.either.get(x, False)
+            if after is before and not either:
+                continue
+            value = None if after is None else self._value(after, after.data)
+            gradients.append(Gradient(self.owners[x], None if either else before is not None, value))
+            x._grad = None if after is None else Tensor(after.data)
+        dtypes = [leaf.dtype for leaf in self.leaves.values()]
+        facts = (self.leaves, dtypes, self.modules, self.sources, self.ops, self.nbytes)
+        return Recording(self.program, results, gradients, *facts)
+
+    # What the engine tells
+
+    def __call__(self, kind: str, *facts: Any) -> None:
+        if kind == "forward":
+            self._forward(*facts)
+        elif kind == "update":
+            leaf, before, _ = facts
+            leaf._data = before
+            self._refuse(f"{describe(leaf)} gets other data", "update parameters outside, after the call")
+        elif kind == "zero":
+            self._zero(*facts)
+
+    def leaving(self, x: Tensor) -> Array:
+        """The values of a tensor, for what is no op; refused unless they are the same at every call."""
+        value = self.values.get(x)
+        inside = value is None and x.id >= self.first_id
+        if not inside and (value is None or value.kind != "constant"):
+            self._refuse(f"the values of {describe(x)} are read as an array or a number", _BAKED)
+        return x._data
+
+    def entered(self, module: Any) -> None:
+        """A module is called."""
+        self.modules.setdefault(module, module.training)
+
+    def _refuse(self, what: str, fix: str) -> None:
+        raise CompileError(f"compile: {Source.of_caller()}: {what}: {fix}")
+
+    def _forward(self, made: Tensor, op: Op, inputs: Sequence[Tensor | None], arrays: Any, options: Any) -> None:
+        if op in COMPOSED:
+            self._compose(made, op, inputs, arrays, options)
+            return
+        self.ops += 1
+        self.nbytes += made._data.nbytes
+        operands: list[Operand] = [a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)]
+        known = self._options(options)
+        if made.requires_grad and isinstance(known.get("index"), Value):
+            self._refuse(f"{describe(made)} is indexed by a tensor", "take rows with tg.ops.embedding(table, index)")
+        self._keep(made, lower(self.program, op, operands, known, made._data))
+
+    def _compose(self, made: Tensor, op: Op, inputs: Any, arrays: Any, options: Any) -> None:
+        """An op that is made of others is what its formula does to Tensors; for the user it is one op."""
+        counts = self.ops + 1, self.nbytes + made._data.nbytes
+        operands = [a if x is None else x for x, a in zip(inputs, arrays, strict=True)]
+        if op.name == "cross_entropy" and inputs[1] is not None:
+            targets = self._value(inputs[1], arrays[1])
+            self.program.add("check", (targets,), ("target", arrays[0].shape[-1]), (), np.bool_)
+        with switched(capture=None, recording=False):
+            same = COMPOSED[op](*operands, **options)
+        self._keep(made, self.program.cast(self._value(same, same._data), made.dtype))
+        self.ops, self.nbytes = counts
+
+    # What a tensor is to the program
+
+    def _value(self, x: Tensor, array: Array) -> Value:
+        value = self.values.get(x)
+        if value is None:
+            value = self._keep(x, self._inside(array) if x.id >= self.first_id else self._outside(x))
+        return value
+
+    def _keep(self, x: Tensor, value: Value) -> Value:
+        self.values[x] = self.arrays[id(x._data)] = value
+        return value
+
+    def _options(self, option: Any) -> Any:
+        """Options with values in place of the arrays of recorded tensors: an index may be one."""
+        if isinstance(option, dict):
+            return {name: self._options(part) for name, part in option.items()}
+        if isinstance(option, tuple | list):
+            return type(option)(self._options(part) for part in option)
+        return self.arrays.get(id(option), option) if isinstance(option, np.ndarray) else option
+
+    def _inside(self, array: Array) -> Value:
+        """A tensor that was made of an array: of a recorded tensor's own, or of one that is always the same."""
+        if id(array) in self.arrays:
+            return self.arrays[id(array)]
+        value = self.program.constant(array)
+        self.sources.setdefault(value.id, Source.of_caller())
+        return value
+
+    def _outside(self, x: Tensor) -> Value:
+        """A tensor that was there before: it is read at each call."""
+        owner = next((leaf for leaf, gradient in self.before.items() if gradient is x), None)
+        if owner is not None:
+            self.either[owner] = False
+            of = self.owners[owner]
+            return self._source(("gradient", of.id if isinstance(of, Tensor) else -1 - of), x._data)
+        if x.op is not None:
+            self._refuse(f"{describe(x)} was computed outside", "pass it as an argument, detached")
+        if any(x is given for given in self.given):
+            self._refuse(f"{describe(x)} is an argument, and used from outside as well", "use the argument alone")
+        self._meet(x)
+        return self._source(("leaf", x.id), x._data)
+
+    def _meet(self, leaf: Tensor) -> None:
+        if leaf not in self.owners:
+            self.leaves[leaf.id] = self.owners[leaf] = leaf
+            self.before[leaf] = leaf.grad
+
+    def _zero(self, leaf: Tensor) -> None:
+        if leaf.id < self.first_id:
+            self._meet(leaf)
+            if leaf.grad is self.before[leaf]:
+                self.either.setdefault(leaf, True)
+
+    def _source(self, what: Any, array: Array) -> Value:
+        return self.program.add("source", (), what, array.shape, array.dtype)

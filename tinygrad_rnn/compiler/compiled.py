@@ -1,0 +1,219 @@
+"""`compile`: a function that is recorded, and from then on replayed."""
+
+# pyright: reportPrivateUsage=false
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import update_wrapper
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from ..autograd.scope import STATE
+from ..autograd.tensor import Array, Tensor
+from ..errors import CompileError
+from .capture import Capture, Recording
+from .plan import Plan, needed, plan
+from .program import Value
+
+_KEPT = 16  # recordings; beyond that the one unused for longest goes
+
+
+def compile(fn: Callable[..., Any]) -> "Compiled":
+    """Record what `fn` computes, forward and backward, and replay it as a flat list of NumPy calls.
+
+    Arrays and Tensors among the arguments (also inside tuples, lists and dicts) reach fn as Tensors; all else, numbers
+    too, counts as part of the function: another value is recorded anew, as are other shapes and dtypes. The first two
+    calls are recorded and compared; from the third on fn itself no longer runs. Leaves from outside, parameters above
+    all, are read at each call. Returned Tensors have no history; `.grad` is left as fn would leave it. Under `trace()`,
+    and whatever else watches, fn runs as it is.
+
+    Raises:
+        CompileError: at a call, when fn does what cannot be replayed: it reads a value as an array or a number, binds
+            a parameter to other data, or comes to other constants when it runs again.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> @tg.compile
+    ... def step(x):
+    ...     loss = ((w * x) ** 2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> for _ in range(3):
+    ...     w.grad = None
+    ...     loss = step(tg.tensor([3.0, 4.0]))
+    >>> loss, w.grad
+    (tensor(73.), tensor([18., 64.]))
+    """
+    return Compiled(fn)
+
+
+class Compiled:
+    """A function that records itself: call it as the one it was made of."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self.fn = fn
+        self._recorded: OrderedDict[Any, list[_Entry]] = OrderedDict()
+        self._lock = RLock()  # a plan has one set of buffers
+        update_wrapper(self, fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        state = STATE.get()
+        if state.observers or state.capture is not None:
+            return self.fn(*args, **kwargs)
+        given: list[Any] = []
+        structure = _flatten((args, kwargs), given)
+        tensors = [x if isinstance(x, Tensor) else None for x in given]
+        key = (structure, tuple(map(_kind, given)), _repeated(tensors), state.recording)
+        with self._lock:
+            entries = self._recorded.setdefault(key, [])
+            self._recorded.move_to_end(key)
+            while len(self._recorded) > _KEPT:
+                self._recorded.popitem(last=False)
+            found = next((entry for entry in entries if entry.recording.holds(given)), None)
+            if found is not None and found.plan is not None:
+                return found.replay(given)
+            return self._record(structure, given, entries, found)
+
+    def _record(self, structure: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
+        stand_ins = [_stand_in(x) for x in given]
+        unique = {id(x): stand_in for x, stand_in in zip(given, stand_ins, strict=True)}
+        arguments = [unique[id(x)] for x in given]
+        capture = Capture(arguments, given)
+        args, kwargs = _unflatten(structure, iter(arguments))
+        returned = capture.run(self.fn, args, kwargs)
+        outputs: list[Any] = []
+        shape = _flatten(returned, outputs)
+        recording = capture.finish([_output(x) for x in outputs])
+        for gradient in recording.gradients:
+            if isinstance(gradient.of, int):
+                given[gradient.of]._grad = arguments[gradient.of]._grad
+        if earlier is None:
+            entries.append(_Entry(recording, shape))
+        else:
+            _compare(earlier.recording, recording)
+            earlier.plan = _planned(recording)
+            earlier.recording = recording
+        return _unflatten(shape, iter([Tensor(_output(x).data) for x in outputs]))
+
+
+@dataclass(slots=True)
+class _Entry:
+    recording: Recording
+    returned: Any  # the structure of what fn returns
+    plan: Plan | None = None  # once two recordings were the same
+
+    def replay(self, given: Sequence[Any]) -> Any:
+        recording = self.recording
+        assert self.plan is not None
+
+        def read(source: Value) -> Any:
+            what, of = source.detail
+            if what == "argument":
+                return _array(given[of])
+            owner = recording.leaves[of] if of >= 0 else given[-1 - of]
+            held = owner if what == "leaf" else owner._grad
+        assert held is not None  # else the recording would not hold
+        return held._data
+
+        results = [_owned(array) for array in self.plan.run(read)]
+        count = len(recording.outputs)
+        gradients = iter(results[count:])
+        for gradient in recording.gradients:
+            gradient.receiver(given)._grad = None if gradient.value is None else next(gradients)
+        return _unflatten(self.returned, iter(results[:count]))
+
+
+def _planned(recording: Recording) -> Plan:
+    results = [*recording.outputs, *(g.value for g in recording.gradients if g.value is not None)]
+    return plan(needed(results, recording.program.values), results)
+
+
+def _compare(first: Recording, second: Recording) -> None:
+    """Two runs must come to the same program: what differs would have been the same for ever."""
+    for a, b in zip(first.program.values, second.program.values, strict=False):
+        if _identity(a) != _identity(b):
+            where = second.sources.get(b.id) or first.sources.get(a.id)
+            raise CompileError(
+                f"compile: {where or 'two runs of the function'}: {a.kind} {a.shape} is not what it was at the call "
+                "before: random numbers, a clock or changing data; pass it as an argument"
+            )
+    same = len(first.program.values) == len(second.program.values) and _ends(first) == _ends(second)
+    if not same:
+        raise CompileError(
+            "compile: two runs of the function did not compute the same: pass what changes as an argument"
+        )
+
+
+def _identity(value: Value) -> Any:
+    detail = getattr(value.detail, "identity", value.detail)
+    return value.kind, [x.id for x in value.inputs], detail, value.shape, value.dtype
+
+
+def _ends(recording: Recording) -> Any:
+    gradients = [(id(g.of), None if g.value is None else g.value.id) for g in recording.gradients]
+    return [value.id for value in recording.outputs], gradients
+
+
+# Arguments and results
+
+
+def _flatten(tree: Any, leaves: list[Any]) -> Any:
+    """The structure of nested tuples, lists and dicts, hashable; arrays and Tensors go to `leaves`."""
+    if isinstance(tree, Tensor | np.ndarray):
+        leaves.append(tree)
+        return None
+    if isinstance(tree, tuple | list):
+        return (type(tree), *(_flatten(part, leaves) for part in tree))
+    if isinstance(tree, dict):
+        return (dict, *((key, _flatten(part, leaves)) for key, part in tree.items()))
+    return ("is", type(tree), tree)
+
+
+def _unflatten(structure: Any, leaves: Any) -> Any:
+    if structure is None:
+        return next(leaves)
+    kind, *parts = structure
+    if kind == "is":
+        return parts[1]
+    if kind is dict:
+        return {key: _unflatten(part, leaves) for key, part in parts}
+    made = [_unflatten(part, leaves) for part in parts]
+    return made if kind is list else kind(*made) if hasattr(kind, "_fields") else kind(made)
+
+
+def _kind(x: Any) -> Any:
+    return x.shape, x.dtype, isinstance(x, Tensor) and x.requires_grad
+
+
+def _repeated(tensors: Sequence[Any]) -> tuple[int, ...]:
+    """Which arguments are one and the same tensor."""
+    seen: dict[int, int] = {}
+    return tuple(seen.setdefault(id(x), i) if x is not None and x.requires_grad else i for i, x in enumerate(tensors))
+
+
+def _stand_in(x: Any) -> Tensor:
+    if not isinstance(x, Tensor):
+        return Tensor(x)
+    if x.op is not None:
+        raise CompileError(f"compile: the argument {x.name or x.shape} was computed with a history: detach() it")
+    stand_in = Tensor(x.data, requires_grad=x.requires_grad, name=x.name)
+    stand_in._grad = x._grad
+    return stand_in
+
+
+def _output(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def _array(x: Any) -> Array:
+    return x._data if isinstance(x, Tensor) else x
+
+
+def _owned(array: Array) -> Tensor:
+    """A Tensor of an array that nobody else has: no copy."""
+    array.flags.writeable = False
+    tensor = Tensor(0.0)
+    tensor._data = array
+    return tensor

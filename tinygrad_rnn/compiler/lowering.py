@@ -1,0 +1,285 @@
+"""From ops to the program: what each op of the table is in NumPy calls that can write where they are told.
+
+An op that has no rule here is called as it is.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autograd import ops
+from ..autograd.op import Op
+from ..autograd.tensor import Array
+from ..errors import CompileError, require
+from .program import Index, Program, Value, numpy_index, plain_index, shape_at
+
+Operand = Value | int | float  # a Python number stays one until its dtype is known
+
+RULES: dict[Any, Callable[..., Value]] = {}
+
+
+def rule(*keys: Any) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
+    """Say what ops (or the NumPy functions that are their forward) become: `rule(program, like, *operands, **options)`.
+
+    `like` is the array that the op made when it was recorded.
+    """
+
+    def decorate(function: Callable[..., Value]) -> Callable[..., Value]:
+        RULES.update({getattr(key, "op", key): function for key in keys})
+        return function
+
+    return decorate
+
+
+def lower(program: Program, op: Op, operands: Sequence[Operand], options: dict[str, Any], like: Array) -> Value:
+    """The value that `op` makes of the operands."""
+    forward = inspect.unwrap(op.forward)
+    known = RULES.get(op) or RULES.get(forward)
+    if known is not None:
+        made = known(program, like, operands, **options) if op.variadic else known(program, like, *operands, **options)
+        if made is not NotImplemented:
+            return made
+    elif isinstance(forward, np.ufunc) and forward.signature is None:
+        return program.ufunc(forward, *_typed(program, operands), dtype=like.dtype)
+    inputs: list[Value] = []
+    call = Applied(op, slots_for(tuple(operands), inputs), slots_for(options, inputs))
+    return program.add("call" if operands else "draw", inputs, call, like.shape, like.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Stands for input number `number` among the operands and options of an op."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Applied:
+    """An op that is called as it is; two such calls are never taken for one."""
+
+    op: Op
+    operands: tuple[Any, ...]
+    options: dict[str, Any]
+
+    def __call__(self, out: Array, *inputs: Array) -> None:
+        operands, options = filled(self.operands, inputs), filled(self.options, inputs)
+        made = self.op.forward(operands, **options) if self.op.variadic else self.op.forward(*operands, **options)
+        rule = "compile: {}: the shape of the result depends on values: {} when recorded, now {}"
+        require(np.shape(made) == out.shape, CompileError, rule, self.op.name, out.shape, np.shape(made))
+        out[...] = made
+
+    @property
+    def identity(self) -> Any:
+        """What two recordings must have in common."""
+        return self.op, _plain(self.operands), _plain(self.options)
+
+
+def slots_for(tree: Any, inputs: list[Value]) -> Any:
+    """The tree with slots in place of its values, which are appended to `inputs`."""
+    if isinstance(tree, Value):
+        inputs.append(tree)
+        return Slot(len(inputs) - 1)
+    return _mapped(lambda part: slots_for(part, inputs), tree)
+
+
+def filled(tree: Any, inputs: Sequence[Array]) -> Any:
+    """The tree with arrays in its slots."""
+    return inputs[tree.number] if isinstance(tree, Slot) else _mapped(lambda part: filled(part, inputs), tree)
+
+
+def _plain(tree: Any) -> Any:
+    """The tree with arrays as what can be compared."""
+    if isinstance(tree, np.ndarray):
+        return tree.dtype, tree.shape, tree.tobytes()
+    return _mapped(_plain, tree)
+
+
+def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: function(part) for name, part in tree.items()}
+    return type(tree)(map(function, tree)) if isinstance(tree, tuple | list) else tree
+
+
+def _typed(program: Program, operands: Sequence[Operand]) -> list[Value]:
+    """Python numbers as arrays of the dtype that NumPy would give them among these operands."""
+    dtypes = [x.dtype for x in operands if isinstance(x, Value)]
+    numbers = [x for x in operands if not isinstance(x, Value)]
+    dtype = np.result_type(*dtypes, *numbers)
+    return [x if isinstance(x, Value) else program.constant(x, dtype) for x in operands]
+
+
+@rule(np.matmul)
+def _matmul(program: Program, like: Array, a: Value, b: Value) -> Value:
+    return program.matmul(a, b)
+
+
+@rule(np.where)
+def _where(program: Program, like: Array, *operands: Operand) -> Value:
+    condition, a, b = (x if isinstance(x, Value) else program.constant(x) for x in operands)
+    chosen = [
+        program.cast(x, like.dtype) if x.kind != "constant" else program.constant(x.array(), like.dtype) for x in (a, b)
+    ]
+    return program.where(program.cast(condition, np.bool_), *chosen, dtype=like.dtype)
+
+
+@rule(np.clip)
+def _clip(program: Program, like: Array, x: Value, min: Any, max: Any) -> Value:
+    for bound, function in ((min, np.maximum), (max, np.minimum)):
+        if bound is not None:
+            x = program.ufunc(function, x, program.constant(bound, like.dtype), dtype=like.dtype)
+    return x
+
+
+@rule(ops.astype)
+def _astype(program: Program, like: Array, x: Value, dtype: Any) -> Value:
+    return program.cast(x, like.dtype)
+
+
+@rule(ops.detach)
+def _detach(program: Program, like: Array, x: Value) -> Value:
+    return x
+
+
+# Reductions
+
+
+def _reduced(program: Program, like: Array, function: np.ufunc, x: Value, axis: Any, keepdims: bool) -> Value:
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if not np.issubdtype(x.dtype, np.floating):
+        x = program.cast(x, like.dtype) if function is np.add else x
+    return program.reshape(program.reduce(function, x, tuple(axes), like.dtype), like.shape)
+
+
+@rule(np.sum)
+def _sum(program: Program, like: Array, x: Value, **options: Any) -> Value:
+    return _reduced(program, like, np.add, x, **options)
+
+
+@rule(np.mean)
+def _mean(program: Program, like: Array, x: Value, **options: Any) -> Value:
+    total = _reduced(program, like, np.add, x, **options)
+    count = program.constant(x.size / (like.size or 1), like.dtype)
+    return program.ufunc(np.divide, total, count, dtype=like.dtype)
+
+
+@rule(np.max)
+def _max(program: Program, like: Array, x: Value, **options: Any) -> Value:
+    return _reduced(program, like, np.maximum, x, **options)
+
+
+@rule(np.min)
+def _min(program: Program, like: Array, x: Value, **options: Any) -> Value:
+    return _reduced(program, like, np.minimum, x, **options)
+
+
+# Shapes
+
+
+@rule(np.reshape, np.squeeze, np.expand_dims)
+def _reshape(program: Program, like: Array, x: Value, **options: Any) -> Value:
+    return program.reshape(x, like.shape)
+
+
+@rule(np.transpose)
+def _transpose(program: Program, like: Array, x: Value, axes: Any) -> Value:
+    return program.transpose(x, range(x.ndim)[::-1] if axes is None else axes)
+
+
+@rule(np.swapaxes)
+def _swapaxes(program: Program, like: Array, x: Value, axis1: int, axis2: int) -> Value:
+    axes = list(range(x.ndim))
+    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    return program.transpose(x, axes)
+
+
+@rule(np.broadcast_to)
+def _broadcast_to(program: Program, like: Array, x: Value, shape: Any) -> Value:
+    return program.broadcast(x, like.shape)
+
+
+# Parts and wholes
+
+
+@rule(ops.getitem)
+def _getitem(program: Program, like: Array, x: Value, index: Any) -> Value:
+    plain = plain_index(index, x.shape)
+    return NotImplemented if plain is None else program.reshape(program.index(x, plain[0]), plain[1])
+
+
+@rule(np.stack)
+def _stack(program: Program, like: Array, xs: Sequence[Operand], axis: int) -> Value:
+    parts = [_part(program, x, like.dtype) for x in xs]
+    stacked = program.stack(parts)
+    axes = list(range(1, stacked.ndim))
+    axes.insert(axis % like.ndim, 0)
+    return program.transpose(stacked, axes)
+
+
+@rule(np.concatenate)
+def _concatenate(program: Program, like: Array, xs: Sequence[Operand], axis: int) -> Value:
+    parts = [_part(program, x, like.dtype) for x in xs]
+    return program.concatenate(parts, axis % like.ndim)
+
+
+def _part(program: Program, x: Operand, dtype: Any) -> Value:
+    return program.cast(x, dtype) if isinstance(x, Value) else program.constant(x, dtype)
+
+
+@rule(ops.scatter)
+def _scatter(program: Program, like: Array, parts: Sequence[Operand], indices: Any, shape: Any) -> Value:
+    plain = [plain_index(index, like.shape) for index in indices]
+    if all(isinstance(index, Value) for index in indices):
+        return _sum_rows(program, like, parts, indices)
+    if any(index is None for index in plain):
+        return NotImplemented
+    totals: dict[Index, Value] = {}
+    for part, index in zip(parts, plain, strict=True):
+        assert index is not None
+        place, _ = index
+        x = program.reshape(_part(program, part, like.dtype), shape_at(like.shape, place))
+        totals[place] = program.ufunc(np.add, totals[place], x, dtype=like.dtype) if place in totals else x
+    if _overlap(like.shape, list(totals)):
+        return NotImplemented
+    return program.assemble(list(totals.values()), list(totals), like.shape, like.dtype)
+
+
+def _sum_rows(program: Program, like: Array, parts: Sequence[Any], indices: Sequence[Value]) -> Value:
+    """Rows of all parts added into a table, in one call."""
+    rows = [program.reshape(part, (index.size, *like.shape[1:])) for part, index in zip(parts, indices, strict=True)]
+    numbers = [program.reshape(index, (index.size,)) for index in indices]
+    both = [program.concatenate(x) for x in (rows, numbers)]
+    return program.add("sum_rows", both, None, like.shape, like.dtype)
+
+
+def _overlap(shape: Sequence[int], places: Sequence[Index]) -> bool:
+    """Whether two places share an element."""
+    counts = np.zeros(shape, np.int8)
+    for place in places:
+        counts[numpy_index(place)] += 1
+    return bool((counts > 1).any())
+
+
+@rule(ops.embedding)
+def _embedding(program: Program, like: Array, table: Value, index: Operand) -> Value:
+    index = index if isinstance(index, Value) else program.constant(index)
+    program.add("check", (index,), ("index", table.shape[0]), (), np.bool_)
+    return program.take(table, index)
+
+
+# Ops that are made of others: their own formula, run on Tensors, says of which
+
+
+def _cross_entropy(logits: Any, targets: Any, reduction: str) -> Any:
+    one_hot = np.expand_dims(targets, -1) == np.arange(logits.shape[-1])
+    top = np.max(logits, axis=-1, keepdims=True)
+    normaliser = np.log(np.sum(np.exp(logits - top), axis=-1, keepdims=True)) + top
+    y = normaliser[..., 0] - np.sum(np.where(one_hot, logits, 0), axis=-1)
+    return y if reduction == "none" else np.mean(y) if reduction == "mean" else np.sum(y)
+
+
+_made_of_others: list[Any] = [ops.linear, ops.sigmoid, ops.relu, ops.softmax, ops.log_softmax, ops.logsumexp]
+COMPOSED: dict[Op, Callable[..., Any]] = {function.op: function.op.forward for function in _made_of_others}
+COMPOSED[getattr(ops.cross_entropy, "op")] = _cross_entropy  # noqa: B009  (a type checker sees a plain function)

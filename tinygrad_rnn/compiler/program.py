@@ -1,0 +1,228 @@
+"""A program: what one step computes, as values that follow from each other in a few kinds of NumPy calls.
+
+Building it simplifies it: what was computed before is found again, views of views are one view, and a part that is
+taken out of a whole is that part.
+
+===========  =======================================  ========================================================
+kind         inputs, `detail`                         value
+===========  =======================================  ========================================================
+source       none, what to read at each call          an argument, a leaf's data or its gradient
+constant     none, dtype, shape and bytes             an array that never changes
+ufunc        operands, the ufunc                      elementwise, with broadcasting
+where        condition, a, b                          a where the condition holds, else b
+cast         x                                        x as another dtype
+matmul       a, b                                     np.matmul
+reduce       x, (ufunc, axes)                         ufunc.reduce over axes, which vanish
+take         table, index                             rows of a table
+view         x, (how, what)                           the same memory, seen in another way
+assemble     parts, (indices, covered)                parts laid into one array, disjoint; zeros where none is
+check        index, (what, limit)                     nothing; raises unless all integers are in 0..limit-1
+sum_rows     rows, index                              rows added into a table of zeros
+call         operands, how to call it                 any other op
+draw         none, how to call it                     random numbers, new at each call
+===========  =======================================  ========================================================
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autograd.tensor import Array
+
+Slice = tuple[int, int | None, int]
+Index = tuple["int | Slice", ...]  # one entry an axis; a slice is (start, stop, step), since slices have no hash
+
+EFFECTS = ("check", "draw")  # what must happen although nobody uses the value
+
+
+@dataclass(eq=False, slots=True)
+class Value:
+    """One array of the program."""
+
+    kind: str
+    inputs: "tuple[Value, ...]"
+    detail: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    id: int  # inputs have smaller ones
+    fixed: bool  # depends on no argument: constants, parameters, and what follows from them alone
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def array(self) -> Array:
+        """The values of a constant."""
+        dtype, shape, data = self.detail
+        return np.frombuffer(data, dtype).reshape(shape)
+
+    def __repr__(self) -> str:
+        return f"%{self.id} = {self.kind}{[x.id for x in self.inputs]} {self.shape}"
+
+
+class Program:
+    """Values in an order in which each can be computed; every method that makes one finds equal ones again."""
+
+    def __init__(self) -> None:
+        self.values: list[Value] = []
+        self._known: dict[Any, Value] = {}
+
+    def add(self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any) -> Value:
+        shape, dtype = tuple(shape), np.dtype(dtype)
+        key = (kind, tuple(x.id for x in inputs), detail, shape, dtype)
+        if (known := self._known.get(key)) is not None:
+            return known
+        fixed = all(x.fixed for x in inputs) and kind != "draw"
+        if kind == "source":
+            fixed = detail[0] == "leaf"
+        value = Value(kind, tuple(inputs), detail, shape, dtype, len(self.values), fixed)
+        self.values.append(value)
+        self._known[key] = value
+        return value
+
+    # What it is made of
+
+    def constant(self, array: Any, dtype: Any = None) -> Value:
+        array = np.asarray(array, dtype)
+        return self.add("constant", (), (array.dtype, array.shape, array.tobytes()), array.shape, array.dtype)
+
+    def ufunc(self, function: np.ufunc, *inputs: Value, dtype: Any) -> Value:
+        shape = np.broadcast_shapes(*(x.shape for x in inputs))
+        if function is np.multiply and (kept := _times_one(inputs, shape, dtype)):
+            return kept
+        return self.add("ufunc", inputs, function, shape, dtype)
+
+    def where(self, condition: Value, a: Value, b: Value, dtype: Any) -> Value:
+        return self.add("where", (condition, a, b), None, np.broadcast_shapes(condition.shape, a.shape, b.shape), dtype)
+
+    def cast(self, x: Value, dtype: Any) -> Value:
+        return x if x.dtype == dtype else self.add("cast", (x,), None, x.shape, dtype)
+
+    def matmul(self, a: Value, b: Value) -> Value:
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        shape = (*lead, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
+        return self.add("matmul", (a, b), None, shape, np.result_type(a.dtype, b.dtype))
+
+    def reduce(self, function: np.ufunc, x: Value, axes: Sequence[int], dtype: Any = None) -> Value:
+        gone = tuple(sorted(axis % x.ndim for axis in axes))
+        shape = [n for axis, n in enumerate(x.shape) if axis not in gone]
+        if not gone:
+            return self.cast(x, dtype or x.dtype)
+        return self.add("reduce", (x,), (function, gone), shape, dtype or x.dtype)
+
+    def take(self, table: Value, index: Value) -> Value:
+        return self.add("take", (table, index), None, (*index.shape, *table.shape[1:]), table.dtype)
+
+    # Views
+
+    def reshape(self, x: Value, shape: Iterable[int]) -> Value:
+        shape = tuple(shape)
+        if x.kind == "view" and x.detail[0] == "reshape":
+            x = x.inputs[0]
+        return x if x.shape == shape else self.add("view", (x,), ("reshape", shape), shape, x.dtype)
+
+    def transpose(self, x: Value, axes: Sequence[int]) -> Value:
+        axes = tuple(axis % x.ndim for axis in axes)
+        if x.kind == "view" and x.detail[0] == "transpose":
+            x, axes = x.inputs[0], tuple(x.detail[1][axis] for axis in axes)
+        if axes == tuple(range(x.ndim)):
+            return x
+        return self.add("view", (x,), ("transpose", axes), [x.shape[axis] for axis in axes], x.dtype)
+
+    def broadcast(self, x: Value, shape: Iterable[int]) -> Value:
+        shape = tuple(shape)
+        return x if x.shape == shape else self.add("view", (x,), ("broadcast", shape), shape, x.dtype)
+
+    def index(self, x: Value, index: Index) -> Value:
+        """Part of an array; `index` as `plain_index` gives it."""
+        index = (*index, *((0, n, 1) for n in x.shape[len(index) :]))
+        if index == tuple((0, n, 1) for n in x.shape):
+            return x
+        if x.kind == "assemble" and index in x.detail[0]:
+            part = x.inputs[x.detail[0].index(index)]
+            return self.reshape(part, shape_at(x.shape, index))
+        return self.add("view", (x,), ("index", index), shape_at(x.shape, index), x.dtype)
+
+    def assemble(self, parts: Sequence[Value], indices: Sequence[Index], shape: Iterable[int], dtype: Any) -> Value:
+        """One array with each part at its index; they must not overlap."""
+        shape = tuple(shape)
+        indices = [(*index, *((0, n, 1) for n in shape[len(index) :])) for index in indices]
+        if len(parts) == 1 and indices[0] == tuple((0, n, 1) for n in shape):
+            return self.cast(parts[0], dtype)
+        covered = sum(part.size for part in parts) == int(np.prod(shape, dtype=np.int64))
+        return self.add("assemble", parts, (tuple(indices), covered), shape, dtype)
+
+    def stack(self, parts: Sequence[Value]) -> Value:
+        indices: list[Index] = [(i,) for i in range(len(parts))]
+        return self.assemble(parts, indices, (len(parts), *parts[0].shape), parts[0].dtype)
+
+    def concatenate(self, parts: Sequence[Value], axis: int = 0) -> Value:
+        first = parts[0].shape
+        shape = (*first[:axis], sum(part.shape[axis] for part in parts), *first[axis + 1 :])
+        if axis == 0 and all(part.shape == first for part in parts):
+            return self.reshape(self.stack(parts), shape)
+        indices: list[Index] = []
+        start = 0
+        for part in parts:
+            stop = start + part.shape[axis]
+            indices.append((*((0, n, 1) for n in shape[:axis]), (start, stop, 1)))
+            start = stop
+        return self.assemble(parts, indices, shape, parts[0].dtype)
+
+
+def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> Value | None:
+    """x for 1 · x: what a backward pass starts with."""
+    for one, other in (inputs, inputs[::-1]):
+        if one.kind == "constant" and other.shape == shape and other.dtype == dtype and (one.array() == 1).all():
+            return other
+    return None
+
+
+def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ...]] | None":
+    """NumPy's basic index as one entry an axis, and the shape of the result, new axes included; None: not basic."""
+    entries = list(index) if isinstance(index, tuple) else [index]
+    if not all(e is None or e is Ellipsis or isinstance(e, slice) or _is_integer(e) for e in entries):
+        return None
+    used = sum(e is not None and e is not Ellipsis for e in entries)
+    gap = next((i for i, e in enumerate(entries) if e is Ellipsis), len(entries))
+    entries[gap : gap + 1] = [slice(None)] * (len(shape) - used)
+    plain: list[Any] = []
+    lengths: list[int] = []
+    for entry in entries:
+        if entry is None:
+            lengths.append(1)
+            continue
+        n = shape[len(plain)]
+        if isinstance(entry, slice):
+            span = range(n)[entry]
+            stop = span.stop if span.stop >= 0 else None
+            plain.append((span.start, stop, span.step))
+            lengths.append(len(span))
+        else:
+            plain.append(int(entry) % n)
+    return tuple(plain), tuple(lengths)
+
+
+def _is_integer(entry: Any) -> bool:
+    return isinstance(entry, int | np.integer) and not isinstance(entry, bool | np.bool_)
+
+
+def numpy_index(index: Index) -> tuple[Any, ...]:
+    """A plain index as NumPy wants it."""
+    return tuple(entry if isinstance(entry, int) else slice(*entry) for entry in index)
+
+
+def shape_at(shape: Sequence[int], index: Index) -> tuple[int, ...]:
+    """The shape of the part at an index."""
+    pairs = zip(shape, index, strict=True)
+    return tuple(len(range(n)[slice(*entry)]) for n, entry in pairs if not isinstance(entry, int))
