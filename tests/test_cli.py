@@ -145,7 +145,9 @@ def test_a_script_that_fails_before_it_computes_anything(run, tmp_path, code, me
         (["draw", "--text", "a", "--text-file", "b"], "not both"),
         (["draw", "a.py", "--text", "b"], "not both"),
         (["draw", "empty.py"], "no op of tinygrad_rnn ran"),
-        (["draw", "flat.py"], "tg.scope"),
+        (["draw", "--view", "rolled", "flat.py"], "tg.scope"),
+        (["draw", "--gradients", "flat.py"], "tg.scope"),
+        (["draw", "--width", "wide"], "8.5cm"),
         (["check", "empty.py"], "no op of tinygrad_rnn ran"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -161,6 +163,16 @@ def test_bad_input_is_one_clear_line(run, tmp_path, words, message):
     assert message in result.stderr
     assert "Traceback" not in result.output
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_graph_that_is_not_recurrent_is_drawn_and_a_loop_is_told_of_scopes(run, tmp_path):
+    script = "import tinygrad_rnn as tg\nx = tg.tensor(1.0, requires_grad=True)\n{}\nx.backward()\n"
+    (tmp_path / "flat.py").write_text(script.format("x = tg.ops.tanh(x * 2)"), "utf-8")
+    (tmp_path / "loop.py").write_text(script.format("for _ in range(4):\n    x = tg.ops.tanh(x * 2)"), "utf-8")
+    flat, loop = run("draw", "flat.py", "-o", "flat.svg"), run("draw", "loop.py", "-o", "loop.svg")
+    assert (flat.exit_code, flat.stderr, classes("flat.svg")["op"]) == (0, "", 2)
+    assert (loop.exit_code, classes("loop.svg")["op"]) == (0, 8)
+    assert "tg.scope" in loop.stderr
 
 
 def test_an_error_s_traceback_is_there_for_the_asking(run):

@@ -87,16 +87,25 @@ def _model_options(command: Any) -> Any:
     "-o", "--output", "outputs", multiple=True, type=click.Path(path_type=Path), default=["diagram.svg"],
     show_default=True, help="Where to write: .svg, .png, .pdf, .dot, .html (the player). May be given several times.",
 )  # fmt: skip
-@click.option("--view", default="unrolled", show_default=True, type=click.Choice(["unrolled", "rolled", "both"]))
+@click.option(
+    "--view", default="unrolled", show_default=True,
+    type=click.Choice(["unrolled", "rolled", "both", "ops", "backward"]),
+)  # fmt: skip
+@click.option("--gradients", is_flag=True, help="Also what the backward pass sends back, by colour and width.")
 @click.option("--fold", default="auto", show_default=True, help='Copies kept at each end; "auto", "none" or a number.')
 @click.option("--theme", default="light", show_default=True, type=click.Choice(["light", "dark", "print"]))
+@click.option("--width", help='As printed: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
+@click.option("--dpi", default=144.0, show_default=True, type=click.FloatRange(1), help="Pixels an inch of a .png.")
 def draw(
     script: Path | None,
     arguments: Sequence[str],
     outputs: Sequence[Path],
     view: Any,
+    gradients: bool,
     fold: str,
     theme: str,
+    width: str | None,
+    dpi: float,
     **model: Any,
 ) -> None:
     """Draw the unrolled network of SCRIPT, or of a text.
@@ -107,11 +116,20 @@ def draw(
     from .diagrams import draw as draw_diagram
 
     trace, raised = _record(script, arguments, model)
-    diagram = draw_diagram(trace, view=view, fold=_fold(fold), theme=theme)
+    diagram = draw_diagram(trace, view=view, gradients=gradients, fold=_fold(fold), theme=theme)
     for output in outputs:
-        diagram.save(output)
+        diagram.save(output, width=width, dpi=dpi)
         click.echo(f"{for_terminal(diagram.title)}: {for_terminal(str(output))}")
+    _suggest_scopes(trace)
     sys.exit(NO if raised else 0)
+
+
+def _suggest_scopes(trace: "Trace") -> None:
+    """Say how a loop of plain ops would be drawn as copies, where one was drawn op by op."""
+    from .tracing.unroll import looks_like_a_loop
+
+    if looks_like_a_loop(trace.graph()):
+        click.echo('a loop of plain ops is drawn as copies when each step is marked: with tg.scope("cell"):', err=True)
 
 
 def _fold(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Opened copies: every recorded op is there once, parameters in the ops that use them, known cells in their known form."""
+"""Opened copies: every recorded op is there once, parameters in the ops that use them, known cells in known form."""
 
 from itertools import combinations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagram", "draw", "draw_network"]
 
-View = Literal["unrolled", "rolled", "ops", "both"]
+View = Literal["unrolled", "rolled", "ops", "backward", "both"]
 
 
 def draw(
@@ -32,10 +32,13 @@ def draw(
 ) -> "Diagram":
     """Draw the recurrent network that a recorded graph holds, every timestep a copy of it.
 
+    A graph in which nothing is recurrent is drawn op by op, as "unrolled", "ops" or "backward".
+
     Args:
         what: a Tensor, whose own history is drawn; or a trace: its last graph that reached `backward()`, else that
             of its last output.
-        view: "unrolled" (one copy per timestep), "rolled" (one cell with a loop) or "both" (rolled = unrolled).
+        view: "unrolled" (one copy per timestep), "rolled" (one cell with a loop), "both" (rolled = unrolled), "ops"
+            (every copy opened into its ops) or "backward" (the way of the gradient through the copies).
         gradients: draw what the backward pass sends back beside each connection, coloured and widened by its norm.
             On a Tensor the pass is run here, and every `.grad` is left alone; a trace must have recorded one.
         fold: "auto" folds above 16 copies and keeps 3 at each end; an int keeps that many; None draws all.
@@ -44,8 +47,8 @@ def draw(
 
     Raises:
         TraceError: nothing was recorded.
-        DrawError: nothing in the graph is recurrent; an unknown view or theme, or a bad `fold`; gradients of a trace
-            without a backward pass, or in the rolled view.
+        DrawError: nothing in the graph is recurrent, where only copies have what was asked for; an unknown view or
+            theme, or a bad `fold`; gradients of a trace without a backward pass, or in the rolled view.
         GradientError: gradients of a Tensor that is not a single number, or requires none.
 
     >>> import tinygrad_rnn as tg
@@ -56,14 +59,14 @@ def draw(
     if not isinstance(what, Tensor | Trace):
         raise DrawError(f"draw: give a Tensor or a trace, not {type(what).__name__}")
     from ..tracing.unroll import unroll
+    from . import layout
 
-    network = unroll(_graph(what, gradients=gradients))
-    if network is None:
-        raise DrawError(
-            "nothing recurrent was found: no module passes anything from one call of it to the next; mark a step of a "
-            'loop of plain ops with `with tg.scope("cell"):`'
-        )
-    return draw_network(network, view=view, gradients=gradients, fold=fold, theme=theme, title=title)
+    options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients)
+    graph = _graph(what, gradients=gradients or view == "backward")
+    network = unroll(graph)
+    if network is not None:
+        return layout.draw(network, options, title)
+    return layout.draw_flat(_backward_graph(what) if view == "backward" else graph, options, title)
 
 
 def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
@@ -79,6 +82,16 @@ def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
     return replace(graph, gradients=gradients_of(what))
 
 
+def _backward_graph(what: Tensor | Trace) -> "Graph":
+    """The recorded graph of a Tensor's gradients."""
+    from ..tracing.graph import Graph
+    from .flow import recorded_gradients
+
+    if isinstance(what, Trace):
+        raise DrawError('view="backward" of a graph that is not recurrent: give the loss itself to draw, not the trace')
+    return Graph.of(recorded_gradients(what))
+
+
 def draw_network(
     network: "Network",
     *,
@@ -88,7 +101,7 @@ def draw_network(
     theme: str = "light",
     title: str | None = None,
 ) -> "Diagram":
-    """Draw `network` as copies in columns ("unrolled"), as one cell with a loop ("rolled"), or "both".
+    """Draw `network` as `draw` does.
 
     Args:
         network: what was found in a recorded graph.

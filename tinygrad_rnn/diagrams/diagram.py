@@ -4,7 +4,9 @@ Units are points (1/72 inch), y grows upwards, a position is a shape's centre. W
 `Shape`s and `Edge`s; who writes one (DOT, SVG, PDF, PNG) reads them and decides nothing.
 """
 
+import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -16,6 +18,10 @@ from .text_metrics import text_width
 from .theme import Theme
 
 Point = tuple[float, float]
+
+MARGIN = 20.0  # points around the picture
+PNG_DPI = 144.0
+_UNITS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,7 @@ class Diagram:
     title: str
     description: str
     player: Callable[[], str]  # makes the HTML player of what is drawn here
+    zoom: float = 1.0
 
     FORMATS = (".svg", ".pdf", ".png", ".dot", ".html")
 
@@ -191,8 +198,17 @@ class Diagram:
         """One HTML file that plays the recorded run over the picture; it needs no network, nor a server."""
         return self.player()
 
-    def render(self, format: str) -> bytes:
-        """Return the file that `save` would write; `format` is one of `FORMATS`.
+    def fitted(self, width: float | str) -> "Diagram":
+        """Return the same picture, `width` wide: points, or a text with a unit: "8.5cm", "85mm", "3.3in", "240pt".
+
+        Raises:
+            DrawError: it is no positive length.
+        """
+        points = _points(width)
+        return replace(self, zoom=points / (self.drawing.bounds.width + 2 * MARGIN))
+
+    def render(self, format: str, *, dpi: float = PNG_DPI) -> bytes:
+        """Return the file that `save` would write; `format` is one of `FORMATS`, and `dpi` of a PNG alone.
 
         Raises:
             DrawError: the format is unknown, or the picture is too wide or too high for a PNG.
@@ -209,20 +225,34 @@ class Diagram:
             case ".pdf":
                 return to_pdf(self)
             case ".png":
-                return to_png(self)
+                return to_png(self, dpi)
         raise DrawError(f"cannot draw {format or 'a file without extension'!r}: use one of {', '.join(self.FORMATS)}")
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, width: float | str | None = None, dpi: float = PNG_DPI) -> None:
         """Write the picture to `path`, whole or not at all; its extension chooses the format.
 
+        Args:
+            path: ends in one of `FORMATS`.
+            width: of the picture as printed, such as "8.5cm", the column of a journal; see `fitted`.
+            dpi: pixels per inch of a PNG.
+
         Raises:
-            DrawError: the extension is not one of `FORMATS`, or the picture is too large for a PNG.
+            DrawError: the extension is not one of `FORMATS`, the picture is too large for a PNG, or a bad width or dpi.
             OSError: the file cannot be written; what was there before is still there.
         """
-        write_atomic(path, self.render(PurePath(path).suffix.lower()))
+        picture = self if width is None else self.fitted(width)
+        write_atomic(path, picture.render(PurePath(path).suffix.lower(), dpi=dpi))
 
     def __repr__(self) -> str:
         return f"<Diagram: {self.title}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg, "text/plain": repr(self)}
+
+
+def _points(length: float | str) -> float:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|mm|in|pt)\s*", length) if isinstance(length, str) else None
+    points = float(match[1]) * _UNITS[match[2]] if match else length
+    if isinstance(points, str) or not 0 < points < math.inf:
+        raise DrawError(f'the width must be a positive number of points or a length such as "8.5cm", not {length!r}')
+    return points

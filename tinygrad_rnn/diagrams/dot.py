@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 import graphviz
 
 from ..text import for_dot
-from .diagram import Box, Diagram, Edge, Point, Shape, Text
+from .diagram import MARGIN, Box, Diagram, Edge, Point, Shape, Text
 from .text_metrics import FONT
 
 PART = "part"  # the class of the nodes that carry a shape's texts
-MARGIN = 20.0  # points around the picture
 _CANVAS = "canvas"
 _ARROW = 10.0  # Graphviz's length of an arrowhead of size 1
 _FORMS = {"box": "box", "chip": "box", "circle": "circle", "text": "none"}
@@ -32,7 +31,7 @@ def to_dot(diagram: Diagram) -> str:
             "label": "",
             "outputorder": "nodesfirst",
             "pad": "0",
-            "viewport": _viewport(box),
+            "viewport": _viewport(box, diagram.zoom),
         },
         # The first picture of a process would lack the labels that nothing sets (Graphviz 14).
         node_attr={"label": "", "fixedsize": "true", "margin": "0", "fontname": FONT},
@@ -46,9 +45,10 @@ def to_dot(diagram: Diagram) -> str:
     return graph.source
 
 
-def _viewport(box: Box) -> str:
+def _viewport(box: Box, zoom: float) -> str:
     """Return the picture's size, centred on the canvas: nodes of texts may reach beyond its edge."""
-    return f"{_number(box.width + 2 * MARGIN)},{_number(box.height + 2 * MARGIN)},1,'{_CANVAS}'"
+    width, height = ((length + 2 * MARGIN) * zoom for length in (box.width, box.height))
+    return f"{_number(width)},{_number(height)},{zoom:.6g},'{_CANVAS}'"
 
 
 def _write_canvas(graph: graphviz.Digraph, box: Box) -> None:

@@ -3,7 +3,7 @@
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,25 +37,27 @@ def arrange(
     *,
     labels: Sequence[tuple[float, float] | None] = (),
     ranks: Iterable[tuple[str, Sequence[str]]] = (),
-    upwards: bool = True,
+    circles: Collection[str] = (),
     seconds: float = SECONDS,
 ) -> Arrangement:
-    """Return dot's layout of boxes of these sizes.
+    """Return dot's layout of nodes of these sizes, edges running from the bottom to the top.
 
     Args:
         sizes: width and height of each node in points; names are letters and digits.
         edges: from, to.
         labels: the size of each edge's label, if it has one.
         ranks: "min" or "max", and the nodes there, from left to right.
-        upwards: edges run from the bottom to the top; else from left to right.
+        circles: the nodes that are round.
         seconds: how long it may take.
 
     Raises:
         DrawError: it took longer, or Graphviz failed.
     """
-    lines = [f"digraph {{ rankdir={'BT' if upwards else 'LR'}; nodesep=0.3; ranksep=0.34; edge [dir=none];"]
+    lines = ["digraph { rankdir=BT; nodesep=0.3; ranksep=0.34; edge [dir=none];"]
     lines.append('node [shape=box, fixedsize=true, label=""];')
-    lines += [f"{name} [width={width / 72:.4f}, height={height / 72:.4f}];" for name, (width, height) in sizes.items()]
+    for name, (width, height) in sizes.items():
+        shape = ", shape=circle" if name in circles else ""
+        lines.append(f"{name} [width={width / 72:.4f}, height={height / 72:.4f}{shape}];")
     for number, (source, target) in enumerate(edges):
         size = labels[number] if number < len(labels) else None
         lines.append(f"{source} -> {target} [{_label(size)}];")

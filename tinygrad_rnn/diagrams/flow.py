@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import ops
 from ..autograd.backward import grad
 from ..autograd.scope import observed
 from ..autograd.tensor import Array, Tensor
@@ -73,6 +74,19 @@ def gradients_of(output: Tensor) -> dict[int, Array]:
     return found | {leaf.id: gradient.data for leaf, gradient in zip(leaves, gradients, strict=True)}
 
 
+def recorded_gradients(output: Tensor) -> Tensor:
+    """Return the gradients of `output` in all leaves, one after the other, made by ops that were recorded.
+
+    Raises:
+        GradientError: `output` is not a single number, or requires no gradient.
+    """
+    gradients = grad(output, _leaves(output), create_graph=True)
+    flat = [gradient.reshape(-1) for gradient in gradients] if len(gradients) > 1 else gradients
+    together = ops.concatenate(flat) if len(flat) > 1 else flat[0]
+    together.name = "∇"
+    return together
+
+
 def _leaves(output: Tensor) -> list[Tensor]:
     """Everything that `output` was made from, that requires a gradient and was made by no op."""
     seen, stack = {output}, [output]
@@ -81,7 +95,7 @@ def _leaves(output: Tensor) -> list[Tensor]:
             if x is not None and x.requires_grad and x not in seen:
                 seen.add(x)
                 stack.append(x)
-    return [tensor for tensor in seen if tensor.is_leaf]
+    return sorted((tensor for tensor in seen if tensor.is_leaf), key=lambda tensor: tensor.id)
 
 
 def together(norms: Norms) -> float | None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ..tracing.network import Network
-from .diagram import Drawing, Edge, Shape, Text
+from .diagram import Box, Drawing, Edge, Shape, Text
 from .overlay import Overlay
 from .placement import HEADING_SIZE, LABEL_SIZE
 from .ramp import Ramp, is_sick
@@ -23,7 +23,12 @@ def gradient_legend(overlay: Overlay, network: Network, picture: Drawing, theme:
     left = min((shape.left for shape in columns), default=box.left)
     right = max((shape.right for shape in columns), default=box.right)
     strips = Drawing(tuple(_strips(overlay, network, left, right, box.bottom - _GAP, theme)))
-    return strips + _legend(overlay, box.left, strips.bounds.bottom - _GAP, theme)
+    return strips + _legend(overlay, box.left, strips.bounds.bottom - _GAP, theme, forward=True)
+
+
+def ramp_legend(overlay: Overlay, box: Box, theme: Theme) -> Drawing:
+    """Return the legend alone, below `box`, of a picture that shows nothing but the way back."""
+    return _legend(overlay, box.left, box.bottom - _GAP, theme, forward=False)
 
 
 def _strips(overlay: Overlay, network: Network, left: float, right: float, top: float, theme: Theme) -> Iterator[Shape]:
@@ -100,7 +105,7 @@ def _caption(network: Network, per_mark: int, x: float, y: float, theme: Theme) 
     return Shape("strip-caption", "strip", "text", x, y, text.width, text.size, texts=(text,), tooltip=text.text)
 
 
-def _legend(overlay: Overlay, left: float, top: float, theme: Theme) -> Drawing:
+def _legend(overlay: Overlay, left: float, top: float, theme: Theme, *, forward: bool) -> Drawing:
     """Return the ramp with its widths and numbers, then one sample of each other kind of edge there is."""
     y = top - _MARK_HEIGHT / 2
     title = Text("Gradients", left, y, HEADING_SIZE, theme.text, bold=True, align="left")
@@ -111,7 +116,7 @@ def _legend(overlay: Overlay, left: float, top: float, theme: Theme) -> Drawing:
     ramp = _ramp(overlay.ramp, start, y, theme)
     x = start + overlay.ramp.steps * _SWATCH + 34
     samples = Drawing()
-    for name, sample in _samples(overlay, theme):
+    for name, sample in _samples(overlay, theme, forward=forward):
         samples += _sample(name, sample, x, y, theme)
         x = samples.bounds.right + 24
     return Drawing((heading,)) + ramp + samples
@@ -134,10 +139,11 @@ def _ramp(ramp: Ramp, left: float, y: float, theme: Theme) -> Drawing:
     return Drawing(tuple(shapes), tuple(edges))
 
 
-def _samples(overlay: Overlay, theme: Theme) -> Iterator[tuple[str, dict[str, object]]]:
+def _samples(overlay: Overlay, theme: Theme, *, forward: bool) -> Iterator[tuple[str, dict[str, object]]]:
     """Name what the picture shows besides numbers."""
     norms = [connection.norm for connection in overlay.grid.connections]
-    yield "forward", {"color": theme.muted}
+    if forward:
+        yield "forward", {"color": theme.muted}
     if any(norm == 0 for norm in norms):
         yield "exactly zero", {"color": theme.muted, "dashed": True}
     if any(map(is_sick, norms)):

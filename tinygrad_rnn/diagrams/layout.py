@@ -1,17 +1,20 @@
 """The views: from a `Network` to a finished `Diagram`."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from ..errors import DrawError
-from ..tracing.network import Network
+from ..tracing.graph import Graph
+from ..tracing.network import Network, ParameterInfo
 from .diagram import Diagram, Drawing, Shape, Text
-from .gradient_legend import gradient_legend
+from .flat import flat_drawing
+from .gradient_legend import gradient_legend, ramp_legend
 from .grid import rolled_grid, unrolled_grid
 from .legend import parameter_legend
+from .mirror import gradient_grid, mirrored
 from .notation import size_text
 from .opening import opened_grid
 from .overlay import Overlay, with_gradients
@@ -23,6 +26,11 @@ from .text_metrics import fit
 from .theme import LIGHT, THEMES, Theme
 
 Fold = int | Literal["auto"] | None
+
+NOT_RECURRENT = (
+    "nothing recurrent was found: no module passes anything from one call of it to the next; mark a step of a loop of "
+    'plain ops with `with tg.scope("cell"):`'
+)
 
 _TITLE_SIZE = 18.0
 _LEGEND_GAP, _TITLE_GAP, _EQUALS_GAP = 30.0, 26.0, 46.0
@@ -53,6 +61,25 @@ def draw(network: Network, options: Options, title: str | None) -> Diagram:
     return _finished(draw_view(network, options), network, options, title, name)
 
 
+def draw_flat(graph: Graph, options: Options, title: str | None) -> Diagram:
+    """Return the picture of a graph in which nothing is recurrent.
+
+    Raises:
+        DrawError: Graphviz had no layout for it in time, or what only copies have was asked for.
+    """
+    if options.gradients or options.view in ("rolled", "both"):
+        what = "gradients" if options.gradients else f'view="{options.view}"'
+        raise DrawError(f"{what}: {NOT_RECURRENT}")
+    drawing, parameters, description = flat_drawing(graph, options.theme)
+    name = title or ("Gradient computation" if options.view == "backward" else "Graph")
+    whole = _with_legend(drawing, parameters, 1, options.theme, title)
+    return Diagram(whole, options.theme, name, description, _no_player)
+
+
+def _no_player() -> str:
+    raise DrawError(f"the HTML player steps through copies, and {NOT_RECURRENT}")
+
+
 def theme_named(name: str) -> Theme:
     """Return a theme.
 
@@ -77,6 +104,14 @@ def ops(network: Network, options: Options) -> Drawing:
         raise DrawError('gradients are drawn on the copies as a whole: use view="unrolled" or "both"')
     place = Placement(opened_grid(unrolled_grid(network, options.fold), network, options.theme))
     return _drawn(place, place.bands(), options.theme)
+
+
+def backward(network: Network, options: Options) -> Drawing:
+    """Draw the way of the gradient: the same copies from the last timestep to the first."""
+    overlay = with_gradients(unrolled_grid(network, options.fold), network, options.theme)
+    place = Placement(gradient_grid(overlay))
+    drawing = mirrored(_drawn(place, place.bands(), options.theme), overlay, options.theme)
+    return drawing + ramp_legend(overlay, drawing.bounds, options.theme)
 
 
 def rolled(network: Network, options: Options) -> Drawing:
@@ -119,6 +154,7 @@ VIEWS: dict[str, tuple[str, Callable[[Network, Options], Drawing]]] = {
     "unrolled": ("Unrolled", unrolled),
     "rolled": ("Rolled", rolled),
     "ops": ("Ops of the unrolled", ops),
+    "backward": ("Backward pass of the unrolled", backward),
     "both": ("Rolled and unrolled", both),
 }
 
@@ -137,20 +173,26 @@ def _drawn(place: Placement, bands: Bands, theme: Theme, overlay: Overlay | None
 
 def _finished(drawing: Drawing, network: Network, options: Options, title: str | None, view: str) -> Diagram:
     """Add legend and title; say in words what the picture shows."""
-    box, theme = drawing.bounds, options.theme
+    kinds = ", ".join(dict.fromkeys(row.kind for row in network.rows))
+    name = title or f"{view} {kinds}: {_counted(network.columns, 'step')}, {_counted(len(network.rows), 'layer')}"
+    whole = _with_legend(drawing, network.parameters, network.columns, options.theme, title)
+    return Diagram(whole, options.theme, name, _description(network), partial(to_html, network, options, title))
+
+
+def _with_legend(
+    drawing: Drawing, parameters: Sequence[ParameterInfo], steps: int, theme: Theme, title: str | None
+) -> Drawing:
+    box = drawing.bounds
     legend = parameter_legend(
-        network.parameters,
-        steps=network.columns,
+        parameters,
+        steps=steps,
         left=box.left,
         top=box.bottom - _LEGEND_GAP,
         width=max(box.right - box.left, _LEAST_WIDTH),
         theme=theme,
     )
-    kinds = ", ".join(dict.fromkeys(row.kind for row in network.rows))
-    name = title or f"{view} {kinds}: {_counted(network.columns, 'step')}, {_counted(len(network.rows), 'layer')}"
     heading = _title(title, box.left, box.right, box.top + _TITLE_GAP, theme) if title else Drawing()
-    player = partial(to_html, network, options, title)
-    return Diagram(drawing + legend + heading, theme, name, _description(network), player)
+    return drawing + legend + heading
 
 
 def _title(title: str, left: float, right: float, y: float, theme: Theme) -> Drawing:

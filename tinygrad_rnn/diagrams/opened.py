@@ -140,19 +140,26 @@ def part_width(part: Part) -> float:
     """Return how wide a part is drawn."""
     if not part.chips:
         sign = text_width(part.sign, SIGN_SIZE)
-        return POINT if _is_point(part) else max(GATE_WIDTH, sign + 16)
+        return POINT if is_point(part) else max(GATE_WIDTH, sign + 16)
     return 8.0 + sum(width for _, width, _ in _contents(part)) + 4.0
 
 
-def _is_point(part: Part) -> bool:
+def is_point(part: Part) -> bool:
+    """Whether a part is drawn as a small circle: what acts on each element and needs no name."""
     return part.op in _POINTWISE and not part.chips and len(part.sign) == 1
 
 
 def _contents(part: Part) -> Iterator[tuple[str, float, int | None]]:
-    """What stands in the box of a part with chips: its sign and then each chip; the width of each, and whose it is."""
+    """What stands in the box of a part with chips, from left to right; the width of each, and which parameter it is.
+
+    The sign stands before what is read from elsewhere, between two parameters, and a bias is added at the end.
+    """
+    own = len(part.chips) - len(part.absorbed)
+    infix = own > 1 and not part.reads
     for number, (parameter, name) in enumerate(part.chips):
-        sign = part.sign if number == 0 else "+"
-        yield sign, text_width(sign, SIGN_SIZE) + 5, None
+        if number or not infix:
+            sign = part.sign if number < own else "+"
+            yield sign, text_width(sign, SIGN_SIZE) + 5, None
         label = fit(name, CHIP_MOST, CHIP_SIZE)
         yield label, text_width(label, CHIP_SIZE) + 12, parameter
 
@@ -166,23 +173,23 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
     if not part.chips:
         texts.append(Text(part.sign, x, y, SIGN_SIZE, ink.theme.text))
     left = x - width / 2 + 6.0
-    for number, (label, space, parameter) in enumerate(_contents(part)):
+    for label, space, parameter in _contents(part):
         middle = left + space / 2
         if parameter is None:
             texts.append(Text(label, middle, y, SIGN_SIZE, ink.theme.text))
         else:
             chips.append(
-                _chip(f"chip/{part.place}-{number // 2}", label, middle, y, space - 2, ink.fills[parameter], ink)
+                _chip(f"chip/{part.place}-{len(chips)}", label, middle, y, space - 2, ink.fills[parameter], ink)
             )
         left += space
     yield Shape(
         id=f"op/{part.place}",
         cls="op",
-        form="circle" if _is_point(part) else "box",
+        form="circle" if is_point(part) else "box",
         x=x,
         y=y,
         width=width,
-        height=POINT if _is_point(part) else OP_HEIGHT,
+        height=POINT if is_point(part) else OP_HEIGHT,
         fill=ink.theme.background,
         line=ink.line if active else ink.theme.text,
         line_width=1.6 if active else 1.0,
@@ -302,7 +309,7 @@ def _tap_text(cut: str, corners: Sequence[Point], theme: Theme) -> Text | None:
 
 def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) -> Plan:
     """Let Graphviz lay out the ops: what enters on the lowest rank, what leaves on the highest."""
-    sizes = {f"p{part.place}": (part_width(part), POINT if _is_point(part) else OP_HEIGHT) for part in anatomy.parts}
+    sizes = {f"p{part.place}": (part_width(part), POINT if is_point(part) else OP_HEIGHT) for part in anatomy.parts}
     reads = [(source, part, cut) for part in anatomy.parts for source, cut in part.reads]
     entries = sorted({_entry_name(source) for source, _, _ in reads if isinstance(source, Entry)})
     leaves = ["e", *(f"r{number}" for number in range(len(leaving)))]
@@ -310,7 +317,8 @@ def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) ->
     edges = [(_read_name(source), f"p{part.place}") for source, part, _ in reads]
     edges += [(f"p{exit.place}", "e"), *((f"p{part.place}", f"r{k}") for k, part in enumerate(leaving))]
     labels = [(text_width(cut, TAP_SIZE) + 4, TAP_SIZE + 2) if cut else None for _, _, cut in reads]
-    found = arrange(sizes, edges, labels=labels, ranks=[("min", entries), ("max", leaves)])
+    circles = {f"p{part.place}" for part in anatomy.parts if is_point(part)}
+    found = arrange(sizes, edges, labels=labels, ranks=[("min", entries), ("max", leaves)], circles=circles)
     states = sum(name.startswith("a") for name in entries)
     below, above = _PAD + _TRACK * max(states - 1, 0), _PAD + _TRACK * (len(leaving) - 1)
     return _Generic(anatomy, found, ink, below, found.height + below + above).plan(reads, edges, entries, leaves)

@@ -184,10 +184,12 @@ def _opened_frame(item: Item, plan: Plan, connections: Iterable[Connection]) -> 
 
 def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> dict[str, Frame]:
     """Put what stands alone in its place straight below, above or beside where it meets an opened copy."""
-    for c in sorted(grid.connections, key=lambda c: grid.items[c.target].level if c.target in grid.items else 0):
-        source, target = grid.items.get(c.source), grid.items.get(c.target)
-        if source is None or target is None:
-            continue
+    ends = [
+        (grid.items[c.target], grid.items[c.source], c)
+        for c in grid.connections
+        if c.source in grid.items and c.target in grid.items
+    ]
+    for target, source, c in sorted(ends, key=lambda end: (end[0].level, end[1].level)):
         if c.kind == "initial" and c.state is not None:
             frames[source.id] = replace(frames[source.id], offset=0.0, rise=frames[target.id].arrives.get(c.state, 0.0))
         elif source.slot == target.slot and source.role == "input" and c.entry is not None and source.id in alone:

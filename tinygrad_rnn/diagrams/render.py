@@ -16,11 +16,10 @@ from pathlib import Path
 
 from ..errors import DrawError
 from ..text import for_xml
-from .diagram import Diagram
-from .dot import MARGIN, PART
+from .diagram import MARGIN, Diagram
+from .dot import PART
 from .text_metrics import FONT
 
-PNG_DPI = 144
 PNG_MOST = 32_767  # cairo's limit; beyond it Graphviz scales the picture down to a ribbon without a word
 
 _PDF_DATE = b"D:20000101000000Z"  # for all: the time and place of drawing would make every file another
@@ -56,21 +55,23 @@ def _dated_alike(pdf: bytes) -> bytes:
     return pdf[: date.start(1)] + _PDF_DATE + pdf[date.end(1) : table] + offsets
 
 
-def to_png(diagram: Diagram) -> bytes:
-    """Return a PNG at `PNG_DPI`.
+def to_png(diagram: Diagram, dpi: float) -> bytes:
+    """Return a PNG of `dpi` pixels an inch.
 
     Raises:
-        DrawError: it would be wider or higher than `PNG_MOST` pixels.
+        DrawError: it would be wider or higher than `PNG_MOST` pixels, or have less than one.
     """
+    if not 1 <= dpi < math.inf:
+        raise DrawError(f"dpi must be at least 1, not {dpi}")
     box = diagram.drawing.bounds
     for name, points in (("wide", box.width), ("high", box.height)):
-        pixels = math.ceil((points + 2 * MARGIN) * PNG_DPI / 72)
+        pixels = math.ceil((points + 2 * MARGIN) * diagram.zoom * dpi / 72)
         if pixels > PNG_MOST:
             raise DrawError(
                 f"the PNG would be {pixels:,} px {name}, and {PNG_MOST:,} is the most a PNG can be: "
                 "fold the middle copies (fold=3), or save as .svg or .pdf"
             )
-    return _draw(diagram.dot, "png", dpi=PNG_DPI)
+    return _draw(diagram.dot, "png", dpi=dpi)
 
 
 def _draw(dot: str, format: str, **graph_attributes: object) -> bytes:

@@ -1,5 +1,6 @@
 """From a recorded graph to the unrolled network: the copies, and who hands what to whom."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,6 +13,7 @@ from .routing import Routing, is_move
 
 Entry = tuple[int, int]  # where a value enters a copy: which of its ops, and which input of that op
 
+_LOOP_LEAST = 3
 _PRODUCTS = ("linear", "matmul", "embedding")
 
 
@@ -19,6 +21,14 @@ def unroll(graph: Graph) -> Network | None:
     """The network whose copies are in the graph; None when nothing in it is recurrent."""
     rows = find_rows(graph)
     return _Unrolling(graph, rows).network() if rows else None
+
+
+def looks_like_a_loop(graph: Graph) -> bool:
+    """Whether one op ran again and again on one line of the program, in no copy: steps that nobody marked."""
+    if find_rows(graph):
+        return False
+    lines = Counter((node.source.file, node.source.line, node.op) for node in graph.nodes if node.op and node.source)
+    return max(lines.values(), default=0) >= _LOOP_LEAST
 
 
 @dataclass(slots=True)

@@ -1,0 +1,119 @@
+"""Graphs without copies, the backward view, sizes on paper."""
+
+import re
+from itertools import combinations
+
+import numpy as np
+import pytest
+from diagrams.reading import Picture
+from diagrams.recorded import trained, truncated
+from diagrams.test_geometry import check_shapes_and_edges, check_texts, overlap
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams import dot_layout
+from tinygrad_rnn.errors import DrawError
+
+
+def perceptron():
+    first, second = tg.nn.Linear(3, 8, rng=0), tg.nn.Linear(8, 2, rng=1)
+    x = tg.tensor(np.ones((4, 3)), name="x")
+    return tg.nn.cross_entropy(second(tg.ops.tanh(first(x))), [0, 1, 1, 0])
+
+
+def formula():
+    a = tg.tensor(2.0, requires_grad=True, name="a")
+    b = tg.tensor(3.0, requires_grad=True, name="b")
+    return tg.ops.sin(a * b) + a**2 / (1.0 + tg.ops.exp(-b))
+
+
+@pytest.mark.parametrize("make", [perceptron, formula])
+@pytest.mark.parametrize("view", ["unrolled", "ops", "backward"])
+def test_every_op_is_drawn_apart_from_the_others(make, view):
+    diagram = tg.draw(make(), view=view)
+    drawn = Picture(diagram.svg)
+    for one, other in combinations(drawn.all("op", "input", "output", "loss"), 2):
+        assert not overlap(one.box, other.box), (one.id, other.id)
+    check_texts(diagram.drawing)
+    assert all(diagram.render(format) for format in (".png", ".pdf", ".dot"))
+    with pytest.raises(DrawError, match=r"player.*nothing recurrent"):
+        diagram.render(".html")
+
+
+def test_parameters_are_chips_with_the_sign_between_or_before():
+    shapes = {shape.id: shape for shape in tg.draw(formula()).drawing.shapes}
+    product = next(shape for shape in shapes.values() if shape.cls == "op" and shape.tooltip.startswith("mul"))
+    sign = product.texts[0]
+    chips = sorted((s for s in shapes.values() if s.cls == "chip" and abs(s.y - product.y) < 1), key=lambda s: s.x)[:2]
+    assert [chip.texts[0].text for chip in chips] == ["a", "b"]
+    assert (sign.text, chips[0].x < sign.x < chips[1].x) == ("×", True)
+
+
+def test_of_a_large_graph_the_newest_ops_are_drawn_and_the_others_counted():
+    x = tg.tensor(1.0, requires_grad=True)
+    for _ in range(300):
+        x = tg.ops.tanh(x)
+    diagram = tg.draw(x)
+    drawn = Picture(diagram.svg)
+    assert len(drawn.all("op")) == 200
+    assert drawn.all("fold")[0].texts == ("… 100 earlier ops",)
+    assert "300 ops" in diagram.description
+    assert "100 earlier ops are left out" in diagram.description
+
+
+def test_a_layout_that_takes_too_long_is_stopped():
+    with pytest.raises(DrawError, match=r"no layout after 0\.001 seconds"):
+        dot_layout.arrange({"a": (10, 10)}, [], seconds=0.001)
+
+
+@pytest.mark.parametrize("options", [{"view": "rolled"}, {"view": "both"}, {"gradients": True}])
+def test_what_only_copies_have(options):
+    with pytest.raises(DrawError, match=r"nothing recurrent was found.*tg\.scope"):
+        tg.draw(perceptron(), **options)
+
+
+BACKWARD = {"last": lambda: trained(layers=2, last=True), "lstm": lambda: trained(tg.nn.LSTM, 30), "cut": truncated}
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+def test_the_backward_view_is_mirrored(name):
+    diagram = tg.draw(BACKWARD[name](), view="backward")
+    check_shapes_and_edges(diagram)
+    check_texts(diagram.drawing)
+    drawn = Picture(diagram.svg)
+    columns = [int(part.id.removeprefix("column-")) for part in sorted(drawn.all("column"), key=lambda p: p.box[0])]
+    assert columns == sorted(columns, reverse=True)
+    messages = [edge for edge in drawn.all("gradient") if edge.id.startswith("gradient-message")]
+    assert messages
+    assert all(edge.points[0][0] < edge.points[-1][0] for edge in messages)
+    assert not drawn.all("message", "link", "initial")
+
+
+def test_the_backward_view_of_a_formula_needs_the_tensor():
+    with tg.trace() as tr:
+        formula().backward()
+    with pytest.raises(DrawError, match="give the loss itself"):
+        tg.draw(tr, view="backward")
+
+
+@pytest.mark.parametrize(
+    ("width", "points"), [("8.5cm", 240.94), ("85mm", 240.94), ("2in", 144), ("99pt", 99), (50, 50)]
+)
+def test_a_width_on_paper(width, points):
+    svg = tg.draw(trained()).fitted(width).svg
+    assert float(re.search(r'width="([\d.]+)pt"', svg)[1]) == pytest.approx(points, abs=1)
+
+
+def test_a_picture_of_a_width_is_saved_with_so_many_dots(tmp_path):
+    tg.draw(trained()).save(tmp_path / "x.png", width="2in", dpi=300)
+    assert int.from_bytes((tmp_path / "x.png").read_bytes()[16:20], "big") == pytest.approx(600, abs=4)
+
+
+@pytest.mark.parametrize("width", ["8,5cm", "wide", "0cm", "5 furlongs", 0, -1, float("inf"), float("nan"), ""])
+def test_a_bad_width(width):
+    with pytest.raises(DrawError, match="such as"):
+        tg.draw(trained()).fitted(width)
+
+
+def test_bad_dots():
+    with pytest.raises(DrawError, match="dpi"):
+        tg.draw(trained()).render(".png", dpi=0)
