@@ -286,6 +286,14 @@ def test_mixed_dtypes_give_each_input_its_own():
     assert (a.grad.dtype, b.grad.dtype) == (np.float64, np.float32)
 
 
+def test_an_input_without_a_vjp_gets_no_gradient():
+    condition, x = leaf(1.0, 0.0), leaf(2.0, 3.0)
+    ops.where(condition * 1.0, x, 0.0).sum().backward()
+    assert condition.grad is None
+    assert x.grad.data.tolist() == [1.0, 0.0]
+    assert tg.grad(ops.where(condition, x, 0.0).sum(), condition).data.tolist() == [0.0, 0.0]
+
+
 # Gradients of gradients
 
 

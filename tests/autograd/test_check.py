@@ -86,6 +86,23 @@ def test_a_wrong_second_derivative_is_found():
         tg.gradgradcheck(sin_, leaf(0.5))
 
 
+def test_a_cut_path_that_equal_cotangents_would_hide_is_found():
+    """Of a softmax the outputs add up to 1, so where all cotangents are equal the cut makes no difference."""
+
+    def cut(y):
+        return y.data if isinstance(y, tg.Tensor) else y
+
+    @tg.op(lambda g, y, x: y * (g - np.sum(g * cut(y), axis=-1, keepdims=True)))
+    def softmax_(x):
+        e = np.exp(x)
+        return e / np.sum(e, axis=-1, keepdims=True)
+
+    x = leaf(0.1, 0.2, 0.5)
+    assert tg.gradcheck(softmax_, x)
+    with pytest.raises(GradcheckError):
+        tg.gradgradcheck(softmax_, x)
+
+
 def test_float32_is_compared_with_float64_when_asked():
     x = leaf(0.5, -1.0, dtype=np.float32)
     with pytest.raises(
@@ -96,6 +113,8 @@ def test_float32_is_compared_with_float64_when_asked():
     with pytest.raises(GradcheckError, match=r"rtol 0\.001"):
         tg.gradcheck(lambda x: wrong(1.0 + float(x.dtype == np.float32))(x), x, float32=True)
     assert x.dtype == np.float32
+    with pytest.raises(GradcheckError, match="central differences need float64"):
+        tg.gradcheck(ops.tanh, leaf(0.5, dtype=np.float16), float32=True)
 
 
 def test_several_outputs_and_outputs_that_need_no_gradient():
