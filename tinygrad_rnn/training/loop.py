@@ -40,8 +40,8 @@ class Settings:
     hidden: int = 128
     dropout: float = 0.0
     seq: int = 48
-    batch: int = 16
-    lr: float = 3e-3
+    batch: int = 32
+    lr: float = 5e-3
     clip: float = 5.0
     seed: int = 0
 
