@@ -1,0 +1,193 @@
+"""The studies that train, in a reduced setting: what each claims can fail, and does where it should."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import StudyError
+from tinygrad_rnn.studies import STUDIES, Findings, Record, conduct
+from tinygrad_rnn.studies import adding as adding_study
+from tinygrad_rnn.studies.cliff import Unit, descend, loss
+from tinygrad_rnn.studies.commands import named
+from tinygrad_rnn.studies.conduct import run_one
+from tinygrad_rnn.studies.forget_bias import kept, memory_flow
+from tinygrad_rnn.studies.gap import first_gradient, longest_learned, network_of
+from tinygrad_rnn.studies.tasks import Learner, adding, endless, recall
+from tinygrad_rnn.studies.tbptt import PIECES, compared_gradients, forgetting, remembering
+
+
+def held(study, *runs, seed=0):
+    """Whether each row of some runs of a study held."""
+    records = [run_one(study, seed, run) for run in runs]
+    return [row.holds for row in study.rows(records)]
+
+
+# Tasks
+
+
+def test_adding_is_what_it_says():
+    inputs, sums = adding(np.random.default_rng(0), 20, 5000)
+    assert inputs.shape == (20, 5000, 2)
+    assert (inputs[:10, :, 1].sum(0) == 1).all()
+    assert (inputs[10:, :, 1].sum(0) == 1).all()
+    np.testing.assert_allclose((inputs[..., 0] * inputs[..., 1]).sum(0), sums[:, 0], rtol=1e-6)
+    assert abs(np.mean((sums - 1) ** 2) - 1 / 6) < 0.01
+
+
+def test_recall_shows_the_bit_once():
+    inputs, bits = recall(np.random.default_rng(0), 9, 500)
+    np.testing.assert_array_equal(inputs[0, :, 0], 2 * bits - 1)
+    assert not inputs[1:, :, 0].any()
+    assert abs(bits.mean() - 0.5) < 0.1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_learner_learns_until_its_goal_and_no_longer(seed):
+    rng = np.random.default_rng(seed)
+    learner = Learner.of(tg.nn.GRU(2, 8, output_size=2, rng=rng), tg.nn.cross_entropy, lr=0.02)
+    found = learner.learn(endless(recall, rng, 3, 16), recall(rng, 3, 64), updates=200, every=10, goal=0.1)
+    assert found["errors"][-1] < 0.1 <= found["errors"][-2]
+    assert found["updates"] == list(range(0, found["updates"][-1] + 1, 10))
+    assert abs(found["errors"][0] - math.log(2)) < 0.3
+
+
+# Adding
+
+
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_adding_gets_below_guessing_over_a_short_gap_and_not_without_learning(cell, monkeypatch):
+    monkeypatch.setattr(adding_study, "PASSED", 0.1)
+    monkeypatch.setattr(adding_study, "TESTED", 200)
+    short = {"cell": cell, "steps": 4, "limit": 400}
+    assert held(STUDIES["adding"](), short) == [True]
+    assert held(STUDIES["adding"](), {**short, "limit": 0}) == [False]
+
+
+def test_adding_asks_of_tanh_at_a_hundred_steps_that_it_stays():
+    study = STUDIES["adding"]()
+    settings = {"cell": "RNN", "steps": 100, "limit": 1000}
+    for best, holds in ((0.16, True), (0.02, False)):
+        (row,) = study.rows([Record(settings, 0, {"updates": [0, 100], "errors": [0.5, best]}, 1.0)])
+        assert row.holds is holds
+
+
+# Forget bias
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0, 3.0])
+def test_the_memory_s_gradient_shrinks_by_the_forget_gate(bias):
+    slope = np.polyfit(np.arange(40), np.log(memory_flow(bias, 0, straight=True)), 1)[0]
+    assert abs(slope - math.log(kept(bias))) < 0.15
+
+
+def test_a_bias_of_one_learns_a_gap_that_a_bias_of_zero_does_not():
+    run = {"kind": "learn", "gap": 30}
+    assert held(STUDIES["forget-bias"](), {**run, "bias": 3.0}) == [True]
+    records = [Record({**run, "bias": bias}, 0, {"updates": [0], "errors": [0.7]}, 1.0) for bias in (0.0, 1.0)]
+    assert [row.holds for row in STUDIES["forget-bias"]().rows(records)] == [True, False]
+
+
+def test_what_is_in_between_is_seen_and_not_claimed():
+    between = Record({"kind": "learn", "gap": 80, "bias": 3.0}, 0, {"updates": [0], "errors": [0.7]}, 1.0)
+    assert STUDIES["forget-bias"]().rows([between]) == []
+
+
+# Gap
+
+
+def test_the_longest_gap_is_the_one_before_the_first_that_was_not_learned():
+    errors = {5: 0.01, 10: 0.02, 20: 0.6, 40: 0.03}
+    records = [Record({"kind": "RNN", "gap": gap}, 0, {"error": error}, 1.0) for gap, error in errors.items()]
+    assert longest_learned(records, "RNN") == 10
+    assert longest_learned(records[2:], "RNN") == 0
+    assert longest_learned(records, "GRU") == 0
+
+
+def test_gap_sees_an_open_gate_outlast_a_half_shut_one():
+    xs = recall(np.random.default_rng(0), 20, 1)[0][:, 0]
+    open_, shut = (first_gradient(network_of(f"LSTM, bias {bias}", 0), xs) for bias in (3, 0))
+    assert open_ > 1000 * shut > 0
+
+
+# Truncation
+
+
+def test_truncation_loses_the_weights_that_read_the_bit():
+    for network in (forgetting(0), remembering(3.0, 0)):
+        found = compared_gradients(network, np.random.default_rng(0))
+        assert [reading == 0 for reading in found["reading"]] == [piece < 32 for piece in PIECES]
+        assert found["cosines"][-1] == pytest.approx(1, abs=1e-12)
+
+
+def test_truncation_loses_next_to_nothing_where_the_network_forgets():
+    study = STUDIES["tbptt"]()
+    for memory in ("short", "long"):
+        assert held(study, {"kind": "cosine", "memory": memory}) == [True, True]
+
+
+def test_truncated_gradients_learn_a_long_gap_that_the_state_keeps():
+    assert held(STUDIES["tbptt"](), {"kind": "train", "asked": "last", "piece": 4, "bias": 3.0}) == [True]
+
+
+# The wall
+
+
+def test_the_gradient_at_the_wall_is_that_of_the_loss():
+    weights = [tg.tensor(value, requires_grad=True) for value in (5.2, -2.5)]
+    assert tg.gradcheck(lambda w, b: loss(_unit(w, b)), weights)
+
+
+def _unit(w, b):
+    unit = Unit(0.0, 0.0)
+    unit.w, unit.b = w, b
+    return unit
+
+
+def test_a_clipped_step_is_never_longer_than_the_bound():
+    loose, bound = descend(Unit(5.4, -2.5), math.inf), descend(Unit(5.4, -2.5), 0.1)
+    assert max(bound["moves"]) <= 0.1 + 1e-9
+    assert max(loose["moves"]) > 1
+
+
+def test_every_claim_about_the_wall_holds():
+    findings = conduct(STUDIES["cliff"](), backend="sequential")
+    assert [row for row in findings.rows if not row.holds] == []
+    assert len(findings.charts) == 2
+
+
+# A text
+
+
+def test_a_person_s_own_text(tmp_path):
+    path = tmp_path / "own.txt"
+    path.write_text("the quick brown fox jumps over the lazy dog and the dog says hello to the fox. " * 40, "utf-8")
+    study = named("text", path)
+    assert isinstance(study, STUDIES["text"])
+    assert study.corpus.name == str(path)
+    (record,) = (run_one(study, 0, {**run, "limit": 100}) for run in study.runs(False) if run["cell"] == "gru")
+    assert [row.holds for row in study.rows([record])] == [True, True]
+    assert [row.holds for row in study.rows([Record(record.settings, 0, {"losses": [5.0]}, 1.0)])] == [False, False]
+    (chart,) = Findings(study, [record]).charts
+    assert [line.form for line in chart.lines] == ["line", *["reference"] * 3]
+
+
+def test_a_study_without_a_text_takes_no_file(tmp_path):
+    with pytest.raises(StudyError, match="reads no file"):
+        named("vanish", tmp_path / "own.txt")
+
+
+# All of them
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_its_gradient_flow_can_be_drawn(name):
+    assert "on the way back" in tg.draw(STUDIES[name]().loss(), gradients=True).svg
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_claim_holds_for_three_seeds(name):
+    findings = conduct(STUDIES[name](), seeds=3)
+    assert [row for row in findings.rows if not row.holds] == []

@@ -1,0 +1,176 @@
+"""Conducts a study: runs it on several processors, keeps each run that is done, and goes on where it was stopped."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import StudyError
+from ..files import write_atomic
+from .study import Findings, Record, Row, Study
+
+FORMAT = 1
+
+Task = tuple[int, dict[str, Any]]  # a seed and a run's settings
+
+
+class Reporter(Protocol):
+    """Is told how a study goes."""
+
+    def begins(self, total: int, kept: int) -> None:
+        """`total` runs make the study; `kept` of them were done before."""
+
+    def ran(self, record: Record) -> None:
+        """One more is done."""
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def begins(self, total: int, kept: int) -> None:
+        pass
+
+    def ran(self, record: Record) -> None:
+        pass
+
+
+def conduct(
+    study: Study,
+    *,
+    seeds: int = 1,
+    full: bool = False,
+    path: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
+    backend: str | None = None,
+    reporter: Reporter | None = None,
+) -> Findings:
+    """Run a study with the seeds 0 … seeds - 1.
+
+    Args:
+        study: which.
+        seeds: how many times, each from another first state.
+        full: the runs that take long as well.
+        path: a JSON file to keep each run in as soon as it is done; those found there are not run again.
+        jobs: processes side by side; as many as there are processors when left out.
+        backend: joblib's, "loky" (processes), "threading", "sequential", or "dask": the cluster that Dask's own
+            configuration names, else a local one. When left out, what `joblib.parallel_config` says, so that a person
+            with another cluster registers it there.
+        reporter: is told how it goes.
+
+    Raises:
+        StudyError: a path that holds something else, or a backend that is not installed.
+        OSError: the path cannot be read or written.
+    """
+    reporter = reporter or Silent()
+    kept = {} if path is None else _kept(study, Path(path))
+    tasks = [(seed, settings) for seed in range(seeds) for settings in study.runs(full)]
+    done = {_key(*task): kept[_key(*task)] for task in tasks if _key(*task) in kept}
+    reporter.begins(len(tasks), len(done))
+    if path is not None:
+        save(study, list((kept | done).values()), path)  # a path that cannot be written is known before the first run
+    for record in _run_all(study, [task for task in tasks if _key(*task) not in done], jobs, backend):
+        done[_key(record.seed, record.settings)] = record
+        if path is not None:
+            save(study, list((kept | done).values()), path)
+        reporter.ran(record)
+    findings = Findings(study, [done[_key(*task)] for task in tasks])
+    if path is not None:
+        save(study, list((kept | done).values()), path, findings.rows)
+    return findings
+
+
+def _run_all(study: Study, tasks: list[Task], jobs: int | None, backend: str | None) -> Iterator[Record]:
+    if not tasks:
+        return
+    from joblib import Parallel, delayed
+
+    count = min(len(tasks), jobs or os.cpu_count() or 1)
+    with _backend(backend, count):
+        # With one job joblib runs the tasks here, whatever the backend's name.
+        parallel: Any = Parallel(n_jobs=count, return_as="generator_unordered")
+        yield from parallel(delayed(run_one)(study, seed, settings) for seed, settings in tasks)
+
+
+def run_one(study: Study, seed: int, settings: dict[str, Any]) -> Record:
+    """One run, on one thread: the sums of a matrix product depend on how many there are."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        started = time.thread_time()
+        measured = study.run(seed, **settings)
+        return Record(settings, seed, measured, time.thread_time() - started)
+
+
+@contextmanager
+def _backend(name: str | None, jobs: int) -> Iterator[None]:
+    if name is None:
+        yield
+        return
+    from joblib import parallel_config
+
+    try:
+        with _cluster(jobs) if name == "dask" else nullcontext(), parallel_config(name):
+            yield
+    except ImportError as error:
+        raise StudyError(f"the backend {name!r} needs {error.name}: pip install 'tinygrad-rnn[dask]'") from None
+
+
+@contextmanager
+def _cluster(jobs: int) -> Iterator[None]:
+    """Dask's scheduler, of which joblib takes the one that was last connected to."""
+    from dask.config import get
+    from distributed import Client, LocalCluster
+
+    address = get("scheduler-address", None)
+    local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address="") if not address else None
+    with local or nullcontext(), Client(address or local):
+        yield
+
+
+def _key(seed: int, settings: Any) -> str:
+    return json.dumps([seed, settings], sort_keys=True)
+
+
+def save(study: Study, records: Sequence[Record], path: str | os.PathLike[str], rows: Sequence[Row] = ()) -> None:
+    """Write the runs to a JSON file, and the table when there is one yet; whole or not at all."""
+    content = {
+        "format": FORMAT,
+        "study": study.name,
+        "digest": study.digest,
+        "question": study.question,
+        "source": study.source,
+        "table": [asdict(row) for row in rows],
+        "runs": [asdict(record) for record in records],
+    }
+    write_atomic(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode())
+
+
+def read(study: Study, path: str | os.PathLike[str]) -> list[Record]:
+    """The runs that `save` wrote for this very study; none, when the study's source has changed since.
+
+    Raises:
+        StudyError: the file is something else.
+        OSError: the file cannot be read.
+    """
+    try:
+        content = json.loads(Path(path).read_bytes())
+        if content["format"] != FORMAT or content["study"] != study.name:
+            raise ValueError(f"it is of {content['study']}, format {content['format']}")
+        if content["digest"] != study.digest:
+            return []
+        return [Record(**run) for run in content["runs"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise StudyError(
+            f"{os.fspath(path)} does not hold runs of the study {study.name} ({error}); move it away, or name another "
+            "folder with --out"
+        ) from None
+
+
+def _kept(study: Study, path: Path) -> dict[str, Record]:
+    if not path.exists():
+        return {}
+    return {_key(record.seed, record.settings): record for record in read(study, path)}

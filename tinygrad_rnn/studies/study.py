@@ -1,0 +1,160 @@
+"""What a study is: its question, the runs that answer it, and what they say, as a table and as charts.
+
+A study decides nothing about screens, files or processes: it declares its runs, computes one of them at a time from a
+seed, and turns what was measured into rows and charts. So every study is run, kept, resumed and shown alike.
+"""
+
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from ..autograd.tensor import Tensor
+
+Settings = Mapping[str, Any]  # of a run, and what it measured: what JSON can hold
+Axis = tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A run that is done: its settings and seed, what it measured, and the processor's seconds it took."""
+
+    settings: Settings
+    seed: int
+    measured: Settings
+    seconds: float
+
+    def __getitem__(self, name: str) -> Any:
+        """What was measured, or else a setting."""
+        return self.measured[name] if name in self.measured else self.settings[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a study's table: a claim, its reference, what was measured with which seed, and whether it held."""
+
+    claim: str
+    reference: str
+    measured: str
+    seed: int
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points that belong together; `form` says how they are drawn.
+
+    A "reference" is what theory says: dashed, in the text's colour, with its label written beside its last point.
+    """
+
+    label: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    form: Literal["line", "dots", "reference"] = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Lines over two axes, each named with its unit."""
+
+    title: str
+    x: str
+    y: str
+    lines: Sequence[Line]
+    log_x: bool = False
+    log_y: bool = False
+    limits: Axis = None  # of y
+    legend: str = "best"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A matrix of positive values in shades of their logarithm; values that are exactly 0 are marked as such."""
+
+    title: str
+    x: str  # the column's number
+    y: str  # the row's number
+    value: str
+    values: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a study found out: the runs, the table, the charts."""
+
+    study: "Study"
+    records: Sequence[Record]
+    rows: Sequence[Row] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", self.study.rows(self.records))
+
+    @property
+    def holds(self) -> bool:
+        """Whether every claim held."""
+        return all(row.holds for row in self.rows)
+
+    @property
+    def charts(self) -> "Sequence[Chart | Grid]":
+        """The charts, side by side."""
+        return self.study.charts(self.records)
+
+    @property
+    def seconds(self) -> float:
+        """Of the processor, all runs together."""
+        return sum(record.seconds for record in self.records)
+
+
+class Study(ABC):
+    """One question. A subclass is one file: its model, its runs, its table, its charts.
+
+    Attributes:
+        name: what the command calls it.
+        question: what it answers, in a line.
+        source: the paper, and the equation.
+    """
+
+    name: ClassVar[str]
+    question: ClassVar[str]
+    source: ClassVar[str]
+
+    @abstractmethod
+    def runs(self, full: bool) -> list[dict[str, Any]]:
+        """The settings of every run that a seed takes; with `full`, of those that take long as well."""
+
+    @abstractmethod
+    def run(self, seed: int, **settings: Any) -> dict[str, Any]:
+        """Measure: depends on the seed and the settings alone, and returns what JSON can hold."""
+
+    @abstractmethod
+    def rows(self, records: Sequence[Record]) -> list[Row]:
+        """The table: what each run, or all of a seed, say about the claims."""
+
+    @abstractmethod
+    def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
+        """The charts of some runs."""
+
+    def loss(self) -> Tensor | None:
+        """A small example of the study's model, whose gradient flow is drawn; None: none that says anything."""
+        return None
+
+    @property
+    def digest(self) -> str:
+        """Tells this study's source from another version of it, whose kept runs would answer another question."""
+        source = inspect.getsource(inspect.getmodule(type(self)) or type(self))
+        return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def by_seed(records: Iterable[Record]) -> dict[int, list[Record]]:
+    """The records of each seed, in the order of the seeds."""
+    found: dict[int, list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.seed):
+        found.setdefault(record.seed, []).append(record)
+    return found
+
+
+def number(value: float) -> str:
+    """A measured number, as tables print it."""
+    return "0" if value == 0 else f"{value:.2e}" if not 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
