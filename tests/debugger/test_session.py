@@ -60,7 +60,7 @@ def observed(s):
         text(views.step(s, 90, 40)),
         text(views.side(s, 40, 40)),
         views.timeline(s, 100).plain,
-        [None if g is None else g.tobytes() for g in (s.queries.gradient(n, s.cursor) for n in s.parameters())],
+        [None if g is None else g.tobytes() for g in (s.queries.gradient(n, s.cursor) for n in s.parameters)],
     )
 
 
@@ -84,8 +84,8 @@ def test_a_longer_recording_says_the_same_of_its_beginning(kind):
     for at in range(0, len(short.trace.events), 7):
         short.cursor = long.cursor = at
         assert text(views.step(short, 90, 60)) == text(views.step(long, 90, 60))
-        assert [short.queries.gradient(n, at) is None for n in short.parameters()] == [
-            long.queries.gradient(n, at) is None for n in long.parameters()
+        assert [short.queries.gradient(n, at) is None for n in short.parameters] == [
+            long.queries.gradient(n, at) is None for n in long.parameters
         ]
 
 

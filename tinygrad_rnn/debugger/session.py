@@ -32,6 +32,7 @@ _PHASES = {"seed": "backward", "vjp": "backward", "accumulate": "backward", "upd
 _TARGET = re.compile(r"\s*(?P<name>[^\s\[\]]+)\s*(?:\[(?P<index>[-\d\s,]*)\])?\s*$")
 _OPERANDS = "ABC"
 _MARKED_EVENTS = 20_000
+_OPERANDS_NAMED = 4  # of a stack of many
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,12 @@ class Session:
     def selected(self, shape: tuple[int, ...]) -> Index:
         """The selected element, as far as it fits an array of `shape`.
 
-        Until one is selected, it is the first that the event wrote and that is not finite, if there is one.
+        Until one is selected, it is the first one of what the event wrote; where that is 0 the largest, and the first
+        that is not finite before all others.
         """
         value = self.value if not self.index else None
-        if value is not None and value.shape == shape and not _is_finite(value):
-            return tuple(np.argwhere(~np.isfinite(value))[0].tolist())
+        if value is not None and value.shape == shape and value.size:
+            return _noteworthy(value)
         given = self.index[-len(shape) :] if shape else ()
         padded = (0,) * (len(shape) - len(given)) + given
         return tuple(min(i, n - 1) if n else 0 for i, n in zip(padded, shape, strict=True))
@@ -513,11 +515,12 @@ class Session:
         node = self.node_of(self.event)
         candidates = [x for x in (self.event.output, *(node.inputs if node else ())) if x is not None]
         own = next((x for x in candidates if x.is_parameter), None)
-        known = self.parameters()
+        known = self.parameters
         if own is None and not known:
             raise TraceError("this run has no parameters")
         return self.queries.names.of(own or known[0])
 
+    @cached_property
     def parameters(self) -> list[Node]:
         """The parameters as they were first seen, in order."""
         first: dict[int, Node] = {}
@@ -637,6 +640,15 @@ def _is_finite(value: Array) -> bool:
         return value.dtype.kind != "f" or bool(np.isfinite(value.sum())) or bool(np.isfinite(value).all())
 
 
+def _noteworthy(value: Array) -> Index:
+    """The element to explain where nobody chose one."""
+    if not _is_finite(value):
+        flat = int(np.argmax(~np.isfinite(value)))
+    else:
+        flat = 0 if value.flat[0] else int(np.argmax(np.abs(value)))
+    return tuple(int(i) for i in np.unravel_index(flat, value.shape))
+
+
 def _short(value: Any) -> str:
     """A value in one line."""
     if isinstance(value, Exception):
@@ -672,8 +684,10 @@ def describe_event(session: Session, event: Event) -> str:
     name = names.of(event.output)
     match event.kind:
         case "forward":
-            pairs = zip(event.inputs, event.output.operands, strict=True)
-            operands = ", ".join(names.of(x) if x is not None else f"{a:.4g}" for x, a in pairs)
+            pairs = list(zip(event.inputs, event.output.operands, strict=True))
+            shown = [names.of(x) if x is not None else f"{a:.4g}" for x, a in pairs[:_OPERANDS_NAMED]]
+            more = [f"… {len(pairs)} in all"] if len(pairs) > _OPERANDS_NAMED else []
+            operands = ", ".join([*shown, *more])
             made = (
                 f"{operands}[{_index_text(event.output.options)}]"
                 if event.op == "getitem"

@@ -29,6 +29,7 @@ from .session import Message, Origin, Session, Value, describe_event
 
 Lines = list[Text]
 
+_OPERANDS_SHOWN = 6  # of a stack of many
 NARROW = 110  # below this many columns there is no room for the right pane
 SELECTED, PART = "◂", "·"  # behind a number: it is the selected element; it went into the selected element
 _HEAT = 5  # shades of each sign
@@ -39,11 +40,10 @@ _SHADES = {
 _ASCII = str.maketrans(
     {
         "∂": "d", "←": "<", "→": ">", "▶": ">", "▼": "v", "━": "-", "┅": "=", "┿": "+", "▪": "o", "█": "#",
-        "●": "*",
-        "·": "*", "◂": "<", "‖": "|", "Σ": "S", "ₖ": "k", "…": "~", "›": ">", "²": "^2", "³": "^3", "ȳ": "gy",
-        "ā": "ga",
-        "ᵀ": "'", "√": "sqrt ", "─": "-", "│": "|", "▌": "|", "≤": "<=", "≥": ">=", "≠": "!=", "−": "-", "×": "x",
-        "▁": ".", "▂": ".", "▃": ":", "▄": ":", "▅": "+", "▆": "+", "▇": "#", "\N{COMBINING MACRON}": "'",
+        "●": "*", "·": "*", "◂": "<", "‖": "|", "Σ": "S", "ₖ": "k", "…": "~", "›": ">", "²": "^2", "³": "^3",
+        "ȳ": "gy", "ā": "ga", "ᵀ": "'", "√": "sqrt ", "─": "-", "│": "|", "▌": "|", "≤": "<=", "≥": ">=", "≠": "!=",
+        "−": "-", "×": "x", "▁": ".", "▂": ".", "▃": ":", "▄": ":", "▅": "+", "▆": "+", "▇": "#",
+        "\N{COMBINING MACRON}": "'",
     }
 )  # fmt: skip
 
@@ -106,6 +106,12 @@ class Matrix:
     selected: Index | None = None
     parts: frozenset[Index] = frozenset()  # the elements that the selected one was made of
     strong: bool = False
+
+    @property
+    def height(self) -> int:
+        """The lines that all of it takes."""
+        rows, columns = (1, 1, *self.array.shape)[-2:]
+        return 1 + (rows + (columns > 1) if self.array.size else 0)
 
     def lines(self, width: int, height: int) -> Lines:
         """At most `height` lines: a title, the column numbers, rows."""
@@ -289,7 +295,7 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
     found: list[Matrix] = []
     parts = _parts_of(why, backward=event.kind == "vjp")
     if node is not None and event.kind == "vjp" and event.cotangent is not None:
-        found = _cotangent_and_output(session, event.cotangent, node, parts[0])
+        found = _cotangent_and_output(session, event.cotangent, node, parts[0], why)
         factor = frozenset(t.factor_index for t in (why.terms if why else ()) if t.factor_index is not None)
         parts = [factor if slot == 1 - (event.slot or 0) else frozenset[Index]() for slot in range(len(node.inputs))]
     if node is not None and event.kind in ("forward", "vjp"):
@@ -301,11 +307,12 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
     return found
 
 
-def _cotangent_and_output(session: Session, cotangent: Array, node: Node, parts: frozenset[Index]) -> list[Matrix]:
+def _cotangent_and_output(
+    session: Session, cotangent: Array, node: Node, parts: frozenset[Index], why: Why | None
+) -> list[Matrix]:
     """What every vjp starts from, and the output where its formula needs that."""
     name = session.queries.names.of(node)
     found = [Matrix(f"G = ∂L/∂{name}", cotangent, None, parts)]
-    why = _why_or_none(session)
     if why is not None and mentions(why.rule, "y"):
         found.append(Matrix(f"y = {name}", node.data, None, parts))
     return found
@@ -315,7 +322,7 @@ def _operands(session: Session, node: Node, parts: Sequence[frozenset[Index]], v
     """The operands; of a vjp those that its formula mentions."""
     found: list[Matrix] = []
     symbols = rule_of(node.rule).symbols if node.rule is not None else ()
-    for slot, (x, operand) in enumerate(zip(node.inputs, node.operands, strict=True)):
+    for slot, (x, operand) in enumerate(zip(node.inputs[:_OPERANDS_SHOWN], node.operands, strict=False)):
         array = np.asarray(operand)
         unused = vjp is not None and slot < len(symbols) and " = " in vjp.rule and not mentions(vjp.rule, symbols[slot])
         if array.dtype.kind in "fiub" and x is not None and not unused:
@@ -340,7 +347,7 @@ def _parts_of(why: Why | None, backward: bool) -> Sequence[frozenset[Index]]:
 def _stacked(shown: Sequence[Matrix], width: int, height: int) -> Lines:
     """Matrices below each other; the result always, operands as far as there is room."""
     room = max(height, 0)
-    wanted = [min(len(m.lines(width, 10_000)), room) + 1 for m in shown]
+    wanted = [min(matrix.height, room) + 1 for matrix in shown]
     share = [0] * len(shown)
     for at in sorted(range(len(shown)), key=lambda i: (not shown[i].strong, i)):
         left = len([s for s in share if not s]) or 1
@@ -443,7 +450,7 @@ class Tree:
 def gradients(session: Session, width: int) -> Lines:
     """Each parameter's gradient so far, and how many of its terms have arrived in this pass."""
     queries, lines = session.queries, list[Text]()
-    for node in session.parameters():
+    for node in session.parameters:
         held = queries.gradient(node, session.cursor)
         name = f"∂{queries.names.of(node)}"
         if held is None:

@@ -58,7 +58,11 @@ def number(value: float) -> str:
     >>> number(0.64781), number(-3)
     ('+0.6478', '-3')
     """
-    return f"{value:+.4g}"
+    return f"{value:+.4g}" if value == value else "nan"
+
+
+def _precise(value: float) -> str:
+    return f"{value:+.6g}" if value == value else "nan"
 
 
 def element(name: str, index: Index) -> str:
@@ -100,7 +104,7 @@ class Explainer:
             "seed": (f"∂L/∂{name}", "the backward pass starts here, with ∂L/∂L = 1 or what was given"),
             "accumulate": (f"∂L/∂{name}", "the sum of all terms of this pass was added to .grad"),
         }.get(event.kind, (name, "bound to new values"))
-        return Why(event.index, label, index, value, rule, (f"{element(label, index)} = {value:+.6g}",), ())
+        return Why(event.index, label, index, value, rule, (f"{element(label, index)} = {_precise(value)}",), ())
 
     def _forward(self, event: "Event", node: Node, index: Index) -> Why:
         assert node.rule is not None
@@ -116,7 +120,7 @@ class Explainer:
             lines.append(f"{label} = {substituted(rule.forward, operands)}")
         else:
             lines = [f"{label}, from the elements that weigh most:", *self._weights(terms)]
-        lines.append(f"{' ' * len(label)} = {value:+.6g}")
+        lines.append(f"{' ' * len(label)} = {_precise(value)}")
         return Why(event.index, name, index, value, rule.forward or rule.summary, tuple(lines), tuple(terms))
 
     def _vjp(self, event: "Event", index: Index) -> Why:
@@ -135,7 +139,7 @@ class Explainer:
             lines = self._slope(rule, formula, of, label, index, terms[0])
         elif terms:
             lines += self._sum_of_cotangents(of, label, index, terms)
-        lines.append(f"{' ' * len(element(label, index))} = {value:+.6g}")
+        lines.append(f"{' ' * len(element(label, index))} = {_precise(value)}")
         lines += self._remarks(of, terms, np.shape(of.operands[slot]))
         return Why(event.index, label, index, value, formula, tuple(lines), tuple(terms))
 
@@ -232,7 +236,9 @@ class Explainer:
         if written.node.op is None:
             number_ = float(value[index])
             label, rule = self.names.of(written.node), "given: nothing in this run computed it"
-            return Why(written.event, label, index, number_, rule, (f"{element(label, index)} = {number_:+.6g}",), ())
+            return Why(
+                written.event, label, index, number_, rule, (f"{element(label, index)} = {_precise(number_)}",), ()
+            )
         return self.event(self.queries.trace.events[written.event], index)
 
     def _why_gradient(self, name: str, index: Index, now: int) -> Why:
@@ -244,11 +250,11 @@ class Explainer:
             return self.event(events[parts[0].event], index)
         label = f"∂L/∂{self.names.of(node)}"
         left = element(label, index)
-        numbers = [f"{float(part.value[index]):+.6g}" for part in parts]
+        numbers = [f"{_precise(float(part.value[index]))}" for part in parts]
         width = max(map(len, numbers), default=0)
         lines = [f"{left} ="]
         lines += [f"  {n:<{width}}  from {p.source} (event {p.event})" for n, p in zip(numbers, parts, strict=True)]
-        lines.append(f"= {float(total[index]):+.6g}")
+        lines.append(f"= {_precise(float(total[index]))}")
         waiting = self.queries.expected(node, now) - len(parts)
         if waiting > 0:
             lines.append(f"{len(parts)} of {len(parts) + waiting} terms so far: it waits for all of them")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,8 +30,8 @@ class Memory:
             count += 1
             for value in (event.value, event.cotangent, *_of_node(event)):
                 if isinstance(value, np.ndarray):
-                    base = cast("Any", value if value.base is None else value.base)
-                    arrays[id(base)] = getattr(base, "nbytes", value.nbytes)
+                    owner = _owner(value)
+                    arrays[id(owner)] = getattr(owner, "nbytes", value.nbytes)
             if event.kind == "vjp" and event.value is None and event.output is not None:
                 recomputable += event.output.data.nbytes
         return cls(count, sum(arrays.values()), recomputable)
@@ -39,6 +39,11 @@ class Memory:
 
 def _of_node(event: "Event") -> tuple[Any, ...]:
     return (event.output.data, *event.output.operands) if event.output is not None else ()
+
+
+def _owner(view: Any) -> Any:
+    """What holds the memory that an array looks at."""
+    return view if view.base is None else view.base
 
 
 def _size(count: int) -> str:

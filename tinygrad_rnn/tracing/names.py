@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from ..errors import TraceError
@@ -71,10 +72,11 @@ class Names:
         """The nodes of each connected graph with the leaves they use; what shares a leaf alone is not connected."""
         group: dict[Node, int] = {}
         members: dict[int, list[Node]] = {}
+        numbers = count()
         for node in (e.output for e in self._trace.events if e.kind == "forward"):
             assert node is not None
             found = sorted({group[x] for x in node.tensors() if x in group}, key=lambda g: -len(members[g]))
-            number = found[0] if found else len(members) and max(members) + 1
+            number = found[0] if found else next(numbers)
             for other in found[1:]:
                 for x in members[other]:
                     group[x] = number
@@ -207,11 +209,11 @@ class _Naming:
         parameters = parameter_names(self.graph)
         bases = {node: self._base(node, parameters) for node in self.nodes}
         repeated = Counter(base for base in bases.values() if base)
-        count: Counter[str] = Counter()
+        rounds: Counter[str] = Counter()
         for node, base in bases.items():
             t = self.times.get(node)
             if base and self.network is None and repeated[base] > 1 and not node.is_parameter:
-                t, count[base] = count[base], count[base] + 1  # a loop without copies: its rounds are the timesteps
+                t, rounds[base] = rounds[base], rounds[base] + 1  # a loop without copies: its rounds are the timesteps
             self.names.put(node, base, Place(self.number, t, self.layers.get(node)))
         self.names.roles.update(self.roles)
 

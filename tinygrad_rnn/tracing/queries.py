@@ -7,11 +7,12 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..autograd.scope import Scope
 from ..autograd.tensor import Array
 from ..errors import TraceError
 from .elements import summed_to, vjp_term
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 GRADIENT = "d."  # before a name: ∂L/∂name
 _TERMS_KEPT = 256
 _STEPS_TO_A_NAME = 16
+_SUM_KEPT_EVERY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Queries:
         self._bound: dict[int, list[int]] = defaultdict(list)  # leaf id -> update events
         self.readers: dict[Node, list[int]] = defaultdict(list)  # node -> the forward events that read it
         self._pass_ends: dict[int, int] = {}
+        self._sums: dict[tuple[int, int], list[Array]] = defaultdict(list)  # node id and pass -> sums of its terms
         for event in trace.events:
             self._file(event)
         self.term = lru_cache(maxsize=_TERMS_KEPT)(self._term)
@@ -148,9 +151,31 @@ class Queries:
         node = event.of if event.kind == "vjp" else event.output
         if node is not None and node.op is not None:
             return self.names.places.get(node)
-        if event.kind == "error":
-            return next((self.names.places[x] for x in event.inputs if x is not None and x in self.names.places), None)
+        return self._of_call(event) if event.kind == "error" else None
+
+    def _of_call(self, event: "Event") -> Place | None:
+        """The copy that an error happened in: one that got further, or the one after that which made an operand."""
+        calls = event.scope.chain() if event.scope is not None else ()
+        found = next((self._copies[call] for call in calls if call in self._copies), None)
+        if found is not None:
+            return found
+        owners = [call.owner for call in calls]
+        for x in event.inputs:
+            place = self.names.places.get(x) if x is not None else None
+            made_in = x.scope.chain() if x is not None and x.scope is not None else ()
+            if place is not None and place.t is not None and any(call.owner in owners for call in made_in):
+                return Place(place.graph, place.t + 1, place.layer)
         return None
+
+    @cached_property
+    def _copies(self) -> dict[Scope, Place]:
+        """The place of each call that is a copy, or lies in one."""
+        return {
+            call: place
+            for node, place in self.names.places.items()
+            if node.scope is not None and node.op is not None and place.layer is not None
+            for call in node.scope.chain()[-1:]
+        }
 
     def find(self, name: str, now: int) -> Written:
         """The tensor that a name (without "d.") means at a moment.
@@ -244,9 +269,18 @@ class Queries:
         if handed:
             return self.trace.events[handed[0]].cotangent
         seed = self.trace.events[start]
-        total = seed.value if seed.output is not None and seed.output.id == node.id else None
-        for index in self.terms(node, now):
+        first = seed.value if seed.output is not None and seed.output.id == node.id else None
+        return self._summed(node.id, start, self.terms(node, now), first)
+
+    def _summed(self, id: int, start: int, terms: Sequence[int], first: Array | None) -> Array | None:
+        """The sum of terms in their order; every so many are kept, since the next question is one term further."""
+        kept = self._sums[id, start]
+        whole = min(len(terms) // _SUM_KEPT_EVERY, len(kept))
+        total = kept[whole - 1] if whole else first
+        for count, index in enumerate(terms[whole * _SUM_KEPT_EVERY :], whole * _SUM_KEPT_EVERY + 1):
             total = self.term(index) if total is None else total + self.term(index)
+            if count % _SUM_KEPT_EVERY == 0 and len(kept) < count // _SUM_KEPT_EVERY:
+                kept.append(total)
         return total
 
     def parts(self, node: Node, now: int) -> list[Part]:

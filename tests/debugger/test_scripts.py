@@ -1,0 +1,216 @@
+"""`tinygrad-rnn debug`: scripts of every kind, three seeded faults, streams and terminals of every kind."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tinygrad_rnn.cli import cli
+from tinygrad_rnn.debugger import start
+from tinygrad_rnn.debugger.session import Session
+from tinygrad_rnn.tracing.script import run_script
+
+FAULTS = Path(__file__).parent / "faults"
+
+TRAINING = """
+import sys
+import numpy as np
+import tinygrad_rnn as tg
+
+w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+for step in range(int(sys.argv[1]) if sys.argv[1:] else 3):
+    loss = (w * w).sum()
+    print("step", step, "loss", loss.item())
+    w.grad = None
+    loss.backward()
+    w.data = w.data - 0.1 * w.grad.data
+"""
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write(text, name="script.py"):
+        Path(name).write_text(text, "utf-8")
+        return Path(name)
+
+    return write
+
+
+def debug(*words, commands="", **options):
+    Path("commands.tgdb").write_text(commands, "utf-8")
+    return CliRunner().invoke(cli, ["debug", "--commands", "commands.tgdb", *map(str, words)], **options)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            "nan_from_log",
+            ["#35 · forward · log · t=7", "size@7[1] = ln -0.25", "x@7[1] = -0.25", "→  15         size = "],
+        ),
+        ("exploding_layer", ["layer 2 · RNN › cells.2", "ratio", "∂L/∂W_hh_l2: one row for each use"]),
+        ("shape_at_step_3", ["error · linear · t=3", "h@2.shape = (5,)", "→  15         return np.concatenate"]),
+    ],
+)
+def test_a_seeded_fault_is_found_by_five_commands(fault, said, monkeypatch):
+    monkeypatch.chdir(FAULTS)
+    assert len(Path(f"{fault}.tgdb").read_text("utf-8").splitlines()) <= 5
+    result = CliRunner().invoke(cli, ["debug", "--commands", f"{fault}.tgdb", f"{fault}.py"])
+    assert result.exit_code == 0, result.output
+    assert [text for text in said if text not in result.output] == []
+
+
+def test_arguments_reach_the_script_and_its_output_its_event(script):
+    result = debug(script(TRAINING), "2", commands="break upd\ncontinue\ncontinue\n")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("· update") == 2
+    run = run_script(Path("script.py"), ["2"], keep_output=True)
+    assert [text[:14] for text in run.trace.printed.values()] == ["step 0 loss 5.", "step 1 loss 3."]
+    assert all(run.trace.events[at].op == "sum" for at in run.trace.printed)
+
+
+def test_exit_codes_of_a_command_file(script):
+    path = script(TRAINING)
+    assert debug(path, commands="assert 1 < 2\n").exit_code == 0
+    assert debug(path, commands="assert 1 > 2\n").exit_code == 1
+    assert debug(path, commands="assert 1 >\n").exit_code == 2
+    assert debug("missing.py").exit_code == 2
+    assert debug(script("x = 1\n", "empty.py")).exit_code == 2
+    assert debug(path, "--steps").exit_code == 0  # behind the script, its own
+    assert CliRunner().invoke(cli, ["debug", "--steps", "3..1", "script.py"]).exit_code == 2
+
+
+def test_commands_come_from_stdin_too(script):
+    result = CliRunner().invoke(cli, ["debug", "--commands", "-", str(script(TRAINING))], input="print 1 + 1\n")
+    assert "1 + 1 = 2" in result.output
+
+
+def test_steps_are_those_asked_for(script):
+    whole, some = (run_script(script(TRAINING), ["5"], steps=steps).trace for steps in (None, (1, 2)))
+    assert sum(e.kind == "seed" for e in whole.events) == 5
+    assert sum(e.kind == "seed" for e in some.events) == 2
+    assert [e.index for e in some.events] == list(range(len(some.events)))
+    per_step = len(whole.events) // 5
+    assert [e.kind for e in some.events] == [e.kind for e in whole.events[per_step : 3 * per_step]]
+    assert some.events[0].inputs[0].data[0] == pytest.approx(0.8)
+    assert Session(some, len(some.events)).execute("why loss").answer.value == pytest.approx(2.048)
+
+
+def test_until_nan_ends_where_the_first_nan_is_written(script):
+    path = script("import tinygrad_rnn as tg\nx = tg.tensor(-1.0)\ny = tg.ops.sqrt(x)\nwhile True:\n    y = y + 1\n")
+    trace = run_script(path, until_nan=True).trace
+    assert [e.op for e in trace.events] == ["sqrt"]
+
+
+def test_an_exception_is_the_last_event_at_its_line(script):
+    path = script(TRAINING + "{}['missing']\n")
+    run = run_script(path, keep_output=True)
+    last = run.trace.events[-1]
+    assert (last.kind, last.message) == ("error", "KeyError: 'missing'")
+    assert (last.source.file, last.source.line) == ("script.py", TRAINING.count("\n") + 1)
+    assert start._beginning(run.trace) == last.index
+
+
+def test_a_refused_op_is_that_event_and_there_is_no_second(script):
+    run = run_script(script("import tinygrad_rnn as tg\ntg.ops.matmul(tg.tensor([1.0]), 2.0)\n"), keep_output=True)
+    assert [e.kind for e in run.trace.events] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "last"),
+    [
+        ("sys.exit(0)", "update"),
+        ("sys.exit(3)", "error"),
+        ("raise KeyboardInterrupt", "error"),
+        ("input()", "error"),
+        ("import threading; t = threading.Thread(target=lambda: w * 2); t.start(); t.join()", "update"),
+        ("print('\\x1b[2J\\x1b]0;x\\x07')", "update"),
+        ("def f(): return f()\nf()", "error"),
+    ],
+)
+def test_scripts_that_end_in_every_way(script, ending, last):
+    result = debug(script(TRAINING + ending + "\n"), commands="jump end\nlist\n")
+    assert result.exit_code == 0, result.output
+    assert f"· {last}" in result.output
+    assert "\x1b" not in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_is_no_second_debugger(script):
+    path = script(TRAINING + "import os\nif (pid := os.fork()):\n    os.waitpid(pid, 0)\n")
+    Path("c.tgdb").write_text("print 40 + 2\n")
+    done = command("debug", "--commands", "c.tgdb", path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("40 + 2 = 42") == 1
+
+
+def command(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "tinygrad_rnn", *map(str, words)],
+        capture_output=True, text=True, timeout=60, stdin=options.pop("stdin", subprocess.DEVNULL), **options,
+    )  # fmt: skip
+
+
+def test_without_a_terminal_there_is_a_prompt_in_plain_text(script):
+    path = script(TRAINING)
+    environment = dict(os.environ) | {"TERM": "dumb", "NO_COLOR": "1", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tinygrad_rnn", "debug", path],
+        input="step 3\nwhy\nquit\n", capture_output=True, text=True, timeout=60, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "(tg) " in done.stdout
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_texts_network_is_debugged_as_well():
+    result = CliRunner().invoke(
+        cli, ["debug", "--commands", "-", "--cell", "lstm"], input="jump end\nprint c@2.shape\n"
+    )
+    assert "c@2.shape = (8,)" in result.output
+
+
+def test_a_screen_needs_all_three_streams_unless_a_driver_is_named(monkeypatch):
+    monkeypatch.delenv("TEXTUAL_DRIVER", raising=False)
+    assert not start.has_screen()
+    monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.headless_driver:HeadlessDriver")
+    assert start.has_screen()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not on this machine")
+def test_in_a_real_terminal(script):
+    path = script(TRAINING)
+    server = ["tmux", "-L", f"tgdb{os.getpid()}"]
+    run = f"{sys.executable} -m tinygrad_rnn debug {path}; echo left with $?; sleep 30"
+    tmux = lambda *words: subprocess.run([*server, *words], capture_output=True, text=True, check=True).stdout
+    screen = lambda: tmux("capture-pane", "-p")
+
+    def until(text):
+        for _ in range(200):
+            if text in screen():
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{text!r} never came:\n{screen()}")
+
+    tmux("new-session", "-d", "-x", "100", "-y", "30", run)
+    try:
+        until("event 0/")
+        tmux("send-keys", ":jump 4", "Enter")
+        until("event 4/")
+        tmux("send-keys", "n")
+        until("event 5/")
+        tmux("send-keys", "q")
+        until("left with 0")
+        assert "Traceback" not in screen()
+    finally:
+        tmux("kill-server")
