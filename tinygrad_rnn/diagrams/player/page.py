@@ -32,9 +32,9 @@ def to_html(network: Network, options: "Options", title: str | None) -> str:
 
     drawn = network.gradients and options.view in _WITH_GRADIENTS
     options = replace(options, gradients=options.gradients or bool(drawn))
-    diagram = layout.draw(network, options, title)
     pair = (LIGHT, DARK) if options.theme in (LIGHT, DARK) else (options.theme, options.theme)
-    picture = themed(*(layout.draw(network, replace(options, theme=theme), title).svg for theme in pair))
+    diagram, other = (layout.draw(network, replace(options, theme=theme), title) for theme in pair)
+    picture = themed(diagram.svg, other.svg)
     style, script = _asset("player.css") + _variables(picture), _asset("player.js")
     room = PAGE_MOST - len((picture.svg + style + script).encode())
     score = recording(network, picture.ids, room)

@@ -13,7 +13,7 @@ from ..flow import norm_of
 from ..grid import FOLD
 from .ledger import Ledger, ledgers_of
 from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
-from .tensors import DIGITS, Corner, Record, Tensors, made_outside, rounded
+from .tensors import DIGITS, Corner, Record, Tensors, made_outside, rounded, shown_elsewhere
 
 PAGE_MOST = 1_000_000  # bytes that a page may have, in most cases
 _INSIDE = re.compile(r"(?:op|chip|wire)-(?:(output-\d+)|(\d+-\d+))-")
@@ -105,10 +105,10 @@ def _parts(network: Network, tensors: Tensors, shown: Collection[str], detail: _
     """Cells and ports, shown or folded away, since all are played; links and parameters that can be chosen."""
     for cell in network.cells:
         yield cell.id, _cell(cell, network.rows[cell.layer], tensors, shown, detail)
-    inside = {node for cell in network.cells for node in cell.nodes}
+    elsewhere = shown_elsewhere(network)
     for port in network.ports:
         if port.node is not None:
-            nodes = [port.node, *(made_outside(port, inside) if detail.inside else ())]
+            nodes = [port.node, *(made_outside(port, elsewhere) if detail.inside else ())]
             yield port.id, _port(port, nodes, tensors)
     for link in network.links:
         if link.id in shown:
@@ -127,7 +127,7 @@ def _cell(cell: Cell, row: Row, tensors: Tensors, shown: Collection[str], detail
         "layer": cell.layer,
         "t": cell.t,
         "column": cell.column,
-        "marks": [f"mark-{cell.layer}-{state}-{cell.t}" for state in range(len(row.states))],
+        "marks": [f"mark-{cell.layer}-{state}-{cell.column}" for state in range(len(row.states))],
         "tensors": [tensors.add(node) for node in nodes],
         "ops": {id: nodes.index(node) for id, node in ops.items() if id in shown and node in nodes},
     }

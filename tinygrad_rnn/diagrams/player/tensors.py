@@ -183,20 +183,26 @@ def names_of(network: Network) -> dict[Node, str]:
     for cell in network.cells:
         names |= {n: indexed(s, cell.t) for n, s in zip(cell.outputs, network.rows[cell.layer].states, strict=False)}
         _name_inside(cell.nodes, cell.t, names)
-    inside = {node for cell in network.cells for node in cell.nodes}
+    shown = shown_elsewhere(network)
     for port in network.ports:
-        _name_inside(made_outside(port, inside)[::-1], port.column, names)
+        _name_inside(made_outside(port, shown)[::-1], port.column, names)
     return names
 
 
-def made_outside(port: Port, inside: Collection[Node]) -> list[Node]:
-    """What an output or the loss was made of, after the copies and before the port: the newest first, a few at most."""
-    queue = [port.node] if port.node is not None and port.node not in inside else []
+def shown_elsewhere(network: Network) -> set[Node]:
+    """What belongs to a copy or is a port itself."""
+    ports = {port.node for port in network.ports if port.node is not None}
+    return ports.union(*(cell.nodes for cell in network.cells))
+
+
+def made_outside(port: Port, shown: Collection[Node]) -> list[Node]:
+    """What an output or the loss was made of after what is `shown` elsewhere: the newest first, a few at most."""
+    queue = [port.node] if port.node is not None else []
     found: dict[Node, None] = {}
     while queue and len(found) <= _OUTSIDE_MOST:
         node = queue.pop(0)
         found[node] = None
-        queue += [x for x in node.tensors() if x.op is not None and x not in inside and x not in found]
+        queue += [x for x in node.tensors() if x.op is not None and x not in shown and x not in found]
     return sorted(list(found)[1:], key=lambda node: -node.id)
 
 
