@@ -13,9 +13,12 @@ import numpy as np
 from ..autograd.scope import STATE
 from ..autograd.tensor import Array, Tensor
 from ..errors import CompileError
+from .batching import batch
 from .capture import Capture, Recording
+from .chains import merge_stacks
 from .plan import Plan, needed, plan
 from .program import Value
+from .sums import gather_sums
 
 _KEPT = 16  # recordings; beyond that the one unused for longest goes
 
@@ -114,8 +117,8 @@ class _Entry:
                 return _array(given[of])
             owner = recording.leaves[of] if of >= 0 else given[-1 - of]
             held = owner if what == "leaf" else owner._grad
-        assert held is not None  # else the recording would not hold
-        return held._data
+            assert held is not None  # else the recording would not hold
+            return held._data
 
         results = [_owned(array) for array in self.plan.run(read)]
         count = len(recording.outputs)
@@ -127,7 +130,11 @@ class _Entry:
 
 def _planned(recording: Recording) -> Plan:
     results = [*recording.outputs, *(g.value for g in recording.gradients if g.value is not None)]
-    return plan(needed(results, recording.program.values), results)
+    values = needed(results, recording.program.values)
+    for change in (gather_sums, batch, merge_stacks):
+        values, results = change(values, results)
+        values = needed(results, values)
+    return plan(values, results)
 
 
 def _compare(first: Recording, second: Recording) -> None:

@@ -1,0 +1,255 @@
+"""Batching: what a loop does at every step, and does not depend on the step before, is done for all steps at once.
+
+Values of one *class* (the same op, shapes and parameters, with operands alike) are computed in one call along a new
+first axis, unless one of them is an ancestor of another: those are the recurrence, and stay in their order. What is
+laid side by side for such a call is computed there in the first place (see `plan`), so it costs no copy.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .program import Program, Value
+from .rewrite import Rewriter, Unit, in_order, key_of
+
+_FINEST = 4  # how far operands of operands are compared before values are taken for different after all
+_ELEMENTWISE = frozenset({"ufunc", "where", "cast"})
+_BATCHED = _ELEMENTWISE | {"matmul", "reduce", "take", "check", "assemble"}
+
+
+def batch(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+    """The program with every class in one call; also its results in it."""
+    groups = _acyclic(_Classes(values), values)
+    rewriter = Rewriter()
+    rewriter.run([Unit(group, _together if len(group) > 1 else None) for group in groups])
+    return rewriter.program.values, [rewriter.new[x] for x in results]
+
+
+# Classes
+
+
+class _Classes:
+    """Numbers for values: equal where op, shapes, parameters, and operands to some depth are alike."""
+
+    def __init__(self, values: Sequence[Value]) -> None:
+        self.values = values
+        self.uses = Counter(x for value in values for x in value.inputs)
+        self.numbers: dict[Any, int] = {}
+        self.levels: list[dict[Value, int]] = []
+
+    def level(self, depth: int) -> dict[Value, int]:
+        """The class of every value, where operands are compared to this depth."""
+        while len(self.levels) <= depth:
+            below = self.levels[-1] if self.levels else {}
+            self.levels.append(
+                {value: self._number((key_of(value), *self._operands(value, below))) for value in self.values}
+            )
+        return self.levels[depth]
+
+    def _operands(self, value: Value, below: dict[Value, int]) -> list[Any]:
+        return [self._operand(x, below) for x in value.inputs]
+
+    def _operand(self, x: Value, below: dict[Value, int]) -> Any:
+        own = x.kind == "constant" and x.size > 1 and self.uses[x] == 1  # such as the input of one step
+        if x.kind == "source" or (x.fixed and not own):
+            return "the same", x.id
+        return "alike", x.shape, x.dtype, x.kind if own else below.get(x)
+
+    def _number(self, key: Any) -> int:
+        return self.numbers.setdefault(key, len(self.numbers))
+
+
+def _acyclic(classes: _Classes, values: Sequence[Value]) -> list[list[Value]]:
+    """Groups that can be computed one after the other: classes, split where one member needs another."""
+    depth = {}
+    pending = [list(values)]
+    groups: list[list[Value]] = _split(classes, pending[0], 1)
+    depth = {id(group): 1 for group in groups}
+    while True:
+        done = {id(unit.members) for unit in in_order([Unit(group) for group in groups])}
+        stuck = [group for group in groups if id(group) not in done]
+        if not stuck:
+            return groups
+        bad = _self_dependent(stuck) or [min((g for g in stuck if len(g) > 1), key=len)]
+        kept = {id(group) for group in bad}
+        groups = [group for group in groups if id(group) not in kept]
+        for group in bad:
+            finer = depth.get(id(group), _FINEST) + 1
+            parts = _split(classes, group, finer) if finer <= _FINEST else [[value] for value in group]
+            depth.update({id(part): finer for part in parts})
+            groups += parts
+
+
+def _split(classes: _Classes, group: Sequence[Value], depth: int) -> list[list[Value]]:
+    level = classes.level(depth)
+    parts: dict[Any, list[Value]] = defaultdict(list)
+    for value in group:
+        parts[level[value] if _can_be_batched(value) else value].append(value)
+    return list(parts.values())
+
+
+def _can_be_batched(value: Value) -> bool:
+    if value.fixed or value.kind not in _BATCHED:
+        return False
+    if value.kind == "matmul":
+        return all(x.ndim <= 2 for x in value.inputs)
+    return value.kind != "take" or value.inputs[0].fixed
+
+
+def _self_dependent(groups: Sequence[list[Value]]) -> list[list[Value]]:
+    """The groups in which one member is another's ancestor; all groups at once, one bit each."""
+    bits = {value: 1 << i for i, group in enumerate(groups) if len(group) > 1 for value in group}
+    inside = sorted((value for group in groups for value in group), key=lambda value: value.id)
+    above: dict[Value, int] = {}
+    found = 0
+    for value in inside:
+        mask = 0
+        for x in value.inputs:
+            mask |= above.get(x, 0) | bits.get(x, 0)
+        above[value] = mask
+        found |= mask & bits.get(value, 0)
+    return [group for i, group in enumerate(groups) if found >> i & 1]
+
+
+# One call for a class
+
+
+def _together(rewriter: Rewriter, members: list[Value]) -> list[Value]:
+    """All members in one call; each is a row of the result."""
+    operands = [[rewriter.new[x] for x in column] for column in zip(*(value.inputs for value in members), strict=True)]
+    order = _order(operands, len(members))
+    program = rewriter.program
+    packs = [pack(program, [column[i] for i in order]) for column in operands]
+    whole = _BATCH[members[0].kind](program, members[0], packs, len(members))
+    if members[0].kind == "check":
+        return [whole] * len(members)
+    rows = {i: program.index(whole, (row,)) for row, i in enumerate(order)}
+    return [rows[i] for i in range(len(members))]
+
+
+def _order(operands: Sequence[Sequence[Value]], count: int) -> list[int]:
+    """The order of the rows: that in which an operand already lies in memory, if one does."""
+    for column in operands:
+        rows = [row_of(x) for x in column]
+        if len({row and row[:2] for row in rows}) == 1 and rows[0] is not None:
+            numbers = [row[2] for row in rows if row]
+            if len(set(numbers)) == count:
+                return sorted(range(count), key=numbers.__getitem__)
+    return list(range(count))
+
+
+def row_of(x: Value) -> tuple[int, int, int] | None:
+    """(whole, axis, i) of what is row i of a whole, along an axis."""
+    while x.kind == "view" and x.detail[0] != "index":
+        x = x.inputs[0]
+    if x.kind != "view":
+        return None
+    whole, index = x.inputs[0], x.detail[1]
+    axes = [axis for axis, entry in enumerate(index) if isinstance(entry, int)]
+    others = [entry == (0, n, 1) for entry, n in zip(index, whole.shape, strict=True) if not isinstance(entry, int)]
+    return (whole.id, axes[0], index[axes[0]]) if len(axes) == 1 and all(others) else None
+
+
+def pack(program: Program, parts: Sequence[Value]) -> Value:
+    """Values along a new first axis: where they already lie so, a view."""
+    first = parts[0]
+    if all(part is first for part in parts):
+        return program.broadcast(program.reshape(first, (1, *first.shape)), (len(parts), *first.shape))
+    if all(part.kind == "constant" for part in parts):
+        return program.constant(np.stack([part.array() for part in parts]))
+    if all(part.kind == "view" for part in parts):
+        if first.detail[0] == "index" and (rows := _rows_between(program, parts)) is not None:
+            return rows
+        if all(part.detail == first.detail and part.inputs[0].shape == first.inputs[0].shape for part in parts):
+            return _view_of_each(program, first, pack(program, [part.inputs[0] for part in parts]), len(parts))
+    return program.stack(parts)
+
+
+def _rows_between(program: Program, parts: Sequence[Value]) -> Value | None:
+    """Equally spaced rows of one whole."""
+    rows = [row_of(part) if part.detail[0] == "index" else None for part in parts]
+    if rows[0] is None or len({row and row[:2] for row in rows}) > 1:
+        return None
+    (_, axis, start), whole = rows[0], parts[0].inputs[0]
+    steps = {b[2] - a[2] for a, b in zip(rows, rows[1:], strict=False) if a and b}
+    if len(steps) > 1 or 0 in steps:
+        return None
+    step = steps.pop()
+    stop: int | None = start + step * len(parts)
+    stop = min(stop, whole.shape[axis]) if step > 0 else stop if stop >= 0 else None
+    taken = program.index(whole, (*((0, n, 1) for n in whole.shape[:axis]), (start, stop, step)))
+    return program.transpose(taken, (axis, *(k for k in range(whole.ndim) if k != axis)))
+
+
+def _view_of_each(program: Program, view: Value, x: Value, count: int) -> Value:
+    """A view of every row of x."""
+    how, what = view.detail
+    if how == "index":
+        return program.index(x, ((0, count, 1), *what))
+    if how == "transpose":
+        return program.transpose(x, (0, *(axis + 1 for axis in what)))
+    if how == "broadcast":
+        return program.broadcast(_padded(program, x, len(what)), (count, *what))
+    return program.reshape(x, (count, *what))
+
+
+def _padded(program: Program, x: Value, ndim: int) -> Value:
+    """Rows with axes of length 1 in front, so that they broadcast as each of them would."""
+    return program.reshape(x, (x.shape[0], *(1,) * (ndim + 1 - x.ndim), *x.shape[1:]))
+
+
+def _elementwise(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+    padded = [_padded(program, x, like.ndim) for x in packs]
+    return program.add(like.kind, [_unspread(x) for x in padded], like.detail, (count, *like.shape), like.dtype)
+
+
+def _unspread(x: Value) -> Value:
+    """What is the same for all rows broadcasts by itself."""
+    return x.inputs[0] if x.kind == "view" and x.detail[0] == "broadcast" else x
+
+
+def _matmul(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+    a, b = (_shared(program, x) for x in packs)
+    a_is_one, b_is_one = a is not packs[0], b is not packs[1]
+    if b_is_one and b.ndim == 2:
+        return program.matmul(a, b)
+    if a_is_one and a.ndim == 2 and like.inputs[1].ndim == 1:
+        return program.matmul(b, program.transpose(a, (1, 0)))
+    a, b = packs
+    if like.inputs[0].ndim == 1:
+        a = program.reshape(a, (count, 1, a.shape[-1]))
+    if like.inputs[1].ndim == 1:
+        b = program.reshape(b, (count, b.shape[-1], 1))
+    return program.reshape(program.matmul(a, b), (count, *like.shape))
+
+
+def _shared(program: Program, x: Value) -> Value:
+    """The one operand of all rows, where it is one."""
+    if x.kind == "view" and x.detail[0] == "broadcast" and x.inputs[0].shape == (1, *x.shape[1:]):
+        return program.reshape(x.inputs[0], x.shape[1:])
+    return x
+
+
+def _reduce(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+    function, axes = like.detail
+    return program.reduce(function, packs[0], [axis + 1 for axis in axes], like.dtype)
+
+
+def _take(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+    return program.take(_shared(program, packs[0]), packs[1])
+
+
+def _check(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+    return program.add("check", packs, like.detail, (), like.dtype)
+
+
+def _assemble(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+    indices, _ = like.detail
+    return program.assemble(packs, [((0, count, 1), *index) for index in indices], (count, *like.shape), like.dtype)
+
+
+_BATCH = dict.fromkeys(_ELEMENTWISE, _elementwise) | {
+    "matmul": _matmul, "reduce": _reduce, "take": _take, "check": _check, "assemble": _assemble,
+}  # fmt: skip

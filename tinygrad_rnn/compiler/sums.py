@@ -1,0 +1,114 @@
+"""Sums: many terms of one kind are one product, or one reduction.
+
+A weight that a loop uses T times gets its gradient as a sum of T products Aᵀ G. Their rows laid below each other, it
+is one product: Σ_t A_tᵀ G_t = [A_0; A_1; …]ᵀ [G_0; G_1; …].
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .program import Program, Value
+from .rewrite import Rewriter, again, key_of
+
+_MANY = 3  # terms; fewer are added one by one
+
+
+def gather_sums(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+    """The program with long sums of terms of one kind taken together; also its results in it."""
+    uses = Counter(x for value in values for x in value.inputs)
+    uses.update(results)
+    inner = {x for value in values for x in value.inputs if _is_sum(value) and _is_sum(x, value) and uses[x] == 1}
+    rewriter = Rewriter()
+    for value in values:
+        if value in inner:
+            continue
+        if _is_sum(value):
+            made = _sum(rewriter.program, [(x, rewriter.new[x]) for x in _terms(value, inner)])
+        elif value.kind == "matmul":
+            made = rewriter.program.matmul(*_in_program_order(rewriter.program, *rewriter.inputs(value)))
+        else:
+            made = again(rewriter.program, value, rewriter.inputs(value))
+        rewriter.new[value] = made
+    return rewriter.program.values, [rewriter.new[x] for x in results]
+
+
+def _is_sum(x: Value, like: Value | None = None) -> bool:
+    """An addition without broadcasting."""
+    like = like or x
+    plain = all(part.shape == like.shape and part.dtype == like.dtype for part in (x, *x.inputs))
+    return x.kind == "ufunc" and x.detail is np.add and plain
+
+
+def _terms(total: Value, inner: set[Value]) -> list[Value]:
+    terms: list[Value] = []
+    stack = [total]
+    while stack:
+        x = stack.pop()
+        if x is total or x in inner:
+            stack += reversed(x.inputs)
+        else:
+            terms.append(x)
+    return terms
+
+
+def _sum(program: Program, terms: list[tuple[Value, Value]]) -> Value:
+    """The sum of terms, given as (old, new)."""
+    kinds: dict[Any, list[Value]] = defaultdict(list)
+    for old, new in terms:
+        kinds[key_of(old), tuple(x.id if x.fixed else key_of(x) for x in old.inputs)].append(new)
+    parts: list[Value] = []
+    for alike in kinds.values():
+        parts += [_total(program, alike)] if len(alike) >= _MANY else alike
+    total = parts[0]
+    for part in parts[1:]:
+        total = program.ufunc(np.add, total, part, dtype=total.dtype)
+    return total
+
+
+def _total(program: Program, terms: Sequence[Value]) -> Value:
+    terms = sorted(terms, key=lambda x: x.id)
+    products = [_as_product(program, x) for x in terms]
+    if any(product is None for product in products):
+        return program.reduce(np.add, program.stack(terms), (0,))
+    columns, rows = zip(*(product for product in products if product), strict=True)
+    transposed = [program.transpose(column, (1, 0)) for column in columns]
+    left, right = program.concatenate(transposed), program.concatenate(rows)
+    return program.matmul(*_in_program_order(program, program.transpose(left, (1, 0)), right))
+
+
+def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
+    """The factors of a product of matrices; also of an outer product that was written elementwise."""
+    if x.kind == "matmul" and x.inputs[0].ndim == x.inputs[1].ndim == 2:
+        return x.inputs[0], x.inputs[1]
+    if x.kind == "ufunc" and x.detail is np.multiply and x.ndim == 2:
+        a, b = x.inputs
+        n, m = x.shape
+        if a.shape == (n, 1) and b.shape in ((m,), (1, m)):
+            return a, program.reshape(b, (1, m))
+    return None
+
+
+def _in_program_order(program: Program, a: Value, b: Value) -> tuple[Value, Value]:
+    """The terms of a product over concatenated rows in the order in which the program made them: as they lie."""
+    if a.kind != "view" or a.detail != ("transpose", (1, 0)):
+        return a, b
+    left, right = _stacked(a.inputs[0]), _stacked(b)
+    if left is None or right is None or len(left.inputs) != len(right.inputs):
+        return a, b
+    order = sorted(range(len(right.inputs)), key=lambda i: right.inputs[i].id)
+    below = [
+        program.reshape(program.stack([x.inputs[i] for i in order]), like.shape)
+        for x, like in ((left, a.inputs[0]), (right, b))
+    ]
+    return program.transpose(below[0], (1, 0)), below[1]
+
+
+def _stacked(x: Value) -> Value | None:
+    """The stack that matrix x is a flat view of."""
+    if x.kind == "view" and x.detail[0] == "reshape":
+        x = x.inputs[0]
+    stacked = x.kind == "assemble" and all(isinstance(i[0], int) for i in x.detail[0]) and x.ndim > 1
+    return x if stacked else None
