@@ -5,6 +5,7 @@ slot -1 and the one after the last are the margins, for initial states and the l
 rolled view are grids, so that they are laid out by the same hand and match side by side.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -86,6 +87,7 @@ class Grid:
     levels: int
     folded: int = 0  # how many columns the fold stands for
     left_out: int = 0  # links to or from folded columns that are not drawn
+    odd: tuple[int, ...] = ()  # folded columns with a copy whose ops are other than those of any copy shown
     panels: bool = True  # draw each column as a panel with its timestep
     lanes: bool = False  # draw what comes back along each connection beside it
 
@@ -108,6 +110,7 @@ def unrolled_grid(network: Network, fold: int | Literal["auto"] | None, *, headi
         levels=levels.count,
         folded=network.columns - len(slot_of),
         left_out=sum(_is_left_out(link, items.keys()) for link in network.links),
+        odd=_odd_columns(network, slot_of),
     )
 
 
@@ -181,17 +184,31 @@ class _Levels:
 
     def headings(self, network: Network) -> tuple[Heading, ...]:
         kinds = {port.kind for port in network.ports}
-        rows = tuple(Heading(self.rows[row.layer], f"layer {row.layer}", _heading_lines(row)) for row in network.rows)
+        rows = tuple(
+            Heading(self.rows[row.layer], f"layer {row.layer}", _heading_lines(row, network)) for row in network.rows
+        )
         inputs = (Heading(self.inputs, "", ("inputs",)),) if "input" in kinds else ()
         outputs = (Heading(self.outputs, "", ("outputs",)),) if "output" in kinds else ()
         return inputs + rows + outputs
 
 
-def _heading_lines(row: Row) -> tuple[str, ...]:
+def _heading_lines(row: Row, network: Network) -> tuple[str, ...]:
     module = row.path if row.path == row.kind else f"{row.path} · {row.kind}"
     direction = ", from right to left" if row.reverse else ""
-    equations = row.equation.splitlines() if row.equation else []
+    equations = _with_own_names(row, network).splitlines()
     return (module + direction, *equations)
+
+
+def _with_own_names(row: Row, network: Network) -> str:
+    """Return a row's equation with the names that its own parameters have in this network: W_hh_l1 for W_hh."""
+    cell = next((cell for cell in network.cells if cell.layer == row.layer), None)
+    used = {x.id for node in cell.nodes for x in node.tensors()} if cell else set[int]()
+    names = [parameter.name.rpartition(".")[2] for parameter in network.parameters if parameter.node.id in used]
+
+    def own(match: re.Match[str]) -> str:
+        return next((name for name in names if name == match[0] or name.startswith(f"{match[0]}_")), match[0])
+
+    return re.sub(r"\b[Wwb]_[a-z]+\b", own, row.equation or "")
 
 
 def _placed(
@@ -257,6 +274,14 @@ def _initial_slot(
     if not beside_fold:
         return slot
     return len(slots) if reverse else -1
+
+
+def _odd_columns(network: Network, shown: Collection[int]) -> tuple[int, ...]:
+    """Return the columns left out that hold a copy such as none of those that are shown."""
+    made_of = {cell.id: (cell.layer, tuple(node.op for node in cell.nodes)) for cell in network.cells}
+    known = {made_of[cell.id] for cell in network.cells if cell.column in shown}
+    odd = {cell.column for cell in network.cells if cell.column not in shown and made_of[cell.id] not in known}
+    return tuple(sorted(odd))
 
 
 def _connections(network: Network, shown: Collection[str]) -> Iterable[Connection]:

@@ -21,7 +21,7 @@ TRACK = 9.0  # between parallel edges
 LANE_ROOM = 20.0  # between a cell and the first edge that passes it: an arrowhead and some air
 LABEL_ROOM, ARROW_ROOM = 27.0, 23.0  # of a gap: for the text beside edges, for arrowheads and bends
 STEP_ROOM, CAPTION_ROOM = 42.0, 18.0  # for "t = 0", for what a user named an input or an output
-HEADING_GAP, HEADING_WIDTH = 26.0, 260.0
+HEADING_GAP, HEADING_WIDTH = 26.0, 360.0
 LOOP_WIDTH, LOOP_LABEL_WIDTH = 38.0, 120.0
 FOLD_STEP = 9.0  # how far each sheet of the stack shows behind the next
 
@@ -128,9 +128,12 @@ def fold_lines(grid: Grid) -> tuple[tuple[str, float, float], ...]:
         (f"{grid.folded} more {noun}", HEADING_SIZE, -6.0),
         ("same weights", LABEL_SIZE - 1, -23.0),
     ]
+    more: list[str] = []
+    if grid.odd:
+        more += [f"but {len(grid.odd)} with other ops,", f"the first at t = {grid.odd[0]}"]
     if grid.left_out:
-        links = "link" if grid.left_out == 1 else "links"
-        lines += [(f"{grid.left_out} more {links}", LABEL_SIZE - 1, -45.0), ("to and from here", LABEL_SIZE - 1, -59.0)]
+        more += [f"{grid.left_out} more {'link' if grid.left_out == 1 else 'links'}", "to and from here"]
+    lines += [(line, LABEL_SIZE - 1, -41.0 - 15.0 * number) for number, line in enumerate(more)]
     return tuple(lines)
 
 
