@@ -1,6 +1,7 @@
 """Every command through the session; going back and forth; breakpoints; transcripts and exit codes."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_rnn.debugger import views
-from tinygrad_rnn.debugger.commands import COMMANDS
+from tinygrad_rnn.debugger.commands import BREAK_HELP, COMMANDS
 from tinygrad_rnn.debugger.expressions import CommandError
 from tinygrad_rnn.debugger.plain import Exit, run_commands, run_prompt
 from tinygrad_rnn.debugger.session import UNITS, Session
@@ -411,3 +412,12 @@ def test_nothing_recorded_is_one_clear_error():
         pass
     with pytest.raises(TraceError, match="nothing was recorded"):
         Session(tr)
+
+
+def test_the_key_card_has_every_command_key_and_word():
+    card = (Path(__file__).parents[2] / "docs" / "13_debugger_key_card.md").read_text("utf-8").replace("\\|", "|")
+    for command in COMMANDS:
+        row = next(line for line in card.splitlines() if line.startswith(f"| `{command.usage}` |"))
+        assert row.endswith(f"| {command.summary} |")
+        assert all(f"`{'Enter' if key == 'enter' else key}`" in row for key, _ in command.keys)
+    assert BREAK_HELP in card

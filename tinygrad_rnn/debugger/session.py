@@ -146,6 +146,10 @@ class Session:
         padded = (0,) * (len(shape) - len(given)) + given
         return tuple(min(i, n - 1) if n else 0 for i, n in zip(padded, shape, strict=True))
 
+    def noted(self, array: Array) -> Index:
+        """The selected element of any array; where none was chosen, one worth looking at."""
+        return self.selected(array.shape) if self.index or not array.size else _noteworthy(array)
+
     # Values
 
     def lookup(self, at: int) -> Lookup:
@@ -487,8 +491,7 @@ class Session:
             name = self.queries.names.of(operand)
         elif name == "G" and node is not None:
             name = GRADIENT + self.queries.names.of(node)
-        shape = self.queries.value(name, self.cursor).shape
-        return name, self.selected(shape) if index is None else index
+        return name, self.noted(self.queries.value(name, self.cursor)) if index is None else index
 
     def _do_diff(self, line: str, at: int) -> Reply:
         words = line[at:].split()

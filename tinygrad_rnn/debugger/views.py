@@ -591,7 +591,7 @@ def _value_lines(text: str, value: Any, width: int) -> Lines:
 
 def _ledger_lines(session: Session, ledger: Ledger, width: int) -> Lines:
     name, total = _safe(ledger.name), ledger.total
-    index = session.selected(total.shape)
+    index = session.noted(total)
     label = element("", index) or "value"
     head = f"{'event':>7} {'t':>4} {'layer':>5} {'‖term‖':>11} {label:>11}  from"
     lines = [_line(f"∂L/∂{name}: one row for each use", width, "bold"), _line(head, width, "dim")]
@@ -621,7 +621,7 @@ def _ledger_verdict(ledger: Ledger, index: Index) -> list[str]:
 
 def _difference_lines(session: Session, difference: Difference, width: int) -> Lines:
     a, b = difference.values
-    index = session.selected(a.shape)
+    index = session.noted(b)
     (one, other), (norm, after) = difference.names, difference.norms
     ratio = after / norm if norm else np.inf
     head = f"{one} and {other}: norms {norm:.4g} and {after:.4g}, ratio {ratio:.4g}"
