@@ -2,39 +2,53 @@
 
 from collections.abc import Sequence
 
+from .packing import is_stack
 from .program import Program, Value
 from .rewrite import Rewriter, Unit
 
 
 class _Chain:
-    """Parts in a row, and the stacks that are pieces of it."""
+    """Parts in a row, and the stacks that are pieces of it, some of them backwards."""
 
     def __init__(self, stack: Value) -> None:
         self.parts = list(stack.inputs)
         self.stacks = [stack]
 
-    def offset(self, stack: Value) -> int | None:
-        """Where a stack lies on the chain (negative: it begins before); None: it does not fit."""
+    def offset(self, parts: Sequence[Value]) -> int | None:
+        """Where parts lie on the chain (negative: they begin before); None: they do not fit."""
         places = {part: i for i, part in enumerate(self.parts)}
-        met = [(places[part] - k) for k, part in enumerate(stack.inputs) if part in places and part.kind != "constant"]
-        if not met:
+        met = {places[part] - k for k, part in enumerate(parts) if part in places and part.kind != "constant"}
+        if len(met) != 1:
             return None
-        offset = met[0]
-        pairs = ((part, offset + k) for k, part in enumerate(stack.inputs))
-        fits = all(self.parts[i] is part for part, i in pairs if 0 <= i < len(self.parts))
-        return offset if fits and all(m == offset for m in met) else None
+        offset = met.pop()
+        pairs = ((part, offset + k) for k, part in enumerate(parts))
+        return offset if all(self.parts[i] is part for part, i in pairs if 0 <= i < len(self.parts)) else None
 
-    def extended(self, stack: Value, offset: int) -> list[Value]:
-        """The parts with those of a stack before and behind."""
-        before = list(stack.inputs[: max(0, -offset)])
-        behind = list(stack.inputs[max(0, len(self.parts) - offset) :])
-        return [*before, *self.parts, *behind]
+    def fitting(self, stack: Value) -> "tuple[int, Sequence[Value]] | None":
+        """Where a stack begins on the chain, and its parts in the chain's direction."""
+        for parts in (stack.inputs, stack.inputs[::-1]):
+            if (offset := self.offset(parts)) is not None:
+                return offset, parts
+        return None
+
+    def extended(self, offset: int, parts: Sequence[Value]) -> list[Value]:
+        """The chain with what reaches out of it before and behind."""
+        return [*parts[: max(0, -offset)], *self.parts, *parts[max(0, len(self.parts) - offset) :]]
+
+    def piece(self, program: Program, whole: Value, stack: Value) -> Value:
+        """A stack as part of the whole chain."""
+        found = self.fitting(stack)
+        assert found is not None
+        start, count = found[0], len(stack.inputs)
+        if found[1] is stack.inputs:
+            return program.index(whole, ((start, start + count, 1),))
+        return program.index(whole, ((start + count - 1, start - 1 if start else None, -1),))
 
 
 def merge_stacks(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The program with overlapping stacks as pieces of one; also its results in it."""
     chains: list[_Chain] = []
-    for stack in sorted((x for x in values if _is_stack(x)), key=lambda x: -len(x.inputs)):
+    for stack in sorted((x for x in values if is_stack(x)), key=lambda x: -len(x.inputs)):
         if not any(_join(chain, stack, values) for chain in chains):
             chains.append(_Chain(stack))
     merged = [chain for chain in chains if len(chain.stacks) > 1]
@@ -47,19 +61,15 @@ def merge_stacks(values: Sequence[Value], results: Sequence[Value]) -> tuple[lis
     return rewriter.program.values, [rewriter.new[x] for x in results]
 
 
-def _is_stack(x: Value) -> bool:
-    return x.kind == "assemble" and all(index[0] == i for i, index in enumerate(x.detail[0])) and x.detail[1]
-
-
 def _join(chain: _Chain, stack: Value, values: Sequence[Value]) -> bool:
     """Make the stack a piece of the chain, unless the one must be complete before the other can begin."""
     first = chain.stacks[0]
     if stack.shape[1:] != first.shape[1:] or stack.dtype != first.dtype:
         return False
-    offset = chain.offset(stack)
-    if offset is None:
+    found = chain.fitting(stack)
+    if found is None:
         return False
-    parts = chain.extended(stack, offset)
+    parts = chain.extended(*found)
     if len({x for x in parts if x.kind != "constant"}) < len([x for x in parts if x.kind != "constant"]):
         return False
     if _follows(parts, [*chain.stacks, stack], values):
@@ -82,10 +92,6 @@ def _laid_out(chain: _Chain):
     def emit(rewriter: Rewriter, stacks: list[Value]) -> list[Value]:
         program: Program = rewriter.program
         whole = program.stack([rewriter.new[part] for part in chain.parts])
-        starts = [chain.offset(stack) for stack in stacks]
-        return [
-            program.index(whole, ((start or 0, (start or 0) + len(stack.inputs), 1),))
-            for start, stack in zip(starts, stacks, strict=True)
-        ]
+        return [chain.piece(program, whole, stack) for stack in stacks]
 
     return emit

@@ -36,7 +36,7 @@ def rule(*keys: Any) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
 
 def lower(program: Program, op: Op, operands: Sequence[Operand], options: dict[str, Any], like: Array) -> Value:
     """The value that `op` makes of the operands."""
-    forward = inspect.unwrap(op.forward)
+    forward = inspect.unwrap(op.forward, stop=lambda function: function in RULES)  # NumPy's own are wrapped, too
     known = RULES.get(op) or RULES.get(forward)
     if known is not None:
         made = known(program, like, operands, **options) if op.variadic else known(program, like, *operands, **options)
@@ -158,7 +158,7 @@ def _sum(program: Program, like: Array, x: Value, **options: Any) -> Value:
     return _reduced(program, like, np.add, x, **options)
 
 
-@rule(np.mean)
+@rule(ops.mean)
 def _mean(program: Program, like: Array, x: Value, **options: Any) -> Value:
     total = _reduced(program, like, np.add, x, **options)
     count = program.constant(x.size / (like.size or 1), like.dtype)

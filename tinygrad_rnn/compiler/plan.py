@@ -322,5 +322,5 @@ def _copy_rows(table: Array, index: Array, out: Array) -> None:
 
 
 def _check(index: Array, what: str, limit: int) -> None:
-    if index.size and (index.min() < 0 or index.max() >= limit):
+    if index.size and np.maximum.reduce(index.view(f"u{index.itemsize}"), None) >= limit:  # a negative one is huge
         raise OpError(f"every {what} must be in 0..{limit - 1}, got {index}")

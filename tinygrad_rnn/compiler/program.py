@@ -183,9 +183,15 @@ class Program:
 def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> Value | None:
     """x for 1 · x: what a backward pass starts with."""
     for one, other in (inputs, inputs[::-1]):
-        if one.kind == "constant" and other.shape == shape and other.dtype == dtype and (one.array() == 1).all():
+        if other.shape == shape and other.dtype == dtype and _is_one(one):
             return other
     return None
+
+
+def _is_one(x: Value) -> bool:
+    while x.kind == "view":
+        x = x.inputs[0]
+    return x.kind == "constant" and bool((x.array() == 1).all())
 
 
 def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ...]] | None":
@@ -218,8 +224,8 @@ def _is_integer(entry: Any) -> bool:
 
 
 def numpy_index(index: Index) -> tuple[Any, ...]:
-    """A plain index as NumPy wants it."""
-    return tuple(entry if isinstance(entry, int) else slice(*entry) for entry in index)
+    """A plain index as NumPy wants it; with the dots one element, too, is a view."""
+    return (*(entry if isinstance(entry, int) else slice(*entry) for entry in index), ...)
 
 
 def shape_at(shape: Sequence[int], index: Index) -> tuple[int, ...]:

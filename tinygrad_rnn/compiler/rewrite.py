@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .packing import is_stack, pack
 from .program import Program, Value
 
 
@@ -45,6 +46,8 @@ def again(program: Program, value: Value, inputs: Sequence[Value]) -> Value:
         return getattr(program, how)(inputs[0], what)
     if value.kind == "matmul":
         return program.matmul(*inputs)
+    if is_stack(value):
+        return pack(program, inputs)
     return program.add(value.kind, inputs, value.detail, value.shape, value.dtype)
 
 
@@ -52,7 +55,8 @@ def in_order(units: Sequence[Unit]) -> list[Unit]:
     """The units, each after those it needs and otherwise as early as its first member; those in a cycle are left out."""
     owner = {value: i for i, unit in enumerate(units) for value in unit.members}
     needs: list[set[int]] = [
-        {owner[x] for value in unit.members for x in value.inputs if owner[x] != i} for i, unit in enumerate(units)
+        {owner[x] for value in unit.members for x in value.inputs}  # itself too: then it is never ready
+        for unit in units
     ]
     users: list[list[int]] = [[] for _ in units]
     for i, needed in enumerate(needs):
