@@ -9,7 +9,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.errors import StudyError
 from tinygrad_rnn.studies import STUDIES, Findings, Record, conduct
 from tinygrad_rnn.studies import adding as adding_study
-from tinygrad_rnn.studies.cliff import Unit, descend, loss
+from tinygrad_rnn.studies.cliff import Unit, descend, loss, wall
 from tinygrad_rnn.studies.commands import named
 from tinygrad_rnn.studies.conduct import run_one
 from tinygrad_rnn.studies.forget_bias import kept, memory_flow
@@ -143,6 +143,13 @@ def _unit(w, b):
     unit = Unit(0.0, 0.0)
     unit.w, unit.b = w, b
     return unit
+
+
+@pytest.mark.parametrize("b", [-2.5, -3.0])
+def test_the_wall_is_where_the_loop_stands_still(b):
+    below, at, above = (Unit(wall(b) + step, b) for step in (-0.05, 0.0, 0.05))
+    assert abs(at(tg.tensor(0.5)).item() - 0.5) < 1e-12
+    assert loss(below).item() > loss(above).item() + 0.2
 
 
 def test_a_clipped_step_is_never_longer_than_the_bound():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 THEMES = {"": LIGHT, "-dark": DARK}  # by what a file's name ends with
 MARKERS = "osD^vP"  # with the dashes, tell the lines apart without colour
 DASHES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (2, 1)), (0, (8, 1.5, 2, 1.5)), (0, (4, 1, 1, 1, 1, 1)), "-")
-REFERENCE = (0, (1, 1.6))
+REFERENCES: tuple[Any, ...] = ((0, (1, 1.6)), (0, (7, 2.5)), (0, (1, 4.5)))
 WIDTH, HEIGHT, LEGEND_ROW = 5.6, 3.9, 0.21  # inches, of one chart
 MOST_MARKERS = 12
 
@@ -82,17 +82,23 @@ def _colors(theme: Theme) -> tuple[str, ...]:
 
 
 def _lines(axes: "Axes", chart: Chart, theme: Theme) -> None:
-    own = 0
+    from matplotlib.ticker import MaxNLocator
+
+    own, references = 0, 0
     for line in chart.lines:
         if line.form == "reference":
-            axes.plot(
-                line.xs, line.ys, color=theme.text, linestyle=REFERENCE, linewidth=1.4, label=line.label, zorder=3
-            )
+            references += bool(line.label)  # those without a label belong to the one before
+            dashes = REFERENCES[(references - 1) % len(REFERENCES)]
+            axes.plot(line.xs, line.ys, color=theme.text, linestyle=dashes, linewidth=1.4, label=line.label, zorder=3)
             continue
         axes.plot(line.xs, line.ys, label=line.label, **_look(line, own, theme))
         own += 1
     if chart.log_x:
         axes.set_xscale("log")
+        axes.set_xticks(chart.lines[0].xs, labels=[f"{x:g}" for x in chart.lines[0].xs])
+        axes.minorticks_off()
+    elif all(float(x).is_integer() for line in chart.lines for x in line.xs):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if chart.log_y:
         axes.set_yscale("log")
     if chart.limits:

@@ -1,5 +1,6 @@
 """What does clipping do at a wall of the loss, and where does it do nothing?"""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,11 +30,12 @@ class Unit(nn.Module):
 
 
 class Cliff(Study):
-    """L(w, b) = (σ(h_49) - 0.7)² of one unit, by gradient descent with and without a bound on the gradient's norm.
+    """L(w, b) = (σ(h₄₉) - 0.7)² of one unit, by gradient descent with and without a bound on the gradient's norm.
 
-    Near w = 5, b = -2.5 the unit's two resting points merge, and what the loop runs into jumps: the loss has a wall,
-    where the gradient is a thousand times what it is beside it. A step against the wall without a bound leaps over all
-    the land that was gained. Where the gradient is small, on the plateau, a bound changes nothing, and does not help.
+    At w = (h₋₁ - b) / σ(h₋₁) the loop stands still where it starts, and on either side of it runs to another resting
+    point: the loss has a wall there, of any steepness if only the run is long enough. A step against the wall without
+    a bound leaps over all the land that was gained. Where the gradient is small, on the plateau, a bound changes
+    nothing, and does not help.
     """
 
     name = "cliff"
@@ -82,10 +84,9 @@ class Cliff(Study):
         b = AT_THE_WALL[1]
         values = [loss(Unit(float(w), b)).item() for w in ws]
         slice_ = Chart(
-            f"The wall: the loss along w, at b = {b}", "w", "loss (σ(h_49) - 0.7)²",
+            f"The wall: the loss along w, at b = {b}", "w", "loss, (σ(h₄₉) - 0.7)²",
             [Line("loss", ws.tolist(), values),
-             Line("no memory of the past: (σ(b) - 0.7)²", [4, 7], [float((1 / (1 + np.exp(-b)) - TARGET) ** 2)] * 2,
-                  "reference")],
+             Line(f"the wall: w = (h₋₁ - b) / σ(h₋₁) = {wall(b):.3f}", [wall(b)] * 2, [0, max(values)], "reference")],
         )  # fmt: skip
         steps = list(range(UPDATES))
         lines = []
@@ -100,6 +101,11 @@ class Cliff(Study):
 
     def loss(self) -> Tensor:
         return loss(Unit(4.9, AT_THE_WALL[1]), 8)
+
+
+def wall(b: float) -> float:
+    """The w at which h stays where it starts: w σ(h₋₁) + b = h₋₁."""
+    return (FIRST - b) * (1 + math.exp(-FIRST))
 
 
 def loss(unit: Unit, steps: int = STEPS) -> Tensor:

@@ -84,7 +84,7 @@ class Tbptt(Study):
         lines = [Line(NAMES[record["memory"]], PIECES, record["cosines"]) for record in own]
         lines.append(Line("the full gradient: 1", PIECES, [1.0] * len(PIECES), "reference"))
         title, x, y = "Truncated against full gradient", "k, steps of a piece", "cosine"
-        return [Chart(title, x, y, lines, log_x=True, limits=(-0.2, 1.1))]
+        return [Chart(title, x, y, lines, log_x=True, limits=(0, 1.1))]
 
     def loss(self) -> Tensor:
         network = remembering(3.0, np.random.default_rng(0))

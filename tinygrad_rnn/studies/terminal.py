@@ -22,6 +22,7 @@ ROWS = 14  # of a chart
 MARGIN = 11  # columns for the numbers at its left
 STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 MARKS, PLAIN_MARKS = "●■◆▲▼✚", "o#x+*@"
+REFERENCES, PLAIN_REFERENCES = "┄═·", "-=."
 SHADES, PLAIN_SHADES = "░▒▓█", ".:*#"
 
 
@@ -70,8 +71,13 @@ def _draw_lines(chart: Chart, width: int, plain: bool) -> "Text":
     cells: dict[tuple[int, int], tuple[str, str]] = {}
     legend: list[tuple[str, str, str]] = []
     marks = cycle(zip(PLAIN_MARKS if plain else MARKS, STYLES, strict=True))
+    references = cycle(PLAIN_REFERENCES if plain else REFERENCES)
+    look = "", ""
     for line in sorted(chart.lines, key=lambda line: line.form != "reference"):  # what was measured lies on top
-        look = ("-" if plain else "┄", "") if line.form == "reference" else next(marks)
+        if line.form != "reference":
+            look = next(marks)
+        elif line.label:  # those without a label belong to the one before
+            look = next(references), ""
         if line.label:
             legend.append((look[0], look[1], line.label))
         for x, y in _columns(line, x_scale):
