@@ -4,6 +4,7 @@ A recognised cell gets its canonical drawing, any other is laid out by Graphviz:
 on the left and leaves on the right, inputs enter below, outputs leave above.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,7 +15,7 @@ from .anatomy import Anatomy, Entry, Part
 from .canonical import Layout, layout_of, recognised
 from .diagram import Drawing, Edge, Point, Shape, Text
 from .dot_layout import Arrangement, arrange
-from .routes import on_outline, rounded
+from .routes import CORNER, on_outline, rounded
 from .text_metrics import fit, text_width
 from .theme import Theme
 
@@ -270,7 +271,9 @@ def _wire(
     number: int, source: Shape | None, target: Shape | None, corners: list[Point], start: str, layout: Layout, ink: Ink
 ) -> Edge:
     first, last = corners[0], corners[-1]
-    if source is not None:
+    if len(corners) > 2 and start in ("@h", "@c", "c") and first[1] == corners[1][1]:
+        first = (corners[1][0] - math.copysign(CORNER, corners[1][0] - first[0]), first[1])  # it branches off there
+    elif source is not None:
         first = on_outline(source, corners[0], corners[1])
     if target is not None:
         last = on_outline(target, corners[-1], corners[-2])
