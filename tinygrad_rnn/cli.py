@@ -91,6 +91,7 @@ def _model_options(command: Any) -> Any:
     "--view", default="unrolled", show_default=True,
     type=click.Choice(["unrolled", "rolled", "both", "ops", "backward"]),
 )  # fmt: skip
+@click.option("--values", is_flag=True, help="Also the values of each copy, as colours.")
 @click.option("--gradients", is_flag=True, help="Also what the backward pass sends back, by colour and width.")
 @click.option("--fold", default="auto", show_default=True, help='Copies kept at each end; "auto", "none" or a number.')
 @click.option("--theme", default="light", show_default=True, type=click.Choice(["light", "dark", "print"]))
@@ -102,6 +103,7 @@ def draw(
     outputs: Sequence[Path],
     view: Any,
     gradients: bool,
+    values: bool,
     fold: str,
     theme: str,
     width: str | None,
@@ -116,7 +118,7 @@ def draw(
     from .diagrams import draw as draw_diagram
 
     trace, raised = _record(script, arguments, model)
-    diagram = draw_diagram(trace, view=view, gradients=gradients, fold=_fold(fold), theme=theme)
+    diagram = draw_diagram(trace, view=view, gradients=gradients, values=values, fold=_fold(fold), theme=theme)
     for output in outputs:
         diagram.save(output, width=width, dpi=dpi)
         click.echo(f"{for_terminal(diagram.title)}: {for_terminal(str(output))}")

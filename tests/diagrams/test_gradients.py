@@ -129,3 +129,14 @@ def test_without_a_backward_pass_there_is_nothing_to_draw():
 @pytest.mark.parametrize("format", Diagram.FORMATS)
 def test_every_format(format):
     assert tg.draw(NETWORKS["sick"](), gradients=True, theme="print").render(format)
+
+
+@pytest.mark.parametrize("options", [{}, {"gradients": True}, {"view": "both", "theme": "print"}])
+def test_values_are_colours_in_the_copies(options):
+    diagram = tg.draw(trained(steps=3), values=True, **options)
+    check_shapes_and_edges(diagram)
+    check_texts(diagram.drawing)
+    values = [shape for shape in diagram.drawing.shapes if shape.id.startswith("value-cell-0-1-")]
+    assert len(values) == 4
+    with pytest.raises(DrawError, match="not opened"):
+        tg.draw(trained(steps=3), values=True, view="ops")

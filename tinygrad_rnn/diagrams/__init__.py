@@ -26,6 +26,7 @@ def draw(
     *,
     view: View = "unrolled",
     gradients: bool = False,
+    values: bool = False,
     fold: int | Literal["auto"] | None = "auto",
     theme: str = "light",
     title: str | None = None,
@@ -41,6 +42,7 @@ def draw(
             (every copy opened into its ops) or "backward" (the way of the gradient through the copies).
         gradients: draw what the backward pass sends back beside each connection, coloured and widened by its norm.
             On a Tensor the pass is run here, and every `.grad` is left alone; a trace must have recorded one.
+        values: draw the values of each copy's h_t as a row of colours: of a batch the first sequence, 32 units at most.
         fold: "auto" folds above 16 copies and keeps 3 at each end; an int keeps that many; None draws all.
         theme: "light", "dark", or "print" (greys).
         title: written above the picture.
@@ -61,7 +63,7 @@ def draw(
     from ..tracing.unroll import unroll
     from . import layout
 
-    options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients)
+    options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients, values=values)
     graph = _graph(what, gradients=gradients or view == "backward")
     network = unroll(graph)
     if network is not None:
@@ -97,6 +99,7 @@ def draw_network(
     *,
     view: View = "unrolled",
     gradients: bool = False,
+    values: bool = False,
     fold: int | Literal["auto"] | None = "auto",
     theme: str = "light",
     title: str | None = None,
@@ -107,6 +110,7 @@ def draw_network(
         network: what was found in a recorded graph.
         view: which picture.
         gradients: draw ‖∂L/∂·‖ beside each connection, in each cell, and at all steps in a strip below.
+        values: draw the values of each copy's h_t as a row of colours: of a batch the first sequence, 32 units at most.
         fold: "auto" folds above 16 columns and keeps 3 at each end; an int keeps that many; None draws all.
         theme: "light", "dark", or "print" (greys).
         title: written above the picture; without one only screen readers are told what it is.
@@ -117,7 +121,7 @@ def draw_network(
     """
     from . import layout
 
-    options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients)
+    options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients, values=values)
     return layout.draw(network, options, title)
 
 

@@ -16,6 +16,7 @@ from .diagram import Shape
 from .notation import at_any_step, shape_text
 
 if TYPE_CHECKING:
+    from .heat import Heat
     from .opened import Plan
 
 Role = Literal["cell", "head", "input", "output", "initial", "loss"]
@@ -42,6 +43,7 @@ class Item:
     sick: bool = False  # its gradient is NaN or infinite
     cell: Cell | None = None  # that it is a copy of …
     plan: "Plan | None" = None  # … and how its inside is drawn, in the ops view
+    heat: "Heat | None" = None  # its values
     glyph: tuple[Shape, ...] = ()  # of an op outside the copies, its middle at (0, 0)
     state: int | None = None  # which of several initial states it is
 

@@ -13,6 +13,7 @@ from .diagram import Diagram, Drawing, Shape, Text
 from .flat import flat_drawing
 from .gradient_legend import gradient_legend, ramp_legend
 from .grid import rolled_grid, unrolled_grid
+from .heat import heat_legend, with_values
 from .legend import parameter_legend
 from .mirror import gradient_grid, mirrored
 from .notation import size_text
@@ -45,6 +46,7 @@ class Options:
     fold: Fold = "auto"
     theme: Theme = LIGHT
     gradients: bool = False
+    values: bool = False
 
 
 def draw(network: Network, options: Options, title: str | None) -> Diagram:
@@ -55,6 +57,8 @@ def draw(network: Network, options: Options, title: str | None) -> Diagram:
     """
     if options.view not in VIEWS:
         raise DrawError(f"no view {options.view!r}: use one of {', '.join(VIEWS)}")
+    if options.values and options.view not in ("unrolled", "both"):
+        raise DrawError('values are drawn in copies that are not opened: use view="unrolled" or "both"')
     if not network.cells:
         raise DrawError("there is nothing to draw: the network has no cells")
     name, draw_view = VIEWS[options.view]
@@ -95,7 +99,8 @@ def unrolled(network: Network, options: Options) -> Drawing:
     """Draw every copy in its own column, the middle ones folded as `fold` says."""
     place, overlay = _placed(network, options)
     drawing = _drawn(place, place.bands(), options.theme, overlay)
-    return _with_strips(drawing, overlay, network, options.theme)
+    drawing = _with_strips(drawing, overlay, network, options.theme)
+    return drawing + heat_legend(place.grid, drawing.bounds, options.theme)
 
 
 def ops(network: Network, options: Options) -> Drawing:
@@ -135,11 +140,13 @@ def both(network: Network, options: Options) -> Drawing:
     sign = Shape("equals", "equals", "text", x, middle, equals.width, equals.size, texts=(equals,), tooltip="equals")
     shift = x + _EQUALS_GAP - unrolled_part.bounds.left
     drawing = rolled_part + Drawing((sign,)) + unrolled_part.moved(shift, 0.0)
-    return _with_strips(drawing, overlay, network, theme)
+    drawing = _with_strips(drawing, overlay, network, theme)
+    return drawing + heat_legend(right.grid, drawing.bounds, theme)
 
 
 def _placed(network: Network, options: Options, *, headings: bool = True) -> tuple[Placement, Overlay | None]:
     grid = unrolled_grid(network, options.fold, headings=headings)
+    grid = with_values(grid, network) if options.values else grid
     if not options.gradients:
         return Placement(grid), None
     overlay = with_gradients(grid, network, options.theme)

@@ -16,6 +16,7 @@ from .wiring import Frame, Wiring
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
 CIRCLE = 42.0
 PANEL_PADDING = 16.0
+HEAT_ROOM = 16.0  # in a cell, for the row of its values
 SLOT_GAP, SLOT_GAP_MOST = 44.0, 100.0
 TRACK = 9.0  # between parallel edges
 LANE_ROOM = 20.0  # between a cell and the first edge that passes it: an arrowhead and some air
@@ -157,7 +158,11 @@ def _frames(grid: Grid) -> dict[str, Frame]:
             frames[item.id] = Frame(
                 offset=(place - (len(group) - 1) / 2) * pitch,
                 width=item.glyph[0].width if item.glyph else cell_width if cell else CIRCLE,
-                height=item.glyph[0].height if item.glyph else CELL_HEIGHT if cell else CIRCLE,
+                height=item.glyph[0].height
+                if item.glyph
+                else CELL_HEIGHT + HEAT_ROOM * bool(item.heat)
+                if cell
+                else CIRCLE,
                 round=item.role not in ("cell", "head"),
             )
     return _aligned(frames, grid, {id for group in groups.values() for id in _alone(group)})

@@ -12,6 +12,7 @@ from .placement import (
     HEADING_GAP,
     HEADING_SIZE,
     HEADING_WIDTH,
+    HEAT_ROOM,
     LABEL_SIZE,
     NAME_SIZE,
     NOTE_SIZE,
@@ -155,6 +156,8 @@ class Stamp:
             texts=tuple(self._circle_texts(item, x, y) if frame.round else self._cell_texts(item, x, y)),
             tooltip=item.tooltip,
         )
+        if item.heat:
+            yield from item.heat.shapes(item.id, x, y - frame.height / 2 + 12, frame.width - 18, self._theme)
 
     def _paint(self, item: Item) -> Paint:
         if item.idle and item.role == "output":
@@ -179,6 +182,7 @@ class Stamp:
             )
             yield replace(name, text=fit(item.label, room, LABEL_SIZE))
             return
+        y += HEAT_ROOM / 2 * bool(item.heat)
         if not item.note:
             yield Text(fit(item.label, room, NAME_SIZE), x, y, NAME_SIZE, self._theme.text)
             return

@@ -35,6 +35,7 @@ class Theme:
     parameter_text: str
     ramp: tuple[str, ...]  # small to large, monotone in lightness
     alarm: str  # NaN and infinity
+    heat: tuple[str, str, str]  # the lowest value, zero, the highest
 
     def cell(self, row: int) -> Paint:
         return self.cells[row % len(self.cells)]
@@ -63,6 +64,7 @@ LIGHT = Theme(
     parameter_text="#222222",
     ramp=("#F6C48F", "#F09E52", "#E2711D", "#BC4B09", "#8A2E04", "#541800"),
     alarm="#B0007A",
+    heat=("#0072B2", "#FFFFFF", "#D55E00"),
 )
 
 DARK = Theme(
@@ -83,6 +85,7 @@ DARK = Theme(
     parameter_text="#222222",
     ramp=("#5A3A22", "#8A4F22", "#B9661F", "#E2822B", "#FFB067", "#FFE0BF"),
     alarm="#FF7AC6",
+    heat=("#56B4E9", "#14171C", "#FF8A4C"),
 )
 
 PRINT = Theme(
@@ -103,6 +106,7 @@ PRINT = Theme(
     parameter_text="#000000",
     ramp=("#D0D0D0", "#B0B0B0", "#8C8C8C", "#686868", "#404040", "#000000"),
     alarm="#000000",
+    heat=("#000000", "#999999", "#FFFFFF"),
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}
