@@ -1,12 +1,14 @@
-"""One training step of a character RNN: ours, eager and compiled, beside NumPy written by hand, and PyTorch if installed.
+"""One training step of a character RNN: eager, compiled, in NumPy written by hand, and in PyTorch where installed.
 
-Run it with `python tests/benchmarks/bench_train.py`. A step is forward, softmax cross-entropy at every timestep, backward,
-and the gradients of all three parameters; no optimiser. Gradients are compared before anything is timed; rounds are
-interleaved, CPU time is taken on one thread, and medians are compared: the ratios survive a busy machine, the
+Run it with `python tests/benchmarks/bench_train.py`. A step is forward, softmax cross-entropy at every timestep,
+backward, and the gradients of all three parameters; no optimiser. Gradients are compared before anything is timed;
+rounds are interleaved, CPU time is taken on one thread, and medians are compared: the ratios survive a busy machine, the
 milliseconds do not.
 """
 
+# ruff: noqa: E402  (threads are counted when NumPy is imported)
 import argparse
+import contextlib
 import os
 import statistics
 import time
@@ -208,10 +210,8 @@ def candidates(data):
         "eager loop": ours(data),
         "by hand, min-char-rnn": min_char_rnn(data),
     }
-    try:
+    with contextlib.suppress(ImportError):
         found |= {"PyTorch nn.RNN": torch_layer(data), "PyTorch loop": torch_loop(data)}
-    except ImportError:
-        pass
     return found
 
 

@@ -44,6 +44,7 @@ class Recording:
     sources: dict[int, Source]  # of each constant (by id), the line that used it first
     ops: int  # calls of ops, forward and backward
     nbytes: int  # of their results
+    live: Sequence[Value] = ()  # what the results are made from
 
     def holds(self, arguments: Sequence[Tensor]) -> bool:
         """Whether a call with these arguments would do the same again."""

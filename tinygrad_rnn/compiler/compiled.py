@@ -18,6 +18,7 @@ from .capture import Capture, Recording
 from .chains import merge_stacks
 from .plan import Plan, needed, plan
 from .program import Value
+from .report import Report
 from .sums import gather_sums
 
 _KEPT = 16  # recordings; beyond that the one unused for longest goes
@@ -79,6 +80,29 @@ class Compiled:
                 return found.replay(given)
             return self._record(structure, given, entries, found)
 
+    def report(self) -> Report:
+        """What was batched, removed and reused in the recording that was called last.
+
+        Raises:
+            CompileError: nothing was recorded yet, or not twice.
+
+        >>> import numpy as np
+        >>> fast = compile(lambda x: (x * 2 + 1) * (x * 2))
+        >>> for _ in range(2):
+        ...     y = fast(np.ones(10))
+        >>> print(fast.report())
+                          before           after
+        calls                  4               3
+        bytes                320             256
+        flops                 30              30
+        removed 1, batched 0, in place 1
+        """
+        for entries in reversed(self._recorded.values()):
+            for entry in reversed(entries):
+                if entry.plan is not None:
+                    return Report.of(entry.recording, entry.plan)
+        raise CompileError("report: nothing is compiled yet: call the function twice, it is recorded at each")
+
     def _record(self, structure: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
         stand_ins = [_stand_in(x) for x in given]
         unique = {id(x): stand_in for x, stand_in in zip(given, stand_ins, strict=True)}
@@ -130,7 +154,7 @@ class _Entry:
 
 def _planned(recording: Recording) -> Plan:
     results = [*recording.outputs, *(g.value for g in recording.gradients if g.value is not None)]
-    values = needed(results, recording.program.values)
+    recording.live = values = needed(results, recording.program.values)
     for change in (gather_sums, batch, merge_stacks):
         values, results = change(values, results)
         values = needed(results, values)

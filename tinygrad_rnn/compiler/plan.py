@@ -42,6 +42,8 @@ class Piece:
 class Plan:
     """What is run at each call."""
 
+    values: Sequence[Value]
+
     loads: list[tuple[Value, Array]]  # sources, and where their values of the day are copied to
     calls: list[Call]
     results: list[Array]
@@ -98,7 +100,8 @@ class _Planner:
         moved = _Mover(pieces, arena)
         calls = [(function, tuple(map(moved, arguments))) for function, arguments in self.calls]
         loads = [(source, moved(array)) for source, array in self.loads]
-        return Plan(loads, calls, [moved(self.arrays[x]) for x in self.results], arena, separate, self.in_place)
+        results = [moved(self.arrays[x]) for x in self.results]
+        return Plan(self.values, loads, calls, results, arena, separate, self.in_place)
 
     # Memory
 
@@ -172,7 +175,9 @@ class _Planner:
         a, b = (self._for_blas(array) for array in self._read(*value.inputs))
         out = self._place(value)
         rows = _rows(a), _rows(out)
-        if a.ndim > 2 and b.ndim == 2 and rows[0] is not None and rows[1] is not None:
+        if b.ndim == 2 and _is_vector(a) and _is_vector(out) and a.dtype == b.dtype == out.dtype:
+            self._emit(np.dot, a.reshape(-1), b, out.reshape(-1))  # which starts sooner than matmul
+        elif a.ndim > 2 and b.ndim == 2 and rows[0] is not None and rows[1] is not None:
             self._emit(np.matmul, rows[0], b, rows[1])
         else:
             self._emit(np.matmul, a, b, out)
@@ -291,6 +296,10 @@ def _seen(x: Array, how: str, what: Any) -> Array:
     if how == "index":
         return x[numpy_index(what)]
     return {"reshape": np.reshape, "transpose": np.transpose, "broadcast": np.broadcast_to}[how](x, what)
+
+
+def _is_vector(array: Array) -> bool:
+    return array.ndim in (1, 2) and array.size == array.shape[-1] and array.flags.c_contiguous
 
 
 def _rows(array: Array) -> Array | None:

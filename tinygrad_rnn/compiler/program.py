@@ -36,6 +36,8 @@ Index = tuple["int | Slice", ...]  # one entry an axis; a slice is (start, stop,
 
 EFFECTS = ("check", "draw")  # what must happen although nobody uses the value
 
+FREE = ("source", "constant", "view", "assemble", "check")  # what computes nothing
+
 
 @dataclass(eq=False, slots=True)
 class Value:
@@ -76,11 +78,13 @@ class Program:
     def __init__(self) -> None:
         self.values: list[Value] = []
         self._known: dict[Any, Value] = {}
+        self.repeated = 0  # values that were there already
 
     def add(self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any) -> Value:
         shape, dtype = tuple(shape), np.dtype(dtype)
         key = (kind, tuple(x.id for x in inputs), detail, shape, dtype)
         if (known := self._known.get(key)) is not None:
+            self.repeated += kind not in FREE
             return known
         fixed = all(x.fixed for x in inputs) and kind != "draw"
         if kind == "source":

@@ -52,7 +52,7 @@ def again(program: Program, value: Value, inputs: Sequence[Value]) -> Value:
 
 
 def in_order(units: Sequence[Unit]) -> list[Unit]:
-    """The units, each after those it needs and otherwise as early as its first member; those in a cycle are left out."""
+    """The units, each after those it needs and else as early as its first member; those in a cycle are left out."""
     owner = {value: i for i, unit in enumerate(units) for value in unit.members}
     needs: list[set[int]] = [
         {owner[x] for value in unit.members for x in value.inputs}  # itself too: then it is never ready

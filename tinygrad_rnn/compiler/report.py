@@ -1,0 +1,60 @@
+"""What the compiler did, in numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .capture import Recording
+from .plan import Plan
+from .program import FREE, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One recording of a compiled function, before and after; `str()` is the table.
+
+    Calls are calls of ops before, of NumPy after. Bytes are those of all results before, of the shared memory after.
+    """
+
+    calls: tuple[int, int]
+    nbytes: tuple[int, int]
+    flops: tuple[int, int]  # multiplications and additions of the products count two; all else one an element
+    removed: int  # values that nobody needs, or that were there twice
+    batched: int  # values that became rows of another
+    in_place: int  # values that are written over an operand
+
+    @classmethod
+    def of(cls, recording: Recording, plan: Plan) -> "Report":
+        """The report on a recording and what was planned for it."""
+        recorded, after = recording.program.values, plan.values
+        before = recording.live
+        return cls(
+            calls=(recording.ops, len(plan.calls)),
+            nbytes=(recording.nbytes, plan.arena),
+            flops=(_flops(before), _flops(after)),
+            removed=recording.program.repeated + _computed(recorded) - _computed(before),
+            batched=max(0, _computed(before) - _computed(after)),
+            in_place=plan.in_place,
+        )
+
+    def __str__(self) -> str:
+        rows = [("calls", *self.calls), ("bytes", *self.nbytes), ("flops", *self.flops)]
+        table = [f"{'':8}{'before':>16}{'after':>16}", *(f"{name:8}{a:16,}{b:16,}" for name, a, b in rows)]
+        return "\n".join([*table, f"removed {self.removed}, batched {self.batched}, in place {self.in_place}"])
+
+
+def _computed(values: Sequence[Value]) -> int:
+    return sum(value.kind not in FREE for value in values)
+
+
+def _flops(values: Sequence[Value]) -> int:
+    return sum(_flops_of(value) for value in values)
+
+
+def _flops_of(value: Value) -> int:
+    if value.kind == "matmul":
+        return 2 * value.size * value.inputs[0].shape[-1]
+    if value.kind == "reduce":
+        return value.inputs[0].size
+    return int(np.prod(value.shape, dtype=np.int64)) if value.kind == "ufunc" else 0
