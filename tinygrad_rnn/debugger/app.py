@@ -62,7 +62,7 @@ class CommandLine(Input):
     ]
 
     def __init__(self) -> None:
-        super().__init__(id="command", compact=True, select_on_focus=False)
+        super().__init__(id="command", compact=True, select_on_focus=False, placeholder=": a command   / search")
         self.given: list[str] = []
         self._at = 0
 

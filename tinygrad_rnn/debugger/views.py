@@ -29,6 +29,8 @@ from .session import Message, Origin, Session, Value, describe_event
 
 Lines = list[Text]
 
+_ROOMY = 12  # lines; in less the numbers come before all else
+_TALL = 24  # lines; in less each term of a sum would leave no room for the matrices
 _OPERANDS_SHOWN = 6  # of a stack of many
 NARROW = 110  # below this many columns there is no room for the right pane
 SELECTED, PART = "◂", "·"  # behind a number: it is the selected element; it went into the selected element
@@ -149,7 +151,8 @@ class Matrix:
         scale = self._scale(table)
         lines += [self._row(table, r, columns, (numbers, cells), scale) for r in rows]
         if len(rows) < table.shape[0] and len(lines) > 2:
-            lines[-1] = _line(f"{'…':>{numbers - 1}} rows {rows[0]} to {rows[-2]} of {table.shape[0]}", width, "dim")
+            seen = f"rows {rows[0]} to {rows[-2]}" if len(rows) > 2 else f"row {rows[0]}"
+            lines[-1] = _line(f"{'…':>{numbers - 1}} {seen} of {table.shape[0]}", width, "dim")
         return [_cropped(line, width) for line in lines]
 
     @staticmethod
@@ -216,11 +219,16 @@ def title(session: Session, event: Event) -> str:
 def step(session: Session, width: int, height: int) -> Lines:
     """One step: the formula, the same with numbers, operands and result as matrices."""
     event = session.event
-    lines = [*_wrapped(title(session, event), width, "bold"), *_wrapped(_safe(describe_event(session, event)), width)]
+    lines = [_line(title(session, event), width, "bold")]
+    if height >= _ROOMY:
+        lines = _wrapped(title(session, event), width, "bold")
+        lines += _wrapped(_safe(describe_event(session, event)), width)
     why = _why_or_none(session)
     if why is not None:
-        lines += [_line("", width), *answer(session, why, width)]
-    lines += error_lines(event, width) + [_line(text, width, "yellow") for text in contributions(session)]
+        lines += [*[_line("", width)] * (height >= _ROOMY), *answer(session, why, width)]
+    lines += error_lines(event, width) + [
+        _line(text, width, "yellow") for text in contributions(session, brief=height < _TALL)
+    ]
     lines.append(_line("", width))
     return [*lines, *_stacked(matrices(session, why), width, height - len(lines))][:height]
 
@@ -262,7 +270,7 @@ def _safe_lines(text: str) -> list[str]:
     return for_terminal(text, multiline=True).expandtabs(4).splitlines()
 
 
-def contributions(session: Session) -> list[str]:
+def contributions(session: Session, *, brief: bool = False) -> list[str]:
     """How many terms of its gradient a tensor has, which they are, and that it waits for the others."""
     event, node = session.event, session.event.output
     if event.kind != "vjp" or node is None:
@@ -273,6 +281,8 @@ def contributions(session: Session) -> list[str]:
         return []
     name = queries.names.of(node)
     terms = queries.terms(node, session.cursor)
+    if brief:
+        return [_safe(f"{len(terms)} of the {expected} terms of ∂L/∂{name} so far")]
     lines = [f"∂L/∂{name} = the sum of {expected} terms; {len(terms)} so far:"]
     lines += [f"  {_of_part(session, index)}  from {queries.origin_of_term(index)}" for index in terms[-3:]]
     total = queries.gradient(node, session.cursor)
@@ -354,6 +364,9 @@ def _stacked(shown: Sequence[Matrix], width: int, height: int) -> Lines:
         fair = max(room // left, 3) if not shown[at].strong else max(room // 2, 3)
         share[at] = min(wanted[at], max(fair, room - sum(wanted) + wanted[at]), room)
         room -= share[at]
+    for at, matrix in enumerate(shown):
+        if share[at] < 3 and not matrix.strong:  # a title without a row says little: more of the result instead
+            share[-1], share[at] = share[-1] + share[at], 0
     lines: Lines = []
     for matrix, size in zip(shown, share, strict=True):
         if size >= 2:
@@ -551,10 +564,13 @@ def status(session: Session, width: int) -> Text:
 
 def key_hints(width: int) -> Text:
     """The most used keys, as many as fit."""
-    hints = (
-        "n step  p back  c/C cell  t/T time  f fwd↔bwd  w why  o origin  d ledger  ]/[ run  : command  ? help  q quit"
-    )
-    return _line(hints.replace("↔", "/"), width, "dim")
+    hints = [
+        "n step", "p back", ": command", "? help", "q quit", "f fwd/bwd", "w why", "o origin", "d ledger", "]/[ run",
+        "t/T time", "c/C cell", "m matrix",
+    ]  # fmt: skip
+    while len("  ".join(hints)) > width and len(hints) > 1:
+        hints.pop()
+    return _line("  ".join(hints), width, "dim")
 
 
 # Answers to commands
@@ -593,18 +609,23 @@ def _ledger_lines(session: Session, ledger: Ledger, width: int) -> Lines:
     name, total = _safe(ledger.name), ledger.total
     index = session.noted(total)
     label = element("", index) or "value"
-    head = f"{'event':>7} {'t':>4} {'layer':>5} {'‖term‖':>11} {label:>11}  from"
+    head = f"{'event':>6} {'t':>4} {'layer':>5} {'‖term‖':>9} {label:>10}  from"
     lines = [_line(f"∂L/∂{name}: one row for each use", width, "bold"), _line(head, width, "dim")]
     largest = max((row.norm for row in ledger.rows), default=0.0) or 1.0
     for row in ledger.rows:
         t, layer = ("—" if n is None else str(n) for n in (row.t, row.layer))
-        bar = "▇" * max(round(12 * row.norm / largest), 1 if row.norm else 0) if np.isfinite(row.norm) else "!"
-        shown = (
-            f"{row.event:>7} {t:>4} {layer:>5} {row.norm:>11.4g} {row.value[index]:>+11.4g}  {_safe(row.source)} {bar}"
-        )
+        shown = f"{row.event:>6} {t:>4} {layer:>5} {row.norm:>9.3g} {row.value[index]:>+10.3g}  {_safe(row.source)} "
+        shown += _bar(row.norm / largest, width - len(shown))
         lines.append(_line(shown, width))
-    lines.append(_line(f"{'sum':>7} {'':>10} {np.linalg.norm(total):>11.4g} {total[index]:>+11.4g}", width, "bold"))
+    lines.append(_line(f"{'sum':>6} {'':>10} {np.linalg.norm(total):>9.3g} {total[index]:>+10.3g}", width, "bold"))
     return lines + [line for text in _ledger_verdict(ledger, index) for line in _wrapped(text, width)]
+
+
+def _bar(share: float, room: int) -> str:
+    """A share of the largest as a bar, if there is room for one."""
+    if not np.isfinite(share):
+        return "!"
+    return "▇" * max(round(min(12, room) * share), 1) if share and room > 0 else ""
 
 
 def _ledger_verdict(ledger: Ledger, index: Index) -> list[str]:

@@ -207,7 +207,7 @@ class _Naming:
         if self.network is not None:
             self._place_copies(self.network)
         parameters = parameter_names(self.graph)
-        bases = {node: self._base(node, parameters) for node in self.nodes}
+        bases = self._without_echoes({node: self._base(node, parameters) for node in self.nodes})
         repeated = Counter(base for base in bases.values() if base)
         rounds: Counter[str] = Counter()
         for node, base in bases.items():
@@ -216,6 +216,18 @@ class _Naming:
                 t, rounds[base] = rounds[base], rounds[base] + 1  # a loop without copies: its rounds are the timesteps
             self.names.put(node, base, Place(self.number, t, self.layers.get(node)))
         self.names.roles.update(self.roles)
+
+    def _without_echoes(self, bases: dict[Node, str | None]) -> dict[Node, str | None]:
+        """Of several values with one name at one place, those named inside this package give way to the last.
+
+        `y = linear(x, W)` inside a module, whose result the user calls y as well, is one y to the user.
+        """
+        last = {(base, self.times.get(node)): node for node, base in bases.items() if base is not None}
+        for node, base in bases.items():
+            if base is None or node is last[base, self.times.get(node)] or node.source is None:
+                continue
+            bases[node] = None if node.source.is_inside_package else base
+        return bases
 
     def _base(self, node: Node, parameters: dict[int, str]) -> str | None:
         if node.id in parameters:

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from types import CodeType, FrameType
 
 _PACKAGE = __name__.partition(".")[0]
+_FOLDER = str(Path(__file__).parents[1])
 _MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing")
 _CALLERS_KEPT = 4  # a helper function's result is named where the helper was called, or a few calls further out
 
@@ -42,6 +44,11 @@ class Source:
             frame = frame.f_back
         user = user or outermost
         return cls(user.f_code.co_filename, user.f_lineno, tuple(frames))
+
+    @property
+    def is_inside_package(self) -> bool:
+        """Whether a line of this package called the op, and not the user's own."""
+        return bool(self.frames) and self.frames[0][0].co_filename.startswith(_FOLDER)
 
     @property
     def text(self) -> str:

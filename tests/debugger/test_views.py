@@ -1,0 +1,105 @@
+"""What is drawn, line by line: goldens at two widths, marks that need no colour, and widths that are kept.
+
+`python tests/debugger/test_views.py` writes the goldens anew; read the difference before you commit it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.debugger import views
+from tinygrad_rnn.debugger.session import Session
+
+GOLDENS = Path(__file__).parent / "goldens"
+PANES = {80: (46, 17), 140: (70, 37)}  # the room for a step on a terminal so wide
+
+
+def run():
+    """Numbers that need no random generator, so that they are the same everywhere."""
+    grid = lambda *shape: np.sin(np.arange(float(np.prod(shape)))).reshape(shape)
+    W_xh = tg.tensor(grid(4, 3), requires_grad=True, name="W_xh")
+    W_hh = tg.tensor(0.5 * grid(4, 4), requires_grad=True, name="W_hh")
+    with tg.trace() as tr:
+        h = tg.tensor(np.zeros((2, 4)))
+        for x in grid(3, 2, 3):
+            with tg.scope("cell"):
+                z = tg.ops.linear(x, W_xh) + tg.ops.linear(h, W_hh)
+                h = tg.ops.tanh(z)
+        loss = (h * h).sum()
+        loss.backward()
+    return tr
+
+
+def events(tr):
+    """A product, a slope, a node that waits for its terms, and the start of the backward pass."""
+    kinds = {
+        "forward-linear": ("forward", "linear"),
+        "backward-tanh": ("vjp", "tanh"),
+        "backward-linear": ("vjp", "linear"),
+    }
+    found = {name: [e.index for e in tr.events if (e.kind, e.op) == kind][2] for name, kind in kinds.items()}
+    return found | {"seed": next(e.index for e in tr.events if e.kind == "seed")}
+
+
+def pages(tr):
+    for name, index in events(tr).items():
+        for width, (columns, rows) in PANES.items():
+            session = Session(tr, index)
+            lines = [*views.step(session, columns, rows), *views.Tree(session).lines(0, 30, 12)]
+            lines += [views.timeline(session, width), views.status(session, width), views.key_hints(width)]
+            text = "\n".join(line.plain.rstrip() for line in lines) + "\n"
+            yield f"{name}-{width}.txt", text
+
+
+@pytest.fixture(scope="module")
+def tr():
+    return run()
+
+
+def test_the_goldens(tr):
+    differing = [name for name, text in pages(tr) if (GOLDENS / name).read_text("utf-8") != text]
+    assert differing == []
+
+
+@pytest.mark.parametrize("width", [12, 20, 46, 70, 200])
+def test_no_line_is_wider_than_asked_for(tr, width):
+    for index in range(0, len(tr.events), 3):
+        session = Session(tr, index)
+        lines = [*views.step(session, width, 30), *views.side(session, width, 30), *views.help_lines(width)]
+        lines += [views.timeline(session, width), views.status(session, width), views.key_hints(width)]
+        for line in ("why", "info", "help"):
+            lines += views.answer(session, session.execute(line).answer, width)
+        assert all(line.cell_len <= width for line in lines)
+        assert len(views.step(session, width, 7)) <= 7
+
+
+def test_marks_say_without_colour_what_is_selected_and_what_it_was_made_of():
+    matrix = views.Matrix("A", np.array([[1.0, -2.0], [0.0, np.nan]]), (0, 1), frozenset({(1, 0)}))
+    assert [line.plain for line in matrix.lines(40, 5)[2:]] == [" 0  +1.000  -2.000◂ ", " 1       0·     nan  "] or [
+        line.plain.split() for line in matrix.lines(40, 5)[2:]
+    ] == [["0", "+1.000", "-2.000◂"], ["1", "0·", "nan"]]
+    assert "1 NaN" in matrix.lines(40, 5)[0].plain
+
+
+def test_a_large_matrix_is_a_window_around_the_selected_element():
+    large = np.arange(40_000.0).reshape(200, 200)
+    lines = [line.plain for line in views.Matrix("W", large, (150, 99)).lines(60, 12)]
+    assert len(lines) <= 12
+    assert "of 200" in lines[-1]
+    assert any("◂" in line for line in lines)
+    three = views.Matrix("ys", np.zeros((5, 2, 3)), (4, 1, 2)).lines(60, 9)
+    assert "at [4, …]" in three[0].plain
+
+
+def test_every_sign_has_an_ascii_spelling(tr):
+    for index in range(0, len(tr.events), 5):
+        for line in views.step(Session(tr, index), 70, 40):
+            assert "?" not in views.plain_ascii(line.plain)
+
+
+if __name__ == "__main__":
+    GOLDENS.mkdir(exist_ok=True)
+    for name, text in pages(run()):
+        (GOLDENS / name).write_text(text, "utf-8")
