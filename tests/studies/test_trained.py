@@ -73,6 +73,15 @@ def test_adding_asks_of_tanh_at_a_hundred_steps_that_it_stays():
         assert row.holds is holds
 
 
+def test_adding_says_what_tanh_reaches_over_half_the_gap():
+    settings = {"cell": "RNN", "steps": 50, "limit": 10_000}
+    assert settings in STUDIES["adding"]().runs(full=True)
+    assert settings not in STUDIES["adding"]().runs(full=False)
+    for best, holds in ((0.03, True), (0.15, False)):
+        (row,) = STUDIES["adding"]().rows([Record(settings, 0, {"updates": [0, 100], "errors": [0.5, best]}, 1.0)])
+        assert row.holds is holds
+
+
 # Forget bias
 
 

@@ -1,6 +1,5 @@
 """What `tinygrad-rnn study` does."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,4 +97,3 @@ def save_flow(study: Study, out: Path) -> list[Path]:
 def _say_files(console: "Console", paths: list[Path]) -> None:
     names = " ".join(for_terminal(path.name) for path in paths)
     console.print(f"In {for_terminal(str(paths[0].parent))}: {names}", markup=False, highlight=False)
-    sys.stdout.flush()

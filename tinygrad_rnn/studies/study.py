@@ -66,7 +66,6 @@ class Chart:
     log_x: bool = False
     log_y: bool = False
     limits: Axis = None  # of y
-    legend: str = "best"
 
 
 @dataclass(frozen=True, slots=True)
