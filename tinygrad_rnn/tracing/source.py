@@ -2,15 +2,15 @@
 
 import ast
 import linecache
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from types import CodeType, FrameType
 
 _PACKAGE = __name__.partition(".")[0]
-_FOLDER = str(Path(__file__).parents[1])
+_FOLDER = os.path.dirname(os.path.dirname(__file__))
 _MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing")
 _CALLERS_KEPT = 4  # a helper function's result is named where the helper was called, or a few calls further out
 
