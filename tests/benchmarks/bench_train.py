@@ -1,8 +1,8 @@
 """One training step of a character RNN: eager, compiled, in NumPy written by hand, and in PyTorch where installed.
 
 Run it with `python tests/benchmarks/bench_train.py`. A step is forward, softmax cross-entropy at every timestep,
-backward, and the gradients of all three parameters; no optimiser. Gradients are compared before anything is timed;
-rounds are interleaved, CPU time is taken on one thread, and medians are compared: the ratios survive a busy machine, the
+backward, and the gradients of all three parameters; no optimiser. Gradients are compared before anything is timed,
+rounds are interleaved, and medians of CPU time on one thread compared: the ratios survive a busy machine, the
 milliseconds do not.
 """
 

@@ -104,7 +104,21 @@ class Program:
         shape = np.broadcast_shapes(*(x.shape for x in inputs))
         if function is np.multiply and (kept := _times_one(inputs, shape, dtype)):
             return kept
+        if function is np.exp and (share := self._share_of_known(inputs[0])):
+            return self.ufunc(np.divide, *share, dtype=dtype)
         return self.add("ufunc", inputs, function, shape, dtype)
+
+    def _share_of_known(self, x: Value) -> tuple[Value, Value] | None:
+        """(e^(a - b), s) for e^(a - (ln s + b)), where the first is there already: softmax after log-sum-exp."""
+        if x.detail is not np.subtract or x.inputs[1].detail is not np.add:
+            return None
+        a, (log, b) = x.inputs[0], x.inputs[1].inputs
+        difference = self._find(np.subtract, (a, b), x)
+        exponential = self._find(np.exp, (difference,), x) if difference else None
+        return (exponential, log.inputs[0]) if exponential and log.detail is np.log else None
+
+    def _find(self, function: np.ufunc, inputs: tuple[Value, ...], like: Value) -> Value | None:
+        return self._known.get(("ufunc", tuple(x.id for x in inputs), function, like.shape, like.dtype))
 
     def where(self, condition: Value, a: Value, b: Value, dtype: Any) -> Value:
         return self.add("where", (condition, a, b), None, np.broadcast_shapes(condition.shape, a.shape, b.shape), dtype)
