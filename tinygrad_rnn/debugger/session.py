@@ -554,7 +554,9 @@ class Session:
     def _do_watch(self, line: str, at: int) -> Reply:
         if line[at:].strip():
             self.watches.append(self._expression(line, at))
-        return Reply(Message(tuple(f"{i}: {text} = {_short(value)}" for i, (text, value) in enumerate(self.watched()))))
+        return Reply(
+            Message(tuple(f"{i}: {text} = {one_line(value)}" for i, (text, value) in enumerate(self.watched())))
+        )
 
     def _do_unwatch(self, line: str, at: int) -> Reply:
         return self._remove(self.watches, "watch", line, at)
@@ -587,7 +589,7 @@ class Session:
         expression = self._expression(line, at)
         if expression.holds(self.lookup(self.cursor)):
             return Reply(Message((f"holds: {expression.text}",)))
-        values = [f"{name} = {_short(self.lookup(self.cursor)(name))}" for name in expression.names]
+        values = [f"{name} = {one_line(self.lookup(self.cursor)(name))}" for name in expression.names]
         return Reply(Message((f"assertion failed at event {self.cursor}: {expression.text}", *values)), failed=True)
 
     def _do_break(self, line: str, at: int) -> Reply:
@@ -600,7 +602,7 @@ class Session:
     def _do_info(self, line: str, at: int) -> Reply:
         self._nothing_more(line[at:].split(), line)
         stops = [f"breakpoint {i}: {b.text or 'every event'}" for i, b in enumerate(self.breakpoints)]
-        watches = [f"watch {i}: {text} = {_short(value)}" for i, (text, value) in enumerate(self.watched())]
+        watches = [f"watch {i}: {text} = {one_line(value)}" for i, (text, value) in enumerate(self.watched())]
         folded = [
             f"folded: {'.'.join(c.name for c in call.chain())}" for call in sorted(self.folded, key=lambda c: c.id)
         ]
@@ -652,7 +654,7 @@ def _noteworthy(value: Array) -> Index:
     return tuple(int(i) for i in np.unravel_index(flat, value.shape))
 
 
-def _short(value: Any) -> str:
+def one_line(value: Any) -> str:
     """A value in one line."""
     if isinstance(value, Exception):
         return str(value)

@@ -25,7 +25,7 @@ from ..tracing.trace import Event, Stats
 from ..tracing.verification import VjpCheck
 from .commands import COMMANDS
 from .expressions import CommandError
-from .session import Message, Origin, Session, Value, describe_event
+from .session import Message, Origin, Session, Value, describe_event, one_line
 
 Lines = list[Text]
 
@@ -503,18 +503,6 @@ def side(session: Session, width: int, height: int) -> Lines:
 def watches(session: Session, width: int) -> Lines:
     """Each watch and its value."""
     return [_line(_safe(f"{text} = {one_line(value)}"), width) for text, value in session.watched()]
-
-
-def one_line(value: Any) -> str:
-    """A value in one line."""
-    if isinstance(value, Exception):
-        return str(value)
-    if isinstance(value, str | tuple | bool):
-        return str(value)
-    array = np.asarray(value)
-    if array.size == 1 and array.dtype.kind in "fiub":
-        return f"{array.item():.6g}" if array.dtype.kind == "f" else str(array.item())
-    return summary(array)
 
 
 # Below: where in the run, and what it holds
