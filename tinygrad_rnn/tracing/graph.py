@@ -1,6 +1,8 @@
 """The recorded graph as plain data: one `Node` per tensor, inputs before outputs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import gc
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +55,18 @@ def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Ar
     return np.asarray(value)
 
 
+@contextmanager
+def collector_paused() -> Generator[None, None, None]:
+    """Let Python's garbage collector rest: plain data that all stays alive is no garbage, however often it looks."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     """Everything that `root` was made from, in creation order; also what the user named of it, say a slice."""
@@ -63,6 +77,7 @@ class Graph:
     gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])  # node id -> ∂L/∂node, where recorded
 
     @classmethod
+    @collector_paused()
     def of(cls, output: Tensor) -> "Graph":
         """The graph that a tensor itself remembers.
 
@@ -96,6 +111,7 @@ class Graph:
         return cls(nodes, made[output.id], {node.id: node.name for node in nodes if node.name})
 
     @classmethod
+    @collector_paused()
     def leading_to(
         cls, root: Node, names: Mapping[int, str], named: Iterable[Node], gradients: Mapping[int, Array]
     ) -> "Graph":

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ..nn.recurrent import Cell as RecurrentCell
 from .copies import Copy, CopyRow, find_rows, parameter_names
-from .graph import Graph, Node
+from .graph import Graph, Node, collector_paused
 from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, indexed
 from .routing import Routing, is_move
 
@@ -17,6 +17,7 @@ _LOOP_LEAST = 3
 _PRODUCTS = ("linear", "matmul", "embedding")
 
 
+@collector_paused()
 def unroll(graph: Graph) -> Network | None:
     """The network whose copies are in the graph; None when nothing in it is recurrent."""
     rows = find_rows(graph)
