@@ -57,7 +57,8 @@ class Gap(Study):
             found += [
                 Row(f"every cell learns a gap of {GAPS[0]}", f"≥ {GAPS[0]}", shown, seed, least >= GAPS[0]),
                 Row(
-                    f"an LSTM that starts open (bias 3) learns {GAPS[-1]}, and no cell a longer gap", f"≥ {GAPS[-1]}, others ≤",
+                    f"an LSTM that starts open (bias 3) learns {GAPS[-1]}, and no cell a longer gap",
+                    f"≥ {GAPS[-1]}, others ≤",
                     str(open_), seed, open_ >= GAPS[-1] and open_ == max(longest.values()),
                 ),
                 Row(
