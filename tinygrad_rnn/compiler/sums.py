@@ -28,7 +28,7 @@ def gather_sums(values: Sequence[Value], results: Sequence[Value]) -> tuple[list
         if _is_sum(value):
             made = _sum(rewriter.program, [(x, rewriter.new[x]) for x in _terms(value, inner)])
         elif value.kind == "matmul":
-            made = rewriter.program.matmul(*_in_program_order(rewriter.program, *rewriter.inputs(value)))
+            made = rewriter.program.matmul(*_in_program_order(rewriter.program, *value.inputs, rewriter.new))
         else:
             made = again(rewriter.program, value, rewriter.inputs(value))
         rewriter.new[value] = made
@@ -76,7 +76,7 @@ def _total(program: Program, terms: Sequence[Value]) -> Value:
     columns, rows = zip(*(product for product in products if product), strict=True)
     transposed = [program.transpose(column, (1, 0)) for column in columns]
     left, right = program.concatenate(transposed), program.concatenate(rows)
-    return program.matmul(*_in_program_order(program, program.transpose(left, (1, 0)), right))
+    return program.matmul(program.transpose(left, (1, 0)), right)
 
 
 def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
@@ -91,19 +91,19 @@ def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
     return None
 
 
-def _in_program_order(program: Program, a: Value, b: Value) -> tuple[Value, Value]:
-    """The terms of a product over concatenated rows in the order in which the program made them: as they lie."""
-    if a.kind != "view" or a.detail != ("transpose", (1, 0)):
-        return a, b
-    left, right = _stacked(a.inputs[0]), _stacked(b)
+def _in_program_order(program: Program, a: Value, b: Value, new: dict[Value, Value]) -> tuple[Value, Value]:
+    """The factors, made anew; over concatenated rows with the rows in the order in which the program made them."""
+    left = _stacked(a.inputs[0]) if a.kind == "view" and a.detail == ("transpose", (1, 0)) else None
+    right = _stacked(b)
     if left is None or right is None or len(left.inputs) != len(right.inputs):
-        return a, b
-    order = sorted(range(len(right.inputs)), key=lambda i: right.inputs[i].id)
-    below = [
-        program.reshape(program.stack([x.inputs[i] for i in order]), like.shape)
+        return new[a], new[b]
+    made = [x.id for x in right.inputs]
+    order = sorted(range(len(made)), key=made.__getitem__)
+    rows = [
+        program.reshape(program.stack([new[x.inputs[i]] for i in order]), like.shape)
         for x, like in ((left, a.inputs[0]), (right, b))
     ]
-    return program.transpose(below[0], (1, 0)), below[1]
+    return program.transpose(rows[0], (1, 0)), rows[1]
 
 
 def _stacked(x: Value) -> Value | None:
