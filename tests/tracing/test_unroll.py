@@ -245,3 +245,18 @@ def test_two_modules_with_equal_names_have_different_parameters():
         k = two(h, k)
     names = [p.name for p in network_of(k).parameters]
     assert len(names) == len(set(names)) == 6
+
+
+def test_a_decoder_that_reads_its_own_output():
+    cell, head = tg.nn.RNNCell(2, 5), tg.nn.Linear(5, 2)
+    h, y, ys = None, tg.tensor(np.ones(2)), []
+    for _ in range(4):
+        h = cell(y, h)
+        y = head(h)
+        ys.append(y)
+    network = network_of(tg.ops.stack(ys).sum())
+    messages = [link for link in network.links if link.kind == "message"]
+    assert [[value.shape for value in link.values] for link in messages] == [[(5,)]] * 3
+    fed = [(link.source, link.target) for link in network.links if link.kind == "other"]
+    assert fed == [("output-0", "cell-0-1"), ("output-1", "cell-0-2"), ("output-2", "cell-0-3")]
+    assert [port.label for port in network.ports if port.kind == "input"] == ["x₀"]

@@ -56,6 +56,7 @@ class _Unrolling:
         self.columns: dict[str, int] = {}  # of each copy
         self.feeds: dict[str, list[str]] = {}  # copy -> the copies that feed it
         self.inputs: dict[Copy, list[Node]] = {}  # what comes from outside
+        self.fed_back: list[tuple[Node, Copy]] = []  # what a head made of one copy, and another copy read
         self.between: set[Node] = set()  # what one row hands to another
         self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
         self.captions = self._given_captions()
@@ -71,6 +72,7 @@ class _Unrolling:
             self.columns |= self._placed(row)
         self._add_inputs()
         self._add_outputs()
+        self._add_feedback()
         names = parameter_names(self.graph)
         parameters = {node.id: node for node in self.graph.nodes if node.is_parameter}
         return Network(
@@ -100,7 +102,7 @@ class _Unrolling:
             entry
             for before, copy in pairwise(row.copies)
             for entry, x in self._entries(copy)
-            if any(before in self._roots(source) for source in self.routing.sources(x))
+            if any(before in self._roots(source, unchanged=True) for source in self.routing.sources(x))
         }
 
     def _entries_but_x(self, copy: Copy, cell: RecurrentCell) -> Iterator[Entry]:
@@ -109,8 +111,11 @@ class _Unrolling:
             if not x.is_parameter and not any(other.id == cell.W_xh.id for other in copy.nodes[i].tensors()):
                 yield i, slot
 
-    def _roots(self, source: Node) -> set[Copy]:
-        """The copies that a value comes from: the one that made it, or those that ops outside made it from."""
+    def _roots(self, source: Node, unchanged: bool = False) -> set[Copy]:
+        """The copies that a value comes from: the one that made it, or those that ops outside made it from.
+
+        With `unchanged`, only where no parameter of those ops had a part in it: then it still is the copy's state.
+        """
         if source in self.copy_of:
             return {self.copy_of[source]}
         if source.op is None:
@@ -121,6 +126,8 @@ class _Unrolling:
             node = stack.pop()
             if node in self.copy_of:
                 roots.add(self.copy_of[node])
+                continue
+            if unchanged and any(x.is_parameter for x in node.tensors()):
                 continue
             for x in node.tensors():
                 if x not in seen:
@@ -134,6 +141,9 @@ class _Unrolling:
             is_message = entry in self.messages[copy.layer]
             for source in self.routing.sources(x):
                 roots = self._roots(source)
+                if roots and not is_message and self._is_fed_back(source, copy):
+                    self.fed_back.append((source, copy))
+                    continue
                 for root in roots:
                     kind = self._kind(root, copy)
                     self._pass(root.id, copy.id, kind, source, self.routing.is_cut(x))
@@ -145,6 +155,10 @@ class _Unrolling:
                     known = self.inputs.setdefault(copy, [])
                     if x not in known:
                         known.append(x)
+
+    def _is_fed_back(self, source: Node, copy: Copy) -> bool:
+        """Whether a head made this value of an earlier copy in this row or above: an output that is read again."""
+        return not self._roots(source, unchanged=True) and all(r.layer >= copy.layer for r in self._roots(source))
 
     @staticmethod
     def _kind(root: Copy, copy: Copy) -> LinkKind:
@@ -232,6 +246,13 @@ class _Unrolling:
                     self._pass(root.id, id, "output", value)
                 if loss is not None and value in used:
                     self._pass(id, loss, "loss", value)
+
+    def _add_feedback(self) -> None:
+        """An output that a later copy reads comes from the output's circle; what has none, from its copies."""
+        for source, copy in self.fed_back:
+            for root in self._roots(source):
+                port = f"output-{self.columns[root.id]}"
+                self._pass(port if port in self.ports else root.id, copy.id, "other", source)
 
     def _used_by_root(self) -> set[Node]:
         """The values that the root was made from, down to the copies, seeing through stacks and slices."""
