@@ -28,7 +28,8 @@ def gather_sums(values: Sequence[Value], results: Sequence[Value]) -> tuple[list
         if _is_sum(value):
             made = _sum(rewriter.program, [(x, rewriter.new[x]) for x in _terms(value, inner)])
         elif value.kind == "matmul":
-            made = rewriter.program.matmul(*_in_program_order(rewriter.program, *value.inputs, rewriter.new))
+            a, b = value.inputs
+            made = rewriter.program.matmul(*_in_program_order(rewriter.program, a, b, rewriter.new))
         else:
             made = again(rewriter.program, value, rewriter.inputs(value))
         rewriter.new[value] = made
@@ -92,7 +93,7 @@ def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
 
 
 def _in_program_order(program: Program, a: Value, b: Value, new: dict[Value, Value]) -> tuple[Value, Value]:
-    """The factors, made anew; over concatenated rows with the rows in the order in which the program made them."""
+    """The factors, made anew; concatenated rows go in the order in which the program made them."""
     left = _stacked(a.inputs[0]) if a.kind == "view" and a.detail == ("transpose", (1, 0)) else None
     right = _stacked(b)
     if left is None or right is None or len(left.inputs) != len(right.inputs):
