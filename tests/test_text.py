@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from tinygrad_rnn.text import elide, for_dot, for_terminal, for_xml, printable
 
 SVG_TEXT = "{http://www.w3.org/2000/svg}text"
-ACTS_ON_A_TERMINAL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]"
-)
+ACTS_ON_A_TERMINAL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
 
 NASTY = {
     "nothing": "",
@@ -55,9 +53,7 @@ NASTY = {
 }
 
 every_nasty_case = pytest.mark.parametrize("text", NASTY.values(), ids=NASTY.keys())
-any_text = st.text(st.characters(codec=None)) | st.text(
-    st.sampled_from("\\\"<>&;#nNlG92amp{}|'\0\n\x1b\ud83d\u202e ")
-)
+any_text = st.text(st.characters(codec=None)) | st.text(st.sampled_from("\\\"<>&;#nNlG92amp{}|'\0\n\x1b\ud83d\u202e "))
 
 
 def with_breaking_spaces(text: str) -> str:
@@ -75,9 +71,7 @@ def drawn_labels(texts: list[str]) -> list[str]:
 
 @given(st.lists(any_text, max_size=5))
 def test_a_dot_label_is_drawn_as_printed(texts):
-    assert [*map(with_breaking_spaces, drawn_labels(texts))] == [
-        with_breaking_spaces(printable(t)) for t in texts
-    ]
+    assert [*map(with_breaking_spaces, drawn_labels(texts))] == [with_breaking_spaces(printable(t)) for t in texts]
 
 
 @every_nasty_case
@@ -86,9 +80,7 @@ def test_a_nasty_dot_label_is_drawn_as_printed(text):
 
 
 def check_xml(text: str) -> None:
-    element = ElementTree.fromstring(
-        f"<p a=\"{for_xml(text)}\" b='{for_xml(text)}'>{for_xml(text)}</p>".encode()
-    )
+    element = ElementTree.fromstring(f"<p a=\"{for_xml(text)}\" b='{for_xml(text)}'>{for_xml(text)}</p>".encode())
     assert element.text == (printable(text) or None)
     assert element.attrib == {"a": printable(text), "b": printable(text)}
     assert len(element) == 0
