@@ -204,3 +204,10 @@ def test_the_module_and_a_poor_terminal(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout
+
+
+def test_the_lines_of_a_text_s_network_are_those_that_computed_it(run, tmp_path):
+    assert run("draw", "--text", "hello", "-o", "out.html").exit_code == 0
+    page = (tmp_path / "out.html").read_text("utf-8")
+    assert "word.py" in page
+    assert "core.py" not in page

@@ -1,12 +1,14 @@
 """A trace says everything that happened, in order, and keeps values as they were."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import OpError, TraceError
+from tinygrad_rnn.tracing.script import run_script
 
 
 def kinds(tr):
@@ -118,3 +120,15 @@ def test_every_weight_is_used_once_a_step_and_its_gradient_has_as_many_terms():
         rnn(np.eye(3))[0].sum().backward()
     terms = Counter(event.output.id for event in tr.events if event.kind == "vjp")
     assert [terms[p.id] for p in rnn.parameters()] == [3, 3, 3]
+
+
+def test_two_scripts_of_one_name_are_two_scripts(tmp_path, monkeypatch):
+    names = []
+    for folder, line in (("one", "loss = w * w"), ("two", "\nother = w * w")):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        text = f"import tinygrad_rnn as tg\nw = tg.tensor(2.0, requires_grad=True)\n{line}\n"
+        Path("script.py").write_text(text, "utf-8")
+        recorded = run_script(Path("script.py")).trace
+        names.append(recorded.name(recorded.events[0].output))
+    assert names == ["loss", "other"]

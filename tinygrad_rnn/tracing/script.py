@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..autograd.scope import observed
-from .source import Source
+from .source import Source, forget_files
 from .trace import Trace, trace
 
 _PRINTED_MOST = 1_000_000  # characters of output that are kept
@@ -58,6 +58,7 @@ def run_script(
         OSError: the script cannot be read.
     """
     path.read_bytes()  # a missing file is our caller's error, not the script's
+    forget_files()
     process = os.getpid()
     error: BaseException | None = None
     with _as_main(path, arguments), trace() as recorded, _limited(recorded, until_nan, steps):

@@ -12,6 +12,7 @@ from types import CodeType, FrameType
 _PACKAGE = __name__.partition(".")[0]
 _FOLDER = os.path.dirname(os.path.dirname(__file__))
 _MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing")
+_COMMANDS = f"{_PACKAGE}.cli"
 _CALLERS_KEPT = 4  # a helper function's result is named where the helper was called, or a few calls further out
 
 Frames = tuple[tuple[CodeType, int], ...]
@@ -27,14 +28,16 @@ class Source:
 
     @classmethod
     def of_caller(cls) -> "Source":
-        """The innermost line outside this package."""
+        """The innermost line outside this package; of a command that runs no script, the package's own."""
         frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         frames: list[tuple[CodeType, int]] = []
         user: FrameType | None = None
         outermost, last = frame, 0
         while frame is not None:
-            outermost = frame
             kind = _kind(frame.f_globals.get("__name__", ""))
+            if kind == 3:
+                break
+            outermost = frame
             if kind:
                 frames.append((frame.f_code, frame.f_lasti))
             if kind == 2 and user is None:
@@ -61,19 +64,26 @@ class Source:
 
 @lru_cache(maxsize=4096)
 def _kind(module: str) -> int:
-    """0: what runs and records ops; 1: the rest of this package, which names its variables too; 2: the user's code."""
+    """0: what runs and records ops; 1: the rest of this package, which names its variables too; 2: the user's code.
+
+    3: the command line. What called that is no code of the user's.
+    """
     if module.partition(".")[0] != _PACKAGE:
         return 2
+    if module == _COMMANDS:
+        return 3
     return 0 if module.startswith(_MACHINERY) else 1
 
 
 def _user_frames() -> Iterator[FrameType]:
-    """The frames outside this package, the innermost first; at least one."""
+    """The frames outside this package, the innermost first; at least one, if need be of the package."""
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
-        if _kind(frame.f_globals.get("__name__", "")) == 2 or frame.f_back is None:
+        kind = _kind(frame.f_globals.get("__name__", ""))
+        outer = frame.f_back
+        if kind == 2 or outer is None or _kind(outer.f_globals.get("__name__", "")) == 3:
             yield frame
-        frame = frame.f_back
+        frame = None if kind == 3 else outer
 
 
 def variable_name(value: object) -> str | None:
@@ -87,6 +97,13 @@ def variable_name(value: object) -> str | None:
 
 
 # A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned, further out.
+
+
+def forget_files() -> None:
+    """Read source files anew: a script of the same name may have been another one before."""
+    linecache.checkcache()
+    _bindings.cache_clear()
+
 
 Position = tuple[int | None, int | None, int | None, int | None]
 
