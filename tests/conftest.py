@@ -1,11 +1,15 @@
 """Hypothesis profiles, and what holds in CI alone."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
 
 IN_CI = os.environ.get("CI") == "true"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: tests that press Ctrl-C need it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
