@@ -32,7 +32,7 @@ def backward(output: Tensor, gradient: Any = None) -> None:
         GradientError: nothing requires a gradient, or `gradient` is missing.
         OpError: `gradient` has another shape than `output`.
     """
-    seed, nodes, symbolic = _seed(output, gradient), _reachable(output), STATE.get().capture is not None
+    seed, nodes, symbolic = _seed(output, gradient), reachable(output), STATE.get().capture is not None
     kept = {node for node in nodes if node.op is None or node.retains_grad}
     for node, g in _sweep(output, seed if symbolic else seed._data, nodes, kept, symbolic).items():
         node._grad = _tensor(g if node._grad is None else (node._grad if symbolic else node._grad._data) + g)
@@ -61,7 +61,7 @@ def grad(output: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None
         known = getattr(target, "requires_grad", False)
         require(known, GradientError, "grad: the input {} requires no gradient", target)
     seed = _seed(output, gradient)
-    relevant = _leading_to(set(targets), _reachable(output))
+    relevant = _leading_to(set(targets), reachable(output))
     with switched(recording=create_graph):
         found = _sweep(output, seed if create_graph else seed._data, relevant, set(targets), create_graph)
     gradients = [_tensor(found[x]) if x in found else Tensor(np.zeros_like(x._data)) for x in targets]
@@ -85,7 +85,7 @@ def _tensor(g: Any) -> Tensor:
     return g if isinstance(g, Tensor) else Tensor(g)
 
 
-def _reachable(output: Tensor) -> set[Tensor]:
+def reachable(output: Tensor) -> set[Tensor]:
     """Everything that requires a gradient and that output was made from."""
     seen, stack = {output}, [output]
     while stack:

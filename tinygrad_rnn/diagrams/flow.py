@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import ops
-from ..autograd.backward import grad
+from ..autograd.backward import grad, reachable
 from ..autograd.scope import observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import DrawError
@@ -89,13 +89,7 @@ def recorded_gradients(output: Tensor) -> Tensor:
 
 def _leaves(output: Tensor) -> list[Tensor]:
     """Everything that `output` was made from, that requires a gradient and was made by no op."""
-    seen, stack = {output}, [output]
-    while stack:
-        for x in stack.pop().inputs:
-            if x is not None and x.requires_grad and x not in seen:
-                seen.add(x)
-                stack.append(x)
-    return sorted((tensor for tensor in seen if tensor.is_leaf), key=lambda tensor: tensor.id)
+    return sorted((tensor for tensor in reachable(output) if tensor.is_leaf), key=lambda tensor: tensor.id)
 
 
 def together(norms: Norms) -> float | None:

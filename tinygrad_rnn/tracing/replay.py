@@ -1,6 +1,6 @@
 """Computing a recorded graph again with other parameters, and so checking the gradients that were recorded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,14 +24,15 @@ def replay(graph: Graph, values: Mapping[int, Array]) -> Array:
         if node.op is None and node.id in values:
             done[node] = values[node.id]
         elif node.rule is None or not node.requires_grad:
-            done[node] = _as_float64(node.data)
+            done[node] = as_float64(node.data)
         else:
             operands = [a if x is None else done[x] for x, a in zip(node.inputs, node.operands, strict=True)]
             done[node] = compute(node.rule, operands, node.options)
     return done[graph.root]
 
 
-def _as_float64(array: Array) -> Array:
+def as_float64(array: Array) -> Array:
+    """Floats in double precision, anything else as it is."""
     return array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
 
 
@@ -82,22 +83,37 @@ def _check_parameter(
     chosen = np.arange(node.data.size)
     if samples is not None and samples < node.data.size:
         chosen = np.sort(rng.choice(node.data.size, samples, replace=False))
-    worst, at, pair = -1.0, (0,) * node.data.ndim, (0.0, 0.0)
+
+    def output(moved: Array) -> Array:
+        return replay(graph, {node.id: moved})
+
+    worst = worst_element(node.data, graph.gradients[node.id], chosen.tolist(), output, weights, scale)
+    return ParameterCheck(name, node.shape, len(chosen), *worst, rtol=RTOL.get(node.data.dtype, 1e-3))
+
+
+def worst_element(
+    at: Array, analytic: Array, chosen: Iterable[int], output: Callable[[Array], Array], weights: Array, scale: float
+) -> tuple[float, tuple[int, ...], float, float]:
+    """The `chosen` element whose gradient differs most from the central difference of Σ weights · output.
+
+    Returns the relative error |analytic - numeric| / max(|numeric|, scale), the index, and both numbers.
+    """
+    worst: tuple[float, tuple[int, ...], float, float] = (-1.0, (0,) * at.ndim, 0.0, 0.0)
     for flat in chosen:
-        index = tuple(int(i) for i in np.unravel_index(flat, node.shape))
-        numeric = _central_difference(graph, node, index, weights)
-        analytic = float(graph.gradients[node.id][index])
-        error = abs(analytic - numeric) / max(abs(numeric), scale)
-        if not error <= worst:  # also for NaN
-            worst, at, pair = error, index, (analytic, numeric)
-    return ParameterCheck(name, node.shape, len(chosen), worst, at, *pair, rtol=RTOL.get(node.data.dtype, 1e-3))
+        index = tuple(int(i) for i in np.unravel_index(flat, at.shape))
+        numeric, known = _central_difference(at, index, output, weights), float(analytic[index])
+        error = abs(known - numeric) / max(abs(numeric), scale)
+        if not error <= worst[0]:  # also for NaN
+            worst = (error, index, known, numeric)
+    return worst
 
 
-def _central_difference(graph: Graph, node: Node, index: tuple[int, ...], weights: Array) -> float:
-    h = 6e-6 * max(1.0, abs(float(node.data[index])))
+def _central_difference(at: Array, index: tuple[int, ...], output: Callable[[Array], Array], weights: Array) -> float:
+    h = 6e-6 * max(1.0, abs(float(at[index])))
     ends: list[Array] = []
     for step in (h, -h):
-        moved = _as_float64(node.data).copy()
+        moved = at.astype(np.float64)
         moved[index] += step
-        ends.append(replay(graph, {node.id: moved}))
+        with np.errstate(all="ignore"):
+            ends.append(output(moved))
     return float(np.sum(weights * (ends[0] - ends[1]))) / (2 * h)

@@ -96,14 +96,13 @@ def variable_name(value: object) -> str | None:
     return None
 
 
-# A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned, further out.
-
-
 def forget_files() -> None:
     """Read source files anew: a script of the same name may have been another one before."""
     linecache.checkcache()
     _bindings.cache_clear()
 
+
+# A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned, further out.
 
 Position = tuple[int | None, int | None, int | None, int | None]
 
