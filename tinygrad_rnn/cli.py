@@ -261,6 +261,10 @@ def demo(folder: Path, text: str) -> None:
 @click.option("--plain", is_flag=True, help="A prompt in place of the screen.")
 @click.option("--until", type=click.Choice(["nan"]), help="End SCRIPT at the first NaN or infinity.")
 @click.option("--steps", help='Training steps to record, counted from 0: "0..3".')
+@click.option(
+    "--max-memory", default="1G", show_default=True, metavar="SIZE",
+    help='How much of memory recorded values may take: "256M". Above it the oldest are let go of.',
+)  # fmt: skip
 def debug(
     script: Path | None,
     arguments: Sequence[str],
@@ -268,6 +272,7 @@ def debug(
     plain: bool,
     until: str | None,
     steps: str | None,
+    max_memory: str,
     **model: Any,
 ) -> None:
     """Step through SCRIPT, or a text's network: forward, backward, and back in time.
@@ -285,11 +290,20 @@ def debug(
 
         _not_both(model)
         echo = None if commands is not None else sys.stdout
-        wanted = {"until_nan": until is not None, "steps": _steps(steps), "keep_output": True}
-        trace = run_script(script, arguments, echo=echo, **wanted).trace
+        wanted = {"until_nan": until is not None, "steps": _steps(steps), "max_memory": _size(max_memory)}
+        trace = run_script(script, arguments, echo=echo, keep_output=True, **wanted).trace
     if commands is not None:
         sys.exit(debug_with_commands(trace, commands))
     debug_trace(trace, len(trace.events) - 1 if until else None, plain=plain)
+
+
+def _size(text: str) -> int:
+    from .tracing.memory import parse_size
+
+    try:
+        return parse_size(text)
+    except TinygradError as error:
+        raise click.BadParameter(str(error), param_hint="--max-memory") from None
 
 
 def _steps(text: str | None) -> tuple[int, int] | None:

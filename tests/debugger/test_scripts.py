@@ -214,3 +214,30 @@ def test_in_a_real_terminal(script):
         assert "Traceback" not in screen()
     finally:
         tmux("kill-server")
+
+
+ENDLESS = """
+import numpy as np
+import tinygrad_rnn as tg
+
+x = tg.tensor(np.ones(1000))
+for step in range(400):
+    x = x * 1.01
+raise KeyboardInterrupt
+"""
+
+
+def test_a_budget_holds_and_what_is_gone_says_so(script):
+    path = script(ENDLESS)
+    kept = debug("--max-memory", "64K", path, commands="jump 399\nassert norm(x) > 1000\nwhy\n")
+    assert kept.exit_code == 0
+    result = debug("--max-memory", "64K", path, commands="info\nprint norm(x)\n")
+    assert result.exit_code == 2
+    assert "401 events · 62.5 KiB held · 0 recomputable · 3 MiB gone" in result.output
+    assert "x@1 is gone: the recording went over its max_memory" in result.output
+
+
+def test_a_bad_budget_is_a_usage_error(script):
+    result = debug("--max-memory", "much", script(ENDLESS))
+    assert result.exit_code == 2
+    assert 'memory is a number of bytes above 0, "256M" or "1G", not \'much\'' in result.output

@@ -18,7 +18,7 @@ from ..errors import TinygradError
 from .expressions import CommandError, Expression, parse
 
 if TYPE_CHECKING:
-    from ..tracing.trace import Event
+    from ..tracing.event import Event
     from .session import Session
 
 Test = Callable[["Session", "Event"], bool]
@@ -147,8 +147,10 @@ def _whole(text: str, line: str, column: int, lowest: int = 0) -> int:
 # What an event must be
 
 
-def _has(check: Callable[[Any], Any]) -> Test:
+def _has(check: Callable[[Any], Any], remembered: Callable[["Event"], bool]) -> Test:
     def test(session: "Session", event: "Event") -> bool:
+        if event.is_gone:
+            return remembered(event)
         value = session.queries.written_by(event)
         return value is not None and value.dtype.kind == "f" and bool(check(value))
 
@@ -156,9 +158,9 @@ def _has(check: Callable[[Any], Any]) -> Test:
 
 
 _VALUE_TESTS: dict[str, Test] = {
-    "nan": _has(lambda value: np.isnan(value).any()),
-    "inf": _has(lambda value: np.isinf(value).any()),
-    "nonfinite": _has(lambda value: not np.isfinite(value).all()),
+    "nan": _has(lambda value: np.isnan(value).any(), lambda event: event.nans),
+    "inf": _has(lambda value: np.isinf(value).any(), lambda event: event.infs),
+    "nonfinite": _has(lambda value: not np.isfinite(value).all(), lambda event: not event.is_finite),
 }
 
 

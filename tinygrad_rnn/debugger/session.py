@@ -17,11 +17,13 @@ from ..autograd.scope import Scope
 from ..autograd.tensor import Array
 from ..errors import TinygradError, TraceError
 from ..tracing.elements import Index
+from ..tracing.event import Event
 from ..tracing.explain import OriginStep
 from ..tracing.graph import Node
+from ..tracing.memory import gone_error
 from ..tracing.queries import GRADIENT
 from ..tracing.source import Source
-from ..tracing.trace import Event, Trace
+from ..tracing.trace import Trace
 from ..tracing.verification import check_vjp
 from .breakpoints import Breakpoint, parse_breakpoint
 from .commands import BREAK_HELP, BY_NAME, COMMANDS
@@ -130,8 +132,13 @@ class Session:
 
     @property
     def value(self) -> Array | None:
-        """The array that the current event wrote."""
-        return self.queries.written_by(self.event)
+        """The array that the current event wrote; None where it wrote none, or that is gone."""
+        return None if self.event.is_gone else self.queries.written_by(self.event)
+
+    @property
+    def gone(self) -> str:
+        """Why the numbers of the current event cannot be shown; "" where they can."""
+        return str(gone_error(f"what event {self.cursor} ({self.event.kind}) wrote")) if self.event.is_gone else ""
 
     def selected(self, shape: tuple[int, ...]) -> Index:
         """The selected element, as far as it fits an array of `shape`.
@@ -251,8 +258,7 @@ class Session:
     def alerts(self) -> list[int]:
         """The events that wrote a NaN or an infinity."""
         if self._alerts is None:
-            events = self.trace.events
-            self._alerts = [e.index for e in events if e.value is not None and not _is_finite(e.value)]
+            self._alerts = [event.index for event in self.trace.events if not event.is_finite]
         return self._alerts
 
     def stops(self) -> list[int]:
@@ -467,7 +473,7 @@ class Session:
         """
         value = self.value
         if value is None:
-            raise TraceError(f"event {self.cursor} ({self.event.kind}) wrote no numbers")
+            raise TraceError(self.gone or f"event {self.cursor} ({self.event.kind}) wrote no numbers")
         return self.explainer.event(self.event, self.selected(value.shape) if index is None else index)
 
     def _do_origin(self, line: str, at: int) -> Reply:
@@ -606,7 +612,8 @@ class Session:
         folded = [
             f"folded: {'.'.join(c.name for c in call.chain())}" for call in sorted(self.folded, key=lambda c: c.id)
         ]
-        return Reply(Message((f"event {self.cursor} of {len(self.trace.events) - 1}", *stops, *watches, *folded)))
+        where = f"event {self.cursor} of {len(self.trace.events) - 1}", self.memory()
+        return Reply(Message((*where, *stops, *watches, *folded)))
 
     def _do_list(self, line: str, at: int) -> Reply:
         self._nothing_more(line[at:].split(), line)
@@ -615,10 +622,8 @@ class Session:
 
     def source_lines(self, around: int) -> list[str]:
         """The user's lines around the one that ran, which an arrow marks."""
-        import linecache
-
         source = self.source_of(self.event)
-        lines = linecache.getlines(source.file) if source is not None else []
+        lines = source.lines if source is not None else []
         if source is None or not lines:
             return []
         first = max(source.line - around, 1)
@@ -689,7 +694,7 @@ def describe_event(session: Session, event: Event) -> str:
     name = names.of(event.output)
     match event.kind:
         case "forward":
-            pairs = list(zip(event.inputs, event.output.operands, strict=True))
+            pairs = list(zip(event.inputs, event.output.numbers, strict=True))
             shown = [names.of(x) if x is not None else f"{a:.4g}" for x, a in pairs[:_OPERANDS_NAMED]]
             more = [f"… {len(pairs)} in all"] if len(pairs) > _OPERANDS_NAMED else []
             operands = ", ".join([*shown, *more])

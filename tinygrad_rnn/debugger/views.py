@@ -14,14 +14,14 @@ from rich.text import Text
 
 from ..autograd.scope import Scope
 from ..autograd.tensor import Array
-from ..errors import TinygradError
+from ..errors import TinygradError, TraceError
 from ..text import elide, for_terminal
 from ..tracing.elements import Index
+from ..tracing.event import Event, Stats
 from ..tracing.explain import Why, element
 from ..tracing.formulas import mentions, rule_of
 from ..tracing.graph import Node
 from ..tracing.queries import GRADIENT, Difference, Ledger
-from ..tracing.trace import Event, Stats
 from ..tracing.verification import VjpCheck
 from .commands import COMMANDS
 from .expressions import CommandError
@@ -226,6 +226,7 @@ def step(session: Session, width: int, height: int) -> Lines:
     why = _why_or_none(session)
     if why is not None:
         lines += [*[_line("", width)] * (height >= _ROOMY), *answer(session, why, width)]
+    lines += _wrapped(session.gone, width, "yellow") if session.gone else []
     lines += error_lines(event, width) + [
         _line(text, width, "yellow") for text in contributions(session, brief=height < _TALL)
     ]
@@ -273,7 +274,7 @@ def _safe_lines(text: str) -> list[str]:
 def contributions(session: Session, *, brief: bool = False) -> list[str]:
     """How many terms of its gradient a tensor has, which they are, and that it waits for the others."""
     event, node = session.event, session.event.output
-    if event.kind != "vjp" or node is None:
+    if event.kind != "vjp" or node is None or event.is_gone:
         return []
     queries = session.queries
     expected = queries.expected(node, session.cursor)
@@ -304,6 +305,8 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
     event, node, value = session.event, session.node_of(session.event), session.value
     found: list[Matrix] = []
     parts = _parts_of(why, backward=event.kind == "vjp")
+    if event.is_gone:
+        return []
     if node is not None and event.kind == "vjp" and event.cotangent is not None:
         found = _cotangent_and_output(session, event.cotangent, node, parts[0], why)
         factor = frozenset(t.factor_index for t in (why.terms if why else ()) if t.factor_index is not None)
@@ -464,8 +467,12 @@ def gradients(session: Session, width: int) -> Lines:
     """Each parameter's gradient so far, and how many of its terms have arrived in this pass."""
     queries, lines = session.queries, list[Text]()
     for node in session.parameters:
-        held = queries.gradient(node, session.cursor)
         name = f"∂{queries.names.of(node)}"
+        try:
+            held = queries.gradient(node, session.cursor)
+        except TraceError:
+            lines.append(_line(f"{_safe(name):<9} gone", width, "dim"))
+            continue
         if held is None:
             lines.append(_line(f"{_safe(name):<9} —", width, "dim"))
             continue

@@ -91,10 +91,10 @@ class _Sketch:
         theme = self._ink.theme
         if name == "out":
             root = self._graph.root
-            paint = theme.loss if root.data.size == 1 else theme.output
-            color = theme.loss_text if root.data.size == 1 else theme.text
-            label = self._graph.names.get(root.id) or ("L" if root.data.size == 1 else "y")
-            return [_circle("loss" if root.data.size == 1 else "output", label, at, paint, color, root)]
+            paint = theme.loss if root.size == 1 else theme.output
+            color = theme.loss_text if root.size == 1 else theme.text
+            label = self._graph.names.get(root.id) or ("L" if root.size == 1 else "y")
+            return [_circle("loss" if root.size == 1 else "output", label, at, paint, color, root)]
         if name == "more":
             width = text_width(self._more, _NAME_SIZE) + 24
             text = Text(self._more, *at, _NAME_SIZE, theme.muted)
@@ -104,7 +104,7 @@ class _Sketch:
         number = int(name[1:])
         if name[0] == "x":
             leaf = self._leaves[number]
-            unnamed = f"{leaf.data.item():g}" if leaf.data.size == 1 else shape_text(leaf.shape)
+            unnamed = f"{leaf.data.item():g}" if leaf.size == 1 else shape_text(leaf.shape)
             label = self._graph.names.get(leaf.id) or leaf.name or unnamed
             return [_circle(f"input-{number}", label, at, theme.input, theme.text, leaf)]
         part = next(part for part in self._parts if part.place == number)
@@ -121,7 +121,7 @@ class _Sketch:
 
     def _id(self, name: str) -> str:
         if name == "out":
-            return "loss" if self._graph.root.data.size == 1 else "output"
+            return "loss" if self._graph.root.size == 1 else "output"
         kind = {"p": "op", "x": "input"}.get(name[0])
         return f"{kind}-{name[1:]}" if kind and name != "more" else "more"
 

@@ -13,7 +13,7 @@ from .graph import Node
 from .queries import GRADIENT, Queries
 
 if TYPE_CHECKING:
-    from .trace import Event
+    from .event import Event
 
 _SHOWN = 4  # terms of a sum that are written out
 _STEEPEST = {"tanh": 1.0, "sigmoid": 0.25}  # the slope at 0 of what saturates

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,32 +13,94 @@ from ..autograd.op import Op
 from ..autograd.scope import Scope
 from ..autograd.tensor import Array, Tensor
 from ..errors import TraceError
+from .memory import Gone, gone_error, is_array
 from .source import Source
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """One tensor of a recorded run, and the op that made it (`op is None`: a leaf).
 
-    It holds arrays by reference, never the tensor. A leaf whose data was replaced between two uses is two nodes with
-    one id.
+    It holds arrays by reference, never the tensor, until a recording with a budget lets go of them. A leaf whose data
+    was replaced between two uses is two nodes with one id.
+
+    Args:
+        id: creation order of the tensor.
+        op: the name of the op.
+        inputs: None stands for a Python number.
+        operands: what the forward saw: an array or a Python number per input.
+        data: what the tensor holds.
+        name: what the user calls it.
+        requires_grad: whether gradients reach it.
+        options: the op's other arguments: axis, index …
+        scope: the call that it was made in.
+        source: the line that made it.
+        rule: the op itself, to compute it again.
     """
 
-    id: int  # creation order of the tensor
-    op: str | None
-    inputs: "tuple[Node | None, ...]"  # None stands for a Python number
-    operands: tuple[Any, ...]  # what the forward saw: an array or a Python number per input
-    data: Array
-    name: str | None
-    requires_grad: bool
-    options: Mapping[str, Any]  # the op's other arguments: axis, index …
-    scope: Scope | None
-    source: Source | None = None
-    rule: Op | None = None  # the op itself, to compute it again
+    __slots__ = (
+        "_data", "_operands", "id", "inputs", "name", "op", "options", "requires_grad", "rule", "scope",
+        "source")  # fmt: skip
+
+    def __init__(
+        self,
+        id: int,
+        op: str | None,
+        inputs: "tuple[Node | None, ...]",
+        operands: tuple[Any, ...],
+        data: Array | Gone,
+        name: str | None,
+        requires_grad: bool,
+        options: Mapping[str, Any],
+        scope: Scope | None,
+        source: Source | None = None,
+        rule: Op | None = None,
+    ) -> None:
+        self.id, self.op, self.inputs, self._operands, self._data = id, op, inputs, operands, data
+        self.name, self.requires_grad, self.options = name, requires_grad, options
+        self.scope, self.source, self.rule = scope, source, rule
+
+    def __repr__(self) -> str:
+        return f"<{self.name or self.op or 'leaf'} {self.shape}>"
+
+    @property
+    def data(self) -> Array:
+        """What the tensor holds.
+
+        Raises:
+            TraceError: it is gone.
+        """
+        if isinstance(self._data, Gone):
+            raise gone_error(f"the value of {self.name or f'{self.op} {self.shape}'}")
+        return self._data
+
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        """What the forward saw: an array or a Python number per input.
+
+        Raises:
+            TraceError: one is gone.
+        """
+        for x in self._operands:
+            if isinstance(x, Gone):
+                raise gone_error(f"what {self.name or self.op} {self.shape} was made from")
+        return self._operands
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The operands that are Python numbers, None for the others."""
+        return tuple(None if is_array(x) or isinstance(x, Gone) else x for x in self._operands)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape
+        return self._data.shape
+
+    @property
+    def size(self) -> int:
+        return prod(self._data.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self._data.nbytes
 
     @property
     def is_parameter(self) -> bool:
@@ -47,6 +110,29 @@ class Node:
     def tensors(self) -> "Iterator[Node]":
         """The inputs that are tensors."""
         return (x for x in self.inputs if x is not None)
+
+    # What it holds
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether a recording let go of its arrays, or of what it was made from."""
+        return isinstance(self._data, Gone) or any(isinstance(x, Gone) for x in self._operands)
+
+    @property
+    def arrays(self) -> list[Array]:
+        """The arrays that it holds."""
+        return [x for x in (self._data, *self._operands) if is_array(x)]
+
+    def release(self) -> None:
+        """Let go of all arrays."""
+        self._data, *operands = (Gone(x.shape, x.dtype) if is_array(x) else x for x in (self._data, *self._operands))
+        self._operands = tuple(operands)
+
+    def revive(self, data: Array, operands: tuple[Any, ...] | None = None) -> None:
+        """Hold the arrays again."""
+        self._data = data
+        if operands is not None:
+            self._operands = operands
 
 
 def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Array:

@@ -5,9 +5,9 @@ So going back and forth in time needs no undoing: the same question at the same 
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +17,15 @@ from ..autograd.tensor import Array
 from ..errors import TraceError
 from .elements import summed_to, vjp_term
 from .graph import Node
+from .memory import Recent, gone_error
 from .names import Names, Place, Written
 
 if TYPE_CHECKING:
-    from .trace import Event, Trace
+    from .event import Event
+    from .trace import Trace
 
 GRADIENT = "d."  # before a name: ∂L/∂name
-_TERMS_KEPT = 256
+_TERMS_KEPT = 256 * 2**20  # bytes of terms and sums that were computed again; less under a budget
 _STEPS_TO_A_NAME = 16
 _SUM_KEPT_EVERY = 32
 
@@ -45,11 +47,13 @@ class LedgerRow:
     t: int | None
     layer: int | None
     source: str
-    value: Array
+    norm: float
+    term: Callable[[int], Array] = field(repr=False)
 
     @property
-    def norm(self) -> float:
-        return float(np.linalg.norm(self.value))
+    def value(self) -> Array:
+        """The term; it may have to be computed again."""
+        return self.term(self.event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,10 @@ class Ledger:
 
     name: str
     rows: tuple[LedgerRow, ...]
+    total: Array  # the sum of the rows
     before: Array | None  # .grad before the pass
     recorded: Array | None  # what the pass added to .grad; None while it is under way
     again: Array  # the same computed again from the rows' own numbers, in the engine's order
-
-    @property
-    def total(self) -> Array:
-        """The sum of the rows."""
-        return np.sum([row.value for row in self.rows], axis=0) if self.rows else np.zeros(())
 
     @property
     def is_exact(self) -> bool:
@@ -107,10 +107,9 @@ class Queries:
         self._bound: dict[int, list[int]] = defaultdict(list)  # leaf id -> update events
         self.readers: dict[Node, list[int]] = defaultdict(list)  # node -> the forward events that read it
         self._pass_ends: dict[int, int] = {}
-        self._sums: dict[tuple[int, int], list[Array]] = defaultdict(list)  # node id and pass -> sums of its terms
         for event in trace.events:
             self._file(event)
-        self.term = lru_cache(maxsize=_TERMS_KEPT)(self._term)
+        self._computed = Recent(_TERMS_KEPT if trace.limit is None else min(_TERMS_KEPT, trace.limit // 4))
 
     def _file(self, event: "Event") -> None:
         node = event.output
@@ -131,14 +130,21 @@ class Queries:
 
     # Values
 
-    def _term(self, index: int) -> Array:
+    def term(self, index: int) -> Array:
+        """The term that a vjp event handed on, computed again where it is not held.
+
+        Raises:
+            TraceError: it is gone.
+        """
         event = self.trace.events[index]
-        if event.value is not None:
-            return event.value
-        assert event.of is not None
-        assert event.slot is not None
-        assert event.cotangent is not None
-        return vjp_term(event.of, event.slot, event.cotangent)
+        found = event.value if event.value is not None else self._computed.get(index)
+        if found is None:
+            assert event.of is not None
+            assert event.slot is not None
+            assert event.cotangent is not None
+            found = vjp_term(event.of, event.slot, event.cotangent)
+            self._computed.put(index, found)
+        return found
 
     def written_by(self, event: "Event") -> Array | None:
         """The array that an event wrote; the term of its own where the engine summed several in one call."""
@@ -197,6 +203,8 @@ class Queries:
         written = self.find(name, now)
         if written.event > now:
             raise TraceError(self._not_yet(self.names.of(written.node), written.event, now))
+        if written.node.is_gone and not written.node.arrays:
+            raise gone_error(self.names.of(written.node))
         return written.node.data
 
     def _gradient_named(self, name: str, now: int) -> Array:
@@ -274,13 +282,16 @@ class Queries:
 
     def _summed(self, id: int, start: int, terms: Sequence[int], first: Array | None) -> Array | None:
         """The sum of terms in their order; every so many are kept, since the next question is one term further."""
-        kept = self._sums[id, start]
-        whole = min(len(terms) // _SUM_KEPT_EVERY, len(kept))
-        total = kept[whole - 1] if whole else first
-        for count, index in enumerate(terms[whole * _SUM_KEPT_EVERY :], whole * _SUM_KEPT_EVERY + 1):
+        done, total = 0, first
+        for count in range(len(terms) // _SUM_KEPT_EVERY * _SUM_KEPT_EVERY, 0, -_SUM_KEPT_EVERY):
+            kept = self._computed.get((id, start, count))
+            if kept is not None:
+                done, total = count, kept
+                break
+        for count, index in enumerate(terms[done:], done + 1):
             total = self.term(index) if total is None else total + self.term(index)
-            if count % _SUM_KEPT_EVERY == 0 and len(kept) < count // _SUM_KEPT_EVERY:
-                kept.append(total)
+            if count % _SUM_KEPT_EVERY == 0:
+                self._computed.put((id, start, count), total)
         return total
 
     def parts(self, node: Node, now: int) -> list[Part]:
@@ -321,6 +332,7 @@ class Queries:
         return Ledger(
             name=self.names.of(node),
             rows=tuple(self._ledger_row(i) for i in terms),
+            total=self._total(terms),
             before=self.accumulated(node, start),
             recorded=self.trace.events[written[0]].value if written else None,
             again=self._summed_as_the_engine_does(terms),
@@ -330,17 +342,26 @@ class Queries:
         event = self.trace.events[index]
         place = self.here(event)
         t, layer = (place.t, place.layer) if place is not None else (None, None)
-        return LedgerRow(index, t, layer, self.origin_of_term(index), self.term(index))
+        norm = float(np.linalg.norm(self.term(index)))
+        return LedgerRow(index, t, layer, self.origin_of_term(index), norm, self.term)
+
+    def _total(self, terms: Iterable[int]) -> Array:
+        """The sum of all terms, one after the other: they may be larger than memory together."""
+        total: Any = 0
+        for index in terms:
+            total = total + self.term(index)
+        return np.asarray(total)
 
     def _summed_as_the_engine_does(self, terms: Iterable[int]) -> Array:
         """Terms in order, then those of one op in one call: floating-point sums depend on the order."""
         total: Any = None
         together: dict[tuple[Any, int], list[Event]] = {}
         for event in (self.trace.events[i] for i in terms):
-            if event.value is None and event.of is not None and event.slot is not None:
-                together.setdefault((event.of.rule, event.slot), []).append(event)
+            rule, slot = event.of.rule if event.of is not None else None, event.slot
+            if rule is not None and slot is not None and slot in rule.together:
+                together.setdefault((rule, slot), []).append(event)
             else:
-                total = event.value if total is None else total + event.value
+                total = self.term(event.index) if total is None else total + self.term(event.index)
         for (op, slot), events in together.items():
             summed = self._in_one_call(op, slot, events)
             total = summed if total is None else total + summed

@@ -40,6 +40,7 @@ def run_script(
     steps: tuple[int, int] | None = None,
     echo: TextIO | None = None,
     keep_output: bool = False,
+    max_memory: int | str | None = None,
 ) -> ScriptRun:
     """Run a Python script as `__main__` and record all that it computes, until it ends or raises.
 
@@ -53,15 +54,17 @@ def run_script(
             ends where something is computed again after a backward pass.
         echo: where its output also goes while it runs.
         keep_output: put what it prints into `trace.printed`, by event; its exception becomes the last event.
+        max_memory: as `trace` takes it.
 
     Raises:
         OSError: the script cannot be read.
+        TraceError: `max_memory` is no size.
     """
     path.read_bytes()  # a missing file is our caller's error, not the script's
     forget_files()
     process = os.getpid()
     error: BaseException | None = None
-    with _as_main(path, arguments), trace() as recorded, _limited(recorded, until_nan, steps):
+    with _as_main(path, arguments), trace(max_memory) as recorded, _limited(recorded, until_nan, steps):
         with _kept_output(recorded, echo, keep_output):
             error = _run(path)
         if keep_output and error is not None:

@@ -13,9 +13,19 @@ _PACKAGE = __name__.partition(".")[0]
 _FOLDER = os.path.dirname(os.path.dirname(__file__))
 _MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing")
 _COMMANDS = f"{_PACKAGE}.cli"
+_RECORDING = 4  # frames between the walk and the op that is recorded: they are the recorder's own
 _CALLERS_KEPT = 4  # a helper function's result is named where the helper was called, or a few calls further out
 
 Frames = tuple[tuple[CodeType, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a saved recording knows of a source without the code: the variable, whose line it is, the file's lines."""
+
+    variable: str | None
+    is_inside_package: bool
+    lines: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,41 +35,93 @@ class Source:
     file: str
     line: int
     frames: Frames = field(default=(), repr=False, compare=False)
+    known: Known | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of_caller(cls) -> "Source":
         """The innermost line outside this package; of a command that runs no script, the package's own."""
-        frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-        frames: list[tuple[CodeType, int]] = []
-        user: FrameType | None = None
-        outermost, last = frame, 0
-        while frame is not None:
-            kind = _kind(frame.f_globals.get("__name__", ""))
-            if kind == 3:
-                break
-            outermost = frame
-            if kind:
-                frames.append((frame.f_code, frame.f_lasti))
-            if kind == 2 and user is None:
-                user, last = frame, len(frames) + _CALLERS_KEPT
-            if user is not None and len(frames) == last:
-                break
-            frame = frame.f_back
-        user = user or outermost
-        return cls(user.f_code.co_filename, user.f_lineno, tuple(frames))
+        return cls._of(*_calls(2)[1:])
+
+    @classmethod
+    def _of(cls, frames: list[FrameType], user: FrameType) -> "Source":
+        calls = tuple((frame.f_code, frame.f_lasti) for frame in frames)
+        return cls(user.f_code.co_filename, user.f_lineno, calls)
 
     @property
     def is_inside_package(self) -> bool:
         """Whether a line of this package called the op, and not the user's own."""
+        if self.known is not None:
+            return self.known.is_inside_package
         return bool(self.frames) and self.frames[0][0].co_filename.startswith(_FOLDER)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the file; none when it is gone."""
+        return self.known.lines if self.known is not None else linecache.getlines(self.file)
 
     @property
     def text(self) -> str:
         """The line itself, stripped; "" when the file is gone."""
-        return linecache.getline(self.file, self.line).strip()
+        lines = self.lines
+        return lines[self.line - 1].strip() if 0 < self.line <= len(lines) else ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+class Sources:
+    """The sources of one recording, each made once: a loop comes by the same line again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], Source] = {}
+
+    def of_caller(self) -> Source:
+        """As `Source.of_caller`."""
+        key, frames, user = _calls(_RECORDING)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = Source._of(frames, user)  # pyright: ignore[reportPrivateUsage]
+        return found
+
+
+def _calls(depth: int) -> tuple[tuple[int, ...], list[FrameType], FrameType]:
+    """The calls from frame `depth` out to the user's code and a little further, as numbers and as frames.
+
+    The third is the user's frame.
+    """
+    outermost = user = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
+    frame: FrameType | None = outermost
+    key: list[int] = []
+    frames: list[FrameType] = []
+    left = -1
+    while frame is not None and left:
+        code = frame.f_code
+        kind = _kinds.get(code.co_filename)
+        if kind is None:
+            kind = _kind_of(frame)
+        if kind == 3:
+            break
+        outermost = frame
+        if kind:
+            key.append(id(code))
+            key.append(frame.f_lasti)
+            frames.append(frame)
+            if left > 0:
+                left -= 1
+            elif kind == 2:
+                user, left = frame, _CALLERS_KEPT
+        frame = frame.f_back
+    return tuple(key), frames, user if left >= 0 else outermost
+
+
+_kinds: dict[str, int] = {}  # file -> the kind of its modules, see `_kind`
+
+
+def _kind_of(frame: FrameType) -> int:
+    file, kind = frame.f_code.co_filename, _kind(frame.f_globals.get("__name__", ""))
+    if not file.startswith("<"):  # what has no file may be anybody's
+        _kinds[file] = kind
+    return kind
 
 
 @lru_cache(maxsize=4096)
@@ -100,6 +162,7 @@ def forget_files() -> None:
     """Read source files anew: a script of the same name may have been another one before."""
     linecache.checkcache()
     _bindings.cache_clear()
+    _kinds.clear()
 
 
 # A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned, further out.
@@ -117,6 +180,8 @@ class _Binding:
 
 def assigned_name(source: Source) -> str | None:
     """The variable that the value made at `source` is bound to: "h" for `h = tanh(z)`, nothing for the z + b inside."""
+    if source.known is not None:
+        return source.known.variable
     path: tuple[int, ...] = ()
     for code, instruction in source.frames:
         binding = _bindings(code.co_filename).get(_position(code, instruction))

@@ -1,117 +1,45 @@
 """The tracer: an observer of the engine that writes down everything that happens, forward and backward."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-import numpy as np
-
 from ..autograd.op import Op
-from ..autograd.scope import STATE, Scope, observed
+from ..autograd.scope import STATE, observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import TraceError
+from .event import Event, EventKind
 from .graph import Graph, Node, leaf_node
-from .memory import Memory
-from .source import Source, assigned_name, variable_name
+from .memory import Budget, Memory, gone_error, parse_size
+from .source import Source, Sources, assigned_name, variable_name
 
 if TYPE_CHECKING:
     from .explain import Explainer, OriginStep, Why
     from .queries import Difference, Ledger, Queries
 
-EventKind = Literal["forward", "seed", "vjp", "accumulate", "update", "zero", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """An array in a few numbers; of the finite values where there are others."""
-
-    shape: tuple[int, ...]
-    low: float
-    high: float
-    mean: float
-    norm: float
-    nans: int
-    infs: int
-
-    @classmethod
-    def of(cls, array: Array) -> "Stats":
-        with np.errstate(all="ignore"):
-            norm = float(np.linalg.norm(array.astype(np.float64)))
-            nans, infs = int(np.isnan(array).sum()), int(np.isinf(array).sum())
-            finite = array[np.isfinite(array)] if nans or infs else array
-            if not finite.size:
-                return cls(array.shape, np.nan, np.nan, np.nan, norm, nans, infs)
-            return cls(array.shape, float(finite.min()), float(finite.max()), float(finite.mean()), norm, nans, infs)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Event:
-    """One thing that happened. Values are kept by reference: arrays of a graph are never written into.
-
-    Kinds: "forward" (`op` made `output`), "seed" (a backward pass starts at `output`), "vjp" (`of` handed a term of its
-    cotangent to its input `slot`, which is `output`), "accumulate" (`value` was added to `output`'s grad), "update"
-    (`output` was bound to new data), "zero" (`output`'s grad was cleared), "error" (`op` refused its inputs, or the
-    program raised; `output` is None).
-    """
-
-    index: int
-    kind: EventKind
-    op: str | None
-    output: Node | None
-    inputs: "tuple[Node | None, ...]" = ()
-    value: Array | None = None  # the array this event wrote; None for a vjp term that was summed with others later
-    of: Node | None = None
-    cotangent: Array | None = None  # of a vjp: ∂L/∂of, which the term was made from
-    slot: int | None = None
-    scope: Scope | None = None
-    source: Source | None = None
-    message: str | None = None  # of an error
-    run: "ref[Trace] | None" = field(default=None, repr=False)
-
-    @property
-    def saved(self) -> tuple[Any, ...]:
-        """What it was computed from: the operands, and for a vjp ∂L/∂of and `of` before them."""
-        if self.kind == "vjp" and self.of is not None:
-            return (self.cotangent, self.of.data, *self.of.operands)
-        return self.output.operands if self.kind == "forward" and self.output is not None else ()
-
-    @property
-    def copy(self) -> int | None:
-        """The timestep: which call of its copies it belongs to."""
-        place = self._place()
-        return place.t if place is not None else None
-
-    @property
-    def layer(self) -> int | None:
-        """The row of its copies, 0 at the bottom."""
-        place = self._place()
-        return place.layer if place is not None else None
-
-    def _place(self) -> Any:
-        trace = self.run() if self.run is not None else None
-        return trace.queries.here(self) if trace is not None else None
-
-    @property
-    def stats(self) -> Stats | None:
-        """The array it wrote in a few numbers; None where it wrote none of its own."""
-        return Stats.of(self.value) if self.value is not None else None
-
 
 class Trace:
-    """A recorded run: `events` in order, and the graphs they make. Opened by `trace()`."""
+    """A recorded run: `events` in order, and the graphs they make. Opened by `trace()`.
 
-    def __init__(self) -> None:
+    Args:
+        limit: bytes of arrays that it may hold; None for as many as there are.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
         self.events: list[Event] = []
         self.printed: dict[int, str] = {}  # what the program printed after an event, where a script was run
+        self.limit = limit
         self._nodes: dict[int, Node] = {}  # tensor id -> its newest node
         self._names: dict[int, str] = {}  # what the user named, by tensor id
         self._tensors: dict[int, Tensor] = {}  # while recording: a name may be given after the event
-        self._gradients: dict[int, Array] = {}
+        self._budget = None if limit is None else Budget(limit, partial(_keep_name, self._names, self._tensors))
+        self._sources = Sources()
         self._self: ref[Trace] | None = ref(self)
         self._explainer: Explainer | None = None  # of the run as long as it was when last asked
         self._asked_at = 0
+        self._assigned: dict[int, str | None] = {}  # by id of the source: what its line calls its value
 
     def graph(self) -> Graph:
         """The last graph that reached `backward()`, else that of the last output.
@@ -124,7 +52,7 @@ class Trace:
                 if event.kind == kind and event.output is not None:
                     names = self._given_names()
                     named = [self._nodes[id] for id in names if id in self._nodes]
-                    return Graph.leading_to(event.output, names, named, self._gradients)
+                    return Graph.leading_to(event.output, names, named, _Gradients(self.events))
         raise TraceError("nothing was recorded: no op of tinygrad_rnn ran (what other threads compute is not recorded)")
 
     def _given_names(self) -> dict[int, str]:
@@ -132,15 +60,21 @@ class Trace:
 
     def close(self) -> None:
         """End the recording: read the names that tensors have by now, and let go of the tensors."""
-        self._names = self._given_names()
+        self._names |= self._given_names()
         self._tensors.clear()
 
     def name(self, node: Node) -> str:
         """What the user calls a tensor: its `.name`, else the variable its line assigns, else "op#id"."""
         tensor = self._tensors.get(node.id)
         given = tensor.name if tensor is not None else self._names.get(node.id)
-        assigned = assigned_name(node.source) if node.source is not None else None
-        return given or node.name or assigned or f"{node.op or 'leaf'}#{node.id}"
+        return given or node.name or self._assigned_to(node.source) or f"{node.op or 'leaf'}#{node.id}"
+
+    def _assigned_to(self, source: Source | None) -> str | None:
+        if source is None:
+            return None
+        if id(source) not in self._assigned:
+            self._assigned[id(source)] = assigned_name(source)
+        return self._assigned[id(source)]
 
     def __repr__(self) -> str:
         kinds = [event.kind for event in self.events]
@@ -164,8 +98,15 @@ class Trace:
         return self.explainer.queries
 
     def memory(self) -> Memory:
-        """What the recording holds."""
-        return Memory.of(self.events)
+        """What the recording holds; `str()` is one phrase.
+
+        >>> import tinygrad_rnn as tg
+        >>> with tg.trace() as tr:
+        ...     _ = tg.ops.tanh(tg.tensor([0.5] * 128))
+        >>> print(tr.memory())
+        1 events · 2 KiB held · 0 recomputable · 0 gone
+        """
+        return Memory.of(self.events, self._budget.gone if self._budget is not None else 0)
 
     def _moment(self, at: int | None) -> int:
         return len(self.events) - 1 if at is None else at
@@ -259,94 +200,164 @@ class Trace:
     # What the engine reports
 
     def observe(self, kind: EventKind, *facts: Any) -> None:
-        getattr(self, f"_on_{kind}")(*facts)
+        _RECORDERS[kind](self, *facts)
 
-    def _write(self, kind: EventKind, output: Node | None, **facts: Any) -> None:
-        scope = STATE.get().scope
-        facts |= {"scope": scope, "run": self._self}
-        self.events.append(Event(len(self.events), kind, facts.pop("op", None), output, **facts))
+    def _write(self, event: Event) -> None:
+        self.events.append(event)
+        if self._budget is not None:
+            self._budget.add(event)
 
     def _on_forward(
         self, output: Tensor, op: Op, inputs: "tuple[Tensor | None, ...]", arrays: tuple[Any, ...], options: Any
     ) -> None:
-        source = Source.of_caller()
-        nodes = tuple(self._node(x, array) for x, array in zip(inputs, arrays, strict=True))
-        node = Node(
-            id=output.id,
-            op=op.name,
-            inputs=nodes,
-            operands=arrays,
-            data=output.data,
-            name=None,
-            requires_grad=output.requires_grad,
-            options=options,
-            scope=output.scope,
-            source=source,
-            rule=op,
-        )
-        self._nodes[output.id] = node
-        self._tensors[output.id] = output
-        self._write("forward", node, op=op.name, inputs=nodes, value=output.data, source=source)
+        nodes = self._inputs(inputs, arrays)
+        id, scope, data, source = output.id, output.scope, output.data, self._sources.of_caller()
+        node = Node(id, op.name, nodes, arrays, data, None, output.requires_grad, options, scope, source, op)
+        self._nodes[id], self._tensors[id] = node, output
+        self._write(Event(len(self.events), "forward", op.name, node, nodes, data, scope, self._self, source))
 
     def _on_error(self, op: Op, inputs: "tuple[Tensor | None, ...]", error: Exception) -> None:
-        nodes = tuple(self._node(x, None if x is None else x.data) for x in inputs)
+        nodes = tuple(None if x is None else self._node(x, x.data) for x in inputs)
         for x in nodes:
             if x is not None and x.source is not None:
                 error.add_note(f"{self.name(x)} {x.shape} was made by {x.op} at {x.source}")
-        self._write("error", None, op=op.name, inputs=nodes, source=Source.of_caller(), message=str(error))
+        self._write(self._failure(op.name, nodes, str(error), self._sources.of_caller()))
 
     def fail(self, message: str, source: Source | None) -> None:
         """Write down that the program raised."""
-        self._write("error", None, source=source, message=message)
+        self._write(self._failure(None, (), message, source))
+
+    def _failure(self, op: str | None, inputs: "tuple[Node | None, ...]", message: str, source: Source | None) -> Event:
+        scope = STATE.get().scope
+        return Event(len(self.events), "error", op, None, inputs, None, scope, self._self, source, message=message)
 
     def forget(self, keep_last: int) -> None:
         """Drop all but the last events: they begin the recording."""
-        self.events = [replace(event, index=i) for i, event in enumerate(self.events[-keep_last:])]
+        self.events[:] = self.events[-keep_last:]
+        for index, event in enumerate(self.events):
+            event.index = index
         self.printed.clear()
+        if self._budget is not None:
+            self._budget.restart(self.events)
+        used = {x.id for event in self.events for x in event.used}
+        for id in [id for id, x in self._nodes.items() if id not in used and not x.is_parameter]:
+            self._nodes.pop(id)
+            self._tensors.pop(id, None)
 
     def _on_seed(self, output: Tensor, gradient: Array) -> None:
-        node = self._node(output, output.data)
-        self._gradients = {output.id: gradient}
-        self._write("seed", node, value=gradient, source=Source.of_caller())
+        self._about("seed", self._node(output, output.data), gradient, self._sources.of_caller())
 
     def _on_vjp(self, node: Tensor, slot: int, cotangent: Any, contribution: Any) -> None:
-        of, receiver = self._node(node, node.data), node.inputs[slot]
-        assert of is not None
+        of = self._nodes.get(node.id) or self._node(node, node.data)
+        if self._budget is not None and of.is_gone:
+            self._budget.revive(of, node.data, node.arrays)
+        receiver = node.inputs[slot]
         assert receiver is not None
-        self._gradients[node.id] = _array(cotangent)
-        value = None if contribution is None else _array(contribution)
-        output = self._node(receiver, node.arrays[slot])
-        self._write("vjp", output, op=of.op, value=value, of=of, cotangent=_array(cotangent), slot=slot)
+        output = self._nodes.get(receiver.id) or self._node(receiver, node.arrays[slot])
+        g = cotangent.data if isinstance(cotangent, Tensor) else cotangent
+        term = contribution.data if isinstance(contribution, Tensor) else contribution
+        scope = STATE.get().scope
+        self._write(Event(len(self.events), "vjp", of.op, output, (), term, scope, self._self, None, of, g, slot))
 
-    def _on_accumulate(self, leaf: Tensor, gradient: Array) -> None:
-        self._gradients[leaf.id] = gradient
-        self._write("accumulate", self._node(leaf, leaf.data), value=gradient)
+    def _on_accumulate(self, leaf: Tensor, gradient: Any) -> None:
+        g = gradient.data if isinstance(gradient, Tensor) else gradient
+        self._about("accumulate", self._node(leaf, leaf.data), g, None)
 
     def _on_update(self, leaf: Tensor, before: Array, after: Array) -> None:
         self._nodes.pop(leaf.id, None)
-        self._write("update", self._node(leaf, after), value=after, source=Source.of_caller())
+        self._about("update", self._node(leaf, after), after, self._sources.of_caller())
 
     def _on_zero(self, leaf: Tensor) -> None:
-        self._write("zero", self._node(leaf, leaf.data), source=Source.of_caller())
+        self._about("zero", self._node(leaf, leaf.data), None, self._sources.of_caller())
 
-    def _node(self, tensor: Tensor | None, array: Any) -> Node | None:
+    def _about(self, kind: EventKind, node: Node, value: Array | None, source: Source | None) -> None:
+        """Write down what happened to one tensor."""
+        scope = STATE.get().scope
+        self._write(Event(len(self.events), kind, None, node, (), value, scope, self._self, source))
+
+    def _inputs(self, inputs: "tuple[Tensor | None, ...]", arrays: tuple[Any, ...]) -> "tuple[Node | None, ...]":
+        if self._budget is None:
+            try:
+                return tuple([None if x is None else self._nodes[x.id] for x in inputs])
+            except KeyError:
+                pass
+        return tuple([None if x is None else self._node(x, a) for x, a in zip(inputs, arrays, strict=True)])
+
+    def _node(self, tensor: Tensor, array: Array) -> Node:
         """The node of a tensor; one that was made outside the trace is a leaf to it."""
-        if tensor is None:
-            return None
         node = self._nodes.get(tensor.id)
         if node is None:
             node = self._nodes[tensor.id] = leaf_node(tensor, array, variable_name(tensor))
             self._tensors[tensor.id] = tensor
+        elif self._budget is not None and node.is_gone:
+            self._budget.revive(node, array)
         return node
 
 
-def _array(value: Any) -> Array:
-    return value.data if isinstance(value, Tensor) else value
+_RECORDERS: dict[EventKind, Callable[..., None]] = {
+    "forward": Trace._on_forward,  # pyright: ignore[reportPrivateUsage]
+    "error": Trace._on_error,  # pyright: ignore[reportPrivateUsage]
+    "seed": Trace._on_seed,  # pyright: ignore[reportPrivateUsage]
+    "vjp": Trace._on_vjp,  # pyright: ignore[reportPrivateUsage]
+    "accumulate": Trace._on_accumulate,  # pyright: ignore[reportPrivateUsage]
+    "update": Trace._on_update,  # pyright: ignore[reportPrivateUsage]
+    "zero": Trace._on_zero,  # pyright: ignore[reportPrivateUsage]
+}
+
+
+def _keep_name(names: dict[int, str], tensors: dict[int, Tensor], node: Node) -> None:
+    """Let go of the tensor of a node, which holds the node's arrays as well; its name stays."""
+    tensor = tensors.pop(node.id, None)
+    if tensor is not None and tensor.name:
+        names[node.id] = tensor.name
+
+
+class _Gradients(dict[int, Array]):
+    """∂L/∂node of the last backward pass, by node id; says so where one is gone."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        super().__init__()
+        self._gone: set[int] = set()
+        last = next((event.index for event in reversed(events) if event.kind == "seed"), len(events))
+        for event in events[last:]:
+            node = event.of if event.kind == "vjp" else event.output
+            if node is None or event.kind not in ("seed", "vjp", "accumulate"):
+                continue
+            if event.is_gone:
+                self._gone.add(node.id)
+                continue
+            array = event.cotangent if event.kind == "vjp" else event.value
+            assert array is not None
+            self[node.id] = array
+
+    def __contains__(self, id: object) -> bool:
+        return super().__contains__(id) or id in self._gone
+
+    def __getitem__(self, id: int) -> Array:
+        if id in self._gone:
+            raise gone_error("a gradient of the last backward pass")
+        return super().__getitem__(id)
+
+    def get(self, id: int, default: Any = None) -> Any:
+        if id in self._gone:
+            return self[id]
+        return super().get(id, default)
+
+    def __bool__(self) -> bool:
+        return bool(len(self) or self._gone)
 
 
 @contextmanager
-def trace() -> Generator[Trace, None, None]:
+def trace(max_memory: int | str | None = None) -> Generator[Trace, None, None]:
     """Record everything that is computed in a block, forward and backward.
+
+    Args:
+        max_memory: how much the recorded arrays may take: bytes, or "256M" or "1G". Above it the recording lets go of
+            terms that can be computed again exactly, then of what the oldest events alone need; a question about a
+            value that is gone says so. None keeps everything.
+
+    Raises:
+        TraceError: `max_memory` is no such size.
 
     >>> import tinygrad_rnn as tg
     >>> with tg.trace() as tr:
@@ -355,7 +366,7 @@ def trace() -> Generator[Trace, None, None]:
     >>> [event.kind for event in tr.events]
     ['forward', 'seed', 'vjp', 'vjp', 'accumulate']
     """
-    recorded = Trace()
+    recorded = Trace(None if max_memory is None else parse_size(max_memory))
     try:
         with observed(recorded.observe):
             yield recorded

@@ -294,7 +294,7 @@ class _Unrolling:
     def _add_loss(self, made: dict[int, Node]) -> str | None:
         """The root, where it is one number and no output itself."""
         root = self.graph.root
-        if root.data.size != 1 or root in self.copy_of or root in made.values():
+        if root.size != 1 or root in self.copy_of or root in made.values():
             return None
         self.ports["loss"] = Port("loss", "loss", "L", self._caption(root), root)
         return "loss"

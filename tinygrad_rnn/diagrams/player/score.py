@@ -88,7 +88,7 @@ def moments_of(network: Network) -> list[Moment]:
 
 def _of_port(port: Port, node: Node, links: Iterable[Link]) -> Moment:
     label = "The loss" if port.kind == "loss" else f"Output, t = {port.column}"
-    formula = f"L = {float(node.data.flat[0]):.6g}" if port.kind == "loss" and node.data.size == 1 else ""
+    formula = f"L = {float(node.data.flat[0]):.6g}" if port.kind == "loss" and node.size == 1 else ""
     return Moment(port.id, label, formula, ((port.label, node),), node.id, (port.id,), tuple(links))
 
 

@@ -124,7 +124,7 @@ class Tensors:
             return [rounded(operand)]
         if node in self._numbers:
             return self._numbers[node]
-        return [rounded(node.data.item())] if node.data.size == 1 else self._names.get(node, "…")
+        return [rounded(node.data.item())] if node.size == 1 else self._names.get(node, "…")
 
     def _kind(self, node: Node) -> int:
         """The number of the tensor's kind: [shape, op, source], the latter two as far as they are known."""
