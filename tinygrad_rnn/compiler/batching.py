@@ -15,7 +15,7 @@ from .rewrite import Rewriter, Unit, in_order, key_of
 
 _FINEST = 4  # how far operands of operands are compared before values are taken for different after all
 _ELEMENTWISE = frozenset({"ufunc", "where", "cast"})
-_BATCHED = _ELEMENTWISE | {"matmul", "reduce", "take", "check", "assemble"}
+_BATCHED = _ELEMENTWISE | {"matmul", "reduce", "take", "pick", "less_one", "check", "assemble"}
 
 
 def batch(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
@@ -181,6 +181,10 @@ def _take(program: Program, like: Value, packs: list[Value], count: int) -> Valu
     return program.take(_shared(program, packs[0]), packs[1])
 
 
+def _row_by_row(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+    return program.add(like.kind, packs, like.detail, (count, *like.shape), like.dtype)
+
+
 def _check(program: Program, like: Value, packs: list[Value], count: int) -> Value:
     return program.add("check", packs, like.detail, (), like.dtype)
 
@@ -192,4 +196,5 @@ def _assemble(program: Program, like: Value, packs: list[Value], count: int) -> 
 
 _BATCH = dict.fromkeys(_ELEMENTWISE, _elementwise) | {
     "matmul": _matmul, "reduce": _reduce, "take": _take, "check": _check, "assemble": _assemble,
+    "pick": _row_by_row, "less_one": _row_by_row,
 }  # fmt: skip

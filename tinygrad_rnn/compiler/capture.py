@@ -48,11 +48,13 @@ class Recording:
 
     def holds(self, arguments: Sequence[Tensor]) -> bool:
         """Whether a call with these arguments would do the same again."""
-        return (
-            all(leaf.dtype == dtype for leaf, dtype in zip(self.leaves.values(), self.dtypes, strict=True))
-            and all(g.had in (None, g.receiver(arguments).grad is not None) for g in self.gradients)
-            and all(module.training == mode for module, mode in self.modules.items())
-        )
+        for leaf, dtype in zip(self.leaves.values(), self.dtypes, strict=True):
+            if leaf._data.dtype is not dtype and leaf._data.dtype != dtype:
+                return False
+        for gradient in self.gradients:
+            if gradient.had not in (None, gradient.receiver(arguments)._grad is not None):
+                return False
+        return all(module.training == mode for module, mode in self.modules.items())
 
 
 class Capture:

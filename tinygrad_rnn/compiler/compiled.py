@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.scope import STATE
-from ..autograd.tensor import Array, Tensor
+from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError
 from .batching import batch
 from .capture import Capture, Recording
@@ -59,6 +59,7 @@ class Compiled:
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.fn = fn
         self._recorded: OrderedDict[Any, list[_Entry]] = OrderedDict()
+        self._latest: tuple[Any, list[_Entry]] = (None, [])  # of these, the one called last: no need to look for it
         self._lock = RLock()  # a plan has one set of buffers
         update_wrapper(self, fn)
 
@@ -68,17 +69,26 @@ class Compiled:
             return self.fn(*args, **kwargs)
         given: list[Any] = []
         structure = _flatten((args, kwargs), given)
-        tensors = [x if isinstance(x, Tensor) else None for x in given]
-        key = (structure, tuple(map(_kind, given)), _repeated(tensors), state.recording)
+        key = (structure, [_kind(x) for x in given], _repeated(given), state.recording)
         with self._lock:
-            entries = self._recorded.setdefault(key, [])
-            self._recorded.move_to_end(key)
-            while len(self._recorded) > _KEPT:
-                self._recorded.popitem(last=False)
-            found = next((entry for entry in entries if entry.recording.holds(given)), None)
-            if found is not None and found.plan is not None:
-                return found.replay(given)
-            return self._record(structure, given, entries, found)
+            latest, entries = self._latest
+            if key != latest:
+                entries = self._entries(key)
+            for entry in entries:
+                if entry.recording.holds(given):
+                    return self._record(structure, given, entries, entry) if entry.plan is None else entry.replay(given)
+            return self._record(structure, given, entries, None)
+
+    def _entries(self, key: Any) -> "list[_Entry]":
+        """What is recorded of calls of this kind; what was called last is kept."""
+        structure, kinds, repeated, recording = key
+        hashable = structure, tuple(kinds), repeated, recording
+        entries = self._recorded.setdefault(hashable, [])
+        self._recorded.move_to_end(hashable)
+        while len(self._recorded) > _KEPT:
+            self._recorded.popitem(last=False)
+        self._latest = key, entries
+        return entries
 
     def report(self) -> Report:
         """What was batched, removed and reused in the recording that was called last.
@@ -192,11 +202,11 @@ def _ends(recording: Recording) -> Any:
 
 def _flatten(tree: Any, leaves: list[Any]) -> Any:
     """The structure of nested tuples, lists and dicts, hashable; arrays and Tensors go to `leaves`."""
-    if isinstance(tree, Tensor | np.ndarray):
+    if isinstance(tree, Tensor) or isinstance(tree, np.ndarray):  # noqa: SIM101  (a union takes five times as long)
         leaves.append(tree)
         return None
     if isinstance(tree, tuple | list):
-        return (type(tree), *(_flatten(part, leaves) for part in tree))
+        return (type(tree), *[_flatten(part, leaves) for part in tree])
     if isinstance(tree, dict):
         return (dict, *((key, _flatten(part, leaves)) for key, part in tree.items()))
     return ("is", type(tree), tree)
@@ -215,13 +225,21 @@ def _unflatten(structure: Any, leaves: Any) -> Any:
 
 
 def _kind(x: Any) -> Any:
-    return x.shape, x.dtype, isinstance(x, Tensor) and x.requires_grad
+    array, requires_grad = (x._data, x.requires_grad) if isinstance(x, Tensor) else (x, False)
+    return array.shape, array.dtype.str, requires_grad
 
 
-def _repeated(tensors: Sequence[Any]) -> tuple[int, ...]:
-    """Which arguments are one and the same tensor."""
+def _repeated(given: Sequence[Any]) -> tuple[int, ...]:
+    """Which arguments are one and the same tensor that gets a gradient."""
+    if not any(isinstance(x, Tensor) and x.requires_grad for x in given):
+        return ()
     seen: dict[int, int] = {}
-    return tuple(seen.setdefault(id(x), i) if x is not None and x.requires_grad else i for i, x in enumerate(tensors))
+    return tuple(
+        [
+            seen.setdefault(id(x) if isinstance(x, Tensor) and x.requires_grad else -1 - i, i)
+            for i, x in enumerate(given)
+        ]
+    )
 
 
 def _stand_in(x: Any) -> Tensor:
@@ -243,8 +261,11 @@ def _array(x: Any) -> Array:
 
 
 def _owned(array: Array) -> Tensor:
-    """A Tensor of an array that nobody else has: no copy."""
-    array.flags.writeable = False
-    tensor = Tensor(0.0)
-    tensor._data = array
+    """A Tensor of an array that nobody else has: no copy, and quicker than a copy of a small one."""
+    array.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
+    tensor = object.__new__(Tensor)
+    tensor._data, tensor.id, tensor.scope = array, next(creation_ids), None
+    tensor._grad = tensor._hooks = tensor.name = tensor.op = None
+    tensor.retains_grad = tensor.requires_grad = False
+    tensor.inputs, tensor.arrays, tensor.options = (), (), {}
     return tensor

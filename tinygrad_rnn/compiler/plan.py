@@ -1,69 +1,110 @@
 """A plan: a program as a flat list of NumPy calls, every one with the arrays that it reads and writes.
 
-Memory is planned in two steps. First every value gets memory of its own, which costs nothing as long as nobody
-touches it; then, when it is known from which call to which each piece is needed, the pieces move together into one
-arena, and what is never needed at the same time shares a place.
+Memory is planned in two steps. First every value gets memory of its own; then, when it is known from which call to
+which each piece is needed, the pieces move together into one arena, and what is never needed at the same time shares
+a place. Large sources and results have no part in it: these are the caller's arrays, and the calls are bound to them.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..autograd.tensor import Array
-from ..errors import OpError
+from . import kernels
+from .memory import Arena, Call, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
 from .program import EFFECTS, Value, numpy_index
 
-_ALIGNMENT = 64  # bytes: a cache line
 _COMPUTED = frozenset({"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"})  # can write where it is told
+_MANY = 3  # products with one transposed matrix; from then on a copy pays, which BLAS reads faster
+_ELEMENTWISE = frozenset({*kernels.NAMED_OUT.values(), kernels.cast, np.copyto})
 
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
-
-
-@dataclass(slots=True, eq=False)
-class Piece:
-    """Memory for one value and all that is seen in it: `whole` as long as it lies alone, `first` to `last` call."""
-
-    whole: Array
-    first: int
-    last: int
-    pending: int = 0  # values that will still read it
-    shared: bool = True  # with other values over time; else its content lasts from call to call
-    offset: int = 0
-
-    @property
-    def nbytes(self) -> int:
-        return -(-self.whole.nbytes // _ALIGNMENT) * _ALIGNMENT
+Read = Callable[[Value], Array]
 
 
-@dataclass(slots=True)
 class Plan:
     """What is run at each call."""
 
-    values: Sequence[Value]
+    def __init__(self, planner: "_Planner") -> None:
+        self.values, self.in_place = planner.values, planner.in_place
+        pieces = planner.all_pieces()
+        find = Places(pieces)
+        placed = [_placed(function, [find(x) for x in given]) for function, given in planner.calls]
+        ports = _ports(planner, placed)
+        self.nbytes = share([piece for piece in pieces if piece.shared])  # of the arena
+        arena = Arena(self.nbytes)
+        self._functions = [function for function, _ in placed]
+        self._arguments = [[arena.array(x) if isinstance(x, Place) else x for x in given] for _, given in placed]
+        self.calls: list[Call] = list(map(kernels.quickest, self._functions, self._arguments))
+        self._read: list[tuple[Value, Port]] = []  # sources that are read where they lie
+        self._loads: list[tuple[Value, Array]] = []  # and those that are copied
+        for source in planner.sources:
+            if (port := ports.get(id(planner.pieces[source]))) is not None:
+                self._read.append((source, port))
+            else:
+                self._loads.append((source, arena.array(find(planner.arrays[source]))))
+        self._results: list[tuple[Port | None, Any]] = []
+        for x in planner.results:
+            port = ports.get(id(planner.pieces[x]))
+            self._results.append((port, x.shape if port else arena.array(find(planner.arrays[x]))))
 
-    loads: list[tuple[Value, Array]]  # sources, and where their values of the day are copied to
-    calls: list[Call]
-    results: list[Array]
-    arena: int  # bytes
-    separate: int  # bytes, had every value memory of its own
-    in_place: int  # values that are written over an operand
-
-    def run(self, read: Callable[[Value], Any]) -> list[Array]:
-        """Copies of the results, for the sources that `read` gives."""
+    def run(self, read: Read) -> list[Array]:
+        """The results for the sources that `read` gives, in arrays that nobody else has."""
+        bind = self._bind
+        for source, port in self._read:
+            port.read(read(source), bind)
+        fresh = [port and port.fresh(bind) for port, _ in self._results]
         with np.errstate(all="ignore"):
-            for source, array in self.loads:
+            for source, array in self._loads:
                 np.copyto(array, read(source))
             for function, arguments in self.calls:
                 function(*arguments)
-        return [result.copy() for result in self.results]
+        return [
+            what.copy() if array is None else array if array.shape == what else array.reshape(what)
+            for array, (_, what) in zip(fresh, self._results, strict=True)
+        ]
+
+    def _bind(self, call: int, position: int, argument: Array) -> None:
+        given = self._arguments[call]
+        given[position] = argument
+        self.calls[call] = kernels.quickest(self._functions[call], given)
 
 
 def plan(values: Sequence[Value], results: Sequence[Value]) -> Plan:
     """Plan a program: `values` in an order in which they can be computed, nothing needless among them."""
-    return _Planner(values, results).plan()
+    return Plan(_Planner(values, results))
+
+
+def _ports(planner: "_Planner", placed: Sequence[tuple[Any, Sequence[Any]]]) -> dict[int, Port]:
+    """Pieces that are the caller's, by id: those that are bound more quickly than they are copied."""
+    uses: dict[int, list[tuple[int, int, Place]]] = defaultdict(list)
+    for call, (_, given) in enumerate(placed):
+        for position, place in enumerate(given):
+            if isinstance(place, Place):
+                uses[id(place.piece)].append((call, position, place))
+    returned = {id(planner.pieces[x]) for x in planner.results}
+    sources = [planner.pieces[x] for x in planner.sources]
+    outer = [*(piece for piece in sources if id(piece) not in returned), *planner.given_away()]
+    ports = {id(piece): Port(piece, uses[id(piece)]) for piece in outer if worth_binding(piece, len(uses[id(piece)]))}
+    for port in ports.values():
+        port.piece.shared = False
+    return ports
+
+
+def _placed(function: Callable[..., Any], given: Sequence[Any]) -> tuple[Callable[..., Any], list[Any]]:
+    """A call with places for arrays; where NumPy runs over the elements, over as few axes as possible."""
+    if isinstance(function, np.ufunc) and function.signature is None:
+        return function, with_fewest_axes(given)
+    if function in _ELEMENTWISE and isinstance(given[1], Place):
+        first = function in (np.copyto, kernels.cast)  # these write to their first argument
+        order = [i for i, x in enumerate(given) if isinstance(x, Place)]
+        order = [*order[1:], order[0]] if first else order
+        made = list(given)
+        for i, place in zip(order, with_fewest_axes([given[i] for i in order]), strict=True):
+            made[i] = place
+        return function, made
+    return function, list(given)
 
 
 def needed(results: Sequence[Value], values: Sequence[Value]) -> list[Value]:
@@ -80,28 +121,34 @@ class _Planner:
         self.values, self.results = values, results
         self.uses = Counter(x for value in values for x in value.inputs)
         self.uses.update(results)
+        self.products = Counter(value.inputs[1] for value in values if value.kind == "matmul")
         self.homes = _homes(values)
         self.arrays: dict[Value, Array] = {}
         self.pieces: dict[Value, Piece] = {}
-        self.temporary: list[Piece] = []
-        self.calls: list[Call] = []
-        self.loads: list[tuple[Value, Array]] = []
+        self.more: dict[Any, tuple[Array, Piece]] = {}  # what no value stands for, by what it is
+        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.sources: list[Value] = []
         self.in_place = 0
-
-    def plan(self) -> Plan:
-        for value in self.values:
+        for value in values:
             getattr(self, f"_do_{value.kind}")(value)
             self._release(value)
-        pieces = [*{id(piece): piece for piece in self.pieces.values()}.values(), *self.temporary]
-        for result in self.results:
+        for result in results:
             self.pieces[result].last = len(self.calls)
-        separate = sum(piece.nbytes for piece in pieces)
-        arena = _share([piece for piece in pieces if piece.shared])
-        moved = _Mover(pieces, arena)
-        calls = [(function, tuple(map(moved, arguments))) for function, arguments in self.calls]
-        loads = [(source, moved(array)) for source, array in self.loads]
-        results = [moved(self.arrays[x]) for x in self.results]
-        return Plan(self.values, loads, calls, results, arena, separate, self.in_place)
+
+    def all_pieces(self) -> list[Piece]:
+        """Every piece once."""
+        pieces = [*self.pieces.values(), *(piece for _, piece in self.more.values())]
+        return list({id(piece): piece for piece in pieces}.values())
+
+    def given_away(self) -> list[Piece]:
+        """The pieces that are results as a whole, each of one alone."""
+        counts = Counter(id(self.pieces[x]) for x in self.results)
+        computed = [x for x in self.results if self.pieces[x].shared and counts[id(self.pieces[x])] == 1]
+        return [
+            self.pieces[x]
+            for x in computed
+            if self.arrays[x].flags.c_contiguous and x.nbytes == self.pieces[x].whole.nbytes
+        ]
 
     # Memory
 
@@ -150,7 +197,8 @@ class _Planner:
     # Kinds
 
     def _do_source(self, value: Value) -> None:
-        self.loads.append((value, self._place(value, shared=False)))
+        self.sources.append(value)
+        self._place(value, shared=False)
 
     def _do_constant(self, value: Value) -> None:
         array = np.array(value.array())
@@ -158,12 +206,12 @@ class _Planner:
 
     def _do_ufunc(self, value: Value) -> None:
         arrays = self._read(*value.inputs)
-        function: Callable[..., Any] = _NAMED_OUT.get(value.detail) or value.detail
+        function: Callable[..., Any] = kernels.NAMED_OUT.get(value.detail) or value.detail
         self._emit(function, *arrays, self._output(value))
 
     def _do_cast(self, value: Value) -> None:
         (x,) = self._read(*value.inputs)
-        self._emit(_cast, self._place(value), x)
+        self._emit(kernels.cast, self._place(value), x)
 
     def _do_where(self, value: Value) -> None:
         condition, a, b = self._read(*value.inputs)
@@ -172,30 +220,45 @@ class _Planner:
         self._emit(np.copyto, out, a, "same_kind", condition)
 
     def _do_matmul(self, value: Value) -> None:
-        a, b = (self._for_blas(array) for array in self._read(*value.inputs))
+        a, b = (self._for_blas(x) for x in value.inputs)
         out = self._place(value)
         rows = _rows(a), _rows(out)
-        if b.ndim == 2 and _is_vector(a) and _is_vector(out) and a.dtype == b.dtype == out.dtype:
+        alike = a.dtype == b.dtype == out.dtype and out.flags.c_contiguous
+        if alike and b.ndim == 2 and _is_vector(a) and _is_vector(out):
             self._emit(np.dot, a.reshape(-1), b, out.reshape(-1))  # which starts sooner than matmul
+        elif alike and a.ndim == 2 and b.ndim == 1:
+            self._emit(np.dot, a, b, out)
         elif a.ndim > 2 and b.ndim == 2 and rows[0] is not None and rows[1] is not None:
             self._emit(np.matmul, rows[0], b, rows[1])
         else:
             self._emit(np.matmul, a, b, out)
 
-    def _for_blas(self, array: Array) -> Array:
-        """A matrix in a layout that BLAS reads: a copy, where its rows lie backwards or apart."""
-        item = array.itemsize
-        good = any(stride == item or n == 1 for stride, n in zip(array.strides[-2:], array.shape[-2:], strict=True))
-        if array.ndim == 0 or (good and min(array.strides) >= 0):
+    def _for_blas(self, x: Value) -> Array:
+        """A matrix in a layout that BLAS reads, and reads fast if it is to be read often; else a copy of it."""
+        array = self.arrays[x]
+        good = any(s == array.itemsize or n == 1 for s, n in zip(array.strides[-2:], array.shape[-2:], strict=True))
+        often = x.ndim == 2 and self.products[x] >= _MANY and not array.flags.c_contiguous
+        if array.ndim == 0 or (good and min(array.strides) >= 0 and not often):
             return array
-        piece = Piece(np.empty(array.shape, array.dtype), len(self.calls), len(self.calls) + 1)
-        self.temporary.append(piece)
-        self._emit(np.copyto, piece.whole, array)
-        return piece.whole
+        return self._made(("for BLAS", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
+
+    def _made(self, what: Any, shape: tuple[int, ...], dtype: Any, make: Callable[[Array], None]) -> Array:
+        """What no value stands for: made at its first use, and there until the last."""
+        if what not in self.more:
+            array = np.empty(shape, dtype)
+            self.more[what] = array, Piece(array, len(self.calls), len(self.calls))
+            make(array)
+        array, piece = self.more[what]
+        piece.last = len(self.calls) + 1
+        return array
 
     def _do_reduce(self, value: Value) -> None:
         (x,), (function, axes) = self._read(*value.inputs), value.detail
-        self._emit(function.reduce, x, axes if len(axes) > 1 else axes[0], value.dtype, self._place(value))
+        out = self._place(value)
+        flat = _in_two_axes(x, axes, out)
+        if flat is not None:
+            x, axes, out = flat
+        self._emit(function.reduce, x, axes if len(axes) > 1 else axes[0], value.dtype, out)
 
     def _do_take(self, value: Value) -> None:
         table, index = self._read(*value.inputs)
@@ -203,7 +266,36 @@ class _Planner:
         if out.flags.c_contiguous:
             self._emit(np.take, table, index, 0, out, "clip")
         else:
-            self._emit(_copy_rows, table, index, out)
+            self._emit(kernels.copy_rows, table, index, out)
+
+    def _do_pick(self, value: Value) -> None:
+        x, index = value.inputs
+        flat, places = self._flat(x), self._elements(x, index)
+        self._emit(kernels.pick, flat, places, self._place(value).reshape(-1))
+
+    def _do_less_one(self, value: Value) -> None:
+        x, index = value.inputs
+        places, before, out = self._elements(x, index), self.arrays[x], self._output(value)
+        if out is not before:
+            self._emit(np.copyto, out, before)
+        self._emit(kernels.less_one, out.reshape(-1), places)
+
+    def _elements(self, x: Value, index: Value) -> Array:
+        """Where in x, counted in one go, the element is that the index picks of each row."""
+        rows = np.arange(index.size) * x.shape[-1]
+        self.more.setdefault(("rows", rows.tobytes()), (rows, Piece(rows, 0, 0, shared=False)))
+        rows, _ = self.more["rows", rows.tobytes()]
+        flat = self._flat(index)
+        make = lambda out: self._emit(np.add, flat, rows, out)
+        return self._made(("places", index, x.shape[-1]), rows.shape, rows.dtype, make)
+
+    def _flat(self, x: Value) -> Array:
+        """All elements in a row: a copy where they do not lie so."""
+        array = self.arrays[x]
+        if array.flags.c_contiguous:
+            return array.reshape(-1)
+        copied = self._made(("flat", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
+        return copied.reshape(-1)
 
     def _do_view(self, value: Value) -> None:
         (x,), piece = self._read(*value.inputs), self.pieces[value.inputs[0]]
@@ -228,8 +320,8 @@ class _Planner:
             self.pieces[value].pending -= 1
 
     def _do_check(self, value: Value) -> None:
-        (index,) = self._read(*value.inputs)
-        self._emit(_check, index, *value.detail)
+        index = self._flat(value.inputs[0])
+        self._emit(kernels.check, index, index.view(f"u{index.itemsize}"), *value.detail)
         self._place(value)
 
     def _do_sum_rows(self, value: Value) -> None:
@@ -256,42 +348,6 @@ def _homes(values: Sequence[Value]) -> dict[Value, tuple[Value, Any]]:
     return homes
 
 
-def _share(pieces: Sequence[Piece]) -> int:
-    """Give each piece its offset, the largest first, where nothing lies that is needed at the same time."""
-    placed: list[Piece] = []
-    size = 0
-    for piece in sorted(pieces, key=lambda piece: -piece.nbytes):
-        rivals = sorted((p for p in placed if p.first <= piece.last and piece.first <= p.last), key=lambda p: p.offset)
-        for rival in rivals:
-            if piece.offset + piece.nbytes <= rival.offset:
-                break
-            piece.offset = max(piece.offset, rival.offset + rival.nbytes)
-        placed.append(piece)
-        size = max(size, piece.offset + piece.nbytes)
-    return size
-
-
-class _Mover:
-    """Takes arrays that lie in pieces to where these lie in the arena."""
-
-    def __init__(self, pieces: Sequence[Piece], nbytes: int) -> None:
-        memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
-        self.arena = memory[-memory.ctypes.data % _ALIGNMENT :]
-        self.pieces = {id(piece.whole): piece for piece in pieces if piece.shared}
-
-    def __call__(self, argument: Any) -> Any:
-        if not isinstance(argument, np.ndarray):
-            return argument
-        base = argument
-        while base.base is not None:
-            base = base.base
-        piece = self.pieces.get(id(base))
-        if piece is None:
-            return argument
-        offset = piece.offset + argument.ctypes.data - base.ctypes.data if argument.size else 0
-        return np.ndarray(argument.shape, argument.dtype, self.arena, offset, argument.strides)
-
-
 def _seen(x: Array, how: str, what: Any) -> Array:
     if how == "index":
         return x[numpy_index(what)]
@@ -308,28 +364,15 @@ def _rows(array: Array) -> Array | None:
     return rows if np.may_share_memory(rows, array) else None
 
 
-# Calls that are not NumPy's own
-
-
-def _maximum(a: Array, b: Array, out: Array) -> None:
-    np.maximum(a, b, out=out)
-
-
-def _minimum(a: Array, b: Array, out: Array) -> None:
-    np.minimum(a, b, out=out)
-
-
-_NAMED_OUT: dict[Any, Callable[..., Any]] = {np.maximum: _maximum, np.minimum: _minimum}  # by position is deprecated
-
-
-def _cast(out: Array, x: Array) -> None:
-    np.copyto(out, x, casting="unsafe")
-
-
-def _copy_rows(table: Array, index: Array, out: Array) -> None:
-    out[...] = table[index]
-
-
-def _check(index: Array, what: str, limit: int) -> None:
-    if index.size and np.maximum.reduce(index.view(f"u{index.itemsize}"), None) >= limit:  # a negative one is huge
-        raise OpError(f"every {what} must be in 0..{limit - 1}, got {index}")
+def _in_two_axes(x: Array, axes: Sequence[int], out: Array) -> tuple[Array, Sequence[int], Array] | None:
+    """A reduction over the first or the last axes as one over a matrix, or over all as one over a row."""
+    if not (x.flags.c_contiguous and out.flags.c_contiguous and x.size):
+        return None
+    count = len(axes)
+    if list(axes) == list(range(x.ndim)):
+        return x.reshape(-1), (0,), out.reshape(())
+    if list(axes) == list(range(count)):
+        return x.reshape(-1, out.size), (0,), out.reshape(-1)
+    if list(axes) == list(range(x.ndim - count, x.ndim)):
+        return x.reshape(out.size, -1), (1,), out.reshape(-1)
+    return None

@@ -15,6 +15,8 @@ matmul       a, b                                     np.matmul
 reduce       x, (ufunc, axes)                         ufunc.reduce over axes, which vanish
 take         table, index                             rows of a table
 view         x, (how, what)                           the same memory, seen in another way
+pick         x, index                                 of every row of x, the element that the index says
+less_one     x, index                                 x, where that element of every row is less by one
 assemble     parts, (indices, covered)                parts laid into one array, disjoint; zeros where none is
 check        index, (what, limit)                     nothing; raises unless all integers are in 0..limit-1
 sum_rows     rows, index                              rows added into a table of zeros
@@ -78,6 +80,7 @@ class Program:
     def __init__(self) -> None:
         self.values: list[Value] = []
         self._known: dict[Any, Value] = {}
+        self._limits: set[tuple[int, int]] = set()  # integers (by id) that are checked to be below
         self.repeated = 0  # values that were there already
 
     def add(self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any) -> Value:
@@ -92,6 +95,8 @@ class Program:
         value = Value(kind, tuple(inputs), detail, shape, dtype, len(self.values), fixed)
         self.values.append(value)
         self._known[key] = value
+        if kind == "check":
+            self._limits.add((inputs[0].id, detail[1]))
         return value
 
     # What it is made of
@@ -104,6 +109,8 @@ class Program:
         shape = np.broadcast_shapes(*(x.shape for x in inputs))
         if function is np.multiply and (kept := _times_one(inputs, shape, dtype)):
             return kept
+        if function is np.subtract and (index := self._one_hot_index(inputs[1], inputs[0])):
+            return self.add("less_one", (inputs[0], index), None, shape, dtype)
         if function is np.exp and (share := self._share_of_known(inputs[0])):
             return self.ufunc(np.divide, *share, dtype=dtype)
         return self.add("ufunc", inputs, function, shape, dtype)
@@ -116,6 +123,18 @@ class Program:
         difference = self._find(np.subtract, (a, b), x)
         exponential = self._find(np.exp, (difference,), x) if difference else None
         return (exponential, log.inputs[0]) if exponential and log.detail is np.log else None
+
+    def _one_hot_index(self, x: Value, like: Value) -> Value | None:
+        """i for i[..., None] == [0, 1, …], one comparison a class of `like`, if i is known to be one of these."""
+        if x.detail is not np.equal or x.shape != like.shape:
+            return None
+        numbers, classes = x.inputs
+        count = x.shape[-1]
+        if numbers.shape != (*x.shape[:-1], 1) or classes.kind != "constant" or classes.shape != (count,):
+            return None
+        index = self.reshape(numbers, x.shape[:-1])
+        checked = (index.id, count) in self._limits and bool((classes.array() == np.arange(count)).all())
+        return index if checked else None
 
     def _find(self, function: np.ufunc, inputs: tuple[Value, ...], like: Value) -> Value | None:
         return self._known.get(("ufunc", tuple(x.id for x in inputs), function, like.shape, like.dtype))
@@ -134,6 +153,10 @@ class Program:
     def reduce(self, function: np.ufunc, x: Value, axes: Sequence[int], dtype: Any = None) -> Value:
         gone = tuple(sorted(axis % x.ndim for axis in axes))
         shape = [n for axis, n in enumerate(x.shape) if axis not in gone]
+        if function is np.add and x.kind == "where" and gone == (x.ndim - 1,) and _is_all(x.inputs[2], 0):
+            condition, chosen, _ = x.inputs
+            if index := self._one_hot_index(condition, chosen):
+                return self.add("pick", (chosen, index), None, shape, x.dtype)
         if not gone:
             return self.cast(x, dtype or x.dtype)
         return self.add("reduce", (x,), (function, gone), shape, dtype or x.dtype)
@@ -201,15 +224,15 @@ class Program:
 def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> Value | None:
     """x for 1 · x: what a backward pass starts with."""
     for one, other in (inputs, inputs[::-1]):
-        if other.shape == shape and other.dtype == dtype and _is_one(one):
+        if other.shape == shape and other.dtype == dtype and _is_all(one, 1):
             return other
     return None
 
 
-def _is_one(x: Value) -> bool:
+def _is_all(x: Value, number: int) -> bool:
     while x.kind == "view":
         x = x.inputs[0]
-    return x.kind == "constant" and bool((x.array() == 1).all())
+    return x.kind == "constant" and bool((x.array() == number).all())
 
 
 def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ...]] | None":

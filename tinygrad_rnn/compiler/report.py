@@ -31,7 +31,7 @@ class Report:
         before = recording.live
         return cls(
             calls=(recording.ops, len(plan.calls)),
-            nbytes=(recording.nbytes, plan.arena),
+            nbytes=(recording.nbytes, plan.nbytes),
             flops=(_flops(before), _flops(after)),
             removed=recording.program.repeated + _computed(recorded) - _computed(before),
             batched=max(0, _computed(before) - _computed(after)),

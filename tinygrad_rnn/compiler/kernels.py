@@ -1,0 +1,54 @@
+"""Calls that are not NumPy's own, and NumPy's in the form that starts soonest."""
+
+# ruff: noqa: D103  (each is what its name says)
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd.tensor import Array
+from ..errors import OpError
+
+
+def quickest(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The same call, without asking which array library the arguments are from."""
+    if function is np.dot:
+        return arguments[0].dot, tuple(arguments[1:])
+    return function, tuple(arguments)
+
+
+def maximum(a: Array, b: Array, out: Array) -> None:
+    np.maximum(a, b, out=out)
+
+
+def minimum(a: Array, b: Array, out: Array) -> None:
+    np.minimum(a, b, out=out)
+
+
+NAMED_OUT: dict[Any, Callable[..., Any]] = {np.maximum: maximum, np.minimum: minimum}  # by position is deprecated
+
+
+def cast(out: Array, x: Array) -> None:
+    np.copyto(out, x, casting="unsafe")
+
+
+def copy_rows(table: Array, index: Array, out: Array) -> None:
+    out[...] = table[index]
+
+
+def pick(x: Array, places: Array, out: Array) -> None:
+    x.take(places, None, out, "clip")
+
+
+def less_one(x: Array, places: Array) -> None:
+    """Subtract 1 at every place; no two are the same."""
+    x[places] -= 1
+
+
+def check(index: Array, unsigned: Array, what: str, limit: int) -> None:
+    """The same integers twice: seen without a sign, a negative one is huge."""
+    if index.size and _largest(unsigned) >= limit:
+        raise OpError(f"every {what} must be in 0..{limit - 1}, got {index}")
+
+
+_largest = np.maximum.reduce

@@ -1,0 +1,170 @@
+"""Memory: values lie in pieces, which move together into one arena, or belong to the caller and are bound at a call.
+
+While a plan is made, every piece lies alone, which costs nothing as long as nobody touches it, and NumPy itself says
+where in it a view lies. `Place` keeps that, and makes the same view of wherever the piece is in the end.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autograd.tensor import Array
+
+_ALIGNMENT = 64  # bytes: a cache line
+_BINDING = 2048  # bytes that are copied in the time it takes to bind one argument
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Bind = Callable[[int, int, Array], None]  # call, argument, and what it is from now on
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """Memory for one value and all that is seen in it: `whole` as long as it lies alone, `first` to `last` call."""
+
+    whole: Array
+    first: int
+    last: int
+    pending: int = 0  # values that will still read it
+    shared: bool = True  # with other values over time; else its content lasts from call to call
+    offset: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return -(-self.whole.nbytes // _ALIGNMENT) * _ALIGNMENT
+
+
+class Place(NamedTuple):
+    """A view of a piece, wherever that lies."""
+
+    piece: Piece
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def within(self, memory: Array) -> Array:
+        """The view, in the piece's memory."""
+        return np.ndarray(self.shape, self.dtype, memory, self.offset, self.strides)
+
+
+class Places:
+    """Finds the place of an array that was made while the pieces lay alone."""
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self.pieces = {id(piece.whole): piece for piece in pieces}
+        self.known: dict[int, tuple[Array, Place]] = {}
+
+    def __call__(self, argument: Any) -> Any:
+        if not isinstance(argument, np.ndarray):
+            return argument
+        known = self.known.get(id(argument))
+        if known is None:
+            base = argument
+            while base.base is not None:
+                base = base.base
+            offset = argument.ctypes.data - base.ctypes.data if argument.size else 0
+            place = Place(self.pieces[id(base)], offset, argument.shape, argument.strides, argument.dtype)
+            known = self.known[id(argument)] = argument, place
+        return known[1]
+
+
+def share(pieces: Sequence[Piece]) -> int:
+    """Give each piece its offset, the largest first, where nothing lies that is needed at the same time."""
+    placed: list[Piece] = []
+    size = 0
+    for piece in sorted(pieces, key=lambda piece: -piece.nbytes):
+        rivals = sorted((p for p in placed if p.first <= piece.last and piece.first <= p.last), key=lambda p: p.offset)
+        for rival in rivals:
+            if piece.offset + piece.nbytes <= rival.offset:
+                break
+            piece.offset = max(piece.offset, rival.offset + rival.nbytes)
+        placed.append(piece)
+        size = max(size, piece.offset + piece.nbytes)
+    return size
+
+
+class Arena:
+    """The memory of all pieces that are the plan's own."""
+
+    def __init__(self, nbytes: int) -> None:
+        memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
+        self.memory = memory[-memory.ctypes.data % _ALIGNMENT :]
+        self.made: dict[Place, Array] = {}
+
+    def array(self, place: Place) -> Array:
+        """The array at a place; always the same one."""
+        if place not in self.made:
+            piece = place.piece
+            moved = place._replace(offset=place.offset + piece.offset) if piece.shared else place
+            self.made[place] = moved.within(self.memory if piece.shared else piece.whole)
+        return self.made[place]
+
+
+class Port:
+    """Where the plan meets its caller: a piece that is a source's array of the day, or a result that is given away."""
+
+    def __init__(self, piece: Piece, uses: Sequence[tuple[int, int, Place]]) -> None:
+        self.piece, self.uses = piece, uses  # (call, argument, place)
+        self.bound: Any = None
+        self.idle = 0  # references to what is bound, when nobody else has it
+
+    def read(self, array: Array, bind: Bind) -> None:
+        """Take an array as it lies, if it lies as planned; else a copy."""
+        if array is not self.bound:
+            flags = array.flags
+            self._take(array if flags.c_contiguous and flags.aligned else array.copy("C"), bind)
+            self.bound = array
+
+    def fresh(self, bind: Bind) -> Array:
+        """An array for a result: that of the call before, once its owner has forgotten it."""
+        if sys.getrefcount(self.bound) != self.idle:
+            self.bound = None
+            self.bound = np.empty(self.piece.whole.shape, self.piece.whole.dtype)
+            self._take(self.bound, bind)
+            self.idle = sys.getrefcount(self.bound)
+        return self.bound
+
+    def _take(self, memory: Array, bind: Bind) -> None:
+        made: dict[Place, Array] = {}
+        for call, position, place in self.uses:
+            if place not in made:
+                made[place] = place.within(memory)
+            bind(call, position, made[place])
+
+
+def worth_binding(piece: Piece, uses: int) -> bool:
+    """Whether binding a piece is quicker than copying it."""
+    return uses * _BINDING <= piece.whole.nbytes
+
+
+def with_fewest_axes(places: Sequence[Place]) -> list[Place]:
+    """Operands of an elementwise call, the last of which is written, with axes taken together wherever all allow it."""
+    shape = places[-1].shape
+    strides = [_aligned(place, shape) for place in places]
+    kept: list[int] = []
+    lengths: list[int] = []
+    for axis, n in enumerate(shape):
+        if n == 1:
+            continue
+        if kept and all(s[kept[-1]] == n * s[axis] for s in strides):
+            kept[-1] = axis
+            lengths[-1] *= n
+        else:
+            kept.append(axis)
+            lengths.append(n)
+    made: list[Place] = []
+    for place, s in zip(places, strides, strict=True):
+        steps = tuple(s[axis] for axis in kept)
+        alone = not any(steps) and place is not places[-1]  # one number for all
+        made.append(place._replace(shape=() if alone else tuple(lengths), strides=() if alone else steps))
+    return made
+
+
+def _aligned(place: Place, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides for the broadcast shape."""
+    missing = len(shape) - len(place.shape)
+    own = (0 if n == 1 else stride for n, stride in zip(place.shape, place.strides, strict=True))
+    return (0,) * missing + tuple(own)
