@@ -8,7 +8,7 @@ from debugger.runs import recorded, session
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.debugger.app import Debugger
-from tinygrad_rnn.debugger.commands import COMMANDS
+from tinygrad_rnn.debugger.commands import COMMANDS, SCREEN_KEYS
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.errors import TraceError
 
@@ -114,6 +114,7 @@ def test_every_key_of_the_table_is_bound():
     for command in COMMANDS:
         for key, _ in command.keys:
             assert {key, _character_to_key(key) if len(key) == 1 else key} & bound, key
+    assert {key for _, keys, _ in SCREEN_KEYS for key in keys} <= bound
 
 
 def test_what_is_typed_ahead_reaches_the_command_line():
@@ -167,6 +168,23 @@ def test_a_long_answer_and_the_tree_scroll():
     assert "Every key" not in app.seen["step"]
     assert drive(["pagedown"]).seen["tree"] != drive([]).seen["tree"]
     assert drive(["pagedown", "n"]).seen["tree"] == drive(["n"]).seen["tree"]
+
+
+def test_the_style_of_a_whole_line_is_drawn():
+    drawn = {}
+
+    async def look(pilot):
+        drawn["step"] = list(pilot.app.query_one("#step").render_line(0))
+
+    app = drive([look], start=8)
+    assert app.session.event.op == "tanh"
+    assert any("#8" in s.text and s.style.bold for s in drawn["step"])
+
+
+def test_an_answer_is_drawn_anew_for_another_width():
+    narrow, wide = drive(["?"]).seen["step"], drive(["?", "m"]).seen["step"]
+    assert "forward to the end of the next event, cell, timestep …" in wide
+    assert len(wide.split("\n")[5]) > len(narrow.split("\n")[5])
 
 
 def test_m_is_the_matrix_alone():

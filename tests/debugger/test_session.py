@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_rnn.debugger import views
-from tinygrad_rnn.debugger.commands import BREAK_HELP, COMMANDS
+from tinygrad_rnn.debugger.commands import BREAK_HELP, COMMANDS, SCREEN_KEYS
 from tinygrad_rnn.debugger.expressions import CommandError
 from tinygrad_rnn.debugger.plain import Exit, run_commands, run_prompt
 from tinygrad_rnn.debugger.session import UNITS, Session
@@ -284,6 +284,7 @@ def test_commands_may_be_cut_short_while_they_are_clear():
         ("break op=", 9, "needs a pattern"),
         ("break fwd if norm(", 17, "never closed"),
         ("break change=h +", 16, "no expression"),
+        ("break change=h + t=1", 18, "no expression"),
         ("break hits=0", 11, "at least 1"),
         ("print", 5, "missing"),
         ("why h[a]", 4, "a name and perhaps an element"),
@@ -344,6 +345,10 @@ def test_breakpoints_on_names_lines_changes_conditions_and_counts():
     s.execute("break change=norm(W_hh)")
     assert [s.trace.events[i].kind for i in s.stops()] == ["update"] * 2
     s.breakpoints.clear()
+    for line in ("break bwd change=norm(d.W_hh) * 2 t=2", "break bwd t=2 change=norm(d.W_hh) * 2"):
+        s.execute(line)
+        assert {s.trace.events[i].copy for i in s.stops()} == {2}
+        s.breakpoints.clear()
     s.execute("break op=tanh once")
     assert s.stops() == [index_of(s, op="tanh")]
     s.breakpoints.clear()
@@ -420,4 +425,6 @@ def test_the_key_card_has_every_command_key_and_word():
         row = next(line for line in card.splitlines() if line.startswith(f"| `{command.usage}` |"))
         assert row.endswith(f"| {command.summary} |")
         assert all(f"`{'Enter' if key == 'enter' else key}`" in row for key, _ in command.keys)
+    for shown, _, does in SCREEN_KEYS:
+        assert f"| {' '.join(f'`{key}`' for key in shown.split())} | {does} |" in card
     assert BREAK_HELP in card

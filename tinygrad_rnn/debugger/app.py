@@ -3,7 +3,7 @@
 Each pane draws lines that `views` made (the line API), so that a step costs the lines in sight, however long the run.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -24,6 +24,7 @@ from .commands import COMMANDS
 from .session import Session
 
 TREE_WIDTH, SIDE_WIDTH = 32, 36
+_SLIM_TREE_WIDTH = 28  # where there is no room for the right pane either
 _TREE_FROM = 64  # columns; a narrower terminal shows the step alone
 _EXTRAS_FROM = 16  # rows; a lower terminal has no timeline and no key hints
 
@@ -47,8 +48,9 @@ class Pane(Widget):
         if y >= len(self._lines):
             return Strip.blank(width, self.rich_style)
         line, console = self._lines[y], self.app.console
-        # A segment without a style would crash where NO_COLOR is set.
-        pieces = [Segment(s.text, self.rich_style + (s.style or Style())) for s in line.render(console) if s.text]
+        # The style of a whole line is in none of its segments; one without any would crash where NO_COLOR is set.
+        base = self.rich_style + console.get_style(line.style)
+        pieces = [Segment(s.text, base + (s.style or Style())) for s in line.render(console) if s.text]
         return Strip(pieces).adjust_cell_length(width, self.rich_style)
 
 
@@ -110,7 +112,7 @@ class Debugger(App[int]):
         Binding("slash", "command('/')", "search", show=False, priority=True),
         Binding("ctrl+c", "quit", "leave", show=False, priority=True),
         Binding("escape", "close", "close the answer", show=False),
-        Binding("m", "zoom", "the matrix alone, on the whole screen", show=False),
+        Binding("m", "zoom", "the matrix or the answer alone, on the whole screen", show=False),
         Binding("up", "select(-1, 0)", "select the element above", show=False),
         Binding("down", "select(1, 0)", "select the element below", show=False),
         Binding("left", "select(0, -1)", "select the element to the left", show=False),
@@ -126,6 +128,7 @@ class Debugger(App[int]):
         self.session = session
         self._tree = views.Tree(session)
         self._folded = frozenset(session.folded)
+        self._draw_answer: Callable[[int], views.Lines] = lambda width: []  # for how wide it is by then
         self._answer: views.Lines = []
         self._offset = 0  # of the answer
         self._tree_top: int | None = None  # where the mouse scrolled the tree to; None: around the cursor
@@ -161,6 +164,7 @@ class Debugger(App[int]):
         """Show the panes that there is room for."""
         self.pane("side").display = width >= views.NARROW and not self._zoomed
         self.pane("tree").display = width >= _TREE_FROM and not self._zoomed
+        self.pane("tree").styles.width = TREE_WIDTH if width >= views.NARROW else _SLIM_TREE_WIDTH
         for name in ("timeline", "keys"):
             self.pane(name).display = height >= _EXTRAS_FROM
 
@@ -192,6 +196,7 @@ class Debugger(App[int]):
     def _show_step(self) -> None:
         pane, session = self.pane("step"), self.session
         width, height = pane.size
+        self._read_answer(width)
         if self._answer:
             pane.border_title = "Answer (Esc closes)"
             self._offset = min(self._offset, max(len(self._answer) - height, 0))
@@ -207,31 +212,31 @@ class Debugger(App[int]):
 
     def execute(self, line: str) -> None:
         """Carry out one command, and show what came of it."""
-        width = max(self.pane("step").size.width, 20)
         try:
             reply = self.session.execute(line)
         except TinygradError as error:
-            self._say(views.failure(error, width))
+            refused = error
+            self._say(lambda width: views.failure(refused, width))
         else:
             if reply.quit:
                 self.exit(0)
                 return
             self._tree_top = None if reply.moved else self._tree_top
-            self._say(views.answer(self.session, reply.answer, width))
+            self._say(lambda width: views.answer(self.session, reply.answer, width))
         self.show()
 
-    def _say(self, lines: views.Lines) -> None:
+    def _say(self, draw: Callable[[int], views.Lines]) -> None:
         """A short answer goes below, a longer one over the step, until the next."""
         self._offset = 0
+        self._draw_answer = draw
+
+    def _read_answer(self, width: int) -> None:
+        lines = self._draw_answer(max(width, 1))
         self._answer = lines if len(lines) > 1 else []
         self._message = lines[0] if len(lines) == 1 else Text()
 
     def action_run(self, line: str) -> None:
-        if line == "help":
-            self._say(views.help_lines(max(self.pane("step").size.width, 20)))
-            self.show()
-        else:
-            self.execute(line)
+        self.execute(line)
 
     def action_command(self, start: str) -> None:
         line = self.query_one(CommandLine)
@@ -251,7 +256,7 @@ class Debugger(App[int]):
         self.execute(event.value)
 
     def action_close(self) -> None:
-        self._say([])
+        self._say(lambda width: [])
         self.show()
 
     def action_zoom(self) -> None:
@@ -293,7 +298,7 @@ class Debugger(App[int]):
             if row < len(self._tree.rows):
                 self._tree_top = self._top_of_tree()
                 self.session.move(self._tree.rows[row].event)
-                self._say([])
+                self._say(lambda width: [])
                 self.show()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:

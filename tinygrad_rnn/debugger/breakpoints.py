@@ -7,6 +7,7 @@ word  := fwd|bwd|acc|upd | nan|inf|nonfinite | once | op=GLOB | in=GLOB | name=G
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePath
@@ -29,6 +30,9 @@ _KINDS = {
     "acc": ("accumulate", "zero"),
     "upd": ("update",),
 }
+_WORD = re.compile(
+    r"(?<=\s)(?:fwd|bwd|acc|upd|nan|inf|nonfinite|once|(?:op|in|name|t|layer|line|hits)=(?!=)\S+)(?=\s|$)"
+)
 _WORDS = "fwd bwd acc upd nan inf nonfinite once op= in= name= t= layer= line= change= hits="
 
 
@@ -107,9 +111,22 @@ def parse_breakpoint(line: str, start: int) -> Breakpoint:
     if condition:
         at = start + condition.end()
         made.condition = parse(line[at:].rstrip(), line, at)
-    for match in re.finditer(r"change=.*|\S+", line[start:end]):
-        _add_word(made, match[0].rstrip(), line, start + match.start())
+    at = start
+    while (word := re.compile(r"\s*(\S+)").match(line, at, end)) is not None:
+        at = word.end()
+        if word[1].startswith("change="):
+            at = _end_of_change(line, word.start(1) + len("change="), end)
+        _add_word(made, line[word.start(1) : at].rstrip(), line, word.start(1))
     return made
+
+
+def _end_of_change(line: str, start: int, end: int) -> int:
+    """Where the expression behind "change=" ends: before the first other word that leaves it whole, or at the end."""
+    for word in _WORD.finditer(line, start, end):
+        with suppress(CommandError):
+            parse(line[start : word.start()].strip())
+            return word.start()
+    return end
 
 
 def _add_word(made: Breakpoint, word: str, line: str, column: int) -> None:

@@ -45,7 +45,7 @@ COMMANDS = (
     Command("assert", "assert E", "fail (exit code 1) unless an expression is true"),
     Command("break", "break WORD… [if E]", "stop `continue` where all this is so; see `help break`"),
     Command("delete", "delete [N]", "remove breakpoint N, or all of them"),
-    Command("info", "info", "breakpoints, watches and what the recording holds"),
+    Command("info", "info", "breakpoints, watches and what the recording holds", (("i", "info"),)),
     Command("list", "list", "the source around the line that ran"),
     Command("search", "/text", "go to the next event whose name, op or line contains the text", (("/", "/"),)),
     Command("help", "help [COMMAND]", "this list", (("?", "help"),)),
@@ -54,6 +54,18 @@ COMMANDS = (
 
 BY_NAME = {command.name: command for command in COMMANDS}
 
+SCREEN_KEYS = (
+    (":", ("colon",), "type a command; Up and Down bring back earlier ones, Esc leaves the line"),
+    ("arrows", ("up", "down", "left", "right"), "select the element that formulas are shown for"),
+    ("m", ("m",), "the matrix alone, on the whole screen; an answer, too"),
+    ("PgUp PgDn", ("pageup", "pagedown"), "scroll the answer, else the events; so does the wheel"),
+    ("Home End", ("home", "end"), "the first event, the last"),
+    ("Esc", ("escape",), "close the answer"),
+    ("Ctrl-P", ("ctrl+p",), "find a command by what it does"),
+    ("Ctrl-C", ("ctrl+c",), "leave"),
+)
+"""What is no command: keys of the screen, as people write them and as Textual does."""
+
 BREAK_HELP = """\
 break fwd|bwd|acc|upd      events of the forward pass, the backward pass, into .grad, of parameters
 break nan|inf|nonfinite    the event wrote such a value
@@ -61,7 +73,7 @@ break op=GLOB in=GLOB      the op, the module it ran in
 break name=GLOB            what it wrote: name=h, name=h@3, name=d.W_*
 break t=2..4 layer=1       timesteps and layers, from 0
 break line=[FILE:]N        the line of your code
-break change=E             the value of an expression changed (last word before `if`)
+break change=E             the value of an expression changed
 break once  hits=N         the first time only, the Nth time only
 break … if E               and the expression is true, with out, A, B, G of the event:
                            break bwd op=tanh t=2..4 if norm(G) > 1

@@ -26,7 +26,7 @@ from ..tracing.source import Source
 from ..tracing.trace import Trace
 from ..tracing.verification import check_vjp
 from .breakpoints import Breakpoint, parse_breakpoint
-from .commands import BREAK_HELP, BY_NAME, COMMANDS
+from .commands import BREAK_HELP, BY_NAME
 from .expressions import CommandError, Expression, Lookup, parse
 
 UNITS = ("op", "cell", "t", "layer", "phase")
@@ -35,6 +35,7 @@ _TARGET = re.compile(r"\s*(?P<name>[^\s\[\]]+)\s*(?:\[(?P<index>[-\d\s,]*)\])?\s
 _OPERANDS = "ABC"
 _MARKED_EVENTS = 20_000
 _OPERANDS_NAMED = 4  # of a stack of many
+_LISTED_AROUND = 5  # lines of source before and after the one that ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,15 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Help:
+    """Every command."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What came of one command."""
 
-    answer: Any = None  # Message, Value, Why, Origin, Ledger, Difference, VjpCheck; None: nothing but a move
+    answer: Any = None  # Message, Value, Why, Origin, Ledger, Difference, VjpCheck, Help; None: nothing but a move
     moved: bool = False
     failed: bool = False  # an assertion did not hold
     quit: bool = False
@@ -617,24 +623,25 @@ class Session:
 
     def _do_list(self, line: str, at: int) -> Reply:
         self._nothing_more(line[at:].split(), line)
-        lines = self.source_lines(5)
-        return Reply(Message(tuple(lines) or ("this event has no line of source that can be read",)))
+        source, lines = self.source_of(self.event), self.source_lines(_LISTED_AROUND)
+        if source is None or not lines:
+            return Reply(Message(("this event has no line of source that can be read",)))
+        marked = [f"{'→' if number == source.line else ' '}{number:>4} {text}" for number, text in lines]
+        return Reply(Message(tuple(marked)))
 
-    def source_lines(self, around: int) -> list[str]:
-        """The user's lines around the one that ran, which an arrow marks."""
+    def source_lines(self, around: int) -> list[tuple[int, str]]:
+        """The user's lines around the one that ran, with their numbers."""
         source = self.source_of(self.event)
         lines = source.lines if source is not None else []
         if source is None or not lines:
             return []
         first = max(source.line - around, 1)
-        shown = range(first, min(source.line + around, len(lines)) + 1)
-        return [f"{'→' if n == source.line else ' '}{n:>4} {lines[n - 1].rstrip()}" for n in shown]
+        return [(n, lines[n - 1].rstrip()) for n in range(first, min(source.line + around, len(lines)) + 1)]
 
     def _do_help(self, line: str, at: int) -> Reply:
         word = line[at:].strip()
         if not word:
-            width = max(len(command.usage) for command in COMMANDS)
-            return Reply(Message(tuple(f"{c.usage:<{width}}  {c.summary}" for c in COMMANDS)))
+            return Reply(Help())
         command = BY_NAME[self._command(word, line)]
         keys = [f"key {key}: {does}" for key, does in command.keys]
         more = BREAK_HELP.splitlines() if command.name in ("break", "print", "watch", "assert") else []
@@ -686,35 +693,38 @@ def _index_text(options: Mapping[str, Any]) -> str:
     return ", ".join(map(one, index)) if isinstance(index, tuple) else one(index)
 
 
-def describe_event(session: Session, event: Event) -> str:
-    """An event in one line: "h@2 = tanh(z@2)", "∂L/∂z@2 ← h@2 (tanh)"."""
+def describe_event(session: Session, event: Event, *, brief: bool = False) -> str:
+    """An event in one line: "h@2 = tanh(z@2)", "∂L/∂z@2 ← h@2 (tanh)"; in brief, "h@2 = tanh", "∂L/∂z@2 ← h@2"."""
     names = session.queries.names
     if event.output is None:
         return f"{event.op or 'program'}: {(event.message or '').partition(chr(10))[0]}"
     name = names.of(event.output)
     match event.kind:
         case "forward":
-            pairs = list(zip(event.inputs, event.output.numbers, strict=True))
-            shown = [names.of(x) if x is not None else f"{a:.4g}" for x, a in pairs[:_OPERANDS_NAMED]]
-            more = [f"… {len(pairs)} in all"] if len(pairs) > _OPERANDS_NAMED else []
-            operands = ", ".join([*shown, *more])
-            made = (
-                f"{operands}[{_index_text(event.output.options)}]"
-                if event.op == "getitem"
-                else f"{event.op}({operands})"
-            )
-            return (
-                f"{name}{made.removeprefix(event.op or '')}" if "#" in name and made[-1] == ")" else f"{name} = {made}"
-            )
+            own = name.startswith(f"{event.op}#")  # "tanh#12(z@2)", and not "tanh#12 = tanh(z@2)"
+            if brief:
+                made = f"[{_index_text(event.output.options)}]" if event.op == "getitem" else ""
+                return name + made if own else f"{name} = {event.op}"
+            made = _call_text(session, event, event.output)
+            return f"{name}{made.removeprefix(event.op or '')}" if own and event.op != "getitem" else f"{name} = {made}"
         case "vjp":
             assert event.of is not None
             source = names.of(event.of)
-            return f"∂L/∂{name} ← {source}" + ("" if "#" in source else f" ({event.op})")
+            return f"∂L/∂{name} ← {source}" + ("" if brief or "#" in source else f" ({event.op})")
         case "seed":
-            return f"∂L/∂{name} = the start of the backward pass"
+            return f"∂L/∂{name} = " + ("start" if brief else "the start of the backward pass")
         case "accumulate":
             return f"{name}.grad += ∂L/∂{name}"
         case "update":
             return f"{name} ← new values"
         case _:
             return f"{name}.grad ← None"
+
+
+def _call_text(session: Session, event: Event, output: Node) -> str:
+    """An op with its operands: "tanh(z@2)", "xs[0, 1:3]"."""
+    pairs = list(zip(event.inputs, output.numbers, strict=True))
+    shown = [session.queries.names.of(x) if x is not None else f"{a:.4g}" for x, a in pairs[:_OPERANDS_NAMED]]
+    more = [f"… {len(pairs)} in all"] if len(pairs) > _OPERANDS_NAMED else []
+    operands = ", ".join([*shown, *more])
+    return f"{operands}[{_index_text(output.options)}]" if event.op == "getitem" else f"{event.op}({operands})"

@@ -1,0 +1,166 @@
+"""Answers to commands."""
+
+from typing import Any
+
+import numpy as np
+
+from ...tracing.elements import Index
+from ...tracing.explain import Why, element, number
+from ...tracing.queries import Difference, Ledger
+from ...tracing.verification import VjpCheck
+from ..commands import COMMANDS, SCREEN_KEYS
+from ..expressions import CommandError
+from ..session import Help, Message, Origin, Session, Value, one_line
+from .lines import HEADING, Lines, blank, cropped, line, pieces, safe, wrapped
+from .matrix import Matrix
+from .step import explained
+
+_VALUE_ROWS = 20
+_DIFFERENCE_ROWS = 10
+_BAR = 12  # columns
+_NORM_DIGITS = 4
+
+
+def answer(session: Session, reply: Any, width: int) -> Lines:
+    """The lines that a command's answer is shown as."""
+    match reply:
+        case None:
+            return []
+        case Message(lines=lines):
+            return [part for text in lines for part in wrapped(safe(text), width)]
+        case Value(text=text, value=value):
+            return _value(text, value, width)
+        case Why():
+            return explained(reply, width)
+        case Help():
+            return help_lines(width)
+        case Origin(steps=steps):
+            return [part for i, one in enumerate(steps) for part in wrapped(safe(f"{'←' if i else ' '} {one}"), width)]
+        case Ledger():
+            return _ledger(session, reply, width)
+        case Difference():
+            return _difference(session, reply, width)
+        case _:
+            assert isinstance(reply, VjpCheck)
+            return wrapped(check_text(reply), width, "green" if reply.passed else "bold red")
+
+
+def _value(text: str, value: Any, width: int) -> Lines:
+    if np.size(value) == 1 or isinstance(value, tuple):
+        return wrapped(safe(f"{text} = {one_line(value)}"), width)
+    return Matrix(text, np.asarray(value)).lines(width, _VALUE_ROWS)
+
+
+def _ledger(session: Session, ledger: Ledger, width: int) -> Lines:
+    """A row for each use, their sum, and what became of `.grad`."""
+    name, total = safe(ledger.name), ledger.total
+    index = session.noted(total)
+    label = element("", index) or "value"
+    head = f"{'event':>6} {'t':>4} {'layer':>5} {'‖term‖':>9} {label:>10}  from"
+    lines = [line(f"∂L/∂{name}: one row for each use", width, "bold"), line(head, width, "dim")]
+    largest = max((row.norm for row in ledger.rows), default=0.0) or 1.0
+    sources = max((len(safe(row.source)) for row in ledger.rows), default=0)
+    for row in ledger.rows:
+        t, layer = ("—" if n is None else str(n) for n in (row.t, row.layer))
+        shown = f"{row.event:>6} {t:>4} {layer:>5} {row.norm:>9.3g} {number(float(row.value[index])):>10}"
+        shown += f"  {safe(row.source):<{sources}} "
+        lines.append(pieces([(shown, ""), (_bar(row.norm / largest, width - len(shown)), "cyan")], width))
+    lines.append(
+        line(f"{'sum':>6} {'':>10} {np.linalg.norm(total):>9.3g} {number(float(total[index])):>10}", width, "bold")
+    )
+    return lines + [part for text in _verdict(ledger, index) for part in wrapped(text, width)]
+
+
+def _bar(share: float, room: int) -> str:
+    """A share of the largest as a bar, if there is room for one."""
+    if not np.isfinite(share):
+        return "!"
+    return "▇" * max(round(min(_BAR, room) * share), 1) if share and room > 0 else ""
+
+
+def _verdict(ledger: Ledger, index: Index) -> list[str]:
+    if ledger.recorded is None:
+        return ["the pass is under way: nothing was added to .grad yet"]
+    added = f".grad {'grew by' if ledger.before is not None else 'became'} {ledger.recorded[index]:+.6g}"
+    exact = "to the last bit" if ledger.is_exact else "NOT the same"
+    return [
+        f"{added} at {element('', index) or 'this value'}: the sum of the rows, but for rounding "
+        f"({ledger.difference:.1e})",
+        f"computed again in the engine's own order: {exact}",
+    ]
+
+
+def _difference(session: Session, difference: Difference, width: int) -> Lines:
+    """Two values side by side where both fit, else one below the other; and what changed."""
+    a, b = difference.values
+    index = session.noted(b)
+    (one, other), (norm, after) = difference.names, difference.norms
+    ratio = after / norm if norm else np.inf
+    head = f"{one} and {other}: norms {norm:.4g} and {after:.4g}, ratio {ratio:.4g}"
+    half = max((width - 3) // 2, 1)
+    both = [Matrix(name, value, index) for name, value in zip(difference.names, (a, b), strict=True)]
+    change = Matrix("change", difference.change, index, strong=True).lines(width, _DIFFERENCE_ROWS)
+    return [*wrapped(safe(head), width, "bold"), *_two(both, half, width), blank(), *change]
+
+
+def _two(both: list[Matrix], half: int, width: int) -> Lines:
+    left, right = (matrix.lines(half, _DIFFERENCE_ROWS) for matrix in both)
+    if any(
+        matrix.lines(width, _DIFFERENCE_ROWS)[1:] != drawn[1:]
+        for matrix, drawn in zip(both, (left, right), strict=True)
+    ):
+        above, below = (matrix.lines(width, _DIFFERENCE_ROWS) for matrix in both)
+        return [*above, blank(), *below]
+    lines: Lines = []
+    for before, now in zip(left, right, strict=True):
+        pair = before.copy()
+        pair.pad_right(half - before.cell_len)
+        pair.append(" │ ", "dim")
+        pair.append_text(now)
+        lines.append(cropped(pair, width))
+    return lines
+
+
+def check_text(check: VjpCheck) -> str:
+    """The verdict on one vjp."""
+    verdict = "agree" if check.passed else "DIFFER"
+    return (
+        f"{check.op}, input {check.slot}: vjp and central difference {verdict}: largest relative error "
+        f"{check.worst:.1e} at {list(check.index)} ({check.analytic:+.6g} and {check.numeric:+.6g}), "
+        f"{check.checked} of {check.size} checked"
+    )
+
+
+def failure(error: Exception, width: int) -> Lines:
+    """A command that could not be carried out: the line with a caret at the spot, and why."""
+    if not isinstance(error, CommandError) or error.column is None:
+        return wrapped(safe(str(error)), width, "red", indent=2)
+    text, caret, reason = error.lines()
+    skipped = max(error.column - width + 10, 0)  # the spot has to be in sight
+    shown = f"…{text[skipped + 1 :]}" if skipped else text
+    return [
+        line(safe(shown), width, "red"),
+        line(caret[skipped:], width, "bold red"),
+        *wrapped(safe(reason), width, "red", indent=2),
+    ]
+
+
+def help_lines(width: int) -> Lines:
+    """Every command with its keys."""
+    lines = [*wrapped("Every key stands for a command of the `:` line; both work the same.", width, indent=0), blank()]
+    rows = [(" ".join(key for key, _ in c.keys), c.usage, c.summary) for c in COMMANDS]
+    keys, usage = (max(len(row[i]) for row in rows) for i in (0, 1))
+    for key, use, summary in rows:
+        lines += _help_row(f"{key:<{keys}}", use, summary, usage, width)
+    lines += [blank(), line("On the screen alone", width, HEADING)]
+    for key, _, does in SCREEN_KEYS:
+        lines += _help_row(f"{key:<{keys}}", "", does, 0, width)
+    return lines
+
+
+def _help_row(key: str, use: str, summary: str, column: int, width: int) -> Lines:
+    """Key, command, what it does: in columns where there is room, else below each other."""
+    if len(key) + column + len(summary) + 4 <= width:
+        return [pieces([(f"{key}  ", "bold"), (f"{use:<{column}}{'  ' * bool(column)}", "cyan"), (summary, "")], width)]
+    first = [pieces([(f"{key}  ", "bold"), (use, "cyan")], width)] if use else []
+    return first + wrapped(f"{' ' * len(key) if use else key}  {summary}", width, indent=len(key) + 2)
