@@ -102,6 +102,17 @@ def test_the_numbers_of_a_table_have_digits_whatever_their_size():
     assert rows(5e-324, np.inf, np.nan)[2].plain.split()[1:] == ["+inf", "nan"]
 
 
+def test_a_refused_op_shows_its_message_once_and_the_operands():
+    with tg.trace() as tr, pytest.raises(ValueError, match="mismatch"):
+        tg.ops.matmul(tg.tensor(np.ones((2, 3)), name="left"), tg.tensor(np.ones(2), name="right"))
+    session = Session(tr, len(tr.events) - 1)
+    for height in (17, 37):
+        shown = "\n".join(line.plain for line in views.step(session, 70, height))
+        assert shown.count("mismatch") == 1
+        assert "left (2, 3)" in shown
+    assert "matmul raised" in views.Tree(session).lines(0, 30, 5)[0].plain
+
+
 def test_every_sign_has_an_ascii_spelling(tr):
     for index in range(0, len(tr.events), 5):
         for line in views.step(Session(tr, index), 70, 40):

@@ -29,11 +29,13 @@ def step(session: Session, width: int, height: int) -> Lines:
     """One step: the formula, the same with numbers, operands and result as matrices."""
     event, tall = session.event, height >= _TALL
     lines = _title_lines(session, width)[: None if tall else 1]
-    lines += [*wrapped(safe(describe_event(session, event)), width), blank()] if tall else []
+    lines += (
+        [*wrapped(safe(describe_event(session, event, brief=event.kind == "error")), width), blank()] if tall else []
+    )
     why = _why_or_none(session)
     if why is not None:
         lines += explained(why, width, brief=not tall)
-    elif not tall:
+    elif not tall and event.kind != "error":
         lines += wrapped(safe(describe_event(session, event)), width)
     lines += wrapped(session.gone, width, "yellow") if session.gone else []
     lines += _error(event, width)
@@ -70,10 +72,12 @@ def _title_lines(session: Session, width: int) -> Lines:
 
 
 def explained(why: Why, width: int, *, brief: bool = False) -> Lines:
-    """A rule, the same with names and numbers, and what came of it; in brief, without where a term is from."""
+    """A rule, the same with names and numbers, and what came of it; in brief, with no line that others say too."""
     lines: Lines = []
+    numbers = ""
     for i, text in enumerate(str(why).split("\n")):
-        if brief and ", the term from " in text:
+        repeats = numbers == (numbers := text.partition(" = ")[2]) != ""
+        if brief and (repeats or ", the term from " in text):
             continue
         is_result = re.fullmatch(r"\s*= [^ ·]+", text) is not None
         is_remark = i > 0 and " = " not in text and not is_result and not text.endswith(":")
