@@ -18,6 +18,7 @@ from .tracing.trace import breakpoint, trace
 if TYPE_CHECKING:
     from .compiler import compile
     from .nn.checkpoint import load, save
+    from .tracing.loading import load_trace
 
 __all__ = [
     "Tensor",
@@ -29,6 +30,7 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "load",
+    "load_trace",
     "nn",
     "no_grad",
     "op",
@@ -45,7 +47,12 @@ sys.modules[f"{__name__}.ops"] = ops
 sys.modules[f"{__name__}.optim"] = optim
 
 # What is slow to import waits until it is used.
-_LATE = {"compile": "compiler", "load": "nn.checkpoint", "save": "nn.checkpoint"}
+_LATE = {
+    "compile": "compiler",
+    "load": "nn.checkpoint",
+    "load_trace": "tracing.loading",
+    "save": "nn.checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:

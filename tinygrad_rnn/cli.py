@@ -283,7 +283,9 @@ def debug(
     """
     from .debugger.start import debug_trace, debug_with_commands
 
-    if script is None:
+    if script is None or _is_recording(script):
+        if until or steps:
+            raise click.UsageError("--until and --steps are for a script that is run")
         trace, _ = _record(script, arguments, model)
     else:
         from .tracing.script import run_script
@@ -438,8 +440,21 @@ def _record(script: Path | None, arguments: Sequence[str], model: dict[str, Any]
     """The recorded run that a command is about, and whether the user's script raised."""
     if script is not None:
         _not_both(model)
-        return _record_script(script, arguments)
+        return (_load(script, arguments), False) if _is_recording(script) else _record_script(script, arguments)
     return _record_text(_text(model), model), False
+
+
+def _is_recording(script: Path) -> bool:
+    return script.suffix == ".tgtrace"
+
+
+def _load(path: Path, arguments: Sequence[str]) -> "Trace":
+    """A run that was recorded and saved before."""
+    from .tracing.loading import load_trace
+
+    if arguments:
+        raise click.UsageError(f"{path} is a recorded run, which takes no arguments: {' '.join(arguments)}")
+    return load_trace(path)
 
 
 def _not_both(model: dict[str, Any]) -> None:

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.archive import MAX_HEADER
 from tinygrad_rnn.errors import CheckpointError
-from tinygrad_rnn.nn.checkpoint import MAX_HEADER, _decode, _encode
+from tinygrad_rnn.nn.checkpoint import ARCHIVE
 
 MODELS = [
     tg.nn.RNN(2, 3, nonlinearity="relu", output_size=4, rng=0),
@@ -240,13 +241,13 @@ def places(value, here=()):
 @given(data=st.data())
 def test_a_description_that_lies_anywhere(victim, data):
     path, good = victim
-    description, arrays = _decode("victim", good)
+    description, arrays = ARCHIVE.decode("victim", good)
     *outer, last = data.draw(st.sampled_from([place for place in places(description) if place]))
     inner = description
     for key in outer:
         inner = inner[key]
     inner[last] = data.draw(anything)
-    loads_or_refuses(path, _encode(description, arrays))
+    loads_or_refuses(path, ARCHIVE.encode(description, arrays))
 
 
 @pytest.mark.parametrize(
@@ -265,9 +266,9 @@ def test_a_description_that_lies_anywhere(victim, data):
 def test_sizes_that_lie_allocate_nothing(path, config):
     model = tg.nn.RNN(2, 3, output_size=2, rng=0)
     tg.save(path, model)
-    description, arrays = _decode("x", path.read_bytes())
+    description, arrays = ARCHIVE.decode("x", path.read_bytes())
     description["model"]["config"] |= config
-    path.write_bytes(_encode(description, arrays))
+    path.write_bytes(ARCHIVE.encode(description, arrays))
     with pytest.raises(CheckpointError, match=r"is damaged|does not fit"):
         tg.load(path)
 
@@ -285,7 +286,7 @@ def test_a_header_that_claims_gigabytes(path):
 def test_modules_are_taken_from_a_list_of_ours(path):
     description = {"format": 1, "class": "os", "metadata": {}, "optimizer": None}
     for model in ({"class": "os.system", "config": {}}, {"class": "Module", "config": {}}):
-        path.write_bytes(_encode(description | {"model": model}, {}))
+        path.write_bytes(ARCHIVE.encode(description | {"model": model}, {}))
         with pytest.raises(CheckpointError, match="no such module"):
             tg.load(path)
 
@@ -312,7 +313,7 @@ def test_other_safetensors_files_and_newer_versions(path):
     path.write_bytes(encode({"w": np.ones(3)}))
     with pytest.raises(CheckpointError, match=r"not one that tg\.save wrote"):
         tg.load(path)
-    path.write_bytes(_encode({"format": 2}, {}))
+    path.write_bytes(ARCHIVE.encode({"format": 2}, {}))
     with pytest.raises(CheckpointError, match="has format 2, this version reads 1"):
         tg.load(path)
 

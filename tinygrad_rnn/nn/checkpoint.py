@@ -1,23 +1,19 @@
 """Checkpoints: a model, its optimiser and what else a run needs, in one safetensors file.
 
-The file holds arrays and a JSON description, never code: loading one that a stranger made runs nothing of theirs, and
-allocates no more than the file's own size justifies.
+Loading a file that a stranger made runs nothing of theirs: see `archive`.
 """
 
-import json
 import math
 import os
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..archive import Archive
 from ..autograd.tensor import Array, Tensor
-from ..errors import CheckpointError, TinygradError
-from ..files import write_atomic
+from ..errors import CheckpointError
 from . import optim
 from .layers import Dropout, Embedding, Linear, Sequential
 from .module import Module, misfits
@@ -26,20 +22,7 @@ from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell
 MODULES: dict[str, Any] = {
     kind.__name__: kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell, Linear, Embedding, Dropout, Sequential)
 }
-FORMAT = 1
-MAX_HEADER = 16 * 2**20  # bytes of names, shapes and metadata; a hostile file must not make us parse gigabytes
-_KEY = "tinygrad_rnn"  # under which safetensors' own metadata keeps our description
-_DAMAGED = (
-    TinygradError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    MemoryError,
-)
+ARCHIVE = Archive("tinygrad_rnn", 1, CheckpointError, "load", "save", "tg.save")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +57,12 @@ def save(
         else:
             plain[name] = value
     description = {
-        "format": FORMAT,
         "class": type(model).__name__,
         "model": _describe(model),
         "optimizer": None if optimizer is None else _describe_optimizer(model, optimizer, arrays),
         "metadata": plain,
     }
-    data = _encode(description, arrays)
-    try:
-        write_atomic(path, data)
-    except OSError as error:
-        raise CheckpointError(
-            f"save: {os.fspath(path)}: {error.strerror}; what was there before is unchanged"
-        ) from error
+    ARCHIVE.write(path, description, arrays)
 
 
 def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint:
@@ -104,8 +80,8 @@ def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint
             are not the model's. Nothing is changed then.
     """
     name = os.fspath(path)
-    description, arrays = _decode(name, _read(path))
-    with _blaming(name):
+    description, arrays = ARCHIVE.read(path)
+    with ARCHIVE.blaming(name):
         if into is None and description["model"] is None:
             raise CheckpointError(
                 f"load: {name} is of {description['class']!r}, which is not a module of tg.nn: make one and pass it, "
@@ -118,76 +94,6 @@ def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint
         metadata = dict(description["metadata"]) | _part(arrays, "metadata")
         model.load_state_dict(model_state)
     return Checkpoint(model, optimizer, metadata)
-
-
-# The file
-
-
-def _encode(description: dict[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    from safetensors.numpy import save as encode
-
-    try:
-        text = json.dumps(description, default=_python_number)
-        if len(text) > MAX_HEADER // 2:
-            raise ValueError(f"the metadata takes {len(text)} bytes as JSON; pass what is large as an array")
-        return encode({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {_KEY: text})
-    except (TypeError, ValueError, KeyError, RecursionError) as error:
-        raise CheckpointError(f"save: {error}") from error
-
-
-def _python_number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(
-        f"metadata can hold what JSON can, and arrays as values of their own; {type(value).__name__} is neither"
-    )
-
-
-def _read(path: str | os.PathLike[str]) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise CheckpointError(f"load: {os.fspath(path)} is not a regular file")
-            return file.read()
-    except OSError as error:
-        raise CheckpointError(f"load: {os.fspath(path)}: {error.strerror}") from error
-
-
-def _decode(name: str, data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Our description and the arrays, of a file that keeps to safetensors' format."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as decode
-
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER):
-        raise CheckpointError(f"load: {name} is not a safetensors file, or it was cut off")
-    with _blaming(name):
-        try:
-            arrays = decode(data)
-        except SafetensorError as error:
-            raise CheckpointError(f"load: {name} is not a safetensors file, or it is damaged: {error}") from error
-        header = json.loads(data[8 : 8 + length])
-        text = header.get("__metadata__", {}).get(_KEY)
-        if text is None:
-            raise CheckpointError(f"load: {name} is a safetensors file, but not one that tg.save wrote")
-        description = json.loads(text)
-        if description["format"] != FORMAT:
-            raise CheckpointError(
-                f"load: {name} has format {description['format']!r}, this version reads {FORMAT}; "
-                "a newer tinygrad_rnn may read it"
-            )
-    return description, arrays
-
-
-@contextmanager
-def _blaming(name: str) -> Iterator[None]:
-    """Whatever a description that lies leads to is one kind of error."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except _DAMAGED as error:
-        raise CheckpointError(f"load: {name} is damaged: {type(error).__name__}: {error}") from error
 
 
 def _part(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:

@@ -4,7 +4,8 @@ An output element's dependence on its inputs is the VJP of a cotangent that is 1
 itself made of each cotangent element is the gradient of the VJP, which is written so that Tensors pass through it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..autograd.backward import grad
 from ..autograd.op import Op
 from ..autograd.scope import switched
 from ..autograd.tensor import Array, Tensor
+from ..errors import TinygradError, TraceError
 from .graph import Node
 
 Index = tuple[int, ...]
@@ -101,7 +103,7 @@ def _linear_in(
     if vjp is None:
         return None
     shape = np.shape(operands[slot])
-    with switched(observers=(), recording=True), np.errstate(all="ignore"):
+    with switched(observers=(), recording=True), _again(of):
         g = Tensor(cotangent.astype(np.float64), requires_grad=other is None)
         given = [Tensor(a, requires_grad=True) if i == other else a for i, a in enumerate(operands)]
         term = vjp(g, of.data, *given, **of.options)
@@ -125,8 +127,20 @@ def _vjp(op: Op, slot: int, g: Array, y: Array, operands: Sequence[Any], node: N
     vjp = op.vjps[slot]
     if vjp is None:
         return None
-    with np.errstate(all="ignore"):
+    with _again(node):
         return np.asarray(vjp(g, y, *operands, **node.options))
+
+
+@contextmanager
+def _again(node: Node) -> Generator[None, None, None]:
+    """Run a rule on recorded numbers: quietly, and if it fails, it is the recording or the rule that is wrong."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except TinygradError:
+        raise
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, MemoryError) as error:
+        raise TraceError(f"{node.op} cannot be run again on what was recorded: {error}") from error
 
 
 def summed_to(term: Array, shape: Index) -> Array:

@@ -159,6 +159,11 @@ class Event:
         return isinstance(self._value, Gone) or isinstance(self._cotangent, Gone)
 
     @property
+    def written(self) -> tuple[Array | Gone | None, Array | Gone | None]:
+        """Its value and cotangent, or what is remembered of them."""
+        return self._value, self._cotangent
+
+    @property
     def arrays(self) -> list[Array]:
         """The arrays that it holds itself, beside those of its nodes."""
         return [array for array in (self._value, self._cotangent) if is_array(array)]

@@ -119,6 +119,11 @@ class Node:
         return isinstance(self._data, Gone) or any(isinstance(x, Gone) for x in self._operands)
 
     @property
+    def seen(self) -> tuple[Array | Gone, tuple[Any, ...]]:
+        """Its data and operands, or what is remembered of them."""
+        return self._data, self._operands
+
+    @property
     def arrays(self) -> list[Array]:
         """The arrays that it holds."""
         return [x for x in (self._data, *self._operands) if is_array(x)]

@@ -1,5 +1,6 @@
 """The tracer: an observer of the engine that writes down everything that happens, forward and backward."""
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -36,9 +37,11 @@ class Trace:
         self._tensors: dict[int, Tensor] = {}  # while recording: a name may be given after the event
         self._budget = None if limit is None else Budget(limit, partial(_keep_name, self._names, self._tensors))
         self._sources = Sources()
-        self._self: ref[Trace] | None = ref(self)
+        self.reference: ref[Trace] = ref(self)  # for its events, which are no reason for it to live
         self._explainer: Explainer | None = None  # of the run as long as it was when last asked
         self._asked_at = 0
+        self._gone = 0  # bytes
+        self._was_loaded = False
         self._assigned: dict[int, str | None] = {}  # by id of the source: what its line calls its value
 
     def graph(self) -> Graph:
@@ -50,17 +53,18 @@ class Trace:
         for kind in ("seed", "forward"):
             for event in reversed(self.events):
                 if event.kind == kind and event.output is not None:
-                    names = self._given_names()
+                    names = self.given_names()
                     named = [self._nodes[id] for id in names if id in self._nodes]
                     return Graph.leading_to(event.output, names, named, _Gradients(self.events))
         raise TraceError("nothing was recorded: no op of tinygrad_rnn ran (what other threads compute is not recorded)")
 
-    def _given_names(self) -> dict[int, str]:
+    def given_names(self) -> dict[int, str]:
+        """The names that tensors have by now, by their ids."""
         return self._names | {id: tensor.name for id, tensor in self._tensors.items() if tensor.name}
 
     def close(self) -> None:
         """End the recording: read the names that tensors have by now, and let go of the tensors."""
-        self._names |= self._given_names()
+        self._names |= self.given_names()
         self._tensors.clear()
 
     def name(self, node: Node) -> str:
@@ -106,7 +110,7 @@ class Trace:
         >>> print(tr.memory())
         1 events · 2 KiB held · 0 recomputable · 0 gone
         """
-        return Memory.of(self.events, self._budget.gone if self._budget is not None else 0)
+        return Memory.of(self.events, self._gone if self._budget is None else self._budget.gone)
 
     def _moment(self, at: int | None) -> int:
         return len(self.events) - 1 if at is None else at
@@ -181,11 +185,35 @@ class Trace:
             TraceError: there is no such parameter in this run, or no gradient reached it.
         """
         if isinstance(parameter, Tensor):
+            if self._was_loaded:
+                raise TraceError("ledger: a loaded run knows its parameters by name, not this program's tensors")
             node = next((x for x in self.queries.names.places if x.id == parameter.id), None)
             if node is None:
                 raise TraceError("this tensor is not in this run")
             parameter = self.queries.names.of(node)
         return self.queries.ledger(parameter, self._moment(at))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the run to a file, whole or not at all: events, values, and the lines of source that are shown.
+
+        Args:
+            path: where; `.tgtrace` is the usual ending, which `tinygrad-rnn debug` and `draw` take. `load_trace`
+                reads it.
+
+        Raises:
+            TraceError: it cannot be written; what was there before is then still there.
+        """
+        from .saving import save
+
+        save(self, path)
+
+    def restore(
+        self, events: list[Event], nodes: Sequence[Node], names: dict[int, str], printed: dict[int, str], gone: int
+    ) -> None:
+        """Be the run that a file holds."""
+        self.events, self.printed, self._names, self._gone = events, printed, names, gone
+        self._nodes = {node.id: node for node in nodes}
+        self._budget, self._was_loaded = None, True
 
     def debug(self) -> None:
         """Open the debugger on this run; return when the person leaves it.
@@ -214,7 +242,7 @@ class Trace:
         id, scope, data, source = output.id, output.scope, output.data, self._sources.of_caller()
         node = Node(id, op.name, nodes, arrays, data, None, output.requires_grad, options, scope, source, op)
         self._nodes[id], self._tensors[id] = node, output
-        self._write(Event(len(self.events), "forward", op.name, node, nodes, data, scope, self._self, source))
+        self._write(Event(len(self.events), "forward", op.name, node, nodes, data, scope, self.reference, source))
 
     def _on_error(self, op: Op, inputs: "tuple[Tensor | None, ...]", error: Exception) -> None:
         nodes = tuple(None if x is None else self._node(x, x.data) for x in inputs)
@@ -229,7 +257,7 @@ class Trace:
 
     def _failure(self, op: str | None, inputs: "tuple[Node | None, ...]", message: str, source: Source | None) -> Event:
         scope = STATE.get().scope
-        return Event(len(self.events), "error", op, None, inputs, None, scope, self._self, source, message=message)
+        return Event(len(self.events), "error", op, None, inputs, None, scope, self.reference, source, message=message)
 
     def forget(self, keep_last: int) -> None:
         """Drop all but the last events: they begin the recording."""
@@ -257,7 +285,7 @@ class Trace:
         g = cotangent.data if isinstance(cotangent, Tensor) else cotangent
         term = contribution.data if isinstance(contribution, Tensor) else contribution
         scope = STATE.get().scope
-        self._write(Event(len(self.events), "vjp", of.op, output, (), term, scope, self._self, None, of, g, slot))
+        self._write(Event(len(self.events), "vjp", of.op, output, (), term, scope, self.reference, None, of, g, slot))
 
     def _on_accumulate(self, leaf: Tensor, gradient: Any) -> None:
         g = gradient.data if isinstance(gradient, Tensor) else gradient
@@ -273,7 +301,7 @@ class Trace:
     def _about(self, kind: EventKind, node: Node, value: Array | None, source: Source | None) -> None:
         """Write down what happened to one tensor."""
         scope = STATE.get().scope
-        self._write(Event(len(self.events), kind, None, node, (), value, scope, self._self, source))
+        self._write(Event(len(self.events), kind, None, node, (), value, scope, self.reference, source))
 
     def _inputs(self, inputs: "tuple[Tensor | None, ...]", arrays: tuple[Any, ...]) -> "tuple[Node | None, ...]":
         if self._budget is None:

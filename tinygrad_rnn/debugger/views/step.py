@@ -108,7 +108,7 @@ def contributions(session: Session, width: int, *, brief: bool = False) -> Lines
         return []
     queries = session.queries
     terms, expected = queries.terms(node, session.cursor), queries.expected(node, session.cursor)
-    total = queries.gradient(node, session.cursor)
+    total = _gradient_or_none(session, node)
     if expected < 2 or total is None:
         return []
     index, name = session.selected(total.shape), f"∂L/∂{queries.names.of(node)}"
@@ -116,7 +116,7 @@ def contributions(session: Session, width: int, *, brief: bool = False) -> Lines
     state = "all are there" if len(terms) == expected else f"it waits for {expected - len(terms)} more"
     counted = f"{len(terms)} of {expected} terms{_dots(len(terms), expected)}"
     head = f"{name}: {counted}, {state}"
-    shown = [(number(float(queries.term(i)[index])), queries.origin_of_term(i)) for i in terms[-_TERMS_LISTED:]]
+    shown = [(_of_term(session, i, index), queries.origin_of_term(i)) for i in terms[-_TERMS_LISTED:]]
     left_out = len(terms) - len(shown)
     if brief:
         parts = " ".join(f"{value} from {source}" for value, source in shown[-2:])
@@ -133,6 +133,18 @@ def contributions(session: Session, width: int, *, brief: bool = False) -> Lines
         if len(terms) > 1
         else lines
     )
+
+
+def _gradient_or_none(session: Session, node: Node) -> Array | None:
+    """∂L/∂node so far; None also where a part of it is gone."""
+    try:
+        return session.queries.gradient(node, session.cursor)
+    except TraceError:
+        return None
+
+
+def _of_term(session: Session, index: int, at: Index) -> str:
+    return "gone" if session.trace.events[index].is_gone else number(float(session.queries.term(index)[at]))
 
 
 def _dots(arrived: int, expected: int) -> str:
@@ -204,7 +216,7 @@ def _sum_so_far(session: Session, event: Event) -> list[Matrix]:
     if event.kind != "vjp" or node is None or len(session.queries.terms(node, session.cursor)) < 2:
         return []
     queries = session.queries
-    total = queries.gradient(node, session.cursor)
+    total = _gradient_or_none(session, node)
     is_whole = len(queries.terms(node, session.cursor)) == queries.expected(node, session.cursor)
     name = f"∂L/∂{queries.names.of(node)}{'' if is_whole else ' so far'}"
     return [Matrix(name, total, session.selected(total.shape))] if total is not None else []

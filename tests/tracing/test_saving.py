@@ -1,0 +1,453 @@
+"""A saved run answers every question as the run itself did; a file that lies, or that was cut off, is one error."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.autograd.op import NUMPY
+from tinygrad_rnn.debugger import views
+from tinygrad_rnn.debugger.session import Session
+from tinygrad_rnn.errors import TinygradError, TraceError
+from tinygrad_rnn.tracing.loading import load_trace
+from tinygrad_rnn.tracing.plain import plain, restored
+from tinygrad_rnn.tracing.saving import ARCHIVE
+from tinygrad_rnn.tracing.script import run_script
+
+
+@tg.op(lambda g, y, x: 3 * g * x**2)
+def cube(x):
+    """The cube, elementwise: y = x³; x̄ = 3 x² ȳ."""
+    return x**3
+
+
+def network(kind, **options):
+    def run():
+        rnn = kind(3, 4, output_size=2, rng=0, **options)
+        optimizer = tg.optim.Adam(rnn.parameters(), lr=0.1)
+        xs = np.random.default_rng(0).standard_normal((4, 2, 3))
+        for _ in range(2):
+            ys, _ = rnn(xs)
+            loss = tg.nn.cross_entropy(ys, np.zeros((4, ys.shape[1]), int))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return run
+
+
+def users_loop():
+    W = tg.tensor(np.eye(3), requires_grad=True)
+    h = tg.tensor(np.zeros(3))
+    hs = []
+    for x in tg.tensor(np.eye(3), name="xs"):
+        with tg.scope("cell"):
+            h = tg.ops.tanh(W @ h + x * 2)
+            hs.append(h)
+    loss = tg.ops.stack(hs)[::-1, [0, 2]].T.mean(axis=0)[..., 1] * np.float32(2.0)
+    loss.backward()
+
+
+def ops_of_all_kinds():
+    a = tg.tensor(np.arange(12.0).reshape(3, 4), requires_grad=True)
+    b = cube(a.T).clip(max=500.0).astype(np.float32).sum(axis=(0, 1), keepdims=True)
+    c = tg.ops.where(np.array([True, False, True, False]), a, 0.0) / (a - 1.0)
+    d = tg.ops.concatenate([c, tg.ops.broadcast_to(b, (3, 4)), a[:, ::-1]], axis=1)
+    (e, f) = tg.ops.split(tg.ops.log(d[np.array([0, 2])]), 2, axis=1)
+    (e * f).max(axis=1).sum().backward()
+    (g,) = tg.grad(cube(a).sum(), [a], create_graph=True)
+    (g * g).sum().backward()
+
+
+def refused():
+    h = tg.tensor(np.ones((2, 3)), name="h") * 1.5
+    with suppress(TinygradError):
+        h @ h
+
+
+RUNS = {
+    "rnn": network(tg.nn.RNN),
+    "lstm": network(tg.nn.LSTM, num_layers=2),
+    "gru": network(tg.nn.GRU, bidirectional=True),
+    "loop": users_loop,
+    "ops": ops_of_all_kinds,
+    "refused": refused,
+}
+
+
+def recorded(name, max_memory=None):
+    with tg.trace(max_memory=max_memory) as tr:
+        RUNS[name]()
+    return tr
+
+
+def saved(tr, path):
+    tr.save(path)
+    return load_trace(path)
+
+
+QUESTIONS = (
+    "why",
+    "origin",
+    "diff",
+    "ledger",
+    "verify",
+    "info",
+    "list",
+    "print out + 0",
+    "print norm(G)",
+    "last",
+    "next",
+)
+
+
+def text(lines):
+    return [line.plain for line in lines]
+
+
+def transcript(tr, questions=QUESTIONS, every=1):
+    """All that the debugger shows and answers, at every event."""
+    session = Session(tr)
+    for at in range(0, len(tr.events), every):
+        for question in ("step t", "back layer", "flip", *questions):
+            session.move(at)
+            try:
+                reply = session.execute(question)
+                yield at, question, session.cursor, text(views.answer(session, reply.answer, 120))
+            except TinygradError as error:
+                yield at, question, session.cursor, str(error)
+        session.move(at)
+        yield text(views.step(session, 100, 40))
+        yield text(views.side(session, 36, 40))
+        yield text([views.status(session, 200), views.timeline(session, 100)])
+    session.execute("break nonfinite")
+    yield session.execute("continue").answer, session.cursor
+    yield text(views.Tree(session).lines(0, 100, 10_000))
+    yield session.queries.names.known(), [session.name_written(e) for e in tr.events]
+    yield [(repr(e), e.copy, e.layer, e.nans, e.message, str(e.source), tr.printed.get(e.index)) for e in tr.events]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_loaded_run_is_that_run(name, tmp_path):
+    tr = recorded(name)
+    every = 1 + len(tr.events) // 40
+    assert list(transcript(saved(tr, tmp_path / "run.tgtrace"), every=every)) == list(transcript(tr, every=every))
+
+
+@settings(max_examples=10)
+@given(share=st.floats(0.05, 1.0), name=st.sampled_from(["rnn", "loop"]))
+def test_with_a_budget_what_is_gone_stays_gone_and_what_can_be_computed_again_is(tmp_path_factory, share, name):
+    tr = recorded(name, int(share * recorded(name).memory().held) + 1)
+    loaded = saved(tr, tmp_path_factory.mktemp("saved") / "run.tgtrace")
+    assert loaded.memory() == tr.memory()
+    assert list(transcript(loaded, every=29)) == list(transcript(tr, every=29))
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "refused"])
+def test_every_number_is_the_same_to_the_last_bit(name, tmp_path):
+    tr = recorded(name)
+    loaded = saved(tr, tmp_path / "run.tgtrace")
+    for one, other in zip(tr.events, loaded.events, strict=True):
+        a, b = tr.queries.written_by(one), loaded.queries.written_by(other)
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert (a.dtype, a.shape, a.strides) == (b.dtype, b.shape, b.strides)
+            assert a.tobytes() == b.tobytes()
+            assert other.value is None or not b.flags.writeable
+    for node in (n for n in tr.queries.names.places if n.is_parameter):
+        parameter = tr.queries.names.of(node)
+        assert loaded.ledger(parameter).is_exact
+        assert np.array_equal(loaded.ledger(parameter).total, tr.ledger(parameter).total, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["lstm", "loop", "ops"])
+@pytest.mark.parametrize("options", [{}, {"gradients": True, "values": True}, {"view": "ops"}])
+def test_pictures_are_the_same(name, options, tmp_path):
+    tr = recorded(name)
+    loaded = saved(tr, tmp_path / "run.tgtrace")
+    try:
+        picture = tg.draw(tr, **options).svg
+    except TinygradError as error:
+        with pytest.raises(type(error)):
+            _ = tg.draw(loaded, **options).svg
+    else:
+        assert tg.draw(loaded, **options).svg == picture
+
+
+def test_a_loaded_run_can_be_saved_again(tmp_path):
+    first = saved(recorded("lstm"), tmp_path / "one.tgtrace")
+    second = saved(first, tmp_path / "two.tgtrace")
+    assert list(transcript(second, every=31)) == list(transcript(first, every=31))
+
+
+SCRIPT = """
+import numpy as np
+import tinygrad_rnn as tg
+
+@tg.op(lambda g, y, x: 2 * g * x)
+def square(x):
+    "The square, elementwise: y = x²; x̄ = 2 x ȳ."
+    return x * x
+
+class Head(tg.nn.Module):
+    def __init__(self):
+        self.W = tg.nn.Parameter(np.full((2, 3), 0.5))
+
+    def forward(self, h):
+        scores = self.W @ h
+        return square(scores)
+
+head = Head()
+h = tg.tensor([1.0, -2.0, 3.0], name="h")
+total = head(h).sum()
+print("total is", total.item())
+total.backward()
+raise KeyError("here")
+"""
+
+
+def test_a_script_is_looked_at_elsewhere(tmp_path, monkeypatch):
+    """In another process, without the script: its lines are there, and its own op says that it is not."""
+    monkeypatch.chdir(tmp_path)
+    Path("script.py").write_text(SCRIPT, "utf-8")
+    tr = run_script(Path("script.py"), keep_output=True).trace
+    tr.save("run.tgtrace")
+    Path("script.py").unlink()
+    Path("elsewhere").mkdir()
+    command = [sys.executable, "-m", "tinygrad_rnn", "debug", "--commands", "-", "../run.tgtrace"]
+    show = "jump end\nlist\nback\nlist\nwhy W[0,0]\nprint d.W\njump 1\nprint out\n"
+    done = subprocess.run(
+        command, input=show, capture_output=True, text=True, cwd="elsewhere", timeout=60, check=False,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 'raise KeyError("here")' in done.stdout
+    assert "total.backward()" in done.stdout
+    missing = subprocess.run(
+        command, input="jump 1\nwhy\n", capture_output=True, text=True, cwd="elsewhere", timeout=60, check=False,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    assert missing.returncode == 2
+    assert "the op 'square' is not here, and a recording holds no code" in missing.stdout
+    drawn = subprocess.run(
+        [sys.executable, "-m", "tinygrad_rnn", "draw", "../run.tgtrace", "-o", "x.svg"],
+        capture_output=True, text=True, cwd="elsewhere", timeout=60, check=False,
+    )  # fmt: skip
+    assert drawn.returncode == 0, drawn.stderr
+
+
+def test_without_its_op_a_value_is_shown_but_not_explained(tmp_path):
+    def run():
+        @tg.op(lambda g, y, x: g * 2)
+        def twice(x):
+            return x * 2
+
+        w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+        with tg.trace() as tr:
+            twice(w).sum().backward()
+        return tr, twice
+
+    tr, twice = run()
+    tr.save(tmp_path / "run.tgtrace")
+    del NUMPY[next(forward for forward, public in NUMPY.items() if public is twice)]
+    loaded = load_trace(tmp_path / "run.tgtrace")
+    assert np.array_equal(loaded.queries.value("d.w", len(loaded.events)), [2.0, 2.0])
+    with pytest.raises(TraceError, match="the op 'twice' is not here"):
+        loaded.why("d.w", (0,))
+
+
+def test_a_parameter_is_known_by_name_and_not_by_another_programs_tensor(tmp_path):
+    rnn = tg.nn.RNN(2, 2, rng=0)
+    with tg.trace() as tr:
+        rnn(np.eye(2))[0].sum().backward()
+    with pytest.raises(TraceError, match="by name"):
+        saved(tr, tmp_path / "run.tgtrace").ledger(rnn.cells[0].W_hh)
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 3, -2.5, float("inf"), "mean", (1, (2, None)), [0, [1]], slice(1, None, -2), Ellipsis,
+        np.float32(0.1), np.int64(3), np.bool_(True), np.dtype("f4"), np.float64, (slice(None), Ellipsis, -1),
+    ],
+)  # fmt: skip
+def test_options_come_back_as_they_were(value):
+    again = restored(json.loads(json.dumps(plain(value, lambda array: 0))), lambda number: None)
+    assert again == value
+    assert type(again) is type(value)
+
+
+def test_what_no_file_can_hold_keeps_its_text():
+    assert repr(restored(plain(print, lambda array: 0), lambda number: None)) == repr(print)
+    assert repr(restored(plain(object, lambda array: 0), lambda number: None)) == repr(object)
+
+
+# Files that are no such thing
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.tgtrace"
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("good") / "run.tgtrace"
+    recorded("loop").save(path)
+    return path.read_bytes()
+
+
+def loads_or_refuses(path, data):
+    """Either the run can be looked at from one end to the other, or there was one error when it was loaded."""
+    path.write_bytes(data)
+    try:
+        tr = load_trace(path)
+    except TraceError as error:
+        tr, refusal = None, str(error)
+    if tr is None:
+        assert str(path) in refusal
+        assert "\n" not in refusal
+    else:
+        assert list(transcript(tr, every=11))
+
+
+def test_paths_that_cannot_be_read_or_written(tmp_path, path, monkeypatch):
+    tr = recorded("loop")
+    with pytest.raises(TraceError, match=r"load_trace: .*missing: No such file"):
+        load_trace(tmp_path / "missing")
+    with pytest.raises(TraceError, match=r"load_trace: .*: Is a directory"):
+        load_trace(tmp_path)
+    with pytest.raises(TraceError, match=r"load_trace: .*null"):
+        load_trace("a\0b")
+    with pytest.raises(TraceError, match=r"save: .*No such file or directory; what was there before is unchanged"):
+        tr.save(tmp_path / "no" / "run.tgtrace")
+    path.write_bytes(b"before")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(TraceError, match="No space left on device; what was there before is unchanged"):
+        tr.save(path)
+    assert path.read_bytes() == b"before"
+
+
+def test_other_files_and_other_versions(path):
+    tg.save(path, tg.nn.Linear(1, 1))
+    with pytest.raises(TraceError, match=r"is a safetensors file, but not one that tr\.save wrote"):
+        load_trace(path)
+    recorded("loop").save(path)
+    with pytest.raises(tg.errors.CheckpointError, match=r"not one that tg\.save wrote"):
+        tg.load(path)
+    path.write_bytes(ARCHIVE.encode({"format": 2}, {}))
+    with pytest.raises(TraceError, match="has format 2, this version reads 1; a newer tinygrad_rnn may read it"):
+        load_trace(path)
+    path.write_bytes(b"\x80\x04\x95pickle")
+    with pytest.raises(TraceError, match="is not a safetensors file, or it was cut off"):
+        load_trace(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_file_that_was_cut_off(path, good, data):
+    cut = data.draw(st.integers(0, len(good) - 1))
+    path.write_bytes(good[:cut])
+    with pytest.raises(TraceError, match=r"load_trace: .*run\.tgtrace"):
+        load_trace(path)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value, here=()):
+    """Every place in a JSON value."""
+    yield here
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*here, key))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_description_that_lies_anywhere(path, good, data):
+    description, arrays = ARCHIVE.decode("good", good)
+    *outer, last = data.draw(st.sampled_from([place for place in places(description) if place]))
+    inner = description
+    for key in outer:
+        inner = inner[key]
+    inner[last] = data.draw(anything)
+    loads_or_refuses(path, ARCHIVE.encode(description, arrays))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_table_that_lies_anywhere(path, good, data):
+    description, arrays = ARCHIVE.decode("good", good)
+    name = data.draw(st.sampled_from([name for name in sorted(arrays) if name != "memory" and arrays[name].size]))
+    column = arrays[name].copy()
+    at = data.draw(st.integers(0, len(column) - 1))
+    column[at] = data.draw(st.integers(-5, 60) | st.integers(-(2**63), 2**63 - 1))
+    loads_or_refuses(path, ARCHIVE.encode(description, arrays | {name: column}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("array.shape.flat", 2**40), ("array.strides.flat", 2**40), ("array.offset", 10**6), ("array.offset", -8)],
+)
+def test_arrays_that_reach_out_of_their_memory(path, good, name, value):
+    description, arrays = ARCHIVE.decode("good", good)
+    path.write_bytes(ARCHIVE.encode(description, arrays | {name: np.full_like(arrays[name], value)}))
+    with pytest.raises(TraceError, match="is damaged"):
+        load_trace(path)
+
+
+def test_an_array_that_is_all_one_number_but_petabytes_of_it(path, good):
+    description, arrays = ARCHIVE.decode("good", good)
+    bomb = {
+        "array.shape.flat": np.full_like(arrays["array.shape.flat"], 10**9),
+        "array.strides.flat": np.zeros_like(arrays["array.strides.flat"]),
+    }
+    path.write_bytes(ARCHIVE.encode(description, arrays | bomb))
+    with pytest.raises(TraceError, match=r"is damaged: ValueError: an array of shape \(1000000000,"):
+        load_trace(path)
+
+
+def test_a_broadcast_array_too_large_for_its_memory_is_written_out(path):
+    with tg.trace() as tr:
+        wide = tg.ops.broadcast_to(tg.tensor(np.ones((1, 1))), (2048, 2048))
+        wide.sum()
+    loaded = saved(tr, path)
+    assert np.array_equal(loaded.events[0].value, np.ones((2048, 2048)))
+
+
+@pytest.mark.parametrize("words", [("--until", "nan"), ("--steps", "1")])
+def test_a_recording_is_not_run(path, words):
+    from click.testing import CliRunner
+
+    from tinygrad_rnn.cli import cli
+
+    recorded("loop").save(path)
+    assert CliRunner().invoke(cli, ["debug", *words, str(path)]).exit_code == 2
+    result = CliRunner().invoke(cli, ["debug", "--commands", "-", str(path), "more"], input="")
+    assert result.exit_code == 2
+    assert "takes no arguments: more" in result.output
+    path.write_bytes(b"no such thing")
+    result = CliRunner().invoke(cli, ["debug", "--commands", "-", str(path)], input="")
+    assert result.exit_code in (1, 2)
+    assert "is not a safetensors file" in result.output
+    assert "Traceback" not in result.output

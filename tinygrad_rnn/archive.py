@@ -1,0 +1,143 @@
+"""Arrays and a description in JSON, in one safetensors file that is checked before anything in it is believed.
+
+The file holds no code: reading one that a stranger made runs nothing of theirs, and allocates no more than the file's
+own size justifies.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import TinygradError
+from .files import write_atomic
+
+MAX_HEADER = 16 * 2**20  # bytes of names, shapes and description; a hostile file must not make us parse gigabytes
+_DAMAGED = (
+    TinygradError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+)
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One kind of file.
+
+    Args:
+        key: under which safetensors' own metadata keeps the description.
+        format: the version that is written, and the only one that is read.
+        error: what everything that goes wrong is raised as.
+        load: the function that reads such files, as errors call it.
+        save: the function that writes them.
+        save_name: its full name.
+    """
+
+    key: str
+    format: int
+    error: type[TinygradError]
+    load: str
+    save: str
+    save_name: str
+
+    def write(self, path: str | os.PathLike[str], description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Write a file, whole or not at all.
+
+        Raises:
+            TinygradError: of the archive's own kind: JSON cannot hold the description, or the file cannot be written;
+                what was there before is then still there.
+        """
+        data = self.encode(description, arrays)
+        try:
+            write_atomic(path, data)
+        except OSError as error:
+            raise self.error(
+                f"{self.save}: {os.fspath(path)}: {error.strerror}; what was there before is unchanged"
+            ) from error
+
+    def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
+        """The description and the arrays of a file.
+
+        Raises:
+            TinygradError: of the archive's own kind: no such file, another kind of file, a damaged one, or one of
+                another version.
+        """
+        name = os.fspath(path)
+        try:
+            with open(path, "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise self.error(f"{self.load}: {name} is not a regular file")
+                data = file.read()
+        except (OSError, ValueError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or "does not fit into memory"
+            raise self.error(f"{self.load}: {name}: {reason}") from error
+        return self.decode(name, data)
+
+    def encode(self, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
+        """The content of a file."""
+        from safetensors.numpy import save as encode
+
+        try:
+            text = json.dumps({"format": self.format, **description}, default=_python_number)
+            if len(text) > MAX_HEADER // 2:
+                raise ValueError(f"the metadata takes {len(text)} bytes as JSON; pass what is large as an array")
+            return encode({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {self.key: text})
+        except (TypeError, ValueError, KeyError, RecursionError) as error:
+            raise self.error(f"{self.save}: {error}") from error
+
+    def decode(self, name: str, data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+        """The description and the arrays, of a file that keeps to safetensors' format."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load as decode
+
+        length = int.from_bytes(data[:8], "little")
+        if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER):
+            raise self.error(f"{self.load}: {name} is not a safetensors file, or it was cut off")
+        with self.blaming(name):
+            try:
+                arrays = decode(data)
+            except SafetensorError as error:
+                raise self.error(f"{self.load}: {name} is not a safetensors file, or it is damaged: {error}") from error
+            header = json.loads(data[8 : 8 + length])
+            text = header.get("__metadata__", {}).get(self.key)
+            if text is None:
+                raise self.error(f"{self.load}: {name} is a safetensors file, but not one that {self.save_name} wrote")
+            description = json.loads(text)
+            if description["format"] != self.format:
+                raise self.error(
+                    f"{self.load}: {name} has format {description['format']!r}, this version reads {self.format}; "
+                    "a newer tinygrad_rnn may read it"
+                )
+        return description, arrays
+
+    @contextmanager
+    def blaming(self, name: str) -> Iterator[None]:
+        """Whatever a description that lies leads to is one kind of error."""
+        try:
+            yield
+        except self.error:
+            raise
+        except _DAMAGED as error:
+            raise self.error(f"{self.load}: {name} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _python_number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(
+        f"metadata can hold what JSON can, and arrays as values of their own; {type(value).__name__} is neither"
+    )
