@@ -169,10 +169,15 @@ class Event:
         return [array for array in (self._value, self._cotangent) if is_array(array)]
 
     @property
+    def subject(self) -> "Node | Event":
+        """The node whose op it is about; of an error itself. Events of one subject use the same nodes."""
+        return self.of or self.output or self
+
+    @property
     def used(self) -> list[Node]:
         """The nodes whose arrays its value was made from, and the one that holds it; some may come twice."""
-        node = self.of if self.of is not None else self.output
-        return [x for x in (self.inputs if node is None else (node, *node.inputs)) if x is not None]
+        node = self.subject
+        return [x for x in (self.inputs if isinstance(node, Event) else (node, *node.inputs)) if x is not None]
 
     @property
     def recomputable(self) -> int:

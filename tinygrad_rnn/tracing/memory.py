@@ -47,18 +47,22 @@ class Memory:
         """Count every array once, whoever shares it."""
         sizes: dict[int, int] = {}
         seen: set[Node] = set()
+        subjects: set[Node | Event] = set()
         count = recomputable = 0
         for event in events:
             count += 1
             recomputable += event.recomputable
-            arrays = list(event.arrays)
-            for node in event.used:
-                if node not in seen:
-                    seen.add(node)
-                    arrays += node.arrays
+            arrays = event.arrays
+            if event.subject not in subjects:  # the subject of many events may have many inputs: they come once
+                subjects.add(event.subject)
+                for node in event.used:
+                    if node not in seen:
+                        seen.add(node)
+                        arrays += node.arrays
             for array in arrays:
-                owner = owner_of(array)
-                sizes[id(owner)] = owner.nbytes
+                owner = array if array.base is None else owner_of(array)
+                if id(owner) not in sizes:
+                    sizes[id(owner)] = owner.nbytes
         return cls(count, sum(sizes.values()), recomputable, gone)
 
 
@@ -147,14 +151,17 @@ class Budget:
         self._events: list[Event] = []
         self._next_term = self._oldest = 0  # the next event to lose its term, and the next to lose everything
         self._holders: dict[int, int] = {}  # id of an array that owns memory -> how many nodes and events hold it
-        self._uses: dict[Node, int] = {}  # by events that are not gone
+        self._about: dict[Node | Event, int] = {}  # subject -> how many events that are not gone are about it
+        self._uses: dict[Node, int] = {}  # how many of these subjects use a node
         for event in events:
             self.add(event)
 
     def add(self, event: "Event") -> None:
         """Count an event that was just recorded, and let go of what is too much."""
         self._events.append(event)
-        for node in event.used:
+        about = self._about.get(event.subject, 0)
+        self._about[event.subject] = about + 1
+        for node in event.used if not about else ():
             uses = self._uses.get(node, 0)
             self._uses[node] = uses + 1
             if not uses:
@@ -187,8 +194,12 @@ class Budget:
     def _release(self, event: "Event") -> None:
         before = self.held
         self.gone += event.recomputable
-        used, arrays = event.used, event.arrays
-        for node in used:
+        self._about[event.subject] -= 1
+        is_last = not self._about[event.subject]
+        if is_last:
+            del self._about[event.subject]
+        arrays = event.arrays
+        for node in event.used if is_last else ():
             self._uses[node] -= 1
             if not self._uses[node]:
                 del self._uses[node]
