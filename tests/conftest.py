@@ -6,6 +6,8 @@ import signal
 import pytest
 from hypothesis import settings
 
+collect_ignore = ["mutate.py"]  # a script, and it needs cosmic-ray
+
 IN_CI = os.environ.get("CI") == "true"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: tests that press Ctrl-C need it

@@ -570,6 +570,7 @@ record(
     errors=[
         (lambda: ops.split(t(1.0, 2.0, 3.0), 2), r"split: axis 0 of tensor float64 \(3,\): array split does not"),
         (lambda: ops.split(t(1.0), 1, 2), r"split: axis 2 of tensor float64 \(1,\): "),
+        (lambda: ops.split(t(1.0), None), r"split: axis 0 of tensor float64 \(1,\): "),
     ],
 )  # fmt: skip
 record(
@@ -588,6 +589,7 @@ record(
     errors=[
         (lambda: ops.unstack(tensor(1.0)), r"unstack: axis 0 of tensor float64 \(\): "),
         (lambda: ops.unstack(t(1.0), 1), r"unstack: axis 1 of tensor float64 \(1,\): "),
+        (lambda: ops.unstack(t(1.0), "x"), r"unstack: axis x of tensor float64 \(1,\): "),
     ],
 )
 

@@ -267,6 +267,14 @@ def test_the_seed_takes_the_outputs_dtype():
     assert x.grad.item() == 4.0
 
 
+@pytest.mark.parametrize(("dtype", "other"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_a_gradient_has_its_tensors_dtype_whatever_the_seeds(dtype, other):
+    x = leaf(1.0, dtype=dtype)
+    x.backward(np.array([2.0], other))
+    assert x.grad.dtype == dtype
+    assert tg.grad(x, x, gradient=tensor([2.0], dtype=other)).dtype == dtype
+
+
 def test_a_given_gradient_that_is_a_tensor():
     x = leaf(3.0)
     (x * x).backward(tensor([0.5]))

@@ -63,6 +63,13 @@ def test_how_small_an_error_is_found(by, passes):
     assert tg.gradcheck(wrong(by), x, atol=1.0)
 
 
+@pytest.mark.parametrize(("value", "step"), [(0.5, 6e-6), (-1.5, 9e-6), (-30.0, 1.8e-4)])
+def test_the_step_grows_with_the_value(value, step):
+    x, seen = leaf(value), set()
+    tg.gradcheck(lambda x: seen.add(x.item()) or x * 2.0, x)
+    np.testing.assert_allclose(sorted(seen), [value - step, value, value + step], rtol=1e-9)
+
+
 def test_a_sum_would_hide_what_random_cotangents_show():
     @tg.op(lambda g, y, x: y * (g - np.sum(g, axis=-1, keepdims=True) / g.shape[-1]))
     def softmax_(x):
@@ -72,6 +79,22 @@ def test_a_sum_would_hide_what_random_cotangents_show():
     assert tg.gradcheck(lambda x: softmax_(x).sum(), leaf(0.1, 0.2, 0.3))
     with pytest.raises(GradcheckError):
         tg.gradcheck(softmax_, leaf(0.1, 0.2, 0.3))
+
+
+def test_a_lost_sign_is_found():
+    @tg.op(lambda g, y, x: np.abs(g))
+    def same(x):
+        return x * 1.0
+
+    with pytest.raises(GradcheckError):
+        tg.gradcheck(same, leaf(0.1, 0.2, 0.3, 0.4))
+
+
+def test_second_derivatives_of_float32_are_refused_before_anything_is_computed():
+    calls = []
+    with pytest.raises(GradcheckError, match="central differences need float64"):
+        tg.gradgradcheck(lambda x: calls.append(x) or x * 1.0, leaf(0.5, dtype=np.float32))
+    assert calls == []
 
 
 def test_the_tolerance_is_scaled_to_the_output():

@@ -115,6 +115,17 @@ def test_many_uses_of_one_input_add_up(case):
         np.testing.assert_allclose(total.data, 3.5 * one.data, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("letters", "expected"), [("mean", 1.0), ("sum", 2.0), ("none", [0.5, 1.5])])
+def test_a_reduction_is_known_by_its_letters(letters, expected):
+    """Not by which string object it is: one that was read from a file is another."""
+    scores = tg.tensor([[0.0, np.log(np.exp(0.5) - 1)], [0.0, np.log(np.exp(1.5) - 1)]], requires_grad=True)
+    loss = ops.cross_entropy(scores, [0, 0], reduction="".join(letters))
+    np.testing.assert_allclose(loss.data, expected, rtol=1e-12)
+    loss.backward(np.ones_like(expected))
+    share = 0.5 if letters == "mean" else 1.0
+    np.testing.assert_allclose(scores.grad.data[:, 0], share * (np.exp([-0.5, -1.5]) - 1), rtol=1e-12)
+
+
 def test_split_and_unstack_refuse_as_ops_do():
     with pytest.raises(OpError, match=r"split: axis 1 of 'x': float64 \(2,\): "):
         ops.split(tg.tensor([1.0, 2.0], name="x"), 2, axis=1)

@@ -1,13 +1,15 @@
 """Switches, scopes and observers: put back whatever happens, and never seen by another thread."""
 
 import threading
+from dataclasses import FrozenInstanceError, fields
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
-from tinygrad_rnn.autograd.scope import STATE, observed
+from tinygrad_rnn.autograd.scope import STATE, Scope, observed
+from tinygrad_rnn.check import Mismatch
 from tinygrad_rnn.errors import OpError
 
 
@@ -58,6 +60,13 @@ def test_a_scope_may_belong_to_an_object():
 def test_a_scopes_name_is_a_str(name):
     with pytest.raises(TypeError, match=f"scope: the name must be a str, got {type(name).__name__}"), tg.scope(name):
         pass
+
+
+@pytest.mark.parametrize("fixed", [STATE.get(), Scope("s", "s", None, 0), ops.add.op, Mismatch("f", "x", (), 1.0, 2.0)])
+def test_what_many_hold_cannot_be_changed(fixed):
+    for field in fields(fixed):
+        with pytest.raises(FrozenInstanceError):
+            setattr(fixed, field.name, None)
 
 
 @pytest.mark.parametrize("switch", [tg.no_grad, lambda: tg.scope("s"), lambda: observed(print), tg.detect_anomaly])

@@ -1,0 +1,199 @@
+"""Do the tests bite? Every mutant of the engine that cosmic-ray knows, against the tests of the engine.
+
+`cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session, `python tests/mutate.py mutation.sqlite` runs
+what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with
+`--quick` first, and what survives again with `--survivors`.
+
+`cosmic-ray exec` would start Python anew for each mutant. Here a mutant is compiled in a process that is forked from
+one which has imported NumPy, Hypothesis and pytest; the sources stay as they are. The order is random, so a part of a
+run is a uniform sample.
+"""
+
+import argparse
+import ast
+import functools
+import importlib.machinery
+import linecache
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "HYPOTHESIS_PROFILE": "ci"}
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+from cosmic_ray import plugins  # noqa: E402
+from cosmic_ray.mutating import _make_diff, mutate_code  # noqa: E402
+from cosmic_ray.work_db import WorkDB, use_db  # noqa: E402
+from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa: E402
+
+UNITS, TABLE = ("test_backward", "test_op", "test_tensor", "test_scope", "test_check"), ("test_ops", "test_laws")
+SIZE = "tests/autograd/test_ops.py::test_every_op_has_a_record_and_the_table_is_large"
+SECONDS, SECONDS_OF_LONG, GIGABYTES = 20, 90, 6  # a mutant that takes more of them is killed
+LONG = ("million", "threads", "test_laws.py")
+
+
+class Bites:
+    """A pytest plugin: the tests of the op `near` first, what takes long last, and for each test its time."""
+
+    def __init__(self, near, quick):
+        self.near, self.quick = near, quick
+
+    def pytest_configure(self):
+        generate = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # a counterexample need not be the smallest
+        hypothesis.settings.register_profile("mutants", hypothesis.settings.get_profile("ci"), phases=generate)
+        hypothesis.settings.load_profile("mutants")
+
+    def pytest_collection_modifyitems(self, items):
+        shuffled = random.Random(0).sample(items, len(items))
+        if self.quick:
+            table = [item for item in shuffled if "test_ops.py" in item.nodeid]
+            rest = [item for item in shuffled if "test_ops.py" not in item.nodeid]
+            shuffled = table[::3] + [item for item in rest if not self.long(item)]
+        items[:] = sorted(shuffled, key=lambda item: (self.long(item), f"[{self.near}-" not in item.nodeid))
+
+    def pytest_runtest_setup(self, item):
+        signal.alarm(SECONDS_OF_LONG if self.long(item) else SECONDS)  # nobody handles it: the process ends
+
+    @staticmethod
+    def long(item):
+        return any(name in item.nodeid for name in LONG)
+
+
+@functools.cache
+def never_evaluated(path):
+    """The annotations of local variables and of attributes, and `if TYPE_CHECKING`, as pairs of positions."""
+    functions = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
+    local = [node.annotation for f in functions for node in ast.walk(f) if isinstance(node, ast.AnnAssign)]
+    typing = [n for n in ast.walk(tree(path)) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in local + typing]
+
+
+@functools.cache
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def definition_at(path, line):
+    """The name of the function at the top of a module that a line is of, its decorators included."""
+    for node in tree(path).body:
+        if isinstance(node, ast.FunctionDef):
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            if first <= line <= node.end_lineno:
+                return node.name
+    return ""
+
+
+def mutated(mutation):
+    operator = plugins.get_operator(mutation.operator_name)(**mutation.operator_args)
+    return mutate_code((ROOT / mutation.module_path).read_text(encoding="utf-8"), operator, mutation.occurrence)
+
+
+def run_tests(mutation, output, quick):
+    """In a process of its own: be the mutant, and end with pytest's exit code."""
+    os.setsid()
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    resource.setrlimit(resource.RLIMIT_AS, (GIGABYTES << 30,) * 2)
+    signal.alarm(SECONDS)
+    path, source = str(ROOT / mutation.module_path), mutated(mutation)
+    unchanged = importlib.machinery.SourceFileLoader.get_code
+
+    def get_code(self, name):
+        return compile(source, path, "exec") if self.path == path else unchanged(self, name)
+
+    importlib.machinery.SourceFileLoader.get_code = get_code
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    near = definition_at(ROOT / mutation.module_path, mutation.start_pos[0])
+    return (near and tests_of_op(near)) or tests_fail(UNITS, near, quick) or tests_fail(TABLE, near, quick)
+
+
+def tests_of_op(name):
+    """The op's own rows of the table, before all of it is collected."""
+    import op_cases
+
+    every = op_cases.CASES
+    op_cases.CASES = [case for case in every if case.op == name]
+    failed = op_cases.CASES and tests_fail(("test_ops",), name, quick=False)
+    op_cases.CASES = every
+    for imported in [module for module in sys.modules if module.endswith("test_ops")]:
+        del sys.modules[imported]
+    return failed
+
+
+def tests_fail(names, near, quick):
+    """Pytest's exit code: 0 when all pass."""
+    files = [str(ROOT / "tests" / "autograd" / f"{name}.py") for name in names]
+    options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+    return int(pytest.main([*options, *files, "--deselect", SIZE], plugins=[Bites(near, quick)]))
+
+
+class Child:
+    """One mutant under test."""
+
+    def __init__(self, item, quick):
+        (self.mutation,) = item.mutations
+        self.item, self.output = item, tempfile.TemporaryFile()  # noqa: SIM115  (it is open as long as the child runs)
+        self.pid = os.fork()
+        if not self.pid:
+            code = 3
+            try:
+                code = run_tests(self.mutation, self.output, quick)
+            finally:
+                os._exit(code)
+
+    def result(self, status):
+        """What cosmic-ray shall know: every end but a pass is a kill, and the last lines say by which test."""
+        self.output.seek(0)
+        said = self.output.read().decode(errors="replace")[-2000:]
+        if status:
+            return WorkResult(WorkerOutcome.NORMAL, f"{said}\nended with {status}", TestOutcome.KILLED)
+        before = (ROOT / self.mutation.module_path).read_text(encoding="utf-8")
+        diff = "\n".join(_make_diff(before, mutated(self.mutation), self.mutation.module_path))
+        return WorkResult(WorkerOutcome.NORMAL, said, TestOutcome.SURVIVED, diff)
+
+
+def run(database, items, workers, quick):
+    running, counts = {}, Counter()
+    while items or running:
+        while items and len(running) < workers:
+            child = Child(items.pop(), quick)
+            running[child.pid] = child
+        pid, status = os.wait()
+        child = running.pop(pid)
+        result = child.result(status)
+        database.set_result(child.item.job_id, result)
+        counts[result.test_outcome.value] += 1
+        print(f"{len(items)} to go", dict(counts), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("session")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--survivors", action="store_true", help="run again what survived, after tests were added")
+    parser.add_argument("--quick", action="store_true", help="a third of the op table and no long test")
+    parsed = parser.parse_args()
+    with use_db(parsed.session, WorkDB.Mode.open) as database:
+        items = list(database.pending_work_items)
+        if parsed.survivors:
+            items = [item for item, result in database.completed_work_items if not result.is_killed]
+        for item in list(items):
+            (mutation,) = item.mutations
+            spans = never_evaluated(ROOT / mutation.module_path)
+            if any(first <= mutation.start_pos < last for first, last in spans):
+                items.remove(item)
+                database.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED, "never evaluated"))
+        random.Random(0).shuffle(items)
+        run(database, items, parsed.workers, parsed.quick)
+
+
+if __name__ == "__main__":
+    main()
