@@ -143,15 +143,15 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
 
 def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`record`, called as the forward's signature says: the operands, or a sequence of them, then the options."""
-    names = [option.name for option in options]
+    names, most = [option.name for option in options], arity + len(options)
     defaults = {option.name: option.default for option in options if option.default is not option.empty}
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        most = arity + len(names)
         require(len(args) <= most, TypeError, "{} takes at most {} arguments, got {}", op.name, most, len(args))
-        require(kwargs.keys() <= set(names), TypeError, "{} has the options {}, not {}", op.name, names, list(kwargs))
+        known = not kwargs or kwargs.keys() <= set(names)
+        require(known, TypeError, "{} has the options {}, not {}", op.name, names, list(kwargs))
         given = defaults | dict(zip(names, args[arity:], strict=False)) | kwargs
-        fixed = {name: _fixed(op, name, value) for name, value in given.items()}
+        fixed = {n: _fixed(op, n, v) if isinstance(v, _CHANGEABLE) else v for n, v in given.items()}
         return record(*(args[0] if op.variadic else args[:arity]), options=fixed)
 
     return call
@@ -166,6 +166,9 @@ def _coerced(op: Op, arity: int | None, given: Sequence[Any]) -> tuple[Inputs, t
         raise OpError(f"{op.name}: {error}") from None
     arrays = tuple(value if x is None else x._data for x, value in zip(inputs, given, strict=True))
     return inputs, arrays, any(x is not None and x.requires_grad for x in inputs)
+
+
+_CHANGEABLE = (tuple, list, Tensor, np.ndarray)
 
 
 def _fixed(op: Op, name: str, option: Any) -> Any:

@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-_call_ids = itertools.count()
+call_ids = itertools.count()
 
 Observer = Callable[..., None]
 """Is told what the engine does, as `observer(kind, *facts)`; arrays may be kept, since nobody writes into them.
@@ -30,7 +30,7 @@ kind              facts                                what happened
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Scope:
     """One call of a module, or one entry of `scope(name)`: two calls share `owner`, never `id`."""
 
@@ -47,8 +47,7 @@ class Scope:
         return calls
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """Everything that is switched on or off around a block of code."""
 
     recording: bool = True
@@ -57,7 +56,7 @@ class State:
     capture: Any = None  # who records this block to run it again; asked before a value leaves the graph
 
 
-STATE: ContextVar[State] = ContextVar("tinygrad_rnn", default=State())  # noqa: B039  (it is frozen)
+STATE: ContextVar[State] = ContextVar("tinygrad_rnn", default=State())  # noqa: B039  (a tuple)
 
 
 def notify(kind: str, *facts: Any) -> None:
@@ -69,7 +68,7 @@ def notify(kind: str, *facts: Any) -> None:
 @contextmanager
 def switched(**changes: Any) -> Generator[None]:
     """Run a block under a changed state, and put the old one back whatever happens."""
-    token = STATE.set(replace(STATE.get(), **changes))
+    token = STATE.set(STATE.get()._replace(**changes))
     try:
         yield
     finally:
@@ -102,6 +101,6 @@ def scope(name: str, owner: object = None) -> Generator[Scope]:
     """
     if type(name) is not str:
         raise TypeError(f"scope: the name must be a str, got {type(name).__name__}: {name!r}")
-    here = Scope(name, name if owner is None else owner, STATE.get().scope, next(_call_ids))
+    here = Scope(name, name if owner is None else owner, STATE.get().scope, next(call_ids))
     with switched(scope=here):
         yield here

@@ -107,14 +107,14 @@ class Cell(Module):
         return torch_names.export(type(self).__name__, [("", self)])
 
     def _checked(self, x: Tensor, state: Any) -> tuple[Tensor, ...]:
-        name, size = type(self).__name__, self.input_size
-        if x.ndim not in (1, 2) or x.shape[-1] != size:
-            raise OpError(f"{name}: x must be (B, I) or (I,) with I = {size}, got shape {x.shape}")
+        name, size, shape = type(self).__name__, self.input_size, x.shape
+        if len(shape) not in (1, 2) or shape[-1] != size:
+            raise OpError(f"{name}: x must be (B, I) or (I,) with I = {size}, got shape {shape}")
         parts = state_parts(state)
-        expected = (*x.shape[:-1], self.hidden_size)
-        if len(parts) != len(self.states) or any(part.shape != expected for part in parts):
+        expected = (*shape[:-1], self.hidden_size)
+        if [part.shape for part in parts] != [expected] * len(self.states):
             raise OpError(
-                f"{name}: for x of shape {x.shape} the state must be {', '.join(self.states)}, each of shape "
+                f"{name}: for x of shape {shape} the state must be {', '.join(self.states)}, each of shape "
                 f"{expected}, got {', '.join(str(part.shape) for part in parts)}"
             )
         return parts
@@ -535,8 +535,10 @@ def detach(state: Any) -> Any:
 
 def state_parts(state: Any) -> tuple[Tensor, ...]:
     """The tensors of a state: (h,) or (h, c)."""
+    if isinstance(state, Tensor):
+        return (state,)
     parts = state if isinstance(state, tuple | list) else (state,)
-    return tuple(part if isinstance(part, Tensor) else Tensor(part) for part in parts)
+    return tuple([part if isinstance(part, Tensor) else Tensor(part) for part in parts])
 
 
 def state_of(parts: Sequence[Tensor]) -> Any:
