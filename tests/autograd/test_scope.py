@@ -1,7 +1,7 @@
 """Switches, scopes and observers: put back whatever happens, and never seen by another thread."""
 
 import threading
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -64,9 +64,10 @@ def test_a_scopes_name_is_a_str(name):
 
 @pytest.mark.parametrize("fixed", [STATE.get(), Scope("s", "s", None, 0), ops.add.op, Mismatch("f", "x", (), 1.0, 2.0)])
 def test_what_many_hold_cannot_be_changed(fixed):
-    for field in fields(fixed):
-        with pytest.raises(FrozenInstanceError):
-            setattr(fixed, field.name, None)
+    names = fixed._fields if isinstance(fixed, tuple) else [field.name for field in fields(fixed)]
+    for name in names:
+        with pytest.raises(AttributeError):
+            setattr(fixed, name, None)
 
 
 @pytest.mark.parametrize("switch", [tg.no_grad, lambda: tg.scope("s"), lambda: observed(print), tg.detect_anomaly])

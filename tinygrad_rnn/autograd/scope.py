@@ -30,7 +30,7 @@ kind              facts                                what happened
 """
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
     """One call of a module, or one entry of `scope(name)`: two calls share `owner`, never `id`."""
 
