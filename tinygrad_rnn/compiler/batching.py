@@ -9,6 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .packing import is_stack, pack, padded, row_of
 from .program import Program, Value
 from .rewrite import Rewriter, Unit, in_order, key_of
@@ -142,7 +144,8 @@ def _order(operands: Sequence[Sequence[Value]], count: int) -> list[int]:
 
 def _elementwise(program: Program, like: Value, packs: list[Value], count: int) -> Value:
     operands = [_unspread(padded(program, x, like.ndim)) for x in packs]
-    return program.add(like.kind, operands, like.detail, (count, *like.shape), like.dtype)
+    shape = np.broadcast_shapes(*(x.shape for x in operands))  # one row, where all rows turn out to be the same
+    return program.broadcast(program.add(like.kind, operands, like.detail, shape, like.dtype), (count, *like.shape))
 
 
 def _unspread(x: Value) -> Value:
@@ -154,9 +157,9 @@ def _matmul(program: Program, like: Value, packs: list[Value], count: int) -> Va
     a, b = (_shared(program, x) for x in packs)
     a_is_one, b_is_one = a is not packs[0], b is not packs[1]
     if b_is_one and b.ndim == 2:
-        return program.matmul(a, b)
+        return program.broadcast(program.matmul(a, b), (count, *like.shape))
     if a_is_one and a.ndim == 2 and like.inputs[1].ndim == 1:
-        return program.matmul(b, program.transpose(a, (1, 0)))
+        return program.broadcast(program.matmul(b, program.transpose(a, (1, 0))), (count, *like.shape))
     a, b = packs
     if like.inputs[0].ndim == 1:
         a = program.reshape(a, (count, 1, a.shape[-1]))
