@@ -348,6 +348,7 @@ for _name, (_reference, _kind) in {**REDUCTIONS, "logsumexp": (logsumexp, "any")
         + [
             case(_name, [Arg((2, 0), _kind)], _reference, axis=0),
             case(_name, [Arg((0, 2), _kind)], _reference, axis=1),
+            case(_name, [Arg((2, 2, 3), _kind)], _reference),
         ],
         errors=axis_errors(_name) + [e for e in EMPTY if e[1].startswith(_name)],
         kinks=TOPS.get(_name, []),
@@ -608,7 +609,8 @@ for _name, _reference in {
 }.items():
     record(
         _name,
-        [case(_name, [Arg(s, dtype=d)], _reference, axis=axis) for s, axis in ALONG for d in FLOATS],
+        [case(_name, [Arg(s, dtype=d)], _reference, axis=axis) for s, axis in ALONG for d in FLOATS]
+        + [case(_name, [Arg((2, 2, 3))], _reference)],
         errors=axis_errors(_name)[:1],
     )
 
@@ -632,7 +634,8 @@ record(
         for reduction in ("mean", "sum", "none")
         for d in FLOATS
     ]
-    + [case("cross_entropy", [Arg((0, 3)), Arg((0,), "below 3", np.int64, False)], cross_entropy, reduction="sum")],
+    + [case("cross_entropy", [Arg((0, 3)), Arg((0,), "below 3", np.int64, False)], cross_entropy, reduction="sum")]
+    + [case("cross_entropy", [Arg((2, 3)), Arg((2,), "below 3", np.int64, False)], cross_entropy)],
     errors=[
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0.5]),

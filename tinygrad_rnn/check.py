@@ -4,6 +4,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from .errors import GradcheckError, require
 _FLOAT32_RTOL = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mismatch:
     """One element whose gradient is wrong."""
 
@@ -57,8 +58,9 @@ def gradcheck(
     True
     """
     leaves, checked = _checkable(inputs, float32)
-    outputs, again = _tensors(fn(*leaves)), _tensors(fn(*leaves))
-    same = all(np.array_equal(a.data, b.data, equal_nan=True) for a, b in zip(outputs, again, strict=True))
+    outputs = _outputs(fn, leaves)
+    pairs = zip(outputs, _outputs(fn, leaves, outputs), strict=True)
+    same = all(np.array_equal(a.data, b.data, equal_nan=True) for a, b in pairs)
     require(same, GradcheckError, "gradcheck: fn gave two results for the same inputs; fix the seed of what it draws")
     cotangents = _random_cotangents(outputs)
     size = max(1.0, sum(float(np.abs(c * y.data).sum()) for c, y in zip(cotangents, outputs, strict=True)))
@@ -66,9 +68,10 @@ def gradcheck(
     if any(leaf.dtype == np.float32 for leaf in checked):
         rtol, tolerance = max(rtol, _FLOAT32_RTOL), _FLOAT32_RTOL
         with _rebound(checked, [leaf.data.astype(np.float64) for leaf in checked]):
-            expected = _vjp(_tensors(fn(*leaves)), checked, cotangents)
+            expected = _vjp(_outputs(fn, leaves, outputs), checked, cotangents)
     else:
-        tolerance, expected = 1e-9, [_central_difference(fn, leaves, leaf, cotangents) for leaf in checked]
+        run = partial(_outputs, fn, leaves, outputs)
+        tolerance, expected = 1e-9, [_central_difference(run, leaf, cotangents) for leaf in checked]
     atol = tolerance * size if atol is None else atol
     op = outputs[0].op.name if outputs[0].op else "fn"
     names = [leaf.name or f"input {i}" for i, leaf in enumerate(leaves) if leaf.requires_grad]
@@ -91,11 +94,12 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol:
     of `gradcheck`; float64 only.
     """
     leaves, checked = _checkable(inputs, float32=False)
-    cotangents = _random_cotangents(_tensors(fn(*leaves)))
+    outputs = _outputs(fn, leaves)
+    cotangents = _random_cotangents(outputs)
     seeds = [Tensor(c, requires_grad=True, name=f"cotangent {i}") for i, c in enumerate(cotangents)]
 
     def gradient(*_: Tensor) -> list[Tensor]:
-        weighted = [(y * seed).sum() for y, seed in zip(_tensors(fn(*leaves)), seeds, strict=True)]
+        weighted = [(y * seed).sum() for y, seed in zip(_outputs(fn, leaves, outputs), seeds, strict=True)]
         return grad(sum(weighted, Tensor(0.0)), checked, create_graph=True)
 
     return gradcheck(gradient, [*leaves, *seeds], rtol, atol)
@@ -121,6 +125,16 @@ def _tensors(given: Any) -> list[Tensor]:
     return tensors
 
 
+def _outputs(fn: Callable[..., Any], leaves: Sequence[Tensor], first: Sequence[Tensor] = ()) -> list[Tensor]:
+    """What `fn` returns, which must be of the shapes that it returned at first."""
+    outputs = _tensors(fn(*leaves))
+    require(outputs, GradcheckError, "gradcheck: fn returned no Tensor, so there is nothing to check")
+    shapes, expected = [y.shape for y in outputs], [y.shape for y in first or outputs]
+    rule = "gradcheck: fn returned Tensors of the shapes {} at first, and {} later; it must return the same ones"
+    require(shapes == expected, GradcheckError, rule, expected, shapes)
+    return outputs
+
+
 def _random_cotangents(outputs: Sequence[Tensor]) -> list[Array]:
     rng = np.random.default_rng(0)
     return [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
@@ -133,8 +147,8 @@ def _vjp(outputs: Sequence[Tensor], checked: Sequence[Tensor], cotangents: Seque
     return [np.sum(parts, axis=0) for parts in zip(*terms, strict=True)]
 
 
-def _central_difference(fn: Callable[..., Any], leaves: Any, leaf: Tensor, cotangents: Sequence[Array]) -> Array:
-    """∂/∂leaf of Σ cotangent · output, element by element."""
+def _central_difference(run: Callable[[], list[Tensor]], leaf: Tensor, cotangents: Sequence[Array]) -> Array:
+    """∂/∂leaf of Σ cotangent · output, element by element; `run` computes the outputs from what leaf holds."""
     result = np.zeros(leaf.shape)
     for index in np.ndindex(leaf.shape):
         ends: list[list[Array]] = []
@@ -142,7 +156,7 @@ def _central_difference(fn: Callable[..., Any], leaves: Any, leaf: Tensor, cotan
             moved = leaf.data.copy()
             moved[index] += sign * (h := 6e-6 * max(1.0, abs(float(leaf.data[index]))))
             with _rebound([leaf], [moved]):
-                ends.append([y.data for y in _tensors(fn(*leaves))])
+                ends.append([y.data for y in run()])
         parts = zip(cotangents, *ends, strict=True)
         result[index] = sum(float(np.sum(c * ((above - below) / (2 * h)))) for c, above, below in parts)
     return result

@@ -179,7 +179,8 @@ def test_branches_that_do_not_reach_the_output_cost_nothing():
     assert unused.requires_grad
 
 
-def test_indexing_in_a_loop_is_linear(monkeypatch):
+@pytest.mark.parametrize("row", [lambda x, t: x[t], lambda x, t: ops.embedding(x, t)])
+def test_indexing_in_a_loop_is_linear(monkeypatch, row):
     """One array of zeros for all T terms, whatever T is: the work is counted in elements, not timed."""
     made = []
     zeros = np.zeros
@@ -189,7 +190,7 @@ def test_indexing_in_a_loop_is_linear(monkeypatch):
         x = tensor(np.arange(2.0 * length).reshape(length, 2), requires_grad=True)
         h = tensor([0.0, 0.0])
         for t in range(length):
-            h = h + x[t] * float(t)
+            h = h + row(x, t) * float(t)
         h.sum().backward()
         assert sum(made) == 2 * length
         np.testing.assert_array_equal(x.grad.data, np.repeat(np.arange(float(length)), 2).reshape(length, 2))
@@ -247,6 +248,7 @@ def test_gradients_alias_neither_each_other_nor_any_input():
         (lambda: (tensor([1.0]) * 2.0).backward(), GradientError, "depends on nothing that requires a gradient; make"),
         (lambda: leaf(1.0).detach().backward(), GradientError, "depends on nothing that requires a gradient"),
         (lambda: leaf(1.0, 2.0).backward([1.0]), OpError, r"the gradient has shape \(1,\), but tensor.* needs \(2,\)"),
+        (lambda: leaf(1.0).backward([1.0, 2.0]), OpError, r"the gradient has shape \(2,\), but tensor.* needs \(1,\)"),
         (lambda: leaf(1.0).backward(1.0), OpError, r"the gradient has shape \(\), but tensor.* needs \(1,\)"),
         (lambda: leaf(1.0).backward("x"), OpError, "a str of dtype <U1"),
         (lambda: tg.grad(1.0, leaf(1.0)), GradientError, "backward: 1.0 depends on nothing"),
@@ -292,6 +294,14 @@ def test_mixed_dtypes_give_each_input_its_own():
     a, b = leaf(1.0, 2.0), leaf(1.0, 2.0, dtype=np.float32)
     (a * b).sum().backward()
     assert (a.grad.dtype, b.grad.dtype) == (np.float64, np.float32)
+
+
+def test_what_is_broadcast_along_a_long_axis():
+    """Longer than the numbers that Python keeps only once, so that a length is known by its value alone."""
+    row, column = tensor(np.ones(1000), requires_grad=True), tensor(np.ones((3, 1)), requires_grad=True)
+    (row * column).sum().backward()
+    assert row.grad.data.tolist() == [3.0] * 1000
+    assert column.grad.data.tolist() == [[1000.0]] * 3
 
 
 def test_an_input_without_a_vjp_gets_no_gradient():

@@ -166,6 +166,12 @@ def test_values_and_gradients_are_left_as_they_were():
     assert x.grad is None
 
 
+def test_fn_sees_arrays_that_nobody_can_write_into():
+    seen = []
+    tg.gradcheck(lambda x: seen.append(x.data.flags.writeable) or x * 1.0, leaf(0.5, 1.0))
+    assert seen == [False] * 6
+
+
 def test_values_are_put_back_when_fn_raises():
     x = leaf(0.5)
     before, calls = x.data, []
@@ -190,6 +196,7 @@ def test_values_are_put_back_when_fn_raises():
         (ops.neg, [], "no input requires a gradient"),
         (ops.neg, [leaf(1.0) * 2.0], r"tensor float64 \(1,\) \(made by mul\) is no leaf; detach\(\) it"),
         (ops.neg, [leaf(1.0, dtype=np.float16)], "central differences need float64"),
+        (ops.neg, [leaf(1.0, dtype=np.longdouble)], "central differences need float64"),
         (ops.neg, [1.0], "Tensors, not float"),
         (ops.neg, 1.0, "Tensors, not float"),
         (lambda x: x.data, [leaf(1.0)], "Tensors, not float64"),
@@ -205,3 +212,32 @@ def test_what_draws_at_random_is_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(GradcheckError, match="fn gave two results for the same inputs; fix the seed"):
         tg.gradcheck(lambda x: x * rng.random(), leaf(1.0))
+
+
+@pytest.mark.parametrize("check", [tg.gradcheck, tg.gradgradcheck])
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize(
+    ("later", "shapes"),
+    [
+        (lambda x: [x, x], r"\[\(2,\), \(2,\)\]"),
+        (lambda x: x.sum(), r"\[\(\)\]"),
+        (lambda x: x[:1], r"\[\(1,\)\]"),  # it would broadcast, and so agree with everything
+        (lambda x: ops.stack([x, x]), r"\[\(2, 2\)\]"),
+    ],
+)
+def test_what_returns_other_shapes_later_is_refused(check, calls, later, shapes):
+    seen = []
+
+    def fn(x):
+        seen.append(x)
+        return x * 1.0 if len(seen) <= calls else later(x)
+
+    message = rf"gradcheck: fn returned Tensors of the shapes \[\(2,\)\] at first, and {shapes} later; it must"
+    with pytest.raises(GradcheckError, match=message):
+        check(fn, leaf(1.0, 2.0))
+
+
+@pytest.mark.parametrize("check", [tg.gradcheck, tg.gradgradcheck])
+def test_what_returns_nothing_is_refused(check):
+    with pytest.raises(GradcheckError, match="fn returned no Tensor"):
+        check(lambda x: [], leaf(1.0))

@@ -1,5 +1,7 @@
 """Ops of one's own: what they may be, and what is said when they are wrong."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -147,6 +149,43 @@ def test_a_forward_that_writes_into_its_input_is_stopped():
 
     with pytest.raises(OpError, match=r"careless\(tensor float64 \(1,\)\): output array is read-only"):
         careless(leaf(1.0))
+
+
+@pytest.mark.filterwarnings("always")
+def test_numpy_warns_unless_the_op_is_quiet():
+    """`detect_anomaly` is there to ask where a table op went out of its domain; an op of one's own decides."""
+
+    def reciprocal(x):
+        return 1 / x
+
+    x = leaf(0.0)
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        assert tg.op(None)(reciprocal)(x).item() == np.inf
+    with warnings.catch_warnings(record=True) as said:
+        assert tg.op(None, quiet=True)(reciprocal)(x).item() == np.inf
+    assert said == []
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize(
+    ("call", "values", "result"),
+    [
+        (ops.exp, [1000.0], [np.inf]),
+        (ops.log, [0.0, -1.0], [-np.inf, np.nan]),
+        (ops.sqrt, [-1.0], [np.nan]),
+        (lambda x: x / x, [0.0], [np.nan]),
+        (lambda x: x**-1.0, [0.0], [np.inf]),
+        (lambda x: x.mean(), [], np.nan),
+        (ops.softmax, [np.inf, 0.0], [np.nan, np.nan]),
+        (ops.log_softmax, [np.inf, 0.0], [np.nan, np.nan]),
+        (ops.logsumexp, [np.inf, 0.0], np.nan),
+        (lambda x: ops.cross_entropy(x, 1), [np.inf, 0.0], np.nan),
+    ],
+)
+def test_what_has_a_limited_domain_gives_nan_and_inf_without_a_warning(call, values, result):
+    with warnings.catch_warnings(record=True) as said:
+        np.testing.assert_array_equal(call(leaf(*values) if values else tensor(np.zeros(0))).data, result)
+    assert said == []
 
 
 def test_an_error_that_is_no_refusal_is_left_alone():

@@ -48,6 +48,7 @@ def test_scopes_nest_and_count_their_calls():
     assert second.id > first.id > outer.id
     assert y.scope is y.inputs[0].scope is first
     assert tensor(1.0).scope is None
+    assert not hasattr(first, "__dict__")  # a recording keeps one for every call
 
 
 def test_a_scope_may_belong_to_an_object():

@@ -124,9 +124,11 @@ def test_data_of_a_leaf_can_be_bound_anew():
     [
         (lambda: setattr(leaf(1.0) * 2.0, "data", [1.0]), GradientError, r"data: .* \(made by mul\)"),
         (lambda: setattr(leaf(1.0), "data", [1.0, 2.0]), OpError, r"data: tensor float64 \(1,\) cannot .*\(2,\)"),
+        (lambda: setattr(leaf(1.0, 2.0), "data", [1.0]), OpError, r"data: tensor float64 \(2,\) cannot .*\(1,\)"),
         (lambda: setattr(leaf(1.0), "data", [1]), OpError, "only floats can require a gradient"),
         (lambda: setattr(leaf(1.0), "data", "x"), OpError, "a str of dtype <U1"),
         (lambda: setattr(leaf(1.0), "grad", [1.0, 2.0]), OpError, r"grad: tensor float64 \(1,\) cannot have"),
+        (lambda: setattr(leaf(1.0, 2.0), "grad", [1.0]), OpError, r"grad: tensor float64 \(2,\) cannot have"),
         (lambda: leaf(1.0).__setitem__(0, 1.0), OpError, r"t\[...\] = v: tensor float64 \(1,\) is immutable; "),
     ],
 )  # fmt: skip

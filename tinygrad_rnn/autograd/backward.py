@@ -106,7 +106,7 @@ def _leading_to(targets: set[Tensor], nodes: set[Tensor]) -> set[Any]:
 
 
 def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
-    output: Tensor, seed: Cotangent, relevant: set[Tensor], kept: set[Tensor], create_graph: bool = False
+    output: Tensor, seed: Cotangent, relevant: set[Tensor], kept: set[Tensor], create_graph: bool
 ) -> dict[Tensor, Cotangent]:
     """The complete cotangents of the `kept` among the `relevant` tensors."""
     pending: dict[Any, Cotangent] = dict.fromkeys(sorted(relevant, key=_BY_ID))  # its last item is the newest tensor

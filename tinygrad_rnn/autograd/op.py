@@ -27,7 +27,7 @@ _NO_OPTIONS: dict[str, Any] = {}
 _LEAF: Any = (None, (), (), _NO_OPTIONS)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Op:
     """One op: `forward` on ndarrays, and a VJP for each input (None: not differentiable in that input).
 

@@ -364,7 +364,7 @@ def _log_normaliser(x: Any, axis: Axis = -1) -> Any:
 
 def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> Any:
     one_hot = np.expand_dims(targets, -1) == np.arange(x.shape[-1])
-    share = g[..., None] if reduction == "none" else g / (x.size / x.shape[-1]) if reduction == "mean" else g
+    share = g[..., None] / (x.size / x.shape[-1] if reduction == "mean" else 1)
     return share * (np.exp(x - _log_normaliser(x)) - one_hot)
 
 
