@@ -41,7 +41,7 @@ def gradcheck(
     of rounding are least together.
 
     Args:
-        fn: returns a Tensor, or several; it is called many times, so it must be deterministic.
+        fn: returns a Tensor, or several; it is called many times, and must return the same each time.
         inputs: a leaf Tensor or several; those that require a gradient are checked, and must be float64.
         rtol: relative tolerance.
         atol: absolute tolerance; by default 1e-9 times the size of the outputs (at least 1).

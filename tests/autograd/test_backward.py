@@ -244,6 +244,7 @@ def test_gradients_alias_neither_each_other_nor_any_input():
     ("call", "error", "message"),
     [
         (lambda: leaf(1.0, 2.0).backward(), GradientError, r"tensor float64 \(2,\) is not a single number; reduce it"),
+        (lambda: tensor([], requires_grad=True).backward(), GradientError, r"\(0,\) is not a single number; reduce it"),
         (lambda: tensor([1.0]).backward(), GradientError, r"tensor float64 \(1,\) depends on nothing that requires"),
         (lambda: (tensor([1.0]) * 2.0).backward(), GradientError, "depends on nothing that requires a gradient; make"),
         (lambda: leaf(1.0).detach().backward(), GradientError, "depends on nothing that requires a gradient"),

@@ -129,6 +129,11 @@ def test_a_cut_path_that_equal_cotangents_would_hide_is_found():
         tg.gradgradcheck(softmax_, x)
 
 
+def test_float32_is_allowed_by_name_alone():
+    with pytest.raises(TypeError, match="positional"):
+        tg.gradcheck(ops.tanh, leaf(0.5), 1e-6, None, True)
+
+
 def test_float32_is_compared_with_float64_when_asked():
     x = leaf(0.5, -1.0, dtype=np.float32)
     with pytest.raises(

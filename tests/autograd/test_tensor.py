@@ -108,6 +108,12 @@ def test_only_floats_can_require_a_gradient(data):
     assert tensor(data, dtype=float, requires_grad=True).requires_grad
 
 
+@pytest.mark.parametrize("make", [tensor, Tensor, tg.nn.Parameter])
+def test_what_a_tensor_shall_be_is_said_by_name(make):
+    with pytest.raises(TypeError, match="positional"):
+        make([1.0], float)
+
+
 def test_data_of_a_leaf_can_be_bound_anew():
     x = leaf(1.0, 2.0)
     new = np.array([3.0, 4.0])
@@ -199,7 +205,7 @@ def test_sequences():
     assert first.op.name == "getitem"
     assert 2.0 in x
     assert tensor(2.0) in x
-    assert 3.0 not in x
+    assert all(other not in x for other in (0.0, 1.5, 3.0))
     for use in (len, iter):
         with pytest.raises(TypeError, match="unsized"):
             use(tensor(1.0))
