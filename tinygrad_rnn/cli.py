@@ -296,7 +296,7 @@ def debug(
         trace = run_script(script, arguments, echo=echo, keep_output=True, **wanted).trace
     if commands is not None:
         sys.exit(debug_with_commands(trace, commands))
-    debug_trace(trace, len(trace.events) - 1 if until else None, plain=plain)
+    sys.exit(debug_trace(trace, len(trace.events) - 1 if until else None, plain=plain))
 
 
 def _size(text: str) -> int:

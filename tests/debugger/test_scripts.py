@@ -1,10 +1,8 @@
 """`tinygrad-rnn debug`: scripts of every kind, three seeded faults, streams and terminals of every kind."""
 
 import os
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -185,35 +183,6 @@ def test_a_screen_needs_all_three_streams_unless_a_driver_is_named(monkeypatch):
     assert not start.has_screen()
     monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.headless_driver:HeadlessDriver")
     assert start.has_screen()
-
-
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not on this machine")
-def test_in_a_real_terminal(script):
-    path = script(TRAINING)
-    server = ["tmux", "-L", f"tgdb{os.getpid()}"]
-    run = f"{sys.executable} -m tinygrad_rnn debug {path}; echo left with $?; sleep 30"
-    tmux = lambda *words: subprocess.run([*server, *words], capture_output=True, text=True, check=True).stdout
-    screen = lambda: tmux("capture-pane", "-p")
-
-    def until(text):
-        for _ in range(200):
-            if text in screen():
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"{text!r} never came:\n{screen()}")
-
-    tmux("new-session", "-d", "-x", "100", "-y", "30", run)
-    try:
-        until("event 0/")
-        tmux("send-keys", ":jump 4", "Enter")
-        until("event 4/")
-        tmux("send-keys", "n")
-        until("event 5/")
-        tmux("send-keys", "q")
-        until("left with 0")
-        assert "Traceback" not in screen()
-    finally:
-        tmux("kill-server")
 
 
 ENDLESS = """

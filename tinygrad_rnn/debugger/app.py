@@ -3,7 +3,10 @@
 Each pane draws lines that `views` made (the line API), so that a step costs the lines in sight, however long the run.
 """
 
+import asyncio
+import signal
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -55,7 +58,11 @@ class Pane(Widget):
 
 
 class CommandLine(Input):
-    """The `:` line, with the commands given before it on the arrow keys."""
+    """The `:` line, with the commands given before it on the arrow keys.
+
+    Args:
+        run: carries out a command.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "recall(-1)", show=False),
@@ -63,16 +70,33 @@ class CommandLine(Input):
         Binding("escape", "leave", show=False),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, run: Callable[[str], None]) -> None:
         super().__init__(id="command", compact=True, select_on_focus=False, placeholder=": a command   / search")
         self.given: list[str] = []
         self._at = 0
+        self._run = run
 
-    def remember(self, line: str) -> None:
-        """Add a line to those that the arrow keys bring back."""
-        if line and self.given[-1:] != [line]:
-            self.given.append(line)
-        self._at = len(self.given)
+    async def take(self, event: events.Key | events.Paste) -> bool:
+        """Act on a key or on pasted text at once; whether it was for this line.
+
+        From its own queue, behind which an app has moved on already, Enter would reach it later than the next key
+        the app.
+        """
+        if isinstance(event, events.Paste):
+            self._insert(event.text.partition("\n")[0].rstrip("\r"))
+        elif event.is_printable and event.character is not None:
+            self._insert(event.character)
+        elif event.key in _EDITING:
+            await self.run_action(_EDITING[event.key])
+        else:
+            return False
+        return True
+
+    def _insert(self, text: str) -> None:
+        if self.selection.is_empty:
+            self.insert_text_at_cursor(text)
+        else:
+            self.replace(text, *self.selection)
 
     def action_recall(self, way: int) -> None:
         self._at = min(max(self._at + way, 0), len(self.given))
@@ -82,6 +106,25 @@ class CommandLine(Input):
     def action_leave(self) -> None:
         self.value = ""
         self.screen.set_focus(None)
+
+    async def action_submit(self) -> None:
+        line = self.value
+        if line and self.given[-1:] != [line]:
+            self.given.append(line)
+        self._at = len(self.given)
+        self.action_leave()
+        self._run(line)
+
+
+def _editing(bindings: Iterable[BindingType]) -> Iterable[tuple[str, str]]:
+    for binding in bindings:
+        if isinstance(binding, Binding):
+            yield from ((key, binding.action) for key in binding.key.split(","))
+
+
+# What keys do in the command line. Ctrl-C leaves, there as everywhere.
+_EDITING = dict(_editing([*Input.BINDINGS, *CommandLine.BINDINGS]))
+del _EDITING["ctrl+c"]
 
 
 class Debugger(App[int]):
@@ -134,6 +177,7 @@ class Debugger(App[int]):
         self._tree_top: int | None = None  # where the mouse scrolled the tree to; None: around the cursor
         self._zoomed = False
         self._message = Text()
+        self.was_told_to_end = False
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="panes"):
@@ -143,12 +187,22 @@ class Debugger(App[int]):
         yield Pane("status")
         yield Pane("timeline")
         yield Pane("message")
-        yield CommandLine()
+        yield CommandLine(self.execute)
         yield Pane("keys")
 
     def on_mount(self) -> None:
         self.pane("tree").border_title = "Events"
+        self._end_when_told()
         self.call_after_refresh(self.show)
+
+    def _end_when_told(self) -> None:
+        """Let a signal that ends the process end the screen first, so that the terminal is as it was."""
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; a thread that is not the main one
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._end)
+
+    def _end(self) -> None:
+        self.was_told_to_end = True
+        self.exit()
 
     def pane(self, name: str) -> Pane:
         return self.query_one(f"#{name}", Pane)
@@ -210,6 +264,14 @@ class Debugger(App[int]):
 
     # Commands
 
+    async def on_event(self, event: events.Event) -> None:
+        """What is typed or pasted into the command line is the command line's, before all that comes after it."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            line = self.focused
+            if isinstance(line, CommandLine) and await line.take(event):
+                return
+        await super().on_event(event)
+
     def execute(self, line: str) -> None:
         """Carry out one command, and show what came of it."""
         try:
@@ -247,13 +309,6 @@ class Debugger(App[int]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """In the command line a colon and a slash are themselves."""
         return not (action == "command" and isinstance(self.focused, CommandLine))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        line = self.query_one(CommandLine)
-        line.remember(event.value)
-        line.value = ""
-        self.screen.set_focus(None)
-        self.execute(event.value)
 
     def action_close(self) -> None:
         self._say(lambda width: [])
@@ -316,5 +371,13 @@ class Debugger(App[int]):
 
 
 def run_app(session: Session) -> int:
-    """Open the screen; returns when the person leaves it."""
-    return Debugger(session).run() or 0
+    """Open the screen; returns when the person leaves it: 0, or 1 where the screen itself failed, which said so."""
+    app, before = Debugger(session), signal.getsignal(signal.SIGTERM)
+    try:
+        app.run()
+    finally:
+        with suppress(ValueError, TypeError):  # a thread that is not the main one; a handler that Python did not set
+            signal.signal(signal.SIGTERM, before)
+    if app.was_told_to_end:
+        signal.raise_signal(signal.SIGTERM)
+    return app.return_code or 0

@@ -3,14 +3,15 @@
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 from ..tracing.trace import Trace
 from .plain import Exit, run_commands, run_prompt
 from .session import Session
 
 
-def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> None:
-    """Open the debugger on a recorded run, and return when the person leaves it.
+def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> int:
+    """Open the debugger on a recorded run, and return when the person leaves it: 0, or 1 where its screen failed.
 
     Args:
         trace: the run.
@@ -22,11 +23,18 @@ def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> 
     """
     session = Session(trace, _beginning(trace) if at is None else at)
     if plain or not has_screen():
-        run_prompt(session, input, sys.stdout.write, ascii_only=not speaks_unicode())
-        return
+        _edit_lines()
+        return run_prompt(session, input, sys.stdout.write, ascii_only=not speaks_unicode())
     from .app import run_app
 
-    run_app(session)
+    return run_app(session)
+
+
+def _edit_lines() -> None:
+    """Let lines be edited and recalled; without it Python's prompt also goes to stderr, which may be a file."""
+    if sys.stdin.isatty():
+        with suppress(ImportError):  # Windows has it in the console
+            import readline  # noqa: F401
 
 
 def debug_with_commands(trace: Trace, commands: Iterable[str]) -> Exit:

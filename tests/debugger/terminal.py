@@ -1,0 +1,130 @@
+"""A real terminal: a pseudo-terminal that a program runs in, and a screen that shows what it writes."""
+
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from fcntl import ioctl
+
+import pyte
+
+PATIENCE = 60.0  # seconds until what is waited for must have come, on a machine that has other things to do
+# A session leader that opens a terminal has it as its own, so that Ctrl-C reaches it; nothing is forked by threads.
+_INSIDE = 'exec "$@" <"$TERMINAL" >"$TERMINAL" 2>"${ERRORS:-$TERMINAL}"'
+_MODE = re.compile(rb"\x1b\[\?([\d;]+)([hl])")
+_AT_REST = {b"25": b"h", b"7": b"h"}  # the cursor is seen, long lines wrap; all other modes are off
+_ALTERNATE = b"1049"
+
+
+class Terminal:
+    """A command in a terminal of `columns` by `rows`.
+
+    Args:
+        words: the command and its arguments.
+        errors: a file for its stderr, in place of the terminal.
+        environment: variables to set, or with None to leave out.
+    """
+
+    def __init__(self, *words, columns=100, rows=30, errors=None, **environment):
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self._modes = {}
+        self.written = b""
+        self._ours, self._theirs = pty.openpty()  # theirs is kept: its settings are looked at in the end
+        self._ends = self._ours, self._theirs
+        ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+        self._settings = termios.tcgetattr(self._theirs)
+        given = {"TERM": "xterm-256color", "COLUMNS": None, "LINES": None, "NO_COLOR": None, "TEXTUAL_DRIVER": None}
+        given |= environment | {"TERMINAL": os.ttyname(self._theirs)} | ({"ERRORS": str(errors)} if errors else {})
+        kept = {name: value for name, value in os.environ.items() if name not in given}
+        self.process = subprocess.Popen(
+            ["sh", "-c", _INSIDE, "sh", *map(str, words)],
+            env=kept | {name: value for name, value in given.items() if value is not None},
+            start_new_session=True,
+        )
+
+    @classmethod
+    def debugger(cls, *words, **options):
+        """`tinygrad-rnn debug` with these arguments."""
+        return cls(sys.executable, "-m", "tinygrad_rnn", "debug", *words, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.hang_up()
+
+    def hang_up(self):
+        """Take the terminal away."""
+        for end in self._ends:
+            os.close(end)
+        self._ends = ()
+
+    # Looking
+
+    @property
+    def text(self):
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def until(self, wanted):
+        """Read until a text is on the screen, and what is being drawn with it."""
+        end = time.monotonic() + PATIENCE
+        while wanted not in self.text:
+            has_ended = self.process.poll() is not None
+            assert self._read(0.1) or not has_ended, f"{wanted!r} never came:\n{self.text}"
+            assert time.monotonic() < end, f"{wanted!r} never came:\n{self.text}"
+        while self._read(0.05):
+            pass
+
+    def ends(self):
+        """Read until the program has ended; returns how."""
+        end = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            self._read(0.1)
+            assert time.monotonic() < end, f"it never ended:\n{self.text}"
+        while self._read(0.1):
+            pass
+        return self.process.returncode
+
+    def _read(self, seconds):
+        ready, _, _ = select.select([self._ours], [], [], seconds)
+        if not ready:
+            return False
+        read = os.read(self._ours, 65536)
+        self.written += read
+        for modes, value in _MODE.findall(read):
+            self._modes |= dict.fromkeys(modes.split(b";"), value)
+        self._stream.feed(read)
+        return True
+
+    @property
+    def is_restored(self):
+        """Whether the terminal is as it was: its settings, the cursor, the mouse, the first of its two screens."""
+        left_on = {mode for mode, value in self._modes.items() if value != _AT_REST.get(mode, b"l")}
+        return not left_on and termios.tcgetattr(self._theirs) == self._settings
+
+    @property
+    def has_screen(self):
+        """Whether the program draws a full screen now."""
+        return self._modes.get(_ALTERNATE) == b"h"
+
+    # Acting
+
+    def type(self, text):
+        os.write(self._ours, text.encode())
+
+    def resize(self, columns, rows):
+        self.screen.resize(rows, columns)
+        ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
