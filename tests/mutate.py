@@ -20,6 +20,7 @@ import resource
 import signal
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -146,6 +147,9 @@ class Child:
             code = 3
             try:
                 code = run_tests(self.mutation, self.output, quick)
+            except BaseException:  # most often a mutant that cannot be imported
+                traceback.print_exc()
+                sys.stderr.flush()
             finally:
                 os._exit(code)
 

@@ -177,6 +177,7 @@ TIES = {
     "pow": [
         (ops.pow, [[0.0, 0.0, 0.0, 2.0], [2.0, 0.0, 1.0, 0.0]], [[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, np.log(2.0)]]),
         (ops.pow, [[0.0], [-1.0]], [[-np.inf], [-np.inf]]),
+        (ops.pow, [[-2.0], [2.0]], [[-4.0], [np.nan]]),
     ],
     "div": [(ops.div, [[1.0], [0.0]], [[np.inf], [-np.inf]])],
 }
@@ -306,6 +307,7 @@ record(
     ],
     errors=[
         (lambda: ops.linear(t(1.0), t(1.0)), r"linear\(.*\): W must be a matrix \(outputs, inputs\), got shape \(1,\)"),
+        (lambda: ops.linear(t(1.0), tensor([[[1.0]]])), r"linear\(.*\): W must be a matrix .* got shape \(1, 1, 1\)"),
         (lambda: ops.linear(t(1.0, 2.0), tensor([[1.0]])), r"linear\(tensor float64 \(2,\), tensor float64 \(1, 1\)\)"),
     ],
 )
@@ -652,6 +654,10 @@ record(
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0, 1]),
             r"cross_entropy\(tensor float64 \(1, 2\), tensor int64 \(2,\).*logits .*need targets of shape \(1,\)",
+        ),
+        (
+            lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), 0),
+            r"cross_entropy\(.*logits of shape \(1, 2\) need targets of shape \(1,\)",
         ),
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0], reduction="median"),

@@ -1,10 +1,11 @@
 """Is a gradient true? Central differences say so, without knowing any formula: public, because they are a lesson."""
 
 # pyright: reportPrivateUsage=false
+import operator
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol:
 
     def gradient(*_: Tensor) -> list[Tensor]:
         weighted = [(y * seed).sum() for y, seed in zip(_outputs(fn, leaves, outputs), seeds, strict=True)]
-        return grad(sum(weighted, Tensor(0.0)), checked, create_graph=True)
+        return grad(reduce(operator.add, weighted), checked, create_graph=True)
 
     return gradcheck(gradient, [*leaves, *seeds], rtol, atol)
 

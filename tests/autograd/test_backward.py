@@ -1,6 +1,7 @@
 """The rules of a backward pass: what it computes, what it skips, what it keeps, and what it refuses."""
 
 import gc
+import re
 import threading
 import weakref
 
@@ -338,6 +339,17 @@ def test_create_graph_works_inside_no_grad():
     assert tg.grad(first, x).item() == 12.0
 
 
+def test_a_recorded_pass_holds_the_formulas_and_nothing_else():
+    a, b = leaf(1.0, 2.0), tensor([[3.0], [4.0]], requires_grad=True)
+    of_a, of_b = tg.grad(a * b, [a, b], gradient=np.ones((2, 2)), create_graph=True)
+    assert [of_a.op.name, of_a.inputs[0].op.name, of_a.inputs[0].inputs[0].op.name] == ["reshape", "sum", "mul"]
+    assert [of_b.op.name, of_b.inputs[0].op.name, of_b.inputs[0].inputs[0].op.name] == ["reshape", "sum", "mul"]
+    c = leaf(5.0, 6.0)
+    of_a, of_c = tg.grad(a * c, [a, c], gradient=[1.0, 1.0], create_graph=True)
+    assert (of_a.op.name, of_c.op.name) == ("mul", "mul")
+    assert (of_a.inputs[1], of_c.inputs[1]) == (c, a)
+
+
 def test_the_gradient_is_a_function_of_the_seed():
     x = leaf(1.0, 2.0)
     seed = leaf(1.0, 1.0)
@@ -358,7 +370,10 @@ def test_second_derivative_where_a_number_is_an_operand():
 def test_retain_grad_keeps_an_inner_gradient():
     x = leaf(3.0)
     h = x * 2.0
+    assert not x.retains_grad
+    assert not h.retains_grad
     h.retain_grad()
+    assert h.retains_grad
     (h * h).backward()
     assert h.grad.item() == 12.0
     (h * h).backward()
@@ -408,11 +423,13 @@ def test_a_hook_is_differentiated_with_create_graph():
     assert tg.grad(first, x).item() == 12.0
 
 
-def test_a_hook_that_returns_another_shape_is_refused():
-    x = leaf(1.0, name="x")
-    x.register_hook(lambda g: tensor([1.0, 2.0]))
-    with pytest.raises(GradientError, match=r"hook: 'x': float64 \(1,\) needs a gradient of its shape, got \(2,\)"):
-        x.backward()
+@pytest.mark.parametrize("returned", [[], [1.0], [1.0, 2.0, 3.0], [[1.0, 2.0]]])
+def test_a_hook_that_returns_another_shape_is_refused(returned):
+    x = leaf(1.0, 2.0, name="x")
+    x.register_hook(lambda g: tensor(returned))
+    got = re.escape(f"{np.shape(returned)}")
+    with pytest.raises(GradientError, match=rf"hook: 'x': float64 \(2,\) needs a gradient of its shape, got {got}"):
+        x.backward([1.0, 1.0])
 
 
 @pytest.mark.parametrize("method", ["retain_grad", "register_hook"])

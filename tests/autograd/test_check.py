@@ -39,6 +39,13 @@ def test_the_report_names_op_input_index_and_both_numbers():
     assert str(caught.value).startswith("gradcheck: 2 wrong (rtol 1e-06, atol 1.11e-09):")
 
 
+@pytest.mark.parametrize(("first", "op"), [(lambda x: x, "fn"), (lambda x: x * 2.0, "mul"), (wrong(2.0), "tanh_")])
+@pytest.mark.parametrize("last", [lambda x: x, lambda x: tensor([1.0]), wrong(1.5)])
+def test_the_report_names_the_op_of_the_first_output(first, last, op):
+    with pytest.raises(GradcheckError, match=f"{op}: gradient at "):
+        tg.gradcheck(lambda x: [first(x), wrong(3.0)(x), last(x)], leaf(0.5))
+
+
 @pytest.mark.parametrize(
     ("wrong_ones", "shown", "rest"), [(9, 5, "\n  … and 4 more"), (6, 5, "\n  … and 1 more"), (5, 5, "")]
 )

@@ -1,5 +1,6 @@
 """Ops of one's own: what they may be, and what is said when they are wrong."""
 
+import inspect
 import warnings
 
 import numpy as np
@@ -112,6 +113,16 @@ def test_what_a_vjp_returns_is_summed_over_what_was_broadcast_and_cast():
     assert row.grad.data.tolist() == [[12.0, 12.0]]
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize(("returned", "wanted"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_what_a_vjp_returns_has_its_inputs_dtype_afterwards(returned, wanted, create_graph):
+    x = leaf(1.0, 2.0, dtype=wanted)
+    y = made(lambda g, y, x: (2.0 * g).astype(returned))(x)
+    found = tg.grad(y, x, gradient=[1.0, 1.0], create_graph=create_graph)
+    assert found.dtype == wanted
+    assert found.data.tolist() == [2.0, 2.0]
+
+
 def test_fewer_inputs_than_vjps():
     with pytest.raises(OpError, match="@op: mine takes fewer inputs than it has VJPs: give one each"):
         made(lambda g, y, x: g, lambda g, y, x: g)
@@ -219,6 +230,15 @@ def test_a_variadic_op_is_told_the_inputs_number():
     x = leaf(1.0)
     ranked([x, 1.0, x]).backward()
     assert x.grad.item() == 4.0
+
+
+def test_operands_that_are_tensors_are_taken_as_they_are(monkeypatch):
+    """What an op costs is mostly this path: nothing is looked at that need not be."""
+    x, y = leaf(1.0), leaf(2.0)
+    monkeypatch.setattr(inspect.getmodule(tg.op), "_coerced", lambda *_: pytest.fail("the long way"))
+    assert (x + y).item() == 3.0
+    assert (-x).item() == -1.0
+    assert x.sum().item() == 1.0
 
 
 def test_unneeded_results_keep_no_history():
