@@ -25,7 +25,7 @@ def flat_drawing(graph: Graph, theme: Theme) -> tuple[Drawing, list[ParameterInf
         DrawError: Graphviz had no layout for it in time.
     """
     nodes = [node for node in graph.nodes if node.op is not None]
-    names = parameter_names(graph)
+    names = parameter_names(graph.nodes)
     leaves = [node for node in graph.nodes if node.op is None and node.id not in names]
     entries = {leaf: Entry(f"leaf-{number}", state=False, place=0, number=number) for number, leaf in enumerate(leaves)}
     anatomy = Anatomy(nodes, names, entries)

@@ -89,7 +89,7 @@ class Grid:
     levels: int
     folded: int = 0  # how many columns the fold stands for
     left_out: int = 0  # links to or from folded columns that are not drawn
-    odd: tuple[int, ...] = ()  # folded columns with a copy whose ops are other than those of any copy shown
+    odd: tuple[int, ...] = ()  # folded columns with a copy that is made otherwise than any copy shown
     panels: bool = True  # draw each column as a panel with its timestep
     lanes: bool = False  # draw what comes back along each connection beside it
 
@@ -280,10 +280,8 @@ def _initial_slot(
 
 def _odd_columns(network: Network, shown: Collection[int]) -> tuple[int, ...]:
     """Return the columns left out that hold a copy such as none of those that are shown."""
-    made_of = {cell.id: (cell.layer, tuple(node.op for node in cell.nodes)) for cell in network.cells}
-    known = {made_of[cell.id] for cell in network.cells if cell.column in shown}
-    odd = {cell.column for cell in network.cells if cell.column not in shown and made_of[cell.id] not in known}
-    return tuple(sorted(odd))
+    known = {(cell.layer, cell.structure) for cell in network.cells if cell.column in shown}
+    return tuple(sorted({cell.column for cell in network.cells if (cell.layer, cell.structure) not in known}))
 
 
 def _connections(network: Network, shown: Collection[str]) -> Iterable[Connection]:

@@ -131,7 +131,7 @@ def fold_lines(grid: Grid) -> tuple[tuple[str, float, float], ...]:
     ]
     more: list[str] = []
     if grid.odd:
-        more += [f"but {len(grid.odd)} with other ops,", f"the first at t = {grid.odd[0]}"]
+        more += [f"but {len(grid.odd)} made otherwise,", f"the first at t = {grid.odd[0]}"]
     if grid.left_out:
         more += [f"{grid.left_out} more {'link' if grid.left_out == 1 else 'links'}", "to and from here"]
     lines += [(line, LABEL_SIZE - 1, -41.0 - 15.0 * number) for number, line in enumerate(more)]

@@ -4,8 +4,10 @@ Nothing is declared. A module is recurrent when a call of it receives what its o
 such module is the cell: its calls are the columns, and each such module is a row.
 """
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..autograd.scope import Scope
 from ..nn.module import Module
@@ -13,6 +15,18 @@ from ..nn.recurrent import Cell as RecurrentCell
 from .graph import Graph, Node
 
 Key = Hashable  # of the module that is called, or the name of a tg.scope
+
+
+Entry = tuple[int, int]  # where a value enters a copy: which of its ops, and which input of that op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """How a copy is made: its ops, and what each reads. Copies that are made alike share one."""
+
+    ops: tuple[str, ...]
+    entries: tuple[Entry, ...]  # what comes from elsewhere …
+    parameters: frozenset[Entry]  # … and is a parameter
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,10 +37,7 @@ class Copy:
     t: int
     call: Scope
     nodes: list[Node]  # the ops inside, in creation order
-
-    @property
-    def id(self) -> str:
-        return f"cell-{self.layer}-{self.t}"
+    id: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,43 +53,84 @@ class CopyRow:
 def find_rows(graph: Graph) -> list[CopyRow]:
     """The rows of copies in a graph, the bottom one first; empty when nothing in it is recurrent."""
     chains = {scope: scope.chain() for scope in {node.scope for node in graph.nodes} if scope is not None}
-    within = {scope: {_key(call): call for call in chain} for scope, chain in chains.items()}
-    keys = {key: call for calls in within.values() for key, call in calls.items()}
-    recurrent = {key for key in keys if _is_recurrent(key, graph.nodes, within)} or {
-        # with one timestep there is no message to go by, but a cell of ours is known all the same
-        key
-        for key, call in keys.items()
-        if isinstance(call.owner, RecurrentCell)
-    }
+    recurrent = _recurrent(graph.nodes, chains)
+    outermost = {scope: next((c for c in chain if _key(c) in recurrent), None) for scope, chain in chains.items()}
     rows: dict[Key, CopyRow] = {}
-    calls: dict[Scope, Copy] = {}
+    nodes_of: dict[Scope, list[Node]] = {}
     for node in graph.nodes:
-        call = _outermost(recurrent, chains, node)
+        # a leaf only happened to be made where it was
+        call = outermost[node.scope] if node.op is not None and node.scope is not None else None
         if call is None:
             continue
-        row = rows.get(_key(call))
-        if row is None:
-            path = ".".join(scope.name for scope in call.chain())
-            row = rows[_key(call)] = CopyRow(len(rows), call.owner, path, [])
-        if call not in calls:
-            calls[call] = Copy(row.layer, len(row.copies), call, [])
-            row.copies.append(calls[call])
-        calls[call].nodes.append(node)
+        nodes = nodes_of.get(call)
+        if nodes is None:
+            row = rows.get(_key(call))
+            if row is None:
+                path = ".".join(scope.name for scope in call.chain())
+                row = rows[_key(call)] = CopyRow(len(rows), call.owner, path, [])
+            t, nodes = len(row.copies), []
+            row.copies.append(Copy(row.layer, t, call, nodes, f"cell-{row.layer}-{t}"))
+            nodes_of[call] = nodes
+        nodes.append(node)
     return list(rows.values())
+
+
+def structures(copies: Iterable[Copy]) -> dict[Copy, Structure]:
+    """The structure of each copy: one and the same object for copies that are made alike."""
+    known: dict[Hashable, Structure] = {}
+    found: dict[Copy, Structure] = {}
+    for copy in copies:
+        key = _wiring(copy)
+        structure = known.get(key)
+        if structure is None:
+            structure = known[key] = _structure(copy)
+        found[copy] = structure
+    return found
+
+
+def _wiring(copy: Copy) -> Hashable:
+    """Each op and what it reads: a number, another op of the copy, a parameter, or something from elsewhere."""
+    place = {node: i for i, node in enumerate(copy.nodes)}
+    wiring: list[Any] = []
+    for node in copy.nodes:
+        wiring.append(node.op)
+        for x in node.inputs:
+            if x is None:
+                wiring.append(None)
+            elif x in place:
+                wiring.append(place[x])
+            else:
+                wiring.append(-1 if x.op is not None or not x.requires_grad else -2 - x.id)
+    return tuple(wiring)
+
+
+def _structure(copy: Copy) -> Structure:
+    inside = set(copy.nodes)
+    read = [((i, slot), x) for i, node in enumerate(copy.nodes) for slot, x in enumerate(node.inputs)]
+    entries = {entry: x for entry, x in read if x is not None and x not in inside}
+    parameters = frozenset(entry for entry, x in entries.items() if x.is_parameter)
+    return Structure(tuple(node.op or "" for node in copy.nodes), tuple(entries), parameters)
 
 
 def _key(call: Scope) -> Key:
     return call.owner if isinstance(call.owner, str) else id(call.owner)
 
 
-def _outermost(recurrent: set[Key], chains: Mapping[Scope, Sequence[Scope]], node: Node) -> Scope | None:
-    """The outermost recurrent call that an op ran in; a leaf only happened to be made there."""
-    if node.op is None or node.scope is None:
-        return None
-    return next((call for call in chains[node.scope] if _key(call) in recurrent), None)
+def _recurrent(nodes: Sequence[Node], chains: Mapping[Scope, Sequence[Scope]]) -> set[Key]:
+    """What is called again and again, each call receiving what the one before it made."""
+    calls: defaultdict[Key, dict[Scope, Scope]] = defaultdict(dict)  # of a key: scope -> the call that it lies in
+    for scope, chain in chains.items():
+        for call in chain:
+            calls[_key(call)][scope] = call
+    owners = {key: next(iter(within.values())).owner for key, within in calls.items()}
+    repeated = [key for key, within in calls.items() if len(set(within.values())) > 1]
+    # with one timestep there is no message to go by, but a cell of ours is known all the same
+    return {key for key in repeated if _is_recurrent(nodes, calls[key])} or {
+        key for key, owner in owners.items() if isinstance(owner, RecurrentCell)
+    }
 
 
-def _is_recurrent(key: Key, nodes: Iterable[Node], within: Mapping[Scope, Mapping[Key, Scope]]) -> bool:
+def _is_recurrent(nodes: Iterable[Node], call_of: Mapping[Scope | None, Scope]) -> bool:
     """Whether some call receives what the previous call made, with no detach and no parameter in between.
 
     What passes another parameter on its way has been through another network: a head that is fed the h of a cell at
@@ -87,28 +139,26 @@ def _is_recurrent(key: Key, nodes: Iterable[Node], within: Mapping[Scope, Mappin
     calls: dict[Scope, int] = {}
     carried: dict[Node, int] = {}  # node -> the newest call whose output it carries
     for node in nodes:
-        if node.op is None:
-            continue
-        call = within[node.scope].get(key) if node.scope is not None else None
-        if call is not None:
+        call = call_of.get(node.scope)
+        if call is not None and node.op is not None:
             t = calls.setdefault(call, len(calls))
-            if any(carried.get(x, t) == t - 1 for x in node.tensors()):
+            if any(x in carried and carried[x] == t - 1 for x in node.inputs if x is not None):
                 return True
             carried[node] = t
-        elif carried and node.op != "detach" and not any(x.is_parameter for x in node.tensors()):
-            before = [carried[x] for x in node.tensors() if x in carried]
-            if before:
+        elif carried and node.op is not None and node.op != "detach":
+            before = [carried[x] for x in node.inputs if x in carried]
+            if before and not any(x.is_parameter for x in node.tensors()):
                 carried[node] = max(before)
     return False
 
 
-def parameter_names(graph: Graph) -> dict[int, str]:
-    """What each parameter of a graph is called: as the outermost module that used it names it, else its own name."""
+def parameter_names(nodes: Iterable[Node]) -> dict[int, str]:
+    """What each parameter of some ops is called: as the outermost module that used it names it, else its own name."""
     names: dict[int, str] = {}
     named: dict[int, dict[int, str]] = {}  # module -> parameter id -> name
-    for node in graph.nodes:
-        for x in node.tensors():
-            if x.is_parameter and x.id not in names:
+    for node in nodes:
+        for x in node.inputs:
+            if x is not None and x.is_parameter and x.id not in names:
                 names[x.id] = _unique(_name_of(x, node.scope, named), names)
     return names
 

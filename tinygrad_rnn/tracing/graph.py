@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -209,13 +210,16 @@ class Graph:
         """The graph of everything that `root` was made from, and the `named` that were made directly from that."""
         seen = {root}
         stack = [root]
+        found: list[Node] = []  # the newest first, more or less: that is sorted sooner than a set is
         while stack:
-            for x in stack.pop().tensors():
-                if x not in seen:
+            node = stack.pop()
+            found.append(node)
+            for x in node.inputs:
+                if x is not None and x not in seen:
                     seen.add(x)
                     stack.append(x)
-        seen |= {node for node in named if node.inputs and all(x in seen for x in node.tensors())}
-        return cls(tuple(sorted(seen, key=lambda node: node.id)), root, names, gradients)
+        also = {node for node in named if node not in seen and node.inputs and all(x in seen for x in node.tensors())}
+        return cls(tuple(sorted([*found, *also], key=attrgetter("id"))), root, names, gradients)
 
 
 def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:

@@ -206,7 +206,7 @@ class _Naming:
     def name_all(self) -> None:
         if self.network is not None:
             self._place_copies(self.network)
-        parameters = parameter_names(self.graph)
+        parameters = parameter_names(self.graph.nodes)
         bases = self._without_echoes({node: self._base(node, parameters) for node in self.nodes})
         repeated = Counter(base for base in bases.values() if base)
         rounds: Counter[str] = Counter()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..autograd.tensor import Array
+from .copies import Structure
 from .graph import Node
 
 _SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
@@ -37,6 +38,7 @@ class Cell:
     column: int
     nodes: tuple[Node, ...]  # the ops inside, in creation order
     outputs: tuple[Node, ...]  # its values that somebody outside uses; the first is what the picture calls h_t
+    structure: Structure | None = None  # one object for copies that are made alike
 
     @property
     def id(self) -> str:

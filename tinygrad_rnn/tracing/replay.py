@@ -71,7 +71,7 @@ def check_gradients(graph: Graph, samples: int | None = 64, seed: int = 0) -> It
     if weights is None:
         raise TraceError("no backward pass was recorded: call loss.backward(), so that there are gradients to check")
     rng = np.random.default_rng(seed)
-    names = parameter_names(graph)
+    names = parameter_names(graph.nodes)
     scale = 1e-3 * max(1.0, float(np.abs(weights * graph.root.data).sum()))
     for node in {n.id: n for n in graph.nodes if n.is_parameter and n.id in graph.gradients}.values():
         yield _check_parameter(graph, node, names[node.id], weights, scale, samples, rng)

@@ -4,71 +4,84 @@ Each op that only moves data is run once more, on the names of the data instead 
 every element, which tensor it came from. So `stack(hs)[t]` is known to be `hs[t]`, whatever happened in between.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from ..autograd.tensor import Array
 from .graph import Node, compute
 
-_MOVES = (
-    "getitem",
-    "stack",
-    "concatenate",
-    "reshape",
-    "transpose",
-    "swapaxes",
-    "squeeze",
-    "expand_dims",
-    "broadcast_to",
-)
-_IDENTITIES = ("detach", "astype")
+_MOVES = frozenset({
+    "getitem", "stack", "concatenate", "reshape", "transpose", "swapaxes", "squeeze", "expand_dims", "broadcast_to",
+    "detach", "astype",
+})  # fmt: skip
+
+_Names = int | Array  # one name for all elements, or one for each; negative where no gradient comes back
 
 
 class Routing:
-    """Where the elements of each node of a graph come from."""
+    """Where the elements of nodes come from: worked out when somebody asks."""
 
-    def __init__(self, nodes: Iterable[Node]) -> None:
-        self._named: dict[int, Node] = {}
-        self._numbers: dict[Node, int] = {}
-        self._names: dict[Node, Array] = {}  # of the nodes that only move data
+    def __init__(self) -> None:
+        self._named: list[Node] = []  # number i has the name i + 1
+        self._names: dict[Node, _Names] = {}
         self._sources: dict[Node, list[Node]] = {}
-        for node in nodes:  # in creation order, so the inputs' names are known
-            if is_move(node):
-                self._names[node] = self._moved(node)
-
-    def _name(self, node: Node) -> Array:
-        if node in self._names:
-            return self._names[node]
-        number = self._numbers.setdefault(node, len(self._numbers) + 1)
-        self._named[number] = node
-        return np.broadcast_to(np.int32(number), node.shape)
-
-    def _moved(self, node: Node) -> Array:
-        names = [self._name(x) for x in node.tensors()]
-        if node.op == "detach":
-            return -np.abs(names[0])  # a negative name: no gradient comes back this way
-        if node.op == "astype":
-            return names[0]
-        assert node.rule is not None
-        return compute(node.rule, names, node.options)
 
     def sources(self, node: Node) -> list[Node]:
         """The tensors whose elements `node` holds; itself unless it only moves data."""
-        if node not in self._names:
+        if node.op not in _MOVES:
             return [node]
-        if node not in self._sources:
-            names = self._names[node]
-            first = names.flat[0] if names.size else 0
-            found = np.unique(names).tolist() if (names != first).any() else [first] * bool(names.size)
-            self._sources[node] = list(dict.fromkeys(self._named[abs(int(name))] for name in found))
-        return self._sources[node]
+        found = self._sources.get(node)
+        if found is None:
+            names = self._names_of(node)
+            numbers = [names] if isinstance(names, int) else np.unique(names).tolist()
+            found = list(dict.fromkeys(self._named[abs(name) - 1] for name in numbers)) if node.size else []
+            self._sources[node] = found
+        return found
 
     def is_cut(self, node: Node) -> bool:
         """Whether some of its elements passed a `detach`, so that their gradient stops there."""
-        return node in self._names and bool((self._names[node] < 0).any())
+        if node.op not in _MOVES:
+            return False
+        names = self._names_of(node)
+        return bool(np.any(np.less(names, 0))) and node.size > 0
+
+    def _names_of(self, node: Node) -> _Names:
+        """The names of a node's elements, after those of everything that it was moved from."""
+        pending = [node]
+        while pending:
+            x = pending[-1]
+            if x not in self._names:
+                missing = [y for y in x.tensors() if y not in self._names] if is_move(x) else []
+                if missing:
+                    pending += reversed(missing)
+                    continue
+                self._names[x] = self._moved(x) if is_move(x) else self._new_name(x)
+            pending.pop()
+        return self._names[node]
+
+    def _new_name(self, node: Node) -> int:
+        self._named.append(node)
+        return len(self._named)
+
+    def _moved(self, node: Node) -> _Names:
+        names = [self._names[x] for x in node.tensors()]
+        first = names[0]
+        if node.op == "detach":
+            return -abs(first)
+        if node.op == "astype" or all(isinstance(name, int) and name == first for name in names):
+            return first
+        assert node.rule is not None
+        spread = [
+            np.broadcast_to(np.int32(name), x.shape) if isinstance(name, int) else name
+            for name, x in zip(names, node.tensors(), strict=True)
+        ]
+        return _one_if_same(compute(node.rule, spread, node.options))
+
+
+def _one_if_same(names: Array) -> _Names:
+    first = int(names.flat[0]) if names.size else 0
+    return first if names.size and (names == first).all() else names
 
 
 def is_move(node: Node) -> bool:
     """Whether the op only moves data."""
-    return node.op in _MOVES or node.op in _IDENTITIES
+    return node.op in _MOVES

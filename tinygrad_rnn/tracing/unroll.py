@@ -1,17 +1,15 @@
 """From a recorded graph to the unrolled network: the copies, and who hands what to whom."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..nn.recurrent import Cell as RecurrentCell
-from .copies import Copy, CopyRow, find_rows, parameter_names
+from .copies import Copy, CopyRow, Entry, find_rows, parameter_names, structures
 from .graph import Graph, Node, collector_paused
 from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, indexed
 from .routing import Routing, is_move
-
-Entry = tuple[int, int]  # where a value enters a copy: which of its ops, and which input of that op
 
 _LOOP_LEAST = 3
 _PRODUCTS = ("linear", "matmul", "embedding")
@@ -47,9 +45,11 @@ class _Unrolling:
     def __init__(self, graph: Graph, rows: Sequence[CopyRow]) -> None:
         self.graph = graph
         self.rows = rows
-        self.routing = Routing(graph.nodes)
+        self.routing = Routing()
         self.copies = [copy for row in rows for copy in row.copies]
+        self.structures = structures(self.copies)
         self.copy_of = {node: copy for copy in self.copies for node in copy.nodes}
+        self.outside = [node for node in graph.nodes if node not in self.copy_of]
         self.messages = {row.layer: self._message_entries(row) for row in rows}
         self.flows: dict[tuple[str, str], _Flow] = {}  # by source and target
         self.ports: dict[str, Port] = {}
@@ -60,10 +60,7 @@ class _Unrolling:
         self.between: set[Node] = set()  # what one row hands to another
         self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
         self.captions = self._given_captions()
-        inside = self.copy_of
-        self.used_outside = {
-            x for node in graph.nodes for x in node.tensors() if x in inside and inside.get(node) is not inside[x]
-        }
+        self.used_outside = {x for node in self.outside for x in node.tensors() if x in self.copy_of}
 
     def network(self) -> Network:
         for row in self.rows:
@@ -73,7 +70,7 @@ class _Unrolling:
         self._add_inputs()
         self._add_outputs()
         self._add_feedback()
-        names = parameter_names(self.graph)
+        names = parameter_names(self._examples())
         parameters = {node.id: node for node in self.graph.nodes if node.is_parameter}
         return Network(
             rows=tuple(self._row(row) for row in self.rows),
@@ -86,28 +83,36 @@ class _Unrolling:
             root=self.graph.root,
         )
 
+    def _examples(self) -> list[Node]:
+        """The ops outside, and those of one copy of each row and structure: all that tells what there is."""
+        first = {(copy.layer, self.structures[copy]): copy for copy in reversed(self.copies)}
+        nodes = [*self.outside, *(node for copy in first.values() for node in copy.nodes)]
+        return sorted(nodes, key=lambda node: node.id)
+
     # What enters a copy
 
-    def _entries(self, copy: Copy) -> Iterator[tuple[Entry, Node]]:
-        for i, node in enumerate(copy.nodes):
-            for slot, x in enumerate(node.inputs):
-                if x is not None and self.copy_of.get(x) is not copy:
-                    yield (i, slot), x
+    def _read(self, copy: Copy, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Node]]:
+        for i, slot in entries:
+            x = copy.nodes[i].inputs[slot]
+            assert x is not None
+            yield (i, slot), x
 
     def _message_entries(self, row: CopyRow) -> set[Entry]:
         """Where a copy of this row receives what the one before it made."""
         if len(row.copies) == 1 and isinstance(row.owner, RecurrentCell):
             return set(self._entries_but_x(row.copies[0], row.owner))
-        return {
-            entry
-            for before, copy in pairwise(row.copies)
-            for entry, x in self._entries(copy)
-            if any(before in self._roots(source, unchanged=True) for source in self.routing.sources(x))
-        }
+        found: set[Entry] = set()
+        for before, copy in pairwise(row.copies):
+            structure = self.structures[copy]
+            left = [e for e in structure.entries if e not in found and e not in structure.parameters]
+            for entry, x in self._read(copy, left):
+                if any(before in self._roots(source, unchanged=True) for source in self.routing.sources(x)):
+                    found.add(entry)
+        return found
 
     def _entries_but_x(self, copy: Copy, cell: RecurrentCell) -> Iterator[Entry]:
         """With one timestep nothing was passed on; but x is what enters through W_xh, so the rest is the state."""
-        for (i, slot), x in self._entries(copy):
+        for (i, slot), x in self._read(copy, self.structures[copy].entries):
             if not x.is_parameter and not any(other.id == cell.W_xh.id for other in copy.nodes[i].tensors()):
                 yield i, slot
 
@@ -137,8 +142,13 @@ class _Unrolling:
 
     def _collect(self, copy: Copy) -> None:
         """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
-        for entry, x in self._entries(copy):
-            is_message = entry in self.messages[copy.layer]
+        messages = self.messages[copy.layer]
+        structure = self.structures[copy]
+        parameters = structure.parameters - messages
+        for entry, x in self._read(copy, (entry for entry in structure.entries if entry not in parameters)):
+            is_message = entry in messages
+            if x in self.copy_of:
+                self.used_outside.add(x)
             for source in self.routing.sources(x):
                 roots = self._roots(source)
                 if roots and not is_message and self._is_fed_back(source, copy):
@@ -271,18 +281,19 @@ class _Unrolling:
     def _leaving(self, used: set[Node]) -> list[Node]:
         """The copies' values among the used, of rows that do not merely feed another row."""
         feeding = {source for (source, _), flow in self.flows.items() if flow.kind == "up"}
-        values = [node for node in self.graph.nodes if node in used and node in self.copy_of]
+        values = sorted((node for node in used if node in self.copy_of), key=lambda node: node.id)
         return [node for node in values if self.copy_of[node].id not in feeding] or values
 
     def _made_of_one_column(self) -> dict[int, Node]:
         """Outside the copies, the last value of each column that was made with a parameter, and of no other column."""
         made: dict[int, Node] = {}
         columns: dict[Node, set[int]] = {}
-        for node in self.graph.nodes:
-            if node in self.copy_of:
-                columns[node] = {self.columns[self.copy_of[node].id]}
-            elif node.op is not None and not is_move(node):
-                found = set[int]().union(*(columns.get(source, ()) for source in self._sources(node)))
+        for node in self.outside:
+            if node.op is not None and not is_move(node):
+                found = set[int]()
+                for source in self._sources(node):
+                    copy = self.copy_of.get(source)
+                    found |= columns.get(source, set()) if copy is None else {self.columns[copy.id]}
                 columns[node] = found if len(found) < 2 else {-1, -2}  # of many: which ones does not matter
                 if len(found) == 1 and any(x.is_parameter for x in node.tensors()):
                     made[min(found)] = node
@@ -326,13 +337,13 @@ class _Unrolling:
         messages = self._message_values(copy, row[copy.t + 1]) if copy.t + 1 < len(row) else self._last_messages(row)
         others = (node for node in copy.nodes if node in self.used_outside)
         outputs = tuple(dict.fromkeys([*messages, *others]))
-        return Cell(copy.layer, copy.t, self.columns[copy.id], tuple(copy.nodes), outputs)
+        return Cell(copy.layer, copy.t, self.columns[copy.id], tuple(copy.nodes), outputs, self.structures[copy])
 
     def _last_messages(self, row: Sequence[Copy]) -> tuple[Node, ...]:
         """What the last copy would pass on: where the copy before it made its messages; else its last op."""
         last = row[-1]
         for before in row[-2:-1]:
-            if [node.op for node in before.nodes] == [node.op for node in last.nodes]:
+            if self.structures[before].ops == self.structures[last].ops:
                 passed = self._message_values(before, last)
                 found = tuple(last.nodes[before.nodes.index(node)] for node in passed if node in before.nodes)
                 return found or (last.nodes[-1],)
@@ -350,7 +361,7 @@ class _Unrolling:
     def _given_captions(self) -> dict[Node, str]:
         """The names that users gave to values, also by naming a slice of a stack that is that value."""
         captions: dict[Node, str] = {}
-        for node in self.graph.nodes:
+        for node in self.graph.nodes if self.graph.names else ():
             name = self.graph.names.get(node.id)
             if name:
                 captions[node] = name
