@@ -1,9 +1,9 @@
 """The tracer: an observer of the engine that writes down everything that happens, forward and backward."""
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -13,7 +13,7 @@ from ..autograd.tensor import Array, Tensor
 from ..errors import TraceError
 from .event import Event, EventKind
 from .graph import Graph, Node, leaf_node
-from .memory import Budget, Memory, gone_error, parse_size
+from .memory import Budget, Memory, parse_size
 from .source import Source, Sources, assigned_name, variable_name
 
 if TYPE_CHECKING:
@@ -50,12 +50,13 @@ class Trace:
         Raises:
             TraceError: nothing was computed.
         """
-        for kind in ("seed", "forward"):
-            for event in reversed(self.events):
-                if event.kind == kind and event.output is not None:
-                    names = self.given_names()
-                    named = [self._nodes[id] for id in names if id in self._nodes]
-                    return Graph.leading_to(event.output, names, named, _Gradients(self.events))
+        seed = next((event for event in reversed(self.events) if event.kind == "seed"), None)
+        last = seed or next((event for event in reversed(self.events) if event.kind == "forward"), None)
+        if last is not None and last.output is not None:
+            names = self.given_names()
+            named = [self._nodes[id] for id in names if id in self._nodes]
+            gradients = Gradients(self.events[seed.index :] if seed else ())
+            return Graph.leading_to(last.output, names, named, gradients)
         raise TraceError("nothing was recorded: no op of tinygrad_rnn ran (what other threads compute is not recorded)")
 
     def given_names(self) -> dict[int, str]:
@@ -340,39 +341,43 @@ def _keep_name(names: dict[int, str], tensors: dict[int, Tensor], node: Node) ->
         names[node.id] = tensor.name
 
 
-class _Gradients(dict[int, Array]):
-    """∂L/∂node of the last backward pass, by node id; says so where one is gone."""
+class Gradients(Mapping[int, Array]):
+    """∂L/∂node of a backward pass, by node id; a gradient that is gone is there, but raises a TraceError.
+
+    Args:
+        events: of the pass, its seed first; they are read when the first gradient is asked for.
+    """
 
     def __init__(self, events: Sequence[Event]) -> None:
-        super().__init__()
-        self._gone: set[int] = set()
-        last = next((event.index for event in reversed(events) if event.kind == "seed"), len(events))
-        for event in events[last:]:
-            node = event.of if event.kind == "vjp" else event.output
-            if node is None or event.kind not in ("seed", "vjp", "accumulate"):
-                continue
-            if event.is_gone:
-                self._gone.add(node.id)
-                continue
-            array = event.cotangent if event.kind == "vjp" else event.value
-            assert array is not None
-            self[node.id] = array
-
-    def __contains__(self, id: object) -> bool:
-        return super().__contains__(id) or id in self._gone
+        self._events = events
 
     def __getitem__(self, id: int) -> Array:
-        if id in self._gone:
-            raise gone_error("a gradient of the last backward pass")
-        return super().__getitem__(id)
+        event = self._written[id]
+        array = event.cotangent if event.kind == "vjp" else event.value
+        assert array is not None
+        return array
 
-    def get(self, id: int, default: Any = None) -> Any:
-        if id in self._gone:
-            return self[id]
-        return super().get(id, default)
+    def __contains__(self, id: object) -> bool:
+        return id in self._written
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._written)
+
+    def __len__(self) -> int:
+        return len(self._written)
 
     def __bool__(self) -> bool:
-        return bool(len(self) or self._gone)
+        return bool(self._events)
+
+    @cached_property
+    def _written(self) -> dict[int, Event]:
+        """The last event that has the whole gradient of each node."""
+        written: dict[int, Event] = {}
+        for event in self._events:
+            node = event.of if event.kind == "vjp" else event.output
+            if node is not None and event.kind in ("seed", "vjp", "accumulate"):
+                written[node.id] = event
+        return written
 
 
 @contextmanager
