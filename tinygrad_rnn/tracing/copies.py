@@ -50,29 +50,39 @@ class CopyRow:
     copies: list[Copy]
 
 
-def find_rows(graph: Graph) -> list[CopyRow]:
-    """The rows of copies in a graph, the bottom one first; empty when nothing in it is recurrent."""
-    chains = {scope: scope.chain() for scope in {node.scope for node in graph.nodes} if scope is not None}
-    recurrent = _recurrent(graph.nodes, chains)
-    outermost = {scope: next((c for c in chain if _key(c) in recurrent), None) for scope, chain in chains.items()}
-    rows: dict[Key, CopyRow] = {}
-    nodes_of: dict[Scope, list[Node]] = {}
-    for node in graph.nodes:
-        # a leaf only happened to be made where it was
-        call = outermost[node.scope] if node.op is not None and node.scope is not None else None
-        if call is None:
-            continue
-        nodes = nodes_of.get(call)
-        if nodes is None:
-            row = rows.get(_key(call))
-            if row is None:
-                path = ".".join(scope.name for scope in call.chain())
-                row = rows[_key(call)] = CopyRow(len(rows), call.owner, path, [])
-            t, nodes = len(row.copies), []
-            row.copies.append(Copy(row.layer, t, call, nodes, f"cell-{row.layer}-{t}"))
-            nodes_of[call] = nodes
-        nodes.append(node)
-    return list(rows.values())
+class Copies:
+    """The copies in a graph: its rows, the bottom one first, none when nothing is recurrent; and what lies outside."""
+
+    def __init__(self, graph: Graph) -> None:
+        chains = {scope: scope.chain() for scope in {node.scope for node in graph.nodes} if scope is not None}
+        recurrent = _recurrent(graph.nodes, chains)
+        outermost = {scope: next((c for c in chain if _key(c) in recurrent), None) for scope, chain in chains.items()}
+        rows: dict[Key, CopyRow] = {}
+        copies: dict[Scope, Copy] = {}
+        self.outside: list[Node] = []
+        for node in graph.nodes:
+            call = outermost.get(node.scope) if node.op is not None and node.scope is not None else None
+            if call is None:  # a leaf only happened to be made where it was
+                self.outside.append(node)
+            else:
+                copy = copies.get(call) or copies.setdefault(call, _next_copy(rows, call))
+                copy.nodes.append(node)
+        self.rows = list(rows.values())
+        self._of: dict[Scope | None, Copy] = {scope: copies[c] for scope, c in outermost.items() if c in copies}
+
+    def of(self, node: Node) -> Copy | None:
+        """The copy that made a value; None for a leaf, and for what was made outside."""
+        return self._of.get(node.scope) if node.op is not None else None
+
+
+def _next_copy(rows: dict[Key, CopyRow], call: Scope) -> Copy:
+    row = rows.get(_key(call))
+    if row is None:
+        path = ".".join(scope.name for scope in call.chain())
+        row = rows[_key(call)] = CopyRow(len(rows), call.owner, path, [])
+    t = len(row.copies)
+    row.copies.append(Copy(row.layer, t, call, [], f"cell-{row.layer}-{t}"))
+    return row.copies[-1]
 
 
 def structures(copies: Iterable[Copy]) -> dict[Copy, Structure]:
@@ -130,7 +140,7 @@ def _recurrent(nodes: Sequence[Node], chains: Mapping[Scope, Sequence[Scope]]) -
     }
 
 
-def _is_recurrent(nodes: Iterable[Node], call_of: Mapping[Scope | None, Scope]) -> bool:
+def _is_recurrent(nodes: Iterable[Node], call_of: Mapping[Scope, Scope]) -> bool:
     """Whether some call receives what the previous call made, with no detach and no parameter in between.
 
     What passes another parameter on its way has been through another network: a head that is fed the h of a cell at
@@ -139,7 +149,7 @@ def _is_recurrent(nodes: Iterable[Node], call_of: Mapping[Scope | None, Scope]) 
     calls: dict[Scope, int] = {}
     carried: dict[Node, int] = {}  # node -> the newest call whose output it carries
     for node in nodes:
-        call = call_of.get(node.scope)
+        call = call_of.get(node.scope) if node.scope is not None else None
         if call is not None and node.op is not None:
             t = calls.setdefault(call, len(calls))
             if any(x in carried and carried[x] == t - 1 for x in node.inputs if x is not None):

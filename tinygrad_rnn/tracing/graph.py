@@ -1,7 +1,7 @@
 """The recorded graph as plain data: one `Node` per tensor, inputs before outputs."""
 
 import gc
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Reversible, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
@@ -205,21 +205,26 @@ class Graph:
     @classmethod
     @collector_paused()
     def leading_to(
-        cls, root: Node, names: Mapping[int, str], named: Iterable[Node], gradients: Mapping[int, Array]
+        cls, root: Node, made: Reversible[Node], names: Mapping[int, str], gradients: Mapping[int, Array]
     ) -> "Graph":
-        """The graph of everything that `root` was made from, and the `named` that were made directly from that."""
-        seen = {root}
-        stack = [root]
-        found: list[Node] = []  # the newest first, more or less: that is sorted sooner than a set is
-        while stack:
-            node = stack.pop()
-            found.append(node)
-            for x in node.inputs:
-                if x is not None and x not in seen:
-                    seen.add(x)
-                    stack.append(x)
-        also = {node for node in named if node not in seen and node.inputs and all(x in seen for x in node.tensors())}
-        return cls(tuple(sorted([*found, *also], key=attrgetter("id"))), root, names, gradients)
+        """The graph of everything that `root` was made from, and what has a name and was made directly from that.
+
+        Args:
+            root: what everything leads to.
+            made: nodes in the order in which they were made; all ops that led to `root` are among them.
+            names: node id -> the name that the user gave the tensor.
+            gradients: node id -> ∂L/∂node.
+        """
+        used: set[Node | None] = {root}
+        ops: list[Node] = []
+        for node in reversed(made):
+            if node.op is not None and node in used:
+                ops.append(node)
+                used.update(node.inputs)
+        leaves = [x for x in used if x is not None and x.op is None]
+        named = [x for x in made if x.id in names and x not in used] if names else []
+        also = [x for x in named if x.inputs and all(y in used for y in x.tensors())]
+        return cls(tuple(sorted([*reversed(ops), *leaves, *also], key=attrgetter("id"))), root, names, gradients)
 
 
 def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:

@@ -53,10 +53,8 @@ class Trace:
         seed = next((event for event in reversed(self.events) if event.kind == "seed"), None)
         last = seed or next((event for event in reversed(self.events) if event.kind == "forward"), None)
         if last is not None and last.output is not None:
-            names = self.given_names()
-            named = [self._nodes[id] for id in names if id in self._nodes]
             gradients = Gradients(self.events[seed.index :] if seed else ())
-            return Graph.leading_to(last.output, names, named, gradients)
+            return Graph.leading_to(last.output, self._nodes.values(), self.given_names(), gradients)
         raise TraceError("nothing was recorded: no op of tinygrad_rnn ran (what other threads compute is not recorded)")
 
     def given_names(self) -> dict[int, str]:

@@ -1,12 +1,13 @@
 """From a recorded graph to the unrolled network: the copies, and who hands what to whom."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
 
 from ..nn.recurrent import Cell as RecurrentCell
-from .copies import Copy, CopyRow, Entry, find_rows, parameter_names, structures
+from .copies import Copies, Copy, CopyRow, Entry, parameter_names, structures
 from .graph import Graph, Node, collector_paused
 from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, indexed
 from .routing import Routing, is_move
@@ -18,13 +19,13 @@ _PRODUCTS = ("linear", "matmul", "embedding")
 @collector_paused()
 def unroll(graph: Graph) -> Network | None:
     """The network whose copies are in the graph; None when nothing in it is recurrent."""
-    rows = find_rows(graph)
-    return _Unrolling(graph, rows).network() if rows else None
+    copies = Copies(graph)
+    return _Unrolling(graph, copies).network() if copies.rows else None
 
 
 def looks_like_a_loop(graph: Graph) -> bool:
     """Whether one op ran again and again on one line of the program, in no copy: steps that nobody marked."""
-    if find_rows(graph):
+    if Copies(graph).rows:
         return False
     lines = Counter((node.source.file, node.source.line, node.op) for node in graph.nodes if node.op and node.source)
     return max(lines.values(), default=0) >= _LOOP_LEAST
@@ -42,15 +43,15 @@ class _Flow:
 class _Unrolling:
     """Collects the parts of one network, row by row from the bottom."""
 
-    def __init__(self, graph: Graph, rows: Sequence[CopyRow]) -> None:
+    def __init__(self, graph: Graph, copies: Copies) -> None:
         self.graph = graph
-        self.rows = rows
+        self.rows = copies.rows
+        self.outside = copies.outside
+        self.copy_of = copies.of
         self.routing = Routing()
-        self.copies = [copy for row in rows for copy in row.copies]
+        self.copies = [copy for row in self.rows for copy in row.copies]
         self.structures = structures(self.copies)
-        self.copy_of = {node: copy for copy in self.copies for node in copy.nodes}
-        self.outside = [node for node in graph.nodes if node not in self.copy_of]
-        self.messages = {row.layer: self._message_entries(row) for row in rows}
+        self.messages = {row.layer: self._message_entries(row) for row in self.rows}
         self.flows: dict[tuple[str, str], _Flow] = {}  # by source and target
         self.ports: dict[str, Port] = {}
         self.columns: dict[str, int] = {}  # of each copy
@@ -60,7 +61,9 @@ class _Unrolling:
         self.between: set[Node] = set()  # what one row hands to another
         self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
         self.captions = self._given_captions()
-        self.used_outside = {x for node in self.outside for x in node.tensors() if x in self.copy_of}
+        self.used: defaultdict[Copy | None, set[Node]] = defaultdict(set)  # the values that others read, of each copy
+        for x in {x for node in self.outside for x in node.tensors()}:
+            self.used[self.copy_of(x)].add(x)
 
     def network(self) -> Network:
         for row in self.rows:
@@ -87,7 +90,7 @@ class _Unrolling:
         """The ops outside, and those of one copy of each row and structure: all that tells what there is."""
         first = {(copy.layer, self.structures[copy]): copy for copy in reversed(self.copies)}
         nodes = [*self.outside, *(node for copy in first.values() for node in copy.nodes)]
-        return sorted(nodes, key=lambda node: node.id)
+        return sorted(nodes, key=attrgetter("id"))
 
     # What enters a copy
 
@@ -121,16 +124,18 @@ class _Unrolling:
 
         With `unchanged`, only where no parameter of those ops had a part in it: then it still is the copy's state.
         """
-        if source in self.copy_of:
-            return {self.copy_of[source]}
+        copy = self.copy_of(source)
+        if copy is not None:
+            return {copy}
         if source.op is None:
             return set()
         roots: set[Copy] = set()
         seen, stack = {source}, [source]
         while stack:
             node = stack.pop()
-            if node in self.copy_of:
-                roots.add(self.copy_of[node])
+            copy = self.copy_of(node)
+            if copy is not None:
+                roots.add(copy)
                 continue
             if unchanged and any(x.is_parameter for x in node.tensors()):
                 continue
@@ -147,8 +152,7 @@ class _Unrolling:
         parameters = structure.parameters - messages
         for entry, x in self._read(copy, (entry for entry in structure.entries if entry not in parameters)):
             is_message = entry in messages
-            if x in self.copy_of:
-                self.used_outside.add(x)
+            self.used[self.copy_of(x)].add(x)
             for source in self.routing.sources(x):
                 roots = self._roots(source)
                 if roots and not is_message and self._is_fed_back(source, copy):
@@ -239,8 +243,8 @@ class _Unrolling:
         used = self._used_by_root()
         made = self._made_of_one_column()
         leaving: dict[int, list[Node]] = {}
-        for value in self._leaving(used):
-            leaving.setdefault(self.columns[self.copy_of[value].id], []).append(value)
+        for value, copy in self._leaving(used):
+            leaving.setdefault(self.columns[copy.id], []).append(value)
         loss = self._add_loss(made)
         # by the highest row that runs forward: an output has its call number
         times = {self.columns[c.id]: c.t for c in self.copies if not self._is_reverse(c.layer)}
@@ -248,7 +252,8 @@ class _Unrolling:
             node = made.get(column)
             values = [node] if node is not None else leaving[column]
             id = f"output-{column}"
-            label = "y" if node is not None else self._states(self.rows[self.copy_of[values[0]].layer])[0]
+            copy = self.copy_of(values[0])
+            label = self._states(self.rows[copy.layer])[0] if copy is not None and node is None else "y"
             label = indexed(label, times.get(column, column))
             self.ports[id] = Port(id, "output", label, self._caption(values[0]), values[0], column=column)
             for value in values:
@@ -270,19 +275,17 @@ class _Unrolling:
         stack = list(used)
         while stack:
             node = stack.pop()
-            if node in self.copy_of:
-                continue
-            for source in self._sources(node):
+            for source in self._sources(node) if self.copy_of(node) is None else ():
                 if source not in used:
                     used.add(source)
                     stack.append(source)
         return used
 
-    def _leaving(self, used: set[Node]) -> list[Node]:
+    def _leaving(self, used: set[Node]) -> list[tuple[Node, Copy]]:
         """The copies' values among the used, of rows that do not merely feed another row."""
         feeding = {source for (source, _), flow in self.flows.items() if flow.kind == "up"}
-        values = sorted((node for node in used if node in self.copy_of), key=lambda node: node.id)
-        return [node for node in values if self.copy_of[node].id not in feeding] or values
+        made = [(node, copy) for node in sorted(used, key=attrgetter("id")) if (copy := self.copy_of(node)) is not None]
+        return [(node, copy) for node, copy in made if copy.id not in feeding] or made
 
     def _made_of_one_column(self) -> dict[int, Node]:
         """Outside the copies, the last value of each column that was made with a parameter, and of no other column."""
@@ -292,7 +295,7 @@ class _Unrolling:
             if node.op is not None and not is_move(node):
                 found = set[int]()
                 for source in self._sources(node):
-                    copy = self.copy_of.get(source)
+                    copy = self.copy_of(source)
                     found |= columns.get(source, set()) if copy is None else {self.columns[copy.id]}
                 columns[node] = found if len(found) < 2 else {-1, -2}  # of many: which ones does not matter
                 if len(found) == 1 and any(x.is_parameter for x in node.tensors()):
@@ -305,7 +308,7 @@ class _Unrolling:
     def _add_loss(self, made: dict[int, Node]) -> str | None:
         """The root, where it is one number and no output itself."""
         root = self.graph.root
-        if root.size != 1 or root in self.copy_of or root in made.values():
+        if root.size != 1 or self.copy_of(root) is not None or root in made.values():
             return None
         self.ports["loss"] = Port("loss", "loss", "L", self._caption(root), root)
         return "loss"
@@ -335,7 +338,7 @@ class _Unrolling:
         """Its outputs are its messages and whatever else others use, h first."""
         row = self.rows[copy.layer].copies
         messages = self._message_values(copy, row[copy.t + 1]) if copy.t + 1 < len(row) else self._last_messages(row)
-        others = (node for node in copy.nodes if node in self.used_outside)
+        others = sorted(self.used.get(copy, ()), key=attrgetter("id"))
         outputs = tuple(dict.fromkeys([*messages, *others]))
         return Cell(copy.layer, copy.t, self.columns[copy.id], tuple(copy.nodes), outputs, self.structures[copy])
 
