@@ -260,3 +260,26 @@ def test_a_decoder_that_reads_its_own_output():
     fed = [(link.source, link.target) for link in network.links if link.kind == "other"]
     assert fed == [("output-0", "cell-0-1"), ("output-1", "cell-0-2"), ("output-2", "cell-0-3")]
     assert [port.label for port in network.ports if port.kind == "input"] == ["x₀"]
+
+
+def test_copies_that_are_made_alike_share_a_structure_and_others_do_not():
+    W, U, V = (tg.tensor(np.eye(3) * k, requires_grad=True) for k in (0.1, 0.2, 0.3))
+    h = tg.tensor(np.zeros(3))
+    for t, x in enumerate(steps(20)):
+        with tg.scope("cell"):
+            a, b = tg.ops.linear(x, W), tg.ops.linear(h, V if t == 9 else U)  # at 9 the same ops, another parameter
+            h = tg.ops.tanh(b + a if t == 7 else a + b)  # at 7 the same ops, which read other values
+    structures = [cell.structure for cell in network_of(h).cells]
+    assert [t for t, structure in enumerate(structures) if structure is not structures[0]] == [7, 9]
+    assert structures[7] is not structures[9]
+    (fold,) = (shape for shape in tg.draw(h).drawing.shapes if shape.id == "fold")
+    assert [text.text for text in fold.texts][-2:] == ["but 2 made otherwise,", "the first at t = 7"]
+
+
+def test_a_state_that_is_moved_often_on_its_way_is_still_the_state():
+    cell, h = tg.nn.RNNCell(3, 5), None
+    for x in steps(3):
+        h = cell(x, h)
+        for _ in range(3000):
+            h = h.reshape(5)
+    assert counts(network_of(h))["message"] == 2
