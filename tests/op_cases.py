@@ -463,6 +463,10 @@ record(
             r"embedding\(.*every index must be an integer, got dtype float64",
         ),
         (lambda: ops.embedding(tensor([[1.0]]), [0, 1]), r"embedding\(.*every index must be in 0\.\.0, got \[0 1\]"),
+        (
+            lambda: ops.embedding(tensor(np.ones((5, 1))), [7, 0]),
+            r"embedding\(.*every index must be in 0\.\.4, got \[7 0\]",
+        ),
         (lambda: ops.embedding(tensor([[1.0]]), [-1]), r"embedding\(.*every index must be in 0\.\.0"),
     ],
 )

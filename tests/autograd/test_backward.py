@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
+from tinygrad_rnn.autograd.scope import observed
 from tinygrad_rnn.errors import GradientError, OpError
 
 
@@ -209,6 +210,24 @@ def test_deferred_sums_equal_the_sums_of_their_terms(create_graph):
     y = y + (W * W).sum()
     expected = sum(g.T @ x.data for x, g in zip(xs, gs, strict=True)) + 2 * W.data
     np.testing.assert_allclose(tg.grad(y, W, create_graph=create_graph).data, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("step", "slot"),
+    [
+        (lambda x, W: ops.linear(x, W), 1),
+        (lambda x, W: x * W[0], 0),
+        (lambda x, W: x * ops.embedding(W, 1), 0),
+    ],
+)
+def test_what_every_step_shares_gets_its_terms_at_the_end(step, slot):
+    """One product or one array of zeros for all steps, which is what a long sequence needs."""
+    W, x = tensor(np.ones((2, 2)), requires_grad=True), leaf(0.5, -0.5)
+    told = []
+    with observed(lambda kind, *facts: told.append(facts) if kind == "vjp" else None):
+        (step(x, W) + step(x, W)).sum().backward()
+    to_W = [(number, term) for node, number, _, term in told if node.inputs[number] is W]
+    assert to_W == [(slot, None)] * 2
 
 
 def test_deferred_terms_are_summed_in_one_call():
