@@ -90,6 +90,18 @@ def test_backward_adds_to_what_is_in_grad_and_none_clears_it():
     assert x.grad.data.tolist() == [6.0]
 
 
+def test_accumulating_is_no_step_of_the_program():
+    """What is in `.grad` is a value: it has no history, and observers see no forward where there is none."""
+    x = leaf(3.0)
+    x.grad = leaf(10.0)
+    y, told = x * x, []
+    with observed(lambda kind, *facts: told.append(kind)):
+        y.backward()
+    assert told == ["seed", "vjp", "vjp", "accumulate"]
+    assert x.grad.item() == 16.0
+    assert not x.grad.requires_grad
+
+
 def test_a_diamond_is_differentiated_once_per_edge():
     x = leaf(3.0)
     y = x * x

@@ -77,6 +77,12 @@ def test_the_step_grows_with_the_value(value, step):
     np.testing.assert_allclose(sorted(seen), [value - step, value, value + step], rtol=1e-9)
 
 
+def test_nan_agrees_with_nan_and_with_nothing_else():
+    assert tg.gradcheck(lambda x: x * tensor([np.nan, 2.0]), leaf(0.5, 1.0))
+    with pytest.raises(GradcheckError, match=r"gradcheck: 1 wrong .*\n  tanh_: gradient at input 0\[0\]: nan from"):
+        tg.gradcheck(wrong(np.nan), leaf(0.5))
+
+
 def test_a_sum_would_hide_what_random_cotangents_show():
     @tg.op(lambda g, y, x: y * (g - np.sum(g, axis=-1, keepdims=True) / g.shape[-1]))
     def softmax_(x):
