@@ -544,7 +544,8 @@ record(
         ]
         for d in FLOATS
     ],
-    errors=[(lambda: ops.scatter([t(1.0)], (5,), (2,)), r"scatter\(tensor float64 \(1,\), indices=\(5,\), .*index 5")],
+    errors=[(lambda: ops.scatter([t(1.0)], (5,), (2,)), r"scatter\(tensor float64 \(1,\), indices=\(5,\), .*index 5"),
+            (lambda: ops.scatter([tensor(1.0), tensor(1.0)], (0,), (2,)), r"scatter\(.*indices=\(0,\), .*shorter")],
 )  # fmt: skip
 
 

@@ -60,8 +60,7 @@ def gradcheck(
     """
     leaves, checked = _checkable(inputs, float32)
     outputs = _outputs(fn, leaves)
-    pairs = zip(outputs, _outputs(fn, leaves, outputs), strict=True)
-    same = all(np.array_equal(a.data, b.data, equal_nan=True) for a, b in pairs)
+    same = all(np.array_equal(a.data, b.data) for a, b in zip(outputs, _outputs(fn, leaves, outputs), strict=True))
     require(same, GradcheckError, "gradcheck: fn gave two results for the same inputs; fix the seed of what it draws")
     cotangents = _random_cotangents(outputs)
     size = max(1.0, sum(float(np.abs(c * y.data).sum()) for c, y in zip(cotangents, outputs, strict=True)))
@@ -79,7 +78,7 @@ def gradcheck(
     report = [
         Mismatch(op, name, tuple(index), float(a[tuple(index)]), float(e[tuple(index)]))
         for name, a, e in zip(names, analytic, expected, strict=True)
-        for index in np.argwhere(~np.isclose(a, e, rtol, atol, equal_nan=True)).tolist()
+        for index in np.argwhere(~np.isclose(a, e, rtol, atol)).tolist()
     ]
     if report:
         shown = [*map(str, report[:5]), *([f"… and {len(report) - 5} more"] if report[5:] else [])]
@@ -127,9 +126,12 @@ def _tensors(given: Any) -> list[Tensor]:
 
 
 def _outputs(fn: Callable[..., Any], leaves: Sequence[Tensor], first: Sequence[Tensor] = ()) -> list[Tensor]:
-    """What `fn` returns, which must be of the shapes that it returned at first."""
+    """What `fn` returns: finite, and of the shapes that it returned at first."""
     outputs = _tensors(fn(*leaves))
     require(outputs, GradcheckError, "gradcheck: fn returned no Tensor, so there is nothing to check")
+    for y in outputs:
+        finite = np.isfinite(y.data).all()
+        require(finite, GradcheckError, "gradcheck: {} holds NaN or inf, which has no difference; try other inputs", y)
     shapes, expected = [y.shape for y in outputs], [y.shape for y in first or outputs]
     rule = "gradcheck: fn returned Tensors of the shapes {} at first, and {} later; it must return the same ones"
     require(shapes == expected, GradcheckError, rule, expected, shapes)

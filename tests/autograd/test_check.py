@@ -47,7 +47,8 @@ def test_the_report_names_the_op_of_the_first_output(first, last, op):
 
 
 @pytest.mark.parametrize(
-    ("wrong_ones", "shown", "rest"), [(9, 5, "\n  … and 4 more"), (6, 5, "\n  … and 1 more"), (5, 5, "")]
+    ("wrong_ones", "shown", "rest"),
+    [(9, 5, "\n  … and 4 more"), (12, 5, "\n  … and 7 more"), (6, 5, "\n  … and 1 more"), (5, 5, "")],
 )
 def test_a_long_report_is_cut(wrong_ones, shown, rest):
     with pytest.raises(GradcheckError) as caught:
@@ -77,9 +78,23 @@ def test_the_step_grows_with_the_value(value, step):
     np.testing.assert_allclose(sorted(seen), [value - step, value, value + step], rtol=1e-9)
 
 
-def test_nan_agrees_with_nan_and_with_nothing_else():
-    assert tg.gradcheck(lambda x: x * tensor([np.nan, 2.0]), leaf(0.5, 1.0))
-    with pytest.raises(GradcheckError, match=r"gradcheck: 1 wrong .*\n  tanh_: gradient at input 0\[0\]: nan from"):
+@pytest.mark.parametrize("check", [tg.gradcheck, tg.gradgradcheck])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_outputs_without_a_difference_are_refused(check, value):
+    with pytest.raises(GradcheckError, match=r"^gradcheck: tensor float64 \(2,\) \(made by mul\) holds NaN or inf"):
+        check(lambda x: [x * 2.0, x * tensor([value, 2.0])], leaf(0.5, 1.0))
+
+
+def test_the_edge_of_what_is_finite_cannot_be_checked():
+    assert tg.gradcheck(ops.sqrt, leaf(0.5))
+    with pytest.raises(
+        GradcheckError, match=r"made by sqrt\) holds NaN or inf, which has no difference; try other inputs"
+    ):
+        tg.gradcheck(ops.sqrt, leaf(1e-6))
+
+
+def test_a_gradient_of_nan_is_wrong():
+    with pytest.raises(GradcheckError, match=r"tanh_: gradient at input 0\[0\]: nan from backward, 0\.\d+ expected"):
         tg.gradcheck(wrong(np.nan), leaf(0.5))
 
 
