@@ -418,6 +418,37 @@ def study(name: str | None, listing: bool, **options: Any) -> None:
     sys.exit(run_study(name, **options))
 
 
+@cli.command()
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice(["step", "gates", "growth", "memory", "ops"]),
+    help="The RNN's step; LSTM's and GRU's; steps of more timesteps; memory; single ops.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--size", "sizes", multiple=True, type=click.Choice(["tiny", "karpathy", "medium", "large"]),
+    help="Of the network; tiny only shows that it works.  [default: all but tiny]",
+)  # fmt: skip
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(["float64", "float32"]), help="[default: both]")
+@click.option("--quick", is_flag=True, help="A fifth of the rounds.")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Keep every time taken in a file.")
+def bench(parts: Sequence[str], sizes: Sequence[str], dtypes: Sequence[str], **options: Any) -> None:
+    """Time one training step: compiled, eager, by hand in NumPy, and in the other packages that are installed.
+
+    Loss and gradients of all are compared before anything is timed. Rounds are interleaved, on one processor with one
+    thread, and medians of processor time compared. Options may be given several times. Exits with 1 if a promise of
+    docs/performance.md was not kept.
+    """
+    from .benchmarks.commands import run_benchmarks
+
+    code = run_benchmarks(
+        parts=parts or ("step", "gates", "growth", "memory", "ops"),
+        sizes=sizes or ("karpathy", "medium", "large"),
+        dtypes=dtypes or ("float64", "float32"),
+        **options,
+    )
+    sys.exit(code)
+
+
 def _guessing(classes: int) -> float:
     import math
 

@@ -58,6 +58,10 @@ class StudyError(TinygradError, ValueError):
     """A study cannot be run as asked, or what was kept of it is something else."""
 
 
+class BenchmarkError(TinygradError, RuntimeError):
+    """A benchmark compares what is not the same, or its process died."""
+
+
 def describe(value: Any) -> str:
     """What an error calls a tensor: its name, dtype, shape, and the op that made it; other things as Python does."""
     if not hasattr(value, "requires_grad"):

@@ -1,0 +1,209 @@
+"""That the contenders take the same step, that they are told when they do not, and what the command makes of a run."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tinygrad_rnn.benchmarks import conduct, jobs, ours, per_op, problem, tables, targets
+from tinygrad_rnn.benchmarks.by_hand import TimeBatchedRNN, min_char_rnn
+from tinygrad_rnn.benchmarks.by_hand_gated import TimeBatchedGRU, TimeBatchedLSTM
+from tinygrad_rnn.benchmarks.contenders import BY_HAND, COMPILED, JAX, LOOP, MIN_CHAR_RNN, require_agreement
+from tinygrad_rnn.cli import cli
+from tinygrad_rnn.errors import BenchmarkError
+
+OWN = {
+    "rnn": [TimeBatchedRNN, min_char_rnn, ours.eager_loop, ours.eager_layer, ours.compiled],
+    "lstm": [TimeBatchedLSTM, ours.eager_layer, ours.compiled],
+    "gru": [TimeBatchedGRU, ours.eager_layer, ours.compiled],
+}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: CliRunner().invoke(cli, ["bench", *words])
+
+
+@pytest.mark.parametrize("B", [1, 3])
+@pytest.mark.parametrize("T", [1, 5])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("cell", OWN)
+def test_by_hand_eager_and_compiled_take_the_same_step(cell, dtype, T, B):
+    given = problem.Problem(problem.Size("small", 7, T, B), dtype, cell)
+    require_agreement({make.__name__: make(given) for make in OWN[cell]}, dtype)
+
+
+def test_a_step_can_be_taken_again_with_other_weights():
+    """What is kept between steps, the transposed matrix and the scaled one, follows the weights."""
+    for cell, (by_hand, *_) in OWN.items():
+        given = problem.Problem(problem.SIZES["tiny"], "float64", cell)
+        step = by_hand(given)
+        step()
+        for W in given.weights.values():
+            W *= 0.5
+        require_agreement({"kept": step, "new": by_hand(given)}, "float64")
+
+
+@pytest.mark.parametrize("wrong", range(4))
+def test_whoever_comes_to_another_gradient_is_named_and_not_timed(wrong):
+    step = TimeBatchedRNN(problem.Problem(problem.SIZES["tiny"], "float64"))
+
+    def other():
+        found = [np.array(value) for value in step()]
+        found[wrong] = found[wrong] + 1e-6
+        return found
+
+    name = ("the loss", "W_xh", "W_hh", "W_hy")[wrong]
+    with pytest.raises(BenchmarkError, match=f"{name} by other .* away from that by first"):
+        require_agreement({"first": step, "other": other}, "float64")
+
+
+def test_a_gradient_of_another_dtype_is_not_the_same():
+    step = TimeBatchedRNN(problem.Problem(problem.SIZES["tiny"], "float64"))
+    with pytest.raises(BenchmarkError, match="float32"):
+        require_agreement({"first": step, "other": lambda: [np.float32(value) for value in step()]}, "float64")
+
+
+def test_chains_by_hand_and_recorded_have_one_gradient():
+    found = {op: {name: runs[name] for name in (per_op.BY_HAND, per_op.OURS)} for op, runs in per_op.chains().items()}
+    per_op.require_agreement(found, 10)
+    found["mul"]["twice"] = lambda x, length: 2 * found["mul"][per_op.BY_HAND](x, length)
+    with pytest.raises(BenchmarkError, match=r"(?s)10 times mul .* by twice"):
+        per_op.require_agreement(found, 10)
+
+
+def test_the_command_measures_every_part_and_keeps_every_time(run, tmp_path):
+    """Each contender that is installed is compared with the first in the command's own processes."""
+    result = run("--size", "tiny", "--dtype", "float32", "--json", "bench.json")
+    assert result.exit_code == 0, result.output  # tiny makes no promises
+    for title in ("RNN:", "LSTM:", "GRU:", "Growth:", "Memory:", "Chains of 10 ops"):
+        assert title in result.stdout
+    kept = json.loads((tmp_path / "bench.json").read_text())
+    assert [measured["kind"] for measured in kept["measured"]] == (
+        ["step"] * 3 + ["growth"] * 3 + ["memory"] * 2 + ["ops"]
+    )
+    step = kept["measured"][0]["seconds"]
+    assert {BY_HAND, COMPILED, LOOP, MIN_CHAR_RNN} <= set(step)
+    assert all(len(times) == 2 and min(times) > 0 for times in step.values())
+    assert kept["machine"]["packages"]["numpy"] == np.__version__
+
+
+def test_markdown(run):
+    result = run("--size", "tiny", "--dtype", "float64", "--part", "ops", "--markdown")
+    lines = [line for line in result.stdout.splitlines() if line.startswith("|")]
+    assert len(lines) == 5
+    assert {line.count("|") for line in lines} == {lines[0].count("|")}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--part", "gates", "--size", "large"), "nothing to measure of gates at large"),
+        (("--size", "huge"), "huge"),
+        (("--part", "ops", "--size", "tiny", "--json", "none/bench.json"), "none/bench.json"),
+    ],
+)
+def test_what_cannot_be_measured_or_kept_is_said_in_one_line(run, words, said):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert said in result.stderr.strip().splitlines()[-1]
+
+
+def test_a_process_that_dies_is_reported():
+    with pytest.raises(BenchmarkError, match=r"tiny.* ended with 1: TypeError: .*float99"):
+        conduct.run(jobs.Job("step", problem.SIZES["tiny"], "float99", 1), lambda: None)
+
+
+def test_ctrl_c_ends_the_process_that_measures(monkeypatch):
+    started = []
+
+    class Process(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            started.append(self)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conduct.subprocess, "Popen", Process)
+    with pytest.raises(KeyboardInterrupt):
+        conduct.run(jobs.Job("memory", problem.SIZES["tiny"], "float64", 10**6, contender=BY_HAND), interrupt)
+    assert [process.poll() is None for process in started] == [False]
+
+
+# What a run comes to
+
+
+def measured(kind, size="karpathy", dtype="float64", **result):
+    fields = {name: result.pop(name) for name in ("cell", "contender") if name in result}
+    at = problem.SIZES[size]
+    at = problem.Size(size, at.H, result.pop("T", at.T), at.B)
+    return conduct.Measured(jobs.Job(kind, at, dtype, 1, **fields), result)
+
+
+def test_promises_of_a_step():
+    found = [measured("step", seconds={BY_HAND: [1.0, 9.0, 1.0], COMPILED: [1.05], JAX: [1.3], LOOP: [2.0]})]
+    judged = {verdict.claim: verdict.met for verdict in targets.verdicts(found)}
+    assert judged == {f"RNN: compiled ÷ {BY_HAND}": True, f"RNN: compiled ÷ {JAX}": False}
+
+
+@pytest.mark.parametrize(("dtype", "met"), [("float64", False), ("float32", True)])
+def test_a_promise_may_differ_by_dtype(dtype, met):
+    found = [
+        measured("step", "medium", dtype, seconds={BY_HAND: [1.0], LOOP: [1.3], "PyTorch loop": [1.0], COMPILED: [1.0]})
+    ]
+    assert [v.met for v in targets.verdicts(found) if "eager loop" in v.claim] == [met]
+
+
+@pytest.mark.parametrize(("power", "met"), [(1.0, True), (1.2, False)])
+def test_promises_of_growth(power, met):
+    lengths = (25, 100, 400, 1600, 3200)
+    found = [
+        measured(
+            "growth", T=T, seconds={BY_HAND: [T], COMPILED: [T**power], LOOP: [T**power]}, compiling=[90 * T**power]
+        )
+        for T in lengths
+    ]
+    judged = targets.verdicts(found)
+    assert [verdict.met for verdict in judged] == [True] * 5 + [met] * 3
+    assert [verdict.measured for verdict in judged[5:]] == pytest.approx([power] * 3)
+
+
+def test_promises_of_memory_and_of_an_op():
+    found = [
+        measured("memory", "large", contender=BY_HAND, first=100, later=100),
+        measured("memory", "large", contender=COMPILED, first=160, later=140),
+        measured("ops", seconds={"add": {per_op.BY_HAND: [1.0], per_op.OURS: [2.0], per_op.TORCH: [2.5]}}),
+    ]
+    assert [(verdict.measured, verdict.met) for verdict in targets.verdicts(found)] == [
+        (1.6, False), (1.4, True), (pytest.approx(2 / 3), False),
+    ]  # fmt: skip
+
+
+def test_a_missed_promise_says_so_and_ends_with_1(run, monkeypatch):
+    found = measured("step", seconds={BY_HAND: [1.0], COMPILED: [1.2]})
+    monkeypatch.setattr("tinygrad_rnn.benchmarks.commands.run", lambda job, tick: found)
+    result = run("--part", "step", "--size", "karpathy", "--dtype", "float64")
+    assert result.exit_code == 1
+    assert "1.20, at most 1.10: missed" in result.stdout
+
+
+def test_quick_takes_fewer_rounds_of_the_same():
+    whole = conduct.jobs(conduct.PARTS, ["karpathy", "medium", "large"], ["float64", "float32"], quick=False)
+    quick = conduct.jobs(conduct.PARTS, ["karpathy", "medium", "large"], ["float64", "float32"], quick=True)
+    assert [str(job) for job in whole] == [str(job) for job in quick]
+    assert sum(job.rounds for job in quick) < sum(job.rounds for job in whole) / 2
+    assert min(job.rounds for job in quick if job.kind == "step") == 3
+
+
+def test_every_promise_has_its_cell():
+    seconds = {BY_HAND: [1.0], COMPILED: [1.0]}
+    found = [
+        measured("step", size, dtype, seconds=seconds) for size in targets.MEMORY for dtype in ("float64", "float32")
+    ]
+    promises = [table for table in tables.tables(found) if table.title == "Promises"]
+    assert [(len(table.columns), table.row_count) for table in promises] == [(5, 1)]

@@ -1,0 +1,149 @@
+"""What one process measures. Each has its own, so that its threads and its memory are nobody else's."""
+
+import gc
+import json
+import os
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from . import per_op
+from .contenders import BY_HAND, COMPILED, CONTENDERS, LOOP, installed, require_agreement
+from .problem import Problem, Size
+
+_BLOCK = 0.005  # seconds a step is repeated for, where it takes less: its caches are then its own
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One process's work; `kind` is a key of KINDS."""
+
+    kind: str
+    size: Size
+    dtype: str
+    rounds: int
+    cell: str = "rnn"
+    contender: str = ""  # whose memory
+    length: int = 0  # ops of a chain
+
+    def __str__(self) -> str:
+        return {
+            "step": f"{self.cell.upper()}, {self.size}, {self.dtype}",
+            "growth": f"growth, {self.size}, {self.dtype}",
+            "memory": f"memory of {self.contender}, {self.size}, {self.dtype}",
+            "ops": f"chains of {self.length:,} ops",
+        }[self.kind]
+
+    @property
+    def ticks(self) -> int:
+        """How often its process says that it is getting on."""
+        return self.rounds + 1
+
+    def dump(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, text: str) -> "Job":
+        fields = json.loads(text)
+        return cls(**fields | {"size": Size(**fields["size"])})
+
+
+Tick = Callable[[], None]
+
+
+def interleaved(runs: Mapping[str, Callable[[], Any]], rounds: int, tick: Tick) -> dict[str, list[float]]:
+    """Seconds of processor time a run took, for each round: A B C, A B C and so on."""
+    repeats = {name: max(1, ceil(_BLOCK / max(_seconds(run, 1), 1e-6))) for name, run in runs.items()}
+    gc.collect()
+    gc.freeze()  # else a contender's collections walk through all that the others have imported
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            if repeats[name] > 1:
+                run()  # not counted: it meets the caches as the one before left them
+            taken[name].append(_seconds(run, repeats[name]))
+        tick()
+    gc.unfreeze()
+    return taken
+
+
+def _seconds(run: Callable[[], Any], repeats: int) -> float:
+    start = time.process_time()
+    for _ in range(repeats):
+        run()
+    return (time.process_time() - start) / repeats
+
+
+def measure_steps(job: Job, tick: Tick) -> dict[str, Any]:
+    """The step by each contender, once all have been found to take the same one."""
+    steps = installed(Problem(job.size, job.dtype, job.cell))
+    require_agreement(steps, job.dtype)
+    tick()
+    return {"seconds": interleaved(steps, job.rounds, tick)}
+
+
+def measure_growth(job: Job, tick: Tick) -> dict[str, Any]:
+    """The step by hand, compiled and eager, and what it takes to compile: the first two calls."""
+    problem = Problem(job.size, job.dtype)
+    steps = installed(problem, (BY_HAND, COMPILED, LOOP))
+    require_agreement(steps, job.dtype)
+    compiling: list[float] = []
+    for _ in range(min(3, job.rounds)):
+        step = CONTENDERS["rnn"][COMPILED](problem)
+        compiling.append(2 * _seconds(step, 2))
+        del step
+    tick()
+    return {"seconds": interleaved(steps, job.rounds, tick), "compiling": compiling}
+
+
+def measure_memory(job: Job, tick: Tick) -> dict[str, Any]:
+    """Most bytes that Python and NumPy held for the step at once: from nothing on, and once it is ready."""
+    problem = Problem(job.size, job.dtype)
+    tracemalloc.start()
+    step = CONTENDERS["rnn"][job.contender](problem)
+    for _ in range(2):
+        step()
+    first = tracemalloc.get_traced_memory()[1]
+    tick()
+    gc.collect()
+    tracemalloc.reset_peak()
+    for _ in range(job.rounds):
+        step()
+        tick()
+    return {"first": first, "later": tracemalloc.get_traced_memory()[1]}
+
+
+def measure_ops(job: Job, tick: Tick) -> dict[str, Any]:
+    """Chains of one op, by all who can, once their gradients have been compared."""
+    chains = per_op.chains()
+    per_op.require_agreement(chains, job.length)
+    tick()
+    x = np.linspace(-1.0, 1.0, per_op.SIZE)
+    runs = {
+        f"{op}/{name}": (lambda run=run: run(x, job.length))
+        for op, found in chains.items()
+        for name, run in found.items()
+    }
+    seconds = interleaved(runs, job.rounds, tick)
+    per_one = {key: [value / job.length for value in values] for key, values in seconds.items()}
+    return {"seconds": {op: {name: per_one[f"{op}/{name}"] for name in found} for op, found in chains.items()}}
+
+
+KINDS: dict[str, Callable[[Job, Tick], dict[str, Any]]] = {
+    "step": measure_steps,
+    "growth": measure_growth,
+    "memory": measure_memory,
+    "ops": measure_ops,
+}
+
+
+def pin() -> None:
+    """Stay on one processor, where the system lets a process choose."""
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

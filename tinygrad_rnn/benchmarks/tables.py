@@ -1,0 +1,118 @@
+"""What was measured, as tables for a terminal or for Markdown."""
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from .conduct import Measured
+from .contenders import BY_HAND, COMPILED, CONTENDERS, LOOP
+from .per_op import BY_HAND as CHAIN_BY_HAND
+from .targets import Verdict, memory, op_costs, verdicts
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Tables = Iterator["Table"]
+
+
+def tables(found: Sequence[Measured], *, markdown: bool = False) -> Tables:
+    """One table for each part that was measured, and the promises."""
+    from rich import box
+
+    makers: list[Callable[[Sequence[Measured]], Tables]] = [_steps, _growth, _memory, _ops, _promises]
+    for make in makers:
+        for table in make(found):
+            if markdown:
+                table.box = box.MARKDOWN
+            table.title_justify = "left"
+            yield table
+
+
+def _table(title: str, first: str, *columns: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title)
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _steps(found: Sequence[Measured]) -> Tables:
+    for cell in CONTENDERS:
+        these = [measured for measured in found if measured.job.kind == "step" and measured.job.cell == cell]
+        if these:
+            yield _ratios(f"{cell.upper()}: processor time ÷ by hand, time-batched", these)
+
+
+def _ratios(title: str, these: Sequence[Measured]) -> "Table":
+    table = _table(title, "", *(f"{measured.job.size.name}\n{measured.job.dtype}" for measured in these))
+    for name in CONTENDERS[these[0].job.cell]:
+        cells = [
+            f"{measured.medians[name] / measured.medians[BY_HAND]:.2f}" if name in measured.medians else ""
+            for measured in these
+        ]
+        if any(cells):
+            table.add_row(name, *cells)
+    table.add_section()
+    table.add_row("by hand, time-batched, ms", *(f"{1e3 * measured.medians[BY_HAND]:.3g}" for measured in these))
+    return table
+
+
+def _growth(found: Sequence[Measured]) -> Tables:
+    these = [measured for measured in found if measured.job.kind == "growth"]
+    if not these:
+        return
+    names = (BY_HAND, COMPILED, LOOP)
+    table = _table("Growth: µs of processor time a timestep", "T", *names, "compiling, in eager steps")
+    for measured in these:
+        T, medians = measured.job.size.T, measured.medians
+        compiling = median(measured.result["compiling"]) / medians[LOOP]
+        table.add_row(f"{T:,}", *(f"{1e6 * medians[name] / T:.2f}" for name in names), f"{compiling:.0f}")
+    yield table
+
+
+def _memory(found: Sequence[Measured]) -> Tables:
+    peaks = memory(found)
+    if not peaks:
+        return
+    table = _table("Memory: peak, MB", "", "by hand", "compiled: recording", "replaying")
+    for (size, dtype), by in peaks.items():
+        values = by[BY_HAND]["later"], by[COMPILED]["first"], by[COMPILED]["later"]
+        table.add_row(f"{size}, {dtype}", *(f"{value / 1e6:.3g}" for value in values))
+    yield table
+
+
+def _ops(found: Sequence[Measured]) -> Tables:
+    for measured in found:
+        if measured.job.kind == "ops":
+            costs = op_costs(measured)
+            names = list(next(iter(costs.values())))
+            title = f"Chains of {measured.job.length:,} ops on shape (10,), forward and backward: µs an op"
+            over = [f"{name} - by hand" for name in names[1:]]
+            table = _table(title, "", *names, *over)
+            for op, by in costs.items():
+                extra = [by[name] - by[CHAIN_BY_HAND] for name in names[1:]]
+                table.add_row(op, *(f"{1e6 * value:.2f}" for value in (*by.values(), *extra)))
+            yield table
+
+
+def _promises(found: Sequence[Measured]) -> Tables:
+    """What was measured and the most it may be: a table for all promises about the same places."""
+    rows: dict[str, dict[str, str]] = {}
+    for verdict in verdicts(found):
+        rows.setdefault(verdict.claim, {})[verdict.where] = _judged(verdict)
+    claims: dict[tuple[str, ...], list[str]] = {}
+    for claim, cells in rows.items():
+        claims.setdefault(tuple(cells), []).append(claim)
+    for places, these in claims.items():
+        table = _table("Promises", "", *places)
+        for claim in these:
+            table.add_row(claim, *rows[claim].values())
+        yield table
+
+
+def _judged(verdict: Verdict) -> str:
+    if verdict.met:
+        return f"{verdict.measured:.2f}, at most {verdict.bound:.2f}: [green]met[/green]"
+    return f"{verdict.measured:.2f}, at most {verdict.bound:.2f}: [bold red]missed[/bold red]"
