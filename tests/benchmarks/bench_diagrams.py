@@ -1,6 +1,7 @@
 """How long pictures take, from the recorded run to SVG. Run it with `python tests/benchmarks/bench_diagrams.py`.
 
-Peers on the same loops (torchviz, torchview, mygrad by way of dot) need minutes, or do not finish, at T = 50 to 100.
+CPU time, the best of three. Peers on the same loops (torchviz, torchview, mygrad by way of dot) need minutes, or do not
+finish, at T = 50 to 100.
 """
 
 import time
@@ -10,9 +11,9 @@ import numpy as np
 import tinygrad_rnn as tg
 
 
-def recorded(steps):
-    """A trace of two layers of LSTM, forward and backward."""
-    net = tg.nn.LSTM(3, 8, num_layers=2, output_size=2, rng=0)
+def recorded(steps, layer=tg.nn.LSTM, num_layers=2):
+    """A trace of a network, forward and backward."""
+    net = layer(3, 8, num_layers=num_layers, output_size=2, rng=0)
     with tg.trace() as tr:
         ys, _ = net(np.random.default_rng(1).standard_normal((steps, 3)))
         (ys * ys).sum().backward()
@@ -25,19 +26,26 @@ def seconds(trace, **options):
     return time.process_time() - start
 
 
+def best(trace, times=3, **options):
+    return min(seconds(trace, **options) for _ in range(times))
+
+
 def main():
     seconds(recorded(2))  # the first picture also starts Graphviz and fontconfig
     runs = {steps: recorded(steps) for steps in (100, 1000, 10_000)}
-    hundred = min(seconds(runs[100], fold=None) for _ in range(3))
-    rows = [
-        ("unrolled, T = 100, all copies", hundred, 0.5),
-        ("ops, T = 100, all copies", min(seconds(runs[100], fold=None, view="ops") for _ in range(3)), 2.0),
-        ("gradients, T = 100, all copies", min(seconds(runs[100], fold=None, gradients=True) for _ in range(3)), 2.0),
-        ("unrolled, T = 10,000, folded", seconds(runs[10_000]), 1.0),
-    ]
-    for name, took, goal in rows:
-        print(f"{name:34} {took:7.3f} s   (goal {goal} s)")
-    print(f"{'T = 1,000 takes as long as T = 100':34} {seconds(runs[1000], fold=None) / hundred:7.1f} ×   (goal 12 ×)")
+    views = {
+        "unrolled": ({}, 0.5),
+        "ops": ({"view": "ops"}, 2.0),
+        "gradients and values": ({"gradients": True, "values": True}, 2.0),
+    }
+    for name, (options, goal) in views.items():
+        hundred = best(runs[100], fold=None, **options)
+        growth = best(runs[1000], 1, fold=None, **options) / hundred
+        print(f"{name + ', T = 100, all copies':36} {hundred:7.3f} s   (goal {goal} s)")
+        print(f"{name + ', T = 1,000 ÷ T = 100':36} {growth:7.1f} ×   (goal 12 ×)")
+    print(f"{'unrolled, T = 10,000, folded':36} {best(runs[10_000]):7.3f} s   (goal 1.0 s)")
+    print(f"{'gradients, T = 10,000, folded':36} {best(runs[10_000], 1, gradients=True):7.3f} s")
+    print(f"{'one RNN, T = 10,000, folded':36} {best(recorded(10_000, tg.nn.RNN, 1)):7.3f} s")
 
 
 if __name__ == "__main__":

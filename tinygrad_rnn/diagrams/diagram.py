@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import PurePath
 from typing import Literal
 
@@ -157,9 +158,14 @@ class Drawing:
         texts += [text for edge in self.edges for text in (edge.label, edge.note) if text]
         boxes = [(s.left, s.bottom, s.right, s.top) for s in self.shapes if s.form != "text"]
         boxes += [(t.center - t.width / 2, t.y - t.size / 2, t.center + t.width / 2, t.y + t.size / 2) for t in texts]
-        boxes += [(x, y, x, y) for edge in self.edges for x, y in edge.points]
-        left, bottom, right, top = zip(*boxes, strict=True)
-        return Box(min(left), min(bottom), max(right), max(top))
+        points = [point for edge in self.edges for point in edge.points]
+        x, y = itemgetter(0), itemgetter(1)
+        return Box(
+            left=min([*map(x, boxes), *map(x, points)]),
+            bottom=min([*map(y, boxes), *map(y, points)]),
+            right=max([*map(itemgetter(2), boxes), *map(x, points)]),
+            top=max([*map(itemgetter(3), boxes), *map(y, points)]),
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

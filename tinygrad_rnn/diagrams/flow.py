@@ -172,6 +172,7 @@ class _Shares:
 
 def _terms(node: Node, g: Any, own: Collection[Node]) -> Iterator[tuple[Node, Any]]:
     """What an op hands back to each input that wants it, in the input's shape: summed over what was broadcast."""
+    operands = node.operands  # once: a stack of all timesteps has many
     for slot, x in enumerate(node.inputs):
         if x is None or x in own or not x.requires_grad or x.is_parameter:
             continue
@@ -179,7 +180,7 @@ def _terms(node: Node, g: Any, own: Collection[Node]) -> Iterator[tuple[Node, An
         if vjp is None:
             continue
         with np.errstate(all="ignore"):
-            term = np.asarray(vjp(g, node.data, *node.operands, **node.options))
+            term = np.asarray(vjp(g, node.data, *operands, **node.options))
         padded = (1,) * (term.ndim - len(x.shape)) + x.shape
         stretched = tuple(axis for axis, (n, m) in enumerate(zip(padded, term.shape, strict=True)) if n != m)
         yield x, term.sum(axis=stretched).reshape(x.shape)

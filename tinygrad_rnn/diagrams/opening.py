@@ -129,8 +129,9 @@ class _Heads:
         self.height = max((len(chain) for chain in self._chains.values()), default=0)
 
     def _add(self, output: Item, node: Node) -> None:
-        anatomy = Anatomy(self._between(node), self._names, dict.fromkeys(self._inside, _ENTRY))
-        parts = anatomy.parts
+        nodes = self._between(node)
+        entries = {x: _ENTRY for made in nodes for x in made.tensors() if x in self._inside}
+        parts = Anatomy(nodes, self._names, entries).parts
         if not parts:
             return
         chained = all([source for source, _ in after.reads] == [before] for before, after in pairwise(parts))

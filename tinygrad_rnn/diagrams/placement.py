@@ -147,11 +147,14 @@ def _frames(grid: Grid) -> dict[str, Frame]:
     spacing = CIRCLE + 10 + min(max(notes, default=0.0), 40.0) * 0.5
     crowd = max(len(group) for group in groups.values())
     cell_width = max(_cell_width(grid), (crowd - 1) * spacing + 30)
+    arriving: defaultdict[str, list[Connection]] = defaultdict(list)
+    for connection in grid.connections:
+        arriving[connection.target].append(connection)
     frames: dict[str, Frame] = {}
     for group in groups.values():
         for place, item in enumerate(group):
             if item.plan:
-                frames[item.id] = _opened_frame(item, item.plan, grid.connections)
+                frames[item.id] = _opened_frame(item.plan, arriving[item.id])
                 continue
             cell = item.role == "cell"
             pitch = cell_width + 20 if cell else spacing
@@ -172,11 +175,9 @@ def _alone(group: Sequence[Item]) -> Iterable[str]:
     return (item.id for item in group if len(group) == 1)
 
 
-def _opened_frame(item: Item, plan: Plan, connections: Iterable[Connection]) -> Frame:
+def _opened_frame(plan: Plan, arriving: Iterable[Connection]) -> Frame:
     entries = {
-        c.id: plan.below[c.entry] - plan.width / 2
-        for c in connections
-        if c.target == item.id and c.entry is not None and c.entry in plan.below
+        c.id: plan.below[c.entry] - plan.width / 2 for c in arriving if c.entry is not None and c.entry in plan.below
     }
     return Frame(
         offset=0.0,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..errors import DrawError
 from ..text import for_xml
+from ..tracing.graph import collector_paused
 from .diagram import MARGIN, Diagram
 from .dot import PART
 from .text_metrics import FONT
@@ -30,6 +31,7 @@ _FONT_STACK = f"{FONT}, Verdana, Geneva, sans-serif"
 _one_at_a_time = threading.Lock()  # Graphviz keeps global state
 
 
+@collector_paused()
 def to_svg(diagram: Diagram) -> str:
     """Return an SVG document whose groups carry the ids, classes and descriptions of the diagram's parts."""
     return _finish_svg(_draw(diagram.dot, "svg").decode(), diagram)

@@ -5,8 +5,10 @@ strip is divided into parallel tracks; paths share one only where they do not me
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from .diagram import Point, Shape
 
@@ -17,29 +19,45 @@ _CIRCLE = 0.5523  # a quarter circle as one Bézier curve: the control points' s
 _Stretch = tuple[float, float, Hashable]  # from, to, whose
 
 
+class _Track:
+    """Stretches from left to right, no two of which meet."""
+
+    def __init__(self) -> None:
+        self._stretches: list[_Stretch] = []
+
+    def _met(self, low: float, high: float) -> slice:
+        first = bisect_left(self._stretches, low, key=itemgetter(1))
+        return slice(first, bisect_right(self._stretches, high, first, key=itemgetter(0)))
+
+    def is_free(self, low: float, high: float, owner: Hashable) -> bool:
+        """Whether nobody else is there."""
+        return all(other == owner for _, _, other in self._stretches[self._met(low, high)])
+
+    def add(self, low: float, high: float, owner: Hashable) -> None:
+        """Take what is free; it is one with what its owner has there already."""
+        met = self._met(low, high)
+        own = [(low, high, owner), *self._stretches[met]]
+        self._stretches[met] = [(min(start for start, _, _ in own), max(end for _, end, _ in own), owner)]
+
+
 class Tracks:
     """The parallel tracks of one strip, handed out first come, first served."""
 
     def __init__(self) -> None:
-        self._taken: list[list[_Stretch]] = []
+        self._tracks: list[_Track] = []
 
     def __len__(self) -> int:
-        return len(self._taken)
+        return len(self._tracks)
 
     def take(self, start: float, end: float, owner: Hashable) -> int:
         """Return the first track free from `start` to `end`, or already taken there by the same `owner`."""
         low, high = min(start, end), max(start, end)
-        index = 0
-        while index < len(self._taken) and not _free(self._taken[index], low, high, owner):
-            index += 1
-        if index == len(self._taken):
-            self._taken.append([])
-        self._taken[index].append((low, high, owner))
+        free = (index for index, track in enumerate(self._tracks) if track.is_free(low, high, owner))
+        index = next(free, len(self._tracks))
+        if index == len(self._tracks):
+            self._tracks.append(_Track())
+        self._tracks[index].add(low, high, owner)
         return index
-
-
-def _free(taken: Sequence[_Stretch], low: float, high: float, owner: Hashable) -> bool:
-    return all(other == owner or high < first or last < low for first, last, other in taken)
 
 
 def rounded(corners: Sequence[Point]) -> tuple[Point, ...]:
