@@ -45,7 +45,7 @@ def test_step_then_back_is_the_identity_at_every_event(kind):
 @given(st.sampled_from(list(KINDS)), st.sampled_from(UNITS), st.integers(0, 10**6), st.integers(1, 5))
 def test_back_undoes_step_by_any_unit_from_its_ends(kind, unit, where, count):
     s = Session(TRACES[kind])
-    ends = s.ends(unit)
+    ends = list(s.ends(unit))
     at = where % len(ends)
     s.cursor = ends[at]
     s.execute(f"step {unit} {count}")

@@ -5,7 +5,7 @@ Each pane draws lines that `views` made (the line API), so that a step costs the
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import ClassVar
 
@@ -171,8 +171,9 @@ class Debugger(App[int]):
         self.session = session
         self._tree = views.Tree(session)
         self._folded = frozenset(session.folded)
-        self._draw_answer: Callable[[int], views.Lines] = lambda width: []  # for how wide it is by then
-        self._answer: views.Lines = []
+        self._draw_answer: Callable[[int], Sequence[Text]] = lambda width: []  # for how wide it is by then
+        self._drawn_for: object = None  # all that it depends on
+        self._answer: Sequence[Text] = []
         self._offset = 0  # of the answer
         self._tree_top: int | None = None  # where the mouse scrolled the tree to; None: around the cursor
         self._zoomed = False
@@ -254,7 +255,7 @@ class Debugger(App[int]):
         if self._answer:
             pane.border_title = "Answer (Esc closes)"
             self._offset = min(self._offset, max(len(self._answer) - height, 0))
-            pane.show(self._answer[self._offset :])
+            pane.show(list(self._answer[self._offset : self._offset + height]))
         elif self._zoomed:
             pane.border_title = "Result (m: back)"
             pane.show(views.result(session, width, height))
@@ -287,13 +288,16 @@ class Debugger(App[int]):
             self._say(lambda width: views.answer(self.session, reply.answer, width))
         self.show()
 
-    def _say(self, draw: Callable[[int], views.Lines]) -> None:
+    def _say(self, draw: Callable[[int], Sequence[Text]]) -> None:
         """A short answer goes below, a longer one over the step, until the next."""
         self._offset = 0
-        self._draw_answer = draw
+        self._draw_answer, self._drawn_for = draw, None
 
     def _read_answer(self, width: int) -> None:
-        lines = self._draw_answer(max(width, 1))
+        depends_on = width, self.session.cursor, self.session.index
+        if depends_on == self._drawn_for:
+            return
+        lines, self._drawn_for = self._draw_answer(max(width, 1)), depends_on
         self._answer = lines if len(lines) > 1 else []
         self._message = lines[0] if len(lines) == 1 else Text()
 

@@ -5,10 +5,10 @@ undoing, and two ways to one event lead to the same answers.
 """
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,6 @@ class Session:
         self.watches: list[Expression] = []
         self.folded: set[Scope] = set()
         self.index: Index = ()  # the element that formulas are shown for
-        self._ends: dict[str, list[int]] = {}
         self._sought = ""
         self._memory = ""
         self._alerts: list[int] | None = None
@@ -211,14 +210,23 @@ class Session:
         self.cursor = min(max(to, 0), len(self.trace.events) - 1)
         return Reply(moved=self.cursor != before)
 
-    def ends(self, unit: str) -> list[int]:
-        """The last event of each op, cell, timestep, layer or phase, in order."""
-        if unit not in self._ends:
-            key = self._key_of(unit)
-            keys = [key(event) for event in self.trace.events]
-            last = len(keys) - 1
-            self._ends[unit] = [i for i, k in enumerate(keys) if i == last or keys[i + 1] != k]
-        return self._ends[unit]
+    def ends(self, unit: str, after: int = -1) -> Iterator[int]:
+        """The last event of each op, cell, timestep, layer or phase, in order: those after event `after`."""
+        key, last = self._key_of(unit), len(self.trace.events) - 1
+        events = islice(self.trace.events, after + 1, None)
+        for index, (one, following) in enumerate(pairwise(map(key, events)), after + 1):
+            if one != following:
+                yield index
+        if after < last:
+            yield last
+
+    def ends_before(self, unit: str, before: int) -> Iterator[int]:
+        """The same, those before event `before`, the nearest first."""
+        key, events = self._key_of(unit), self.trace.events
+        keys = (key(events[index]) for index in range(before, -1, -1))
+        for index, (following, one) in enumerate(pairwise(keys), 1):
+            if one != following:
+                yield before - index
 
     def _key_of(self, unit: str) -> Callable[[Event], Any]:
         if unit == "op":
@@ -255,9 +263,7 @@ class Session:
 
     def _fold(self, call: Scope, folded: bool) -> Reply:
         (self.folded.add if folded else self.folded.discard)(call)
-        self._ends.pop("op", None)
-        ends = self.ends("op")
-        return self.move(ends[bisect_left(ends, self.cursor)]) if folded else Reply(moved=True)
+        return self.move(next(self.ends("op", self.cursor - 1))) if folded else Reply(moved=True)
 
     # What the timeline and the status line show
 
@@ -333,12 +339,10 @@ class Session:
             raise CommandError(f"one of {', '.join(UNITS)}, not {unit!r}", line, line.index(unit, at))
         count = self._number(words.pop(0), line, at) if words else 1
         self._nothing_more(words, line)
-        ends = self.ends(unit)
-        if way > 0:
-            to = bisect_right(ends, self.cursor) + count - 1
-            return self.move(ends[min(to, len(ends) - 1)])
-        to = bisect_left(ends, self.cursor) - count
-        return self.move(ends[to] if to >= 0 else 0)
+        if count == 0:
+            return Reply()
+        ends = self.ends(unit, self.cursor) if way > 0 else self.ends_before(unit, self.cursor)
+        return self.move(next(islice(ends, count - 1, None), len(self.trace.events) - 1 if way > 0 else 0))
 
     @staticmethod
     def _number(text: str, line: str, at: int) -> int:

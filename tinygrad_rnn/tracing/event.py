@@ -1,6 +1,7 @@
 """What was recorded: one `Event` for each thing that happened."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 from weakref import ref
 
@@ -9,7 +10,7 @@ import numpy as np
 from ..autograd.scope import Scope
 from ..autograd.tensor import Array
 from .graph import Node
-from .memory import Gone, gone_error, is_array
+from .memory import SMALL, Gone, gone_error, is_array
 from .source import Source
 
 if TYPE_CHECKING:
@@ -148,8 +149,10 @@ class Event:
             return not (value.nans or value.infs)
         if not _is_float(value):
             return True
+        if value.size <= SMALL and isfinite(np.vdot(value, value)):
+            return True
         with np.errstate(all="ignore"):
-            return bool(np.isfinite(value.sum())) or bool(np.isfinite(value).all())
+            return isfinite(value.sum()) or bool(np.isfinite(value).all())
 
     # What it holds
 

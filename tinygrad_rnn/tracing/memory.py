@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .graph import Node
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+SMALL = 4096  # elements; for so few a dot product is the quickest look at all of them, and wakes no threads
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:iB|B)?\s*", re.ASCII | re.IGNORECASE)
 
 

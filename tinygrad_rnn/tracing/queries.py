@@ -5,7 +5,7 @@ So going back and forth in time needs no undoing: the same question at the same 
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ from ..autograd.scope import Scope
 from ..autograd.tensor import Array
 from ..errors import TraceError
 from .elements import summed_to, vjp_term
-from .graph import Node
-from .memory import Recent, gone_error
+from .graph import Node, collector_paused
+from .memory import SMALL, Recent, gone_error
 from .names import Names, Place, Written
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 GRADIENT = "d."  # before a name: ∂L/∂name
 _TERMS_KEPT = 256 * 2**20  # bytes of terms and sums that were computed again; less under a budget
 _STEPS_TO_A_NAME = 16
-_SUM_KEPT_EVERY = 32
+_SUMMED_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,18 @@ class LedgerRow:
     event: int
     t: int | None
     layer: int | None
-    source: str
     norm: float
-    term: Callable[[int], Array] = field(repr=False)
+    _queries: "Queries" = field(repr=False)
+
+    @property
+    def source(self) -> str:
+        """The nearest named tensor that the term came from: "h@4", "y@3"."""
+        return self._queries.origin_of_term(self.event)
 
     @property
     def value(self) -> Array:
         """The term; it may have to be computed again."""
-        return self.term(self.event)
+        return self._queries.term(self.event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Difference:
 class Queries:
     """An index of one trace, as long as it was when it was made."""
 
+    @collector_paused()
     def __init__(self, trace: "Trace") -> None:
         self.trace = trace
         self.names = Names(trace)
@@ -281,17 +286,20 @@ class Queries:
         return self._summed(node.id, start, self.terms(node, now), first)
 
     def _summed(self, id: int, start: int, terms: Sequence[int], first: Array | None) -> Array | None:
-        """The sum of terms in their order; every so many are kept, since the next question is one term further."""
+        """The sum of terms, so many in one call; it is kept, since the next question is one term further."""
+        whole = len(terms) // _SUMMED_AT_ONCE * _SUMMED_AT_ONCE
         done, total = 0, first
-        for count in range(len(terms) // _SUM_KEPT_EVERY * _SUM_KEPT_EVERY, 0, -_SUM_KEPT_EVERY):
+        for count in range(whole, 0, -_SUMMED_AT_ONCE):
             kept = self._computed.get((id, start, count))
             if kept is not None:
                 done, total = count, kept
                 break
-        for count, index in enumerate(terms[done:], done + 1):
+        for count in range(done, whole, _SUMMED_AT_ONCE):
+            some = self._summed_as_the_engine_does(terms[count : count + _SUMMED_AT_ONCE])
+            total = some if total is None else total + some
+            self._computed.put((id, start, count + _SUMMED_AT_ONCE), total)
+        for index in terms[whole:]:
             total = self.term(index) if total is None else total + self.term(index)
-            if count % _SUM_KEPT_EVERY == 0:
-                self._computed.put((id, start, count), total)
         return total
 
     def parts(self, node: Node, now: int) -> list[Part]:
@@ -342,8 +350,9 @@ class Queries:
         event = self.trace.events[index]
         place = self.here(event)
         t, layer = (place.t, place.layer) if place is not None else (None, None)
-        norm = float(np.linalg.norm(self.term(index)))
-        return LedgerRow(index, t, layer, self.origin_of_term(index), norm, self.term)
+        term = self.term(index)
+        norm = float(np.sqrt(np.vdot(term, term)) if term.size <= SMALL else np.linalg.norm(term))
+        return LedgerRow(index, t, layer, norm, self)
 
     def _total(self, terms: Iterable[int]) -> Array:
         """The sum of all terms, one after the other: they may be larger than memory together."""

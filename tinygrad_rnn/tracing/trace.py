@@ -12,7 +12,7 @@ from ..autograd.scope import STATE, observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import TraceError
 from .event import Event, EventKind
-from .graph import Graph, Node, leaf_node
+from .graph import Graph, Node, collector_paused, leaf_node
 from .memory import Budget, Memory, parse_size
 from .source import Source, Sources, assigned_name, variable_name
 
@@ -100,6 +100,7 @@ class Trace:
     def queries(self) -> "Queries":
         return self.explainer.queries
 
+    @collector_paused()
     def memory(self) -> Memory:
         """What the recording holds; `str()` is one phrase.
 

@@ -1,8 +1,10 @@
 """Answers to commands."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from rich.text import Text
 
 from ...tracing.elements import Index
 from ...tracing.explain import Why, element, number
@@ -11,17 +13,18 @@ from ...tracing.verification import VjpCheck
 from ..commands import COMMANDS, SCREEN_KEYS
 from ..expressions import CommandError
 from ..session import Help, Message, Origin, Session, Value, one_line
-from .lines import HEADING, Lines, blank, cropped, line, pieces, safe, wrapped
+from .lines import HEADING, DrawnLater, Lines, blank, cropped, line, pieces, safe, wrapped
 from .matrix import Matrix
 from .step import explained
 
 _VALUE_ROWS = 20
 _DIFFERENCE_ROWS = 10
 _BAR = 12  # columns
+_BAR_FROM = 64  # columns; a narrower answer has no room for bars
 _NORM_DIGITS = 4
 
 
-def answer(session: Session, reply: Any, width: int) -> Lines:
+def answer(session: Session, reply: Any, width: int) -> Sequence[Text]:
     """The lines that a command's answer is shown as."""
     match reply:
         case None:
@@ -51,31 +54,35 @@ def _value(text: str, value: Any, width: int) -> Lines:
     return Matrix(text, np.asarray(value)).lines(width, _VALUE_ROWS)
 
 
-def _ledger(session: Session, ledger: Ledger, width: int) -> Lines:
+def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
     """A row for each use, their sum, and what became of `.grad`."""
-    name, total = safe(ledger.name), ledger.total
-    index = session.noted(total)
+    name, rows = safe(ledger.name), ledger.rows
+    index = session.noted(ledger.total)
     label = element("", index) or "value"
-    head = f"{'event':>6} {'t':>4} {'layer':>5} {'‖term‖':>9} {label:>10}  from"
-    lines = [line(f"∂L/∂{name}: one row for each use", width, "bold"), line(head, width, "dim")]
-    largest = max((row.norm for row in ledger.rows), default=0.0) or 1.0
-    sources = max((len(safe(row.source)) for row in ledger.rows), default=0)
-    for row in ledger.rows:
+    bar = _BAR if width >= _BAR_FROM else 0
+    head = f"{'event':>6} {'t':>4} {'layer':>5} {'‖term‖':>9} {'':<{bar}} {label:>10}  from"
+    above = [line(f"∂L/∂{name}: one row for each use", width, "bold"), line(head, width, "dim")]
+    total = float(np.linalg.norm(ledger.total)), number(float(ledger.total[index]))
+    below = [line(f"{'sum':>6} {'':>10} {total[0]:>9.3g} {'':<{bar}} {total[1]:>10}", width, "bold")]
+    below += [part for text in _verdict(ledger, index) for part in wrapped(text, width)]
+    largest = max((row.norm for row in rows if np.isfinite(row.norm)), default=0.0) or 1.0
+
+    def draw(at: int) -> Text:
+        if not len(above) <= at < len(above) + len(rows):
+            return above[at] if at < len(above) else below[at - len(above) - len(rows)]
+        row = rows[at - len(above)]
         t, layer = ("—" if n is None else str(n) for n in (row.t, row.layer))
-        shown = f"{row.event:>6} {t:>4} {layer:>5} {row.norm:>9.3g} {number(float(row.value[index])):>10}"
-        shown += f"  {safe(row.source):<{sources}} "
-        lines.append(pieces([(shown, ""), (_bar(row.norm / largest, width - len(shown)), "cyan")], width))
-    lines.append(
-        line(f"{'sum':>6} {'':>10} {np.linalg.norm(total):>9.3g} {number(float(total[index])):>10}", width, "bold")
-    )
-    return lines + [part for text in _verdict(ledger, index) for part in wrapped(text, width)]
+        shown = f"{row.event:>6} {t:>4} {layer:>5} {row.norm:>9.3g} "
+        value = f" {number(float(row.value[index])):>10}  {safe(row.source)}"
+        return pieces([(shown, ""), (_bar(row.norm / largest, bar), "cyan"), (value, "")], width)
+
+    return DrawnLater(len(above) + len(rows) + len(below), draw)
 
 
 def _bar(share: float, room: int) -> str:
-    """A share of the largest as a bar, if there is room for one."""
-    if not np.isfinite(share):
-        return "!"
-    return "▇" * max(round(min(_BAR, room) * share), 1) if share and room > 0 else ""
+    """A share of the largest as a bar."""
+    filled = "▇" * max(round(room * share), share > 0) if np.isfinite(share) else "!"
+    return f"{filled[:room]:<{room}}"
 
 
 def _verdict(ledger: Ledger, index: Index) -> list[str]:

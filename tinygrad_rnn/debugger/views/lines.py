@@ -1,12 +1,36 @@
 """Lines of text: cut to a width, wrapped, made safe for a terminal, spelled in ASCII."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import overload
 
 from rich.text import Text
 
 from ...text import elide, for_terminal
 
 Lines = list[Text]
+
+
+class DrawnLater(Sequence[Text]):
+    """Lines each of which is drawn when it is looked at: there may be thousands.
+
+    Args:
+        count: how many there are.
+        draw: makes the line of a number.
+    """
+
+    def __init__(self, count: int, draw: Callable[[int], Text]) -> None:
+        self._numbers, self._draw = range(count), draw
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> Text: ...
+    @overload
+    def __getitem__(self, at: slice) -> Lines: ...
+    def __getitem__(self, at: int | slice) -> Text | Lines:
+        return [self._draw(i) for i in self._numbers[at]] if isinstance(at, slice) else self._draw(self._numbers[at])
+
 
 KIND_STYLES = {
     "forward": "green", "seed": "magenta", "vjp": "magenta", "accumulate": "yellow", "update": "cyan", "zero": "cyan",

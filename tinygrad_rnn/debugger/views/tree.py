@@ -8,6 +8,7 @@ from rich.text import Text
 from ...autograd.scope import Scope
 from ...text import elide
 from ...tracing.event import Event
+from ...tracing.graph import collector_paused
 from ..session import Session, describe_event
 from .lines import HEADING, Lines, pieces, safe
 
@@ -34,6 +35,7 @@ class Tree:
         self._events = [row.event for row in self.rows if row.call is None]
         self._positions = [i for i, row in enumerate(self.rows) if row.call is None]
 
+    @collector_paused()
     def _grow(self) -> None:
         session, rows = self.session, self.rows
         phase, opened = "", tuple[Scope, ...]()
