@@ -1,8 +1,5 @@
 """The screen, driven by keys and mouse; what it draws is the views', what it knows is the session's."""
 
-import time
-
-import numpy as np
 import pytest
 from debugger.runs import recorded, session
 
@@ -15,7 +12,7 @@ from tinygrad_rnn.errors import TraceError
 WIDE, SMALL = (140, 45), (80, 24)
 
 
-def drive(steps, *, size=WIDE, start=0, **options):
+def drive(presses, *, size=WIDE, start=0, **options):
     """Run the app, press keys, and give it back with what its panes showed."""
     import asyncio
 
@@ -25,11 +22,11 @@ def drive(steps, *, size=WIDE, start=0, **options):
     async def run():
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
-            for step in steps:
-                if callable(step):
-                    await step(pilot)
+            for press in presses:
+                if callable(press):
+                    await press(pilot)
                 else:
-                    await pilot.press(step)
+                    await pilot.press(press)
             await pilot.pause()
             app.seen = {pane.id: shown(pane) for pane in app.query("Pane") if pane.display}
 
@@ -242,27 +239,55 @@ def test_names_and_output_of_the_program_cannot_act_on_the_terminal():
     assert not {"\x1b", "\x07", "\r", "\x9b"} & set(seen)
 
 
-def test_it_opens_in_a_second_on_5000_events_and_steps_in_50_ms_on_100000():
-    """Bounds with room for a busy machine; tests/benchmarks has the numbers."""
+class Watched(list):
+    """A list that counts how many of its elements were looked at."""
+
+    touched = 0
+
+    def __getitem__(self, at):
+        self.touched += len(range(*at.indices(len(self)))) if isinstance(at, slice) else 1
+        return super().__getitem__(at)
+
+    def __iter__(self):
+        for element in super().__iter__():
+            self.touched += 1
+            yield element
+
+
+@pytest.mark.parametrize("key", ["n", "p", "c", "C", "t", "T", "w", "o", "v", "D", "<", ">", "down", "pageup", "m"])
+def test_what_a_key_looks_at_and_draws_does_not_grow_with_the_run(key, monkeypatch):
     from tinygrad_rnn.debugger import views
 
-    rnn = tg.nn.RNN(3, 4, output_size=2, rng=0)
-    with tg.trace() as tr:
-        tg.nn.cross_entropy(rnn(np.zeros((330, 3)))[0], np.zeros(330, int)).backward()
-    assert len(tr.events) > 5000
-    start = time.perf_counter()
-    s = Session(tr)
-    views.Tree(s)
-    views.timeline(s, 140)
-    views.status(s, 140)
-    assert time.perf_counter() - start < 2.0
-    start = time.perf_counter()
-    for _ in range(20):
-        s.execute("step")
-        views.step(s, 70, 36)
-        views.side(s, 34, 36)
-        views.timeline(s, 140)
-    assert (time.perf_counter() - start) / 20 < 0.1
+    touched, drawn = [], []
+    draw = views.Tree._line
+    monkeypatch.setattr(views.Tree, "_line", lambda *row: drawn.append(row) or draw(*row))
+
+    async def look(pilot):
+        events = pilot.app.session.trace.events = Watched(pilot.app.session.trace.events)
+        pilot.app.execute("next h@5")
+        events.touched = 0
+        drawn.clear()
+        await pilot.press(key)
+        await pilot.pause()
+        touched.append(events.touched)
+        assert len(drawn) <= 2 * pilot.app.pane("tree").size.height
+
+    for steps in (20, 200):
+        drive([look], steps=steps)
+    assert touched[1] <= touched[0] + 8
+    assert touched[0] < 500
+
+
+def test_a_ledger_draws_the_rows_in_sight_alone(monkeypatch):
+    from tinygrad_rnn.debugger import views
+
+    drawn = []
+    make = views.answers.pieces
+    monkeypatch.setattr(views.answers, "pieces", lambda *line: drawn.append(line) or make(*line))
+    app = drive(["G", "d", "pagedown", "pagedown"], steps=400)
+    assert "∂L/∂" in str(app._answer[0])
+    assert len(app._answer) > 400
+    assert len(drawn) < 200
 
 
 def test_tr_debug_opens_it_on_the_run(monkeypatch):

@@ -212,9 +212,9 @@ class Session:
 
     def ends(self, unit: str, after: int = -1) -> Iterator[int]:
         """The last event of each op, cell, timestep, layer or phase, in order: those after event `after`."""
-        key, last = self._key_of(unit), len(self.trace.events) - 1
-        events = islice(self.trace.events, after + 1, None)
-        for index, (one, following) in enumerate(pairwise(map(key, events)), after + 1):
+        key, events, last = self._key_of(unit), self.trace.events, len(self.trace.events) - 1
+        keys = (key(events[index]) for index in range(after + 1, last + 1))
+        for index, (one, following) in enumerate(pairwise(keys), after + 1):
             if one != following:
                 yield index
         if after < last:

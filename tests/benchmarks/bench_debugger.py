@@ -1,0 +1,62 @@
+"""What opening the debugger costs, and a step in it, on short and on long runs.
+
+Run it with `python tests/benchmarks/bench_debugger.py`. The screen is Textual's own, 140 columns by 45 rows, without a
+terminal behind it. Medians of CPU time, so that other programs on the machine matter little.
+"""
+
+import argparse
+import asyncio
+import statistics
+import time
+from itertools import pairwise
+
+import numpy as np
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.debugger.app import Debugger
+from tinygrad_rnn.debugger.session import Session
+
+SIZE = (140, 45)
+EVENTS_A_TIMESTEP = 21
+
+
+def recorded(events: int) -> tg.trace:
+    """A training step of an RNN, over a sequence long enough for so many events."""
+    rnn = tg.nn.RNN(8, 32, output_size=8, rng=0)
+    xs = np.random.default_rng(0).standard_normal((events // EVENTS_A_TIMESTEP + 1, 4, 8))
+    with tg.trace() as tr:
+        tg.nn.cross_entropy(rnn(xs)[0], np.zeros(xs.shape[:2], int)).backward()
+    return tr
+
+
+async def measure(events: int, keys: list[str]) -> list[float]:
+    """The CPU seconds until the first screen, then to the end of the run, and then of each key with what it draws."""
+    run = recorded(events)
+    moments = [time.process_time()]
+    app = Debugger(Session(run))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        moments.append(time.process_time())
+        for key in ["G", *keys]:
+            await pilot.press(key)
+            moments.append(time.process_time())
+    return [after - before for before, after in pairwise(moments)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--events", type=int, nargs="*", default=[5_000, 100_000])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=40)
+    options = parser.parse_args()
+    asyncio.run(measure(100, ["n"]))  # imports
+    for events in options.events:
+        rounds = [asyncio.run(measure(events, ["p"] * options.steps)) for _ in range(options.rounds)]
+        opening, jump = (statistics.median(round[i] for round in rounds) for i in (0, 1))
+        step = statistics.median(step for round in rounds for step in round[2:])
+        taken = f"{1e3 * opening:6.0f} ms to open, {1e3 * jump:5.1f} ms to the end, {1e3 * step:5.1f} ms a step"
+        print(f"{events:>8,} events: {taken}")
+
+
+if __name__ == "__main__":
+    main()
