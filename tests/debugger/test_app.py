@@ -2,6 +2,7 @@
 
 import pytest
 from debugger.runs import recorded, session
+from textual.widgets import OptionList
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.debugger.app import Debugger
@@ -135,6 +136,41 @@ def test_a_mistake_is_shown_with_its_caret():
     assert "break if norm(" in app.seen["step"]
     assert "^" in app.seen["step"]
     assert app.session.cursor == 0
+
+
+def palette(wanted):
+    """Ask the command palette for something, and take the first that it offers."""
+
+    async def ask(pilot):
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*typed(wanted))
+        offered = pilot.app.screen.query_one(OptionList)
+        for _ in range(100):
+            if offered.option_count and wanted in str(offered.get_option_at_index(0).prompt):
+                break
+            await pilot.pause(0.05)
+        await pilot.press("enter")
+        for _ in range(100):
+            if len(pilot.app.screen_stack) == 1:
+                break
+            await pilot.pause(0.05)
+        await pilot.pause()
+
+    return ask
+
+
+def test_the_command_palette_finds_commands_by_name_and_carries_them_out():
+    assert drive([palette("step cell")], start=9).session.cursor == after("step cell", start=9)
+    assert "y = tanh x" in drive([palette("why")], start=8).seen["step"]
+    app = drive([palette("jump end"), palette("ledger"), "escape", "p"])
+    assert app.session.cursor == len(app.session.trace.events) - 2
+
+
+def test_the_command_palette_offers_every_command_that_needs_no_argument():
+    app = Debugger(session())
+    offered = {command.title for command in app.get_system_commands(app)}
+    assert offered == {line for c in COMMANDS for _, line in c.keys if c.name != "search"}
 
 
 def test_q_and_ctrl_c_leave():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from debugger.runs import KINDS, recorded, session, text
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_rnn.debugger import views
@@ -15,6 +15,7 @@ from tinygrad_rnn.debugger.expressions import CommandError
 from tinygrad_rnn.debugger.plain import Exit, run_commands, run_prompt
 from tinygrad_rnn.debugger.session import UNITS, Session
 from tinygrad_rnn.errors import TinygradError, TraceError
+from tinygrad_rnn.tracing.script import run_script
 
 TRACES = {kind: recorded(kind, layers=2, steps=3, passes=2) for kind in KINDS}
 
@@ -39,6 +40,25 @@ def test_step_then_back_is_the_identity_at_every_event(kind):
         assert s.cursor == at + 1
         s.execute("back")
         assert s.cursor == at
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(list(KINDS)), st.integers(1, 2), st.integers(1, 4), st.integers(1, 2), st.booleans(), st.data())
+def test_step_forward_then_back_changes_nothing_that_can_be_seen(kind, layers, steps, passes, folded, data):
+    s = Session(recorded(kind, layers=layers, steps=steps, passes=passes))
+    ends = list(s.ends("op"))
+    if folded:
+        s.execute(f"jump {data.draw(st.sampled_from(ends), 'where it is folded')}")
+        s.execute("out")
+        ends = list(s.ends("op"))
+    at = data.draw(st.integers(0, len(ends) - 2))
+    s.cursor = ends[at]
+    before = observed(s)
+    s.execute("step")
+    assert s.cursor == ends[at + 1]
+    s.execute("back")
+    assert s.cursor == ends[at]
+    assert observed(s) == before
 
 
 @settings(max_examples=60)
@@ -90,20 +110,44 @@ def test_a_longer_recording_says_the_same_of_its_beginning(kind):
         ]
 
 
-@pytest.mark.parametrize(
-    "line", ["break op=tanh", "break bwd t=1", "break name=h* if norm(out) > 0.01", "break hits=3 op=linear"]
+def to_the_end(s, command):
+    """Every place where it stops on the way to an end of the run."""
+    stops = []
+    while not s.execute(command).answer.lines[0].startswith("no breakpoint"):
+        stops.append(s.cursor)
+    return stops
+
+
+breakpoints = st.builds(
+    lambda words, condition: " ".join(["break", *words, *condition]),
+    st.lists(
+        st.sampled_from(["fwd", "bwd", "acc", "upd", "nan", "nonfinite"])
+        | st.sampled_from(["tanh", "sigmoid", "linear", "m?l", "*", "none"]).map("op={}".format)
+        | st.sampled_from(["h", "h@1", "d.W_*", "W_hh", "c*"]).map("name={}".format)
+        | st.sampled_from(["cells.1", "RNN*", "LSTMCell"]).map("in={}".format)
+        | st.tuples(st.integers(0, 2), st.integers(0, 1)).map(lambda t: f"t={t[0]}..{t[0] + t[1]}")
+        | st.integers(0, 1).map("layer={}".format)
+        | st.integers(1, 4).map("hits={}".format)
+        | st.sampled_from(["norm(W_hh)", "h", "norm(d.W_hh)"]).map("change={}".format),
+        max_size=3,
+        unique_by=lambda word: word.partition("=")[0],
+    ),
+    st.sampled_from([[], [], ["if norm(out) > 0.5"], ["if absmax(G) > 0.01"], ["if h.ndim == 2"]]),
 )
-def test_rcontinue_mirrors_continue(line):
-    s = Session(TRACES["LSTM"])
-    s.execute(line)
-    there = []
-    while not s.execute("continue").answer.lines[0].startswith("no breakpoint"):
-        there.append(s.cursor)
-    back = []
-    while not s.execute("rcontinue").answer.lines[0].startswith("no breakpoint"):
-        back.append(s.cursor)
-    assert there == back[::-1]
-    assert there
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(list(KINDS)), st.lists(breakpoints, min_size=1, max_size=3))
+@example("LSTM", ["break op=tanh"])
+@example("RNN", ["break hits=3 op=linear", "break upd"])
+def test_rcontinue_mirrors_continue(kind, lines):
+    s = Session(TRACES[kind])
+    for line in lines:
+        s.execute(line)
+    there, back = to_the_end(s, "continue"), to_the_end(s, "rcontinue")
+    last = len(s.trace.events) - 1
+    assert [at for at in s.stops() if at > 0] == there
+    assert [at for at in s.stops() if at < last] == back[::-1]
     assert s.cursor == 0
 
 
@@ -252,6 +296,41 @@ def test_watch_print_assert_info_list_and_help():
     assert all(command.name in said(s, "help") or command.name == "search" for command in COMMANDS)
     assert "hits=N" in said(s, "help break")
     assert s.execute("quit").quit
+
+
+SHADOWED = """
+import numpy as np
+import tinygrad_rnn as tg
+
+d = tg.tensor(np.full((2, 2), 3.0), requires_grad=True)
+G = tg.ops.tanh(d * 0.5)
+out = G * 2.0
+norm = (out + d).sum()
+norm.backward()
+"""
+
+
+def test_names_of_ours_come_before_variables_of_the_user_that_are_called_so(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(SHADOWED, "utf-8")
+    s = Session(run_script(path).trace)
+    value = lambda line: s.execute(f"print {line}").answer.value
+    s.cursor = index_of(s, op="tanh", kind="vjp")
+    G, d = s.event.of, s.event.of.inputs[0].inputs[0]
+    assert np.array_equal(value("G"), s.event.cotangent)
+    assert np.array_equal(value("my.G"), G.data)
+    assert np.array_equal(value("out"), s.value)
+    assert np.array_equal(value("d"), d.data)
+    assert value("norm(d)") == 6.0
+    assert value("norm") == value("sum(my.out) + sum(d)")
+    s.execute("jump end")
+    assert np.array_equal(value("d.d"), s.queries.gradient(d, s.cursor))
+    assert np.array_equal(value("d.G"), s.queries.gradient(G, s.cursor))
+    with pytest.raises(TraceError, match=r"\(accumulate\) has no G; your own G is my\.G"):
+        value("G")
+    s.execute("next d")
+    assert said(s, "last my.G") == ""
+    assert s.event.output is G
 
 
 def test_a_name_not_written_yet_says_when_and_a_watch_shows_that():

@@ -184,7 +184,8 @@ class Session:
         else:
             return None
         if value is None:
-            raise TraceError(f"event {at} ({event.kind}) has no {name}")
+            yours = f"; your own {name} is my.{name}" if name in self.queries.names else ""
+            raise TraceError(f"event {at} ({event.kind}) has no {name}{yours}")
         return value
 
     def _operand(self, event: Event, slot: int) -> Any:
