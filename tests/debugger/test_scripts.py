@@ -1,6 +1,7 @@
 """`tinygrad-rnn debug`: scripts of every kind, three seeded faults, streams and terminals of every kind."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_a_forked_child_is_no_second_debugger(script):
 def command(*words, **options):
     return subprocess.run(
         [sys.executable, "-m", "tinygrad_rnn", *map(str, words)],
-        capture_output=True, text=True, timeout=60, stdin=options.pop("stdin", subprocess.DEVNULL), **options,
+        capture_output=True, text=True, timeout=options.pop("timeout", 60), stdin=subprocess.DEVNULL, **options,
     )  # fmt: skip
 
 
@@ -204,6 +205,36 @@ def test_a_budget_holds_and_what_is_gone_says_so(script):
     assert result.exit_code == 2
     assert "401 events · 62.5 KiB held · 0 recomputable · 3 MiB gone" in result.output
     assert "x@1 is gone: the recording went over its max_memory" in result.output
+
+
+MILLION = """
+import tinygrad_rnn as tg
+
+x = tg.tensor([0.5] * 64, requires_grad=True, name="x")
+for step in range(130_000):
+    loss = (x * x).sum()
+    x.grad = None
+    loss.backward()
+"""
+
+
+@pytest.mark.slow
+def test_a_million_events_are_recorded_within_their_budget_and_looked_at(script):
+    import resource
+
+    path = script(MILLION)
+    commands = "jump end\nprint norm(x) > 0\nprint norm(d.x) > 0\nback t 3\nback 1000\njump start\ninfo\n"
+    Path("c.tgdb").write_text(commands, "utf-8")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    done = command("debug", "--commands", "c.tgdb", "--max-memory", "64M", path, timeout=600)
+    assert done.returncode == 0, done.stderr
+    events, held = re.search(r"(\d+) events · ([\d.]+) MiB held", done.stdout).groups()
+    assert int(events) > 10**6
+    assert float(held) <= 64
+    assert "norm(x) > 0 = True" in done.stdout
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest child so far, in KiB
+    print(f"{events} events, {peak / 2**20:.2f} GiB at most, {(peak - before) / int(events):.2f} KiB an event")
+    assert peak < 4 * 2**20
 
 
 def test_a_bad_budget_is_a_usage_error(script):

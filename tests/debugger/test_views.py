@@ -4,13 +4,16 @@
 """
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.debugger import views
+from tinygrad_rnn.debugger.plain import Transcript
 from tinygrad_rnn.debugger.session import Session
+from tinygrad_rnn.tracing.event import EventKind
 
 GOLDENS = Path(__file__).parent / "goldens"
 PANES = {80: (46, 17), 140: (70, 37)}  # the room for a step on a terminal so wide
@@ -111,6 +114,49 @@ def test_a_refused_op_shows_its_message_once_and_the_operands():
         assert shown.count("mismatch") == 1
         assert "left (2, 3)" in shown
     assert "matmul raised" in views.Tree(session).lines(0, 30, 5)[0].plain
+
+
+def whole_life():
+    """A run with an event of every kind, the last of them an op that refuses its operands."""
+    w = tg.tensor(np.ones((2, 2)), requires_grad=True, name="w")
+    x = tg.tensor(np.ones(3), name="x")
+    with tg.trace() as tr:
+        (w * w).sum().backward()
+        w.data = w.data - 0.1 * w.grad.data
+        w.grad = None
+        with pytest.raises(ValueError, match="mismatch"):
+            tg.ops.matmul(w, x)
+    return tr
+
+
+SHOWN = {  # of each kind: its sign in the timeline, the word in the title, and what the tree says
+    "forward": ("━", "forward", "mul#0(w, w)"),
+    "seed": ("┅", "seed", "∂L/∂sum#1 = the start of the backward pass"),
+    "vjp": ("┅", "backward", "∂L/∂mul#0 ← sum#1"),
+    "accumulate": ("┿", "accumulate", "w.grad += ∂L/∂w"),
+    "update": ("▪", "update", "w ← new values"),
+    "zero": ("▪", "zero", "w.grad ← None"),
+    "error": ("!", "error", "matmul raised"),
+}
+
+
+def test_every_kind_of_event_occurs_and_is_shown():
+    tr = whole_life()
+    assert {event.kind for event in tr.events} == set(get_args(EventKind)) == set(SHOWN)
+    last = len(tr.events) - 1
+    for kind, (sign, word, said) in SHOWN.items():
+        session = Session(tr, next(event.index for event in tr.events if event.kind == kind))
+        shown = "\n".join(line.plain for line in views.step(session, 70, 37))
+        assert f"#{session.cursor} · {word}" in shown
+        assert session.cursor == last or "w" in shown
+        rows = [line.plain for line in views.Tree(session).lines(0, 60, 99)]
+        assert [row[2:].rstrip() for row in rows if row.startswith("▶")] == [said]
+        elsewhere = Session(tr, 0 if session.cursor else last)
+        assert views.timeline(elsewhere, last + 1).plain[session.cursor] == sign
+        assert views.status(session, 100).plain.startswith(f"event {session.cursor}/{last} · ")
+        written = []
+        Transcript(session, written.append).show_position()
+        assert written[0].startswith(f"#{session.cursor} · {word}")
 
 
 def test_every_sign_has_an_ascii_spelling(tr):
