@@ -281,7 +281,7 @@ def debug(
     opens on it, at the error if there was one. With --commands it exits with 1 if an assertion failed, and with 2 if
     a command was wrong.
     """
-    from .debugger.start import debug_trace, debug_with_commands
+    from .debugger.start import debug_trace, debug_with_commands, is_driven
 
     if script is None or _is_recording(script):
         if until or steps:
@@ -291,7 +291,7 @@ def debug(
         from .tracing.script import run_script
 
         _not_both(model)
-        echo = None if commands is not None else sys.stdout
+        echo = None if commands is not None or is_driven() else sys.stdout
         wanted = {"until_nan": until is not None, "steps": _steps(steps), "max_memory": _size(max_memory)}
         trace = run_script(script, arguments, echo=echo, keep_output=True, **wanted).trace
     if commands is not None:

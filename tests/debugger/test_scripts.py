@@ -172,6 +172,20 @@ def test_without_a_terminal_there_is_a_prompt_in_plain_text(script):
     assert "Traceback" not in done.stderr
 
 
+def test_a_browser_is_sent_the_screen_and_nothing_that_the_script_prints(script):
+    """What textual-serve does: it reads a line that says that an app begins, then packets."""
+    path = script(TRAINING)
+    environment = dict(os.environ) | {"TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver", "COLUMNS": "100"}
+    quit = b'{"type": "quit"}'
+    done = subprocess.run(
+        [sys.executable, "-m", "tinygrad_rnn", "debug", path, "20"],
+        input=b"M" + len(quit).to_bytes(4, "big") + quit, capture_output=True, timeout=60, env=environment, check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith(b"__GANGLION__\nD")
+    assert done.stdout.endswith(b'{"type": "exit"}')
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_texts_network_is_debugged_as_well():
     result = CliRunner().invoke(
         cli, ["debug", "--commands", "-", "--cell", "lstm"], input="jump end\nprint c@2.shape\n"

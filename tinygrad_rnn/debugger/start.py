@@ -52,11 +52,16 @@ def _beginning(trace: Trace) -> int:
 
 def has_screen() -> bool:
     """Whether the app can be drawn and typed into: Textual draws on stderr, and all three streams must be there."""
-    if os.environ.get("TEXTUAL_DRIVER"):
+    if is_driven():
         return True
     streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
     terminals = all(stream is not None and stream.isatty() for stream in streams)
     return terminals and os.environ.get("TERM") != "dumb" and speaks_unicode()
+
+
+def is_driven() -> bool:
+    """Whether another program draws the app, as textual-serve does in a browser: stdout is then between the two."""
+    return bool(os.environ.get("TEXTUAL_DRIVER"))
 
 
 def speaks_unicode() -> bool:
