@@ -152,3 +152,40 @@ def test_copies_of_one_structure_are_one_drawing():
             for t in range(3)
         }
         assert len(offsets) == 1
+
+
+def wires_up(diagram, cell):
+    """The wires of a copy that end on its upper edge."""
+    (box,) = (shape for shape in diagram.drawing.shapes if shape.id == cell)
+    ends = [edge.points[-1] for edge in diagram.drawing.edges if edge.cls == "wire" and edge.target == cell]
+    return [(x, y) for x, y in ends if abs(y - box.top) < 0.5]
+
+
+@EVERY_CELL
+def test_a_way_leads_up_out_of_the_copies_alone_that_hand_something_upwards(name):
+    diagram = tg.draw(trace_of(name), view="ops", fold=None)
+    asked = {edge.source for edge in diagram.drawing.edges if edge.cls == "link"}
+    copies = [shape.id for shape in diagram.drawing.shapes if shape.cls == "cell"]
+    assert {cell for cell in copies if wires_up(diagram, cell)} == asked.intersection(copies)
+
+
+def test_states_of_a_cell_nobody_knows_leave_at_the_height_where_they_enter():
+    diagram = tg.draw(own_cell(), view="ops")
+    for edge in diagram.drawing.edges:
+        if edge.cls in ("message", "initial"):
+            assert max(y for _, y in edge.points) - min(y for _, y in edge.points) < 0.5, edge.id
+
+
+def test_parameters_without_a_name_are_called_the_same_in_every_run():
+    def pictured():
+        W, U = (tg.tensor(np.eye(2), requires_grad=True) for _ in range(2))
+        h = tg.tensor(np.ones(2))
+        for _ in range(3):
+            with tg.scope("cell"):
+                h = tg.ops.tanh(W @ h + U @ h)
+        return tg.draw(h).svg
+
+    assert pictured() == pictured()
+    assert {"parameter", "parameter_2"} <= {
+        text for part in Picture(pictured()).all("parameter") for text in part.texts
+    }

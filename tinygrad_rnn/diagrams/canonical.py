@@ -137,7 +137,7 @@ def _elman(roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
         x += gap + widths[role]
     right, line = x + 30.0, 84.0
     at = {role: (x, line) for role, x in xs.items()} | {"xw": (xs["sum"], 30.0)}
-    exit = [(x + 14.0, line), (x + 14.0, line + 40.0)]
+    exit = [(xs["h"], line + 40.0)]
     return Layout((right, line + 40.0), at, {}, {0: line}, xs["sum"], exit, {}, {})
 
 
@@ -171,7 +171,7 @@ def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
         at["i"] = (column["i"], middle)
     via = _lstm_wires(roles, at, column, bus, top)
     right = squash + 56.0
-    exit = [at["h"], (right - 22.0, at["h"][1]), (right - 22.0, top + 28.0)]
+    exit = [(right - 22.0, at["h"][1]), (right - 22.0, top + 28.0)]
     names = {role: f"{role}ₜ" for role in ("f", "i", "g", "o") if not (coupled and role == "i")}
     leave = {0: [(squash, bus)]}
     return Layout((right, top + 28.0), at, via, {0: bus, 1: top}, at["xw"][0], exit, names, leave)

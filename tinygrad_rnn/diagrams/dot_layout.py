@@ -11,6 +11,7 @@ from ..errors import DrawError
 from .diagram import Point
 
 SECONDS = 20.0  # then dot is stopped
+_STRAIGHT = 50  # how much more than another edge
 
 # Graphviz holds on to the interpreter while it works, so it cannot be stopped from within.
 _WORKER = """
@@ -37,6 +38,7 @@ def arrange(
     *,
     labels: Sequence[tuple[float, float] | None] = (),
     ranks: Iterable[tuple[str, Sequence[str]]] = (),
+    straight: Collection[str] = (),
     circles: Collection[str] = (),
     seconds: float = SECONDS,
 ) -> Arrangement:
@@ -47,6 +49,7 @@ def arrange(
         edges: from, to.
         labels: the size of each edge's label, if it has one.
         ranks: "min" or "max", and the nodes there, from left to right.
+        straight: the nodes whose edges should rather be straight than those of others.
         circles: the nodes that are round.
         seconds: how long it may take.
 
@@ -60,7 +63,8 @@ def arrange(
         lines.append(f"{name} [width={width / 72:.4f}, height={height / 72:.4f}{shape}];")
     for number, (source, target) in enumerate(edges):
         size = labels[number] if number < len(labels) else None
-        lines.append(f"{source} -> {target} [{_label(size)}];")
+        weight = _STRAIGHT if source in straight or target in straight else 1
+        lines.append(f"{source} -> {target} [weight={weight}{_label(size)}];")
     for rank, names in ranks:
         lines.append(f"{{ rank={rank}; {'; '.join(names)} }}")
         lines += [f"{a} -> {b} [style=invis];" for a, b in pairwise(names)]
@@ -72,7 +76,7 @@ def _label(size: tuple[float, float] | None) -> str:
     if size is None:
         return ""
     width, height = (max(round(length), 1) for length in size)
-    return f'label=<<table border="0" fixedsize="true" width="{width}" height="{height}"><tr><td></td></tr></table>>'
+    return f', label=<<table border="0" fixedsize="true" width="{width}" height="{height}"><tr><td></td></tr></table>>'
 
 
 def _run(dot: str, seconds: float) -> str:

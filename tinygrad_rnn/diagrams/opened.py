@@ -38,27 +38,27 @@ class Plan:
     left: Mapping[int, float]  # the height at which each state enters, by its number
     right: Mapping[int, float]  # … and leaves
     below: Mapping[int, float]  # where the link number k that enters from below does
-    exit: float  # where the first state leaves upwards
+    upward: Edge  # the way of the first state out of the top, for copies that hand it to something above
+
+    @property
+    def exit(self) -> float:
+        """Where the first state leaves upwards."""
+        return self.upward.points[-1][0]
 
     def mirrored(self) -> "Plan":
         """Return the drawing of a copy whose states run from right to left."""
         middle = {shape.id.split("/")[1]: shape.x for shape in self.drawing.shapes if shape.cls == "op"}
         shapes = tuple(_mirrored_shape(shape, self.width, middle) for shape in self.drawing.shapes)
-        edges = tuple(
-            replace(
-                edge,
-                points=tuple((self.width - x, y) for x, y in edge.points),
-                label=edge.label and replace(edge.label, x=self.width - edge.label.x),
-            )
-            for edge in self.drawing.edges
-        )
+        edges = tuple(_mirrored_edge(edge, self.width) for edge in self.drawing.edges)
         below = {number: self.width - x for number, x in self.below.items()}
-        return replace(self, drawing=Drawing(shapes, edges), below=below, exit=self.width - self.exit)
+        upward = _mirrored_edge(self.upward, self.width)
+        return replace(self, drawing=Drawing(shapes, edges), below=below, upward=upward)
 
-    def stamped(self, cell: Cell, left: float, bottom: float) -> Drawing:
-        """Return the drawing for one copy, at its place and under its ids."""
+    def stamped(self, cell: Cell, left: float, bottom: float, *, upward: bool) -> Drawing:
+        """Return the drawing for one copy, at its place and under its ids; `upward`: its state leaves there too."""
         where = f"-{cell.layer}-{cell.t}-"
-        moved = self.drawing.moved(left, bottom)
+        drawing = Drawing((), (self.upward,)) + self.drawing if upward else self.drawing
+        moved = drawing.moved(left, bottom)
         return Drawing(
             tuple(replace(shape, id=shape.id.replace("/", where)) for shape in moved.shapes),
             tuple(
@@ -80,6 +80,14 @@ def _mirrored_shape(shape: Shape, width: float, middle: Mapping[str, float]) -> 
     sides = {"left": "right", "right": "left", "center": "center"}
     texts = tuple(replace(text, x=width - text.x, align=sides[text.align]) for text in shape.texts)
     return replace(shape, texts=texts)
+
+
+def _mirrored_edge(edge: Edge, width: float) -> Edge:
+    return replace(
+        edge,
+        points=tuple((width - x, y) for x, y in edge.points),
+        label=edge.label and replace(edge.label, x=width - edge.label.x),
+    )
 
 
 def _end(id: str, where: str, cell: str) -> str:
@@ -227,7 +235,7 @@ def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink)
         source = shapes[roles[role]][0]
         way = [layout.at[role], *layout.leave.get(state, []), (layout.size[0], height)]
         edges.append(_wire(len(edges), source, None, way, "", layout, ink))
-    edges.append(_wire(len(edges), shapes[roles["h"]][0], None, [layout.at["h"], *layout.exit], "", layout, ink))
+    upward = _wire(len(edges), shapes[roles["h"]][0], None, [layout.at["h"], *layout.exit], "", layout, ink)
     texts = tuple(notes)
     label = Shape("gates/", "gates", "text", 0.0, 0.0, 0.0, 0.0, texts=texts, tooltip="gates") if texts else None
     drawn = tuple(shape for part in anatomy.parts for shape in shapes[part]) + ((label,) if label else ())
@@ -238,7 +246,7 @@ def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink)
         layout.states,
         layout.states,
         below or {0: layout.entry},
-        layout.exit[-1][0],
+        upward,
     )
 
 
@@ -321,9 +329,10 @@ def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) ->
     edges += [(f"p{exit.place}", "e"), *((f"p{part.place}", f"r{k}") for k, part in enumerate(leaving))]
     labels = [(text_width(cut, TAP_SIZE) + 4, TAP_SIZE + 2) if cut else None for _, _, cut in reads]
     circles = {f"p{part.place}" for part in anatomy.parts if is_point(part)}
-    found = arrange(sizes, edges, labels=labels, ranks=[("min", entries), ("max", leaves)], circles=circles)
+    ranks, straight = [("min", entries), ("max", leaves)], {*entries, *leaves}
+    found = arrange(sizes, edges, labels=labels, ranks=ranks, straight=straight, circles=circles)
     states = sum(name.startswith("a") for name in entries)
-    below, above = _PAD + _TRACK * max(states - 1, 0), _PAD + _TRACK * (len(leaving) - 1)
+    below, above = _NAME + _BEND + _TRACK * max(states - 1, 0), _PAD + _BEND + _LANE * (len(leaving) - 1)
     return _Generic(anatomy, found, ink, below, found.height + below + above).plan(reads, edges, entries, leaves)
 
 
@@ -337,6 +346,9 @@ def _entry_name(entry: Entry) -> str:
 
 
 _TRACK = 48.0  # between the lines of two states: each comes from a circle, its name beside it
+_BEND = 12.0  # between the ops and the first of either
+_NAME = 26.0  # below them, for the name of the copy
+_LANE = 14.0  # between their ways back to these lines, over the ops and down behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,50 +369,58 @@ class _Generic:
         leaves: Sequence[str],
     ) -> Plan:
         at = {name: self._moved(point) for name, point in self.found.nodes.items()}
-        width = self.found.width + 2 * _PAD
+        outs = leaves[1:]
+        width = self.found.width + 2 * _PAD + _LANE * len(outs)
         shapes: list[Shape] = []
         for part in self.anatomy.parts:
             shapes += part_shapes(part, *at[f"p{part.place}"], self.ink)
         states = [name for name in entries if name.startswith("a")]
-        left = {int(name[1:]): at[name][1] - _TRACK * k for k, name in enumerate(states)}
-        outs = leaves[1:]
-        right = {k: at[name][1] + _TRACK * (len(outs) - 1 - k) for k, name in enumerate(outs)}
+        left = {int(name[1:]): at[name][1] - _BEND - _TRACK * k for k, name in enumerate(states)}
+        over = {k: at[name][1] + _BEND + _LANE * (len(outs) - 1 - k) for k, name in enumerate(outs)}
+        right = {k: left.get(k, height) for k, height in over.items()}
         edges: list[Edge] = []
         for number, (source, target) in enumerate(ends):
             curve = [self._moved(point) for point in self.found.edges[number]]
-            points = self._whole(curve, source, target, at, left, right, width)
+            points = self._led_in(curve, source, at, left)
+            points = self._led_out(points, target, at, over, right, width)
             cut = reads[number][2] if number < len(reads) else ""
             edges.append(self._edge(number, source, target, points, cut))
-        exits = {int(name[1:]): at[name][0] for name in entries if name.startswith("x")}
-        return Plan(width, self.height, Drawing(tuple(shapes), tuple(edges)), left, right, exits, at["e"][0])
+        inputs = {int(name[1:]): at[name][0] for name in entries if name.startswith("x")}
+        upward = edges.pop(len(reads))
+        return Plan(width, self.height, Drawing(tuple(shapes), tuple(edges)), left, right, inputs, upward)
 
     def _moved(self, point: Point) -> Point:
         return point[0] + _PAD, point[1] + self.below
 
-    def _whole(
+    def _led_in(
+        self, curve: list[Point], source: str, at: Mapping[str, Point], left: Mapping[int, float]
+    ) -> list[Point]:
+        """A curve of Graphviz's, from the outline on where it enters the copy."""
+        if source[0] == "p":
+            return curve
+        x, y = at[source]
+        height = left.get(int(source[1:]), y)
+        return [*rounded([(x, 0.0), (x, y)] if source[0] == "x" else [(0.0, height), (x, height), (x, y)]), *curve[1:]]
+
+    def _led_out(
         self,
         curve: list[Point],
-        source: str,
         target: str,
         at: Mapping[str, Point],
-        left: Mapping[int, float],
+        over: Mapping[int, float],
         right: Mapping[int, float],
         width: float,
     ) -> list[Point]:
-        """Return a curve of Graphviz's, led on to the outline at the end where it leaves or enters the copy."""
-        if source[0] != "p":
-            x, y = at[source]
-            height = left.get(int(source[1:]), y)
-            before = [(x, 0.0), (x, y)] if source[0] == "x" else [(0.0, height), (x, height), (x, y)]
-            curve = [*rounded(before), *curve[1:]]
-        if target[0] != "p":
-            x, y = at[target]
-            after = [(x, y), (x, self.height)]
-            if target != "e":
-                height = right[int(target[1:])]
-                after = [(x, y), (x, height), (width, height)]
-            curve = [*curve[:-1], *rounded(after)]
-        return curve
+        """A curve with the rest of its way out: up, or over the ops and down to where the next copy is entered."""
+        if target[0] == "p":
+            return curve
+        x, y = at[target]
+        rest = [(x, self.height)]
+        if target != "e":
+            number = int(target[1:])
+            down, height = width - _PAD - _LANE * number, right[number]
+            rest = [(x, over[number]), (down, over[number]), (down, height), (width, height)]
+        return [*curve[:-1], *rounded([(x, y), *rest])]
 
     def _edge(self, number: int, source: str, target: str, points: Sequence[Point], cut: str) -> Edge:
         state = source[0] == "a" or target[0] == "r"

@@ -217,7 +217,7 @@ class Pen:
             return [(source.x + FOLD_STEP, self._bands.top)]
         item = self._place.grid.items[connection.source]
         if item.role == "output" and item.caption:
-            reach = TRACK if self._ramp is None else LANE_ROOM + LANE_DISTANCE  # for an arrowhead on the way back
+            reach = TRACK if connection.norm is None else LANE_ROOM + LANE_DISTANCE  # for an arrowhead on the way back
             return [(source.right, source.y), (source.right + reach, source.y)]
         return [(source.x + (self._place.frames[item.id].exit or 0.0), source.top)]
 

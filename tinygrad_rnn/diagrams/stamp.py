@@ -23,6 +23,7 @@ from .placement import (
 )
 from .text_metrics import fit, text_width
 from .theme import Paint, Theme
+from .wiring import Around, Up
 
 
 class Stamp:
@@ -43,10 +44,13 @@ class Stamp:
 
     def insides(self) -> Iterable[Drawing]:
         """Yield what is drawn inside each opened copy."""
+        ways = self._place.wiring.ways
+        upward = {c.source for c in self._place.grid.connections if isinstance(ways[c.id], Up | Around)}
         for item in self._place.grid.items.values():
             if item.plan and item.cell:
-                x, y = self._place.x(item), self._bands.levels[item.level]
-                yield item.plan.stamped(item.cell, x - item.plan.width / 2, y - item.plan.height / 2)
+                left = self._place.x(item) - item.plan.width / 2
+                bottom = self._bands.levels[item.level] - item.plan.height / 2
+                yield item.plan.stamped(item.cell, left, bottom, upward=item.id in upward)
 
     def _panels(self) -> Iterable[Shape]:
         for slot, column in enumerate(self._place.grid.slots):

@@ -181,7 +181,7 @@ def _name_of(parameter: Node, scope: Scope | None, named: dict[int, dict[int, st
                 known = named[id(call.owner)] = {p.id: name for name, p in call.owner.named_parameters()}
             if parameter.id in known:
                 return known[parameter.id]
-    return parameter.name or f"parameter{parameter.id}"
+    return parameter.name or "parameter"
 
 
 def _unique(name: str, names: Mapping[int, str]) -> str:
