@@ -1,6 +1,9 @@
 """Thousands of generated names: each file is re-parsed, its structure unchanged, its text as it was given."""
 
+import functools
+import json
 import random
+from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pygraphviz
@@ -9,6 +12,7 @@ from diagrams.test_rendering import hostile_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams import draw_network
 from tinygrad_rnn.diagrams.diagram import Diagram, Drawing, Shape, Text
 from tinygrad_rnn.diagrams.dot import to_dot
@@ -35,6 +39,43 @@ ACTIVE = [
     ";",
 ]
 names = st.lists(st.sampled_from(ACTIVE) | st.text(max_size=4), max_size=8).map("".join)
+
+
+class Elements(HTMLParser):
+    """What a browser would build of a page: its elements with the names of their attributes, and its scripts."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.scripts = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, *(name for name, _ in attrs)))
+
+    def handle_data(self, data):
+        if self.lasttag == "script" and data.strip():
+            self.scripts.append(data)
+
+
+def run_with_names(names):
+    """A loop of one step for every two names: of its inputs, and some of a parameter and of the calls as well."""
+    W = tg.tensor([[0.5]], requires_grad=True, name=names[0])
+    h = tg.tensor([0.0])
+    with tg.trace() as tr:
+        for one, other in zip(names[::2], names[1::2], strict=True):
+            x, z = tg.tensor([1.0], name=one), tg.tensor([-1.0], name=other)
+            with tg.scope(names[1]):
+                h = W @ h + x + z
+        h.sum().backward()
+    return tr
+
+
+def strings(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings(part)
 
 
 def diagram_of(texts):
@@ -77,6 +118,25 @@ def test_five_thousand_texts_in_dot_and_svg(seed):
     found = ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
     shown = [printable(text) for text in texts if text]
     assert [text.replace("\xa0", " ").strip() for text in found] == [t.replace("\xa0", " ").strip() for t in shown]
+
+
+@functools.cache
+def page_of_plain_names():
+    names = [f"~{k}" for k in range(500)]
+    return Elements(tg.draw(run_with_names(names), title=names[2]).html)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_five_thousand_names_in_html(seed):
+    """Ten pages with five hundred names each: the elements of a page of plain names, and every name in its data."""
+    rng = random.Random(seed)
+    names = [f"{generated(rng)}~{k}" for k in range(500)]  # all of them different, and none of them empty
+    page, plain = Elements(tg.draw(run_with_names(names), title=names[2]).html), page_of_plain_names()
+    assert page.found == plain.found
+    score, script = page.scripts
+    assert script == plain.scripts[1]
+    said = "\n".join(strings(json.loads(score)))
+    assert [name for name in names if printable(name) not in said] == []
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import TraceError
+from ..text import printable
 from .elements import PRODUCTS, Index, Term, backward_terms, forward_terms
 from .formulas import Rule, is_elementwise, rule_of, substituted
 from .graph import Node
@@ -34,7 +35,7 @@ class Why:
     terms: tuple[Term, ...]
 
     def __str__(self) -> str:
-        return "\n".join([self.rule, *self.lines])
+        return "\n".join(map(printable, [self.rule, *self.lines]))  # a name with a line end makes no line
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class OriginStep:
 
     def __str__(self) -> str:
         where = f"event {self.event}" if self.event >= 0 else "before the recording"
-        return f"{element(self.name, self.index)} = {number(self.value)}  ({self.share:.0%}, {where})"
+        name = printable(element(self.name, self.index))
+        return f"{name} = {number(self.value)}  ({self.share:.0%}, {where})"
 
 
 def number(value: float) -> str:
