@@ -22,7 +22,7 @@ _BATCHED = _ELEMENTWISE | {"matmul", "reduce", "take", "pick", "less_one", "chec
 
 def batch(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The program with every class in one call; also its results in it."""
-    groups = _acyclic(_Classes(values), values)
+    groups = _acyclic(Classes(values), values)
     rewriter = Rewriter()
     rewriter.run([Unit(group, _together if len(group) > 1 else None) for group in groups])
     return rewriter.program.values, [rewriter.new[x] for x in results]
@@ -31,7 +31,7 @@ def batch(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value
 # Classes
 
 
-class _Classes:
+class Classes:
     """Numbers for values: equal where op, shapes, parameters, and operands to some depth are alike."""
 
     def __init__(self, values: Sequence[Value]) -> None:
@@ -62,7 +62,7 @@ class _Classes:
         return self.numbers.setdefault(key, len(self.numbers))
 
 
-def _acyclic(classes: _Classes, values: Sequence[Value]) -> list[list[Value]]:
+def _acyclic(classes: Classes, values: Sequence[Value]) -> list[list[Value]]:
     """Groups that can be computed one after the other: classes, split where one member needs another."""
     depth = {}
     pending = [list(values)]
@@ -83,7 +83,7 @@ def _acyclic(classes: _Classes, values: Sequence[Value]) -> list[list[Value]]:
             groups += parts
 
 
-def _split(classes: _Classes, group: Sequence[Value], depth: int) -> list[list[Value]]:
+def _split(classes: Classes, group: Sequence[Value], depth: int) -> list[list[Value]]:
     level = classes.level(depth)
     parts: dict[Any, list[Value]] = defaultdict(list)
     for value in group:

@@ -13,9 +13,11 @@ import numpy as np
 from ..autograd.scope import STATE
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError
+from ..tracing.outline import Outline
 from .batching import batch
 from .capture import Capture, Recording
 from .chains import merge_stacks
+from .outline import outline
 from .plan import Plan, needed, plan
 from .program import Value
 from .report import Report
@@ -107,11 +109,22 @@ class Compiled:
         flops                 30              30
         removed 1, batched 0, in place 1
         """
+        return Report.of(*self._planned("report"))
+
+    def outline(self) -> Outline:
+        """What the recording that was called last does at a call, one stage a kind of call: what `draw` draws.
+
+        Raises:
+            CompileError: nothing was recorded yet, or not twice.
+        """
+        return outline(*self._planned("outline"))
+
+    def _planned(self, what: str) -> tuple[Recording, Plan]:
         for entries in reversed(self._recorded.values()):
             for entry in reversed(entries):
                 if entry.plan is not None:
-                    return Report.of(entry.recording, entry.plan)
-        raise CompileError("report: nothing is compiled yet: call the function twice, it is recorded at each")
+                    return entry.recording, entry.plan
+        raise CompileError(f"{what}: nothing is compiled yet: call the function twice, it is recorded at each")
 
     def _record(self, structure: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
         stand_ins = [_stand_in(x) for x in given]

@@ -27,7 +27,7 @@ class Plan:
     """What is run at each call."""
 
     def __init__(self, planner: "_Planner") -> None:
-        self.values, self.in_place = planner.values, planner.in_place
+        self.values, self.results, self.in_place = planner.values, planner.results, planner.in_place
         pieces = planner.all_pieces()
         find = Places(pieces)
         placed = [_placed(function, [find(x) for x in given]) for function, given in planner.calls]

@@ -52,6 +52,7 @@ class Value:
     dtype: np.dtype[Any]
     id: int  # inputs have smaller ones
     fixed: bool  # depends on no argument: constants, parameters, and what follows from them alone
+    stands_for: int = 1  # values of the recording that are computed as this one; of a sum, its terms
 
     @property
     def ndim(self) -> int:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..tracing.outline import Outline
 from .capture import Recording
+from .outline import outline
 from .plan import Plan
 from .program import FREE, Value
 
@@ -23,6 +25,7 @@ class Report:
     removed: int  # values that nobody needs, or that were there twice
     batched: int  # values that became rows of another
     in_place: int  # values that are written over an operand
+    outline: Outline  # what is called, each kind of call once
 
     @classmethod
     def of(cls, recording: Recording, plan: Plan) -> "Report":
@@ -36,12 +39,20 @@ class Report:
             removed=recording.program.repeated + _computed(recorded) - _computed(before),
             batched=max(0, _computed(before) - _computed(after)),
             in_place=plan.in_place,
+            outline=outline(recording, plan),
         )
 
     def __str__(self) -> str:
         rows = [("calls", *self.calls), ("bytes", *self.nbytes), ("flops", *self.flops)]
         table = [f"{'':8}{'before':>16}{'after':>16}", *(f"{name:8}{a:16,}{b:16,}" for name, a, b in rows)]
-        return "\n".join([*table, f"removed {self.removed}, batched {self.batched}, in place {self.in_place}"])
+        table.append(f"removed {self.removed}, batched {self.batched}, in place {self.in_place}")
+        return "\n".join([*table, *self._listed("at once", "at_once"), *self._listed("one after the other", "calls")])
+
+    def _listed(self, title: str, how_many: str) -> list[str]:
+        """A line for each kind of call that computes many values, or that there are many of."""
+        many = [(getattr(stage, how_many), stage) for stage in self.outline.stages]
+        lines = [f"{count:6,}  {stage}" for count, stage in many if count > 1]
+        return [f"{title}:", *lines] if lines else []
 
 
 def _computed(values: Sequence[Value]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .packing import is_stack, pack
-from .program import Program, Value
+from .program import FREE, Program, Value
 
 
 @dataclass(slots=True, eq=False)
@@ -30,11 +30,29 @@ class Rewriter:
     def run(self, units: Sequence[Unit]) -> None:
         """Emit every unit, in an order in which that can be done."""
         for unit in in_order(units):
+            there = len(self.program.values)
             if unit.emit is None:
                 for value in unit.members:
                     self.new[value] = again(self.program, value, self.inputs(value))
             else:
                 self.new.update(zip(unit.members, unit.emit(self, unit.members), strict=True))
+            self._count(unit, there)
+
+    def _count(self, unit: Unit, there: int) -> None:
+        """Say how many values of the recording those of a unit stand for; `there` were in the program before."""
+        computed = [value for value in unit.members if value.kind not in FREE]
+        made = {whole_of(self.new[value]) for value in computed}
+        if len(made) == 1:
+            (value,) = made
+            before = value.stands_for if value.id < there else 0
+            value.stands_for = before + sum(x.stands_for for x in computed)
+
+
+def whole_of(x: Value) -> Value:
+    """What a view is of."""
+    while x.kind == "view":
+        x = x.inputs[0]
+    return x
 
 
 def again(program: Program, value: Value, inputs: Sequence[Value]) -> Value:

@@ -73,11 +73,15 @@ def _total(program: Program, terms: Sequence[Value]) -> Value:
     terms = sorted(terms, key=lambda x: x.id)
     products = [_as_product(program, x) for x in terms]
     if any(product is None for product in products):
-        return program.reduce(np.add, program.stack(terms), (0,))
+        total = program.reduce(np.add, program.stack(terms), (0,))
+        total.stands_for = len(terms)
+        return total
     columns, rows = zip(*(product for product in products if product), strict=True)
     transposed = [program.transpose(column, (1, 0)) for column in columns]
     left, right = program.concatenate(transposed), program.concatenate(rows)
-    return program.matmul(program.transpose(left, (1, 0)), right)
+    total = program.matmul(program.transpose(left, (1, 0)), right)
+    total.stands_for = len(terms)
+    return total
 
 
 def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..autograd.tensor import Tensor
 from ..errors import DrawError
+from ..tracing.outline import Outlined
 from ..tracing.trace import Trace
 
 if TYPE_CHECKING:
     from ..tracing.graph import Graph
     from ..tracing.network import Network
     from .diagram import Diagram
+    from .layout import Options
 
 __all__ = ["Diagram", "draw", "draw_network"]
 
-View = Literal["unrolled", "rolled", "ops", "backward", "both"]
+View = Literal["unrolled", "rolled", "ops", "backward", "both", "compiled"]
 
 
 def draw(
-    what: Tensor | Trace,
+    what: Tensor | Trace | Outlined,
     *,
     view: View = "unrolled",
     gradients: bool = False,
@@ -37,9 +39,10 @@ def draw(
 
     Args:
         what: a Tensor, whose own history is drawn; or a trace: its last graph that reached `backward()`, else that
-            of its last output.
+            of its last output; or what `compile` returned.
         view: "unrolled" (one copy per timestep), "rolled" (one cell with a loop), "both" (rolled = unrolled), "ops"
-            (every copy opened into its ops) or "backward" (the way of the gradient through the copies).
+            (every copy opened into its ops) or "backward" (the way of the gradient through the copies); of a compiled
+            function "compiled": every kind of call once, how many there are, and what one computes at once.
         gradients: draw what the backward pass sends back beside each connection, coloured and widened by its norm.
             On a Tensor the pass is run here, and every `.grad` is left alone; a trace must have recorded one.
         values: draw the values of each copy's h_t as a row of colours: of a batch the first sequence, 32 units at most.
@@ -58,17 +61,32 @@ def draw(
     >>> tg.draw(ys)
     <Diagram: Unrolled RNNCell: 2 steps, 1 layer>
     """
-    if not isinstance(what, Tensor | Trace):
-        raise DrawError(f"draw: give a Tensor or a trace, not {type(what).__name__}")
     from ..tracing.unroll import unroll
     from . import layout
 
     options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients, values=values)
+    if isinstance(what, Outlined):
+        return _draw_compiled(what, options, title)
+    if not isinstance(what, Tensor | Trace):
+        raise DrawError(f"draw: give a Tensor, a trace or a compiled function, not {type(what).__name__}")
+    if view == "compiled":
+        raise DrawError(f'draw: view="compiled" is of what tg.compile returned, not of a {type(what).__name__}')
     graph = _graph(what, gradients=gradients or view == "backward")
     network = unroll(graph)
     if network is not None:
         return layout.draw(network, options, title)
     return layout.draw_flat(_backward_graph(what) if view == "backward" else graph, options, title)
+
+
+def _draw_compiled(what: Outlined, options: "Options", title: str | None) -> "Diagram":
+    from .compiled import draw_compiled
+
+    if options.view != "compiled" or options.gradients or options.values:
+        raise DrawError(
+            'draw: of a compiled function there is view="compiled", without gradients and values; for the others draw '
+            "what it compiles: record a call with tg.trace()"
+        )
+    return draw_compiled(what.outline(), options, title)
 
 
 def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":

@@ -1,0 +1,85 @@
+"""The compiled view: every kind of call once, what is read below, the results above."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from diagrams.reading import Picture
+from diagrams.test_geometry import check_texts, overlap
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import CompileError, DrawError
+
+KINDS = [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU]
+
+
+def compiled(kind=tg.nn.RNN, steps=6):
+    net = kind(3, 4, output_size=5, rng=0)
+
+    @tg.compile
+    def step(xs, targets):
+        loss = tg.nn.cross_entropy(net(xs)[0], targets)
+        loss.backward()
+        return loss
+
+    for _ in range(2):
+        net.zero_grad()
+        step(np.ones((steps, 2, 3)), np.zeros((steps, 2), int))
+    return step
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_stages_lie_apart_and_every_wire_has_its_ends(kind, theme):
+    diagram = tg.draw(compiled(kind), view="compiled", theme=theme)
+    drawn = Picture(diagram.svg)
+    parts = drawn.all("op", "input", "output", "parameter")
+    for one, other in combinations(parts, 2):
+        assert not overlap(one.box, other.box), (one.id, other.id)
+    check_texts(diagram.drawing)
+    ids = {part.id for part in parts}
+    assert all({edge.source, edge.target} <= ids for edge in diagram.drawing.edges)
+    assert all(diagram.render(format) for format in (".png", ".pdf", ".dot"))
+
+
+def test_the_picture_is_the_outline():
+    step = compiled()
+    outline, drawn = step.outline(), Picture(tg.draw(step, view="compiled").svg)
+    assert len(drawn.all("op")) == len(outline.stages)
+    assert {part.id for part in drawn.all("parameter")} == {
+        f"parameter-{name}" for name in ("W_xh", "W_hh", "b_h", "W_hy", "b_y")
+    }
+    assert {part.texts[0] for part in drawn.all("output")} == {name for name, _ in outline.results}
+
+
+def test_what_a_loop_carries_goes_back_to_where_it_is_read():
+    diagram = tg.draw(compiled(), view="compiled")
+    boxes = {shape.id: shape for shape in diagram.drawing.shapes}
+    carried = [edge for edge in diagram.drawing.edges if edge.cls == "carried"]
+    assert len(carried) == 2  # h forward, ∂L/∂z backward
+    for edge in carried:
+        assert all("one after the other" in boxes[end].tooltip for end in (edge.source, edge.target))
+
+
+def test_the_description_counts():
+    step = compiled(steps=6)
+    diagram = tg.draw(step, view="compiled", title="One step")
+    assert diagram.title == "One step"
+    assert f"{sum(stage.calls for stage in step.outline().stages)} calls" in diagram.description
+    assert "up to 6 times" in diagram.description
+
+
+def test_what_it_is_of():
+    step = compiled()
+    with pytest.raises(DrawError, match='view="compiled"'):
+        tg.draw(step)
+    with pytest.raises(DrawError, match="without gradients"):
+        tg.draw(step, view="compiled", gradients=True)
+    with pytest.raises(DrawError, match=r"what tg\.compile returned, not of a Tensor"):
+        tg.draw(tg.tensor(1.0, requires_grad=True) * 2, view="compiled")
+    with pytest.raises(DrawError, match="a compiled function, not int"):
+        tg.draw(3)
+    with pytest.raises(DrawError, match="player"):
+        tg.draw(step, view="compiled").render(".html")
+    with pytest.raises(CompileError, match="call the function twice"):
+        tg.draw(tg.compile(lambda x: x), view="compiled")

@@ -1,0 +1,102 @@
+"""A planned program told in few words: calls that are alike are one stage."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..tracing.outline import Outline, Source, Stage
+from .batching import Classes
+from .capture import Recording
+from .plan import Plan
+from .program import FREE, Value
+
+_REDUCED = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
+_WORDS = {"less_one": "less 1 at the target", "pick": "pick the target", "take": "take rows", "sum_rows": "sum rows"}
+_DEPTH = 1  # how far operands of operands must be alike: the first call of a loop may read another
+
+
+def outline(recording: Recording, plan: Plan) -> Outline:
+    """The outline of a plan, and what its recording calls things."""
+    computed = [value for value in plan.values if value.kind not in FREE]
+    alike = Classes(plan.values).level(_DEPTH)
+    groups: dict[int, list[Value]] = defaultdict(list)
+    for value in computed:
+        groups[alike[value]].append(value)
+    ids = {value: f"stage-{i}" for i, members in enumerate(groups.values()) for value in members}
+    names = _Names(recording)
+    sources = {value: names.source(value) for value in plan.values if value.kind == "source"}
+    ids |= {value: source.id for value, source in sources.items()}
+    made_of = _origins(plan.values, ids)
+    stages = [_stage(ids[members[0]], members, made_of) for members in groups.values()]
+    results = zip(names.results(), plan.results, strict=True)
+    return Outline(
+        tuple(sources.values()), tuple(stages), tuple((name, tuple(made_of[value])) for name, value in results)
+    )
+
+
+def _origins(values: Sequence[Value], ids: dict[Value, str]) -> dict[Value, list[str]]:
+    """For every value the stages and sources that it is, or is laid together from; constants are none."""
+    found: dict[Value, list[str]] = {}
+    for value in values:
+        found[value] = [ids[value]] if value in ids else _once(value.inputs, found)
+    return found
+
+
+def _once(values: Iterable[Value], found: dict[Value, list[str]]) -> list[str]:
+    return list(dict.fromkeys(id for value in values for id in found[value]))
+
+
+def _stage(id: str, members: Sequence[Value], made_of: dict[Value, list[str]]) -> Stage:
+    first = members[0]
+    return Stage(
+        id=id,
+        what=_word(first),
+        operands=tuple(x.shape for x in first.inputs),
+        shape=first.shape,
+        calls=len(members),
+        at_once=max(value.stands_for for value in members),
+        reads=tuple(_once([x for value in members for x in value.inputs], made_of)),
+    )
+
+
+def _word(value: Value) -> str:
+    if value.kind == "ufunc":
+        return value.detail.__name__
+    if value.kind == "reduce":
+        function = value.detail[0]
+        return _REDUCED.get(function) or function.__name__
+    if value.kind in ("call", "draw"):
+        return str(value.detail.op.name)
+    return _WORDS.get(value.kind, value.kind)
+
+
+class _Names:
+    """What the recorded function's arguments, parameters and results are called."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.parameters: dict[int, str] = {}
+        for module in recording.modules:
+            for name, parameter in module.named_parameters():
+                self.parameters.setdefault(parameter.id, name)
+
+    def source(self, value: Value) -> Source:
+        what, of = value.detail
+        name = self._tensor(of) if what == "leaf" else f"argument {of}"
+        if what == "gradient":
+            name = f"∂L/∂{self._tensor(of) if of >= 0 else f'argument {-1 - of}'} before"
+        leaf: Any = self.recording.leaves.get(of) if what == "leaf" else None
+        return Source(f"source-{value.id}", name, value.shape, leaf is not None and leaf.requires_grad)
+
+    def results(self) -> list[str]:
+        """The names of what is returned, then of the gradients that are left."""
+        count = len(self.recording.outputs)
+        returned = ["output"] if count == 1 else [f"output {i}" for i in range(count)]
+        left = [gradient.of for gradient in self.recording.gradients if gradient.value is not None]
+        return returned + [f"∂L/∂{f'argument {of}' if isinstance(of, int) else self._tensor(of.id)}" for of in left]
+
+    def _tensor(self, id: int) -> str:
+        leaf: Any = self.recording.leaves[id]
+        return leaf.name or self.parameters.get(id) or f"tensor {leaf.shape}"
