@@ -14,6 +14,7 @@ from tinygrad_rnn.debugger import views
 from tinygrad_rnn.debugger.plain import Transcript
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.tracing.event import EventKind
+from tinygrad_rnn.tracing.explain import precise
 
 GOLDENS = Path(__file__).parent / "goldens"
 PANES = {80: (46, 17), 140: (70, 37)}  # the room for a step on a terminal so wide
@@ -76,6 +77,40 @@ def test_no_line_is_wider_than_asked_for(tr, width):
             lines += views.answer(session, session.execute(line).answer, width)
         assert all(line.cell_len <= width for line in lines)
         assert len(views.step(session, width, 7)) <= 7
+
+
+def test_in_the_least_room_there_is_still_what_came_of_it(tr):
+    for event in tr.events:
+        session = Session(tr, event.index)
+        shown = [line.plain for line in views.step(session, 40, 5)]
+        assert len(shown) <= 5
+        assert any(line.endswith(f" = {precise(session.why_here().value)}") for line in shown), shown
+
+
+def test_what_saturates_shows_its_slope_on_the_way_forward_too():
+    with tg.trace() as tr:
+        tg.ops.tanh(tg.tensor([0.1, 5.0], name="z"))
+    session = Session(tr)
+    shown = lambda: "\n".join(line.plain for line in views.step(session, 70, 37))
+    assert "slope ∂tanh#0/∂z = +0.9901" in shown()
+    assert "saturated" not in shown()
+    session.execute("select 1")
+    assert "slope ∂tanh#0/∂z = +0.0001816" in shown()
+    assert "saturated: it lets 0.0% of the steepest slope 1 through" in shown()
+
+
+def test_adding_to_a_gradient_and_clearing_it_show_what_it_held():
+    w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    with tg.trace() as tr:
+        w.sum().backward()
+        w.sum().backward()
+        w.grad = None
+    seen = {}
+    for event in tr.events:
+        seen[event.kind] = "\n".join(line.plain for line in views.step(Session(tr, event.index), 70, 37))
+    for title in ("w.grad before (2,)  ‖·‖=1.414", "∂L/∂w (2,)  ‖·‖=1.414", "w.grad after (2,)  ‖·‖=2.828"):
+        assert title in seen["accumulate"]
+    assert "w.grad before (2,)  ‖·‖=2.828" in seen["zero"]
 
 
 def test_marks_say_without_colour_what_is_selected_and_what_it_was_made_of():

@@ -106,7 +106,7 @@ def test_why_shows_the_formula_with_the_numbers():
         h = tg.ops.tanh(z)
         h.backward(np.array([[2.0, -0.5]]))
     assert str(tr.why("h", (0, 1))).splitlines() == [
-        "y = tanh x", "h = tanh z", "h[0,1] = tanh -1", "       = -0.761594",
+        "y = tanh x", "h = tanh z", "h[0,1] = tanh -1", "       = -0.761594", "slope ∂h/∂z = +0.42",
     ]  # fmt: skip
     assert str(tr.why("d.z", (0, 1))).splitlines() == [
         "x̄ = ȳ (1 - y²)",

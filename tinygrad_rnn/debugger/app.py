@@ -139,6 +139,7 @@ class Debugger(App[int]):
     #tree {{ width: {TREE_WIDTH}; border: round $primary-darken-2; border-title-color: $text; }}
     #step {{ width: 1fr; border: round $primary; border-title-color: $text; }}
     #side {{ width: {SIDE_WIDTH}; border: round $primary-darken-2; border-title-color: $text; }}
+    .low #tree, .low #step, .low #side {{ border: none; }}
     #status, #timeline, #message, #keys {{ height: 1; }}
     #message {{ color: $warning; }}
     #command {{ height: 1; border: none; padding: 0 1; }}
@@ -222,6 +223,7 @@ class Debugger(App[int]):
         self.pane("tree").styles.width = TREE_WIDTH if width >= views.NARROW else _SLIM_TREE_WIDTH
         for name in ("timeline", "keys"):
             self.pane(name).display = height >= _EXTRAS_FROM
+        self.set_class(height < _EXTRAS_FROM, "low")
 
     def show(self) -> None:
         """Draw everything for where the session is."""
@@ -299,7 +301,7 @@ class Debugger(App[int]):
             return
         lines, self._drawn_for = self._draw_answer(max(width, 1)), depends_on
         self._answer = lines if len(lines) > 1 else []
-        self._message = lines[0] if len(lines) == 1 else Text()
+        self._message = lines[0] if len(lines) == 1 else Text("Esc closes the answer" if lines else "")
 
     def action_run(self, line: str) -> None:
         self.execute(line)

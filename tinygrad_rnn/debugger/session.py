@@ -699,7 +699,7 @@ def _index_text(options: Mapping[str, Any]) -> str:
 
 
 def describe_event(session: Session, event: Event, *, brief: bool = False) -> str:
-    """An event in one line: "h@2 = tanh(z@2)", "∂L/∂z@2 ← h@2 (tanh)"; in brief, "h@2 = tanh", "∂L/∂z@2"."""
+    """An event in one line: "h@2 = tanh(z@2)", "∂L/∂z@2 ← h@2 (tanh)"; in brief, "h@2 = tanh", "∂L/∂z@2 ← tanh"."""
     names = session.queries.names
     if event.output is None:
         return f"{event.op or 'the program'} raised" if brief else (event.message or "").partition("\n")[0]
@@ -715,7 +715,7 @@ def describe_event(session: Session, event: Event, *, brief: bool = False) -> st
         case "vjp":
             assert event.of is not None
             source = names.of(event.of)
-            return f"∂L/∂{name}" + ("" if brief else f" ← {source}" + ("" if "#" in source else f" ({event.op})"))
+            return f"∂L/∂{name} ← " + (f"{event.op}" if brief else source + ("" if "#" in source else f" ({event.op})"))
         case "seed":
             return f"∂L/∂{name} = " + ("start" if brief else "the start of the backward pass")
         case "accumulate":

@@ -16,6 +16,7 @@ from .queries import GRADIENT, Queries
 if TYPE_CHECKING:
     from .event import Event
 
+_WHOLE_FROM, _WHOLE_UNTIL = 1e4, 1e6  # numbers of this size are written out, without a power of ten
 _SHOWN = 4  # terms of a sum that are written out
 _STEEPEST = {"tanh": 1.0, "sigmoid": 0.25}  # the slope at 0 of what saturates
 _SATURATED = 0.1  # of the steepest slope
@@ -57,13 +58,16 @@ class OriginStep:
 def number(value: float) -> str:
     """A number as formulas show it: the sign always, so that it reads without colour.
 
-    >>> number(0.64781), number(-3)
-    ('+0.6478', '-3')
+    >>> number(0.64781), number(-3), number(12003.4), number(4.1e6)
+    ('+0.6478', '-3', '+12003', '+4.1e+06')
     """
+    if _WHOLE_FROM <= abs(value) < _WHOLE_UNTIL:
+        return f"{value:+.0f}"
     return f"{value:+.4g}" if value == value else "nan"
 
 
-def _precise(value: float) -> str:
+def precise(value: float) -> str:
+    """A number as results show it: with more digits."""
     return f"{value:+.6g}" if value == value else "nan"
 
 
@@ -106,7 +110,7 @@ class Explainer:
             "seed": (f"∂L/∂{name}", "the backward pass starts here, with ∂L/∂L = 1 or what was given"),
             "accumulate": (f"∂L/∂{name}", "the sum of all terms of this pass was added to .grad"),
         }.get(event.kind, (name, "bound to new values"))
-        return Why(event.index, label, index, value, rule, (f"{element(label, index)} = {_precise(value)}",), ())
+        return Why(event.index, label, index, value, rule, (f"{element(label, index)} = {precise(value)}",), ())
 
     def _forward(self, event: "Event", node: Node, index: Index) -> Why:
         assert node.rule is not None
@@ -122,7 +126,10 @@ class Explainer:
             lines.append(f"{label} = {substituted(rule.forward, operands)}")
         else:
             lines = [f"{label}, from the elements that weigh most:", *self._weights(terms)]
-        lines.append(f"{' ' * len(label)} = {_precise(value)}")
+        lines.append(f"{' ' * len(label)} = {precise(value)}")
+        if node.op in _STEEPEST:
+            slope = number(terms[0].factor if terms else 0.0)
+            lines += [f"slope ∂{name}/∂{self._operand_names(node)[0]} = {slope}", *self._saturation(node, terms)]
         return Why(event.index, name, index, value, rule.forward or rule.summary, tuple(lines), tuple(terms))
 
     def _vjp(self, event: "Event", index: Index) -> Why:
@@ -141,7 +148,7 @@ class Explainer:
             lines = self._slope(rule, formula, of, label, index, terms[0])
         elif terms:
             lines += self._sum_of_cotangents(of, label, index, terms)
-        lines.append(f"{' ' * len(element(label, index))} = {_precise(value)}")
+        lines.append(f"{' ' * len(element(label, index))} = {precise(value)}")
         lines += self._remarks(of, terms, np.shape(of.operands[slot]))
         return Why(event.index, label, index, value, formula, tuple(lines), tuple(terms))
 
@@ -209,13 +216,17 @@ class Explainer:
         return element(self.names.of(term.node), term.index) if term.node is not None else "the number"
 
     @staticmethod
-    def _remarks(of: Node, terms: Sequence[Term], shape: tuple[int, ...]) -> list[str]:
-        remarks: list[str] = []
+    def _saturation(of: Node, terms: Sequence[Term]) -> list[str]:
+        """That little comes through, where that is so."""
         steepest = _STEEPEST.get(of.op or "")
-        if steepest is not None and len(terms) <= 1:
-            passed = abs(terms[0].factor) / steepest if terms else 0.0
-            if passed < _SATURATED:
-                remarks.append(f"saturated: it lets {passed:.1%} of the steepest slope {steepest:g} through")
+        if steepest is None or len(terms) > 1:
+            return []
+        passed = abs(terms[0].factor) / steepest if terms else 0.0
+        saturated = f"saturated: it lets {passed:.1%} of the steepest slope {steepest:g} through"
+        return [saturated] if passed < _SATURATED else []
+
+    def _remarks(self, of: Node, terms: Sequence[Term], shape: tuple[int, ...]) -> list[str]:
+        remarks = self._saturation(of, terms)
         padded = (1,) * (len(of.shape) - len(shape)) + shape
         if _broadcasts(shape, of.shape) and padded != of.shape and of.op not in PRODUCTS:
             axes = [i for i, n in enumerate(padded) if n != of.shape[i]]
@@ -239,7 +250,7 @@ class Explainer:
             number_ = float(value[index])
             label, rule = self.names.of(written.node), "given: nothing in this run computed it"
             return Why(
-                written.event, label, index, number_, rule, (f"{element(label, index)} = {_precise(number_)}",), ()
+                written.event, label, index, number_, rule, (f"{element(label, index)} = {precise(number_)}",), ()
             )
         return self.event(self.queries.trace.events[written.event], index)
 
@@ -252,11 +263,11 @@ class Explainer:
             return self.event(events[parts[0].event], index)
         label = f"∂L/∂{self.names.of(node)}"
         left = element(label, index)
-        numbers = [f"{_precise(float(part.value[index]))}" for part in parts]
+        numbers = [f"{precise(float(part.value[index]))}" for part in parts]
         width = max(map(len, numbers), default=0)
         lines = [f"{left} ="]
         lines += [f"  {n:<{width}}  from {p.source} (event {p.event})" for n, p in zip(numbers, parts, strict=True)]
-        lines.append(f"= {_precise(float(total[index]))}")
+        lines.append(f"= {precise(float(total[index]))}")
         waiting = self.queries.expected(node, now) - len(parts)
         if waiting > 0:
             lines.append(f"{len(parts)} of {len(parts) + waiting} terms so far: it waits for all of them")

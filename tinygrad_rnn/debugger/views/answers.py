@@ -19,7 +19,8 @@ from .step import explained
 
 _VALUE_ROWS = 20
 _DIFFERENCE_ROWS = 10
-_BAR = 12  # columns
+_BAR = 12  # columns, one of them before it
+_LAYERS_FROM = 46  # columns; a narrower answer has no room for layers
 _BAR_FROM = 64  # columns; a narrower answer has no room for bars
 _NORM_DIGITS = 4
 
@@ -60,10 +61,11 @@ def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
     index = session.noted(ledger.total)
     label = element("", index) or "value"
     bar = _BAR if width >= _BAR_FROM else 0
-    head = f"{'event':>6} {'t':>4} {'layer':>5} {'‖term‖':>9} {'':<{bar}} {label:>10}  from"
+    layers = width >= _LAYERS_FROM
+    head = f"{'event':>6} {'t':>4}{' layer' * layers} {'‖term‖':>9}{' ' * bar} {label:>10}  from"
     above = [line(f"∂L/∂{name}: one row for each use", width, "bold"), line(head, width, "dim")]
     total = float(np.linalg.norm(ledger.total)), number(float(ledger.total[index]))
-    below = [line(f"{'sum':>6} {'':>10} {total[0]:>9.3g} {'':<{bar}} {total[1]:>10}", width, "bold")]
+    below = [line(f"{'sum':>6} {'':>4}{' ' * 6 * layers} {total[0]:>9.3g}{' ' * bar} {total[1]:>10}", width, "bold")]
     below += [part for text in _verdict(ledger, index) for part in wrapped(text, width)]
     largest = max((row.norm for row in rows if np.isfinite(row.norm)), default=0.0) or 1.0
 
@@ -72,15 +74,17 @@ def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
             return above[at] if at < len(above) else below[at - len(above) - len(rows)]
         row = rows[at - len(above)]
         t, layer = ("—" if n is None else str(n) for n in (row.t, row.layer))
-        shown = f"{row.event:>6} {t:>4} {layer:>5} {row.norm:>9.3g} "
+        shown = f"{row.event:>6} {t:>4}{f' {layer:>5}' * layers} {row.norm:>9.3g}{' ' * (bar > 0)}"
         value = f" {number(float(row.value[index])):>10}  {safe(row.source)}"
-        return pieces([(shown, ""), (_bar(row.norm / largest, bar), "cyan"), (value, "")], width)
+        return pieces([(shown, ""), (_bar(row.norm / largest, bar - 1), "cyan"), (value, "")], width)
 
     return DrawnLater(len(above) + len(rows) + len(below), draw)
 
 
 def _bar(share: float, room: int) -> str:
-    """A share of the largest as a bar."""
+    """A share of the largest as a bar, if there is room for one."""
+    if room < 1:
+        return ""
     filled = "▇" * max(round(room * share), share > 0) if np.isfinite(share) else "!"
     return f"{filled[:room]:<{room}}"
 

@@ -10,7 +10,7 @@ from ...autograd.tensor import Array
 from ...errors import TinygradError, TraceError
 from ...tracing.elements import Index
 from ...tracing.event import Event
-from ...tracing.explain import Why, element, number
+from ...tracing.explain import Why, element, number, precise
 from ...tracing.formulas import mentions, rule_of
 from ...tracing.graph import Node
 from ...tracing.queries import GRADIENT
@@ -28,13 +28,13 @@ _DOTS_MOST = 16
 def step(session: Session, width: int, height: int) -> Lines:
     """One step: the formula, the same with numbers, operands and result as matrices."""
     event, tall = session.event, height >= _TALL
-    lines = _title_lines(session, width)[: None if tall else 1]
+    lines = _title_lines(session, width) if tall else [_short_title(session, width)]
     lines += (
         [*wrapped(safe(describe_event(session, event, brief=event.kind == "error")), width), blank()] if tall else []
     )
     why = _why_or_none(session)
     if why is not None:
-        lines += explained(why, width, brief=not tall)
+        lines += explained(why, width, brief=not tall) if height >= _ROOMY else _in_few_lines(why, width)
     elif not tall and event.kind != "error":
         lines += wrapped(safe(describe_event(session, event)), width)
     lines += wrapped(session.gone, width, "yellow") if session.gone else []
@@ -51,11 +51,11 @@ def result(session: Session, width: int, height: int) -> Lines:
     return [*head, *(one for matrix in shown for one in matrix.lines(width, height - len(head)))]
 
 
-def title(session: Session, event: Event) -> str:
+def title(session: Session, event: Event, *, modules: bool = True) -> str:
     """Number, phase, op, timestep, layer and modules of an event."""
     place = [f"t={event.copy}"] * (event.copy is not None) + [f"layer {event.layer}"] * (event.layer is not None)
     scope = session.scope_of(event)
-    path = " › ".join(call.name for call in scope.chain()) if scope is not None else ""
+    path = " › ".join(call.name for call in scope.chain()) if scope is not None and modules else ""
     return safe(
         " · ".join([f"#{event.index}", _phase(event), *filter(None, [event.op]), *place, *filter(None, [path])])
     )
@@ -69,6 +69,23 @@ def _title_lines(session: Session, width: int) -> Lines:
     lines = wrapped(title(session, session.event), width, "bold")
     lines[0].highlight_words([_phase(session.event)], KIND_STYLES[session.event.kind])
     return lines
+
+
+def _short_title(session: Session, width: int) -> Text:
+    """The title in one line; where that is too long, without the modules."""
+    text = title(session, session.event)
+    shown = line(text if len(text) <= width else title(session, session.event, modules=False), width, "bold")
+    shown.highlight_words([_phase(session.event)], KIND_STYLES[session.event.kind])
+    return shown
+
+
+def _in_few_lines(why: Why, width: int) -> Lines:
+    """The rule, what came of it, and then the numbers it was made from."""
+    left, result = element(why.name, why.index), precise(why.value)
+    numbers = [text.partition(" = ")[2] for text in why.lines if " = " in text]
+    last = numbers[: numbers.index(result)][-1:] if result in numbers else []
+    lines = [line(safe(why.rule), width, "cyan"), line(safe(f"{left} = {result}"), width, "bold")]
+    return lines + [part for text in last for part in wrapped(safe(f"= {text}"), width)]
 
 
 def explained(why: Why, width: int, *, brief: bool = False) -> Lines:
@@ -171,9 +188,15 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
         found += _operands(session, node, parts, why if event.kind == "vjp" else None)
     if event.kind == "update" and value is not None:
         found += _before(session, event, value)
+    if event.kind in ("accumulate", "zero"):
+        found += _held(session, event, -1, " before")
+    if event.kind == "seed" and node is not None:
+        found.append(Matrix(session.queries.names.of(node), node.data))
     if value is not None:
         found += _sum_so_far(session, event)
         found.append(Matrix(_result_label(session, event), value, session.selected(value.shape), strong=True))
+    if event.kind == "accumulate" and len(found) > 1:
+        found += _held(session, event, 0, " after")
     return found
 
 
@@ -195,6 +218,13 @@ def _refused(session: Session, event: Event) -> list[Matrix]:
         except TraceError:
             continue  # what is gone cannot be shown
     return found
+
+
+def _held(session: Session, event: Event, by: int, when: str) -> list[Matrix]:
+    """What `.grad` held a moment ago, or holds now."""
+    assert event.output is not None
+    held = session.queries.accumulated(event.output, session.cursor + by)
+    return [] if held is None else [Matrix(f"{session.queries.names.of(event.output)}.grad{when}", held)]
 
 
 def _before(session: Session, event: Event, after: Array) -> list[Matrix]:

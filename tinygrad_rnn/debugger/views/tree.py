@@ -97,8 +97,10 @@ class Tree:
         return " ", ""
 
     def _event(self, event: Event, room: int) -> str:
-        """An event in one line; where that is too long, without its operands."""
+        """An event in one line; where that is too long, with its first operand alone, then without operands."""
         texts = [safe(describe_event(self.session, event, brief=brief)) for brief in (False, True)]
+        first, comma, _ = texts[0].partition(", ")
+        texts[1:1] = [f"{first}, …)"] * (event.kind == "forward" and comma != "")
         return next((text for text in texts if len(text) <= room), elide(texts[-1], room))
 
     def _call(self, row: Row, event: Event, folded: bool) -> str:
