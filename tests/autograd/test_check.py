@@ -1,5 +1,7 @@
 """gradcheck and gradgradcheck: they find what is wrong, say where, and refuse what they cannot check."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -128,6 +130,30 @@ def test_second_derivatives_of_float32_are_refused_before_anything_is_computed()
 def test_the_tolerance_is_scaled_to_the_output():
     """Near 0 a relative tolerance alone fails: the difference of two values near 1e6 carries their rounding error."""
     assert tg.gradcheck(lambda x: x * 1e-6 + 1e6, leaf(1.0))
+
+
+@pytest.mark.parametrize(("value", "size"), [(1e-3, 1.0), (1.0, 1000.0), (-50.0, 50_000.0)])
+def test_the_default_tolerance_is_a_billionth_of_what_the_outputs_add_up_to(value, size):
+    @tg.op(lambda g, y, x: g * 2)
+    def same(x):
+        return x * 1.0
+
+    with pytest.raises(GradcheckError) as caught:
+        tg.gradcheck(same, leaf(*[value] * 1000))
+    (atol,) = re.findall(r"atol (.*)\):", str(caught.value))
+    assert float(atol) == pytest.approx(1e-9 * size, rel=0.1)  # the weights are 1 on the average
+
+
+def test_a_lost_path_through_the_cotangent_is_found():
+    """Whoever differentiates twice needs it: ∂(ȳ cos x)/∂ȳ, though ∂/∂x is right."""
+
+    @tg.op(lambda g, y, x: (g.data if isinstance(g, tg.Tensor) else g) * np.cos(x))
+    def sin_(x):
+        return np.sin(x)
+
+    assert tg.gradcheck(sin_, leaf(0.5))
+    with pytest.raises(GradcheckError, match=r"gradient at cotangent 0\[0\]: 0 from backward"):
+        tg.gradgradcheck(sin_, leaf(0.5))
 
 
 def test_a_wrong_second_derivative_is_found():

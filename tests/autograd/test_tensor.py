@@ -273,6 +273,7 @@ def test_methods():
     x = tensor(np.arange(6.0).reshape(2, 3))
     assert x.reshape(3, 2).shape == x.reshape((3, 2)).shape == x.transpose().shape == x.T.shape == (3, 2)
     assert x.reshape(-1).shape == (6,)
+    assert x[:1, :1].reshape().shape == x[:1, :1].reshape(()).shape == ()
     assert x.transpose(1, 0).shape == x.transpose((1, 0)).shape == x.swapaxes(0, 1).shape == (3, 2)
     assert tensor(np.zeros((2, 3, 4))).mT.shape == (2, 4, 3)
     assert tensor(np.zeros((2, 3, 4))).T.shape == (4, 3, 2)
