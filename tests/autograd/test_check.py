@@ -50,15 +50,15 @@ def test_the_report_names_the_op_of_the_first_output(first, last, op):
 
 @pytest.mark.parametrize(
     ("wrong_ones", "shown", "rest"),
-    [(9, 5, "\n  … and 4 more"), (12, 5, "\n  … and 7 more"), (6, 5, "\n  … and 1 more"), (5, 5, "")],
+    [(9, 5, ["  … and 4 more"]), (12, 5, ["  … and 7 more"]), (6, 5, ["  … and 1 more"]), (5, 5, [])],
 )
 def test_a_long_report_is_cut(wrong_ones, shown, rest):
     with pytest.raises(GradcheckError) as caught:
         tg.gradcheck(wrong(2.0), leaf(*np.linspace(0.1, 1.0, wrong_ones)))
     assert len(caught.value.report) == wrong_ones
-    first, *lines = str(caught.value).removesuffix(rest).splitlines()
+    first, *lines = str(caught.value).splitlines()
     assert first.startswith(f"gradcheck: {wrong_ones} wrong")
-    assert lines == [f"  {mismatch}" for mismatch in caught.value.report[:shown]]
+    assert lines == [f"  {mismatch}" for mismatch in caught.value.report[:shown]] + rest
 
 
 @pytest.mark.parametrize(("by", "passes"), [(1 + 1e-4, False), (1 + 2e-6, False), (1 + 2e-8, True)])
