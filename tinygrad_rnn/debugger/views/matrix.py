@@ -147,10 +147,10 @@ class Matrix:
             index = (*fixed, row, column)[-self.array.ndim :] if self.array.ndim else ()
             mark = SELECTED if index == self.selected else PART if index in self.parts else " "
             value = table[row, column]
-            style = _heat(float(value) / scale.largest)
-            if mark != " ":
-                style += " bold underline" if mark == PART else " bold reverse"
-            text.append(f"{scale.text(value):>{scale.width + 1}}{mark}", style=f"not dim {style}".strip())
+            heat, shown = f"not dim {_heat(float(value) / scale.largest)}", scale.text(value)
+            emphasis = {SELECTED: " bold reverse", PART: " bold underline"}.get(mark, "")
+            text.append(" " * (scale.width + 1 - len(shown)), style=heat + emphasis * (mark == SELECTED))
+            text.append(f"{shown}{mark}", style=heat + emphasis)
         return text
 
 
