@@ -100,6 +100,14 @@ def test_every_element_is_what_its_explanation_says(kind):
             assert sum(term.product for term in why.terms) == pytest.approx(event.value[1, 1])
 
 
+def test_the_origin_of_a_zero_is_itself():
+    with tg.trace() as tr:
+        x = tg.tensor([[0.0, 2.0]], requires_grad=True, name="x")
+        y = x * tg.tensor([[3.0, 0.0]], name="w")
+        y.name = "y"
+    assert [str(step) for step in tr.origin("y", (0, 0))] == ["y[0,0] = +0  (100%, event 0)"]
+
+
 def test_why_shows_the_formula_with_the_numbers():
     z = tg.tensor([[0.5, -1.0]], requires_grad=True, name="z")
     with tg.trace() as tr:

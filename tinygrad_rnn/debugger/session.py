@@ -719,7 +719,7 @@ def describe_event(session: Session, event: Event, *, brief: bool = False) -> st
         case "seed":
             return f"∂L/∂{name} = " + ("start" if brief else "the start of the backward pass")
         case "accumulate":
-            return f"{name}.grad += ∂L/∂{name}"
+            return f"{name}.grad +=" + ("" if brief else f" ∂L/∂{name}")
         case "update":
             return f"{name} ← new values"
         case _:

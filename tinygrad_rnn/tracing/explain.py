@@ -293,6 +293,8 @@ class Explainer:
             if not terms:
                 break
             largest = max(terms, key=lambda term: term.weight)
+            if not largest.weight:
+                break  # of zeros none contributed more than another
             share = _share(largest, terms)
             at_factor = not gradient and largest.factor_index is not None and _is_constant(largest)
             node, index = largest.node, largest.index
