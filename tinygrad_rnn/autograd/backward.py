@@ -130,7 +130,7 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
             if (op := node.op) is None:
                 continue
             y, arrays = _live(node) if create_graph else (node._data, node.arrays)
-            vjps, together, options = op.vjps, op.together, node.options
+            vjps, together, options, given = op.vjps, op.together, node.options, op.given(arrays)
             for slot, x in enumerate(node.inputs):
                 held = pending.get(x, ...)
                 if held is ... or (vjp := vjps[slot]) is None:
@@ -139,7 +139,7 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
                     deferred.setdefault(x, {}).setdefault((op, slot), []).append((g, arrays, options))
                     term = None
                 else:
-                    term = vjp(g, y, *arrays, **options) if options else vjp(g, y, *arrays)
+                    term = vjp(g, y, *given, **options) if options else vjp(g, y, *given)
                     like = x._data
                     if type(term) is not ndarray or term.dtype is not like.dtype or term.shape != like.shape:
                         term = _fitted(term, op, slot, x)
@@ -175,7 +175,6 @@ def _fitted(term: Any, op: Any, slot: int, x: Tensor) -> Cotangent:
 
 def _after_hooks(node: Tensor, g: Cotangent, create_graph: bool) -> Cotangent:
     for hook in list(node._hooks or ()):
-        replaced = hook(_tensor(g))
-        g = g if replaced is None else _tensor(replaced)
+        g = g if (replaced := hook(_tensor(g))) is None else _tensor(replaced)
         require(g.shape == node.shape, GradientError, "hook: {} needs a gradient of its shape, got {}", node, g.shape)
     return _tensor(g) if create_graph else np.asarray(g)

@@ -32,7 +32,8 @@ class Op:
     """One op: `forward` on ndarrays, and a VJP for each input (None: not differentiable in that input).
 
     `vjps[i](g, y, *inputs, **options)` gives the cotangent of input i from the cotangent `g` of the output `y`,
-    before broadcasting is undone. `together[i](gs, inputs, options)` is the sum of many such terms in one call.
+    before broadcasting is undone; a variadic op gets its inputs as one sequence. `together[i](gs, inputs, options)` is
+    the sum of many such terms in one call.
     """
 
     name: str
@@ -40,6 +41,10 @@ class Op:
     vjps: tuple[Vjp | None, ...]
     variadic: bool
     together: Mapping[int, Vjp]
+
+    def given(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Operands as forward and VJPs take them: one by one for each of T inputs, they would be T² in all."""
+        return (operands,) if self.variadic else operands
 
 
 class _Shared(tuple[Any, ...]):
@@ -57,7 +62,7 @@ def op(
     Args:
         vjps: one per tensor input, in order: `lambda g, y, *inputs, **options: cotangent of that input`. `g` is the
             cotangent of the output `y`. None where the op is not differentiable in that input.
-        variadic: the op takes one sequence of tensors; its single VJP is told which one: `(i, g, y, *inputs)`.
+        variadic: the op takes one sequence of tensors; its single VJP is told which one: `(i, g, y, inputs)`.
         numpy: the NumPy function that is the forward, and that means this op when it is applied to a Tensor; the
             decorated function then states signature and rule alone.
         quiet: compute without NumPy's warnings: log 0 is -inf, and `detect_anomaly` is there to ask.
@@ -119,7 +124,7 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
         try:
             y = forward(arrays, **options) if variadic else forward(*arrays, **options) if options else forward(*arrays)
         except RuntimeWarning:  # inf - inf, where the user made warnings errors: NaN is a value here
-            y = np.errstate(all="ignore")(forward)(*((arrays,) if variadic else arrays), **options)
+            y = np.errstate(all="ignore")(forward)(*op.given(arrays), **options)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as reason:
             operands = [array if x is None else x for x, array in zip(inputs, arrays, strict=True)]
             error = refusal(op.name, operands, options, reason)

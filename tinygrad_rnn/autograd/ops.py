@@ -251,7 +251,7 @@ def detach(x: Array) -> Array:
 # Parts and wholes
 
 
-@op(lambda i, g, y, *parts, indices, shape: g[indices[i]], variadic=True)
+@op(lambda i, g, y, parts, indices, shape: g[indices[i]], variadic=True)
 def scatter(parts: Sequence[Array], indices: Sequence[Any], shape: tuple[int, ...]) -> Array:
     """Zeros, and part i added at index i: the adjoint of indexing; x̄ᵢ = ȳ[index i]."""
     y = np.zeros(shape, dtype=np.result_type(*parts))
@@ -301,17 +301,16 @@ def _along(axis: int, ndim: int, index: Any) -> tuple[Any, ...]:
     return (slice(None),) * (axis % ndim) + (index,)
 
 
-@op(lambda i, g, y, *xs, axis: g[_along(axis, g.ndim, _span(xs, i, axis))], variadic=True, numpy=np.concatenate)
+@op(lambda i, g, y, xs, axis: g[_along(axis, g.ndim, _span(xs, i, axis))], variadic=True, numpy=np.concatenate)
 def concatenate(xs: Sequence[Array], axis: int = 0):
     """Arrays joined along an axis; x̄ᵢ = the part of ȳ where xᵢ went."""
 
 
 def _span(xs: Sequence[Any], i: int, axis: int) -> slice:
-    start = int(np.sum([x.shape[axis] for x in xs[:i]]))
-    return slice(start, start + xs[i].shape[axis])
+    return slice(start := int(np.sum([x.shape[axis] for x in xs[:i]])), start + xs[i].shape[axis])
 
 
-@op(lambda i, g, y, *xs, axis: g[_along(axis, g.ndim, i)], variadic=True, numpy=np.stack)
+@op(lambda i, g, y, xs, axis: g[_along(axis, g.ndim, i)], variadic=True, numpy=np.stack)
 def stack(xs: Sequence[Array], axis: int = 0):
     """Arrays of one shape laid side by side along a new axis; x̄ᵢ = slice i of ȳ."""
 

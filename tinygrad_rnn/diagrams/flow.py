@@ -177,10 +177,10 @@ def _terms(node: Node, g: Any, own: Collection[Node]) -> Iterator[tuple[Node, An
         if x is None or x in own or not x.requires_grad or x.is_parameter:
             continue
         vjp = node.rule.vjps[slot] if node.rule else None
-        if vjp is None:
+        if node.rule is None or vjp is None:
             continue
         with np.errstate(all="ignore"):
-            term = np.asarray(vjp(g, node.data, *operands, **node.options))
+            term = np.asarray(vjp(g, node.data, *node.rule.given(operands), **node.options))
         padded = (1,) * (term.ndim - len(x.shape)) + x.shape
         stretched = tuple(axis for axis, (n, m) in enumerate(zip(padded, term.shape, strict=True)) if n != m)
         yield x, term.sum(axis=stretched).reshape(x.shape)

@@ -50,7 +50,7 @@ class _Detector:
         assert op is not None
         vjp = op.vjps[slot]
         if contribution is None and vjp is not None:  # summed with others later: this term alone, then
-            contribution = vjp(cotangent, node.data, *node.arrays, **node.options)
+            contribution = vjp(cotangent, node.data, *op.given(node.arrays), **node.options)
         line = self.made_at.get(node.id, "a line before detect_anomaly()")
         _check(op, f"backward, input {slot}", np.asarray(contribution), node.arrays, line, cotangent)
 

@@ -100,13 +100,13 @@ def _linear_in(
 ) -> Array | None:
     """How element `index` of a VJP changes with each element of the cotangent, or of operand `other`."""
     vjp = of.rule.vjps[slot] if of.rule is not None else None
-    if vjp is None:
+    if of.rule is None or vjp is None:
         return None
     shape = np.shape(operands[slot])
     with switched(observers=(), recording=True), _again(of):
         g = Tensor(cotangent.astype(np.float64), requires_grad=other is None)
         given = [Tensor(a, requires_grad=True) if i == other else a for i, a in enumerate(operands)]
-        term = vjp(g, of.data, *given, **of.options)
+        term = vjp(g, of.data, *of.rule.given(given), **of.options)
         if not isinstance(term, Tensor):
             return None
         seed = np.zeros((1,) * (term.ndim - len(shape)) + shape)
@@ -128,7 +128,7 @@ def _vjp(op: Op, slot: int, g: Array, y: Array, operands: Sequence[Any], node: N
     if vjp is None:
         return None
     with _again(node):
-        return np.asarray(vjp(g, y, *operands, **node.options))
+        return np.asarray(vjp(g, y, *op.given(operands), **node.options))
 
 
 @contextmanager
