@@ -2,12 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
 
 from ..nn.recurrent import Cell as RecurrentCell
-from .copies import Copies, Copy, CopyRow, Entry, parameter_names, structures
+from .copies import Copies, Copy, CopyRow, Entry, Structure, parameter_names, structures
 from .graph import Graph, Node, collector_paused
 from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, indexed
 from .routing import Routing, is_move
@@ -36,8 +36,8 @@ class _Flow:
     """What passes from one part to another, while it is being collected."""
 
     kind: LinkKind
-    values: dict[Node, None] = field(default_factory=dict[Node, None])
-    cut: bool = False
+    values: dict[Node, None]
+    cut: bool
 
 
 class _Unrolling:
@@ -56,6 +56,8 @@ class _Unrolling:
         self.ports: dict[str, Port] = {}
         self.columns: dict[str, int] = {}  # of each copy
         self.feeds: dict[str, list[str]] = {}  # copy -> the copies that feed it
+        self.made_from: dict[Node, list[Node]] = {}  # of the ops outside
+        self.looked_at: dict[tuple[int, Structure], list[Entry]] = {}
         self.inputs: dict[Copy, list[Node]] = {}  # what comes from outside
         self.fed_back: list[tuple[Node, Copy]] = []  # what a head made of one copy, and another copy read
         self.between: set[Node] = set()  # what one row hands to another
@@ -74,7 +76,7 @@ class _Unrolling:
         self._add_outputs()
         self._add_feedback()
         names = parameter_names(self._examples())
-        parameters = {node.id: node for node in self.graph.nodes if node.is_parameter}
+        parameters = {node.id: node for node in self.outside if node.is_parameter}
         return Network(
             rows=tuple(self._row(row) for row in self.rows),
             columns=max(self.columns.values()) + 1,
@@ -137,10 +139,10 @@ class _Unrolling:
             if copy is not None:
                 roots.add(copy)
                 continue
-            if unchanged and any(x.is_parameter for x in node.tensors()):
+            if unchanged and _reads_a_parameter(node):
                 continue
-            for x in node.tensors():
-                if x not in seen:
+            for x in node.inputs:
+                if x is not None and x not in seen:
                     seen.add(x)
                     stack.append(x)
         return roots
@@ -148,27 +150,42 @@ class _Unrolling:
     def _collect(self, copy: Copy) -> None:
         """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
         messages = self.messages[copy.layer]
-        structure = self.structures[copy]
-        parameters = structure.parameters - messages
-        for entry, x in self._read(copy, (entry for entry in structure.entries if entry not in parameters)):
-            is_message = entry in messages
-            self.used[self.copy_of(x)].add(x)
-            for source in self.routing.sources(x):
-                roots = self._roots(source)
-                if roots and not is_message and self._is_fed_back(source, copy):
-                    self.fed_back.append((source, copy))
-                    continue
-                for root in roots:
-                    kind = self._kind(root, copy)
-                    self._pass(root.id, copy.id, kind, source, self.routing.is_cut(x))
-                    if kind == "up":
-                        self.between.add(source)
-                if not roots and is_message:
-                    self._add_initial(copy, x)
-                elif not roots and not source.is_parameter and not self._is_constant_inside(copy, entry, source):
-                    known = self.inputs.setdefault(copy, [])
-                    if x not in known:
-                        known.append(x)
+        for entry, x in self._read(copy, self._worth_a_look(copy)):
+            maker = self.copy_of(x)
+            self.used[maker].add(x)
+            if maker is not None and not is_move(x):
+                self._hand_over(maker, copy, x, cut=False)
+            else:
+                for source in self.routing.sources(x):
+                    self._collect_source(copy, entry, x, source, is_message=entry in messages)
+
+    def _worth_a_look(self, copy: Copy) -> Sequence[Entry]:
+        """Where something enters that may come from elsewhere: a parameter does not, unless it is an initial state."""
+        key = copy.layer, self.structures[copy]
+        if key not in self.looked_at:
+            parameters = key[1].parameters - self.messages[copy.layer]
+            self.looked_at[key] = [entry for entry in key[1].entries if entry not in parameters]
+        return self.looked_at[key]
+
+    def _collect_source(self, copy: Copy, entry: Entry, x: Node, source: Node, *, is_message: bool) -> None:
+        roots = self._roots(source)
+        if roots and not is_message and self._is_fed_back(source, copy):
+            self.fed_back.append((source, copy))
+            return
+        for root in roots:
+            self._hand_over(root, copy, source, cut=self.routing.is_cut(x))
+        if not roots and is_message:
+            self._add_initial(copy, x)
+        elif not roots and not source.is_parameter and not self._is_constant_inside(copy, entry, source):
+            known = self.inputs.setdefault(copy, [])
+            if x not in known:
+                known.append(x)
+
+    def _hand_over(self, root: Copy, copy: Copy, source: Node, *, cut: bool) -> None:
+        kind = self._kind(root, copy)
+        self._pass(root.id, copy.id, kind, source, cut)
+        if kind == "up":
+            self.between.add(source)
 
     def _is_fed_back(self, source: Node, copy: Copy) -> bool:
         """Whether a head made this value of an earlier copy in this row or above: an output that is read again."""
@@ -186,10 +203,13 @@ class _Unrolling:
         return made_inside and copy.nodes[entry[0]].op not in _PRODUCTS
 
     def _pass(self, source: str, target: str, kind: LinkKind, value: Node, cut: bool = False) -> None:
-        flow = self.flows.setdefault((source, target), _Flow(kind))
-        flow.values.setdefault(value)
-        self.feeds.setdefault(target, []).append(source)
-        flow.cut = flow.cut or cut
+        flow = self.flows.get((source, target))
+        if flow is None:
+            self.flows[source, target] = _Flow(kind, {value: None}, cut)
+            self.feeds.setdefault(target, []).append(source)
+        else:
+            flow.values[value] = None
+            flow.cut = flow.cut or cut
 
     def _add_initial(self, copy: Copy, value: Node) -> None:
         states = self._states(self.rows[copy.layer])
@@ -275,10 +295,9 @@ class _Unrolling:
         stack = list(used)
         while stack:
             node = stack.pop()
-            for source in self._sources(node) if self.copy_of(node) is None else ():
-                if source not in used:
-                    used.add(source)
-                    stack.append(source)
+            fresh = [x for x in self._made_from(node) if x not in used] if self.copy_of(node) is None else []
+            used.update(fresh)
+            stack += fresh
         return used
 
     def _leaving(self, used: set[Node]) -> list[tuple[Node, Copy]]:
@@ -294,16 +313,26 @@ class _Unrolling:
         for node in self.outside:
             if node.op is not None and not is_move(node):
                 found = set[int]()
-                for source in self._sources(node):
+                for source in self._made_from(node):
                     copy = self.copy_of(source)
-                    found |= columns.get(source, set()) if copy is None else {self.columns[copy.id]}
+                    if copy is not None:
+                        found.add(self.columns[copy.id])
+                    elif source in columns:
+                        found |= columns[source]
                 columns[node] = found if len(found) < 2 else {-1, -2}  # of many: which ones does not matter
-                if len(found) == 1 and any(x.is_parameter for x in node.tensors()):
+                if len(found) == 1 and _reads_a_parameter(node):
                     made[min(found)] = node
         return {column: node for column, node in made.items() if node not in self.between}
 
-    def _sources(self, node: Node) -> Iterator[Node]:
-        return (source for x in node.tensors() for source in self.routing.sources(x))
+    def _made_from(self, node: Node) -> Sequence[Node]:
+        """What other ops made of what an op outside reads, seeing through stacks and slices."""
+        found = self.made_from.get(node)
+        if found is None:
+            found = self.made_from[node] = []
+            for x in node.inputs:
+                if x is not None and x.op is not None:
+                    found += [s for s in self.routing.sources(x) if s.op is not None] if is_move(x) else [x]
+        return found
 
     def _add_loss(self, made: dict[int, Node]) -> str | None:
         """The root, where it is one number and no output itself."""
@@ -353,9 +382,8 @@ class _Unrolling:
         return (last.nodes[-1],)
 
     def _link(self, source: str, target: str, flow: _Flow) -> Link:
-        apart = self.columns.get(source) != self.columns.get(target)
-        kind: LinkKind = "other" if flow.kind == "up" and apart else flow.kind
-        return Link(kind, source, target, tuple(flow.values), flow.cut)
+        apart = flow.kind == "up" and self.columns[source] != self.columns[target]
+        return Link("other" if apart else flow.kind, source, target, tuple(flow.values), flow.cut)
 
     def _is_reverse(self, layer: int) -> bool:
         copies = self.rows[layer].copies
@@ -376,3 +404,7 @@ class _Unrolling:
     def _caption(self, node: Node) -> str:
         sources = self.routing.sources(node)
         return self.captions.get(node) or (self.captions.get(sources[0], "") if len(sources) == 1 else "")
+
+
+def _reads_a_parameter(node: Node) -> bool:
+    return any(x is not None and x.op is None and x.requires_grad for x in node.inputs)
