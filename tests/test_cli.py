@@ -78,6 +78,12 @@ def test_text_from_a_file_and_from_stdin(run, tmp_path):
     assert (tmp_path / "file.svg").read_bytes() == (tmp_path / "stdin.svg").read_bytes()
 
 
+def test_characters_that_a_png_cannot_show_are_named(run, tmp_path):
+    result = run("draw", "--text", "日本", "-o", str(tmp_path / "x.png"))
+    assert result.exit_code == 0
+    assert "does not have 日 本" in result.stderr
+
+
 def test_a_script_is_drawn_from_its_last_backward_pass(run, tmp_path):
     (tmp_path / "train.py").write_text(TRAINING, "utf-8")
     result = run("draw", "train.py", "-o", "out.svg", "--", "--epochs", "3")

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,8 +121,12 @@ def draw(
     trace, raised = _record(script, arguments, model)
     diagram = draw_diagram(trace, view=view, gradients=gradients, values=values, fold=_fold(fold), theme=theme)
     for output in outputs:
-        diagram.save(output, width=width, dpi=dpi)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            diagram.save(output, width=width, dpi=dpi)
         click.echo(f"{for_terminal(diagram.title)}: {for_terminal(str(output))}")
+        for warning in warned:
+            click.echo(f"{for_terminal(str(output))}: {for_terminal(str(warning.message))}", err=True)
     _suggest_scopes(trace)
     sys.exit(NO if raised else 0)
 

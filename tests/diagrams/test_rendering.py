@@ -42,6 +42,7 @@ def hostile_network(name):
     return maker.network()
 
 
+@pytest.mark.filterwarnings("ignore:DejaVu Sans")  # some signs are drawn as boxes
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("view", ["unrolled", "both"])
 def test_hostile_names_stay_text(name, view):
@@ -163,3 +164,11 @@ def test_importing_is_cheap():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("format", [".png", ".pdf"])
+def test_characters_that_the_font_lacks_are_named(format):
+    diagram = draw_network(hostile_network("日本語"))
+    with pytest.warns(UserWarning, match="does not have 日 本 語: a box .* SVG and HTML"):
+        diagram.render(format)
+    assert "日本語" in diagram.svg

@@ -7,6 +7,7 @@ Units are points (1/72 inch), y grows upwards, a position is a shape's centre. W
 import math
 import os
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -15,13 +16,14 @@ from typing import Literal
 
 from ..errors import DrawError
 from ..files import write_atomic
-from .text_metrics import text_width
+from .text_metrics import FONT, text_width, without_glyph
 from .theme import Theme
 
 Point = tuple[float, float]
 
 MARGIN = 20.0  # points around the picture
 PNG_DPI = 144.0
+_NAMED = 5  # characters that a warning names
 _UNITS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
 
 
@@ -153,9 +155,14 @@ class Drawing:
         )
 
     @property
-    def bounds(self) -> Box:
+    def texts(self) -> list[Text]:
+        """All that is written."""
         texts = [text for shape in self.shapes for text in shape.texts]
-        texts += [text for edge in self.edges for text in (edge.label, edge.note) if text]
+        return texts + [text for edge in self.edges for text in (edge.label, edge.note) if text]
+
+    @property
+    def bounds(self) -> Box:
+        texts = self.texts
         boxes = [(s.left, s.bottom, s.right, s.top) for s in self.shapes if s.form != "text"]
         boxes += [(t.center - t.width / 2, t.y - t.size / 2, t.center + t.width / 2, t.y + t.size / 2) for t in texts]
         points = [point for edge in self.edges for point in edge.points]
@@ -216,6 +223,9 @@ class Diagram:
     def render(self, format: str, *, dpi: float = PNG_DPI) -> bytes:
         """Return the file that `save` would write; `format` is one of `FORMATS`, and `dpi` of a PNG alone.
 
+        Warns:
+            UserWarning: a PNG or PDF shows characters as boxes with their number, for want of a font that has them.
+
         Raises:
             DrawError: the format is unknown, or the picture is too wide or too high for a PNG.
         """
@@ -229,8 +239,10 @@ class Diagram:
             case ".html":
                 return self.html.encode()
             case ".pdf":
+                self._warn_of_boxes()
                 return to_pdf(self)
             case ".png":
+                self._warn_of_boxes()
                 return to_png(self, dpi)
         raise DrawError(f"cannot draw {format or 'a file without extension'!r}: use one of {', '.join(self.FORMATS)}")
 
@@ -248,6 +260,16 @@ class Diagram:
         """
         picture = self if width is None else self.fitted(width)
         write_atomic(path, picture.render(PurePath(path).suffix.lower(), dpi=dpi))
+
+    def _warn_of_boxes(self) -> None:
+        boxes = without_glyph(text.text for text in self.drawing.texts)
+        if boxes:
+            more = f" and {len(boxes) - _NAMED} more" if len(boxes) > _NAMED else ""
+            warnings.warn(
+                f"{FONT}, the font of PNG and PDF, does not have {' '.join(boxes[:_NAMED])}{more}: a box with the "
+                "character's number stands instead; SVG and HTML take the reader's fonts",
+                stacklevel=4,
+            )
 
     def __repr__(self) -> str:
         return f"<Diagram: {self.title}>"

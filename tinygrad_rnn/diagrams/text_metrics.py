@@ -6,7 +6,7 @@ The advance widths (2048 units per em; Verdana's are the same within a few perce
 import json
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -36,14 +36,28 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
     return text[: max(bisect_right(ends, width - advance("…") * scale) - 1, 0)] + "…"
 
 
+def without_glyph(texts: Iterable[str]) -> list[str]:
+    """Return the characters of some texts that DejaVu Sans has no picture of, in the order of Unicode.
+
+    >>> without_glyph(["hₜ = tanh", "日本"])
+    ['日', '本']
+    """
+    return sorted(set(printable("".join(texts))) - _table(bold=False).keys())
+
+
 @cache
-def _advances(bold: bool) -> Callable[[str], int]:
+def _table(*, bold: bool) -> dict[str, int]:
     runs = json.loads(Path(__file__).with_name("dejavu_sans.json").read_text("ascii"))
-    table = {
+    return {
         chr(int(first, 16) + offset): advance
         for first, run in runs["bold" if bold else "regular"].items()
         for offset, advance in enumerate(run)
     }
+
+
+@cache
+def _advances(bold: bool) -> Callable[[str], int]:
+    table = _table(bold=bold)
 
     def advance(character: str) -> int:
         if character in table:
