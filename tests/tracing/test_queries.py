@@ -100,6 +100,24 @@ def test_every_element_is_what_its_explanation_says(kind):
             assert sum(term.product for term in why.terms) == pytest.approx(event.value[1, 1])
 
 
+@pytest.mark.parametrize("largest", [9.0, np.inf])
+def test_of_very_many_terms_the_largest_are_listed_and_the_others_counted(largest):
+    x = np.random.default_rng(0).standard_normal((40, 50))
+    x[3, 4] = largest
+    with tg.trace() as tr:
+        total = tg.tensor(x, name="x").sum()
+        total.name = "total"
+    why = tr.why("total")
+    assert len(why.terms) + why.terms.others == x.size
+    assert "  and 1996 smaller" in why.lines
+    least = np.sort(np.abs(x), None)[-len(why.terms)]
+    assert {term.index for term in why.terms} == {tuple(i) for i in np.argwhere(np.abs(x) >= least).tolist()}
+    assert sum(term.product for term in why.terms) + why.terms.rest == pytest.approx(x.sum())
+    step = tr.origin("total")[1]
+    assert (step.index, step.value) == ((3, 4), largest)
+    assert step.share == (pytest.approx(largest / np.abs(x).sum()) if np.isfinite(largest) else 1.0)
+
+
 def test_the_origin_of_a_zero_is_itself():
     with tg.trace() as tr:
         x = tg.tensor([[0.0, 2.0]], requires_grad=True, name="x")

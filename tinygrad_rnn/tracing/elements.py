@@ -7,7 +7,7 @@ itself made of each cotangent element is the gradient of the VJP, which is writt
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .graph import Node
 
 Index = tuple[int, ...]
 PRODUCTS = ("linear", "matmul")
+_LISTED = 512  # terms of one input
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,52 +48,95 @@ class Term:
         return size if np.isfinite(size) else np.inf
 
 
-def forward_terms(node: Node, index: Index) -> list[Term]:
+@dataclass(frozen=True, slots=True)
+class Terms(Sequence[Term]):
+    """What one element was made of: its terms; of very many the largest alone, and what the others come to."""
+
+    listed: tuple[Term, ...] = ()
+    others: int = 0  # how many are not listed
+    rest: float = 0.0  # the sum of these
+    weight: float = 0.0  # the sum of their sizes
+
+    @overload
+    def __getitem__(self, at: int) -> Term: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Term, ...]: ...
+    def __getitem__(self, at: int | slice) -> Term | tuple[Term, ...]:
+        return self.listed[at]
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def __add__(self, other: "Terms") -> "Terms":
+        return Terms(
+            self.listed + other.listed, self.others + other.others, self.rest + other.rest, self.weight + other.weight
+        )
+
+    @classmethod
+    def of(
+        cls, node: Node | None, slot: int, values: Array, at: Array, factors: Array, factor_at: Array | None = None
+    ) -> "Terms":
+        """The terms of one input: `values` at the places `at`, times `factors` at `factor_at`, by default the same."""
+        some, by = _at(values, at), _at(factors, at if factor_at is None else factor_at)
+        with np.errstate(all="ignore"):
+            products = some * by
+        sizes = np.where(np.isfinite(products), np.abs(products), np.inf)
+        kept, left = np.arange(len(some)), np.arange(0)
+        if len(some) > _LISTED:
+            order = np.argpartition(-sizes, _LISTED)
+            kept, left = np.sort(order[:_LISTED]), order[_LISTED:]
+        indices = _indices(at[kept])
+        pairs = [None] * len(kept) if factor_at is None else _indices(factor_at[kept])
+        rows = zip(indices, some[kept].tolist(), by[kept].tolist(), pairs, strict=True)
+        listed = tuple(Term(node, slot, i, float(a), float(b), pair) for i, a, b, pair in rows)
+        with np.errstate(all="ignore"):
+            return cls(listed, len(left), float(products[left].sum()), float(sizes[left].sum()))
+
+
+def forward_terms(node: Node, index: Index) -> Terms:
     """The input elements that `node[index]` depends on, each with its slope ∂y/∂x."""
     if node.rule is None:
-        return []
+        return Terms()
     if node.op in PRODUCTS:
         return _product_terms(node, index)
-    return [term for slot in range(len(node.inputs)) for term in _slope_terms(node, slot, index)]
+    return sum((_slope_terms(node, slot, index) for slot in range(len(node.inputs))), Terms())
 
 
-def _slope_terms(node: Node, slot: int, index: Index) -> list[Term]:
+def _slope_terms(node: Node, slot: int, index: Index) -> Terms:
     assert node.rule is not None
     slopes = _vjp(node.rule, slot, _one_hot(node.data, index), node.data, node.operands, node)
     if slopes is None:
-        return []
+        return Terms()
     operand = np.asarray(node.operands[slot])
     slopes = summed_to(slopes, operand.shape)
-    return [Term(node.inputs[slot], slot, at, float(operand[at]), float(slopes[at])) for at in _nonzero(slopes)]
+    return Terms.of(node.inputs[slot], slot, operand, _nonzero(slopes), slopes)
 
 
-def _product_terms(node: Node, index: Index) -> list[Term]:
+def _product_terms(node: Node, index: Index) -> Terms:
     """The pairs that a matrix product sums: where each input counts is seen with ones in place of the other."""
     assert node.rule is not None
     ones = tuple(np.ones(np.shape(a)) for a in node.operands)
     g = _one_hot(node.data, index)
-    places: list[list[Index]] = []
+    places: list[Array] = []
     for slot in (0, 1):
         support = _vjp(node.rule, slot, g, node.data, ones, node)
         assert support is not None
         places.append(_nonzero(summed_to(support, ones[slot].shape)))
     left, right = (np.asarray(a) for a in node.operands)
-    return [Term(node.inputs[0], 0, a, float(left[a]), float(right[b]), b) for a, b in zip(*places, strict=True)]
+    return Terms.of(node.inputs[0], 0, left, places[0], right, places[1])
 
 
-def backward_terms(of: Node, slot: int, cotangent: Array, index: Index) -> list[Term]:
+def backward_terms(of: Node, slot: int, cotangent: Array, index: Index) -> Terms:
     """The elements of ∂L/∂of that the term for input `slot` has at `index`, each with its slope."""
     slopes = _linear_in(of, slot, cotangent, of.operands, index, None)
     if slopes is None:
-        return []
-    terms = [Term(of, slot, at, float(cotangent[at]), float(slopes[at])) for at in _nonzero(slopes)]
+        return Terms()
     if of.op not in PRODUCTS:
-        return terms
+        return Terms.of(of, slot, cotangent, _nonzero(slopes), slopes)
     ones = np.ones(cotangent.shape), tuple(np.ones(np.shape(a)) for a in of.operands)
     where = [_linear_in(of, slot, *ones, index, other) for other in (None, 1 - slot)]
-    pairs = [_nonzero(support) for support in where if support is not None]
-    factor = np.asarray(of.operands[1 - slot])
-    return [Term(of, slot, g, float(cotangent[g]), float(factor[f]), f) for g, f in zip(*pairs, strict=True)]
+    at, factor_at = (_nonzero(support) for support in where if support is not None)
+    return Terms.of(of, slot, cotangent, at, np.asarray(of.operands[1 - slot]), factor_at)
 
 
 def _linear_in(
@@ -156,5 +200,14 @@ def _one_hot(like: Array, index: Index) -> Array:
     return hot
 
 
-def _nonzero(array: Array) -> list[Index]:
-    return [tuple(at) for at in np.argwhere(array != 0).tolist()]
+def _nonzero(array: Array) -> Array:
+    """The places of what is not zero, one a row."""
+    return np.argwhere(array != 0)
+
+
+def _at(array: Array, places: Array) -> Array:
+    return array[tuple(places.T)] if array.ndim else np.repeat(array, len(places))
+
+
+def _indices(places: Array) -> list[Index]:
+    return [tuple(place) for place in places.tolist()]

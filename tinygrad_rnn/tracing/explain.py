@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import TraceError
 from ..text import printable
-from .elements import PRODUCTS, Index, Term, backward_terms, forward_terms
+from .elements import PRODUCTS, Index, Term, Terms, backward_terms, forward_terms
 from .formulas import Rule, is_elementwise, rule_of, substituted
 from .graph import Node
 from .queries import GRADIENT, Queries
@@ -33,7 +33,7 @@ class Why:
     value: float
     rule: str  # "x̄ = ȳ (1 - y²)"
     lines: tuple[str, ...]
-    terms: tuple[Term, ...]
+    terms: Terms
 
     def __str__(self) -> str:
         return "\n".join(map(printable, [self.rule, *self.lines]))  # a name with a line end makes no line
@@ -110,7 +110,7 @@ class Explainer:
             "seed": (f"∂L/∂{name}", "the backward pass starts here, with ∂L/∂L = 1 or what was given"),
             "accumulate": (f"∂L/∂{name}", "the sum of all terms of this pass was added to .grad"),
         }.get(event.kind, (name, "bound to new values"))
-        return Why(event.index, label, index, value, rule, (f"{element(label, index)} = {precise(value)}",), ())
+        return Why(event.index, label, index, value, rule, (f"{element(label, index)} = {precise(value)}",), Terms())
 
     def _forward(self, event: "Event", node: Node, index: Index) -> Why:
         assert node.rule is not None
@@ -130,7 +130,7 @@ class Explainer:
         if node.op in _STEEPEST:
             slope = number(terms[0].factor if terms else 0.0)
             lines += [f"slope ∂{name}/∂{self._operand_names(node)[0]} = {slope}", *self._saturation(node, terms)]
-        return Why(event.index, name, index, value, rule.forward or rule.summary, tuple(lines), tuple(terms))
+        return Why(event.index, name, index, value, rule.forward or rule.summary, tuple(lines), terms)
 
     def _vjp(self, event: "Event", index: Index) -> Why:
         of, slot, g = event.of, event.slot, event.cotangent
@@ -150,7 +150,7 @@ class Explainer:
             lines += self._sum_of_cotangents(of, label, index, terms)
         lines.append(f"{' ' * len(element(label, index))} = {precise(value)}")
         lines += self._remarks(of, terms, np.shape(of.operands[slot]))
-        return Why(event.index, label, index, value, formula, tuple(lines), tuple(terms))
+        return Why(event.index, label, index, value, formula, tuple(lines), terms)
 
     # Lines
 
@@ -181,7 +181,7 @@ class Explainer:
             f"{' ' * len(left)} = {number(term.value)} · {number(term.factor)}",
         ]
 
-    def _product(self, node: Node, label: str, terms: Sequence[Term]) -> list[str]:
+    def _product(self, node: Node, label: str, terms: Terms) -> list[str]:
         left, right = self._operand_names(node)
         if not terms:
             return [f"{label} = 0, a sum without terms"]
@@ -189,7 +189,7 @@ class Explainer:
         of = _with_letter([term.factor_index or () for term in terms])
         return [f"{label} = Σₖ {left}{at} · {right}{of}", f"{' ' * len(label)} = {self._largest(terms)}"]
 
-    def _sum_of_cotangents(self, of: Node, label: str, index: Index, terms: Sequence[Term]) -> list[str]:
+    def _sum_of_cotangents(self, of: Node, label: str, index: Index, terms: Terms) -> list[str]:
         left, g = element(label, index), f"∂L/∂{self.names.of(of)}"
         at = _with_letter([term.index for term in terms])
         letter, factor = "Σₖ " if len(terms) > 1 else "", "slope"
@@ -198,19 +198,20 @@ class Explainer:
         return [f"{left} = {letter}{g}{at} · {factor}", f"{' ' * len(left)} = {self._largest(terms)}"]
 
     @staticmethod
-    def _largest(terms: Sequence[Term]) -> str:
+    def _largest(terms: Terms) -> str:
         """The largest products, and how many are left out."""
         ordered = sorted(terms, key=lambda term: -term.weight)
         shown = " ".join(f"{number(t.value)}·{number(t.factor)}" for t in ordered[:_SHOWN])
         rest = ordered[_SHOWN:]
         if not rest:
             return shown
-        return f"{shown} {number(sum(t.product for t in rest))} ({len(rest)} smaller)"
+        return f"{shown} {number(sum(t.product for t in rest) + terms.rest)} ({len(rest) + terms.others} smaller)"
 
-    def _weights(self, terms: Sequence[Term]) -> list[str]:
+    def _weights(self, terms: Terms) -> list[str]:
         ordered = sorted(terms, key=lambda term: -term.weight)
         lines = [f"  {self._term_name(t)} = {number(t.value)}, slope {number(t.factor)}" for t in ordered[:_SHOWN]]
-        return lines + ([f"  and {len(ordered) - _SHOWN} smaller"] if len(ordered) > _SHOWN else [])
+        left_out = len(ordered) - _SHOWN + terms.others
+        return lines + ([f"  and {left_out} smaller"] if left_out > 0 else [])
 
     def _term_name(self, term: Term) -> str:
         return element(self.names.of(term.node), term.index) if term.node is not None else "the number"
@@ -250,7 +251,7 @@ class Explainer:
             number_ = float(value[index])
             label, rule = self.names.of(written.node), "given: nothing in this run computed it"
             return Why(
-                written.event, label, index, number_, rule, (f"{element(label, index)} = {precise(number_)}",), ()
+                written.event, label, index, number_, rule, (f"{element(label, index)} = {precise(number_)}",), Terms()
             )
         return self.event(self.queries.trace.events[written.event], index)
 
@@ -272,7 +273,7 @@ class Explainer:
         if waiting > 0:
             lines.append(f"{len(parts)} of {len(parts) + waiting} terms so far: it waits for all of them")
         rule = f"{label} = the sum of its {len(parts)} terms"
-        return Why(parts[-1].event if parts else now, label, index, float(total[index]), rule, tuple(lines), ())
+        return Why(parts[-1].event if parts else now, label, index, float(total[index]), rule, tuple(lines), Terms())
 
     def origin(self, name: str, index: Index, now: int) -> list[OriginStep]:
         """Follow the largest contribution back: to a leaf, or, for a gradient, to the loss.
@@ -289,10 +290,9 @@ class Explainer:
         while node is not None and len(steps) < _LONGEST_ORIGIN:
             steps.append(self._step(node, index, share, gradient, now))
             terms = self._backward_contributions(node, index, now) if gradient else forward_terms(node, index)
-            terms = [term for term in terms if term.node is not None]
-            if not terms:
+            largest = max((term for term in terms if term.node is not None), key=lambda term: term.weight, default=None)
+            if largest is None:
                 break
-            largest = max(terms, key=lambda term: term.weight)
             if not largest.weight:
                 break  # of zeros none contributed more than another
             share = _share(largest, terms)
@@ -311,9 +311,9 @@ class Explainer:
         value = float(held[index]) if held is not None else 0.0
         return OriginStep(events[-1] if events else self.queries.pass_of(now) or 0, f"∂L/∂{name}", index, value, share)
 
-    def _backward_contributions(self, node: Node, index: Index, now: int) -> list[Term]:
+    def _backward_contributions(self, node: Node, index: Index, now: int) -> Terms:
         events = self.queries.trace.events
-        found: list[Term] = []
+        found = Terms()
         for event in (events[i] for i in self.queries.terms(node, now)):
             if event.of is not None and event.slot is not None and event.cotangent is not None:
                 found += backward_terms(event.of, event.slot, event.cotangent, index)
@@ -325,8 +325,8 @@ def _is_constant(term: Term) -> bool:
     return term.node is not None and term.node.op is None and not term.node.requires_grad
 
 
-def _share(largest: Term, terms: Sequence[Term]) -> float:
-    total = sum(term.weight for term in terms)
+def _share(largest: Term, terms: Terms) -> float:
+    total = sum(term.weight for term in terms if term.node is not None) + terms.weight
     return 1.0 if not np.isfinite(total) or total == 0 else largest.weight / total
 
 
