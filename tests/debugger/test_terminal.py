@@ -3,9 +3,11 @@
 import re
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from debugger.terminal import Terminal
+from test_docs import blocks
 
 TRAINING = """
 import tinygrad_rnn as tg
@@ -46,6 +48,17 @@ def test_commands_typed_ahead_keys_a_new_size_and_leaving(script):
         terminal.type("q")
         assert terminal.ends() == 0
         assert terminal.is_restored
+
+
+def test_the_screen_in_the_docs_is_the_screen(script):
+    page = (Path(__file__).parents[2] / "docs" / "12_debugging_an_exploding_network.md").read_text("utf-8")
+    shown = next(block.text for block in blocks(page) if block.language == "text")
+    program = next(block.text for block in blocks(page) if block.file_name == "exploding.py")
+    with Terminal.debugger(script(program), columns=96, rows=27) as terminal:
+        terminal.until("event 0/700")
+        terminal.type(":break bwd name=d.h* if norm(out) > 1e4\r]")
+        terminal.until("event 357/700")
+        assert terminal.text.rstrip().splitlines() == shown.splitlines()
 
 
 def test_the_mouse_goes_to_an_event(script):

@@ -114,7 +114,7 @@ def test_adding_to_a_gradient_and_clearing_it_show_what_it_held():
 
 
 def test_marks_say_without_colour_what_is_selected_and_what_it_was_made_of():
-    matrix = views.Matrix("A", np.array([[1.0, -2.0], [0.0, np.nan]]), (0, 1), frozenset({(1, 0)}))
+    matrix = views.Matrix("A", np.array([[1.0, -2.0], [0.0, np.nan]]), (0, 1), {(1, 0): None})
     assert [line.plain for line in matrix.lines(40, 5)[2:]] == [" 0  +1.000  -2.000◂ ", " 1       0·     nan  "] or [
         line.plain.split() for line in matrix.lines(40, 5)[2:]
     ] == [["0", "+1.000", "-2.000◂"], ["1", "0·", "nan"]]
@@ -130,6 +130,16 @@ def test_a_large_matrix_is_a_window_around_the_selected_element():
     assert any("◂" in line for line in lines)
     three = views.Matrix("ys", np.zeros((5, 2, 3)), (4, 1, 2)).lines(60, 9)
     assert "[4, 0:2, 0:3]" in three[0].plain
+
+
+def test_the_window_on_an_operand_shows_the_term_that_weighs_most():
+    W = np.zeros((60, 60))
+    W[0, 41] = 5.0
+    with tg.trace() as tr:
+        tg.ops.linear(tg.tensor(np.ones(60), name="x"), tg.tensor(W, name="W"))
+    shown = [line.plain for line in views.step(Session(tr), 60, 30)]
+    assert sum("+5.000·" in line for line in shown) == 1
+    assert sum("41" in line.split() for line in shown) == 2  # above the operands x and W
 
 
 def test_the_numbers_of_a_table_have_digits_whatever_their_size():

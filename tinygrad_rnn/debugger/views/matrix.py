@@ -1,6 +1,7 @@
 """Arrays as tables of numbers: a window around the selected element, with heat, signs and marks."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import floor, log10
 from typing import Any
 
@@ -11,6 +12,8 @@ from ...autograd.tensor import Array
 from ...tracing.elements import Index
 from ...tracing.event import Stats
 from .lines import Lines, cropped, fitting, line, safe
+
+Parts = Mapping[Index, None]  # elements, in order
 
 SELECTED, PART = "◂", "·"  # behind a number: it is the selected element; it went into the selected element
 # Colours that terminals of 256 colours have, so that the shades keep their order there.
@@ -74,7 +77,7 @@ class Matrix:
     title: str
     array: Array
     selected: Index | None = None
-    parts: frozenset[Index] = frozenset()  # the elements that the selected one was made of
+    parts: Parts = field(default_factory=dict[Index, None])  # what the selected one was made of, the largest first
     strong: bool = False
 
     @property
@@ -122,7 +125,7 @@ class Matrix:
         """The element that has to be in sight."""
         if self.selected is not None:
             return self.selected
-        return min(self.parts, default=(0,) * self.array.ndim)
+        return next(iter(self.parts), (0,) * self.array.ndim)
 
     def _fixed(self) -> Index:
         return self._centre()[: max(self.array.ndim - 2, 0)]

@@ -16,7 +16,7 @@ from ...tracing.graph import Node
 from ...tracing.queries import GRADIENT
 from ..session import Session, describe_event
 from .lines import KIND_STYLES, Lines, blank, line, safe, safe_lines, wrapped
-from .matrix import Matrix
+from .matrix import Matrix, Parts
 
 _ROOMY = 12  # lines; in less the numbers come before all else
 _TALL = 24  # lines; in less each term of a sum would leave no room for the matrices
@@ -182,8 +182,8 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
     parts = _parts_of(why, backward=event.kind == "vjp")
     if node is not None and event.kind == "vjp" and event.cotangent is not None:
         found = _cotangent_and_output(session, event.cotangent, node, parts[0], why)
-        factor = frozenset(t.factor_index for t in (why.terms if why else ()) if t.factor_index is not None)
-        parts = [factor if slot == 1 - (event.slot or 0) else frozenset[Index]() for slot in range(len(node.inputs))]
+        factor = parts[1] if len(parts) > 1 else {}
+        parts = [factor if slot == 1 - (event.slot or 0) else {} for slot in range(len(node.inputs))]
     if node is not None and event.kind in ("forward", "vjp"):
         found += _operands(session, node, parts, why if event.kind == "vjp" else None)
     if event.kind == "update" and value is not None:
@@ -253,7 +253,7 @@ def _sum_so_far(session: Session, event: Event) -> list[Matrix]:
 
 
 def _cotangent_and_output(
-    session: Session, cotangent: Array, node: Node, parts: frozenset[Index], why: Why | None
+    session: Session, cotangent: Array, node: Node, parts: Parts, why: Why | None
 ) -> list[Matrix]:
     """What every vjp starts from, and the output where its formula needs that."""
     name = session.queries.names.of(node)
@@ -263,7 +263,7 @@ def _cotangent_and_output(
     return found
 
 
-def _operands(session: Session, node: Node, parts: Sequence[frozenset[Index]], vjp: Why | None) -> list[Matrix]:
+def _operands(session: Session, node: Node, parts: Sequence[Parts], vjp: Why | None) -> list[Matrix]:
     """The operands; of a vjp those that its formula mentions."""
     found: list[Matrix] = []
     symbols = rule_of(node.rule).symbols if node.rule is not None else ()
@@ -272,21 +272,21 @@ def _operands(session: Session, node: Node, parts: Sequence[frozenset[Index]], v
         unused = vjp is not None and slot < len(symbols) and " = " in vjp.rule and not mentions(vjp.rule, symbols[slot])
         if array.dtype.kind in "fiub" and x is not None and not unused:
             letter = f"{'ABC'[slot]} = " if slot < 3 else ""
-            marked = parts[slot] if slot < len(parts) else frozenset[Index]()
+            marked = parts[slot] if slot < len(parts) else {}
             found.append(Matrix(letter + session.queries.names.of(x), array, None, marked))
     return found
 
 
-def _parts_of(why: Why | None, backward: bool) -> Sequence[frozenset[Index]]:
+def _parts_of(why: Why | None, backward: bool) -> Sequence[Parts]:
     """The elements that the explained one was made of, by operand; of a vjp those of the cotangent come first."""
-    terms = why.terms if why is not None else ()
+    terms = sorted(why.terms, key=lambda term: -term.weight) if why is not None else []
     slots = max((term.slot + 2 for term in terms), default=1)
-    found: list[set[Index]] = [set() for _ in range(slots)]
+    found: list[dict[Index, None]] = [{} for _ in range(slots)]
     for term in terms:
-        found[0 if backward else term.slot].add(term.index)
+        found[0 if backward else term.slot][term.index] = None
         if term.factor_index is not None:
-            found[term.slot + 1].add(term.factor_index)
-    return [frozenset(indices) for indices in found]
+            found[1 if backward else term.slot + 1][term.factor_index] = None
+    return found
 
 
 def _stacked(shown: Sequence[Matrix], width: int, height: int) -> list[Text]:
