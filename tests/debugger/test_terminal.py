@@ -134,6 +134,17 @@ def test_ctrl_c_ends_an_endless_script_and_opens_on_what_there_is(script):
         assert terminal.is_restored
 
 
+def test_a_script_that_plays_with_the_terminal_leaves_no_trace_of_it(script):
+    playing = "print('\\x1b[?1000h\\x1b[?25l\\x1b[31m\\x1b]0;title\\x07\\x1b[2J\\rbroken')\n"
+    with Terminal.debugger(script(TRAINING + playing)) as terminal:
+        terminal.until("event 0/26")
+        terminal.type("G")
+        terminal.until("event 26/26")
+        terminal.type("q")
+        assert terminal.ends() == 0
+        assert terminal.is_restored
+
+
 def test_a_script_may_ask_the_person_at_the_terminal(script):
     asking = "import tinygrad_rnn as tg\nx = tg.tensor(float(input('how much? ')))\ny = x * 2.0\n"
     with Terminal.debugger(script(asking)) as terminal:

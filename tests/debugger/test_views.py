@@ -132,6 +132,14 @@ def test_a_large_matrix_is_a_window_around_the_selected_element():
     assert "[4, 0:2, 0:3]" in three[0].plain
 
 
+@pytest.mark.parametrize("height", [17, 37])
+def test_equal_terms_of_a_sum_are_each_shown(height):
+    with tg.trace() as tr:
+        tg.tensor(np.full(3, 2.0), name="x").sum()
+    shown = [line.plain for line in views.step(Session(tr), 60, height)]
+    assert [line for line in shown if "slope" in line] == [f"  x[{i}] = +2, slope +1" for i in range(3)]
+
+
 def test_the_window_on_an_operand_shows_the_term_that_weighs_most():
     W = np.zeros((60, 60))
     W[0, 41] = 5.0

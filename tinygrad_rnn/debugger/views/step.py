@@ -93,7 +93,8 @@ def explained(why: Why, width: int, *, brief: bool = False) -> Lines:
     lines: Lines = []
     numbers = ""
     for i, text in enumerate(str(why).split("\n")):
-        repeats = numbers == (numbers := text.partition(" = ")[2]) != ""
+        is_listed = text.startswith("  ") and not text.lstrip().startswith("=")
+        repeats = numbers == (numbers := text.partition(" = ")[2]) != "" and not is_listed
         if brief and (repeats or ", the term from " in text):
             continue
         is_result = re.fullmatch(r"\s*= [^ ·]+", text) is not None
