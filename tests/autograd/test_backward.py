@@ -381,6 +381,22 @@ def test_a_recorded_pass_holds_the_formulas_and_nothing_else():
     assert (of_a.inputs[1], of_c.inputs[1]) == (c, a)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("part", [lambda x, i: x[i : i + 1], lambda x, i: ops.embedding(x.reshape(3, 1), [i])])
+def test_a_vjp_may_return_an_array_though_the_pass_is_recorded(part, order):
+    """What does not depend on the cotangent has no graph; its sum with what has one keeps the other's."""
+
+    @tg.op(lambda g, y, x: np.ones(x.shape))
+    def total(x):
+        return np.sum(x)
+
+    x = leaf(1.0, 2.0, 3.0)
+    terms = [lambda: total(part(x, 0)), lambda: (part(x, 1) ** 2).sum()][::order]
+    found = tg.grad(terms[0]() + terms[1](), x, create_graph=True)
+    assert found.data.tolist() == [1.0, 4.0, 0.0]
+    assert tg.grad(found.sum(), x).data.tolist() == [0.0, 2.0, 0.0]
+
+
 def test_the_gradient_is_a_function_of_the_seed():
     x = leaf(1.0, 2.0)
     seed = leaf(1.0, 1.0)

@@ -129,7 +129,8 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
                 complete[node] = g
             if (op := node.op) is None:
                 continue
-            y, arrays = _live(node) if create_graph else (node._data, node.arrays)
+            # a VJP may have made an array of numbers: where the pass is recorded, it is a Tensor from here on
+            g, y, arrays = (_tensor(g), *_live(node)) if create_graph else (g, node._data, node.arrays)
             vjps, together, options, given = op.vjps, op.together, node.options, op.given(arrays)
             for slot, x in enumerate(node.inputs):
                 held = pending.get(x, ...)
