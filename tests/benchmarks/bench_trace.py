@@ -7,7 +7,8 @@ what is compared is CPU time within a round, and of the rounds the median, so th
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes: threads that wait would count as work
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes: threads that wait would count as work
 
 import argparse
 import ast
