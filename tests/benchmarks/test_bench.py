@@ -92,11 +92,19 @@ def test_the_command_measures_every_part_and_keeps_every_time(run, tmp_path):
     assert kept["machine"]["packages"]["numpy"] == np.__version__
 
 
-def test_markdown(run):
-    result = run("--size", "tiny", "--dtype", "float64", "--part", "ops", "--markdown")
-    lines = [line for line in result.stdout.splitlines() if line.startswith("|")]
-    assert len(lines) == 5
-    assert {line.count("|") for line in lines} == {lines[0].count("|")}
+def test_markdown(run, monkeypatch):
+    """A header in one line, one rule below it, and rows of as many cells."""
+    found = measured("step", seconds={BY_HAND: [1.0], COMPILED: [1.2]})
+    monkeypatch.setattr("tinygrad_rnn.benchmarks.commands.run", lambda job, tick: found)
+    result = run("--part", "step", "--size", "karpathy", "--dtype", "float64", "--markdown")
+    step, promises = (
+        [line for line in part.splitlines() if line.startswith("|")] for part in result.stdout.split("Promises")
+    )
+    for lines, rows in ((step, 3), (promises, 1)):
+        assert len(lines) == 2 + rows
+        assert {line.count("|") for line in lines} == {3}
+        assert set(lines[1]) == {"|", "-"}
+        assert "karpathy float64" in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,13 @@ def tables(found: Sequence[Measured], *, markdown: bool = False) -> Tables:
     makers: list[Callable[[Sequence[Measured]], Tables]] = [_steps, _growth, _memory, _ops, _promises]
     for make in makers:
         for table in make(found):
+            table.title_justify = "left"
             if markdown:
                 table.box = box.MARKDOWN
-            table.title_justify = "left"
+                for column in table.columns:
+                    column.header = str(column.header).replace("\n", " ")
+                for row in table.rows:
+                    row.end_section = False
             yield table
 
 
