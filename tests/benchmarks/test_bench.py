@@ -197,7 +197,7 @@ def test_a_missed_promise_says_so_and_ends_with_1(run, monkeypatch):
     monkeypatch.setattr("tinygrad_rnn.benchmarks.commands.run", lambda job, tick: found)
     result = run("--part", "step", "--size", "karpathy", "--dtype", "float64")
     assert result.exit_code == 1
-    assert "1.20, at most 1.10: missed" in result.stdout
+    assert "1.2, at most 1.1: missed" in result.stdout
 
 
 def test_quick_takes_fewer_rounds_of_the_same():

@@ -117,6 +117,5 @@ def _promises(found: Sequence[Measured]) -> Tables:
 
 
 def _judged(verdict: Verdict) -> str:
-    if verdict.met:
-        return f"{verdict.measured:.2f}, at most {verdict.bound:.2f}: [green]met[/green]"
-    return f"{verdict.measured:.2f}, at most {verdict.bound:.2f}: [bold red]missed[/bold red]"
+    word = "[green]met[/green]" if verdict.met else "[bold red]missed[/bold red]"
+    return f"{verdict.measured:.3g}, at most {verdict.bound:g}: {word}"
