@@ -1,10 +1,13 @@
 """What a compiled function says of itself: stages, their sources and results, and the report."""
 
+import gc
+
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
+from tinygrad_rnn.compiler.program import Value
 
 T = 7
 
@@ -108,3 +111,17 @@ def test_a_program_without_copies_lists_nothing():
     for _ in range(2):
         fast(np.ones(3))
     assert len(str(fast.report()).splitlines()) == 5
+
+
+def test_what_is_planned_is_remembered_once():
+    """Neither the program as it was recorded, which is larger, nor those on the way from it to the plan."""
+
+    def known():
+        gc.collect()
+        return sum(isinstance(x, Value) for x in gc.get_objects())
+
+    before = known()
+    step = trained()
+    recording, plan = step._planned("test")
+    ends = len(recording.outputs) + len(recording.gradients)
+    assert known() - before <= len(plan.values) + ends

@@ -44,7 +44,7 @@ class Recording:
     sources: dict[int, Source]  # of each constant (by id), the line that used it first
     ops: int  # calls of ops, forward and backward
     nbytes: int  # of their results
-    live: Sequence[Value] = ()  # what the results are made from
+    work: Any = None  # what it was, in numbers: `report.Work`, once the program is planned and forgotten
 
     def holds(self, arguments: Sequence[Tensor]) -> bool:
         """Whether a call with these arguments would do the same again."""

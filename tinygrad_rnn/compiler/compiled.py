@@ -20,7 +20,7 @@ from .chains import merge_stacks
 from .outline import outline
 from .plan import Plan, needed, plan
 from .program import Value
-from .report import Report
+from .report import Report, Work
 from .sums import gather_sums
 
 _KEPT = 16  # recordings; beyond that the one unused for longest goes
@@ -177,10 +177,12 @@ class _Entry:
 
 def _planned(recording: Recording) -> Plan:
     results = [*recording.outputs, *(g.value for g in recording.gradients if g.value is not None)]
-    recording.live = values = needed(results, recording.program.values)
+    values = needed(results, recording.program.values)
+    recording.work = Work.of(recording, values)
     for change in (gather_sums, batch, merge_stacks):
         values, results = change(values, results)
         values = needed(results, values)
+    recording.program.forget()
     return plan(values, results)
 
 

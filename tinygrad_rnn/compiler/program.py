@@ -100,6 +100,12 @@ class Program:
             self._limits.add((inputs[0].id, detail[1]))
         return value
 
+    def forget(self) -> None:
+        """Let go of how values follow from each other, once that is planned: it is more than their arrays."""
+        for value in self.values:
+            value.inputs = ()
+        self.values, self._known = [], {}
+
     # What it is made of
 
     def constant(self, array: Any, dtype: Any = None) -> Value:

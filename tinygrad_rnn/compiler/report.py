@@ -13,6 +13,24 @@ from .program import FREE, Value
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What a recording computed, in numbers, which outlast it."""
+
+    calls: int
+    nbytes: int
+    flops: int
+    computed: int  # values that the results are made from
+    removed: int
+
+    @classmethod
+    def of(cls, recording: Recording, live: Sequence[Value]) -> "Work":
+        """The work of a recording, whose results are made from `live`."""
+        computed = _computed(live)
+        removed = recording.program.repeated + _computed(recording.program.values) - computed
+        return cls(recording.ops, recording.nbytes, _flops(live), computed, removed)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One recording of a compiled function, before and after; `str()` is the table.
 
@@ -30,14 +48,14 @@ class Report:
     @classmethod
     def of(cls, recording: Recording, plan: Plan) -> "Report":
         """The report on a recording and what was planned for it."""
-        recorded, after = recording.program.values, plan.values
-        before = recording.live
+        before: Work = recording.work
+        after = plan.values
         return cls(
-            calls=(recording.ops, len(plan.calls)),
-            nbytes=(recording.nbytes, plan.nbytes),
-            flops=(_flops(before), _flops(after)),
-            removed=recording.program.repeated + _computed(recorded) - _computed(before),
-            batched=max(0, _computed(before) - _computed(after)),
+            calls=(before.calls, len(plan.calls)),
+            nbytes=(before.nbytes, plan.nbytes),
+            flops=(before.flops, _flops(after)),
+            removed=before.removed,
+            batched=max(0, before.computed - _computed(after)),
             in_place=plan.in_place,
             outline=outline(recording, plan),
         )
