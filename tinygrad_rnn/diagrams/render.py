@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import DrawError
@@ -19,7 +18,7 @@ from ..text import for_xml
 from ..tracing.graph import collector_paused
 from .diagram import MARGIN, Diagram
 from .dot import PART
-from .text_metrics import FONT
+from .text_metrics import FONT, font_folder
 
 PNG_MOST = 32_767  # cairo's limit; beyond it Graphviz scales the picture down to a ribbon without a word
 
@@ -98,14 +97,10 @@ def _start() -> None:
     """
     import pygraphviz
 
-    matplotlib = find_spec("matplotlib")
-    assert matplotlib is not None
-    assert matplotlib.origin is not None
-    fonts = Path(matplotlib.origin).with_name("mpl-data") / "fonts" / "ttf"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        config = Path(folder, "fonts.conf")
+        config, fonts = Path(folder, "fonts.conf"), for_xml(str(font_folder()))
         config.write_text(
-            f'<fontconfig><dir>{for_xml(str(fonts))}</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>',
+            f'<fontconfig><dir>{fonts}</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>',
             "utf-8",
         )
         with _environment("FONTCONFIG_FILE", str(config)), _quiet():

@@ -1,13 +1,15 @@
-"""How wide text is in DejaVu Sans, the font of every picture, without opening the font.
+"""What the font of every picture, DejaVu Sans, makes of a text: how wide it is, and which characters it lacks.
 
-The advance widths (2048 units per em; Verdana's are the same within a few percent) lie beside this file.
+The advance widths (2048 units per em; Verdana's are the same within a few percent) lie beside this file, so that the
+font need not be opened.
 """
 
 import json
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
 
@@ -39,10 +41,27 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
 def without_glyph(texts: Iterable[str]) -> list[str]:
     """Return the characters of some texts that DejaVu Sans has no picture of, in the order of Unicode.
 
-    >>> without_glyph(["hₜ = tanh", "日本"])
+    >>> without_glyph(["hₜ = tanh ✂", "日本"])
     ['日', '本']
     """
-    return sorted(set(printable("".join(texts))) - _table(bold=False).keys())
+    rare = set(printable("".join(texts))) - _table(bold=False).keys()
+    return sorted(character for character in rare if ord(character) not in _glyphs())
+
+
+@cache
+def _glyphs() -> Collection[int]:
+    """The characters that the font has, of which the table beside this file holds the widths of many."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(font_folder() / "DejaVuSans.ttf")).get_charmap())
+
+
+def font_folder() -> Path:
+    """Return where matplotlib keeps DejaVu Sans."""
+    matplotlib = find_spec("matplotlib")
+    assert matplotlib is not None
+    assert matplotlib.origin is not None
+    return Path(matplotlib.origin).with_name("mpl-data") / "fonts" / "ttf"
 
 
 @cache
