@@ -33,9 +33,10 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The lines typed at the prompt that begin with our own command."""
-        lines = self.text.splitlines()
-        return [line.removeprefix("$ ") for line in lines if f"{line} ".startswith(f"{PROMPT} ")]
+        """The lines typed at the prompt that begin with our own command; `bench` ends as the machine is busy or not."""
+        lines = [f"{line} " for line in self.text.splitlines()]
+        ours = [line for line in lines if line.startswith(f"{PROMPT} ") and not line.startswith(f"{PROMPT} bench ")]
+        return [line.removeprefix("$ ").rstrip() for line in ours]
 
     def shown_by(self, command: str) -> list[str]:
         """What the page shows of a command's output: the lines up to the next prompt."""
