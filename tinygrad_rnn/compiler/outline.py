@@ -99,4 +99,5 @@ class _Names:
 
     def _tensor(self, id: int) -> str:
         leaf: Any = self.recording.leaves[id]
-        return leaf.name or self.parameters.get(id) or f"tensor {leaf.shape}"
+        kind, number = "parameter" if leaf.requires_grad else "tensor", list(self.recording.leaves).index(id)
+        return leaf.name or self.parameters.get(id) or f"{kind} {number}"
