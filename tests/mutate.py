@@ -1,8 +1,8 @@
 """Do the tests bite? Every mutant of the engine that cosmic-ray knows, against the tests of the engine.
 
 `cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session, `python tests/mutate.py mutation.sqlite` runs
-what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with
-`--quick` first, and what survives again with `--survivors`.
+what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with `--quick` first, and what survives again with
+`--survivors`.
 
 `cosmic-ray exec` would start Python anew for each mutant. Here a mutant is compiled in a process that is forked from
 one which has imported NumPy, Hypothesis and pytest; the sources stay as they are. The order is random, so a part of a
