@@ -46,6 +46,12 @@ class Module:
     def _name_in(self, caller: Scope | None) -> str:
         """What the module that is calling knows this one as; by itself, its class."""
         if caller is not None and isinstance(module := caller.owner, Module):
+            for name, value in vars(module).items():  # most are found so, which takes a fraction of the time
+                if value is self:
+                    return name
+                for i, part in enumerate(value if type(value) is list else ()):
+                    if part is self:
+                        return f"{name}.{i}"
             for name, part in itertools.chain(module._members(), module.named_modules()):
                 if part is self and name:
                     return name

@@ -397,31 +397,34 @@ class Recurrent(Module):
         batch = (xs.shape[1 - time_axis],) if xs.ndim == 3 else ()
         alive = self._alive(lengths, xs.shape[time_axis], batch)
         states = self._split(state, batch)
-        # levels[k][t] is what layer k reads at step t; the last level holds the y_t.
-        levels: list[list[Any]] = [ops.unstack(xs, time_axis)]
-        levels += [[()] * len(alive) for _ in range(self.num_layers)]
-        for k, direction, t in self._order(len(alive)):
-            i = k * self.directions + direction
-            states[i] = self.cells[i](levels[k][t], states[i], alive[t])
-            levels[k + 1][t] += (state_parts(states[i])[0],)
-            if len(levels[k + 1][t]) == self.directions:
-                levels[k + 1][t] = self._upward(k, levels[k + 1][t], alive[t])
-        return ops.stack(levels[-1], time_axis), self._join(states)
+        read = ops.unstack(xs, time_axis)
+        ys = (self._both_ways if self.bidirectional else self._one_way)(read, states, alive)
+        return ops.stack(ys, time_axis), self._join(states)
 
-    def _order(self, steps: int) -> Iterator[tuple[int, int, int]]:
-        """(layer, direction, t) of each call of a cell, in an order in which everything it needs is there.
+    def _one_way(self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]) -> list[Tensor]:
+        """Step by step, as one would debug it: all layers at one timestep, then at the next; `states` move on."""
+        ys: list[Tensor] = []
+        for x, living in zip(xs, alive, strict=True):
+            for k, cell in enumerate(self.cells):
+                states[k] = state = cell(x, states[k], living)
+                x = self._upward(k, state if isinstance(state, Tensor) else state[0], living)
+            ys.append(x)
+        return ys
 
-        A stack that reads one way goes step by step, as one would debug it; with two directions a layer needs the
-        whole of the layer below.
-        """
-        if not self.bidirectional:
-            return ((k, 0, t) for t in range(steps) for k in range(self.num_layers))
-        ways = (range(steps), range(steps - 1, -1, -1))
-        return ((k, way, t) for k in range(self.num_layers) for way in (0, 1) for t in ways[way])
+    def _both_ways(self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]) -> list[Tensor]:
+        """Layer by layer, since each needs the whole of the layer below; `states` move on."""
+        steps = range(len(xs))
+        for k in range(self.num_layers):
+            shown: list[list[Tensor]] = [[] for _ in steps]
+            for i, order in ((2 * k, steps), (2 * k + 1, reversed(steps))):
+                for t in order:
+                    states[i] = self.cells[i](xs[t], states[i], alive[t])
+                    shown[t].append(state_parts(states[i])[0])
+            xs = [self._upward(k, ops.concatenate(hs, -1), alive[t]) for t, hs in enumerate(shown)]
+        return list(xs)
 
-    def _upward(self, k: int, hs: Sequence[Tensor], alive: Array | None) -> Tensor:
-        """What layer k shows: h_t of each direction side by side, thinned by dropout; on top y_t."""
-        y = hs[0] if len(hs) == 1 else ops.concatenate(hs, -1)
+    def _upward(self, k: int, y: Tensor, alive: Array | None) -> Tensor:
+        """What layer k shows of its h_t: on top y_t; below the same, thinned by dropout."""
         if k < self.num_layers - 1:
             return drop(y, self.dropout, self.rng) if self.training else y
         if self.W_hy is not None:
