@@ -397,8 +397,8 @@ class Recurrent(Module):
         batch = (xs.shape[1 - time_axis],) if xs.ndim == 3 else ()
         alive = self._alive(lengths, xs.shape[time_axis], batch)
         states = self._split(state, batch)
-        read = ops.unstack(xs, time_axis)
-        ys = (self._both_ways if self.bidirectional else self._one_way)(read, states, alive)
+        loop = self._both_ways if self.bidirectional else self._one_way
+        ys = loop(ops.unstack(xs, time_axis), states, alive)
         return ops.stack(ys, time_axis), self._join(states)
 
     def _one_way(self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]) -> list[Tensor]:
