@@ -1,6 +1,6 @@
 """From a recorded graph to the unrolled network: the copies, and who hands what to whom."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,7 +36,7 @@ class _Flow:
     """What passes from one part to another, while it is being collected."""
 
     kind: LinkKind
-    values: dict[Node, None]
+    values: tuple[Node, ...]
     cut: bool
 
 
@@ -63,9 +63,7 @@ class _Unrolling:
         self.between: set[Node] = set()  # what one row hands to another
         self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
         self.captions = self._given_captions()
-        self.used: defaultdict[Copy | None, set[Node]] = defaultdict(set)  # the values that others read, of each copy
-        for x in {x for node in self.outside for x in node.tensors()}:
-            self.used[self.copy_of(x)].add(x)
+        self.used = {x for node in self.outside for x in node.inputs}  # and what copies read of others
 
     def network(self) -> Network:
         for row in self.rows:
@@ -152,7 +150,7 @@ class _Unrolling:
         messages = self.messages[copy.layer]
         for entry, x in self._read(copy, self._worth_a_look(copy)):
             maker = self.copy_of(x)
-            self.used[maker].add(x)
+            self.used.add(x)
             if maker is not None and not is_move(x):
                 self._hand_over(maker, copy, x, cut=False)
             else:
@@ -182,20 +180,16 @@ class _Unrolling:
                 known.append(x)
 
     def _hand_over(self, root: Copy, copy: Copy, source: Node, *, cut: bool) -> None:
-        kind = self._kind(root, copy)
-        self._pass(root.id, copy.id, kind, source, cut)
-        if kind == "up":
+        kind: LinkKind = "up"
+        if root.layer == copy.layer:
+            kind = "message" if root.t == copy.t - 1 else "other"
+        else:
             self.between.add(source)
+        self._pass(root.id, copy.id, kind, source, cut)
 
     def _is_fed_back(self, source: Node, copy: Copy) -> bool:
         """Whether a head made this value of an earlier copy in this row or above: an output that is read again."""
         return not self._roots(source, unchanged=True) and all(r.layer >= copy.layer for r in self._roots(source))
-
-    @staticmethod
-    def _kind(root: Copy, copy: Copy) -> LinkKind:
-        if root.layer != copy.layer:
-            return "up"
-        return "message" if root.t == copy.t - 1 else "other"
 
     def _is_constant_inside(self, copy: Copy, entry: Entry, source: Node) -> bool:
         """A constant that an elementwise op of the copy brings along belongs to its formula, and is no input."""
@@ -205,10 +199,10 @@ class _Unrolling:
     def _pass(self, source: str, target: str, kind: LinkKind, value: Node, cut: bool = False) -> None:
         flow = self.flows.get((source, target))
         if flow is None:
-            self.flows[source, target] = _Flow(kind, {value: None}, cut)
+            self.flows[source, target] = _Flow(kind, (value,), cut)
             self.feeds.setdefault(target, []).append(source)
         else:
-            flow.values[value] = None
+            flow.values = flow.values if value in flow.values else (*flow.values, value)
             flow.cut = flow.cut or cut
 
     def _add_initial(self, copy: Copy, value: Node) -> None:
@@ -303,8 +297,8 @@ class _Unrolling:
     def _leaving(self, used: set[Node]) -> list[tuple[Node, Copy]]:
         """The copies' values among the used, of rows that do not merely feed another row."""
         feeding = {source for (source, _), flow in self.flows.items() if flow.kind == "up"}
-        made = [(node, copy) for node in sorted(used, key=attrgetter("id")) if (copy := self.copy_of(node)) is not None]
-        return [(node, copy) for node, copy in made if copy.id not in feeding] or made
+        made = [(node, copy) for node in used if (copy := self.copy_of(node)) is not None]
+        return sorted([pair for pair in made if pair[1].id not in feeding] or made, key=lambda pair: pair[0].id)
 
     def _made_of_one_column(self) -> dict[int, Node]:
         """Outside the copies, the last value of each column that was made with a parameter, and of no other column."""
@@ -361,13 +355,13 @@ class _Unrolling:
 
     def _message_values(self, copy: Copy, after: Copy) -> tuple[Node, ...]:
         flow = self.flows.get((copy.id, after.id))
-        return tuple(flow.values) if flow is not None else ()
+        return flow.values if flow is not None else ()
 
     def _cell(self, copy: Copy) -> Cell:
         """Its outputs are its messages and whatever else others use, h first."""
         row = self.rows[copy.layer].copies
         messages = self._message_values(copy, row[copy.t + 1]) if copy.t + 1 < len(row) else self._last_messages(row)
-        others = sorted(self.used.get(copy, ()), key=attrgetter("id"))
+        others = [node for node in copy.nodes if node in self.used]
         outputs = tuple(dict.fromkeys([*messages, *others]))
         return Cell(copy.layer, copy.t, self.columns[copy.id], tuple(copy.nodes), outputs, self.structures[copy])
 
@@ -383,7 +377,7 @@ class _Unrolling:
 
     def _link(self, source: str, target: str, flow: _Flow) -> Link:
         apart = flow.kind == "up" and self.columns[source] != self.columns[target]
-        return Link("other" if apart else flow.kind, source, target, tuple(flow.values), flow.cut)
+        return Link("other" if apart else flow.kind, source, target, flow.values, flow.cut)
 
     def _is_reverse(self, layer: int) -> bool:
         copies = self.rows[layer].copies
