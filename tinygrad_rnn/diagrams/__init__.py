@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..autograd.tensor import Tensor
 from ..errors import DrawError
+from ..tracing.graph import collector_paused
 from ..tracing.outline import Outlined
 from ..tracing.trace import Trace
 
@@ -23,6 +24,7 @@ __all__ = ["Diagram", "draw", "draw_network"]
 View = Literal["unrolled", "rolled", "ops", "backward", "both", "compiled"]
 
 
+@collector_paused()
 def draw(
     what: Tensor | Trace | Outlined,
     *,
@@ -112,6 +114,7 @@ def _backward_graph(what: Tensor | Trace) -> "Graph":
     return Graph.of(recorded_gradients(what))
 
 
+@collector_paused()
 def draw_network(
     network: "Network",
     *,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from ..errors import DrawError
-from ..tracing.graph import Graph, collector_paused
+from ..tracing.graph import Graph
 from ..tracing.network import Network, ParameterInfo
 from .diagram import Diagram, Drawing, Shape, Text
 from .flat import flat_drawing
@@ -49,7 +49,6 @@ class Options:
     values: bool = False
 
 
-@collector_paused()
 def draw(network: Network, options: Options, title: str | None) -> Diagram:
     """Return the picture that `draw_network` promises.
 

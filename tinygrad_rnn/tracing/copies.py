@@ -60,13 +60,17 @@ class Copies:
         rows: dict[Key, CopyRow] = {}
         copies: dict[Scope, Copy] = {}
         self.outside: list[Node] = []
+        scope, nodes = None, self.outside  # nodes come in runs of one scope
         for node in graph.nodes:
-            call = outermost.get(node.scope) if node.op is not None and node.scope is not None else None
-            if call is None:  # a leaf only happened to be made where it was
+            if node.op is None:  # a leaf only happened to be made where it was
                 self.outside.append(node)
-            else:
-                copy = copies.get(call) or copies.setdefault(call, _next_copy(rows, call))
-                copy.nodes.append(node)
+                continue
+            if node.scope is not scope:
+                scope, nodes = node.scope, self.outside
+                call = outermost[scope] if scope is not None else None
+                if call is not None:
+                    nodes = (copies.get(call) or copies.setdefault(call, _next_copy(rows, call))).nodes
+            nodes.append(node)
         self.rows = list(rows.values())
         self._of: dict[Scope | None, Copy] = {scope: copies[c] for scope, c in outermost.items() if c in copies}
 
@@ -100,18 +104,21 @@ def structures(copies: Iterable[Copy]) -> dict[Copy, Structure]:
 
 def _wiring(copy: Copy) -> Hashable:
     """Each op and what it reads: a number, another op of the copy, a parameter, or something from elsewhere."""
-    place = {node: i for i, node in enumerate(copy.nodes)}
+    place: dict[Node | None, int] = {node: i for i, node in enumerate(copy.nodes)}
     wiring: list[Any] = []
     for node in copy.nodes:
         wiring.append(node.op)
         for x in node.inputs:
-            if x is None:
-                wiring.append(None)
-            elif x in place:
-                wiring.append(place[x])
-            else:
-                wiring.append(-1 if x.op is not None or not x.requires_grad else -2 - x.id)
+            at = place.get(x)
+            wiring.append(_from_elsewhere(x) if at is None else at)
     return tuple(wiring)
+
+
+def _from_elsewhere(x: Node | None) -> int | None:
+    """None for a number, and each parameter its own."""
+    if x is None:
+        return None
+    return -1 if x.op is not None or not x.requires_grad else -2 - x.id
 
 
 def _structure(copy: Copy) -> Structure:

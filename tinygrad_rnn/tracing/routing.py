@@ -29,6 +29,9 @@ class Routing:
         """The tensors whose elements `node` holds; itself unless it only moves data."""
         if node.op not in _MOVES:
             return [node]
+        x = node.inputs[0]
+        if len(node.inputs) == 1 and x is not None and x.op not in _MOVES:
+            return [x] if node.size else []
         found = self._sources.get(node)
         if found is None:
             names = self._names_of(node)
@@ -69,12 +72,20 @@ class Routing:
             return -abs(first)
         if node.op == "astype" or all(isinstance(name, int) and name == first for name in names):
             return first
+        if node.op == "stack" and all(isinstance(name, int) for name in names):  # of all timesteps, say: in one go
+            return _spread_along(np.array(names, np.int32), node.options["axis"], node.shape)
         assert node.rule is not None
         spread = [
             np.broadcast_to(np.int32(name), x.shape) if isinstance(name, int) else name
             for name, x in zip(names, node.tensors(), strict=True)
         ]
         return _one_if_same(compute(node.rule, spread, node.options))
+
+
+def _spread_along(names: Array, axis: int, shape: tuple[int, ...]) -> Array:
+    """One name for each slice along an axis."""
+    column = np.expand_dims(names, tuple(range(1, len(shape))))
+    return np.broadcast_to(np.moveaxis(column, 0, axis), shape)
 
 
 def _one_if_same(names: Array) -> _Names:

@@ -13,6 +13,7 @@ from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, in
 from .routing import Routing, is_move
 
 _LOOP_LEAST = 3
+_MANY = -1  # columns: which ones does not matter
 _PRODUCTS = ("linear", "matmul", "embedding")
 
 
@@ -51,12 +52,12 @@ class _Unrolling:
         self.routing = Routing()
         self.copies = [copy for row in self.rows for copy in row.copies]
         self.structures = structures(self.copies)
+        self.made_from: dict[Node, list[Node]] = {}  # of the ops outside
         self.messages = {row.layer: self._message_entries(row) for row in self.rows}
         self.flows: dict[tuple[str, str], _Flow] = {}  # by source and target
         self.ports: dict[str, Port] = {}
         self.columns: dict[str, int] = {}  # of each copy
         self.feeds: dict[str, list[str]] = {}  # copy -> the copies that feed it
-        self.made_from: dict[Node, list[Node]] = {}  # of the ops outside
         self.looked_at: dict[tuple[int, Structure], list[Entry]] = {}
         self.inputs: dict[Copy, list[Node]] = {}  # what comes from outside
         self.fed_back: list[tuple[Node, Copy]] = []  # what a head made of one copy, and another copy read
@@ -109,7 +110,11 @@ class _Unrolling:
             structure = self.structures[copy]
             left = [e for e in structure.entries if e not in found and e not in structure.parameters]
             for entry, x in self._read(copy, left):
-                if any(before in self._roots(source, unchanged=True) for source in self.routing.sources(x)):
+                maker = self.copy_of(x)
+                if maker is before or (
+                    (maker is None or is_move(x))
+                    and any(before in self._roots(source, unchanged=True) for source in self.routing.sources(x))
+                ):
                     found.add(entry)
         return found
 
@@ -133,29 +138,29 @@ class _Unrolling:
         seen, stack = {source}, [source]
         while stack:
             node = stack.pop()
-            copy = self.copy_of(node)
-            if copy is not None:
-                roots.add(copy)
-                continue
-            if unchanged and _reads_a_parameter(node):
-                continue
-            for x in node.inputs:
-                if x is not None and x not in seen:
+            for x in self._made_from(node) if not (unchanged and _reads_a_parameter(node)) else ():
+                if x not in seen:
                     seen.add(x)
-                    stack.append(x)
+                    copy = self.copy_of(x)
+                    if copy is not None:
+                        roots.add(copy)
+                    else:
+                        stack.append(x)
         return roots
 
     def _collect(self, copy: Copy) -> None:
         """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
         messages = self.messages[copy.layer]
-        for entry, x in self._read(copy, self._worth_a_look(copy)):
-            maker = self.copy_of(x)
+        for i, slot in self._worth_a_look(copy):
+            x = copy.nodes[i].inputs[slot]
+            assert x is not None
             self.used.add(x)
+            maker = self.copy_of(x)
             if maker is not None and not is_move(x):
                 self._hand_over(maker, copy, x, cut=False)
             else:
                 for source in self.routing.sources(x):
-                    self._collect_source(copy, entry, x, source, is_message=entry in messages)
+                    self._collect_source(copy, (i, slot), x, source, is_message=(i, slot) in messages)
 
     def _worth_a_look(self, copy: Copy) -> Sequence[Entry]:
         """Where something enters that may come from elsewhere: a parameter does not, unless it is an initial state."""
@@ -303,19 +308,20 @@ class _Unrolling:
     def _made_of_one_column(self) -> dict[int, Node]:
         """Outside the copies, the last value of each column that was made with a parameter, and of no other column."""
         made: dict[int, Node] = {}
-        columns: dict[Node, set[int]] = {}
+        columns: dict[Node, int] = {}
         for node in self.outside:
-            if node.op is not None and not is_move(node):
-                found = set[int]()
-                for source in self._made_from(node):
-                    copy = self.copy_of(source)
-                    if copy is not None:
-                        found.add(self.columns[copy.id])
-                    elif source in columns:
-                        found |= columns[source]
-                columns[node] = found if len(found) < 2 else {-1, -2}  # of many: which ones does not matter
-                if len(found) == 1 and _reads_a_parameter(node):
-                    made[min(found)] = node
+            if node.op is None or is_move(node):
+                continue
+            found: int | None = None
+            for source in self._made_from(node):
+                copy = self.copy_of(source)
+                column = columns.get(source) if copy is None else self.columns[copy.id]
+                if column is not None:
+                    found = column if found in (None, column) else _MANY
+            if found is not None:
+                columns[node] = found
+                if found != _MANY and _reads_a_parameter(node):
+                    made[found] = node
         return {column: node for column, node in made.items() if node not in self.between}
 
     def _made_from(self, node: Node) -> Sequence[Node]:
