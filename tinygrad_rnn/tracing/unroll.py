@@ -57,6 +57,7 @@ class _Unrolling:
         self.flows: dict[tuple[str, str], _Flow] = {}  # by source and target
         self.ports: dict[str, Port] = {}
         self.columns: dict[str, int] = {}  # of each copy
+        self.reverse: dict[int, bool] = {}  # of each row: whether its calls run from the last column to the first
         self.feeds: dict[str, list[str]] = {}  # copy -> the copies that feed it
         self.looked_at: dict[tuple[int, Structure], list[Entry]] = {}
         self.inputs: dict[Copy, list[Node]] = {}  # what comes from outside
@@ -71,6 +72,7 @@ class _Unrolling:
             for copy in row.copies:
                 self._collect(copy)
             self.columns |= self._placed(row)
+            self.reverse[row.layer] = self._runs_back(row)
         self._add_inputs()
         self._add_outputs()
         self._add_feedback()
@@ -251,7 +253,7 @@ class _Unrolling:
                 if id is None:
                     k = count[column] = count.get(column, 0) + 1
                     id = ports[column, x] = f"input-{column}" if k == 1 else f"input-{column}-{k - 1}"
-                    label = indexed("x" + "′" * (k - 1), copy.t if not self._is_reverse(copy.layer) else column)
+                    label = indexed("x" + "′" * (k - 1), copy.t if not self.reverse[copy.layer] else column)
                     self.ports[id] = Port(id, "input", label, self._caption(x), x, column=column)
                 self._pass(id, copy.id, "input", x)
 
@@ -266,7 +268,7 @@ class _Unrolling:
             leaving.setdefault(self.columns[copy.id], []).append(value)
         loss = self._add_loss(made)
         # by the highest row that runs forward: an output has its call number
-        times = {self.columns[c.id]: c.t for c in self.copies if not self._is_reverse(c.layer)}
+        times = {self.columns[c.id]: c.t for c in self.copies if not self.reverse[c.layer]}
         for column in sorted(made.keys() | leaving.keys()):
             node = made.get(column)
             values = [node] if node is not None else leaving[column]
@@ -351,7 +353,7 @@ class _Unrolling:
             kind="scope" if isinstance(row.owner, str) else type(row.owner).__name__,
             equation=row.owner.equation if isinstance(row.owner, RecurrentCell) else None,
             states=self._states(row),
-            reverse=self._is_reverse(row.layer),
+            reverse=self.reverse[row.layer],
         )
 
     def _states(self, row: CopyRow) -> tuple[str, ...]:
@@ -385,9 +387,9 @@ class _Unrolling:
         apart = flow.kind == "up" and self.columns[source] != self.columns[target]
         return Link("other" if apart else flow.kind, source, target, flow.values, flow.cut)
 
-    def _is_reverse(self, layer: int) -> bool:
-        copies = self.rows[layer].copies
-        return len(copies) > 1 and self.columns[copies[0].id] > self.columns[copies[1].id]
+    def _runs_back(self, row: CopyRow) -> bool:
+        first, *others = row.copies[:2]
+        return any(self.columns[first.id] > self.columns[other.id] for other in others)
 
     def _given_captions(self) -> dict[Node, str]:
         """The names that users gave to values, also by naming a slice of a stack that is that value."""
@@ -402,6 +404,8 @@ class _Unrolling:
         return captions
 
     def _caption(self, node: Node) -> str:
+        if not self.captions:
+            return ""
         sources = self.routing.sources(node)
         return self.captions.get(node) or (self.captions.get(sources[0], "") if len(sources) == 1 else "")
 
