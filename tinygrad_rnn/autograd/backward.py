@@ -131,7 +131,7 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
                 continue
             # a VJP may have made an array of numbers: where the pass is recorded, it is a Tensor from here on
             g, y, arrays = (_tensor(g), *_live(node)) if create_graph else (g, node._data, node.arrays)
-            vjps, together, options, given = op.vjps, op.together, node.options, op.given(arrays)
+            vjps, together, options, given = op.vjps, op.together, node.options, (arrays,) if op.variadic else arrays
             for slot, x in enumerate(node.inputs):
                 held = pending.get(x, ...)
                 if held is ... or (vjp := vjps[slot]) is None:
