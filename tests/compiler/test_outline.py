@@ -4,27 +4,11 @@ import gc
 
 import numpy as np
 import pytest
+from compiler.recorded import T, compiled_step
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
 from tinygrad_rnn.compiler.program import Value
-
-T = 7
-
-
-def trained(kind=tg.nn.RNN, calls=2):
-    net = kind(3, 4, output_size=5, rng=0)
-
-    @tg.compile
-    def step(xs, targets):
-        loss = tg.nn.cross_entropy(net(xs)[0], targets)
-        loss.backward()
-        return loss
-
-    for _ in range(calls):
-        net.zero_grad()
-        step(np.ones((T, 2, 3)), np.zeros((T, 2), int))
-    return step
 
 
 def stages(step, what):
@@ -32,7 +16,7 @@ def stages(step, what):
 
 
 def test_projections_are_made_at_once_and_the_recurrence_in_order():
-    step = trained()
+    step = compiled_step()
     (inputs,) = stages(step, f"matmul ({T}, 2, 3) × (3, 4)")
     assert (inputs.calls, inputs.at_once, inputs.manner) == (1, T, f"{T} at once")
     (tanh,) = stages(step, "tanh (2, 4)")
@@ -60,12 +44,12 @@ def test_terms_of_a_sum_are_one_product():
 
 def test_a_sum_of_rows_counts_its_terms():
     """The bias is read at every step."""
-    (rows,) = stages(trained(), "sum (4,)")
+    (rows,) = stages(compiled_step(), "sum (4,)")
     assert rows.at_once == T
 
 
 def test_sources_and_results_have_their_names():
-    outline = trained().outline()
+    outline = compiled_step().outline()
     parameters = {source.name: source.shape for source in outline.sources if source.is_parameter}
     assert parameters == {"W_xh": (4, 3), "W_hh": (4, 4), "b_h": (4,), "W_hy": (5, 4), "b_y": (5,)}
     assert {source.name for source in outline.sources if not source.is_parameter} == {"argument 0", "argument 1"}
@@ -97,7 +81,7 @@ def test_an_argument_that_gets_a_gradient():
 
 @pytest.mark.parametrize("kind", [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU])
 def test_the_report_lists_what_is_done_at_once_and_what_in_order(kind):
-    step = trained(kind)
+    step = compiled_step(kind)
     text = str(step.report())
     at_once, in_order = text.partition("at once:\n")[2].split("one after the other:\n")
     counts = [[int(line.split()[0]) for line in part.splitlines()] for part in (at_once, in_order)]
@@ -121,7 +105,7 @@ def test_what_is_planned_is_remembered_once():
         return sum(type(x) is Value for x in gc.get_objects())
 
     before = known()
-    step = trained()
+    step = compiled_step()
     recording, plan = step._planned("test")
     ends = len(recording.outputs) + len(recording.gradients)
     assert known() - before <= len(plan.values) + ends

@@ -5,6 +5,20 @@ import numpy as np
 import tinygrad_rnn as tg
 from tinygrad_rnn.debugger.session import Session
 
+TRAINING = """
+import sys
+import numpy as np
+import tinygrad_rnn as tg
+
+w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+for step in range(int(sys.argv[1]) if sys.argv[1:] else 3):
+    loss = (w * w).sum()
+    print("step", step, "loss", loss.item())
+    w.grad = None
+    loss.backward()
+    w.data = w.data - 0.1 * w.grad.data
+"""
+
 KINDS = {"RNN": tg.nn.RNN, "LSTM": tg.nn.LSTM, "GRU": tg.nn.GRU}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from debugger.runs import TRAINING
 
 from tinygrad_rnn.cli import cli
 from tinygrad_rnn.debugger import start
@@ -15,31 +16,6 @@ from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.tracing.script import run_script
 
 FAULTS = Path(__file__).parent / "faults"
-
-TRAINING = """
-import sys
-import numpy as np
-import tinygrad_rnn as tg
-
-w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
-for step in range(int(sys.argv[1]) if sys.argv[1:] else 3):
-    loss = (w * w).sum()
-    print("step", step, "loss", loss.item())
-    w.grad = None
-    loss.backward()
-    w.data = w.data - 0.1 * w.grad.data
-"""
-
-
-@pytest.fixture
-def script(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def write(text, name="script.py"):
-        Path(name).write_text(text, "utf-8")
-        return Path(name)
-
-    return write
 
 
 def debug(*words, commands="", **options):

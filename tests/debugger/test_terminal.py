@@ -6,32 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from debugger.runs import TRAINING
 from debugger.terminal import Terminal
 from test_docs import blocks
-
-TRAINING = """
-import tinygrad_rnn as tg
-
-w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
-for step in range(3):
-    loss = (w * w).sum()
-    print("step", step, "loss", loss.item())
-    w.grad = None
-    loss.backward()
-    w.data = w.data - 0.1 * w.grad.data
-"""
-
-
-@pytest.fixture
-def script(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def write(text):
-        path = tmp_path / "script.py"
-        path.write_text(text, "utf-8")
-        return path
-
-    return write
 
 
 def test_commands_typed_ahead_keys_a_new_size_and_leaving(script):

@@ -2,8 +2,8 @@
 
 from itertools import combinations
 
-import numpy as np
 import pytest
+from compiler.recorded import compiled_step
 from diagrams.reading import Picture
 from diagrams.test_geometry import check_texts, overlap
 
@@ -13,25 +13,10 @@ from tinygrad_rnn.errors import CompileError, DrawError
 KINDS = [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU]
 
 
-def compiled(kind=tg.nn.RNN, steps=6):
-    net = kind(3, 4, output_size=5, rng=0)
-
-    @tg.compile
-    def step(xs, targets):
-        loss = tg.nn.cross_entropy(net(xs)[0], targets)
-        loss.backward()
-        return loss
-
-    for _ in range(2):
-        net.zero_grad()
-        step(np.ones((steps, 2, 3)), np.zeros((steps, 2), int))
-    return step
-
-
 @pytest.mark.parametrize("theme", ["light", "dark", "print"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_stages_lie_apart_and_every_wire_has_its_ends(kind, theme):
-    diagram = tg.draw(compiled(kind), view="compiled", theme=theme)
+    diagram = tg.draw(compiled_step(kind), view="compiled", theme=theme)
     drawn = Picture(diagram.svg)
     parts = drawn.all("op", "input", "output", "parameter")
     for one, other in combinations(parts, 2):
@@ -43,7 +28,7 @@ def test_stages_lie_apart_and_every_wire_has_its_ends(kind, theme):
 
 
 def test_the_picture_is_the_outline():
-    step = compiled()
+    step = compiled_step()
     outline, drawn = step.outline(), Picture(tg.draw(step, view="compiled").svg)
     assert len(drawn.all("op")) == len(outline.stages)
     assert {part.id for part in drawn.all("parameter")} == {
@@ -53,7 +38,7 @@ def test_the_picture_is_the_outline():
 
 
 def test_what_a_loop_carries_goes_back_to_where_it_is_read():
-    diagram = tg.draw(compiled(), view="compiled")
+    diagram = tg.draw(compiled_step(), view="compiled")
     boxes = {shape.id: shape for shape in diagram.drawing.shapes}
     carried = [edge for edge in diagram.drawing.edges if edge.cls == "carried"]
     assert len(carried) == 2  # h forward, ∂L/∂z backward
@@ -62,7 +47,7 @@ def test_what_a_loop_carries_goes_back_to_where_it_is_read():
 
 
 def test_the_description_counts():
-    step = compiled(steps=6)
+    step = compiled_step(steps=6)
     diagram = tg.draw(step, view="compiled", title="One step")
     assert diagram.title == "One step"
     assert f"{sum(stage.calls for stage in step.outline().stages)} calls" in diagram.description
@@ -70,7 +55,7 @@ def test_the_description_counts():
 
 
 def test_what_it_is_of():
-    step = compiled()
+    step = compiled_step()
     with pytest.raises(DrawError, match='view="compiled"'):
         tg.draw(step)
     with pytest.raises(DrawError, match="without gradients"):
