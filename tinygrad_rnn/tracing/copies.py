@@ -7,6 +7,7 @@ such module is the cell: its calls are the columns, and each such module is a ro
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from ..autograd.scope import Scope
@@ -54,9 +55,9 @@ class Copies:
     """The copies in a graph: its rows, the bottom one first, none when nothing is recurrent; and what lies outside."""
 
     def __init__(self, graph: Graph) -> None:
-        chains = {scope: scope.chain() for scope in {node.scope for node in graph.nodes} if scope is not None}
-        recurrent = _recurrent(graph.nodes, chains)
-        outermost = {scope: next((c for c in chain if _key(c) in recurrent), None) for scope, chain in chains.items()}
+        scopes = dict.fromkeys(map(attrgetter("scope"), graph.nodes))
+        chains: dict[Scope, Sequence[Scope]] = {scope: scope.chain() for scope in scopes if scope is not None}
+        outermost = _outermost(_recurrent(graph.nodes, chains), chains)
         rows: dict[Key, CopyRow] = {}
         copies: dict[Scope, Copy] = {}
         self.outside: list[Node] = []
@@ -67,16 +68,29 @@ class Copies:
                 continue
             if node.scope is not scope:
                 scope, nodes = node.scope, self.outside
-                call = outermost[scope] if scope is not None else None
+                call = outermost.get(scope)
                 if call is not None:
                     nodes = (copies.get(call) or copies.setdefault(call, _next_copy(rows, call))).nodes
             nodes.append(node)
         self.rows = list(rows.values())
-        self._of: dict[Scope | None, Copy] = {scope: copies[c] for scope, c in outermost.items() if c in copies}
+        self._of: dict[Scope | None, Copy] = {
+            scope: copies[call] for scope, call in outermost.items() if call in copies
+        }
 
     def of(self, node: Node) -> Copy | None:
         """The copy that made a value; None for a leaf, and for what was made outside."""
         return self._of.get(node.scope) if node.op is not None else None
+
+
+def _outermost(recurrent: set[Key], chains: Mapping[Scope, Sequence[Scope]]) -> dict[Scope | None, Scope]:
+    """The outermost recurrent call that each scope lies in, if there is one."""
+    found: dict[Scope | None, Scope] = {}
+    for scope, chain in chains.items():
+        for call in chain:
+            if _key(call) in recurrent:
+                found[scope] = call
+                break
+    return found
 
 
 def _next_copy(rows: dict[Key, CopyRow], call: Scope) -> Copy:

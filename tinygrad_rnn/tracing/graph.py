@@ -218,7 +218,7 @@ class Graph:
         used: set[Node | None] = {root}
         ops: list[Node] = []
         for node in reversed(made):
-            if node.op is not None and node in used:
+            if node in used and node.op is not None:
                 ops.append(node)
                 used.update(node.inputs)
         leaves = [x for x in used if x is not None and x.op is None]

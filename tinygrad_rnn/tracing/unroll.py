@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
 
@@ -32,15 +32,6 @@ def looks_like_a_loop(graph: Graph) -> bool:
     return max(lines.values(), default=0) >= _LOOP_LEAST
 
 
-@dataclass(slots=True)
-class _Flow:
-    """What passes from one part to another, while it is being collected."""
-
-    kind: LinkKind
-    values: tuple[Node, ...]
-    cut: bool
-
-
 class _Unrolling:
     """Collects the parts of one network, row by row from the bottom."""
 
@@ -54,7 +45,7 @@ class _Unrolling:
         self.structures = structures(self.copies)
         self.made_from: dict[Node, list[Node]] = {}  # of the ops outside
         self.messages = {row.layer: self._message_entries(row) for row in self.rows}
-        self.flows: dict[tuple[str, str], _Flow] = {}  # by source and target
+        self.links: dict[tuple[str, str], Link] = {}  # by source and target
         self.ports: dict[str, Port] = {}
         self.columns: dict[str, int] = {}  # of each copy
         self.reverse: dict[int, bool] = {}  # of each row: whether its calls run from the last column to the first
@@ -83,7 +74,7 @@ class _Unrolling:
             columns=max(self.columns.values()) + 1,
             cells=tuple(self._cell(copy) for copy in self.copies),
             ports=tuple(self.ports.values()),
-            links=tuple(self._link(*ends, flow) for ends, flow in self.flows.items()),
+            links=tuple(map(self._up_or_other, self.links.values())),
             parameters=tuple(ParameterInfo(names[id], node.shape, node) for id, node in parameters.items()),
             gradients=self.graph.gradients,
             root=self.graph.root,
@@ -108,10 +99,12 @@ class _Unrolling:
         if len(row.copies) == 1 and isinstance(row.owner, RecurrentCell):
             return set(self._entries_but_x(row.copies[0], row.owner))
         found: set[Entry] = set()
+        left: dict[Structure, list[Entry]] = {}
         for before, copy in pairwise(row.copies):
             structure = self.structures[copy]
-            left = [e for e in structure.entries if e not in found and e not in structure.parameters]
-            for entry, x in self._read(copy, left):
+            if structure not in left:
+                left[structure] = [e for e in structure.entries if e not in structure.parameters]
+            for entry, x in self._read(copy, [e for e in left[structure] if e not in found]):
                 maker = self.copy_of(x)
                 if maker is before or (
                     (maker is None or is_move(x))
@@ -204,13 +197,13 @@ class _Unrolling:
         return made_inside and copy.nodes[entry[0]].op not in _PRODUCTS
 
     def _pass(self, source: str, target: str, kind: LinkKind, value: Node, cut: bool = False) -> None:
-        flow = self.flows.get((source, target))
-        if flow is None:
-            self.flows[source, target] = _Flow(kind, (value,), cut)
+        link = self.links.get((source, target))
+        if link is None:
+            self.links[source, target] = Link(kind, source, target, (value,), cut)
             self.feeds.setdefault(target, []).append(source)
-        else:
-            flow.values = flow.values if value in flow.values else (*flow.values, value)
-            flow.cut = flow.cut or cut
+        elif value not in link.values or cut:
+            values = link.values if value in link.values else (*link.values, value)
+            self.links[source, target] = Link(link.kind, source, target, values, link.cut or cut)
 
     def _add_initial(self, copy: Copy, value: Node) -> None:
         states = self._states(self.rows[copy.layer])
@@ -303,7 +296,7 @@ class _Unrolling:
 
     def _leaving(self, used: set[Node]) -> list[tuple[Node, Copy]]:
         """The copies' values among the used, of rows that do not merely feed another row."""
-        feeding = {source for (source, _), flow in self.flows.items() if flow.kind == "up"}
+        feeding = {link.source for link in self.links.values() if link.kind == "up"}
         made = [(node, copy) for node in used if (copy := self.copy_of(node)) is not None]
         return sorted([pair for pair in made if pair[1].id not in feeding] or made, key=lambda pair: pair[0].id)
 
@@ -362,8 +355,8 @@ class _Unrolling:
         return ("h", *("h" + "′" * k for k in range(1, len(self._message_values(row.copies[-2], row.copies[-1])))))
 
     def _message_values(self, copy: Copy, after: Copy) -> tuple[Node, ...]:
-        flow = self.flows.get((copy.id, after.id))
-        return flow.values if flow is not None else ()
+        link = self.links.get((copy.id, after.id))
+        return link.values if link is not None else ()
 
     def _cell(self, copy: Copy) -> Cell:
         """Its outputs are its messages and whatever else others use, h first."""
@@ -383,9 +376,10 @@ class _Unrolling:
                 return found or (last.nodes[-1],)
         return (last.nodes[-1],)
 
-    def _link(self, source: str, target: str, flow: _Flow) -> Link:
-        apart = flow.kind == "up" and self.columns[source] != self.columns[target]
-        return Link("other" if apart else flow.kind, source, target, flow.values, flow.cut)
+    def _up_or_other(self, link: Link) -> Link:
+        """A link up stays in its column."""
+        apart = link.kind == "up" and self.columns[link.source] != self.columns[link.target]
+        return replace(link, kind="other") if apart else link
 
     def _runs_back(self, row: CopyRow) -> bool:
         first, *others = row.copies[:2]
