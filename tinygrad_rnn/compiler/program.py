@@ -236,10 +236,16 @@ def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> V
     return None
 
 
-def _is_all(x: Value, number: int) -> bool:
+def whole_of(x: Value) -> Value:
+    """What a view is of."""
     while x.kind == "view":
         x = x.inputs[0]
-    return x.kind == "constant" and bool((x.array() == number).all())
+    return x
+
+
+def _is_all(x: Value, number: int) -> bool:
+    whole = whole_of(x)
+    return whole.kind == "constant" and bool((whole.array() == number).all())
 
 
 def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ...]] | None":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .packing import is_stack, pack
-from .program import FREE, Program, Value
+from .program import FREE, Program, Value, whole_of
 
 
 @dataclass(slots=True, eq=False)
@@ -46,13 +46,6 @@ class Rewriter:
             (value,) = made
             before = value.stands_for if value.id < there else 0
             value.stands_for = before + sum(x.stands_for for x in computed)
-
-
-def whole_of(x: Value) -> Value:
-    """What a view is of."""
-    while x.kind == "view":
-        x = x.inputs[0]
-    return x
 
 
 def again(program: Program, value: Value, inputs: Sequence[Value]) -> Value:
