@@ -26,8 +26,8 @@ class Structure:
     """How a copy is made: its ops, and what each reads. Copies that are made alike share one."""
 
     ops: tuple[str, ...]
-    entries: tuple[Entry, ...]  # what comes from elsewhere …
-    parameters: frozenset[Entry]  # … and is a parameter
+    given: tuple[Entry, ...]  # what comes from elsewhere …
+    parameters: tuple[Entry, ...]  # … and, beside that, the parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,15 +132,18 @@ def _from_elsewhere(x: Node | None) -> int | None:
     """None for a number, and each parameter its own."""
     if x is None:
         return None
-    return -1 if x.op is not None or not x.requires_grad else -2 - x.id
+    return -2 - x.id if x.is_parameter else -1
 
 
 def _structure(copy: Copy) -> Structure:
     inside = set(copy.nodes)
     read = [((i, slot), x) for i, node in enumerate(copy.nodes) for slot, x in enumerate(node.inputs)]
-    entries = {entry: x for entry, x in read if x is not None and x not in inside}
-    parameters = frozenset(entry for entry, x in entries.items() if x.is_parameter)
-    return Structure(tuple(node.op or "" for node in copy.nodes), tuple(entries), parameters)
+    entered = [(entry, x) for entry, x in read if x is not None and x not in inside]
+    return Structure(
+        ops=tuple(node.op or "" for node in copy.nodes),
+        given=tuple(entry for entry, x in entered if not x.is_parameter),
+        parameters=tuple(entry for entry, x in entered if x.is_parameter),
+    )
 
 
 def _key(call: Scope) -> Key:
@@ -178,7 +181,7 @@ def _is_recurrent(nodes: Iterable[Node], call_of: Mapping[Scope, Scope]) -> bool
             carried[node] = t
         elif carried and node.op is not None and node.op != "detach":
             before = [carried[x] for x in node.inputs if x in carried]
-            if before and not any(x.is_parameter for x in node.tensors()):
+            if before and not node.reads_a_parameter:
                 carried[node] = max(before)
     return False
 

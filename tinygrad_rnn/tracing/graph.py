@@ -108,6 +108,11 @@ class Node:
         """Whether it is trained: a leaf that requires a gradient."""
         return self.op is None and self.requires_grad
 
+    @property
+    def reads_a_parameter(self) -> bool:
+        """Whether an input of its op is a parameter."""
+        return any(x is not None and x.is_parameter for x in self.inputs)
+
     def tensors(self) -> "Iterator[Node]":
         """The inputs that are tensors."""
         return (x for x in self.inputs if x is not None)

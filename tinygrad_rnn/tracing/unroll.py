@@ -7,7 +7,7 @@ from itertools import pairwise
 from operator import attrgetter
 
 from ..nn.recurrent import Cell as RecurrentCell
-from .copies import Copies, Copy, CopyRow, Entry, Structure, parameter_names, structures
+from .copies import Copies, Copy, CopyRow, Entry, parameter_names, structures
 from .graph import Graph, Node, collector_paused
 from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, indexed
 from .routing import Routing, is_move
@@ -50,7 +50,6 @@ class _Unrolling:
         self.columns: dict[str, int] = {}  # of each copy
         self.reverse: dict[int, bool] = {}  # of each row: whether its calls run from the last column to the first
         self.feeds: dict[str, list[str]] = {}  # copy -> the copies that feed it
-        self.looked_at: dict[tuple[int, Structure], list[Entry]] = {}
         self.inputs: dict[Copy, list[Node]] = {}  # what comes from outside
         self.fed_back: list[tuple[Node, Copy]] = []  # what a head made of one copy, and another copy read
         self.between: set[Node] = set()  # what one row hands to another
@@ -99,24 +98,16 @@ class _Unrolling:
         if len(row.copies) == 1 and isinstance(row.owner, RecurrentCell):
             return set(self._entries_but_x(row.copies[0], row.owner))
         found: set[Entry] = set()
-        left: dict[Structure, list[Entry]] = {}
         for before, copy in pairwise(row.copies):
-            structure = self.structures[copy]
-            if structure not in left:
-                left[structure] = [e for e in structure.entries if e not in structure.parameters]
-            for entry, x in self._read(copy, [e for e in left[structure] if e not in found]):
-                maker = self.copy_of(x)
-                if maker is before or (
-                    (maker is None or is_move(x))
-                    and any(before in self._roots(source, unchanged=True) for source in self.routing.sources(x))
-                ):
+            for entry, x in self._read(copy, [e for e in self.structures[copy].given if e not in found]):
+                if any(before in self._roots(source, unchanged=True) for source in self.routing.sources(x)):
                     found.add(entry)
         return found
 
     def _entries_but_x(self, copy: Copy, cell: RecurrentCell) -> Iterator[Entry]:
         """With one timestep nothing was passed on; but x is what enters through W_xh, so the rest is the state."""
-        for (i, slot), x in self._read(copy, self.structures[copy].entries):
-            if not x.is_parameter and not any(other.id == cell.W_xh.id for other in copy.nodes[i].tensors()):
+        for i, slot in self.structures[copy].given:
+            if not any(x.id == cell.W_xh.id for x in copy.nodes[i].tensors()):
                 yield i, slot
 
     def _roots(self, source: Node, unchanged: bool = False) -> set[Copy]:
@@ -133,7 +124,7 @@ class _Unrolling:
         seen, stack = {source}, [source]
         while stack:
             node = stack.pop()
-            for x in self._made_from(node) if not (unchanged and _reads_a_parameter(node)) else ():
+            for x in self._made_from(node) if not (unchanged and node.reads_a_parameter) else ():
                 if x not in seen:
                     seen.add(x)
                     copy = self.copy_of(x)
@@ -146,24 +137,16 @@ class _Unrolling:
     def _collect(self, copy: Copy) -> None:
         """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
         messages = self.messages[copy.layer]
-        for i, slot in self._worth_a_look(copy):
-            x = copy.nodes[i].inputs[slot]
-            assert x is not None
+        structure = self.structures[copy]
+        learned = [entry for entry in structure.parameters if entry in messages]  # an initial state that is trained
+        for entry, x in self._read(copy, sorted((*structure.given, *learned))):
             self.used.add(x)
             maker = self.copy_of(x)
             if maker is not None and not is_move(x):
                 self._hand_over(maker, copy, x, cut=False)
             else:
                 for source in self.routing.sources(x):
-                    self._collect_source(copy, (i, slot), x, source, is_message=(i, slot) in messages)
-
-    def _worth_a_look(self, copy: Copy) -> Sequence[Entry]:
-        """Where something enters that may come from elsewhere: a parameter does not, unless it is an initial state."""
-        key = copy.layer, self.structures[copy]
-        if key not in self.looked_at:
-            parameters = key[1].parameters - self.messages[copy.layer]
-            self.looked_at[key] = [entry for entry in key[1].entries if entry not in parameters]
-        return self.looked_at[key]
+                    self._collect_source(copy, entry, x, source, is_message=entry in messages)
 
     def _collect_source(self, copy: Copy, entry: Entry, x: Node, source: Node, *, is_message: bool) -> None:
         roots = self._roots(source)
@@ -315,7 +298,7 @@ class _Unrolling:
                     found = column if found in (None, column) else _MANY
             if found is not None:
                 columns[node] = found
-                if found != _MANY and _reads_a_parameter(node):
+                if found != _MANY and node.reads_a_parameter:
                     made[found] = node
         return {column: node for column, node in made.items() if node not in self.between}
 
@@ -402,7 +385,3 @@ class _Unrolling:
             return ""
         sources = self.routing.sources(node)
         return self.captions.get(node) or (self.captions.get(sources[0], "") if len(sources) == 1 else "")
-
-
-def _reads_a_parameter(node: Node) -> bool:
-    return any(x is not None and x.op is None and x.requires_grad for x in node.inputs)
