@@ -110,17 +110,17 @@ class _Unrolling:
             if not any(x.id == cell.W_xh.id for x in copy.nodes[i].tensors()):
                 yield i, slot
 
-    def _roots(self, source: Node, unchanged: bool = False) -> set[Copy]:
+    def _roots(self, source: Node, unchanged: bool = False) -> list[Copy]:
         """The copies that a value comes from: the one that made it, or those that ops outside made it from.
 
         With `unchanged`, only where no parameter of those ops had a part in it: then it still is the copy's state.
         """
         copy = self.copy_of(source)
         if copy is not None:
-            return {copy}
+            return [copy]
         if source.op is None:
-            return set()
-        roots: set[Copy] = set()
+            return []
+        roots: dict[Copy, None] = {}  # in an order that is the same in every run
         seen, stack = {source}, [source]
         while stack:
             node = stack.pop()
@@ -129,10 +129,10 @@ class _Unrolling:
                     seen.add(x)
                     copy = self.copy_of(x)
                     if copy is not None:
-                        roots.add(copy)
+                        roots[copy] = None
                     else:
                         stack.append(x)
-        return roots
+        return list(roots)
 
     def _collect(self, copy: Copy) -> None:
         """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
