@@ -65,6 +65,15 @@ def test_every_cell_can_be_drawn_and_checked(run, cell):
     assert run("check", "--cell", cell, "--hidden", "3").exit_code == 0
 
 
+def test_gradients_inside_opened_copies(run):
+    result = run("draw", "--text", "hello", "--cell", "gru", "--view", "ops", "--gradients", "-o", "out.svg")
+    assert result.exit_code == 0
+    found = classes("out.svg")
+    assert found["cell"] == 4
+    assert found["gradient"] > 4 * 15
+    assert found["mark"] == 4
+
+
 def test_several_outputs_and_every_format(run, tmp_path):
     names = ["a.svg", "a.png", "a.pdf", "a.dot"]
     assert run("draw", *(word for name in names for word in ("-o", name))).exit_code == 0

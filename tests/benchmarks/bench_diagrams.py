@@ -37,6 +37,7 @@ def main():
     views = {
         "unrolled": ({}, 0.5),
         "ops": ({"view": "ops"}, 2.0),
+        "ops with gradients": ({"view": "ops", "gradients": True}, 2.0),
         "gradients and values": ({"gradients": True, "values": True}, 2.0),
     }
     for name, (options, goal) in views.items():

@@ -139,6 +139,16 @@ def test_five_thousand_names_in_html(seed):
     assert [name for name in names if printable(name) not in said] == []
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.lists(names, min_size=4, max_size=4))
+def test_opened_copies_with_gradients_of_hostile_names_have_the_structure_of_any(given_names):
+    def structure(texts):
+        svg = tg.draw(run_with_names([f"{text}~{k}" for k, text in enumerate(texts)]), view="ops", gradients=True).svg
+        return [element.get("class") for element in ElementTree.fromstring(svg.encode()).iter() if element.get("class")]
+
+    assert structure(given_names) == structure(["a", "b", "c", "d"])
+
+
 @settings(max_examples=25, deadline=None)
 @given(names)
 def test_a_network_of_hostile_names_has_the_structure_of_any(name):

@@ -58,7 +58,10 @@ def trace_of(name):
 
 @EVERY_CELL
 def test_nothing_overlaps_inside_or_outside(name):
-    diagram = tg.draw(trace_of(name), view="ops")
+    check_opened(tg.draw(trace_of(name), view="ops"))
+
+
+def check_opened(diagram):
     drawn = Picture(diagram.svg)
     ops = drawn.all("op")
     for one, other in combinations([*ops, *drawn.all("input", "output", "state", "loss")], 2):
@@ -174,6 +177,11 @@ def test_states_of_a_cell_nobody_knows_leave_at_the_height_where_they_enter():
     for edge in diagram.drawing.edges:
         if edge.cls in ("message", "initial"):
             assert max(y for _, y in edge.points) - min(y for _, y in edge.points) < 0.5, edge.id
+
+
+def test_an_output_of_several_copies_is_drawn_the_same_in_every_run():
+    pictures = {tg.draw(trained(tg.nn.GRU, 2, bidirectional=True), view="ops").svg for _ in range(8)}
+    assert len(pictures) == 1
 
 
 def test_parameters_without_a_name_are_called_the_same_in_every_run():

@@ -417,6 +417,22 @@ def test_the_ops_of_an_opened_copy(play, trace):
     assert player.text("#player-part [aria-pressed=true]") == "v₁ = h₂ · W_xh_l1ᵀ"
 
 
+def test_the_gradients_of_an_opened_copy_come_back_with_it(play, trace):
+    player = play(tg.draw(spelled(cell="lstm"), view="ops").html)
+    state = lambda id: player.page.locator(f"[id='{id}']").get_attribute("data-state")
+    back = player.page.locator("[id^='gradient-wire-1-2-']")
+    memory = "message-cell-1-1-cell-1-2-1"
+    assert back.count() > 15
+    assert {state(id) for id in (memory, f"gradient-{memory}", "output-cell-1-2-output-2-in")} == {"todo"}
+    while player.text("#player-part-title") != "Layer 1, t = 2" or "gradient" not in player.text("#player-status"):
+        assert {element.get_attribute("data-state") for element in back.all()} == {"todo"}
+        player.press("ArrowRight")
+    assert {element.get_attribute("data-state") for element in back.all()} == {"done"}
+    assert {state(id) for id in (memory, f"gradient-{memory}", "output-cell-1-2-output-2-in")} == {"done"}
+    player.press("ArrowLeft")
+    assert {element.get_attribute("data-state") for element in back.all()} == {"todo"}
+
+
 def test_an_element_is_explained_with_its_numbers(play, html, score):
     player = play(html)
     player.press("End")

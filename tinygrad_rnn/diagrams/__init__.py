@@ -45,8 +45,9 @@ def draw(
         view: "unrolled" (one copy per timestep), "rolled" (one cell with a loop), "both" (rolled = unrolled), "ops"
             (every copy opened into its ops) or "backward" (the way of the gradient through the copies); of a compiled
             function "compiled": every kind of call once, how many there are, and what one computes at once.
-        gradients: draw what the backward pass sends back beside each connection, coloured and widened by its norm.
-            On a Tensor the pass is run here, and every `.grad` is left alone; a trace must have recorded one.
+        gradients: draw what the backward pass sends back beside each connection, coloured and widened by its norm; in
+            the view "ops" beside each wire inside the copies too. On a Tensor the pass is run here, and every `.grad`
+            is left alone; a trace must have recorded one.
         values: draw the values of each copy's h_t as a row of colours: of a batch the first sequence, 32 units at most.
         fold: "auto" folds above 16 copies and keeps 3 at each end; an int keeps that many; None draws all.
         theme: "light", "dark", or "print" (greys).

@@ -47,7 +47,13 @@ class Part:
     op: str
     chips: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])  # parameter's node id, its name
     reads: "list[tuple[Part | Entry, str]]" = field(default_factory=list["tuple[Part | Entry, str]"])  # and which slice
+    slots: list[int] = field(default_factory=list[int])  # which inputs of `reader` these are
     absorbed: list[Node] = field(default_factory=list[Node])  # other recorded nodes that are drawn with it
+
+    @property
+    def reader(self) -> Node:
+        """The node that reads what the part reads."""
+        return self.absorbed[0] if self.absorbed else self.node
 
     @property
     def tooltip(self) -> str:
@@ -82,12 +88,15 @@ class Anatomy:
         if node.op in _SLICES and len(tensors) == 1 and self._is_slice(node, tensors[0]):
             return
         chips = [chip for x in tensors if (chip := self._chip(x))]
-        reads = [read for x in tensors if (read := self._read(x))]
+        found = [(read, slot) for slot, x in enumerate(node.inputs) if x is not None and (read := self._read(x))]
+        reads = [read for read, _ in found]
         if self._is_bias(node, chips, reads):
             self._absorb(node, place, reads[0][0], chips[0])  # type: ignore[arg-type]
             return
         constants = len(tensors) - len(chips) - len(reads)  # what the formula brings along
-        part = Part(node, place, _sign(node) + " const" * constants, node.op or "", chips, reads)
+        part = Part(
+            node, place, _sign(node) + " const" * constants, node.op or "", chips, reads, [slot for _, slot in found]
+        )
         self.parts.append(part)
         self._part_of[node] = part
 

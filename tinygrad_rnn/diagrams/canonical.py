@@ -123,13 +123,16 @@ def _enters_as(role: str, source: Part | Entry) -> bool:
     return not source.state if role == "@x" else source.state and source.place == _STATES[role]
 
 
-def layout_of(name: str, roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
-    """Return the canonical layout of a recognised cell; `widths` are those of its parts."""
-    return {"elman": _elman, "lstm": _lstm, "gru": _gru}[name](roles, widths)
+def layout_of(name: str, roles: Mapping[str, Part], widths: Mapping[str, float], air: float = 0.0) -> Layout:
+    """Return the canonical layout of a recognised cell.
+
+    `widths` are those of its parts, and `air` is how much farther apart the closest of them stand than they need to.
+    """
+    return {"elman": _elman, "lstm": _lstm, "gru": _gru}[name](roles, widths, air)
 
 
-def _elman(roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
-    gap = 20.0
+def _elman(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -> Layout:
+    gap = 20.0 + air
     xs: dict[str, float] = {}
     x = 0.0
     for role in ("hw", "sum", "h"):
@@ -144,12 +147,12 @@ def _elman(roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
 _GATE_GAP = 26.0
 
 
-def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
-    bus, top = 84.0, 288.0 if "fw" in roles or "ow" in roles else 252.0
-    gates = top - 124.0
+def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -> Layout:
+    bus, gates = 84.0, 164.0 + air if "fw" in roles or "ow" in roles else 128.0
+    top = gates + 124.0 + 2 * air
     x = 20.0 + widths["hw"] / 2
     at = {"hw": (x, bus)}
-    x += widths["hw"] / 2 + 20.0 + widths["z"] / 2
+    x += widths["hw"] / 2 + 20.0 + air + widths["z"] / 2
     at |= {"z": (x, bus), "xw": (x, 30.0)}
     x += max(widths["z"], widths["xw"]) / 2
     column: dict[str, float] = {}
@@ -164,17 +167,18 @@ def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
             at[role + "+"] = (column[role], bus + 40.0)
     coupled = "i" in roles and roles["i"].op == "sub"
     squash = column["o"] + 52.0
-    middle = gates + 62.0
+    middle = gates + 62.0 + air
     at |= {"keep": (column["f"], top), "write": (column["g"], middle), "c": (column["g"], top)}
-    at |= {"squash": (squash, middle + 16.0), "h": (squash, gates + 32.0)}
+    at |= {"squash": (squash, middle + 16.0 + air), "h": (squash, gates + 32.0 + air)}
     if coupled:
         at["i"] = (column["i"], middle)
     via = _lstm_wires(roles, at, column, bus, top)
     right = squash + 56.0
-    exit = [(right - 22.0, at["h"][1]), (right - 22.0, top + 28.0)]
+    height = top + 28.0 + air
+    exit = [(right - 22.0, at["h"][1]), (right - 22.0, height)]
     names = {role: f"{role}ₜ" for role in ("f", "i", "g", "o") if not (coupled and role == "i")}
     leave = {0: [(squash, bus)]}
-    return Layout((right, top + 28.0), at, via, {0: bus, 1: top}, at["xw"][0], exit, names, leave)
+    return Layout((right, height), at, via, {0: bus, 1: top}, at["xw"][0], exit, names, leave)
 
 
 def _lstm_wires(
@@ -196,8 +200,10 @@ def _lstm_wires(
     return via
 
 
-def _gru(roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
-    x_bus, h_bus, sums, gates, middle, top = 30.0, 84.0, 126.0, 166.0, 214.0, 262.0
+def _gru(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -> Layout:
+    x_bus, h_bus, sums = 30.0, 84.0, 126.0 + (2 * air if "nw" in roles else 0.0)
+    gates, middle, top = sums + 40.0 + 2 * air, sums + 88.0 + 3 * air, sums + 136.0 + 3 * air
+    height = top + 28.0 + air
     branch = 16.0
     first = branch + 20.0
     at = {"xw": (first + widths["xw"] / 2, x_bus), "hw": (first + widths["hw"] / 2, h_bus)}
@@ -222,6 +228,6 @@ def _gru(roles: Mapping[str, Part], widths: Mapping[str, float]) -> Layout:
     }
     via |= {("xw", role): [(x, x_bus)] for role, x in (("z+", z), ("r+", r), ("n+", n))}
     right = n + 64.0
-    exit = [(n + 34.0, top), (n + 34.0, top + 28.0)]
+    exit = [(n + 34.0, top), (n + 34.0, height)]
     names = {"z": "zₜ", "r": "rₜ", "n": "nₜ"}
-    return Layout((right, top + 28.0), at, via, {0: top}, at["xw"][0], exit, names, {})
+    return Layout((right, height), at, via, {0: top}, at["xw"][0], exit, names, {})

@@ -40,6 +40,7 @@ def arrange(
     ranks: Iterable[tuple[str, Sequence[str]]] = (),
     straight: Collection[str] = (),
     circles: Collection[str] = (),
+    apart: float = 24.5,
     seconds: float = SECONDS,
 ) -> Arrangement:
     """Return dot's layout of nodes of these sizes, edges running from the bottom to the top.
@@ -51,12 +52,13 @@ def arrange(
         ranks: "min" or "max", and the nodes there, from left to right.
         straight: the nodes whose edges should rather be straight than those of others.
         circles: the nodes that are round.
+        apart: how far one rank is from the next.
         seconds: how long it may take.
 
     Raises:
         DrawError: it took longer, or Graphviz failed.
     """
-    lines = ["digraph { rankdir=BT; nodesep=0.3; ranksep=0.34; edge [dir=none];"]
+    lines = [f"digraph {{ rankdir=BT; nodesep=0.3; ranksep={apart / 72:.2f}; edge [dir=none];"]
     lines.append('node [shape=box, fixedsize=true, label=""];')
     for name, (width, height) in sizes.items():
         shape = ", shape=circle" if name in circles else ""

@@ -4,7 +4,7 @@ A backward pass leaves ∂L/∂ of each tensor as a whole. What comes back along
 out from the recorded gradients of the ops that read the value, by these ops' own rules, and summed over the way.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -53,6 +53,16 @@ def flow_of(network: Network, links: Iterable[Link]) -> Flow:
     parts = {cell.id: shares.norms(cell.outputs) for cell in network.cells}
     parts |= {port.id: shares.norms([port.node] if port.node else ()) for port in network.ports}
     return Flow(parts, {link.id: shares.along(link) for link in links})
+
+
+def handed_back(node: Node, slot: int, gradients: Mapping[int, Any]) -> float | None:
+    """Return the norm of what an op hands back to one of its inputs; None when that requires no gradient."""
+    x = node.inputs[slot]
+    if x is None or not x.requires_grad:
+        return None
+    gradient = gradients.get(node.id)
+    term = None if gradient is None else _term(node, slot, x.shape, gradient, node.operands)
+    return 0.0 if term is None else norm_of(term)
 
 
 def gradients_of(output: Tensor) -> dict[int, Array]:
@@ -176,11 +186,18 @@ def _terms(node: Node, g: Any, own: Collection[Node]) -> Iterator[tuple[Node, An
     for slot, x in enumerate(node.inputs):
         if x is None or x in own or not x.requires_grad or x.is_parameter:
             continue
-        vjp = node.rule.vjps[slot] if node.rule else None
-        if node.rule is None or vjp is None:
-            continue
-        with np.errstate(all="ignore"):
-            term = np.asarray(vjp(g, node.data, *node.rule.given(operands), **node.options))
-        padded = (1,) * (term.ndim - len(x.shape)) + x.shape
-        stretched = tuple(axis for axis, (n, m) in enumerate(zip(padded, term.shape, strict=True)) if n != m)
-        yield x, term.sum(axis=stretched).reshape(x.shape)
+        term = _term(node, slot, x.shape, g, operands)
+        if term is not None:
+            yield x, term
+
+
+def _term(node: Node, slot: int, shape: tuple[int, ...], g: Any, operands: Sequence[Any]) -> Any:
+    """What an op hands back to one input, in its shape; None where the rule has nothing for it."""
+    vjp = node.rule.vjps[slot] if node.rule else None
+    if node.rule is None or vjp is None:
+        return None
+    with np.errstate(all="ignore"):
+        term = np.asarray(vjp(g, node.data, *node.rule.given(operands), **node.options))
+    padded = (1,) * (term.ndim - len(shape)) + shape
+    stretched = tuple(axis for axis, (n, m) in enumerate(zip(padded, term.shape, strict=True)) if n != m)
+    return term.sum(axis=stretched).reshape(shape)

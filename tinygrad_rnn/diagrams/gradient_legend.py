@@ -141,14 +141,14 @@ def _ramp(ramp: Ramp, left: float, y: float, theme: Theme) -> Drawing:
 
 def _samples(overlay: Overlay, theme: Theme, *, forward: bool) -> Iterator[tuple[str, dict[str, object]]]:
     """Name what the picture shows besides numbers."""
-    norms = [connection.norm for connection in overlay.grid.connections]
+    norms = list(overlay.norms)
     if forward:
         yield "forward", {"color": theme.muted}
     if any(norm == 0 for norm in norms):
         yield "exactly zero", {"color": theme.muted, "dashed": True}
     if any(map(is_sick, norms)):
         yield "NaN or ∞", {"color": theme.alarm, "width": 3.0}
-    if any(connection.cut for connection in overlay.grid.connections):
+    if overlay.has_cuts:
         yield "✂ detached: no gradient passes", {}
 
 

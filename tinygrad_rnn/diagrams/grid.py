@@ -7,10 +7,11 @@ rolled view are grids, so that they are laid out by the same hand and match side
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import DrawError
+from ..tracing.graph import Node
 from ..tracing.network import Cell, Link, LinkKind, Network, Port, Row, indexed
 from .diagram import Shape
 from .notation import at_any_step, shape_text
@@ -23,6 +24,20 @@ Role = Literal["cell", "head", "input", "output", "initial", "loss"]
 
 FOLD = "fold"  # the id of the panel that stands for the columns left out
 _FOLD_ABOVE, _FOLD_KEEPS = 16, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What the parts of an opened copy's plan are of, by their ids there, and the gradients that come back to them."""
+
+    ops: Mapping[str, Node]
+    reads: Mapping[str, tuple[Node, int]]  # of each wire to an op: which op reads it, as which of its inputs
+    hands: Mapping[str, tuple[str, int]]  # of each wire to the next copy: by which link, as which state
+    norms: Mapping[str, float] = field(default_factory=dict[str, float])  # of those that require a gradient
+
+    def is_cut(self, id: str) -> bool:
+        """Whether a `detach` stops what would come back along a wire."""
+        return id in self.norms and id in self.reads and self.reads[id][0].op == "detach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +57,8 @@ class Item:
     idle: bool = False  # its gradient is exactly zero
     sick: bool = False  # its gradient is NaN or infinite
     cell: Cell | None = None  # that it is a copy of …
-    plan: "Plan | None" = None  # … and how its inside is drawn, in the ops view
+    plan: "Plan | None" = None  # … and how its inside is drawn, in the ops view …
+    inside: Inside | None = None  # … with gradients
     heat: "Heat | None" = None  # its values
     glyph: tuple[Shape, ...] = ()  # of an op outside the copies, its middle at (0, 0)
     state: int | None = None  # which of several initial states it is
@@ -67,6 +83,9 @@ class Connection:
     cut: bool = False
     state: int | None = None  # which state it hands to an opened copy …
     entry: int | None = None  # … or which of the other things that enter one
+    link: str = ""  # the id of the network's link that it is drawn for, where that is another
+    reader: tuple[Node, int] | None = None  # the op outside the copies that it leads to, as which input
+    laned: bool = False  # it keeps to its lane even if nothing comes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +110,7 @@ class Grid:
     left_out: int = 0  # links to or from folded columns that are not drawn
     odd: tuple[int, ...] = ()  # folded columns with a copy that is made otherwise than any copy shown
     panels: bool = True  # draw each column as a panel with its timestep
-    lanes: bool = False  # draw what comes back along each connection beside it
+    lane: float = 0.0  # how far beside the middle of each connection what comes back is drawn; 0: it is not
 
 
 def unrolled_grid(network: Network, fold: int | Literal["auto"] | None, *, headings: bool = True) -> Grid:

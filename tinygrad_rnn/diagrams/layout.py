@@ -105,10 +105,11 @@ def unrolled(network: Network, options: Options) -> Drawing:
 
 def ops(network: Network, options: Options) -> Drawing:
     """Draw every copy opened into its ops, and the ops between the copies and the outputs."""
-    if options.gradients:
-        raise DrawError('gradients are drawn on the copies as a whole: use view="unrolled" or "both"')
-    place = Placement(opened_grid(unrolled_grid(network, options.fold), network, options.theme))
-    return _drawn(place, place.bands(), options.theme)
+    theme = options.theme
+    grid = opened_grid(unrolled_grid(network, options.fold), network, theme, lanes=options.gradients)
+    overlay = with_gradients(grid, network, theme) if options.gradients else None
+    place = Placement(overlay.grid if overlay else grid)
+    return _with_strips(_drawn(place, place.bands(), theme, overlay), overlay, network, theme)
 
 
 def backward(network: Network, options: Options) -> Drawing:
@@ -167,10 +168,11 @@ VIEWS: dict[str, tuple[str, Callable[[Network, Options], Drawing]]] = {
 
 
 def _drawn(place: Placement, bands: Bands, theme: Theme, overlay: Overlay | None = None) -> Drawing:
-    stamp = Stamp(place, bands, theme)
+    ramp = overlay.ramp if overlay else None
+    stamp = Stamp(place, bands, theme, ramp)
     shapes = tuple(stamp.shapes())
     by_id = {shape.id: shape for shape in shapes}
-    edges = Pen(place, bands, theme, by_id, overlay.ramp if overlay else None).edges()
+    edges = Pen(place, bands, theme, by_id, ramp).edges()
     insides = list(stamp.insides())
     return Drawing(
         (*shapes, *(shape for inside in insides for shape in inside.shapes)),

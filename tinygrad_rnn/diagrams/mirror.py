@@ -10,11 +10,10 @@ from dataclasses import replace
 from .diagram import Drawing, Edge, Shape, Text
 from .grid import Grid
 from .overlay import Overlay
-from .ramp import is_sick
+from .ramp import look_of
 from .theme import Theme
 
 _SIDES = {"left": "right", "right": "left", "center": "center"}
-_SICK_WIDTH = 3.0
 
 
 def gradient_grid(overlay: Overlay) -> Grid:
@@ -23,7 +22,7 @@ def gradient_grid(overlay: Overlay) -> Grid:
         id: item if item.role == "loss" or overlay.flow.part(id) is None else replace(item, label=_gradient(item.label))
         for id, item in overlay.grid.items.items()
     }
-    return replace(overlay.grid, items=items, lanes=False)
+    return replace(overlay.grid, items=items, lane=0.0)
 
 
 def _gradient(label: str) -> str:
@@ -54,8 +53,7 @@ def _mirrored_texts(shape: Shape) -> Iterator[Text]:
 
 
 def _turned(edge: Edge, norm: float, overlay: Overlay, theme: Theme) -> Edge:
-    sick = is_sick(norm)
-    step = overlay.ramp.step(norm) if norm and not sick else None
+    look = look_of(norm, overlay.ramp, theme)
     return replace(
         edge,
         id=f"gradient-{edge.id}",
@@ -63,9 +61,9 @@ def _turned(edge: Edge, norm: float, overlay: Overlay, theme: Theme) -> Edge:
         source=edge.target,
         target=edge.source,
         points=tuple((-x, y) for x, y in reversed(edge.points)),
-        color=theme.alarm if sick else theme.muted if step is None else theme.ramp[step],
-        width=_SICK_WIDTH if sick else 1.0 if step is None else overlay.ramp.width(step),
-        dashed=norm == 0,
+        color=look.color,
+        width=look.width,
+        dashed=look.dashed,
         label=None,
         note=None,
     )

@@ -5,9 +5,9 @@ on the left and leaves on the right, inputs enter below, outputs leave above.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, permutations
 
 from ..tracing.graph import Node
 from ..tracing.network import Cell
@@ -15,6 +15,7 @@ from .anatomy import Anatomy, Entry, Part
 from .canonical import Layout, layout_of, recognised
 from .diagram import Drawing, Edge, Point, Shape, Text
 from .dot_layout import Arrangement, arrange
+from .lanes import joined, with_lanes
 from .routes import CORNER, on_outline, rounded
 from .text_metrics import fit, text_width
 from .theme import Theme
@@ -39,11 +40,10 @@ class Plan:
     right: Mapping[int, float]  # … and leaves
     below: Mapping[int, float]  # where the link number k that enters from below does
     upward: Edge  # the way of the first state out of the top, for copies that hand it to something above
-
-    @property
-    def exit(self) -> float:
-        """Where the first state leaves upwards."""
-        return self.upward.points[-1][0]
+    exit: float  # where that is
+    leaving: Mapping[int, str]  # the id of each state's way out to the right
+    back: tuple[Edge, ...] = ()  # what comes back along each wire, as drawn before it is known how much that is …
+    joins: Mapping[tuple[str, str], tuple[Point, ...]] = field(default_factory=dict)  # … and as far as it joins another
 
     def mirrored(self) -> "Plan":
         """Return the drawing of a copy whose states run from right to left."""
@@ -52,25 +52,45 @@ class Plan:
         edges = tuple(_mirrored_edge(edge, self.width) for edge in self.drawing.edges)
         below = {number: self.width - x for number, x in self.below.items()}
         upward = _mirrored_edge(self.upward, self.width)
-        return replace(self, drawing=Drawing(shapes, edges), below=below, upward=upward)
+        exit = self.width - self.exit
+        return replace(self, drawing=Drawing(shapes, edges), below=below, upward=upward, exit=exit)
 
-    def stamped(self, cell: Cell, left: float, bottom: float, *, upward: bool) -> Drawing:
+    def with_lanes(self, single: Collection[str], theme: Theme) -> "Plan":
+        """Return the drawing with two lanes for each wire, but one for those in `single`."""
+        shapes = {shape.id: shape for shape in self.drawing.shapes}
+        (*forward, upward), back = with_lanes([*self.drawing.edges, self.upward], shapes, single, theme)
+        joins = {
+            (one.id, other.id): points
+            for one, other in permutations(back, 2)
+            if one.target == other.target and (points := joined(one.points, other.points))
+        }
+        drawing = Drawing(self.drawing.shapes, tuple(forward))
+        return replace(self, drawing=drawing, upward=upward, back=back, joins=joins)
+
+    def stamped(self, spot: "Spot", *, upward: bool) -> Drawing:
         """Return the drawing for one copy, at its place and under its ids; `upward`: its state leaves there too."""
-        where = f"-{cell.layer}-{cell.t}-"
-        drawing = Drawing((), (self.upward,)) + self.drawing if upward else self.drawing
-        moved = drawing.moved(left, bottom)
-        return Drawing(
-            tuple(replace(shape, id=shape.id.replace("/", where)) for shape in moved.shapes),
-            tuple(
-                replace(
-                    edge,
-                    id=edge.id.replace("/", where),
-                    source=_end(edge.source, where, cell.id),
-                    target=_end(edge.target, where, cell.id),
-                )
-                for edge in moved.edges
-            ),
-        )
+        edges = (self.upward, *self.drawing.edges) if upward else self.drawing.edges
+        return Drawing(tuple(map(spot.shape, self.drawing.shapes)), tuple(map(spot.edge, edges)))
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a plan is drawn, and for which copy."""
+
+    cell: Cell
+    left: float
+    bottom: float
+
+    def named(self, id: str) -> str:
+        """Return what a part of the plan is called here; what has no name is the outline of the copy."""
+        return id.replace("/", f"-{self.cell.layer}-{self.cell.t}-") if id else self.cell.id
+
+    def shape(self, shape: Shape) -> Shape:
+        return replace(shape.moved(self.left, self.bottom), id=self.named(shape.id))
+
+    def edge(self, edge: Edge) -> Edge:
+        moved = edge.moved(self.left, self.bottom)
+        return replace(moved, id=self.named(edge.id), source=self.named(edge.source), target=self.named(edge.target))
 
 
 def _mirrored_shape(shape: Shape, width: float, middle: Mapping[str, float]) -> Shape:
@@ -90,10 +110,6 @@ def _mirrored_edge(edge: Edge, width: float) -> Edge:
     )
 
 
-def _end(id: str, where: str, cell: str) -> str:
-    return id.replace("/", where) if id else cell
-
-
 @dataclass(frozen=True, slots=True)
 class Ink:
     """What a plan is drawn with."""
@@ -101,6 +117,7 @@ class Ink:
     theme: Theme
     line: str  # of the cell
     fills: Mapping[int, str]  # of each parameter, by its node id
+    lane: float = 0.0  # how far from the middle of each wire its two lanes will run, if there will be two
 
 
 def signature(anatomy: Anatomy, outputs: Sequence[Node]) -> tuple[object, ...]:
@@ -124,9 +141,7 @@ def _state_parts(anatomy: Anatomy, outputs: Iterable[Node]) -> list[Part]:
     return [source for source, _ in filter(None, drawn) if isinstance(source, Part)]
 
 
-def plan_of(
-    anatomy: Anatomy, outputs: Sequence[Node], states: int, fills: Mapping[int, str], line: str, theme: Theme
-) -> Plan | None:
+def plan_of(anatomy: Anatomy, outputs: Sequence[Node], states: int, ink: Ink) -> Plan | None:
     """Return how to draw a copy with these parts; None where it is too large to be opened, or has no op of its own.
 
     Raises:
@@ -135,7 +150,6 @@ def plan_of(
     leaving = _state_parts(anatomy, outputs)
     if not leaving or not 0 < len(anatomy.parts) <= OPS_MOST:
         return None
-    ink = Ink(theme, line, fills)
     known = recognised(anatomy.parts, leaving[0])
     if known is not None:
         return _canonical(anatomy, *known, ink)
@@ -217,19 +231,20 @@ def _chip(id: str, label: str, x: float, y: float, width: float, fill: str, ink:
 
 
 def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink) -> Plan:
-    layout = layout_of(name, roles, {role: part_width(part) for role, part in roles.items()})
+    layout = layout_of(name, roles, {role: part_width(part) for role, part in roles.items()}, 1.2 * ink.lane)
     role_of = {part: role for role, part in roles.items()}
     shapes = {part: list(part_shapes(part, *layout.at[role_of[part]], ink)) for part in anatomy.parts}
     edges: list[Edge] = []
-    notes = list(_gate_names(layout, ink.theme))
+    notes = list(_gate_names(layout, ink))
     below: dict[int, float] = {}
     for part in anatomy.parts:
         target, end = shapes[part][0], role_of[part]
         for source, cut in part.reads:
             corners, start = _canonical_wire(layout, source, target, role_of, end, below)
             edges.append(_wire(len(edges), shapes.get(source, [None])[0], target, corners, start, layout, ink))  # type: ignore[arg-type]
-            tap = _tap_text(cut, corners, ink.theme)
+            tap = _tap_text(cut, corners, ink)
             notes += [tap] if tap else []
+    leaving = {state: f"wire/{number}" for number, state in enumerate(layout.states, len(edges))}
     for state, height in layout.states.items():
         role = "h" if state == 0 else "c"
         source = shapes[roles[role]][0]
@@ -247,6 +262,8 @@ def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink)
         layout.states,
         below or {0: layout.entry},
         upward,
+        layout.exit[-1][0],
+        leaving,
     )
 
 
@@ -279,7 +296,7 @@ def _wire(
     number: int, source: Shape | None, target: Shape | None, corners: list[Point], start: str, layout: Layout, ink: Ink
 ) -> Edge:
     first, last = corners[0], corners[-1]
-    if len(corners) > 2 and start in ("@h", "@c", "c") and first[1] == corners[1][1]:
+    if len(corners) > 2 and start in ("@h", "@c", "c") and first[1] == corners[1][1] and not ink.lane:
         first = (corners[1][0] - math.copysign(CORNER, corners[1][0] - first[0]), first[1])  # it branches off there
     elif source is not None:
         first = on_outline(source, corners[0], corners[1])
@@ -294,25 +311,25 @@ def _wire(
         cls="wire",
         source=source.id if source else "",
         target=target.id if target else "",
-        points=rounded([first, *corners[1:-1], last]),
+        points=rounded([first, *corners[1:-1], last], CORNER + ink.lane / 2),
         color=ink.theme.message if state else ink.theme.text,
         width=_STATE_WIRE if state else _WIRE,
         arrow=target is not None,
     )
 
 
-def _gate_names(layout: Layout, theme: Theme) -> Iterator[Text]:
+def _gate_names(layout: Layout, ink: Ink) -> Iterator[Text]:
     for role, name in layout.names.items():
         x, y = layout.at[role]
-        yield Text(name, x - 8, y + OP_HEIGHT / 2 + 9, CHIP_SIZE, theme.muted, align="right")
+        yield Text(name, x - 8 - ink.lane / 2, y + OP_HEIGHT / 2 + 9, CHIP_SIZE, ink.theme.muted, align="right")
 
 
-def _tap_text(cut: str, corners: Sequence[Point], theme: Theme) -> Text | None:
+def _tap_text(cut: str, corners: Sequence[Point], ink: Ink) -> Text | None:
     """Say which slice leaves a bus, beside the wire that goes up from it, where there is room."""
     (x, y), (end, top) = corners[-2:]
     if not cut or abs(x - end) > 0.5 or top - y < 30 or text_width(cut, TAP_SIZE) > TAP_MOST:
         return None
-    return Text(cut, x + 4, y + 8, TAP_SIZE, theme.muted, align="left")
+    return Text(cut, x + 4 + ink.lane, y + 8 + ink.lane, TAP_SIZE, ink.theme.muted, align="left")
 
 
 # Any other cell
@@ -327,13 +344,16 @@ def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) ->
     sizes |= dict.fromkeys([*entries, *leaves], (2.0, 2.0))
     edges = [(_read_name(source), f"p{part.place}") for source, part, _ in reads]
     edges += [(f"p{exit.place}", "e"), *((f"p{part.place}", f"r{k}") for k, part in enumerate(leaving))]
-    labels = [(text_width(cut, TAP_SIZE) + 4, TAP_SIZE + 2) if cut else None for _, _, cut in reads]
+    labels = [(text_width(cut, TAP_SIZE) + 4 + 2 * ink.lane, TAP_SIZE + 2) if cut else None for _, _, cut in reads]
     circles = {f"p{part.place}" for part in anatomy.parts if is_point(part)}
     ranks, straight = [("min", entries), ("max", leaves)], {*entries, *leaves}
-    found = arrange(sizes, edges, labels=labels, ranks=ranks, straight=straight, circles=circles)
+    room = {"apart": _APART} if ink.lane else {}
+    found = arrange(sizes, edges, labels=labels, ranks=ranks, straight=straight, circles=circles, **room)
     states = sum(name.startswith("a") for name in entries)
-    below, above = _NAME + _BEND + _TRACK * max(states - 1, 0), _PAD + _BEND + _LANE * (len(leaving) - 1)
-    return _Generic(anatomy, found, ink, below, found.height + below + above).plan(reads, edges, entries, leaves)
+    lane = _LANE + 2 * ink.lane
+    below, above = _NAME + _BEND + _TRACK * max(states - 1, 0), _PAD + _BEND + lane * (len(leaving) - 1)
+    above += _NOTE if ink.lane else 0.0
+    return _Generic(anatomy, found, ink, below, found.height + below + above, lane).plan(reads, edges, entries, leaves)
 
 
 def _read_name(source: Part | Entry) -> str:
@@ -348,6 +368,8 @@ def _entry_name(entry: Entry) -> str:
 _TRACK = 48.0  # between the lines of two states: each comes from a circle, its name beside it
 _BEND = 12.0  # between the ops and the first of either
 _NAME = 26.0  # below them, for the name of the copy
+_APART = 34.0  # between two ranks, where there are two lanes
+_NOTE = 18.0  # above them, for what comes back to the copy
 _LANE = 14.0  # between their ways back to these lines, over the ops and down behind them
 
 
@@ -360,6 +382,7 @@ class _Generic:
     ink: Ink
     below: float  # room under the lowest rank
     height: float
+    lane: float  # between the ways of two states
 
     def plan(
         self,
@@ -370,13 +393,13 @@ class _Generic:
     ) -> Plan:
         at = {name: self._moved(point) for name, point in self.found.nodes.items()}
         outs = leaves[1:]
-        width = self.found.width + 2 * _PAD + _LANE * len(outs)
+        width = self.found.width + 2 * _PAD + self.lane * len(outs)
         shapes: list[Shape] = []
         for part in self.anatomy.parts:
             shapes += part_shapes(part, *at[f"p{part.place}"], self.ink)
         states = [name for name in entries if name.startswith("a")]
         left = {int(name[1:]): at[name][1] - _BEND - _TRACK * k for k, name in enumerate(states)}
-        over = {k: at[name][1] + _BEND + _LANE * (len(outs) - 1 - k) for k, name in enumerate(outs)}
+        over = {k: at[name][1] + _BEND + self.lane * (len(outs) - 1 - k) for k, name in enumerate(outs)}
         right = {k: left.get(k, height) for k, height in over.items()}
         edges: list[Edge] = []
         for number, (source, target) in enumerate(ends):
@@ -387,7 +410,9 @@ class _Generic:
             edges.append(self._edge(number, source, target, points, cut))
         inputs = {int(name[1:]): at[name][0] for name in entries if name.startswith("x")}
         upward = edges.pop(len(reads))
-        return Plan(width, self.height, Drawing(tuple(shapes), tuple(edges)), left, right, inputs, upward)
+        leaving = {k: edge.id for k, edge in enumerate(edges[len(reads) :])}
+        drawing, exit = Drawing(tuple(shapes), tuple(edges)), upward.points[-1][0]
+        return Plan(width, self.height, drawing, left, right, inputs, upward, exit, leaving)
 
     def _moved(self, point: Point) -> Point:
         return point[0] + _PAD, point[1] + self.below
@@ -400,7 +425,10 @@ class _Generic:
             return curve
         x, y = at[source]
         height = left.get(int(source[1:]), y)
-        return [*rounded([(x, 0.0), (x, y)] if source[0] == "x" else [(0.0, height), (x, height), (x, y)]), *curve[1:]]
+        if self.ink.lane:  # two lanes show each kink
+            curve = [curve[0], (x, y + min(_BEND, (curve[3][1] - y) / 4)), *curve[2:]]
+        way = [(x, 0.0), (x, y)] if source[0] == "x" else [(0.0, height), (x, height), (x, y)]
+        return [*rounded(way, CORNER + self.ink.lane / 2), *curve[1:]]
 
     def _led_out(
         self,
@@ -418,9 +446,11 @@ class _Generic:
         rest = [(x, self.height)]
         if target != "e":
             number = int(target[1:])
-            down, height = width - _PAD - _LANE * number, right[number]
+            down, height = width - _PAD - self.lane * number, right[number]
             rest = [(x, over[number]), (down, over[number]), (down, height), (width, height)]
-        return [*curve[:-1], *rounded([(x, y), *rest])]
+        if self.ink.lane:
+            curve = [*curve[:-2], (x, y - min(_BEND, (y - curve[-4][1]) / 4)), curve[-1]]
+        return [*curve[:-1], *rounded([(x, y), *rest], CORNER + self.ink.lane / 2)]
 
     def _edge(self, number: int, source: str, target: str, points: Sequence[Point], cut: str) -> Edge:
         state = source[0] == "a" or target[0] == "r"
@@ -428,7 +458,7 @@ class _Generic:
         spot = self.found.labels[number]
         if cut and spot:
             x, y = self._moved(spot)
-            label = Text(cut, x, y, TAP_SIZE, self.ink.theme.muted)
+            label = Text(cut, x + self.ink.lane, y, TAP_SIZE, self.ink.theme.muted)
         return Edge(
             id=f"wire/{number}",
             cls="wire",

@@ -1,6 +1,6 @@
 """The grid of the ops view: every shown copy with its inside, and the ops between the copies and each output."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,7 +8,8 @@ from ..tracing.graph import Node
 from ..tracing.network import Cell, Link, Network
 from .anatomy import Anatomy, Entry, Part, cell_anatomy, is_state
 from .diagram import Shape
-from .grid import Connection, Grid, Item
+from .grid import Connection, Grid, Inside, Item
+from .lanes import LANE_INSIDE
 from .opened import Ink, Plan, part_shapes, plan_of, signature
 from .theme import Theme
 
@@ -16,13 +17,16 @@ _ENTRY = Entry("", state=False, place=0, number=0)  # whatever a copy made may e
 _HEAD_MOST = 4  # ops between a copy and its output that are drawn one by one
 
 
-def opened_grid(grid: Grid, network: Network, theme: Theme) -> Grid:
+def opened_grid(grid: Grid, network: Network, theme: Theme, *, lanes: bool = False) -> Grid:
     """Return `grid` with its cells opened, a connection for each state, and the ops that make the outputs.
+
+    `lanes`: with room for what comes back along every wire, and said of each what it is of.
 
     Raises:
         DrawError: Graphviz had no layout for a copy in time.
     """
-    opening = _Opening(network, theme)
+    opening = _Opening(network, theme, LANE_INSIDE if lanes else 0.0)
+    opening.look_into(grid.items)
     items = {id: opening.item(item) for id, item in grid.items.items()}
     connections = [c for connection in grid.connections for c in opening.connections(connection, items)]
     for c in connections:
@@ -43,14 +47,16 @@ def opened_grid(grid: Grid, network: Network, theme: Theme) -> Grid:
         connections=tuple(c for connection in connections for c in heads.connections(connection)),
         headings=headings,
         levels=grid.levels + heads.height,
+        lane=LANE_INSIDE if lanes else 0.0,
     )
 
 
 class _Opening:
     """Opens the copies of a network, each structure once."""
 
-    def __init__(self, network: Network, theme: Theme) -> None:
+    def __init__(self, network: Network, theme: Theme, lane: float) -> None:
         self._theme = theme
+        self._lane = lane
         self._network = network
         self._cells = {cell.id: cell for cell in network.cells}
         self._rows = {row.layer: row for row in network.rows}
@@ -60,22 +66,54 @@ class _Opening:
         for link in network.links:
             self._into.setdefault(link.target, []).append(link)
         self._fills = {p.node.id: theme.parameter(index) for index, p in enumerate(network.parameters)}
+        self._handing = {link.source: link for link in reversed(network.links) if link.kind == "message"}
         self._plans: dict[object, Plan | None] = {}
+        self._anatomies: dict[str, Anatomy] = {}
+        self._carrying: set[tuple[int, int]] = set()  # layer, and number of what enters its copies from below
+
+    def look_into(self, items: Iterable[str]) -> None:
+        """See what the copies among these items are made of, and what enters them that may carry a gradient."""
+        for cell in filter(None, map(self._cells.get, items)):
+            anatomy = cell_anatomy(cell, self._network, self._into.get(cell.id, ()))
+            self._anatomies[cell.id] = anatomy
+            others = [link for link in self._into.get(cell.id, ()) if not is_state(link)]
+            entered = [(number, value) for number, link in enumerate(others) for value in link.values]
+            entered += [(source.number, x) for _, source, x in _entering(anatomy)]
+            self._carrying |= {(cell.layer, number) for number, x in entered if x.requires_grad}
 
     def item(self, item: Item) -> Item:
         """Return a cell with its plan; anything else as it is."""
         cell = self._cells.get(item.id)
-        return item if cell is None else replace(item, cell=cell, plan=self._plan(cell, item))
+        if cell is None:
+            return item
+        plan = self._plan(cell, item)
+        return replace(item, cell=cell, plan=plan, inside=self._inside(cell, plan) if plan and self._lane else None)
+
+    def _inside(self, cell: Cell, plan: Plan) -> Inside:
+        parts = self._anatomies[cell.id].parts
+        reads = [(part.reader, slot) for part in parts for slot in part.slots]
+        link = self._handing.get(cell.id)
+        return Inside(
+            ops={f"op/{part.place}": part.node for part in parts},
+            reads={f"wire/{number}": read for number, read in enumerate(reads)},
+            hands={id: (link.id, state) for state, id in plan.leaving.items()} if link else {},
+        )
 
     def _plan(self, cell: Cell, item: Item) -> Plan | None:
         row = self._rows[cell.layer]
-        anatomy = cell_anatomy(cell, self._network, self._into.get(cell.id, ()))
+        anatomy = self._anatomies[cell.id]
         key = (cell.layer, signature(anatomy, cell.outputs))
         if key not in self._plans:
-            line = self._theme.cell(item.row).line
-            plan = plan_of(anatomy, cell.outputs, len(row.states), self._fills, line, self._theme)
-            self._plans[key] = plan.mirrored() if plan and row.reverse else plan
+            ink = Ink(self._theme, self._theme.cell(item.row).line, self._fills, self._lane)
+            plan = plan_of(anatomy, cell.outputs, len(row.states), ink)
+            plan = plan.mirrored() if plan and row.reverse else plan
+            self._plans[key] = plan.with_lanes(self._single(cell), self._theme) if plan and self._lane else plan
         return self._plans[key]
+
+    def _single(self, cell: Cell) -> set[str]:
+        """The wires from what enters the copies of a layer from below and never carries a gradient."""
+        entering = _entering(self._anatomies[cell.id])
+        return {f"wire/{wire}" for wire, source, _ in entering if (cell.layer, source.number) not in self._carrying}
 
     def connections(self, connection: Connection, items: Mapping[str, Item]) -> Iterator[Connection]:
         """Yield a connection for each state that a link hands on; say for any other where it enters."""
@@ -84,7 +122,8 @@ class _Opening:
         cells = [item for item in ends if item is not None and item.role == "cell"]
         if not is_state(link) or not all(item.plan for item in cells):
             opened = ends[0] is not None and ends[0].plan is not None and not is_state(link)
-            yield replace(connection, entry=self._number(link) if opened else None)
+            entry = self._number(link) if opened else None
+            yield replace(connection, entry=entry, laned=self._is_laned(link, ends[1], entry))
             return
         labels = connection.label.split(", ")
         for state, _ in enumerate(link.values):
@@ -97,7 +136,16 @@ class _Opening:
                 label=labels[state] if state < len(labels) else "",
                 note=connection.note.split("), ")[0] + ")" * ("), " in connection.note),
                 state=state,
+                link=link.id,
+                laned=bool(self._lane),
             )
+
+    def _is_laned(self, link: Link, source: Item | None, entry: int | None) -> bool:
+        """Whether a connection goes on in a lane inside one of the copies that it joins."""
+        if not self._lane:
+            return False
+        entered = entry is not None and (self._cells[link.target].layer, entry) in self._carrying
+        return entered or (source is not None and source.plan is not None)
 
     def port_of(self, connection: Connection) -> str:
         """Return the port that an initial state of one or several values is."""
@@ -108,9 +156,18 @@ class _Opening:
 
     def glyph(self, part: Part, id: str) -> tuple[Shape, ...]:
         """Return the drawing of one op outside the copies, its middle at (0, 0)."""
-        ink = Ink(self._theme, self._theme.text, self._fills)
+        ink = Ink(self._theme, self._theme.text, self._fills, self._lane)
         shapes = part_shapes(part, 0.0, 0.0, ink)
         return tuple(replace(shape, id=id if k == 0 else f"{id}-chip-{k - 1}") for k, shape in enumerate(shapes))
+
+
+def _entering(anatomy: Anatomy) -> Iterator[tuple[int, Entry, Node]]:
+    """Yield for each wire from below its number, what it comes from, and the tensor that an op reads by it."""
+    reads = [(part, *read) for part in anatomy.parts for read in zip(part.reads, part.slots, strict=True)]
+    for number, (part, (source, _), slot) in enumerate(reads):
+        x = part.reader.inputs[slot]
+        if isinstance(source, Entry) and not source.state and x is not None:
+            yield number, source, x
 
 
 class _Heads:
@@ -120,7 +177,7 @@ class _Heads:
         self._opening = opening
         self._names = {parameter.node.id: parameter.name for parameter in network.parameters}
         self._inside = {node for cell in network.cells for node in cell.nodes}
-        self._chains: dict[str, list[str]] = {}  # output -> the ids of its ops, the lowest first
+        self._chains: dict[str, dict[str, Part]] = {}  # output -> its ops by their ids, the lowest first
         self._drawn: set[str] = set()
         self.items: dict[str, Item] = {}
         for port in network.ports:
@@ -137,8 +194,8 @@ class _Heads:
         chained = all([source for source, _ in after.reads] == [before] for before, after in pairwise(parts))
         if not chained or len(parts) > _HEAD_MOST:
             parts = [Part(node, 0, f"{len(parts)} ops", "several", absorbed=[part.node for part in parts])]
-        chain = self._chains[output.id] = [f"op-{output.id}-{k}" for k in range(len(parts))]
-        for k, (id, part) in enumerate(zip(chain, parts, strict=True)):
+        chain = self._chains[output.id] = {f"op-{output.id}-{k}": part for k, part in enumerate(parts)}
+        for k, (id, part) in enumerate(chain.items()):
             self.items[id] = replace(
                 output, id=id, cls="op", role="head", level=output.level + k, label="", caption="",
                 glyph=self._opening.glyph(part, id), tooltip=part.tooltip,
@@ -160,11 +217,15 @@ class _Heads:
         if chain is None:
             yield connection
             return
-        yield replace(connection, id=f"{connection.id}-in", target=chain[0], note="")
+        first, *others = chain
+        link = connection.link or connection.id
+        yield replace(connection, id=f"{connection.id}-in", target=first, note="", link=link)
         if connection.target in self._drawn:
             return
         self._drawn.add(connection.target)
-        ways = [*pairwise(chain), (chain[-1], connection.target)]
+        ways = [*pairwise(chain), ([first, *others][-1], connection.target)]
         for k, (source, target) in enumerate(ways, 1 - len(ways)):
             id = connection.id if k == 0 else f"{connection.id}{k}"
-            yield replace(connection, id=id, source=source, target=target, note=connection.note if k == 0 else "")
+            note = connection.note if k == 0 else ""
+            reader = (chain[target].reader, chain[target].slots[0]) if target in chain else None
+            yield replace(connection, id=id, source=source, target=target, note=note, link=link, reader=reader)

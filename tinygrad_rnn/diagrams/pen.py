@@ -1,6 +1,5 @@
 """Draws the connections of a grid along the ways that `wiring` chose, what they carry beside them."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import Any, Literal
 
 from .diagram import Edge, Point, Shape, Text
 from .grid import FOLD, Connection
+from .lanes import LANE_DISTANCE, LANE_INSIDE, LANE_WIDTH
 from .placement import (
     CIRCLE,
     EDGE_WIDTH,
@@ -23,14 +23,13 @@ from .placement import (
     Bands,
     Placement,
 )
-from .ramp import Ramp, is_sick, norm_text
+from .ramp import Ramp, is_sick, look_of, norm_text, strength
 from .routes import beside, on_outline, rounded
 from .text_metrics import fit, text_width
 from .theme import Theme
 from .wiring import Along, Around, Loop, Step, Up, Way
 
-LANE_DISTANCE, LANE_WIDTH = 8.0, 1.0  # of either lane from the middle; of an edge that carries no gradient
-SICK_WIDTH, CUT_SIZE = 3.0, 17.0
+CUT_SIZE = 17.0
 
 
 class Pen:
@@ -52,8 +51,7 @@ class Pen:
         connections = self._place.grid.connections
         if self._ramp is None:
             return map(self._edge, connections)
-        # Ways back that share a stretch: the strongest is drawn last, on top.
-        back = sorted((c for c in connections if c.norm is not None), key=_strength)
+        back = sorted((c for c in connections if c.norm is not None), key=lambda c: strength(c.norm))
         ramp = self._ramp
         return chain(map(self._forward_lane, connections), (self._backward_lane(c, ramp) for c in back))
 
@@ -97,7 +95,7 @@ class Pen:
 
     def _forward_lane(self, connection: Connection) -> Edge:
         """A thin grey edge beside the middle; in the middle where nothing comes back."""
-        if connection.norm is None:
+        if connection.norm is None and not connection.laned:
             return self._edge(connection, color=self._theme.muted, width=LANE_WIDTH)
         source, target = self._shapes[connection.source], self._shapes[connection.target]
         return self._edge(
@@ -110,20 +108,19 @@ class Pen:
     def _backward_lane(self, connection: Connection, ramp: Ramp) -> Edge:
         source, target = self._shapes[connection.source], self._shapes[connection.target]
         corners = self._lane(connection, -1, source, target)[::-1]
-        norm = connection.norm or 0.0
-        step = ramp.step(norm) if norm and not is_sick(norm) else None
-        color = self._theme.muted if step is None else self._theme.ramp[step]
+        look = look_of(connection.norm or 0.0, ramp, self._theme)
         return Edge(
             id=f"gradient-{connection.id}",
             cls="gradient",
             source=connection.target,
             target=connection.source,
             points=rounded(corners),
-            color=self._theme.alarm if is_sick(norm) else color,
-            width=SICK_WIDTH if is_sick(norm) else LANE_WIDTH if step is None else ramp.width(step),
-            dashed=norm == 0,
+            color=look.color,
+            width=look.width,
+            dashed=look.dashed,
             label=self._mark(connection, corners),
             tooltip=connection.tooltip,
+            arrow=not self._is_opened(connection.source),
         )
 
     def _mark(self, connection: Connection, corners: Sequence[Point]) -> Text | None:
@@ -142,9 +139,10 @@ class Pen:
         """The corners of an edge to the left (1) or right (-1) of the middle, between the two shapes' outlines."""
         way = self._place.wiring.ways[connection.id]
         crowded = isinstance(way, Around) or not self._crowded.isdisjoint((connection.source, connection.target))
-        corners = beside(
-            self._corners(connection, way, source, target), side * (LANE_DISTANCE / 2 if crowded else LANE_DISTANCE)
-        )
+        distance = self._place.grid.lane
+        if crowded and distance > LANE_INSIDE:
+            distance /= 2
+        corners = beside(self._corners(connection, way, source, target), side * distance)
         return [
             on_outline(source, corners[0], corners[1]),
             *corners[1:-1],
@@ -285,11 +283,6 @@ def _loop(shape: Shape) -> tuple[Point, ...]:
         (x + 0.6 * LOOP_WIDTH, y + spread),
         (x, y + spread),
     )
-
-
-def _strength(connection: Connection) -> float:
-    norm = connection.norm or 0.0
-    return math.inf if is_sick(norm) else norm
 
 
 def _rim(shape: Shape, x: float, side: int) -> float:

@@ -53,7 +53,7 @@ class Placement:
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self.frames = _frames(grid)
-        self.track = 2 * TRACK if grid.lanes else TRACK  # with lanes, each edge is two
+        self.track = 2 * TRACK if grid.lane else TRACK  # with lanes, each edge is two
         self.wiring = Wiring(grid, self.frames)
         lanes = max(self.wiring.lane_tracks.values(), default=0)
         self.lanes_width = LANE_ROOM + (lanes - 1) * self.track if lanes else 0.0

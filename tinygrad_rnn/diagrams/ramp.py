@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .theme import Theme
 
-_NARROW, _WIDE = 1.0, 4.2
+_NARROW, _WIDE, _SICK = 1.0, 4.2, 3.0
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -41,6 +41,25 @@ class Ramp:
         return [((exponent - self.low) / span, power_of_ten(exponent)) for exponent in exponents]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a way back is drawn."""
+
+    color: str
+    width: float
+    dashed: bool
+
+
+def look_of(norm: float, ramp: Ramp, theme: Theme) -> Look:
+    """Return the look of a way along which this norm comes back; zero, NaN and inf have their own."""
+    if is_sick(norm):
+        return Look(theme.alarm, _SICK, dashed=False)
+    if norm == 0:
+        return Look(theme.muted, _NARROW, dashed=True)
+    step = ramp.step(norm)
+    return Look(theme.ramp[step], ramp.width(step), dashed=False)
+
+
 def power_of_ten(exponent: int) -> str:
     """Return 10 to an exponent, as it is written.
 
@@ -53,6 +72,11 @@ def power_of_ten(exponent: int) -> str:
 def is_sick(norm: float | None) -> bool:
     """Whether a norm is NaN or infinite."""
     return norm is not None and not math.isfinite(norm)
+
+
+def strength(norm: float | None) -> float:
+    """Return by what ways back are sorted that share a stretch: the strongest is drawn last, on top."""
+    return math.inf if is_sick(norm) else norm or 0.0
 
 
 def norm_text(norm: float) -> str:

@@ -60,12 +60,12 @@ class Tracks:
         return index
 
 
-def rounded(corners: Sequence[Point]) -> tuple[Point, ...]:
-    """Return the Bézier points of the polyline `corners`, its bends rounded."""
+def rounded(corners: Sequence[Point], most: float = CORNER) -> tuple[Point, ...]:
+    """Return the Bézier points of the polyline `corners`, its bends rounded with a radius of at most `most`."""
     corners = _without_idle(corners)
     points = [corners[0]]
     for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
-        radius = min(CORNER, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
+        radius = min(most, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
         start, end = _towards(corner, before, radius), _towards(corner, after, radius)
         points += _line(points[-1], start)
         points += [_towards(start, corner, radius * _CIRCLE), _towards(end, corner, radius * _CIRCLE), end]

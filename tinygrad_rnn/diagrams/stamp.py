@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from .diagram import Drawing, Shape, Text
 from .grid import FOLD, Heading, Item
+from .inside import with_ways_back
+from .opened import Plan, Spot
 from .placement import (
     CAPTION_SIZE,
     CIRCLE,
@@ -21,6 +23,7 @@ from .placement import (
     Placement,
     fold_lines,
 )
+from .ramp import Ramp
 from .text_metrics import fit, text_width
 from .theme import Paint, Theme
 from .wiring import Around, Up
@@ -29,8 +32,9 @@ from .wiring import Around, Up
 class Stamp:
     """Makes the shapes of one placed grid."""
 
-    def __init__(self, place: Placement, bands: Bands, theme: Theme) -> None:
+    def __init__(self, place: Placement, bands: Bands, theme: Theme, ramp: Ramp | None = None) -> None:
         self._place = place
+        self._ramp = ramp
         self._bands = bands
         self._theme = theme
 
@@ -45,12 +49,20 @@ class Stamp:
     def insides(self) -> Iterable[Drawing]:
         """Yield what is drawn inside each opened copy."""
         ways = self._place.wiring.ways
-        upward = {c.source for c in self._place.grid.connections if isinstance(ways[c.id], Up | Around)}
+        upward: dict[str, list[float]] = {}  # the copies whose state leaves upwards too, and what comes back to it
+        for c in self._place.grid.connections:
+            if isinstance(ways[c.id], Up | Around):
+                upward.setdefault(c.source, []).extend([] if c.norm is None else [c.norm])
         for item in self._place.grid.items.values():
             if item.plan and item.cell:
                 left = self._place.x(item) - item.plan.width / 2
                 bottom = self._bands.levels[item.level] - item.plan.height / 2
-                yield item.plan.stamped(item.cell, left, bottom, upward=item.id in upward)
+                spot = Spot(item.cell, left, bottom)
+                drawing = item.plan.stamped(spot, upward=item.id in upward)
+                if item.inside and self._ramp:
+                    above = upward.get(item.id, ())
+                    drawing = with_ways_back(drawing, item.plan, item.inside, above, spot, self._ramp, self._theme)
+                yield drawing
 
     def _panels(self) -> Iterable[Shape]:
         for slot, column in enumerate(self._place.grid.slots):
@@ -185,6 +197,8 @@ class Stamp:
                 item.label, x + room / 2, y - item.plan.height / 2 + 12, LABEL_SIZE, self._theme.muted, align="right"
             )
             yield replace(name, text=fit(item.label, room, LABEL_SIZE))
+            if item.note and item.inside:
+                yield self._note_in_opened(item, item.plan, x, y + item.plan.height / 2)
             return
         y += HEAT_ROOM / 2 * bool(item.heat)
         if not item.note:
@@ -193,6 +207,16 @@ class Stamp:
         yield Text(fit(item.label, room, NAME_SIZE), x, y + 7.5, NAME_SIZE, self._theme.text)
         color = self._theme.alarm if item.sick else self._theme.muted
         yield Text(fit(item.note, room, NOTE_SIZE), x, y - 11.5, NOTE_SIZE, color, bold=item.sick)
+
+    def _note_in_opened(self, item: Item, plan: Plan, x: float, top: float) -> Text:
+        """What stands along the upper edge of an opened copy, on the wider side of where its state leaves upwards."""
+        left = plan.exit > plan.width / 2
+        room = max(plan.exit, plan.width - plan.exit) - 20
+        side = -1 if left else 1
+        color = self._theme.alarm if item.sick else self._theme.muted
+        note = fit(item.note, room, LABEL_SIZE, bold=item.sick)
+        align = "left" if left else "right"
+        return Text(note, x + side * (plan.width / 2 - 8), top - 12, LABEL_SIZE, color, item.sick, align)
 
     def _circle_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
         room = CIRCLE - 9

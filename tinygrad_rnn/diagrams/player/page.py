@@ -17,7 +17,7 @@ from .recording import PAGE_MOST, recording
 if TYPE_CHECKING:
     from ..layout import Options
 
-_WITH_GRADIENTS = ("unrolled", "both")  # the views that show them beside the connections
+_WITH_GRADIENTS = ("unrolled", "both", "ops")  # the views that show them beside the connections
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 # What would end the element or begin another, and the line ends that are none in JSON.
 _ESCAPED_IN_JSON = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}

@@ -367,7 +367,7 @@ const arrives = new Map(); // cell or port -> the step in which its gradient has
 function shownBy({ phase, part }) {
   if (!parts[part]) return [];
   const { links = [], also = [], marks = [] } = parts[part];
-  const ids = phase === "forward" ? [standIn(part), ...also, ...links] : [...links.map((id) => `gradient-${id}`), ...marks];
+  const ids = phase === "forward" ? [standIn(part), ...also, ...links] : [...[...links, ...also].map((id) => `gradient-${id}`), ...marks];
   return ids.map(element).filter(Boolean);
 }
 

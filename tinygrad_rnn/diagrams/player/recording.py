@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 from ...autograd.tensor import Array
 from ...tracing.graph import Node
@@ -85,10 +86,19 @@ def _opened(shown: Iterable[str]) -> Mapping[str, list[str]]:
 
 def _appearance(moment: Moment, shown: Collection[str], opened: Mapping[str, list[str]]) -> Record:
     """What of the picture comes with a part: the links that lead to it, and what is drawn inside of it."""
-    along = [link.id for link in moment.links if link.id in shown]
+    along = [id for link in moment.links for id in _drawn_for(link, shown)]
     others = [id for id in moment.appears[1:] if id in shown]
     others += [id for part in moment.appears for id in opened.get(part, ())]
     return {"links": along} | ({"also": others} if others else {})
+
+
+def _drawn_for(link: Link, shown: Collection[str]) -> Iterator[str]:
+    """The ids of what is drawn for a link: between opened copies one edge a state, and one to each op on the way."""
+    if link.id in shown:
+        yield link.id
+    if f"{link.id}-in" in shown:
+        yield f"{link.id}-in"
+    yield from takewhile(lambda id: id in shown, (f"{link.id}-{number}" for number in count(1)))
 
 
 def _element(part: str, shown: Collection[str]) -> str:

@@ -1,0 +1,357 @@
+"""Gradients in opened copies: along every wire what its reader hands back, in lanes that are the same in all copies."""
+
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from diagrams.reading import Picture
+from diagrams.recorded import trained, truncated
+from diagrams.test_geometry import overlap
+from diagrams.test_ops import CELLS, Mine, check_opened
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams.grid import unrolled_grid
+from tinygrad_rnn.diagrams.lanes import LANE_INSIDE, curve_beside, joined
+from tinygrad_rnn.diagrams.opening import opened_grid
+from tinygrad_rnn.diagrams.overlay import with_gradients
+from tinygrad_rnn.diagrams.ramp import look_of
+from tinygrad_rnn.diagrams.routes import rounded
+from tinygrad_rnn.diagrams.theme import LIGHT
+from tinygrad_rnn.errors import DrawError
+from tinygrad_rnn.tracing.unroll import unroll
+
+
+def own_cell(steps=3):
+    """A cell nobody knows, with a loss of its last state."""
+    cell = Mine()
+    h, m = tg.tensor(np.zeros(4)), tg.tensor(np.ones(4))
+    with tg.trace() as tr:
+        for t in range(steps):
+            h, m = cell(tg.tensor(np.ones(3) * t), h, m)
+        (h * h).sum().backward()
+    return tr
+
+
+def detached_inside(steps=3):
+    """A cell that reads its own state twice, once without its gradient."""
+    W = tg.tensor(np.eye(4) * 0.5, requires_grad=True, name="W")
+    h = tg.tensor(np.ones(4))
+    with tg.trace() as tr:
+        for _ in range(steps):
+            with tg.scope("cell"):
+                h = tg.ops.tanh(W @ h) * tg.ops.sigmoid(h.detach())
+        (h * h).sum().backward()
+    return tr
+
+
+def sick(steps=4):
+    return truncated(steps, factor=lambda t: math.inf if t == 1 else 1.0)
+
+
+RUNS = CELLS | {
+    "last": lambda: trained(tg.nn.LSTM, 4, 2, last=True),
+    "two directions": lambda: trained(tg.nn.GRU, 3, 2, bidirectional=True),
+    "own": own_cell,
+    "cut": truncated,
+    "detached inside": detached_inside,
+    "sick": sick,
+}
+EVERY_RUN = pytest.mark.parametrize("name", RUNS)
+
+
+def drawn(trace, **options):
+    return tg.draw(trace, view="ops", gradients=True, **options)
+
+
+def overlay_of(trace):
+    network = unroll(trace.graph())
+    return with_gradients(opened_grid(unrolled_grid(network, None), network, LIGHT, lanes=True), network, LIGHT)
+
+
+def insides(trace):
+    """What is inside each opened copy, by the copy's id."""
+    items = overlay_of(trace).grid.items
+    return {id: item.inside for id, item in items.items() if item.inside}
+
+
+@EVERY_RUN
+def test_nothing_overlaps_inside_or_outside(name):
+    diagram = drawn(RUNS[name]())
+    check_opened(diagram)
+    ids = [part.id for part in Picture(diagram.svg).parts]
+    assert len(set(ids)) == len(ids)
+
+
+@EVERY_RUN
+def test_no_lane_runs_through_what_is_written_in_a_copy(name):
+    diagram = drawn(RUNS[name]())
+    texts = [text for shape in diagram.drawing.shapes if shape.cls in ("gates", "cell") for text in shape.texts]
+    boxes = [(t.center - t.width / 2, t.y - t.size * 0.4, t.center + t.width / 2, t.y + t.size * 0.4) for t in texts]
+    for edge in diagram.drawing.edges:
+        for (x, y), (a, b) in zip(edge.points[::3], edge.points[3::3], strict=False):
+            stretch = (min(x, a), min(y, b), max(x, a), max(y, b))
+            flat = stretch[2] - stretch[0] < 1 or stretch[3] - stretch[1] < 1
+            wide = (stretch[0] - 1, stretch[1] - 1, stretch[2] + 1, stretch[3] + 1)
+            for text, box in zip(texts, boxes, strict=True):
+                assert not (flat and overlap(wide, box)), (edge.id, text.text)
+
+
+@EVERY_RUN
+def test_lanes_go_on_from_copy_to_copy(name):
+    """Where an edge meets an opened copy, a wire of the copy begins or ends, and so does one on the way back."""
+    trace = RUNS[name]()
+    items = overlay_of(trace).grid.items
+    seen_through = {  # of two links to one op, by what was computed outside, one is led on to it
+        c.id
+        for c in overlay_of(trace).grid.connections
+        if c.entry is not None and (plan := items[c.target].plan) and c.entry not in plan.below
+    }
+    edges = drawn(trace, fold=None).drawing.edges
+    inner = [edge for edge in edges if edge.id.startswith(("wire-", "gradient-wire-"))]
+    ends = {(round(x, 1), round(y, 1)) for edge in inner for x, y in (edge.points[0], edge.points[-1])}
+    for edge in edges:
+        if edge in inner or edge.label:  # behind a pair of scissors nothing goes on
+            continue
+        for id, (x, y) in ((edge.source, edge.points[0]), (edge.target, edge.points[-1])):
+            into = edge.source if edge.cls == "gradient" else edge.target
+            if id.startswith("cell-") and not (id == into and edge.id.removeprefix("gradient-") in seen_through):
+                assert any(math.dist((x, y), end) < 0.3 for end in ends), (edge.id, id)
+
+
+@EVERY_RUN
+def test_each_way_back_carries_what_the_backward_pass_handed_over(name):
+    """The terms are those that the pass itself computed, one an op and input."""
+    trace = RUNS[name]()
+    terms = {(e.of.id, e.slot): e.value for e in trace.events if e.kind == "vjp" and e.value is not None}
+    seen = 0
+    for inside in insides(trace).values():
+        for wire, (reader, slot) in inside.reads.items():
+            term, x = terms.get((reader.id, slot)), reader.inputs[slot]
+            if not x.requires_grad:
+                assert wire not in inside.norms
+                continue
+            expected = 0.0 if term is None else np.linalg.norm(term)
+            assert inside.norms[wire] == pytest.approx(expected, rel=1e-6, nan_ok=True), (wire, reader)
+            seen += 1
+    assert seen > 5
+
+
+def test_each_op_of_an_lstm_has_the_gradient_that_grad_computes():
+    rng = np.random.default_rng(0)
+    W, U = (tg.tensor(rng.standard_normal((8, 2)), requires_grad=True, name=name) for name in "WU")
+    h, c = tg.tensor(np.zeros(2)), tg.tensor(np.zeros(2))
+    made = []
+    with tg.trace() as tr:
+        for x in np.eye(3)[:, :2]:
+            with tg.scope("step"):
+                z = tg.ops.linear(x, W) + tg.ops.linear(h, U)
+                i, f, g, o = (
+                    *(tg.ops.sigmoid(z[2 * k : 2 * k + 2]) for k in (0, 1)),
+                    tg.ops.tanh(z[4:6]),
+                    tg.ops.sigmoid(z[6:]),
+                )
+                c = f * c + i * g
+                h = o * tg.ops.tanh(c)
+            made += [z, i, f, g, o, c, h]
+        loss = (h * h).sum()
+        loss.backward()
+    gradients = {x.id: np.linalg.norm(g.data) for x, g in zip(made, tg.grad(loss, made), strict=True)}
+    found = {}
+    for inside in insides(tr).values():
+        found |= {node.id: inside.norms[op] for op, node in inside.ops.items() if node.id in gradients}
+    assert found == pytest.approx(gradients)
+    tooltips = {shape.id: shape.tooltip for shape in drawn(tr).drawing.shapes if shape.cls == "op"}
+    for cell, inside in insides(tr).items():
+        for op in inside.ops:
+            told = tooltips[op.replace("/", f"{cell.removeprefix('cell')}-")]
+            assert told.endswith(f"; ‖∂L/∂·‖ = {inside.norms[op]:.4g}")
+
+
+@EVERY_RUN
+def test_each_way_back_looks_as_its_norm_says(name):
+    trace = RUNS[name]()
+    overlay = overlay_of(trace)
+    edges = {edge.id: edge for edge in drawn(trace, fold=None).drawing.edges}
+    for id, item in overlay.grid.items.items():
+        for wire, norm in item.inside.norms.items() if item.inside else ():
+            if wire.startswith("wire/"):
+                edge = edges[f"gradient-{wire.replace('/', id.removeprefix('cell') + '-')}"]
+                look = look_of(norm, overlay.ramp, LIGHT)
+                assert (edge.color, edge.width, edge.dashed) == (look.color, look.width, look.dashed)
+
+
+def test_what_comes_back_to_a_state_is_the_sum_of_what_its_readers_hand_back():
+    """An Elman cell reads h by one product: so the ways inside and outside the copy carry the same."""
+    overlay = overlay_of(trained(steps=4, last=True))
+    norms = {c.id: c.norm for c in overlay.grid.connections}
+    for t in range(1, 4):
+        inside = overlay.grid.items[f"cell-0-{t}"].inside
+        entering = [w for w, (node, slot) in inside.reads.items() if node.inputs[slot] not in inside.ops.values()]
+        back = [inside.norms[wire] for wire in entering if wire in inside.norms]
+        assert max(back) == pytest.approx(norms[f"message-cell-0-{t - 1}-cell-0-{t}"])
+
+
+def test_each_state_has_its_own_way_back_and_each_op_on_the_way_to_an_output():
+    trace = trained(tg.nn.LSTM, 3, last=True)
+    overlay = overlay_of(trace)
+    norms = {c.id: c.norm for c in overlay.grid.connections}
+    terms = defaultdict(list)
+    for event in trace.events:
+        if event.kind == "vjp" and event.value is not None:
+            terms[event.output.id].append(event.value)
+    h, c = next(cell for cell in unroll(trace.graph()).cells if cell.t == 1).outputs
+    whole = np.linalg.norm(sum(terms[c.id]))
+    assert overlay.flow.parts["cell-0-1"] == pytest.approx((np.linalg.norm(sum(terms[h.id])), whole))
+    assert norms["message-cell-0-1-cell-0-2"] == pytest.approx(np.linalg.norm(sum(terms[h.id])))
+    assert 0 < norms["message-cell-0-1-cell-0-2-1"] < norms["message-cell-0-1-cell-0-2"] + whole
+    assert norms["output-cell-0-0-output-0"] == norms["output-cell-0-0-output-0-in"] == 0.0
+    assert norms["output-cell-0-2-output-2"] == overlay.flow.part("output-2") > 0
+    assert norms["output-cell-0-2-output-2-in"] == pytest.approx(overlay.flow.part("cell-0-2"))
+
+
+def test_copies_of_one_structure_have_the_same_lanes():
+    diagram = drawn(trained(tg.nn.LSTM, 4))
+    cells = {shape.id: shape for shape in diagram.drawing.shapes if shape.cls == "cell"}
+    lanes = defaultdict(set)
+    for edge in diagram.drawing.edges:
+        if edge.id.startswith("wire-"):
+            cell = cells[f"cell-{'-'.join(edge.id.split('-')[1:3])}"]
+            points = tuple((round(x - cell.x, 3), round(y - cell.y, 3)) for x, y in edge.points)
+            lanes[edge.id.rsplit("-", 1)[1]].add(points)
+    assert len(lanes) > 15
+    assert all(len(found) == 1 for found in lanes.values())
+
+
+def test_what_enters_and_requires_no_gradient_has_one_lane_in_the_middle():
+    diagram = drawn(trained(steps=3))
+    shapes = {shape.id: shape for shape in diagram.drawing.shapes}
+    edges = {edge.id: edge for edge in diagram.drawing.edges}
+    assert "gradient-input-input-1-cell-0-1" not in edges
+    edge = edges["input-input-1-cell-0-1"]
+    assert edge.points[0][0] == pytest.approx(shapes["input-1"].x)
+    message = edges["message-cell-0-0-cell-0-1"].points, edges["gradient-message-cell-0-0-cell-0-1"].points
+    assert message[0][0][1] - message[1][0][1] == pytest.approx(2 * LANE_INSIDE)
+
+
+def test_exact_zeros_are_dashed_and_copies_tell_their_norms():
+    """With c₋₁ = 0 the forget gate of the first step has no part in the loss."""
+    diagram = drawn(trained(tg.nn.LSTM, 3))
+    shapes = {shape.id: shape for shape in diagram.drawing.shapes}
+    sigmoids = {shape.id for shape in shapes.values() if shape.cls == "op" and [t.text for t in shape.texts] == ["σ"]}
+    into = [e for e in diagram.drawing.edges if e.cls == "gradient" and e.target in sigmoids and "-0-0-" in e.id]
+    assert sorted(edge.dashed for edge in into) == [False, False, True]
+    assert {edge.color for edge in into if edge.dashed} == {LIGHT.muted}
+    assert "sample-exactly" in shapes
+    for t in range(3):
+        notes = [text.text for text in shapes[f"cell-0-{t}"].texts if "∇" in text.text]
+        assert len(notes) == 1
+        assert notes[0].startswith("‖∇h‖ ")
+        assert " · ‖∇c‖ " in notes[0]
+
+
+def test_nan_and_infinity_have_their_own_mark_at_every_op():
+    diagram = drawn(sick())
+    shapes = {shape.id: shape for shape in diagram.drawing.shapes}
+    ops = {id: shape.line == LIGHT.alarm for id, shape in shapes.items() if shape.cls == "op" and "output" not in id}
+    assert {id.split("-")[2] for id, marked in ops.items() if marked} == {"0", "1"}
+    assert all(marked == (id.split("-")[2] in "01") for id, marked in ops.items())
+    assert [t.text for t in shapes["cell-0-1"].texts if t.color == LIGHT.alarm] == ["‖∇‖ ∞"]
+    assert [t.text for t in shapes["cell-0-0"].texts if t.color == LIGHT.alarm] == ["‖∇‖ NaN"]
+    assert "sample-NaN" in shapes
+
+
+def test_scissors_stand_where_a_detach_cut_the_message_or_a_wire():
+    def cut(diagram):
+        return [edge for edge in diagram.drawing.edges if edge.label and edge.label.text == "✂"]
+
+    outside = cut(drawn(truncated(cut=3)))
+    assert [edge.id for edge in outside] == ["gradient-message-cell-0-2-cell-0-3"]
+    diagram = drawn(detached_inside())
+    inside = cut(diagram)
+    detaches = {s.id for s in diagram.drawing.shapes if s.cls == "op" and [t.text for t in s.texts] == ["detach"]}
+    # h₋₁ requires no gradient: there is nothing to cut at the first step
+    assert {edge.source for edge in inside} == detaches - {id for id in detaches if id.startswith("op-0-0-")}
+    assert all(edge.dashed for edge in inside)
+    assert any(shape.id == "sample-✂" for shape in diagram.drawing.shapes)
+
+
+def test_ways_that_share_a_stretch_are_drawn_there_once_by_the_strongest():
+    """The four gates hand back to one sum: one arrow arrives at it, and that is the strongest."""
+    trace = trained(tg.nn.LSTM, 3)
+    overlay = overlay_of(trace)
+    edges = {edge.id: edge for edge in drawn(trace).drawing.edges}
+    for t in range(3):
+        inside = overlay.grid.items[f"cell-0-{t}"].inside
+        back = [edge for id, edge in edges.items() if id.startswith(f"gradient-wire-0-{t}-")]
+        assert len([edge for edge in back if edge.target.startswith("op-")]) > 10
+        for target in {edge.target for edge in back if edge.target.startswith("op-")}:
+            ways = [edge for edge in back if edge.target == target]
+            from_above = {round(edge.points[-1][0], 1) for edge in ways if edge.arrow}
+            assert len(from_above) == len([edge for edge in ways if edge.arrow])
+            arriving = max(ways, key=lambda edge: edge.width)
+            if len(ways) == 4:
+                wires = {edge.id: f"wire/{edge.id.rsplit('-', 1)[1]}" for edge in ways}
+                strongest = max(ways, key=lambda edge: inside.norms[wires[edge.id]])
+                assert [edge for edge in ways if edge.arrow] == [strongest]
+                assert arriving.width == strongest.width
+
+
+def test_values_are_refused_with_a_word_what_to_do():
+    with pytest.raises(DrawError, match='not opened: use view="unrolled"'):
+        tg.draw(trained(steps=3), values=True, view="ops")
+
+
+@pytest.mark.parametrize("format", [".svg", ".pdf", ".png", ".dot", ".html"])
+def test_every_format(format):
+    assert drawn(sick(), theme="print").render(format)
+
+
+def test_without_gradients_the_picture_is_the_one_it_was():
+    trace = trained(tg.nn.GRU, 3)
+    before = tg.draw(trace, view="ops").svg
+    assert "gradient" not in before
+    drawn(trace)
+    assert tg.draw(trace, view="ops").svg == before
+
+
+# Curves beside curves
+
+corners = st.lists(st.tuples(st.booleans(), st.integers(30, 200)), min_size=1, max_size=6)
+
+
+def path(turns):
+    """A staircase up and to the right, each of its legs longer than two bends."""
+    points, level = [(0.0, 0.0)], turns[0][0]
+    for _, length in turns:
+        x, y = points[-1]
+        points.append((x + length, y) if level else (x, y + length))
+        level = not level
+    return rounded(points)
+
+
+@given(corners, st.floats(-8, 8))
+def test_a_lane_keeps_its_distance(turns, distance):
+    points = path(turns)
+    lane = curve_beside(points, distance)
+    for first in range(0, len(points) - 1, 3):
+        for t in np.linspace(0, 1, 7):
+            weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
+            here, there = (np.dot(weights, curve[first : first + 4]) for curve in (points, lane))
+            assert math.dist(here, there) == pytest.approx(abs(distance), abs=0.05)
+
+
+def test_a_way_ends_where_it_joins_another():
+    short = rounded([(60.0, 100.0), (60.0, 0.0), (0.0, 0.0)])
+    far = rounded([(140.0, 100.0), (140.0, 0.0), (0.0, 0.0)])
+    apart = rounded([(60.0, -100.0), (60.0, -50.0), (0.0, -50.0)])
+    end = joined(far, short)[-1]
+    assert 51 < end[0] < 60 + 9
+    assert end[1] == 0.0
+    x, y = joined(short, far)[-1]
+    assert 51 <= x < 56
+    assert 0 <= y < 1
+    assert joined(short, apart) is None
+    assert joined(short, short) is None
