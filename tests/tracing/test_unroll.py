@@ -191,6 +191,13 @@ def test_a_loop_from_the_last_input_to_the_first_is_a_reversed_row():
     assert counts(network)["output"] == 8
 
 
+def test_what_two_rows_make_together_comes_from_the_bottom_row_first():
+    """Whatever the addresses of objects: same input, same bytes."""
+    ys, _ = tg.nn.RNN(3, 5, output_size=2, bidirectional=True)(steps(20))
+    layers = [link.source.split("-")[1] for link in network_of(ys.sum()).links if link.kind == "output"]
+    assert layers == ["0", "1"] * 20
+
+
 def test_an_embedding_inside_the_cell_still_shows_what_is_read():
     class Reader(tg.nn.Module):
         def __init__(self):

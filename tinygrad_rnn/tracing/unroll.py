@@ -110,17 +110,17 @@ class _Unrolling:
             if not any(x.id == cell.W_xh.id for x in copy.nodes[i].tensors()):
                 yield i, slot
 
-    def _roots(self, source: Node, unchanged: bool = False) -> list[Copy]:
-        """The copies that a value comes from: the one that made it, or those that ops outside made it from.
+    def _roots(self, source: Node, unchanged: bool = False) -> Sequence[Copy]:
+        """The copies that a value comes from, the bottom row first: the one that made it, else those behind it.
 
         With `unchanged`, only where no parameter of those ops had a part in it: then it still is the copy's state.
         """
         copy = self.copy_of(source)
         if copy is not None:
-            return [copy]
+            return (copy,)
         if source.op is None:
-            return []
-        roots: dict[Copy, None] = {}  # in an order that is the same in every run
+            return ()
+        roots: set[Copy] = set()
         seen, stack = {source}, [source]
         while stack:
             node = stack.pop()
@@ -129,10 +129,10 @@ class _Unrolling:
                     seen.add(x)
                     copy = self.copy_of(x)
                     if copy is not None:
-                        roots[copy] = None
+                        roots.add(copy)
                     else:
                         stack.append(x)
-        return list(roots)
+        return sorted(roots, key=attrgetter("layer", "t"))
 
     def _collect(self, copy: Copy) -> None:
         """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
