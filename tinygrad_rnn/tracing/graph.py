@@ -220,16 +220,21 @@ class Graph:
             names: node id -> the name that the user gave the tensor.
             gradients: node id -> ∂L/∂node.
         """
-        used: set[Node | None] = {root}
+        waiting: set[Node | None] = {root}  # read by the ops that were met so far
         ops: list[Node] = []
         for node in reversed(made):
-            if node in used and node.op is not None:
+            if node in waiting and node.op is not None:
+                waiting.remove(node)
+                waiting.update(node.inputs)
                 ops.append(node)
-                used.update(node.inputs)
-        leaves = [x for x in used if x is not None and x.op is None]
-        named = [x for x in made if x.id in names and x not in used] if names else []
-        also = [x for x in named if x.inputs and all(y in used for y in x.tensors())]
-        return cls(tuple(sorted([*reversed(ops), *leaves, *also], key=attrgetter("id"))), root, names, gradients)
+        waiting.discard(None)
+        ops.reverse()
+        nodes = ops + [x for x in waiting if x is not None]  # what nobody made are the leaves
+        if names:
+            used = set(nodes)
+            named = [x for x in made if x.id in names and x not in used]
+            nodes += [x for x in named if x.inputs and all(y in used for y in x.tensors())]
+        return cls(tuple(sorted(nodes, key=attrgetter("id"))), root, names, gradients)
 
 
 def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:

@@ -6,7 +6,7 @@ to another. Everything refers to `Node`s of the recorded graph: nothing here is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..autograd.tensor import Array
 from .copies import Structure
@@ -29,8 +29,7 @@ class Row:
     reverse: bool = False  # True when its calls run from the last column to the first
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One copy: call `t` of the module of row `layer`, standing in `column`."""
 
     layer: int
@@ -45,8 +44,7 @@ class Cell:
         return f"cell-{self.layer}-{self.t}"
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(NamedTuple):
     """A circle of the picture: an input, an output, an initial state or the loss."""
 
     id: str  # "input-3", "output-3", "initial-0", "loss"
@@ -58,8 +56,7 @@ class Port:
     column: int | None = None  # inputs and outputs belong to a column
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """What one part hands to another. `source` and `target` are ids of cells or ports."""
 
     kind: LinkKind

@@ -1,13 +1,12 @@
 """From a recorded graph to the unrolled network: the copies, and who hands what to whom."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
 
 from ..nn.recurrent import Cell as RecurrentCell
-from .copies import Copies, Copy, CopyRow, Entry, parameter_names, structures
+from .copies import Copies, Copy, CopyRow, Entry, Structure, parameter_names, structures
 from .graph import Graph, Node, collector_paused
 from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, indexed
 from .routing import Routing, is_move
@@ -15,6 +14,8 @@ from .routing import Routing, is_move
 _LOOP_LEAST = 3
 _MANY = -1  # columns: which ones does not matter
 _PRODUCTS = ("linear", "matmul", "embedding")
+
+Ends = tuple[str, str]  # of a link: the ids of its source and its target
 
 
 @collector_paused()
@@ -45,11 +46,14 @@ class _Unrolling:
         self.structures = structures(self.copies)
         self.made_from: dict[Node, list[Node]] = {}  # of the ops outside
         self.messages = {row.layer: self._message_entries(row) for row in self.rows}
-        self.links: dict[tuple[str, str], Link] = {}  # by source and target
+        self.entries: dict[tuple[int, Structure], Sequence[tuple[Entry, bool]]] = {}  # of the copies of a row
+        self.kinds: dict[Ends, LinkKind] = {}  # of each link
+        self.handed: dict[Ends, list[Node]] = {}  # and what it hands over
+        self.cut: set[Ends] = set()
         self.ports: dict[str, Port] = {}
         self.columns: dict[str, int] = {}  # of each copy
         self.reverse: dict[int, bool] = {}  # of each row: whether its calls run from the last column to the first
-        self.feeds: dict[str, list[str]] = {}  # copy -> the copies that feed it
+        self.feeds: defaultdict[Copy, list[Copy]] = defaultdict(list)  # copy -> the copies of other rows that feed it
         self.inputs: dict[Copy, list[Node]] = {}  # what comes from outside
         self.fed_back: list[tuple[Node, Copy]] = []  # what a head made of one copy, and another copy read
         self.between: set[Node] = set()  # what one row hands to another
@@ -73,7 +77,7 @@ class _Unrolling:
             columns=max(self.columns.values()) + 1,
             cells=tuple(self._cell(copy) for copy in self.copies),
             ports=tuple(self.ports.values()),
-            links=tuple(map(self._up_or_other, self.links.values())),
+            links=tuple(map(self._link, self.handed)),
             parameters=tuple(ParameterInfo(names[id], node.shape, node) for id, node in parameters.items()),
             gradients=self.graph.gradients,
             root=self.graph.root,
@@ -136,17 +140,26 @@ class _Unrolling:
 
     def _collect(self, copy: Copy) -> None:
         """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
-        messages = self.messages[copy.layer]
-        structure = self.structures[copy]
-        learned = [entry for entry in structure.parameters if entry in messages]  # an initial state that is trained
-        for entry, x in self._read(copy, sorted((*structure.given, *learned))):
+        for entry, is_message in self._entries(copy.layer, self.structures[copy]):
+            i, slot = entry
+            x = copy.nodes[i].inputs[slot]
+            assert x is not None
             self.used.add(x)
             maker = self.copy_of(x)
             if maker is not None and not is_move(x):
-                self._hand_over(maker, copy, x, cut=False)
+                self._hand_over(maker, copy, x)
             else:
                 for source in self.routing.sources(x):
-                    self._collect_source(copy, entry, x, source, is_message=entry in messages)
+                    self._collect_source(copy, entry, x, source, is_message=is_message)
+
+    def _entries(self, layer: int, structure: Structure) -> Sequence[tuple[Entry, bool]]:
+        """Where something enters a copy, an initial state that is trained included, and whether it is the message."""
+        found = self.entries.get((layer, structure))
+        if found is None:
+            messages = self.messages[layer]
+            entries = sorted((*structure.given, *(entry for entry in structure.parameters if entry in messages)))
+            found = self.entries[layer, structure] = [(entry, entry in messages) for entry in entries]
+        return found
 
     def _collect_source(self, copy: Copy, entry: Entry, x: Node, source: Node, *, is_message: bool) -> None:
         roots = self._roots(source)
@@ -162,13 +175,14 @@ class _Unrolling:
             if x not in known:
                 known.append(x)
 
-    def _hand_over(self, root: Copy, copy: Copy, source: Node, *, cut: bool) -> None:
+    def _hand_over(self, root: Copy, copy: Copy, source: Node, *, cut: bool = False) -> None:
         kind: LinkKind = "up"
         if root.layer == copy.layer:
             kind = "message" if root.t == copy.t - 1 else "other"
         else:
             self.between.add(source)
-        self._pass(root.id, copy.id, kind, source, cut)
+            self.feeds[copy].append(root)
+        self._pass(root.id, copy.id, kind, source, cut=cut)
 
     def _is_fed_back(self, source: Node, copy: Copy) -> bool:
         """Whether a head made this value of an earlier copy in this row or above: an output that is read again."""
@@ -179,14 +193,15 @@ class _Unrolling:
         made_inside = source.op is None and source.scope is not None and copy.call in source.scope.chain()
         return made_inside and copy.nodes[entry[0]].op not in _PRODUCTS
 
-    def _pass(self, source: str, target: str, kind: LinkKind, value: Node, cut: bool = False) -> None:
-        link = self.links.get((source, target))
-        if link is None:
-            self.links[source, target] = Link(kind, source, target, (value,), cut)
-            self.feeds.setdefault(target, []).append(source)
-        elif value not in link.values or cut:
-            values = link.values if value in link.values else (*link.values, value)
-            self.links[source, target] = Link(link.kind, source, target, values, link.cut or cut)
+    def _pass(self, source: str, target: str, kind: LinkKind, value: Node, *, cut: bool = False) -> None:
+        ends = source, target
+        values = self.handed.get(ends)
+        if values is None:
+            self.kinds[ends], self.handed[ends] = kind, [value]
+        elif value not in values:
+            values.append(value)
+        if cut:
+            self.cut.add(ends)
 
     def _add_initial(self, copy: Copy, value: Node) -> None:
         states = self._states(self.rows[copy.layer])
@@ -203,8 +218,7 @@ class _Unrolling:
         columns = [column for column in above if column is not None]
         steps = {b - a for a, b in pairwise(columns)}
         if len(columns) != len(above) or steps not in (set(), {1}, {-1}):
-            first = row.copies[0].id
-            before = [self.columns[source] for source in self.feeds.get(first, ()) if source in self.columns]
+            before = self._columns_that_feed(row.copies[0])
             start = max(before) + 1 if before else 0
             columns = [start + copy.t for copy in row.copies]
         for copy, column in zip(row.copies, columns, strict=True):
@@ -214,9 +228,12 @@ class _Unrolling:
 
     def _column_below(self, copy: Copy) -> int | None:
         """The one column of the copies that feed this one from another row, or that read the same input."""
-        found = {self.columns[source] for source in self.feeds.get(copy.id, ()) if source in self.columns}
+        found = self._columns_that_feed(copy)
         found |= {self.readers[x] for x in self.inputs.get(copy, ()) if x in self.readers}
         return found.pop() if len(found) == 1 else None
+
+    def _columns_that_feed(self, copy: Copy) -> set[int]:
+        return {self.columns[source.id] for source in self.feeds.get(copy, ()) if source.id in self.columns}
 
     def _add_inputs(self) -> None:
         """One circle per column and value, whoever reads it there."""
@@ -279,7 +296,7 @@ class _Unrolling:
 
     def _leaving(self, used: set[Node]) -> list[tuple[Node, Copy]]:
         """The copies' values among the used, of rows that do not merely feed another row."""
-        feeding = {link.source for link in self.links.values() if link.kind == "up"}
+        feeding = {source for (source, _), kind in self.kinds.items() if kind == "up"}
         made = [(node, copy) for node in used if (copy := self.copy_of(node)) is not None]
         return sorted([pair for pair in made if pair[1].id not in feeding] or made, key=lambda pair: pair[0].id)
 
@@ -337,9 +354,8 @@ class _Unrolling:
             return row.owner.states
         return ("h", *("h" + "′" * k for k in range(1, len(self._message_values(row.copies[-2], row.copies[-1])))))
 
-    def _message_values(self, copy: Copy, after: Copy) -> tuple[Node, ...]:
-        link = self.links.get((copy.id, after.id))
-        return link.values if link is not None else ()
+    def _message_values(self, copy: Copy, after: Copy) -> Sequence[Node]:
+        return self.handed.get((copy.id, after.id), ())
 
     def _cell(self, copy: Copy) -> Cell:
         """Its outputs are its messages and whatever else others use, h first."""
@@ -349,7 +365,7 @@ class _Unrolling:
         outputs = tuple(dict.fromkeys([*messages, *others]))
         return Cell(copy.layer, copy.t, self.columns[copy.id], tuple(copy.nodes), outputs, self.structures[copy])
 
-    def _last_messages(self, row: Sequence[Copy]) -> tuple[Node, ...]:
+    def _last_messages(self, row: Sequence[Copy]) -> Sequence[Node]:
         """What the last copy would pass on: where the copy before it made its messages; else its last op."""
         last = row[-1]
         for before in row[-2:-1]:
@@ -359,10 +375,11 @@ class _Unrolling:
                 return found or (last.nodes[-1],)
         return (last.nodes[-1],)
 
-    def _up_or_other(self, link: Link) -> Link:
-        """A link up stays in its column."""
-        apart = link.kind == "up" and self.columns[link.source] != self.columns[link.target]
-        return replace(link, kind="other") if apart else link
+    def _link(self, ends: Ends) -> Link:
+        kind, (source, target) = self.kinds[ends], ends
+        if kind == "up" and self.columns[source] != self.columns[target]:
+            kind = "other"  # a link up stays in its column
+        return Link(kind, source, target, tuple(self.handed[ends]), ends in self.cut)
 
     def _runs_back(self, row: CopyRow) -> bool:
         first, *others = row.copies[:2]
