@@ -1,11 +1,13 @@
 """Networks made by hand, as the finder would make them, with real arrays behind them."""
 
+from collections import Counter
+from dataclasses import replace
 from itertools import count, pairwise
 
 import numpy as np
 
 from tinygrad_rnn.tracing.graph import Node
-from tinygrad_rnn.tracing.network import Cell, Link, Network, ParameterInfo, Port, Row
+from tinygrad_rnn.tracing.network import Cell, Link, Network, ParameterInfo, Part, Port, Row
 
 RNN = "hₜ = tanh(W_hh hₜ₋₁ + W_xh xₜ + b_h)"
 LSTM = "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
@@ -41,7 +43,7 @@ class Maker:
         return self.node(BATCH, HIDDEN)
 
     def row(self, kind="RNNCell", path="rnn", equation=RNN, states=("h",), reverse=False):
-        row = Row(len(self.rows), path, kind, equation, states, reverse)
+        row = Row(len(self.rows), path, kind, equation, states, 0, reverse=reverse)
         self.rows.append(row)
         return row
 
@@ -92,9 +94,16 @@ class Maker:
         self.parameters.append(ParameterInfo(name, shape, self.node(*shape, name=name)))
 
     def network(self):
+        copies = Counter(cell.layer for cell in self.cells)
+        rows = tuple(replace(row, copies=copies[row.layer]) for row in self.rows)
         columns = 1 + max(cell.column for cell in self.cells)
-        parts = (self.rows, columns, self.cells, self.ports, self.links, self.parameters)
-        return Network(*(part if isinstance(part, int) else tuple(part) for part in parts))
+        return Network(rows, columns, tuple(self.ports), self.part, tuple(self.parameters))
+
+    def part(self, columns):
+        shown = {part.id for part in (*self.cells, *self.ports) if part.column in columns}
+        to_loss = [link for link in self.links if link.kind == "loss" and link.source not in shown][:1]
+        links = [link for link in self.links if link.source in shown or link.target in shown or link in to_loss]
+        return Part(tuple(cell for cell in self.cells if cell.column in columns), tuple(links))
 
 
 def stack(steps=4, layers=1, *, kind="RNNCell", equation=RNN, states=("h",), captions=None, loss=None, inputs=1):

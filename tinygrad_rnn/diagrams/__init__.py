@@ -5,6 +5,7 @@ decided. So a picture takes time linear in what it shows, and its columns are st
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..autograd.tensor import Tensor
@@ -77,7 +78,8 @@ def draw(
     graph = _graph(what, gradients=gradients or view == "backward")
     network = unroll(graph)
     if network is not None:
-        return layout.draw(network, options, title)
+        diagram = layout.draw(network, options, title)
+        return replace(diagram, player=partial(_player, graph, options, title))
     return layout.draw_flat(_backward_graph(what) if view == "backward" else graph, options, title)
 
 
@@ -103,6 +105,16 @@ def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
     if not gradients:
         return graph
     return replace(graph, gradients=gradients_of(what))
+
+
+def _player(graph: "Graph", options: "Options", title: str | None) -> str:
+    """The player of the network in a graph. It is found once more, since it holds much that a picture does not show."""
+    from ..tracing.unroll import unroll
+    from .player import to_html
+
+    network = unroll(graph)
+    assert network is not None
+    return to_html(network, options, title)
 
 
 def _backward_graph(what: Tensor | Trace) -> "Graph":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import DrawError
 from ..tracing.graph import Node
-from ..tracing.network import Cell, Link, LinkKind, Network, Port, Row, indexed
+from ..tracing.network import Cell, Link, LinkKind, Network, Part, Port, Row, indexed
 from .diagram import Shape
 from .notation import at_any_step, shape_text
 
@@ -122,16 +122,17 @@ def unrolled_grid(network: Network, fold: int | Literal["auto"] | None, *, headi
     slots = _slots(network.columns, fold)
     levels = _Levels.of(network)
     slot_of = {column: slot for slot, column in enumerate(slots) if column is not None}
-    items = {item.id: item for item in _placed(network, levels, slot_of, slots)}
+    part = network.part(slot_of)
+    items = {item.id: item for item in _placed(network, part, levels, slot_of, slots)}
     return Grid(
         items=items,
-        connections=tuple(_connections(network, items.keys())),
+        connections=tuple(_connections(network, part, items.keys())),
         headings=levels.headings(network) if headings else (),
         slots=slots,
         levels=levels.count,
         folded=network.columns - len(slot_of),
-        left_out=sum(_is_left_out(link, items.keys()) for link in network.links),
-        odd=_odd_columns(network, slot_of),
+        left_out=sum(_is_left_out(link, items.keys()) for link in part.links),
+        odd=part.odd,
     )
 
 
@@ -205,26 +206,22 @@ class _Levels:
 
     def headings(self, network: Network) -> tuple[Heading, ...]:
         kinds = {port.kind for port in network.ports}
-        rows = tuple(
-            Heading(self.rows[row.layer], f"layer {row.layer}", _heading_lines(row, network)) for row in network.rows
-        )
+        rows = tuple(Heading(self.rows[row.layer], f"layer {row.layer}", _heading_lines(row)) for row in network.rows)
         inputs = (Heading(self.inputs, "", ("inputs",)),) if "input" in kinds else ()
         outputs = (Heading(self.outputs, "", ("outputs",)),) if "output" in kinds else ()
         return inputs + rows + outputs
 
 
-def _heading_lines(row: Row, network: Network) -> tuple[str, ...]:
+def _heading_lines(row: Row) -> tuple[str, ...]:
     module = row.path if row.path == row.kind else f"{row.path} · {row.kind}"
     direction = ", from right to left" if row.reverse else ""
-    equations = _with_own_names(row, network).splitlines()
+    equations = _with_own_names(row).splitlines()
     return (module + direction, *equations)
 
 
-def _with_own_names(row: Row, network: Network) -> str:
+def _with_own_names(row: Row) -> str:
     """Return a row's equation with the names that its own parameters have in this network: W_hh_l1 for W_hh."""
-    cell = next((cell for cell in network.cells if cell.layer == row.layer), None)
-    used = {x.id for node in cell.nodes for x in node.tensors()} if cell else set[int]()
-    names = [parameter.name.rpartition(".")[2] for parameter in network.parameters if parameter.node.id in used]
+    names = [name.rpartition(".")[2] for name in row.parameters]
 
     def own(match: re.Match[str]) -> str:
         return next((name for name in names if name == match[0] or name.startswith(f"{match[0]}_")), match[0])
@@ -233,14 +230,13 @@ def _with_own_names(row: Row, network: Network) -> str:
 
 
 def _placed(
-    network: Network, levels: _Levels, slot_of: Mapping[int, int], slots: tuple[int | None, ...]
+    network: Network, part: Part, levels: _Levels, slot_of: Mapping[int, int], slots: tuple[int | None, ...]
 ) -> Iterable[Item]:
     rows = {row.layer: row for row in network.rows}
-    cells = {cell.id: cell for cell in network.cells}
-    for cell in network.cells:
-        if cell.column in slot_of:
-            yield _cell_item(cell, rows[cell.layer], slot_of[cell.column], levels)
-    first_cell = {link.source: cells[link.target] for link in network.links if link.target in cells}
+    cells = {cell.id: cell for cell in part.cells}
+    for cell in part.cells:
+        yield _cell_item(cell, rows[cell.layer], slot_of[cell.column], levels)
+    first_cell = {link.source: cells[link.target] for link in part.links if link.target in cells}
     for port in network.ports:
         if port.kind == "loss":
             slot = len(slots)
@@ -297,26 +293,15 @@ def _initial_slot(
     return len(slots) if reverse else -1
 
 
-def _odd_columns(network: Network, shown: Collection[int]) -> tuple[int, ...]:
-    """Return the columns left out that hold a copy such as none of those that are shown."""
-    known = {(cell.layer, cell.structure) for cell in network.cells if cell.column in shown}
-    return tuple(sorted({cell.column for cell in network.cells if (cell.layer, cell.structure) not in known}))
-
-
-def _connections(network: Network, shown: Collection[str]) -> Iterable[Connection]:
-    """Yield the links between shown items; messages and losses also to and from the fold, once each."""
-    cells = {cell.id: cell for cell in network.cells}
+def _connections(network: Network, part: Part, shown: Collection[str]) -> Iterable[Connection]:
+    """Yield the links between shown items; messages and losses also to and from the fold."""
+    cells = {cell.id: cell for cell in part.cells}
     rows = {row.layer: row for row in network.rows}
-    loss_from_fold = False
-    for link in network.links:
+    for link in part.links:
         source = link.source if link.source in shown else FOLD
         target = link.target if link.target in shown else FOLD
         if source == target == FOLD or _is_left_out(link, shown):
             continue
-        if link.kind == "loss" and source == FOLD:
-            if loss_from_fold:
-                continue
-            loss_from_fold = True
         yield _connection(link, source, target, _message_label(link, cells, rows))
 
 
@@ -326,13 +311,12 @@ def _is_left_out(link: Link, shown: Collection[str]) -> bool:
 
 
 def _message_label(link: Link, cells: Mapping[str, Cell], rows: Mapping[int, Row]) -> str:
-    if link.kind == "message":
-        cell = cells[link.source]
-        return ", ".join(indexed(state, cell.t) for state in rows[cell.layer].states)
-    if link.kind == "initial" and link.target in cells:
-        cell = cells[link.target]
-        return ", ".join(indexed(state, cell.t - 1) for state in rows[cell.layer].states)
-    return ""
+    """Return the states that it hands on, with their timestep: one of the two copies is shown."""
+    if link.kind not in ("message", "initial"):
+        return ""
+    after = cells.get(link.target)
+    layer, t = (after.layer, after.t - 1) if after else (cells[link.source].layer, cells[link.source].t)
+    return ", ".join(indexed(state, t) for state in rows[layer].states)
 
 
 def _connection(link: Link, source: str, target: str, label: str) -> Connection:

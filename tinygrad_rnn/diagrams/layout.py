@@ -1,6 +1,5 @@
 """The views: from a `Network` to a finished `Diagram`."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -59,7 +58,7 @@ def draw(network: Network, options: Options, title: str | None) -> Diagram:
         raise DrawError(f"no view {options.view!r}: use one of {', '.join(VIEWS)}")
     if options.values and options.view not in ("unrolled", "both"):
         raise DrawError('values are drawn in copies that are not opened: use view="unrolled" or "both"')
-    if not network.cells:
+    if not network.columns:
         raise DrawError("there is nothing to draw: the network has no cells")
     name, draw_view = VIEWS[options.view]
     return _finished(draw_view(network, options), network, options, title, name)
@@ -212,9 +211,8 @@ def _title(title: str, left: float, right: float, y: float, theme: Theme) -> Dra
 
 def _description(network: Network) -> str:
     """Say what a reader who cannot see the picture needs to know."""
-    copies = Counter(cell.layer for cell in network.cells)
     rows = [
-        f"Layer {row.layer}: {_counted(copies[row.layer], 'copy', 'copies')}"
+        f"Layer {row.layer}: {_counted(row.copies, 'copy', 'copies')}"
         f" of {row.path} ({row.kind}), one per step, each passing {' and '.join(row.states) or 'its output'}"
         f" to the next{', from right to left' if row.reverse else ''}."
         for row in network.rows

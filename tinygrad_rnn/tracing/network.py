@@ -4,8 +4,9 @@ Rows are layers (0 at the bottom), columns are timesteps; a `Cell` is one copy, 
 to another. Everything refers to `Node`s of the recorded graph: nothing here is invented for the picture.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from ..autograd.tensor import Array
@@ -26,6 +27,8 @@ class Row:
     kind: str  # "RNNCell", "LSTMCell", "GRUCell", the class of any other module, or "scope"
     equation: str | None  # "hₜ = tanh(W_xh xₜ + W_hh hₜ₋₁ + b_h)" when the module states one
     states: tuple[str, ...]  # the messages it passes on: ("h",) or ("h", "c")
+    copies: int
+    parameters: tuple[str, ...] = ()  # the names of those that its first copy reads
     reverse: bool = False  # True when its calls run from the last column to the first
 
 
@@ -80,8 +83,20 @@ class ParameterInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Some columns of a network: their cells, and the links from and to what stands there.
+
+    Of the links to the loss from other columns the first is among them too: it stands for all of those.
+    """
+
+    cells: tuple[Cell, ...]
+    links: tuple[Link, ...]
+    odd: tuple[int, ...] = ()  # other columns, with a copy that is made otherwise than any of these
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
-    """The whole: at least one row of at least one cell.
+    """The whole: at least one row of at least one cell. Cells and links are made when somebody asks for them.
 
     Per row there are T-1 links of kind "message" (cell to next cell) and at most one "initial" (port to first cell).
     "input" goes port -> cell, "up" cell -> cell of another row, "output" cell -> port, "loss" port/cell -> loss,
@@ -90,12 +105,23 @@ class Network:
 
     rows: tuple[Row, ...]
     columns: int
-    cells: tuple[Cell, ...]
     ports: tuple[Port, ...]
-    links: tuple[Link, ...]
+    part: Callable[[Collection[int]], Part]  # makes the part in these columns
     parameters: tuple[ParameterInfo, ...]
     gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])  # node id -> ∂L/∂node, where known
     root: Node | None = None  # what everything leads to: where the backward pass starts
+
+    @cached_property
+    def _all(self) -> Part:
+        return self.part(range(self.columns))
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return self._all.cells
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        return self._all.links
 
 
 def indexed(name: str, t: int) -> str:

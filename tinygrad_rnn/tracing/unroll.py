@@ -1,14 +1,14 @@
 """From a recorded graph to the unrolled network: the copies, and who hands what to whom."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
 
 from ..nn.recurrent import Cell as RecurrentCell
 from .copies import Copies, Copy, CopyRow, Entry, Structure, parameter_names, structures
 from .graph import Graph, Node, collector_paused
-from .network import Cell, Link, LinkKind, Network, ParameterInfo, Port, Row, indexed
+from .network import Cell, Link, LinkKind, Network, ParameterInfo, Part, Port, Row, indexed
 from .routing import Routing, is_move
 
 _LOOP_LEAST = 3
@@ -71,14 +71,14 @@ class _Unrolling:
         self._add_outputs()
         self._add_feedback()
         names = parameter_names(self._examples())
-        parameters = {node.id: node for node in self.outside if node.is_parameter}
+        leaves = {node.id: node for node in self.outside if node.is_parameter}
+        parameters = tuple(ParameterInfo(names[id], node.shape, node) for id, node in leaves.items())
         return Network(
-            rows=tuple(self._row(row) for row in self.rows),
+            rows=tuple(self._row(row, parameters) for row in self.rows),
             columns=max(self.columns.values()) + 1,
-            cells=tuple(self._cell(copy) for copy in self.copies),
             ports=tuple(self.ports.values()),
-            links=tuple(map(self._link, self.handed)),
-            parameters=tuple(ParameterInfo(names[id], node.shape, node) for id, node in parameters.items()),
+            part=self._part,
+            parameters=parameters,
             gradients=self.graph.gradients,
             root=self.graph.root,
         )
@@ -339,13 +339,25 @@ class _Unrolling:
 
     # What the network is told
 
-    def _row(self, row: CopyRow) -> Row:
+    def _part(self, columns: Collection[int]) -> Part:
+        copies = [copy for copy in self.copies if self.columns[copy.id] in columns]
+        known = {(copy.layer, self.structures[copy]) for copy in copies}
+        others = {self.columns[copy.id] for copy in self.copies if (copy.layer, self.structures[copy]) not in known}
+        shown = {copy.id for copy in copies} | {port.id for port in self.ports.values() if port.column in columns}
+        to_loss = next((ends for ends, kind in self.kinds.items() if kind == "loss" and ends[0] not in shown), None)
+        ends = [ends for ends in self.handed if ends[0] in shown or ends[1] in shown or ends is to_loss]
+        return Part(tuple(map(self._cell, copies)), tuple(map(self._link, ends)), tuple(sorted(others)))
+
+    def _row(self, row: CopyRow, parameters: Iterable[ParameterInfo]) -> Row:
+        reads = {x.id for node in row.copies[0].nodes for x in node.tensors()}
         return Row(
             layer=row.layer,
             path=row.path,
             kind="scope" if isinstance(row.owner, str) else type(row.owner).__name__,
             equation=row.owner.equation if isinstance(row.owner, RecurrentCell) else None,
             states=self._states(row),
+            copies=len(row.copies),
+            parameters=tuple(parameter.name for parameter in parameters if parameter.node.id in reads),
             reverse=self.reverse[row.layer],
         )
 
