@@ -60,6 +60,19 @@ def test_what_comes_back_to_a_message_is_its_share():
         assert flow.part(f"cell-0-{t}") == pytest.approx(np.linalg.norm(sum(terms[lower[t].id])))
 
 
+def test_what_comes_back_to_a_learned_initial_state_is_its_gradient():
+    cell, h0 = tg.nn.RNNCell(3, 4, rng=0), tg.tensor(np.ones(4), requires_grad=True, name="h0")
+    h = h0
+    with tg.trace() as tr:
+        for t in range(3):
+            h = cell(np.ones(3) * t, h)
+        (h * h).sum().backward()
+    network = unroll(tr.graph())
+    norm = flow_of(network, network.links).link("initial-initial-0-cell-0-0")
+    assert norm == pytest.approx(np.linalg.norm(h0.grad.data))
+    assert norm > 0
+
+
 def test_each_message_has_its_way_back():
     picture = drawn(trained(steps=4, layers=2, last=True))
     assert len(picture.all("message")) == 2 * 3

@@ -173,18 +173,21 @@ class _Shares:
             node = heappop(queue)[2]
             if node not in own and (node in wanted or node in self._inside):
                 continue
-            for x, term in _terms(node, found[node], own):
+            for x, term in _terms(node, found[node], own, wanted):
                 if x not in found:
                     heappush(queue, (-x.id, len(found), x))
                 found[x] = found[x] + term if x in found else term
         return found
 
 
-def _terms(node: Node, g: Any, own: Collection[Node]) -> Iterator[tuple[Node, Any]]:
-    """What an op hands back to each input that wants it, in the input's shape: summed over what was broadcast."""
+def _terms(node: Node, g: Any, own: Collection[Node], wanted: Collection[Node]) -> Iterator[tuple[Node, Any]]:
+    """What an op hands back to each input that wants it, in the input's shape: summed over what was broadcast.
+
+    Parameters do not, unless one is handed over as the state before the first step.
+    """
     operands = node.operands  # once: a stack of all timesteps has many
     for slot, x in enumerate(node.inputs):
-        if x is None or x in own or not x.requires_grad or x.is_parameter:
+        if x is None or x in own or not x.requires_grad or (x.is_parameter and x not in wanted):
             continue
         term = _term(node, slot, x.shape, g, operands)
         if term is not None:
