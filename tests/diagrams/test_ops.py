@@ -13,7 +13,19 @@ from tinygrad_rnn.diagrams.anatomy import cell_anatomy
 from tinygrad_rnn.diagrams.canonical import recognised
 from tinygrad_rnn.tracing.unroll import unroll
 
+
+def of_a_leaf(steps=3):
+    """A cell whose inputs are slices of a tensor that requires a gradient: an op that reads nothing but parameters."""
+    cell, xs, h = tg.nn.RNNCell(3, 4, rng=0), tg.tensor(np.ones((steps, 3)), requires_grad=True), None
+    with tg.trace() as tr:
+        for t in range(steps):
+            h = cell(xs[t], h)
+        (h * h).sum().backward()
+    return tr
+
+
 CELLS = {
+    "of a leaf": of_a_leaf,
     "rnn": lambda: trained(layers=2),
     "relu": lambda: trained(nonlinearity="relu", bias=False),
     "lstm": lambda: trained(tg.nn.LSTM, 3, 2),

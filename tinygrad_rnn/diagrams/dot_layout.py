@@ -11,6 +11,7 @@ from ..errors import DrawError
 from .diagram import Point
 
 SECONDS = 20.0  # then dot is stopped
+APART = 21.6, 24.5  # one node from the next at its side, one rank from the next
 _STRAIGHT = 50  # how much more than another edge
 
 # Graphviz holds on to the interpreter while it works, so it cannot be stopped from within.
@@ -40,7 +41,7 @@ def arrange(
     ranks: Iterable[tuple[str, Sequence[str]]] = (),
     straight: Collection[str] = (),
     circles: Collection[str] = (),
-    apart: float = 24.5,
+    apart: tuple[float, float] = APART,
     seconds: float = SECONDS,
 ) -> Arrangement:
     """Return dot's layout of nodes of these sizes, edges running from the bottom to the top.
@@ -52,13 +53,13 @@ def arrange(
         ranks: "min" or "max", and the nodes there, from left to right.
         straight: the nodes whose edges should rather be straight than those of others.
         circles: the nodes that are round.
-        apart: how far one rank is from the next.
+        apart: how far one node is from the next at its side, and how far one rank from the next.
         seconds: how long it may take.
 
     Raises:
         DrawError: it took longer, or Graphviz failed.
     """
-    lines = [f"digraph {{ rankdir=BT; nodesep=0.3; ranksep={apart / 72:.2f}; edge [dir=none];"]
+    lines = [f"digraph {{ rankdir=BT; nodesep={apart[0] / 72:.2g}; ranksep={apart[1] / 72:.2g}; edge [dir=none];"]
     lines.append('node [shape=box, fixedsize=true, label=""];')
     for name, (width, height) in sizes.items():
         shape = ", shape=circle" if name in circles else ""

@@ -11,7 +11,8 @@ from .theme import Theme
 LANE_DISTANCE, LANE_INSIDE = 8.0, 5.0  # of either lane from the middle: between copies, and where they are opened
 LANE_WIDTH = 1.0  # of what carries no gradient
 
-_NEAR = 12.0  # as far as the end of a lane may be from the outline that it is led to
+_NEAR = 16.0  # as far as the end of a lane may be from the outline that it is led to
+_ROUND = 8.0  # of a box's side, at its corners
 _EARLY, _MOST = 4.0, 0.84  # before a bend of another way; how much is left of one's own
 _HERE = 0.05  # points nearer to each other than that are one
 
@@ -26,10 +27,10 @@ def with_lanes(
     back: list[Edge] = []
     for edge in edges:
         grey = replace(edge, color=theme.muted, width=LANE_WIDTH)
-        if edge.id in single:
-            forward.append(grey)
-            continue
         ends = shapes.get(edge.source), shapes.get(edge.target)
+        if edge.id in single:
+            forward.append(replace(grey, points=_beside(edge.points, 0.0, *ends)))
+            continue
         forward.append(replace(grey, points=_beside(edge.points, LANE_INSIDE, *ends)))
         points = _beside(edge.points, -LANE_INSIDE, *ends)[::-1]
         back.append(
@@ -133,34 +134,42 @@ def _beside(points: Sequence[Point], distance: float, source: Shape | None, targ
     """A curve beside another, its ends on the outlines of the shapes that it joins."""
     moved = list(curve_beside(points, distance))
     if source:
-        moved[0] = _met(source, moved[0], moved[1])
+        moved[:2] = _led_to(source, moved[0], moved[1])
     if target:
-        moved[-1] = _met(target, moved[-1], moved[-2])
+        moved[-1:-3:-1] = _led_to(target, moved[-1], moved[-2])
     return tuple(moved)
 
 
-def _met(shape: Shape, end: Point, before: Point) -> Point:
-    """Return where the line to `end` from the point before meets a shape's outline, if that is near `end`."""
-    x, y = _unit(_minus(end, before))
-    meet = _met_circle if shape.form == "circle" else _met_box
-    way = meet(shape, _minus(end, (shape.x, shape.y)), (x, y)) if x or y else 0.0
-    return (end[0] + way * x, end[1] + way * y) if abs(way) < _NEAR else end
+def _led_to(shape: Shape, end: Point, handle: Point) -> tuple[Point, Point]:
+    """Move the end of a curve and the handle before it, so that it ends on a shape's outline, if that is near."""
+    direction = _unit(_minus(end, handle))
+    seen = _minus(end, (shape.x, shape.y))
+    x, y = (_on_circle if shape.form == "circle" else _on_box)(shape, seen, direction)
+    shift = _minus((shape.x + x, shape.y + y), end)
+    if math.hypot(*shift) > _NEAR:
+        return end, handle
+    return (end[0] + shift[0], end[1] + shift[1]), (handle[0] + shift[0], handle[1] + shift[1])
 
 
-def _met_circle(shape: Shape, end: Point, direction: Point) -> float:
-    """Return how much further a line meets a circle than at `end`, which is seen from its middle."""
+def _on_circle(shape: Shape, end: Point, direction: Point) -> Point:
+    """Return where a line meets a circle; all points are seen from its middle."""
     along = end[0] * direction[0] + end[1] * direction[1]
     inside = along**2 - end[0] ** 2 - end[1] ** 2 + (shape.width / 2) ** 2
-    return -along - inside**0.5 if inside >= 0 else math.inf
+    way = -along - max(inside, 0.0) ** 0.5
+    return end[0] + way * direction[0], end[1] + way * direction[1]
 
 
-def _met_box(shape: Shape, end: Point, direction: Point) -> float:
-    """Return how much further a line meets a box than at `end`, which is seen from its middle."""
+def _on_box(shape: Shape, end: Point, direction: Point) -> Point:
+    """Return where a line meets a box, or passes it, but not at one of its round corners; seen from its middle."""
     half = shape.width / 2, shape.height / 2
-    sides = zip(end, direction, half, strict=True)
-    way = max((-math.copysign(side, slope) - at) / slope for at, slope, side in sides if slope)
-    passes = any(abs(at + way * slope) > side + _HERE for at, slope, side in zip(end, direction, half, strict=True))
-    return math.inf if passes else way
+    level = abs(end[0]) - half[0] > abs(end[1]) - half[1]
+    side, other = (0, 1) if level else (1, 0)
+    edge = math.copysign(half[side], end[side])
+    aside = (edge - end[side]) * direction[other] / (direction[side] or 1.0)
+    aside = min(max(aside, -_ROUND), _ROUND)  # of a line that hardly comes nearer
+    most = half[other] - _ROUND
+    at = min(max(end[other] + aside, -most), most)
+    return (edge, at) if level else (at, edge)
 
 
 def _segment_beside(points: Sequence[Point], distance: float) -> list[Point]:

@@ -14,7 +14,7 @@ from ..tracing.network import Cell
 from .anatomy import Anatomy, Entry, Part
 from .canonical import Layout, layout_of, recognised
 from .diagram import Drawing, Edge, Point, Shape, Text
-from .dot_layout import Arrangement, arrange
+from .dot_layout import APART, Arrangement, arrange
 from .lanes import joined, with_lanes
 from .routes import CORNER, on_outline, rounded
 from .text_metrics import fit, text_width
@@ -337,7 +337,7 @@ def _tap_text(cut: str, corners: Sequence[Point], ink: Ink) -> Text | None:
 
 def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) -> Plan:
     """Let Graphviz lay out the ops: what enters on the lowest rank, what leaves on the highest."""
-    sizes = {f"p{part.place}": (part_width(part), POINT if is_point(part) else OP_HEIGHT) for part in anatomy.parts}
+    sizes = {f"p{part.place}": _size(part, 2 * ink.lane) for part in anatomy.parts}
     reads = [(source, part, cut) for part in anatomy.parts for source, cut in part.reads]
     entries = sorted({_entry_name(source) for source, _, _ in reads if isinstance(source, Entry)})
     leaves = ["e", *(f"r{number}" for number in range(len(leaving)))]
@@ -346,14 +346,19 @@ def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) ->
     edges += [(f"p{exit.place}", "e"), *((f"p{part.place}", f"r{k}") for k, part in enumerate(leaving))]
     labels = [(text_width(cut, TAP_SIZE) + 4 + 2 * ink.lane, TAP_SIZE + 2) if cut else None for _, _, cut in reads]
     circles = {f"p{part.place}" for part in anatomy.parts if is_point(part)}
-    ranks, straight = [("min", entries), ("max", leaves)], {*entries, *leaves}
-    room = {"apart": _APART} if ink.lane else {}
-    found = arrange(sizes, edges, labels=labels, ranks=ranks, straight=straight, circles=circles, **room)
+    ranks, straight = [("source", entries), ("sink", leaves)], {*entries, *leaves}
+    apart = _APART if ink.lane else APART
+    found = arrange(sizes, edges, labels=labels, ranks=ranks, straight=straight, circles=circles, apart=apart)
     states = sum(name.startswith("a") for name in entries)
     lane = _LANE + 2 * ink.lane
     below, above = _NAME + _BEND + _TRACK * max(states - 1, 0), _PAD + _BEND + lane * (len(leaving) - 1)
     above += _NOTE if ink.lane else 0.0
     return _Generic(anatomy, found, ink, below, found.height + below + above, lane).plan(reads, edges, entries, leaves)
+
+
+def _size(part: Part, room: float) -> tuple[float, float]:
+    """Return the size of a part, with room beside it for the lanes of wires that pass."""
+    return (POINT + room, POINT + room) if is_point(part) else (part_width(part) + room, OP_HEIGHT)
 
 
 def _read_name(source: Part | Entry) -> str:
@@ -368,7 +373,7 @@ def _entry_name(entry: Entry) -> str:
 _TRACK = 48.0  # between the lines of two states: each comes from a circle, its name beside it
 _BEND = 12.0  # between the ops and the first of either
 _NAME = 26.0  # below them, for the name of the copy
-_APART = 34.0  # between two ranks, where there are two lanes
+_APART = 28.0, 38.0  # between two ops at each other's side, and two ranks of them, where there are two lanes
 _NOTE = 18.0  # above them, for what comes back to the copy
 _LANE = 14.0  # between their ways back to these lines, over the ops and down behind them
 

@@ -154,7 +154,7 @@ def _frames(grid: Grid) -> dict[str, Frame]:
     for group in groups.values():
         for place, item in enumerate(group):
             if item.plan:
-                frames[item.id] = _opened_frame(item.plan, arriving[item.id])
+                frames[item.id] = _opened_frame(item.plan, arriving[item.id], together=grid.lane > 0)
                 continue
             cell = item.role == "cell"
             pitch = cell_width + 20 if cell else spacing
@@ -175,10 +175,12 @@ def _alone(group: Sequence[Item]) -> Iterable[str]:
     return (item.id for item in group if len(group) == 1)
 
 
-def _opened_frame(plan: Plan, arriving: Iterable[Connection]) -> Frame:
-    entries = {
-        c.id: plan.below[c.entry] - plan.width / 2 for c in arriving if c.entry is not None and c.entry in plan.below
-    }
+def _opened_frame(plan: Plan, arriving: Iterable[Connection], *, together: bool) -> Frame:
+    """Measure an opened copy; with `together` what was joined before it was read enters where the rest of it does."""
+    below = {c.id: plan.below.get(c.entry) for c in arriving if c.entry is not None}
+    if together and len(plan.below) == 1:
+        below = dict.fromkeys(below, *plan.below.values())
+    entries = {id: x - plan.width / 2 for id, x in below.items() if x is not None}
     return Frame(
         offset=0.0,
         width=plan.width,
