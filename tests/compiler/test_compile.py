@@ -1,5 +1,8 @@
 """A compiled function does what the function does: values, gradients, refusals."""
 
+import gc
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
+from tinygrad_rnn.compiler.memory import Piece, share
 from tinygrad_rnn.errors import CompileError, OpError
 
 CALLS = 4  # two are recorded, the others replayed
@@ -115,6 +119,24 @@ def test_matrices_before_column_vectors():
     compare(step, [W, U, b], [(rng.standard_normal((6, 3)), rng.standard_normal((6, 4))) for _ in range(CALLS)])
 
 
+@pytest.mark.parametrize(
+    "fn",
+    [lambda a, b: a @ b, lambda a, b: a.max(), lambda a, b: a.sum(), lambda a, b: (a * b).reshape(1, 3).sum(axis=1)],
+    ids=["product of vectors", "largest", "sum", "sums of rows"],
+)
+@pytest.mark.parametrize("special", [1.0, np.nan, np.inf, -np.inf])
+def test_vectors_and_what_is_no_number(fn, special):
+    compare(fn, [], [([0.5, special, k], [1.0, 2.0, -special]) for k in range(CALLS)])
+
+
+@pytest.mark.parametrize("special", [1.0, np.nan, np.inf, -np.inf])
+def test_the_largest_of_each_row(special):
+    rng = np.random.default_rng(0)
+    xs = rng.standard_normal((CALLS, 4, 5))
+    xs[:, 1, 2], xs[:, 2] = special, special
+    compare(lambda x: (x.max(axis=1), x.max(axis=0), ops.softmax(x)), [], [(x,) for x in xs])
+
+
 # Random programs: what is made of some values, again and again, in a few shapes
 
 
@@ -175,6 +197,27 @@ def test_gradients_accumulate_as_they_do_otherwise():
         return w.grad * 2
 
     compare(step, [w], [([1.0, k],) for k in range(6)], clear=False)
+
+
+def test_a_gradient_of_another_dtype_is_recorded_anew():
+    w, x = tg.tensor(np.ones((40, 40), np.float32), requires_grad=True), np.full((40, 40), 2, np.float32)
+    fast = tg.compile(lambda x: (w * x).sum().backward())
+    for first in (np.float32(1), np.float32(1), np.float32(1), np.float64(5)):
+        w.grad = tg.tensor(np.full((40, 40), first))
+        fast(x)
+        assert w.grad.dtype == np.asarray(first).dtype
+        np.testing.assert_array_equal(w.grad.data, first + 2)
+
+
+def test_a_gradient_that_is_only_read_must_be_there():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    fast = tg.compile(lambda x: w * x + w.grad)
+    for k in range(CALLS):
+        w.grad = tg.tensor([k, 1.0])
+        np.testing.assert_array_equal(fast(np.ones(2)).data, [k + 1.0, 3.0])
+    w.grad = None
+    with pytest.raises(OpError, match="NoneType"):
+        fast(np.ones(2))
 
 
 def test_clearing_gradients_inside():
@@ -399,6 +442,46 @@ def test_the_report_says_what_was_saved():
     assert report.calls[1] < report.calls[0] / 2
     assert report.nbytes[1] < report.nbytes[0] / 2
     assert "calls" in str(report)
+
+
+def test_what_follows_from_constants_alone_is_computed_once():
+    fast = tg.compile(lambda x: x * (ops.exp(tg.tensor(2.0)) + 3))
+    for _ in range(3):
+        y = fast(np.ones(3))
+    assert fast.report().calls == (3, 1)
+    np.testing.assert_allclose(y.data, np.exp(2) + 3)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_as_it_was(enabled):
+    seen = []
+
+    def step(x):
+        seen.append(gc.isenabled())
+        return x.item() if len(seen) > 2 else x + x
+
+    fast = tg.compile(step)
+    try:
+        (gc.enable if enabled else gc.disable)()
+        for x in (np.ones(2), np.ones(2), np.ones(3)):
+            with pytest.raises((CompileError, OpError)) if x.size == 3 else nullcontext():
+                fast(x)
+            assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
+    assert seen == [False] * 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200), st.integers(0, 40)), min_size=1, max_size=60))
+def test_what_is_needed_at_the_same_time_lies_apart(lives):
+    pieces = [Piece(np.empty(size), first, first + length) for first, length, size in lives]
+    whole = share(pieces)
+    assert whole <= sum(piece.nbytes for piece in pieces)
+    for i, a in enumerate(pieces):
+        assert 0 <= a.offset <= a.offset + a.nbytes <= whole
+        for b in pieces[:i]:
+            apart = a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
+            assert apart or a.last < b.first or b.last < a.first or not (a.nbytes and b.nbytes)
 
 
 @pytest.mark.parametrize("kind", [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU])

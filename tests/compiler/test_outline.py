@@ -106,6 +106,6 @@ def test_what_is_planned_is_remembered_once():
 
     before = known()
     step = compiled_step()
-    recording, plan = step._planned("test")
+    recording, plan = step._newest("test")
     ends = len(recording.outputs) + len(recording.gradients)
     assert known() - before <= len(plan.values) + ends

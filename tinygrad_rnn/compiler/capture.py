@@ -21,40 +21,51 @@ _BAKED = "its value would be the same at every later call; keep to ops, or retur
 
 @dataclass(frozen=True, slots=True)
 class Gradient:
-    """What a call leaves in the `.grad` of a tensor: of argument number `of`, or of that leaf from outside."""
+    """What a call leaves in the `.grad` of tensor number `of`."""
 
-    of: int | Tensor
+    of: int
     had: bool | None  # whether there must be a gradient before the call; None: either will do
     value: Value | None  # None: the call clears it
-
-    def receiver(self, arguments: Sequence[Tensor]) -> Tensor:
-        return self.of if isinstance(self.of, Tensor) else arguments[self.of]
 
 
 @dataclass(slots=True)
 class Recording:
-    """One run of a function, and what a later call must find again for the recording to hold."""
+    """One run of a function, and what a later call must find again for the recording to hold.
+
+    Tensors have numbers: first the arguments, then the leaves from outside.
+    """
 
     program: Program
     outputs: list[Value]
     gradients: list[Gradient]
-    leaves: dict[int, Tensor]  # those from outside, by id
-    dtypes: list[np.dtype[Any]]  # of the leaves
+    arguments: int  # how many
+    leaves: list[Tensor]
+    added: list[int]  # the tensors whose gradients are read, to be added to
+    dtypes: list[np.dtype[Any]]  # of all arrays that a call reads
     modules: dict[Any, bool]  # every module that was called, and whether it was in training
     sources: dict[int, Source]  # of each constant (by id), the line that used it first
     ops: int  # calls of ops, forward and backward
     nbytes: int  # of their results
     work: Any = None  # what it was, in numbers: `report.Work`, once the program is planned and forgotten
 
-    def holds(self, arguments: Sequence[Tensor]) -> bool:
-        """Whether a call with these arguments would do the same again."""
-        for leaf, dtype in zip(self.leaves.values(), self.dtypes, strict=True):
-            if leaf._data.dtype is not dtype and leaf._data.dtype != dtype:
-                return False
+    def arrays(self, tensors: Sequence[Any]) -> list[Array] | None:
+        """What the sources are at a call, by `position`; None where the call would not do the same again."""
         for gradient in self.gradients:
-            if gradient.had not in (None, gradient.receiver(arguments)._grad is not None):
-                return False
-        return all(module.training == mode for module, mode in self.modules.items())
+            if gradient.had is not None and gradient.had is (tensors[gradient.of]._grad is None):
+                return None
+        if self.modules and [module.training for module in self.modules] != [*self.modules.values()]:
+            return None
+        arrays = [x._data if isinstance(x, Tensor) else x for x in tensors]
+        for of in self.added:
+            if (gradient := tensors[of]._grad) is None:
+                return None
+            arrays.append(gradient._data)
+        return arrays if [array.dtype for array in arrays] == self.dtypes else None
+
+    def position(self, source: Value) -> int:
+        """Where among `arrays` that of a source is."""
+        what, of = source.detail
+        return self.arguments + len(self.leaves) + self.added.index(of) if what == "gradient" else of
 
 
 class Capture:
@@ -69,10 +80,11 @@ class Capture:
         self.program = Program()
         self.first_id = next(creation_ids)
         self.given = given
-        self.owners: dict[Tensor, int | Tensor] = {x: i for i, x in enumerate(arguments)}  # whose gradients matter
+        self.leaves: list[Tensor] = []
+        self.numbers: dict[Tensor, int] = {x: i for i, x in enumerate(arguments)}  # whose gradients matter
         self.before = {x: x.grad for x in arguments}  # their gradients at the beginning
         self.either: dict[Tensor, bool] = {}  # True: cleared before it was used; False: used
-        self.leaves: dict[int, Tensor] = {}
+        self.added: dict[int, np.dtype[Any]] = {}  # tensors whose gradient was used, and its dtype
         self.modules: dict[Any, bool] = {}
         self.sources: dict[int, Source] = {}
         self.ops = self.nbytes = 0
@@ -100,11 +112,12 @@ class Capture:
             if after is before and not either:
                 continue
             value = None if after is None else self._value(after, after.data)
-            gradients.append(Gradient(self.owners[x], None if either else before is not None, value))
+            gradients.append(Gradient(self.numbers[x], None if either else before is not None, value))
             x._grad = None if after is None else Tensor(after.data)
-        dtypes = [leaf.dtype for leaf in self.leaves.values()]
-        facts = (self.leaves, dtypes, self.modules, self.sources, self.ops, self.nbytes)
-        return Recording(self.program, results, gradients, *facts)
+        dtypes = [x.dtype for x in (*self.given, *self.leaves)] + list(self.added.values())
+        read = (len(self.given), self.leaves, list(self.added), dtypes)
+        facts = (self.modules, self.sources, self.ops, self.nbytes)
+        return Recording(self.program, results, gradients, *read, *facts)
 
     # What the engine tells
 
@@ -190,18 +203,19 @@ class Capture:
         owner = next((leaf for leaf, gradient in self.before.items() if gradient is x), None)
         if owner is not None:
             self.either[owner] = False
-            of = self.owners[owner]
-            return self._source(("gradient", of.id if isinstance(of, Tensor) else -1 - of), x._data)
+            self.added[self.numbers[owner]] = x.dtype
+            return self._source(("gradient", self.numbers[owner]), x._data)
         if x.op is not None:
             self._refuse(f"{describe(x)} was computed outside", "pass it as an argument, detached")
         if any(x is given for given in self.given):
             self._refuse(f"{describe(x)} is an argument, and used from outside as well", "use the argument alone")
         self._meet(x)
-        return self._source(("leaf", x.id), x._data)
+        return self._source(("leaf", self.numbers[x]), x._data)
 
     def _meet(self, leaf: Tensor) -> None:
-        if leaf not in self.owners:
-            self.leaves[leaf.id] = self.owners[leaf] = leaf
+        if leaf not in self.numbers:
+            self.numbers[leaf] = len(self.given) + len(self.leaves)
+            self.leaves.append(leaf)
             self.before[leaf] = leaf.grad
 
     def _zero(self, leaf: Tensor) -> None:

@@ -1,8 +1,10 @@
 """`compile`: a function that is recorded, and from then on replayed."""
 
 # pyright: reportPrivateUsage=false
+import gc
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
 from threading import RLock
@@ -55,6 +57,18 @@ def compile(fn: Callable[..., Any]) -> "Compiled":
     return Compiled(fn)
 
 
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Without the garbage collector: what a recording makes is kept, and it would walk through it again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class Compiled:
     """A function that records itself: call it as the one it was made of."""
 
@@ -70,21 +84,23 @@ class Compiled:
         if state.observers or state.capture is not None:
             return self.fn(*args, **kwargs)
         given: list[Any] = []
-        structure = _flatten((args, kwargs), given)
-        key = (structure, [_kind(x) for x in given], _repeated(given), state.recording)
+        key = _structure(args, given), kwargs and _structure(kwargs, given), state.recording
         with self._lock:
             latest, entries = self._latest
             if key != latest:
                 entries = self._entries(key)
             for entry in entries:
-                if entry.recording.holds(given):
-                    return self._record(structure, given, entries, entry) if entry.plan is None else entry.replay(given)
-            return self._record(structure, given, entries, None)
+                tensors = given + entry.recording.leaves
+                if (arrays := entry.recording.arrays(tensors)) is not None:
+                    if entry.plan is not None:
+                        return entry.replay(entry.plan, arrays, tensors)
+                    return self._record(key, given, entries, entry)
+            return self._record(key, given, entries, None)
 
     def _entries(self, key: Any) -> "list[_Entry]":
         """What is recorded of calls of this kind; what was called last is kept."""
-        structure, kinds, repeated, recording = key
-        hashable = structure, tuple(kinds), repeated, recording
+        args, kwargs, recording = key
+        hashable = args, kwargs or None, recording
         entries = self._recorded.setdefault(hashable, [])
         self._recorded.move_to_end(hashable)
         while len(self._recorded) > _KEPT:
@@ -109,7 +125,7 @@ class Compiled:
         flops                 30              30
         removed 1, batched 0, in place 1
         """
-        return Report.of(*self._planned("report"))
+        return Report.of(*self._newest("report"))
 
     def outline(self) -> Outline:
         """What the recording that was called last does at a call, one stage a kind of call: what `draw` draws.
@@ -117,27 +133,29 @@ class Compiled:
         Raises:
             CompileError: nothing was recorded yet, or not twice.
         """
-        return outline(*self._planned("outline"))
+        return outline(*self._newest("outline"))
 
-    def _planned(self, what: str) -> tuple[Recording, Plan]:
+    def _newest(self, what: str) -> tuple[Recording, Plan]:
         for entries in reversed(self._recorded.values()):
             for entry in reversed(entries):
                 if entry.plan is not None:
                     return entry.recording, entry.plan
         raise CompileError(f"{what}: nothing is compiled yet: call the function twice, it is recorded at each")
 
-    def _record(self, structure: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
+    @_uncollected()
+    def _record(self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
         stand_ins = [_stand_in(x) for x in given]
         unique = {id(x): stand_in for x, stand_in in zip(given, stand_ins, strict=True)}
         arguments = [unique[id(x)] for x in given]
         capture = Capture(arguments, given)
-        args, kwargs = _unflatten(structure, iter(arguments))
+        leaves = iter(arguments)
+        args, kwargs = _rebuilt(key[0], leaves), _rebuilt(key[1], leaves) if key[1] else {}
         returned = capture.run(self.fn, args, kwargs)
         outputs: list[Any] = []
-        shape = _flatten(returned, outputs)
+        shape = _structure(returned, outputs)
         recording = capture.finish([_output(x) for x in outputs])
         for gradient in recording.gradients:
-            if isinstance(gradient.of, int):
+            if gradient.of < len(given):
                 given[gradient.of]._grad = arguments[gradient.of]._grad
         if earlier is None:
             entries.append(_Entry(recording, shape))
@@ -145,7 +163,7 @@ class Compiled:
             _compare(earlier.recording, recording)
             earlier.plan = _planned(recording)
             earlier.recording = recording
-        return _unflatten(shape, iter([Tensor(_output(x).data) for x in outputs]))
+        return _rebuilt(shape, iter([Tensor(_output(x).data) for x in outputs]))
 
 
 @dataclass(slots=True)
@@ -154,25 +172,12 @@ class _Entry:
     returned: Any  # the structure of what fn returns
     plan: Plan | None = None  # once two recordings were the same
 
-    def replay(self, given: Sequence[Any]) -> Any:
-        recording = self.recording
-        assert self.plan is not None
-
-        def read(source: Value) -> Any:
-            what, of = source.detail
-            if what == "argument":
-                return _array(given[of])
-            owner = recording.leaves[of] if of >= 0 else given[-1 - of]
-            held = owner if what == "leaf" else owner._grad
-            assert held is not None  # else the recording would not hold
-            return held._data
-
-        results = [_owned(array) for array in self.plan.run(read)]
-        count = len(recording.outputs)
-        gradients = iter(results[count:])
-        for gradient in recording.gradients:
-            gradient.receiver(given)._grad = None if gradient.value is None else next(gradients)
-        return _unflatten(self.returned, iter(results[:count]))
+    def replay(self, plan: Plan, arrays: Sequence[Array], tensors: Sequence[Any]) -> Any:
+        results = [_owned(array) for array in plan.run(arrays)]
+        made = iter(results[len(self.recording.outputs) :])
+        for gradient in self.recording.gradients:
+            tensors[gradient.of]._grad = None if gradient.value is None else next(made)
+        return _rebuilt(self.returned, iter(results))
 
 
 def _planned(recording: Recording) -> Plan:
@@ -183,7 +188,7 @@ def _planned(recording: Recording) -> Plan:
         values, results = change(values, results)
         values = needed(results, values)
     recording.program.forget()
-    return plan(values, results)
+    return plan(values, results, recording.position)
 
 
 def _compare(first: Recording, second: Recording) -> None:
@@ -208,53 +213,41 @@ def _identity(value: Value) -> Any:
 
 
 def _ends(recording: Recording) -> Any:
-    gradients = [(id(g.of), None if g.value is None else g.value.id) for g in recording.gradients]
-    return [value.id for value in recording.outputs], gradients
+    leaves = [id(leaf) for leaf in recording.leaves]
+    gradients = [(g.of, None if g.value is None else g.value.id) for g in recording.gradients]
+    return leaves, gradients, [value.id for value in recording.outputs]
 
 
 # Arguments and results
 
 
-def _flatten(tree: Any, leaves: list[Any]) -> Any:
-    """The structure of nested tuples, lists and dicts, hashable; arrays and Tensors go to `leaves`."""
-    if isinstance(tree, Tensor) or isinstance(tree, np.ndarray):  # noqa: SIM101  (a union takes five times as long)
+def _structure(tree: Any, leaves: list[Any]) -> Any:
+    """What nested tuples, lists and dicts hold, hashable; arrays and Tensors go to `leaves`."""
+    if isinstance(tree, Tensor):
+        # of one that gets a gradient, also which of the leaves it is: one and the same may be given twice
+        which = next((i for i, x in enumerate(leaves) if x is tree), len(leaves)) if tree.requires_grad else None
         leaves.append(tree)
-        return None
+        return Tensor, tree._data.shape, tree._data.dtype, which
+    if isinstance(tree, np.ndarray):
+        leaves.append(tree)
+        return Tensor, tree.shape, tree.dtype, None
     if isinstance(tree, tuple | list):
-        return (type(tree), *[_flatten(part, leaves) for part in tree])
+        return (type(tree), *[_structure(part, leaves) for part in tree])
     if isinstance(tree, dict):
-        return (dict, *((key, _flatten(part, leaves)) for key, part in tree.items()))
+        return (dict, *[(key, _structure(part, leaves)) for key, part in tree.items()])
     return ("is", type(tree), tree)
 
 
-def _unflatten(structure: Any, leaves: Any) -> Any:
-    if structure is None:
-        return next(leaves)
+def _rebuilt(structure: Any, leaves: Any) -> Any:
     kind, *parts = structure
+    if kind is Tensor:
+        return next(leaves)
     if kind == "is":
         return parts[1]
     if kind is dict:
-        return {key: _unflatten(part, leaves) for key, part in parts}
-    made = [_unflatten(part, leaves) for part in parts]
+        return {key: _rebuilt(part, leaves) for key, part in parts}
+    made = [_rebuilt(part, leaves) for part in parts]
     return made if kind is list else kind(*made) if hasattr(kind, "_fields") else kind(made)
-
-
-def _kind(x: Any) -> Any:
-    array, requires_grad = (x._data, x.requires_grad) if isinstance(x, Tensor) else (x, False)
-    return array.shape, array.dtype.str, requires_grad
-
-
-def _repeated(given: Sequence[Any]) -> tuple[int, ...]:
-    """Which arguments are one and the same tensor that gets a gradient."""
-    if not any(isinstance(x, Tensor) and x.requires_grad for x in given):
-        return ()
-    seen: dict[int, int] = {}
-    return tuple(
-        [
-            seen.setdefault(id(x) if isinstance(x, Tensor) and x.requires_grad else -1 - i, i)
-            for i, x in enumerate(given)
-        ]
-    )
 
 
 def _stand_in(x: Any) -> Tensor:
@@ -269,10 +262,6 @@ def _stand_in(x: Any) -> Tensor:
 
 def _output(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else Tensor(x)
-
-
-def _array(x: Any) -> Array:
-    return x._data if isinstance(x, Tensor) else x
 
 
 def _owned(array: Array) -> Tensor:

@@ -9,11 +9,13 @@ import numpy as np
 from ..autograd.tensor import Array
 from ..errors import OpError
 
+_METHODS = (np.dot, np.take)
+
 
 def quickest(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The same call, without asking which array library the arguments are from."""
-    if function is np.dot:
-        return arguments[0].dot, tuple(arguments[1:])
+    if function in _METHODS:
+        return getattr(arguments[0], function.__name__), tuple(arguments[1:])
     return function, tuple(arguments)
 
 
@@ -36,8 +38,11 @@ def copy_rows(table: Array, index: Array, out: Array) -> None:
     out[...] = table[index]
 
 
-def pick(x: Array, places: Array, out: Array) -> None:
-    x.take(places, None, out, "clip")
+def largest_of_rows(matrix: Array, rows: Array, index: Array, out: Array) -> None:
+    """Where a row is largest NumPy finds sooner than how large; of NaNs it is the first. `rows`: where each begins."""
+    matrix.argmax(1, index)
+    np.add(index, rows, index)
+    matrix.take(index, None, out, "clip")
 
 
 def less_one(x: Array, places: Array) -> None:
@@ -47,8 +52,5 @@ def less_one(x: Array, places: Array) -> None:
 
 def check(index: Array, unsigned: Array, what: str, limit: int) -> None:
     """The same integers twice: seen without a sign, a negative one is huge."""
-    if index.size and _largest(unsigned) >= limit:
+    if index.size and unsigned.item(unsigned.argmax()) >= limit:  # sooner than `max`
         raise OpError(f"every {what} must be in 0..{limit - 1}, got {index}")
-
-
-_largest = np.maximum.reduce

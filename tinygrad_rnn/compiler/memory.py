@@ -5,6 +5,7 @@ where in it a view lies. `Place` keeps that, and makes the same view of wherever
 """
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 from ..autograd.tensor import Array
 
 _ALIGNMENT = 64  # bytes: a cache line
+_SPAN = 64  # calls
 _BINDING = 2048  # bytes that are copied in the time it takes to bind one argument
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -73,15 +75,18 @@ class Places:
 
 def share(pieces: Sequence[Piece]) -> int:
     """Give each piece its offset, the largest first, where nothing lies that is needed at the same time."""
-    placed: list[Piece] = []
+    placed: dict[int, list[Piece]] = defaultdict(list)  # by spans of calls: most are needed during few of many
     size = 0
     for piece in sorted(pieces, key=lambda piece: -piece.nbytes):
-        rivals = sorted((p for p in placed if p.first <= piece.last and piece.first <= p.last), key=lambda p: p.offset)
+        spans = range(piece.first // _SPAN, piece.last // _SPAN + 1)
+        there = {id(p): p for span in spans for p in placed[span]}.values()
+        rivals = sorted((p for p in there if p.first <= piece.last and piece.first <= p.last), key=lambda p: p.offset)
         for rival in rivals:
             if piece.offset + piece.nbytes <= rival.offset:
                 break
             piece.offset = max(piece.offset, rival.offset + rival.nbytes)
-        placed.append(piece)
+        for span in spans:
+            placed[span].append(piece)
         size = max(size, piece.offset + piece.nbytes)
     return size
 
@@ -113,16 +118,15 @@ class Port:
 
     def read(self, array: Array, bind: Bind) -> None:
         """Take an array as it lies, if it lies as planned; else a copy."""
-        if array is not self.bound:
-            flags = array.flags
-            self._take(array if flags.c_contiguous and flags.aligned else array.copy("C"), bind)
-            self.bound = array
+        flags = array.flags
+        self._take(array if flags.c_contiguous and flags.aligned else array.copy("C"), bind)
+        self.bound = array
 
-    def fresh(self, bind: Bind) -> Array:
+    def fresh(self, shape: tuple[int, ...], bind: Bind) -> Array:
         """An array for a result: that of the call before, once its owner has forgotten it."""
         if sys.getrefcount(self.bound) != self.idle:
             self.bound = None
-            self.bound = np.empty(self.piece.whole.shape, self.piece.whole.dtype)
+            self.bound = np.empty(shape, self.piece.whole.dtype)
             self._take(self.bound, bind)
             self.idle = sys.getrefcount(self.bound)
         return self.bound
@@ -143,6 +147,8 @@ def worth_binding(piece: Piece, uses: int) -> bool:
 def with_fewest_axes(places: Sequence[Place]) -> list[Place]:
     """Operands of an elementwise call, the last of which is written, with axes taken together wherever all allow it."""
     shape = places[-1].shape
+    if 0 in shape:
+        return list(places)
     strides = [_aligned(place, shape) for place in places]
     kept: list[int] = []
     lengths: list[int] = []

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from ..tracing.outline import Outline, Source, Stage
 from .batching import Classes
 from .capture import Recording
@@ -84,20 +84,23 @@ class _Names:
 
     def source(self, value: Value) -> Source:
         what, of = value.detail
-        name = self._tensor(of) if what == "leaf" else f"argument {of}"
-        if what == "gradient":
-            name = f"∂L/∂{self._tensor(of) if of >= 0 else f'argument {-1 - of}'} before"
-        leaf: Any = self.recording.leaves.get(of) if what == "leaf" else None
-        return Source(f"source-{value.id}", name, value.shape, leaf is not None and leaf.requires_grad)
+        name = f"∂L/∂{self._tensor(of)} before" if what == "gradient" else self._tensor(of)
+        trained = what == "leaf" and self._leaf(of).requires_grad
+        return Source(f"source-{value.id}", name, value.shape, trained)
 
     def results(self) -> list[str]:
         """The names of what is returned, then of the gradients that are left."""
         count = len(self.recording.outputs)
         returned = ["output"] if count == 1 else [f"output {i}" for i in range(count)]
         left = [gradient.of for gradient in self.recording.gradients if gradient.value is not None]
-        return returned + [f"∂L/∂{f'argument {of}' if isinstance(of, int) else self._tensor(of.id)}" for of in left]
+        return returned + [f"∂L/∂{self._tensor(of)}" for of in left]
 
-    def _tensor(self, id: int) -> str:
-        leaf: Any = self.recording.leaves[id]
-        kind, number = "parameter" if leaf.requires_grad else "tensor", list(self.recording.leaves).index(id)
-        return leaf.name or self.parameters.get(id) or f"{kind} {number}"
+    def _tensor(self, of: int) -> str:
+        if of < self.recording.arguments:
+            return f"argument {of}"
+        leaf = self._leaf(of)
+        kind = "parameter" if leaf.requires_grad else "tensor"
+        return leaf.name or self.parameters.get(leaf.id) or f"{kind} {of - self.recording.arguments}"
+
+    def _leaf(self, of: int) -> Tensor:
+        return self.recording.leaves[of - self.recording.arguments]

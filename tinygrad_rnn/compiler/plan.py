@@ -17,16 +17,21 @@ from .memory import Arena, Call, Piece, Place, Places, Port, share, with_fewest_
 from .program import EFFECTS, Value, numpy_index
 
 _COMPUTED = frozenset({"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"})  # can write where it is told
+_SHORT = 128  # terms: so many NumPy sums as plainly as BLAS; more of them in pairs, which is more exact
 _MANY = 3  # products with one transposed matrix; from then on a copy pays, which BLAS reads faster
+_MANY_OF_VECTORS = 160  # the same for vectors, in bytes of an element: copying takes time by element, reading by byte
 _ELEMENTWISE = frozenset({*kernels.NAMED_OUT.values(), kernels.cast, np.copyto})
-
-Read = Callable[[Value], Array]
 
 
 class Plan:
-    """What is run at each call."""
+    """What is run at each call.
 
-    def __init__(self, planner: "_Planner") -> None:
+    Args:
+        planner: the calls, and all memory that they need.
+        position: where among the arrays of a call those of each source are.
+    """
+
+    def __init__(self, planner: "_Planner", position: Callable[[Value], int]) -> None:
         self.values, self.results, self.in_place = planner.values, planner.results, planner.in_place
         pieces = planner.all_pieces()
         find = Places(pieces)
@@ -37,33 +42,34 @@ class Plan:
         self._functions = [function for function, _ in placed]
         self._arguments = [[arena.array(x) if isinstance(x, Place) else x for x in given] for _, given in placed]
         self.calls: list[Call] = list(map(kernels.quickest, self._functions, self._arguments))
-        self._read: list[tuple[Value, Port]] = []  # sources that are read where they lie
-        self._loads: list[tuple[Value, Array]] = []  # and those that are copied
+        self._reads: list[tuple[int, Port]] = []  # sources that are read where they lie, by position
+        self._loads: list[tuple[int, Array]] = []  # and those that are copied
         for source in planner.sources:
             if (port := ports.get(id(planner.pieces[source]))) is not None:
-                self._read.append((source, port))
+                self._reads.append((position(source), port))
             else:
-                self._loads.append((source, arena.array(find(planner.arrays[source]))))
-        self._results: list[tuple[Port | None, Any]] = []
+                self._loads.append((position(source), arena.array(find(planner.arrays[source]))))
+        self._results: list[tuple[Port | None, Any]] = []  # given away, in this shape; else this array is copied
         for x in planner.results:
             port = ports.get(id(planner.pieces[x]))
             self._results.append((port, x.shape if port else arena.array(find(planner.arrays[x]))))
+        self._copied = [i for i, (port, _) in enumerate(self._results) if port is None]
 
-    def run(self, read: Read) -> list[Array]:
-        """The results for the sources that `read` gives, in arrays that nobody else has."""
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """The results for the arrays of a call, in arrays that nobody else has."""
         bind = self._bind
-        for source, port in self._read:
-            port.read(read(source), bind)
-        fresh = [port and port.fresh(bind) for port, _ in self._results]
+        for position, port in self._reads:
+            if (array := arrays[position]) is not port.bound:
+                port.read(array, bind)
+        results = [what if port is None else port.fresh(what, bind) for port, what in self._results]
         with np.errstate(all="ignore"):
-            for source, array in self._loads:
-                np.copyto(array, read(source))
+            for position, array in self._loads:
+                np.copyto(array, arrays[position])
             for function, arguments in self.calls:
                 function(*arguments)
-        return [
-            what.copy() if array is None else array if array.shape == what else array.reshape(what)
-            for array, (_, what) in zip(fresh, self._results, strict=True)
-        ]
+        for i in self._copied:
+            results[i] = results[i].copy()
+        return results
 
     def _bind(self, call: int, position: int, argument: Array) -> None:
         given = self._arguments[call]
@@ -71,9 +77,9 @@ class Plan:
         self.calls[call] = kernels.quickest(self._functions[call], given)
 
 
-def plan(values: Sequence[Value], results: Sequence[Value]) -> Plan:
+def plan(values: Sequence[Value], results: Sequence[Value], position: Callable[[Value], int]) -> Plan:
     """Plan a program: `values` in an order in which they can be computed, nothing needless among them."""
-    return Plan(_Planner(values, results))
+    return Plan(_Planner(values, results), position)
 
 
 def _ports(planner: "_Planner", placed: Sequence[tuple[Any, Sequence[Any]]]) -> dict[int, Port]:
@@ -220,25 +226,25 @@ class _Planner:
         self._emit(np.copyto, out, a, "same_kind", condition)
 
     def _do_matmul(self, value: Value) -> None:
-        a, b = (self._for_blas(x) for x in value.inputs)
+        often = _MANY_OF_VECTORS / value.dtype.itemsize if value.shape[-1:] == (value.size,) else _MANY
+        a, b = (self._for_blas(x, often) for x in value.inputs)
         out = self._place(value)
-        rows = _rows(a), _rows(out)
         alike = a.dtype == b.dtype == out.dtype and out.flags.c_contiguous
         if alike and b.ndim == 2 and _is_vector(a) and _is_vector(out):
             self._emit(np.dot, a.reshape(-1), b, out.reshape(-1))  # which starts sooner than matmul
-        elif alike and a.ndim == 2 and b.ndim == 1:
+        elif alike and a.ndim <= 2 and b.ndim == 1:
             self._emit(np.dot, a, b, out)
-        elif a.ndim > 2 and b.ndim == 2 and rows[0] is not None and rows[1] is not None:
-            self._emit(np.matmul, rows[0], b, rows[1])
+        elif a.ndim > 2 and b.ndim == 2 and (rows := _rows(a)) is not None and (made := _rows(out)) is not None:
+            self._emit(np.matmul, rows, b, made)
         else:
             self._emit(np.matmul, a, b, out)
 
-    def _for_blas(self, x: Value) -> Array:
+    def _for_blas(self, x: Value, often: float) -> Array:
         """A matrix in a layout that BLAS reads, and reads fast if it is to be read often; else a copy of it."""
         array = self.arrays[x]
         good = any(s == array.itemsize or n == 1 for s, n in zip(array.strides[-2:], array.shape[-2:], strict=True))
-        often = x.ndim == 2 and self.products[x] >= _MANY and not array.flags.c_contiguous
-        if array.ndim == 0 or (good and min(array.strides) >= 0 and not often):
+        copied = x.ndim == 2 and self.products[x] >= often and not array.flags.c_contiguous
+        if array.ndim == 0 or (good and min(array.strides) >= 0 and not copied):
             return array
         return self._made(("for BLAS", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
 
@@ -252,13 +258,28 @@ class _Planner:
         piece.last = len(self.calls) + 1
         return array
 
+    def _beginnings(self, count: int, length: int) -> Array:
+        """Where each row of a matrix begins, counted in elements."""
+        return self._always("rows", np.arange(count) * length)
+
+    def _always(self, what: Any, array: Array) -> Array:
+        """What is the same at every call; once, however often it is needed."""
+        array, _ = self.more.setdefault((what, array.tobytes()), (array, Piece(array, 0, 0, shared=False)))
+        return array
+
     def _do_reduce(self, value: Value) -> None:
         (x,), (function, axes) = self._read(*value.inputs), value.detail
         out = self._place(value)
         flat = _in_two_axes(x, axes, out)
         if flat is not None:
             x, axes, out = flat
-        self._emit(function.reduce, x, axes if len(axes) > 1 else axes[0], value.dtype, out)
+        if function is np.add and _is_product_with_ones(x, axes, out):
+            self._emit(np.dot, x, self._always(("ones", x.dtype), np.ones(x.shape[-1], x.dtype)), out)
+        elif function is np.maximum and x.ndim == 2 and list(axes) == [1] and flat is not None and x.dtype == out.dtype:
+            index = self._made(("largest", value), out.shape, np.dtype(np.intp), lambda index: None)
+            self._emit(kernels.largest_of_rows, x, self._beginnings(*x.shape), index, out)
+        else:
+            self._emit(function.reduce, x, axes if len(axes) > 1 else axes[0], value.dtype, out)
 
     def _do_take(self, value: Value) -> None:
         table, index = self._read(*value.inputs)
@@ -271,7 +292,7 @@ class _Planner:
     def _do_pick(self, value: Value) -> None:
         x, index = value.inputs
         flat, places = self._flat(x), self._elements(x, index)
-        self._emit(kernels.pick, flat, places, self._place(value).reshape(-1))
+        self._emit(np.take, flat, places, None, self._place(value).reshape(-1), "clip")
 
     def _do_less_one(self, value: Value) -> None:
         x, index = value.inputs
@@ -282,9 +303,7 @@ class _Planner:
 
     def _elements(self, x: Value, index: Value) -> Array:
         """Where in x, counted in one go, the element is that the index picks of each row."""
-        rows = np.arange(index.size) * x.shape[-1]
-        self.more.setdefault(("rows", rows.tobytes()), (rows, Piece(rows, 0, 0, shared=False)))
-        rows, _ = self.more["rows", rows.tobytes()]
+        rows = self._beginnings(index.size, x.shape[-1])
         flat = self._flat(index)
         make = lambda out: self._emit(np.add, flat, rows, out)
         return self._made(("places", index, x.shape[-1]), rows.shape, rows.dtype, make)
@@ -362,6 +381,12 @@ def _rows(array: Array) -> Array | None:
     """A stack of matrices as one matrix, if that is a view."""
     rows = array.reshape(-1, array.shape[-1])
     return rows if np.may_share_memory(rows, array) else None
+
+
+def _is_product_with_ones(x: Array, axes: Sequence[int], out: Array) -> bool:
+    """Whether BLAS may sum: the last axis of few elements, as exactly as NumPy does, and starting sooner."""
+    alike = x.dtype == out.dtype and x.dtype.char in "fd" and x.flags.c_contiguous and out.flags.c_contiguous
+    return alike and 0 < x.shape[-1] <= _SHORT and x.ndim <= 2 and list(axes) == [x.ndim - 1]
 
 
 def _in_two_axes(x: Array, axes: Sequence[int], out: Array) -> tuple[Array, Sequence[int], Array] | None:

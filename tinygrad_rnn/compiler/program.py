@@ -27,6 +27,7 @@ draw         none, how to call it                     random numbers, new at eac
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Value:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -81,6 +82,7 @@ class Program:
     def __init__(self) -> None:
         self.values: list[Value] = []
         self._known: dict[Any, Value] = {}
+        self._parts: dict[int, dict[Index, Value]] = {}  # of what is laid together (by id), each at its index
         self._limits: set[tuple[int, int]] = set()  # integers (by id) that are checked to be below
         self.repeated = 0  # values that were there already
 
@@ -98,13 +100,15 @@ class Program:
         self._known[key] = value
         if kind == "check":
             self._limits.add((inputs[0].id, detail[1]))
+        if kind == "assemble":
+            self._parts[value.id] = dict(zip(detail[0], inputs, strict=True))
         return value
 
     def forget(self) -> None:
         """Let go of how values follow from each other, once that is planned: it is more than their arrays."""
         for value in self.values:
             value.inputs = ()
-        self.values, self._known = [], {}
+        self.values, self._known, self._parts = [], {}, {}
 
     # What it is made of
 
@@ -113,6 +117,9 @@ class Program:
         return self.add("constant", (), (array.dtype, array.shape, array.tobytes()), array.shape, array.dtype)
 
     def ufunc(self, function: np.ufunc, *inputs: Value, dtype: Any) -> Value:
+        if all(x.kind == "constant" for x in inputs):
+            with np.errstate(all="ignore"):
+                return self.constant(function(*(x.array() for x in inputs)), dtype)
         shape = np.broadcast_shapes(*(x.shape for x in inputs))
         if function is np.multiply and (kept := _times_one(inputs, shape, dtype)):
             return kept
@@ -177,6 +184,8 @@ class Program:
         shape = tuple(shape)
         if x.kind == "view" and x.detail[0] == "reshape":
             x = x.inputs[0]
+        if x.kind == "constant":
+            return self.constant(x.array().reshape(shape))
         return x if x.shape == shape else self.add("view", (x,), ("reshape", shape), shape, x.dtype)
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
@@ -196,8 +205,7 @@ class Program:
         index = (*index, *((0, n, 1) for n in x.shape[len(index) :]))
         if index == tuple((0, n, 1) for n in x.shape):
             return x
-        if x.kind == "assemble" and index in x.detail[0]:
-            part = x.inputs[x.detail[0].index(index)]
+        if (part := self._parts.get(x.id, {}).get(index)) is not None:
             return self.reshape(part, shape_at(x.shape, index))
         return self.add("view", (x,), ("index", index), shape_at(x.shape, index), x.dtype)
 
@@ -207,7 +215,7 @@ class Program:
         indices = [(*index, *((0, n, 1) for n in shape[len(index) :])) for index in indices]
         if len(parts) == 1 and indices[0] == tuple((0, n, 1) for n in shape):
             return self.cast(parts[0], dtype)
-        covered = sum(part.size for part in parts) == int(np.prod(shape, dtype=np.int64))
+        covered = sum(part.size for part in parts) == prod(shape)
         return self.add("assemble", parts, (tuple(indices), covered), shape, dtype)
 
     def stack(self, parts: Sequence[Value]) -> Value:
