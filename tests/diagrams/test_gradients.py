@@ -151,5 +151,5 @@ def test_values_are_colours_in_the_copies(options):
     check_texts(diagram.drawing)
     values = [shape for shape in diagram.drawing.shapes if shape.id.startswith("value-cell-0-1-")]
     assert len(values) == 4
-    with pytest.raises(DrawError, match="not opened"):
-        tg.draw(trained(steps=3), values=True, view="ops")
+    with pytest.raises(DrawError, match='each in its column: use view="unrolled", "both" or "ops"'):
+        tg.draw(trained(steps=3), values=True, view="rolled")

@@ -20,7 +20,6 @@ from tinygrad_rnn.diagrams.overlay import with_gradients
 from tinygrad_rnn.diagrams.ramp import look_of
 from tinygrad_rnn.diagrams.routes import rounded
 from tinygrad_rnn.diagrams.theme import LIGHT
-from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.tracing.unroll import unroll
 
 
@@ -299,9 +298,37 @@ def test_ways_that_share_a_stretch_are_drawn_there_once_by_the_strongest():
                 assert arriving.width == strongest.width
 
 
-def test_values_are_refused_with_a_word_what_to_do():
-    with pytest.raises(DrawError, match='not opened: use view="unrolled"'):
-        tg.draw(trained(steps=3), values=True, view="ops")
+@EVERY_RUN
+@pytest.mark.parametrize("gradients", [False, True])
+def test_values_stand_along_the_upper_edge_of_each_copy(name, gradients):
+    trace = RUNS[name]()
+    diagram = tg.draw(trace, view="ops", values=True, gradients=gradients)
+    check_opened(diagram)
+    drawn = Picture(diagram.svg)
+    copies = {part.id: part.box for part in drawn.all("cell")}
+    data = {cell.id: cell.outputs[0].data for cell in unroll(trace.graph()).cells}
+    squares = [part for part in drawn.all("value") if not part.id.startswith("value-legend")]
+    assert len(squares) == sum(data[id].size for id in copies)
+    for square in squares:
+        id = square.id.removeprefix("value-").rpartition("-")[0]
+        left, top, right, bottom = copies[id]
+        a, b, c, d = square.box
+        assert left < a < c < right
+        assert top < b < d < top + 20 < bottom
+        for edge in (part for part in drawn.parts if "edge" in part.classes and overlap(part.box, square.box)):
+            assert not any(square.covers(point, 1) for point in edge.points), (edge.id, square.id)
+
+
+def test_many_values_and_norms_fit_beside_the_way_up():
+    net = tg.nn.RNN(3, 40, rng=0)
+    with tg.trace() as tr:
+        ys, _ = net(np.ones((3, 3)))
+        (ys * ys).sum().backward()
+    diagram = tg.draw(tr, view="ops", values=True, gradients=True)
+    check_opened(diagram)
+    shapes = {shape.id: shape for shape in diagram.drawing.shapes}
+    assert [text.text[0] for text in shapes["cell-0-1"].texts] == ["h", "‖"]
+    assert shapes["value-cell-0-1-31"].right < shapes["cell-0-1"].texts[1].x
 
 
 @pytest.mark.parametrize("format", [".svg", ".pdf", ".png", ".dot", ".html"])

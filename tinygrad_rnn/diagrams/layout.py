@@ -56,8 +56,8 @@ def draw(network: Network, options: Options, title: str | None) -> Diagram:
     """
     if options.view not in VIEWS:
         raise DrawError(f"no view {options.view!r}: use one of {', '.join(VIEWS)}")
-    if options.values and options.view not in ("unrolled", "both"):
-        raise DrawError('values are drawn in copies that are not opened: use view="unrolled" or "both"')
+    if options.values and options.view not in ("unrolled", "both", "ops"):
+        raise DrawError('values are drawn in the copies, each in its column: use view="unrolled", "both" or "ops"')
     if not network.columns:
         raise DrawError("there is nothing to draw: the network has no cells")
     name, draw_view = VIEWS[options.view]
@@ -105,10 +105,13 @@ def unrolled(network: Network, options: Options) -> Drawing:
 def ops(network: Network, options: Options) -> Drawing:
     """Draw every copy opened into its ops, and the ops between the copies and the outputs."""
     theme = options.theme
-    grid = opened_grid(unrolled_grid(network, options.fold), network, theme, lanes=options.gradients)
+    grid = unrolled_grid(network, options.fold)
+    grid = with_values(grid, network) if options.values else grid
+    grid = opened_grid(grid, network, theme, lanes=options.gradients)
     overlay = with_gradients(grid, network, theme) if options.gradients else None
     place = Placement(overlay.grid if overlay else grid)
-    return _with_strips(_drawn(place, place.bands(), theme, overlay), overlay, network, theme)
+    drawing = _with_strips(_drawn(place, place.bands(), theme, overlay), overlay, network, theme)
+    return drawing + heat_legend(place.grid, drawing.bounds, theme)
 
 
 def backward(network: Network, options: Options) -> Drawing:

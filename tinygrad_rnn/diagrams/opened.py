@@ -118,6 +118,7 @@ class Ink:
     line: str  # of the cell
     fills: Mapping[int, str]  # of each parameter, by its node id
     lane: float = 0.0  # how far from the middle of each wire its two lanes will run, if there will be two
+    noted: bool = False  # whether something will be told along the upper edge
 
 
 def signature(anatomy: Anatomy, outputs: Sequence[Node]) -> tuple[object, ...]:
@@ -352,7 +353,7 @@ def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) ->
     states = sum(name.startswith("a") for name in entries)
     lane = _LANE + 2 * ink.lane
     below, above = _NAME + _BEND + _TRACK * max(states - 1, 0), _PAD + _BEND + lane * (len(leaving) - 1)
-    above += _NOTE if ink.lane else 0.0
+    above += _NOTE if ink.noted else 0.0
     return _Generic(anatomy, found, ink, below, found.height + below + above, lane).plan(reads, edges, entries, leaves)
 
 
@@ -374,7 +375,7 @@ _TRACK = 48.0  # between the lines of two states: each comes from a circle, its 
 _BEND = 12.0  # between the ops and the first of either
 _NAME = 26.0  # below them, for the name of the copy
 _APART = 28.0, 38.0  # between two ops at each other's side, and two ranks of them, where there are two lanes
-_NOTE = 18.0  # above them, for what comes back to the copy
+_NOTE = 18.0  # above them, for the values of the copy and what comes back to it
 _LANE = 14.0  # between their ways back to these lines, over the ops and down behind them
 
 

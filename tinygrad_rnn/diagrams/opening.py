@@ -104,7 +104,8 @@ class _Opening:
         anatomy = self._anatomies[cell.id]
         key = (cell.layer, signature(anatomy, cell.outputs))
         if key not in self._plans:
-            ink = Ink(self._theme, self._theme.cell(item.row).line, self._fills, self._lane)
+            line, noted = self._theme.cell(item.row).line, bool(self._lane or item.heat)
+            ink = Ink(self._theme, line, self._fills, self._lane, noted)
             plan = plan_of(anatomy, cell.outputs, len(row.states), ink)
             plan = plan.mirrored() if plan and row.reverse else plan
             self._plans[key] = plan.with_lanes(self._single(cell), self._theme) if plan and self._lane else plan

@@ -1,7 +1,7 @@
 """Draws the items of a grid: the same cell stamped once per slot and level, each column's panel behind it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass
 
 from .diagram import Drawing, Shape, Text
 from .grid import FOLD, Heading, Item
@@ -27,6 +27,42 @@ from .ramp import Ramp
 from .text_metrics import fit, text_width
 from .theme import Paint, Theme
 from .wiring import Around, Up
+
+_UPPER, _AIR = 12.0, 10.0  # of the line along the upper edge of an opened copy: how far below that, between its parts
+_VALUE, _VALUES_LEAST, _VALUES_MOST = 12.0, 30.0, 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class _UpperLine:
+    """What stands along the upper edge of an opened copy, on the wider side of where its state leaves upwards.
+
+    First its name and values, if these are asked for, then the norms of its gradients. Measured from its middle.
+    """
+
+    name: str
+    note: str
+    start: float
+    values: float  # where they begin …
+    width: float  # … and how wide they are
+
+    @classmethod
+    def of(cls, item: Item, plan: Plan) -> "_UpperLine":
+        room = max(plan.exit, plan.width - plan.exit) - 2 * _AIR
+        name = fit(item.label, room / 3, LABEL_SIZE) if item.heat else ""
+        note = fit(item.note, room, LABEL_SIZE, bold=item.sick) if item.inside else ""
+        named, noted = (text_width(text, LABEL_SIZE, bold=bold) for text, bold in ((name, False), (note, item.sick)))
+        named += _AIR / 2 * bool(name)
+        free = room - named - noted - _AIR
+        width = max(min(_VALUE * len(item.heat.values), free, _VALUES_MOST), _VALUES_LEAST) if item.heat else 0.0
+        whole = named + width + noted + _AIR * bool(width and note)
+        edge = plan.width / 2 - 8
+        start = -edge if plan.exit > plan.width / 2 else edge - whole
+        return cls(name, note, start, start + named, width)
+
+    @property
+    def noted(self) -> float:
+        """Where the norms begin."""
+        return self.values + self.width + _AIR * bool(self.width)
 
 
 class Stamp:
@@ -172,7 +208,9 @@ class Stamp:
             texts=tuple(self._circle_texts(item, x, y) if frame.round else self._cell_texts(item, x, y)),
             tooltip=item.tooltip,
         )
-        if item.heat:
+        if item.plan:
+            yield from self._values_in_opened(item, item.plan, x, y + item.plan.height / 2)
+        elif item.heat:
             yield from item.heat.shapes(item.id, x, y - frame.height / 2 + 12, frame.width - 18, self._theme)
 
     def _paint(self, item: Item) -> Paint:
@@ -193,12 +231,7 @@ class Stamp:
     def _cell_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
         room = self._place.frames[item.id].width - 14
         if item.plan:
-            name = Text(
-                item.label, x + room / 2, y - item.plan.height / 2 + 12, LABEL_SIZE, self._theme.muted, align="right"
-            )
-            yield replace(name, text=fit(item.label, room, LABEL_SIZE))
-            if item.note and item.inside:
-                yield self._note_in_opened(item, item.plan, x, y + item.plan.height / 2)
+            yield from self._texts_in_opened(item, item.plan, x, y)
             return
         y += HEAT_ROOM / 2 * bool(item.heat)
         if not item.note:
@@ -208,15 +241,24 @@ class Stamp:
         color = self._theme.alarm if item.sick else self._theme.muted
         yield Text(fit(item.note, room, NOTE_SIZE), x, y - 11.5, NOTE_SIZE, color, bold=item.sick)
 
-    def _note_in_opened(self, item: Item, plan: Plan, x: float, top: float) -> Text:
-        """What stands along the upper edge of an opened copy, on the wider side of where its state leaves upwards."""
-        left = plan.exit > plan.width / 2
-        room = max(plan.exit, plan.width - plan.exit) - 20
-        side = -1 if left else 1
-        color = self._theme.alarm if item.sick else self._theme.muted
-        note = fit(item.note, room, LABEL_SIZE, bold=item.sick)
-        align = "left" if left else "right"
-        return Text(note, x + side * (plan.width / 2 - 8), top - 12, LABEL_SIZE, color, item.sick, align)
+    def _texts_in_opened(self, item: Item, plan: Plan, x: float, y: float) -> Iterable[Text]:
+        """The name of an opened copy, in the corner or before its values, and what comes back to it."""
+        line, muted = _UpperLine.of(item, plan), self._theme.muted
+        top = y + plan.height / 2 - _UPPER
+        if line.name:
+            yield Text(line.name, x + line.start, top, LABEL_SIZE, muted, align="left")
+        else:
+            name = fit(item.label, plan.width - 14, LABEL_SIZE)
+            yield Text(name, x + plan.width / 2 - 7, y - plan.height / 2 + 12, LABEL_SIZE, muted, align="right")
+        if line.note:
+            color = self._theme.alarm if item.sick else muted
+            yield Text(line.note, x + line.noted, top, LABEL_SIZE, color, item.sick, align="left")
+
+    def _values_in_opened(self, item: Item, plan: Plan, x: float, top: float) -> Iterable[Shape]:
+        if item.heat:
+            line = _UpperLine.of(item, plan)
+            middle = x + line.values + line.width / 2
+            yield from item.heat.shapes(item.id, middle, top - _UPPER, line.width, self._theme)
 
     def _circle_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
         room = CIRCLE - 9
