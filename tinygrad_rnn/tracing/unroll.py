@@ -296,9 +296,9 @@ class _Unrolling:
 
     def _leaving(self, used: set[Node]) -> list[tuple[Node, Copy]]:
         """The copies' values among the used, of rows that do not merely feed another row."""
-        feeding = {source for (source, _), kind in self.kinds.items() if kind == "up"}
+        feeding = {source for sources in self.feeds.values() for source in sources}
         made = [(node, copy) for node in used if (copy := self.copy_of(node)) is not None]
-        return sorted([pair for pair in made if pair[1].id not in feeding] or made, key=lambda pair: pair[0].id)
+        return sorted([pair for pair in made if pair[1] not in feeding] or made, key=lambda pair: pair[0].id)
 
     def _made_of_one_column(self) -> dict[int, Node]:
         """Outside the copies, the last value of each column that was made with a parameter, and of no other column."""
