@@ -97,13 +97,16 @@ class Maker:
         copies = Counter(cell.layer for cell in self.cells)
         rows = tuple(replace(row, copies=copies[row.layer]) for row in self.rows)
         columns = 1 + max(cell.column for cell in self.cells)
-        return Network(rows, columns, tuple(self.ports), self.part, tuple(self.parameters))
+        kinds = {port.kind for port in self.ports}
+        return Network(rows, columns, "input" in kinds, "output" in kinds, self.part, tuple(self.parameters))
 
     def part(self, columns):
         shown = {part.id for part in (*self.cells, *self.ports) if part.column in columns}
         to_loss = [link for link in self.links if link.kind == "loss" and link.source not in shown][:1]
         links = [link for link in self.links if link.source in shown or link.target in shown or link in to_loss]
-        return Part(tuple(cell for cell in self.cells if cell.column in columns), tuple(links))
+        cells = [cell for cell in self.cells if cell.column in columns]
+        ports = [port for port in self.ports if port.column is None or port.column in columns]
+        return Part(tuple(cells), tuple(ports), tuple(links))
 
 
 def stack(steps=4, layers=1, *, kind="RNNCell", equation=RNN, states=("h",), captions=None, loss=None, inputs=1):

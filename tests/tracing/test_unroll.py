@@ -290,3 +290,18 @@ def test_a_state_that_is_moved_often_on_its_way_is_still_the_state():
         for _ in range(3000):
             h = h.reshape(5)
     assert counts(network_of(h))["message"] == 2
+
+
+@pytest.mark.parametrize("columns", [(), (0,), (0, 1, 6, 7), (3, 4), range(8)])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_part_of_a_network_is_what_the_whole_has_there(layers, columns):
+    net = tg.nn.LSTM(3, 5, output_size=2, num_layers=layers, rng=0)
+    network = network_of(tg.nn.cross_entropy(net(steps(8))[0], np.zeros(8, int)))
+    part = network.part(columns)
+    assert part.cells == tuple(cell for cell in network.cells if cell.column in columns)
+    assert part.ports == tuple(port for port in network.ports if port.column is None or port.column in columns)
+    there = {part.id for part in (*part.cells, *part.ports) if part.column is not None}
+    others = [link for link in network.links if link.kind == "loss" and link.source not in there]
+    assert part.links == tuple(
+        link for link in network.links if {link.source, link.target} & there or link in others[:1]
+    )

@@ -192,11 +192,10 @@ class _Levels:
 
     @classmethod
     def of(cls, network: Network) -> "_Levels":
-        kinds = {port.kind for port in network.ports}
-        first = 1 if "input" in kinds else 0
+        first = 1 if network.has_inputs else 0
         layers = sorted({row.layer for row in network.rows})
         top = first + len(layers) - 1
-        outputs = top + 1 if "output" in kinds else top
+        outputs = top + 1 if network.has_outputs else top
         return cls({layer: first + i for i, layer in enumerate(layers)}, 0, outputs, outputs + 1)
 
     def of_port(self, port: Port) -> int:
@@ -205,10 +204,9 @@ class _Levels:
         return self.inputs if port.kind == "input" else self.outputs
 
     def headings(self, network: Network) -> tuple[Heading, ...]:
-        kinds = {port.kind for port in network.ports}
         rows = tuple(Heading(self.rows[row.layer], f"layer {row.layer}", _heading_lines(row)) for row in network.rows)
-        inputs = (Heading(self.inputs, "", ("inputs",)),) if "input" in kinds else ()
-        outputs = (Heading(self.outputs, "", ("outputs",)),) if "output" in kinds else ()
+        inputs = (Heading(self.inputs, "", ("inputs",)),) if network.has_inputs else ()
+        outputs = (Heading(self.outputs, "", ("outputs",)),) if network.has_outputs else ()
         return inputs + rows + outputs
 
 
@@ -237,7 +235,7 @@ def _placed(
     for cell in part.cells:
         yield _cell_item(cell, rows[cell.layer], slot_of[cell.column], levels)
     first_cell = {link.source: cells[link.target] for link in part.links if link.target in cells}
-    for port in network.ports:
+    for port in part.ports:
         if port.kind == "loss":
             slot = len(slots)
         elif port.kind == "initial":

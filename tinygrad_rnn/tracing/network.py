@@ -84,19 +84,20 @@ class ParameterInfo:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some columns of a network: their cells, and the links from and to what stands there.
+    """What stands in some columns of a network or in none, and the links from and to the cells and ports among that.
 
     Of the links to the loss from other columns the first is among them too: it stands for all of those.
     """
 
     cells: tuple[Cell, ...]
+    ports: tuple[Port, ...]
     links: tuple[Link, ...]
     odd: tuple[int, ...] = ()  # other columns, with a copy that is made otherwise than any of these
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """The whole: at least one row of at least one cell. Cells and links are made when somebody asks for them.
+    """The whole: at least one row of at least one cell. Its parts are made when somebody asks for them.
 
     Per row there are T-1 links of kind "message" (cell to next cell) and at most one "initial" (port to first cell).
     "input" goes port -> cell, "up" cell -> cell of another row, "output" cell -> port, "loss" port/cell -> loss,
@@ -105,7 +106,8 @@ class Network:
 
     rows: tuple[Row, ...]
     columns: int
-    ports: tuple[Port, ...]
+    has_inputs: bool
+    has_outputs: bool
     part: Callable[[Collection[int]], Part]  # makes the part in these columns
     parameters: tuple[ParameterInfo, ...]
     gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])  # node id -> ∂L/∂node, where known
@@ -118,6 +120,10 @@ class Network:
     @property
     def cells(self) -> tuple[Cell, ...]:
         return self._all.cells
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        return self._all.ports
 
     @property
     def links(self) -> tuple[Link, ...]:

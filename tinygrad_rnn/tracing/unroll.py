@@ -33,8 +33,34 @@ def looks_like_a_loop(graph: Graph) -> bool:
     return max(lines.values(), default=0) >= _LOOP_LEAST
 
 
+class _Links:
+    """Who hands what to whom, collected value by value."""
+
+    def __init__(self) -> None:
+        self.values: dict[Ends, list[Node]] = {}
+        self._kinds: dict[Ends, LinkKind] = {}
+        self._cut: set[Ends] = set()
+
+    def add(self, source: str, target: str, kind: LinkKind, value: Node, *, cut: bool = False) -> None:
+        ends = source, target
+        values = self.values.get(ends)
+        if values is None:
+            self._kinds[ends], self.values[ends] = kind, [value]
+        elif value not in values:
+            values.append(value)
+        if cut:
+            self._cut.add(ends)
+
+    def of(self, ids: Collection[str]) -> list[Link]:
+        """The links from and to some cells and ports."""
+        return [self._link(ends) for ends in self.values if ends[0] in ids or ends[1] in ids]
+
+    def _link(self, ends: Ends) -> Link:
+        return Link(self._kinds[ends], *ends, tuple(self.values[ends]), ends in self._cut)
+
+
 class _Unrolling:
-    """Collects the parts of one network, row by row from the bottom."""
+    """Finds where everything in a graph stands in one network, row by row from the bottom, and makes parts of that."""
 
     def __init__(self, graph: Graph, copies: Copies) -> None:
         self.graph = graph
@@ -47,10 +73,8 @@ class _Unrolling:
         self.made_from: dict[Node, list[Node]] = {}  # of the ops outside
         self.messages = {row.layer: self._message_entries(row) for row in self.rows}
         self.entries: dict[tuple[int, Structure], Sequence[tuple[Entry, bool]]] = {}  # of the copies of a row
-        self.kinds: dict[Ends, LinkKind] = {}  # of each link
-        self.handed: dict[Ends, list[Node]] = {}  # and what it hands over
-        self.cut: set[Ends] = set()
-        self.ports: dict[str, Port] = {}
+        self.links = _Links()  # from copies and initial states to copies
+        self.initial: dict[str, Port] = {}
         self.columns: dict[str, int] = {}  # of each copy
         self.reverse: dict[int, bool] = {}  # of each row: whether its calls run from the last column to the first
         self.feeds: defaultdict[Copy, list[Copy]] = defaultdict(list)  # copy -> the copies of other rows that feed it
@@ -60,27 +84,43 @@ class _Unrolling:
         self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
         self.captions = self._given_captions()
         self.used = {x for node in self.outside for x in node.inputs}  # and what copies read of others
-
-    def network(self) -> Network:
         for row in self.rows:
             for copy in row.copies:
                 self._collect(copy)
             self.columns |= self._placed(row)
             self.reverse[row.layer] = self._runs_back(row)
-        self._add_inputs()
-        self._add_outputs()
-        self._add_feedback()
+        self.used_by_root = self._used_by_root()
+        self.outputs = self._outputs()
+        self.loss = self._loss()
+        self.feedback = self._feedback()
+
+    def network(self) -> Network:
         names = parameter_names(self._examples())
         leaves = {node.id: node for node in self.outside if node.is_parameter}
         parameters = tuple(ParameterInfo(names[id], node.shape, node) for id, node in leaves.items())
         return Network(
             rows=tuple(self._row(row, parameters) for row in self.rows),
             columns=max(self.columns.values()) + 1,
-            ports=tuple(self.ports.values()),
+            has_inputs=bool(self.inputs),
+            has_outputs=bool(self.outputs),
             part=self._part,
             parameters=parameters,
             gradients=self.graph.gradients,
             root=self.graph.root,
+        )
+
+    def _part(self, columns: Collection[int]) -> Part:
+        copies = [copy for copy in self.copies if self.columns[copy.id] in columns]
+        known = {(copy.layer, self.structures[copy]) for copy in copies}
+        odd = {self.columns[copy.id] for copy in self.copies if (copy.layer, self.structures[copy]) not in known}
+        links = _Links()
+        ports = [*self._input_ports(columns, links), *self._output_ports(columns, links)]
+        ids = {copy.id for copy in copies} | {port.id for port in ports}
+        return Part(
+            cells=tuple(map(self._cell, copies)),
+            ports=(*self.initial.values(), *ports),
+            links=(*map(self._up_or_other, self.links.of(ids)), *links.of(ids), *self.feedback.of(ids)),
+            odd=tuple(sorted(odd)),
         )
 
     def _examples(self) -> list[Node]:
@@ -182,7 +222,7 @@ class _Unrolling:
         else:
             self.between.add(source)
             self.feeds[copy].append(root)
-        self._pass(root.id, copy.id, kind, source, cut=cut)
+        self.links.add(root.id, copy.id, kind, source, cut=cut)
 
     def _is_fed_back(self, source: Node, copy: Copy) -> bool:
         """Whether a head made this value of an earlier copy in this row or above: an output that is read again."""
@@ -193,22 +233,12 @@ class _Unrolling:
         made_inside = source.op is None and source.scope is not None and copy.call in source.scope.chain()
         return made_inside and copy.nodes[entry[0]].op not in _PRODUCTS
 
-    def _pass(self, source: str, target: str, kind: LinkKind, value: Node, *, cut: bool = False) -> None:
-        ends = source, target
-        values = self.handed.get(ends)
-        if values is None:
-            self.kinds[ends], self.handed[ends] = kind, [value]
-        elif value not in values:
-            values.append(value)
-        if cut:
-            self.cut.add(ends)
-
     def _add_initial(self, copy: Copy, value: Node) -> None:
         states = self._states(self.rows[copy.layer])
         id = f"initial-{copy.layer}" if copy.t == 0 else f"initial-{copy.layer}-{copy.t}"
         label = ", ".join(indexed(state, copy.t - 1) for state in states)
-        self.ports.setdefault(id, Port(id, "initial", label, self._caption(value), value, layer=copy.layer))
-        self._pass(id, copy.id, "initial", value)
+        self.initial.setdefault(id, Port(id, "initial", label, self._caption(value), value, layer=copy.layer))
+        self.links.add(id, copy.id, "initial", value)
 
     # Columns
 
@@ -235,53 +265,66 @@ class _Unrolling:
     def _columns_that_feed(self, copy: Copy) -> set[int]:
         return {self.columns[source.id] for source in self.feeds.get(copy, ()) if source.id in self.columns}
 
-    def _add_inputs(self) -> None:
+    def _input_ports(self, columns: Collection[int], links: _Links) -> Iterator[Port]:
         """One circle per column and value, whoever reads it there."""
         ports: dict[tuple[int, Node], str] = {}
-        count: dict[int, int] = {}
+        count: Counter[int] = Counter()
         for copy, values in self.inputs.items():
             column = self.columns[copy.id]
-            for x in values:
+            for x in values if column in columns else ():
                 id = ports.get((column, x))
                 if id is None:
-                    k = count[column] = count.get(column, 0) + 1
-                    id = ports[column, x] = f"input-{column}" if k == 1 else f"input-{column}-{k - 1}"
-                    label = indexed("x" + "′" * (k - 1), copy.t if not self.reverse[copy.layer] else column)
-                    self.ports[id] = Port(id, "input", label, self._caption(x), x, column=column)
-                self._pass(id, copy.id, "input", x)
+                    k = count[column]
+                    count[column] += 1
+                    id = ports[column, x] = f"input-{column}-{k}" if k else f"input-{column}"
+                    label = indexed("x" + "′" * k, copy.t if not self.reverse[copy.layer] else column)
+                    yield Port(id, "input", label, self._caption(x), x, column=column)
+                links.add(id, copy.id, "input", x)
 
     # What leaves the copies
 
-    def _add_outputs(self) -> None:
+    def _outputs(self) -> dict[int, list[Node]]:
         """In each column y_t, the last value that a parameter made of this column alone; else h_t, where it is used."""
-        used = self._used_by_root()
-        made = self._made_of_one_column()
-        leaving: dict[int, list[Node]] = {}
-        for value, copy in self._leaving(used):
-            leaving.setdefault(self.columns[copy.id], []).append(value)
-        loss = self._add_loss(made)
+        found: defaultdict[int, list[Node]] = defaultdict(list)
+        for value, copy in self._leaving():
+            found[self.columns[copy.id]].append(value)
+        found.update((column, [node]) for column, node in self._made_of_one_column().items())
+        return dict(sorted(found.items()))
+
+    def _output_ports(self, columns: Collection[int], links: _Links) -> Iterator[Port]:
+        """The loss, and one circle per column; one other column is linked to the loss for all others."""
         # by the highest row that runs forward: an output has its call number
         times = {self.columns[c.id]: c.t for c in self.copies if not self.reverse[c.layer]}
-        for column in sorted(made.keys() | leaving.keys()):
-            node = made.get(column)
-            values = [node] if node is not None else leaving[column]
+        if self.loss is not None:
+            yield self.loss
+        used = self.used_by_root if self.loss is not None else set[Node]()
+        others = (column for column in self.outputs if column not in columns)
+        other = next((column for column in others if not used.isdisjoint(self.outputs[column])), None)
+        for column, values in self.outputs.items():
             id = f"output-{column}"
-            copy = self.copy_of(values[0])
-            label = self._states(self.rows[copy.layer])[0] if copy is not None and node is None else "y"
-            label = indexed(label, times.get(column, column))
-            self.ports[id] = Port(id, "output", label, self._caption(values[0]), values[0], column=column)
+            if column in columns:
+                copy = self.copy_of(values[0])
+                label = indexed(self._states(self.rows[copy.layer])[0] if copy else "y", times.get(column, column))
+                yield Port(id, "output", label, self._caption(values[0]), values[0], column=column)
+            elif column != other:
+                continue
             for value in values:
                 for root in self._roots(value):
-                    self._pass(root.id, id, "output", value)
-                if loss is not None and value in used:
-                    self._pass(id, loss, "loss", value)
+                    links.add(root.id, id, "output", value)
+                if value in used:
+                    links.add(id, "loss", "loss", value)
 
-    def _add_feedback(self) -> None:
+    def _feedback(self) -> _Links:
         """An output that a later copy reads comes from the output's circle; what has none, from its copies."""
+        links = _Links()
         for source, copy in self.fed_back:
             for root in self._roots(source):
-                port = f"output-{self.columns[root.id]}"
-                self._pass(port if port in self.ports else root.id, copy.id, "other", source)
+                column = self.columns[root.id]
+                if column in self.outputs:
+                    links.add(f"output-{column}", copy.id, "other", source)
+                else:
+                    self.links.add(root.id, copy.id, "other", source)
+        return links
 
     def _used_by_root(self) -> set[Node]:
         """The values that the root was made from, down to the copies, seeing through stacks and slices."""
@@ -294,10 +337,10 @@ class _Unrolling:
             stack += fresh
         return used
 
-    def _leaving(self, used: set[Node]) -> list[tuple[Node, Copy]]:
-        """The copies' values among the used, of rows that do not merely feed another row."""
+    def _leaving(self) -> list[tuple[Node, Copy]]:
+        """The copies' values that the root was made from, of rows that do not merely feed another row."""
         feeding = {source for sources in self.feeds.values() for source in sources}
-        made = [(node, copy) for node in used if (copy := self.copy_of(node)) is not None]
+        made = [(node, copy) for node in self.used_by_root if (copy := self.copy_of(node)) is not None]
         return sorted([pair for pair in made if pair[1] not in feeding] or made, key=lambda pair: pair[0].id)
 
     def _made_of_one_column(self) -> dict[int, Node]:
@@ -329,24 +372,14 @@ class _Unrolling:
                     found += [s for s in self.routing.sources(x) if s.op is not None] if is_move(x) else [x]
         return found
 
-    def _add_loss(self, made: dict[int, Node]) -> str | None:
+    def _loss(self) -> Port | None:
         """The root, where it is one number and no output itself."""
         root = self.graph.root
-        if root.size != 1 or self.copy_of(root) is not None or root in made.values():
+        if root.size != 1 or self.copy_of(root) is not None or [root] in self.outputs.values():
             return None
-        self.ports["loss"] = Port("loss", "loss", "L", self._caption(root), root)
-        return "loss"
+        return Port("loss", "loss", "L", self._caption(root), root)
 
     # What the network is told
-
-    def _part(self, columns: Collection[int]) -> Part:
-        copies = [copy for copy in self.copies if self.columns[copy.id] in columns]
-        known = {(copy.layer, self.structures[copy]) for copy in copies}
-        others = {self.columns[copy.id] for copy in self.copies if (copy.layer, self.structures[copy]) not in known}
-        shown = {copy.id for copy in copies} | {port.id for port in self.ports.values() if port.column in columns}
-        to_loss = next((ends for ends, kind in self.kinds.items() if kind == "loss" and ends[0] not in shown), None)
-        ends = [ends for ends in self.handed if ends[0] in shown or ends[1] in shown or ends is to_loss]
-        return Part(tuple(map(self._cell, copies)), tuple(map(self._link, ends)), tuple(sorted(others)))
 
     def _row(self, row: CopyRow, parameters: Iterable[ParameterInfo]) -> Row:
         reads = {x.id for node in row.copies[0].nodes for x in node.tensors()}
@@ -367,7 +400,7 @@ class _Unrolling:
         return ("h", *("h" + "′" * k for k in range(1, len(self._message_values(row.copies[-2], row.copies[-1])))))
 
     def _message_values(self, copy: Copy, after: Copy) -> Sequence[Node]:
-        return self.handed.get((copy.id, after.id), ())
+        return self.links.values.get((copy.id, after.id), ())
 
     def _cell(self, copy: Copy) -> Cell:
         """Its outputs are its messages and whatever else others use, h first."""
@@ -387,11 +420,10 @@ class _Unrolling:
                 return found or (last.nodes[-1],)
         return (last.nodes[-1],)
 
-    def _link(self, ends: Ends) -> Link:
-        kind, (source, target) = self.kinds[ends], ends
-        if kind == "up" and self.columns[source] != self.columns[target]:
-            kind = "other"  # a link up stays in its column
-        return Link(kind, source, target, tuple(self.handed[ends]), ends in self.cut)
+    def _up_or_other(self, link: Link) -> Link:
+        """A link up stays in its column."""
+        apart = link.kind == "up" and self.columns[link.source] != self.columns[link.target]
+        return link._replace(kind="other") if apart else link
 
     def _runs_back(self, row: CopyRow) -> bool:
         first, *others = row.copies[:2]
