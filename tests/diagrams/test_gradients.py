@@ -73,6 +73,16 @@ def test_what_comes_back_to_a_learned_initial_state_is_its_gradient():
     assert norm > 0
 
 
+def test_ways_back_from_the_loss_lie_nowhere_on_each_other():
+    diagram = tg.draw(trained(steps=6), gradients=True)
+    loss = next(shape for shape in diagram.drawing.shapes if shape.cls == "loss")
+    back = [edge for edge in diagram.drawing.edges if edge.source == "loss"]
+    assert len(back) == 6
+    near = [edge for edge in back if math.dist(edge.points[0], (loss.x, loss.y)) < loss.width]
+    assert len(near) == 2  # the one of the last step beside it, and of the others the strongest
+    assert max(edge.width for edge in back) == max(edge.width for edge in near)
+
+
 def test_each_message_has_its_way_back():
     picture = drawn(trained(steps=4, layers=2, last=True))
     assert len(picture.all("message")) == 2 * 3

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams.diagram import Edge
 from tinygrad_rnn.diagrams.grid import unrolled_grid
-from tinygrad_rnn.diagrams.lanes import LANE_INSIDE, curve_beside, joined
+from tinygrad_rnn.diagrams.lanes import LANE_INSIDE, curve_beside, drawn_once, joined
 from tinygrad_rnn.diagrams.opening import opened_grid
 from tinygrad_rnn.diagrams.overlay import with_gradients
 from tinygrad_rnn.diagrams.ramp import look_of
@@ -108,7 +110,8 @@ def test_lanes_go_on_from_copy_to_copy(name):
         for c in overlay_of(trace).grid.connections
         if c.entry is not None and (plan := items[c.target].plan) and c.entry not in plan.below and len(plan.below) > 1
     }
-    edges = drawn(trace, fold=None).drawing.edges
+    drawing = drawn(trace, fold=None).drawing
+    edges, boxes = drawing.edges, {shape.id: shape for shape in drawing.shapes if shape.cls == "cell"}
     inner = [edge for edge in edges if edge.id.startswith(("wire-", "gradient-wire-"))]
     ends = {(round(x, 1), round(y, 1)) for edge in inner for x, y in (edge.points[0], edge.points[-1])}
     for edge in edges:
@@ -116,7 +119,11 @@ def test_lanes_go_on_from_copy_to_copy(name):
             continue
         for id, (x, y) in ((edge.source, edge.points[0]), (edge.target, edge.points[-1])):
             into = edge.source if edge.cls == "gradient" else edge.target
-            if id.startswith("cell-") and not (id == into and edge.id.removeprefix("gradient-") in seen_through):
+            if id not in boxes or (id == into and edge.id.removeprefix("gradient-") in seen_through):
+                continue
+            box = boxes[id]
+            ends_there = min(abs(x - box.left), abs(x - box.right), abs(y - box.bottom), abs(y - box.top)) < 0.5
+            if ends_there:  # and has not joined another
                 assert any(math.dist((x, y), end) < 0.3 for end in ends), (edge.id, id)
 
 
@@ -382,3 +389,24 @@ def test_a_way_ends_where_it_joins_another():
     assert 0 <= y < 1
     assert joined(short, apart) is None
     assert joined(short, short) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.floats(0, 1e9)), min_size=1, max_size=12, unique_by=lambda tap: tap[0])
+)
+def test_of_ways_that_begin_together_the_strongest_is_drawn_everywhere(taps):
+    """Along a line with taps, each stretch is drawn once: by the strongest of those that go on beyond it."""
+    ways = []
+    for place, strength in taps:
+        points = rounded([(0.0, 0.0), (0.0, 50.0), (-50.0 * place, 50.0), (-50.0 * place, 0.0)])
+        ways.append((Edge(f"way-{place}", "gradient", "loss", f"output-{place}", points, ""), strength))
+    found = {edge.id: edge.points for edge in drawn_once(ways)}
+    assert found.keys() == {edge.id for edge, _ in ways}
+    for middle in range(max(place for place, _ in taps)):
+        x = -50.0 * middle - 25.0
+        there = [id for id, points in found.items() if any(is_over(x, *ends) for ends in pairwise(points[::3]))]
+        assert there == [f"way-{max((strength, f'{place}') for place, strength in taps if place > middle)[1]}"]
+
+
+def is_over(x, start, end):
+    return start[1] == end[1] == 50.0 and min(start[0], end[0]) <= x <= max(start[0], end[0])

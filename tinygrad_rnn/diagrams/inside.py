@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from .diagram import Drawing, Edge, Point, Shape, Text
 from .grid import Inside
-from .lanes import length
+from .lanes import drawn_once
 from .opened import Plan, Spot
 from .ramp import Ramp, is_sick, look_of, strength
 from .theme import Theme
@@ -34,18 +34,12 @@ def _op(shape: Shape, norms: Mapping[str, float], theme: Theme) -> Shape:
 
 
 def _ways(plan: Plan, inside: Inside, upward: Sequence[float]) -> Iterator[tuple[Edge, float, bool]]:
-    """Yield each way back, how much comes by it, and whether a `detach` stops it.
-
-    Of those that share a stretch the strongest is drawn there, and the others as far as they join it.
-    """
-    norms = {**inside.norms, **({plan.upward.id: max(upward, key=strength)} if upward else {})}
-    known = [(edge, norms[wire]) for edge in plan.back if (wire := edge.id.removeprefix("gradient-")) in norms]
-    drawn: list[str] = []
-    for edge, norm in sorted(known, key=lambda way: strength(way[1]), reverse=True):
-        joins = [plan.joins[edge.id, id] for id in drawn if (edge.id, id) in plan.joins]
-        way = replace(edge, points=min(joins, key=length), arrow=False) if joins else edge
-        yield way, norm, inside.is_cut(edge.id.removeprefix("gradient-"))
-        drawn.append(edge.id)
+    """Yield each way back, how much comes by it, and whether a `detach` stops it."""
+    known = {**inside.norms, **({plan.upward.id: max(upward, key=strength)} if upward else {})}
+    norms = {f"gradient-{wire}": norm for wire, norm in known.items()}
+    ways = [(edge, strength(norms[edge.id])) for edge in plan.back if edge.id in norms]
+    for edge in drawn_once(ways):
+        yield edge, norms[edge.id], inside.is_cut(edge.id.removeprefix("gradient-"))
 
 
 def _way(edge: Edge, norm: float, cut: bool, spot: Spot, ramp: Ramp, theme: Theme) -> Edge:

@@ -1,7 +1,8 @@
 """Two lanes along one line, forward thin and grey, the way back coloured: how a curve runs beside another."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -82,7 +83,49 @@ def joined(points: Sequence[Point], other: Sequence[Point]) -> tuple[Point, ...]
     return (rest[-1][0], *(point for segment in reversed(rest) for point in segment[1:])) if rest else None
 
 
-def length(points: Sequence[Point]) -> float:
+def drawn_once(ways: Collection[tuple[Edge, float]]) -> list[Edge]:
+    """Return ways back with these strengths so that no two lie on each other where they start or end together.
+
+    The strongest is drawn there. Of each only the nearest stronger ones are looked at, on either side, so that a
+    thousand of them take no longer than they must.
+    """
+    edges = {edge.id: edge for edge, _ in ways}
+    ranks = {edge.id: (strength, edge.id) for edge, strength in ways}
+    for start in (True, False):
+        groups: defaultdict[str, list[Edge]] = defaultdict(list)
+        for edge in edges.values():
+            groups[edge.source if start else edge.target].append(edge)
+        for group in groups.values():
+            group.sort(key=lambda edge: edge.points[-1 if start else 0])
+            for edge, stronger in _with_stronger(group, ranks):
+                edges[edge.id] = _cut_short(edge, stronger, start=start)
+    return list(edges.values())
+
+
+def _with_stronger(edges: Sequence[Edge], ranks: Mapping[str, tuple[float, str]]) -> Iterator[tuple[Edge, list[Edge]]]:
+    """Yield each edge with the nearest one of a higher rank before it and after it."""
+    found: dict[str, list[Edge]] = {edge.id: [] for edge in edges}
+    for way in (edges, edges[::-1]):
+        higher: list[Edge] = []
+        for edge in way:
+            while higher and ranks[higher[-1].id] < ranks[edge.id]:
+                higher.pop()
+            found[edge.id] += higher[-1:]
+            higher.append(edge)
+    return ((edge, found[edge.id]) for edge in edges)
+
+
+def _cut_short(edge: Edge, stronger: Iterable[Edge], *, start: bool) -> Edge:
+    """Return an edge without what it shares with stronger ones, at its start or at its end."""
+    turn = -1 if start else 1
+    kept = [joined(edge.points[::turn], other.points[::turn]) for other in stronger]
+    shortest = min(filter(None, kept), key=_length, default=None)
+    if shortest is None:
+        return edge
+    return replace(edge, points=shortest[::turn], arrow=edge.arrow and start)
+
+
+def _length(points: Sequence[Point]) -> float:
     """Return how long a curve is, as far as it matters for comparing it with a part of it."""
     return sum(math.dist(a, b) for a, b in pairwise(points))
 
@@ -123,7 +166,7 @@ def _most_of(segment: _Segment) -> _Segment:
 
 
 def _is_straight(segment: _Segment) -> bool:
-    return abs(length(segment) - math.dist(segment[0], segment[3])) < 0.01
+    return abs(_length(segment) - math.dist(segment[0], segment[3])) < 0.01
 
 
 def _between(a: Point, b: Point, share: float) -> Point:

@@ -6,8 +6,8 @@ on the left and leaves on the right, inputs enter below, outputs leave above.
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise, permutations
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ..tracing.graph import Node
 from ..tracing.network import Cell
@@ -15,7 +15,7 @@ from .anatomy import Anatomy, Entry, Part
 from .canonical import Layout, layout_of, recognised
 from .diagram import Drawing, Edge, Point, Shape, Text
 from .dot_layout import APART, Arrangement, arrange
-from .lanes import joined, with_lanes
+from .lanes import with_lanes
 from .routes import CORNER, on_outline, rounded
 from .text_metrics import fit, text_width
 from .theme import Theme
@@ -42,8 +42,7 @@ class Plan:
     upward: Edge  # the way of the first state out of the top, for copies that hand it to something above
     exit: float  # where that is
     leaving: Mapping[int, str]  # the id of each state's way out to the right
-    back: tuple[Edge, ...] = ()  # what comes back along each wire, as drawn before it is known how much that is …
-    joins: Mapping[tuple[str, str], tuple[Point, ...]] = field(default_factory=dict)  # … and as far as it joins another
+    back: tuple[Edge, ...] = ()  # what comes back along each wire, as drawn before it is known how much that is
 
     def mirrored(self) -> "Plan":
         """Return the drawing of a copy whose states run from right to left."""
@@ -59,13 +58,8 @@ class Plan:
         """Return the drawing with two lanes for each wire, but one for those in `single`."""
         shapes = {shape.id: shape for shape in self.drawing.shapes}
         (*forward, upward), back = with_lanes([*self.drawing.edges, self.upward], shapes, single, theme)
-        joins = {
-            (one.id, other.id): points
-            for one, other in permutations(back, 2)
-            if one.target == other.target and (points := joined(one.points, other.points))
-        }
         drawing = Drawing(self.drawing.shapes, tuple(forward))
-        return replace(self, drawing=drawing, upward=upward, back=back, joins=joins)
+        return replace(self, drawing=drawing, upward=upward, back=back)
 
     def stamped(self, spot: "Spot", *, upward: bool) -> Drawing:
         """Return the drawing for one copy, at its place and under its ids; `upward`: its state leaves there too."""
@@ -352,9 +346,12 @@ def _generic(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) ->
     found = arrange(sizes, edges, labels=labels, ranks=ranks, straight=straight, circles=circles, apart=apart)
     states = sum(name.startswith("a") for name in entries)
     lane = _LANE + 2 * ink.lane
-    below, above = _NAME + _BEND + _TRACK * max(states - 1, 0), _PAD + _BEND + lane * (len(leaving) - 1)
+    bend = _BEND + ink.lane
+    below, above = _NAME + bend + _TRACK * max(states - 1, 0), _PAD + bend + lane * (len(leaving) - 1)
     above += _NOTE if ink.noted else 0.0
-    return _Generic(anatomy, found, ink, below, found.height + below + above, lane).plan(reads, edges, entries, leaves)
+    return _Generic(anatomy, found, ink, below, found.height + below + above, lane, bend).plan(
+        reads, edges, entries, leaves
+    )
 
 
 def _size(part: Part, room: float) -> tuple[float, float]:
@@ -389,6 +386,7 @@ class _Generic:
     below: float  # room under the lowest rank
     height: float
     lane: float  # between the ways of two states
+    bend: float  # between the ops and the first of them
 
     def plan(
         self,
@@ -404,8 +402,8 @@ class _Generic:
         for part in self.anatomy.parts:
             shapes += part_shapes(part, *at[f"p{part.place}"], self.ink)
         states = [name for name in entries if name.startswith("a")]
-        left = {int(name[1:]): at[name][1] - _BEND - _TRACK * k for k, name in enumerate(states)}
-        over = {k: at[name][1] + _BEND + self.lane * (len(outs) - 1 - k) for k, name in enumerate(outs)}
+        left = {int(name[1:]): at[name][1] - self.bend - _TRACK * k for k, name in enumerate(states)}
+        over = {k: at[name][1] + self.bend + self.lane * (len(outs) - 1 - k) for k, name in enumerate(outs)}
         right = {k: left.get(k, height) for k, height in over.items()}
         edges: list[Edge] = []
         for number, (source, target) in enumerate(ends):

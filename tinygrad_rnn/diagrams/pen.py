@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .diagram import Edge, Point, Shape, Text
 from .grid import FOLD, Connection
-from .lanes import LANE_DISTANCE, LANE_INSIDE, LANE_WIDTH
+from .lanes import LANE_DISTANCE, LANE_INSIDE, LANE_WIDTH, drawn_once
 from .placement import (
     CIRCLE,
     EDGE_WIDTH,
@@ -51,9 +51,8 @@ class Pen:
         connections = self._place.grid.connections
         if self._ramp is None:
             return map(self._edge, connections)
-        back = sorted((c for c in connections if c.norm is not None), key=lambda c: strength(c.norm))
-        ramp = self._ramp
-        return chain(map(self._forward_lane, connections), (self._backward_lane(c, ramp) for c in back))
+        back = [(self._backward_lane(c, self._ramp), strength(c.norm)) for c in connections if c.norm is not None]
+        return chain(map(self._forward_lane, connections), drawn_once(back))
 
     def _arrival_offsets(self) -> dict[str, float]:
         """Return how far from its middle edges that come around enter each item: beside straight ones."""
