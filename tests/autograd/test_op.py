@@ -55,6 +55,8 @@ def test_an_op_with_options_and_operands_of_its_own():
         weighted(a, 1.0, 2, 3.0, 4)
     with pytest.raises(TypeError, match=r"weighted has the options \['power', 'scale'\], not \['cube'\]"):
         weighted(a, 1.0, cube=2)
+    with pytest.raises(TypeError, match=r"weighted has the options .*, not \['power'\] beside \['power'\]"):
+        weighted(a, 1.0, 2, power=3)
 
 
 def test_an_option_is_kept_as_it_was():

@@ -130,8 +130,7 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
             error = refusal(op.name, operands, options, reason)
             notify("error", op, inputs, error)
             raise error from None
-        if type(y) is not ndarray:
-            y = np.asarray(y)
+        y = y if type(y) is ndarray else np.asarray(y)
         y.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
         made = new(Tensor)
         made._data, made.id, made.scope = y, next_id(), state.scope
@@ -153,9 +152,10 @@ def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[.
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
         require(len(args) <= most, TypeError, "{} takes at most {} arguments, got {}", op.name, most, len(args))
-        known = not kwargs or kwargs.keys() <= set(names)
-        require(known, TypeError, "{} has the options {}, not {}", op.name, names, list(kwargs))
-        given = defaults | dict(zip(names, args[arity:], strict=False)) | kwargs
+        given = dict(zip(names, args[arity:], strict=False))
+        if kwargs and not kwargs.keys() <= set(names) - given.keys():
+            raise TypeError(f"{op.name} has the options {names}, not {list(kwargs)} beside {list(given)}")
+        given = given if len(args) == most else defaults | given | kwargs
         fixed = {n: _fixed(op, n, v) if isinstance(v, _CHANGEABLE) else v for n, v in given.items()}
         return record(*(args[0] if op.variadic else args[:arity]), options=fixed)
 

@@ -75,7 +75,7 @@ def matmul(a: Array, b: Array):
 
 
 def _rows(x: Any) -> Any:
-    return x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
 def _linear_W(gs: Sequence[Any], inputs: Sequence[Any], options: Any) -> Any:
@@ -87,7 +87,7 @@ def _linear_W(gs: Sequence[Any], inputs: Sequence[Any], options: Any) -> Any:
 def linear(x: Array, W: Array) -> Array:
     """Linear map of the last axis: y = x Wᵀ, x (…, I), W (O, I), y (…, O); x̄ = ȳ W, W̄ = Σ ȳᵀ x."""
     require(W.ndim == 2, ValueError, "W must be a matrix (outputs, inputs), got shape {}", W.shape)
-    return np.matmul(x, W.T)
+    return x.dot(W.T) if x.ndim in (1, 2) else np.matmul(x, W.T)  # the same, but `dot` starts sooner
 
 
 # Functions of one number
@@ -296,9 +296,9 @@ def _class_numbers(what: str, numbers: Any, limit: int) -> Array:
     return numbers
 
 
-def _along(axis: int, ndim: int, index: Any) -> tuple[Any, ...]:
+def _along(axis: int, ndim: int, index: Any) -> Any:
     """The index that picks `index` of one axis, and all of the others."""
-    return (slice(None),) * (axis % ndim) + (index,)
+    return (slice(None),) * (axis % ndim) + (index,) if axis % ndim else index
 
 
 @op(lambda i, g, y, xs, axis: g[_along(axis, g.ndim, _span(xs, i, axis))], variadic=True, numpy=np.concatenate)

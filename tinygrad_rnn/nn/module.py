@@ -49,9 +49,10 @@ class Module:
             for name, value in vars(module).items():  # most are found so, which takes a fraction of the time
                 if value is self:
                     return name
-                for i, part in enumerate(value if type(value) is list else ()):
-                    if part is self:
-                        return f"{name}.{i}"
+                if type(value) is list:
+                    for i, part in enumerate(value):
+                        if part is self:
+                            return f"{name}.{i}"
             for name, part in itertools.chain(module._members(), module.named_modules()):
                 if part is self and name:
                     return name

@@ -107,15 +107,14 @@ class Cell(Module):
         return torch_names.export(type(self).__name__, [("", self)])
 
     def _checked(self, x: Tensor, state: Any) -> tuple[Tensor, ...]:
-        name, size, shape = type(self).__name__, self.input_size, x.shape
-        if len(shape) not in (1, 2) or shape[-1] != size:
-            raise OpError(f"{name}: x must be (B, I) or (I,) with I = {size}, got shape {shape}")
-        parts = state_parts(state)
+        size, shape, parts = self.input_size, x.shape, state_parts(state)
         expected = (*shape[:-1], self.hidden_size)
+        if len(shape) not in (1, 2) or shape[-1] != size:
+            raise OpError(f"{type(self).__name__}: x must be (B, I) or (I,) with I = {size}, got shape {shape}")
         if [part.shape for part in parts] != [expected] * len(self.states):
             raise OpError(
-                f"{name}: for x of shape {shape} the state must be {', '.join(self.states)}, each of shape "
-                f"{expected}, got {', '.join(str(part.shape) for part in parts)}"
+                f"{type(self).__name__}: for x of shape {shape} the state must be {', '.join(self.states)}, each of "
+                f"shape {expected}, got {', '.join(str(part.shape) for part in parts)}"
             )
         return parts
 
