@@ -152,7 +152,7 @@ class Wiring:
             return None
         between = range(min(source.slot, target.slot) + 1, max(source.slot, target.slot))
         row = self._by_level[source.level]
-        if self._fold_slot in between or any(slot in row for slot in between):
+        if any(slot in row for slot in between) or self._fold_slot in between:
             return None
         sides: tuple[Side, Side] = ("right", "left") if source.slot < target.slot else ("left", "right")
         state = connection.state or 0
