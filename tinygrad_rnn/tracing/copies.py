@@ -40,6 +40,12 @@ class Copy:
     nodes: list[Node]  # the ops inside, in creation order
     id: str
 
+    def read(self, entry: Entry) -> Node:
+        """What enters here."""
+        x = self.nodes[entry[0]].inputs[entry[1]]
+        assert x is not None
+        return x
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CopyRow:

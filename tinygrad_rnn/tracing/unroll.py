@@ -131,22 +131,20 @@ class _Unrolling:
 
     # What enters a copy
 
-    def _read(self, copy: Copy, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Node]]:
-        for i, slot in entries:
-            x = copy.nodes[i].inputs[slot]
-            assert x is not None
-            yield (i, slot), x
-
     def _message_entries(self, row: CopyRow) -> set[Entry]:
         """Where a copy of this row receives what the one before it made."""
         if len(row.copies) == 1 and isinstance(row.owner, RecurrentCell):
             return set(self._entries_but_x(row.copies[0], row.owner))
         found: set[Entry] = set()
         for before, copy in pairwise(row.copies):
-            for entry, x in self._read(copy, [e for e in self.structures[copy].given if e not in found]):
-                if any(before in self._roots(source, unchanged=True) for source in self.routing.sources(x)):
+            for entry in self.structures[copy].given:
+                if entry not in found and self._is_of(before, copy.read(entry)):
                     found.add(entry)
         return found
+
+    def _is_of(self, copy: Copy, x: Node) -> bool:
+        """Whether it is what a copy made, unchanged."""
+        return any(copy in self._roots(source, unchanged=True) for source in self.routing.sources(x))
 
     def _entries_but_x(self, copy: Copy, cell: RecurrentCell) -> Iterator[Entry]:
         """With one timestep nothing was passed on; but x is what enters through W_xh, so the rest is the state."""
@@ -181,9 +179,7 @@ class _Unrolling:
     def _collect(self, copy: Copy) -> None:
         """Note everything that enters a copy: from another copy, from an initial state, or from outside."""
         for entry, is_message in self._entries(copy.layer, self.structures[copy]):
-            i, slot = entry
-            x = copy.nodes[i].inputs[slot]
-            assert x is not None
+            x = copy.read(entry)
             self.used.add(x)
             maker = self.copy_of(x)
             if maker is not None and not is_move(x):
@@ -366,10 +362,8 @@ class _Unrolling:
         """What other ops made of what an op outside reads, seeing through stacks and slices."""
         found = self.made_from.get(node)
         if found is None:
-            found = self.made_from[node] = []
-            for x in node.inputs:
-                if x is not None and x.op is not None:
-                    found += [s for s in self.routing.sources(x) if s.op is not None] if is_move(x) else [x]
+            made = [x for x in node.inputs if x is not None and x.op is not None]
+            found = self.made_from[node] = [s for x in made for s in self.routing.sources(x) if s.op is not None]
         return found
 
     def _loss(self) -> Port | None:
