@@ -107,6 +107,16 @@ def test_cells_tell_the_norm_and_outputs_nobody_asked_are_exactly_zero():
     assert "sample-NaN" not in shapes
 
 
+@pytest.mark.parametrize("options", [{"gradients": True}, {"view": "ops", "gradients": True}, {"view": "backward"}])
+def test_the_arrows_of_the_legend_point_where_those_of_the_picture_do(options):
+    edges = {edge.id: edge for edge in tg.draw(trained(steps=4, last=True), **options).drawing.edges}
+    back = edges["gradient-message-cell-0-0-cell-0-1"]
+    legend = [edges["sample-exactly-edge"], *(edge for edge in edges.values() if edge.cls == "ramp")]
+    assert len(legend) > 3
+    for edge in legend:
+        assert (edge.points[0] < edge.points[-1]) == (back.points[0] < back.points[-1])
+
+
 def test_a_detach_is_a_pair_of_scissors():
     diagram = tg.draw(truncated(cut=3), gradients=True)
     cut = [edge for edge in diagram.drawing.edges if edge.label and edge.label.text == "✂"]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from ..tracing.network import Network
 from .diagram import Box, Drawing, Edge, Shape, Text
@@ -10,6 +11,8 @@ from .placement import HEADING_SIZE, LABEL_SIZE
 from .ramp import Ramp, is_sick
 from .routes import rounded
 from .theme import Paint, Theme
+
+Direction = Literal[1, -1]  # to the right, to the left
 
 MARKS_MOST = 200  # in a strip: with more steps than that, one mark stands for several
 _MARK_HEIGHT, _STRIP_PITCH, _GAP = 14.0, 20.0, 26.0
@@ -106,30 +109,34 @@ def _caption(network: Network, per_mark: int, x: float, y: float, theme: Theme) 
 
 
 def _legend(overlay: Overlay, left: float, top: float, theme: Theme, *, forward: bool) -> Drawing:
-    """Return the ramp with its widths and numbers, then one sample of each other kind of edge there is."""
+    """Return the ramp with its widths and numbers, then one sample of each other kind of edge there is.
+
+    Where nothing goes forward, the copies are mirrored: the way back is from left to right.
+    """
+    back: Direction = -1 if forward else 1
     y = top - _MARK_HEIGHT / 2
     title = Text("Gradients", left, y, HEADING_SIZE, theme.text, bold=True, align="left")
     note = Text("‖∂L/∂·‖ on the way back:", left + title.width + 8, y, LABEL_SIZE, theme.muted, align="left")
     width = title.width + 8 + note.width
     heading = Shape("gradient-legend", "legend", "text", left + width / 2, y, width, _MARK_HEIGHT, texts=(title, note))
     start = left + width + 18
-    ramp = _ramp(overlay.ramp, start, y, theme)
+    ramp = _ramp(overlay.ramp, start, y, back, theme)
     x = start + overlay.ramp.steps * _SWATCH + 34
     samples = Drawing()
     for name, sample in _samples(overlay, theme, forward=forward):
-        samples += _sample(name, sample, x, y, theme)
+        samples += _sample(name, sample, x, y, 1 if name == "forward" else back, theme)
         x = samples.bounds.right + 24
     return Drawing((heading,)) + ramp + samples
 
 
-def _ramp(ramp: Ramp, left: float, y: float, theme: Theme) -> Drawing:
+def _ramp(ramp: Ramp, left: float, y: float, back: Direction, theme: Theme) -> Drawing:
     shapes: list[Shape] = []
     edges: list[Edge] = []
     for step, color in enumerate(theme.ramp):
         x = left + (step + 0.5) * _SWATCH
         id = f"ramp-{step}"
         shapes.append(Shape(id, "ramp", "chip", x, y, _SWATCH, _MARK_HEIGHT, color, color, 0.5, tooltip="ramp"))
-        points = rounded([(x + _SAMPLE / 2, y - 17), (x - _SAMPLE / 2, y - 17)])
+        points = rounded([(x - back * _SAMPLE / 2, y - 17), (x + back * _SAMPLE / 2, y - 17)])
         edges.append(Edge(f"{id}-width", "ramp", id, id, points, color, ramp.width(step), tooltip="ramp"))
     for index, (share, label) in enumerate(ramp.ticks()):
         x = left + share * ramp.steps * _SWATCH
@@ -152,7 +159,7 @@ def _samples(overlay: Overlay, theme: Theme, *, forward: bool) -> Iterator[tuple
         yield "✂ detached: no gradient passes", {}
 
 
-def _sample(name: str, look: dict[str, object], left: float, y: float, theme: Theme) -> Drawing:
+def _sample(name: str, look: dict[str, object], left: float, y: float, way: Direction, theme: Theme) -> Drawing:
     """Return a short arrow, where there is a look for one, and what it means."""
     id = "sample-" + name.split()[0]
     start = left + (_SAMPLE + 8 if look else 0.0)
@@ -160,7 +167,6 @@ def _sample(name: str, look: dict[str, object], left: float, y: float, theme: Th
     shape = Shape(id, "legend", "text", start + text.width / 2, y, text.width, text.size, texts=(text,), tooltip=name)
     if not look:
         return Drawing((shape,))
-    ends = [(left, y), (left + _SAMPLE, y)]
-    points = rounded(ends if name == "forward" else ends[::-1])
+    points = rounded([(left, y), (left + _SAMPLE, y)][::way])
     style = {"width": 1.0, **look}
     return Drawing((shape,), (Edge(f"{id}-edge", "legend", id, id, points, tooltip=name, **style),))
