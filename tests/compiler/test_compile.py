@@ -1,6 +1,7 @@
 """A compiled function does what the function does: values, gradients, refusals."""
 
 import gc
+import tracemalloc
 from contextlib import nullcontext
 
 import numpy as np
@@ -197,6 +198,29 @@ def test_gradients_accumulate_as_they_do_otherwise():
         return w.grad * 2
 
     compare(step, [w], [([1.0, k],) for k in range(6)], clear=False)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_that_are_returned_follow_the_arguments(create_graph):
+    """The first two calls are alike: what would be the same for ever is not told by comparing them."""
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        return tg.grad((w * w * x).sum(), w, create_graph=create_graph)
+
+    compare(step, [], [([1.0, 1.0],), ([1.0, 1.0],), ([3.0, 4.0],)])
+
+
+def test_a_hook_is_part_of_the_step():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        y = w * x
+        y.register_hook(lambda g: g * w + x)
+        (y * y).sum().backward()
+        return y
+
+    compare(step, [w], [([1.0, k],) for k in range(CALLS)])
 
 
 def test_a_gradient_of_another_dtype_is_recorded_anew():
@@ -470,6 +494,35 @@ def test_the_collector_is_as_it_was(enabled):
     finally:
         gc.enable()
     assert seen == [False] * 3
+
+
+def peak_of(call):
+    """The most bytes that were held at once during a call."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_recording_and_planning_hold_little_more_than_the_step():
+    net = tg.nn.RNN(8, 128, output_size=5, rng=0)
+    xs, targets = np.ones((30, 64, 8)), np.zeros((30, 64), int)
+
+    def step(xs, targets):
+        tg.nn.cross_entropy(net(xs)[0], targets).backward()
+
+    def run(function):
+        net.zero_grad()
+        function(tg.tensor(xs), tg.tensor(targets))
+
+    eager = peak_of(lambda: run(step))
+    fast = tg.compile(step)
+    for _ in range(2):  # recorded, then recorded and planned
+        assert peak_of(lambda: run(fast)) < 1.2 * eager
+    assert peak_of(lambda: run(fast)) < 0.2 * eager  # its arrays are there
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200), st.integers(0, 40)), min_size=1, max_size=60))

@@ -32,10 +32,10 @@ def backward(output: Tensor, gradient: Any = None) -> None:
         GradientError: nothing requires a gradient, or `gradient` is missing.
         OpError: `gradient` has another shape than `output`.
     """
-    seed, nodes, symbolic = _seed(output, gradient), reachable(output), STATE.get().capture is not None
+    seed, nodes = _seed(output, gradient), reachable(output)
     kept = {node for node in nodes if node.op is None or node.retains_grad}
-    for node, g in _sweep(output, seed if symbolic else seed._data, nodes, kept, symbolic).items():
-        node._grad = _tensor(g if node._grad is None else (node._grad if symbolic else node._grad._data) + g)
+    for node, g in _sweep(output, seed, nodes, kept, create_graph=False).items():
+        node._grad = _tensor(g if (old := node._grad) is None else (old if isinstance(g, Tensor) else old._data) + g)
         notify("accumulate", node, g)
 
 
@@ -62,8 +62,7 @@ def grad(output: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None
         require(known, GradientError, "grad: the input {} requires no gradient", target)
     seed = _seed(output, gradient)
     relevant = _leading_to(set(targets), reachable(output))
-    with switched(recording=create_graph):
-        found = _sweep(output, seed if create_graph else seed._data, relevant, set(targets), create_graph)
+    found = _sweep(output, seed, relevant, set(targets), create_graph)
     gradients = [_tensor(found[x]) if x in found else Tensor(np.zeros_like(x._data)) for x in targets]
     return gradients[0] if isinstance(inputs, Tensor) else gradients
 
@@ -106,15 +105,16 @@ def _leading_to(targets: set[Tensor], nodes: set[Tensor]) -> set[Any]:
 
 
 def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
-    output: Tensor, seed: Cotangent, relevant: set[Tensor], kept: set[Tensor], create_graph: bool
+    output: Tensor, seed: Tensor, relevant: set[Tensor], kept: set[Tensor], create_graph: bool
 ) -> dict[Tensor, Cotangent]:
     """The complete cotangents of the `kept` among the `relevant` tensors."""
     pending: dict[Any, Cotangent] = dict.fromkeys(sorted(relevant, key=_BY_ID))  # its last item is the newest tensor
-    pending[output] = seed
+    symbolic = create_graph or STATE.get().capture is not None  # who runs the pass again wants to see its ops, too
+    pending[output] = seed if symbolic else seed._data
     deferred: dict[Tensor, dict[tuple[Any, int], list[Any]]] = {}  # terms of one kind, to be summed in one call
     complete: dict[Tensor, Cotangent] = {}
     observers, ndarray = STATE.get().observers, np.ndarray
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), switched(recording=create_graph):
         while pending:
             node, g = pending.popitem()
             if node in deferred:
@@ -124,13 +124,13 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
             if g is None:
                 continue
             if node._hooks:
-                g = _after_hooks(node, g, create_graph)
+                g = _after_hooks(node, g, symbolic)
             if node in kept:
                 complete[node] = g
             if (op := node.op) is None:
                 continue
             # a VJP may have made an array of numbers: where the pass is recorded, it is a Tensor from here on
-            g, y, arrays = (_tensor(g), *_live(node)) if create_graph else (g, node._data, node.arrays)
+            g, y, arrays = (_tensor(g), *_live(node)) if symbolic else (g, node._data, node.arrays)
             vjps, together, options, given = op.vjps, op.together, node.options, (arrays,) if op.variadic else arrays
             for slot, x in enumerate(node.inputs):
                 held = pending.get(x, ...)
@@ -174,8 +174,8 @@ def _fitted(term: Any, op: Any, slot: int, x: Tensor) -> Cotangent:
     return term if term.dtype == x.dtype else term.astype(x.dtype)
 
 
-def _after_hooks(node: Tensor, g: Cotangent, create_graph: bool) -> Cotangent:
+def _after_hooks(node: Tensor, g: Cotangent, symbolic: bool) -> Cotangent:
     for hook in list(node._hooks or ()):
         g = g if (replaced := hook(_tensor(g))) is None else _tensor(replaced)
         require(g.shape == node.shape, GradientError, "hook: {} needs a gradient of its shape, got {}", node, g.shape)
-    return _tensor(g) if create_graph else np.asarray(g)
+    return _tensor(g) if symbolic else np.asarray(g)

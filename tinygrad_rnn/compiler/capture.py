@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,21 @@ class Recording:
         return self.arguments + len(self.leaves) + self.added.index(of) if what == "gradient" else of
 
 
+class _Known:
+    """Values of objects as long as these live: nothing is kept for being recorded, and an id may be used again."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[Any, Value]] = {}
+
+    def get(self, x: Any) -> Value | None:
+        held = self._held.get(id(x))
+        return None if held is None else held[1]
+
+    def __setitem__(self, x: Any, value: Value) -> None:
+        key, held = id(x), self._held
+        held[key] = weakref.ref(x, lambda _: held.pop(key, None)), value
+
+
 class Capture:
     """Is told of every op, as an observer, and of every value that leaves the graph.
 
@@ -88,8 +104,8 @@ class Capture:
         self.modules: dict[Any, bool] = {}
         self.sources: dict[int, Source] = {}
         self.ops = self.nbytes = 0
-        self.values: dict[Tensor, Value] = {}
-        self.arrays: dict[int, Value] = {}  # by id of the array, which `values` keeps alive
+        self.values = _Known()  # of tensors
+        self.arrays = _Known()  # of their arrays
         for i, x in enumerate(arguments):
             self._keep(x, self._source(("argument", i), x.data))
 
@@ -179,7 +195,7 @@ class Capture:
         return value
 
     def _keep(self, x: Tensor, value: Value) -> Value:
-        self.values[x] = self.arrays[id(x._data)] = value
+        self.values[x] = self.arrays[x._data] = value
         return value
 
     def _options(self, option: Any) -> Any:
@@ -188,12 +204,12 @@ class Capture:
             return {name: self._options(part) for name, part in option.items()}
         if isinstance(option, tuple | list):
             return type(option)(self._options(part) for part in option)
-        return self.arrays.get(id(option), option) if isinstance(option, np.ndarray) else option
+        return (self.arrays.get(option) or option) if isinstance(option, np.ndarray) else option
 
     def _inside(self, array: Array) -> Value:
         """A tensor that was made of an array: of a recorded tensor's own, or of one that is always the same."""
-        if id(array) in self.arrays:
-            return self.arrays[id(array)]
+        if (known := self.arrays.get(array)) is not None:
+            return known
         value = self.program.constant(array)
         self.sources.setdefault(value.id, Source.of_caller())
         return value

@@ -144,26 +144,30 @@ class Compiled:
 
     @_uncollected()
     def _record(self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
+        recording, returned, results = self._captured(key, given)
+        if earlier is None:
+            entries.append(_Entry(recording, returned))
+        else:
+            _compare(earlier.recording, recording)
+            earlier.plan = _planned(recording)
+            earlier.recording = recording
+        return _rebuilt(returned, iter(results))
+
+    def _captured(self, key: Any, given: list[Any]) -> tuple[Recording, Any, list[Tensor]]:
+        """One run, recorded: also the structure of what it returned, and that. Its graph is gone by then."""
         stand_ins = [_stand_in(x) for x in given]
         unique = {id(x): stand_in for x, stand_in in zip(given, stand_ins, strict=True)}
         arguments = [unique[id(x)] for x in given]
         capture = Capture(arguments, given)
         leaves = iter(arguments)
         args, kwargs = _rebuilt(key[0], leaves), _rebuilt(key[1], leaves) if key[1] else {}
-        returned = capture.run(self.fn, args, kwargs)
         outputs: list[Any] = []
-        shape = _structure(returned, outputs)
+        returned = _structure(capture.run(self.fn, args, kwargs), outputs)
         recording = capture.finish([_output(x) for x in outputs])
         for gradient in recording.gradients:
             if gradient.of < len(given):
                 given[gradient.of]._grad = arguments[gradient.of]._grad
-        if earlier is None:
-            entries.append(_Entry(recording, shape))
-        else:
-            _compare(earlier.recording, recording)
-            earlier.plan = _planned(recording)
-            earlier.recording = recording
-        return _rebuilt(shape, iter([Tensor(_output(x).data) for x in outputs]))
+        return recording, returned, [Tensor(_output(x).data) for x in outputs]
 
 
 @dataclass(slots=True)

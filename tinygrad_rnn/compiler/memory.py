@@ -1,6 +1,6 @@
 """Memory: values lie in pieces, which move together into one arena, or belong to the caller and are bound at a call.
 
-While a plan is made, every piece lies alone, which costs nothing as long as nobody touches it, and NumPy itself says
+While a plan is made, every piece has memory that nobody touches and that is the same for all, and NumPy itself says
 where in it a view lies. `Place` keeps that, and makes the same view of wherever the piece is in the end.
 """
 
@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,11 +23,24 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Bind = Callable[[int, int, Array], None]  # call, argument, and what it is from now on
 
 
+class Blank:
+    """Arrays to plan with: each has shape and strides, and the memory of all the others."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()  # no array: NumPy takes a view of a view of one for a view of the first
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        nbytes = prod(shape) * dtype.itemsize
+        if len(self._memory) < nbytes:
+            self._memory = bytearray(nbytes)
+        return np.ndarray(shape, dtype, self._memory)
+
+
 @dataclass(slots=True, eq=False)
 class Piece:
-    """Memory for one value and all that is seen in it: `whole` as long as it lies alone, `first` to `last` call."""
+    """Memory for one value and all that is seen in it, needed from the `first` to the `last` call."""
 
-    whole: Array
+    whole: Array  # while the plan is made
     first: int
     last: int
     pending: int = 0  # values that will still read it
@@ -65,7 +79,7 @@ class Places:
         known = self.known.get(id(argument))
         if known is None:
             base = argument
-            while base.base is not None:
+            while isinstance(base.base, np.ndarray):
                 base = base.base
             offset = argument.ctypes.data - base.ctypes.data if argument.size else 0
             place = Place(self.pieces[id(base)], offset, argument.shape, argument.strides, argument.dtype)
@@ -112,7 +126,7 @@ class Port:
     """Where the plan meets its caller: a piece that is a source's array of the day, or a result that is given away."""
 
     def __init__(self, piece: Piece, uses: Sequence[tuple[int, int, Place]]) -> None:
-        self.piece, self.uses = piece, uses  # (call, argument, place)
+        self.piece, self.uses, self.dtype = piece, uses, piece.whole.dtype  # uses: (call, argument, place)
         self.bound: Any = None
         self.idle = 0  # references to what is bound, when nobody else has it
 
@@ -126,7 +140,7 @@ class Port:
         """An array for a result: that of the call before, once its owner has forgotten it."""
         if sys.getrefcount(self.bound) != self.idle:
             self.bound = None
-            self.bound = np.empty(shape, self.piece.whole.dtype)
+            self.bound = np.empty(shape, self.dtype)
             self._take(self.bound, bind)
             self.idle = sys.getrefcount(self.bound)
         return self.bound

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd.tensor import Array
 from . import kernels
-from .memory import Arena, Call, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
+from .memory import Arena, Blank, Call, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
 from .program import EFFECTS, Value, numpy_index
 
 _COMPUTED = frozenset({"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"})  # can write where it is told
@@ -54,6 +54,8 @@ class Plan:
             port = ports.get(id(planner.pieces[x]))
             self._results.append((port, x.shape if port else arena.array(find(planner.arrays[x]))))
         self._copied = [i for i, (port, _) in enumerate(self._results) if port is None]
+        for piece in pieces:
+            del piece.whole
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """The results for the arrays of a call, in arrays that nobody else has."""
@@ -129,6 +131,7 @@ class _Planner:
         self.uses.update(results)
         self.products = Counter(value.inputs[1] for value in values if value.kind == "matmul")
         self.homes = _homes(values)
+        self.blank = Blank()
         self.arrays: dict[Value, Array] = {}
         self.pieces: dict[Value, Piece] = {}
         self.more: dict[Any, tuple[Array, Piece]] = {}  # what no value stands for, by what it is
@@ -174,7 +177,7 @@ class _Planner:
                 self.pieces[whole].pending += 1  # until it is complete
             array, piece = self.arrays[whole][numpy_index(index)], self.pieces[whole]
         else:
-            array = np.empty(value.shape, value.dtype)
+            array = (self.blank.array if shared else np.empty)(value.shape, value.dtype)
             piece = Piece(array, len(self.calls), len(self.calls), shared=shared)
         return self._put(value, array, piece)
 
@@ -248,10 +251,10 @@ class _Planner:
             return array
         return self._made(("for BLAS", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
 
-    def _made(self, what: Any, shape: tuple[int, ...], dtype: Any, make: Callable[[Array], None]) -> Array:
+    def _made(self, what: Any, shape: tuple[int, ...], dtype: np.dtype[Any], make: Callable[[Array], None]) -> Array:
         """What no value stands for: made at its first use, and there until the last."""
         if what not in self.more:
-            array = np.empty(shape, dtype)
+            array = self.blank.array(shape, dtype)
             self.more[what] = array, Piece(array, len(self.calls), len(self.calls))
             make(array)
         array, piece = self.more[what]
