@@ -153,6 +153,21 @@ def test_a_detached_state_still_is_a_message_and_says_that_it_is_cut():
     assert [link.cut for link in messages] == [False, True, False, True, False]
 
 
+def test_parameters_are_what_the_last_step_read():
+    """In one graph that spans updates, each is several leaves with one id."""
+    rnn, state = tg.nn.RNN(3, 5, output_size=2, rng=0), None
+    optimizer = tg.optim.SGD(rnn.parameters(), lr=0.1)
+    with tg.trace() as tr:
+        for _ in range(8):
+            optimizer.step()
+            optimizer.zero_grad()
+            ys, state = rnn(steps(2), state if state is None else state.detach())
+            tg.nn.cross_entropy(ys, [0, 1]).backward()
+    read = {parameter.name: parameter.node.data for parameter in unroll(tr.graph()).parameters}
+    for name, parameter in rnn.named_parameters():
+        assert np.array_equal(read[name], parameter.data)
+
+
 def test_one_loss_of_the_last_step_leaves_the_other_outputs_unused():
     ys, _ = tg.nn.RNN(3, 5, output_size=2)(steps(4))
     network = network_of(tg.nn.cross_entropy(ys[-1], 0))

@@ -220,16 +220,16 @@ class Graph:
             names: node id -> the name that the user gave the tensor.
             gradients: node id -> ∂L/∂node.
         """
-        waiting: set[Node | None] = {root}  # read by the ops that were met so far
+        waiting: dict[Node | None, None] = {root: None}  # read by the ops that were met so far, the last read first
         ops: list[Node] = []
         for node in reversed(made):
             if node in waiting and node.op is not None:
-                waiting.remove(node)
-                waiting.update(node.inputs)
+                del waiting[node]
                 ops.append(node)
-        waiting.discard(None)
+                for x in node.inputs:
+                    waiting[x] = None
         ops.reverse()
-        nodes = ops + [x for x in waiting if x is not None]  # what nobody made are the leaves
+        nodes = ops + [x for x in reversed(waiting) if x is not None]  # what nobody made are the leaves
         if names:
             used = set(nodes)
             named = [x for x in made if x.id in names and x not in used]
