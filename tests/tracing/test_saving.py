@@ -394,6 +394,16 @@ def test_a_description_that_lies_anywhere(path, good, data):
     loads_or_refuses(path, ARCHIVE.encode(description, arrays))
 
 
+@pytest.mark.parametrize(("at", "other"), [(3, 12), (18, 21), (19, 3)])
+def test_two_tensors_of_one_id(path, good, at, other):
+    description, arrays = ARCHIVE.decode("good", good)
+    ids = arrays["node.id"].copy()
+    ids[at] = ids[other]
+    path.write_bytes(ARCHIVE.encode(description, arrays | {"node.id": ids}))
+    with pytest.raises(TraceError, match=rf"load_trace: .*run\.tgtrace.*two tensors of id {ids[at]}"):
+        load_trace(path)
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_table_that_lies_anywhere(path, good, data):

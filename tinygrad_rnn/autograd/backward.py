@@ -57,9 +57,8 @@ def grad(output: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None
         OpError: `gradient` has another shape than `output`.
     """
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    for target in targets:
-        known = getattr(target, "requires_grad", False)
-        require(known, GradientError, "grad: the input {} requires no gradient", target)
+    for x in targets:
+        require(getattr(x, "requires_grad", False), GradientError, "grad: the input {} requires no gradient", x)
     seed = _seed(output, gradient)
     relevant = _leading_to(set(targets), reachable(output))
     found = _sweep(output, seed, relevant, set(targets), create_graph)
@@ -131,7 +130,8 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
                 continue
             # a VJP may have made an array of numbers: where the pass is recorded, it is a Tensor from here on
             g, y, arrays = (_tensor(g), *_live(node)) if symbolic else (g, node._data, node.arrays)
-            vjps, together, options, given = op.vjps, op.together, node.options, (arrays,) if op.variadic else arrays
+            vjps, together = op.vjps, op.together
+            options, given = node.options, (arrays,) if op.variadic else arrays
             for slot, x in enumerate(node.inputs):
                 held = pending.get(x, ...)
                 if held is ... or (vjp := vjps[slot]) is None:

@@ -160,10 +160,12 @@ class _Reader:
         inputs = self._flat("node.inputs", "node.inputs.flat", NONE, len(rows))
         operands = self._flat("node.inputs", "node.operands.flat", -1 - len(self.constants), len(self.arrays))
         nodes: list[Node] = []
-        forwards = _Forwards()
+        forwards, tensors = _Forwards(), dict[int, Node]()
         for row, given, seen in zip(rows, inputs, operands, strict=True):
-            nodes.append(self._node(nodes, row, given, seen))
-            forwards.check(nodes[-1], row[NODE.index("options")])
+            node = self._node(nodes, row, given, seen)
+            _check_same(tensors.setdefault(node.id, node), node)
+            forwards.check(node, row[NODE.index("options")])
+            nodes.append(node)
         return nodes
 
     def _node(
@@ -223,6 +225,14 @@ class _Reader:
 
     def _source(self, number: int) -> Source | None:
         return None if number == NONE else self.sources[_index(number)]
+
+
+def _check_same(first: Node, node: Node) -> None:
+    """Refuse two tensors of one id; a leaf whose data was replaced is one tensor, in its shape."""
+    if node is not first and (node.op is not None or first.op is not None or node.shape != first.shape):
+        raise ValueError(
+            f"two tensors of id {node.id}: {first.op or 'leaf'} {first.shape}, {node.op or 'leaf'} {node.shape}"
+        )
 
 
 def _check_event(kind: EventKind, output: Node | None, of: Node | None, slot: int) -> None:
