@@ -132,9 +132,19 @@ def test_nan_has_its_own_mark():
     assert "sample-NaN" in {shape.id for shape in diagram.drawing.shapes}
 
 
-@pytest.mark.parametrize(("steps", "marks"), [(6, 6), (40, 40), (500, 167)])
-def test_the_strip_shows_every_step(steps, marks):
-    assert len(drawn(trained(steps=steps, layers=2)).all("mark")) == 2 * marks
+@pytest.mark.parametrize(
+    ("steps", "marks", "caption"),
+    [
+        (1, 1, "at the one step"),
+        (6, 6, "at all 6 steps"),
+        (40, 40, "at all 40 steps"),
+        (500, 167, "at all 500 steps, "),
+    ],
+)
+def test_the_strip_shows_every_step(steps, marks, caption):
+    picture = drawn(trained(steps=steps, layers=2))
+    assert len(picture.all("mark")) == 2 * marks
+    assert caption in tg.draw(trained(steps=steps, layers=2), gradients=True).svg
 
 
 def test_a_tensor_s_own_pass_leaves_grad_alone():

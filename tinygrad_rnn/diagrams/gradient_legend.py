@@ -103,8 +103,9 @@ def _paint(norm: float, ramp: Ramp, theme: Theme) -> Paint:
 def _caption(network: Network, per_mark: int, x: float, y: float, theme: Theme) -> Shape:
     states = dict.fromkeys(state for row in network.rows for state in row.states)
     what = ", ".join(f"‖∂L/∂{state}ₜ‖" for state in states)
+    steps = f"all {network.columns:,} steps" if network.columns > 1 else "the one step"
     every = f", each mark the largest of {per_mark}" if per_mark > 1 else ""
-    text = Text(f"{what} at all {network.columns:,} steps{every}", x, y, LABEL_SIZE, theme.muted)
+    text = Text(f"{what} at {steps}{every}", x, y, LABEL_SIZE, theme.muted)
     return Shape("strip-caption", "strip", "text", x, y, text.width, text.size, texts=(text,), tooltip=text.text)
 
 
