@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from diagrams.reading import Picture
 from diagrams.recorded import trained, truncated
 from diagrams.test_geometry import overlap
-from diagrams.test_ops import CELLS, Mine, check_opened
+from diagrams.test_ops import CELLS, check_opened, own_cell
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,17 +24,6 @@ from tinygrad_rnn.diagrams.ramp import look_of
 from tinygrad_rnn.diagrams.routes import rounded
 from tinygrad_rnn.diagrams.theme import LIGHT
 from tinygrad_rnn.tracing.unroll import unroll
-
-
-def own_cell(steps=3):
-    """A cell nobody knows, with a loss of its last state."""
-    cell = Mine()
-    h, m = tg.tensor(np.zeros(4)), tg.tensor(np.ones(4))
-    with tg.trace() as tr:
-        for t in range(steps):
-            h, m = cell(tg.tensor(np.ones(3) * t), h, m)
-        (h * h).sum().backward()
-    return tr
 
 
 def detached_inside(steps=3):
@@ -55,7 +45,7 @@ def sick(steps=4):
 RUNS = CELLS | {
     "last": lambda: trained(tg.nn.LSTM, 4, 2, last=True),
     "two directions": lambda: trained(tg.nn.GRU, 3, 2, bidirectional=True),
-    "own": own_cell,
+    "own": partial(own_cell, loss=True),
     "cut": truncated,
     "detached inside": detached_inside,
     "sick": sick,

@@ -1,10 +1,8 @@
 """`compile`: a function that is recorded, and from then on replayed."""
 
 # pyright: reportPrivateUsage=false
-import gc
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from threading import RLock
@@ -15,6 +13,7 @@ import numpy as np
 from ..autograd.scope import STATE
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError
+from ..tracing.graph import collector_paused
 from ..tracing.outline import Outline
 from .batching import batch
 from .capture import Capture, Recording
@@ -55,18 +54,6 @@ def compile(fn: Callable[..., Any]) -> "Compiled":
     (tensor(73.), tensor([18., 64.]))
     """
     return Compiled(fn)
-
-
-@contextmanager
-def _uncollected() -> Generator[None]:
-    """Without the garbage collector: what a recording makes is kept, and it would walk through it again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Compiled:
@@ -142,7 +129,7 @@ class Compiled:
                     return entry.recording, entry.plan
         raise CompileError(f"{what}: nothing is compiled yet: call the function twice, it is recorded at each")
 
-    @_uncollected()
+    @collector_paused()
     def _record(self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
         recording, returned, results = self._captured(key, given)
         if earlier is None:
