@@ -138,20 +138,10 @@ def draw_network(
     theme: str = "light",
     title: str | None = None,
 ) -> "Diagram":
-    """Draw `network` as `draw` does.
-
-    Args:
-        network: what was found in a recorded graph.
-        view: which picture.
-        gradients: draw ‖∂L/∂·‖ beside each connection, in each cell, and at all steps in a strip below.
-        values: draw the values of each copy's h_t as a row of colours: of a batch the first sequence, 32 units at most.
-        fold: "auto" folds above 16 columns and keeps 3 at each end; an int keeps that many; None draws all.
-        theme: "light", "dark", or "print" (greys).
-        title: written above the picture; without one only screen readers are told what it is.
+    """Draw what was found in a recorded graph, as `draw` does, with the gradients that were recorded: no pass is run.
 
     Raises:
-        DrawError: an unknown view or theme, a bad `fold`, a network without cells, or gradients where no backward pass
-            was recorded, or in the rolled view.
+        DrawError: as `draw`; or a network without cells, or the view "compiled".
     """
     from . import layout
 

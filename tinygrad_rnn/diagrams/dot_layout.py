@@ -50,7 +50,7 @@ def arrange(
         sizes: width and height of each node in points; names are letters and digits.
         edges: from, to.
         labels: the size of each edge's label, if it has one.
-        ranks: "min" or "max", and the nodes there, from left to right.
+        ranks: "source" (the lowest) or "sink" (the highest), and the nodes there, from left to right.
         straight: the nodes whose edges should rather be straight than those of others.
         circles: the nodes that are round.
         apart: how far one node is from the next at its side, and how far one rank from the next.

@@ -6,9 +6,10 @@ from typing import Literal
 
 from ..tracing.network import Network
 from .diagram import Box, Drawing, Edge, Shape, Text
+from .lanes import LANE_WIDTH
 from .overlay import Overlay
 from .placement import HEADING_SIZE, LABEL_SIZE
-from .ramp import Ramp, is_sick
+from .ramp import Look, Ramp, is_sick, look_of
 from .routes import rounded
 from .theme import Paint, Theme
 
@@ -95,9 +96,8 @@ def _marks(
 
 
 def _paint(norm: float, ramp: Ramp, theme: Theme) -> Paint:
-    if is_sick(norm):
-        return Paint(theme.alarm, theme.background)
-    return Paint(theme.ramp[ramp.step(norm)], theme.background) if norm else Paint(theme.background, theme.muted)
+    look = look_of(norm, ramp, theme)
+    return Paint(theme.background, look.color) if look.dashed else Paint(look.color, theme.background)
 
 
 def _caption(network: Network, per_mark: int, x: float, y: float, theme: Theme) -> Shape:
@@ -147,20 +147,20 @@ def _ramp(ramp: Ramp, left: float, y: float, back: Direction, theme: Theme) -> D
     return Drawing(tuple(shapes), tuple(edges))
 
 
-def _samples(overlay: Overlay, theme: Theme, *, forward: bool) -> Iterator[tuple[str, dict[str, object]]]:
-    """Name what the picture shows besides numbers."""
+def _samples(overlay: Overlay, theme: Theme, *, forward: bool) -> Iterator[tuple[str, Look | None]]:
+    """Name what the picture shows besides numbers, and say how it looks where it is an edge."""
     norms = list(overlay.norms)
     if forward:
-        yield "forward", {"color": theme.muted}
+        yield "forward", Look(theme.muted, LANE_WIDTH, dashed=False)
     if any(norm == 0 for norm in norms):
-        yield "exactly zero", {"color": theme.muted, "dashed": True}
+        yield "exactly zero", look_of(0.0, overlay.ramp, theme)
     if any(map(is_sick, norms)):
-        yield "NaN or ∞", {"color": theme.alarm, "width": 3.0}
+        yield "NaN or ∞", look_of(math.nan, overlay.ramp, theme)
     if overlay.has_cuts:
-        yield "✂ detached: no gradient passes", {}
+        yield "✂ detached: no gradient passes", None
 
 
-def _sample(name: str, look: dict[str, object], left: float, y: float, way: Direction, theme: Theme) -> Drawing:
+def _sample(name: str, look: Look | None, left: float, y: float, way: Direction, theme: Theme) -> Drawing:
     """Return a short arrow, where there is a look for one, and what it means."""
     id = "sample-" + name.split()[0]
     start = left + (_SAMPLE + 8 if look else 0.0)
@@ -169,5 +169,5 @@ def _sample(name: str, look: dict[str, object], left: float, y: float, way: Dire
     if not look:
         return Drawing((shape,))
     points = rounded([(left, y), (left + _SAMPLE, y)][::way])
-    style = {"width": 1.0, **look}
-    return Drawing((shape,), (Edge(f"{id}-edge", "legend", id, id, points, tooltip=name, **style),))
+    edge = Edge(f"{id}-edge", "legend", id, id, points, look.color, look.width, dashed=look.dashed, tooltip=name)
+    return Drawing((shape,), (edge,))

@@ -8,7 +8,7 @@ from .diagram import Drawing, Edge, Point, Shape, Text
 from .grid import Inside
 from .lanes import drawn_once
 from .opened import Plan, Spot
-from .ramp import Ramp, is_sick, look_of, strength
+from .ramp import SICK_OUTLINE, Ramp, is_sick, look_of, strength
 from .theme import Theme
 
 _CUT_SIZE = 14.0
@@ -29,7 +29,7 @@ def _op(shape: Shape, norms: Mapping[str, float], theme: Theme) -> Shape:
     if norm is None:
         return shape
     tooltip = f"{shape.tooltip}; ‖∂L/∂·‖ = {norm:.4g}"
-    alarm = {"line": theme.alarm, "line_width": 2.4} if is_sick(norm) else {}
+    alarm = {"line": theme.alarm, "line_width": SICK_OUTLINE} if is_sick(norm) else {}
     return replace(shape, tooltip=tooltip, **alarm)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .theme import Theme
 
 _NARROW, _WIDE, _SICK = 1.0, 4.2, 3.0
+SICK_OUTLINE = 2.4  # of what a NaN or an infinity comes back to
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -75,7 +76,7 @@ def is_sick(norm: float | None) -> bool:
 
 
 def strength(norm: float | None) -> float:
-    """Return by what ways back are sorted that share a stretch: the strongest is drawn last, on top."""
+    """Return what decides which of several ways back that share a stretch is drawn there: the strongest."""
     return math.inf if is_sick(norm) else norm or 0.0
 
 

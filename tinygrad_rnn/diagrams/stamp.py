@@ -23,7 +23,7 @@ from .placement import (
     Placement,
     fold_lines,
 )
-from .ramp import Ramp
+from .ramp import SICK_OUTLINE, Ramp
 from .text_metrics import fit, text_width
 from .theme import Paint, Theme
 from .wiring import Around, Up
@@ -203,7 +203,7 @@ class Stamp:
             height=frame.height,
             fill=paint.fill,
             line=self._theme.alarm if item.sick else paint.line,
-            line_width=2.4 if item.sick else 1.2,
+            line_width=SICK_OUTLINE if item.sick else 1.2,
             dashed=item.role == "initial" or (item.idle and frame.round),
             texts=tuple(self._circle_texts(item, x, y) if frame.round else self._cell_texts(item, x, y)),
             tooltip=item.tooltip,
