@@ -78,8 +78,7 @@ def draw(
     graph = _graph(what, gradients=gradients or view == "backward")
     network = unroll(graph)
     if network is not None:
-        diagram = layout.draw(network, options, title)
-        return replace(diagram, player=partial(_player, graph, options, title))
+        return layout.draw(network, options, title, partial(_player, graph, options, title))
     return layout.draw_flat(_backward_graph(what) if view == "backward" else graph, options, title)
 
 

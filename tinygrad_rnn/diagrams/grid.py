@@ -7,7 +7,7 @@ rolled view are grids, so that they are laid out by the same hand and match side
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import DrawError
@@ -18,26 +18,13 @@ from .notation import at_any_step, shape_text
 
 if TYPE_CHECKING:
     from .heat import Heat
+    from .inside import Inside
     from .opened import Plan
 
 Role = Literal["cell", "head", "input", "output", "initial", "loss"]
 
 FOLD = "fold"  # the id of the panel that stands for the columns left out
 _FOLD_ABOVE, _FOLD_KEEPS = 16, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """What the parts of an opened copy's plan are of, by their ids there, and the gradients that come back to them."""
-
-    ops: Mapping[str, Node]
-    reads: Mapping[str, tuple[Node, int]]  # of each wire to an op: which op reads it, as which of its inputs
-    hands: Mapping[str, tuple[str, int]]  # of each wire to the next copy: by which link, as which state
-    norms: Mapping[str, float] = field(default_factory=dict[str, float])  # of those that require a gradient
-
-    def is_cut(self, id: str) -> bool:
-        """Whether a `detach` stops what would come back along a wire."""
-        return id in self.norms and id in self.reads and self.reads[id][0].op == "detach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +45,7 @@ class Item:
     sick: bool = False  # its gradient is NaN or infinite
     cell: Cell | None = None  # that it is a copy of …
     plan: "Plan | None" = None  # … and how its inside is drawn, in the ops view …
-    inside: Inside | None = None  # … with gradients
+    inside: "Inside | None" = None  # … with gradients
     heat: "Heat | None" = None  # its values
     glyph: tuple[Shape, ...] = ()  # of an op outside the copies, its middle at (0, 0)
     state: int | None = None  # which of several initial states it is
@@ -86,6 +73,15 @@ class Connection:
     link: str = ""  # the id of the network's link that it is drawn for, where that is another
     reader: tuple[Node, int] | None = None  # the op outside the copies that it leads to, as which input
     laned: bool = False  # it keeps to its lane even if nothing comes back
+
+
+def drawn_id(id: str, which: int | Literal["in"] = 0) -> str:
+    """Return the id of one of several things that are drawn, where copies are opened, for one link or port.
+
+    They are one for each state; or, on the way to an output, one from each op, counted from the output back, and the
+    way "in" to the first op. Number 0 has the id of the link or port itself.
+    """
+    return f"{id}-{which}" if which else id
 
 
 @dataclass(frozen=True, slots=True)

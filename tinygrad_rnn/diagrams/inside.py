@@ -1,17 +1,52 @@
-"""What comes back inside an opened copy: how each way back of its plan looks there, and how large it is at each op."""
+"""What comes back inside an opened copy: what its ops and wires are of, how much that is at each, how it is drawn."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from ..tracing.graph import Node
+from ..tracing.network import Link
+from .anatomy import Part
 from .diagram import Drawing, Edge, Point, Shape, Text
-from .grid import Inside
+from .flow import Flow, handed_back, norm_of
 from .lanes import drawn_once
 from .opened import Plan, Spot
 from .ramp import SICK_OUTLINE, Ramp, is_sick, look_of, strength
 from .theme import Theme
 
 _CUT_SIZE = 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What the parts of an opened copy's plan are of, by their ids there, and the gradients that come back to them."""
+
+    ops: Mapping[str, Node]
+    reads: Mapping[str, tuple[Node, int]]  # of each wire to an op: which op reads it, as which of its inputs
+    hands: Mapping[str, tuple[str, int]]  # of each wire to the next copy: by which link, as which state
+    norms: Mapping[str, float] = field(default_factory=dict[str, float])  # of those that require a gradient
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], plan: Plan, link: Link | None) -> "Inside":
+        """Return what a copy of these parts has inside; `link` hands its states on."""
+        reads = [(part.reader, slot) for part in parts for slot in part.slots]
+        return cls(
+            ops={f"op/{part.place}": part.node for part in parts},
+            reads={f"wire/{number}": read for number, read in enumerate(reads)},
+            hands={id: (link.id, state) for state, id in plan.leaving.items()} if link else {},
+        )
+
+    def with_norms(self, flow: Flow, gradients: Mapping[int, Any]) -> "Inside":
+        """Return it with the norms at the ops, and along the wires."""
+        norms = {id: norm_of(gradients.get(op.id, 0.0)) if op.requires_grad else None for id, op in self.ops.items()}
+        norms |= {id: handed_back(node, slot, gradients) for id, (node, slot) in self.reads.items()}
+        norms |= {id: next(iter(flow.links[link][state:]), None) for id, (link, state) in self.hands.items()}
+        return replace(self, norms={id: norm for id, norm in norms.items() if norm is not None})
+
+    def is_cut(self, id: str) -> bool:
+        """Whether a `detach` stops what would come back along a wire."""
+        return id in self.norms and id in self.reads and self.reads[id][0].op == "detach"
 
 
 def with_ways_back(

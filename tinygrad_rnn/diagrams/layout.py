@@ -48,8 +48,10 @@ class Options:
     values: bool = False
 
 
-def draw(network: Network, options: Options, title: str | None) -> Diagram:
+def draw(network: Network, options: Options, title: str | None, player: Callable[[], str] | None = None) -> Diagram:
     """Return the picture that `draw_network` promises.
+
+    `player` makes its HTML player; without it the picture holds `network` to make it of.
 
     Raises:
         DrawError: an unknown view, a bad `fold`, a network without cells, or gradients where there are none.
@@ -60,8 +62,12 @@ def draw(network: Network, options: Options, title: str | None) -> Diagram:
         raise DrawError('values are drawn in the copies, each in its column: use view="unrolled", "both" or "ops"')
     if not network.columns:
         raise DrawError("there is nothing to draw: the network has no cells")
-    name, draw_view = VIEWS[options.view]
-    return _finished(draw_view(network, options), network, options, title, name)
+    what, draw_view = VIEWS[options.view]
+    whole = _with_legend(draw_view(network, options), network.parameters, network.columns, options.theme, title)
+    name = title or f"{what} {_subject(network)}"
+    return Diagram(
+        whole, options.theme, name, _description(network), player or partial(to_html, network, options, title)
+    )
 
 
 def draw_flat(graph: Graph, options: Options, title: str | None) -> Diagram:
@@ -182,14 +188,6 @@ def _drawn(place: Placement, bands: Bands, theme: Theme, overlay: Overlay | None
     )
 
 
-def _finished(drawing: Drawing, network: Network, options: Options, title: str | None, view: str) -> Diagram:
-    """Add legend and title; say in words what the picture shows."""
-    kinds = ", ".join(dict.fromkeys(row.kind for row in network.rows))
-    name = title or f"{view} {kinds}: {_counted(network.columns, 'step')}, {_counted(len(network.rows), 'layer')}"
-    whole = _with_legend(drawing, network.parameters, network.columns, options.theme, title)
-    return Diagram(whole, options.theme, name, _description(network), partial(to_html, network, options, title))
-
-
 def _with_legend(
     drawing: Drawing, parameters: Sequence[ParameterInfo], steps: int, theme: Theme, title: str | None
 ) -> Drawing:
@@ -210,6 +208,11 @@ def _title(title: str, left: float, right: float, y: float, theme: Theme) -> Dra
     x = (left + right) / 2
     text = Text(fit(title, right - left, _TITLE_SIZE, bold=True), x, y, _TITLE_SIZE, theme.text, bold=True)
     return Drawing((Shape("title", "title", "text", x, y, text.width, _TITLE_SIZE, texts=(text,), tooltip=title),))
+
+
+def _subject(network: Network) -> str:
+    kinds = ", ".join(dict.fromkeys(row.kind for row in network.rows))
+    return f"{kinds}: {_counted(network.columns, 'step')}, {_counted(len(network.rows), 'layer')}"
 
 
 def _description(network: Network) -> str:

@@ -8,7 +8,8 @@ from ..tracing.graph import Node
 from ..tracing.network import Cell, Link, Network
 from .anatomy import Anatomy, Entry, Part, cell_anatomy, is_state
 from .diagram import Shape
-from .grid import Connection, Grid, Inside, Item
+from .grid import Connection, Grid, Item, drawn_id
+from .inside import Inside
 from .lanes import LANE_INSIDE
 from .opened import Ink, Plan, part_shapes, plan_of, signature
 from .theme import Theme
@@ -60,7 +61,6 @@ class _Opening:
         self._network = network
         self._cells = {cell.id: cell for cell in network.cells}
         self._rows = {row.layer: row for row in network.rows}
-        self._ports = {port.id for port in network.ports}
         self._links = {link.id: link for link in network.links}
         self._into: dict[str, list[Link]] = {}
         for link in network.links:
@@ -87,17 +87,10 @@ class _Opening:
         if cell is None:
             return item
         plan = self._plan(cell, item)
-        return replace(item, cell=cell, plan=plan, inside=self._inside(cell, plan) if plan and self._lane else None)
-
-    def _inside(self, cell: Cell, plan: Plan) -> Inside:
-        parts = self._anatomies[cell.id].parts
-        reads = [(part.reader, slot) for part in parts for slot in part.slots]
-        link = self._handing.get(cell.id)
-        return Inside(
-            ops={f"op/{part.place}": part.node for part in parts},
-            reads={f"wire/{number}": read for number, read in enumerate(reads)},
-            hands={id: (link.id, state) for state, id in plan.leaving.items()} if link else {},
-        )
+        if plan is None or not self._lane:
+            return replace(item, cell=cell, plan=plan)
+        inside = Inside.of(self._anatomies[cell.id].parts, plan, self._handing.get(cell.id))
+        return replace(item, cell=cell, plan=plan, inside=inside)
 
     def _plan(self, cell: Cell, item: Item) -> Plan | None:
         row = self._rows[cell.layer]
@@ -128,12 +121,12 @@ class _Opening:
             return
         labels = connection.label.split(", ")
         for state, _ in enumerate(link.values):
-            suffix = f"-{state}" if state else ""
+            initial = connection.kind == "initial"
             yield replace(
                 connection,
-                id=connection.id + suffix,
+                id=drawn_id(connection.id, state),
                 cls=connection.cls if state == 0 else "memory",
-                source=connection.source + (suffix if connection.kind == "initial" else ""),
+                source=drawn_id(connection.source, state) if initial else connection.source,
                 label=labels[state] if state < len(labels) else "",
                 note=connection.note.split("), ")[0] + ")" * ("), " in connection.note),
                 state=state,
@@ -150,7 +143,7 @@ class _Opening:
 
     def port_of(self, connection: Connection) -> str:
         """Return the port that an initial state of one or several values is."""
-        return next(id for id in (connection.source, connection.source.rpartition("-")[0]) if id in self._ports)
+        return self._links[connection.link].source
 
     def _number(self, link: Link) -> int:
         return [other.id for other in self._into[link.target] if not is_state(other)].index(link.id)
@@ -220,13 +213,13 @@ class _Heads:
             return
         first, *others = chain
         link = connection.link or connection.id
-        yield replace(connection, id=f"{connection.id}-in", target=first, note="", link=link)
+        yield replace(connection, id=drawn_id(connection.id, "in"), target=first, note="", link=link)
         if connection.target in self._drawn:
             return
         self._drawn.add(connection.target)
         ways = [*pairwise(chain), ([first, *others][-1], connection.target)]
-        for k, (source, target) in enumerate(ways, 1 - len(ways)):
-            id = connection.id if k == 0 else f"{connection.id}{k}"
-            note = connection.note if k == 0 else ""
+        for place, (source, target) in enumerate(ways, 1):
+            id = drawn_id(connection.id, len(ways) - place)
+            note = connection.note if target == connection.target else ""
             reader = (chain[target].reader, chain[target].slots[0]) if target in chain else None
             yield replace(connection, id=id, source=source, target=target, note=note, link=link, reader=reader)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..tracing.network import Link, Network
-from .flow import Flow, flow_of, handed_back, norm_of, together
-from .grid import FOLD, Connection, Grid, Inside, Item
+from .flow import Flow, flow_of, handed_back, together
+from .grid import FOLD, Connection, Grid, Item
 from .lanes import LANE_DISTANCE
 from .ramp import Ramp, is_sick, norm_text
 from .theme import Theme
@@ -72,19 +72,8 @@ def _item(item: Item, flow: Flow, states: Sequence[str], network: Network) -> It
     known = [(name, norm) for name, norm in zip(states, norms, strict=False) if norm is not None]
     several = len(states) > 1
     note = " · ".join(f"‖∇{name if several else ''}‖ {norm_text(norm)}" for name, norm in known)
-    inside = item.inside and _inside(item.inside, flow, network)
+    inside = item.inside and item.inside.with_norms(flow, network.gradients)
     return replace(item, note=note, idle=idle, sick=sick, inside=inside, tooltip=_told(item.tooltip, norms, states))
-
-
-def _inside(inside: Inside, flow: Flow, network: Network) -> Inside:
-    """Return the norms at the ops of an opened copy, and along its wires."""
-    norms: dict[str, float | None] = {
-        id: norm_of(network.gradients.get(node.id, 0.0)) if node.requires_grad else None
-        for id, node in inside.ops.items()
-    }
-    norms |= {id: handed_back(node, slot, network.gradients) for id, (node, slot) in inside.reads.items()}
-    norms |= {id: next(iter(flow.links[link][state:]), None) for id, (link, state) in inside.hands.items()}
-    return replace(inside, norms={id: norm for id, norm in norms.items() if norm is not None})
 
 
 def _norm(connection: Connection, links: Iterable[Link], grid: Grid, flow: Flow, network: Network) -> float | None:

@@ -11,7 +11,7 @@ from ...autograd.tensor import Array
 from ...tracing.graph import Node
 from ...tracing.network import Cell, Link, Network, Port, Row
 from ..flow import norm_of
-from ..grid import FOLD
+from ..grid import FOLD, drawn_id
 from .ledger import Ledger, ledgers_of
 from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
 from .tensors import DIGITS, Corner, Record, Tensors, made_outside, rounded, shown_elsewhere
@@ -94,11 +94,8 @@ def _appearance(moment: Moment, shown: Collection[str], opened: Mapping[str, lis
 
 def _drawn_for(link: Link, shown: Collection[str]) -> Iterator[str]:
     """The ids of what is drawn for a link: between opened copies one edge a state, and one to each op on the way."""
-    if link.id in shown:
-        yield link.id
-    if f"{link.id}-in" in shown:
-        yield f"{link.id}-in"
-    yield from takewhile(lambda id: id in shown, (f"{link.id}-{number}" for number in count(1)))
+    yield from filter(shown.__contains__, (drawn_id(link.id), drawn_id(link.id, "in")))
+    yield from takewhile(shown.__contains__, (drawn_id(link.id, number) for number in count(1)))
 
 
 def _element(part: str, shown: Collection[str]) -> str:
