@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.diagram import Edge
 from tinygrad_rnn.diagrams.grid import unrolled_grid
-from tinygrad_rnn.diagrams.lanes import LANE_INSIDE, curve_beside, drawn_once, joined
+from tinygrad_rnn.diagrams.lanes import LANE_INSIDE, curve_beside
 from tinygrad_rnn.diagrams.opening import opened_grid
 from tinygrad_rnn.diagrams.overlay import with_gradients
 from tinygrad_rnn.diagrams.ramp import look_of
 from tinygrad_rnn.diagrams.routes import rounded
+from tinygrad_rnn.diagrams.stretches import drawn_once, joined
 from tinygrad_rnn.diagrams.theme import LIGHT
 from tinygrad_rnn.tracing.unroll import unroll
 

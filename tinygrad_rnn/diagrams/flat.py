@@ -10,7 +10,7 @@ from .anatomy import Anatomy, Entry, Part
 from .diagram import Drawing, Edge, Point, Shape, Text
 from .dot_layout import arrange
 from .notation import shape_text
-from .opened import OP_HEIGHT, TAP_SIZE, Ink, is_point, part_shapes, part_width
+from .parts import OP_HEIGHT, TAP_SIZE, Ink, is_point, part_shapes, part_width
 from .text_metrics import fit, text_width
 from .theme import Paint, Theme
 

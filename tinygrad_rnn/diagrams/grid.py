@@ -19,7 +19,7 @@ from .notation import at_any_step, shape_text
 if TYPE_CHECKING:
     from .heat import Heat
     from .inside import Inside
-    from .opened import Plan
+    from .plan import Plan
 
 Role = Literal["cell", "head", "input", "output", "initial", "loss"]
 
@@ -106,7 +106,8 @@ class Grid:
     left_out: int = 0  # links to or from folded columns that are not drawn
     odd: tuple[int, ...] = ()  # folded columns with a copy that is made otherwise than any copy shown
     panels: bool = True  # draw each column as a panel with its timestep
-    lane: float = 0.0  # how far beside the middle of each connection what comes back is drawn; 0: it is not
+    lane: float = 0.0  # how far beside the middle of each connection what comes back is drawn; 0: it is not …
+    crowded_lane: float = 0.0  # … and where one comes around to its source or target
 
 
 def unrolled_grid(network: Network, fold: int | Literal["auto"] | None, *, headings: bool = True) -> Grid:

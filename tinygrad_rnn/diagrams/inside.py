@@ -10,9 +10,9 @@ from ..tracing.network import Link
 from .anatomy import Part
 from .diagram import Drawing, Edge, Point, Shape, Text
 from .flow import Flow, handed_back, norm_of
-from .lanes import drawn_once
-from .opened import Plan, Spot
+from .plan import Plan, Spot
 from .ramp import SICK_OUTLINE, Ramp, is_sick, look_of, strength
+from .stretches import drawn_once
 from .theme import Theme
 
 _CUT_SIZE = 14.0

@@ -11,7 +11,9 @@ from .diagram import Shape
 from .grid import Connection, Grid, Item, drawn_id
 from .inside import Inside
 from .lanes import LANE_INSIDE
-from .opened import Ink, Plan, part_shapes, plan_of, signature
+from .opened import plan_of, signature
+from .parts import Ink, part_shapes
+from .plan import Plan
 from .theme import Theme
 
 _ENTRY = Entry("", state=False, place=0, number=0)  # whatever a copy made may enter an op outside
@@ -49,6 +51,7 @@ def opened_grid(grid: Grid, network: Network, theme: Theme, *, lanes: bool = Fal
         headings=headings,
         levels=grid.levels + heads.height,
         lane=LANE_INSIDE if lanes else 0.0,
+        crowded_lane=LANE_INSIDE if lanes else 0.0,  # the same, since lanes go on inside the copies
     )
 
 

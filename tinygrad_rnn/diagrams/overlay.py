@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ..tracing.network import Link, Network
 from .flow import Flow, flow_of, handed_back, together
 from .grid import FOLD, Connection, Grid, Item
-from .lanes import LANE_DISTANCE
+from .lanes import LANE_CROWDED, LANE_DISTANCE
 from .ramp import Ramp, is_sick, norm_text
 from .theme import Theme
 
@@ -54,7 +54,8 @@ def with_gradients(grid: Grid, network: Network, theme: Theme) -> Overlay:
     connections = tuple(
         _connection(c, shown[c.id], _norm(c, shown[c.id], grid, flow, network)) for c in grid.connections
     )
-    whole = replace(grid, items=items, connections=connections, lane=grid.lane or LANE_DISTANCE)
+    lane, crowded = grid.lane or LANE_DISTANCE, grid.crowded_lane or LANE_CROWDED
+    whole = replace(grid, items=items, connections=connections, lane=lane, crowded_lane=crowded)
     overlay = Overlay(whole, flow, Ramp.of([], theme))
     norms = [norm for cell in network.cells for norm in flow.parts[cell.id]]
     return replace(overlay, ramp=Ramp.of([*norms, *overlay.norms], theme))

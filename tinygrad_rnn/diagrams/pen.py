@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .diagram import Edge, Point, Shape, Text
 from .grid import FOLD, Connection
-from .lanes import LANE_DISTANCE, LANE_INSIDE, LANE_WIDTH, drawn_once
+from .lanes import LANE_DISTANCE, LANE_WIDTH
 from .placement import (
     CIRCLE,
     EDGE_WIDTH,
@@ -25,11 +25,14 @@ from .placement import (
 )
 from .ramp import Ramp, is_sick, look_of, norm_text, strength
 from .routes import beside, on_outline, rounded
+from .stretches import drawn_once
 from .text_metrics import fit, text_width
 from .theme import Theme
 from .wiring import Along, Around, Loop, Step, Up, Way
 
 CUT_SIZE = 17.0
+# Out of an output's side, before the first bend: an arrowhead on the way back, in the widest lanes of any view.
+_REACH_WITH_GRADIENTS = LANE_ROOM + LANE_DISTANCE
 
 
 class Pen:
@@ -138,9 +141,7 @@ class Pen:
         """The corners of an edge to the left (1) or right (-1) of the middle, between the two shapes' outlines."""
         way = self._place.wiring.ways[connection.id]
         crowded = isinstance(way, Around) or not self._crowded.isdisjoint((connection.source, connection.target))
-        distance = self._place.grid.lane
-        if crowded and distance > LANE_INSIDE:
-            distance /= 2
+        distance = self._place.grid.crowded_lane if crowded else self._place.grid.lane
         corners = beside(self._corners(connection, way, source, target), side * distance)
         return [
             on_outline(source, corners[0], corners[1]),
@@ -214,7 +215,7 @@ class Pen:
             return [(source.x + FOLD_STEP, self._bands.top)]
         item = self._place.grid.items[connection.source]
         if item.role == "output" and item.caption:
-            reach = TRACK if connection.norm is None else LANE_ROOM + LANE_DISTANCE  # for an arrowhead on the way back
+            reach = TRACK if connection.norm is None else _REACH_WITH_GRADIENTS
             return [(source.right, source.y), (source.right + reach, source.y)]
         return [(source.x + (self._place.frames[item.id].exit or 0.0), source.top)]
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from .grid import Connection, Grid, Item
-from .opened import Plan
+from .plan import Plan
 from .text_metrics import text_width
 from .wiring import Frame, Wiring
 

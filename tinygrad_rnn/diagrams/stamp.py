@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from .diagram import Drawing, Shape, Text
 from .grid import FOLD, Heading, Item
 from .inside import with_ways_back
-from .opened import Plan, Spot
 from .placement import (
     CAPTION_SIZE,
     CIRCLE,
@@ -23,6 +22,7 @@ from .placement import (
     Placement,
     fold_lines,
 )
+from .plan import Plan, Spot
 from .ramp import SICK_OUTLINE, Ramp
 from .text_metrics import fit, text_width
 from .theme import Paint, Theme
