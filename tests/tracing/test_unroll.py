@@ -1,6 +1,7 @@
 """Copies are found in what ran: whatever made the loop, the network in the graph is the one the user wrote."""
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -269,14 +270,18 @@ def test_two_modules_with_equal_names_have_different_parameters():
     assert len(names) == len(set(names)) == 6
 
 
-def test_a_decoder_that_reads_its_own_output():
+def fed_back(T):
     cell, head = tg.nn.RNNCell(2, 5), tg.nn.Linear(5, 2)
     h, y, ys = None, tg.tensor(np.ones(2)), []
-    for _ in range(4):
+    for _ in range(T):
         h = cell(y, h)
         y = head(h)
         ys.append(y)
-    network = network_of(tg.ops.stack(ys).sum())
+    return tg.ops.stack(ys).sum()
+
+
+def test_a_decoder_that_reads_its_own_output():
+    network = network_of(fed_back(4))
     messages = [link for link in network.links if link.kind == "message"]
     assert [[value.shape for value in link.values] for link in messages] == [[(5,)]] * 3
     fed = [(link.source, link.target) for link in network.links if link.kind == "other"]
@@ -284,13 +289,18 @@ def test_a_decoder_that_reads_its_own_output():
     assert [port.label for port in network.ports if port.kind == "input"] == ["x₀"]
 
 
-def test_copies_that_are_made_alike_share_a_structure_and_others_do_not():
+def two_odd_copies(T, turned=7, other=9):
     W, U, V = (tg.tensor(np.eye(3) * k, requires_grad=True) for k in (0.1, 0.2, 0.3))
     h = tg.tensor(np.zeros(3))
-    for t, x in enumerate(steps(20)):
+    for t, x in enumerate(steps(T)):
         with tg.scope("cell"):
-            a, b = tg.ops.linear(x, W), tg.ops.linear(h, V if t == 9 else U)  # at 9 the same ops, another parameter
-            h = tg.ops.tanh(b + a if t == 7 else a + b)  # at 7 the same ops, which read other values
+            a, b = tg.ops.linear(x, W), tg.ops.linear(h, V if t == other else U)  # the same ops, another parameter
+            h = tg.ops.tanh(b + a if t == turned else a + b)  # the same ops, which read other values
+    return h
+
+
+def test_copies_that_are_made_alike_share_a_structure_and_others_do_not():
+    h = two_odd_copies(20)
     structures = [cell.structure for cell in network_of(h).cells]
     assert [t for t, structure in enumerate(structures) if structure is not structures[0]] == [7, 9]
     assert structures[7] is not structures[9]
@@ -307,11 +317,37 @@ def test_a_state_that_is_moved_often_on_its_way_is_still_the_state():
     assert counts(network_of(h))["message"] == 2
 
 
+def attention():
+    """An encoder of four steps, and a decoder of four that reads all of its states."""
+    encoder, decoder, h, states = tg.nn.RNNCell(3, 5), tg.nn.RNNCell(5, 5), None, []
+    for x in steps(4):
+        h = encoder(x, h)
+        states.append(h)
+    read = tg.ops.stack(states)
+    for _ in range(4):
+        h = decoder(tg.ops.softmax(read @ h) @ read, h)
+    return h.sum()
+
+
+def of_eight_steps(layer, **options):
+    return tg.nn.cross_entropy(layer(3, 5, output_size=2, rng=0, **options)(steps(8))[0], np.zeros(8, int))
+
+
+OF_EIGHT_COLUMNS = {
+    "one layer": partial(of_eight_steps, tg.nn.LSTM),
+    "two layers": partial(of_eight_steps, tg.nn.LSTM, num_layers=2),
+    "two directions": partial(of_eight_steps, tg.nn.GRU, bidirectional=True),
+    "fed back": partial(fed_back, 8),
+    "attention": attention,
+    "odd copies": partial(two_odd_copies, 8, turned=2, other=4),
+}
+
+
 @pytest.mark.parametrize("columns", [(), (0,), (0, 1, 6, 7), (3, 4), range(8)])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_a_part_of_a_network_is_what_the_whole_has_there(layers, columns):
-    net = tg.nn.LSTM(3, 5, output_size=2, num_layers=layers, rng=0)
-    network = network_of(tg.nn.cross_entropy(net(steps(8))[0], np.zeros(8, int)))
+@pytest.mark.parametrize("run", OF_EIGHT_COLUMNS.values(), ids=OF_EIGHT_COLUMNS)
+def test_a_part_of_a_network_is_what_the_whole_has_there(run, columns):
+    network = network_of(run())
+    assert network.columns == 8
     part = network.part(columns)
     assert part.cells == tuple(cell for cell in network.cells if cell.column in columns)
     assert part.ports == tuple(port for port in network.ports if port.column is None or port.column in columns)
@@ -320,3 +356,5 @@ def test_a_part_of_a_network_is_what_the_whole_has_there(layers, columns):
     assert part.links == tuple(
         link for link in network.links if {link.source, link.target} & there or link in others[:1]
     )
+    alike = {(cell.layer, cell.structure) for cell in part.cells}
+    assert set(part.odd) == {cell.column for cell in network.cells if (cell.layer, cell.structure) not in alike}
