@@ -343,6 +343,39 @@ def test_paths_that_cannot_be_read_or_written(tmp_path, path, monkeypatch):
     assert path.read_bytes() == b"before"
 
 
+@pytest.mark.parametrize("limit", [None, 200, 2000])
+def test_a_backward_pass_over_what_was_made_before_the_recording(path, limit):
+    W = tg.tensor(np.eye(3) / 2, requires_grad=True, name="W")
+    h = tg.tensor(np.ones(3), name="x")
+    for _ in range(3):
+        h = tg.ops.tanh(W @ h)
+    with tg.trace(max_memory=limit) as tr:
+        h.grad = None
+        ((h * 2 + W @ h) ** 2).sum().backward()
+        (h * h).sum().backward()
+    handed = [event for event in tr.events if event.kind == "vjp"]
+    assert [event.op for event in handed if event.of.rule is None] == []
+    assert [event.op for event in handed].count("tanh") == 6
+    assert list(transcript(tr, every=5))
+    tr.save(path)
+    assert list(transcript(load_trace(path), every=5)) == list(transcript(tr, every=5))
+
+
+@pytest.mark.parametrize("keep", range(1, 8))
+def test_a_backward_pass_over_what_was_forgotten(path, keep):
+    W = tg.tensor(np.eye(3) / 2, requires_grad=True, name="W")
+    h = tg.tensor(np.ones(3), name="x")
+    with tg.trace() as tr:
+        for t in range(6):
+            if t == 4:
+                tr.forget(keep)
+            h = tg.ops.tanh(W @ h)
+        (h * h).sum().backward()
+    assert [event.op for event in tr.events if event.kind == "vjp"].count("tanh") == 6
+    tr.save(path)
+    assert list(transcript(load_trace(path), every=5)) == list(transcript(tr, every=5))
+
+
 def test_other_files_and_other_versions(path):
     tg.save(path, tg.nn.Linear(1, 1))
     with pytest.raises(TraceError, match=r"is a safetensors file, but not one that tr\.save wrote"):

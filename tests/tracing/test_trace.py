@@ -132,3 +132,20 @@ def test_two_scripts_of_one_name_are_two_scripts(tmp_path, monkeypatch):
         recorded = run_script(Path("script.py")).trace
         names.append(recorded.name(recorded.events[0].output))
     assert names == ["loss", "other"]
+
+
+def test_steps_that_carry_their_state_on(tmp_path):
+    script = tmp_path / "carries.py"
+    script.write_text(
+        "import numpy as np, tinygrad_rnn as tg\n"
+        "net, h = tg.nn.RNN(2, 3, rng=0), None\n"
+        "for step in range(4):\n"
+        "    ys, h = net(np.ones((2, 2)), h)\n"
+        "    (ys * ys).sum().backward()\n"
+    )
+    tr = run_script(script, steps=(1, 2)).trace
+    handed = [event for event in tr.events if event.kind == "vjp"]
+    assert Counter(event.op for event in handed)["tanh"] == 2 * 2 + 2 * 3  # back to the beginning each time
+    assert all(event.of.rule is not None for event in handed)
+    tr.save(tmp_path / "run.tgtrace")
+    assert len(tg.load_trace(tmp_path / "run.tgtrace").events) == len(tr.events)

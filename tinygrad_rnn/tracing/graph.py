@@ -139,6 +139,11 @@ class Node:
         self._data, *operands = (Gone(x.shape, x.dtype) if is_array(x) else x for x in (self._data, *self._operands))
         self._operands = tuple(operands)
 
+    def complete(self, rule: Op, inputs: "tuple[Node | None, ...]", operands: tuple[Any, ...], options: Any) -> None:
+        """Say by which op it was made: it was taken for a leaf, since that was before the recording began."""
+        self.op, self.rule, self.requires_grad = rule.name, rule, True
+        self.inputs, self._operands, self.options = inputs, operands, options
+
     def revive(self, data: Array, operands: tuple[Any, ...] | None = None) -> None:
         """Hold the arrays again."""
         self._data = data
@@ -238,7 +243,7 @@ class Graph:
 
 
 def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:
-    """A leaf as an op saw it; what was made before the recording began is a leaf too, but no parameter."""
+    """A leaf as an op saw it; what was made before the recording began is one too, till a gradient goes back."""
     return Node(
         id=tensor.id,
         op=None,

@@ -163,10 +163,7 @@ class Budget:
         about = self._about.get(event.subject, 0)
         self._about[event.subject] = about + 1
         for node in event.used if not about else ():
-            uses = self._uses.get(node, 0)
-            self._uses[node] = uses + 1
-            if not uses:
-                self._hold(node.arrays)
+            self._use(node)
         self._hold(event.arrays)
         while self.held > self.limit and self._let_go():
             pass
@@ -177,6 +174,19 @@ class Budget:
         node.revive(data, operands)
         if node in self._uses:
             self._hold(node.arrays[before:])
+
+    def completed(self, node: "Node", held: int) -> None:
+        """Count what a node has come to hold and to use, now that its op is known; it held so many arrays before."""
+        if node in self._uses:
+            self._hold(node.arrays[held:])
+        for x in node.tensors() if node in self._about else ():
+            self._use(x)
+
+    def _use(self, node: "Node") -> None:
+        uses = self._uses.get(node, 0)
+        self._uses[node] = uses + 1
+        if not uses:
+            self._hold(node.arrays)
 
     def _let_go(self) -> bool:
         """Take one step towards holding less; False when only the newest event is left."""

@@ -1,7 +1,7 @@
 """The tracer: an observer of the engine that writes down everything that happens, forward and backward."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -267,8 +267,8 @@ class Trace:
         self.printed.clear()
         if self._budget is not None:
             self._budget.restart(self.events)
-        used = {x.id for event in self.events for x in event.used}
-        for id in [id for id, x in self._nodes.items() if id not in used and not x.is_parameter]:
+        kept = {x.id for x in _reached(x for event in self.events for x in event.used)}
+        for id in [id for id, x in self._nodes.items() if id not in kept and not x.is_parameter]:
             self._nodes.pop(id)
             self._tensors.pop(id, None)
 
@@ -277,7 +277,9 @@ class Trace:
 
     def _on_vjp(self, node: Tensor, slot: int, cotangent: Any, contribution: Any) -> None:
         of = self._nodes.get(node.id) or self._node(node, node.data)
-        if self._budget is not None and of.is_gone:
+        if of.rule is None:
+            self._complete(of, node)
+        elif self._budget is not None and of.is_gone:
             self._budget.revive(of, node.data, node.arrays)
         receiver = node.inputs[slot]
         assert receiver is not None
@@ -312,7 +314,7 @@ class Trace:
         return tuple([None if x is None else self._node(x, a) for x, a in zip(inputs, arrays, strict=True)])
 
     def _node(self, tensor: Tensor, array: Array) -> Node:
-        """The node of a tensor; one that was made outside the trace is a leaf to it."""
+        """The node of a tensor; one that was made outside the trace is a leaf to it at first."""
         node = self._nodes.get(tensor.id)
         if node is None:
             node = self._nodes[tensor.id] = leaf_node(tensor, array, variable_name(tensor))
@@ -320,6 +322,27 @@ class Trace:
         elif self._budget is not None and node.is_gone:
             self._budget.revive(node, array)
         return node
+
+    def _complete(self, node: Node, tensor: Tensor) -> None:
+        """A tensor that was made outside the trace, now that its op hands its gradient on."""
+        if self._budget is not None and node.is_gone:
+            self._budget.revive(node, tensor.data)
+        held = len(node.arrays)
+        node.complete(tensor.op, self._inputs(tensor.inputs, tensor.arrays), tensor.arrays, tensor.options)
+        if self._budget is not None:
+            self._budget.completed(node, held)
+
+
+def _reached(nodes: Iterable[Node]) -> set[Node]:
+    """Nodes, and everything that they were made from."""
+    seen = set(nodes)
+    stack = list(seen)
+    while stack:
+        for x in stack.pop().tensors():
+            if x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return seen
 
 
 _RECORDERS: dict[EventKind, Callable[..., None]] = {
