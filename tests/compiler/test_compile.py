@@ -233,6 +233,34 @@ def test_a_gradient_of_another_dtype_is_recorded_anew():
         np.testing.assert_array_equal(w.grad.data, first + 2)
 
 
+def test_an_array_has_no_gradient_to_clear():
+    def step(x):
+        x.grad = None
+        return x * 2
+
+    fast = tg.compile(step)
+    for k in range(CALLS):
+        assert fast(np.full(2, k)).data.tolist() == [2 * k] * 2
+
+
+def test_the_report_is_that_of_the_last_call():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    fast = tg.compile(lambda x: (w * x).sum().backward())
+
+    def call(gradient):
+        w.grad = gradient
+        fast(np.ones(2))
+
+    one = tg.tensor([1.0, 1.0])
+    for gradient in (None, None, one, one):  # each kind is recorded twice
+        call(gradient)
+    adding = fast.report().calls[0]
+    call(None)
+    assert fast.report().calls[0] == adding - 1
+    call(one)
+    assert fast.report().calls[0] == adding
+
+
 def test_a_gradient_that_is_only_read_must_be_there():
     w = tg.tensor([1.0, 2.0], requires_grad=True)
     fast = tg.compile(lambda x: w * x + w.grad)
@@ -333,6 +361,16 @@ def test_under_a_trace_it_runs_as_it_is():
     with tg.trace() as tr:
         fast(tg.tensor([1.0, 2.0]))
     assert [event.op for event in tr.events] == ["tanh", "mul"]
+
+
+@pytest.mark.parametrize("order", ["C", "transposed", "every other", "backwards"])
+def test_an_array_that_the_caller_writes_into_is_read_at_each_call(order):
+    whole = np.zeros((64, 64))
+    seen = {"C": whole, "transposed": whole.T, "every other": whole[:, ::2], "backwards": whole[::-1]}[order]
+    fast = tg.compile(lambda x: (x * 2.0).sum())
+    for k in range(6):
+        whole[...] = k
+        assert fast(seen).item() == 2 * k * seen.size
 
 
 def test_results_do_not_change_at_the_next_call():

@@ -39,7 +39,7 @@ class Recording:
     program: Program
     outputs: list[Value]
     gradients: list[Gradient]
-    arguments: int  # how many
+    argument_count: int
     leaves: list[Tensor]
     added: list[int]  # the tensors whose gradients are read, to be added to
     dtypes: list[np.dtype[Any]]  # of all arrays that a call reads
@@ -66,7 +66,7 @@ class Recording:
     def position(self, source: Value) -> int:
         """Where among `arrays` that of a source is."""
         what, of = source.detail
-        return self.arguments + len(self.leaves) + self.added.index(of) if what == "gradient" else of
+        return self.argument_count + len(self.leaves) + self.added.index(of) if what == "gradient" else of
 
 
 class _Known:
@@ -124,16 +124,26 @@ class Capture:
         results = [self._value(x, x.data) for x in outputs]
         gradients: list[Gradient] = []
         for x, before in list(self.before.items()):
-            after, either = x.grad, self.either.get(x, False)
-            if after is before and not either:
+            after, either, number = x.grad, self.either.get(x, False), self.numbers[x]
+            is_array = number < len(self.given) and not isinstance(self.given[number], Tensor)  # which has no gradient
+            if is_array or (after is before and not either):
                 continue
             value = None if after is None else self._value(after, after.data)
-            gradients.append(Gradient(self.numbers[x], None if either else before is not None, value))
+            gradients.append(Gradient(number, None if either else before is not None, value))
             x._grad = None if after is None else Tensor(after.data)
-        dtypes = [x.dtype for x in (*self.given, *self.leaves)] + list(self.added.values())
-        read = (len(self.given), self.leaves, list(self.added), dtypes)
-        facts = (self.modules, self.sources, self.ops, self.nbytes)
-        return Recording(self.program, results, gradients, *read, *facts)
+        return Recording(
+            program=self.program,
+            outputs=results,
+            gradients=gradients,
+            argument_count=len(self.given),
+            leaves=self.leaves,
+            added=list(self.added),
+            dtypes=[x.dtype for x in (*self.given, *self.leaves)] + list(self.added.values()),
+            modules=self.modules,
+            sources=self.sources,
+            ops=self.ops,
+            nbytes=self.nbytes,
+        )
 
     # What the engine tells
 

@@ -79,13 +79,16 @@ class Compiled:
             for entry in entries:
                 tensors = given + entry.recording.leaves
                 if (arrays := entry.recording.arrays(tensors)) is not None:
+                    if entry is not entries[-1]:
+                        entries.remove(entry)
+                        entries.append(entry)
                     if entry.plan is not None:
                         return entry.replay(entry.plan, arrays, tensors)
                     return self._record(key, given, entries, entry)
             return self._record(key, given, entries, None)
 
     def _entries(self, key: Any) -> "list[_Entry]":
-        """What is recorded of calls of this kind; what was called last is kept."""
+        """What is recorded of calls of this kind, the one called last at the end; of too many kinds the oldest goes."""
         args, kwargs, recording = key
         hashable = args, kwargs or None, recording
         entries = self._recorded.setdefault(hashable, [])
@@ -112,7 +115,7 @@ class Compiled:
         flops                 30              30
         removed 1, batched 0, in place 1
         """
-        return Report.of(*self._newest("report"))
+        return Report.of(*self._called_last("report"))
 
     def outline(self) -> Outline:
         """What the recording that was called last does at a call, one stage a kind of call: what `draw` draws.
@@ -120,9 +123,9 @@ class Compiled:
         Raises:
             CompileError: nothing was recorded yet, or not twice.
         """
-        return outline(*self._newest("outline"))
+        return outline(*self._called_last("outline"))
 
-    def _newest(self, what: str) -> tuple[Recording, Plan]:
+    def _called_last(self, what: str) -> tuple[Recording, Plan]:
         for entries in reversed(self._recorded.values()):
             for entry in reversed(entries):
                 if entry.plan is not None:

@@ -131,10 +131,12 @@ class Port:
         self.idle = 0  # references to what is bound, when nobody else has it
 
     def read(self, array: Array, bind: Bind) -> None:
-        """Take an array as it lies, if it lies as planned; else a copy."""
+        """Take an array as it lies, if it lies as planned; else a copy, which is old once somebody writes into it."""
         flags = array.flags
-        self._take(array if flags.c_contiguous and flags.aligned else array.copy("C"), bind)
-        self.bound = array
+        fits = flags.c_contiguous and flags.aligned
+        self._take(array if fits else array.copy("C"), bind)
+        stays = not flags.writeable and array.base is None
+        self.bound = array if fits or stays else None
 
     def fresh(self, shape: tuple[int, ...], bind: Bind) -> Array:
         """An array for a result: that of the call before, once its owner has forgotten it."""

@@ -96,11 +96,11 @@ class _Names:
         return returned + [f"∂L/∂{self._tensor(of)}" for of in left]
 
     def _tensor(self, of: int) -> str:
-        if of < self.recording.arguments:
+        if of < self.recording.argument_count:
             return f"argument {of}"
         leaf = self._leaf(of)
         kind = "parameter" if leaf.requires_grad else "tensor"
-        return leaf.name or self.parameters.get(leaf.id) or f"{kind} {of - self.recording.arguments}"
+        return leaf.name or self.parameters.get(leaf.id) or f"{kind} {of - self.recording.argument_count}"
 
     def _leaf(self, of: int) -> Tensor:
-        return self.recording.leaves[of - self.recording.arguments]
+        return self.recording.leaves[of - self.recording.argument_count]
