@@ -129,3 +129,19 @@ def test_a_reduction_is_known_by_its_letters(letters, expected):
 def test_split_and_unstack_refuse_as_ops_do():
     with pytest.raises(OpError, match=r"split: axis 1 of 'x': float64 \(2,\): "):
         ops.split(tg.tensor([1.0, 2.0], name="x"), 2, axis=1)
+
+
+@pytest.mark.parametrize("dtype", [bool, int])
+def test_nothing_goes_back_through_integers(dtype):
+    x = tg.tensor([0.3, 1.7], requires_grad=True)
+    (x.astype(dtype) * 2.5).sum().backward()
+    assert x.grad.data.tolist() == [0.0, 0.0]
+    assert x.grad.dtype == x.dtype
+
+
+def test_a_linear_map_of_no_features():
+    x, W = tg.tensor(np.ones((2, 3, 0)), requires_grad=True), tg.tensor(np.ones((4, 0)), requires_grad=True)
+    y = ops.linear(x, W)
+    y.sum().backward()
+    assert y.data.tolist() == np.zeros((2, 3, 4)).tolist()
+    assert (x.grad.shape, W.grad.shape) == (x.shape, W.shape)

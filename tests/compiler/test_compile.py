@@ -460,6 +460,164 @@ def test_an_error_of_the_function_leaves_gradients_alone():
     assert w.grad is None
 
 
+def leaf(*values):
+    return tg.tensor(list(values), requires_grad=True)
+
+
+def test_one_object_given_twice_and_then_two():
+    fast, a, b = tg.compile(lambda x, y: x + 2 * y), tg.tensor([1.0]), tg.tensor([10.0])
+    for x, y, expected in ((a, a, 3), (a, a, 3), (a, b, 21), (b, a, 12), (a.data, a.data, 3), (a.data, b.data, 21)):
+        assert fast(x, y).item() == expected
+
+
+@pytest.mark.parametrize("change", ["frozen", "hook", "argument's hook", "history"])
+def test_what_a_call_depends_on_but_values_is_recorded_anew(change):
+    w, x = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    fast = tg.compile(lambda x: (w * x).sum().backward())
+    for _ in range(3):
+        w.grad = x.grad = None
+        fast(x)
+    w.grad = x.grad = None
+    if change == "history":
+        with pytest.raises(CompileError, match="computed with a history"):
+            fast(x * 2)
+    elif change == "frozen":
+        w.requires_grad = False
+        fast(x)
+        assert w.grad is None
+    else:
+        (w if change == "hook" else x).register_hook(lambda g: g * 10)
+        fast(x)
+        assert w.grad.data.tolist() == ([30.0, 40.0] if change == "hook" else [3.0, 4.0])
+        assert x.grad.data.tolist() == ([1.0, 2.0] if change == "hook" else [10.0, 20.0])
+
+
+def looks_at_the_gradient(w, x):
+    return x if w.grad is None else x * 2
+
+
+def leaves_another(w, x):
+    w.grad = x * 3
+    return x
+
+
+def makes_and_clears(w, x):
+    (w * x).sum().backward()
+    made = w.grad
+    w.grad = None
+    return made
+
+
+def uses_it_alone(w, x):
+    return x if w.grad is None else (w.grad * w.grad).sum()
+
+
+@pytest.mark.parametrize("fn", [looks_at_the_gradient, leaves_another, makes_and_clears, uses_it_alone])
+def test_gradients_that_a_function_looks_at_and_replaces(fn):
+    for_eager, for_fast = leaf(1.0, 2.0), leaf(1.0, 2.0)
+    fast = tg.compile(lambda x: fn(for_fast, x))
+    for k, gradient in enumerate((None, None, None, [5.0, 6.0], [5.0, 6.0], [7.0, 8.0], None)):
+        results = []
+        for w, call in ((for_eager, lambda x: fn(for_eager, x)), (for_fast, fast)):
+            w.grad = None if gradient is None else tg.tensor(gradient)
+            results.append((call(tg.tensor([1.0, 1.0 + k // 3])).data, gradients([w])))
+        agree([results[1][0]], [results[0][0]])
+        agree(results[1][1], results[0][1])
+
+
+@pytest.mark.parametrize("returned", [lambda x: {x}, lambda x: (part for part in [x]), lambda x: [x, object()]])
+def test_what_would_be_returned_for_ever_is_refused(returned):
+    with pytest.raises(CompileError, match=r"the function returns a (set|generator|object), which would"):
+        tg.compile(returned)(np.ones(2))
+
+
+def test_a_number_that_counts_calls_is_refused():
+    seen = []
+    fast = tg.compile(lambda x: (x, seen.append(0) or len(seen)))
+    w = leaf(1.0)
+    fast(w)
+    with pytest.raises(CompileError, match="did not compute and return the same"):
+        fast(w)
+    with pytest.raises(CompileError, match=r"an argument is unhashable type: 'set': pass tensors"):
+        fast({1})
+
+
+def test_zero_has_a_sign():
+    fast = tg.compile(lambda x, s: x / s)
+    assert [fast(np.ones(1), s).item() for s in (0.0, 0.0, 0.0, -0.0)] == [np.inf] * 3 + [-np.inf]
+
+
+def test_softmax_is_found_where_it_is_one_alone():
+    calls = [(1.0, 0.0, 2.0), (800.0, 0.0, 1e300), (-800.0, 0.0, 1e-300), (1.0, 0.0, -2.0)]
+    with np.errstate(all="ignore"):
+        compare(lambda a, b, s: (ops.exp(a - b), ops.exp(a - (ops.log(s) + b))), [], [calls[0], *calls])
+
+
+def test_a_module_and_a_method():
+    net = tg.nn.Linear(2, 3, rng=0)
+    net.fn = None
+    fast = tg.compile(net)
+    x = np.ones((1, 2))
+    for _ in range(3):
+        np.testing.assert_allclose(fast(x).data, net(tg.tensor(x)).data)
+
+    class Doubles:
+        @tg.compile
+        def double(self, x):
+            return x * 2
+
+    doubles = Doubles()
+    assert [doubles.double(np.full(1, k)).item() for k in range(4)] == [0, 2, 4, 6]
+    assert doubles.double.report().calls[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("fn", "x"),
+    [
+        (lambda x: x.sum(axis=-1) + x.max(axis=0) + ops.softmax(x), 2.0),
+        (lambda x: x - (x == 1), 1.0),
+        (lambda x: x[-4::-1], [1.0, 2.0, 3.0]),
+        (lambda x: x @ np.ones((0, 4)), np.ones((2, 3, 0))),
+        (lambda x: x < -1, np.ones(2, np.uint8)),
+        (lambda x: x < 10**30, np.ones(2, np.int64)),
+        (lambda x: ops.clip(ops.tanh(x), x.data * 0 if not isinstance(x, tg.Tensor) else None, 0.5), [1.0, 2.0]),
+        (lambda x: ops.concatenate([x, x], axis=None), [[1.0, 2.0]]),
+        (lambda x: ops.embedding(tg.tensor(np.eye(3)), x), np.array([0, 2], ">i8")),
+        (lambda x: ops.cross_entropy(tg.tensor(np.eye(3)), x), np.array([0, 2, 1], np.uint64)),
+        (lambda x: ops.scatter([x], [slice(0, 2)], (3,)), 2.0),
+        (lambda x: ops.scatter([tg.tensor([5.0, 6.0])], [x], (3,)), np.array([True, False, True])),
+    ],
+    ids=[
+        "no axes", "no axes, one-hot", "nothing backwards", "no features", "below unsigned", "above all", "clip",
+        "flat", "big-endian", "unsigned", "one for all", "mask",
+    ],
+)  # fmt: skip
+def test_corners_of_ops(fn, x):
+    compare(fn, [], [(x,)] * CALLS)
+
+
+@pytest.mark.parametrize(
+    ("fn", "good", "bad", "message"),
+    [
+        (lambda x, i: x[i], [0, 1], [0, 7], r"getitem\(.*index 7 is out of bounds"),
+        (lambda x, i: (x * 4).astype(int) ** i, [0, 1], [0, -1], "power: Integers to negative integer powers"),
+    ],
+    ids=["index", "power"],
+)
+def test_what_an_op_refuses_it_refuses_at_a_replay(fn, good, bad, message):
+    fast = tg.compile(fn)
+    for _ in range(3):
+        fast(np.ones(2), np.array(good))
+    with pytest.raises(OpError, match=message):
+        fast(np.ones(2), np.array(bad))
+
+
+def test_a_tuple_of_indices_with_a_gradient_is_refused():
+    W = tg.tensor(np.eye(3), requires_grad=True)
+    with pytest.raises(CompileError, match="is indexed by a tensor"):
+        tg.compile(lambda i: W[np.arange(2), i].sum().backward())(np.array([0, 1]))
+
+
 def test_a_tensor_as_an_index():
     compare(lambda x, index: x[index], [], [(np.arange(4.0) + k, np.array([k, 0])) for k in range(CALLS)])
     x = tg.tensor(np.arange(4.0), requires_grad=True)

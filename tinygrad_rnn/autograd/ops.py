@@ -75,7 +75,7 @@ def matmul(a: Array, b: Array):
 
 
 def _rows(x: Any) -> Any:
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
 
 
 def _linear_W(gs: Sequence[Any], inputs: Sequence[Any], options: Any) -> Any:
@@ -236,9 +236,9 @@ def expand_dims(x: Array, axis: int | tuple[int, ...]):
     """New axes of length 1; x̄ = ȳ in the old shape."""
 
 
-@op(lambda g, y, x, dtype: g.astype(x.dtype))
+@op(lambda g, y, x, dtype: g.astype(x.dtype) * (y.dtype.kind == "f"))
 def astype(x: Array, dtype: Any) -> Array:
-    """The values as another dtype; x̄ = ȳ in the old one."""
+    """The values as another dtype; x̄ = ȳ in the old one, 0 from integers and booleans, which are steps."""
     return x.astype(dtype)
 
 

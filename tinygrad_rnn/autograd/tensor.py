@@ -67,15 +67,15 @@ class Tensor:
     @property
     def grad(self) -> "Tensor | None":
         """∂L/∂self, accumulated by `backward()`; None before the first."""
-        return self._grad
+        return self._grad if (capture := STATE.get().capture) is None else capture.gradient_of(self)
 
     @grad.setter
     def grad(self, value: Any) -> None:
         gradient = value if value is None or isinstance(value, Tensor) else Tensor(value)
-        if gradient is None:
+        fits = gradient is None or gradient.shape == self.shape
+        require(fits, OpError, "grad: {} cannot have the gradient {}", self, gradient)
+        if gradient is None or STATE.get().capture is not None:  # who records: what was there is gone in both cases
             notify("zero", self)
-        else:
-            require(gradient.shape == self.shape, OpError, "grad: {} cannot have the gradient {}", self, gradient)
         self._grad = gradient
 
     shape: tuple[int, ...] = _of_data("shape")
@@ -161,7 +161,7 @@ class Tensor:
     def __reduce__(self) -> Any:
         require(self.op is None, GradientError, "copy: {} has a graph, which cannot be copied; detach() it first", self)
         made = partial(type(self), requires_grad=self.requires_grad, name=self.name)
-        return made, (self._data,), (None, {"_grad": self._grad})
+        return made, (self.data,), (None, {"_grad": self._grad})
 
     __hash__ = object.__hash__  # by identity: == compares elementwise
 

@@ -25,7 +25,6 @@ class Gradient:
     """What a call leaves in the `.grad` of tensor number `of`."""
 
     of: int
-    had: bool | None  # whether there must be a gradient before the call; None: either will do
     value: Value | None  # None: the call clears it
 
 
@@ -39,10 +38,11 @@ class Recording:
     program: Program
     outputs: list[Value]
     gradients: list[Gradient]
+    had: dict[int, bool]  # tensors, and whether there must be a gradient before the call
     argument_count: int
     leaves: list[Tensor]
-    added: list[int]  # the tensors whose gradients are read, to be added to
-    dtypes: list[np.dtype[Any]]  # of all arrays that a call reads
+    states: list[Any]  # of the leaves: what a call depends on but their values
+    added: dict[int, np.dtype[Any]]  # the tensors whose gradients are read, to be added to, and the dtypes of these
     modules: dict[Any, bool]  # every module that was called, and whether it was in training
     sources: dict[int, Source]  # of each constant (by id), the line that used it first
     ops: int  # calls of ops, forward and backward
@@ -51,22 +51,29 @@ class Recording:
 
     def arrays(self, tensors: Sequence[Any]) -> list[Array] | None:
         """What the sources are at a call, by `position`; None where the call would not do the same again."""
-        for gradient in self.gradients:
-            if gradient.had is not None and gradient.had is (tensors[gradient.of]._grad is None):
+        for of, had in self.had.items():
+            if had is (tensors[of]._grad is None):
                 return None
         if self.modules and [module.training for module in self.modules] != [*self.modules.values()]:
             return None
+        if [_state(leaf) for leaf in self.leaves] != self.states:
+            return None
         arrays = [x._data if isinstance(x, Tensor) else x for x in tensors]
-        for of in self.added:
-            if (gradient := tensors[of]._grad) is None:
+        for of, dtype in self.added.items():
+            array = tensors[of]._grad._data
+            if array.dtype != dtype:
                 return None
-            arrays.append(gradient._data)
-        return arrays if [array.dtype for array in arrays] == self.dtypes else None
+            arrays.append(array)
+        return arrays
 
     def position(self, source: Value) -> int:
         """Where among `arrays` that of a source is."""
         what, of = source.detail
-        return self.argument_count + len(self.leaves) + self.added.index(of) if what == "gradient" else of
+        return self.argument_count + len(self.leaves) + [*self.added].index(of) if what == "gradient" else of
+
+
+def _state(leaf: Tensor) -> Any:
+    return leaf._data.dtype, leaf.requires_grad, leaf._hooks and tuple(leaf._hooks)
 
 
 class _Known:
@@ -95,11 +102,13 @@ class Capture:
     def __init__(self, arguments: Sequence[Tensor], given: Sequence[Any]) -> None:
         self.program = Program()
         self.first_id = next(creation_ids)
-        self.given = given
+        self.arguments, self.given = arguments, given
         self.leaves: list[Tensor] = []
+        self.states: list[Any] = []  # of the leaves, when they were met
         self.numbers: dict[Tensor, int] = {x: i for i, x in enumerate(arguments)}  # whose gradients matter
-        self.before = {x: x.grad for x in arguments}  # their gradients at the beginning
-        self.either: dict[Tensor, bool] = {}  # True: cleared before it was used; False: used
+        self.before = {x: x._grad for x in arguments}  # their gradients at the beginning
+        self.replaced: set[Tensor] = set()  # whose gradients were cleared before anything depended on them
+        self.used: set[Tensor] = set()  # whose gradients something depends on, be it that there is none
         self.added: dict[int, np.dtype[Any]] = {}  # tensors whose gradient was used, and its dtype
         self.modules: dict[Any, bool] = {}
         self.sources: dict[int, Source] = {}
@@ -110,35 +119,39 @@ class Capture:
             self._keep(x, self._source(("argument", i), x.data))
 
     def run(self, fn: Any, args: Any, kwargs: Any) -> Any:
-        """Call `fn` and record it; when it raises, every gradient is what it was before."""
-        try:
-            with switched(capture=self, observers=(*STATE.get().observers, self)):
-                return fn(*args, **kwargs)
-        except BaseException:
-            for x, gradient in self.before.items():
-                x._grad = gradient
-            raise
+        """Call `fn` and record it."""
+        with switched(capture=self, observers=(*STATE.get().observers, self)):
+            return fn(*args, **kwargs)
+
+    def undo(self) -> None:
+        """Make every gradient what it was before."""
+        for x, gradient in self.before.items():
+            x._grad = gradient
 
     def finish(self, outputs: Sequence[Tensor]) -> Recording:
         """The recording of a run that returned these tensors; gradients are plain tensors again."""
-        results = [self._value(x, x.data) for x in outputs]
+        results = [self._value(x, x._data) for x in outputs]
         gradients: list[Gradient] = []
+        had: dict[int, bool] = {}
         for x, before in list(self.before.items()):
-            after, either, number = x.grad, self.either.get(x, False), self.numbers[x]
-            is_array = number < len(self.given) and not isinstance(self.given[number], Tensor)  # which has no gradient
-            if is_array or (after is before and not either):
-                continue
-            value = None if after is None else self._value(after, after.data)
-            gradients.append(Gradient(number, None if either else before is not None, value))
-            x._grad = None if after is None else Tensor(after.data)
+            after, number = x._grad, self.numbers[x]
+            if number < len(self.given) and not isinstance(self.given[number], Tensor):
+                continue  # an array has no gradient
+            if x not in self.replaced and (x in self.used or after is not before):
+                had[number] = before is not None
+            if after is not before or x in self.replaced or (x in self.used and after is None):
+                value = None if after is None else self._value(after, after._data)
+                gradients.append(Gradient(number, value))
+                x._grad = None if after is None else Tensor(after._data)
         return Recording(
             program=self.program,
             outputs=results,
             gradients=gradients,
+            had=had,
             argument_count=len(self.given),
             leaves=self.leaves,
-            added=list(self.added),
-            dtypes=[x.dtype for x in (*self.given, *self.leaves)] + list(self.added.values()),
+            states=self.states,
+            added=self.added,
             modules=self.modules,
             sources=self.sources,
             ops=self.ops,
@@ -156,6 +169,8 @@ class Capture:
             self._refuse(f"{describe(leaf)} gets other data", "update parameters outside, after the call")
         elif kind == "zero":
             self._zero(*facts)
+        elif kind == "accumulate":
+            self._use(facts[0])
 
     def leaving(self, x: Tensor) -> Array:
         """The values of a tensor, for what is no op; refused unless they are the same at every call."""
@@ -164,6 +179,14 @@ class Capture:
         if not inside and (value is None or value.kind != "constant"):
             self._refuse(f"the values of {describe(x)} are read as an array or a number", _BAKED)
         return x._data
+
+    def gradient_of(self, x: Tensor) -> Tensor | None:
+        """The gradient of a tensor, which is looked at."""
+        if x.id < self.first_id:
+            self._meet(x)
+            if x._grad is self.before[x]:
+                self._use(x)
+        return x._grad
 
     def entered(self, module: Any) -> None:
         """A module is called."""
@@ -180,7 +203,7 @@ class Capture:
         self.nbytes += made._data.nbytes
         operands: list[Operand] = [a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)]
         known = self._options(options)
-        if made.requires_grad and isinstance(known.get("index"), Value):
+        if made.requires_grad and _holds_value(known.get("index")):
             self._refuse(f"{describe(made)} is indexed by a tensor", "take rows with tg.ops.embedding(table, index)")
         self._keep(made, lower(self.program, op, operands, known, made._data))
 
@@ -228,7 +251,7 @@ class Capture:
         """A tensor that was there before: it is read at each call."""
         owner = next((leaf for leaf, gradient in self.before.items() if gradient is x), None)
         if owner is not None:
-            self.either[owner] = False
+            self._use(owner)
             self.added[self.numbers[owner]] = x.dtype
             return self._source(("gradient", self.numbers[owner]), x._data)
         if x.op is not None:
@@ -242,13 +265,23 @@ class Capture:
         if leaf not in self.numbers:
             self.numbers[leaf] = len(self.given) + len(self.leaves)
             self.leaves.append(leaf)
-            self.before[leaf] = leaf.grad
+            self.states.append(_state(leaf))
+            self.before[leaf] = leaf._grad
+
+    def _use(self, leaf: Tensor) -> None:
+        """What its gradient was before makes a difference, unless it was replaced first."""
+        if leaf in self.before and leaf not in self.replaced:
+            self.used.add(leaf)
 
     def _zero(self, leaf: Tensor) -> None:
         if leaf.id < self.first_id:
             self._meet(leaf)
-            if leaf.grad is self.before[leaf]:
-                self.either.setdefault(leaf, True)
+            if leaf not in self.used:
+                self.replaced.add(leaf)
 
     def _source(self, what: Any, array: Array) -> Value:
         return self.program.add("source", (), what, array.shape, array.dtype)
+
+
+def _holds_value(option: Any) -> bool:
+    return isinstance(option, Value) or (isinstance(option, tuple | list) and any(map(_holds_value, option)))

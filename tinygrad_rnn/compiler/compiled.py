@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from threading import RLock
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -64,14 +65,14 @@ class Compiled:
         self._recorded: OrderedDict[Any, list[_Entry]] = OrderedDict()
         self._latest: tuple[Any, list[_Entry]] = (None, [])  # of these, the one called last: no need to look for it
         self._lock = RLock()  # a plan has one set of buffers
-        update_wrapper(self, fn)
+        update_wrapper(self, fn, updated=())  # what a module holds is not ours
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = STATE.get()
-        if state.observers or state.capture is not None:
-            return self.fn(*args, **kwargs)
         given: list[Any] = []
         key = _structure(args, given), kwargs and _structure(kwargs, given), state.recording
+        if state.observers or state.capture is not None:
+            return self._eager(key, given)
         with self._lock:
             latest, entries = self._latest
             if key != latest:
@@ -87,11 +88,25 @@ class Compiled:
                     return self._record(key, given, entries, entry)
             return self._record(key, given, entries, None)
 
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Bind it, where it is a method."""
+        return self if instance is None else MethodType(self, instance)
+
+    def _eager(self, key: Any, given: Sequence[Any]) -> Any:
+        """The function as it is, which gets Tensors all the same."""
+        leaves = iter([_output(x) for x in given])
+        args, kwargs = _rebuilt(key[0], leaves), _rebuilt(key[1], leaves) if key[1] else {}
+        return self.fn(*args, **kwargs)
+
     def _entries(self, key: Any) -> "list[_Entry]":
         """What is recorded of calls of this kind, the one called last at the end; of too many kinds the oldest goes."""
         args, kwargs, recording = key
         hashable = args, kwargs or None, recording
-        entries = self._recorded.setdefault(hashable, [])
+        try:
+            entries = self._recorded.setdefault(hashable, [])
+        except TypeError as error:
+            rule = "pass tensors, arrays and what never changes, in tuples, lists and dicts"
+            raise CompileError(f"compile: an argument is {error}: {rule}") from None
         self._recorded.move_to_end(hashable)
         while len(self._recorded) > _KEPT:
             self._recorded.popitem(last=False)
@@ -134,30 +149,35 @@ class Compiled:
 
     @collector_paused()
     def _record(self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
-        recording, returned, results = self._captured(key, given)
-        if earlier is None:
-            entries.append(_Entry(recording, returned))
-        else:
-            _compare(earlier.recording, recording)
-            earlier.plan = _planned(recording)
-            earlier.recording = recording
+        capture = Capture(_stand_ins(given), given)
+        try:
+            recording, returned, results = self._captured(capture, key)
+            if earlier is None:
+                del entries[: 1 - _KEPT]
+                entries.append(_Entry(recording, returned))
+            else:
+                _compare(earlier, _Entry(recording, returned))
+                earlier.plan = _planned(recording)
+                earlier.recording = recording
+        except BaseException:
+            capture.undo()
+            raise
+        for gradient in recording.gradients:
+            if gradient.of < len(given):
+                given[gradient.of]._grad = capture.arguments[gradient.of]._grad
         return _rebuilt(returned, iter(results))
 
-    def _captured(self, key: Any, given: list[Any]) -> tuple[Recording, Any, list[Tensor]]:
+    def _captured(self, capture: Capture, key: Any) -> tuple[Recording, Any, list[Tensor]]:
         """One run, recorded: also the structure of what it returned, and that. Its graph is gone by then."""
-        stand_ins = [_stand_in(x) for x in given]
-        unique = {id(x): stand_in for x, stand_in in zip(given, stand_ins, strict=True)}
-        arguments = [unique[id(x)] for x in given]
-        capture = Capture(arguments, given)
-        leaves = iter(arguments)
+        leaves = iter(capture.arguments)
         args, kwargs = _rebuilt(key[0], leaves), _rebuilt(key[1], leaves) if key[1] else {}
         outputs: list[Any] = []
         returned = _structure(capture.run(self.fn, args, kwargs), outputs)
         recording = capture.finish([_output(x) for x in outputs])
-        for gradient in recording.gradients:
-            if gradient.of < len(given):
-                given[gradient.of]._grad = arguments[gradient.of]._grad
-        return recording, returned, [Tensor(_output(x).data) for x in outputs]
+        results = [Tensor(_output(x).data) for x in outputs]
+        returned = _structure(_rebuilt(returned, iter(results)), [])  # which has no history
+        _require_plain(returned)
+        return recording, returned, results
 
 
 @dataclass(slots=True)
@@ -185,8 +205,9 @@ def _planned(recording: Recording) -> Plan:
     return plan(values, results, recording.position)
 
 
-def _compare(first: Recording, second: Recording) -> None:
+def _compare(earlier: _Entry, later: _Entry) -> None:
     """Two runs must come to the same program: what differs would have been the same for ever."""
+    first, second = earlier.recording, later.recording
     for a, b in zip(first.program.values, second.program.values, strict=False):
         if _identity(a) != _identity(b):
             where = second.sources.get(b.id) or first.sources.get(a.id)
@@ -195,9 +216,9 @@ def _compare(first: Recording, second: Recording) -> None:
                 "before: random numbers, a clock or changing data; pass it as an argument"
             )
     same = len(first.program.values) == len(second.program.values) and _ends(first) == _ends(second)
-    if not same:
+    if not same or earlier.returned != later.returned:
         raise CompileError(
-            "compile: two runs of the function did not compute the same: pass what changes as an argument"
+            "compile: two runs of the function did not compute and return the same: pass what changes as an argument"
         )
 
 
@@ -218,18 +239,33 @@ def _ends(recording: Recording) -> Any:
 def _structure(tree: Any, leaves: list[Any]) -> Any:
     """What nested tuples, lists and dicts hold, hashable; arrays and Tensors go to `leaves`."""
     if isinstance(tree, Tensor):
-        # of one that gets a gradient, also which of the leaves it is: one and the same may be given twice
-        which = next((i for i, x in enumerate(leaves) if x is tree), len(leaves)) if tree.requires_grad else None
         leaves.append(tree)
-        return Tensor, tree._data.shape, tree._data.dtype, which
+        if not tree.requires_grad:
+            return Tensor, tree._data.shape, tree._data.dtype
+        # it may be given twice, and then is one; and what its gradient does depends on more than its kind
+        which = next(i for i, x in enumerate(leaves) if x is tree)
+        return Tensor, tree._data.shape, tree._data.dtype, which, tree.op, tree._hooks and tuple(tree._hooks)
     if isinstance(tree, np.ndarray):
         leaves.append(tree)
-        return Tensor, tree.shape, tree.dtype, None
+        return Tensor, tree.shape, tree.dtype
     if isinstance(tree, tuple | list):
         return (type(tree), *[_structure(part, leaves) for part in tree])
     if isinstance(tree, dict):
         return (dict, *[(key, _structure(part, leaves)) for key, part in tree.items()])
-    return ("is", type(tree), tree)
+    return "is", type(tree), tree, str(tree) if isinstance(tree, float | complex) else None  # 0.0 equals -0.0
+
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, type)
+
+
+def _require_plain(structure: Any) -> None:
+    """Refuse to return what is no Tensor and may change: each call would return that of the recording."""
+    kind, *parts = structure
+    if kind == "is" and not isinstance(parts[1], _PLAIN):
+        what = f"the function returns a {parts[0].__name__}, which would be the same at every later call"
+        raise CompileError(f"compile: {what}: return tensors and numbers, in tuples, lists and dicts")
+    for part in parts if kind not in ("is", Tensor) else ():
+        _require_plain(part[1] if kind is dict else part)
 
 
 def _rebuilt(structure: Any, leaves: Any) -> Any:
@@ -244,13 +280,24 @@ def _rebuilt(structure: Any, leaves: Any) -> Any:
     return made if kind is list else kind(*made) if hasattr(kind, "_fields") else kind(made)
 
 
+def _stand_ins(given: Sequence[Any]) -> list[Tensor]:
+    """What fn gets for the arguments: one Tensor each, but for one that gets a gradient and is given twice."""
+    made: dict[int, Tensor] = {}
+    stand_ins: list[Tensor] = []
+    for x in given:
+        twice = id(x) in made and isinstance(x, Tensor) and x.requires_grad
+        stand_ins.append(made[id(x)] if twice else _stand_in(x))
+        made[id(x)] = stand_ins[-1]
+    return stand_ins
+
+
 def _stand_in(x: Any) -> Tensor:
     if not isinstance(x, Tensor):
         return Tensor(x)
     if x.op is not None:
         raise CompileError(f"compile: the argument {x.name or x.shape} was computed with a history: detach() it")
-    stand_in = Tensor(x.data, requires_grad=x.requires_grad, name=x.name)
-    stand_in._grad = x._grad
+    stand_in = Tensor(x._data, requires_grad=x.requires_grad, name=x.name)
+    stand_in._grad, stand_in._hooks = x._grad, x._hooks and list(x._hooks)
     return stand_in
 
 

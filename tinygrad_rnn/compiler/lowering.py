@@ -6,6 +6,7 @@ An op that has no rule here is called as it is.
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.op import Op
 from ..autograd.tensor import Array
-from ..errors import CompileError, require
+from ..errors import CompileError, refusal, require
 from .program import Index, Program, Value, numpy_index, plain_index, shape_at
 
 Operand = Value | int | float  # a Python number stays one until its dtype is known
@@ -42,8 +43,8 @@ def lower(program: Program, op: Op, operands: Sequence[Operand], options: dict[s
         made = known(program, like, operands, **options) if op.variadic else known(program, like, *operands, **options)
         if made is not NotImplemented:
             return made
-    elif isinstance(forward, np.ufunc) and forward.signature is None:
-        return program.ufunc(forward, *_typed(program, operands), dtype=like.dtype)
+    elif isinstance(forward, np.ufunc) and forward.signature is None and (typed := _typed(program, operands)):
+        return program.ufunc(forward, *typed, dtype=like.dtype)
     inputs: list[Value] = []
     call = Applied(op, slots_for(tuple(operands), inputs), slots_for(options, inputs))
     return program.add("call" if operands else "draw", inputs, call, like.shape, like.dtype)
@@ -66,7 +67,10 @@ class Applied:
 
     def __call__(self, out: Array, *inputs: Array) -> None:
         operands, options = filled(self.operands, inputs), filled(self.options, inputs)
-        made = self.op.forward(operands, **options) if self.op.variadic else self.op.forward(*operands, **options)
+        try:
+            made = self.op.forward(*self.op.given(operands), **options)
+        except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as reason:
+            raise refusal(self.op.name, operands, options, reason) from None
         rule = "compile: {}: the shape of the result depends on values: {} when recorded, now {}"
         require(np.shape(made) == out.shape, CompileError, rule, self.op.name, out.shape, np.shape(made))
         out[...] = made
@@ -104,11 +108,14 @@ def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def _typed(program: Program, operands: Sequence[Operand]) -> list[Value]:
-    """Python numbers as arrays of the dtype that NumPy would give them among these operands."""
+    """Python numbers as arrays of the dtype that NumPy would give them among these operands; [] if they do not fit."""
     dtypes = [x.dtype for x in operands if isinstance(x, Value)]
     numbers = [x for x in operands if not isinstance(x, Value)]
-    dtype = np.result_type(*dtypes, *numbers)
-    return [x if isinstance(x, Value) else program.constant(x, dtype) for x in operands]
+    try:
+        dtype = np.result_type(*dtypes, *numbers)
+        return [x if isinstance(x, Value) else program.constant(x, dtype) for x in operands]
+    except OverflowError:
+        return []
 
 
 @rule(np.matmul)
@@ -129,7 +136,8 @@ def _where(program: Program, like: Array, *operands: Operand) -> Value:
 def _clip(program: Program, like: Array, x: Value, min: Any, max: Any) -> Value:
     for bound, function in ((min, np.maximum), (max, np.minimum)):
         if bound is not None:
-            x = program.ufunc(function, x, program.constant(bound, like.dtype), dtype=like.dtype)
+            made = program.cast(bound, like.dtype) if isinstance(bound, Value) else program.constant(bound, like.dtype)
+            x = program.ufunc(function, x, made, dtype=like.dtype)
     return x
 
 
@@ -147,7 +155,7 @@ def _detach(program: Program, like: Array, x: Value) -> Value:
 
 
 def _reduced(program: Program, like: Array, function: np.ufunc, x: Value, axis: Any, keepdims: bool) -> Value:
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = range(x.ndim) if axis is None or not x.ndim else axis if isinstance(axis, tuple) else (axis,)
     if not np.issubdtype(x.dtype, np.floating):
         x = program.cast(x, like.dtype) if function is np.add else x
     return program.reshape(program.reduce(function, x, tuple(axes), like.dtype), like.shape)
@@ -219,7 +227,9 @@ def _stack(program: Program, like: Array, xs: Sequence[Operand], axis: int) -> V
 
 
 @rule(np.concatenate)
-def _concatenate(program: Program, like: Array, xs: Sequence[Operand], axis: int) -> Value:
+def _concatenate(program: Program, like: Array, xs: Sequence[Operand], axis: int | None) -> Value:
+    if axis is None:
+        return NotImplemented
     parts = [_part(program, x, like.dtype) for x in xs]
     return program.concatenate(parts, axis % like.ndim)
 
@@ -231,7 +241,7 @@ def _part(program: Program, x: Operand, dtype: Any) -> Value:
 @rule(ops.scatter)
 def _scatter(program: Program, like: Array, parts: Sequence[Operand], indices: Any, shape: Any) -> Value:
     plain = [plain_index(index, like.shape) for index in indices]
-    if all(isinstance(index, Value) for index in indices):
+    if all(_are_rows(part, index, like) for part, index in zip(parts, indices, strict=True)):
         return _sum_rows(program, like, parts, indices)
     if any(index is None for index in plain):
         return NotImplemented
@@ -239,11 +249,21 @@ def _scatter(program: Program, like: Array, parts: Sequence[Operand], indices: A
     for part, index in zip(parts, plain, strict=True):
         assert index is not None
         place, _ = index
-        x = program.reshape(_part(program, part, like.dtype), shape_at(like.shape, place))
+        x = _part(program, part, like.dtype)
+        if x.size != prod(shape_at(like.shape, place)):
+            return NotImplemented  # it is broadcast
+        x = program.reshape(x, shape_at(like.shape, place))
         totals[place] = program.ufunc(np.add, totals[place], x, dtype=like.dtype) if place in totals else x
     if _overlap(like.shape, list(totals)):
         return NotImplemented
     return program.assemble(list(totals.values()), list(totals), like.shape, like.dtype)
+
+
+def _are_rows(part: Operand, index: Any, like: Array) -> bool:
+    """Whether a part holds a row of the table for each integer of the index."""
+    if not isinstance(part, Value) or not isinstance(index, Value) or index.dtype.kind not in "iu":
+        return False
+    return part.shape == (*index.shape, *like.shape[1:]) and part.dtype == like.dtype
 
 
 def _sum_rows(program: Program, like: Array, parts: Sequence[Any], indices: Sequence[Value]) -> Value:

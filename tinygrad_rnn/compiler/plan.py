@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Array
+from ..errors import OpError
 from . import kernels
 from .memory import Arena, Blank, Call, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
 from .program import EFFECTS, Value, numpy_index
@@ -68,11 +69,20 @@ class Plan:
         with np.errstate(all="ignore"):
             for position, array in self._loads:
                 np.copyto(array, arrays[position])
-            for function, arguments in self.calls:
-                function(*arguments)
+            self._call_all()
         for i in self._copied:
             results[i] = results[i].copy()
         return results
+
+    def _call_all(self) -> None:
+        function: Any = None
+        try:
+            for function, arguments in self.calls:
+                function(*arguments)
+        except OpError:
+            raise
+        except (ValueError, TypeError, IndexError, OverflowError) as reason:
+            raise OpError(f"compile: {getattr(function, '__name__', function)}: {reason}") from None
 
     def _bind(self, call: int, position: int, argument: Array) -> None:
         given = self._arguments[call]
@@ -312,7 +322,11 @@ class _Planner:
         """Where in x, counted in one go, the element is that the index picks of each row."""
         rows = self._beginnings(index.size, x.shape[-1])
         flat = self._flat(index)
-        make = lambda out: self._emit(np.add, flat, rows, out)
+
+        def make(out: Array) -> None:
+            self._emit(kernels.cast, out, flat)
+            self._emit(np.add, out, rows, out)
+
         return self._made(("places", index, x.shape[-1]), rows.shape, rows.dtype, make)
 
     def _flat(self, x: Value) -> Array:
@@ -347,7 +361,8 @@ class _Planner:
 
     def _do_check(self, value: Value) -> None:
         index = self._flat(value.inputs[0])
-        self._emit(kernels.check, index, index.view(f"u{index.itemsize}"), *value.detail)
+        unsigned = index.view(index.dtype.str.replace("i", "u"))
+        self._emit(kernels.check, index, unsigned, *value.detail)
         self._place(value)
 
     def _do_sum_rows(self, value: Value) -> None:
@@ -386,6 +401,8 @@ def _is_vector(array: Array) -> bool:
 
 def _rows(array: Array) -> Array | None:
     """A stack of matrices as one matrix, if that is a view."""
+    if not array.size:
+        return None
     rows = array.reshape(-1, array.shape[-1])
     return rows if np.may_share_memory(rows, array) else None
 

@@ -130,17 +130,19 @@ class Program:
         return self.add("ufunc", inputs, function, shape, dtype)
 
     def _share_of_known(self, x: Value) -> tuple[Value, Value] | None:
-        """(e^(a - b), s) for e^(a - (ln s + b)), where the first is there already: softmax after log-sum-exp."""
+        """(e^(a - b), s) for e^(a - (ln s + b)), where b = max a and s = Σ e^(a - b): softmax after log-sum-exp."""
         if x.detail is not np.subtract or x.inputs[1].detail is not np.add:
             return None
         a, (log, b) = x.inputs[0], x.inputs[1].inputs
         difference = self._find(np.subtract, (a, b), x)
         exponential = self._find(np.exp, (difference,), x) if difference else None
-        return (exponential, log.inputs[0]) if exponential and log.detail is np.log else None
+        if exponential is None or log.detail is not np.log or not _is_reduced(b, np.maximum, a):
+            return None
+        return (exponential, log.inputs[0]) if _is_reduced(log.inputs[0], np.add, exponential) else None
 
     def _one_hot_index(self, x: Value, like: Value) -> Value | None:
         """i for i[..., None] == [0, 1, …], one comparison a class of `like`, if i is known to be one of these."""
-        if x.detail is not np.equal or x.shape != like.shape:
+        if x.detail is not np.equal or x.shape != like.shape or not x.ndim:
             return None
         numbers, classes = x.inputs
         count = x.shape[-1]
@@ -251,6 +253,12 @@ def whole_of(x: Value) -> Value:
     return x
 
 
+def _is_reduced(x: Value, function: np.ufunc, whole: Value) -> bool:
+    """Whether x is the sum, say, of the rows of another."""
+    x = whole_of(x)
+    return x.kind == "reduce" and x.detail == (function, (whole.ndim - 1,)) and x.inputs[0] is whole
+
+
 def _is_all(x: Value, number: int) -> bool:
     whole = whole_of(x)
     return whole.kind == "constant" and bool((whole.array() == number).all())
@@ -274,7 +282,7 @@ def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ..
         if isinstance(entry, slice):
             span = range(n)[entry]
             stop = span.stop if span.stop >= 0 else None
-            plain.append((span.start, stop, span.step))
+            plain.append((span.start, stop, span.step) if span else (0, 0, 1))
             lengths.append(len(span))
         else:
             plain.append(int(entry) % n)
