@@ -72,8 +72,8 @@ class Tensor:
     @grad.setter
     def grad(self, value: Any) -> None:
         gradient = value if value is None or isinstance(value, Tensor) else Tensor(value)
-        fits = gradient is None or gradient.shape == self.shape
-        require(fits, OpError, "grad: {} cannot have the gradient {}", self, gradient)
+        if gradient is not None:
+            require(gradient.shape == self.shape, OpError, "grad: {} cannot have the gradient {}", self, gradient)
         if gradient is None or STATE.get().capture is not None:  # who records: what was there is gone in both cases
             notify("zero", self)
         self._grad = gradient

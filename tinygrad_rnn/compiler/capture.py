@@ -56,7 +56,7 @@ class Recording:
                 return None
         if self.modules and [module.training for module in self.modules] != [*self.modules.values()]:
             return None
-        if [_state(leaf) for leaf in self.leaves] != self.states:
+        if [(leaf._data.dtype, leaf.requires_grad, leaf._hooks) for leaf in self.leaves] != self.states:
             return None
         arrays = [x._data if isinstance(x, Tensor) else x for x in tensors]
         for of, dtype in self.added.items():
@@ -70,10 +70,6 @@ class Recording:
         """Where among `arrays` that of a source is."""
         what, of = source.detail
         return self.argument_count + len(self.leaves) + [*self.added].index(of) if what == "gradient" else of
-
-
-def _state(leaf: Tensor) -> Any:
-    return leaf._data.dtype, leaf.requires_grad, leaf._hooks and tuple(leaf._hooks)
 
 
 class _Known:
@@ -265,7 +261,7 @@ class Capture:
         if leaf not in self.numbers:
             self.numbers[leaf] = len(self.given) + len(self.leaves)
             self.leaves.append(leaf)
-            self.states.append(_state(leaf))
+            self.states.append((leaf._data.dtype, leaf.requires_grad, leaf._hooks and list(leaf._hooks)))
             self.before[leaf] = leaf._grad
 
     def _use(self, leaf: Tensor) -> None:

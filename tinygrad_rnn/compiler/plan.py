@@ -23,6 +23,7 @@ _SHORT = 128  # terms: so many NumPy sums as plainly as BLAS; more of them in pa
 _MANY = 3  # products with one transposed matrix; from then on a copy pays, which BLAS reads faster
 _MANY_OF_VECTORS = 160  # the same for vectors, over the bytes of an element: 20 in float64, 40 in float32
 _ELEMENTWISE = frozenset({*kernels.NAMED_OUT.values(), kernels.cast, np.copyto})
+_UNBOUND = np.empty(0)  # stands for the caller's arrays, until there is a call
 
 
 class Plan:
@@ -42,7 +43,8 @@ class Plan:
         self.nbytes = share([piece for piece in pieces if piece.shared])  # of the arena
         arena = Arena(self.nbytes)
         self._functions = [function for function, _ in placed]
-        self._arguments = [[arena.array(x) if isinstance(x, Place) else x for x in given] for _, given in placed]
+        array_at = lambda place: _UNBOUND if id(place.piece) in ports else arena.array(place)
+        self._arguments = [[array_at(x) if isinstance(x, Place) else x for x in given] for _, given in placed]
         self.calls: list[Call] = list(map(kernels.quickest, self._functions, self._arguments))
         self._reads: list[tuple[int, Port]] = []  # sources that are read where they lie, by position
         self._loads: list[tuple[int, Array]] = []  # and those that are copied
