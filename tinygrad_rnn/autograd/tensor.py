@@ -115,7 +115,8 @@ class Tensor:
     def register_hook(self, hook: "Callable[[Tensor], Tensor | None]") -> Callable[[], None]:
         """Call `hook(gradient)` when this tensor's gradient is complete; what it returns replaces the gradient.
 
-        Returns a function that removes the hook.
+        What the hook computes has no history, unless the pass is one of `grad` with `create_graph`. Returns a function
+        that removes the hook.
 
         Raises:
             GradientError: the tensor requires no gradient.
