@@ -131,7 +131,7 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
             # a VJP may have made an array of numbers: where the pass is recorded, it is a Tensor from here on
             g, y, arrays = (_tensor(g), *_live(node)) if symbolic else (g, node._data, node.arrays)
             vjps, together = op.vjps, op.together
-            options, given = node.options, (arrays,) if op.variadic else arrays
+            options, given = node.options, (arrays,) if op.variadic else arrays  # as op.given, without the call
             for slot, x in enumerate(node.inputs):
                 held = pending.get(x, ...)
                 if held is ... or (vjp := vjps[slot]) is None:

@@ -3,7 +3,7 @@
 # pyright: reportPrivateUsage=false
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,10 +114,10 @@ class Capture:
         for i, x in enumerate(arguments):
             self._keep(x, self._source(("argument", i), x.data))
 
-    def run(self, fn: Any, args: Any, kwargs: Any) -> Any:
+    def run(self, fn: Callable[[], Any]) -> Any:
         """Call `fn` and record it."""
         with switched(capture=self, observers=(*STATE.get().observers, self)):
-            return fn(*args, **kwargs)
+            return fn()
 
     def undo(self) -> None:
         """Make every gradient what it was before."""

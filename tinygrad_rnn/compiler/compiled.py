@@ -39,7 +39,8 @@ def compile(fn: Callable[..., Any]) -> "Compiled":
 
     Raises:
         CompileError: at a call, when fn does what cannot be replayed: it reads a value as an array or a number, binds
-            a parameter to other data, or comes to other constants when it runs again.
+            a parameter to other data, returns what is neither Tensor nor number, or comes to something else when it
+            runs again; or when an argument is none that could be recognised.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -72,7 +73,7 @@ class Compiled:
         given: list[Any] = []
         key = _structure(args, given), kwargs and _structure(kwargs, given), state.recording
         if state.observers or state.capture is not None:
-            return self._eager(key, given)
+            return self._call(key, [_output(x) for x in given])
         with self._lock:
             latest, entries = self._latest
             if key != latest:
@@ -92,9 +93,9 @@ class Compiled:
         """Bind it, where it is a method."""
         return self if instance is None else MethodType(self, instance)
 
-    def _eager(self, key: Any, given: Sequence[Any]) -> Any:
-        """The function as it is, which gets Tensors all the same."""
-        leaves = iter([_output(x) for x in given])
+    def _call(self, key: Any, arguments: Sequence[Tensor]) -> Any:
+        """The function as it is, with these in the places of the key."""
+        leaves = iter(arguments)
         args, kwargs = _rebuilt(key[0], leaves), _rebuilt(key[1], leaves) if key[1] else {}
         return self.fn(*args, **kwargs)
 
@@ -153,7 +154,7 @@ class Compiled:
         try:
             recording, returned, results = self._captured(capture, key)
             if earlier is None:
-                del entries[: 1 - _KEPT]
+                del entries[: 1 - _KEPT]  # of too many, those called least recently
                 entries.append(_Entry(recording, returned))
             else:
                 _compare(earlier, _Entry(recording, returned))
@@ -169,10 +170,8 @@ class Compiled:
 
     def _captured(self, capture: Capture, key: Any) -> tuple[Recording, Any, list[Tensor]]:
         """One run, recorded: also the structure of what it returned, and that. Its graph is gone by then."""
-        leaves = iter(capture.arguments)
-        args, kwargs = _rebuilt(key[0], leaves), _rebuilt(key[1], leaves) if key[1] else {}
         outputs: list[Any] = []
-        returned = _structure(capture.run(self.fn, args, kwargs), outputs)
+        returned = _structure(capture.run(lambda: self._call(key, capture.arguments)), outputs)
         recording = capture.finish([_output(x) for x in outputs])
         results = [Tensor(_output(x).data) for x in outputs]
         returned = _structure(_rebuilt(returned, iter(results)), [])  # which has no history

@@ -257,6 +257,18 @@ def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:
     )
 
 
+def reached(nodes: Iterable[Node]) -> set[Node]:
+    """Nodes, and everything that they were made from."""
+    seen = set(nodes)
+    stack = list(seen)
+    while stack:
+        for x in stack.pop().tensors():
+            if x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return seen
+
+
 def _ancestors(output: Tensor) -> Iterable[Tensor]:
     """The tensors with a history that `output` was made from."""
     seen = {output}

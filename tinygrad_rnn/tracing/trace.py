@@ -1,7 +1,7 @@
 """The tracer: an observer of the engine that writes down everything that happens, forward and backward."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from ..autograd.scope import STATE, observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import TraceError
 from .event import Event, EventKind
-from .graph import Graph, Node, collector_paused, leaf_node
+from .graph import Graph, Node, collector_paused, leaf_node, reached
 from .memory import Budget, Memory, parse_size
 from .source import Source, Sources, assigned_name, variable_name
 
@@ -267,7 +267,7 @@ class Trace:
         self.printed.clear()
         if self._budget is not None:
             self._budget.restart(self.events)
-        kept = {x.id for x in _reached(x for event in self.events for x in event.used)}
+        kept = {x.id for x in reached(x for event in self.events for x in event.used)}
         for id in [id for id, x in self._nodes.items() if id not in kept and not x.is_parameter]:
             self._nodes.pop(id)
             self._tensors.pop(id, None)
@@ -331,18 +331,6 @@ class Trace:
         node.complete(tensor.op, self._inputs(tensor.inputs, tensor.arrays), tensor.arrays, tensor.options)
         if self._budget is not None:
             self._budget.completed(node, held)
-
-
-def _reached(nodes: Iterable[Node]) -> set[Node]:
-    """Nodes, and everything that they were made from."""
-    seen = set(nodes)
-    stack = list(seen)
-    while stack:
-        for x in stack.pop().tensors():
-            if x not in seen:
-                seen.add(x)
-                stack.append(x)
-    return seen
 
 
 _RECORDERS: dict[EventKind, Callable[..., None]] = {

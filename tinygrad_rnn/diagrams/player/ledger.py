@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ...autograd.tensor import Array
 from ...tracing.elements import vjp_term
-from ...tracing.graph import Node
+from ...tracing.graph import Node, reached
 from ...tracing.network import Network, ParameterInfo
 from .score import Clock, Step
 
@@ -47,13 +47,7 @@ def ledgers_of(network: Network) -> list[Ledger]:
 
 def all_nodes(network: Network) -> list[Node]:
     """Everything that was recorded of the network, in creation order."""
-    stack = [node for cell in network.cells for node in (*cell.nodes, *cell.outputs)]
-    stack += [port.node for port in network.ports if port.node is not None]
-    stack += [network.root] if network.root is not None else []
-    seen = set(stack)
-    while stack:
-        for x in stack.pop().tensors():
-            if x not in seen:
-                seen.add(x)
-                stack.append(x)
-    return sorted(seen, key=lambda node: node.id)
+    shown = [node for cell in network.cells for node in (*cell.nodes, *cell.outputs)]
+    shown += [port.node for port in network.ports if port.node is not None]
+    shown += [network.root] if network.root is not None else []
+    return sorted(reached(shown), key=lambda node: node.id)
