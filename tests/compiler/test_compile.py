@@ -641,6 +641,47 @@ def test_constants_among_options_are_compared_too():
         fast(np.arange(100.0))
 
 
+def in_another_order(x):
+    return ops.exp(x), ops.tanh(x)
+
+
+def more(x):
+    return ops.tanh(x), ops.exp(x), ops.sin(x)
+
+
+def with_another_mask(x):
+    return ops.tanh(x), x[np.array([False, True])]
+
+
+@pytest.mark.parametrize("second", [in_another_order, more, with_another_mask])
+def test_an_op_that_is_another_at_the_second_run_is_refused_where_it_is_called(second):
+    runs = iter([lambda x: (ops.tanh(x), ops.exp(x)), second])
+    fast = tg.compile(lambda x: next(runs)(x))
+    fast(np.ones(2))
+    line = second.__code__.co_firstlineno + 1
+    with pytest.raises(CompileError, match=rf"test_compile.py:{line}: (ufunc|call) .* at the call before"):
+        fast(np.ones(2))
+
+
+def test_a_second_run_that_computes_less_is_refused_and_the_next_one_counts():
+    runs = iter([True, False, True, *[True] * CALLS])
+    fast = tg.compile(lambda x: (ops.tanh(x), ops.exp(x) if next(runs) else None)[0])
+    fast(np.ones(2))
+    with pytest.raises(CompileError, match="did not compute and return the same"):
+        fast(np.ones(2))
+    for _ in range(CALLS):
+        np.testing.assert_array_equal(fast(np.ones(2)).data, np.tanh(np.ones(2)))
+    assert fast.report().calls == (2, 1)
+
+
+def test_what_is_known_of_integers_later_is_not_known_earlier_at_the_second_run():
+    def fn(x, index):
+        less = x - (np.expand_dims(index, -1) == np.arange(3))
+        return less, ops.cross_entropy(x, index)  # which checks the index
+
+    compare(fn, [], [(np.eye(3) + k, np.array([0, 1, 2])) for k in range(CALLS)])
+
+
 # What it did
 
 

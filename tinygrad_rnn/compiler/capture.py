@@ -44,7 +44,6 @@ class Recording:
     states: list[Any]  # of the leaves: what a call depends on but their values
     added: dict[int, np.dtype[Any]]  # the tensors whose gradients are read, to be added to, and the dtypes of these
     modules: dict[Any, bool]  # every module that was called, and whether it was in training
-    sources: dict[int, Source]  # of each constant (by id), the line that used it first
     ops: int  # calls of ops, forward and backward
     nbytes: int  # of their results
     work: Any = None  # what it was, in numbers: `report.Work`, once the program is planned and forgotten
@@ -72,19 +71,56 @@ class Recording:
         return self.argument_count + len(self.leaves) + [*self.added].index(of) if what == "gradient" else of
 
 
-class _Known:
-    """Values of objects as long as these live: nothing is kept for being recorded, and an id may be used again."""
+class _OfTensors:
+    """Values of tensors, by creation id: those of one run follow each other, and are in a list."""
+
+    def __init__(self, first_id: int) -> None:
+        self.first_id = first_id
+        self._before: dict[int, Value] = {}
+        self._since: list[Value | None] = []
+
+    def get(self, x: Tensor) -> Value | None:
+        place = x.id - self.first_id
+        if place < 0:
+            return self._before.get(x.id)
+        return self._since[place] if place < len(self._since) else None
+
+    def __setitem__(self, x: Tensor, value: Value) -> None:
+        place, since = x.id - self.first_id, self._since
+        if place < 0:
+            self._before[x.id] = value
+        elif place < len(since):
+            since[place] = value
+        else:
+            since.extend([None] * (place - len(since)))
+            since.append(value)
+
+
+class _Known(weakref.ref[Array]):
+    """An array, as long as it lives, and its value."""
+
+    __slots__ = ("key", "value")
+    key: int
+    value: Value
+
+
+class _OfArrays:
+    """Values of arrays as long as these live: nothing is kept for being recorded, and an id may be used again."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[Any, Value]] = {}
+        self._known: dict[int, _Known] = {}
 
-    def get(self, x: Any) -> Value | None:
-        held = self._held.get(id(x))
-        return None if held is None else held[1]
+    def get(self, array: Array) -> Value | None:
+        known = self._known.get(id(array))
+        return None if known is None else known.value
 
-    def __setitem__(self, x: Any, value: Value) -> None:
-        key, held = id(x), self._held
-        held[key] = weakref.ref(x, lambda _: held.pop(key, None)), value
+    def __setitem__(self, array: Array, value: Value) -> None:
+        known = self._known[id(array)] = _Known(array, self._forget)
+        known.key, known.value = id(array), value
+
+    def _forget(self, known: _Known) -> None:
+        if self._known.get(known.key) is known:
+            del self._known[known.key]
 
 
 class Capture:
@@ -93,10 +129,11 @@ class Capture:
     Args:
         arguments: stand-ins for the tensors of the call, which fn gets to see.
         given: the tensors that they stand for.
+        program: where the values go.
     """
 
-    def __init__(self, arguments: Sequence[Tensor], given: Sequence[Any]) -> None:
-        self.program = Program()
+    def __init__(self, arguments: Sequence[Tensor], given: Sequence[Any], program: Program) -> None:
+        self.program = program
         self.first_id = next(creation_ids)
         self.arguments, self.given = arguments, given
         self.leaves: list[Tensor] = []
@@ -107,10 +144,9 @@ class Capture:
         self.used: set[Tensor] = set()  # whose gradients something depends on, be it that there is none
         self.added: dict[int, np.dtype[Any]] = {}  # tensors whose gradient was used, and its dtype
         self.modules: dict[Any, bool] = {}
-        self.sources: dict[int, Source] = {}
         self.ops = self.nbytes = 0
-        self.values = _Known()  # of tensors
-        self.arrays = _Known()  # of their arrays
+        self.values = _OfTensors(self.first_id)
+        self.arrays = _OfArrays()
         for i, x in enumerate(arguments):
             self._keep(x, self._source(("argument", i), x.data))
 
@@ -149,7 +185,6 @@ class Capture:
             states=self.states,
             added=self.added,
             modules=self.modules,
-            sources=self.sources,
             ops=self.ops,
             nbytes=self.nbytes,
         )
@@ -237,11 +272,7 @@ class Capture:
 
     def _inside(self, array: Array) -> Value:
         """A tensor that was made of an array: of a recorded tensor's own, or of one that is always the same."""
-        if (known := self.arrays.get(array)) is not None:
-            return known
-        value = self.program.constant(array)
-        self.sources.setdefault(value.id, Source.of_caller())
-        return value
+        return self.arrays.get(array) or self.program.constant(array)
 
     def _outside(self, x: Tensor) -> Value:
         """A tensor that was there before: it is read at each call."""

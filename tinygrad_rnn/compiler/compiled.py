@@ -21,7 +21,7 @@ from .capture import Capture, Recording
 from .chains import merge_stacks
 from .outline import outline
 from .plan import Plan, needed, plan
-from .program import Value
+from .program import Program, Repetition
 from .report import Report, Work
 from .sums import gather_sums
 
@@ -150,16 +150,19 @@ class Compiled:
 
     @collector_paused()
     def _record(self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
-        capture = Capture(_stand_ins(given), given)
+        program = Program() if earlier is None else Repetition(earlier.recording.program)
+        capture = Capture(_stand_ins(given), given, program)
         try:
             recording, returned, results = self._captured(capture, key)
             if earlier is None:
                 del entries[: 1 - _KEPT]  # of too many, those called least recently
                 entries.append(_Entry(recording, returned))
             else:
-                _compare(earlier, _Entry(recording, returned))
-                earlier.plan = _planned(recording)
-                earlier.recording = recording
+                later = _Entry(recording, returned)
+                _require_same(earlier, later)
+                entries.remove(earlier)  # of what is planned, what was recorded is not kept
+                later.plan = _planned(recording)
+                entries.append(later)
         except BaseException:
             capture.undo()
             raise
@@ -204,26 +207,13 @@ def _planned(recording: Recording) -> Plan:
     return plan(values, results, recording.position)
 
 
-def _compare(earlier: _Entry, later: _Entry) -> None:
-    """Two runs must come to the same program: what differs would have been the same for ever."""
-    first, second = earlier.recording, later.recording
-    for a, b in zip(first.program.values, second.program.values, strict=False):
-        if _identity(a) != _identity(b):
-            where = second.sources.get(b.id) or first.sources.get(a.id)
-            raise CompileError(
-                f"compile: {where or 'two runs of the function'}: {a.kind} {a.shape} is not what it was at the call "
-                "before: random numbers, a clock or changing data; pass it as an argument"
-            )
-    same = len(first.program.values) == len(second.program.values) and _ends(first) == _ends(second)
+def _require_same(earlier: _Entry, later: _Entry) -> None:
+    """Two runs must end alike, having computed the same: what differs would have been the same for ever."""
+    same = later.recording.program.is_complete and _ends(earlier.recording) == _ends(later.recording)
     if not same or earlier.returned != later.returned:
         raise CompileError(
             "compile: two runs of the function did not compute and return the same: pass what changes as an argument"
         )
-
-
-def _identity(value: Value) -> Any:
-    detail = getattr(value.detail, "identity", value.detail)
-    return value.kind, [x.id for x in value.inputs], detail, value.shape, value.dtype
 
 
 def _ends(recording: Recording) -> Any:

@@ -28,11 +28,13 @@ draw         none, how to call it                     random numbers, new at eac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ..autograd.tensor import Array
+from ..errors import CompileError
+from ..tracing.source import Source
 
 Slice = tuple[int, int | None, int]
 Index = tuple["int | Slice", ...]  # one entry an axis; a slice is (start, stop, step), since slices have no hash
@@ -67,6 +69,11 @@ class Value:
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
 
+    @property
+    def identity(self) -> Any:
+        """What two runs must have in common."""
+        return self.kind, self.inputs, getattr(self.detail, "identity", self.detail), self.shape, self.dtype
+
     def array(self) -> Array:
         """The values of a constant."""
         dtype, shape, data = self.detail
@@ -83,32 +90,49 @@ class Program:
         self.values: list[Value] = []
         self._known: dict[Any, Value] = {}
         self._parts: dict[int, dict[Index, Value]] = {}  # of what is laid together (by id), each at its index
-        self._limits: set[tuple[int, int]] = set()  # integers (by id) that are checked to be below
+        self._limits: dict[tuple[int, int], Value] = {}  # integers (by id) that are to be below, and what checks it
+        self.met = 0  # values that there are so far
         self.repeated = 0  # values that were there already
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all values have come: a repetition has them before."""
+        return self.met == len(self.values)
+
     def add(self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any) -> Value:
-        shape, dtype = tuple(shape), np.dtype(dtype)
-        key = (kind, tuple(x.id for x in inputs), detail, shape, dtype)
-        if (known := self._known.get(key)) is not None:
+        inputs, shape, dtype = tuple(inputs), tuple(shape), np.dtype(dtype)
+        key = (kind, inputs, detail, shape, dtype)
+        value = self._known.get(key) or self._made(*key)
+        if value.id < self.met:
             self.repeated += kind not in FREE
-            return known
-        fixed = all(x.fixed for x in inputs) and kind != "draw"
-        if kind == "source":
-            fixed = detail[0] == "leaf"
-        value = Value(kind, tuple(inputs), detail, shape, dtype, len(self.values), fixed)
+        else:
+            self._meet(value)
+        return value
+
+    def _made(
+        self, kind: str, inputs: tuple[Value, ...], detail: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> Value:
+        """A value that there is none equal to."""
+        fixed = detail[0] == "leaf" if kind == "source" else kind != "draw" and all(x.fixed for x in inputs)
+        value = Value(kind, inputs, detail, shape, dtype, len(self.values), fixed)
         self.values.append(value)
-        self._known[key] = value
+        self._known[kind, inputs, detail, shape, dtype] = value
         if kind == "check":
-            self._limits.add((inputs[0].id, detail[1]))
+            self._limits[inputs[0].id, detail[1]] = value
         if kind == "assemble":
             self._parts[value.id] = dict(zip(detail[0], inputs, strict=True))
         return value
+
+    def _meet(self, value: Value) -> None:
+        """A value comes for the first time."""
+        self.met += 1
 
     def forget(self) -> None:
         """Let go of how values follow from each other, once that is planned: it is more than their arrays."""
         for value in self.values:
             value.inputs = ()
-        self.values, self._known, self._parts = [], {}, {}
+        for kept in (self.values, self._known, self._parts, self._limits):
+            kept.clear()
 
     # What it is made of
 
@@ -149,11 +173,12 @@ class Program:
         if numbers.shape != (*x.shape[:-1], 1) or classes.kind != "constant" or classes.shape != (count,):
             return None
         index = self.reshape(numbers, x.shape[:-1])
-        checked = (index.id, count) in self._limits and bool((classes.array() == np.arange(count)).all())
+        check = self._limits.get((index.id, count))
+        checked = check is not None and check.id < self.met and bool((classes.array() == np.arange(count)).all())
         return index if checked else None
 
     def _find(self, function: np.ufunc, inputs: tuple[Value, ...], like: Value) -> Value | None:
-        return self._known.get(("ufunc", tuple(x.id for x in inputs), function, like.shape, like.dtype))
+        return self._known.get(("ufunc", inputs, function, like.shape, like.dtype))
 
     def where(self, condition: Value, a: Value, b: Value, dtype: Any) -> Value:
         return self.add("where", (condition, a, b), None, np.broadcast_shapes(condition.shape, a.shape, b.shape), dtype)
@@ -236,6 +261,35 @@ class Program:
             indices.append((*((0, n, 1) for n in shape[:axis]), (start, stop, 1)))
             start = stop
         return self.assemble(parts, indices, shape, parts[0].dtype)
+
+
+class Repetition(Program):
+    """A program that is made again: every value must be what came in its place the first time, and is that one."""
+
+    def __init__(self, first: Program) -> None:
+        super().__init__()
+        self.values, self._known = first.values, first._known
+        self._parts, self._limits = first._parts, first._limits
+
+    def _made(
+        self, kind: str, inputs: tuple[Value, ...], detail: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> Value:
+        """The one in its place, of what is never found again: two calls of an op with no rule are always two."""
+        made = Value(kind, inputs, detail, shape, dtype, self.met, False)
+        there = None if self.is_complete else self.values[self.met]
+        return there if there is not None and there.identity == made.identity else self._refuse(made)
+
+    def _meet(self, value: Value) -> None:
+        if value.id > self.met:
+            self._refuse(value)
+        super()._meet(value)
+
+    def _refuse(self, value: Value) -> NoReturn:
+        """What differs would have been the same for ever."""
+        raise CompileError(
+            f"compile: {Source.of_caller()}: {value.kind} {value.shape} is not what it was at the call before: "
+            "random numbers, a clock or changing data; pass it as an argument"
+        )
 
 
 def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> Value | None:
