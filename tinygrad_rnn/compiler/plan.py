@@ -244,16 +244,8 @@ class _Planner:
     def _do_matmul(self, value: Value) -> None:
         often = _MANY_OF_VECTORS / value.dtype.itemsize if value.shape[-1:] == (value.size,) else _MANY
         a, b = (self._for_blas(x, often) for x in value.inputs)
-        out = self._place(value)
-        alike = a.dtype == b.dtype == out.dtype and out.flags.c_contiguous
-        if alike and b.ndim == 2 and _is_vector(a) and _is_vector(out):
-            self._emit(np.dot, a.reshape(-1), b, out.reshape(-1))  # which starts sooner than matmul
-        elif alike and a.ndim <= 2 and b.ndim == 1:
-            self._emit(np.dot, a, b, out)
-        elif a.ndim > 2 and b.ndim == 2 and (rows := _rows(a)) is not None and (made := _rows(out)) is not None:
-            self._emit(np.matmul, rows, b, made)
-        else:
-            self._emit(np.matmul, a, b, out)
+        a, b, out = _of_fewest_axes(a, b, self._place(value))
+        self._emit(np.dot if _is_for_dot(a, b, out) else np.matmul, a, b, out)
 
     def _for_blas(self, x: Value, often: float) -> Array:
         """A matrix in a layout that BLAS reads, and reads fast if it is to be read often; else a copy of it."""
@@ -397,8 +389,23 @@ def _seen(x: Array, how: str, what: Any) -> Array:
     return {"reshape": np.reshape, "transpose": np.transpose, "broadcast": np.broadcast_to}[how](x, what)
 
 
-def _is_vector(array: Array) -> bool:
-    return array.ndim in (1, 2) and array.size == array.shape[-1] and array.flags.c_contiguous
+def _of_fewest_axes(a: Array, b: Array, out: Array) -> tuple[Array, Array, Array]:
+    """A product with one matrix as that of a vector or of one matrix, where that is a view."""
+    if b.ndim == 2 and a.shape[:-1] in ((), (1,)) and _is_dense(a, out):
+        return a.reshape(-1), b, out.reshape(-1)
+    if b.ndim == 2 and a.ndim > 2 and (rows := _rows(a)) is not None and (made := _rows(out)) is not None:
+        return rows, b, made
+    return a, b, out
+
+
+def _is_for_dot(a: Array, b: Array, out: Array) -> bool:
+    """Whether dot, which starts sooner than matmul, does the same; of operands with gaps it would make copies."""
+    alike = a.dtype == b.dtype == out.dtype and out.dtype.char in "fdFD"
+    return alike and max(a.ndim, b.ndim) <= 2 and out.flags.c_contiguous and _is_dense(a, b)
+
+
+def _is_dense(*arrays: Array) -> bool:
+    return all(array.flags.forc for array in arrays)
 
 
 def _rows(array: Array) -> Array | None:
