@@ -16,6 +16,10 @@ def quickest(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Ca
     """The same call, without asking which array library the arguments are from."""
     if function in _METHODS:
         return getattr(arguments[0], function.__name__), tuple(arguments[1:])
+    if function is put:
+        return arguments[0].__setitem__, tuple(arguments[1:])
+    if function is cast or (function is np.copyto and len(arguments) == 2):
+        return arguments[0].__setitem__, (..., arguments[1])
     return function, tuple(arguments)
 
 
@@ -45,9 +49,8 @@ def largest_of_rows(matrix: Array, rows: Array, index: Array, out: Array) -> Non
     matrix.take(index, None, out, "clip")
 
 
-def less_one(x: Array, places: Array) -> None:
-    """Subtract 1 at every place; no two are the same."""
-    x[places] -= 1
+def put(x: Array, places: Array, values: Array) -> None:
+    x[places] = values
 
 
 def check(index: Array, unsigned: Array, what: str, limit: int) -> None:

@@ -68,14 +68,14 @@ class Plan:
             if (array := arrays[position]) is not port.bound:
                 port.read(array, bind)
         results = [what if port is None else port.fresh(what, bind) for port, what in self._results]
-        with np.errstate(all="ignore"):
-            for position, array in self._loads:
-                np.copyto(array, arrays[position])
-            self._call_all()
+        for position, array in self._loads:
+            array[...] = arrays[position]
+        self._call_all()
         for i in self._copied:
             results[i] = results[i].copy()
         return results
 
+    @np.errstate(all="ignore")  # as a decorator it takes half as long
     def _call_all(self) -> None:
         function: Any = None
         try:
@@ -148,6 +148,7 @@ class _Planner:
         self.arrays: dict[Value, Array] = {}
         self.pieces: dict[Value, Piece] = {}
         self.more: dict[Any, tuple[Array, Piece]] = {}  # what no value stands for, by what it is
+        self.lent: list[Piece] = []  # of those: what the value that is planned works with
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.sources: list[Value] = []
         self.in_place = 0
@@ -180,6 +181,8 @@ class _Planner:
             piece = self.pieces[x]
             piece.pending -= 1
             piece.last = len(self.calls)
+        while self.lent:
+            self.lent.pop().last = len(self.calls)
 
     def _place(self, value: Value, shared: bool = True) -> Array:
         """Memory for a value: part of the whole it will be laid into, or its own."""
@@ -266,12 +269,15 @@ class _Planner:
             if make is not None:
                 make(array)
         array, piece = self.more[what]
-        piece.last = len(self.calls) + 1
+        self.lent.append(piece)
         return array
 
     def _beginnings(self, count: int, length: int) -> Array:
         """Where each row of a matrix begins, counted in elements."""
         return self._always("rows", np.arange(count) * length)
+
+    def _ones(self, count: int, dtype: np.dtype[Any]) -> Array:
+        return self._always(("ones", dtype), np.ones(count, dtype))
 
     def _always(self, what: Any, array: Array) -> Array:
         """What is the same at every call; once, however often it is needed."""
@@ -285,7 +291,7 @@ class _Planner:
         if flat is not None:
             x, axes, out = flat
         if function is np.add and _is_product_with_ones(x, axes, out):
-            self._emit(np.dot, x, self._always(("ones", x.dtype), np.ones(x.shape[-1], x.dtype)), out)
+            self._emit(np.dot, x, self._ones(x.shape[-1], x.dtype), out)
         elif function is np.maximum and x.ndim == 2 and list(axes) == [1] and flat is not None and x.dtype == out.dtype:
             index = self._made(("largest", value), out.shape, np.dtype(np.intp))
             self._emit(kernels.largest_of_rows, x, self._beginnings(*x.shape), index, out)
@@ -310,7 +316,11 @@ class _Planner:
         places, before, out = self._elements(x, index), self.arrays[x], self._output(value)
         if out is not before:
             self._emit(np.copyto, out, before)
-        self._emit(kernels.less_one, out.reshape(-1), places)
+        flat = out.reshape(-1)
+        picked = self._made(("picked", value), places.shape, value.dtype)
+        self._emit(np.take, flat, places, None, picked, "clip")
+        self._emit(np.subtract, picked, self._ones(places.size, value.dtype), picked)
+        self._emit(kernels.put, flat, places, picked)
 
     def _elements(self, x: Value, index: Value) -> Array:
         """Where in x, counted in one go, the element is that the index picks of each row."""
@@ -318,8 +328,11 @@ class _Planner:
         flat = self._flat(index)
 
         def make(out: Array) -> None:
-            self._emit(kernels.cast, out, flat)
-            self._emit(np.add, out, rows, out)
+            if np.result_type(flat, rows) == rows.dtype:
+                self._emit(np.add, flat, rows, out)
+            else:
+                self._emit(kernels.cast, out, flat)
+                self._emit(np.add, out, rows, out)
 
         return self._made(("places", index, x.shape[-1]), rows.shape, rows.dtype, make)
 
