@@ -786,3 +786,23 @@ def test_calls_grow_with_the_recurrence_alone(kind):
             fast(np.ones((steps, 2, 3)), np.zeros((steps, 2), int))
         counts.append(fast.report().calls[1])
     assert (counts[1] - counts[0]) / 10 <= {tg.nn.RNN: 6, tg.nn.LSTM: 34, tg.nn.GRU: 36}[kind]
+
+
+@pytest.mark.parametrize(
+    ("product", "name"),
+    [
+        (lambda a, b: a @ b, "dot"),
+        (lambda a, b: ops.linear(a, b), "dot"),
+        (lambda a, b: ops.linear(a[:, :3], b[:, :3]), "matmul"),
+        (lambda a, b: ops.stack([a, a]) @ ops.stack([b, b]), "matmul"),
+    ],
+)
+def test_a_product_begins_with_what_starts_soonest_and_copies_nothing(product, name):
+    """np.dot copies what has gaps, and knows no stacks of matrices."""
+    a, b = np.arange(16.0).reshape(4, 4), np.arange(16.0).reshape(4, 4) - 7
+    fast = tg.compile(product)
+    for _ in range(3):
+        y = fast(a, b)
+    np.testing.assert_allclose(y.data, product(tg.tensor(a), tg.tensor(b)).data)
+    _, plan = fast._called_last("test")
+    assert [function.__name__ for function, _ in plan.calls] == [name]
