@@ -5,15 +5,15 @@ first axis, unless one of them is an ancestor of another: those are the recurren
 laid side by side for such a call is computed there in the first place (see `plan`), so it costs no copy.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .packing import is_stack, pack, padded, row_of
-from .program import Program, Value
-from .rewrite import Rewriter, Unit, in_order, key_of
+from .program import Program, Value, count_of, uses_of
+from .rewrite import Group, Rewriter, in_order, key_of
 
 _FINEST = 4  # how far operands of operands are compared before values are taken for different after all
 _ELEMENTWISE = frozenset({"ufunc", "where", "cast"})
@@ -23,9 +23,9 @@ _BATCHED = _ELEMENTWISE | {"matmul", "reduce", "take", "pick", "less_one", "chec
 def batch(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The program with every class in one call; also its results in it."""
     groups = _acyclic(Classes(values), values)
-    rewriter = Rewriter()
-    rewriter.run([Unit(group, _together if len(group) > 1 else None) for group in groups])
-    return rewriter.program.values, [rewriter.new[x] for x in results]
+    rewriter = Rewriter(values)
+    rewriter.run(groups, _together)
+    return rewriter.program.values, [rewriter[x] for x in results]
 
 
 # Classes
@@ -36,40 +36,39 @@ class Classes:
 
     def __init__(self, values: Sequence[Value]) -> None:
         self.values = values
-        self.uses = Counter(x for value in values for x in value.inputs)
+        self.uses = uses_of(values)
         self.numbers: dict[Any, int] = {}
-        self.levels: list[dict[Value, int]] = []
+        self.levels: list[list[int | None]] = [[None] * len(self.uses)]
 
-    def level(self, depth: int) -> dict[Value, int]:
-        """The class of every value, where operands are compared to this depth."""
-        while len(self.levels) <= depth:
-            below = self.levels[-1] if self.levels else {}
-            self.levels.append(
-                {value: self._number((key_of(value), *self._operands(value, below))) for value in self.values}
-            )
-        return self.levels[depth]
+    def level(self, depth: int) -> Sequence[int | None]:
+        """The class of every value, by id, where operands are compared to this depth."""
+        while len(self.levels) <= depth + 1:
+            below = self.levels[-1]
+            level: list[int | None] = [None] * len(self.uses)
+            for value in self.values:
+                level[value.id] = self._number((key_of(value), *self._operands(value, below)))
+            self.levels.append(level)
+        return self.levels[depth + 1]
 
-    def _operands(self, value: Value, below: dict[Value, int]) -> list[Any]:
+    def _operands(self, value: Value, below: Sequence[int | None]) -> list[Any]:
         return [self._operand(x, below) for x in value.inputs]
 
-    def _operand(self, x: Value, below: dict[Value, int]) -> Any:
-        own = x.kind == "constant" and x.size > 1 and self.uses[x] == 1  # such as the input of one step
+    def _operand(self, x: Value, below: Sequence[int | None]) -> Any:
+        own = x.kind == "constant" and x.size > 1 and self.uses[x.id] == 1  # such as the input of one step
         if x.kind == "source" or (x.fixed and not own):
             return "the same", x.id
-        return "alike", x.shape, x.dtype, x.kind if own else below.get(x)
+        return "alike", x.shape, x.dtype, x.kind if own else below[x.id]
 
     def _number(self, key: Any) -> int:
         return self.numbers.setdefault(key, len(self.numbers))
 
 
-def _acyclic(classes: Classes, values: Sequence[Value]) -> list[list[Value]]:
+def _acyclic(classes: Classes, values: Sequence[Value]) -> list[Group]:
     """Groups that can be computed one after the other: classes, split where one member needs another."""
-    depth = {}
-    pending = [list(values)]
-    groups: list[list[Value]] = _split(classes, pending[0], 1)
+    groups = _split(classes, values, 1)
     depth = {id(group): 1 for group in groups}
     while True:
-        done = {id(unit.members) for unit in in_order([Unit(group) for group in groups])}
+        done = set(map(id, in_order(groups)))
         stuck = [group for group in groups if id(group) not in done]
         if not stuck:
             return groups
@@ -78,17 +77,21 @@ def _acyclic(classes: Classes, values: Sequence[Value]) -> list[list[Value]]:
         groups = [group for group in groups if id(group) not in kept]
         for group in bad:
             finer = depth.get(id(group), _FINEST) + 1
-            parts = _split(classes, group, finer) if finer <= _FINEST else [[value] for value in group]
+            parts = _split(classes, group, finer) if finer <= _FINEST else [(value,) for value in group]
             depth.update({id(part): finer for part in parts})
             groups += parts
 
 
-def _split(classes: Classes, group: Sequence[Value], depth: int) -> list[list[Value]]:
+def _split(classes: Classes, group: Group, depth: int) -> list[Group]:
     level = classes.level(depth)
+    alone: list[Group] = []
     parts: dict[Any, list[Value]] = defaultdict(list)
     for value in group:
-        parts[level[value] if _can_be_batched(value) else value].append(value)
-    return list(parts.values())
+        if _can_be_batched(value):
+            parts[level[value.id]].append(value)
+        else:
+            alone.append((value,))
+    return [*parts.values(), *alone]
 
 
 def _can_be_batched(value: Value) -> bool:
@@ -99,27 +102,32 @@ def _can_be_batched(value: Value) -> bool:
     return value.kind != "take" or value.inputs[0].fixed
 
 
-def _self_dependent(groups: Sequence[list[Value]]) -> list[list[Value]]:
-    """The groups in which one member is another's ancestor; all groups at once, one bit each."""
-    bits = {value: 1 << i for i, group in enumerate(groups) if len(group) > 1 for value in group}
+def _self_dependent(groups: Sequence[Group]) -> list[Group]:
+    """The groups in which one member is another's ancestor; all groups of several at once, one bit each."""
     inside = sorted((value for group in groups for value in group), key=lambda value: value.id)
-    above: dict[Value, int] = {}
+    bits = [0] * count_of(inside)
+    several = [group for group in groups if len(group) > 1]
+    for i, group in enumerate(several):
+        for value in group:
+            bits[value.id] = 1 << i
+    above = [0] * len(bits)
+    same: dict[int, int] = {}
     found = 0
     for value in inside:
         mask = 0
         for x in value.inputs:
-            mask |= above.get(x, 0) | bits.get(x, 0)
-        above[value] = mask
-        found |= mask & bits.get(value, 0)
-    return [group for i, group in enumerate(groups) if found >> i & 1]
+            mask |= above[x.id] | bits[x.id]
+        above[value.id] = same.setdefault(mask, mask)
+        found |= mask & bits[value.id]
+    return [group for i, group in enumerate(several) if found >> i & 1]
 
 
 # One call for a class
 
 
-def _together(rewriter: Rewriter, members: list[Value]) -> list[Value]:
+def _together(rewriter: Rewriter, members: Group) -> list[Value]:
     """All members in one call; each is a row of the result."""
-    operands = [[rewriter.new[x] for x in column] for column in zip(*(value.inputs for value in members), strict=True)]
+    operands = [[rewriter[x] for x in column] for column in zip(*(value.inputs for value in members), strict=True)]
     order = _order(operands, len(members))
     program = rewriter.program
     packs = [pack(program, [column[i] for i in order]) for column in operands]

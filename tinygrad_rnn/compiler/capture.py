@@ -115,8 +115,9 @@ class _OfArrays:
         return None if known is None else known.value
 
     def __setitem__(self, array: Array, value: Value) -> None:
-        known = self._known[id(array)] = _Known(array, self._forget)
-        known.key, known.value = id(array), value
+        known = _Known(array, self._forget)
+        known.key, known.value = key, _ = id(array), value
+        self._known[key] = known
 
     def _forget(self, known: _Known) -> None:
         if self._known.get(known.key) is known:
@@ -175,6 +176,7 @@ class Capture:
                 value = None if after is None else self._value(after, after._data)
                 gradients.append(Gradient(number, value))
                 x._grad = None if after is None else Tensor(after._data)
+        del self.values, self.arrays  # else the program would live as long as this does
         return Recording(
             program=self.program,
             outputs=results,
@@ -259,7 +261,9 @@ class Capture:
         return value
 
     def _keep(self, x: Tensor, value: Value) -> Value:
-        self.values[x] = self.arrays[x._data] = value
+        self.values[x] = value
+        if not x.requires_grad:  # else it can be no option
+            self.arrays[x._data] = value
         return value
 
     def _options(self, option: Any) -> Any:

@@ -1,10 +1,10 @@
 """Chains: h_0 … h_T-1, and h_-1 … h_T-2 beside it, are parts of one sequence, which is laid out once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .packing import is_stack
-from .program import Program, Value
-from .rewrite import Rewriter, Unit
+from .program import Program, Value, count_of
+from .rewrite import Rewriter
 
 
 class _Chain:
@@ -53,12 +53,11 @@ def merge_stacks(values: Sequence[Value], results: Sequence[Value]) -> tuple[lis
             chains.append(_Chain(stack))
     merged = [chain for chain in chains if len(chain.stacks) > 1]
     taken = {stack for chain in merged for stack in chain.stacks}
-    units = [Unit([value]) for value in values if value not in taken]
-    for chain in merged:
-        units.append(Unit(sorted(chain.stacks, key=lambda x: x.id), _laid_out(chain)))
-    rewriter = Rewriter()
-    rewriter.run(units)
-    return rewriter.program.values, [rewriter.new[x] for x in results]
+    groups: list[Sequence[Value]] = [(value,) for value in values if value not in taken]
+    groups += [sorted(chain.stacks, key=lambda x: x.id) for chain in merged]
+    rewriter = Rewriter(values)
+    rewriter.run(groups, _laid_out({stack: chain for chain in merged for stack in chain.stacks}))
+    return rewriter.program.values, [rewriter[x] for x in results]
 
 
 def _join(chain: _Chain, stack: Value, values: Sequence[Value]) -> bool:
@@ -81,17 +80,19 @@ def _join(chain: _Chain, stack: Value, values: Sequence[Value]) -> bool:
 
 def _follows(parts: Sequence[Value], stacks: Sequence[Value], values: Sequence[Value]) -> bool:
     """Whether one of the parts is made from one of the stacks."""
-    after = set(stacks)
+    after = bytearray(count_of(values))
+    for stack in stacks:
+        after[stack.id] = True
     for value in values:
-        if any(x in after for x in value.inputs):
-            after.add(value)
-    return not after.isdisjoint(parts)
+        if any(after[x.id] for x in value.inputs):
+            after[value.id] = True
+    return any(after[x.id] for x in parts)
 
 
-def _laid_out(chain: _Chain):
-    def emit(rewriter: Rewriter, stacks: list[Value]) -> list[Value]:
-        program: Program = rewriter.program
-        whole = program.stack([rewriter.new[part] for part in chain.parts])
+def _laid_out(chains: Mapping[Value, _Chain]) -> Callable[[Rewriter, Sequence[Value]], list[Value]]:
+    def together(rewriter: Rewriter, stacks: Sequence[Value]) -> list[Value]:
+        chain, program = chains[stacks[0]], rewriter.program
+        whole = program.stack([rewriter[part] for part in chain.parts])
         return [chain.piece(program, whole, stack) for stack in stacks]
 
-    return emit
+    return together

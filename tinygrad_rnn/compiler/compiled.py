@@ -200,11 +200,11 @@ def _planned(recording: Recording) -> Plan:
     results = [*recording.outputs, *(g.value for g in recording.gradients if g.value is not None)]
     values = needed(results, recording.program.values)
     recording.work = Work.of(recording, values)
-    for change in (gather_sums, batch, merge_stacks):
-        values, results = change(values, results)
-        values = needed(results, values)
+    values, results = gather_sums(values, results)
     recording.program.forget()
-    return plan(values, results, recording.position)
+    for change in (batch, merge_stacks):
+        values, results = change(needed(results, values), results)
+    return plan(needed(results, values), results, recording.position)
 
 
 def _require_same(earlier: _Entry, later: _Entry) -> None:

@@ -21,9 +21,9 @@ def outline(recording: Recording, plan: Plan) -> Outline:
     """The outline of a plan, and what its recording calls things."""
     computed = [value for value in plan.values if value.kind not in FREE]
     alike = Classes(plan.values).level(_DEPTH)
-    groups: dict[int, list[Value]] = defaultdict(list)
+    groups: dict[int | None, list[Value]] = defaultdict(list)
     for value in computed:
-        groups[alike[value]].append(value)
+        groups[alike[value.id]].append(value)
     ids = {value: f"stage-{i}" for i, members in enumerate(groups.values()) for value in members}
     names = _Names(recording)
     sources = {value: names.source(value) for value in plan.values if value.kind == "source"}

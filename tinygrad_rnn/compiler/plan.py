@@ -16,7 +16,7 @@ from ..autograd.tensor import Array
 from ..errors import OpError
 from . import kernels
 from .memory import Arena, Blank, Call, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
-from .program import EFFECTS, Value, numpy_index
+from .program import EFFECTS, Value, count_of, numpy_index
 
 _COMPUTED = frozenset({"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"})  # can write where it is told
 _SHORT = 128  # terms: so many NumPy sums as plainly as BLAS; more of them in pairs, which is more exact
@@ -130,11 +130,15 @@ def _placed(function: Callable[..., Any], given: Sequence[Any]) -> tuple[Callabl
 
 def needed(results: Sequence[Value], values: Sequence[Value]) -> list[Value]:
     """The values that results, and what must happen anyway, are made from."""
-    wanted = {*results, *(value for value in values if value.kind in EFFECTS)}
+    wanted = bytearray(count_of(values))
+    for value in results:
+        wanted[value.id] = True
     for value in reversed(values):
-        if value in wanted:
-            wanted.update(value.inputs)
-    return [value for value in values if value in wanted]
+        if wanted[value.id] or value.kind in EFFECTS:
+            wanted[value.id] = True
+            for x in value.inputs:
+                wanted[x.id] = True
+    return [value for value in values if wanted[value.id]]
 
 
 class _Planner:

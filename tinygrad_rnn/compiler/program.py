@@ -27,6 +27,7 @@ draw         none, how to call it                     random numbers, new at eac
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, NoReturn
 
@@ -38,6 +39,7 @@ from ..tracing.source import Source
 
 Slice = tuple[int, int | None, int]
 Index = tuple["int | Slice", ...]  # one entry an axis; a slice is (start, stop, step), since slices have no hash
+Key = tuple[str, "tuple[Value, ...]", Any, tuple[int, ...], np.dtype[Any]]
 
 EFFECTS = ("check", "draw")  # what must happen although nobody uses the value
 
@@ -70,9 +72,9 @@ class Value:
         return self.size * self.dtype.itemsize
 
     @property
-    def identity(self) -> Any:
-        """What two runs must have in common."""
-        return self.kind, self.inputs, getattr(self.detail, "identity", self.detail), self.shape, self.dtype
+    def key(self) -> Key:
+        """What makes it what it is: of two values with one key there is one."""
+        return self.kind, self.inputs, self.detail, self.shape, self.dtype
 
     def array(self) -> Array:
         """The values of a constant."""
@@ -83,12 +85,36 @@ class Value:
         return f"%{self.id} = {self.kind}{[x.id for x in self.inputs]} {self.shape}"
 
 
+class _Known:
+    """Finds values by their keys, and keeps no key: there would be more of these than of values."""
+
+    def __init__(self) -> None:
+        self._values: dict[int, Value] = {}  # by hash; if two have one, the later is by the next that is free
+
+    def get(self, key: Key) -> Value | None:
+        at = hash(key)
+        while (value := self._values.get(at)) is not None and value.key != key:
+            at += 1
+        return value
+
+    def put(self, value: Value) -> None:
+        at = hash(value.key)
+        while at in self._values:
+            at += 1
+        self._values[at] = value
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
 class Program:
     """Values in an order in which each can be computed; every method that makes one finds equal ones again."""
 
     def __init__(self) -> None:
         self.values: list[Value] = []
-        self._known: dict[Any, Value] = {}
+        self._known = _Known()
+        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}  # each once, however many values have it
+        self._rows: dict[tuple[int, ...], tuple[Index, ...]] = {}  # of arrays of these shapes
         self._parts: dict[int, dict[Index, Value]] = {}  # of what is laid together (by id), each at its index
         self._limits: dict[tuple[int, int], Value] = {}  # integers (by id) that are to be below, and what checks it
         self.met = 0  # values that there are so far
@@ -100,27 +126,24 @@ class Program:
         return self.met == len(self.values)
 
     def add(self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any) -> Value:
-        inputs, shape, dtype = tuple(inputs), tuple(shape), np.dtype(dtype)
-        key = (kind, inputs, detail, shape, dtype)
-        value = self._known.get(key) or self._made(*key)
+        shape = tuple(shape)
+        key = (kind, tuple(inputs), detail, self._shapes.setdefault(shape, shape), np.dtype(dtype))
+        value = self._known.get(key) or self._made(key)
         if value.id < self.met:
             self.repeated += kind not in FREE
         else:
             self._meet(value)
         return value
 
-    def _made(
-        self, kind: str, inputs: tuple[Value, ...], detail: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> Value:
+    def _made(self, key: Key) -> Value:
         """A value that there is none equal to."""
+        kind, inputs, detail, *_ = key
         fixed = detail[0] == "leaf" if kind == "source" else kind != "draw" and all(x.fixed for x in inputs)
-        value = Value(kind, inputs, detail, shape, dtype, len(self.values), fixed)
+        value = Value(*key, len(self.values), fixed)
         self.values.append(value)
-        self._known[kind, inputs, detail, shape, dtype] = value
+        self._known.put(value)
         if kind == "check":
             self._limits[inputs[0].id, detail[1]] = value
-        if kind == "assemble":
-            self._parts[value.id] = dict(zip(detail[0], inputs, strict=True))
         return value
 
     def _meet(self, value: Value) -> None:
@@ -131,7 +154,7 @@ class Program:
         """Let go of how values follow from each other, once that is planned: it is more than their arrays."""
         for value in self.values:
             value.inputs = ()
-        for kept in (self.values, self._known, self._parts, self._limits):
+        for kept in (self.values, self._known, self._parts, self._limits, self._shapes, self._rows):
             kept.clear()
 
     # What it is made of
@@ -229,25 +252,32 @@ class Program:
 
     def index(self, x: Value, index: Index) -> Value:
         """Part of an array; `index` as `plain_index` gives it."""
-        index = (*index, *((0, n, 1) for n in x.shape[len(index) :]))
-        if index == tuple((0, n, 1) for n in x.shape):
+        index = _for_all_axes(index, x.shape)
+        if index == _for_all_axes((), x.shape):
             return x
-        if (part := self._parts.get(x.id, {}).get(index)) is not None:
+        if x.kind == "assemble" and (part := self._parts_of(x).get(index)) is not None:
             return self.reshape(part, shape_at(x.shape, index))
         return self.add("view", (x,), ("index", index), shape_at(x.shape, index), x.dtype)
 
     def assemble(self, parts: Sequence[Value], indices: Sequence[Index], shape: Iterable[int], dtype: Any) -> Value:
         """One array with each part at its index; they must not overlap."""
         shape = tuple(shape)
-        indices = [(*index, *((0, n, 1) for n in shape[len(index) :])) for index in indices]
-        if len(parts) == 1 and indices[0] == tuple((0, n, 1) for n in shape):
+        indices = tuple(_for_all_axes(index, shape) for index in indices)
+        if len(parts) == 1 and indices[0] == _for_all_axes((), shape):
             return self.cast(parts[0], dtype)
         covered = sum(part.size for part in parts) == prod(shape)
-        return self.add("assemble", parts, (tuple(indices), covered), shape, dtype)
+        return self.add("assemble", parts, (indices, covered), shape, dtype)
+
+    def _parts_of(self, whole: Value) -> dict[Index, Value]:
+        if whole.id not in self._parts:
+            self._parts[whole.id] = dict(zip(whole.detail[0], whole.inputs, strict=True))
+        return self._parts[whole.id]
 
     def stack(self, parts: Sequence[Value]) -> Value:
-        indices: list[Index] = [(i,) for i in range(len(parts))]
-        return self.assemble(parts, indices, (len(parts), *parts[0].shape), parts[0].dtype)
+        shape = (len(parts), *parts[0].shape)
+        if shape not in self._rows:
+            self._rows[shape] = tuple(_for_all_axes((i,), shape) for i in range(len(parts)))
+        return self.assemble(parts, self._rows[shape], shape, parts[0].dtype)
 
     def concatenate(self, parts: Sequence[Value], axis: int = 0) -> Value:
         first = parts[0].shape
@@ -258,7 +288,7 @@ class Program:
         start = 0
         for part in parts:
             stop = start + part.shape[axis]
-            indices.append((*((0, n, 1) for n in shape[:axis]), (start, stop, 1)))
+            indices.append((*_for_all_axes((), shape[:axis]), (start, stop, 1)))
             start = stop
         return self.assemble(parts, indices, shape, parts[0].dtype)
 
@@ -267,29 +297,31 @@ class Repetition(Program):
     """A program that is made again: every value must be what came in its place the first time, and is that one."""
 
     def __init__(self, first: Program) -> None:
-        super().__init__()
-        self.values, self._known = first.values, first._known
-        self._parts, self._limits = first._parts, first._limits
+        vars(self).update(vars(first) | {"met": 0, "repeated": 0})
 
-    def _made(
-        self, kind: str, inputs: tuple[Value, ...], detail: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> Value:
+    def _made(self, key: Key) -> Value:
         """The one in its place, of what is never found again: two calls of an op with no rule are always two."""
-        made = Value(kind, inputs, detail, shape, dtype, self.met, False)
         there = None if self.is_complete else self.values[self.met]
-        return there if there is not None and there.identity == made.identity else self._refuse(made)
+        return there if there is not None and _identity(there.key) == _identity(key) else self._refuse(key)
 
     def _meet(self, value: Value) -> None:
         if value.id > self.met:
-            self._refuse(value)
+            self._refuse(value.key)
         super()._meet(value)
 
-    def _refuse(self, value: Value) -> NoReturn:
+    def _refuse(self, key: Key) -> NoReturn:
         """What differs would have been the same for ever."""
+        kind, _, _, shape, _ = key
         raise CompileError(
-            f"compile: {Source.of_caller()}: {value.kind} {value.shape} is not what it was at the call before: "
+            f"compile: {Source.of_caller()}: {kind} {shape} is not what it was at the call before: "
             "random numbers, a clock or changing data; pass it as an argument"
         )
+
+
+def _identity(key: Key) -> Any:
+    """What two runs must have in common."""
+    kind, inputs, detail, *what = key
+    return kind, inputs, getattr(detail, "identity", detail), *what
 
 
 def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> Value | None:
@@ -298,6 +330,22 @@ def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> V
         if other.shape == shape and other.dtype == dtype and _is_all(one, 1):
             return other
     return None
+
+
+def count_of(values: Iterable[Value]) -> int:
+    """How many places a list needs that has one for every value's id."""
+    return max((value.id for value in values), default=-1) + 1
+
+
+def uses_of(values: Sequence[Value], results: Iterable[Value] = ()) -> list[int]:
+    """How often each is read, by id, or is a result."""
+    uses = [0] * count_of(values)
+    for value in values:
+        for x in value.inputs:
+            uses[x.id] += 1
+    for x in results:
+        uses[x.id] += 1
+    return uses
 
 
 def whole_of(x: Value) -> Value:
@@ -336,11 +384,22 @@ def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ..
         if isinstance(entry, slice):
             span = range(n)[entry]
             stop = span.stop if span.stop >= 0 else None
-            plain.append((span.start, stop, span.step) if span else (0, 0, 1))
+            plain.append(_slice(span.start, stop, span.step) if span else _slice(0, 0, 1))
             lengths.append(len(span))
         else:
             plain.append(int(entry) % n)
     return tuple(plain), tuple(lengths)
+
+
+@lru_cache
+def _slice(start: int, stop: int | None, step: int) -> Slice:
+    """The same one every time: there are many."""
+    return start, stop, step
+
+
+def _for_all_axes(index: Index, shape: Sequence[int]) -> Index:
+    """An index of the first axes as one of all of them."""
+    return index if len(index) == len(shape) else (*index, *(_slice(0, n, 1) for n in shape[len(index) :]))
 
 
 def _is_integer(entry: Any) -> bool:

@@ -1,47 +1,48 @@
 """Making a program anew: its values in units, each of which is emitted once everything it needs is there."""
 
 import heapq
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from .packing import is_stack, pack
-from .program import FREE, Program, Value, whole_of
+from .program import FREE, Program, Value, count_of, whole_of
+
+Group = Sequence[Value]
 
 
-@dataclass(slots=True, eq=False)
-class Unit:
-    """Values that are made together."""
-
-    members: list[Value]
-    emit: "Callable[[Rewriter, list[Value]], Sequence[Value]] | None" = None  # the new values; None: as they were
-
-
-@dataclass(slots=True)
 class Rewriter:
     """A new program, and what has become of each value of the old one."""
 
-    program: Program = field(default_factory=Program)
-    new: dict[Value, Value] = field(default_factory=dict[Value, Value])
+    def __init__(self, values: Sequence[Value]) -> None:
+        self.program = Program()
+        self._new: list[Any] = [None] * count_of(values)
+
+    def __getitem__(self, value: Value) -> Value:
+        return self._new[value.id]
+
+    def __setitem__(self, value: Value, made: Value) -> None:
+        self._new[value.id] = made
 
     def inputs(self, value: Value) -> list[Value]:
-        return [self.new[x] for x in value.inputs]
+        return [self._new[x.id] for x in value.inputs]
 
-    def run(self, units: Sequence[Unit]) -> None:
-        """Emit every unit, in an order in which that can be done."""
-        for unit in in_order(units):
+    def run(self, groups: Sequence[Group], together: "Callable[[Rewriter, Group], Sequence[Value]]") -> None:
+        """Make every group, `together` those of several values, in an order in which that can be done."""
+        for group in in_order(groups):
             there = len(self.program.values)
-            if unit.emit is None:
-                for value in unit.members:
-                    self.new[value] = again(self.program, value, self.inputs(value))
+            if len(group) == 1:
+                self[group[0]] = again(self.program, group[0], self.inputs(group[0]))
             else:
-                self.new.update(zip(unit.members, unit.emit(self, unit.members), strict=True))
-            self._count(unit, there)
+                for value, made in zip(group, together(self, group), strict=True):
+                    self[value] = made
+            self._count(group, there)
 
-    def _count(self, unit: Unit, there: int) -> None:
-        """Say how many values of the recording those of a unit stand for; `there` were in the program before."""
-        computed = [value for value in unit.members if value.kind not in FREE]
-        made = {whole_of(self.new[value]) for value in computed}
+    def _count(self, group: Group, there: int) -> None:
+        """Say how many values of the recording those of a group stand for; `there` were in the program before."""
+        computed = [value for value in group if value.kind not in FREE]
+        made = {whole_of(self[value]) for value in computed}
         if len(made) == 1:
             (value,) = made
             before = value.stands_for if value.id < there else 0
@@ -62,29 +63,49 @@ def again(program: Program, value: Value, inputs: Sequence[Value]) -> Value:
     return program.add(value.kind, inputs, value.detail, value.shape, value.dtype)
 
 
-def in_order(units: Sequence[Unit]) -> list[Unit]:
-    """The units, each after those it needs and else as early as its first member; those in a cycle are left out."""
-    owner = {value: i for i, unit in enumerate(units) for value in unit.members}
-    needs: list[set[int]] = [
-        {owner[x] for value in unit.members for x in value.inputs}  # itself too: then it is never ready
-        for unit in units
-    ]
-    users: list[list[int]] = [[] for _ in units]
-    for i, needed in enumerate(needs):
-        for j in needed:
-            users[j].append(i)
-    waiting = [len(needed) for needed in needs]
-    ready = [(unit.members[0].id, i) for i, unit in enumerate(units) if not waiting[i]]
+def in_order(groups: Sequence[Group]) -> list[Group]:
+    """The groups, each after those it needs and else as early as its first member; those in a cycle are left out."""
+    owner = array("l", [0]) * count_of(value for group in groups for value in group)
+    for i, group in enumerate(groups):
+        for value in group:
+            owner[value.id] = i
+    waiting, users = array("l", [0]) * len(groups), _Users(groups, owner)
+    for i, _ in _needs(groups, owner):
+        waiting[i] += 1
+    ready = [group[0].id for group, count in zip(groups, waiting, strict=True) if not count]
     heapq.heapify(ready)
-    ordered: list[Unit] = []
+    ordered: list[Group] = []
     while ready:
-        _, i = heapq.heappop(ready)
-        ordered.append(units[i])
-        for user in users[i]:
+        i = owner[heapq.heappop(ready)]
+        ordered.append(groups[i])
+        for user in users.of(i):
             waiting[user] -= 1
             if not waiting[user]:
-                heapq.heappush(ready, (units[user].members[0].id, user))
+                heapq.heappush(ready, groups[user][0].id)
     return ordered
+
+
+def _needs(groups: Sequence[Group], owner: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """For every operand the numbers of who needs it and who makes it; if they are one, that group is never ready."""
+    return ((i, owner[x.id]) for i, group in enumerate(groups) for value in group for x in value.inputs)
+
+
+class _Users:
+    """Who needs each group, once for every operand: one after the other in one array, since sets would be larger."""
+
+    def __init__(self, groups: Sequence[Group], owner: Sequence[int]) -> None:
+        begin = array("l", [0]) * (len(groups) + 1)
+        for _, needed in _needs(groups, owner):
+            begin[needed] += 1
+        begin = array("l", accumulate(begin))
+        self._users = array("l", [0]) * begin[-1]
+        for user, needed in _needs(groups, owner):
+            begin[needed] -= 1
+            self._users[begin[needed]] = user
+        self._begin = begin
+
+    def of(self, i: int) -> Sequence[int]:
+        return self._users[self._begin[i] : self._begin[i + 1]]
 
 
 def key_of(value: Value) -> Any:

@@ -4,13 +4,13 @@ A weight that a loop uses T times gets its gradient as a sum of T products Aᵀ 
 is one product: Σ_t A_tᵀ G_t = [A_0; A_1; …]ᵀ [G_0; G_1; …].
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .program import Program, Value
+from .program import Program, Value, uses_of
 from .rewrite import Rewriter, again, key_of
 
 _MANY = 3  # terms; fewer are added one by one
@@ -18,22 +18,21 @@ _MANY = 3  # terms; fewer are added one by one
 
 def gather_sums(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The program with long sums of terms of one kind taken together; also its results in it."""
-    uses = Counter(x for value in values for x in value.inputs)
-    uses.update(results)
-    inner = {x for value in values for x in value.inputs if _is_sum(value) and _is_sum(x, value) and uses[x] == 1}
-    rewriter = Rewriter()
+    uses = uses_of(values, results)
+    inner = {x for value in values for x in value.inputs if _is_sum(value) and _is_sum(x, value) and uses[x.id] == 1}
+    rewriter = Rewriter(values)
     for value in values:
         if value in inner:
             continue
         if _is_sum(value):
-            made = _sum(rewriter.program, [(x, rewriter.new[x]) for x in _terms(value, inner)])
+            made = _sum(rewriter.program, [(x, rewriter[x]) for x in _terms(value, inner)])
         elif value.kind == "matmul":
             a, b = value.inputs
-            made = rewriter.program.matmul(*_in_program_order(rewriter.program, a, b, rewriter.new))
+            made = rewriter.program.matmul(*_in_program_order(rewriter, a, b))
         else:
             made = again(rewriter.program, value, rewriter.inputs(value))
-        rewriter.new[value] = made
-    return rewriter.program.values, [rewriter.new[x] for x in results]
+        rewriter[value] = made
+    return rewriter.program.values, [rewriter[x] for x in results]
 
 
 def _is_sum(x: Value, like: Value | None = None) -> bool:
@@ -96,16 +95,17 @@ def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
     return None
 
 
-def _in_program_order(program: Program, a: Value, b: Value, new: dict[Value, Value]) -> tuple[Value, Value]:
+def _in_program_order(rewriter: Rewriter, a: Value, b: Value) -> tuple[Value, Value]:
     """The factors, made anew; concatenated rows go in the order in which the program made them."""
     left = _stacked(a.inputs[0]) if a.kind == "view" and a.detail == ("transpose", (1, 0)) else None
     right = _stacked(b)
     if left is None or right is None or len(left.inputs) != len(right.inputs):
-        return new[a], new[b]
+        return rewriter[a], rewriter[b]
     made = [x.id for x in right.inputs]
     order = sorted(range(len(made)), key=made.__getitem__)
+    program = rewriter.program
     rows = [
-        program.reshape(program.stack([new[x.inputs[i]] for i in order]), like.shape)
+        program.reshape(program.stack([rewriter[x.inputs[i]] for i in order]), like.shape)
         for x, like in ((left, a.inputs[0]), (right, b))
     ]
     return program.transpose(rows[0], (1, 0)), rows[1]
