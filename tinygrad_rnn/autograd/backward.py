@@ -116,7 +116,7 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
     with np.errstate(all="ignore"), switched(recording=create_graph):
         while pending:
             node, g = pending.popitem()
-            if node in deferred:
+            if deferred and node in deferred:
                 for (op, slot), terms in deferred.pop(node).items():
                     total = _fitted(op.together[slot](*map(list, zip(*terms, strict=True))), op, slot, node)
                     g = total if g is None else g + total
@@ -130,19 +130,17 @@ def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
                 continue
             # a VJP may have made an array of numbers: where the pass is recorded, it is a Tensor from here on
             g, y, arrays = (_tensor(g), *_live(node)) if symbolic else (g, node._data, node.arrays)
-            vjps, together = op.vjps, op.together
             options, given = node.options, (arrays,) if op.variadic else arrays  # as op.given, without the call
             for slot, x in enumerate(node.inputs):
                 held = pending.get(x, ...)
-                if held is ... or (vjp := vjps[slot]) is None:
+                if held is ... or (vjp := op.vjps[slot]) is None:
                     continue
-                if slot in together:
+                if slot in op.together:
                     deferred.setdefault(x, {}).setdefault((op, slot), []).append((g, arrays, options))
                     term = None
                 else:
                     term = vjp(g, y, *given, **options) if options else vjp(g, y, *given)
-                    like = x._data
-                    if type(term) is not ndarray or term.dtype is not like.dtype or term.shape != like.shape:
+                    if type(term) is not ndarray or term.dtype is not x._data.dtype or term.shape != x._data.shape:
                         term = _fitted(term, op, slot, x)
                     pending[x] = term if held is None else held + term  # out of place: either may be shared
                 if observers:

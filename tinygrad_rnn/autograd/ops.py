@@ -83,22 +83,27 @@ def _linear_W(gs: Sequence[Any], inputs: Sequence[Any], options: Any) -> Any:
     return np.concatenate([_rows(g) for g in gs]).T @ np.concatenate([_rows(x) for x, _ in inputs])
 
 
-@op(lambda g, y, x, W: g @ W, lambda g, y, x, W: _rows(g).T @ _rows(x), together={1: _linear_W})
+def _times(x: Any, W: Any) -> Any:
+    """x W for a matrix W: the same as `@`, but where there are few axes NumPy's `dot` starts sooner."""
+    return x.dot(W) if type(x) is np.ndarray and 0 < x.ndim < 3 else x @ W
+
+
+@op(lambda g, y, x, W: _times(g, W), lambda g, y, x, W: _rows(g).T @ _rows(x), together={1: _linear_W})
 def linear(x: Array, W: Array) -> Array:
     """Linear map of the last axis: y = x Wᵀ, x (…, I), W (O, I), y (…, O); x̄ = ȳ W, W̄ = Σ ȳᵀ x."""
     require(W.ndim == 2, ValueError, "W must be a matrix (outputs, inputs), got shape {}", W.shape)
-    return x.dot(W.T) if x.ndim in (1, 2) else np.matmul(x, W.T)  # the same, but `dot` starts sooner
+    return _times(x, W.T)
 
 
 # Functions of one number
 
 
-@op(lambda g, y, x: g * (1 - y * y), numpy=np.tanh)
+@op(lambda g, y, x: g * (1.0 - y * y), numpy=np.tanh)  # NumPy takes a float sooner than an integer
 def tanh(x: Array):
     """Hyperbolic tangent: y = tanh x; x̄ = ȳ (1 - y²)."""
 
 
-@op(lambda g, y, x: g * (y * (1 - y)))
+@op(lambda g, y, x: g * (y * (1.0 - y)))
 def sigmoid(x: Array) -> Array:
     """Logistic function: y = 1 / (1 + e^-x), computed as (1 + tanh(x/2)) / 2; x̄ = ȳ y (1 - y)."""
     return 0.5 + 0.5 * np.tanh(0.5 * x)
@@ -357,8 +362,8 @@ def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
 
 def _log_normaliser(x: Any, axis: Axis = -1) -> Any:
     """ln Σ e^x without overflow, the axis kept."""
-    top = np.max(x, axis=axis, keepdims=True)
-    return np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    top = x.max(axis=axis, keepdims=True)
+    return np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
 
 
 def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> Any:
