@@ -6,7 +6,7 @@ where in it a view lies. `Place` keeps that, and makes the same view of wherever
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd.tensor import Array
+from .program import once
 
 _ALIGNMENT = 64  # bytes: a cache line
 _SPAN = 64  # calls
@@ -24,10 +25,10 @@ Bind = Callable[[int, int, Array], None]  # call, argument, and what it is from 
 
 
 class Blank:
-    """Arrays to plan with: each has shape and strides, and the memory of all the others."""
+    """Arrays to plan with: each has shape and strides, and the memory of all the others, of at least so many bytes."""
 
-    def __init__(self) -> None:
-        self._memory = bytearray()  # no array: NumPy takes a view of a view of one for a view of the first
+    def __init__(self, nbytes: int) -> None:
+        self._memory = bytearray(nbytes)  # no array: NumPy takes a view of a view of one for a view of the first
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         nbytes = prod(shape) * dtype.itemsize
@@ -61,30 +62,26 @@ class Place(NamedTuple):
     strides: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def within(self, memory: Array) -> Array:
-        """The view, in the piece's memory."""
-        return np.ndarray(self.shape, self.dtype, memory, self.offset, self.strides)
+    def within(self, memory: Array, begin: int = 0) -> Array:
+        """The view, in the piece's memory, or where that begins."""
+        return np.ndarray(self.shape, self.dtype, memory, begin + self.offset, self.strides)
 
 
 class Places:
     """Finds the place of an array that was made while the pieces lay alone."""
 
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        self.pieces = {id(piece.whole): piece for piece in pieces}
-        self.known: dict[int, tuple[Array, Place]] = {}
+    def __init__(self) -> None:
+        self._pieces: dict[int, Piece] = {}
 
-    def __call__(self, argument: Any) -> Any:
-        if not isinstance(argument, np.ndarray):
-            return argument
-        known = self.known.get(id(argument))
-        if known is None:
-            base = argument
-            while isinstance(base.base, np.ndarray):
-                base = base.base
-            offset = argument.ctypes.data - base.ctypes.data if argument.size else 0
-            place = Place(self.pieces[id(base)], offset, argument.shape, argument.strides, argument.dtype)
-            known = self.known[id(argument)] = argument, place
-        return known[1]
+    def add(self, piece: Piece) -> None:
+        self._pieces[id(piece.whole)] = piece
+
+    def of(self, array: Array) -> Place:
+        base = array
+        while isinstance(base.base, np.ndarray):
+            base = base.base
+        offset = array.ctypes.data - base.ctypes.data if array.size and array is not base else 0
+        return Place(self._pieces[id(base)], offset, once(array.shape), once(array.strides), array.dtype)
 
 
 def share(pieces: Sequence[Piece]) -> int:
@@ -117,8 +114,8 @@ class Arena:
         """The array at a place; always the same one."""
         if place not in self.made:
             piece = place.piece
-            moved = place._replace(offset=place.offset + piece.offset) if piece.shared else place
-            self.made[place] = moved.within(self.memory if piece.shared else piece.whole)
+            memory, begin = (self.memory, piece.offset) if piece.shared else (piece.whole, 0)
+            self.made[place] = place.within(memory, begin)
         return self.made[place]
 
 
@@ -181,7 +178,7 @@ def with_fewest_axes(places: Sequence[Place]) -> list[Place]:
     for place, s in zip(places, strides, strict=True):
         steps = tuple(s[axis] for axis in kept)
         alone = not any(steps) and place is not places[-1]  # one number for all
-        made.append(place._replace(shape=() if alone else tuple(lengths), strides=() if alone else steps))
+        made.append(place._replace(shape=() if alone else once(tuple(lengths)), strides=() if alone else once(steps)))
     return made
 
 

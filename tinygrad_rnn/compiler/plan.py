@@ -6,7 +6,7 @@ same time shares a place. Large sources and results have no part in it: these ar
 bound to them.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..autograd.tensor import Array
 from ..errors import OpError
 from . import kernels
 from .memory import Arena, Blank, Call, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
-from .program import EFFECTS, Value, count_of, numpy_index
+from .program import EFFECTS, Value, count_of, numpy_index, uses_of
 
 _COMPUTED = frozenset({"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"})  # can write where it is told
 _SHORT = 128  # terms: so many NumPy sums as plainly as BLAS; more of them in pairs, which is more exact
@@ -36,27 +36,32 @@ class Plan:
 
     def __init__(self, planner: "_Planner", position: Callable[[Value], int]) -> None:
         self.values, self.results, self.in_place = planner.values, planner.results, planner.in_place
-        pieces = planner.all_pieces()
-        find = Places(pieces)
-        placed = [_placed(function, [find(x) for x in given]) for function, given in planner.calls]
-        ports = _ports(planner, placed)
+        pieces, find = planner.all_pieces(), planner.places.of
+        ports = _ports(planner)
         self.nbytes = share([piece for piece in pieces if piece.shared])  # of the arena
         arena = Arena(self.nbytes)
-        self._functions = [function for function, _ in placed]
         array_at = lambda place: _UNBOUND if id(place.piece) in ports else arena.array(place)
-        self._arguments = [[array_at(x) if isinstance(x, Place) else x for x in given] for _, given in placed]
-        self.calls: list[Call] = list(map(kernels.quickest, self._functions, self._arguments))
+        bound = {call for port in ports.values() for call, *_ in port.uses}
+        self._functions: dict[int, Callable[..., Any]] = {}  # of the calls that are bound, by number
+        self._arguments: dict[int, list[Any]] = {}
+        self.calls: list[Call] = []
+        while planner.calls:  # each goes when it is made: together they are as large as the plan
+            function, given = planner.calls.popleft()
+            arguments = [array_at(x) if isinstance(x, Place) else x for x in given]
+            if (call := len(self.calls)) in bound:
+                self._functions[call], self._arguments[call] = function, arguments
+            self.calls.append(kernels.quickest(function, arguments))
         self._reads: list[tuple[int, Port]] = []  # sources that are read where they lie, by position
         self._loads: list[tuple[int, Array]] = []  # and those that are copied
         for source in planner.sources:
-            if (port := ports.get(id(planner.pieces[source]))) is not None:
+            if (port := ports.get(id(planner.pieces[source.id]))) is not None:
                 self._reads.append((position(source), port))
             else:
-                self._loads.append((position(source), arena.array(find(planner.arrays[source]))))
+                self._loads.append((position(source), arena.array(find(planner.arrays[source.id]))))
         self._results: list[tuple[Port | None, Any]] = []  # given away, in this shape; else this array is copied
         for x in planner.results:
-            port = ports.get(id(planner.pieces[x]))
-            self._results.append((port, x.shape if port else arena.array(find(planner.arrays[x]))))
+            port = ports.get(id(planner.pieces[x.id]))
+            self._results.append((port, x.shape if port else arena.array(find(planner.arrays[x.id]))))
         self._copied = [i for i, (port, _) in enumerate(self._results) if port is None]
         for piece in pieces:
             del piece.whole
@@ -97,26 +102,26 @@ def plan(values: Sequence[Value], results: Sequence[Value], position: Callable[[
     return Plan(_Planner(values, results), position)
 
 
-def _ports(planner: "_Planner", placed: Sequence[tuple[Any, Sequence[Any]]]) -> dict[int, Port]:
+def _ports(planner: "_Planner") -> dict[int, Port]:
     """Pieces that are the caller's, by id: those that are bound more quickly than they are copied."""
-    uses: dict[int, list[tuple[int, int, Place]]] = defaultdict(list)
-    for call, (_, given) in enumerate(placed):
-        for position, place in enumerate(given):
-            if isinstance(place, Place):
-                uses[id(place.piece)].append((call, position, place))
-    returned = {id(planner.pieces[x]) for x in planner.results}
-    sources = [planner.pieces[x] for x in planner.sources]
+    returned = {id(planner.pieces[x.id]) for x in planner.results}
+    sources = [planner.pieces[x.id] for x in planner.sources]
     outer = [*(piece for piece in sources if id(piece) not in returned), *planner.given_away()]
+    uses: dict[int, list[tuple[int, int, Place]]] = {id(piece): [] for piece in outer}
+    for call, (_, given) in enumerate(planner.calls):
+        for position, place in enumerate(given):
+            if isinstance(place, Place) and id(place.piece) in uses:
+                uses[id(place.piece)].append((call, position, place))
     ports = {id(piece): Port(piece, uses[id(piece)]) for piece in outer if worth_binding(piece, len(uses[id(piece)]))}
     for port in ports.values():
         port.piece.shared = False
     return ports
 
 
-def _placed(function: Callable[..., Any], given: Sequence[Any]) -> tuple[Callable[..., Any], list[Any]]:
-    """A call with places for arrays; where NumPy runs over the elements, over as few axes as possible."""
+def _as_flat(function: Callable[..., Any], given: Sequence[Any]) -> Sequence[Any]:
+    """The arguments of a call; where NumPy runs over the elements, over as few axes as possible."""
     if isinstance(function, np.ufunc) and function.signature is None:
-        return function, with_fewest_axes(given)
+        return with_fewest_axes(given)
     if function in _ELEMENTWISE and isinstance(given[1], Place):
         first = function in (np.copyto, kernels.cast)  # these write to their first argument
         order = [i for i, x in enumerate(given) if isinstance(x, Place)]
@@ -124,8 +129,8 @@ def _placed(function: Callable[..., Any], given: Sequence[Any]) -> tuple[Callabl
         made = list(given)
         for i, place in zip(order, with_fewest_axes([given[i] for i in order]), strict=True):
             made[i] = place
-        return function, made
-    return function, list(given)
+        return made
+    return given
 
 
 def needed(results: Sequence[Value], values: Sequence[Value]) -> list[Value]:
@@ -144,73 +149,83 @@ def needed(results: Sequence[Value], values: Sequence[Value]) -> list[Value]:
 class _Planner:
     def __init__(self, values: Sequence[Value], results: Sequence[Value]) -> None:
         self.values, self.results = values, results
-        self.uses = Counter(x for value in values for x in value.inputs)
-        self.uses.update(results)
+        self.uses = uses_of(values, results)  # that are to come
         self.products = Counter(value.inputs[1] for value in values if value.kind == "matmul")
         self.homes = _homes(values)
-        self.blank = Blank()
-        self.arrays: dict[Value, Array] = {}
-        self.pieces: dict[Value, Piece] = {}
+        self.blank = Blank(max((value.nbytes for value in values), default=0))
+        self.arrays: list[Any] = [None] * len(self.uses)  # by id, until the last use
+        self.pieces: list[Any] = [None] * len(self.uses)  # by id
+        self.places = Places()
+        self.made: list[Piece] = []  # of values
         self.more: dict[Any, tuple[Array, Piece]] = {}  # what no value stands for, by what it is
         self.lent: list[Piece] = []  # of those: what the value that is planned works with
-        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.calls: deque[tuple[Callable[..., Any], Sequence[Any]]] = deque()
         self.sources: list[Value] = []
         self.in_place = 0
         for value in values:
             getattr(self, f"_do_{value.kind}")(value)
             self._release(value)
         for result in results:
-            self.pieces[result].last = len(self.calls)
+            self.pieces[result.id].last = len(self.calls)
 
     def all_pieces(self) -> list[Piece]:
         """Every piece once."""
-        pieces = [*self.pieces.values(), *(piece for _, piece in self.more.values())]
-        return list({id(piece): piece for piece in pieces}.values())
+        return [*self.made, *(piece for _, piece in self.more.values())]
 
     def given_away(self) -> list[Piece]:
         """The pieces that are results as a whole, each of one alone."""
-        counts = Counter(id(self.pieces[x]) for x in self.results)
-        computed = [x for x in self.results if self.pieces[x].shared and counts[id(self.pieces[x])] == 1]
-        return [
-            self.pieces[x]
-            for x in computed
-            if self.arrays[x].flags.c_contiguous and x.nbytes == self.pieces[x].whole.nbytes
-        ]
+        found = [(self.pieces[x.id], self.arrays[x.id]) for x in self.results]
+        counts = Counter(id(piece) for piece, _ in found)
+        computed = [(piece, array) for piece, array in found if piece.shared and counts[id(piece)] == 1]
+        return [p for p, array in computed if array.flags.c_contiguous and array.nbytes == p.whole.nbytes]
 
     # Memory
 
     def _release(self, value: Value) -> None:
         """Its inputs have been read once more; a view only stands for the reads that are to come."""
         for x in value.inputs:
-            piece = self.pieces[x]
+            piece = self.pieces[x.id]
             piece.pending -= 1
             piece.last = len(self.calls)
+            self.uses[x.id] -= 1
+            if not self.uses[x.id]:
+                self.arrays[x.id] = None
         while self.lent:
             self.lent.pop().last = len(self.calls)
 
     def _place(self, value: Value, shared: bool = True) -> Array:
         """Memory for a value: part of the whole it will be laid into, or its own."""
-        if value in self.homes:
-            whole, index = self.homes[value]
-            if whole not in self.arrays:
-                self._place(whole)
-                self.pieces[whole].pending += 1  # until it is complete
-            array, piece = self.arrays[whole][numpy_index(index)], self.pieces[whole]
-        else:
+        if (home := self.homes[value.id]) is None:
             array = (self.blank.array if shared else np.empty)(value.shape, value.dtype)
-            piece = Piece(array, len(self.calls), len(self.calls), shared=shared)
+            return self._own(value, array, shared)
+        whole, index = home
+        if self.arrays[whole.id] is None:
+            self._place(whole)
+            self.pieces[whole.id].pending += 1  # until it is complete
+        return self._put(value, self.arrays[whole.id][numpy_index(index)], self.pieces[whole.id])
+
+    def _own(self, value: Value, array: Array, shared: bool) -> Array:
+        """A piece for a value."""
+        piece = self._piece(array, shared)
+        self.made.append(piece)
         return self._put(value, array, piece)
 
+    def _piece(self, array: Array, shared: bool = True) -> Piece:
+        now = len(self.calls)
+        piece = Piece(array, now, now, shared=shared)
+        self.places.add(piece)
+        return piece
+
     def _put(self, value: Value, array: Array, piece: Piece) -> Array:
-        self.arrays[value], self.pieces[value] = array, piece
-        piece.pending += self.uses[value]
+        self.arrays[value.id], self.pieces[value.id] = array, piece
+        piece.pending += self.uses[value.id]
         return array
 
     def _output(self, value: Value) -> Array:
         """Where an elementwise call writes: over an operand that nobody needs any more, if there is one."""
-        if value not in self.homes:
+        if self.homes[value.id] is None:
             for x, reads in Counter(value.inputs).items():
-                piece, array = self.pieces[x], self.arrays[x]
+                piece, array = self.pieces[x.id], self.arrays[x.id]
                 alike = x.shape == value.shape and x.dtype == value.dtype and array is piece.whole
                 if alike and piece.shared and piece.pending == reads:
                     self.in_place += 1
@@ -218,20 +233,21 @@ class _Planner:
         return self._place(value)
 
     def _emit(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self.calls.append((function, arguments))
+        places = [self.places.of(x) if isinstance(x, np.ndarray) else x for x in arguments]
+        self.calls.append((function, tuple(_as_flat(function, places))))
 
     def _read(self, *values: Value) -> list[Array]:
-        return [self.arrays[x] for x in values]
+        return [self.arrays[x.id] for x in values]
 
     # Kinds
 
     def _do_source(self, value: Value) -> None:
         self.sources.append(value)
+        self.uses[value.id] += 1  # before the calls, when it is read
         self._place(value, shared=False)
 
     def _do_constant(self, value: Value) -> None:
-        array = np.array(value.array())
-        self._put(value, array, Piece(array, 0, 0, shared=False))
+        self._own(value, np.array(value.array()), shared=False)
 
     def _do_ufunc(self, value: Value) -> None:
         arrays = self._read(*value.inputs)
@@ -256,7 +272,7 @@ class _Planner:
 
     def _for_blas(self, x: Value, often: float) -> Array:
         """A matrix in a layout that BLAS reads, and reads fast if it is to be read often; else a copy of it."""
-        array = self.arrays[x]
+        array = self.arrays[x.id]
         good = any(s == array.itemsize or n == 1 for s, n in zip(array.strides[-2:], array.shape[-2:], strict=True))
         copied = x.ndim == 2 and self.products[x] >= often and not array.flags.c_contiguous
         if array.ndim == 0 or (good and min(array.strides) >= 0 and not copied):
@@ -269,7 +285,7 @@ class _Planner:
         """What no value stands for: made at its first use, and there until the last; without `make` just room."""
         if what not in self.more:
             array = self.blank.array(shape, dtype)
-            self.more[what] = array, Piece(array, len(self.calls), len(self.calls))
+            self.more[what] = array, self._piece(array)
             if make is not None:
                 make(array)
         array, piece = self.more[what]
@@ -285,8 +301,10 @@ class _Planner:
 
     def _always(self, what: Any, array: Array) -> Array:
         """What is the same at every call; once, however often it is needed."""
-        array, _ = self.more.setdefault((what, array.tobytes()), (array, Piece(array, 0, 0, shared=False)))
-        return array
+        key = what, array.tobytes()
+        if key not in self.more:
+            self.more[key] = array, self._piece(array, shared=False)
+        return self.more[key][0]
 
     def _do_reduce(self, value: Value) -> None:
         (x,), (function, axes) = self._read(*value.inputs), value.detail
@@ -317,7 +335,7 @@ class _Planner:
 
     def _do_less_one(self, value: Value) -> None:
         x, index = value.inputs
-        places, before, out = self._elements(x, index), self.arrays[x], self._output(value)
+        places, before, out = self._elements(x, index), self.arrays[x.id], self._output(value)
         if out is not before:
             self._emit(np.copyto, out, before)
         flat = out.reshape(-1)
@@ -342,14 +360,14 @@ class _Planner:
 
     def _flat(self, x: Value) -> Array:
         """All elements in a row: a copy where they do not lie so."""
-        array = self.arrays[x]
+        array = self.arrays[x.id]
         if array.flags.c_contiguous:
             return array.reshape(-1)
         copied = self._made(("flat", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
         return copied.reshape(-1)
 
     def _do_view(self, value: Value) -> None:
-        (x,), piece = self._read(*value.inputs), self.pieces[value.inputs[0]]
+        (x,), piece = self._read(*value.inputs), self.pieces[value.inputs[0].id]
         view = _seen(x, *value.detail)
         if np.may_share_memory(view, x) or not view.size:
             self._put(value, view, piece)
@@ -359,16 +377,16 @@ class _Planner:
 
     def _do_assemble(self, value: Value) -> None:
         indices, covered = value.detail
-        begun = value in self.arrays
-        out = self.arrays[value] if begun else self._place(value)
+        begun = self.arrays[value.id] is not None
+        out = self.arrays[value.id] if begun else self._place(value)
         if not covered:
             self._emit(np.copyto, out, 0)
         for part, index in zip(value.inputs, indices, strict=True):
-            if self.homes.get(part) != (value, index):
+            if self.homes[part.id] != (value, index):
                 place = out[numpy_index(index)]
-                self._emit(np.copyto, place, self.arrays[part].reshape(place.shape))
+                self._emit(np.copyto, place, self.arrays[part.id].reshape(place.shape))
         if begun:
-            self.pieces[value].pending -= 1
+            self.pieces[value.id].pending -= 1
 
     def _do_check(self, value: Value) -> None:
         index = self._flat(value.inputs[0])
@@ -389,14 +407,14 @@ class _Planner:
     _do_draw = _do_call
 
 
-def _homes(values: Sequence[Value]) -> dict[Value, tuple[Value, Any]]:
-    """For each value that is laid into a whole, where: there it is computed at once, and need not be copied."""
-    homes: dict[Value, tuple[Value, Any]] = {}
+def _homes(values: Sequence[Value]) -> list[tuple[Value, Any] | None]:
+    """By id, where each value is laid into a whole, if it is: there it is computed at once, and need not be copied."""
+    homes: list[tuple[Value, Any] | None] = [None] * count_of(values)
     for whole in values:
         if whole.kind == "assemble" and whole.detail[1]:
             for part, index in zip(whole.inputs, whole.detail[0], strict=True):
-                if part.kind in _COMPUTED and part.dtype == whole.dtype and part not in homes:
-                    homes[part] = (whole, index)
+                if part.kind in _COMPUTED and part.dtype == whole.dtype and homes[part.id] is None:
+                    homes[part.id] = (whole, index)
     return homes
 
 

@@ -85,6 +85,12 @@ class Value:
         return f"%{self.id} = {self.kind}{[x.id for x in self.inputs]} {self.shape}"
 
 
+@lru_cache(1024)
+def once(numbers: Any) -> Any:
+    """The tuple that equals this one, be it a shape, strides or a slice: there are few, and many that have them."""
+    return numbers
+
+
 class _Known:
     """Finds values by their keys, and keeps no key: there would be more of these than of values."""
 
@@ -113,7 +119,6 @@ class Program:
     def __init__(self) -> None:
         self.values: list[Value] = []
         self._known = _Known()
-        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}  # each once, however many values have it
         self._rows: dict[tuple[int, ...], tuple[Index, ...]] = {}  # of arrays of these shapes
         self._parts: dict[int, dict[Index, Value]] = {}  # of what is laid together (by id), each at its index
         self._limits: dict[tuple[int, int], Value] = {}  # integers (by id) that are to be below, and what checks it
@@ -126,8 +131,7 @@ class Program:
         return self.met == len(self.values)
 
     def add(self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any) -> Value:
-        shape = tuple(shape)
-        key = (kind, tuple(inputs), detail, self._shapes.setdefault(shape, shape), np.dtype(dtype))
+        key = (kind, tuple(inputs), detail, once(tuple(shape)), np.dtype(dtype))
         value = self._known.get(key) or self._made(key)
         if value.id < self.met:
             self.repeated += kind not in FREE
@@ -154,7 +158,7 @@ class Program:
         """Let go of how values follow from each other, once that is planned: it is more than their arrays."""
         for value in self.values:
             value.inputs = ()
-        for kept in (self.values, self._known, self._parts, self._limits, self._shapes, self._rows):
+        for kept in (self.values, self._known, self._parts, self._limits, self._rows):
             kept.clear()
 
     # What it is made of
@@ -384,22 +388,16 @@ def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ..
         if isinstance(entry, slice):
             span = range(n)[entry]
             stop = span.stop if span.stop >= 0 else None
-            plain.append(_slice(span.start, stop, span.step) if span else _slice(0, 0, 1))
+            plain.append(once((span.start, stop, span.step) if span else (0, 0, 1)))
             lengths.append(len(span))
         else:
             plain.append(int(entry) % n)
     return tuple(plain), tuple(lengths)
 
 
-@lru_cache
-def _slice(start: int, stop: int | None, step: int) -> Slice:
-    """The same one every time: there are many."""
-    return start, stop, step
-
-
 def _for_all_axes(index: Index, shape: Sequence[int]) -> Index:
     """An index of the first axes as one of all of them."""
-    return index if len(index) == len(shape) else (*index, *(_slice(0, n, 1) for n in shape[len(index) :]))
+    return index if len(index) == len(shape) else (*index, *(once((0, n, 1)) for n in shape[len(index) :]))
 
 
 def _is_integer(entry: Any) -> bool:
