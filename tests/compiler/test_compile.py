@@ -625,6 +625,12 @@ def test_a_tensor_as_an_index():
         tg.compile(lambda index: x[index].sum().backward())(np.array([1, 2]))
 
 
+def test_an_index_that_is_given_twice_is_two():
+    i, j = tg.tensor([0, 1]), tg.tensor([3, 2])
+    calls = [(np.arange(4.0), *given) for given in ((i, i), (i, i), (i, j), (j, i))]
+    compare(lambda x, first, second: (x[first], x[second]), [], calls)
+
+
 def test_a_shape_that_depends_on_values_is_refused():
     fast = tg.compile(lambda x, mask: x[mask])
     for _ in range(2):

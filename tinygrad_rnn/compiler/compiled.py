@@ -285,7 +285,8 @@ def _stand_in(x: Any) -> Tensor:
         return Tensor(x)
     if x.op is not None:
         raise CompileError(f"compile: the argument {x.name or x.shape} was computed with a history: detach() it")
-    stand_in = Tensor(x._data, requires_grad=x.requires_grad, name=x.name)
+    stand_in = _owned(x._data.view())  # the same values, and no copy of them: but one array would be one argument
+    stand_in.requires_grad, stand_in.name = x.requires_grad, x.name
     stand_in._grad, stand_in._hooks = x._grad, x._hooks and list(x._hooks)
     return stand_in
 
