@@ -639,6 +639,37 @@ def test_a_shape_that_depends_on_values_is_refused():
         fast(np.ones(3), np.array([True, False, False]))
 
 
+@pytest.mark.parametrize(
+    ("fn", "first", "then"),
+    [
+        (lambda w, option: w[option], 0, 2),
+        (lambda w, option: w[:, None][option, 0], [0, 1], [2, 1]),
+        (lambda w, option: ops.clip(w, option, 9.0), 0.5, 1.5),
+        (lambda w, option: ops.clip(w, None, option), [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]),
+    ],
+)
+def test_a_tensor_from_outside_that_is_an_option_is_recorded_anew_once_it_is_another(fn, first, then):
+    w, option = tg.tensor([0.0, 1.0, 2.0], requires_grad=True), tg.tensor(first)
+    runs = []
+
+    @tg.compile
+    def step():
+        runs.append(True)
+        loss = (fn(w, option) ** 2).sum()
+        loss.backward()
+        return loss
+
+    for data, times in ((first, 4), (then, 4), (first, 2)):
+        option.data = np.array(data)
+        expected = (fn(w, option) ** 2).sum()
+        (gradient,) = tg.grad(expected, [w])
+        for _ in range(times):
+            w.grad = None
+            np.testing.assert_array_equal(step().data, expected.data)
+            np.testing.assert_array_equal(w.grad.data, gradient.data)
+    assert len(runs) == 6  # an array bound again is another array
+
+
 def test_constants_among_options_are_compared_too():
     rng = np.random.default_rng(0)
     fast = tg.compile(lambda x: x[rng.integers(0, 100, 5)])

@@ -23,8 +23,7 @@ Vjp = Callable[..., Any]
 # NumPy's function -> ours: what `np.tanh(t)` and `np.where(c, t, 0)` mean.
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 
-_NO_OPTIONS: dict[str, Any] = {}
-_LEAF: Any = (None, (), (), _NO_OPTIONS)
+_LEAF: Any = (None, (), (), {})  # the op, inputs, arrays and options of what no op made
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +107,7 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
     forward, state_of, new, next_id, ndarray = op.forward, STATE.get, object.__new__, creation_ids.__next__, np.ndarray
     variadic = op.variadic
 
-    def record(*inputs: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
+    def record(*inputs: Any, options: dict[str, Any] = _LEAF[-1]) -> Tensor:
         try:
             if arity == 2:
                 a, b = inputs
@@ -176,10 +175,11 @@ def _coerced(op: Op, arity: int | None, given: Sequence[Any]) -> tuple[Inputs, t
 _CHANGEABLE = (tuple, list, Tensor, np.ndarray)
 
 
-def _fixed(op: Op, name: str, option: Any) -> Any:
+def _fixed(op: Op, name: str, x: Any) -> Any:
     """An option as it is now: the caller may change an array later, and no gradient flows into it."""
-    if type(option) in (tuple, list):
-        return type(option)(_fixed(op, name, part) for part in option)
-    loses = isinstance(option, Tensor) and option.requires_grad
-    require(not loses, OpError, "{}: {} = {} would lose its gradient; detach() it", op.name, name, option)
-    return option._data if isinstance(option, Tensor) else freeze(option) if isinstance(option, np.ndarray) else option
+    if type(x) in (tuple, list):
+        return type(x)(_fixed(op, name, part) for part in x)
+    if isinstance(x, Tensor):
+        require(not x.requires_grad, OpError, "{}: {} = {} would lose its gradient; detach() it", op.name, name, x)
+        return x._data if (capture := STATE.get().capture) is None else capture.option(x)
+    return freeze(x) if isinstance(x, np.ndarray) else x

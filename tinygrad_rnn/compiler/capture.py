@@ -43,6 +43,7 @@ class Recording:
     leaves: list[Tensor]
     states: list[Any]  # of the leaves: what a call depends on but their values
     added: dict[int, np.dtype[Any]]  # the tensors whose gradients are read, to be added to, and the dtypes of these
+    options: list[tuple[Tensor, Array]]  # tensors from outside that are no operands but an index, say, and their values
     modules: dict[Any, bool]  # every module that was called, and whether it was in training
     ops: int  # calls of ops, forward and backward
     nbytes: int  # of their results
@@ -53,6 +54,8 @@ class Recording:
         for of, had in self.had.items():
             if had is (tensors[of]._grad is None):
                 return None
+        if any(x._data is not array for x, array in self.options):
+            return None
         if self.modules and [module.training for module in self.modules] != [*self.modules.values()]:
             return None
         if [(leaf._data.dtype, leaf.requires_grad, leaf._hooks) for leaf in self.leaves] != self.states:
@@ -144,6 +147,7 @@ class Capture:
         self.replaced: set[Tensor] = set()  # whose gradients were cleared before anything depended on them
         self.used: set[Tensor] = set()  # whose gradients something depends on, be it that there is none
         self.added: dict[int, np.dtype[Any]] = {}  # tensors whose gradient was used, and its dtype
+        self.options: list[tuple[Tensor, Array]] = []
         self.modules: dict[Any, bool] = {}
         self.ops = self.nbytes = 0
         self.values = _OfTensors(self.first_id)
@@ -186,6 +190,7 @@ class Capture:
             leaves=self.leaves,
             states=self.states,
             added=self.added,
+            options=self.options,
             modules=self.modules,
             ops=self.ops,
             nbytes=self.nbytes,
@@ -211,6 +216,12 @@ class Capture:
         inside = value is None and x.id >= self.first_id
         if not inside and (value is None or value.kind != "constant"):
             self._refuse(f"the values of {describe(x)} are read as an array or a number", _BAKED)
+        return x._data
+
+    def option(self, x: Tensor) -> Array:
+        """The values of a tensor that is no operand but an index, say: from outside, they are part of the recording."""
+        if x.id < self.first_id and self.values.get(x) is None:
+            self.options.append((x, x._data))
         return x._data
 
     def gradient_of(self, x: Tensor) -> Tensor | None:
