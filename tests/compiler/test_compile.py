@@ -843,3 +843,30 @@ def test_a_product_begins_with_what_starts_soonest_and_copies_nothing(product, n
     np.testing.assert_allclose(y.data, product(tg.tensor(a), tg.tensor(b)).data)
     _, plan = fast._called_last("test")
     assert [function.__name__ for function, _ in plan.calls] == [name]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "dtype", "copied"),
+    [
+        (((25, 65), (100, 65)), "f4", True),
+        (((25, 65), (100, 65)), "f8", True),
+        (((5, 5, 65), (100, 65)), "f8", True),  # in one product of 25 rows
+        (((12, 65), (100, 65)), "f8", False),  # 1,200 results: small, transposed or not
+        (((154, 65), (100, 65)), "f8", False),  # not small
+        (((15, 65), (100, 65)), "f8", False),  # few rows read it
+        (((25, 64), (100, 64)), "f8", False),  # its rows are 512 bytes long
+        (((25, 65), (100, 65)), "i8", False),
+    ],
+)
+@pytest.mark.parametrize("has_kernels", [True, False])
+def test_of_a_transposed_matrix_there_is_a_copy_where_small_products_are_quicker(
+    monkeypatch, shapes, dtype, copied, has_kernels
+):
+    monkeypatch.setattr("tinygrad_rnn.compiler.blas._HAS_SMALL_KERNELS", has_kernels)
+    a, b = (np.random.default_rng(0).integers(-9, 9, shape).astype(dtype) for shape in shapes)
+    fast = tg.compile(ops.linear)
+    for _ in range(3):
+        y = fast(a, b)
+    np.testing.assert_array_equal(y.data, a @ b.T)
+    _, plan = fast._called_last("test")
+    assert len(plan.calls) == 1 + (copied and has_kernels)

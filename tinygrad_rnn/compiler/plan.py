@@ -8,20 +8,19 @@ bound to them.
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from ..autograd.tensor import Array
 from ..errors import OpError
-from . import kernels
+from . import blas, kernels
 from .memory import Arena, Blank, Call, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
 from .program import EFFECTS, Value, count_of, numpy_index, uses_of
 
 _COMPUTED = frozenset({"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"})  # can write where it is told
 _SHORT = 128  # terms: so many NumPy sums as plainly as BLAS; more of them in pairs, which is more exact
-_MANY = 3  # products with one transposed matrix; from then on a copy pays, which BLAS reads faster
-_MANY_OF_VECTORS = 160  # the same for vectors, over the bytes of an element: 20 in float64, 40 in float32
 _ELEMENTWISE = frozenset({*kernels.NAMED_OUT.values(), kernels.cast, np.copyto})
 _UNBOUND = np.empty(0)  # stands for the caller's arrays, until there is a call
 
@@ -265,17 +264,16 @@ class _Planner:
         self._emit(np.copyto, out, a, "same_kind", condition)
 
     def _do_matmul(self, value: Value) -> None:
-        often = _MANY_OF_VECTORS / value.dtype.itemsize if value.shape[-1:] == (value.size,) else _MANY
-        a, b = (self._for_blas(x, often) for x in value.inputs)
-        a, b, out = _of_fewest_axes(a, b, self._place(value))
-        self._emit(np.dot if _is_for_dot(a, b, out) else np.matmul, a, b, out)
+        first, second = value.inputs
+        a = self._for_blas(first)
+        b = self._for_blas(second, blas.reads_that_pay(value, self.arrays[second.id]))
+        a, b, out = blas.with_fewest_axes(a, b, self._place(value))
+        self._emit(np.dot if blas.is_for_dot(a, b, out) else np.matmul, a, b, out)
 
-    def _for_blas(self, x: Value, often: float) -> Array:
-        """A matrix in a layout that BLAS reads, and reads fast if it is to be read often; else a copy of it."""
+    def _for_blas(self, x: Value, reads: float = inf) -> Array:
+        """Where it lies, if BLAS can read it there; else, or if so many products read it that this pays, a copy."""
         array = self.arrays[x.id]
-        good = any(s == array.itemsize or n == 1 for s, n in zip(array.strides[-2:], array.shape[-2:], strict=True))
-        copied = x.ndim == 2 and self.products[x] >= often and not array.flags.c_contiguous
-        if array.ndim == 0 or (good and min(array.strides) >= 0 and not copied):
+        if array.ndim == 0 or (blas.is_readable(array) and self.products[x] < reads):
             return array
         return self._made(("for BLAS", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
 
@@ -422,33 +420,6 @@ def _seen(x: Array, how: str, what: Any) -> Array:
     if how == "index":
         return x[numpy_index(what)]
     return {"reshape": np.reshape, "transpose": np.transpose, "broadcast": np.broadcast_to}[how](x, what)
-
-
-def _of_fewest_axes(a: Array, b: Array, out: Array) -> tuple[Array, Array, Array]:
-    """A product with one matrix as that of a vector or of one matrix, where that is a view."""
-    if b.ndim == 2 and a.shape[:-1] in ((), (1,)) and _is_dense(a, out):
-        return a.reshape(-1), b, out.reshape(-1)
-    if b.ndim == 2 and a.ndim > 2 and (rows := _rows(a)) is not None and (made := _rows(out)) is not None:
-        return rows, b, made
-    return a, b, out
-
-
-def _is_for_dot(a: Array, b: Array, out: Array) -> bool:
-    """Whether dot, which starts sooner than matmul, does the same; of operands with gaps it would make copies."""
-    alike = a.dtype == b.dtype == out.dtype and out.dtype.char in "fdFD"
-    return alike and max(a.ndim, b.ndim) <= 2 and out.flags.c_contiguous and _is_dense(a, b)
-
-
-def _is_dense(*arrays: Array) -> bool:
-    return all(array.flags.forc for array in arrays)
-
-
-def _rows(array: Array) -> Array | None:
-    """A stack of matrices as one matrix, if that is a view."""
-    if not array.size:
-        return None
-    rows = array.reshape(-1, array.shape[-1])
-    return rows if np.may_share_memory(rows, array) else None
 
 
 def _is_product_with_ones(x: Array, axes: Sequence[int], out: Array) -> bool:
