@@ -145,3 +145,10 @@ def test_a_linear_map_of_no_features():
     y.sum().backward()
     assert y.data.tolist() == np.zeros((2, 3, 4)).tolist()
     assert (x.grad.shape, W.grad.shape) == (x.shape, W.shape)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.float64])
+def test_a_power_has_the_same_gradient_whatever_the_dtype_of_its_exponents(dtype):
+    x = tg.tensor([2.0, 0.0, 3.0], requires_grad=True)
+    (x ** np.array([1, 0, 1], dtype)).sum().backward()
+    assert x.grad.data.tolist() == [1.0, 0.0, 1.0]

@@ -333,9 +333,10 @@ def test_shapes_dtypes_numbers_and_structure_are_recorded_anew():
     assert runs == [2.0] * 6 + [5.0] * 2  # two for each, the replays run no Python of ours
 
 
-def test_training_and_evaluation_are_different_recordings():
+@pytest.mark.parametrize("call", [lambda dropout, x: dropout(x), lambda dropout, x: dropout.forward(x)])
+def test_training_and_evaluation_are_different_recordings(call):
     dropout = tg.nn.Dropout(0.5, rng=0)
-    fast = tg.compile(lambda x: dropout(x))
+    fast = tg.compile(lambda x: call(dropout, x))
     x = np.ones(64)
     dropout.eval()
     for _ in range(4):

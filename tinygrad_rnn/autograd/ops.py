@@ -45,7 +45,7 @@ def div(a: Array, b: Array):
 
 
 @op(
-    lambda g, y, a, b: g * b * a ** (b - (b != 0)),
+    lambda g, y, a, b: g * b * a ** (b + 0 - (b != 0)),  # + 0: booleans cannot be subtracted
     lambda g, y, a, b: g * y * np.log(np.where((a == 0) * (b >= 0), 1, a)), numpy=np.power, quiet=True)  # fmt: skip
 def pow(a: Array, b: Array):
     """Power, elementwise: y = a^b; ā = ȳ b a^(b-1), 0 where b = 0; b̄ = ȳ y ln a, 0 where a = 0 ≤ b."""

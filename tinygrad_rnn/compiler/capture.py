@@ -44,7 +44,7 @@ class Recording:
     states: list[Any]  # of the leaves: what a call depends on but their values
     added: dict[int, np.dtype[Any]]  # the tensors whose gradients are read, to be added to, and the dtypes of these
     options: list[tuple[Tensor, Array]]  # tensors from outside that are no operands but an index, say, and their values
-    modules: dict[Any, bool]  # every module that was called, and whether it was in training
+    modules: dict[Any, bool]  # every module that had a part, and whether it was in training
     ops: int  # calls of ops, forward and backward
     nbytes: int  # of their results
     work: Any = None  # what it was, in numbers: `report.Work`, once the program is planned and forgotten
@@ -56,7 +56,7 @@ class Recording:
                 return None
         if any(x._data is not array for x, array in self.options):
             return None
-        if self.modules and [module.training for module in self.modules] != [*self.modules.values()]:
+        if self.modules and [module._training for module in self.modules] != [*self.modules.values()]:
             return None
         if [(leaf._data.dtype, leaf.requires_grad, leaf._hooks) for leaf in self.leaves] != self.states:
             return None
@@ -232,9 +232,9 @@ class Capture:
                 self._use(x)
         return x._grad
 
-    def entered(self, module: Any) -> None:
-        """A module is called."""
-        self.modules.setdefault(module, module.training)
+    def entered(self, module: Any, training: bool) -> None:
+        """A module is called, or asked whether it is in training."""
+        self.modules.setdefault(module, training)
 
     def _refuse(self, what: str, fix: str) -> None:
         raise CompileError(f"compile: {Source.of_caller()}: {what}: {fix}")

@@ -27,7 +27,18 @@ class Module:
     diagrams find the copies of a network. Lists, tuples and dicts of Modules count as attributes.
     """
 
-    training: bool = True
+    _training = True
+
+    @property
+    def training(self) -> bool:
+        """Whether it is being trained: what `train` and `eval` switch. A compiled function depends on what it reads."""
+        if (capture := STATE.get().capture) is not None:
+            capture.entered(self, self._training)
+        return self._training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._training = mode
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} needs a forward method")
@@ -35,7 +46,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         recording, caller, observers, capture = STATE.get()
         if capture is not None:
-            capture.entered(self)
+            capture.entered(self, self._training)
         scope = Scope(self._name_in(caller), self, caller, next(call_ids))
         token = STATE.set(State(recording, scope, observers, capture))  # `with scope(…)` takes ten times as long
         try:
