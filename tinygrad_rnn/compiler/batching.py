@@ -13,7 +13,7 @@ import numpy as np
 
 from .packing import is_stack, pack, padded, row_of
 from .program import Program, Value, count_of, uses_of
-from .rewrite import Group, Rewriter, in_order, key_of
+from .rewrite import Group, Rewriter, Users, key_of
 
 _FINEST = 4  # how far operands of operands are compared before values are taken for different after all
 _ELEMENTWISE = frozenset({"ufunc", "where", "cast"})
@@ -22,9 +22,10 @@ _BATCHED = _ELEMENTWISE | {"matmul", "reduce", "take", "pick", "less_one", "chec
 
 def batch(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The program with every class in one call; also its results in it."""
-    groups = _acyclic(Classes(values), values)
+    users = Users(values)
+    groups = _acyclic(Classes(values), values, users)
     rewriter = Rewriter(values)
-    rewriter.run(groups, _together)
+    rewriter.run(users.in_order(groups), _together)
     return rewriter.program.values, [rewriter[x] for x in results]
 
 
@@ -63,23 +64,26 @@ class Classes:
         return self.numbers.setdefault(key, len(self.numbers))
 
 
-def _acyclic(classes: Classes, values: Sequence[Value]) -> list[Group]:
+def _acyclic(classes: Classes, values: Sequence[Value], users: Users) -> list[Group]:
     """Groups that can be computed one after the other: classes, split where one member needs another."""
-    groups = _split(classes, values, 1)
-    depth = {id(group): 1 for group in groups}
+    stuck = _split(classes, values, 1)
+    depth = {id(group): 1 for group in stuck}
+    free: list[Group] = []
     while True:
-        done = set(map(id, in_order(groups)))
-        stuck = [group for group in groups if id(group) not in done]
+        ordered = users.in_order(stuck)
+        free += ordered
+        done = set(map(id, ordered))
+        stuck = [group for group in stuck if id(group) not in done]
         if not stuck:
-            return groups
+            return free
         bad = _self_dependent(stuck) or [min((g for g in stuck if len(g) > 1), key=len)]
         kept = {id(group) for group in bad}
-        groups = [group for group in groups if id(group) not in kept]
+        stuck = [group for group in stuck if id(group) not in kept]
         for group in bad:
-            finer = depth.get(id(group), _FINEST) + 1
+            finer = depth[id(group)] + 1
             parts = _split(classes, group, finer) if finer <= _FINEST else [(value,) for value in group]
-            depth.update({id(part): finer for part in parts})
-            groups += parts
+            depth.update({id(part): finer for part in parts if len(part) > 1})
+            stuck += parts
 
 
 def _split(classes: Classes, group: Group, depth: int) -> list[Group]:

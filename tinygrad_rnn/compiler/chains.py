@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .packing import is_stack
 from .program import Program, Value, count_of
-from .rewrite import Rewriter
+from .rewrite import Rewriter, Users
 
 
 class _Chain:
@@ -56,7 +56,9 @@ def merge_stacks(values: Sequence[Value], results: Sequence[Value]) -> tuple[lis
     groups: list[Sequence[Value]] = [(value,) for value in values if value not in taken]
     groups += [sorted(chain.stacks, key=lambda x: x.id) for chain in merged]
     rewriter = Rewriter(values)
-    rewriter.run(groups, _laid_out({stack: chain for chain in merged for stack in chain.stacks}))
+    rewriter.run(
+        Users(values).in_order(groups), _laid_out({stack: chain for chain in merged for stack in chain.stacks})
+    )
     return rewriter.program.values, [rewriter[x] for x in results]
 
 

@@ -2,7 +2,7 @@
 
 import heapq
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -29,8 +29,8 @@ class Rewriter:
         return [self._new[x.id] for x in value.inputs]
 
     def run(self, groups: Sequence[Group], together: "Callable[[Rewriter, Group], Sequence[Value]]") -> None:
-        """Make every group, `together` those of several values, in an order in which that can be done."""
-        for group in in_order(groups):
+        """Make every group, in an order in which that can be done; `together` makes those of several values."""
+        for group in groups:
             there = len(self.program.values)
             if len(group) == 1:
                 self[group[0]] = again(self.program, group[0], self.inputs(group[0]))
@@ -63,49 +63,46 @@ def again(program: Program, value: Value, inputs: Sequence[Value]) -> Value:
     return program.add(value.kind, inputs, value.detail, value.shape, value.dtype)
 
 
-def in_order(groups: Sequence[Group]) -> list[Group]:
-    """The groups, each after those it needs and else as early as its first member; those in a cycle are left out."""
-    owner = array("l", [0]) * count_of(value for group in groups for value in group)
-    for i, group in enumerate(groups):
-        for value in group:
-            owner[value.id] = i
-    waiting, users = array("l", [0]) * len(groups), _Users(groups, owner)
-    for i, _ in _needs(groups, owner):
-        waiting[i] += 1
-    ready = [group[0].id for group, count in zip(groups, waiting, strict=True) if not count]
-    heapq.heapify(ready)
-    ordered: list[Group] = []
-    while ready:
-        i = owner[heapq.heappop(ready)]
-        ordered.append(groups[i])
-        for user in users.of(i):
-            waiting[user] -= 1
-            if not waiting[user]:
-                heapq.heappush(ready, groups[user][0].id)
-    return ordered
+class Users:
+    """Who reads each value, once for every operand: ids in one array, since sets would be larger than the program."""
 
+    def __init__(self, values: Sequence[Value]) -> None:
+        begin = array("l", [0]) * (count_of(values) + 1)
+        for value in values:
+            for x in value.inputs:
+                begin[x.id] += 1
+        self._begin = array("l", accumulate(begin))
+        self._users = array("l", [0]) * self._begin[-1]
+        for value in values:
+            for x in value.inputs:
+                self._begin[x.id] -= 1
+                self._users[self._begin[x.id]] = value.id
 
-def _needs(groups: Sequence[Group], owner: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """For every operand the numbers of who needs it and who makes it; if they are one, that group is never ready."""
-    return ((i, owner[x.id]) for i, group in enumerate(groups) for value in group for x in value.inputs)
+    def of(self, value: Value) -> Sequence[int]:
+        return self._users[self._begin[value.id] : self._begin[value.id + 1]]
 
+    def in_order(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups, each after those it needs and else as early as its first member; those in a cycle are left out.
 
-class _Users:
-    """Who needs each group, once for every operand: one after the other in one array, since sets would be larger."""
-
-    def __init__(self, groups: Sequence[Group], owner: Sequence[int]) -> None:
-        begin = array("l", [0]) * (len(groups) + 1)
-        for _, needed in _needs(groups, owner):
-            begin[needed] += 1
-        begin = array("l", accumulate(begin))
-        self._users = array("l", [0]) * begin[-1]
-        for user, needed in _needs(groups, owner):
-            begin[needed] -= 1
-            self._users[begin[needed]] = user
-        self._begin = begin
-
-    def of(self, i: int) -> Sequence[int]:
-        return self._users[self._begin[i] : self._begin[i + 1]]
+        One that needs itself is a cycle. What values in no group make is there before.
+        """
+        owner, waiting = array("l", [-1]) * len(self._begin), array("l", [0]) * len(groups)
+        for i, group in enumerate(groups):
+            for value in group:
+                owner[value.id] = i
+        for i, group in enumerate(groups):
+            waiting[i] = sum(owner[x.id] >= 0 for value in group for x in value.inputs)
+        ready = [group[0].id for group, count in zip(groups, waiting, strict=True) if not count]
+        heapq.heapify(ready)
+        ordered: list[Group] = []
+        while ready:
+            group = groups[owner[heapq.heappop(ready)]]
+            ordered.append(group)
+            for i in [owner[user] for value in group for user in self.of(value)]:
+                waiting[i] -= 1
+                if not waiting[i]:
+                    heapq.heappush(ready, groups[i][0].id)
+        return ordered
 
 
 def key_of(value: Value) -> Any:
