@@ -67,42 +67,45 @@ class Users:
     """Who reads each value, once for every operand: ids in one array, since sets would be larger than the program."""
 
     def __init__(self, values: Sequence[Value]) -> None:
-        begin = array("l", [0]) * (count_of(values) + 1)
+        begin = array("i", [0]) * (count_of(values) + 1)
         for value in values:
             for x in value.inputs:
                 begin[x.id] += 1
-        self._begin = array("l", accumulate(begin))
-        self._users = array("l", [0]) * self._begin[-1]
+        self._begin = array("i", accumulate(begin))
+        self._users = array("i", [0]) * self._begin[-1]
         for value in values:
             for x in value.inputs:
                 self._begin[x.id] -= 1
                 self._users[self._begin[x.id]] = value.id
-
-    def of(self, value: Value) -> Sequence[int]:
-        return self._users[self._begin[value.id] : self._begin[value.id + 1]]
 
     def in_order(self, groups: Sequence[Group]) -> list[Group]:
         """The groups, each after those it needs and else as early as its first member; those in a cycle are left out.
 
         One that needs itself is a cycle. What values in no group make is there before.
         """
-        owner, waiting = array("l", [-1]) * len(self._begin), array("l", [0]) * len(groups)
+        owner, waiting = array("i", [-1]) * len(self._begin), array("i", [0]) * len(groups)
         for i, group in enumerate(groups):
             for value in group:
                 owner[value.id] = i
-        for i, group in enumerate(groups):
-            waiting[i] = sum(owner[x.id] >= 0 for value in group for x in value.inputs)
+        for group in groups:
+            for i in self._among(group, owner):
+                waiting[i] += 1
         ready = [group[0].id for group, count in zip(groups, waiting, strict=True) if not count]
         heapq.heapify(ready)
         ordered: list[Group] = []
         while ready:
             group = groups[owner[heapq.heappop(ready)]]
             ordered.append(group)
-            for i in [owner[user] for value in group for user in self.of(value)]:
+            for i in self._among(group, owner):
                 waiting[i] -= 1
                 if not waiting[i]:
                     heapq.heappush(ready, groups[i][0].id)
         return ordered
+
+    def _among(self, group: Group, owner: Sequence[int]) -> list[int]:
+        """The owners of all who read a group, once for every operand."""
+        users, begin = self._users, self._begin
+        return [owner[i] for value in group for i in users[begin[value.id] : begin[value.id + 1]]]
 
 
 def key_of(value: Value) -> Any:

@@ -19,7 +19,7 @@ _MANY = 3  # terms; fewer are added one by one
 def gather_sums(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
     """The program with long sums of terms of one kind taken together; also its results in it."""
     uses = uses_of(values, results)
-    inner = {x for value in values for x in value.inputs if _is_sum(value) and _is_sum(x, value) and uses[x.id] == 1}
+    inner = {x for value in values if _is_sum(value) for x in value.inputs if _is_sum(x, value) and uses[x.id] == 1}
     rewriter = Rewriter(values)
     for value in values:
         if value in inner:
@@ -37,9 +37,10 @@ def gather_sums(values: Sequence[Value], results: Sequence[Value]) -> tuple[list
 
 def _is_sum(x: Value, like: Value | None = None) -> bool:
     """An addition without broadcasting."""
+    if x.detail is not np.add:
+        return False
     like = like or x
-    plain = all(part.shape == like.shape and part.dtype == like.dtype for part in (x, *x.inputs))
-    return x.kind == "ufunc" and x.detail is np.add and plain
+    return all(part.shape == like.shape and part.dtype == like.dtype for part in (x, *x.inputs))
 
 
 def _terms(total: Value, inner: set[Value]) -> list[Value]:
