@@ -12,15 +12,15 @@ from ..errors import OpError
 _METHODS = (np.dot, np.take)
 
 
-def quickest(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """The same call, without asking which array library the arguments are from."""
+def quickest(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """The same call, function first, without asking which array library the arguments are from."""
     if function in _METHODS:
-        return getattr(arguments[0], function.__name__), tuple(arguments[1:])
+        return getattr(arguments[0], function.__name__), *arguments[1:]
     if function is put:
-        return arguments[0].__setitem__, tuple(arguments[1:])
+        return arguments[0].__setitem__, *arguments[1:]
     if function is cast or (function is np.copyto and len(arguments) == 2):
-        return arguments[0].__setitem__, (..., arguments[1])
-    return function, tuple(arguments)
+        return arguments[0].__setitem__, ..., arguments[1]
+    return function, *arguments
 
 
 def maximum(a: Array, b: Array, out: Array) -> None:

@@ -20,7 +20,6 @@ _ALIGNMENT = 64  # bytes: a cache line
 _SPAN = 64  # calls
 _BINDING = 2048  # bytes that are copied in the time it takes to bind one argument
 
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Bind = Callable[[int, int, Array], None]  # call, argument, and what it is from now on
 
 

@@ -8,7 +8,9 @@ bound to them.
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from itertools import starmap
 from math import inf
+from operator import call, length_hint
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from ..autograd.tensor import Array
 from ..errors import OpError
 from . import blas, kernels
-from .memory import Arena, Blank, Call, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
+from .memory import Arena, Blank, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
 from .program import EFFECTS, Value, count_of, numpy_index, uses_of
 
 _COMPUTED = frozenset({"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"})  # can write where it is told
@@ -40,15 +42,15 @@ class Plan:
         self.nbytes = share([piece for piece in pieces if piece.shared])  # of the arena
         arena = Arena(self.nbytes)
         array_at = lambda place: _UNBOUND if id(place.piece) in ports else arena.array(place)
-        bound = {call for port in ports.values() for call, *_ in port.uses}
+        bound = {number for port in ports.values() for number, *_ in port.uses}
         self._functions: dict[int, Callable[..., Any]] = {}  # of the calls that are bound, by number
         self._arguments: dict[int, list[Any]] = {}
-        self.calls: list[Call] = []
+        self.calls: list[tuple[Any, ...]] = []  # functions with their arguments
         while planner.calls:  # each goes when it is made: together they are as large as the plan
             function, given = planner.calls.popleft()
             arguments = [array_at(x) if isinstance(x, Place) else x for x in given]
-            if (call := len(self.calls)) in bound:
-                self._functions[call], self._arguments[call] = function, arguments
+            if (number := len(self.calls)) in bound:
+                self._functions[number], self._arguments[number] = function, arguments
             self.calls.append(kernels.quickest(function, arguments))
         self._reads: list[tuple[int, Port]] = []  # sources that are read where they lie, by position
         self._loads: list[tuple[int, Array]] = []  # and those that are copied
@@ -81,19 +83,19 @@ class Plan:
 
     @np.errstate(all="ignore")  # as a decorator it takes half as long
     def _call_all(self) -> None:
-        function: Any = None
+        calls = iter(self.calls)
         try:
-            for function, arguments in self.calls:
-                function(*arguments)
+            deque(starmap(call, calls), 0)  # sooner from one to the next than a loop
         except OpError:
             raise
         except (ValueError, TypeError, IndexError, OverflowError) as reason:
+            function = self.calls[-1 - length_hint(calls)][0]
             raise OpError(f"compile: {getattr(function, '__name__', function)}: {reason}") from None
 
-    def _bind(self, call: int, position: int, argument: Array) -> None:
-        given = self._arguments[call]
+    def _bind(self, number: int, position: int, argument: Array) -> None:
+        given = self._arguments[number]
         given[position] = argument
-        self.calls[call] = kernels.quickest(self._functions[call], given)
+        self.calls[number] = kernels.quickest(self._functions[number], given)
 
 
 def plan(values: Sequence[Value], results: Sequence[Value], position: Callable[[Value], int]) -> Plan:
@@ -107,10 +109,10 @@ def _ports(planner: "_Planner") -> dict[int, Port]:
     sources = [planner.pieces[x.id] for x in planner.sources]
     outer = [*(piece for piece in sources if id(piece) not in returned), *planner.given_away()]
     uses: dict[int, list[tuple[int, int, Place]]] = {id(piece): [] for piece in outer}
-    for call, (_, given) in enumerate(planner.calls):
+    for number, (_, given) in enumerate(planner.calls):
         for position, place in enumerate(given):
             if isinstance(place, Place) and id(place.piece) in uses:
-                uses[id(place.piece)].append((call, position, place))
+                uses[id(place.piece)].append((number, position, place))
     ports = {id(piece): Port(piece, uses[id(piece)]) for piece in outer if worth_binding(piece, len(uses[id(piece)]))}
     for port in ports.values():
         port.piece.shared = False
