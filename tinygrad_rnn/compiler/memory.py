@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
 
@@ -83,21 +84,27 @@ class Places:
         return Place(self._pieces[id(base)], offset, once(array.shape), once(array.strides), array.dtype)
 
 
+_Taken = tuple[int, int, int, int]  # from this byte to that, from this call to that
+
+
 def share(pieces: Sequence[Piece]) -> int:
     """Give each piece its offset, the largest first, where nothing lies that is needed at the same time."""
-    placed: dict[int, list[Piece]] = defaultdict(list)  # by spans of calls: most are needed during few of many
+    begun: dict[int, list[_Taken]] = defaultdict(list)  # by spans of calls: most are needed during few of many
+    held: dict[int, list[_Taken]] = defaultdict(list)  # what began in an earlier span
     size = 0
     for piece in sorted(pieces, key=lambda piece: -piece.nbytes):
-        spans = range(piece.first // _SPAN, piece.last // _SPAN + 1)
-        there = {id(p): p for span in spans for p in placed[span]}.values()
-        rivals = sorted((p for p in there if p.first <= piece.last and piece.first <= p.last), key=lambda p: p.offset)
-        for rival in rivals:
-            if piece.offset + piece.nbytes <= rival.offset:
+        nbytes, spans = piece.nbytes, range(piece.first // _SPAN, piece.last // _SPAN + 1)
+        near = chain(held[spans[0]], *(begun[span] for span in spans))
+        rivals = [taken for taken in near if taken[2] <= piece.last and piece.first <= taken[3]]
+        for start, end, *_ in sorted(rivals):
+            if piece.offset + nbytes <= start:
                 break
-            piece.offset = max(piece.offset, rival.offset + rival.nbytes)
-        for span in spans:
-            placed[span].append(piece)
-        size = max(size, piece.offset + piece.nbytes)
+            piece.offset = max(piece.offset, end)
+        taken = piece.offset, piece.offset + nbytes, piece.first, piece.last
+        begun[spans[0]].append(taken)
+        for span in spans[1:]:
+            held[span].append(taken)
+        size = max(size, piece.offset + nbytes)
     return size
 
 
