@@ -271,3 +271,9 @@ def test_a_node_keeps_the_arrays_that_its_forward_saw():
     assert y.arrays[0] is x.data
     assert y.arrays[1] == 2.0
     assert y.id > x.id
+
+
+def test_nan_is_a_value_where_numpy_raises_errors():
+    with np.errstate(all="raise"):
+        assert np.isnan((tg.tensor(np.inf) - tg.tensor(np.inf)).data)
+        assert (tg.tensor(1e308) * tg.tensor(10.0)).item() == np.inf

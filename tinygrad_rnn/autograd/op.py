@@ -122,7 +122,7 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
         state = state_of()
         try:
             y = forward(arrays, **options) if variadic else forward(*arrays, **options) if options else forward(*arrays)
-        except RuntimeWarning:  # inf - inf, where the user made warnings errors: NaN is a value here
+        except (RuntimeWarning, FloatingPointError):  # inf - inf, where these are made errors: NaN is a value here
             y = np.errstate(all="ignore")(forward)(*op.given(arrays), **options)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as reason:
             operands = [array if x is None else x for x, array in zip(inputs, arrays, strict=True)]

@@ -12,12 +12,12 @@ _MANY = 3  # products with one transposed matrix; from then on a copy pays, whic
 _MANY_OF_VECTORS = 160  # the same for vectors, over the bytes of an element: 20 in float64, 40 in float32
 # With AVX-512 OpenBLAS has kernels for products of up to _SMALL multiplications; but with a transposed second factor
 # only for those of up to _FEW results. In between they take 0.5 to 0.8 of the time, and a copy pays even for one
-# product, if that has _ROWS to read it, and unless its source's rows take a multiple of _APART bytes: they share cache
-# lines, and are copied slowly.
+# product, if that has _ROWS to read it, and unless its source's rows take a multiple of _APART bytes: they fall
+# into the same few sets of the cache, and are copied slowly.
 _SMALL, _FEW, _ROWS, _APART = 100**3, 1200, 16, 512
 
 
-def with_fewest_axes(a: Array, b: Array, out: Array) -> tuple[Array, Array, Array]:
+def as_matrices(a: Array, b: Array, out: Array) -> tuple[Array, Array, Array]:
     """A product with one matrix as that of a vector or of one matrix, where that is a view."""
     if b.ndim == 2 and a.shape[:-1] in ((), (1,)) and _is_dense(a, out):
         return a.reshape(-1), b, out.reshape(-1)
@@ -40,7 +40,7 @@ def is_readable(matrix: Array) -> bool:
 
 def reads_that_pay(product: Value, b: Array) -> float:
     """How many products like this one must read the second factor, for a copy in which its rows are dense to pay."""
-    if b.ndim != 2 or b.flags.c_contiguous:
+    if b.ndim != 2 or b.flags.c_contiguous or b.strides[1] == b.itemsize:
         return inf
     if product.shape[-1:] == (product.size,):
         return _MANY_OF_VECTORS / product.dtype.itemsize

@@ -43,7 +43,7 @@ class Recording:
     leaves: list[Tensor]
     states: list[Any]  # of the leaves: what a call depends on but their values
     added: dict[int, np.dtype[Any]]  # the tensors whose gradients are read, to be added to, and the dtypes of these
-    options: list[tuple[Tensor, Array]]  # tensors from outside that are no operands but an index, say, and their values
+    options: dict[Tensor, Array]  # tensors from outside that are no operands but an index, say, and their values
     modules: dict[Any, bool]  # every module that had a part, and whether it was in training
     ops: int  # calls of ops, forward and backward
     nbytes: int  # of their results
@@ -54,9 +54,9 @@ class Recording:
         for of, had in self.had.items():
             if had is (tensors[of]._grad is None):
                 return None
-        if any(x._data is not array for x, array in self.options):
+        if any(x._data is not array for x, array in self.options.items()):
             return None
-        if self.modules and [module._training for module in self.modules] != [*self.modules.values()]:
+        if self.modules and [module.training for module in self.modules] != [*self.modules.values()]:
             return None
         if [(leaf._data.dtype, leaf.requires_grad, leaf._hooks) for leaf in self.leaves] != self.states:
             return None
@@ -99,7 +99,7 @@ class _OfTensors:
             since.append(value)
 
 
-class _Known(weakref.ref[Array]):
+class _KnownArray(weakref.ref[Array]):
     """An array, as long as it lives, and its value."""
 
     __slots__ = ("key", "value")
@@ -111,18 +111,18 @@ class _OfArrays:
     """Values of arrays as long as these live: nothing is kept for being recorded, and an id may be used again."""
 
     def __init__(self) -> None:
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _KnownArray] = {}
 
     def get(self, array: Array) -> Value | None:
         known = self._known.get(id(array))
         return None if known is None else known.value
 
     def __setitem__(self, array: Array, value: Value) -> None:
-        known = _Known(array, self._forget)
+        known = _KnownArray(array, self._forget)
         known.key, known.value = key, _ = id(array), value
         self._known[key] = known
 
-    def _forget(self, known: _Known) -> None:
+    def _forget(self, known: _KnownArray) -> None:
         if self._known.get(known.key) is known:
             del self._known[known.key]
 
@@ -147,7 +147,7 @@ class Capture:
         self.replaced: set[Tensor] = set()  # whose gradients were cleared before anything depended on them
         self.used: set[Tensor] = set()  # whose gradients something depends on, be it that there is none
         self.added: dict[int, np.dtype[Any]] = {}  # tensors whose gradient was used, and its dtype
-        self.options: list[tuple[Tensor, Array]] = []
+        self.options: dict[Tensor, Array] = {}
         self.modules: dict[Any, bool] = {}
         self.ops = self.nbytes = 0
         self.values = _OfTensors(self.first_id)
@@ -220,9 +220,12 @@ class Capture:
 
     def option(self, x: Tensor) -> Array:
         """The values of a tensor that is no operand but an index, say: from outside, they are part of the recording."""
-        if x.id < self.first_id and self.values.get(x) is None:
-            self.options.append((x, x._data))
-        return x._data
+        if any(x is gradient for gradient in self.before.values()):
+            self._value(x, x._data)
+        if x.id >= self.first_id or self.values.get(x) is not None:
+            return x._data
+        self.options[x] = x._data
+        return x._data.view()  # an array that no other tensor has
 
     def gradient_of(self, x: Tensor) -> Tensor | None:
         """The gradient of a tensor, which is looked at."""
@@ -291,8 +294,10 @@ class Capture:
 
     def _outside(self, x: Tensor) -> Value:
         """A tensor that was there before: it is read at each call."""
-        owner = next((leaf for leaf, gradient in self.before.items() if gradient is x), None)
-        if owner is not None:
+        owners = [leaf for leaf, gradient in self.before.items() if gradient is x]
+        if len(owners) > 1:
+            self._refuse(f"{describe(x)} is the gradient of {len(owners)} tensors", "give each a tensor of its own")
+        for owner in owners:
             self._use(owner)
             self.added[self.numbers[owner]] = x.dtype
             return self._source(("gradient", self.numbers[owner]), x._data)

@@ -160,7 +160,7 @@ class Compiled:
             else:
                 later = _Entry(recording, returned)
                 _require_same(earlier, later)
-                entries.remove(earlier)  # of what is planned, what was recorded is not kept
+                entries.remove(earlier)  # the later one is planned, and the first needed no longer
                 later.plan = _planned(recording)
                 entries.append(later)
         except BaseException:
@@ -208,7 +208,7 @@ def _planned(recording: Recording) -> Plan:
 
 
 def _require_same(earlier: _Entry, later: _Entry) -> None:
-    """Two runs must end alike, having computed the same: what differs would have been the same for ever."""
+    """Two runs must end alike, having computed the same: what differs a replay would repeat as it was."""
     same = later.recording.program.is_complete and _ends(earlier.recording) == _ends(later.recording)
     if not same or earlier.returned != later.returned:
         raise CompileError(
@@ -241,9 +241,10 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
         return (type(tree), *[_structure(part, leaves) for part in tree])
     if isinstance(tree, dict):
         return (dict, *[(key, _structure(part, leaves)) for key, part in tree.items()])
-    return "is", type(tree), tree, str(tree) if isinstance(tree, float | complex) else None  # 0.0 equals -0.0
+    return "is", type(tree), tree, str(tree) if isinstance(tree, _INEXACT) else None  # 0.0 equals -0.0
 
 
+_INEXACT = (float, complex, np.inexact)
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, type)
 
 

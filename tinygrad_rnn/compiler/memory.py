@@ -138,8 +138,7 @@ class Port:
         flags = array.flags
         fits = flags.c_contiguous and flags.aligned
         self._take(array if fits else array.copy("C"), bind)
-        stays = not flags.writeable and array.base is None
-        self.bound = array if fits or stays else None
+        self.bound = array if fits else None
 
     def fresh(self, shape: tuple[int, ...], bind: Bind) -> Array:
         """An array for a result: that of the call before, once its owner has forgotten it."""

@@ -9,8 +9,17 @@ from .program import Program, Value
 
 
 def is_stack(x: Value) -> bool:
-    """Whether x is parts laid side by side along its first axis, and nothing else."""
-    return x.kind == "assemble" and x.detail[1] and all(index[0] == i for i, index in enumerate(x.detail[0]))
+    """Whether x is parts laid side by side along its first axis, in their order, and nothing else."""
+    return (rows := rows_laid(x)) is not None and [*rows] == [*range(len(rows))]
+
+
+def rows_laid(x: Value) -> dict[int, Value] | None:
+    """The parts of x by row, where each is laid into one whole row as it is."""
+    if x.kind != "assemble" or not x.detail[1] or x.shape[:1] != (len(x.inputs),):
+        return None
+    row = tuple((0, n, 1) for n in x.shape[1:])
+    rows = {index[0]: part for index, part in zip(x.detail[0], x.inputs, strict=True) if index[1:] == row}
+    return rows if len(rows) == len(x.inputs) and all(isinstance(i, int) for i in rows) else None
 
 
 def row_of(x: Value) -> tuple[int, int, int] | None:

@@ -89,8 +89,14 @@ class Plan:
         except OpError:
             raise
         except (ValueError, TypeError, IndexError, OverflowError) as reason:
-            function = self.calls[-1 - length_hint(calls)][0]
-            raise OpError(f"compile: {getattr(function, '__name__', function)}: {reason}") from None
+            raise self._refusal(calls, reason) from None
+        if length_hint(calls):  # to starmap it is the end
+            raise self._refusal(calls, "it raised StopIteration")
+
+    def _refusal(self, left: Any, reason: object) -> OpError:
+        """The error of the call before those that are left."""
+        function = self.calls[-1 - length_hint(left)][0]
+        return OpError(f"compile: {getattr(function, '__name__', function)}: {reason}")
 
     def _bind(self, number: int, position: int, argument: Array) -> None:
         given = self._arguments[number]
@@ -269,7 +275,7 @@ class _Planner:
         first, second = value.inputs
         a = self._for_blas(first)
         b = self._for_blas(second, blas.reads_that_pay(value, self.arrays[second.id]))
-        a, b, out = blas.with_fewest_axes(a, b, self._place(value))
+        a, b, out = blas.as_matrices(a, b, self._place(value))
         self._emit(np.dot if blas.is_for_dot(a, b, out) else np.matmul, a, b, out)
 
     def _for_blas(self, x: Value, reads: float = inf) -> Array:

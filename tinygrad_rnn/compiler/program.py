@@ -147,7 +147,9 @@ class Program:
         self.values.append(value)
         self._known.put(value)
         if kind == "check":
-            self._limits[inputs[0].id, detail[1]] = value
+            self._limits.setdefault(
+                (inputs[0].id, detail[1]), value
+            )  # the first: in a repetition the others are to come
         return value
 
     def _meet(self, value: Value) -> None:
@@ -314,10 +316,11 @@ class Repetition(Program):
         super()._meet(value)
 
     def _refuse(self, key: Key) -> NoReturn:
-        """What differs would have been the same for ever."""
-        kind, _, _, shape, _ = key
+        """What differs a replay would repeat as it was."""
+        kind, _, detail, shape, _ = key
+        what = detail.__name__ if kind == "ufunc" else detail.op.name if kind in ("call", "draw") else kind
         raise CompileError(
-            f"compile: {Source.of_caller()}: {kind} {shape} is not what it was at the call before: "
+            f"compile: {Source.of_caller()}: {what} {shape} is not what it was at the first call: "
             "random numbers, a clock or changing data; pass it as an argument"
         )
 
@@ -325,7 +328,7 @@ class Repetition(Program):
 def _identity(key: Key) -> Any:
     """What two runs must have in common."""
     kind, inputs, detail, *what = key
-    return kind, inputs, getattr(detail, "identity", detail), *what
+    return kind, inputs, detail if isinstance(detail, np.ufunc) else getattr(detail, "identity", detail), *what
 
 
 def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> Value | None:

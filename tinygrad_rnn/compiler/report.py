@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..tracing.outline import Outline
 from .capture import Recording
 from .outline import outline
@@ -86,4 +84,4 @@ def _flops_of(value: Value) -> int:
         return 2 * value.size * value.inputs[0].shape[-1]
     if value.kind == "reduce":
         return value.inputs[0].size
-    return int(np.prod(value.shape, dtype=np.int64)) if value.kind == "ufunc" else 0
+    return value.size if value.kind == "ufunc" else 0

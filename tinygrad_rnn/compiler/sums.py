@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .packing import rows_laid
 from .program import Program, Value, uses_of
 from .rewrite import Rewriter, again, key_of
 
@@ -98,23 +99,21 @@ def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
 
 def _in_program_order(rewriter: Rewriter, a: Value, b: Value) -> tuple[Value, Value]:
     """The factors, made anew; concatenated rows go in the order in which the program made them."""
-    left = _stacked(a.inputs[0]) if a.kind == "view" and a.detail == ("transpose", (1, 0)) else None
-    right = _stacked(b)
-    if left is None or right is None or len(left.inputs) != len(right.inputs):
+    left = _blocks(a.inputs[0]) if a.kind == "view" and a.detail == ("transpose", (1, 0)) else None
+    right = _blocks(b)
+    if left is None or right is None or len(left) != len(right):
         return rewriter[a], rewriter[b]
-    made = [x.id for x in right.inputs]
-    order = sorted(range(len(made)), key=made.__getitem__)
+    order = sorted(right, key=lambda row: right[row].id)
     program = rewriter.program
     rows = [
-        program.reshape(program.stack([rewriter[x.inputs[i]] for i in order]), like.shape)
+        program.reshape(program.stack([rewriter[x[row]] for row in order]), like.shape)
         for x, like in ((left, a.inputs[0]), (right, b))
     ]
     return program.transpose(rows[0], (1, 0)), rows[1]
 
 
-def _stacked(x: Value) -> Value | None:
-    """The stack that matrix x is a flat view of."""
-    if x.kind == "view" and x.detail[0] == "reshape":
-        x = x.inputs[0]
-    stacked = x.kind == "assemble" and all(isinstance(i[0], int) for i in x.detail[0]) and x.ndim > 1
-    return x if stacked else None
+def _blocks(x: Value) -> dict[int, Value] | None:
+    """The parts that matrix x is a flat view of, if each of them is as many whole rows as the others."""
+    whole = x.inputs[0] if x.kind == "view" and x.detail[0] == "reshape" else x
+    laid = rows_laid(whole)
+    return laid if laid and not x.shape[0] % len(laid) else None

@@ -46,7 +46,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         recording, caller, observers, capture = STATE.get()
         if capture is not None:
-            capture.entered(self, self._training)
+            capture.entered(self, self.training)
         scope = Scope(self._name_in(caller), self, caller, next(call_ids))
         token = STATE.set(State(recording, scope, observers, capture))  # `with scope(…)` takes ten times as long
         try:

@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 
 _PACKAGE = __name__.partition(".")[0]
 _FOLDER = os.path.dirname(os.path.dirname(__file__))
-_MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing")
+_MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing", "numpy")
 _COMMANDS = f"{_PACKAGE}.cli"
 _RECORDING = 4  # frames between the walk and the op that is recorded: they are the recorder's own
 _CALLERS_KEPT = 4  # a helper function's result is named where the helper was called, or a few calls further out
@@ -126,11 +126,11 @@ def _kind_of(frame: FrameType) -> int:
 
 @lru_cache(maxsize=4096)
 def _kind(module: str) -> int:
-    """0: what runs and records ops; 1: the rest of this package, which names its variables too; 2: the user's code.
+    """0: NumPy, and what runs and records ops; 1: the rest of this package, which names its variables too.
 
-    3: the command line. What called that is no code of the user's.
+    2: the user's code. 3: the command line. What called that is no code of the user's.
     """
-    if module.partition(".")[0] != _PACKAGE:
+    if module.partition(".")[0] not in (_PACKAGE, "numpy"):
         return 2
     if module == _COMMANDS:
         return 3
