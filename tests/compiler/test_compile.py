@@ -937,7 +937,7 @@ def test_an_op_that_has_run_out_does_not_end_a_replay_in_silence():
     fast = tg.compile(lambda x: feed(x).sum())
     for _ in range(3):
         fast(np.zeros(2))
-    with pytest.raises(OpError, match="StopIteration"):
+    with pytest.raises(OpError, match="compile: feed raised StopIteration"):
         fast(np.zeros(2))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.op import Op
 from ..autograd.tensor import Array
-from ..errors import CompileError, refusal, require
+from ..errors import CompileError, OpError, refusal, require
 from .program import Index, Program, Value, numpy_index, plain_index, shape_at
 
 Operand = Value | int | float  # a Python number stays one until its dtype is known
@@ -71,6 +71,8 @@ class Applied:
             made = self.op.forward(*self.op.given(operands), **options)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as reason:
             raise refusal(self.op.name, operands, options, reason) from None
+        except StopIteration as end:  # whoever runs the calls would take it for their end
+            raise OpError(f"compile: {self.op.name} raised StopIteration") from end
         rule = "compile: {}: the shape of the result depends on values: {} when recorded, now {}"
         require(np.shape(made) == out.shape, CompileError, rule, self.op.name, out.shape, np.shape(made))
         out[...] = made

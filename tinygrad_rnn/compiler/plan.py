@@ -89,14 +89,8 @@ class Plan:
         except OpError:
             raise
         except (ValueError, TypeError, IndexError, OverflowError) as reason:
-            raise self._refusal(calls, reason) from None
-        if length_hint(calls):  # to starmap it is the end
-            raise self._refusal(calls, "it raised StopIteration")
-
-    def _refusal(self, left: Any, reason: object) -> OpError:
-        """The error of the call before those that are left."""
-        function = self.calls[-1 - length_hint(left)][0]
-        return OpError(f"compile: {getattr(function, '__name__', function)}: {reason}")
+            function = self.calls[-1 - length_hint(calls)][0]
+            raise OpError(f"compile: {getattr(function, '__name__', function)}: {reason}") from None
 
     def _bind(self, number: int, position: int, argument: Array) -> None:
         given = self._arguments[number]
