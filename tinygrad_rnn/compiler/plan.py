@@ -41,17 +41,10 @@ class Plan:
         ports = _ports(planner)
         self.nbytes = share([piece for piece in pieces if piece.shared])  # of the arena
         arena = Arena(self.nbytes)
-        array_at = lambda place: _UNBOUND if id(place.piece) in ports else arena.array(place)
-        bound = {number for port in ports.values() for number, *_ in port.uses}
+        self.calls: list[tuple[Any, ...]] = []  # functions with their arguments
         self._functions: dict[int, Callable[..., Any]] = {}  # of the calls that are bound, by number
         self._arguments: dict[int, list[Any]] = {}
-        self.calls: list[tuple[Any, ...]] = []  # functions with their arguments
-        while planner.calls:  # each goes when it is made: together they are as large as the plan
-            function, given = planner.calls.popleft()
-            arguments = [array_at(x) if isinstance(x, Place) else x for x in given]
-            if (number := len(self.calls)) in bound:
-                self._functions[number], self._arguments[number] = function, arguments
-            self.calls.append(kernels.quickest(function, arguments))
+        self._make_calls(planner.calls, ports, arena)
         self._reads: list[tuple[int, Port]] = []  # sources that are read where they lie, by position
         self._loads: list[tuple[int, Array]] = []  # and those that are copied
         for source in planner.sources:
@@ -66,6 +59,17 @@ class Plan:
         self._copied = [i for i, (port, _) in enumerate(self._results) if port is None]
         for piece in pieces:
             del piece.whole
+
+    def _make_calls(self, planned: deque[Any], ports: dict[int, Port], arena: Arena) -> None:
+        """The calls, with arrays in their places; each goes when it is made: together they are as large as the plan."""
+        bound = {number for port in ports.values() for number, *_ in port.uses}
+        array_at = lambda place: _UNBOUND if id(place.piece) in ports else arena.array(place)
+        while planned:
+            function, given = planned.popleft()
+            arguments = [array_at(x) if isinstance(x, Place) else x for x in given]
+            if (number := len(self.calls)) in bound:
+                self._functions[number], self._arguments[number] = function, arguments
+            self.calls.append(kernels.quickest(function, arguments))
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """The results for the arrays of a call, in arrays that nobody else has."""
@@ -277,9 +281,9 @@ class _Planner:
         array = self.arrays[x.id]
         if array.ndim == 0 or (blas.is_readable(array) and self.products[x] < reads):
             return array
-        return self._made(("for BLAS", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
+        return self._lend(("for BLAS", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
 
-    def _made(
+    def _lend(
         self, what: Any, shape: tuple[int, ...], dtype: np.dtype[Any], make: "Callable[[Array], None] | None" = None
     ) -> Array:
         """What no value stands for: made at its first use, and there until the last; without `make` just room."""
@@ -315,7 +319,7 @@ class _Planner:
         if function is np.add and _is_product_with_ones(x, axes, out):
             self._emit(np.dot, x, self._ones(x.shape[-1], x.dtype), out)
         elif function is np.maximum and x.ndim == 2 and list(axes) == [1] and flat is not None and x.dtype == out.dtype:
-            index = self._made(("largest", value), out.shape, np.dtype(np.intp))
+            index = self._lend(("largest", value), out.shape, np.dtype(np.intp))
             self._emit(kernels.largest_of_rows, x, self._beginnings(*x.shape), index, out)
         else:
             self._emit(function.reduce, x, axes if len(axes) > 1 else axes[0], value.dtype, out)
@@ -339,7 +343,7 @@ class _Planner:
         if out is not before:
             self._emit(np.copyto, out, before)
         flat = out.reshape(-1)
-        picked = self._made(("picked", value), places.shape, value.dtype)
+        picked = self._lend(("picked", value), places.shape, value.dtype)
         self._emit(np.take, flat, places, None, picked, "clip")
         self._emit(np.subtract, picked, self._ones(places.size, value.dtype), picked)
         self._emit(kernels.put, flat, places, picked)
@@ -356,14 +360,14 @@ class _Planner:
                 self._emit(kernels.cast, out, flat)
                 self._emit(np.add, out, rows, out)
 
-        return self._made(("places", index, x.shape[-1]), rows.shape, rows.dtype, make)
+        return self._lend(("places", index, x.shape[-1]), rows.shape, rows.dtype, make)
 
     def _flat(self, x: Value) -> Array:
         """All elements in a row: a copy where they do not lie so."""
         array = self.arrays[x.id]
         if array.flags.c_contiguous:
             return array.reshape(-1)
-        copied = self._made(("flat", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
+        copied = self._lend(("flat", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
         return copied.reshape(-1)
 
     def _do_view(self, value: Value) -> None:

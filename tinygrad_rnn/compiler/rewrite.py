@@ -103,9 +103,10 @@ class Users:
         return ordered
 
     def _among(self, group: Group, owner: Sequence[int]) -> list[int]:
-        """The owners of all who read a group, once for every operand."""
+        """The owners of all who read a group, once for every operand; those in no group have none."""
         users, begin = self._users, self._begin
-        return [owner[i] for value in group for i in users[begin[value.id] : begin[value.id + 1]]]
+        found = [owner[i] for value in group for i in users[begin[value.id] : begin[value.id + 1]]]
+        return [i for i in found if i >= 0]
 
 
 def key_of(value: Value) -> Any:
