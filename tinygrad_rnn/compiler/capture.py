@@ -220,7 +220,7 @@ class Capture:
 
     def option(self, x: Tensor) -> Array:
         """The values of a tensor that is no operand but an index, say: from outside, they are part of the recording."""
-        if any(x is gradient for gradient in self.before.values()):
+        if self._owners(x):
             self._value(x, x._data)
         if x.id >= self.first_id or self.values.get(x) is not None:
             return x._data
@@ -294,19 +294,23 @@ class Capture:
 
     def _outside(self, x: Tensor) -> Value:
         """A tensor that was there before: it is read at each call."""
-        owners = [leaf for leaf, gradient in self.before.items() if gradient is x]
+        owners = self._owners(x)
         if len(owners) > 1:
             self._refuse(f"{describe(x)} is the gradient of {len(owners)} tensors", "give each a tensor of its own")
-        for owner in owners:
-            self._use(owner)
-            self.added[self.numbers[owner]] = x.dtype
-            return self._source(("gradient", self.numbers[owner]), x._data)
+        if owners:
+            self._use(owners[0])
+            self.added[self.numbers[owners[0]]] = x.dtype
+            return self._source(("gradient", self.numbers[owners[0]]), x._data)
         if x.op is not None:
             self._refuse(f"{describe(x)} was computed outside", "pass it as an argument, detached")
         if any(x is given for given in self.given):
             self._refuse(f"{describe(x)} is an argument, and used from outside as well", "use the argument alone")
         self._meet(x)
         return self._source(("leaf", self.numbers[x]), x._data)
+
+    def _owners(self, gradient: Tensor) -> list[Tensor]:
+        """The tensors whose gradient this was at the beginning."""
+        return [x for x, before in self.before.items() if before is gradient]
 
     def _meet(self, leaf: Tensor) -> None:
         if leaf not in self.numbers:
