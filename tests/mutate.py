@@ -35,7 +35,7 @@ from cosmic_ray.mutating import _make_diff, mutate_code  # noqa: E402
 from cosmic_ray.work_db import WorkDB, use_db  # noqa: E402
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa: E402
 
-UNITS, TABLE = ("test_backward", "test_op", "test_tensor", "test_scope", "test_check"), ("test_ops", "test_laws")
+UNITS, TABLE = ("test_backward", "test_op", "test_tensor", "test_state", "test_check"), ("test_ops", "test_laws")
 SIZE = "tests/autograd/test_ops.py::test_every_op_has_a_record_and_the_table_is_large"
 SECONDS, SECONDS_OF_LONG, GIGABYTES = 20, 90, 6  # a mutant that takes more of them is killed
 LONG = ("million", "threads", "test_laws.py")

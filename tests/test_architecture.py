@@ -75,7 +75,7 @@ def test_the_whole_engine_is_in_one_folder():
 
     The gradient check is no part of it: it stands beside, as tinygrad_rnn/check.py, and only uses the engine.
     """
-    assert {path.stem for path in ENGINE.glob("*.py")} == {"__init__", "tensor", "op", "ops", "backward", "scope"}
+    assert {path.stem for path in ENGINE.glob("*.py")} == {"__init__", "tensor", "op", "ops", "backward", "state"}
     assert (ENGINE.parent / "check.py").exists()
 
 

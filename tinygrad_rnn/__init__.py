@@ -7,7 +7,7 @@ from . import nn
 from .autograd import ops
 from .autograd.backward import grad
 from .autograd.op import op
-from .autograd.scope import no_grad, scope
+from .autograd.state import no_grad, scope
 from .autograd.tensor import Tensor, tensor
 from .check import gradcheck, gradgradcheck
 from .diagrams import draw
@@ -18,7 +18,7 @@ from .tracing.trace import breakpoint, trace
 if TYPE_CHECKING:
     from .compiler import compile
     from .nn.checkpoint import load, save
-    from .tracing.loading import load_trace
+    from .tracing.file.loading import load_trace
 
 __all__ = [
     "Tensor",
@@ -50,7 +50,7 @@ sys.modules[f"{__name__}.optim"] = optim
 _LATE = {
     "compile": "compiler",
     "load": "nn.checkpoint",
-    "load_trace": "tracing.loading",
+    "load_trace": "tracing.file.loading",
     "save": "nn.checkpoint",
 }
 

@@ -15,8 +15,8 @@ from .text import for_terminal
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .tracing.manual import Entry, Example
-    from .tracing.replay import ParameterCheck
+    from .manual import Entry, Example
+    from .tracing.questions.replay import ParameterCheck
     from .tracing.trace import Trace
 
 NO = 1  # the answer is no: a check failed, a script raised
@@ -133,7 +133,7 @@ def draw(
 
 def _suggest_scopes(trace: "Trace") -> None:
     """Say how a loop of plain ops would be drawn as copies, where one was drawn op by op."""
-    from .tracing.unroll import looks_like_a_loop
+    from .tracing.network.unroll import looks_like_a_loop
 
     if looks_like_a_loop(trace.graph()):
         click.echo('a loop of plain ops is drawn as copies when each step is marked: with tg.scope("cell"):', err=True)
@@ -168,7 +168,7 @@ def explain(op: str | None) -> None:
     """Explain OP: what it computes, its gradient, an example with numbers, its check. Without OP, list the table."""
     from rich.syntax import Syntax
 
-    from .tracing import manual
+    from . import manual
 
     if op is None:
         _print_table(manual.table())
@@ -305,7 +305,7 @@ def debug(
 
 
 def _size(text: str) -> int:
-    from .tracing.memory import parse_size
+    from .tracing.recording.budget import parse_size
 
     try:
         return parse_size(text)
@@ -486,7 +486,7 @@ def _is_recording(script: Path) -> bool:
 
 def _load(path: Path, arguments: Sequence[str]) -> "Trace":
     """A run that was recorded and saved before."""
-    from .tracing.loading import load_trace
+    from .tracing.file.loading import load_trace
 
     if arguments:
         raise click.UsageError(f"{path} is a recorded run, which takes no arguments: {' '.join(arguments)}")
@@ -557,7 +557,7 @@ def _report_checks(console: "Console", trace: "Trace", samples: int | None) -> b
     from rich.progress import Progress
     from rich.table import Table
 
-    from .tracing.replay import check_gradients
+    from .tracing.questions.replay import check_gradients
 
     table = Table("parameter", "shape", "checked", "worst relative error", "at", "verdict", title="Gradients")
     graph = trace.graph()

@@ -13,8 +13,8 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.debugger import views
 from tinygrad_rnn.debugger.plain import Transcript
 from tinygrad_rnn.debugger.session import Session
-from tinygrad_rnn.tracing.event import EventKind
-from tinygrad_rnn.tracing.explain import precise
+from tinygrad_rnn.tracing.questions.why import precise
+from tinygrad_rnn.tracing.recording.event import EventKind
 
 GOLDENS = Path(__file__).parent / "goldens"
 PANES = {80: (46, 17), 140: (70, 37)}  # the room for a step on a terminal so wide

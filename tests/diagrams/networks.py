@@ -6,8 +6,8 @@ from itertools import count, pairwise
 
 import numpy as np
 
-from tinygrad_rnn.tracing.graph import Node
-from tinygrad_rnn.tracing.network import Cell, Link, Network, ParameterInfo, Part, Port, Row
+from tinygrad_rnn.tracing.network.network import Cell, Link, Network, ParameterInfo, Part, Port, Row
+from tinygrad_rnn.tracing.recording.graph import Node
 
 RNN = "hₜ = tanh(W_hh hₜ₋₁ + W_xh xₜ + b_h)"
 LSTM = "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"

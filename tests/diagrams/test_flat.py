@@ -10,7 +10,7 @@ from diagrams.recorded import trained, truncated
 from diagrams.test_geometry import check_shapes_and_edges, check_texts, overlap
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.diagrams import dot_layout
+from tinygrad_rnn.diagrams.picture import dot_layout
 from tinygrad_rnn.errors import DrawError
 
 

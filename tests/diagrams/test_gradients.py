@@ -10,9 +10,9 @@ from diagrams.test_geometry import check_shapes_and_edges, check_texts
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams import Diagram
-from tinygrad_rnn.diagrams.flow import flow_of, gradients_of
 from tinygrad_rnn.errors import DrawError, GradientError
-from tinygrad_rnn.tracing.unroll import unroll
+from tinygrad_rnn.tracing.network.flow import flow_of, gradients_of
+from tinygrad_rnn.tracing.network.unroll import unroll
 
 NETWORKS = {
     "last": lambda: trained(layers=2, last=True),

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams import draw_network
-from tinygrad_rnn.diagrams.diagram import Diagram, Drawing, Shape, Text
-from tinygrad_rnn.diagrams.dot import to_dot
-from tinygrad_rnn.diagrams.theme import LIGHT
+from tinygrad_rnn.diagrams.picture.diagram import Diagram, Drawing, Shape, Text
+from tinygrad_rnn.diagrams.picture.dot import to_dot
+from tinygrad_rnn.diagrams.picture.theme import LIGHT
 from tinygrad_rnn.text import printable
 
 ACTIVE = [

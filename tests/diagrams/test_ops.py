@@ -9,9 +9,9 @@ from diagrams.recorded import trained
 from diagrams.test_geometry import check_texts, overlap
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.diagrams.anatomy import cell_anatomy
-from tinygrad_rnn.diagrams.canonical import recognised
-from tinygrad_rnn.tracing.unroll import unroll
+from tinygrad_rnn.diagrams.inside.anatomy import cell_anatomy
+from tinygrad_rnn.diagrams.inside.canonical import recognised
+from tinygrad_rnn.tracing.network.unroll import unroll
 
 
 def of_a_leaf(steps=3):

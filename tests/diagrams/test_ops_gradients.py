@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.diagrams.diagram import Edge
-from tinygrad_rnn.diagrams.grid import unrolled_grid
-from tinygrad_rnn.diagrams.lanes import LANE_INSIDE, curve_beside
-from tinygrad_rnn.diagrams.opening import opened_grid
-from tinygrad_rnn.diagrams.overlay import with_gradients
-from tinygrad_rnn.diagrams.ramp import look_of
-from tinygrad_rnn.diagrams.routes import rounded
-from tinygrad_rnn.diagrams.stretches import drawn_once, joined
-from tinygrad_rnn.diagrams.theme import LIGHT
-from tinygrad_rnn.tracing.unroll import unroll
+from tinygrad_rnn.diagrams.grid.grid import unrolled_grid
+from tinygrad_rnn.diagrams.picture.curves import rounded
+from tinygrad_rnn.diagrams.picture.diagram import Edge
+from tinygrad_rnn.diagrams.picture.lanes import LANE_INSIDE, curve_beside
+from tinygrad_rnn.diagrams.picture.ramp import look_of
+from tinygrad_rnn.diagrams.picture.stretches import drawn_once, joined
+from tinygrad_rnn.diagrams.picture.theme import LIGHT
+from tinygrad_rnn.diagrams.views.gradients import with_gradients
+from tinygrad_rnn.diagrams.views.opening import opened_grid
+from tinygrad_rnn.tracing.network.unroll import unroll
 
 
 def detached_inside(steps=3):

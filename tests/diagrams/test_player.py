@@ -17,8 +17,8 @@ from tinygrad_rnn.diagrams.player.ledger import ledgers_of
 from tinygrad_rnn.diagrams.player.score import moments_of, steps_of
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.text import printable
+from tinygrad_rnn.tracing.network.unroll import unroll
 from tinygrad_rnn.tracing.script import run_script
-from tinygrad_rnn.tracing.unroll import unroll
 from tinygrad_rnn.training.word import Speller
 
 HOSTILE = [

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from tinygrad_rnn.diagrams.text_metrics import fit, text_width
+from tinygrad_rnn.diagrams.picture.text_metrics import fit, text_width
 
 
 def test_widths_are_those_of_the_font():

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from tinygrad_rnn.cli import cli
-from tinygrad_rnn.diagrams.theme import DARK, LIGHT
+from tinygrad_rnn.diagrams.picture.theme import DARK, LIGHT
 from tinygrad_rnn.studies import STUDIES, Chart, Grid, Line, conduct
 from tinygrad_rnn.studies.chart import figure, render
 from tinygrad_rnn.studies.terminal import draw, table

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import TraceError
-from tinygrad_rnn.tracing.formulas import rule_of, substituted
+from tinygrad_rnn.tracing.questions.formulas import rule_of, substituted
 
 KINDS = {"RNN": tg.nn.RNN, "LSTM": tg.nn.LSTM, "GRU": tg.nn.GRU}
 

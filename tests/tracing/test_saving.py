@@ -17,9 +17,9 @@ from tinygrad_rnn.autograd.op import NUMPY
 from tinygrad_rnn.debugger import views
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.errors import TinygradError, TraceError
-from tinygrad_rnn.tracing.loading import load_trace
-from tinygrad_rnn.tracing.plain import plain, restored
-from tinygrad_rnn.tracing.saving import ARCHIVE
+from tinygrad_rnn.tracing.file.loading import load_trace
+from tinygrad_rnn.tracing.file.options import plain, restored
+from tinygrad_rnn.tracing.file.saving import ARCHIVE
 from tinygrad_rnn.tracing.script import run_script
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.tracing.graph import Graph
-from tinygrad_rnn.tracing.unroll import unroll
+from tinygrad_rnn.tracing.network.unroll import unroll
+from tinygrad_rnn.tracing.recording.graph import Graph
 
 
 def network_of(output):

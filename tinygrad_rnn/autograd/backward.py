@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradientError, OpError, require
-from .scope import STATE, notify, switched
+from .state import STATE, notify, switched
 from .tensor import Tensor
 
 _BY_ID = attrgetter("id")

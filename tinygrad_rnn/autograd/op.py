@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OpError, refusal, require
-from .scope import STATE, notify
+from .state import STATE, notify
 from .tensor import Array, Inputs, Tensor, creation_ids, freeze
 
 Vjp = Callable[..., Any]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GradientError, OpError, describe, require
-from .scope import STATE, Scope, notify
+from .state import STATE, Scope, notify
 
 Array: TypeAlias = NDArray[Any]
 Inputs: TypeAlias = "tuple[Tensor | None, ...]"  # None stands for a Python number

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd.op import Op
-from ..autograd.scope import STATE, switched
+from ..autograd.state import STATE, switched
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError, describe
-from ..tracing.source import Source
+from ..tracing.recording.source import Source
 from .lowering import COMPOSED, Operand, lower
 from .program import Program, Value
 

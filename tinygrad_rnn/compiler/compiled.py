@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.scope import STATE
+from ..autograd.state import STATE
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError
-from ..tracing.graph import collector_paused
-from ..tracing.outline import Outline
-from .batching import batch
+from ..outline import Outline
+from ..tracing.recording.graph import collector_paused
 from .capture import Capture, Recording
-from .chains import merge_stacks
 from .outline import outline
 from .plan import Plan, needed, plan
 from .program import Program, Repetition
 from .report import Report, Work
-from .sums import gather_sums
+from .rewrites.batching import batch
+from .rewrites.chains import merge_stacks
+from .rewrites.sums import gather_sums
 
 _KEPT = 16  # recordings; beyond that the one unused for longest goes
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..tracing.outline import Outline, Source, Stage
-from .batching import Classes
+from ..outline import Outline, Source, Stage
 from .capture import Recording
 from .plan import Plan
 from .program import FREE, Value
+from .rewrites.batching import Classes
 
 _REDUCED = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
 _WORDS = {"less_one": "less 1 at the target", "pick": "pick the target", "take": "take rows", "sum_rows": "sum rows"}

@@ -35,7 +35,7 @@ import numpy as np
 
 from ..autograd.tensor import Array
 from ..errors import CompileError
-from ..tracing.source import Source
+from ..tracing.recording.source import Source
 
 Slice = tuple[int, int | None, int]
 Index = tuple["int | Slice", ...]  # one entry an axis; a slice is (start, stop, step), since slices have no hash

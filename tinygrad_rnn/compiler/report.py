@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..tracing.outline import Outline
+from ..outline import Outline
 from .capture import Recording
 from .outline import outline
 from .plan import Plan

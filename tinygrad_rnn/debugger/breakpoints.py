@@ -19,7 +19,7 @@ from ..errors import TinygradError
 from .expressions import CommandError, Expression, parse
 
 if TYPE_CHECKING:
-    from ..tracing.event import Event
+    from ..tracing.recording.event import Event
     from .session import Session
 
 Test = Callable[["Session", "Event"], bool]

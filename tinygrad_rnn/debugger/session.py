@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.scope import Scope
+from ..autograd.state import Scope
 from ..autograd.tensor import Array
 from ..errors import TinygradError, TraceError
-from ..tracing.elements import Index
-from ..tracing.event import Event
-from ..tracing.explain import OriginStep
-from ..tracing.graph import Node
-from ..tracing.memory import gone_error
-from ..tracing.queries import GRADIENT
-from ..tracing.source import Source
+from ..tracing.questions.checks import check_vjp
+from ..tracing.questions.queries import GRADIENT
+from ..tracing.questions.terms import Index
+from ..tracing.questions.why import OriginStep
+from ..tracing.recording.budget import gone_error
+from ..tracing.recording.event import Event
+from ..tracing.recording.graph import Node
+from ..tracing.recording.source import Source
 from ..tracing.trace import Trace
-from ..tracing.verification import check_vjp
 from .breakpoints import Breakpoint, parse_breakpoint
 from .commands import BREAK_HELP, BY_NAME
 from .expressions import CommandError, Expression, Lookup, parse

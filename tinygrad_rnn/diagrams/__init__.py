@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..autograd.tensor import Tensor
 from ..errors import DrawError
-from ..tracing.graph import collector_paused
-from ..tracing.outline import Outlined
+from ..outline import Outlined
+from ..tracing.recording.graph import collector_paused
 from ..tracing.trace import Trace
 
 if TYPE_CHECKING:
-    from ..tracing.graph import Graph
-    from ..tracing.network import Network
-    from .diagram import Diagram
-    from .layout import Options
+    from ..tracing.network.network import Network
+    from ..tracing.recording.graph import Graph
+    from .picture.diagram import Diagram
+    from .views.columns import Options
 
 __all__ = ["Diagram", "draw", "draw_network"]
 
@@ -65,10 +65,11 @@ def draw(
     >>> tg.draw(ys)
     <Diagram: Unrolled RNNCell: 2 steps, 1 layer>
     """
-    from ..tracing.unroll import unroll
-    from . import layout
+    from ..tracing.network.unroll import unroll
+    from .views import columns
 
-    options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients, values=values)
+    shades = columns.theme_named(theme)
+    options = columns.Options(view=view, fold=fold, theme=shades, gradients=gradients, values=values)
     if isinstance(what, Outlined):
         return _draw_compiled(what, options, title)
     if not isinstance(what, Tensor | Trace):
@@ -78,12 +79,12 @@ def draw(
     graph = _graph(what, gradients=gradients or view == "backward")
     network = unroll(graph)
     if network is not None:
-        return layout.draw(network, options, title, partial(_player, graph, options, title))
-    return layout.draw_flat(_backward_graph(what) if view == "backward" else graph, options, title)
+        return columns.draw(network, options, title, partial(_player, graph, options, title))
+    return columns.draw_flat(_backward_graph(what) if view == "backward" else graph, options, title)
 
 
 def _draw_compiled(what: Outlined, options: "Options", title: str | None) -> "Diagram":
-    from .compiled import draw_compiled
+    from .views.compiled import draw_compiled
 
     if options.view != "compiled" or options.gradients or options.values:
         raise DrawError(
@@ -95,8 +96,8 @@ def _draw_compiled(what: Outlined, options: "Options", title: str | None) -> "Di
 
 def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
     """The recorded graph; of a Tensor with `gradients`, those of a pass that leaves every `.grad` alone."""
-    from ..tracing.graph import Graph
-    from .flow import gradients_of
+    from ..tracing.network.flow import gradients_of
+    from ..tracing.recording.graph import Graph
 
     if isinstance(what, Trace):
         return what.graph()
@@ -108,7 +109,7 @@ def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
 
 def _player(graph: "Graph", options: "Options", title: str | None) -> str:
     """The player of the network in a graph. It is found once more, since it holds much that a picture does not show."""
-    from ..tracing.unroll import unroll
+    from ..tracing.network.unroll import unroll
     from .player import to_html
 
     network = unroll(graph)
@@ -118,8 +119,8 @@ def _player(graph: "Graph", options: "Options", title: str | None) -> str:
 
 def _backward_graph(what: Tensor | Trace) -> "Graph":
     """The recorded graph of a Tensor's gradients."""
-    from ..tracing.graph import Graph
-    from .flow import recorded_gradients
+    from ..tracing.network.flow import recorded_gradients
+    from ..tracing.recording.graph import Graph
 
     if isinstance(what, Trace):
         raise DrawError('view="backward" of a graph that is not recurrent: give the loss itself to draw, not the trace')
@@ -142,16 +143,17 @@ def draw_network(
     Raises:
         DrawError: as `draw`; or a network without cells, or the view "compiled".
     """
-    from . import layout
+    from .views import columns
 
-    options = layout.Options(view=view, fold=fold, theme=layout.theme_named(theme), gradients=gradients, values=values)
-    return layout.draw(network, options, title)
+    shades = columns.theme_named(theme)
+    options = columns.Options(view=view, fold=fold, theme=shades, gradients=gradients, values=values)
+    return columns.draw(network, options, title)
 
 
 def __getattr__(name: str) -> Any:
     """Import `Diagram` when it is first asked for: the package must cost next to nothing until it draws."""
     if name != "Diagram":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .diagram import Diagram
+    from .picture.diagram import Diagram
 
     return Diagram

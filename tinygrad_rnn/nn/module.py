@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..autograd.scope import STATE, Scope, State, call_ids
+from ..autograd.state import STATE, Scope, State, call_ids
 from ..autograd.tensor import Array, Tensor
 from ..errors import StateDictError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagrams.theme import DARK, LIGHT, Theme
+from ..diagrams.picture.theme import DARK, LIGHT, Theme
 from .study import Chart, Grid, Line
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from ..autograd.scope import no_grad
+from ..autograd.state import no_grad
 from ..autograd.tensor import Array, Tensor
 from ..nn.recurrent import Recurrent
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import nn
 from ..autograd.backward import grad
-from ..autograd.scope import no_grad
+from ..autograd.state import no_grad
 from ..autograd.tensor import Array, Tensor
 from ..nn.recurrent import Recurrent, detach
 from .study import Chart, Grid, Line, Record, Row, Study, by_seed, number

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd.op import Op
-from ..autograd.scope import observed
+from ..autograd.state import observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import AnomalyError
-from .source import Source
+from .recording.source import Source
 
 
 def detect_anomaly() -> AbstractContextManager[None]:

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..autograd.scope import observed
-from .source import Source, forget_files
+from ..autograd.state import observed
+from .recording.source import Source, forget_files
 from .trace import Trace, trace
 
 _PRINTED_MOST = 1_000_000  # characters of output that are kept

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..autograd.op import Op
-from ..autograd.scope import STATE, observed
+from ..autograd.state import STATE, observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import TraceError
-from .event import Event, EventKind
-from .graph import Graph, Node, collector_paused, leaf_node, reached
-from .memory import Budget, Memory, parse_size
-from .source import Source, Sources, assigned_name, variable_name
+from .recording.budget import Budget, Memory, parse_size
+from .recording.event import Event, EventKind
+from .recording.graph import Graph, Node, collector_paused, leaf_node, reached
+from .recording.source import Source, Sources, assigned_name, variable_name
 
 if TYPE_CHECKING:
-    from .explain import Explainer, OriginStep, Why
-    from .queries import Difference, Ledger, Queries
+    from .questions.queries import Difference, Ledger, Queries
+    from .questions.why import Explainer, OriginStep, Why
 
 
 class Trace:
@@ -89,8 +89,8 @@ class Trace:
     @property
     def explainer(self) -> "Explainer":
         """What answers questions about the run, as far as it was recorded by now."""
-        from .explain import Explainer
-        from .queries import Queries
+        from .questions.queries import Queries
+        from .questions.why import Explainer
 
         if self._explainer is None or self._asked_at != len(self.events):
             self._explainer, self._asked_at = Explainer(Queries(self)), len(self.events)
@@ -203,7 +203,7 @@ class Trace:
         Raises:
             TraceError: it cannot be written; what was there before is then still there.
         """
-        from .saving import save
+        from .file.saving import save
 
         save(self, path)
 

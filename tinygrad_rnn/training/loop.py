@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from .. import nn
-from ..autograd.scope import no_grad
+from ..autograd.state import no_grad
 from ..autograd.tensor import Tensor
 from ..errors import CheckpointError, TrainingError
 from ..nn.checkpoint import Checkpoint, load, save

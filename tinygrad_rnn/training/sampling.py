@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..autograd.scope import no_grad
+from ..autograd.state import no_grad
 from ..autograd.tensor import Array
 from ..errors import TrainingError
 from ..nn.recurrent import LSTM, Recurrent, state_parts

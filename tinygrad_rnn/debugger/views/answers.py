@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from ...tracing.elements import Index
-from ...tracing.explain import Why, element, number
-from ...tracing.queries import Difference, Ledger
-from ...tracing.verification import VjpCheck
+from ...tracing.questions.checks import VjpCheck
+from ...tracing.questions.queries import Difference, Ledger
+from ...tracing.questions.terms import Index
+from ...tracing.questions.why import Why, element, number
 from ..commands import COMMANDS, SCREEN_KEYS
 from ..expressions import CommandError
 from ..session import Help, Message, Origin, Session, Value, one_line

@@ -9,8 +9,8 @@ import numpy as np
 from rich.text import Text
 
 from ...autograd.tensor import Array
-from ...tracing.elements import Index
-from ...tracing.event import Stats
+from ...tracing.questions.terms import Index
+from ...tracing.recording.event import Stats
 from .lines import Lines, cropped, fitting, line, safe
 
 Parts = Mapping[Index, None]  # elements, in order

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from ...autograd.tensor import Array
 from ...errors import TinygradError, TraceError
-from ...tracing.elements import Index
-from ...tracing.event import Event
-from ...tracing.explain import Why, element, number, precise
-from ...tracing.formulas import mentions, rule_of
-from ...tracing.graph import Node
-from ...tracing.queries import GRADIENT
+from ...tracing.questions.formulas import mentions, rule_of
+from ...tracing.questions.queries import GRADIENT
+from ...tracing.questions.terms import Index
+from ...tracing.questions.why import Why, element, number, precise
+from ...tracing.recording.event import Event
+from ...tracing.recording.graph import Node
 from ..session import Session, describe_event
 from .lines import KIND_STYLES, Lines, blank, line, safe, safe_lines, wrapped
 from .matrix import Matrix, Parts

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from ...autograd.scope import Scope
+from ...autograd.state import Scope
 from ...text import elide
-from ...tracing.event import Event
-from ...tracing.graph import collector_paused
+from ...tracing.recording.event import Event
+from ...tracing.recording.graph import collector_paused
 from ..session import Session, describe_event
 from .lines import HEADING, Lines, pieces, safe
 

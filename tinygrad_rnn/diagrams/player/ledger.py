@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...autograd.tensor import Array
-from ...tracing.elements import vjp_term
-from ...tracing.graph import Node, reached
-from ...tracing.network import Network, ParameterInfo
+from ...tracing.network.network import Network, ParameterInfo
+from ...tracing.questions.terms import vjp_term
+from ...tracing.recording.graph import Node, reached
 from .score import Clock, Step
 
 

@@ -9,13 +9,13 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from ...text import for_xml, printable
-from ...tracing.network import Network
-from ..theme import DARK, LIGHT
+from ...tracing.network.network import Network
+from ..picture.theme import DARK, LIGHT
 from .picture import Picture, themed
 from .recording import PAGE_MOST, recording
 
 if TYPE_CHECKING:
-    from ..layout import Options
+    from ..views.columns import Options
 
 _WITH_GRADIENTS = ("unrolled", "both", "ops")  # the views that show them beside the connections
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
@@ -28,12 +28,12 @@ def to_html(network: Network, options: "Options", title: str | None) -> str:
 
     It starts in the theme of `options`; light and dark can be switched, "print" stays what it is.
     """
-    from .. import layout
+    from ..views import columns
 
     drawn = network.gradients and options.view in _WITH_GRADIENTS
     options = replace(options, gradients=options.gradients or bool(drawn))
     pair = (LIGHT, DARK) if options.theme in (LIGHT, DARK) else (options.theme, options.theme)
-    diagram, other = (layout.draw(network, replace(options, theme=theme), title) for theme in pair)
+    diagram, other = (columns.draw(network, replace(options, theme=theme), title) for theme in pair)
     picture = themed(diagram.svg, other.svg)
     style, script = _asset("player.css") + _variables(picture), _asset("player.js")
     room = PAGE_MOST - len((picture.svg + style + script).encode())

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 
 from ...autograd.tensor import Array
-from ...tracing.graph import Node
-from ...tracing.network import Cell, Link, Network, Port, Row
-from ..flow import norm_of
-from ..grid import FOLD, drawn_id
+from ...tracing.network.flow import norm_of
+from ...tracing.network.network import Cell, Link, Network, Port, Row
+from ...tracing.recording.graph import Node
+from ..grid.grid import FOLD, drawn_id
 from .ledger import Ledger, ledgers_of
 from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
 from .tensors import DIGITS, Corner, Record, Tensors, made_outside, rounded, shown_elsewhere

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...autograd.tensor import Array
-from ...tracing.graph import Node
-from ...tracing.network import Cell, Link, Network, Port, Row, indexed
-from ..flow import norm_of
+from ...tracing.network.flow import norm_of
+from ...tracing.network.network import Cell, Link, Network, Port, Row, indexed
+from ...tracing.recording.graph import Node
 
 LOSS = "loss"  # the id of its port
 Phase = Literal["start", "forward", "seed", "backward", "end"]

@@ -14,11 +14,11 @@ import numpy as np
 
 from ...autograd.op import Op
 from ...autograd.tensor import Array
-from ...tracing.elements import PRODUCTS
-from ...tracing.formulas import is_elementwise, rule_of, substituted
-from ...tracing.graph import Node
-from ...tracing.network import Network, Port, indexed
-from ...tracing.source import Source, assigned_name
+from ...tracing.network.network import Network, Port, indexed
+from ...tracing.questions.formulas import is_elementwise, rule_of, substituted
+from ...tracing.questions.terms import PRODUCTS
+from ...tracing.recording.graph import Node
+from ...tracing.recording.source import Source, assigned_name
 from .ledger import all_nodes
 from .score import Clock
 

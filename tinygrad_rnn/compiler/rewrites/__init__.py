@@ -1,0 +1,1 @@
+"""Rewrites that compute a program with fewer calls: sums, batches, chains."""

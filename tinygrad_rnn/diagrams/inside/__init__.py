@@ -1,0 +1,1 @@
+"""One opened copy: its ops as parts, their layout, and what comes back through them."""

@@ -1,0 +1,170 @@
+"""Writes a `Diagram` in Graphviz's language, with every position pinned.
+
+A shape becomes a node of fixed size followed by one node without outline for each of its texts, so that where
+text stands is ours to say and never depends on Graphviz's idea of its size.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import graphviz
+
+from ...text import for_dot
+from .diagram import MARGIN, Box, Diagram, Edge, Point, Shape, Text
+from .text_metrics import FONT
+
+PART = "part"  # the class of the nodes that carry a shape's texts
+_CANVAS = "canvas"
+_ARROW = 10.0  # Graphviz's length of an arrowhead of size 1
+_FORMS = {"box": "box", "chip": "box", "circle": "circle", "text": "none"}
+_STYLES = {"box": "filled,rounded", "chip": "filled", "circle": "filled", "text": "filled"}
+_JUSTIFY = {"center": "", "left": r"\l", "right": r"\r"}
+
+
+def to_dot(diagram: Diagram) -> str:
+    """Return `diagram` as a digraph for `neato -n2` (pygraphviz's "nop2"): shapes in order, then edges."""
+    box = diagram.drawing.bounds
+    graph = graphviz.Digraph(
+        graph_attr={
+            "bgcolor": diagram.theme.background,
+            "fontname": FONT,
+            "label": "",
+            "outputorder": "nodesfirst",
+            "pad": "0",
+            "viewport": _viewport(box, diagram.zoom),
+        },
+        # The first picture of a process would lack the labels that nothing sets (Graphviz 14).
+        node_attr={"label": "", "fixedsize": "true", "margin": "0", "fontname": FONT},
+        edge_attr={"label": "", "fontname": FONT},
+    )
+    _write_canvas(graph, box)
+    for shape in diagram.drawing.shapes:
+        _write_shape(graph, shape)
+    for edge in diagram.drawing.edges:
+        _write_edge(graph, edge)
+    return graph.source
+
+
+def _viewport(box: Box, zoom: float) -> str:
+    """Return the picture's size, centred on the canvas: nodes of texts may reach beyond its edge."""
+    width, height = ((length + 2 * MARGIN) * zoom for length in (box.width, box.height))
+    return f"{_number(width)},{_number(height)},{zoom:.6g},'{_CANVAS}'"
+
+
+def _write_canvas(graph: graphviz.Digraph, box: Box) -> None:
+    attributes = {
+        "pos": _position(((box.left + box.right) / 2, (box.bottom + box.top) / 2)),
+        "style": "invis",
+        "width": _inches(box.width + 2 * MARGIN),
+        "height": _inches(box.height + 2 * MARGIN),
+    }
+    _write_node(graph, _CANVAS, "", attributes)
+
+
+def _write_shape(graph: graphviz.Digraph, shape: Shape) -> None:
+    attributes = {
+        "class": shape.cls,
+        "id": shape.id,
+        "pos": _position((shape.x, shape.y)),
+        "shape": _FORMS[shape.form],
+        "width": _inches(shape.width),
+        "height": _inches(shape.height),
+    }
+    if shape.form != "text":
+        attributes |= {
+            "style": _STYLES[shape.form] + (",dashed" if shape.dashed else ""),
+            "fillcolor": shape.fill,
+            "color": shape.line,
+            "penwidth": _number(shape.line_width),
+        }
+    _write_node(graph, shape.id, "", attributes)
+    for index, text in enumerate(shape.texts):
+        if text.text:
+            _write_text(graph, f"{shape.id}/{index}", text)
+
+
+def _write_text(graph: graphviz.Digraph, name: str, text: Text) -> None:
+    width = 1.2 * text.width + 8  # ample, so that where a text is aligned to does not hang on Graphviz's measure of it
+    shift = {"center": 0.0, "left": width / 2, "right": -width / 2}[text.align]
+    attributes = {
+        "class": PART,
+        "fixedsize": "shape",  # even if Graphviz takes the text to be larger, that is no reason to warn
+        "pos": _position((text.x + shift, text.y)),
+        "shape": "none",
+        "width": _inches(width),
+        "height": _inches(text.size),
+        "fontsize": _number(text.size),
+        "fontcolor": text.color,
+    }
+    if text.bold:
+        attributes["fontname"] = f"{FONT} Bold"
+    _write_node(graph, name, for_dot(text.text) + _JUSTIFY[text.align], attributes)
+
+
+def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
+    arrow_size = _arrow_size(edge.width)
+    attributes = {
+        "class": edge.cls,
+        "id": edge.id,
+        "pos": _spline(edge.points, arrow_size * _ARROW) if edge.arrow else " ".join(map(_position, edge.points)),
+        "arrowsize": _number(arrow_size),
+        "color": edge.color,
+        "penwidth": _number(edge.width),
+    }
+    if not edge.arrow:
+        attributes["dir"] = "none"
+    if edge.dashed:
+        attributes["style"] = "dashed"
+    if edge.label:
+        attributes |= {
+            "label": for_dot(edge.label.text),
+            "lp": _position((edge.label.x, edge.label.y)),
+            "fontsize": _number(edge.label.size),
+            "fontcolor": edge.label.color,
+        } | ({"fontname": f"{FONT} Bold"} if edge.label.bold else {})
+    if edge.note:
+        attributes |= {
+            "taillabel": for_dot(edge.note.text),
+            "tail_lp": _position((edge.note.x, edge.note.y)),
+            "labelfontsize": _number(edge.note.size),
+            "labelfontcolor": edge.note.color,
+        }
+    graph.body.append(f'\t"{edge.source}" -> "{edge.target}" [{_written(attributes)}]\n')
+
+
+def _write_node(graph: graphviz.Digraph, name: str, label: str, attributes: Mapping[str, str]) -> None:
+    graph.body.append(f'\t"{name}" [label="{label}" {_written(attributes)}]\n')
+
+
+def _written(attributes: Mapping[str, str]) -> str:
+    """Return attributes as DOT has them: ids and numbers are ours, and what others wrote has been through `for_dot`.
+
+    Graphviz's own quoting, which knows neither, would take most of the time of a large picture.
+    """
+    return " ".join(f'{name}="{value}"' for name, value in attributes.items())
+
+
+def _arrow_size(width: float) -> float:
+    """Return the size of an arrowhead that is seen at the end of an edge as wide as this."""
+    return 0.8 if width <= 2 else 1.0 if width <= 3 else 1.3
+
+
+def _spline(points: Sequence[Point], arrow: float) -> str:
+    """Return the edge's curve, ended where its arrowhead begins, and the arrow's tip."""
+    *before, control, tip = points
+    length = math.dist(control, tip)
+    dx, dy = ((tip[0] - control[0]) / length * arrow, (tip[1] - control[1]) / length * arrow)
+    shortened = [*before, (control[0] - dx, control[1] - dy), (tip[0] - dx, tip[1] - dy)]
+    return " ".join([f"e,{_position(tip)}", *map(_position, shortened)])
+
+
+def _position(point: Point) -> str:
+    return f"{_number(point[0])},{_number(point[1])}"
+
+
+def _inches(points: float) -> str:
+    return f"{points / 72:.4f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 10 else f"{value:.2f}"

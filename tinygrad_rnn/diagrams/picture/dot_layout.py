@@ -1,0 +1,121 @@
+"""Layout by Graphviz's `dot`, for what is no grid of copies: in a process of its own, that can be stopped."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ...errors import DrawError
+from .diagram import Point
+
+SECONDS = 20.0  # then dot is stopped
+APART = 21.6, 24.5  # one node from the next at its side, one rank from the next
+_STRAIGHT = 50  # how much more than another edge
+
+# Graphviz holds on to the interpreter while it works, so it cannot be stopped from within.
+_WORKER = """
+import sys, pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.read())
+sys.stdout.buffer.write(graph.draw(format="plain", prog="dot"))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Where dot put each node (its middle), each edge (Bézier points) and each label; the lower left is (0, 0)."""
+
+    width: float
+    height: float
+    nodes: Mapping[str, Point]
+    edges: tuple[tuple[Point, ...], ...]  # in the order they were given
+    labels: tuple[Point | None, ...]
+
+
+def arrange(
+    sizes: Mapping[str, tuple[float, float]],
+    edges: Sequence[tuple[str, str]],
+    *,
+    labels: Sequence[tuple[float, float] | None] = (),
+    ranks: Iterable[tuple[str, Sequence[str]]] = (),
+    straight: Collection[str] = (),
+    circles: Collection[str] = (),
+    apart: tuple[float, float] = APART,
+    seconds: float = SECONDS,
+) -> Arrangement:
+    """Return dot's layout of nodes of these sizes, edges running from the bottom to the top.
+
+    Args:
+        sizes: width and height of each node in points; names are letters and digits.
+        edges: from, to.
+        labels: the size of each edge's label, if it has one.
+        ranks: "source" (the lowest) or "sink" (the highest), and the nodes there, from left to right.
+        straight: the nodes whose edges should rather be straight than those of others.
+        circles: the nodes that are round.
+        apart: how far one node is from the next at its side, and how far one rank from the next.
+        seconds: how long it may take.
+
+    Raises:
+        DrawError: it took longer, or Graphviz failed.
+    """
+    lines = [f"digraph {{ rankdir=BT; nodesep={apart[0] / 72:.2g}; ranksep={apart[1] / 72:.2g}; edge [dir=none];"]
+    lines.append('node [shape=box, fixedsize=true, label=""];')
+    for name, (width, height) in sizes.items():
+        shape = ", shape=circle" if name in circles else ""
+        lines.append(f"{name} [width={width / 72:.4f}, height={height / 72:.4f}{shape}];")
+    for number, (source, target) in enumerate(edges):
+        size = labels[number] if number < len(labels) else None
+        weight = _STRAIGHT if source in straight or target in straight else 1
+        lines.append(f"{source} -> {target} [weight={weight}{_label(size)}];")
+    for rank, names in ranks:
+        lines.append(f"{{ rank={rank}; {'; '.join(names)} }}")
+        lines += [f"{a} -> {b} [style=invis];" for a, b in pairwise(names)]
+    return _parsed(_run("\n".join([*lines, "}"]), seconds), edges)
+
+
+def _label(size: tuple[float, float] | None) -> str:
+    """Return a label of the size that is wanted: a table without anything in it."""
+    if size is None:
+        return ""
+    width, height = (max(round(length), 1) for length in size)
+    return f', label=<<table border="0" fixedsize="true" width="{width}" height="{height}"><tr><td></td></tr></table>>'
+
+
+def _run(dot: str, seconds: float) -> str:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _WORKER], input=dot.encode(), capture_output=True, timeout=seconds, check=True
+        )
+    except subprocess.TimeoutExpired:
+        raise DrawError(
+            f"Graphviz had no layout after {seconds:g} seconds: draw a smaller graph, or mark the steps of a loop with "
+            "tg.scope so that it is drawn as copies"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise DrawError(f"Graphviz found no layout: {' '.join(reason) or 'it gave no reason'}") from None
+    return done.stdout.decode()
+
+
+def _parsed(plain: str, edges: Sequence[tuple[str, str]]) -> Arrangement:
+    nodes: dict[str, Point] = {}
+    curves: dict[tuple[str, str], list[tuple[tuple[Point, ...], Point | None]]] = {}
+    width = height = 0.0
+    for line in plain.splitlines():
+        match shlex.split(line):
+            case ["graph", _, *size]:
+                width, height = (72 * float(length) for length in size)
+            case ["node", name, x, y, *_]:
+                nodes[name] = (72 * float(x), 72 * float(y))
+            case ["edge", source, target, count, *rest]:
+                curves.setdefault((source, target), []).append(_curve(int(count), rest))
+    found = [curves[ends].pop(0) for ends in edges]
+    return Arrangement(width, height, nodes, tuple(points for points, _ in found), tuple(label for _, label in found))
+
+
+def _curve(count: int, words: Sequence[str]) -> tuple[tuple[Point, ...], Point | None]:
+    numbers = [72 * float(word) for word in words[: 2 * count]]
+    points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    rest = words[2 * count :]
+    return points, (72 * float(rest[-4]), 72 * float(rest[-3])) if len(rest) > 2 else None

@@ -1,0 +1,156 @@
+"""Draws DOT with Graphviz in this process (pygraphviz brings it along) and finishes what it wrote.
+
+No `dot` program is needed, nor any font on the machine: DejaVu Sans comes from matplotlib.
+"""
+
+import math
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from ...errors import DrawError
+from ...text import for_xml
+from ...tracing.recording.graph import collector_paused
+from .diagram import MARGIN, Diagram
+from .dot import PART
+from .text_metrics import FONT, font_folder
+
+PNG_MOST = 32_767  # cairo's limit; beyond it Graphviz scales the picture down to a ribbon without a word
+
+_PDF_DATE = b"D:20000101000000Z"  # for all: the time and place of drawing would make every file another
+
+# Verdana has DejaVu's widths within a few percent, so nothing overlaps where DejaVu is missing.
+_FONT_STACK = f"{FONT}, Verdana, Geneva, sans-serif"
+
+_one_at_a_time = threading.Lock()  # Graphviz keeps global state
+
+
+@collector_paused()
+def to_svg(diagram: Diagram) -> str:
+    """Return an SVG document whose groups carry the ids, classes and descriptions of the diagram's parts."""
+    return _finish_svg(_draw(diagram.dot, "svg").decode(), diagram)
+
+
+def to_pdf(diagram: Diagram) -> bytes:
+    """Return a PDF of one page, the same bytes for the same diagram."""
+    return _dated_alike(_draw(diagram.dot, "pdf"))
+
+
+def _dated_alike(pdf: bytes) -> bytes:
+    """Replace the date of a PDF, and correct the offsets at its end, since dates differ in length by time zone."""
+    date = re.search(rb"/CreationDate \((D:[^)]*)\)", pdf)
+    assert date is not None
+    shift = len(_PDF_DATE) - len(date[1])
+
+    def moved(offset: re.Match[bytes]) -> bytes:
+        position = int(offset[0])
+        return b"%0*d" % (len(offset[0]), position + shift if position > date.start() else position)
+
+    table = pdf.rindex(b"\nxref\n")
+    offsets = re.sub(rb"(?m)^\d{10}(?= \d{5} n)|(?<=startxref\n)\d+", moved, pdf[table:])
+    return pdf[: date.start(1)] + _PDF_DATE + pdf[date.end(1) : table] + offsets
+
+
+def to_png(diagram: Diagram, dpi: float) -> bytes:
+    """Return a PNG of `dpi` pixels an inch.
+
+    Raises:
+        DrawError: it would be wider or higher than `PNG_MOST` pixels, or have less than one.
+    """
+    if not 1 <= dpi < math.inf:
+        raise DrawError(f"dpi must be at least 1, not {dpi}")
+    box = diagram.drawing.bounds
+    for name, points in (("wide", box.width), ("high", box.height)):
+        pixels = math.ceil((points + 2 * MARGIN) * diagram.zoom * dpi / 72)
+        if pixels > PNG_MOST:
+            raise DrawError(
+                f"the PNG would be {pixels:,} px {name}, and {PNG_MOST:,} is the most a PNG can be: "
+                "fold the middle copies (fold=3), or save as .svg or .pdf"
+            )
+    return _draw(diagram.dot, "png", dpi=dpi)
+
+
+def _draw(dot: str, format: str, **graph_attributes: object) -> bytes:
+    import pygraphviz
+
+    with _one_at_a_time:
+        _start()
+        graph = pygraphviz.AGraph(string=dot)
+        graph.graph_attr.update(graph_attributes)
+        graph.has_layout = True  # every position is given: Graphviz is to lay out nothing
+        drawn = graph.draw(format=format)
+    assert isinstance(drawn, bytes)
+    return drawn
+
+
+@cache
+def _start() -> None:
+    """Draw a first, throwaway picture, with which fontconfig reads for good where the fonts are.
+
+    It also takes upon itself that Graphviz forgets default labels in its first picture, and that fontconfig
+    warns of every setting of the machine's that it is too old to know.
+    """
+    import pygraphviz
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        config, fonts = Path(folder, "fonts.conf"), for_xml(str(font_folder()))
+        config.write_text(
+            f'<fontconfig><dir>{fonts}</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>',
+            "utf-8",
+        )
+        with _environment("FONTCONFIG_FILE", str(config)), _quiet():
+            pygraphviz.AGraph(string='digraph { a [label="a", pos="0,0"] }').draw(format="png", prog="nop2")
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what C libraries write to the standard error."""
+    try:
+        before = os.dup(2)
+    except OSError:  # closed: it is quiet already
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+_PROLOGUE = re.compile(r"<!DOCTYPE.*?>\s*|<!--.*?-->\s*", re.DOTALL)
+_GROUP_OF_TEXT = re.compile(rf'</g>\n<g id="[^"]*" class="node {PART}">\n<title>[^<]*</title>\n')
+_TITLE = re.compile(r'(<g id="([^"]*)" class="(?:node|edge) [^"]*">\n<title>)[^<]*')
+
+
+def _finish_svg(svg: str, diagram: Diagram) -> str:
+    """Join texts with their shapes, say what each part is, and make the whole accessible."""
+    tooltips = {shape.id: shape.tooltip for shape in diagram.drawing.shapes}
+    tooltips |= {edge.id: edge.tooltip for edge in diagram.drawing.edges}
+    svg = _PROLOGUE.sub("", svg).replace("&#45;", "-")
+    svg = _GROUP_OF_TEXT.sub("", svg)
+    svg = _TITLE.sub(lambda match: match[1] + for_xml(tooltips.get(match[2]) or match[2]), svg)
+    svg = svg.replace(f'font-family="{FONT} Bold"', f'font-family="{FONT}" font-weight="bold"')
+    svg = svg.replace(f'font-family="{FONT}"', f'font-family="{_FONT_STACK}"')
+    head = f"<title>{for_xml(diagram.title)}</title>\n<desc>{for_xml(diagram.description)}</desc>\n"
+    svg = svg.replace('<g id="graph0"', f'{head}<g id="diagram"', 1)
+    return svg.replace("<svg ", '<svg role="img" ', 1)

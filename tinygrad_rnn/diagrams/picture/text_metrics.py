@@ -1,0 +1,88 @@
+"""What the font of every picture, DejaVu Sans, makes of a text: how wide it is, and which characters it lacks.
+
+The advance widths (2048 units per em; Verdana's are the same within a few percent) lie beside this file, so that the
+font need not be opened.
+"""
+
+import json
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from itertools import accumulate
+from pathlib import Path
+
+from ...text import printable
+
+FONT = "DejaVu Sans"
+_UNITS_PER_EM = 2048
+_ROUNDING = 1.04  # small text comes out wider by this much, since cairo rounds advances to whole pixels
+_UNKNOWN, _UNKNOWN_WIDE = 1300, 2200  # a glyph from some other font: an average letter, an ideograph or emoji
+
+
+@lru_cache(maxsize=1 << 16)  # copies say much the same, and each text is measured several times
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Return the width in points of one line of `text` at font size `size`: if anything, too much."""
+    return sum(map(_advances(bold), printable(text))) * size * _ROUNDING / _UNITS_PER_EM
+
+
+def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
+    """Return `text` made printable and cut to at most `width` points, with "…" for what is missing."""
+    text = printable(text)
+    advance = _advances(bold)
+    scale = size * _ROUNDING / _UNITS_PER_EM
+    ends = [0.0, *accumulate(advance(character) * scale for character in text)]
+    if ends[-1] <= width:
+        return text
+    return text[: max(bisect_right(ends, width - advance("…") * scale) - 1, 0)] + "…"
+
+
+def without_glyph(texts: Iterable[str]) -> list[str]:
+    """Return the characters of some texts that DejaVu Sans has no picture of, in the order of Unicode.
+
+    >>> without_glyph(["hₜ = tanh ✂", "日本"])
+    ['日', '本']
+    """
+    rare = set(printable("".join(texts))) - _table(bold=False).keys()
+    return sorted(character for character in rare if ord(character) not in _glyphs())
+
+
+@cache
+def _glyphs() -> Collection[int]:
+    """The characters that the font has, of which the table beside this file holds the widths of many."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(font_folder() / "DejaVuSans.ttf")).get_charmap())
+
+
+def font_folder() -> Path:
+    """Return where matplotlib keeps DejaVu Sans."""
+    matplotlib = find_spec("matplotlib")
+    assert matplotlib is not None
+    assert matplotlib.origin is not None
+    return Path(matplotlib.origin).with_name("mpl-data") / "fonts" / "ttf"
+
+
+@cache
+def _table(*, bold: bool) -> dict[str, int]:
+    runs = json.loads(Path(__file__).with_name("dejavu_sans.json").read_text("ascii"))
+    return {
+        chr(int(first, 16) + offset): advance
+        for first, run in runs["bold" if bold else "regular"].items()
+        for offset, advance in enumerate(run)
+    }
+
+
+@cache
+def _advances(bold: bool) -> Callable[[str], int]:
+    table = _table(bold=bold)
+
+    def advance(character: str) -> int:
+        if character in table:
+            return table[character]
+        if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+            return 0
+        return _UNKNOWN_WIDE if unicodedata.east_asian_width(character) in "WF" else _UNKNOWN
+
+    return advance

@@ -1,0 +1,1 @@
+"""One file a view, and what a view shows beside the copies."""

@@ -1,0 +1,111 @@
+"""Puts what the backward pass left on a grid: a norm in each cell, and one on each way back."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ...tracing.network.flow import Flow, flow_of, handed_back, together
+from ...tracing.network.network import Link, Network
+from ..grid.grid import FOLD, Connection, Grid, Item
+from ..picture.lanes import LANE_CROWDED, LANE_DISTANCE
+from ..picture.ramp import Ramp, is_sick, norm_text
+from ..picture.theme import Theme
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A grid with its gradients on it, what they are at every step, and the ramp for all of them."""
+
+    grid: Grid
+    flow: Flow
+    ramp: Ramp
+
+    @property
+    def norms(self) -> Iterator[float | None]:
+        """Those of all that comes back in the picture."""
+        for connection in self.grid.connections:
+            yield connection.norm
+        for item in self.grid.items.values():
+            if item.inside:
+                yield from item.inside.norms.values()
+
+    @property
+    def has_cuts(self) -> bool:
+        """Whether a `detach` stops a gradient somewhere in the picture."""
+        insides = [item.inside for item in self.grid.items.values() if item.inside]
+        return any(c.cut for c in self.grid.connections) or any(
+            inside.is_cut(id) for inside in insides for id in inside.reads
+        )
+
+
+def with_gradients(grid: Grid, network: Network, theme: Theme) -> Overlay:
+    """Return `grid` with the gradients of `network` on its items and connections.
+
+    Raises:
+        DrawError: no backward pass was recorded.
+    """
+    links = {link.id: link for link in network.links}
+    shown = {c.id: [links[c.link or c.id]] for c in grid.connections}
+    for connection in grid.connections:
+        if connection.kind == "loss" and connection.source == FOLD:
+            shown[connection.id] = [link for link in network.links if _is_hidden_loss(link, grid)]
+    flow = flow_of(network, [link for group in shown.values() for link in group])
+    states = {cell.id: network.rows[cell.layer].states for cell in network.cells}
+    items = {id: _item(item, flow, states.get(id, ()), network) for id, item in grid.items.items()}
+    connections = tuple(
+        _connection(c, shown[c.id], _norm(c, shown[c.id], grid, flow, network)) for c in grid.connections
+    )
+    lane, crowded = grid.lane or LANE_DISTANCE, grid.crowded_lane or LANE_CROWDED
+    whole = replace(grid, items=items, connections=connections, lane=lane, crowded_lane=crowded)
+    overlay = Overlay(whole, flow, Ramp.of([], theme))
+    norms = [norm for cell in network.cells for norm in flow.parts[cell.id]]
+    return replace(overlay, ramp=Ramp.of([*norms, *overlay.norms], theme))
+
+
+def _is_hidden_loss(link: Link, grid: Grid) -> bool:
+    return link.kind == "loss" and link.source not in grid.items
+
+
+def _item(item: Item, flow: Flow, states: Sequence[str], network: Network) -> Item:
+    norms = flow.parts.get(item.id, ())
+    idle, sick = bool(norms) and norms[0] == 0, any(map(is_sick, norms))
+    if item.role != "cell":
+        return replace(item, idle=idle, sick=sick, tooltip=_told(item.tooltip, norms[:1], [item.label]))
+    known = [(name, norm) for name, norm in zip(states, norms, strict=False) if norm is not None]
+    several = len(states) > 1
+    note = " · ".join(f"‖∇{name if several else ''}‖ {norm_text(norm)}" for name, norm in known)
+    inside = item.inside and item.inside.with_norms(flow, network.gradients)
+    return replace(item, note=note, idle=idle, sick=sick, inside=inside, tooltip=_told(item.tooltip, norms, states))
+
+
+def _norm(connection: Connection, links: Iterable[Link], grid: Grid, flow: Flow, network: Network) -> float | None:
+    """Return the norm of what comes back: of one state, to or from one op outside the copies, or by whole links."""
+    source = grid.items.get(connection.source)
+    if connection.state is not None:
+        (link,) = links
+        return next(iter(flow.links[link.id][connection.state :]), None)
+    if connection.reader is not None:
+        return handed_back(*connection.reader, network.gradients)
+    if source is not None and source.role == "head":
+        return flow.part(connection.target)
+    return together(tuple(flow.link(link.id) for link in links))
+
+
+def _connection(connection: Connection, links: Iterable[Link], norm: float | None) -> Connection:
+    return replace(
+        connection,
+        norm=norm,
+        cut=_is_cut(connection, links, norm),
+        tooltip=_told(connection.tooltip, (norm,), ["what is handed over, by this way,"]),
+    )
+
+
+def _is_cut(connection: Connection, links: Iterable[Link], norm: float | None) -> bool:
+    """Whether a `detach` stops the gradient on this way: of several states that a link hands on, maybe of one."""
+    if connection.reader is not None:
+        return connection.reader[0].op == "detach"
+    return any(link.cut for link in links) and not (connection.state is not None and norm)
+
+
+def _told(tooltip: str, norms: Iterable[float | None], names: Iterable[str]) -> str:
+    told = [f"‖∂L/∂{name}‖ = {norm:.4g}" for name, norm in zip(names, norms, strict=False) if norm is not None]
+    return "; ".join([tooltip, *told])

@@ -1,0 +1,136 @@
+"""The manual of the op table: what each op computes, its gradient as text and as source, an example, its check."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .autograd import ops
+from .autograd.backward import grad
+from .autograd.op import NUMPY, Op
+from .autograd.tensor import Array, Tensor
+from .check import gradcheck, gradgradcheck
+from .errors import OpError, TinygradError
+
+_ROW, _OTHER = [0.5, -1.0, 2.0], [2.0, 3.0, -0.5]
+_TABLE = [[1.0, -2.0, 0.5], [0.3, 4.0, -1.0]]
+
+# What the example of an op is computed on, where the two rows above do not show it, or it takes options.
+_EXAMPLES: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]] = {
+    "pow": (([0.5, 1.0, 2.0], _OTHER), {}),
+    "log": (([0.5, 1.0, 2.0],), {}),
+    "sqrt": (([0.25, 1.0, 4.0],), {}),
+    "matmul": ((_TABLE, [[1.0, 0.0], [2.0, -1.0], [0.0, 3.0]]), {}),
+    "linear": ((_TABLE, [[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]), {}),
+    "where": (([True, False, True], _ROW, _OTHER), {}),
+    "clip": ((_ROW,), {"min": -0.5, "max": 1.5}),
+    "sum": ((_TABLE,), {"axis": 1}),
+    "mean": ((_TABLE,), {"axis": 1}),
+    "max": ((_TABLE,), {"axis": 1}),
+    "min": ((_TABLE,), {"axis": 1}),
+    "reshape": ((_TABLE,), {"shape": (3, 2)}),
+    "transpose": ((_TABLE,), {}),
+    "swapaxes": ((_TABLE,), {"axis1": 0, "axis2": 1}),
+    "broadcast_to": ((_ROW,), {"shape": (2, 3)}),
+    "squeeze": (([_ROW],), {}),
+    "expand_dims": ((_ROW,), {"axis": 0}),
+    "astype": ((_ROW,), {"dtype": np.float64}),
+    "getitem": ((_ROW,), {"index": slice(1, None)}),
+    "embedding": ((_TABLE, [1, 0, 1]), {}),
+    "scatter": ((_ROW, _OTHER), {"indices": (slice(0, 3), slice(1, 4)), "shape": (4,)}),
+    "cross_entropy": ((_TABLE, [0, 1]), {}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An op of the table: its names, and its rule in one paragraph."""
+
+    name: str
+    numpy: str | None  # what NumPy calls it
+    rule: str
+    function: Callable[..., Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An op at work: y from the inputs, and from a cotangent ȳ that of each input (None: not differentiable)."""
+
+    inputs: tuple[Array, ...]
+    options: Mapping[str, Any]
+    output: Array
+    cotangent: Array | None
+    gradients: tuple[Array | None, ...]
+
+
+def table() -> list[Entry]:
+    """Every op, in the order of the page."""
+    served = {ours: f.__name__ for f, ours in reversed(NUMPY.items()) if getattr(np, f.__name__, None) is f}
+    return [
+        Entry(name, served.get(function), (inspect.getdoc(function) or "").partition("\n\n")[0], function)
+        for name, function in vars(ops).items()
+        if isinstance(getattr(function, "op", None), Op) and not name.startswith("_")
+    ]
+
+
+def find(name: str) -> Entry:
+    """The op of that name, ours or NumPy's.
+
+    Raises:
+        OpError: there is none; says which names are close.
+    """
+    entries = {entry.numpy: entry for entry in table() if entry.numpy} | {entry.name: entry for entry in table()}
+    if name not in entries:
+        close = " or ".join(difflib.get_close_matches(name, entries))
+        raise OpError(f"no op {name!r}: {f'did you mean {close}?' if close else '`explain` alone lists the table'}")
+    return entries[name]
+
+
+def source(entry: Entry) -> str:
+    """The op as it stands in the engine: the formulas of its gradient, and its forward."""
+    op = entry.function.op  # type: ignore[attr-defined]
+    formulas = [vjp for vjp in getattr(op, "vjps", ()) if vjp is not None and vjp.__name__ != "<lambda>"]
+    parts = [inspect.getsource(formula) for formula in dict.fromkeys(formulas)]
+    return "\n\n".join(part.rstrip() for part in [*parts, inspect.getsource(inspect.unwrap(entry.function))])
+
+
+def example(entry: Entry) -> Example:
+    """The op on a few numbers, forward and backward; ȳ counts 1, 2, 3 … so that its elements can be told apart."""
+    tensors, options = _operands(entry)
+    y = _call(entry, tensors, options)
+    if not y.requires_grad:
+        return Example(tuple(t.data for t in tensors), options, y.data, None, (None,) * len(tensors))
+    cotangent = np.arange(1.0, y.size + 1).reshape(y.shape)
+    gradients = tuple(grad(y, t, cotangent).data if t.requires_grad else None for t in tensors)
+    return Example(tuple(t.data for t in tensors), options, y.data, cotangent, gradients)
+
+
+def verdicts(entry: Entry) -> dict[str, str]:
+    """First and second derivatives of the example against central differences: "ok", or what is wrong."""
+    tensors, options = _operands(entry)
+    if not any(t.requires_grad for t in tensors):
+        return {}
+    found: dict[str, str] = {}
+    for what, check in (("first derivative", gradcheck), ("second derivative", gradgradcheck)):
+        try:
+            check(lambda *operands: _call(entry, operands, options), tensors)
+            found[what] = "ok"
+        except TinygradError as error:
+            found[what] = str(error)
+    return found
+
+
+def _operands(entry: Entry) -> tuple[list[Tensor], Mapping[str, Any]]:
+    op = entry.function.op  # type: ignore[attr-defined]
+    arity = 2 if op.variadic else len(op.vjps)
+    values, options = _EXAMPLES.get(entry.name, ((_ROW, _OTHER)[:arity], {}))
+    differentiable = [True] * arity if op.variadic else [vjp is not None for vjp in op.vjps]
+    return [Tensor(v, requires_grad=d) for v, d in zip(values, differentiable, strict=True)], options
+
+
+def _call(entry: Entry, tensors: Sequence[Tensor], options: Mapping[str, Any]) -> Tensor:
+    variadic = entry.function.op.variadic  # type: ignore[attr-defined]
+    return entry.function(tensors, **options) if variadic else entry.function(*tensors, **options)

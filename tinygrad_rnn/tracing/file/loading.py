@@ -1,0 +1,338 @@
+"""Reading a recorded run that `saving` wrote: nothing that the file says is believed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from math import prod
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ...autograd.op import NUMPY, Op
+from ...autograd.state import Scope
+from ...autograd.tensor import Array
+from ...errors import TraceError
+from ...nn.module import Module
+from ...nn.recurrent import Cell as RecurrentCell
+from ..recording.budget import Gone
+from ..recording.event import Event, EventKind
+from ..recording.graph import Node, compute
+from ..recording.source import Known, Source
+from ..trace import Trace
+from .options import dtype_named, restored, typed
+from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE, STRETCHED
+
+
+def load_trace(path: str | os.PathLike[str]) -> Trace:
+    """Read a recorded run that `Trace.save` wrote; it answers as the run did, and shows the same source.
+
+    An op that is not of this package is taken from this process, where one of its module, name and docstring was
+    defined; else its values can be looked at, but not explained. Nothing is imported.
+
+    Raises:
+        TraceError: no such file, not a recorded run, a damaged one, or one of a newer version.
+    """
+    name = os.fspath(path)
+    description, arrays = ARCHIVE.read(path)
+    with ARCHIVE.blaming(name):
+        run = _Reader(description, arrays).trace()
+        try:
+            _ = run.queries  # whoever lies about names and calls is found out here
+        except TraceError as error:
+            raise TraceError(f"load_trace: {name}: {error}") from error
+    return run
+
+
+class _Reader:
+    """Puts a trace together again."""
+
+    def __init__(self, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        self.text, self.columns = description, arrays
+        self.strings: list[str] = [typed(text, str) for text in description["strings"]]
+        self.run = Trace(None if description["limit"] is None else typed(description["limit"], int))
+        self.arrays = self._arrays()
+        self.options = [self._options(options) for options in description["options"]]
+        self.constants = [
+            typed(restored(x, self._numbered), int | float | np.generic) for x in description["constants"]
+        ]
+        self.ops = [_found_op(*op) for op in description["ops"]]
+        self.sources = self._sources()
+        self.scopes = self._scopes()
+        self.nodes = self._nodes()
+
+    def trace(self) -> Trace:
+        count = len(self.nodes)
+        names = {typed(id, int): typed(name, str) for id, name in self.text["names"]}
+        printed = {typed(at, int): typed(text, str) for at, text in self.text["printed"]}
+        inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
+        events = [self._event(i, row, inputs[i]) for i, row in enumerate(self._rows("event", EVENT))]
+        self.run.restore(events, self.nodes, names, printed, typed(self.text["gone"], int))
+        return self.run
+
+    def _rows(self, table: str, names: Sequence[str]) -> list[tuple[int, ...]]:
+        columns = [self._column(f"{table}.{name}") for name in names]
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def _column(self, name: str) -> Array:
+        column = self.columns[name]
+        if column.dtype != np.int64 or column.ndim != 1:
+            raise ValueError(f"{name} is {column.dtype} {column.shape}")
+        return column
+
+    def _flat(self, counts: str, flat: str, low: int, high: int) -> list[list[int]]:
+        """The rows of a table of unequal rows: numbers from `low` up to below `high`."""
+        lengths, numbers = self._column(counts), self._column(flat)
+        if numbers.size and not (low <= int(numbers.min()) and int(numbers.max()) < high):
+            raise ValueError(f"{flat} has numbers outside of {low} to {high - 1}")
+        if lengths.size and (int(lengths.min()) < 0 or int(lengths.max()) > len(numbers)):
+            raise ValueError(f"{counts} has impossible lengths")
+        ends = np.cumsum(lengths)
+        if len(numbers) != (int(ends[-1]) if len(ends) else 0):
+            raise ValueError(f"{flat} has {len(numbers)} numbers, not those that {counts} tells of")
+        plain = numbers.tolist()
+        return [plain[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
+
+    # Arrays
+
+    def _arrays(self) -> list[Array | Gone]:
+        block, sizes = self.columns["memory"], self._column("memory.size")
+        if block.dtype != np.uint8 or block.ndim != 1:
+            raise ValueError("the bytes of the arrays are no bytes")
+        if sizes.size and (int(sizes.min()) < 0 or int(sizes.max()) > block.size):
+            raise ValueError("memory.size has impossible sizes")
+        if int(sizes.sum()) != block.size:
+            raise ValueError("memory.size does not add up")
+        owners = [part.copy() for part in np.split(block, np.cumsum(sizes)[:-1])] if sizes.size else []
+        high = 2**62
+        shapes = self._flat("array.ndim", "array.shape.flat", 0, high)
+        strides = self._flat("array.ndim", "array.strides.flat", -high, high)
+        rows = self._rows("array", ARRAY)
+        return [self._array(owners, *three) for three in zip(rows, shapes, strides, strict=True)]
+
+    def _array(
+        self, owners: Sequence[Array], row: tuple[int, ...], shape: Sequence[int], strides: Sequence[int]
+    ) -> Array | Gone:
+        dtype, owner, offset, _, nans, infs = row
+        kind = dtype_named(self.strings[_index(dtype)])
+        size = prod(shape) * kind.itemsize
+        if owner == NONE:
+            return Gone(tuple(shape), kind, bool(nans), bool(infs))
+        memory = owners[_index(owner)]
+        if size > STRETCHED[0] * memory.nbytes + STRETCHED[1]:
+            raise ValueError(f"an array of shape {tuple(shape)} in {memory.nbytes} bytes")
+        made = np.ndarray(tuple(shape), kind, memory, offset, tuple(strides))  # refuses what leaves its memory
+        made.flags.writeable = False
+        return made
+
+    def _numbered(self, number: int) -> Array | Gone:
+        return self.arrays[_index(number)]
+
+    def _held(self, number: int) -> Array | Gone | None:
+        return None if number == NONE else self._numbered(number)
+
+    def _options(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+        return {typed(name, str): restored(x, self._numbered) for name, x in typed(plain, dict).items()}
+
+    # Where things happened
+
+    def _sources(self) -> list[Source]:
+        files = [(typed(name, str), StringIO(typed(text, str)).readlines()) for name, text in self.text["files"]]
+        found: list[Source] = []
+        for file, line, variable, inside in self.text["sources"]:
+            name, lines = files[_index(file)]
+            known = Known(None if variable is None else typed(variable, str), typed(inside, bool), lines)
+            found.append(Source(name, typed(line, int), (), known))
+        return found
+
+    def _scopes(self) -> list[Scope]:
+        owners = [owner if isinstance(owner, str) else _stand_in(owner) for owner in self.text["owners"]]
+        scopes: list[Scope] = []
+        for name, owner, parent, id in self._rows("scope", SCOPE):
+            above = None if parent == NONE else scopes[_index(parent)]  # only one before it
+            scopes.append(Scope(self.strings[_index(name)], owners[_index(owner)], above, id))
+        return scopes
+
+    # Nodes and events
+
+    def _nodes(self) -> list[Node]:
+        rows = self._rows("node", NODE)
+        inputs = self._flat("node.inputs", "node.inputs.flat", NONE, len(rows))
+        operands = self._flat("node.inputs", "node.operands.flat", -1 - len(self.constants), len(self.arrays))
+        nodes: list[Node] = []
+        forwards, tensors = _Forwards(), dict[int, Node]()
+        for row, given, seen in zip(rows, inputs, operands, strict=True):
+            node = self._node(nodes, row, given, seen)
+            _check_same(tensors.setdefault(node.id, node), node)
+            forwards.check(node, row[NODE.index("options")])
+            nodes.append(node)
+        return nodes
+
+    def _node(
+        self, nodes: Sequence[Node], row: tuple[int, ...], inputs: Sequence[int], operands: Sequence[int]
+    ) -> Node:
+        id, op, data, name, requires_grad, scope, source, options, _ = row
+        found, rule = (None, None) if op == NONE else self.ops[_index(op)]
+        return Node(
+            id,
+            found,
+            tuple(None if x == NONE else nodes[x] for x in inputs),  # only those before it
+            tuple(self.constants[-2 - x] if x < NONE else self._numbered(x) for x in operands),
+            self._numbered(data),
+            self._string(name),
+            bool(requires_grad),
+            self.options[_index(options)],
+            self._scope(scope),
+            self._source(source),
+            rule,
+        )
+
+    def _event(self, index: int, row: tuple[int, ...], inputs: Sequence[int]) -> Event:
+        kind, op, output, of, slot, value, cotangent, scope, source, message, _ = row
+        made, handed = self._known_node(output), self._known_node(of)
+        what = KINDS[_index(kind)]
+        _check_event(what, made, handed, slot)
+        held = self._held(value)
+        if what == "forward" and made is not None and not isinstance(held, Gone):
+            held = made.seen[0]
+        given = made.inputs if what == "forward" and made is not None else tuple(map(self._known_node, inputs))
+        event = Event(
+            index,
+            what,
+            self._string(op),
+            made,
+            given,
+            held,
+            self._scope(scope),
+            self.run.reference,
+            self._source(source),
+            handed,
+            self._held(cotangent),
+            None if slot == NONE else slot,
+            self._string(message),
+        )
+        _check_written(event)
+        return event
+
+    def _known_node(self, number: int) -> Node | None:
+        return None if number == NONE else self.nodes[_index(number)]
+
+    def _string(self, number: int) -> str | None:
+        return None if number == NONE else self.strings[_index(number)]
+
+    def _scope(self, number: int) -> Scope | None:
+        return None if number == NONE else self.scopes[_index(number)]
+
+    def _source(self, number: int) -> Source | None:
+        return None if number == NONE else self.sources[_index(number)]
+
+
+def _check_same(first: Node, node: Node) -> None:
+    """Refuse two tensors of one id; a leaf whose data was replaced is one tensor, in its shape."""
+    if node is not first and (node.op is not None or first.op is not None or node.shape != first.shape):
+        raise ValueError(
+            f"two tensors of id {node.id}: {first.op or 'leaf'} {first.shape}, {node.op or 'leaf'} {node.shape}"
+        )
+
+
+def _check_event(kind: EventKind, output: Node | None, of: Node | None, slot: int) -> None:
+    """Refuse what no recording writes, and queries rely on."""
+    if (output is None) != (kind == "error"):
+        raise ValueError(f"an event of kind {kind} {'without' if output is None else 'with'} an output")
+    if (of is not None) != (kind == "vjp") or (of is not None and not _hands_to(of, slot, output)):
+        raise ValueError(f"an event of kind {kind} that hands on nothing that there is")
+    if kind == "forward" and (output is None or output.op is None):
+        raise ValueError("a forward event of a leaf")
+
+
+def _hands_to(of: Node, slot: int, output: Node | None) -> bool:
+    receiver = of.inputs[slot] if 0 <= slot < len(of.inputs) else None
+    return receiver is not None and output is not None and receiver.id == output.id
+
+
+def _check_written(event: Event) -> None:
+    """Refuse arrays that are not of the shape of what they are values and gradients of."""
+    value, cotangent = event.written
+    if event.kind == "vjp" and (cotangent is None or event.of is None or cotangent.shape != event.of.shape):
+        raise ValueError(f"event {event.index} starts from no gradient of its op's output")
+    if value is None and event.kind in ("forward", "seed", "accumulate", "update"):
+        raise ValueError(f"event {event.index} ({event.kind}) wrote nothing")
+    if value is not None and (event.output is None or value.shape != event.output.shape):
+        raise ValueError(f"event {event.index} ({event.kind}) wrote something of another shape")
+
+
+class _Forwards:
+    """Sees to it that nodes are what their ops make: each kind of op, options and operands is computed once."""
+
+    def __init__(self) -> None:
+        self._known: set[Any] = set()
+
+    def check(self, node: Node, options: int) -> None:
+        """Refuse a node whose data its op could not have made of its operands."""
+        data, operands = node.seen
+        for x, operand in zip(node.inputs, operands, strict=True):
+            if (x is None) != (not hasattr(operand, "shape") or isinstance(operand, np.generic)):
+                raise ValueError(f"an operand of {node.op} that is no number and no tensor")
+            if x is not None and operand.shape != x.shape:
+                raise ValueError(f"{node.op} has an operand of shape {operand.shape}, made from {x.shape}")
+        if node.rule is None or node.is_gone or isinstance(node.rule.vjps, _MissingVjps):
+            return
+        key = id(node.rule), options, tuple((np.shape(x), np.asarray(x).dtype.str) for x in operands), data.dtype.str
+        if (key, data.shape) not in self._known:
+            with np.errstate(all="ignore"):
+                made = compute(node.rule, operands, node.options)
+            if (made.shape, made.dtype) != (data.shape, data.dtype):
+                raise ValueError(f"{node.op} makes {made.dtype} {made.shape}, not {data.dtype} {data.shape}")
+            self._known.add((key, data.shape))
+
+
+def _index(number: int) -> int:
+    """A position in a list, which counts from its start."""
+    if number < 0:
+        raise IndexError(f"no such number: {number}")
+    return number
+
+
+def _found_op(name: Any, module: Any, qualname: Any, doc: Any) -> tuple[str, Op]:
+    """An op by where it was defined, among those of this process; else one that says that it is not here."""
+    typed(name, str)
+    for public in NUMPY.values():
+        if (public.__module__, public.__qualname__, public.__doc__ or "") == (module, qualname, doc):
+            return name, public.op  # type: ignore[attr-defined]
+    return name, _missing_op(name)
+
+
+class _MissingVjps(tuple[Any, ...]):
+    """The VJPs of an op that is not here: each the function that says so."""
+
+    __slots__ = ()
+
+    def __new__(cls, missing: Any) -> "_MissingVjps":
+        return super().__new__(cls, [missing])
+
+    def __getitem__(self, _: Any) -> Any:
+        return super().__getitem__(0)
+
+
+def _missing_op(name: str) -> Op:
+    def missing(*_: Any, **__: Any) -> NoReturn:
+        raise TraceError(
+            f"the op {name!r} is not here, and a recording holds no code: import or define it, then load the recording"
+        )
+
+    return Op(name, missing, _MissingVjps(missing), False, {})
+
+
+def _stand_in(described: Mapping[str, Any]) -> object:
+    """What queries ask the owner of a call: its class's name, its parameters, and of a cell its equation and states."""
+    parameters = [(typed(name, str), SimpleNamespace(id=typed(id, int))) for id, name in described["parameters"]]
+    facts: dict[str, Any] = {"named_parameters": lambda _: iter(parameters)}  # pyright: ignore[reportUnknownLambdaType]
+    base: type = Module if typed(described["module"], bool) else object
+    if described["cell"] is not None:
+        equation, states, W_xh = described["cell"]
+        base = RecurrentCell
+        facts["equation"] = None if equation is None else typed(equation, str)
+        facts["states"] = tuple(typed(state, str) for state in typed(states, list))
+        facts["W_xh"] = SimpleNamespace(id=typed(W_xh, int))
+    kind = type(typed(described["class"], str), (base,), facts)
+    return kind.__new__(kind)

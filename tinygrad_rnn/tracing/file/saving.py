@@ -1,0 +1,268 @@
+"""Recorded runs as files: every event, value and line of source in one safetensors file, and no code.
+
+The tables of events and nodes are columns of integers, the arrays lie one after the other in one block of bytes, and
+what is text stands in a description. A view is kept as one, so that what is computed again from a loaded recording is
+computed from the same bytes in the same order. `loading` reads it.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...archive import Archive
+from ...autograd.op import NUMPY, Op
+from ...autograd.state import Scope
+from ...autograd.tensor import Array
+from ...errors import TraceError
+from ...nn.module import Module
+from ...nn.recurrent import Cell as RecurrentCell
+from ..recording.budget import Gone, is_array, owner_of
+from ..recording.event import Event, EventKind
+from ..recording.graph import Node
+from ..recording.source import Source, assigned_name
+from ..trace import Trace
+from .options import plain
+
+ARCHIVE = Archive("tinygrad_rnn.trace", 1, TraceError, "load_trace", "save", "tr.save")
+KINDS: tuple[EventKind, ...] = ("forward", "seed", "vjp", "accumulate", "update", "zero", "error")
+NONE = -1
+STRETCHED = 64, 2**24  # how often larger than its memory a broadcast array may be, and what is always allowed
+NODE = ("id", "op", "data", "name", "requires_grad", "scope", "source", "options", "inputs")
+EVENT = ("kind", "op", "output", "of", "slot", "value", "cotangent", "scope", "source", "message", "inputs")
+ARRAY = ("dtype", "owner", "offset", "ndim", "nans", "infs")
+SCOPE = ("name", "owner", "parent", "id")
+_PACKAGE = __name__.partition(".")[0]
+
+
+def save(trace: Trace, path: str | os.PathLike[str]) -> None:
+    """Write a recorded run; see `Trace.save`."""
+    tables = _Writer(trace)
+    ARCHIVE.write(path, tables.description(), tables.arrays())
+
+
+@dataclass(slots=True)
+class _Table:
+    """Things that are written once and referred to by number."""
+
+    rows: list[Any] = field(default_factory=list[Any])
+    numbers: dict[Any, int] = field(default_factory=dict[Any, int])
+
+    def number(self, key: Any, row: Callable[[], Any]) -> int:
+        """The number of `key`; its row is made when it is new."""
+        found = self.numbers.get(key)
+        if found is None:
+            made = row()  # may add rows itself
+            found = self.numbers[key] = len(self.rows)
+            self.rows.append(made)
+        return found
+
+
+class _Writer:
+    """Takes a trace apart into columns of integers, bytes and text."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.strings, self.ops, self.options, self.constants = _Table(), _Table(), _Table(), _Table()
+        self.files, self.sources, self.owners, self.scopes = _Table(), _Table(), _Table(), _Table()
+        self.views, self.memory = _Table(), _Table()
+        self.shapes: list[int] = []
+        self.strides: list[int] = []
+        self.block: list[Array] = []  # the bytes of the arrays that own them
+        self.nodes: dict[Node, list[int]] = {}
+        self.inputs: list[int] = []
+        self.operands: list[int] = []
+        self.error_inputs: list[int] = []
+        self.terms: list[Array] = []  # that only this file holds: an array's id is its own while it lives
+        self.events = [self._event(event) for event in trace.events]
+
+    def description(self) -> dict[str, Any]:
+        """What is text, and the small tables."""
+        trace = self.trace
+        known = {node.id for node in self.nodes}
+        return {
+            "strings": self.strings.rows,
+            "ops": self.ops.rows,
+            "options": self.options.rows,
+            "constants": self.constants.rows,
+            "files": self.files.rows,
+            "sources": self.sources.rows,
+            "owners": self.owners.rows,
+            "names": [[id, name] for id, name in trace.given_names().items() if id in known],
+            "printed": [[at, text] for at, text in trace.printed.items()],
+            "limit": trace.limit,
+            "gone": trace.memory().gone,
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """The columns, and the bytes of the arrays."""
+        empty = np.zeros(0, np.uint8)
+        return {
+            **_columns("node", NODE, self.nodes.values()),
+            **_columns("event", EVENT, self.events),
+            **_columns("array", ARRAY, self.views.rows),
+            **_columns("scope", SCOPE, self.scopes.rows),
+            "node.inputs.flat": _integers(self.inputs),
+            "node.operands.flat": _integers(self.operands),
+            "event.inputs.flat": _integers(self.error_inputs),
+            "array.shape.flat": _integers(self.shapes),
+            "array.strides.flat": _integers(self.strides),
+            "memory.size": _integers([len(bytes_) for bytes_ in self.block]),
+            "memory": np.concatenate([empty, *self.block]),
+        }
+
+    def _string(self, text: str | None) -> int:
+        return NONE if text is None else self.strings.number(text, lambda: text)
+
+    def _event(self, event: Event) -> list[int]:
+        value, cotangent = event.written
+        if event.recomputable and event.of is not None and not _is_ours(event.of.rule):
+            value = self.trace.queries.term(event.index)  # whoever reads the file may not have the op
+            self.terms.append(value)
+        inputs = event.inputs if event.kind == "error" else ()
+        self.error_inputs += [self._node(x) for x in inputs]
+        return [
+            KINDS.index(event.kind),
+            self._string(event.op),
+            self._node(event.output),
+            self._node(event.of),
+            NONE if event.slot is None else event.slot,
+            self._array(value),
+            self._array(cotangent),
+            self._scope(event.scope),
+            self._source(event.source),
+            self._string(event.message),
+            len(inputs),
+        ]
+
+    def _node(self, wanted: Node | None) -> int:
+        """The number of a node, whose inputs have lower ones."""
+        if wanted is None:
+            return NONE
+        stack = [wanted]
+        while stack:
+            node = stack[-1]
+            new = [x for x in node.tensors() if x not in self.nodes] if node not in self.nodes else []
+            if new:
+                stack += new
+                continue
+            stack.pop()
+            if node not in self.nodes:
+                self._add_node(node)
+        return self.nodes[wanted][-1]
+
+    def _add_node(self, node: Node) -> None:
+        data, operands = node.seen
+        self.inputs += [NONE if x is None else self.nodes[x][-1] for x in node.inputs]
+        self.operands += [self._operand(x) for x in operands]
+        self.nodes[node] = [
+            node.id,
+            NONE if node.op is None else self._op(node),
+            self._array(data),
+            self._string(node.name),
+            int(node.requires_grad),
+            self._scope(node.scope),
+            self._source(node.source),
+            self._options(node.options),
+            len(node.inputs),
+            len(self.nodes),
+        ]
+
+    def _op(self, node: Node) -> int:
+        rule = node.rule
+        key = (node.op, id(rule))
+        return self.ops.number(key, lambda: [node.op, *(_address(rule) if rule is not None else (None, None, ""))])
+
+    def _operand(self, x: Any) -> int:
+        """An array by its number; a Python number by minus its own and two."""
+        if is_array(x) or isinstance(x, Gone):
+            return self._array(x)
+        return -2 - self.constants.number((type(x).__name__, repr(x)), lambda: plain(x, self._array))
+
+    def _array(self, array: Array | Gone | None) -> int:
+        if array is None:
+            return NONE
+        return self.views.number(id(array), lambda: self._view(array))
+
+    def _view(self, array: Array | Gone) -> list[int]:
+        self.shapes += array.shape
+        if isinstance(array, Gone):
+            self.strides += (0,) * len(array.shape)
+            return [self._string(array.dtype.str), NONE, 0, len(array.shape), int(array.nans), int(array.infs)]
+        if array.nbytes > STRETCHED[0] * owner_of(array).nbytes + STRETCHED[1]:
+            array = np.ascontiguousarray(array)
+        owner = owner_of(array)
+        number = self.memory.number(id(owner), lambda: self._remember(owner))
+        self.strides += array.strides
+        offset = _address_of(array) - _address_of(owner) if array.size else 0
+        return [self._string(array.dtype.str), number, offset, array.ndim, 0, 0]
+
+    def _remember(self, owner: Array) -> Array:
+        """Add the bytes of an array, in the order in which they lie; returns it, so that its id stays its own."""
+        flat = owner.ravel(order="K")
+        self.block.append(flat.view(np.uint8) if flat.size else np.zeros(0, np.uint8))
+        return owner
+
+    def _options(self, options: Mapping[str, Any]) -> int:
+        row = {name: plain(value, self._array) for name, value in options.items()}
+        return self.options.number(repr(row), lambda: row)
+
+    def _scope(self, scope: Scope | None) -> int:
+        if scope is None:
+            return NONE
+        if scope not in self.scopes.numbers:
+            for call in scope.chain():
+                self.scopes.number(call, lambda call=call: self._scope_row(call))
+        return self.scopes.numbers[scope]
+
+    def _scope_row(self, call: Scope) -> list[int]:
+        parent = NONE if call.parent is None else self.scopes.numbers[call.parent]
+        owner = self.owners.number(
+            call.owner if isinstance(call.owner, str) else id(call.owner), lambda: _described(call.owner)
+        )
+        return [self._string(call.name), owner, parent, call.id]
+
+    def _source(self, source: Source | None) -> int:
+        return NONE if source is None else self.sources.number(id(source), lambda: self._source_row(source))
+
+    def _source_row(self, source: Source) -> list[Any]:
+        file = self.files.number(source.file, lambda: [source.file, "".join(source.lines)])
+        return [file, source.line, assigned_name(source), source.is_inside_package]
+
+
+def _integers(values: Iterable[int]) -> Array:
+    return np.array(list(values), np.int64)
+
+
+def _columns(table: str, names: Sequence[str], rows: Iterable[Sequence[int]]) -> dict[str, Array]:
+    columns = np.array([row[: len(names)] for row in rows], np.int64).reshape(-1, len(names)).T
+    return {f"{table}.{name}": column for name, column in zip(names, columns, strict=True)}
+
+
+def _address_of(array: Array) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def _is_ours(rule: Op | None) -> bool:
+    return rule is not None and str(_address(rule)[0]).startswith(f"{_PACKAGE}.")
+
+
+def _address(rule: Op) -> tuple[str | None, str | None, str]:
+    """Where an op was defined, and what its docstring says."""
+    public = next((f for f in NUMPY.values() if getattr(f, "op", None) is rule), None)
+    return (None, None, "") if public is None else (public.__module__, public.__qualname__, public.__doc__ or "")
+
+
+def _described(owner: object) -> Any:
+    """What queries ask the owner of a call: the name of a `tg.scope`, or the class of a module and its parameters."""
+    if isinstance(owner, str):
+        return owner
+    cell = owner if isinstance(owner, RecurrentCell) else None
+    return {
+        "class": type(owner).__name__,
+        "module": isinstance(owner, Module),
+        "parameters": [[p.id, name] for name, p in owner.named_parameters()] if isinstance(owner, Module) else [],
+        "cell": None if cell is None else [cell.equation, list(cell.states), cell.W_xh.id],
+    }

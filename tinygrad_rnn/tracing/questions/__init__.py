@@ -1,0 +1,1 @@
+"""Questions to a recorded run, each answered for a moment of it."""

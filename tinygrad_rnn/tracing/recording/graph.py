@@ -1,0 +1,281 @@
+"""The recorded graph as plain data: one `Node` per tensor, inputs before outputs."""
+
+import gc
+from collections.abc import Generator, Iterable, Iterator, Mapping, Reversible, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from ...autograd.op import Op
+from ...autograd.state import Scope
+from ...autograd.tensor import Array, Tensor
+from ...errors import TraceError
+from .budget import Gone, gone_error, is_array
+from .source import Source
+
+
+class Node:
+    """One tensor of a recorded run, and the op that made it (`op is None`: a leaf).
+
+    It holds arrays by reference, never the tensor, until a recording with a budget lets go of them. A leaf whose data
+    was replaced between two uses is two nodes with one id.
+
+    Args:
+        id: creation order of the tensor.
+        op: the name of the op.
+        inputs: None stands for a Python number.
+        operands: what the forward saw: an array or a Python number per input.
+        data: what the tensor holds.
+        name: what the user calls it.
+        requires_grad: whether gradients reach it.
+        options: the op's other arguments: axis, index …
+        scope: the call that it was made in.
+        source: the line that made it.
+        rule: the op itself, to compute it again.
+    """
+
+    __slots__ = (
+        "_data", "_operands", "id", "inputs", "name", "op", "options", "requires_grad", "rule", "scope",
+        "source")  # fmt: skip
+
+    def __init__(
+        self,
+        id: int,
+        op: str | None,
+        inputs: "tuple[Node | None, ...]",
+        operands: tuple[Any, ...],
+        data: Array | Gone,
+        name: str | None,
+        requires_grad: bool,
+        options: Mapping[str, Any],
+        scope: Scope | None,
+        source: Source | None = None,
+        rule: Op | None = None,
+    ) -> None:
+        self.id, self.op, self.inputs, self._operands, self._data = id, op, inputs, operands, data
+        self.name, self.requires_grad, self.options = name, requires_grad, options
+        self.scope, self.source, self.rule = scope, source, rule
+
+    def __repr__(self) -> str:
+        return f"<{self.name or self.op or 'leaf'} {self.shape}>"
+
+    @property
+    def data(self) -> Array:
+        """What the tensor holds.
+
+        Raises:
+            TraceError: it is gone.
+        """
+        if isinstance(self._data, Gone):
+            raise gone_error(f"the value of {self.name or f'{self.op} {self.shape}'}")
+        return self._data
+
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        """What the forward saw: an array or a Python number per input.
+
+        Raises:
+            TraceError: one is gone.
+        """
+        for x in self._operands:
+            if isinstance(x, Gone):
+                raise gone_error(f"what {self.name or self.op} {self.shape} was made from")
+        return self._operands
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The operands that are Python numbers, None for the others."""
+        return tuple(None if is_array(x) or isinstance(x, Gone) else x for x in self._operands)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def size(self) -> int:
+        return prod(self._data.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self._data.nbytes
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is trained: a leaf that requires a gradient."""
+        return self.op is None and self.requires_grad
+
+    @property
+    def reads_a_parameter(self) -> bool:
+        """Whether an input of its op is a parameter."""
+        return any(x is not None and x.is_parameter for x in self.inputs)
+
+    def tensors(self) -> "Iterator[Node]":
+        """The inputs that are tensors."""
+        return (x for x in self.inputs if x is not None)
+
+    # What it holds
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether a recording let go of its arrays, or of what it was made from."""
+        return isinstance(self._data, Gone) or any(isinstance(x, Gone) for x in self._operands)
+
+    @property
+    def seen(self) -> tuple[Array | Gone, tuple[Any, ...]]:
+        """Its data and operands, or what is remembered of them."""
+        return self._data, self._operands
+
+    @property
+    def arrays(self) -> list[Array]:
+        """The arrays that it holds."""
+        return [x for x in (self._data, *self._operands) if is_array(x)]
+
+    def release(self) -> None:
+        """Let go of all arrays."""
+        self._data, *operands = (Gone(x.shape, x.dtype) if is_array(x) else x for x in (self._data, *self._operands))
+        self._operands = tuple(operands)
+
+    def complete(self, rule: Op, inputs: "tuple[Node | None, ...]", operands: tuple[Any, ...], options: Any) -> None:
+        """Say by which op it was made: it was taken for a leaf, since that was before the recording began."""
+        self.op, self.rule, self.requires_grad = rule.name, rule, True
+        self.inputs, self._operands, self.options = inputs, operands, options
+
+    def revive(self, data: Array, operands: tuple[Any, ...] | None = None) -> None:
+        """Hold the arrays again."""
+        self._data = data
+        if operands is not None:
+            self._operands = operands
+
+
+def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Array:
+    """The forward of an op once more."""
+    value = rule.forward(operands, **options) if rule.variadic else rule.forward(*operands, **options)
+    return np.asarray(value)
+
+
+@contextmanager
+def collector_paused() -> Generator[None, None, None]:
+    """Let Python's garbage collector rest: plain data that all stays alive is no garbage, however often it looks."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Everything that `root` was made from, in creation order; also what the user named of it, say a slice."""
+
+    nodes: tuple[Node, ...]
+    root: Node
+    names: Mapping[int, str]  # node id -> the name that the user gave the tensor
+    gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])  # node id -> ∂L/∂node, where recorded
+
+    @classmethod
+    @collector_paused()
+    def of(cls, output: Tensor) -> "Graph":
+        """The graph that a tensor itself remembers.
+
+        Raises:
+            TraceError: `output` is a leaf: nothing was recorded.
+        """
+        if output.op is None:
+            raise TraceError(
+                "nothing was recorded: this tensor was not made from anything that requires a gradient; give a "
+                "parameter requires_grad=True, compute outside no_grad(), or record the run with tg.trace()"
+            )
+        made: dict[int, Node] = {}
+        for tensor in sorted(_ancestors(output), key=lambda t: t.id):
+            inputs = tuple(
+                None if x is None else made.get(x.id) or made.setdefault(x.id, leaf_node(x, array))
+                for x, array in zip(tensor.inputs, tensor.arrays, strict=True)
+            )
+            made[tensor.id] = Node(
+                id=tensor.id,
+                op=tensor.op.name if tensor.op else None,
+                inputs=inputs,
+                operands=tensor.arrays,
+                data=tensor.data,
+                name=tensor.name,
+                requires_grad=tensor.requires_grad,
+                options=tensor.options,
+                scope=tensor.scope,
+                rule=tensor.op,
+            )
+        nodes = tuple(sorted(made.values(), key=lambda node: node.id))
+        return cls(nodes, made[output.id], {node.id: node.name for node in nodes if node.name})
+
+    @classmethod
+    @collector_paused()
+    def leading_to(
+        cls, root: Node, made: Reversible[Node], names: Mapping[int, str], gradients: Mapping[int, Array]
+    ) -> "Graph":
+        """The graph of everything that `root` was made from, and what has a name and was made directly from that.
+
+        Args:
+            root: what everything leads to.
+            made: nodes in the order in which they were made; all ops that led to `root` are among them.
+            names: node id -> the name that the user gave the tensor.
+            gradients: node id -> ∂L/∂node.
+        """
+        waiting: dict[Node | None, None] = {root: None}  # read by the ops that were met so far, the last read first
+        ops: list[Node] = []
+        for node in reversed(made):
+            if node in waiting and node.op is not None:
+                del waiting[node]
+                ops.append(node)
+                for x in node.inputs:
+                    waiting[x] = None
+        ops.reverse()
+        nodes = ops + [x for x in reversed(waiting) if x is not None]  # what nobody made are the leaves
+        if names:
+            used = set(nodes)
+            named = [x for x in made if x.id in names and x not in used]
+            nodes += [x for x in named if x.inputs and all(y in used for y in x.tensors())]
+        return cls(tuple(sorted(nodes, key=attrgetter("id"))), root, names, gradients)
+
+
+def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:
+    """A leaf as an op saw it; what was made before the recording began is one too, till a gradient goes back."""
+    return Node(
+        id=tensor.id,
+        op=None,
+        inputs=(),
+        operands=(),
+        data=array,
+        name=tensor.name or name,
+        requires_grad=tensor.requires_grad and tensor.is_leaf,
+        options={},
+        scope=tensor.scope,
+    )
+
+
+def reached(nodes: Iterable[Node]) -> set[Node]:
+    """Nodes, and everything that they were made from."""
+    seen = set(nodes)
+    stack = list(seen)
+    while stack:
+        for x in stack.pop().tensors():
+            if x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return seen
+
+
+def _ancestors(output: Tensor) -> Iterable[Tensor]:
+    """The tensors with a history that `output` was made from."""
+    seen = {output}
+    stack = [output]
+    while stack:
+        for x in stack.pop().inputs:
+            if x is not None and x.op is not None and x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return seen

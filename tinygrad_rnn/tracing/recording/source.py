@@ -1,0 +1,258 @@
+"""Where in the user's code something happened, and what that code calls it."""
+
+import ast
+import linecache
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType, FrameType
+
+_PACKAGE = __name__.partition(".")[0]
+_FOLDER = sys.modules[_PACKAGE].__path__[0]
+_MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing", "numpy")
+_COMMANDS = f"{_PACKAGE}.cli"
+_RECORDING = 4  # frames between the walk and the op that is recorded: they are the recorder's own
+_CALLERS_KEPT = 4  # a helper function's result is named where the helper was called, or a few calls further out
+
+Frames = tuple[tuple[CodeType, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a saved recording knows of a source without the code: the variable, whose line it is, the file's lines."""
+
+    variable: str | None
+    is_inside_package: bool
+    lines: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A line of the user's code, and the calls that led from it to the op: the innermost first."""
+
+    file: str
+    line: int
+    frames: Frames = field(default=(), repr=False, compare=False)
+    known: Known | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of_caller(cls) -> "Source":
+        """The innermost line outside this package; of a command that runs no script, the package's own."""
+        return cls._of(*_calls(2)[1:])
+
+    @classmethod
+    def _of(cls, frames: list[FrameType], user: FrameType) -> "Source":
+        calls = tuple((frame.f_code, frame.f_lasti) for frame in frames)
+        return cls(user.f_code.co_filename, user.f_lineno, calls)
+
+    @property
+    def is_inside_package(self) -> bool:
+        """Whether a line of this package called the op, and not the user's own."""
+        if self.known is not None:
+            return self.known.is_inside_package
+        return bool(self.frames) and self.frames[0][0].co_filename.startswith(_FOLDER)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the file; none when it is gone."""
+        return self.known.lines if self.known is not None else linecache.getlines(self.file)
+
+    @property
+    def text(self) -> str:
+        """The line itself, stripped; "" when the file is gone."""
+        lines = self.lines
+        return lines[self.line - 1].strip() if 0 < self.line <= len(lines) else ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Sources:
+    """The sources of one recording, each made once: a loop comes by the same line again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], Source] = {}
+
+    def of_caller(self) -> Source:
+        """As `Source.of_caller`."""
+        key, frames, user = _calls(_RECORDING)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = Source._of(frames, user)  # pyright: ignore[reportPrivateUsage]
+        return found
+
+
+def _calls(depth: int) -> tuple[tuple[int, ...], list[FrameType], FrameType]:
+    """The calls from frame `depth` out to the user's code and a little further, as numbers and as frames.
+
+    The third is the user's frame.
+    """
+    outermost = user = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
+    frame: FrameType | None = outermost
+    key: list[int] = []
+    frames: list[FrameType] = []
+    left = -1
+    while frame is not None and left:
+        code = frame.f_code
+        kind = _kinds.get(code.co_filename)
+        if kind is None:
+            kind = _kind_of(frame)
+        if kind == 3:
+            break
+        outermost = frame
+        if kind:
+            key.append(id(code))
+            key.append(frame.f_lasti)
+            frames.append(frame)
+            if left > 0:
+                left -= 1
+            elif kind == 2:
+                user, left = frame, _CALLERS_KEPT
+        frame = frame.f_back
+    return tuple(key), frames, user if left >= 0 else outermost
+
+
+_kinds: dict[str, int] = {}  # file -> the kind of its modules, see `_kind`
+
+
+def _kind_of(frame: FrameType) -> int:
+    file, kind = frame.f_code.co_filename, _kind(frame.f_globals.get("__name__", ""))
+    if not file.startswith("<"):  # what has no file may be anybody's
+        _kinds[file] = kind
+    return kind
+
+
+@lru_cache(maxsize=4096)
+def _kind(module: str) -> int:
+    """0: NumPy, and what runs and records ops; 1: the rest of this package, which names its variables too.
+
+    2: the user's code. 3: the command line. What called that is no code of the user's.
+    """
+    if module.partition(".")[0] not in (_PACKAGE, "numpy"):
+        return 2
+    if module == _COMMANDS:
+        return 3
+    return 0 if module.startswith(_MACHINERY) else 1
+
+
+def _user_frames() -> Iterator[FrameType]:
+    """The frames outside this package, the innermost first; at least one, if need be of the package."""
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None:
+        kind = _kind(frame.f_globals.get("__name__", ""))
+        outer = frame.f_back
+        if kind == 2 or outer is None or _kind(outer.f_globals.get("__name__", "")) == 3:
+            yield frame
+        frame = None if kind == 3 else outer
+
+
+def variable_name(value: object) -> str | None:
+    """The variable that holds `value` in the innermost frame of the user's code, if any."""
+    frame = next(_user_frames())
+    for variables in (frame.f_locals, frame.f_globals):
+        for name, held in variables.items():
+            if held is value and not name.startswith("_"):
+                return name
+    return None
+
+
+def forget_files() -> None:
+    """Read source files anew: a script of the same name may have been another one before."""
+    linecache.checkcache()
+    _bindings.cache_clear()
+    _kinds.clear()
+
+
+# A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned, further out.
+
+Position = tuple[int | None, int | None, int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    """What becomes of the value of one expression: element `path` of what is bound to `target` (None: returned)."""
+
+    target: ast.expr | None
+    path: tuple[int, ...] = ()
+
+
+def assigned_name(source: Source) -> str | None:
+    """The variable that the value made at `source` is bound to: "h" for `h = tanh(z)`, nothing for the z + b inside."""
+    if source.known is not None:
+        return source.known.variable
+    path: tuple[int, ...] = ()
+    for code, instruction in source.frames:
+        binding = _bindings(code.co_filename).get(_position(code, instruction))
+        if binding is None:
+            return None
+        path = binding.path + path
+        if binding.target is not None:
+            return _target_name(binding.target, path)
+    return None
+
+
+@lru_cache(maxsize=65536)
+def _position(code: CodeType, instruction: int) -> Position:
+    """Where in its file the expression of an instruction stands."""
+    for at, position in enumerate(code.co_positions()):
+        if 2 * at == instruction:
+            return position
+    return (None, None, None, None)
+
+
+@lru_cache(maxsize=256)
+def _bindings(file: str) -> dict[Position, _Binding]:
+    """Every expression of a file whose whole value is bound or returned."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return {}
+    found: dict[Position, _Binding] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[target], value=value) | ast.NamedExpr(target=target, value=value):
+                found |= _parts(value, target)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                found |= _parts(value, target)
+            case ast.For(target=target, iter=value):
+                found |= {_span(node): _Binding(target), _span(value): _Binding(target)}  # Python 3.11, and later
+            case ast.AugAssign(target=target):
+                found[_span(node)] = _Binding(target)
+            case ast.Return(value=ast.expr() as value):
+                found |= _parts(value, None)
+            case ast.Lambda(body=value):
+                found |= _parts(value, None)
+            case _:
+                pass
+    return found
+
+
+def _parts(value: ast.expr, target: ast.expr | None, path: tuple[int, ...] = ()) -> dict[Position, _Binding]:
+    """The expressions that one bound value is put together from: either branch of a choice, elements of a tuple."""
+    match value:
+        case ast.IfExp(body=body, orelse=other):
+            return _parts(body, target, path) | _parts(other, target, path)
+        case ast.Tuple(elts=elements):
+            found: dict[Position, _Binding] = {}
+            for i, element in enumerate(elements):
+                found |= _parts(element, target, (*path, i))
+            return found
+        case _:
+            return {_span(value): _Binding(target, path)}
+
+
+def _span(node: ast.expr | ast.stmt) -> Position:
+    return (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+
+
+def _target_name(target: ast.expr, path: tuple[int, ...]) -> str | None:
+    for i in path:
+        if not isinstance(target, ast.Tuple | ast.List) or i >= len(target.elts):
+            return None
+        target = target.elts[i]
+    match target:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return None if name.startswith("_") else name
+        case _:
+            return None
