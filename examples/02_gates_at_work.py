@@ -1,6 +1,7 @@
 """Teach an LSTM to remember the first number it read, then watch its gates let it in and keep it.
 
-A sequence of noise begins with +1 or -1; after the last step the network must say which. Only a memory helps.
+A sequence of noise begins with +1 or -1; after the last step the network must say which. Only a
+memory helps.
 """
 
 import numpy as np
@@ -54,7 +55,9 @@ with tg.no_grad():
 
 answer = lstm.W_hy.data[0] * state[0].data[0]
 unit = int(np.abs(answer).argmax())
-print(f"\nunit {unit}, which has the greatest say in the answer; the first number was {first.item():+.0f}")
+print(
+    f"\nunit {unit}, which has the greatest say in the answer; the first number was {first.item():+.0f}"
+)
 print(f"input gate  i  {''.join(bar(i[unit]) for i in inputs)}   what comes in")
 print(f"forget gate f  {''.join(bar(f[unit]) for f in forgets)}   what stays")
 top = max(abs(c[unit]) for c in memories)

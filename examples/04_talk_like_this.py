@@ -27,7 +27,9 @@ def say(prime, length, temperature, rng):
     with tg.no_grad():
         ys, state = gru(one_hot[[vocabulary.index(c) for c in prime]])
         for _ in range(length):
-            scores = ys.data[-1] / temperature + rng.gumbel(size=len(vocabulary))  # a draw from the softmax
+            scores = ys.data[-1] / temperature + rng.gumbel(
+                size=len(vocabulary)
+            )  # a draw from the softmax
             text += vocabulary[scores.argmax()]
             ys, state = gru(one_hot[[scores.argmax()]], state)
     return text
@@ -36,7 +38,9 @@ def say(prime, length, temperature, rng):
 state, starts = None, np.linspace(0, len(numbers), STREAMS, endpoint=False).astype(int)
 for step in range(STEPS):
     window = numbers[(starts + step * SEQUENCE + np.arange(SEQUENCE + 1)[:, None]) % len(numbers)]
-    ys, state = gru(one_hot[window[:-1]], tg.nn.detach(state))  # the state goes on, its gradient does not
+    ys, state = gru(
+        one_hot[window[:-1]], tg.nn.detach(state)
+    )  # the state goes on, its gradient does not
     loss = tg.nn.cross_entropy(ys, window[1:])
     optimizer.zero_grad()
     loss.backward()

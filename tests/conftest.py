@@ -10,7 +10,9 @@ collect_ignore = ["mutate.py"]  # a script, and it needs cosmic-ray
 
 IN_CI = os.environ.get("CI") == "true"
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: tests that press Ctrl-C need it
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # a shell's background job: tests that press Ctrl-C need it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", deadline=None)

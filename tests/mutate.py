@@ -1,12 +1,12 @@
 """Do the tests bite? Every mutant of the engine that cosmic-ray knows, against the tests of the engine.
 
-`cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session, `python tests/mutate.py mutation.sqlite` runs
-what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with `--quick` first, and what survives again with
-`--survivors`.
+`cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session, `python tests/mutate.py
+mutation.sqlite` runs what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with `--quick`
+first, and what survives again with `--survivors`.
 
-`cosmic-ray exec` would start Python anew for each mutant. Here a mutant is compiled in a process that is forked from
-one which has imported NumPy, Hypothesis and pytest; the sources stay as they are. The order is random, so a part of a
-run is a uniform sample.
+`cosmic-ray exec` would start Python anew for each mutant. Here a mutant is compiled in a process
+that is forked from one which has imported NumPy, Hypothesis and pytest; the sources stay as they
+are. The order is random, so a part of a run is a uniform sample.
 """
 
 import argparse
@@ -25,7 +25,11 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-os.environ |= {"OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "HYPOTHESIS_PROFILE": "ci"}
+os.environ |= {
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "HYPOTHESIS_PROFILE": "ci",
+}
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import hypothesis  # noqa: E402
@@ -35,7 +39,10 @@ from cosmic_ray.mutating import _make_diff, mutate_code  # noqa: E402
 from cosmic_ray.work_db import WorkDB, use_db  # noqa: E402
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa: E402
 
-UNITS, TABLE = ("test_backward", "test_op", "test_tensor", "test_state", "test_check"), ("test_ops", "test_laws")
+UNITS, TABLE = (
+    ("test_backward", "test_op", "test_tensor", "test_state", "test_check"),
+    ("test_ops", "test_laws"),
+)
 SIZE = "tests/autograd/test_ops.py::test_every_op_has_a_record_and_the_table_is_large"
 SECONDS, SECONDS_OF_LONG, GIGABYTES = 20, 90, 6  # a mutant that takes more of them is killed
 LONG = ("million", "threads", "test_laws.py")
@@ -48,8 +55,13 @@ class Bites:
         self.near, self.quick = near, quick
 
     def pytest_configure(self):
-        generate = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # a counterexample need not be the smallest
-        hypothesis.settings.register_profile("mutants", hypothesis.settings.get_profile("ci"), phases=generate)
+        generate = [
+            hypothesis.Phase.explicit,
+            hypothesis.Phase.generate,
+        ]  # a counterexample need not be the smallest
+        hypothesis.settings.register_profile(
+            "mutants", hypothesis.settings.get_profile("ci"), phases=generate
+        )
         hypothesis.settings.load_profile("mutants")
 
     def pytest_collection_modifyitems(self, items):
@@ -58,10 +70,14 @@ class Bites:
             table = [item for item in shuffled if "test_ops.py" in item.nodeid]
             rest = [item for item in shuffled if "test_ops.py" not in item.nodeid]
             shuffled = table[::3] + [item for item in rest if not self.long(item)]
-        items[:] = sorted(shuffled, key=lambda item: (self.long(item), f"[{self.near}-" not in item.nodeid))
+        items[:] = sorted(
+            shuffled, key=lambda item: (self.long(item), f"[{self.near}-" not in item.nodeid)
+        )
 
     def pytest_runtest_setup(self, item):
-        signal.alarm(SECONDS_OF_LONG if self.long(item) else SECONDS)  # nobody handles it: the process ends
+        signal.alarm(
+            SECONDS_OF_LONG if self.long(item) else SECONDS
+        )  # nobody handles it: the process ends
 
     @staticmethod
     def long(item):
@@ -72,8 +88,17 @@ class Bites:
 def never_evaluated(path):
     """The annotations of local variables and of attributes, and `if TYPE_CHECKING`, as pairs of positions."""
     functions = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
-    local = [node.annotation for f in functions for node in ast.walk(f) if isinstance(node, ast.AnnAssign)]
-    typing = [n for n in ast.walk(tree(path)) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    local = [
+        node.annotation
+        for f in functions
+        for node in ast.walk(f)
+        if isinstance(node, ast.AnnAssign)
+    ]
+    typing = [
+        n
+        for n in ast.walk(tree(path))
+        if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"
+    ]
     return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in local + typing]
 
 
@@ -94,7 +119,9 @@ def definition_at(path, line):
 
 def mutated(mutation):
     operator = plugins.get_operator(mutation.operator_name)(**mutation.operator_args)
-    return mutate_code((ROOT / mutation.module_path).read_text(encoding="utf-8"), operator, mutation.occurrence)
+    return mutate_code(
+        (ROOT / mutation.module_path).read_text(encoding="utf-8"), operator, mutation.occurrence
+    )
 
 
 def run_tests(mutation, output, quick):
@@ -113,7 +140,11 @@ def run_tests(mutation, output, quick):
     importlib.machinery.SourceFileLoader.get_code = get_code
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     near = definition_at(ROOT / mutation.module_path, mutation.start_pos[0])
-    return (near and tests_of_op(near)) or tests_fail(UNITS, near, quick) or tests_fail(TABLE, near, quick)
+    return (
+        (near and tests_of_op(near))
+        or tests_fail(UNITS, near, quick)
+        or tests_fail(TABLE, near, quick)
+    )
 
 
 def tests_of_op(name):
@@ -132,7 +163,15 @@ def tests_of_op(name):
 def tests_fail(names, near, quick):
     """Pytest's exit code: 0 when all pass."""
     files = [str(ROOT / "tests" / "autograd" / f"{name}.py") for name in names]
-    options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+    options = [
+        "-x",
+        "-q",
+        "--tb=line",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=--import-mode=importlib",
+    ]
     return int(pytest.main([*options, *files, "--deselect", SIZE], plugins=[Bites(near, quick)]))
 
 
@@ -158,7 +197,9 @@ class Child:
         self.output.seek(0)
         said = self.output.read().decode(errors="replace")[-2000:]
         if status:
-            return WorkResult(WorkerOutcome.NORMAL, f"{said}\nended with {status}", TestOutcome.KILLED)
+            return WorkResult(
+                WorkerOutcome.NORMAL, f"{said}\nended with {status}", TestOutcome.KILLED
+            )
         before = (ROOT / self.mutation.module_path).read_text(encoding="utf-8")
         diff = "\n".join(_make_diff(before, mutated(self.mutation), self.mutation.module_path))
         return WorkResult(WorkerOutcome.NORMAL, said, TestOutcome.SURVIVED, diff)
@@ -182,8 +223,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("session")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--survivors", action="store_true", help="run again what survived, after tests were added")
-    parser.add_argument("--quick", action="store_true", help="a third of the op table and no long test")
+    parser.add_argument(
+        "--survivors", action="store_true", help="run again what survived, after tests were added"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a third of the op table and no long test"
+    )
     parsed = parser.parse_args()
     with use_db(parsed.session, WorkDB.Mode.open) as database:
         items = list(database.pending_work_items)
@@ -194,7 +239,9 @@ def main():
             spans = never_evaluated(ROOT / mutation.module_path)
             if any(first <= mutation.start_pos < last for first, last in spans):
                 items.remove(item)
-                database.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED, "never evaluated"))
+                database.set_result(
+                    item.job_id, WorkResult(WorkerOutcome.SKIPPED, "never evaluated")
+                )
         random.Random(0).shuffle(items)
         run(database, items, parsed.workers, parsed.quick)
 

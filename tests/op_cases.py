@@ -1,7 +1,8 @@
 """Every op, and everything it is tested on: one record per op, from which the general tests make their cases.
 
-Inputs keep at least 1e-2 from every kink by construction, so that a central difference never straddles one; what
-happens at the kinks is said separately, in `kinks`. A case is small: its gradient is taken element by element.
+Inputs keep at least 1e-2 from every kink by construction, so that a central difference never
+straddles one; what happens at the kinks is said separately, in `kinks`. A case is small: its
+gradient is taken element by element.
 """
 
 import zlib
@@ -93,8 +94,12 @@ class Record:
     """All that is tested of one op."""
 
     cases: Sequence[Case]
-    errors: Sequence[tuple[Callable[[], Any], str]] = ()  # a call that is refused, and what the message says
-    kinks: Sequence[tuple[Callable[..., Any], list[Any], list[Any]]] = ()  # call, inputs, their gradients
+    errors: Sequence[
+        tuple[Callable[[], Any], str]
+    ] = ()  # a call that is refused, and what the message says
+    kinks: Sequence[
+        tuple[Callable[..., Any], list[Any], list[Any]]
+    ] = ()  # call, inputs, their gradients
     differentiable: bool = True
 
 
@@ -113,7 +118,13 @@ def show(value: Any) -> str:
 
 
 def case(
-    op: str, args: Sequence[Arg], reference: Callable[..., Any], /, *given: Any, call: Any = None, **options: Any
+    op: str,
+    args: Sequence[Arg],
+    reference: Callable[..., Any],
+    /,
+    *given: Any,
+    call: Any = None,
+    **options: Any,
 ) -> Case:
     """`ops.<op>(*tensors, *given, **options)` beside `reference(*arrays, *given, **options)`."""
     function = call or getattr(ops, op)
@@ -158,7 +169,10 @@ for _name, (_reference, _kind) in UNARY.items():
         kinks=KINKS.get(_name, []),
         differentiable=_name != "detach",
         errors=[
-            (partial(getattr(ops, _name), object()), rf"{_name}: tensor: .*a object of dtype object"),
+            (
+                partial(getattr(ops, _name), object()),
+                rf"{_name}: tensor: .*a object of dtype object",
+            ),
             (getattr(ops, _name), rf"{_name} takes 1 operands, got 0"),
         ],
     )
@@ -175,7 +189,11 @@ TIES = {
     "maximum": [(ops.maximum, [[1.0, 2.0], [1.0, 3.0]], [[0.5, 0.0], [0.5, 1.0]])],
     "minimum": [(ops.minimum, [[1.0, 2.0], [1.0, 3.0]], [[0.5, 1.0], [0.5, 0.0]])],
     "pow": [
-        (ops.pow, [[0.0, 0.0, 0.0, 2.0], [2.0, 0.0, 1.0, 0.0]], [[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, np.log(2.0)]]),
+        (
+            ops.pow,
+            [[0.0, 0.0, 0.0, 2.0], [2.0, 0.0, 1.0, 0.0]],
+            [[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, np.log(2.0)]],
+        ),
         (ops.pow, [[0.0], [-1.0]], [[-np.inf], [-np.inf]]),
         (ops.pow, [[-2.0], [2.0]], [[-4.0], [np.nan]]),
     ],
@@ -204,7 +222,11 @@ def binary_cases(op, reference, first, second):
                 call=partial(reflected, op),
             )
             if op in ("add", "sub", "mul"):
-                yield case(op, [Arg(shape, first, dtype), Arg(shape, "below 3", np.int64, False)], reference)
+                yield case(
+                    op,
+                    [Arg(shape, first, dtype), Arg(shape, "below 3", np.int64, False)],
+                    reference,
+                )
 
 
 def mismatch(op):
@@ -213,7 +235,10 @@ def mismatch(op):
             partial(getattr(ops, op), t(1.0, 2.0, name="a"), t(1.0, 2.0, 3.0)),
             rf"{op}\('a': float64 \(2,\), tensor float64 \(3,\)\): operands could not be broadcast",
         ),
-        (partial(getattr(ops, op), t(1.0), "x"), rf"{op}: tensor: .*a str of dtype <U1, shape \(\)"),
+        (
+            partial(getattr(ops, op), t(1.0), "x"),
+            rf"{op}: tensor: .*a str of dtype <U1, shape \(\)",
+        ),
         (partial(getattr(ops, op), t(1.0)), rf"{op} takes 2 operands, got 1"),
     ]
 
@@ -233,9 +258,16 @@ COMPARISONS = {
 for _name, _reference in COMPARISONS.items():
     record(
         _name,
-        [case(_name, [Arg(a, "below 3", np.int64, False), Arg(b, "apart")], _reference) for a, b in PAIRS]
+        [
+            case(_name, [Arg(a, "below 3", np.int64, False), Arg(b, "apart")], _reference)
+            for a, b in PAIRS
+        ]
         + [
-            case(_name, [Arg(a, "below 2", np.int64, False), Arg(a, "below 2", np.int64, False)], _reference)
+            case(
+                _name,
+                [Arg(a, "below 2", np.int64, False), Arg(a, "below 2", np.int64, False)],
+                _reference,
+            )
             for a, _ in PAIRS
         ],
         errors=mismatch(_name),
@@ -269,13 +301,18 @@ record(
         for d in FLOATS
         if d == np.float64 or not isinstance(bounds[0], np.ndarray)
     ],
-    kinks=[(lambda x: ops.clip(x, 0.0, 1.0), [[-1.0, 0.0, 0.5, 1.0, 2.0]], [[0.0, 1.0, 1.0, 1.0, 0.0]])],
+    kinks=[
+        (lambda x: ops.clip(x, 0.0, 1.0), [[-1.0, 0.0, 0.5, 1.0, 2.0]], [[0.0, 1.0, 1.0, 1.0, 0.0]])
+    ],
     errors=[
         (
             lambda: ops.clip(t(1.0, 2.0), [0.0, 0.0, 0.0], None),
             r"clip\(tensor float64 \(2,\), min=.*could not be broadcast",
         ),
-        (lambda: ops.clip(t(1.0), t(0.0)), r"clip: min = tensor float64 \(1,\) would lose its gradient"),
+        (
+            lambda: ops.clip(t(1.0), t(0.0)),
+            r"clip: min = tensor float64 \(1,\) would lose its gradient",
+        ),
     ],
 )
 
@@ -288,13 +325,20 @@ PRODUCTS = [
 ]  # fmt: skip
 record(
     "matmul",
-    [case("matmul", [Arg(a, dtype=d), Arg(b, dtype=e)], np.matmul) for a, b in PRODUCTS for d, e in TWO_DTYPES],
+    [
+        case("matmul", [Arg(a, dtype=d), Arg(b, dtype=e)], np.matmul)
+        for a, b in PRODUCTS
+        for d, e in TWO_DTYPES
+    ],
     errors=[
         (
             lambda: ops.matmul(t(1.0, 2.0), t(1.0)),
             r"matmul\(tensor float64 \(2,\), tensor float64 \(1,\)\): .*mismatch",
         ),
-        (lambda: ops.matmul(tensor(2.0), t(1.0)), r"matmul\(tensor float64 \(\), tensor float64 \(1,\)\): "),
+        (
+            lambda: ops.matmul(tensor(2.0), t(1.0)),
+            r"matmul\(tensor float64 \(\), tensor float64 \(1,\)\): ",
+        ),
         (lambda: t(1.0) @ 2.0, r"matmul\(tensor float64 \(1,\), 2\.0\): "),
     ],
 )
@@ -306,15 +350,29 @@ record(
         for d in FLOATS
     ],
     errors=[
-        (lambda: ops.linear(t(1.0), t(1.0)), r"linear\(.*\): W must be a matrix \(outputs, inputs\), got shape \(1,\)"),
-        (lambda: ops.linear(t(1.0), tensor([[[1.0]]])), r"linear\(.*\): W must be a matrix .* got shape \(1, 1, 1\)"),
-        (lambda: ops.linear(t(1.0, 2.0), tensor([[1.0]])), r"linear\(tensor float64 \(2,\), tensor float64 \(1, 1\)\)"),
+        (
+            lambda: ops.linear(t(1.0), t(1.0)),
+            r"linear\(.*\): W must be a matrix \(outputs, inputs\), got shape \(1,\)",
+        ),
+        (
+            lambda: ops.linear(t(1.0), tensor([[[1.0]]])),
+            r"linear\(.*\): W must be a matrix .* got shape \(1, 1, 1\)",
+        ),
+        (
+            lambda: ops.linear(t(1.0, 2.0), tensor([[1.0]])),
+            r"linear\(tensor float64 \(2,\), tensor float64 \(1, 1\)\)",
+        ),
     ],
 )
 
 # Reductions
 
-REDUCTIONS = {"sum": (np.sum, "any"), "mean": (np.mean, "any"), "max": (np.max, "apart"), "min": (np.min, "apart")}
+REDUCTIONS = {
+    "sum": (np.sum, "any"),
+    "mean": (np.mean, "any"),
+    "max": (np.max, "apart"),
+    "min": (np.min, "apart"),
+}
 
 
 def logsumexp(x, axis=-1, keepdims=False):
@@ -323,9 +381,15 @@ def logsumexp(x, axis=-1, keepdims=False):
 
 def axis_errors(op):
     return [
-        (partial(getattr(ops, op), t(1.0, 2.0), axis=1), rf"{op}\(tensor float64 \(2,\), axis=1.*out of bounds"),
+        (
+            partial(getattr(ops, op), t(1.0, 2.0), axis=1),
+            rf"{op}\(tensor float64 \(2,\), axis=1.*out of bounds",
+        ),
         (partial(getattr(ops, op), t(1.0), axis="x"), rf"{op}\(tensor float64 \(1,\), axis='x'"),
-        (partial(getattr(ops, op), t(1.0), dtype=int), rf"{op} has the options \['axis'.*\], not \['dtype'\]"),
+        (
+            partial(getattr(ops, op), t(1.0), dtype=int),
+            rf"{op} has the options \['axis'.*\], not \['dtype'\]",
+        ),
         (partial(getattr(ops, op), t(1.0), 0, False, 3), rf"{op} takes at most 3 arguments, got 4"),
     ]
 
@@ -335,7 +399,10 @@ TOPS = {
     "min": [(ops.min, [[1.0, 1.0, 3.0]], [[0.5, 0.5, 0.0]])],
 }
 EMPTY = [
-    (lambda f=f: f(tensor(np.zeros((2, 0)))), rf"{f.__name__}\(tensor float64 \(2, 0\), .*zero-size array")
+    (
+        lambda f=f: f(tensor(np.zeros((2, 0)))),
+        rf"{f.__name__}\(tensor float64 \(2, 0\), .*zero-size array",
+    )
     for f in (ops.max, ops.min)
 ]
 for _name, (_reference, _kind) in {**REDUCTIONS, "logsumexp": (logsumexp, "any")}.items():
@@ -360,7 +427,11 @@ for _name, (_reference, _kind) in {**REDUCTIONS, "logsumexp": (logsumexp, "any")
 
 
 def shaped(op, reference, calls, errors, *, call=None):
-    cases = [case(op, [Arg(s, dtype=d)], reference, *given, call=call) for s, given in calls for d in FLOATS]
+    cases = [
+        case(op, [Arg(s, dtype=d)], reference, *given, call=call)
+        for s, given in calls
+        for d in FLOATS
+    ]
     record(op, cases, errors=errors)
 
 
@@ -422,7 +493,12 @@ record(
         for to in FLOATS
         if np.float32 not in (d, to) or d == np.float32
     ],
-    errors=[(lambda: ops.astype(t(1.0), "no dtype"), r"astype\(tensor float64 \(1,\), dtype='no dtype'\): ")],
+    errors=[
+        (
+            lambda: ops.astype(t(1.0), "no dtype"),
+            r"astype\(tensor float64 \(1,\), dtype='no dtype'\): ",
+        )
+    ],
 )
 
 # Parts and wholes
@@ -440,7 +516,11 @@ INDEXED = [
 ]  # fmt: skip
 record(
     "getitem",
-    [case("getitem", [Arg(s, dtype=d)], lambda x, i: x[i], index) for s, index in INDEXED for d in FLOATS],
+    [
+        case("getitem", [Arg(s, dtype=d)], lambda x, i: x[i], index)
+        for s, index in INDEXED
+        for d in FLOATS
+    ],
     errors=[
         (lambda: t(1.0)[1], r"getitem\(tensor float64 \(1,\), index=1\): index 1 is out of bounds"),
         (lambda: t(1.0)[0, 0], r"getitem\(.*too many indices"),
@@ -452,7 +532,11 @@ record(
 record(
     "embedding",
     [
-        case("embedding", [Arg((3, 2), dtype=d), Arg(s, "below 3", np.int64, False)], lambda W, i: W[i])
+        case(
+            "embedding",
+            [Arg((3, 2), dtype=d), Arg(s, "below 3", np.int64, False)],
+            lambda W, i: W[i],
+        )
         for s in [(), (1,), (4,), (0,), (2, 3), (2, 1, 2)]
         for d in FLOATS
     ]
@@ -462,12 +546,18 @@ record(
             lambda: ops.embedding(tensor([[1.0]]), [0.5]),
             r"embedding\(.*every index must be an integer, got dtype float64",
         ),
-        (lambda: ops.embedding(tensor([[1.0]]), [0, 1]), r"embedding\(.*every index must be in 0\.\.0, got \[0 1\]"),
+        (
+            lambda: ops.embedding(tensor([[1.0]]), [0, 1]),
+            r"embedding\(.*every index must be in 0\.\.0, got \[0 1\]",
+        ),
         (
             lambda: ops.embedding(tensor(np.ones((5, 1))), [7, 0]),
             r"embedding\(.*every index must be in 0\.\.4, got \[7 0\]",
         ),
-        (lambda: ops.embedding(tensor([[1.0]]), [-1]), r"embedding\(.*every index must be in 0\.\.0"),
+        (
+            lambda: ops.embedding(tensor([[1.0]]), [-1]),
+            r"embedding\(.*every index must be in 0\.\.0",
+        ),
     ],
 )
 
@@ -515,7 +605,13 @@ STACKS = [
 record(
     "stack",
     [
-        case("stack", args, lambda *xs, axis=0: np.stack(xs, axis), call=lambda *xs, **o: ops.stack(xs, **o), **o)
+        case(
+            "stack",
+            args,
+            lambda *xs, axis=0: np.stack(xs, axis),
+            call=lambda *xs, **o: ops.stack(xs, **o),
+            **o,
+        )
         for args, o in STACKS
     ],
     errors=[
@@ -523,7 +619,10 @@ record(
             lambda: ops.stack([t(1.0), t(1.0, 2.0)]),
             r"stack\(tensor float64 \(1,\), tensor float64 \(2,\), axis=0\): all input",
         ),
-        (lambda: ops.stack([t(1.0)], axis=3), r"stack\(tensor float64 \(1,\), axis=3\): axis 3 is out of bounds"),
+        (
+            lambda: ops.stack([t(1.0)], axis=3),
+            r"stack\(tensor float64 \(1,\), axis=3\): axis 3 is out of bounds",
+        ),
         (lambda: ops.stack([]), r"stack\(axis=0\): need at least one array"),
     ],
 )
@@ -558,11 +657,15 @@ def sum_at(xs, indices, shape):
 
 def listed(call):
     """Several outputs as one, so that a case has one output: side by side, flat."""
-    return lambda x, *given, **options: ops.concatenate([ops.reshape(part, -1) for part in call(x, *given, **options)])
+    return lambda x, *given, **options: ops.concatenate(
+        [ops.reshape(part, -1) for part in call(x, *given, **options)]
+    )
 
 
 def flat(call):
-    return lambda x, *given, **options: np.concatenate([np.ravel(part) for part in call(x, *given, **options)])
+    return lambda x, *given, **options: np.concatenate(
+        [np.ravel(part) for part in call(x, *given, **options)]
+    )
 
 
 record(
@@ -591,7 +694,13 @@ record(
             *given,
             call=listed(ops.unstack),
         )
-        for s, given in [((3,), ()), ((2, 3), ()), ((2, 3), (1,)), ((2, 1, 3), (-1,)), ((2, 1, 2, 2), (2,))]
+        for s, given in [
+            ((3,), ()),
+            ((2, 3), ()),
+            ((2, 3), (1,)),
+            ((2, 1, 3), (-1,)),
+            ((2, 1, 2, 2), (2,)),
+        ]
         for d in FLOATS
     ],
     errors=[
@@ -641,7 +750,14 @@ record(
         for reduction in ("mean", "sum", "none")
         for d in FLOATS
     ]
-    + [case("cross_entropy", [Arg((0, 3)), Arg((0,), "below 3", np.int64, False)], cross_entropy, reduction="sum")]
+    + [
+        case(
+            "cross_entropy",
+            [Arg((0, 3)), Arg((0,), "below 3", np.int64, False)],
+            cross_entropy,
+            reduction="sum",
+        )
+    ]
     + [case("cross_entropy", [Arg((2, 3)), Arg((2,), "below 3", np.int64, False)], cross_entropy)],
     errors=[
         (

@@ -48,7 +48,10 @@ class Case:
             inputs = self.hidden_size * directions if layer else self.input_size
             suffix = f"_l{layer}{'_reverse' if direction else ''}"
             rows = gates * self.hidden_size
-            shapes |= {f"weight_ih{suffix}": (rows, inputs), f"weight_hh{suffix}": (rows, self.hidden_size)}
+            shapes |= {
+                f"weight_ih{suffix}": (rows, inputs),
+                f"weight_hh{suffix}": (rows, self.hidden_size),
+            }
             if self.bias:
                 shapes |= {f"bias_ih{suffix}": (rows,), f"bias_hh{suffix}": (rows,)}
         return {name: waves(shape, k) for k, (name, shape) in enumerate(shapes.items())}
@@ -60,13 +63,23 @@ class Case:
         lead = (*batch, *time) if self.batch_first else (*time, *batch)
         width = self.hidden_size * (2 if self.bidirectional else 1)
         state = (self.cells, *batch, self.hidden_size)
-        given = [waves(state, 50 + k) for k, _ in enumerate(self.states)] if self.initial_state else None
-        weights = [waves((*lead, width), 60), *(waves(state, 61 + k) for k, _ in enumerate(self.states))]
+        given = (
+            [waves(state, 50 + k) for k, _ in enumerate(self.states)]
+            if self.initial_state
+            else None
+        )
+        weights = [
+            waves((*lead, width), 60),
+            *(waves(state, 61 + k) for k, _ in enumerate(self.states)),
+        ]
         return waves((*lead, self.input_size), 70), given, weights
 
 
 def waves(shape, seed):
-    return 0.8 * np.sin(1.0 + 0.7 * seed + np.arange(np.prod(shape, dtype=int)).reshape(shape) * 2.3) + 0.01 * seed
+    return (
+        0.8 * np.sin(1.0 + 0.7 * seed + np.arange(np.prod(shape, dtype=int)).reshape(shape) * 2.3)
+        + 0.01 * seed
+    )
 
 
 def ours(case):
@@ -76,10 +89,14 @@ def ours(case):
     xs, given, weights = case.inputs()
     xs = tg.tensor(xs, requires_grad=True)
     states = given and tuple(tg.tensor(part, requires_grad=True) for part in given)
-    ys, state = layer(xs, states and (states if len(states) > 1 else states[0]), lengths=case.lengths)
+    ys, state = layer(
+        xs, states and (states if len(states) > 1 else states[0]), lengths=case.lengths
+    )
     outputs = (ys, *(state if isinstance(state, tuple) else (state,)))
     tg.ops.stack([(y * w).sum() for y, w in zip(outputs, weights, strict=True)]).sum().backward()
-    found = {"ys": ys.data} | {f"{s}": part.data for s, part in zip(case.states, outputs[1:], strict=True)}
+    found = {"ys": ys.data} | {
+        f"{s}": part.data for s, part in zip(case.states, outputs[1:], strict=True)
+    }
     found["xs.grad"] = xs.grad.data
     for name, part in zip(case.states, states or (), strict=False):
         found[f"{name}.grad"] = part.grad.data

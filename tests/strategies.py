@@ -1,7 +1,8 @@
 """Random programs: short straight-line computations that stay away from kinks and keep their values moderate.
 
-A program is plain data, so that Hypothesis shrinks it and the oracle can run it in another framework. Every value stays
-within ±3 or so, since each step ends in something bounded; what has a kink is applied at a distance from it.
+A program is plain data, so that Hypothesis shrinks it and the oracle can run it in another
+framework. Every value stays within ±3 or so, since each step ends in something bounded; what has a
+kink is applied at a distance from it.
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 SHAPE = (2, 3)
 
-# What a step computes, from one or two values of one shape. Each entry is valid for tinygrad_rnn's ops and for torch:
-# `f` is the module of functions, `x` and `y` are the operands.
+# What a step computes, from one or two values of one shape. Each entry is valid for tinygrad_rnn's
+# ops and for torch: `f` is the module of functions, `x` and `y` are the operands.
 STEPS = {
     "tanh": lambda f, x, y: f.tanh(x),
     "sigmoid": lambda f, x, y: f.sigmoid(x),
@@ -72,7 +73,9 @@ def programs(draw, least: int = 2, most: int = 30):
     for k, name in enumerate(names):
         here = leaves + k
         recent = st.integers(max(0, here - 4), here - 1)
-        steps.append((name, draw(st.integers(here - 1, here - 1)), draw(recent | st.integers(0, here - 1))))
+        steps.append(
+            (name, draw(st.integers(here - 1, here - 1)), draw(recent | st.integers(0, here - 1)))
+        )
     return Program(draw(st.integers(0, 2**32 - 1)), leaves, tuple(steps))
 
 

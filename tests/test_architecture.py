@@ -33,7 +33,9 @@ def test_imports_go_only_to_the_left():
 def test_the_engine_imports_numpy_alone():
     graph = grimp.build_graph("tinygrad_rnn", include_external_packages=True, cache_dir=None)
     engine = {"tinygrad_rnn.autograd", *graph.find_descendants("tinygrad_rnn.autograd")}
-    imported = {name for module in engine for name in graph.find_modules_directly_imported_by(module)}
+    imported = {
+        name for module in engine for name in graph.find_modules_directly_imported_by(module)
+    }
     assert imported - engine - sys.stdlib_module_names == {"numpy", "tinygrad_rnn.errors"}
 
 
@@ -42,7 +44,9 @@ def docstring_lines(source: str) -> set[int]:
     strings = (
         node
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
     )
     return {line for node in strings for line in range(node.lineno, node.end_lineno + 1)}
 
@@ -73,14 +77,24 @@ def test_lines_of_code(source, lines):
 def test_the_whole_engine_is_in_one_folder():
     """The limit below is met by simplifying, never by moving a part of the engine out.
 
-    The gradient check is no part of it: it stands beside, as tinygrad_rnn/check.py, and only uses the engine.
+    The gradient check is no part of it: it stands beside, as tinygrad_rnn/check.py, and only uses
+        the engine.
     """
-    assert {path.stem for path in ENGINE.glob("*.py")} == {"__init__", "tensor", "op", "ops", "backward", "state"}
+    assert {path.stem for path in ENGINE.glob("*.py")} == {
+        "__init__",
+        "tensor",
+        "op",
+        "ops",
+        "backward",
+        "state",
+    }
     assert (ENGINE.parent / "check.py").exists()
 
 
 def test_the_engine_can_be_read_in_one_sitting():
-    lines = {path.name: lines_of_code(path.read_text("utf-8")) for path in sorted(ENGINE.glob("**/*.py"))}
+    lines = {
+        path.name: lines_of_code(path.read_text("utf-8")) for path in sorted(ENGINE.glob("**/*.py"))
+    }
     assert sum(lines.values()) < 600, lines
 
 
@@ -88,8 +102,15 @@ def checked_out() -> set[str]:
     """What the top of the repository holds; what a person has generated there is not part of it."""
     command = ["git", "ls-tree", "--name-only", "HEAD"]
     try:
-        return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines())
-    except (OSError, subprocess.CalledProcessError):  # no git, or no repository: a plain copy of the sources
+        return set(
+            subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout.splitlines()
+        )
+    except (
+        OSError,
+        subprocess.CalledProcessError,
+    ):  # no git, or no repository: a plain copy of the sources
         return {path.name for path in ROOT.iterdir()}
 
 

@@ -14,7 +14,9 @@ from tinygrad_rnn.cli import cli
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return lambda *words, **options: CliRunner().invoke(cli, [str(word) for word in words], **options)
+    return lambda *words, **options: CliRunner().invoke(
+        cli, [str(word) for word in words], **options
+    )
 
 
 def classes(path):
@@ -66,7 +68,9 @@ def test_every_cell_can_be_drawn_and_checked(run, cell):
 
 
 def test_gradients_inside_opened_copies(run):
-    result = run("draw", "--text", "hello", "--cell", "gru", "--view", "ops", "--gradients", "-o", "out.svg")
+    result = run(
+        "draw", "--text", "hello", "--cell", "gru", "--view", "ops", "--gradients", "-o", "out.svg"
+    )
     assert result.exit_code == 0
     found = classes("out.svg")
     assert found["cell"] == 4
@@ -183,7 +187,9 @@ def test_bad_input_is_one_clear_line(run, tmp_path, words, message):
 def test_a_graph_that_is_not_recurrent_is_drawn_and_a_loop_is_told_of_scopes(run, tmp_path):
     script = "import tinygrad_rnn as tg\nx = tg.tensor(1.0, requires_grad=True)\n{}\nx.backward()\n"
     (tmp_path / "flat.py").write_text(script.format("x = tg.ops.tanh(x * 2)"), "utf-8")
-    (tmp_path / "loop.py").write_text(script.format("for _ in range(4):\n    x = tg.ops.tanh(x * 2)"), "utf-8")
+    (tmp_path / "loop.py").write_text(
+        script.format("for _ in range(4):\n    x = tg.ops.tanh(x * 2)"), "utf-8"
+    )
     flat, loop = run("draw", "flat.py", "-o", "flat.svg"), run("draw", "loop.py", "-o", "loop.svg")
     assert (flat.exit_code, flat.stderr, classes("flat.svg")["op"]) == (0, "", 2)
     assert (loop.exit_code, classes("loop.svg")["op"]) == (0, 8)
@@ -196,7 +202,9 @@ def test_an_error_s_traceback_is_there_for_the_asking(run):
     assert "too short" in str(result.exception)
 
 
-@pytest.mark.parametrize("name", ["<b>&amp;", '"', "\\N\\", "a\0b", "\x1b[31mred", "🙂", "]]>", "-->"])
+@pytest.mark.parametrize(
+    "name", ["<b>&amp;", '"', "\\N\\", "a\0b", "\x1b[31mred", "🙂", "]]>", "-->"]
+)
 def test_hostile_text_gives_a_correct_picture(run, tmp_path, name):
     (tmp_path / "word.txt").write_bytes(f"{name}{name}".encode())
     result = run("draw", "--text-file", "word.txt", "-o", "out.svg", "-o", "out.png")
@@ -215,7 +223,10 @@ def test_five_thousand_characters_are_folded(run, tmp_path):
 def test_the_module_and_a_poor_terminal(tmp_path):
     command = [sys.executable, "-m", "tinygrad_rnn", "demo", "--out", str(tmp_path)]
     done = subprocess.run(
-        command, capture_output=True, env={"PYTHONIOENCODING": "ascii", "TERM": "dumb", "NO_COLOR": "1"}, check=False
+        command,
+        capture_output=True,
+        env={"PYTHONIOENCODING": "ascii", "TERM": "dumb", "NO_COLOR": "1"},
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout

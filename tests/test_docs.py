@@ -35,13 +35,21 @@ class Block:
     def commands(self) -> list[str]:
         """The lines typed at the prompt that begin with our own command; `bench` ends as the machine is busy or not."""
         lines = [f"{line} " for line in self.text.splitlines()]
-        ours = [line for line in lines if line.startswith(f"{PROMPT} ") and not line.startswith(f"{PROMPT} bench ")]
+        ours = [
+            line
+            for line in lines
+            if line.startswith(f"{PROMPT} ") and not line.startswith(f"{PROMPT} bench ")
+        ]
         return [line.removeprefix("$ ").rstrip() for line in ours]
 
     def shown_by(self, command: str) -> list[str]:
         """What the page shows of a command's output: the lines up to the next prompt."""
         lines = self.text.splitlines()
-        return list(takewhile(lambda line: not line.startswith("$ "), lines[lines.index(f"$ {command}") + 1 :]))
+        return list(
+            takewhile(
+                lambda line: not line.startswith("$ "), lines[lines.index(f"$ {command}") + 1 :]
+            )
+        )
 
 
 def blocks(markdown: str) -> Iterator[Block]:
@@ -61,7 +69,9 @@ def run_python(block: Block, page: str, namespace: dict[str, object]) -> None:
 def run_command(command: str) -> str:
     beside_python = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": os.pathsep.join([beside_python, os.environ["PATH"]])}
-    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, shell=True, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
 
@@ -76,7 +86,9 @@ def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
         if block.language == "console":
             for command in block.commands:
                 output = iter(run_command(command).splitlines())
-                if "--commands" in command:  # a transcript is the same everywhere; the page may leave lines out
+                if (
+                    "--commands" in command
+                ):  # a transcript is the same everywhere; the page may leave lines out
                     assert [line for line in block.shown_by(command) if line not in output] == []
 
 

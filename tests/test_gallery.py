@@ -11,7 +11,9 @@ from tinygrad_rnn.cli import cli
 
 DOCS = Path(__file__).parents[1] / "docs"
 COMMANDS = re.findall(
-    r"^\$ tinygrad-rnn (draw .* -o (\w+\.svg))$", (DOCS / "gallery.md").read_text("utf-8"), re.MULTILINE
+    r"^\$ tinygrad-rnn (draw .* -o (\w+\.svg))$",
+    (DOCS / "gallery.md").read_text("utf-8"),
+    re.MULTILINE,
 )
 
 
@@ -24,7 +26,9 @@ def make(command):
 def test_a_figure_is_what_its_command_makes(command, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make(command)
-    assert Path(name).read_text("utf-8") == (DOCS / "figures" / name).read_text("utf-8"), "make it anew"
+    assert Path(name).read_text("utf-8") == (DOCS / "figures" / name).read_text("utf-8"), (
+        "make it anew"
+    )
 
 
 def test_every_picture_of_the_pages_exists():

@@ -31,7 +31,9 @@ def test_the_table_is_every_op():
     result = CliRunner().invoke(cli, ["explain"], terminal_width=200)
     assert result.exit_code == 0
     assert all(entry.name in result.output for entry in manual.table())
-    assert {"add", "matmul", "tanh", "getitem", "cross_entropy", "less"} <= {entry.name for entry in manual.table()}
+    assert {"add", "matmul", "tanh", "getitem", "cross_entropy", "less"} <= {
+        entry.name for entry in manual.table()
+    }
 
 
 def test_numpys_name_finds_the_op():

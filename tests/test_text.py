@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tinygrad_rnn.text import elide, for_dot, for_terminal, for_xml, printable
 
 SVG_TEXT = "{http://www.w3.org/2000/svg}text"
-ACTS_ON_A_TERMINAL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+ACTS_ON_A_TERMINAL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]"
+)
 
 NASTY = {
     "nothing": "",
@@ -53,7 +55,9 @@ NASTY = {
 }
 
 every_nasty_case = pytest.mark.parametrize("text", NASTY.values(), ids=NASTY.keys())
-any_text = st.text(st.characters(codec=None)) | st.text(st.sampled_from("\\\"<>&;#nNlG92amp{}|'\0\n\x1b\ud83d\u202e "))
+any_text = st.text(st.characters(codec=None)) | st.text(
+    st.sampled_from("\\\"<>&;#nNlG92amp{}|'\0\n\x1b\ud83d\u202e ")
+)
 
 
 def with_breaking_spaces(text: str) -> str:
@@ -63,7 +67,9 @@ def with_breaking_spaces(text: str) -> str:
 
 def drawn_labels(texts: list[str]) -> list[str]:
     """What an SVG viewer shows of labels that went through DOT and Graphviz."""
-    nodes = "".join(f'n{i} [label="|{for_dot(text)}|" pos="0,{i}"]\n' for i, text in enumerate(texts))
+    nodes = "".join(
+        f'n{i} [label="|{for_dot(text)}|" pos="0,{i}"]\n' for i, text in enumerate(texts)
+    )
     graph = pygraphviz.AGraph(string=f"digraph {{ node [shape=plain]\n{nodes} }}")
     svg = ElementTree.fromstring(graph.draw(format="svg", prog="nop2"))
     return [(element.text or "")[1:-1] for element in svg.iter(SVG_TEXT)]
@@ -71,16 +77,22 @@ def drawn_labels(texts: list[str]) -> list[str]:
 
 @given(st.lists(any_text, max_size=5))
 def test_a_dot_label_is_drawn_as_printed(texts):
-    assert [*map(with_breaking_spaces, drawn_labels(texts))] == [with_breaking_spaces(printable(t)) for t in texts]
+    assert [*map(with_breaking_spaces, drawn_labels(texts))] == [
+        with_breaking_spaces(printable(t)) for t in texts
+    ]
 
 
 @every_nasty_case
 def test_a_nasty_dot_label_is_drawn_as_printed(text):
-    assert [*map(with_breaking_spaces, drawn_labels([text]))] == [with_breaking_spaces(printable(text))]
+    assert [*map(with_breaking_spaces, drawn_labels([text]))] == [
+        with_breaking_spaces(printable(text))
+    ]
 
 
 def check_xml(text: str) -> None:
-    element = ElementTree.fromstring(f"<p a=\"{for_xml(text)}\" b='{for_xml(text)}'>{for_xml(text)}</p>".encode())
+    element = ElementTree.fromstring(
+        f"<p a=\"{for_xml(text)}\" b='{for_xml(text)}'>{for_xml(text)}</p>".encode()
+    )
     assert element.text == (printable(text) or None)
     assert element.attrib == {"a": printable(text), "b": printable(text)}
     assert len(element) == 0

@@ -42,7 +42,8 @@ __all__ = [
     "trace",
 ]
 
-# `import tinygrad_rnn.ops` works as `tg.ops` does: the files stand where the architecture wants them.
+# `import tinygrad_rnn.ops` works as `tg.ops` does: the files stand where the architecture wants
+# them.
 sys.modules[f"{__name__}.ops"] = ops
 sys.modules[f"{__name__}.optim"] = optim
 

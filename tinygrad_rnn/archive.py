@@ -1,7 +1,7 @@
 """Arrays and a description in JSON, in one safetensors file that is checked before anything in it is believed.
 
-The file holds no code: reading one that a stranger made runs nothing of theirs, and allocates no more than the file's
-own size justifies.
+The file holds no code: reading one that a stranger made runs nothing of theirs, and allocates no
+more than the file's own size justifies.
 """
 
 import json
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from .errors import TinygradError
 from .files import write_atomic
 
-MAX_HEADER = 16 * 2**20  # bytes of names, shapes and description; a hostile file must not make us parse gigabytes
+MAX_HEADER = (
+    16 * 2**20
+)  # bytes of names, shapes and description; a hostile file must not make us parse gigabytes
 _DAMAGED = (
     TinygradError,
     ValueError,
@@ -54,12 +56,17 @@ class Archive:
     save: str
     save_name: str
 
-    def write(self, path: str | os.PathLike[str], description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        description: Mapping[str, Any],
+        arrays: Mapping[str, Array],
+    ) -> None:
         """Write a file, whole or not at all.
 
         Raises:
-            TinygradError: of the archive's own kind: JSON cannot hold the description, or the file cannot be written;
-                what was there before is then still there.
+            TinygradError: of the archive's own kind: JSON cannot hold the description, or the file
+                cannot be written; what was there before is then still there.
         """
         data = self.encode(description, arrays)
         try:
@@ -73,8 +80,8 @@ class Archive:
         """The description and the arrays of a file.
 
         Raises:
-            TinygradError: of the archive's own kind: no such file, another kind of file, a damaged one, or one of
-                another version.
+            TinygradError: of the archive's own kind: no such file, another kind of file, a damaged
+                one, or one of another version.
         """
         name = os.fspath(path)
         try:
@@ -94,8 +101,12 @@ class Archive:
         try:
             text = json.dumps({"format": self.format, **description}, default=_python_number)
             if len(text) > MAX_HEADER // 2:
-                raise ValueError(f"the metadata takes {len(text)} bytes as JSON; pass what is large as an array")
-            return encode({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {self.key: text})
+                raise ValueError(
+                    f"the metadata takes {len(text)} bytes as JSON; pass what is large as an array"
+                )
+            return encode(
+                {name: np.ascontiguousarray(a) for name, a in arrays.items()}, {self.key: text}
+            )
         except (TypeError, ValueError, KeyError, RecursionError) as error:
             raise self.error(f"{self.save}: {error}") from error
 
@@ -111,11 +122,15 @@ class Archive:
             try:
                 arrays = decode(data)
             except SafetensorError as error:
-                raise self.error(f"{self.load}: {name} is not a safetensors file, or it is damaged: {error}") from error
+                raise self.error(
+                    f"{self.load}: {name} is not a safetensors file, or it is damaged: {error}"
+                ) from error
             header = json.loads(data[8 : 8 + length])
             text = header.get("__metadata__", {}).get(self.key)
             if text is None:
-                raise self.error(f"{self.load}: {name} is a safetensors file, but not one that {self.save_name} wrote")
+                raise self.error(
+                    f"{self.load}: {name} is a safetensors file, but not one that {self.save_name} wrote"
+                )
             description = json.loads(text)
             if description["format"] != self.format:
                 raise self.error(
@@ -132,7 +147,9 @@ class Archive:
         except self.error:
             raise
         except _DAMAGED as error:
-            raise self.error(f"{self.load}: {name} is damaged: {type(error).__name__}: {error}") from error
+            raise self.error(
+                f"{self.load}: {name} is damaged: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _python_number(value: Any) -> Any:

@@ -33,26 +33,35 @@ class Mismatch:
 
 
 def gradcheck(
-    fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol: float | None = None, *, float32: bool = False
+    fn: Callable[..., Any],
+    inputs: Any,
+    rtol: float = 1e-6,
+    atol: float | None = None,
+    *,
+    float32: bool = False,
 ) -> bool:
     """Compare the gradients of `fn(*inputs)` with central differences: ∂f/∂x ≈ (f(x + h) - f(x - h)) / 2h.
 
-    The outputs are weighted with random, non-uniform cotangents, since a plain sum hides errors (of a softmax, say).
-    The step is h = 6e-6 max(1, |x|), about the cube root of the rounding error: there the errors of truncation and
-    of rounding are least together.
+    The outputs are weighted with random, non-uniform cotangents, since a plain sum hides errors (of
+    a softmax, say). The step is h = 6e-6 max(1, |x|), about the cube root of the rounding error:
+    there the errors of truncation and of rounding are least together.
 
     Args:
-        fn: returns a Tensor, or several; it is called many times, and must return the same each time.
-        inputs: a leaf Tensor or several; those that require a gradient are checked, and must be float64.
+        fn: returns a Tensor, or several; it is called many times, and must return the same each
+            time.
+        inputs: a leaf Tensor or several; those that require a gradient are checked, and must be
+            float64.
         rtol: relative tolerance.
         atol: absolute tolerance; by default 1e-9 times the size of the outputs (at least 1).
-        float32: allow float32 inputs; their gradient is compared with the float64 one, to 1e-3 of the output's size.
+        float32: allow float32 inputs; their gradient is compared with the float64 one, to 1e-3 of
+            the output's size.
 
     Returns:
         True.
 
     Raises:
-        GradcheckError: a gradient is wrong, and `report` lists every `Mismatch`; or something cannot be checked.
+        GradcheckError: a gradient is wrong, and `report` lists every `Mismatch`; or something
+            cannot be checked.
 
     >>> x = Tensor([0.5, -1.0], requires_grad=True)
     >>> gradcheck(lambda x: x * x, x)
@@ -60,10 +69,19 @@ def gradcheck(
     """
     leaves, checked = _checkable(inputs, float32)
     outputs = _outputs(fn, leaves)
-    same = all(np.array_equal(a.data, b.data) for a, b in zip(outputs, _outputs(fn, leaves, outputs), strict=True))
-    require(same, GradcheckError, "gradcheck: fn gave two results for the same inputs; fix the seed of what it draws")
+    same = all(
+        np.array_equal(a.data, b.data)
+        for a, b in zip(outputs, _outputs(fn, leaves, outputs), strict=True)
+    )
+    require(
+        same,
+        GradcheckError,
+        "gradcheck: fn gave two results for the same inputs; fix the seed of what it draws",
+    )
     cotangents = _random_cotangents(outputs)
-    size = max(1.0, sum(float(np.abs(c * y.data).sum()) for c, y in zip(cotangents, outputs, strict=True)))
+    size = max(
+        1.0, sum(float(np.abs(c * y.data).sum()) for c, y in zip(cotangents, outputs, strict=True))
+    )
     analytic = _vjp(outputs, checked, cotangents)
     if any(leaf.dtype == np.float32 for leaf in checked):
         rtol, tolerance = max(rtol, _FLOAT32_RTOL), _FLOAT32_RTOL
@@ -87,11 +105,13 @@ def gradcheck(
     return True
 
 
-def gradgradcheck(fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol: float | None = None) -> bool:
+def gradgradcheck(
+    fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol: float | None = None
+) -> bool:
     """Compare second derivatives with central differences of the gradient: `gradcheck` of `grad(fn)`.
 
-    The gradient is checked as a function of the inputs and of the cotangent. Arguments, result and errors are those
-    of `gradcheck`; float64 only.
+    The gradient is checked as a function of the inputs and of the cotangent. Arguments, result and
+    errors are those of `gradcheck`; float64 only.
     """
     leaves, checked = _checkable(inputs, float32=False)
     outputs = _outputs(fn, leaves)
@@ -99,7 +119,9 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol:
     seeds = [Tensor(c, requires_grad=True, name=f"cotangent {i}") for i, c in enumerate(cotangents)]
 
     def gradient(*_: Tensor) -> list[Tensor]:
-        weighted = [(y * seed).sum() for y, seed in zip(_outputs(fn, leaves, outputs), seeds, strict=True)]
+        weighted = [
+            (y * seed).sum() for y, seed in zip(_outputs(fn, leaves, outputs), seeds, strict=True)
+        ]
         return grad(reduce(operator.add, weighted), checked, create_graph=True)
 
     return gradcheck(gradient, [*leaves, *seeds], rtol, atol)
@@ -109,29 +131,60 @@ def _checkable(inputs: Any, float32: bool) -> tuple[list[Tensor], list[Tensor]]:
     """All inputs, and those whose gradient is to be checked."""
     leaves = _tensors(inputs)
     checked = [leaf for leaf in leaves if leaf.requires_grad]
-    require(checked, GradcheckError, "gradcheck: no input requires a gradient; make floats with requires_grad=True")
+    require(
+        checked,
+        GradcheckError,
+        "gradcheck: no input requires a gradient; make floats with requires_grad=True",
+    )
     for leaf in checked:
-        require(leaf.op is None, GradcheckError, "gradcheck: {} is no leaf; detach() it and require a gradient", leaf)
+        require(
+            leaf.op is None,
+            GradcheckError,
+            "gradcheck: {} is no leaf; detach() it and require a gradient",
+            leaf,
+        )
         precise = leaf.dtype == np.float64 or (float32 and leaf.dtype == np.float32)
         fix = "convert it, or pass float32=True to compare a float32 gradient with the float64 one"
-        require(precise, GradcheckError, "gradcheck: {}: central differences need float64; {}", leaf, fix)
+        require(
+            precise,
+            GradcheckError,
+            "gradcheck: {}: central differences need float64; {}",
+            leaf,
+            fix,
+        )
     return leaves, checked
 
 
 def _tensors(given: Any) -> list[Tensor]:
-    tensors: list[Any] = [given] if isinstance(given, Tensor) or not np.iterable(given) else list(given)
+    tensors: list[Any] = (
+        [given] if isinstance(given, Tensor) or not np.iterable(given) else list(given)
+    )
     for x in tensors:
-        require(isinstance(x, Tensor), GradcheckError, "gradcheck: takes and returns Tensors, not {}", type(x).__name__)
+        require(
+            isinstance(x, Tensor),
+            GradcheckError,
+            "gradcheck: takes and returns Tensors, not {}",
+            type(x).__name__,
+        )
     return tensors
 
 
-def _outputs(fn: Callable[..., Any], leaves: Sequence[Tensor], first: Sequence[Tensor] = ()) -> list[Tensor]:
+def _outputs(
+    fn: Callable[..., Any], leaves: Sequence[Tensor], first: Sequence[Tensor] = ()
+) -> list[Tensor]:
     """What `fn` returns: finite, and of the shapes that it returned at first."""
     outputs = _tensors(fn(*leaves))
-    require(outputs, GradcheckError, "gradcheck: fn returned no Tensor, so there is nothing to check")
+    require(
+        outputs, GradcheckError, "gradcheck: fn returned no Tensor, so there is nothing to check"
+    )
     for y in outputs:
         finite = np.isfinite(y.data).all()
-        require(finite, GradcheckError, "gradcheck: {} holds NaN or inf, which has no difference; try other inputs", y)
+        require(
+            finite,
+            GradcheckError,
+            "gradcheck: {} holds NaN or inf, which has no difference; try other inputs",
+            y,
+        )
     shapes, expected = [y.shape for y in outputs], [y.shape for y in first or outputs]
     rule = "gradcheck: fn returned Tensors of the shapes {} at first, and {} later; it must return the same ones"
     require(shapes == expected, GradcheckError, rule, expected, shapes)
@@ -143,14 +196,23 @@ def _random_cotangents(outputs: Sequence[Tensor]) -> list[Array]:
     return [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
 
 
-def _vjp(outputs: Sequence[Tensor], checked: Sequence[Tensor], cotangents: Sequence[Array]) -> list[Array]:
+def _vjp(
+    outputs: Sequence[Tensor], checked: Sequence[Tensor], cotangents: Sequence[Array]
+) -> list[Array]:
     """Σ over outputs of the vector-Jacobian products, one array per checked input."""
-    pairs = [(y, cotangent) for y, cotangent in zip(outputs, cotangents, strict=True) if y.requires_grad]
-    terms = [[np.zeros(leaf.shape) for leaf in checked], *([g.data for g in grad(y, checked, c)] for y, c in pairs)]
+    pairs = [
+        (y, cotangent) for y, cotangent in zip(outputs, cotangents, strict=True) if y.requires_grad
+    ]
+    terms = [
+        [np.zeros(leaf.shape) for leaf in checked],
+        *([g.data for g in grad(y, checked, c)] for y, c in pairs),
+    ]
     return [np.sum(parts, axis=0) for parts in zip(*terms, strict=True)]
 
 
-def _central_difference(run: Callable[[], list[Tensor]], leaf: Tensor, cotangents: Sequence[Array]) -> Array:
+def _central_difference(
+    run: Callable[[], list[Tensor]], leaf: Tensor, cotangents: Sequence[Array]
+) -> Array:
     """∂/∂leaf of Σ cotangent · output, element by element; `run` computes the outputs from what leaf holds."""
     result = np.zeros(leaf.shape)
     for index in np.ndindex(leaf.shape):
@@ -161,7 +223,9 @@ def _central_difference(run: Callable[[], list[Tensor]], leaf: Tensor, cotangent
             with _rebound([leaf], [moved]):
                 ends.append([y.data for y in run()])
         parts = zip(cotangents, *ends, strict=True)
-        result[index] = sum(float(np.sum(c * ((above - below) / (2 * h)))) for c, above, below in parts)
+        result[index] = sum(
+            float(np.sum(c * ((above - below) / (2 * h)))) for c, above, below in parts
+        )
     return result
 
 

@@ -70,7 +70,9 @@ def describe(value: Any) -> str:
     return f"{repr(value.name) + ':' if value.name else 'tensor'} {value.dtype} {value.shape}{made}"
 
 
-def refusal(op: str, operands: Iterable[Any], options: Mapping[str, Any], reason: Exception) -> OpError:
+def refusal(
+    op: str, operands: Iterable[Any], options: Mapping[str, Any], reason: Exception
+) -> OpError:
     """What NumPy refused, with the op, every operand and every option in it."""
     parts = [*map(describe, operands), *(f"{name}={value!r}" for name, value in options.items())]
     return OpError(f"{op}({', '.join(parts)}): {reason}")

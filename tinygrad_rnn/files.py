@@ -20,9 +20,9 @@ _TEMPORARY = ".tinygrad_rnn.tmp"
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path` so that a reader finds the old content or the new, at any moment, never a part.
 
-    Symbolic links are followed, an existing file keeps its mode and a new one gets what `open` would give it.
-    Devices and pipes, which cannot be replaced, are written to directly. What an earlier writer left beside `path`
-    because it was killed is removed.
+    Symbolic links are followed, an existing file keeps its mode and a new one gets what `open`
+    would give it. Devices and pipes, which cannot be replaced, are written to directly. What an
+    earlier writer left beside `path` because it was killed is removed.
 
     Raises:
         OSError: what `open` and `write` would raise, naming `path`; the old content is still there.

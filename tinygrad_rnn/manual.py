@@ -18,7 +18,8 @@ from .errors import OpError, TinygradError
 _ROW, _OTHER = [0.5, -1.0, 2.0], [2.0, 3.0, -0.5]
 _TABLE = [[1.0, -2.0, 0.5], [0.3, 4.0, -1.0]]
 
-# What the example of an op is computed on, where the two rows above do not show it, or it takes options.
+# What the example of an op is computed on, where the two rows above do not show it, or it takes
+# options.
 _EXAMPLES: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]] = {
     "pow": (([0.5, 1.0, 2.0], _OTHER), {}),
     "log": (([0.5, 1.0, 2.0],), {}),
@@ -68,9 +69,18 @@ class Example:
 
 def table() -> list[Entry]:
     """Every op, in the order of the page."""
-    served = {ours: f.__name__ for f, ours in reversed(NUMPY.items()) if getattr(np, f.__name__, None) is f}
+    served = {
+        ours: f.__name__
+        for f, ours in reversed(NUMPY.items())
+        if getattr(np, f.__name__, None) is f
+    }
     return [
-        Entry(name, served.get(function), (inspect.getdoc(function) or "").partition("\n\n")[0], function)
+        Entry(
+            name,
+            served.get(function),
+            (inspect.getdoc(function) or "").partition("\n\n")[0],
+            function,
+        )
         for name, function in vars(ops).items()
         if isinstance(getattr(function, "op", None), Op) and not name.startswith("_")
     ]
@@ -82,19 +92,27 @@ def find(name: str) -> Entry:
     Raises:
         OpError: there is none; says which names are close.
     """
-    entries = {entry.numpy: entry for entry in table() if entry.numpy} | {entry.name: entry for entry in table()}
+    entries = {entry.numpy: entry for entry in table() if entry.numpy} | {
+        entry.name: entry for entry in table()
+    }
     if name not in entries:
         close = " or ".join(difflib.get_close_matches(name, entries))
-        raise OpError(f"no op {name!r}: {f'did you mean {close}?' if close else '`explain` alone lists the table'}")
+        raise OpError(
+            f"no op {name!r}: {f'did you mean {close}?' if close else '`explain` alone lists the table'}"
+        )
     return entries[name]
 
 
 def source(entry: Entry) -> str:
     """The op as it stands in the engine: the formulas of its gradient, and its forward."""
     op = entry.function.op  # type: ignore[attr-defined]
-    formulas = [vjp for vjp in getattr(op, "vjps", ()) if vjp is not None and vjp.__name__ != "<lambda>"]
+    formulas = [
+        vjp for vjp in getattr(op, "vjps", ()) if vjp is not None and vjp.__name__ != "<lambda>"
+    ]
     parts = [inspect.getsource(formula) for formula in dict.fromkeys(formulas)]
-    return "\n\n".join(part.rstrip() for part in [*parts, inspect.getsource(inspect.unwrap(entry.function))])
+    return "\n\n".join(
+        part.rstrip() for part in [*parts, inspect.getsource(inspect.unwrap(entry.function))]
+    )
 
 
 def example(entry: Entry) -> Example:
@@ -102,7 +120,9 @@ def example(entry: Entry) -> Example:
     tensors, options = _operands(entry)
     y = _call(entry, tensors, options)
     if not y.requires_grad:
-        return Example(tuple(t.data for t in tensors), options, y.data, None, (None,) * len(tensors))
+        return Example(
+            tuple(t.data for t in tensors), options, y.data, None, (None,) * len(tensors)
+        )
     cotangent = np.arange(1.0, y.size + 1).reshape(y.shape)
     gradients = tuple(grad(y, t, cotangent).data if t.requires_grad else None for t in tensors)
     return Example(tuple(t.data for t in tensors), options, y.data, cotangent, gradients)
@@ -128,7 +148,9 @@ def _operands(entry: Entry) -> tuple[list[Tensor], Mapping[str, Any]]:
     arity = 2 if op.variadic else len(op.vjps)
     values, options = _EXAMPLES.get(entry.name, ((_ROW, _OTHER)[:arity], {}))
     differentiable = [True] * arity if op.variadic else [vjp is not None for vjp in op.vjps]
-    return [Tensor(v, requires_grad=d) for v, d in zip(values, differentiable, strict=True)], options
+    return [
+        Tensor(v, requires_grad=d) for v, d in zip(values, differentiable, strict=True)
+    ], options
 
 
 def _call(entry: Entry, tensors: Sequence[Tensor], options: Mapping[str, Any]) -> Tensor:

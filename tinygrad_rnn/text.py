@@ -1,9 +1,9 @@
 """Makes untrusted text safe for each sink: DOT, XML (SVG and HTML), the terminal.
 
-Every name that a user or a file gave passes through here on its way out. `printable` is the common first
-step: what a reader could not see, or what could act on the reader's screen, becomes a visible sign. Each
-sink then adds its own quoting. The order matters when text is shortened as well: `for_dot(elide(name, 12))`,
-since cutting quoted text could cut an escape in two.
+Every name that a user or a file gave passes through here on its way out. `printable` is the common
+first step: what a reader could not see, or what could act on the reader's screen, becomes a visible
+sign. Each sink then adds its own quoting. The order matters when text is shortened as well:
+`for_dot(elide(name, 12))`, since cutting quoted text could cut an escape in two.
 """
 
 import html
@@ -26,15 +26,18 @@ _INVISIBLE_OR_ACTIVE = re.compile(
 def printable(text: str, *, keep: str = "") -> str:
     r"""Return `text` with every control, bidi and unencodable character replaced by a visible sign.
 
-    C0 controls become Unicode's control pictures, anything else its number in angle brackets; characters in
-    `keep` stay as they are. The result encodes in UTF-8 and holds only characters that XML 1.0 allows.
+    C0 controls become Unicode's control pictures, anything else its number in angle brackets;
+    characters in `keep` stay as they are. The result encodes in UTF-8 and holds only characters
+    that XML 1.0 allows.
 
     >>> printable("a\0b\x1b[31m")
     'a␀b␛[31m'
     >>> printable("total\u202e0001")
     'total<U+202E>0001'
     """
-    return _INVISIBLE_OR_ACTIVE.sub(lambda match: match[0] if match[0] in keep else _sign(match[0]), text)
+    return _INVISIBLE_OR_ACTIVE.sub(
+        lambda match: match[0] if match[0] in keep else _sign(match[0]), text
+    )
 
 
 def _sign(character: str) -> str:
@@ -56,10 +59,10 @@ def for_xml(text: str) -> str:
 def for_dot(text: str) -> str:
     r"""Return `text` for a double-quoted DOT label that is neither HTML-like nor a record.
 
-    Graphviz decodes XML's entities in labels, so everything that DOT or its writers treat specially is given
-    as an entity; the backslash, whose escapes (`\N`, `\G`, `\l`) are read after the entities, is doubled
-    instead. Join lines with `\n` once they are escaped. Labels only: a tooltip reads escapes twice, a class
-    not at all.
+    Graphviz decodes XML's entities in labels, so everything that DOT or its writers treat specially
+    is given as an entity; the backslash, whose escapes (`\N`, `\G`, `\l`) are read after the
+    entities, is doubled instead. Join lines with `\n` once they are escaped. Labels only: a tooltip
+    reads escapes twice, a class not at all.
 
     >>> print(for_dot('tanh "\\N" &amp;'))
     tanh &quot;\\N&quot; &amp;amp;
@@ -70,7 +73,8 @@ def for_dot(text: str) -> str:
 def for_terminal(text: str, *, multiline: bool = False) -> str:
     r"""Return `text` that cannot move the cursor, colour, retitle or reorder anything on a terminal.
 
-    With `multiline`, newlines and tabs stay. Rich's `[markup]` passes: print the result as plain text.
+    With `multiline`, newlines and tabs stay. Rich's `[markup]` passes: print the result as plain
+    text.
 
     >>> print(for_terminal("weights\r\x1b[2Jall is well"))
     weights␍␛[2Jall is well

@@ -131,7 +131,8 @@ def test_rebinding_data_then_create_graph_raises():
     y = W * x
     W.data = W.data.copy()
     with pytest.raises(
-        GradientError, match=r"'W': float64 \(1,\) was replaced after tensor float64 \(1,\) \(made by mul\)"
+        GradientError,
+        match=r"'W': float64 \(1,\) was replaced after tensor float64 \(1,\) \(made by mul\)",
     ):
         tg.grad(y, x, create_graph=True)
     assert tg.grad(y, x).item() == 2.0
@@ -171,7 +172,9 @@ def test_grad_does_not_walk_past_its_targets():
 def test_a_vjp_that_nobody_needs_is_not_computed():
     calls = []
 
-    @tg.op(lambda g, y, a, b: calls.append("a") or g * b, lambda g, y, a, b: calls.append("b") or g * a)
+    @tg.op(
+        lambda g, y, a, b: calls.append("a") or g * b, lambda g, y, a, b: calls.append("b") or g * a
+    )
     def product(a, b):
         return a * b
 
@@ -198,7 +201,9 @@ def test_indexing_in_a_loop_is_linear(monkeypatch, row):
     """One array of zeros for all T terms, whatever T is: the work is counted in elements, not timed."""
     made = []
     zeros = np.zeros
-    monkeypatch.setattr(np, "zeros", lambda shape, *a, **k: made.append(np.prod(shape)) or zeros(shape, *a, **k))
+    monkeypatch.setattr(
+        np, "zeros", lambda shape, *a, **k: made.append(np.prod(shape)) or zeros(shape, *a, **k)
+    )
     for length in (10, 100):
         made.clear()
         x = tensor(np.arange(2.0 * length).reshape(length, 2), requires_grad=True)
@@ -207,7 +212,9 @@ def test_indexing_in_a_loop_is_linear(monkeypatch, row):
             h = h + row(x, t) * float(t)
         h.sum().backward()
         assert sum(made) == 2 * length
-        np.testing.assert_array_equal(x.grad.data, np.repeat(np.arange(float(length)), 2).reshape(length, 2))
+        np.testing.assert_array_equal(
+            x.grad.data, np.repeat(np.arange(float(length)), 2).reshape(length, 2)
+        )
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
@@ -275,17 +282,53 @@ def test_gradients_alias_neither_each_other_nor_any_input():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: leaf(1.0, 2.0).backward(), GradientError, r"tensor float64 \(2,\) is not a single number; reduce it"),
-        (lambda: tensor([], requires_grad=True).backward(), GradientError, r"\(0,\) is not a single number; reduce it"),
-        (lambda: tensor([1.0]).backward(), GradientError, r"tensor float64 \(1,\) depends on nothing that requires"),
-        (lambda: (tensor([1.0]) * 2.0).backward(), GradientError, "depends on nothing that requires a gradient; make"),
-        (lambda: leaf(1.0).detach().backward(), GradientError, "depends on nothing that requires a gradient"),
-        (lambda: leaf(1.0, 2.0).backward([1.0]), OpError, r"the gradient has shape \(1,\), but tensor.* needs \(2,\)"),
-        (lambda: leaf(1.0).backward([1.0, 2.0]), OpError, r"the gradient has shape \(2,\), but tensor.* needs \(1,\)"),
-        (lambda: leaf(1.0).backward(1.0), OpError, r"the gradient has shape \(\), but tensor.* needs \(1,\)"),
+        (
+            lambda: leaf(1.0, 2.0).backward(),
+            GradientError,
+            r"tensor float64 \(2,\) is not a single number; reduce it",
+        ),
+        (
+            lambda: tensor([], requires_grad=True).backward(),
+            GradientError,
+            r"\(0,\) is not a single number; reduce it",
+        ),
+        (
+            lambda: tensor([1.0]).backward(),
+            GradientError,
+            r"tensor float64 \(1,\) depends on nothing that requires",
+        ),
+        (
+            lambda: (tensor([1.0]) * 2.0).backward(),
+            GradientError,
+            "depends on nothing that requires a gradient; make",
+        ),
+        (
+            lambda: leaf(1.0).detach().backward(),
+            GradientError,
+            "depends on nothing that requires a gradient",
+        ),
+        (
+            lambda: leaf(1.0, 2.0).backward([1.0]),
+            OpError,
+            r"the gradient has shape \(1,\), but tensor.* needs \(2,\)",
+        ),
+        (
+            lambda: leaf(1.0).backward([1.0, 2.0]),
+            OpError,
+            r"the gradient has shape \(2,\), but tensor.* needs \(1,\)",
+        ),
+        (
+            lambda: leaf(1.0).backward(1.0),
+            OpError,
+            r"the gradient has shape \(\), but tensor.* needs \(1,\)",
+        ),
         (lambda: leaf(1.0).backward("x"), OpError, "a str of dtype <U1"),
         (lambda: tg.grad(1.0, leaf(1.0)), GradientError, "backward: 1.0 depends on nothing"),
-        (lambda: tg.grad(leaf(1.0), tensor([1.0])), GradientError, "grad: the input tensor .* requires no gradient"),
+        (
+            lambda: tg.grad(leaf(1.0), tensor([1.0])),
+            GradientError,
+            "grad: the input tensor .* requires no gradient",
+        ),
         (lambda: tg.grad(leaf(1.0), [3]), GradientError, "grad: the input 3 requires no gradient"),
         (lambda: tg.grad(leaf(1.0, 2.0), leaf(1.0)), GradientError, "not a single number"),
     ],
@@ -331,7 +374,10 @@ def test_mixed_dtypes_give_each_input_its_own():
 
 def test_what_is_broadcast_along_a_long_axis():
     """Longer than the numbers that Python keeps only once, so that a length is known by its value alone."""
-    row, column = tensor(np.ones(1000), requires_grad=True), tensor(np.ones((3, 1)), requires_grad=True)
+    row, column = (
+        tensor(np.ones(1000), requires_grad=True),
+        tensor(np.ones((3, 1)), requires_grad=True),
+    )
     (row * column).sum().backward()
     assert row.grad.data.tolist() == [3.0] * 1000
     assert column.grad.data.tolist() == [[1000.0]] * 3
@@ -373,8 +419,16 @@ def test_create_graph_works_inside_no_grad():
 def test_a_recorded_pass_holds_the_formulas_and_nothing_else():
     a, b = leaf(1.0, 2.0), tensor([[3.0], [4.0]], requires_grad=True)
     of_a, of_b = tg.grad(a * b, [a, b], gradient=np.ones((2, 2)), create_graph=True)
-    assert [of_a.op.name, of_a.inputs[0].op.name, of_a.inputs[0].inputs[0].op.name] == ["reshape", "sum", "mul"]
-    assert [of_b.op.name, of_b.inputs[0].op.name, of_b.inputs[0].inputs[0].op.name] == ["reshape", "sum", "mul"]
+    assert [of_a.op.name, of_a.inputs[0].op.name, of_a.inputs[0].inputs[0].op.name] == [
+        "reshape",
+        "sum",
+        "mul",
+    ]
+    assert [of_b.op.name, of_b.inputs[0].op.name, of_b.inputs[0].inputs[0].op.name] == [
+        "reshape",
+        "sum",
+        "mul",
+    ]
     c = leaf(5.0, 6.0)
     of_a, of_c = tg.grad(a * c, [a, c], gradient=[1.0, 1.0], create_graph=True)
     assert (of_a.op.name, of_c.op.name) == ("mul", "mul")
@@ -382,7 +436,9 @@ def test_a_recorded_pass_holds_the_formulas_and_nothing_else():
 
 
 @pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize("part", [lambda x, i: x[i : i + 1], lambda x, i: ops.embedding(x.reshape(3, 1), [i])])
+@pytest.mark.parametrize(
+    "part", [lambda x, i: x[i : i + 1], lambda x, i: ops.embedding(x.reshape(3, 1), [i])]
+)
 def test_a_vjp_may_return_an_array_though_the_pass_is_recorded(part, order):
     """What does not depend on the cotangent has no graph; its sum with what has one keeps the other's."""
 
@@ -475,13 +531,17 @@ def test_a_hook_that_returns_another_shape_is_refused(returned):
     x = leaf(1.0, 2.0, name="x")
     x.register_hook(lambda g: tensor(returned))
     got = re.escape(f"{np.shape(returned)}")
-    with pytest.raises(GradientError, match=rf"hook: 'x': float64 \(2,\) needs a gradient of its shape, got {got}"):
+    with pytest.raises(
+        GradientError, match=rf"hook: 'x': float64 \(2,\) needs a gradient of its shape, got {got}"
+    ):
         x.backward([1.0, 1.0])
 
 
 @pytest.mark.parametrize("method", ["retain_grad", "register_hook"])
 def test_hooks_need_a_gradient(method):
-    with pytest.raises(GradientError, match=rf"{method}: tensor float64 \(1,\) requires no gradient"):
+    with pytest.raises(
+        GradientError, match=rf"{method}: tensor float64 \(1,\) requires no gradient"
+    ):
         getattr(tensor([1.0]), method)(*([lambda g: None] if method == "register_hook" else []))
 
 

@@ -33,15 +33,23 @@ def test_the_report_names_op_input_index_and_both_numbers():
     with pytest.raises(GradcheckError) as caught:
         tg.gradcheck(lambda a, x: wrong(1.1)(x), [leaf(0.0), x])
     report = caught.value.report
-    assert [(m.op, m.input, m.index) for m in report] == [("tanh_", "x", (0,)), ("tanh_", "x", (1,))]
+    assert [(m.op, m.input, m.index) for m in report] == [
+        ("tanh_", "x", (0,)),
+        ("tanh_", "x", (1,)),
+    ]
     for mismatch in report:
         assert mismatch.analytic == pytest.approx(1.1 * mismatch.numeric)
-        assert f"tanh_: gradient at x[{mismatch.index[0]}]: {mismatch.analytic:.9g} from backward" in str(caught.value)
+        assert (
+            f"tanh_: gradient at x[{mismatch.index[0]}]: {mismatch.analytic:.9g} from backward"
+            in str(caught.value)
+        )
         assert f"{mismatch.numeric:.9g} expected" in str(caught.value)
     assert str(caught.value).startswith("gradcheck: 2 wrong (rtol 1e-06, atol 1.11e-09):")
 
 
-@pytest.mark.parametrize(("first", "op"), [(lambda x: x, "fn"), (lambda x: x * 2.0, "mul"), (wrong(2.0), "tanh_")])
+@pytest.mark.parametrize(
+    ("first", "op"), [(lambda x: x, "fn"), (lambda x: x * 2.0, "mul"), (wrong(2.0), "tanh_")]
+)
 @pytest.mark.parametrize("last", [lambda x: x, lambda x: tensor([1.0]), wrong(1.5)])
 def test_the_report_names_the_op_of_the_first_output(first, last, op):
     with pytest.raises(GradcheckError, match=f"{op}: gradient at "):
@@ -50,7 +58,12 @@ def test_the_report_names_the_op_of_the_first_output(first, last, op):
 
 @pytest.mark.parametrize(
     ("wrong_ones", "shown", "rest"),
-    [(9, 5, ["  … and 4 more"]), (12, 5, ["  … and 7 more"]), (6, 5, ["  … and 1 more"]), (5, 5, [])],
+    [
+        (9, 5, ["  … and 4 more"]),
+        (12, 5, ["  … and 7 more"]),
+        (6, 5, ["  … and 1 more"]),
+        (5, 5, []),
+    ],
 )
 def test_a_long_report_is_cut(wrong_ones, shown, rest):
     with pytest.raises(GradcheckError) as caught:
@@ -83,20 +96,25 @@ def test_the_step_grows_with_the_value(value, step):
 @pytest.mark.parametrize("check", [tg.gradcheck, tg.gradgradcheck])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_outputs_without_a_difference_are_refused(check, value):
-    with pytest.raises(GradcheckError, match=r"^gradcheck: tensor float64 \(2,\) \(made by mul\) holds NaN or inf"):
+    with pytest.raises(
+        GradcheckError, match=r"^gradcheck: tensor float64 \(2,\) \(made by mul\) holds NaN or inf"
+    ):
         check(lambda x: [x * 2.0, x * tensor([value, 2.0])], leaf(0.5, 1.0))
 
 
 def test_the_edge_of_what_is_finite_cannot_be_checked():
     assert tg.gradcheck(ops.sqrt, leaf(0.5))
     with pytest.raises(
-        GradcheckError, match=r"made by sqrt\) holds NaN or inf, which has no difference; try other inputs"
+        GradcheckError,
+        match=r"made by sqrt\) holds NaN or inf, which has no difference; try other inputs",
     ):
         tg.gradcheck(ops.sqrt, leaf(1e-6))
 
 
 def test_a_gradient_of_nan_is_wrong():
-    with pytest.raises(GradcheckError, match=r"tanh_: gradient at input 0\[0\]: nan from backward, 0\.\d+ expected"):
+    with pytest.raises(
+        GradcheckError, match=r"tanh_: gradient at input 0\[0\]: nan from backward, 0\.\d+ expected"
+    ):
         tg.gradcheck(wrong(np.nan), leaf(0.5))
 
 
@@ -153,7 +171,9 @@ def test_a_lost_path_through_the_cotangent_is_found():
 
     x = leaf(*[0.5] * 100)
     assert tg.gradcheck(sin_, x)
-    with pytest.raises(GradcheckError, match=r"gradient at cotangent 0\[0\]: 0 from backward") as caught:
+    with pytest.raises(
+        GradcheckError, match=r"gradient at cotangent 0\[0\]: 0 from backward"
+    ) as caught:
         tg.gradgradcheck(sin_, x)
     weights = [abs(m.numeric) / np.cos(0.5) for m in caught.value.report]
     assert len(weights) == 100
@@ -161,7 +181,11 @@ def test_a_lost_path_through_the_cotangent_is_found():
 
 
 def test_a_wrong_second_derivative_is_found():
-    @tg.op(lambda g, y, x: tensor(g.data * np.cos(x.data)) if isinstance(g, tg.Tensor) else g * np.cos(x))
+    @tg.op(
+        lambda g, y, x: (
+            tensor(g.data * np.cos(x.data)) if isinstance(g, tg.Tensor) else g * np.cos(x)
+        )
+    )
     def sin_(x):
         return np.sin(x)
 
@@ -195,7 +219,8 @@ def test_float32_is_allowed_by_name_alone():
 def test_float32_is_compared_with_float64_when_asked():
     x = leaf(0.5, -1.0, dtype=np.float32)
     with pytest.raises(
-        GradcheckError, match=r"tensor float32 \(2,\): central differences need float64; convert it, or pass"
+        GradcheckError,
+        match=r"tensor float32 \(2,\): central differences need float64; convert it, or pass",
     ):
         tg.gradcheck(ops.tanh, x)
     assert tg.gradcheck(ops.tanh, x, float32=True)
@@ -258,7 +283,11 @@ def test_values_are_put_back_when_fn_raises():
         (ops.neg, [tensor([1.0])], "no input requires a gradient"),
         (ops.neg, [tensor([1])], "no input requires a gradient"),
         (ops.neg, [], "no input requires a gradient"),
-        (ops.neg, [leaf(1.0) * 2.0], r"tensor float64 \(1,\) \(made by mul\) is no leaf; detach\(\) it"),
+        (
+            ops.neg,
+            [leaf(1.0) * 2.0],
+            r"tensor float64 \(1,\) \(made by mul\) is no leaf; detach\(\) it",
+        ),
         (ops.neg, [leaf(1.0, dtype=np.float16)], "central differences need float64"),
         (ops.neg, [leaf(1.0, dtype=np.longdouble)], "central differences need float64"),
         (ops.neg, [1.0], "Tensors, not float"),
@@ -274,7 +303,9 @@ def test_what_cannot_be_checked_is_refused(check, fn, inputs, message):
 
 def test_what_draws_at_random_is_refused():
     rng = np.random.default_rng(0)
-    with pytest.raises(GradcheckError, match="fn gave two results for the same inputs; fix the seed"):
+    with pytest.raises(
+        GradcheckError, match="fn gave two results for the same inputs; fix the seed"
+    ):
         tg.gradcheck(lambda x: x * rng.random(), leaf(1.0))
 
 

@@ -32,7 +32,9 @@ def test_random_programs_agree_with_finite_differences(program):
 
 @given(programs(most=8))
 def test_random_programs_agree_with_finite_differences_twice(program):
-    assert tg.gradgradcheck(lambda *xs: program.run(ops, xs), leaves_of(program), rtol=1e-5, atol=1e-6)
+    assert tg.gradgradcheck(
+        lambda *xs: program.run(ops, xs), leaves_of(program), rtol=1e-5, atol=1e-6
+    )
 
 
 @given(programs(), seeds)
@@ -41,7 +43,9 @@ def test_backward_is_linear_in_the_cotangent(program, seed):
     y = program.run(ops, xs)
     u, v = np.random.default_rng(seed).standard_normal((2, *y.shape))
     mixed = tg.grad(y, xs, gradient=2 * u - 3 * v)
-    for whole, a, b in zip(mixed, tg.grad(y, xs, gradient=u), tg.grad(y, xs, gradient=v), strict=True):
+    for whole, a, b in zip(
+        mixed, tg.grad(y, xs, gradient=u), tg.grad(y, xs, gradient=v), strict=True
+    ):
         np.testing.assert_allclose(whole.data, 2 * a.data - 3 * b.data, rtol=1e-9, atol=1e-9)
 
 
@@ -59,7 +63,9 @@ def test_the_chain_rule_holds_at_every_cut(program, data):
     rest = type(program)(program.seed, len(values), program.steps[cut:])
     y = rest.run(ops, middle)
     g = np.random.default_rng(0).standard_normal(y.shape)
-    through = sum((v * m.data).sum() for v, m in zip(values, tg.grad(y, middle, gradient=g), strict=True))
+    through = sum(
+        (v * m.data).sum() for v, m in zip(values, tg.grad(y, middle, gradient=g), strict=True)
+    )
     whole = tg.grad(program.run(ops, xs), xs, gradient=g)
     assert first.steps + rest.steps == program.steps
     for a, b in zip(whole, tg.grad(through, xs), strict=True):
@@ -112,7 +118,9 @@ def test_broadcasting_is_explicit_tiling(op, drawn, seed):
     implicit, explicit = op(a, b), op(ops.broadcast_to(a, whole), ops.broadcast_to(b, whole))
     np.testing.assert_array_equal(implicit.data, explicit.data)
     g = np.random.default_rng(seed).standard_normal(whole)
-    for x, y in zip(tg.grad(implicit, [a, b], gradient=g), tg.grad(explicit, [a, b], gradient=g), strict=True):
+    for x, y in zip(
+        tg.grad(implicit, [a, b], gradient=g), tg.grad(explicit, [a, b], gradient=g), strict=True
+    ):
         np.testing.assert_allclose(x.data, y.data, rtol=1e-9, atol=1e-9)
 
 

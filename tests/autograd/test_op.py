@@ -49,13 +49,19 @@ def test_an_op_with_options_and_operands_of_its_own():
     y.backward()
     assert a.grad.item() == 12.0
     assert y.options == {"power": 2, "scale": 3.0}
-    with pytest.raises(OpError, match=r"weighted\(tensor float64 \(1,\), 1.0, scale=3.0\): .*missing 1 required"):
+    with pytest.raises(
+        OpError, match=r"weighted\(tensor float64 \(1,\), 1.0, scale=3.0\): .*missing 1 required"
+    ):
         weighted(a, 1.0)
     with pytest.raises(TypeError, match="weighted takes at most 4 arguments, got 5"):
         weighted(a, 1.0, 2, 3.0, 4)
-    with pytest.raises(TypeError, match=r"weighted has the options \['power', 'scale'\], not \['cube'\]"):
+    with pytest.raises(
+        TypeError, match=r"weighted has the options \['power', 'scale'\], not \['cube'\]"
+    ):
         weighted(a, 1.0, cube=2)
-    with pytest.raises(TypeError, match=r"weighted has the options .*, not \['power'\] beside \['power'\]"):
+    with pytest.raises(
+        TypeError, match=r"weighted has the options .*, not \['power'\] beside \['power'\]"
+    ):
         weighted(a, 1.0, 2, power=3)
 
 
@@ -76,7 +82,10 @@ def test_an_option_may_be_a_tensor_without_a_gradient():
     x = leaf(1.0, 2.0)
     assert x[tensor([1, 0])].data.tolist() == [2.0, 1.0]
     assert x[tensor(1)].item() == 2.0
-    with pytest.raises(OpError, match=r"getitem: index = tensor float64 \(1,\) would lose its gradient; detach\(\) it"):
+    with pytest.raises(
+        OpError,
+        match=r"getitem: index = tensor float64 \(1,\) would lose its gradient; detach\(\) it",
+    ):
         x[leaf(1.0)]
     with pytest.raises(OpError, match=r"getitem: index = .*would lose its gradient"):
         x[(leaf(1.0),)]
@@ -85,19 +94,28 @@ def test_an_option_may_be_a_tensor_without_a_gradient():
 @pytest.mark.parametrize(
     ("vjp", "message"),
     [
-        (lambda g, y, x: g[:1], r"mine: the VJP of input 0 returned shape \(1,\), but the input has shape \(2,\)"),
+        (
+            lambda g, y, x: g[:1],
+            r"mine: the VJP of input 0 returned shape \(1,\), but the input has shape \(2,\)",
+        ),
         (
             lambda g, y, x: np.zeros(3),
             r"mine: the VJP of input 0 returned shape \(3,\), but the input has shape \(2,\)",
         ),
-        (lambda g, y, x: g.sum(), r"mine: the VJP of input 0 returned shape \(\), but the input has shape \(2,\)"),
+        (
+            lambda g, y, x: g.sum(),
+            r"mine: the VJP of input 0 returned shape \(\), but the input has shape \(2,\)",
+        ),
         (
             lambda g, y, x: (g, g),
             r"mine: the VJP of input 0 returned a <class 'tuple'>, not one array; give @op one VJP",
         ),
         (lambda g, y, x: None, r"returned a <class 'NoneType'>, not one array"),
         (lambda g, y, x: 0.0, r"returned a <class 'float'>, not one array"),
-        (lambda g, y, x: g + 1j, r"mine: the VJP of input 0 returned dtype complex128, but the input has float64"),
+        (
+            lambda g, y, x: g + 1j,
+            r"mine: the VJP of input 0 returned dtype complex128, but the input has float64",
+        ),
         (lambda g, y, x: g.astype(object), r"returned dtype object, but the input has float64"),
         (lambda g, y, x: g.astype(str), r"returned dtype <U32, but the input has float64"),
     ],
@@ -116,7 +134,9 @@ def test_what_a_vjp_returns_is_summed_over_what_was_broadcast_and_cast():
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
-@pytest.mark.parametrize(("returned", "wanted"), [(np.float32, np.float64), (np.float64, np.float32)])
+@pytest.mark.parametrize(
+    ("returned", "wanted"), [(np.float32, np.float64), (np.float64, np.float32)]
+)
 def test_what_a_vjp_returns_has_its_inputs_dtype_afterwards(returned, wanted, create_graph):
     x = leaf(1.0, 2.0, dtype=wanted)
     y = made(lambda g, y, x: (2.0 * g).astype(returned))(x)
@@ -126,7 +146,9 @@ def test_what_a_vjp_returns_has_its_inputs_dtype_afterwards(returned, wanted, cr
 
 
 def test_fewer_inputs_than_vjps():
-    with pytest.raises(OpError, match="@op: mine takes fewer inputs than it has VJPs: give one each"):
+    with pytest.raises(
+        OpError, match="@op: mine takes fewer inputs than it has VJPs: give one each"
+    ):
         made(lambda g, y, x: g, lambda g, y, x: g)
 
 
@@ -140,7 +162,9 @@ def test_the_wrong_number_of_operands():
 
 
 def test_a_wrong_formula_is_found():
-    with pytest.raises(GradcheckError, match=r"gradcheck: 2 wrong .*\n  mine: gradient at input 0\[0\]: "):
+    with pytest.raises(
+        GradcheckError, match=r"gradcheck: 2 wrong .*\n  mine: gradient at input 0\[0\]: "
+    ):
         tg.gradcheck(made(lambda g, y, x: g * 3.0), leaf(1.0, 2.0))
 
 
@@ -160,7 +184,9 @@ def test_a_forward_that_writes_into_its_input_is_stopped():
         x += 1.0
         return x
 
-    with pytest.raises(OpError, match=r"careless\(tensor float64 \(1,\)\): output array is read-only"):
+    with pytest.raises(
+        OpError, match=r"careless\(tensor float64 \(1,\)\): output array is read-only"
+    ):
         careless(leaf(1.0))
 
 
@@ -197,7 +223,9 @@ def test_numpy_warns_unless_the_op_is_quiet():
 )
 def test_what_has_a_limited_domain_gives_nan_and_inf_without_a_warning(call, values, result):
     with warnings.catch_warnings(record=True) as said:
-        np.testing.assert_array_equal(call(leaf(*values) if values else tensor(np.zeros(0))).data, result)
+        np.testing.assert_array_equal(
+            call(leaf(*values) if values else tensor(np.zeros(0))).data, result
+        )
     assert said == []
 
 
@@ -250,7 +278,9 @@ def test_the_vjp_of_a_variadic_op_gets_its_inputs_unpacked_by_nobody():
 def test_operands_that_are_tensors_are_taken_as_they_are(monkeypatch):
     """What an op costs is mostly this path: nothing is looked at that need not be."""
     x, y = leaf(1.0), leaf(2.0)
-    monkeypatch.setattr(inspect.getmodule(tg.op), "_coerced", lambda *_: pytest.fail("the long way"))
+    monkeypatch.setattr(
+        inspect.getmodule(tg.op), "_coerced", lambda *_: pytest.fail("the long way")
+    )
     assert (x + y).item() == 3.0
     assert (-x).item() == -1.0
     assert x.sum().item() == 1.0

@@ -13,7 +13,10 @@ from tinygrad_rnn.errors import OpError, TinygradError
 PUBLIC = {
     name
     for name, value in vars(ops).items()
-    if inspect.isfunction(value) and value.__module__ == ops.__name__ and name[0] != "_" and name != "from_numpy"
+    if inspect.isfunction(value)
+    and value.__module__ == ops.__name__
+    and name[0] != "_"
+    and name != "from_numpy"
 }
 DIFFERENTIABLE = [case for case in CASES if RECORDS[case.op].differentiable]
 
@@ -54,7 +57,9 @@ def test_second_derivative_is_the_central_difference_of_the_first(case):
     assert tg.gradgradcheck(case.call, case.tensors())
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not RECORDS[case.op].differentiable], ids=by_id)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if not RECORDS[case.op].differentiable], ids=by_id
+)
 def test_what_is_not_differentiable_is_not_recorded(case):
     y = case.call(*case.tensors())
     assert y.is_leaf
@@ -63,7 +68,11 @@ def test_what_is_not_differentiable_is_not_recorded(case):
 
 @pytest.mark.parametrize(
     ("call", "message"),
-    [pytest.param(*error, id=f"{op}-{i}") for op, record in RECORDS.items() for i, error in enumerate(record.errors)],
+    [
+        pytest.param(*error, id=f"{op}-{i}")
+        for op, record in RECORDS.items()
+        for i, error in enumerate(record.errors)
+    ],
 )
 def test_bad_operands_are_refused_by_name(call, message):
     with pytest.raises((TinygradError, TypeError), match=f"^{message}"):
@@ -72,7 +81,11 @@ def test_bad_operands_are_refused_by_name(call, message):
 
 @pytest.mark.parametrize(
     ("call", "inputs", "gradients"),
-    [pytest.param(*kink, id=f"{op}-{i}") for op, record in RECORDS.items() for i, kink in enumerate(record.kinks)],
+    [
+        pytest.param(*kink, id=f"{op}-{i}")
+        for op, record in RECORDS.items()
+        for i, kink in enumerate(record.kinks)
+    ],
 )
 def test_kinks_have_torchs_gradient(call, inputs, gradients):
     tensors = [tg.tensor(x, requires_grad=True) for x in inputs]
@@ -100,7 +113,9 @@ def test_the_gradient_is_linear_in_the_cotangent(case):
     rng = np.random.default_rng(0)
     u, v = rng.standard_normal((2, *y.shape))
     both = tg.grad(y, inputs, gradient=2 * u - 3 * v)
-    for whole, a, b in zip(both, tg.grad(y, inputs, gradient=u), tg.grad(y, inputs, gradient=v), strict=True):
+    for whole, a, b in zip(
+        both, tg.grad(y, inputs, gradient=u), tg.grad(y, inputs, gradient=v), strict=True
+    ):
         np.testing.assert_allclose(whole.data, 2 * a.data - 3 * b.data, rtol=1e-9, atol=1e-9)
 
 
@@ -110,20 +125,30 @@ def test_many_uses_of_one_input_add_up(case):
     tensors = case.tensors()
     inputs = [x for x in tensors if x.requires_grad]
     once = tg.grad(case.call(*tensors).sum(), inputs)
-    y = case.call(*tensors).sum() * 1.0 + case.call(*tensors).sum() * 2.0 + case.call(*tensors).sum() * 0.5
+    y = (
+        case.call(*tensors).sum() * 1.0
+        + case.call(*tensors).sum() * 2.0
+        + case.call(*tensors).sum() * 0.5
+    )
     for total, one in zip(tg.grad(y, inputs), once, strict=True):
         np.testing.assert_allclose(total.data, 3.5 * one.data, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("letters", "expected"), [("mean", 1.0), ("sum", 2.0), ("none", [0.5, 1.5])])
+@pytest.mark.parametrize(
+    ("letters", "expected"), [("mean", 1.0), ("sum", 2.0), ("none", [0.5, 1.5])]
+)
 def test_a_reduction_is_known_by_its_letters(letters, expected):
     """Not by which string object it is: one that was read from a file is another."""
-    scores = tg.tensor([[0.0, np.log(np.exp(0.5) - 1)], [0.0, np.log(np.exp(1.5) - 1)]], requires_grad=True)
+    scores = tg.tensor(
+        [[0.0, np.log(np.exp(0.5) - 1)], [0.0, np.log(np.exp(1.5) - 1)]], requires_grad=True
+    )
     loss = ops.cross_entropy(scores, [0, 0], reduction="".join(letters))
     np.testing.assert_allclose(loss.data, expected, rtol=1e-12)
     loss.backward(np.ones_like(expected))
     share = 0.5 if letters == "mean" else 1.0
-    np.testing.assert_allclose(scores.grad.data[:, 0], share * (np.exp([-0.5, -1.5]) - 1), rtol=1e-12)
+    np.testing.assert_allclose(
+        scores.grad.data[:, 0], share * (np.exp([-0.5, -1.5]) - 1), rtol=1e-12
+    )
 
 
 def test_split_and_unstack_refuse_as_ops_do():
@@ -140,7 +165,10 @@ def test_nothing_goes_back_through_integers(dtype):
 
 
 def test_a_linear_map_of_no_features():
-    x, W = tg.tensor(np.ones((2, 3, 0)), requires_grad=True), tg.tensor(np.ones((4, 0)), requires_grad=True)
+    x, W = (
+        tg.tensor(np.ones((2, 3, 0)), requires_grad=True),
+        tg.tensor(np.ones((4, 0)), requires_grad=True),
+    )
     y = ops.linear(x, W)
     y.sum().backward()
     assert y.data.tolist() == np.zeros((2, 3, 4)).tolist()

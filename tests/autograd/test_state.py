@@ -60,11 +60,16 @@ def test_a_scope_may_belong_to_an_object():
 
 @pytest.mark.parametrize("name", [None, 3, b"cell"])
 def test_a_scopes_name_is_a_str(name):
-    with pytest.raises(TypeError, match=f"scope: the name must be a str, got {type(name).__name__}"), tg.scope(name):
+    with (
+        pytest.raises(TypeError, match=f"scope: the name must be a str, got {type(name).__name__}"),
+        tg.scope(name),
+    ):
         pass
 
 
-@pytest.mark.parametrize("fixed", [STATE.get(), Scope("s", "s", None, 0), ops.add.op, Mismatch("f", "x", (), 1.0, 2.0)])
+@pytest.mark.parametrize(
+    "fixed", [STATE.get(), Scope("s", "s", None, 0), ops.add.op, Mismatch("f", "x", (), 1.0, 2.0)]
+)
 def test_what_many_hold_cannot_be_changed(fixed):
     names = fixed._fields if isinstance(fixed, tuple) else [field.name for field in fields(fixed)]
     for name in names:
@@ -72,7 +77,9 @@ def test_what_many_hold_cannot_be_changed(fixed):
             setattr(fixed, name, None)
 
 
-@pytest.mark.parametrize("switch", [tg.no_grad, lambda: tg.scope("s"), lambda: observed(print), tg.detect_anomaly])
+@pytest.mark.parametrize(
+    "switch", [tg.no_grad, lambda: tg.scope("s"), lambda: observed(print), tg.detect_anomaly]
+)
 def test_every_switch_is_put_back_on_exceptions(switch):
     before = STATE.get()
     seen = []
@@ -91,7 +98,9 @@ def test_every_switch_is_put_back_on_exceptions(switch):
 def test_switches_belong_to_their_thread():
     seen = []
     with tg.no_grad(), tg.scope("here"), observed(lambda *facts: seen.append(facts)):
-        thread = threading.Thread(target=lambda: seen.append((leaf(1.0) * 2.0).requires_grad or STATE.get()))
+        thread = threading.Thread(
+            target=lambda: seen.append((leaf(1.0) * 2.0).requires_grad or STATE.get())
+        )
         thread.start()
         thread.join()
     assert seen == [True]
@@ -111,7 +120,12 @@ def test_what_observers_are_told_of_a_pass():
         kinds.append(kind)
         match kind:
             case "forward" if facts[1].name == "mul":
-                assert (facts[0].op, facts[2], facts[3][0].tolist(), facts[4]) == (ops.mul.op, (x, c), [3.0], {})
+                assert (facts[0].op, facts[2], facts[3][0].tolist(), facts[4]) == (
+                    ops.mul.op,
+                    (x, c),
+                    [3.0],
+                    {},
+                )
             case "forward":
                 assert facts[2][1] is None
                 assert facts[3][1] == 1.0
@@ -145,7 +159,9 @@ def test_observers_are_told_of_forwards_that_are_not_recorded():
 
 def test_observers_are_told_of_deferred_terms_and_of_scalars_as_arrays():
     x = leaf(1.0, 2.0)
-    contributions = [facts[3] for kind, *facts in events_of(lambda: (x[0] * x[1]).backward()) if kind == "vjp"]
+    contributions = [
+        facts[3] for kind, *facts in events_of(lambda: (x[0] * x[1]).backward()) if kind == "vjp"
+    ]
     assert [type(c) for c in contributions] == [np.ndarray, np.ndarray, type(None), type(None)]
 
 

@@ -93,7 +93,8 @@ def test_a_list_that_holds_a_graph_is_refused():
     x = leaf(1.0, name="x")
     for nested in ([x], (x, 1.0), [[x], [x]]):
         with pytest.raises(
-            OpError, match=r"the list holds 'x': float64 \(1,\), whose gradient would be lost; use tg.ops"
+            OpError,
+            match=r"the list holds 'x': float64 \(1,\), whose gradient would be lost; use tg.ops",
         ):
             tensor(nested)
     assert tensor([tensor(1.0), 2.0]).data.tolist() == [1.0, 2.0]
@@ -102,7 +103,8 @@ def test_a_list_that_holds_a_graph_is_refused():
 @pytest.mark.parametrize("data", [1, [True], np.zeros(2, np.uint8)])
 def test_only_floats_can_require_a_gradient(data):
     with pytest.raises(
-        OpError, match=r"tensor: only floats can require a gradient.* a \w+ of dtype .*; pass dtype=float"
+        OpError,
+        match=r"tensor: only floats can require a gradient.* a \w+ of dtype .*; pass dtype=float",
     ):
         tensor(data, requires_grad=True)
     assert tensor(data, dtype=float, requires_grad=True).requires_grad
@@ -193,7 +195,9 @@ def test_numbers():
 @pytest.mark.parametrize("size", [0, 2])
 def test_many_values_are_no_number(convert, size):
     x = tensor(np.ones(size), name="x")
-    with pytest.raises(OpError, match=rf"item: 'x': float64 \({size},\) holds {size} values, not one; reduce it"):
+    with pytest.raises(
+        OpError, match=rf"item: 'x': float64 \({size},\) holds {size} values, not one; reduce it"
+    ):
         convert(x)
 
 
@@ -216,11 +220,18 @@ def test_equality_is_elementwise_and_hash_is_identity():
     assert (x == y).data.tolist() == [True, False]
     assert (x != y).data.tolist() == [False, True]
     assert (x == 1.0).data.tolist() == [True, False]
-    assert [(x < y).data[1], (x <= y).data[0], (x > y).data[1], (x >= y).data[0]] == [True, True, False, True]
+    assert [(x < y).data[1], (x <= y).data[0], (x > y).data[1], (x >= y).data[0]] == [
+        True,
+        True,
+        False,
+        True,
+    ]
     assert len({x, y, x}) == 2
 
 
-@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize(
+    "clone", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
 def test_leaves_can_be_copied_and_pickled(clone):
     x = leaf(1.0, 2.0, name="x", dtype=np.float32)
     x.grad = [3.0, 4.0]
@@ -242,7 +253,8 @@ def test_a_parameter_stays_one():
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_graphs_are_neither_copied_nor_pickled(clone):
     with pytest.raises(
-        GradientError, match=r"copy: tensor float64 \(1,\) \(made by mul\) has a graph.*detach\(\) it first"
+        GradientError,
+        match=r"copy: tensor float64 \(1,\) \(made by mul\) has a graph.*detach\(\) it first",
     ):
         clone(leaf(1.0) * 2.0)
 
@@ -260,10 +272,24 @@ def test_detach_shares_values_and_no_history():
 def test_operators_with_numbers_and_arrays_on_either_side():
     x = tensor([4.0])
     for value in (2.0, np.array([2.0]), [2.0]):
-        assert [(value + x).item(), (value - x).item(), (value * x).item(), (value / x).item()] == [6.0, -2.0, 8.0, 0.5]
-        assert [(x + value).item(), (x - value).item(), (x * value).item(), (x / value).item()] == [6.0, 2.0, 8.0, 2.0]
+        assert [(value + x).item(), (value - x).item(), (value * x).item(), (value / x).item()] == [
+            6.0,
+            -2.0,
+            8.0,
+            0.5,
+        ]
+        assert [(x + value).item(), (x - value).item(), (x * value).item(), (x / value).item()] == [
+            6.0,
+            2.0,
+            8.0,
+            2.0,
+        ]
         assert (value**x).item() == (x**value).item() == 16.0
-    assert (np.array([[1.0]]) @ tensor([[3.0]])).item() == (tensor([[3.0]]) @ np.array([[1.0]])).item() == 3.0
+    assert (
+        (np.array([[1.0]]) @ tensor([[3.0]])).item()
+        == (tensor([[3.0]]) @ np.array([[1.0]])).item()
+        == 3.0
+    )
     assert ([[2.0]] @ tensor([[3.0]])).item() == 6.0
     assert (-x).item() == -4.0
     assert abs(-x).item() == 4.0
@@ -271,22 +297,47 @@ def test_operators_with_numbers_and_arrays_on_either_side():
 
 def test_methods():
     x = tensor(np.arange(6.0).reshape(2, 3))
-    assert x.reshape(3, 2).shape == x.reshape((3, 2)).shape == x.transpose().shape == x.T.shape == (3, 2)
+    assert (
+        x.reshape(3, 2).shape
+        == x.reshape((3, 2)).shape
+        == x.transpose().shape
+        == x.T.shape
+        == (3, 2)
+    )
     assert x.reshape(-1).shape == (6,)
     assert x[:1, :1].reshape().shape == x[:1, :1].reshape(()).shape == ()
     assert x.transpose(1, 0).shape == x.transpose((1, 0)).shape == x.swapaxes(0, 1).shape == (3, 2)
     assert tensor(np.zeros((2, 3, 4))).mT.shape == (2, 4, 3)
     assert tensor(np.zeros((2, 3, 4))).T.shape == (4, 3, 2)
-    assert (x.sum().item(), x.mean(0).shape, x.max(axis=1).data.tolist()) == (15.0, (3,), [2.0, 5.0])
-    assert (x.min(0, True).shape, x.clip(1, 2).max().item(), x.astype(np.float32).dtype) == ((1, 3), 2.0, np.float32)
+    assert (x.sum().item(), x.mean(0).shape, x.max(axis=1).data.tolist()) == (
+        15.0,
+        (3,),
+        [2.0, 5.0],
+    )
+    assert (x.min(0, True).shape, x.clip(1, 2).max().item(), x.astype(np.float32).dtype) == (
+        (1, 3),
+        2.0,
+        np.float32,
+    )
     assert tensor([[1.0]]).squeeze(0).shape == (1,)
 
 
 def test_python_scalars_are_weak_and_arrays_are_not():
     x = tensor([1.0], dtype=np.float32)
-    assert (x * 2.0).dtype == (2.0 * x).dtype == (x**2).dtype == ops.maximum(x, 0.0).dtype == np.float32
+    assert (
+        (x * 2.0).dtype
+        == (2.0 * x).dtype
+        == (x**2).dtype
+        == ops.maximum(x, 0.0).dtype
+        == np.float32
+    )
     assert (x * True).dtype == np.float32
-    assert (x * np.float64(2.0)).dtype == (x * np.array([2.0])).dtype == (x * tensor(2.0)).dtype == np.float64
+    assert (
+        (x * np.float64(2.0)).dtype
+        == (x * np.array([2.0])).dtype
+        == (x * tensor(2.0)).dtype
+        == np.float64
+    )
     assert (tensor([1]) * 2.0).dtype == np.float64
     assert (tensor([1]) / 2).dtype == np.float64
     assert (tensor([1]) + 1).dtype == np.int64
@@ -338,7 +389,8 @@ def test_numpy_queries_give_arrays():
 )
 def test_other_numpy_functions_raise(call, name):
     with pytest.raises(
-        TypeError, match=rf"np\.{name} is no op of tinygrad_rnn: write it with tg.ops, or without gradients"
+        TypeError,
+        match=rf"np\.{name} is no op of tinygrad_rnn: write it with tg.ops, or without gradients",
     ):
         call(leaf(1.0))
 
@@ -353,7 +405,9 @@ def test_other_numpy_functions_raise(call, name):
     ],
 )
 def test_out_is_refused(call):
-    with pytest.raises(OpError, match=r"(add|sum|concatenate): out= would write into a tensor; use the result"):
+    with pytest.raises(
+        OpError, match=r"(add|sum|concatenate): out= would write into a tensor; use the result"
+    ):
         call(leaf(1.0), np.zeros(1))
 
 

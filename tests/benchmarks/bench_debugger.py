@@ -1,7 +1,8 @@
 """What opening the debugger costs, and a step in it, on short and on long runs.
 
-Run it with `python tests/benchmarks/bench_debugger.py`. The screen is Textual's own, 140 columns by 45 rows, without a
-terminal behind it. Medians of CPU time, so that other programs on the machine matter little.
+Run it with `python tests/benchmarks/bench_debugger.py`. The screen is Textual's own, 140 columns by
+45 rows, without a terminal behind it. Medians of CPU time, so that other programs on the machine
+matter little.
 """
 
 import argparse
@@ -51,7 +52,9 @@ def main() -> None:
     options = parser.parse_args()
     asyncio.run(measure(100, ["n"]))  # imports
     for events in options.events:
-        rounds = [asyncio.run(measure(events, ["p"] * options.steps)) for _ in range(options.rounds)]
+        rounds = [
+            asyncio.run(measure(events, ["p"] * options.steps)) for _ in range(options.rounds)
+        ]
         opening, jump = (statistics.median(round[i] for round in rounds) for i in (0, 1))
         step = statistics.median(step for round in rounds for step in round[2:])
         taken = f"{1e3 * opening:6.0f} ms to open, {1e3 * jump:5.1f} ms to the end, {1e3 * step:5.1f} ms a step"

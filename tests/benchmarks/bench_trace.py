@@ -1,14 +1,17 @@
 """What recording costs, and what the engine's readiness for it costs where nobody records.
 
-Run it with `python tests/benchmarks/bench_trace.py`. One training step of an RNN is timed traced, untraced, and on a
-copy of the package whose engine had every call of an observer taken out of its source. They take turns in both orders;
-what is compared is CPU time within a round, and of the rounds the median, so that the ratios survive a busy machine.
+Run it with `python tests/benchmarks/bench_trace.py`. One training step of an RNN is timed traced,
+untraced, and on a copy of the package whose engine had every call of an observer taken out of its
+source. They take turns in both orders; what is compared is CPU time within a round, and of the
+rounds the median, so that the ratios survive a busy machine.
 """
 
 import os
 
 if __name__ == "__main__":
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes: threads that wait would count as work
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # before NumPy comes: threads that wait would count as work
 
 import argparse
 import ast
@@ -34,18 +37,28 @@ class WithoutObservers(ast.NodeTransformer):
 
     def visit_Expr(self, node):
         call = node.value
-        told = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "notify"
+        told = (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and call.func.id == "notify"
+        )
         return ast.copy_location(ast.Pass(), node) if told else node
 
     def visit_If(self, node):
         return (
-            ast.copy_location(ast.Pass(), node) if "observers" in ast.unparse(node.test) else self.generic_visit(node)
+            ast.copy_location(ast.Pass(), node)
+            if "observers" in ast.unparse(node.test)
+            else self.generic_visit(node)
         )
 
 
 def bare_package(folder: Path):
     """A copy of the package, its engine without observers."""
-    shutil.copytree(Path(tinygrad_rnn.__file__).parent, folder / BARE, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(tinygrad_rnn.__file__).parent,
+        folder / BARE,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     changed = 0
     for path in (folder / BARE / "autograd").glob("*.py"):
         source = path.read_text("utf-8")
@@ -81,8 +94,14 @@ def seconds(step, recorder) -> float:
 def measure(rounds: int, *sizes: int) -> dict[str, list[float]]:
     """The CPU seconds of a step in each round, by kind."""
     with tempfile.TemporaryDirectory() as folder:
-        ours, bare = (training_step(tg, *sizes) for tg in (tinygrad_rnn, bare_package(Path(folder))))
-    kinds = {"bare": (bare, nullcontext), "untraced": (ours, nullcontext), "traced": (ours, tinygrad_rnn.trace)}
+        ours, bare = (
+            training_step(tg, *sizes) for tg in (tinygrad_rnn, bare_package(Path(folder)))
+        )
+    kinds = {
+        "bare": (bare, nullcontext),
+        "untraced": (ours, nullcontext),
+        "traced": (ours, tinygrad_rnn.trace),
+    }
     taken: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(rounds + 2):
         for kind in kinds if number % 2 else reversed(kinds):
@@ -102,7 +121,10 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=128, help="H")
     options = parser.parse_args()
     found = measure(options.rounds, options.steps, options.batch, options.hidden)
-    traced, untold = ratio(found["traced"], found["untraced"]), ratio(found["untraced"], found["bare"])
+    traced, untold = (
+        ratio(found["traced"], found["untraced"]),
+        ratio(found["untraced"], found["bare"]),
+    )
     print(
         f"T={options.steps} B={options.batch} H={options.hidden}: {1e3 * statistics.median(found['untraced']):.1f} ms; "
         f"traced {traced:.2f}×; with nobody to tell, {untold:.3f}× an engine without observers"

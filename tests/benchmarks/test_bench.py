@@ -10,7 +10,14 @@ from click.testing import CliRunner
 from tinygrad_rnn.benchmarks import conduct, jobs, ours, per_op, problem, tables, targets
 from tinygrad_rnn.benchmarks.by_hand import TimeBatchedRNN, min_char_rnn
 from tinygrad_rnn.benchmarks.by_hand_gated import TimeBatchedGRU, TimeBatchedLSTM
-from tinygrad_rnn.benchmarks.contenders import BY_HAND, COMPILED, JAX, LOOP, MIN_CHAR_RNN, require_agreement
+from tinygrad_rnn.benchmarks.contenders import (
+    BY_HAND,
+    COMPILED,
+    JAX,
+    LOOP,
+    MIN_CHAR_RNN,
+    require_agreement,
+)
 from tinygrad_rnn.cli import cli
 from tinygrad_rnn.errors import BenchmarkError
 
@@ -65,11 +72,16 @@ def test_whoever_comes_to_another_gradient_is_named_and_not_timed(wrong):
 def test_a_gradient_of_another_dtype_is_not_the_same():
     step = TimeBatchedRNN(problem.Problem(problem.SIZES["tiny"], "float64"))
     with pytest.raises(BenchmarkError, match="float32"):
-        require_agreement({"first": step, "other": lambda: [np.float32(value) for value in step()]}, "float64")
+        require_agreement(
+            {"first": step, "other": lambda: [np.float32(value) for value in step()]}, "float64"
+        )
 
 
 def test_chains_by_hand_and_recorded_have_one_gradient():
-    found = {op: {name: runs[name] for name in (per_op.BY_HAND, per_op.OURS)} for op, runs in per_op.chains().items()}
+    found = {
+        op: {name: runs[name] for name in (per_op.BY_HAND, per_op.OURS)}
+        for op, runs in per_op.chains().items()
+    }
     per_op.require_agreement(found, 10)
     found["mul"]["twice"] = lambda x, length: 2 * found["mul"][per_op.BY_HAND](x, length)
     with pytest.raises(BenchmarkError, match=r"(?s)10 times mul .* by twice"):
@@ -98,7 +110,8 @@ def test_markdown(run, monkeypatch):
     monkeypatch.setattr("tinygrad_rnn.benchmarks.commands.run", lambda job, tick: found)
     result = run("--part", "step", "--size", "karpathy", "--dtype", "float64", "--markdown")
     step, promises = (
-        [line for line in part.splitlines() if line.startswith("|")] for part in result.stdout.split("Promises")
+        [line for line in part.splitlines() if line.startswith("|")]
+        for part in result.stdout.split("Promises")
     )
     for lines, rows in ((step, 3), (promises, 1)):
         assert len(lines) == 2 + rows
@@ -139,7 +152,10 @@ def test_ctrl_c_ends_the_process_that_measures(monkeypatch):
 
     monkeypatch.setattr(conduct.subprocess, "Popen", Process)
     with pytest.raises(KeyboardInterrupt):
-        conduct.run(jobs.Job("memory", problem.SIZES["tiny"], "float64", 10**6, contender=BY_HAND), interrupt)
+        conduct.run(
+            jobs.Job("memory", problem.SIZES["tiny"], "float64", 10**6, contender=BY_HAND),
+            interrupt,
+        )
     assert [process.poll() is None for process in started] == [False]
 
 
@@ -154,7 +170,11 @@ def measured(kind, size="karpathy", dtype="float64", **result):
 
 
 def test_promises_of_a_step():
-    found = [measured("step", seconds={BY_HAND: [1.0, 9.0, 1.0], COMPILED: [1.05], JAX: [1.3], LOOP: [2.0]})]
+    found = [
+        measured(
+            "step", seconds={BY_HAND: [1.0, 9.0, 1.0], COMPILED: [1.05], JAX: [1.3], LOOP: [2.0]}
+        )
+    ]
     judged = {verdict.claim: verdict.met for verdict in targets.verdicts(found)}
     assert judged == {f"RNN: compiled ÷ {BY_HAND}": True, f"RNN: compiled ÷ {JAX}": False}
 
@@ -162,7 +182,12 @@ def test_promises_of_a_step():
 @pytest.mark.parametrize(("dtype", "met"), [("float64", False), ("float32", True)])
 def test_a_promise_may_differ_by_dtype(dtype, met):
     found = [
-        measured("step", "medium", dtype, seconds={BY_HAND: [1.0], LOOP: [1.3], "PyTorch loop": [1.0], COMPILED: [1.0]})
+        measured(
+            "step",
+            "medium",
+            dtype,
+            seconds={BY_HAND: [1.0], LOOP: [1.3], "PyTorch loop": [1.0], COMPILED: [1.0]},
+        )
     ]
     assert [v.met for v in targets.verdicts(found) if "eager loop" in v.claim] == [met]
 
@@ -172,7 +197,10 @@ def test_promises_of_growth(power, met):
     lengths = (25, 100, 400, 1600, 3200)
     found = [
         measured(
-            "growth", T=T, seconds={BY_HAND: [T], COMPILED: [T**power], LOOP: [T**power]}, compiling=[90 * T**power]
+            "growth",
+            T=T,
+            seconds={BY_HAND: [T], COMPILED: [T**power], LOOP: [T**power]},
+            compiling=[90 * T**power],
         )
         for T in lengths
     ]
@@ -185,7 +213,9 @@ def test_promises_of_memory_and_of_an_op():
     found = [
         measured("memory", "large", contender=BY_HAND, first=100, later=100),
         measured("memory", "large", contender=COMPILED, first=160, later=140),
-        measured("ops", seconds={"add": {per_op.BY_HAND: [1.0], per_op.OURS: [2.0], per_op.TORCH: [2.5]}}),
+        measured(
+            "ops", seconds={"add": {per_op.BY_HAND: [1.0], per_op.OURS: [2.0], per_op.TORCH: [2.5]}}
+        ),
     ]
     assert [(verdict.measured, verdict.met) for verdict in targets.verdicts(found)] == [
         (1.6, False), (1.4, True), (pytest.approx(2 / 3), False),
@@ -201,8 +231,12 @@ def test_a_missed_promise_says_so_and_ends_with_1(run, monkeypatch):
 
 
 def test_quick_takes_fewer_rounds_of_the_same():
-    whole = conduct.jobs(conduct.PARTS, ["karpathy", "medium", "large"], ["float64", "float32"], quick=False)
-    quick = conduct.jobs(conduct.PARTS, ["karpathy", "medium", "large"], ["float64", "float32"], quick=True)
+    whole = conduct.jobs(
+        conduct.PARTS, ["karpathy", "medium", "large"], ["float64", "float32"], quick=False
+    )
+    quick = conduct.jobs(
+        conduct.PARTS, ["karpathy", "medium", "large"], ["float64", "float32"], quick=True
+    )
     assert [str(job) for job in whole] == [str(job) for job in quick]
     assert sum(job.rounds for job in quick) < sum(job.rounds for job in whole) / 2
     assert min(job.rounds for job in quick if job.kind == "step") == 3
@@ -211,7 +245,9 @@ def test_quick_takes_fewer_rounds_of_the_same():
 def test_every_promise_has_its_cell():
     seconds = {BY_HAND: [1.0], COMPILED: [1.0]}
     found = [
-        measured("step", size, dtype, seconds=seconds) for size in targets.MEMORY for dtype in ("float64", "float32")
+        measured("step", size, dtype, seconds=seconds)
+        for size in targets.MEMORY
+        for dtype in ("float64", "float32")
     ]
     promises = [table for table in tables.tables(found) if table.title == "Promises"]
     assert [(len(table.columns), table.row_count) for table in promises] == [(5, 1)]

@@ -82,7 +82,10 @@ def test_every_cell(model, batch):
         loss.backward()
         return loss, state
 
-    calls = [(rng.standard_normal((6, *batch, 3)).astype(dtype), rng.integers(0, 5, (6, *batch))) for _ in range(CALLS)]
+    calls = [
+        (rng.standard_normal((6, *batch, 3)).astype(dtype), rng.integers(0, 5, (6, *batch)))
+        for _ in range(CALLS)
+    ]
     compare(step, list(net.parameters()), calls)
 
 
@@ -96,19 +99,25 @@ def test_a_loop_as_a_person_writes_it(kind):
         loss, state = 0.0, h if kind is not tg.nn.LSTMCell else (h, h)
         for index, target in zip(indices, targets, strict=True):
             state = cell(table(index), state)
-            loss = loss + tg.nn.cross_entropy(out(state[0] if isinstance(state, tuple) else state), target)
+            loss = loss + tg.nn.cross_entropy(
+                out(state[0] if isinstance(state, tuple) else state), target
+            )
         loss.backward()
         return loss, state
 
     calls = [
-        (rng.integers(0, 5, (7, 2)), rng.integers(0, 5, (7, 2)), rng.standard_normal((2, 4))) for _ in range(CALLS)
+        (rng.integers(0, 5, (7, 2)), rng.integers(0, 5, (7, 2)), rng.standard_normal((2, 4)))
+        for _ in range(CALLS)
     ]
     compare(step, parameters, calls)
 
 
 def test_matrices_before_column_vectors():
     rng = np.random.default_rng(0)
-    W, U, b = (tg.tensor(rng.standard_normal(shape), requires_grad=True) for shape in ((4, 3), (4, 4), (4,)))
+    W, U, b = (
+        tg.tensor(rng.standard_normal(shape), requires_grad=True)
+        for shape in ((4, 3), (4, 4), (4,))
+    )
 
     def step(xs, weights):
         h, loss = np.zeros(4), 0.0
@@ -118,12 +127,21 @@ def test_matrices_before_column_vectors():
         loss.backward()
         return loss
 
-    compare(step, [W, U, b], [(rng.standard_normal((6, 3)), rng.standard_normal((6, 4))) for _ in range(CALLS)])
+    compare(
+        step,
+        [W, U, b],
+        [(rng.standard_normal((6, 3)), rng.standard_normal((6, 4))) for _ in range(CALLS)],
+    )
 
 
 @pytest.mark.parametrize(
     "fn",
-    [lambda a, b: a @ b, lambda a, b: a.max(), lambda a, b: a.sum(), lambda a, b: (a * b).reshape(1, 3).sum(axis=1)],
+    [
+        lambda a, b: a @ b,
+        lambda a, b: a.max(),
+        lambda a, b: a.sum(),
+        lambda a, b: (a * b).reshape(1, 3).sum(axis=1),
+    ],
     ids=["product of vectors", "largest", "sum", "sums of rows"],
 )
 @pytest.mark.parametrize("special", [1.0, np.nan, np.inf, -np.inf])
@@ -158,19 +176,27 @@ def programs(draw):
     """Instructions (op, which operands): each may take any value made before."""
     length = draw(st.integers(1, 14))
     return [
-        (draw(st.sampled_from([*UNARY, *BINARY])), draw(st.integers(0, 30)), draw(st.integers(0, 30)))
+        (
+            draw(st.sampled_from([*UNARY, *BINARY])),
+            draw(st.integers(0, 30)),
+            draw(st.integers(0, 30)),
+        )
         for _ in range(length)
     ]
 
 
 @given(programs(), st.integers(1, 3), st.sampled_from([np.float64, np.float32]))
 @example(
-    [(ops.tanh, 0, 0), (ops.tanh, 0, 0), (ops.add, 0, 12), (ops.tanh, 0, 0), (BINARY[6], 5, 20)], 1, np.float64
+    [(ops.tanh, 0, 0), (ops.tanh, 0, 0), (ops.add, 0, 12), (ops.tanh, 0, 0), (BINARY[6], 5, 20)],
+    1,
+    np.float64,
 )  # operands that lie in many rows, all of them the same
 @settings(max_examples=50)
 def test_random_programs(instructions, repeats, dtype):
     rng = np.random.default_rng(0)
-    parameters = [tg.tensor(rng.uniform(-1, 1, (3, 3)), dtype=dtype, requires_grad=True) for _ in range(2)]
+    parameters = [
+        tg.tensor(rng.uniform(-1, 1, (3, 3)), dtype=dtype, requires_grad=True) for _ in range(2)
+    ]
 
     def step(x):
         made = [*parameters, x]
@@ -225,7 +251,10 @@ def test_a_hook_is_part_of_the_step():
 
 
 def test_a_gradient_of_another_dtype_is_recorded_anew():
-    w, x = tg.tensor(np.ones((40, 40), np.float32), requires_grad=True), np.full((40, 40), 2, np.float32)
+    w, x = (
+        tg.tensor(np.ones((40, 40), np.float32), requires_grad=True),
+        np.full((40, 40), 2, np.float32),
+    )
     fast = tg.compile(lambda x: (w * x).sum().backward())
     for first in (np.float32(1), np.float32(1), np.float32(1), np.float64(5)):
         w.grad = tg.tensor(np.full((40, 40), first))
@@ -324,7 +353,12 @@ def test_shapes_dtypes_numbers_and_structure_are_recorded_anew():
         return {"y": xs[0] * scale + more["b"], "n": 3}
 
     fast = tg.compile(step)
-    for shape, dtype, scale in [((2,), float, 2.0), ((3,), float, 2.0), ((3,), np.float32, 2.0), ((3,), float, 5.0)]:
+    for shape, dtype, scale in [
+        ((2,), float, 2.0),
+        ((3,), float, 2.0),
+        ((3,), np.float32, 2.0),
+        ((3,), float, 5.0),
+    ]:
         for _ in range(4):
             xs = [np.ones(shape, dtype)]
             returned = fast(xs, scale, more={"b": tg.tensor(1.0, dtype=dtype)})
@@ -334,7 +368,9 @@ def test_shapes_dtypes_numbers_and_structure_are_recorded_anew():
     assert runs == [2.0] * 6 + [5.0] * 2  # two for each, the replays run no Python of ours
 
 
-@pytest.mark.parametrize("call", [lambda dropout, x: dropout(x), lambda dropout, x: dropout.forward(x)])
+@pytest.mark.parametrize(
+    "call", [lambda dropout, x: dropout(x), lambda dropout, x: dropout.forward(x)]
+)
 def test_training_and_evaluation_are_different_recordings(call):
     dropout = tg.nn.Dropout(0.5, rng=0)
     fast = tg.compile(lambda x: call(dropout, x))
@@ -368,7 +404,12 @@ def test_under_a_trace_it_runs_as_it_is():
 @pytest.mark.parametrize("order", ["C", "transposed", "every other", "backwards"])
 def test_an_array_that_the_caller_writes_into_is_read_at_each_call(order):
     whole = np.zeros((64, 64))
-    seen = {"C": whole, "transposed": whole.T, "every other": whole[:, ::2], "backwards": whole[::-1]}[order]
+    seen = {
+        "C": whole,
+        "transposed": whole.T,
+        "every other": whole[:, ::2],
+        "backwards": whole[::-1],
+    }[order]
     fast = tg.compile(lambda x: (x * 2.0).sum())
     for k in range(6):
         whole[...] = k
@@ -391,7 +432,16 @@ def test_results_do_not_change_at_the_next_call():
 # What cannot be replayed
 
 
-READS = [lambda t: t.item(), lambda t: t.data, lambda t: t.numpy(), bool, int, float, np.asarray, np.isnan]
+READS = [
+    lambda t: t.item(),
+    lambda t: t.data,
+    lambda t: t.numpy(),
+    bool,
+    int,
+    float,
+    np.asarray,
+    np.isnan,
+]
 
 
 @pytest.mark.parametrize("read", [*READS, lambda t: t in t])
@@ -445,7 +495,11 @@ def test_indices_out_of_range_are_refused_at_every_call():
     fast = tg.compile(lambda index, target: tg.nn.cross_entropy(table(index), target))
     for _ in range(3):
         fast(np.array([0, 3]), np.array([1, 0]))
-    for index, target, what in (([0, 4], [0, 0], "index"), ([0, -1], [0, 0], "index"), ([0, 1], [0, 2], "target")):
+    for index, target, what in (
+        ([0, 4], [0, 0], "index"),
+        ([0, -1], [0, 0], "index"),
+        ([0, 1], [0, 2], "target"),
+    ):
         with pytest.raises(OpError, match=f"every {what} must be in"):
             fast(np.array(index), np.array(target))
 
@@ -468,7 +522,14 @@ def leaf(*values):
 
 def test_one_object_given_twice_and_then_two():
     fast, a, b = tg.compile(lambda x, y: x + 2 * y), tg.tensor([1.0]), tg.tensor([10.0])
-    for x, y, expected in ((a, a, 3), (a, a, 3), (a, b, 21), (b, a, 12), (a.data, a.data, 3), (a.data, b.data, 21)):
+    for x, y, expected in (
+        (a, a, 3),
+        (a, a, 3),
+        (a, b, 21),
+        (b, a, 12),
+        (a.data, a.data, 3),
+        (a.data, b.data, 21),
+    ):
         assert fast(x, y).item() == expected
 
 
@@ -514,7 +575,9 @@ def uses_it_alone(w, x):
     return x if w.grad is None else (w.grad * w.grad).sum()
 
 
-@pytest.mark.parametrize("fn", [looks_at_the_gradient, leaves_another, makes_and_clears, uses_it_alone])
+@pytest.mark.parametrize(
+    "fn", [looks_at_the_gradient, leaves_another, makes_and_clears, uses_it_alone]
+)
 def test_gradients_that_a_function_looks_at_and_replaces(fn):
     for_eager, for_fast = leaf(1.0, 2.0), leaf(1.0, 2.0)
     fast = tg.compile(lambda x: fn(for_fast, x))
@@ -527,9 +590,13 @@ def test_gradients_that_a_function_looks_at_and_replaces(fn):
         agree(results[1][1], results[0][1])
 
 
-@pytest.mark.parametrize("returned", [lambda x: {x}, lambda x: (part for part in [x]), lambda x: [x, object()]])
+@pytest.mark.parametrize(
+    "returned", [lambda x: {x}, lambda x: (part for part in [x]), lambda x: [x, object()]]
+)
 def test_what_would_be_returned_for_ever_is_refused(returned):
-    with pytest.raises(CompileError, match=r"the function returns a (set|generator|object), which would"):
+    with pytest.raises(
+        CompileError, match=r"the function returns a (set|generator|object), which would"
+    ):
         tg.compile(returned)(np.ones(2))
 
 
@@ -552,7 +619,9 @@ def test_zero_has_a_sign():
 def test_softmax_is_found_where_it_is_one_alone():
     calls = [(1.0, 0.0, 2.0), (800.0, 0.0, 1e300), (-800.0, 0.0, 1e-300), (1.0, 0.0, -2.0)]
     with np.errstate(all="ignore"):
-        compare(lambda a, b, s: (ops.exp(a - b), ops.exp(a - (ops.log(s) + b))), [], [calls[0], *calls])
+        compare(
+            lambda a, b, s: (ops.exp(a - b), ops.exp(a - (ops.log(s) + b))), [], [calls[0], *calls]
+        )
 
 
 def test_a_module_and_a_method():
@@ -602,8 +671,18 @@ def test_corners_of_ops(fn, x):
     ("fn", "good", "bad", "message"),
     [
         (lambda x, i: x[i], [0, 1], [0, 7], r"getitem\(.*index 7 is out of bounds"),
-        (lambda x, i: (x * 4).astype(int) ** i, [0, 1], [0, -1], "power: Integers to negative integer powers"),
-        (lambda x, i: x - (x * 4).astype(int) ** i - x, [0, 1], [0, -1], "power: Integers to negative integer powers"),
+        (
+            lambda x, i: (x * 4).astype(int) ** i,
+            [0, 1],
+            [0, -1],
+            "power: Integers to negative integer powers",
+        ),
+        (
+            lambda x, i: x - (x * 4).astype(int) ** i - x,
+            [0, 1],
+            [0, -1],
+            "power: Integers to negative integer powers",
+        ),
     ],
     ids=["index", "power", "power in between"],
 )
@@ -622,7 +701,11 @@ def test_a_tuple_of_indices_with_a_gradient_is_refused():
 
 
 def test_a_tensor_as_an_index():
-    compare(lambda x, index: x[index], [], [(np.arange(4.0) + k, np.array([k, 0])) for k in range(CALLS)])
+    compare(
+        lambda x, index: x[index],
+        [],
+        [(np.arange(4.0) + k, np.array([k, 0])) for k in range(CALLS)],
+    )
     x = tg.tensor(np.arange(4.0), requires_grad=True)
     with pytest.raises(CompileError, match="indexed by a tensor: take rows with"):
         tg.compile(lambda index: x[index].sum().backward())(np.array([1, 2]))
@@ -651,7 +734,9 @@ def test_a_shape_that_depends_on_values_is_refused():
         (lambda w, option: ops.clip(w, None, option), [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]),
     ],
 )
-def test_a_tensor_from_outside_that_is_an_option_is_recorded_anew_once_it_is_another(fn, first, then):
+def test_a_tensor_from_outside_that_is_an_option_is_recorded_anew_once_it_is_another(
+    fn, first, then
+):
     w, option = tg.tensor([0.0, 1.0, 2.0], requires_grad=True), tg.tensor(first)
     runs = []
 
@@ -700,7 +785,8 @@ def test_an_op_that_is_another_at_the_second_run_is_refused_where_it_is_called(s
     fast(np.ones(2))
     line = second.__code__.co_firstlineno + 1
     with pytest.raises(
-        CompileError, match=rf"test_compile.py:{line}: [a-z]+ \(\d,\) is not what it was at the first call"
+        CompileError,
+        match=rf"test_compile.py:{line}: [a-z]+ \(\d,\) is not what it was at the first call",
     ):
         fast(np.ones(2))
 
@@ -804,7 +890,13 @@ def test_recording_and_planning_hold_little_more_than_the_step():
     assert peak_of(lambda: run(fast)) < 0.2 * eager  # its arrays are there
 
 
-@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200), st.integers(0, 40)), min_size=1, max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 300), st.integers(0, 200), st.integers(0, 40)),
+        min_size=1,
+        max_size=60,
+    )
+)
 def test_what_is_needed_at_the_same_time_lies_apart(lives):
     pieces = [Piece(np.empty(size), first, first + length) for first, length, size in lives]
     whole = share(pieces)
@@ -822,7 +914,9 @@ def test_calls_grow_with_the_recurrence_alone(kind):
     counts = []
     for steps in (10, 20):
         net = kind(3, 4, output_size=5, bias=False, rng=0)
-        fast = tg.compile(lambda xs, targets, net=net: tg.nn.cross_entropy(net(xs)[0], targets).backward())
+        fast = tg.compile(
+            lambda xs, targets, net=net: tg.nn.cross_entropy(net(xs)[0], targets).backward()
+        )
         for _ in range(2):
             net.zero_grad()  # else the second call adds to a gradient, which is another program
             fast(np.ones((steps, 2, 3)), np.zeros((steps, 2), int))
@@ -900,15 +994,21 @@ def test_a_row_of_a_table_without_columns():
 
 
 def test_factors_are_paired_by_their_rows_however_they_were_laid():
-    A, B = (tg.tensor(np.random.default_rng(k).random((3, 4)), requires_grad=True) for k in range(2))
+    A, B = (
+        tg.tensor(np.random.default_rng(k).random((3, 4)), requires_grad=True) for k in range(2)
+    )
 
     def products(x):
-        loss = sum(ops.tanh(A[i] * x[i]).sum() for i in (0, 1, 2)) + sum(ops.exp(B[i] * x[i]).sum() for i in (2, 1, 0))
+        loss = sum(ops.tanh(A[i] * x[i]).sum() for i in (0, 1, 2)) + sum(
+            ops.exp(B[i] * x[i]).sum() for i in (2, 1, 0)
+        )
         a, b = tg.grad(loss, [A, B])
         return a.T @ b
 
     def partly(x):
-        a, b = tg.grad(sum(ops.tanh(A[i] * x[i]).sum() + ops.exp(B[i] * x[i]).sum() for i in (2, 0)), [A, B])
+        a, b = tg.grad(
+            sum(ops.tanh(A[i] * x[i]).sum() + ops.exp(B[i] * x[i]).sum() for i in (2, 0)), [A, B]
+        )
         return a.T @ b
 
     xs = [(x,) for x in np.random.default_rng(2).random((CALLS, 3, 4))]
@@ -916,7 +1016,9 @@ def test_factors_are_paired_by_their_rows_however_they_were_laid():
     compare(partly, [], xs)
 
 
-@pytest.mark.parametrize(("first", "second"), [(ops.exp, ops.log), (ops.tanh, ops.sin), (ops.sub, ops.div)])
+@pytest.mark.parametrize(
+    ("first", "second"), [(ops.exp, ops.log), (ops.tanh, ops.sin), (ops.sub, ops.div)]
+)
 def test_another_ufunc_at_the_second_run_is_refused_by_its_name(first, second):
     runs = iter([first, second])
     fast = tg.compile(lambda *given: next(runs)(*given))
@@ -958,7 +1060,9 @@ def test_a_module_that_is_not_trained_unless_told_to():
 def test_one_gradient_of_two_tensors_is_refused():
     a, b = (tg.tensor(np.ones(3), requires_grad=True) for _ in range(2))
     a.grad = b.grad = tg.tensor(np.zeros(3))
-    with pytest.raises(CompileError, match="is the gradient of 2 tensors: give each a tensor of its own"):
+    with pytest.raises(
+        CompileError, match="is the gradient of 2 tensors: give each a tensor of its own"
+    ):
         tg.compile(lambda x: backward((a * x + b).sum()))(np.ones(3))
 
 
@@ -984,12 +1088,18 @@ def test_the_sign_of_a_numpy_zero_makes_another_recording():
     fast = tg.compile(lambda x, s: x / s)
     for zero in (np.float32(0.0), np.float32(-0.0), np.float64(-0.0)):
         for _ in range(CALLS):
-            assert fast(np.ones(1), zero).item() == 1 / float(zero) if zero else np.copysign(np.inf, zero)
+            assert (
+                fast(np.ones(1), zero).item() == 1 / float(zero)
+                if zero
+                else np.copysign(np.inf, zero)
+            )
 
 
 def test_targets_may_be_an_index_as_well():
     E = tg.tensor(np.random.default_rng(0).random((5, 5)), requires_grad=True)
-    step = lambda i, scores: backward(tg.nn.cross_entropy(scores * E, i) + ops.embedding(E, i).sum())
+    step = lambda i, scores: backward(
+        tg.nn.cross_entropy(scores * E, i) + ops.embedding(E, i).sum()
+    )
     compare(step, [E], [(np.arange(5) % (k + 1), np.eye(5) * k) for k in range(CALLS)])
 
 
@@ -1003,7 +1113,10 @@ def test_the_line_of_an_op_that_is_made_of_others_is_the_users(op):
 
 
 def test_a_gradient_from_before_the_call_that_is_a_bound_is_read_at_each_call():
-    w, fast = tg.tensor(np.ones(3), requires_grad=True), tg.compile(lambda x: ops.clip(x, None, w.grad))
+    w, fast = (
+        tg.tensor(np.ones(3), requires_grad=True),
+        tg.compile(lambda x: ops.clip(x, None, w.grad)),
+    )
     for bound in (1.0, 1.0, 1.0, 2.0, 3.0):
         w.grad = np.full(3, bound)
         assert fast(np.full(3, 9.0)).data.tolist() == [bound] * 3

@@ -52,10 +52,18 @@ def test_sources_and_results_have_their_names():
     outline = compiled_step().outline()
     parameters = {source.name: source.shape for source in outline.sources if source.is_parameter}
     assert parameters == {"W_xh": (4, 3), "W_hh": (4, 4), "b_h": (4,), "W_hy": (5, 4), "b_y": (5,)}
-    assert {source.name for source in outline.sources if not source.is_parameter} == {"argument 0", "argument 1"}
-    assert {name for name, _ in outline.results} == {"output", *(f"∂L/∂{name}" for name in parameters)}
+    assert {source.name for source in outline.sources if not source.is_parameter} == {
+        "argument 0",
+        "argument 1",
+    }
+    assert {name for name, _ in outline.results} == {
+        "output",
+        *(f"∂L/∂{name}" for name in parameters),
+    }
     ids = {source.id for source in outline.sources} | {stage.id for stage in outline.stages}
-    read = {id for stage in outline.stages for id in stage.reads} | {id for _, made in outline.results for id in made}
+    read = {id for stage in outline.stages for id in stage.reads} | {
+        id for _, made in outline.results for id in made
+    }
     assert read <= ids
 
 

@@ -7,7 +7,10 @@ import pytest
 
 collect_ignore_glob = ["faults/*.py"]
 if sys.platform == "win32":
-    collect_ignore_glob += ["terminal.py", "test_terminal.py"]  # there are no pseudo-terminals of this kind
+    collect_ignore_glob += [
+        "terminal.py",
+        "test_terminal.py",
+    ]  # there are no pseudo-terminals of this kind
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from fcntl import ioctl
 import pyte
 
 PATIENCE = 60.0  # seconds until what is waited for must have come, on a machine that has other things to do
-# A session leader that opens a terminal has it as its own, so that Ctrl-C reaches it; nothing is forked by threads.
+# A session leader that opens a terminal has it as its own, so that Ctrl-C reaches it; nothing is
+# forked by threads.
 _INSIDE = 'exec "$@" <"$TERMINAL" >"$TERMINAL" 2>"${ERRORS:-$TERMINAL}"'
 _MODE = re.compile(rb"\x1b\[\?([\d;]+)([hl])")
 _AT_REST = {b"25": b"h", b"7": b"h"}  # the cursor is seen, long lines wrap; all other modes are off
@@ -36,12 +37,24 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self._modes = {}
         self.written = b""
-        self._ours, self._theirs = pty.openpty()  # theirs is kept: its settings are looked at in the end
+        self._ours, self._theirs = (
+            pty.openpty()
+        )  # theirs is kept: its settings are looked at in the end
         self._ends = self._ours, self._theirs
         ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
         self._settings = termios.tcgetattr(self._theirs)
-        given = {"TERM": "xterm-256color", "COLUMNS": None, "LINES": None, "NO_COLOR": None, "TEXTUAL_DRIVER": None}
-        given |= environment | {"TERMINAL": os.ttyname(self._theirs)} | ({"ERRORS": str(errors)} if errors else {})
+        given = {
+            "TERM": "xterm-256color",
+            "COLUMNS": None,
+            "LINES": None,
+            "NO_COLOR": None,
+            "TEXTUAL_DRIVER": None,
+        }
+        given |= (
+            environment
+            | {"TERMINAL": os.ttyname(self._theirs)}
+            | ({"ERRORS": str(errors)} if errors else {})
+        )
         kept = {name: value for name, value in os.environ.items() if name not in given}
         self.process = subprocess.Popen(
             ["sh", "-c", _INSIDE, "sh", *map(str, words)],

@@ -36,7 +36,9 @@ def drive(presses, *, size=WIDE, start=0, **options):
 
 
 def shown(pane):
-    return "\n".join("".join(s.text for s in pane.render_line(y)).rstrip() for y in range(pane.size.height))
+    return "\n".join(
+        "".join(s.text for s in pane.render_line(y)).rstrip() for y in range(pane.size.height)
+    )
 
 
 def typed(text):
@@ -95,7 +97,10 @@ def test_diff_and_verify_by_key():
     s = session()
     at = next(e.index for e in s.trace.events if e.op == "tanh" and e.copy == 2)
     assert "h@1 and h@2: norms" in drive(["D"], start=at).seen["step"]
-    assert "central difference agree" in drive(["v"], start=at).seen["step"] + drive(["v"], start=at).seen["message"]
+    assert (
+        "central difference agree"
+        in drive(["v"], start=at).seen["step"] + drive(["v"], start=at).seen["message"]
+    )
 
 
 def test_out_and_into_by_key_fold_and_unfold():
@@ -106,7 +111,11 @@ def test_out_and_into_by_key_fold_and_unfold():
 
 
 def test_every_key_of_the_table_is_bound():
-    bound = {b.key for bindings in Debugger(session())._bindings.key_to_bindings.values() for b in bindings}
+    bound = {
+        b.key
+        for bindings in Debugger(session())._bindings.key_to_bindings.values()
+        for b in bindings
+    }
     from textual.keys import _character_to_key
 
     for command in COMMANDS:
@@ -127,7 +136,19 @@ def test_a_colon_and_a_slash_in_the_command_line_are_themselves():
 
 
 def test_commands_given_before_come_back_and_escape_leaves_the_line():
-    app = drive([*typed(":j 8\n"), *typed(":j 3\n"), "colon", "up", "up", "enter", *typed(":j 4"), "escape", "n"])
+    app = drive(
+        [
+            *typed(":j 8\n"),
+            *typed(":j 3\n"),
+            "colon",
+            "up",
+            "up",
+            "enter",
+            *typed(":j 4"),
+            "escape",
+            "n",
+        ]
+    )
     assert app.session.cursor == 9
 
 
@@ -239,7 +260,9 @@ def test_m_is_the_matrix_alone():
 def test_there_are_as_many_panes_as_there_is_room_for(size, panes):
     app = drive(["n", "n"], size=size)
     assert set(app.seen) == panes
-    assert all(len(line) <= size[0] for content in app.seen.values() for line in content.split("\n"))
+    assert all(
+        len(line) <= size[0] for content in app.seen.values() for line in content.split("\n")
+    )
 
 
 def test_a_resized_terminal_is_drawn_anew():
@@ -314,7 +337,11 @@ def test_what_a_key_looks_at_and_draws_does_not_grow_with_the_run(monkeypatch):
 
     for steps in (20, 200):
         drive([press_each], steps=steps)
-    assert {key: counts for key, counts in touched.items() if counts[1] > counts[0] + 8 or counts[0] > 500} == {}
+    assert {
+        key: counts
+        for key, counts in touched.items()
+        if counts[1] > counts[0] + 8 or counts[0] > 500
+    } == {}
 
 
 def test_a_ledger_draws_the_rows_in_sight_alone(monkeypatch):

@@ -101,7 +101,9 @@ def test_every_command_has_a_row():
     assert {named(line) for line, *_ in ROWS} == {command.name for command in COMMANDS}
 
 
-@pytest.mark.parametrize(("line", "place", "holds", "says"), ROWS, ids=[f"{row[0]} at {row[1]}" for row in ROWS])
+@pytest.mark.parametrize(
+    ("line", "place", "holds", "says"), ROWS, ids=[f"{row[0]} at {row[1]}" for row in ROWS]
+)
 def test_a_row_through_the_session(places, line, place, holds, says):
     s = session()
     s.cursor = places[place]
@@ -143,7 +145,9 @@ def test_a_key_leads_where_its_line_leads_and_shows_what_that_answers(places, pl
     async def press_all():
         async with app.run_test(size=(140, 45)) as pilot:
             await pilot.pause()
-            for key, line in ((key, line) for c in COMMANDS for key, line in c.keys if line not in ("/", "quit")):
+            for key, line in (
+                (key, line) for c in COMMANDS for key, line in c.keys if line not in ("/", "quit")
+            ):
                 prepared(app.session, places[place], line)
                 await pilot.press(key)
                 typed, answered = as_typed(places[place], line)

@@ -95,7 +95,11 @@ def test_what_is_no_expression_is_refused_at_the_spot(text, column, message):
     ],
 )
 def test_what_would_cost_too_much_or_does_not_fit_is_refused(text, message):
-    values = VALUES | {"big": np.zeros((3000, 1)), "huge": np.broadcast_to(1.0, 5_000_000), "wide": np.zeros(3)}
+    values = VALUES | {
+        "big": np.zeros((3000, 1)),
+        "huge": np.broadcast_to(1.0, 5_000_000),
+        "wide": np.zeros(3),
+    }
     with pytest.raises(CommandError, match=message):
         parse(text)(values.__getitem__)
 

@@ -35,7 +35,9 @@ def number_of_plain_lines():
 def test_five_thousand_names_on_the_terminal(seed):
     """Ten runs with five hundred names each."""
     rng = random.Random(seed)
-    names = [f"{generated(rng)}~{k}" for k in range(500)]  # all of them different, and none of them empty
+    names = [
+        f"{generated(rng)}~{k}" for k in range(500)
+    ]  # all of them different, and none of them empty
     lines = lines_of(names)
     assert len(lines) == number_of_plain_lines()
     for character in set("".join(lines)):

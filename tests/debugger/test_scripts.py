@@ -20,7 +20,9 @@ FAULTS = Path(__file__).parent / "faults"
 
 def debug(*words, commands="", **options):
     Path("commands.tgdb").write_text(commands, "utf-8")
-    return CliRunner().invoke(cli, ["debug", "--commands", "commands.tgdb", *map(str, words)], **options)
+    return CliRunner().invoke(
+        cli, ["debug", "--commands", "commands.tgdb", *map(str, words)], **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -28,10 +30,21 @@ def debug(*words, commands="", **options):
     [
         (
             "nan_from_log",
-            ["#35 · forward · log · t=7", "size@7[1] = ln -0.25", "x@7[1] = -0.25", "→  15         size = "],
+            [
+                "#35 · forward · log · t=7",
+                "size@7[1] = ln -0.25",
+                "x@7[1] = -0.25",
+                "→  15         size = ",
+            ],
         ),
-        ("exploding_layer", ["layer 2 · RNN › cells.2", "ratio", "∂L/∂W_hh_l2: one row for each use"]),
-        ("shape_at_step_3", ["error · linear · t=3", "h@2.shape = (5,)", "→  15         return np.concatenate"]),
+        (
+            "exploding_layer",
+            ["layer 2 · RNN › cells.2", "ratio", "∂L/∂W_hh_l2: one row for each use"],
+        ),
+        (
+            "shape_at_step_3",
+            ["error · linear · t=3", "h@2.shape = (5,)", "→  15         return np.concatenate"],
+        ),
     ],
 )
 def test_a_seeded_fault_is_found_by_five_commands(fault, said, monkeypatch):
@@ -47,7 +60,10 @@ def test_arguments_reach_the_script_and_its_output_its_event(script):
     assert result.exit_code == 0, result.output
     assert result.output.count("· update") == 2
     run = run_script(Path("script.py"), ["2"], keep_output=True)
-    assert [text[:14] for text in run.trace.printed.values()] == ["step 0 loss 5.", "step 1 loss 3."]
+    assert [text[:14] for text in run.trace.printed.values()] == [
+        "step 0 loss 5.",
+        "step 1 loss 3.",
+    ]
     assert all(run.trace.events[at].op == "sum" for at in run.trace.printed)
 
 
@@ -63,12 +79,16 @@ def test_exit_codes_of_a_command_file(script):
 
 
 def test_commands_come_from_stdin_too(script):
-    result = CliRunner().invoke(cli, ["debug", "--commands", "-", str(script(TRAINING))], input="print 1 + 1\n")
+    result = CliRunner().invoke(
+        cli, ["debug", "--commands", "-", str(script(TRAINING))], input="print 1 + 1\n"
+    )
     assert "1 + 1 = 2" in result.output
 
 
 def test_steps_are_those_asked_for(script):
-    whole, some = (run_script(script(TRAINING), ["5"], steps=steps).trace for steps in (None, (1, 2)))
+    whole, some = (
+        run_script(script(TRAINING), ["5"], steps=steps).trace for steps in (None, (1, 2))
+    )
     assert sum(e.kind == "seed" for e in whole.events) == 5
     assert sum(e.kind == "seed" for e in some.events) == 2
     assert [e.index for e in some.events] == list(range(len(some.events)))
@@ -79,7 +99,9 @@ def test_steps_are_those_asked_for(script):
 
 
 def test_until_nan_ends_where_the_first_nan_is_written(script):
-    path = script("import tinygrad_rnn as tg\nx = tg.tensor(-1.0)\ny = tg.ops.sqrt(x)\nwhile True:\n    y = y + 1\n")
+    path = script(
+        "import tinygrad_rnn as tg\nx = tg.tensor(-1.0)\ny = tg.ops.sqrt(x)\nwhile True:\n    y = y + 1\n"
+    )
     trace = run_script(path, until_nan=True).trace
     assert [e.op for e in trace.events] == ["sqrt"]
 
@@ -94,7 +116,10 @@ def test_an_exception_is_the_last_event_at_its_line(script):
 
 
 def test_a_refused_op_is_that_event_and_there_is_no_second(script):
-    run = run_script(script("import tinygrad_rnn as tg\ntg.ops.matmul(tg.tensor([1.0]), 2.0)\n"), keep_output=True)
+    run = run_script(
+        script("import tinygrad_rnn as tg\ntg.ops.matmul(tg.tensor([1.0]), 2.0)\n"),
+        keep_output=True,
+    )
     assert [e.kind for e in run.trace.events] == ["error"]
 
 
@@ -105,7 +130,10 @@ def test_a_refused_op_is_that_event_and_there_is_no_second(script):
         ("sys.exit(3)", "error"),
         ("raise KeyboardInterrupt", "error"),
         ("input()", "error"),
-        ("import threading; t = threading.Thread(target=lambda: w * 2); t.start(); t.join()", "update"),
+        (
+            "import threading; t = threading.Thread(target=lambda: w * 2); t.start(); t.join()",
+            "update",
+        ),
         ("print('\\x1b[2J\\x1b]0;x\\x07')", "update"),
         ("def f(): return f()\nf()", "error"),
     ],
@@ -151,7 +179,10 @@ def test_without_a_terminal_there_is_a_prompt_in_plain_text(script):
 def test_a_browser_is_sent_the_screen_and_nothing_that_the_script_prints(script):
     """What textual-serve does: it reads a line that says that an app begins, then packets."""
     path = script(TRAINING)
-    environment = dict(os.environ) | {"TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver", "COLUMNS": "100"}
+    environment = dict(os.environ) | {
+        "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
+        "COLUMNS": "100",
+    }
     quit = b'{"type": "quit"}'
     done = subprocess.run(
         [sys.executable, "-m", "tinygrad_rnn", "debug", path, "20"],
@@ -213,7 +244,9 @@ def test_a_million_events_are_recorded_within_their_budget_and_looked_at(script)
     import resource
 
     path = script(MILLION)
-    commands = "jump end\nprint norm(x) > 0\nprint norm(d.x) > 0\nback t 3\nback 1000\njump start\ninfo\n"
+    commands = (
+        "jump end\nprint norm(x) > 0\nprint norm(d.x) > 0\nback t 3\nback 1000\njump start\ninfo\n"
+    )
     Path("c.tgdb").write_text(commands, "utf-8")
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     done = command("debug", "--commands", "c.tgdb", "--max-memory", "64M", path, timeout=600)
@@ -222,8 +255,12 @@ def test_a_million_events_are_recorded_within_their_budget_and_looked_at(script)
     assert int(events) > 10**6
     assert float(held) <= 64
     assert "norm(x) > 0 = True" in done.stdout
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest child so far, in KiB
-    print(f"{events} events, {peak / 2**20:.2f} GiB at most, {(peak - before) / int(events):.2f} KiB an event")
+    peak = resource.getrusage(
+        resource.RUSAGE_CHILDREN
+    ).ru_maxrss  # of the largest child so far, in KiB
+    print(
+        f"{events} events, {peak / 2**20:.2f} GiB at most, {(peak - before) / int(events):.2f} KiB an event"
+    )
     assert peak < 4 * 2**20
 
 

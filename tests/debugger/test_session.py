@@ -25,7 +25,9 @@ def said(s, line, width=100):
 
 
 def index_of(s, **facts):
-    return next(e.index for e in s.trace.events if all(getattr(e, k) == v for k, v in facts.items()))
+    return next(
+        e.index for e in s.trace.events if all(getattr(e, k) == v for k, v in facts.items())
+    )
 
 
 # Moving
@@ -43,8 +45,17 @@ def test_step_then_back_is_the_identity_at_every_event(kind):
 
 
 @settings(max_examples=30)
-@given(st.sampled_from(list(KINDS)), st.integers(1, 2), st.integers(1, 4), st.integers(1, 2), st.booleans(), st.data())
-def test_step_forward_then_back_changes_nothing_that_can_be_seen(kind, layers, steps, passes, folded, data):
+@given(
+    st.sampled_from(list(KINDS)),
+    st.integers(1, 2),
+    st.integers(1, 4),
+    st.integers(1, 2),
+    st.booleans(),
+    st.data(),
+)
+def test_step_forward_then_back_changes_nothing_that_can_be_seen(
+    kind, layers, steps, passes, folded, data
+):
     s = Session(recorded(kind, layers=layers, steps=steps, passes=passes))
     ends = list(s.ends("op"))
     if folded:
@@ -62,7 +73,9 @@ def test_step_forward_then_back_changes_nothing_that_can_be_seen(kind, layers, s
 
 
 @settings(max_examples=60)
-@given(st.sampled_from(list(KINDS)), st.sampled_from(UNITS), st.integers(0, 10**6), st.integers(1, 5))
+@given(
+    st.sampled_from(list(KINDS)), st.sampled_from(UNITS), st.integers(0, 10**6), st.integers(1, 5)
+)
 def test_back_undoes_step_by_any_unit_from_its_ends(kind, unit, where, count):
     s = Session(TRACES[kind])
     ends = list(s.ends(unit))
@@ -81,7 +94,10 @@ def observed(s):
         text(views.step(s, 90, 40)),
         text(views.side(s, 40, 40)),
         views.timeline(s, 100).plain,
-        [None if g is None else g.tobytes() for g in (s.queries.gradient(n, s.cursor) for n in s.parameters)],
+        [
+            None if g is None else g.tobytes()
+            for g in (s.queries.gradient(n, s.cursor) for n in s.parameters)
+        ],
     )
 
 
@@ -101,7 +117,10 @@ def test_what_is_seen_at_an_event_does_not_depend_on_the_way_there(kind, way, at
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_longer_recording_says_the_same_of_its_beginning(kind):
-    short, long = Session(recorded(kind, steps=3, passes=1)), Session(recorded(kind, steps=3, passes=2))
+    short, long = (
+        Session(recorded(kind, steps=3, passes=1)),
+        Session(recorded(kind, steps=3, passes=2)),
+    )
     for at in range(0, len(short.trace.events), 7):
         short.cursor = long.cursor = at
         assert text(views.step(short, 90, 60)) == text(views.step(long, 90, 60))
@@ -454,7 +473,9 @@ def transcript(lines, **options):
 
 
 def test_a_command_file_is_a_transcript_with_an_exit_code():
-    code, written = transcript(["# to the first tanh", "", "break op=tanh once", "continue", "assert norm(out) < 9"])
+    code, written = transcript(
+        ["# to the first tanh", "", "break op=tanh once", "continue", "assert norm(out) < 9"]
+    )
     assert code is Exit.OK
     assert "(tg) break op=tanh once\nbreakpoint 0: op=tanh once\n(tg) continue\n" in written
     assert "h@0 = tanh z@0" in written
@@ -499,7 +520,11 @@ def test_nothing_recorded_is_one_clear_error():
 
 
 def test_the_key_card_has_every_command_key_and_word():
-    card = (Path(__file__).parents[2] / "docs" / "13_debugger_key_card.md").read_text("utf-8").replace("\\|", "|")
+    card = (
+        (Path(__file__).parents[2] / "docs" / "13_debugger_key_card.md")
+        .read_text("utf-8")
+        .replace("\\|", "|")
+    )
     for command in COMMANDS:
         row = next(line for line in card.splitlines() if line.startswith(f"| `{command.usage}` |"))
         assert row.endswith(f"| {command.summary} |")

@@ -28,7 +28,9 @@ def test_commands_typed_ahead_keys_a_new_size_and_leaving(script):
 
 
 def test_the_screen_in_the_docs_is_the_screen(script):
-    page = (Path(__file__).parents[2] / "docs" / "12_debugging_an_exploding_network.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "12_debugging_an_exploding_network.md").read_text(
+        "utf-8"
+    )
     shown = next(block.text for block in blocks(page) if block.language == "text")
     program = next(block.text for block in blocks(page) if block.file_name == "exploding.py")
     with Terminal.debugger(script(program), columns=96, rows=27) as terminal:
@@ -95,9 +97,7 @@ def test_a_mistake_of_its_own_leaves_the_terminal_as_it_was(script):
 
 
 def test_ctrl_c_ends_an_endless_script_and_opens_on_what_there_is(script):
-    endless = (
-        "import tinygrad_rnn as tg\nx = tg.tensor(1.0)\nprint('begun', flush=True)\nwhile True:\n    x = x * 1.0\n"
-    )
+    endless = "import tinygrad_rnn as tg\nx = tg.tensor(1.0)\nprint('begun', flush=True)\nwhile True:\n    x = x * 1.0\n"
     with Terminal.debugger(script(endless)) as terminal:
         terminal.until("begun")
         terminal.type("\x03")
@@ -134,7 +134,9 @@ def test_a_script_may_ask_the_person_at_the_terminal(script):
         assert terminal.is_restored
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=str)
+@pytest.mark.parametrize(
+    "environment", [{"TERM": "dumb"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=str
+)
 def test_a_terminal_that_cannot_draw_gets_a_prompt(script, environment):
     with Terminal.debugger(script(TRAINING), **environment) as terminal:
         terminal.until("(tg)")
@@ -163,7 +165,9 @@ def test_in_the_c_locale_python_speaks_utf_8_and_so_does_the_screen(script):
         assert "A = w (2,)  ‖·‖=2.236" in terminal.text
 
 
-_HUES = re.compile(rb"\x1b\[[\d;]*?\b(?:3[1-6]|4[1-6]|[34]8;2;(\d+);(?!\1;\1)\d+;\d+|[34]8;5;(?!2[3-5]\d|16|231)\d+)\b")
+_HUES = re.compile(
+    rb"\x1b\[[\d;]*?\b(?:3[1-6]|4[1-6]|[34]8;2;(\d+);(?!\1;\1)\d+;\d+|[34]8;5;(?!2[3-5]\d|16|231)\d+)\b"
+)
 
 
 def test_with_no_color_there_are_greys_alone(script):

@@ -1,6 +1,7 @@
 """What is drawn, line by line: goldens at two widths, marks that need no colour, and widths that are kept.
 
-`python tests/debugger/test_views.py` writes the goldens anew; read the difference before you commit it.
+`python tests/debugger/test_views.py` writes the goldens anew; read the difference before you commit
+it.
 """
 
 from pathlib import Path
@@ -43,7 +44,10 @@ def events(tr):
         "backward-tanh": ("vjp", "tanh"),
         "backward-linear": ("vjp", "linear"),
     }
-    found = {name: [e.index for e in tr.events if (e.kind, e.op) == kind][2] for name, kind in kinds.items()}
+    found = {
+        name: [e.index for e in tr.events if (e.kind, e.op) == kind][2]
+        for name, kind in kinds.items()
+    }
     return found | {"seed": next(e.index for e in tr.events if e.kind == "seed")}
 
 
@@ -52,7 +56,11 @@ def pages(tr):
         for width, (columns, rows) in PANES.items():
             session = Session(tr, index)
             lines = [*views.step(session, columns, rows), *views.Tree(session).lines(0, 30, 12)]
-            lines += [views.timeline(session, width), views.status(session, width), views.key_hints(width)]
+            lines += [
+                views.timeline(session, width),
+                views.status(session, width),
+                views.key_hints(width),
+            ]
             text = "\n".join(line.plain.rstrip() for line in lines) + "\n"
             yield f"{name}-{width}.txt", text
 
@@ -71,8 +79,16 @@ def test_the_goldens(tr):
 def test_no_line_is_wider_than_asked_for(tr, width):
     for index in range(0, len(tr.events), 3):
         session = Session(tr, index)
-        lines = [*views.step(session, width, 30), *views.side(session, width, 30), *views.help_lines(width)]
-        lines += [views.timeline(session, width), views.status(session, width), views.key_hints(width)]
+        lines = [
+            *views.step(session, width, 30),
+            *views.side(session, width, 30),
+            *views.help_lines(width),
+        ]
+        lines += [
+            views.timeline(session, width),
+            views.status(session, width),
+            views.key_hints(width),
+        ]
         for line in ("why", "info", "help"):
             lines += views.answer(session, session.execute(line).answer, width)
         assert all(line.cell_len <= width for line in lines)
@@ -84,7 +100,9 @@ def test_in_the_least_room_there_is_still_what_came_of_it(tr):
         session = Session(tr, event.index)
         shown = [line.plain for line in views.step(session, 40, 5)]
         assert len(shown) <= 5
-        assert any(line.endswith(f" = {precise(session.why_here().value)}") for line in shown), shown
+        assert any(line.endswith(f" = {precise(session.why_here().value)}") for line in shown), (
+            shown
+        )
 
 
 def test_what_saturates_shows_its_slope_on_the_way_forward_too():
@@ -107,17 +125,27 @@ def test_adding_to_a_gradient_and_clearing_it_show_what_it_held():
         w.grad = None
     seen = {}
     for event in tr.events:
-        seen[event.kind] = "\n".join(line.plain for line in views.step(Session(tr, event.index), 70, 37))
-    for title in ("w.grad before (2,)  ‖·‖=1.414", "∂L/∂w (2,)  ‖·‖=1.414", "w.grad after (2,)  ‖·‖=2.828"):
+        seen[event.kind] = "\n".join(
+            line.plain for line in views.step(Session(tr, event.index), 70, 37)
+        )
+    for title in (
+        "w.grad before (2,)  ‖·‖=1.414",
+        "∂L/∂w (2,)  ‖·‖=1.414",
+        "w.grad after (2,)  ‖·‖=2.828",
+    ):
         assert title in seen["accumulate"]
     assert "w.grad before (2,)  ‖·‖=2.828" in seen["zero"]
 
 
 def test_marks_say_without_colour_what_is_selected_and_what_it_was_made_of():
     matrix = views.Matrix("A", np.array([[1.0, -2.0], [0.0, np.nan]]), (0, 1), {(1, 0): None})
-    assert [line.plain for line in matrix.lines(40, 5)[2:]] == [" 0  +1.000  -2.000◂ ", " 1       0·     nan  "] or [
-        line.plain.split() for line in matrix.lines(40, 5)[2:]
-    ] == [["0", "+1.000", "-2.000◂"], ["1", "0·", "nan"]]
+    assert [line.plain for line in matrix.lines(40, 5)[2:]] == [
+        " 0  +1.000  -2.000◂ ",
+        " 1       0·     nan  ",
+    ] or [line.plain.split() for line in matrix.lines(40, 5)[2:]] == [
+        ["0", "+1.000", "-2.000◂"],
+        ["1", "0·", "nan"],
+    ]
     assert "1 NaN" in matrix.lines(40, 5)[0].plain
 
 
@@ -137,7 +165,9 @@ def test_equal_terms_of_a_sum_are_each_shown(height):
     with tg.trace() as tr:
         tg.tensor(np.full(3, 2.0), name="x").sum()
     shown = [line.plain for line in views.step(Session(tr), 60, height)]
-    assert [line for line in shown if "slope" in line] == [f"  x[{i}] = +2, slope +1" for i in range(3)]
+    assert [line for line in shown if "slope" in line] == [
+        f"  x[{i}] = +2, slope +1" for i in range(3)
+    ]
 
 
 def test_the_window_on_an_operand_shows_the_term_that_weighs_most():

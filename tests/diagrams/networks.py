@@ -66,7 +66,9 @@ class Maker:
 
     def input(self, number, column, caption="", label="x"):
         node = self.node(BATCH, INPUT)
-        port = Port(f"input-{number}", "input", f"{label}{below(column)}", caption, node, column=column)
+        port = Port(
+            f"input-{number}", "input", f"{label}{below(column)}", caption, node, column=column
+        )
         self.ports.append(port)
         return port
 
@@ -98,18 +100,36 @@ class Maker:
         rows = tuple(replace(row, copies=copies[row.layer]) for row in self.rows)
         columns = 1 + max(cell.column for cell in self.cells)
         kinds = {port.kind for port in self.ports}
-        return Network(rows, columns, "input" in kinds, "output" in kinds, self.part, tuple(self.parameters))
+        return Network(
+            rows, columns, "input" in kinds, "output" in kinds, self.part, tuple(self.parameters)
+        )
 
     def part(self, columns):
         shown = {part.id for part in (*self.cells, *self.ports) if part.column in columns}
-        to_loss = [link for link in self.links if link.kind == "loss" and link.source not in shown][:1]
-        links = [link for link in self.links if link.source in shown or link.target in shown or link in to_loss]
+        to_loss = [link for link in self.links if link.kind == "loss" and link.source not in shown][
+            :1
+        ]
+        links = [
+            link
+            for link in self.links
+            if link.source in shown or link.target in shown or link in to_loss
+        ]
         cells = [cell for cell in self.cells if cell.column in columns]
         ports = [port for port in self.ports if port.column is None or port.column in columns]
         return Part(tuple(cells), tuple(ports), tuple(links))
 
 
-def stack(steps=4, layers=1, *, kind="RNNCell", equation=RNN, states=("h",), captions=None, loss=None, inputs=1):
+def stack(
+    steps=4,
+    layers=1,
+    *,
+    kind="RNNCell",
+    equation=RNN,
+    states=("h",),
+    captions=None,
+    loss=None,
+    inputs=1,
+):
     """Recurrent layers, inputs below, an output per step above, a loss of "each" step or of the "last"."""
     maker = Maker()
     below_cells = None
@@ -122,7 +142,11 @@ def stack(steps=4, layers=1, *, kind="RNNCell", equation=RNN, states=("h",), cap
             else:
                 for place in range(inputs):
                     caption = captions[0][t] if captions else ""
-                    maker.link("input", maker.input(t * inputs + place, t, caption, "xuvw"[place % 4]), cell)
+                    maker.link(
+                        "input",
+                        maker.input(t * inputs + place, t, caption, "xuvw"[place % 4]),
+                        cell,
+                    )
         below_cells = cells
         suffix = f"_l{layer}" if layer else ""
         maker.parameter(f"W_xh{suffix}", HIDDEN, HIDDEN if layer else INPUT)
@@ -172,6 +196,13 @@ def encoder_decoder(source="abc", target="xyz", attention=False):
         if attention:
             for other in encoder if number else encoder[:-1]:
                 maker.link("other", other, cell)
-    for name in ("encoder.W_x", "encoder.W_h", "encoder.b", "decoder.W_x", "decoder.W_h", "decoder.b"):
+    for name in (
+        "encoder.W_x",
+        "encoder.W_h",
+        "encoder.b",
+        "decoder.W_x",
+        "decoder.W_h",
+        "decoder.b",
+    ):
         maker.parameter(name, 3 * HIDDEN, HIDDEN)
     return maker.network()

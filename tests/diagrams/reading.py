@@ -27,14 +27,21 @@ class Part:
         """Whether `point` lies inside, the outline moved outwards by `margin`."""
         left, top, right, bottom = self.box
         if self.round:
-            return math.dist(point, ((left + right) / 2, (top + bottom) / 2)) < (right - left) / 2 + margin
-        return left - margin < point[0] < right + margin and top - margin < point[1] < bottom + margin
+            return (
+                math.dist(point, ((left + right) / 2, (top + bottom) / 2))
+                < (right - left) / 2 + margin
+            )
+        return (
+            left - margin < point[0] < right + margin and top - margin < point[1] < bottom + margin
+        )
 
 
 class Picture:
     def __init__(self, svg):
         self.root = ElementTree.fromstring(svg.encode())
-        self.size = tuple(float(self.root.get(name).removesuffix("pt")) for name in ("width", "height"))
+        self.size = tuple(
+            float(self.root.get(name).removesuffix("pt")) for name in ("width", "height")
+        )
         groups = self.root.find(f"{SVG}g").findall(f"{SVG}g")
         self.parts = [_part(group) for group in groups]
 

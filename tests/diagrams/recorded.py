@@ -12,7 +12,9 @@ def trained(layer=tg.nn.RNN, steps=5, layers=1, *, last=False, **options):
     with tg.trace() as tr:
         ys, _ = net(xs)
         targets = np.arange(steps) % 2
-        loss = tg.nn.cross_entropy(ys[-1:], targets[-1:]) if last else tg.nn.cross_entropy(ys, targets)
+        loss = (
+            tg.nn.cross_entropy(ys[-1:], targets[-1:]) if last else tg.nn.cross_entropy(ys, targets)
+        )
         loss.backward()
     return tr
 

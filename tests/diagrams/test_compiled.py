@@ -43,7 +43,9 @@ def test_what_a_loop_carries_goes_back_to_where_it_is_read():
     carried = [edge for edge in diagram.drawing.edges if edge.cls == "carried"]
     assert len(carried) == 2  # h forward, ∂L/∂z backward
     for edge in carried:
-        assert all("one after the other" in boxes[end].tooltip for end in (edge.source, edge.target))
+        assert all(
+            "one after the other" in boxes[end].tooltip for end in (edge.source, edge.target)
+        )
 
 
 def test_the_description_counts():

@@ -41,9 +41,14 @@ def test_every_op_is_drawn_apart_from_the_others(make, view):
 
 def test_parameters_are_chips_with_the_sign_between_or_before():
     shapes = {shape.id: shape for shape in tg.draw(formula()).drawing.shapes}
-    product = next(shape for shape in shapes.values() if shape.cls == "op" and shape.tooltip.startswith("mul"))
+    product = next(
+        shape for shape in shapes.values() if shape.cls == "op" and shape.tooltip.startswith("mul")
+    )
     sign = product.texts[0]
-    chips = sorted((s for s in shapes.values() if s.cls == "chip" and abs(s.y - product.y) < 1), key=lambda s: s.x)[:2]
+    chips = sorted(
+        (s for s in shapes.values() if s.cls == "chip" and abs(s.y - product.y) < 1),
+        key=lambda s: s.x,
+    )[:2]
     assert [chip.texts[0].text for chip in chips] == ["a", "b"]
     assert (sign.text, chips[0].x < sign.x < chips[1].x) == ("×", True)
 
@@ -71,7 +76,11 @@ def test_what_only_copies_have(options):
         tg.draw(perceptron(), **options)
 
 
-BACKWARD = {"last": lambda: trained(layers=2, last=True), "lstm": lambda: trained(tg.nn.LSTM, 30), "cut": truncated}
+BACKWARD = {
+    "last": lambda: trained(layers=2, last=True),
+    "lstm": lambda: trained(tg.nn.LSTM, 30),
+    "cut": truncated,
+}
 
 
 @pytest.mark.parametrize("name", BACKWARD)
@@ -80,7 +89,10 @@ def test_the_backward_view_is_mirrored(name):
     check_shapes_and_edges(diagram)
     check_texts(diagram.drawing)
     drawn = Picture(diagram.svg)
-    columns = [int(part.id.removeprefix("column-")) for part in sorted(drawn.all("column"), key=lambda p: p.box[0])]
+    columns = [
+        int(part.id.removeprefix("column-"))
+        for part in sorted(drawn.all("column"), key=lambda p: p.box[0])
+    ]
     assert columns == sorted(columns, reverse=True)
     messages = [edge for edge in drawn.all("gradient") if edge.id.startswith("gradient-message")]
     assert messages
@@ -105,10 +117,14 @@ def test_a_width_on_paper(width, points):
 
 def test_a_picture_of_a_width_is_saved_with_so_many_dots(tmp_path):
     tg.draw(trained()).save(tmp_path / "x.png", width="2in", dpi=300)
-    assert int.from_bytes((tmp_path / "x.png").read_bytes()[16:20], "big") == pytest.approx(600, abs=4)
+    assert int.from_bytes((tmp_path / "x.png").read_bytes()[16:20], "big") == pytest.approx(
+        600, abs=4
+    )
 
 
-@pytest.mark.parametrize("width", ["8,5cm", "wide", "0cm", "5 furlongs", 0, -1, float("inf"), float("nan"), ""])
+@pytest.mark.parametrize(
+    "width", ["8,5cm", "wide", "0cm", "5 furlongs", 0, -1, float("inf"), float("nan"), ""]
+)
 def test_a_bad_width(width):
     with pytest.raises(DrawError, match="such as"):
         tg.draw(trained()).fitted(width)

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from tinygrad_rnn.diagrams import draw_network
 
-SOLID = ("cell", "input", "output", "state", "loss", "parameter", "rolled-cell", "rolled-input", "rolled-output")
+SOLID = (
+    "cell",
+    "input",
+    "output",
+    "state",
+    "loss",
+    "parameter",
+    "rolled-cell",
+    "rolled-input",
+    "rolled-output",
+)
 
 
 @st.composite
@@ -22,7 +32,11 @@ def networks(draw):
         case "encoder":
             return encoder_decoder("a" * steps, "b" * draw(st.integers(1, 5)), draw(st.booleans()))
         case "tangle":
-            return tangle(draw(st.integers(2, 6)), draw(st.integers(1, 4)), draw(st.randoms(use_true_random=False)))
+            return tangle(
+                draw(st.integers(2, 6)),
+                draw(st.integers(1, 4)),
+                draw(st.randoms(use_true_random=False)),
+            )
         case kind:
             caption = draw(st.none() | st.text(min_size=1, max_size=12))
             return (stack if kind == "stack" else lstm)(
@@ -41,7 +55,9 @@ def tangle(steps, layers, rng: random.Random):
     for layer in range(layers):
         maker.row(reverse=rng.random() < 0.3)
         columns = range(steps)[:: -1 if maker.rows[layer].reverse else 1]
-        rows.append(sorted(maker.chain(layer, columns, rng.random() < 0.7), key=lambda cell: cell.column))
+        rows.append(
+            sorted(maker.chain(layer, columns, rng.random() < 0.7), key=lambda cell: cell.column)
+        )
     inputs = [maker.input(t, t) for t in range(steps)]
     outputs = [maker.output(t, t) for t in range(steps)]
     cells = [cell for row in rows for cell in row]
@@ -83,9 +99,14 @@ def check_shapes_and_edges(diagram):
             if not overlap(box.box, edge.box):
                 continue
             passing = box.id not in ends[edge.id]
-            assert not any(box.covers(point, 1 if passing else -1) for point in edge.points), (edge.id, box.id)
+            assert not any(box.covers(point, 1 if passing else -1) for point in edge.points), (
+                edge.id,
+                box.id,
+            )
     width, height = drawn.size
-    move = drawn.root.find("{http://www.w3.org/2000/svg}g").get("transform").partition("translate(")[2]
+    move = (
+        drawn.root.find("{http://www.w3.org/2000/svg}g").get("transform").partition("translate(")[2]
+    )
     dx, dy = map(float, move.rstrip(")").split())
     for part in drawn.parts:
         for x, y in part.points:
@@ -102,7 +123,10 @@ def test_no_text_overlaps_another_or_is_cut_off(network, view, fold):
 def check_texts(drawing):
     texts = [text for shape in drawing.shapes for text in shape.texts]
     texts += [text for edge in drawing.edges for text in (edge.label, edge.note) if text]
-    boxes = [(t.center - t.width / 2, t.y - t.size * 0.4, t.center + t.width / 2, t.y + t.size * 0.4) for t in texts]
+    boxes = [
+        (t.center - t.width / 2, t.y - t.size * 0.4, t.center + t.width / 2, t.y + t.size * 0.4)
+        for t in texts
+    ]
     for (one, first), (other, second) in combinations(zip(texts, boxes, strict=True), 2):
         assert not overlap(first, second), (one.text, other.text)
     box = drawing.bounds

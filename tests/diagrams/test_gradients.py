@@ -55,7 +55,10 @@ def test_what_comes_back_to_a_message_is_its_share():
             terms.setdefault(event.output.id, []).append(event.value)
     for t in range(3):
         shares = sorted(np.linalg.norm(term) for term in terms[lower[t].id])
-        ours = [flow.link(f"message-cell-0-{t}-cell-0-{t + 1}"), flow.link(f"up-cell-0-{t}-cell-1-{t}")]
+        ours = [
+            flow.link(f"message-cell-0-{t}-cell-0-{t + 1}"),
+            flow.link(f"up-cell-0-{t}-cell-1-{t}"),
+        ]
         assert sorted(ours) == pytest.approx(shares)
         assert flow.part(f"cell-0-{t}") == pytest.approx(np.linalg.norm(sum(terms[lower[t].id])))
 
@@ -89,7 +92,9 @@ def test_each_message_has_its_way_back():
     back = {edge.id for edge in picture.all("gradient")}
     assert {f"gradient-{message.id}" for message in picture.all("message")} <= back
     for message in picture.all("message"):
-        other = next(edge for edge in picture.all("gradient") if edge.id == f"gradient-{message.id}")
+        other = next(
+            edge for edge in picture.all("gradient") if edge.id == f"gradient-{message.id}"
+        )
         assert message.points[0][0] < message.points[-1][0]
         assert other.points[0][0] > other.points[-1][0]
         assert other.points[0][1] - message.points[0][1] == pytest.approx(16, abs=0.1)
@@ -107,11 +112,18 @@ def test_cells_tell_the_norm_and_outputs_nobody_asked_are_exactly_zero():
     assert "sample-NaN" not in shapes
 
 
-@pytest.mark.parametrize("options", [{"gradients": True}, {"view": "ops", "gradients": True}, {"view": "backward"}])
+@pytest.mark.parametrize(
+    "options", [{"gradients": True}, {"view": "ops", "gradients": True}, {"view": "backward"}]
+)
 def test_the_arrows_of_the_legend_point_where_those_of_the_picture_do(options):
-    edges = {edge.id: edge for edge in tg.draw(trained(steps=4, last=True), **options).drawing.edges}
+    edges = {
+        edge.id: edge for edge in tg.draw(trained(steps=4, last=True), **options).drawing.edges
+    }
     back = edges["gradient-message-cell-0-0-cell-0-1"]
-    legend = [edges["sample-exactly-edge"], *(edge for edge in edges.values() if edge.cls == "ramp")]
+    legend = [
+        edges["sample-exactly-edge"],
+        *(edge for edge in edges.values() if edge.cls == "ramp"),
+    ]
     assert len(legend) > 3
     for edge in legend:
         assert (edge.points[0] < edge.points[-1]) == (back.points[0] < back.points[-1])
@@ -126,7 +138,9 @@ def test_a_detach_is_a_pair_of_scissors():
 
 def test_nan_has_its_own_mark():
     diagram = tg.draw(NETWORKS["sick"](), gradients=True)
-    marked = {edge.id for edge in diagram.drawing.edges if edge.label and edge.label.text in ("NaN", "∞")}
+    marked = {
+        edge.id for edge in diagram.drawing.edges if edge.label and edge.label.text in ("NaN", "∞")
+    }
     assert "gradient-message-cell-0-0-cell-0-1" in marked
     assert "gradient-message-cell-0-1-cell-0-2" not in marked
     assert "sample-NaN" in {shape.id for shape in diagram.drawing.shapes}

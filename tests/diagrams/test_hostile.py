@@ -100,7 +100,8 @@ def diagram_of(texts):
 def generated(rng):
     """A text of signs that act somewhere, and of any characters whatever."""
     parts = [
-        rng.choice(ACTIVE) if rng.random() < 0.6 else chr(rng.randrange(0x110000)) for _ in range(rng.randrange(9))
+        rng.choice(ACTIVE) if rng.random() < 0.6 else chr(rng.randrange(0x110000))
+        for _ in range(rng.randrange(9))
     ]
     return "".join(parts)
 
@@ -115,9 +116,13 @@ def test_five_thousand_texts_in_dot_and_svg(seed):
     written = sum(bool(text) for text in texts)
     assert (len(graph.nodes()), len(graph.edges())) == (1 + len(texts) + written, 0)
     root = ElementTree.fromstring(diagram.svg.encode())
-    found = ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    found = [
+        "".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")
+    ]
     shown = [printable(text) for text in texts if text]
-    assert [text.replace("\xa0", " ").strip() for text in found] == [t.replace("\xa0", " ").strip() for t in shown]
+    assert [text.replace("\xa0", " ").strip() for text in found] == [
+        t.replace("\xa0", " ").strip() for t in shown
+    ]
 
 
 @functools.cache
@@ -130,8 +135,13 @@ def page_of_plain_names():
 def test_five_thousand_names_in_html(seed):
     """Ten pages with five hundred names each: the elements of a page of plain names, and every name in its data."""
     rng = random.Random(seed)
-    names = [f"{generated(rng)}~{k}" for k in range(500)]  # all of them different, and none of them empty
-    page, plain = Elements(tg.draw(run_with_names(names), title=names[2]).html), page_of_plain_names()
+    names = [
+        f"{generated(rng)}~{k}" for k in range(500)
+    ]  # all of them different, and none of them empty
+    page, plain = (
+        Elements(tg.draw(run_with_names(names), title=names[2]).html),
+        page_of_plain_names(),
+    )
     assert page.found == plain.found
     score, script = page.scripts
     assert script == plain.scripts[1]
@@ -143,8 +153,16 @@ def test_five_thousand_names_in_html(seed):
 @given(st.lists(names, min_size=4, max_size=4))
 def test_opened_copies_with_gradients_of_hostile_names_have_the_structure_of_any(given_names):
     def structure(texts):
-        svg = tg.draw(run_with_names([f"{text}~{k}" for k, text in enumerate(texts)]), view="ops", gradients=True).svg
-        return [element.get("class") for element in ElementTree.fromstring(svg.encode()).iter() if element.get("class")]
+        svg = tg.draw(
+            run_with_names([f"{text}~{k}" for k, text in enumerate(texts)]),
+            view="ops",
+            gradients=True,
+        ).svg
+        return [
+            element.get("class")
+            for element in ElementTree.fromstring(svg.encode()).iter()
+            if element.get("class")
+        ]
 
     assert structure(given_names) == structure(["a", "b", "c", "d"])
 
@@ -154,6 +172,10 @@ def test_opened_copies_with_gradients_of_hostile_names_have_the_structure_of_any
 def test_a_network_of_hostile_names_has_the_structure_of_any(name):
     def structure(text):
         svg = draw_network(hostile_network(text), view="both").svg
-        return [element.get("class") for element in ElementTree.fromstring(svg.encode()).iter() if element.get("class")]
+        return [
+            element.get("class")
+            for element in ElementTree.fromstring(svg.encode()).iter()
+            if element.get("class")
+        ]
 
     assert structure(name) == structure("name")

@@ -16,7 +16,11 @@ from tinygrad_rnn.tracing.network.unroll import unroll
 
 def of_a_leaf(steps=3):
     """A cell whose inputs are slices of a tensor that requires a gradient: an op that reads nothing but parameters."""
-    cell, xs, h = tg.nn.RNNCell(3, 4, rng=0), tg.tensor(np.ones((steps, 3)), requires_grad=True), None
+    cell, xs, h = (
+        tg.nn.RNNCell(3, 4, rng=0),
+        tg.tensor(np.ones((steps, 3)), requires_grad=True),
+        None,
+    )
     with tg.trace() as tr:
         for t in range(steps):
             h = cell(xs[t], h)
@@ -89,7 +93,9 @@ def check_opened(diagram):
     boxes = {op.id: op.box for op in ops}
     for chip in drawn.all("chip"):
         left, top, right, bottom = chip.box
-        assert any(a < left and right < c and b < top and bottom < d for a, b, c, d in boxes.values()), chip.id
+        assert any(
+            a < left and right < c and b < top and bottom < d for a, b, c, d in boxes.values()
+        ), chip.id
     check_texts(diagram.drawing)
 
 
@@ -104,9 +110,13 @@ def test_every_recorded_op_is_drawn_or_joined_to_one_that_is(name):
     network = unroll(trace_of(name).graph())
     drawn = set(Picture(tg.draw(trace_of(name), view="ops", fold=None).svg).ids("op"))
     for cell in network.cells:
-        anatomy = cell_anatomy(cell, network, [link for link in network.links if link.target == cell.id])
+        anatomy = cell_anatomy(
+            cell, network, [link for link in network.links if link.target == cell.id]
+        )
         assert {f"op-{cell.layer}-{cell.t}-{part.place}" for part in anatomy.parts} <= drawn
-        shown = {part.node for part in anatomy.parts}.union(*(part.absorbed for part in anatomy.parts))
+        shown = {part.node for part in anatomy.parts}.union(
+            *(part.absorbed for part in anatomy.parts)
+        )
         for node in set(cell.nodes) - shown:
             assert node.op == "getitem", node.op
             of_parameter = any(x.is_parameter for x in node.tensors())
@@ -116,14 +126,22 @@ def test_every_recorded_op_is_drawn_or_joined_to_one_that_is(name):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        *(("rnn", "elman"), ("relu", "elman"), ("lstm", "lstm"), ("peephole", "lstm"), ("coupled", "lstm")),
+        *(
+            ("rnn", "elman"),
+            ("relu", "elman"),
+            ("lstm", "lstm"),
+            ("peephole", "lstm"),
+            ("coupled", "lstm"),
+        ),
         *(("gru", "gru"), ("reset before", "gru"), ("own", None)),
     ],
 )
 def test_known_cells_are_recognised_by_what_they_compute(name, kind):
     network = unroll(trace_of(name).graph())
     for cell in network.cells:
-        anatomy = cell_anatomy(cell, network, [link for link in network.links if link.target == cell.id])
+        anatomy = cell_anatomy(
+            cell, network, [link for link in network.links if link.target == cell.id]
+        )
         found = recognised(anatomy.parts, anatomy.part(cell.outputs[0])[0])
         assert (found and found[0]) == kind
 
@@ -159,7 +177,9 @@ def test_each_state_has_its_line_and_messages_are_counted_once():
 
 
 def test_copies_of_one_structure_are_one_drawing():
-    shapes = {shape.id: shape for shape in tg.draw(trained(tg.nn.GRU, 3), view="ops").drawing.shapes}
+    shapes = {
+        shape.id: shape for shape in tg.draw(trained(tg.nn.GRU, 3), view="ops").drawing.shapes
+    }
     places = [id.rsplit("-", 1)[1] for id, shape in shapes.items() if id.startswith("op-0-1-")]
     for place in places:
         offsets = {
@@ -175,7 +195,11 @@ def test_copies_of_one_structure_are_one_drawing():
 def wires_up(diagram, cell):
     """The wires of a copy that end on its upper edge."""
     (box,) = (shape for shape in diagram.drawing.shapes if shape.id == cell)
-    ends = [edge.points[-1] for edge in diagram.drawing.edges if edge.cls == "wire" and edge.target == cell]
+    ends = [
+        edge.points[-1]
+        for edge in diagram.drawing.edges
+        if edge.cls == "wire" and edge.target == cell
+    ]
     return [(x, y) for x, y in ends if abs(y - box.top) < 0.5]
 
 
@@ -195,7 +219,9 @@ def test_states_of_a_cell_nobody_knows_leave_at_the_height_where_they_enter():
 
 
 def test_an_output_of_several_copies_is_drawn_the_same_in_every_run():
-    pictures = {tg.draw(trained(tg.nn.GRU, 2, bidirectional=True), view="ops").svg for _ in range(8)}
+    pictures = {
+        tg.draw(trained(tg.nn.GRU, 2, bidirectional=True), view="ops").svg for _ in range(8)
+    }
     assert len(pictures) == 1
 
 

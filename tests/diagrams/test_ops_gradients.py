@@ -60,7 +60,9 @@ def drawn(trace, **options):
 
 def overlay_of(trace):
     network = unroll(trace.graph())
-    return with_gradients(opened_grid(unrolled_grid(network, None), network, LIGHT, lanes=True), network, LIGHT)
+    return with_gradients(
+        opened_grid(unrolled_grid(network, None), network, LIGHT, lanes=True), network, LIGHT
+    )
 
 
 def insides(trace):
@@ -80,8 +82,16 @@ def test_nothing_overlaps_inside_or_outside(name):
 @EVERY_RUN
 def test_no_lane_runs_through_what_is_written_in_a_copy(name):
     diagram = drawn(RUNS[name]())
-    texts = [text for shape in diagram.drawing.shapes if shape.cls in ("gates", "cell") for text in shape.texts]
-    boxes = [(t.center - t.width / 2, t.y - t.size * 0.4, t.center + t.width / 2, t.y + t.size * 0.4) for t in texts]
+    texts = [
+        text
+        for shape in diagram.drawing.shapes
+        if shape.cls in ("gates", "cell")
+        for text in shape.texts
+    ]
+    boxes = [
+        (t.center - t.width / 2, t.y - t.size * 0.4, t.center + t.width / 2, t.y + t.size * 0.4)
+        for t in texts
+    ]
     for edge in diagram.drawing.edges:
         for (x, y), (a, b) in zip(edge.points[::3], edge.points[3::3], strict=False):
             stretch = (min(x, a), min(y, b), max(x, a), max(y, b))
@@ -99,21 +109,34 @@ def test_lanes_go_on_from_copy_to_copy(name):
     seen_through = {  # of two links to one op, by what was computed outside, one is led on to it
         c.id
         for c in overlay_of(trace).grid.connections
-        if c.entry is not None and (plan := items[c.target].plan) and c.entry not in plan.below and len(plan.below) > 1
+        if c.entry is not None
+        and (plan := items[c.target].plan)
+        and c.entry not in plan.below
+        and len(plan.below) > 1
     }
     drawing = drawn(trace, fold=None).drawing
-    edges, boxes = drawing.edges, {shape.id: shape for shape in drawing.shapes if shape.cls == "cell"}
+    edges, boxes = (
+        drawing.edges,
+        {shape.id: shape for shape in drawing.shapes if shape.cls == "cell"},
+    )
     inner = [edge for edge in edges if edge.id.startswith(("wire-", "gradient-wire-"))]
-    ends = {(round(x, 1), round(y, 1)) for edge in inner for x, y in (edge.points[0], edge.points[-1])}
+    ends = {
+        (round(x, 1), round(y, 1)) for edge in inner for x, y in (edge.points[0], edge.points[-1])
+    }
     for edge in edges:
         if edge in inner or edge.label:  # behind a pair of scissors nothing goes on
             continue
         for id, (x, y) in ((edge.source, edge.points[0]), (edge.target, edge.points[-1])):
             into = edge.source if edge.cls == "gradient" else edge.target
-            if id not in boxes or (id == into and edge.id.removeprefix("gradient-") in seen_through):
+            if id not in boxes or (
+                id == into and edge.id.removeprefix("gradient-") in seen_through
+            ):
                 continue
             box = boxes[id]
-            ends_there = min(abs(x - box.left), abs(x - box.right), abs(y - box.bottom), abs(y - box.top)) < 0.5
+            ends_there = (
+                min(abs(x - box.left), abs(x - box.right), abs(y - box.bottom), abs(y - box.top))
+                < 0.5
+            )
             if ends_there:  # and has not joined another
                 assert any(math.dist((x, y), end) < 0.3 for end in ends), (edge.id, id)
 
@@ -122,7 +145,9 @@ def test_lanes_go_on_from_copy_to_copy(name):
 def test_each_way_back_carries_what_the_backward_pass_handed_over(name):
     """The terms are those that the pass itself computed, one an op and input."""
     trace = RUNS[name]()
-    terms = {(e.of.id, e.slot): e.value for e in trace.events if e.kind == "vjp" and e.value is not None}
+    terms = {
+        (e.of.id, e.slot): e.value for e in trace.events if e.kind == "vjp" and e.value is not None
+    }
     seen = 0
     for inside in insides(trace).values():
         for wire, (reader, slot) in inside.reads.items():
@@ -131,7 +156,10 @@ def test_each_way_back_carries_what_the_backward_pass_handed_over(name):
                 assert wire not in inside.norms
                 continue
             expected = 0.0 if term is None else np.linalg.norm(term)
-            assert inside.norms[wire] == pytest.approx(expected, rel=1e-6, nan_ok=True), (wire, reader)
+            assert inside.norms[wire] == pytest.approx(expected, rel=1e-6, nan_ok=True), (
+                wire,
+                reader,
+            )
             seen += 1
     assert seen > 5
 
@@ -155,10 +183,14 @@ def test_each_op_of_an_lstm_has_the_gradient_that_grad_computes():
             made += [z, i, f, g, o, c, h]
         loss = (h * h).sum()
         loss.backward()
-    gradients = {x.id: np.linalg.norm(g.data) for x, g in zip(made, tg.grad(loss, made), strict=True)}
+    gradients = {
+        x.id: np.linalg.norm(g.data) for x, g in zip(made, tg.grad(loss, made), strict=True)
+    }
     found = {}
     for inside in insides(tr).values():
-        found |= {node.id: inside.norms[op] for op, node in inside.ops.items() if node.id in gradients}
+        found |= {
+            node.id: inside.norms[op] for op, node in inside.ops.items() if node.id in gradients
+        }
     assert found == pytest.approx(gradients)
     tooltips = {shape.id: shape.tooltip for shape in drawn(tr).drawing.shapes if shape.cls == "op"}
     for cell, inside in insides(tr).items():
@@ -177,7 +209,11 @@ def test_each_way_back_looks_as_its_norm_says(name):
             if wire.startswith("wire/"):
                 edge = edges[f"gradient-{wire.replace('/', id.removeprefix('cell') + '-')}"]
                 look = look_of(norm, overlay.ramp, LIGHT)
-                assert (edge.color, edge.width, edge.dashed) == (look.color, look.width, look.dashed)
+                assert (edge.color, edge.width, edge.dashed) == (
+                    look.color,
+                    look.width,
+                    look.dashed,
+                )
 
 
 def test_what_comes_back_to_a_state_is_the_sum_of_what_its_readers_hand_back():
@@ -186,7 +222,11 @@ def test_what_comes_back_to_a_state_is_the_sum_of_what_its_readers_hand_back():
     norms = {c.id: c.norm for c in overlay.grid.connections}
     for t in range(1, 4):
         inside = overlay.grid.items[f"cell-0-{t}"].inside
-        entering = [w for w, (node, slot) in inside.reads.items() if node.inputs[slot] not in inside.ops.values()]
+        entering = [
+            w
+            for w, (node, slot) in inside.reads.items()
+            if node.inputs[slot] not in inside.ops.values()
+        ]
         back = [inside.norms[wire] for wire in entering if wire in inside.norms]
         assert max(back) == pytest.approx(norms[f"message-cell-0-{t - 1}-cell-0-{t}"])
 
@@ -202,7 +242,9 @@ def test_each_state_has_its_own_way_back_and_each_op_on_the_way_to_an_output():
     one, two = (next(cell for cell in unroll(trace.graph()).cells if cell.t == t) for t in (1, 2))
     readers = {node.id for node in two.nodes}
     messages = ("message-cell-0-1-cell-0-2", "message-cell-0-1-cell-0-2-1")
-    for state, norm, message in zip(one.outputs, overlay.flow.parts["cell-0-1"], messages, strict=True):
+    for state, norm, message in zip(
+        one.outputs, overlay.flow.parts["cell-0-1"], messages, strict=True
+    ):
         assert norm == pytest.approx(np.linalg.norm(sum(term for _, term in terms[state.id])))
         passed = sum(term for reader, term in terms[state.id] if reader in readers)
         assert norms[message] == pytest.approx(np.linalg.norm(passed))
@@ -231,7 +273,10 @@ def test_what_enters_and_requires_no_gradient_has_one_lane_in_the_middle():
     assert "gradient-input-input-1-cell-0-1" not in edges
     edge = edges["input-input-1-cell-0-1"]
     assert edge.points[0][0] == pytest.approx(shapes["input-1"].x)
-    message = edges["message-cell-0-0-cell-0-1"].points, edges["gradient-message-cell-0-0-cell-0-1"].points
+    message = (
+        edges["message-cell-0-0-cell-0-1"].points,
+        edges["gradient-message-cell-0-0-cell-0-1"].points,
+    )
     assert message[0][0][1] - message[1][0][1] == pytest.approx(2 * LANE_INSIDE)
 
 
@@ -239,8 +284,16 @@ def test_exact_zeros_are_dashed_and_copies_tell_their_norms():
     """With c₋₁ = 0 the forget gate of the first step has no part in the loss."""
     diagram = drawn(trained(tg.nn.LSTM, 3))
     shapes = {shape.id: shape for shape in diagram.drawing.shapes}
-    sigmoids = {shape.id for shape in shapes.values() if shape.cls == "op" and [t.text for t in shape.texts] == ["σ"]}
-    into = [e for e in diagram.drawing.edges if e.cls == "gradient" and e.target in sigmoids and "-0-0-" in e.id]
+    sigmoids = {
+        shape.id
+        for shape in shapes.values()
+        if shape.cls == "op" and [t.text for t in shape.texts] == ["σ"]
+    }
+    into = [
+        e
+        for e in diagram.drawing.edges
+        if e.cls == "gradient" and e.target in sigmoids and "-0-0-" in e.id
+    ]
     assert sorted(edge.dashed for edge in into) == [False, False, True]
     assert {edge.color for edge in into if edge.dashed} == {LIGHT.muted}
     assert "sample-exactly" in shapes
@@ -254,7 +307,11 @@ def test_exact_zeros_are_dashed_and_copies_tell_their_norms():
 def test_nan_and_infinity_have_their_own_mark_at_every_op():
     diagram = drawn(sick())
     shapes = {shape.id: shape for shape in diagram.drawing.shapes}
-    ops = {id: shape.line == LIGHT.alarm for id, shape in shapes.items() if shape.cls == "op" and "output" not in id}
+    ops = {
+        id: shape.line == LIGHT.alarm
+        for id, shape in shapes.items()
+        if shape.cls == "op" and "output" not in id
+    }
     assert {id.split("-")[2] for id, marked in ops.items() if marked} == {"0", "1"}
     assert all(marked == (id.split("-")[2] in "01") for id, marked in ops.items())
     assert [t.text for t in shapes["cell-0-1"].texts if t.color == LIGHT.alarm] == ["‖∇‖ ∞"]
@@ -270,9 +327,15 @@ def test_scissors_stand_where_a_detach_cut_the_message_or_a_wire():
     assert [edge.id for edge in outside] == ["gradient-message-cell-0-2-cell-0-3"]
     diagram = drawn(detached_inside())
     inside = cut(diagram)
-    detaches = {s.id for s in diagram.drawing.shapes if s.cls == "op" and [t.text for t in s.texts] == ["detach"]}
+    detaches = {
+        s.id
+        for s in diagram.drawing.shapes
+        if s.cls == "op" and [t.text for t in s.texts] == ["detach"]
+    }
     # h₋₁ requires no gradient: there is nothing to cut at the first step
-    assert {edge.source for edge in inside} == detaches - {id for id in detaches if id.startswith("op-0-0-")}
+    assert {edge.source for edge in inside} == detaches - {
+        id for id in detaches if id.startswith("op-0-0-")
+    }
     assert all(edge.dashed for edge in inside)
     assert any(shape.id == "sample-✂" for shape in diagram.drawing.shapes)
 
@@ -313,7 +376,9 @@ def test_values_stand_along_the_upper_edge_of_each_copy(name, gradients):
         a, b, c, d = square.box
         assert left < a < c < right
         assert top < b < d < top + 20 < bottom
-        for edge in (part for part in drawn.parts if "edge" in part.classes and overlap(part.box, square.box)):
+        for edge in (
+            part for part in drawn.parts if "edge" in part.classes and overlap(part.box, square.box)
+        ):
             assert not any(square.covers(point, 1) for point in edge.points), (edge.id, square.id)
 
 
@@ -396,20 +461,33 @@ def test_a_way_ends_where_it_joins_another():
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 40), st.floats(0, 1e9)), min_size=1, max_size=12, unique_by=lambda tap: tap[0])
+    st.lists(
+        st.tuples(st.integers(1, 40), st.floats(0, 1e9)),
+        min_size=1,
+        max_size=12,
+        unique_by=lambda tap: tap[0],
+    )
 )
 def test_of_ways_that_begin_together_the_strongest_is_drawn_everywhere(taps):
     """Along a line with taps, each stretch is drawn once: by the strongest of those that go on beyond it."""
     ways = []
     for place, strength in taps:
         points = rounded([(0.0, 0.0), (0.0, 50.0), (-50.0 * place, 50.0), (-50.0 * place, 0.0)])
-        ways.append((Edge(f"way-{place}", "gradient", "loss", f"output-{place}", points, ""), strength))
+        ways.append(
+            (Edge(f"way-{place}", "gradient", "loss", f"output-{place}", points, ""), strength)
+        )
     found = {edge.id: edge.points for edge in drawn_once(ways)}
     assert found.keys() == {edge.id for edge, _ in ways}
     for middle in range(max(place for place, _ in taps)):
         x = -50.0 * middle - 25.0
-        there = [id for id, points in found.items() if any(is_over(x, *ends) for ends in pairwise(points[::3]))]
-        assert there == [f"way-{max((strength, f'{place}') for place, strength in taps if place > middle)[1]}"]
+        there = [
+            id
+            for id, points in found.items()
+            if any(is_over(x, *ends) for ends in pairwise(points[::3]))
+        ]
+        assert there == [
+            f"way-{max((strength, f'{place}') for place, strength in taps if place > middle)[1]}"
+        ]
 
 
 def is_over(x, start, end):

@@ -73,7 +73,13 @@ def score(html):
 def test_the_steps_are_the_copies_in_the_order_of_the_run_and_back(trace, score):
     phases = [step["phase"] for step in score["steps"]]
     middle = phases.index("seed")
-    assert phases == ["start", *["forward"] * (middle - 1), "seed", *["backward"] * (middle - 2), "end"]
+    assert phases == [
+        "start",
+        *["forward"] * (middle - 1),
+        "seed",
+        *["backward"] * (middle - 2),
+        "end",
+    ]
     forward = [step["part"] for step in score["steps"][1:middle]]
     assert forward[:4] == ["cell-0-0", "cell-1-0", "output-0", "cell-0-1"]
     assert forward[-1] == "loss"
@@ -81,7 +87,9 @@ def test_the_steps_are_the_copies_in_the_order_of_the_run_and_back(trace, score)
     assert back == forward[-2::-1]
     network = unroll(trace.graph())
     cell_of = {node: cell.id for cell in network.cells for node in cell.nodes}
-    handed_on = [cell_of[event.of] for event in trace.events if event.kind == "vjp" and event.of in cell_of]
+    handed_on = [
+        cell_of[event.of] for event in trace.events if event.kind == "vjp" and event.of in cell_of
+    ]
     assert list(dict.fromkeys(handed_on)) == [part for part in back if part.startswith("cell")]
 
 
@@ -102,7 +110,11 @@ def test_a_ledger_counts_each_use_in_the_step_of_its_copy(score):
     for ledger in score["ledgers"]:
         parts = [score["steps"][row["step"]]["part"] for row in ledger["rows"]]
         kind = (
-            "output" if ledger["name"] in ("W_hy", "b_y") else "cell-1" if ledger["name"].endswith("_l1") else "cell-0"
+            "output"
+            if ledger["name"] in ("W_hy", "b_y")
+            else "cell-1"
+            if ledger["name"].endswith("_l1")
+            else "cell-0"
         )
         assert parts == [f"{kind}-{t}" for t in (3, 2, 1, 0)]
 
@@ -136,7 +148,9 @@ def test_numbers_that_are_not_finite_survive_json():
                 h = h / tg.tensor([0.0, 0.0, 0.0])
         h.sum().backward()
     score = score_of(tg.draw(trace).html)
-    assert {"NaN", "Infinity", "-Infinity"} <= {x for _, _, value, *_ in score["tensors"] for x in value if x != 0}
+    assert {"NaN", "Infinity", "-Infinity"} <= {
+        x for _, _, value, *_ in score["tensors"] for x in value if x != 0
+    }
 
 
 def test_without_a_backward_pass_the_forward_pass_is_played():
@@ -159,7 +173,10 @@ def test_every_view_and_theme_plays(trace, view, theme):
 
 
 def test_networks_made_by_hand_play_too():
-    assert score_of(draw_network(lstm(20, 2, loss="each"), view="both").html)["steps"][-1]["phase"] == "forward"
+    assert (
+        score_of(draw_network(lstm(20, 2, loss="each"), view="both").html)["steps"][-1]["phase"]
+        == "forward"
+    )
 
 
 def test_folded_copies_are_played_at_the_fold():
@@ -239,8 +256,15 @@ def test_hostile_names_stay_in_the_data(hostile):
 
 # What it does, in a browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +291,9 @@ class Player:
         self.complaints, self.requests = [], []
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        self.page.on(
+            "dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss())
+        )
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
 
@@ -378,7 +404,13 @@ def test_keys(play, html):
 
 def test_buttons_scrubber_and_playing_to_the_end(play, html, score):
     player = play(html)
-    for name, step in (("next", 1), ("next", 2), ("back", 1), ("last", len(score["steps"]) - 1), ("first", 0)):
+    for name, step in (
+        ("next", 1),
+        ("next", 2),
+        ("back", 1),
+        ("last", len(score["steps"]) - 1),
+        ("first", 0),
+    ):
         player.page.locator(f"#player-{name}").click()
         assert player.step == step
     player.page.locator("#player-scrubber").fill("24")
@@ -423,12 +455,18 @@ def test_the_gradients_of_an_opened_copy_come_back_with_it(play, trace):
     back = player.page.locator("[id^='gradient-wire-1-2-']")
     memory = "message-cell-1-1-cell-1-2-1"
     assert back.count() > 15
-    assert {state(id) for id in (memory, f"gradient-{memory}", "output-cell-1-2-output-2-in")} == {"todo"}
-    while player.text("#player-part-title") != "Layer 1, t = 2" or "gradient" not in player.text("#player-status"):
+    assert {state(id) for id in (memory, f"gradient-{memory}", "output-cell-1-2-output-2-in")} == {
+        "todo"
+    }
+    while player.text("#player-part-title") != "Layer 1, t = 2" or "gradient" not in player.text(
+        "#player-status"
+    ):
         assert {element.get_attribute("data-state") for element in back.all()} == {"todo"}
         player.press("ArrowRight")
     assert {element.get_attribute("data-state") for element in back.all()} == {"done"}
-    assert {state(id) for id in (memory, f"gradient-{memory}", "output-cell-1-2-output-2-in")} == {"done"}
+    assert {state(id) for id in (memory, f"gradient-{memory}", "output-cell-1-2-output-2-in")} == {
+        "done"
+    }
     player.press("ArrowLeft")
     assert {element.get_attribute("data-state") for element in back.all()} == {"todo"}
 
@@ -441,7 +479,9 @@ def test_an_element_is_explained_with_its_numbers(play, html, score):
     player.page.locator("[role=grid]").first.locator("td").first.click()
     (h, z) = (score["tensors"][number] for number in score["parts"]["cell-1-2"]["tensors"][:2])
     signed = lambda x: f"(−{-x})" if x < 0 else str(x)
-    assert f"h₂[0] = tanh {signed(z[2][0])} = {str(h[2][0]).replace('-', '−')}" in player.text("#player-part")
+    assert f"h₂[0] = tanh {signed(z[2][0])} = {str(h[2][0]).replace('-', '−')}" in player.text(
+        "#player-part"
+    )
     player.press("ArrowRight")
     assert "h₂[1] = tanh" in player.text("#player-part")
     assert player.page.evaluate("document.activeElement.getAttribute('aria-selected')") == "true"
@@ -478,9 +518,7 @@ def test_nothing_overflows_or_overlaps(play, html, width):
     for key in ("ArrowRight", "End"):
         player.press(key)
         assert player.page.evaluate("document.documentElement.scrollWidth") <= width
-        places = (
-            "header button, .transport button, .transport input, .transport select, .counter, .status, .stage, .card"
-        )
+        places = "header button, .transport button, .transport input, .transport select, .counter, .status, .stage, .card"
         boxes = player.page.locator(places).evaluate_all(_VISIBLE_BOXES)
         for box in boxes:
             assert box["x"] >= 0
@@ -501,7 +539,10 @@ def _apart(a, b, start, length):
 
 
 def test_dark_and_light(play, html):
-    for scheme, colors in (("dark", ["20, 23, 28", "255, 255, 255"]), ("light", ["255, 255, 255", "20, 23, 28"])):
+    for scheme, colors in (
+        ("dark", ["20, 23, 28", "255, 255, 255"]),
+        ("light", ["255, 255, 255", "20, 23, 28"]),
+    ):
         player = play(html, color_scheme=scheme)
         background = "getComputedStyle(document.body).backgroundColor"
         assert player.page.evaluate(background) == f"rgb({colors[0]})"
@@ -550,5 +591,7 @@ def test_hostile_names_are_text_and_run_nothing(play, hostile):
         player.press("Enter", "End")
         assert "</script><script>alert(9)</script>" in player.text("#player-part .source")
         assert printable(name) in player.text("#player-part")
-    assert player.page.evaluate("document.querySelectorAll('script, img, iframe, style').length") == 3
+    assert (
+        player.page.evaluate("document.querySelectorAll('script, img, iframe, style').length") == 3
+    )
     player.page.wait_for_timeout(50)

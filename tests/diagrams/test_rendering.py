@@ -91,7 +91,10 @@ def test_same_bytes_in_a_fresh_process():
         cwd=Path(__file__).parents[2],
     )
     assert process.stderr == ""
-    hashes = [sha256(draw_network(lstm(3)).render(format)).hexdigest() for format in (".svg", ".png", ".pdf", ".dot")]
+    hashes = [
+        sha256(draw_network(lstm(3)).render(format)).hexdigest()
+        for format in (".svg", ".png", ".pdf", ".dot")
+    ]
     assert process.stdout.split() == hashes
 
 
@@ -107,7 +110,9 @@ def test_the_files_are_what_they_claim(tmp_path):
 
 def test_text_stays_text_in_a_font_everybody_has():
     svg = draw_network(stack(2)).svg
-    assert set(re.findall('font-family="([^"]*)"', svg)) == {"DejaVu Sans, Verdana, Geneva, sans-serif"}
+    assert set(re.findall('font-family="([^"]*)"', svg)) == {
+        "DejaVu Sans, Verdana, Geneva, sans-serif"
+    }
     assert "hₜ = tanh(W_hh hₜ₋₁ + W_xh xₜ + b_h)" in svg
     assert "<!DOCTYPE" not in svg
 
@@ -161,7 +166,11 @@ def test_importing_is_cheap():
         "print({'matplotlib', 'pygraphviz', 'graphviz'} & {name.partition('.')[0] for name in sys.modules})"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
     )
     assert run.stdout.strip() == "set()"
 

@@ -15,7 +15,11 @@ def test_no_two_owners_meet_on_a_track_and_none_is_left_empty(stretches):
     for start, end, owner in stretches:
         low, high = min(start, end), max(start, end)
         index = tracks.take(start, end, owner)
-        free = [k for k in range(len(tracks)) if not any(_meet(low, high, owner, s) for s in placed.get(k, ()))]
+        free = [
+            k
+            for k in range(len(tracks))
+            if not any(_meet(low, high, owner, s) for s in placed.get(k, ()))
+        ]
         assert index == free[0], "the first free one"
         placed.setdefault(index, []).append((low, high, owner))
     assert len(tracks) == len(placed)

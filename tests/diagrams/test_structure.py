@@ -23,7 +23,17 @@ EVERY_NETWORK = pytest.mark.parametrize(
         bidirectional(30),
         encoder_decoder(attention=True),
     ],
-    ids=["one", "stack", "hello", "inputs", "folded", "lstm", "bidirectional", "folded-both", "attention"],
+    ids=[
+        "one",
+        "stack",
+        "hello",
+        "inputs",
+        "folded",
+        "lstm",
+        "bidirectional",
+        "folded-both",
+        "attention",
+    ],
 )
 EVERY_VIEW = pytest.mark.parametrize("view", ["unrolled", "rolled", "both"])
 
@@ -47,7 +57,11 @@ def test_every_copy_message_and_parameter_is_there_once():
 @EVERY_NETWORK
 @EVERY_VIEW
 def test_ids_are_unique(network, view):
-    ids = [element.get("id") for element in picture(network, view=view).root.iter() if element.get("id")]
+    ids = [
+        element.get("id")
+        for element in picture(network, view=view).root.iter()
+        if element.get("id")
+    ]
     assert [id for id, count in Counter(ids).items() if count > 1] == []
 
 
@@ -56,7 +70,9 @@ def test_cells_and_messages_say_what_they_are():
     cell = drawn.all("cell")[2]
     assert cell.texts == ("h₂", "(1, 5)")
     assert cell.title == "layer 0, call 2 of rnn (LSTMCell): h₂ (1, 5)"
-    assert [message.texts for message in drawn.all("message")] == [(f"h{t}, c{t}", "(1, 5)") for t in "₀₁₂"]
+    assert [message.texts for message in drawn.all("message")] == [
+        (f"h{t}, c{t}", "(1, 5)") for t in "₀₁₂"
+    ]
     assert drawn.all("initial")[0].texts == ("h₋₁, c₋₁", "(1, 5)")
 
 
@@ -85,7 +101,9 @@ def test_fold_keeps_the_ends(fold, steps, shown):
     assert len(drawn.all("message")) == 2 * (len(shown) if hidden else steps - 1)
     folds = [part for part in drawn.all("fold") if part.id == "fold"]
     noun = "copy" if hidden == 1 else "copies"
-    assert [part.texts for part in folds] == ([("…", f"{hidden} more {noun}", "same weights")] if hidden else [])
+    assert [part.texts for part in folds] == (
+        [("…", f"{hidden} more {noun}", "same weights")] if hidden else []
+    )
 
 
 def test_rolled_has_one_cell_a_layer_and_a_loop_on_each():

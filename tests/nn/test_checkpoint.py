@@ -20,13 +20,17 @@ from tinygrad_rnn.nn.checkpoint import ARCHIVE
 MODELS = [
     tg.nn.RNN(2, 3, nonlinearity="relu", output_size=4, rng=0),
     tg.nn.RNN(2, 3, num_layers=3, bias=False, batch_first=True, dropout=0.25, rng=0),
-    tg.nn.LSTM(2, 3, peephole=True, coupled=True, forget_bias=2.0, bidirectional=True, num_layers=2, rng=0),
+    tg.nn.LSTM(
+        2, 3, peephole=True, coupled=True, forget_bias=2.0, bidirectional=True, num_layers=2, rng=0
+    ),
     tg.nn.GRU(2, 3, reset_after=False, dtype=np.float32, output_size=1, bias=False, rng=0),
     tg.nn.RNNCell(2, 3, rng=0),
     tg.nn.LSTMCell(2, 3, peephole=True, rng=0),
     tg.nn.GRUCell(2, 3, bias=False, rng=0),
     tg.nn.Linear(2, 3, bias=False, rng=0),
-    tg.nn.Sequential(tg.nn.Embedding(5, 2, rng=0), tg.nn.Dropout(0.5), tg.nn.GRU(2, 3, rng=0), tg.nn.Linear(3, 5)),
+    tg.nn.Sequential(
+        tg.nn.Embedding(5, 2, rng=0), tg.nn.Dropout(0.5), tg.nn.GRU(2, 3, rng=0), tg.nn.Linear(3, 5)
+    ),
 ]
 
 
@@ -46,7 +50,9 @@ def path(tmp_path):
 
 
 def assert_same_parameters(model, other):
-    for (name, p), (other_name, q) in zip(model.named_parameters(), other.named_parameters(), strict=True):
+    for (name, p), (other_name, q) in zip(
+        model.named_parameters(), other.named_parameters(), strict=True
+    ):
         assert (name, p.dtype) == (other_name, q.dtype)
         np.testing.assert_array_equal(p.data, q.data)
 
@@ -110,7 +116,9 @@ def test_metadata(path):
 
 def test_a_module_of_the_users_own(path):
     tg.save(path, Theirs(rng=1))
-    with pytest.raises(CheckpointError, match=r"is of 'Theirs', which is not a module of tg\.nn: .* into=model"):
+    with pytest.raises(
+        CheckpointError, match=r"is of 'Theirs', which is not a module of tg\.nn: .* into=model"
+    ):
         tg.load(path)
     model = Theirs(rng=2)
     assert tg.load(path, into=model).model is model
@@ -151,7 +159,9 @@ def test_names_shapes_and_dtypes_are_verified_and_nothing_is_changed(path):
 
 def test_what_cannot_be_saved(path):
     model = tg.nn.Linear(2, 3)
-    with pytest.raises(CheckpointError, match=r"metadata can hold what JSON can, and arrays .* object is neither"):
+    with pytest.raises(
+        CheckpointError, match=r"metadata can hold what JSON can, and arrays .* object is neither"
+    ):
         tg.save(path, model, what=object())
     with pytest.raises(CheckpointError, match="SGD has a parameter that is not one of Linear's"):
         tg.save(path, model, tg.optim.SGD(MODELS[0].parameters()))
@@ -167,7 +177,10 @@ def test_paths_that_cannot_be_read_or_written(tmp_path):
         tg.load(tmp_path / "missing")
     with pytest.raises(CheckpointError, match=r"load: .*: Is a directory"):
         tg.load(tmp_path)
-    with pytest.raises(CheckpointError, match=r"save: .*No such file or directory; what was there before is unchanged"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"save: .*No such file or directory; what was there before is unchanged",
+    ):
         tg.save(tmp_path / "no" / "such" / "folder", MODELS[0])
     with pytest.raises(CheckpointError, match="/dev/null is not a regular file"):
         tg.load("/dev/null")
@@ -205,7 +218,9 @@ def loads_or_refuses(path, data):
 @given(data=st.data())
 def test_bytes_changed_anywhere(victim, data):
     path, good = victim
-    edits = st.lists(st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), min_size=1, max_size=8)
+    edits = st.lists(
+        st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), min_size=1, max_size=8
+    )
     changed = bytearray(good)
     for at, value in data.draw(edits):
         changed[at] = value
@@ -225,7 +240,9 @@ def test_any_bytes(victim, data):
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 
@@ -295,7 +312,11 @@ def test_nesting_without_end(path):
     model = {"class": "Dropout", "config": {"p": 0.5}}
     text = json.dumps(model)
     for _ in range(100_000):
-        text = f'{{"class":"Sequential","modules":[{text}]}}' if len(text) < 1000 else f'{{"m":[{text}]}}'
+        text = (
+            f'{{"class":"Sequential","modules":[{text}]}}'
+            if len(text) < 1000
+            else f'{{"m":[{text}]}}'
+        )
         if len(text) > 100_000:
             break
     from safetensors.numpy import save as encode
@@ -351,7 +372,9 @@ SAVES_FOR_EVER = """
 
 def run(source, *arguments):
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
+        capture_output=True,
+        text=True,
     )
 
 
@@ -382,5 +405,7 @@ FILLS_THE_DISK = """
 def test_a_full_disk_leaves_the_old_checkpoint_and_says_so(path):
     done = run(FILLS_THE_DISK, path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == f"save: {path}: File too large; what was there before is unchanged"
+    assert (
+        done.stdout.strip() == f"save: {path}: File too large; what was there before is unchanged"
+    )
     assert os.listdir(path.parent) == [path.name]

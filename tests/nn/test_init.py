@@ -53,6 +53,7 @@ def test_eye():
 @pytest.mark.parametrize("blocks", [0, 2])
 def test_blocks_that_do_not_fit(blocks):
     with pytest.raises(
-        OpError, match=rf"eye_: needs a matrix whose rows make {blocks} equal blocks, got shape \(3, 3\)"
+        OpError,
+        match=rf"eye_: needs a matrix whose rows make {blocks} equal blocks, got shape \(3, 3\)",
     ):
         init.eye_(matrix(3, 3), blocks=blocks)

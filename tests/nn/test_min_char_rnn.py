@@ -1,6 +1,7 @@
 """Karpathy's min-char-rnn, whose backward pass is written by hand, and ours: the same network, number for number.
 
-Source: A. Karpathy, minimal character-level RNN language model (2015), gist.github.com/karpathy/d4dee566867f8291f086.
+Source: A. Karpathy, minimal character-level RNN language model (2015),
+gist.github.com/karpathy/d4dee566867f8291f086.
 """
 
 import numpy as np

@@ -36,7 +36,14 @@ def test_parameters_are_found_once_wherever_they_are():
 
 
 def test_modules_are_found():
-    assert [name for name, _ in Nest().named_modules()] == ["", "first", "rest.0", "rest.1", "heads.a", "tied"]
+    assert [name for name, _ in Nest().named_modules()] == [
+        "",
+        "first",
+        "rest.0",
+        "rest.1",
+        "heads.a",
+        "tied",
+    ]
 
 
 def test_train_and_eval_reach_every_module():
@@ -85,7 +92,11 @@ def test_a_state_dict_goes_there_and_back():
 def test_what_does_not_fit_is_named_and_nothing_is_changed():
     module = Nest()
     before = module.state_dict()
-    state = before | {"scale": np.ones(2), "extra": np.ones(1), "rest.0.bias": np.array(["a", "b", "c"])}
+    state = before | {
+        "scale": np.ones(2),
+        "extra": np.ones(1),
+        "rest.0.bias": np.array(["a", "b", "c"]),
+    }
     del state["first.bias"]
     with pytest.raises(StateDictError) as caught:
         module.load_state_dict(state)
@@ -144,13 +155,17 @@ def test_sequential():
 # Losses
 
 
-@pytest.mark.parametrize(("reduction", "expected"), [("mean", 2.5), ("sum", 5.0), ("none", [1.0, 4.0])])
+@pytest.mark.parametrize(
+    ("reduction", "expected"), [("mean", 2.5), ("sum", 5.0), ("none", [1.0, 4.0])]
+)
 def test_mse_loss(reduction, expected):
     assert tg.nn.mse_loss(tg.tensor([1.0, 2.0]), [0.0, 4.0], reduction).data.tolist() == expected
 
 
 def test_mse_loss_refuses_to_broadcast():
-    with pytest.raises(OpError, match=r"mse_loss: input \(2,\) and target \(2, 1\) must have the same shape"):
+    with pytest.raises(
+        OpError, match=r"mse_loss: input \(2,\) and target \(2, 1\) must have the same shape"
+    ):
         tg.nn.mse_loss(tg.tensor([1.0, 2.0]), [[1.0], [2.0]])
     with pytest.raises(OpError, match="the reduction must be"):
         tg.nn.mse_loss(tg.tensor([1.0]), [1.0], "max")

@@ -65,7 +65,11 @@ def test_the_learning_rate_can_be_changed_between_steps():
     [
         ("SGD", {"lr": -1.0}, "SGD: lr must not be negative, got -1.0"),
         ("SGD", {"lr": float("nan")}, "SGD: lr must not be negative, got nan"),
-        ("SGD", {"nesterov": True}, "SGD: nesterov needs a momentum and no dampening, got momentum=0.0"),
+        (
+            "SGD",
+            {"nesterov": True},
+            "SGD: nesterov needs a momentum and no dampening, got momentum=0.0",
+        ),
         ("Adam", {"betas": (1.0, 0.9)}, "Adam: beta1 must be at least 0 and below 1, got 1.0"),
     ],
 )

@@ -49,18 +49,24 @@ def equal(states, others, **tolerance):
 # Against torch
 
 
-@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: " ".join(map(str, entry["case"].values())))
+@pytest.mark.parametrize(
+    "entry", TABLE, ids=lambda entry: " ".join(map(str, entry["case"].values()))
+)
 def test_outputs_states_and_gradients_are_torchs(entry):
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["case"].items()}
     for name, value in ours(Case(**given)).items():
-        np.testing.assert_allclose(value, entry["torch"][name], rtol=1e-10, atol=1e-10, err_msg=name)
+        np.testing.assert_allclose(
+            value, entry["torch"][name], rtol=1e-10, atol=1e-10, err_msg=name
+        )
 
 
 @EVERY_VARIANT
 def test_what_torch_has_goes_there_and_back(kind, options):
     layer = make(kind, 2, 3, num_layers=2, bidirectional=True, **options)
     if options.keys() & {"peephole", "coupled", "reset_after"}:
-        with pytest.raises(StateDictError, match=f"{kind}: torch.nn.{kind} has no (peephole|coupled|reset_after)="):
+        with pytest.raises(
+            StateDictError, match=f"{kind}: torch.nn.{kind} has no (peephole|coupled|reset_after)="
+        ):
             layer.to_torch_state_dict()
         return
     other = make(kind, 2, 3, num_layers=2, bidirectional=True, **options)
@@ -98,7 +104,10 @@ def test_a_cell_goes_to_torch_and_back(kind):
 def test_a_cell_of_the_users_own_needs_only_a_step():
     class Leaky(tg.nn.recurrent.Cell):
         def step(self, x, h):
-            return (0.5 * h + 0.5 * tg.ops.tanh(tg.ops.linear(x, self.W_xh) + tg.ops.linear(h, self.W_hh)),)
+            return (
+                0.5 * h
+                + 0.5 * tg.ops.tanh(tg.ops.linear(x, self.W_xh) + tg.ops.linear(h, self.W_hh)),
+            )
 
     class LeakyRNN(tg.nn.recurrent.Recurrent):
         cell_type = Leaky
@@ -110,7 +119,9 @@ def test_a_cell_of_the_users_own_needs_only_a_step():
 
 
 def test_torch_has_no_output_layer():
-    with pytest.raises(StateDictError, match=r"torch.nn.RNN has no output_size: use a Linear layer"):
+    with pytest.raises(
+        StateDictError, match=r"torch.nn.RNN has no output_size: use a Linear layer"
+    ):
         make("RNN", 2, 3, output_size=4).to_torch_state_dict()
 
 
@@ -120,7 +131,9 @@ def test_torch_has_no_output_layer():
 def test_an_lstm_with_peepholes_by_hand():
     cell = tg.nn.LSTMCell(2, 3, peephole=True, rng=0)
     x, h, c = numbers(4, 2), numbers(4, 3, seed=1), numbers(4, 3, seed=2)
-    z_i, z_f, z_g, z_o = np.split(x @ cell.W_xh.data.T + h @ cell.W_hh.data.T + cell.b_h.data, 4, axis=1)
+    z_i, z_f, z_g, z_o = np.split(
+        x @ cell.W_xh.data.T + h @ cell.W_hh.data.T + cell.b_h.data, 4, axis=1
+    )
     w_i, w_f, w_o = np.split(cell.w_c.data, 3)
     after = sigmoid(z_f + w_f * c) * c + sigmoid(z_i + w_i * c) * np.tanh(z_g)
     expected = sigmoid(z_o + w_o * after) * np.tanh(after), after
@@ -136,7 +149,9 @@ def test_an_lstm_with_coupled_gates_by_hand():
     f = sigmoid(z_f + w_f * c)
     after = f * c + (1 - f) * np.tanh(z_g)
     np.testing.assert_allclose(cell(x, (h, c))[1].data, after, rtol=1e-12)
-    np.testing.assert_allclose(cell(x, (h, c))[0].data, sigmoid(z_o + w_o * after) * np.tanh(after), rtol=1e-12)
+    np.testing.assert_allclose(
+        cell(x, (h, c))[0].data, sigmoid(z_o + w_o * after) * np.tanh(after), rtol=1e-12
+    )
 
 
 def test_a_gru_that_resets_before_the_product_by_hand():
@@ -181,7 +196,9 @@ def test_the_forget_bias_is_added_to_one_gate(kind):
             make(kind, 2, 3, forget_bias=1.0)
         return
     for coupled, gate in ((False, 1), (True, 0)):
-        plain, biased = (make(kind, 2, 3, coupled=coupled, forget_bias=b).b_h.data for b in (0.0, 1.5))
+        plain, biased = (
+            make(kind, 2, 3, coupled=coupled, forget_bias=b).b_h.data for b in (0.0, 1.5)
+        )
         expected = np.zeros(len(plain))
         expected[3 * gate : 3 * gate + 3] = 1.5
         np.testing.assert_allclose(biased - plain, expected, rtol=1e-12)
@@ -232,7 +249,13 @@ def test_every_parameter_is_an_attribute():
 @pytest.mark.parametrize("output_size", [None, 7])
 def test_shapes_of_outputs_and_states(kind, batch_first, bidirectional, output_size):
     layer = make(
-        kind, 2, 3, num_layers=2, batch_first=batch_first, bidirectional=bidirectional, output_size=output_size
+        kind,
+        2,
+        3,
+        num_layers=2,
+        batch_first=batch_first,
+        bidirectional=bidirectional,
+        output_size=output_size,
     )
     width, cells = output_size or (6 if bidirectional else 3), 4 if bidirectional else 2
     ys, state = layer(numbers(5, 4, 2))
@@ -291,7 +314,11 @@ def test_reading_in_pieces_is_reading_at_once(kind):
 
 @pytest.mark.parametrize("state", [None, tg.tensor(1.0), (tg.tensor(1.0), tg.tensor(2.0))])
 def test_detach(state):
-    grown = tuple(s * tg.tensor(1.0, requires_grad=True) for s in parts(state)) if state is not None else None
+    grown = (
+        tuple(s * tg.tensor(1.0, requires_grad=True) for s in parts(state))
+        if state is not None
+        else None
+    )
     given = grown if isinstance(state, tuple) or grown is None else grown[0]
     detached = tg.nn.detach(given)
     assert type(detached) is type(given)
@@ -337,7 +364,9 @@ def test_dropout_keeps_the_mean_and_draws_anew():
     kept = seen[0] != 0
     assert kept.mean() == pytest.approx(0.75, abs=0.05)
     assert (kept != (seen[1] != 0)).any()
-    np.testing.assert_allclose(seen[0][kept] * 0.75, layer.cells[0](np.ones(1)).data[kept], rtol=1e-12)
+    np.testing.assert_allclose(
+        seen[0][kept] * 0.75, layer.cells[0](np.ones(1)).data[kept], rtol=1e-12
+    )
 
 
 # What is refused

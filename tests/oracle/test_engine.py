@@ -62,9 +62,15 @@ def theirs(program, u, v):
             return [torch.zeros_like(x) for x in inputs]
         g = None if g is None else torch.from_numpy(g)
         found = torch.autograd.grad(output, inputs, g, create_graph=True, allow_unused=True)
-        return [torch.zeros_like(x) if part is None else part for x, part in zip(inputs, found, strict=True)]
+        return [
+            torch.zeros_like(x) if part is None else part
+            for x, part in zip(inputs, found, strict=True)
+        ]
 
-    return [part.detach().numpy() for part in [y, *derivatives(grad, y, xs, u, [torch.from_numpy(one) for one in v])]]
+    return [
+        part.detach().numpy()
+        for part in [y, *derivatives(grad, y, xs, u, [torch.from_numpy(one) for one in v])]
+    ]
 
 
 def disagreement(program: Program) -> str:
@@ -97,7 +103,11 @@ CONVENTIONS = {
     "minimum of equals": (ops.minimum, torch.minimum, [[1.0, 2.0], [1.0, 3.0]]),
     "max of equals": (ops.max, torch.amax, [[1.0, 3.0, 3.0]]),
     "min of equals": (ops.min, torch.amin, [[1.0, 1.0, 3.0]]),
-    "clip at its bounds": (lambda x: ops.clip(x, 0, 1), lambda x: torch.clip(x, 0, 1), [[0.0, 1.0, 2.0, -1.0, 0.5]]),
+    "clip at its bounds": (
+        lambda x: ops.clip(x, 0, 1),
+        lambda x: torch.clip(x, 0, 1),
+        [[0.0, 1.0, 2.0, -1.0, 0.5]],
+    ),
     "0 to a power": (ops.pow, torch.pow, [[0.0, 0.0, 0.0, 0.0, 2.0], [0.0, 1.0, 2.0, -1.0, 0.0]]),
     "sqrt of 0": (ops.sqrt, torch.sqrt, [[0.0]]),
     "log of 0": (ops.log, torch.log, [[0.0]]),

@@ -31,7 +31,9 @@ REFERENCES = [
 
 def theirs(case):
     layer = getattr(torch.nn, case.kind)(case.input_size, case.hidden_size, **case.options).double()
-    layer.load_state_dict({name: torch.tensor(value) for name, value in case.torch_parameters().items()})
+    layer.load_state_dict(
+        {name: torch.tensor(value) for name, value in case.torch_parameters().items()}
+    )
     xs, given, weights = case.inputs()
     xs = torch.tensor(xs, requires_grad=True)
     states = given and tuple(torch.tensor(part, requires_grad=True) for part in given)
@@ -40,7 +42,9 @@ def theirs(case):
     outputs = (ys, *(last if isinstance(last, tuple) else (last,)))
     sum((y * torch.tensor(w)).sum() for y, w in zip(outputs, weights, strict=True)).backward()
     found = {"ys": ys} | dict(zip(case.states, outputs[1:], strict=True)) | {"xs.grad": xs.grad}
-    found |= {f"{name}.grad": part.grad for name, part in zip(case.states, states or (), strict=False)}
+    found |= {
+        f"{name}.grad": part.grad for name, part in zip(case.states, states or (), strict=False)
+    }
     found |= {f"{name}.grad": parameter.grad for name, parameter in layer.named_parameters()}
     return {name: value.detach().numpy() for name, value in found.items()}
 
@@ -52,7 +56,9 @@ def run(layer, xs, state, case):
         xs, list(case.lengths), batch_first=case.batch_first, enforce_sorted=False
     )
     ys, last = layer(packed, state)
-    padded, _ = torch.nn.utils.rnn.pad_packed_sequence(ys, case.batch_first, total_length=case.steps)
+    padded, _ = torch.nn.utils.rnn.pad_packed_sequence(
+        ys, case.batch_first, total_length=case.steps
+    )
     return padded, last
 
 
@@ -87,7 +93,9 @@ def test_outputs_states_and_gradients_are_torchs(seed):
     found, expected = ours(case), theirs(case)
     assert found.keys() <= expected.keys()
     for name, value in found.items():
-        np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-10, err_msg=f"{name} of {case}")
+        np.testing.assert_allclose(
+            value, expected[name], rtol=1e-10, atol=1e-10, err_msg=f"{name} of {case}"
+        )
 
 
 def test_the_stored_table_is_what_torch_says():
@@ -101,9 +109,14 @@ def test_the_stored_table_is_what_torch_says():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"bias": False}])
 def test_parameters_go_to_torch_and_back(kind, options):
-    layer, xs = KINDS[kind](3, 4, **options, rng=0), np.random.default_rng(0).standard_normal((5, 2, 3))
+    layer, xs = (
+        KINDS[kind](3, 4, **options, rng=0),
+        np.random.default_rng(0).standard_normal((5, 2, 3)),
+    )
     theirs = getattr(torch.nn, kind)(3, 4, **options).double()
-    theirs.load_state_dict({name: torch.tensor(value) for name, value in layer.to_torch_state_dict().items()})
+    theirs.load_state_dict(
+        {name: torch.tensor(value) for name, value in layer.to_torch_state_dict().items()}
+    )
     again = KINDS[kind](3, 4, **options, rng=1)
     again.load_torch_state_dict(theirs.state_dict())
     expected = theirs(torch.tensor(xs))[0].detach().numpy()
@@ -115,7 +128,9 @@ def test_parameters_go_to_torch_and_back(kind, options):
 def test_a_cell_goes_to_torch_and_back(kind):
     cell, x = getattr(tg.nn, f"{kind}Cell")(3, 4, rng=0), np.ones((2, 3))
     theirs = getattr(torch.nn, f"{kind}Cell")(3, 4).double()
-    theirs.load_state_dict({name: torch.tensor(value) for name, value in cell.to_torch_state_dict().items()})
+    theirs.load_state_dict(
+        {name: torch.tensor(value) for name, value in cell.to_torch_state_dict().items()}
+    )
     first = lambda state: state[0] if isinstance(state, tuple) else state
     expected = first(theirs(torch.tensor(x))).detach().numpy()
     np.testing.assert_allclose(first(cell(x)).data, expected, rtol=1e-10, atol=1e-12)
@@ -124,9 +139,16 @@ def test_a_cell_goes_to_torch_and_back(kind):
 if __name__ == "__main__":  # python tests/oracle/test_recurrent.py writes the table
     entries = [
         {
-            "case": {k: v for k, v in dataclasses.asdict(case).items() if v != getattr(Case("RNN"), k) or k == "kind"},
+            "case": {
+                k: v
+                for k, v in dataclasses.asdict(case).items()
+                if v != getattr(Case("RNN"), k) or k == "kind"
+            },
             "torch": {name: value.tolist() for name, value in theirs(case).items()},
         }
         for case in REFERENCES
     ]
-    TABLE.write_text(json.dumps(entries, indent=None, separators=(",", ":")).replace('{"case"', '\n{"case"') + "\n")
+    TABLE.write_text(
+        json.dumps(entries, indent=None, separators=(",", ":")).replace('{"case"', '\n{"case"')
+        + "\n"
+    )

@@ -35,7 +35,9 @@ def measured(findings):
 
 def test_what_is_written_is_read_again(tmp_path):
     findings = run(Vanish(), tmp_path / "vanish.json")
-    assert sorted(map(repr, read(Vanish(), tmp_path / "vanish.json"))) == sorted(map(repr, findings.records))
+    assert sorted(map(repr, read(Vanish(), tmp_path / "vanish.json"))) == sorted(
+        map(repr, findings.records)
+    )
     content = json.loads((tmp_path / "vanish.json").read_text("utf-8"))
     assert content["study"] == "vanish"
     assert content["question"].endswith("?")
@@ -74,7 +76,16 @@ def test_runs_of_another_version_of_the_study_are_not_taken_up(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no JSON", b"[]", b"{}", b'{"format": 99, "study": "vanish"}', b"\xff", b'{"format": 1}']
+    "content",
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b"{}",
+        b'{"format": 99, "study": "vanish"}',
+        b"\xff",
+        b'{"format": 1}',
+    ],
 )
 def test_another_file_is_refused_and_left_alone(tmp_path, content):
     path = tmp_path / "vanish.json"

@@ -78,5 +78,7 @@ def test_real_time_is_through_time(cell_type):
     rng = np.random.default_rng(11)
     cell = cell_type(3, 4, rng=rng)
     xs, targets = rng.standard_normal((9, 3)), rng.standard_normal((9, 4))
-    for one, other in zip(through_time(cell, xs, targets), real_time(cell, xs, targets), strict=True):
+    for one, other in zip(
+        through_time(cell, xs, targets), real_time(cell, xs, targets), strict=True
+    ):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * np.abs(one).max())

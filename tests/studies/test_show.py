@@ -27,10 +27,17 @@ def test_the_command_leaves_table_charts_and_flow(run, tmp_path):
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "found").iterdir()}
     kinds = [
-        f"vanish{flow}{dark}.{format}" for flow in ("", "-flow") for dark in ("", "-dark") for format in ("svg", "png")
+        f"vanish{flow}{dark}.{format}"
+        for flow in ("", "-flow")
+        for dark in ("", "-dark")
+        for format in ("svg", "png")
     ]
     assert names == {"vanish.json", *kinds}
-    assert result.output.count("holds") == len(json.loads((tmp_path / "found/vanish.json").read_text())["table"]) == 8
+    assert (
+        result.output.count("holds")
+        == len(json.loads((tmp_path / "found/vanish.json").read_text())["table"])
+        == 8
+    )
     assert "Pascanu" in result.output
 
 
@@ -115,7 +122,11 @@ def test_a_chart_in_characters():
     assert lines[0] == "title"
     assert max(map(len, lines)) <= 60
     legend = next(row for row, line in enumerate(lines) if "→ x, steps; ↑ y, nats" in line) + 1
-    assert [line.split(maxsplit=1)[1] for line in lines[legend : legend + 3]] == ["theory", "falling", "dotted"]
+    assert [line.split(maxsplit=1)[1] for line in lines[legend : legend + 3]] == [
+        "theory",
+        "falling",
+        "dotted",
+    ]
     rows = {mark: next(row for row, line in enumerate(lines) if mark in line) for mark in "●■"}
     assert rows["■"] < rows["●"]  # 1 and 2 stand above 0.01
 
@@ -129,7 +140,9 @@ def test_a_grid_in_characters():
 @pytest.mark.parametrize("chart", [CHART, GRID], ids=["lines", "grid"])
 def test_a_plain_terminal_gets_ascii(chart):
     text = drawn(draw(chart, 60, plain=True))
-    assert set(text.replace("→", "").replace("↑", "").replace("↓", "").replace("…", "")) <= set(map(chr, range(128)))
+    assert set(text.replace("→", "").replace("↑", "").replace("↓", "").replace("…", "")) <= set(
+        map(chr, range(128))
+    )
 
 
 def test_the_table_says_no_where_a_claim_fails(monkeypatch):

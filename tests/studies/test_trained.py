@@ -47,7 +47,9 @@ def test_recall_shows_the_bit_once():
 def test_a_learner_learns_until_its_goal_and_no_longer(seed):
     rng = np.random.default_rng(seed)
     learner = Learner.of(tg.nn.GRU(2, 8, output_size=2, rng=rng), tg.nn.cross_entropy, lr=0.02)
-    found = learner.learn(endless(recall, rng, 3, 16), recall(rng, 3, 64), updates=200, every=10, goal=0.1)
+    found = learner.learn(
+        endless(recall, rng, 3, 16), recall(rng, 3, 64), updates=200, every=10, goal=0.1
+    )
     assert found["errors"][-1] < 0.1 <= found["errors"][-2]
     assert found["updates"] == list(range(0, found["updates"][-1] + 1, 10))
     assert abs(found["errors"][0] - math.log(2)) < 0.3
@@ -69,7 +71,9 @@ def test_adding_asks_of_tanh_at_a_hundred_steps_that_it_stays():
     study = STUDIES["adding"]()
     settings = {"cell": "RNN", "steps": 100, "limit": 1000}
     for best, holds in ((0.16, True), (0.02, False)):
-        (row,) = study.rows([Record(settings, 0, {"updates": [0, 100], "errors": [0.5, best]}, 1.0)])
+        (row,) = study.rows(
+            [Record(settings, 0, {"updates": [0, 100], "errors": [0.5, best]}, 1.0)]
+        )
         assert row.holds is holds
 
 
@@ -78,7 +82,9 @@ def test_adding_says_what_tanh_reaches_over_half_the_gap():
     assert settings in STUDIES["adding"]().runs(full=True)
     assert settings not in STUDIES["adding"]().runs(full=False)
     for best, holds in ((0.03, True), (0.15, False)):
-        (row,) = STUDIES["adding"]().rows([Record(settings, 0, {"updates": [0, 100], "errors": [0.5, best]}, 1.0)])
+        (row,) = STUDIES["adding"]().rows(
+            [Record(settings, 0, {"updates": [0, 100], "errors": [0.5, best]}, 1.0)]
+        )
         assert row.holds is holds
 
 
@@ -94,12 +100,17 @@ def test_the_memory_s_gradient_shrinks_by_the_forget_gate(bias):
 def test_a_bias_of_one_learns_a_gap_that_a_bias_of_zero_does_not():
     run = {"kind": "learn", "gap": 30}
     assert held(STUDIES["forget-bias"](), {**run, "bias": 3.0}) == [True]
-    records = [Record({**run, "bias": bias}, 0, {"updates": [0], "errors": [0.7]}, 1.0) for bias in (0.0, 1.0)]
+    records = [
+        Record({**run, "bias": bias}, 0, {"updates": [0], "errors": [0.7]}, 1.0)
+        for bias in (0.0, 1.0)
+    ]
     assert [row.holds for row in STUDIES["forget-bias"]().rows(records)] == [True, False]
 
 
 def test_what_is_in_between_is_seen_and_not_claimed():
-    between = Record({"kind": "learn", "gap": 80, "bias": 3.0}, 0, {"updates": [0], "errors": [0.7]}, 1.0)
+    between = Record(
+        {"kind": "learn", "gap": 80, "bias": 3.0}, 0, {"updates": [0], "errors": [0.7]}, 1.0
+    )
     assert STUDIES["forget-bias"]().rows([between]) == []
 
 
@@ -108,7 +119,10 @@ def test_what_is_in_between_is_seen_and_not_claimed():
 
 def test_the_longest_gap_is_the_one_before_the_first_that_was_not_learned():
     errors = {5: 0.01, 10: 0.02, 20: 0.6, 40: 0.03}
-    records = [Record({"kind": "RNN", "gap": gap}, 0, {"error": error}, 1.0) for gap, error in errors.items()]
+    records = [
+        Record({"kind": "RNN", "gap": gap}, 0, {"error": error}, 1.0)
+        for gap, error in errors.items()
+    ]
     assert longest_learned(records, "RNN") == 10
     assert longest_learned(records[2:], "RNN") == 0
     assert longest_learned(records, "GRU") == 0
@@ -137,7 +151,9 @@ def test_truncation_loses_next_to_nothing_where_the_network_forgets():
 
 
 def test_truncated_gradients_learn_a_long_gap_that_the_state_keeps():
-    assert held(STUDIES["tbptt"](), {"kind": "train", "asked": "last", "piece": 4, "bias": 3.0}) == [True]
+    assert held(
+        STUDIES["tbptt"](), {"kind": "train", "asked": "last", "piece": 4, "bias": 3.0}
+    ) == [True]
 
 
 # The wall
@@ -178,13 +194,22 @@ def test_every_claim_about_the_wall_holds():
 
 def test_a_person_s_own_text(tmp_path):
     path = tmp_path / "own.txt"
-    path.write_text("the quick brown fox jumps over the lazy dog and the dog says hello to the fox. " * 40, "utf-8")
+    path.write_text(
+        "the quick brown fox jumps over the lazy dog and the dog says hello to the fox. " * 40,
+        "utf-8",
+    )
     study = named("text", path)
     assert isinstance(study, STUDIES["text"])
     assert study.corpus.name == str(path)
-    (record,) = (run_one(study, 0, {**run, "limit": 100}) for run in study.runs(False) if run["cell"] == "gru")
+    (record,) = (
+        run_one(study, 0, {**run, "limit": 100})
+        for run in study.runs(False)
+        if run["cell"] == "gru"
+    )
     assert [row.holds for row in study.rows([record])] == [True, True]
-    assert [row.holds for row in study.rows([Record(record.settings, 0, {"losses": [5.0]}, 1.0)])] == [False, False]
+    assert [
+        row.holds for row in study.rows([Record(record.settings, 0, {"losses": [5.0]}, 1.0)])
+    ] == [False, False]
     (chart,) = Findings(study, [record]).charts
     assert [line.form for line in chart.lines] == ["line", *["reference"] * 3]
 

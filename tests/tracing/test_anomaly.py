@@ -15,9 +15,18 @@ def leaf(*values, **options):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ops.log(leaf(1.0, 0.0)), r"log \(forward\) made -inf at index \[1\] of shape \(2,\) from 0, at "),
-        (lambda: leaf(1.0) / 0.0, r"div \(forward\) made inf at index \[0\] of shape \(1,\) from 1, 0, at "),
-        (lambda: ops.sqrt(tensor([[4.0], [-1.0]])), r"sqrt \(forward\) made nan at index \[1, 0\] of shape \(2, 1\)"),
+        (
+            lambda: ops.log(leaf(1.0, 0.0)),
+            r"log \(forward\) made -inf at index \[1\] of shape \(2,\) from 0, at ",
+        ),
+        (
+            lambda: leaf(1.0) / 0.0,
+            r"div \(forward\) made inf at index \[0\] of shape \(1,\) from 1, 0, at ",
+        ),
+        (
+            lambda: ops.sqrt(tensor([[4.0], [-1.0]])),
+            r"sqrt \(forward\) made nan at index \[1, 0\] of shape \(2, 1\)",
+        ),
         (
             lambda: tensor([[1e200, 1.0]]) @ tensor([[1e200], [2.0]]),
             r"matmul \(forward\) made inf .* from float64 \(1, 2\) in \[1, 1e\+200\], ",
@@ -34,14 +43,18 @@ def test_backward_names_the_line_that_called_the_op():
     with tg.detect_anomaly():
         y = ops.sqrt(x)  # this line
         with pytest.raises(
-            AnomalyError, match=r"sqrt \(backward, input 0\) made inf at index \[0\].*test_anomaly\.py:\d+"
+            AnomalyError,
+            match=r"sqrt \(backward, input 0\) made inf at index \[0\].*test_anomaly\.py:\d+",
         ):
             y.sum().backward()
 
 
 def test_backward_of_a_graph_made_before():
     y = ops.sqrt(leaf(0.0))
-    with tg.detect_anomaly(), pytest.raises(AnomalyError, match=r"at a line before detect_anomaly\(\)"):
+    with (
+        tg.detect_anomaly(),
+        pytest.raises(AnomalyError, match=r"at a line before detect_anomaly\(\)"),
+    ):
         y.backward()
 
 

@@ -33,21 +33,38 @@ def recorded(max_memory=None, kind="RNN", passes=2, hidden=8, steps=5):
 
 @pytest.mark.parametrize(
     ("size", "count"),
-    [(1, 1), ("1", 1), ("64K", 65536), ("256M", 2**28), ("256 MiB", 2**28), ("1.5g", 3 * 2**29), ("1GB", 2**30)],
+    [
+        (1, 1),
+        ("1", 1),
+        ("64K", 65536),
+        ("256M", 2**28),
+        ("256 MiB", 2**28),
+        ("1.5g", 3 * 2**29),
+        ("1GB", 2**30),
+    ],
 )
 def test_sizes(size, count):
     assert parse_size(size) == count
 
 
-@pytest.mark.parametrize("size", [0, -1, "", "M", "-1M", "1X", "1e3", "٣M", "0", 1.5, True, [], "1M1", "nan"])
+@pytest.mark.parametrize(
+    "size", [0, -1, "", "M", "-1M", "1X", "1e3", "٣M", "0", 1.5, True, [], "1M1", "nan"]
+)
 def test_what_is_no_size_is_one_error(size):
-    with pytest.raises(TraceError, match='memory is a number of bytes above 0, "256M" or "1G", not'):
+    with pytest.raises(
+        TraceError, match='memory is a number of bytes above 0, "256M" or "1G", not'
+    ):
         tg.trace(max_memory=size).__enter__()
 
 
 def test_the_status_in_one_phrase():
-    assert str(Memory(3410, 96 * 2**20, 249 * 2**20)) == "3410 events · 96 MiB held · 249 recomputable · 0 gone"
-    assert str(Memory(2, 2048, 0, 5 * 2**20)) == "2 events · 2 KiB held · 0 recomputable · 5 MiB gone"
+    assert (
+        str(Memory(3410, 96 * 2**20, 249 * 2**20))
+        == "3410 events · 96 MiB held · 249 recomputable · 0 gone"
+    )
+    assert (
+        str(Memory(2, 2048, 0, 5 * 2**20)) == "2 events · 2 KiB held · 0 recomputable · 5 MiB gone"
+    )
 
 
 def test_an_array_is_counted_once_whoever_shares_it_and_a_view_is_what_it_looks_at():
@@ -62,7 +79,11 @@ def test_an_array_is_counted_once_whoever_shares_it_and_a_view_is_what_it_looks_
 def test_terms_of_weights_go_first_and_come_back_to_the_last_bit():
     whole = recorded()
     held = whole.memory().held
-    weights = sum(e.value.nbytes for e in whole.events if e.kind == "vjp" and e.value is not None and not e.output.op)
+    weights = sum(
+        e.value.nbytes
+        for e in whole.events
+        if e.kind == "vjp" and e.value is not None and not e.output.op
+    )
     some = recorded(held - weights // 2)
     memory = some.memory()
     assert memory.gone == 0
@@ -78,7 +99,9 @@ def test_terms_of_weights_go_first_and_come_back_to_the_last_bit():
         one, other = whole.ledger(name), some.ledger(name)
         assert other.is_exact
         assert np.array_equal(one.total, other.total)
-        assert [(r.t, r.source, r.norm) for r in one.rows] == [(r.t, r.source, r.norm) for r in other.rows]
+        assert [(r.t, r.source, r.norm) for r in one.rows] == [
+            (r.t, r.source, r.norm) for r in other.rows
+        ]
 
 
 def answers(tr, event):
@@ -126,7 +149,9 @@ def test_every_question_is_answered_as_without_a_budget_or_says_gone(whole, shar
     assert gone == sorted(gone, reverse=True)  # the oldest
     assert not gone[-1]
     for event in tr.events[:: len(tr.events) // 9]:
-        for one, other in zip(answers(without, without.events[event.index]), answers(tr, event), strict=True):
+        for one, other in zip(
+            answers(without, without.events[event.index]), answers(tr, event), strict=True
+        ):
             assert same(one, other) or (isinstance(other, str) and " is gone: " in other)
             if not event.is_gone and one is without.events[event.index].value:
                 assert same(one, other)

@@ -63,9 +63,13 @@ def test_results_of_helper_functions_are_named_where_they_are_called():
 def test_events_know_their_copy_and_layer():
     tr, _ = recorded(layers=2)
     tanhs = [event for event in tr.events if event.op == "tanh" and event.kind == "forward"]
-    assert [(event.copy, event.layer) for event in tanhs] == [(t, k) for t in range(4) for k in range(2)]
+    assert [(event.copy, event.layer) for event in tanhs] == [
+        (t, k) for t in range(4) for k in range(2)
+    ]
     vjps = [event for event in tr.events if event.op == "tanh" and event.kind == "vjp"]
-    assert [(event.copy, event.layer) for event in vjps] == [(t, k) for t in (3, 2, 1, 0) for k in (1, 0)]
+    assert [(event.copy, event.layer) for event in vjps] == [
+        (t, k) for t in (3, 2, 1, 0) for k in (1, 0)
+    ]
     assert len(vjps[0].saved) == 3
     assert tanhs[0].stats.shape == (2, 4)
     assert tanhs[0].stats.nans == 0
@@ -94,7 +98,9 @@ def test_every_element_is_what_its_explanation_says(kind):
             value = tr.queries.written_by(event)
             index = tuple(n - 1 for n in value.shape)
             why = tr.explainer.event(event, index)
-            assert sum(term.product for term in why.terms) == pytest.approx(value[index], rel=1e-9, abs=1e-15)
+            assert sum(term.product for term in why.terms) == pytest.approx(
+                value[index], rel=1e-9, abs=1e-15
+            )
         if event.op == "linear" and event.kind == "forward":
             why = tr.explainer.event(event, (1, 1))
             assert sum(term.product for term in why.terms) == pytest.approx(event.value[1, 1])
@@ -111,7 +117,9 @@ def test_of_very_many_terms_the_largest_are_listed_and_the_others_counted(larges
     assert len(why.terms) + why.terms.others == x.size
     assert "  and 1996 smaller" in why.lines
     least = np.sort(np.abs(x), None)[-len(why.terms)]
-    assert {term.index for term in why.terms} == {tuple(i) for i in np.argwhere(np.abs(x) >= least).tolist()}
+    assert {term.index for term in why.terms} == {
+        tuple(i) for i in np.argwhere(np.abs(x) >= least).tolist()
+    }
     assert sum(term.product for term in why.terms) + why.terms.rest == pytest.approx(x.sum())
     step = tr.origin("total")[1]
     assert (step.index, step.value) == ((3, 4), largest)
@@ -149,7 +157,9 @@ def test_why_says_when_a_unit_is_saturated_and_when_broadcasting_was_summed():
         h = tg.ops.tanh(np.zeros((3, 2)) + b)
         h.sum().backward()
     seen = [e for e in tr.events if e.kind == "vjp"]
-    assert "saturated: it lets 0.1% of the steepest slope 1 through" in str(tr.explainer.event(seen[1], (0, 0)))
+    assert "saturated: it lets 0.1% of the steepest slope 1 through" in str(
+        tr.explainer.event(seen[1], (0, 0))
+    )
     assert "saturated" not in str(tr.explainer.event(seen[1], (0, 1)))
     assert "summed over axis 0 (of 3)" in str(tr.explainer.event(seen[2], (0,)))
 
@@ -161,7 +171,9 @@ def test_the_gradient_of_h_is_split_into_what_came_from_y_and_from_the_next_step
         node = tr.queries.find(f"h_l1@{t}", at).node
         parts = tr.queries.parts(node, at)
         assert {part.source for part in parts} == {f"h_l1@{t + 1}", f"y@{t}"}
-        assert np.allclose(sum(part.value for part in parts), tr.queries.gradient(node, at), rtol=1e-12)
+        assert np.allclose(
+            sum(part.value for part in parts), tr.queries.gradient(node, at), rtol=1e-12
+        )
         assert tr.queries.expected(node, at) == 2
     text = str(tr.why("d.h_l1@1", (0, 0)))
     assert "from y@1" in text
@@ -177,7 +189,9 @@ def test_the_ledger_has_a_row_a_timestep_and_adds_up_to_grad(kind):
         assert ledger.is_exact
         assert ledger.difference < 1e-15
         assert np.array_equal(ledger.before + ledger.recorded, parameter.grad.data)
-        assert np.array_equal(tr.queries.value(f"d.{name}", len(tr.events) - 1), parameter.grad.data)
+        assert np.array_equal(
+            tr.queries.value(f"d.{name}", len(tr.events) - 1), parameter.grad.data
+        )
         assert [row.t for row in tr.ledger(parameter).rows] == [row.t for row in ledger.rows]
     assert np.array_equal(tr.queries.value("d.rnn.W_hh", len(tr.events)), rnn.W_hh.grad.data)
 

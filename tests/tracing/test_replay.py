@@ -22,7 +22,9 @@ def test_a_replay_is_the_forward_that_was():
 
 def test_right_gradients_pass_each_with_a_row():
     rnn = tg.nn.RNN(3, 4, output_size=2, rng=0)
-    rows = list(check_gradients(recorded(lambda: tg.nn.cross_entropy(rnn(np.eye(3))[0], [0, 1, 0]))))
+    rows = list(
+        check_gradients(recorded(lambda: tg.nn.cross_entropy(rnn(np.eye(3))[0], [0, 1, 0])))
+    )
     assert [row.name for row in rows] == ["W_xh", "W_hh", "b_h", "W_hy", "b_y"]
     assert [row.checked for row in rows] == [12, 16, 4, 8, 2]
     assert all(row.passed for row in rows)

@@ -132,19 +132,26 @@ def transcript(tr, questions=QUESTIONS, every=1):
     yield session.execute("continue").answer, session.cursor
     yield text(views.Tree(session).lines(0, 100, 10_000))
     yield session.queries.names.known(), [session.name_written(e) for e in tr.events]
-    yield [(repr(e), e.copy, e.layer, e.nans, e.message, str(e.source), tr.printed.get(e.index)) for e in tr.events]
+    yield [
+        (repr(e), e.copy, e.layer, e.nans, e.message, str(e.source), tr.printed.get(e.index))
+        for e in tr.events
+    ]
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_loaded_run_is_that_run(name, tmp_path):
     tr = recorded(name)
     every = 1 + len(tr.events) // 40
-    assert list(transcript(saved(tr, tmp_path / "run.tgtrace"), every=every)) == list(transcript(tr, every=every))
+    assert list(transcript(saved(tr, tmp_path / "run.tgtrace"), every=every)) == list(
+        transcript(tr, every=every)
+    )
 
 
 @settings(max_examples=10)
 @given(share=st.floats(0.05, 1.0), name=st.sampled_from(["rnn", "loop"]))
-def test_with_a_budget_what_is_gone_stays_gone_and_what_can_be_computed_again_is(tmp_path_factory, share, name):
+def test_with_a_budget_what_is_gone_stays_gone_and_what_can_be_computed_again_is(
+    tmp_path_factory, share, name
+):
     tr = recorded(name, int(share * recorded(name).memory().held) + 1)
     loaded = saved(tr, tmp_path_factory.mktemp("saved") / "run.tgtrace")
     assert loaded.memory() == tr.memory()
@@ -165,7 +172,9 @@ def test_every_number_is_the_same_to_the_last_bit(name, tmp_path):
     for node in (n for n in tr.queries.names.places if n.is_parameter):
         parameter = tr.queries.names.of(node)
         assert loaded.ledger(parameter).is_exact
-        assert np.array_equal(loaded.ledger(parameter).total, tr.ledger(parameter).total, equal_nan=True)
+        assert np.array_equal(
+            loaded.ledger(parameter).total, tr.ledger(parameter).total, equal_nan=True
+        )
 
 
 @pytest.mark.parametrize("name", ["lstm", "loop", "ops"])
@@ -330,7 +339,9 @@ def test_paths_that_cannot_be_read_or_written(tmp_path, path, monkeypatch):
         load_trace(tmp_path)
     with pytest.raises(TraceError, match=r"load_trace: .*null"):
         load_trace("a\0b")
-    with pytest.raises(TraceError, match=r"save: .*No such file or directory; what was there before is unchanged"):
+    with pytest.raises(
+        TraceError, match=r"save: .*No such file or directory; what was there before is unchanged"
+    ):
         tr.save(tmp_path / "no" / "run.tgtrace")
     path.write_bytes(b"before")
 
@@ -338,7 +349,9 @@ def test_paths_that_cannot_be_read_or_written(tmp_path, path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(TraceError, match="No space left on device; what was there before is unchanged"):
+    with pytest.raises(
+        TraceError, match="No space left on device; what was there before is unchanged"
+    ):
         tr.save(path)
     assert path.read_bytes() == b"before"
 
@@ -384,7 +397,9 @@ def test_other_files_and_other_versions(path):
     with pytest.raises(tg.errors.CheckpointError, match=r"not one that tg\.save wrote"):
         tg.load(path)
     path.write_bytes(ARCHIVE.encode({"format": 2}, {}))
-    with pytest.raises(TraceError, match="has format 2, this version reads 1; a newer tinygrad_rnn may read it"):
+    with pytest.raises(
+        TraceError, match="has format 2, this version reads 1; a newer tinygrad_rnn may read it"
+    ):
         load_trace(path)
     path.write_bytes(b"\x80\x04\x95pickle")
     with pytest.raises(TraceError, match="is not a safetensors file, or it was cut off"):
@@ -402,7 +417,9 @@ def test_a_file_that_was_cut_off(path, good, data):
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 
@@ -433,7 +450,9 @@ def test_two_tensors_of_one_id(path, good, at, other):
     ids = arrays["node.id"].copy()
     ids[at] = ids[other]
     path.write_bytes(ARCHIVE.encode(description, arrays | {"node.id": ids}))
-    with pytest.raises(TraceError, match=rf"load_trace: .*run\.tgtrace.*two tensors of id {ids[at]}"):
+    with pytest.raises(
+        TraceError, match=rf"load_trace: .*run\.tgtrace.*two tensors of id {ids[at]}"
+    ):
         load_trace(path)
 
 
@@ -441,7 +460,9 @@ def test_two_tensors_of_one_id(path, good, at, other):
 @given(data=st.data())
 def test_a_table_that_lies_anywhere(path, good, data):
     description, arrays = ARCHIVE.decode("good", good)
-    name = data.draw(st.sampled_from([name for name in sorted(arrays) if name != "memory" and arrays[name].size]))
+    name = data.draw(
+        st.sampled_from([name for name in sorted(arrays) if name != "memory" and arrays[name].size])
+    )
     column = arrays[name].copy()
     at = data.draw(st.integers(0, len(column) - 1))
     column[at] = data.draw(st.integers(-5, 60) | st.integers(-(2**63), 2**63 - 1))
@@ -450,11 +471,18 @@ def test_a_table_that_lies_anywhere(path, good, data):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("array.shape.flat", 2**40), ("array.strides.flat", 2**40), ("array.offset", 10**6), ("array.offset", -8)],
+    [
+        ("array.shape.flat", 2**40),
+        ("array.strides.flat", 2**40),
+        ("array.offset", 10**6),
+        ("array.offset", -8),
+    ],
 )
 def test_arrays_that_reach_out_of_their_memory(path, good, name, value):
     description, arrays = ARCHIVE.decode("good", good)
-    path.write_bytes(ARCHIVE.encode(description, arrays | {name: np.full_like(arrays[name], value)}))
+    path.write_bytes(
+        ARCHIVE.encode(description, arrays | {name: np.full_like(arrays[name], value)})
+    )
     with pytest.raises(TraceError, match="is damaged"):
         load_trace(path)
 
@@ -466,7 +494,9 @@ def test_an_array_that_is_all_one_number_but_petabytes_of_it(path, good):
         "array.strides.flat": np.zeros_like(arrays["array.strides.flat"]),
     }
     path.write_bytes(ARCHIVE.encode(description, arrays | bomb))
-    with pytest.raises(TraceError, match=r"is damaged: ValueError: an array of shape \(1000000000,"):
+    with pytest.raises(
+        TraceError, match=r"is damaged: ValueError: an array of shape \(1000000000,"
+    ):
         load_trace(path)
 
 

@@ -22,7 +22,17 @@ def test_every_kind_of_event_in_order():
         loss.backward()
         w.data = w.data - 0.1 * w.grad.data
         w.grad = None
-    assert kinds(tr) == ["forward", "forward", "seed", "vjp", "vjp", "vjp", "accumulate", "update", "zero"]
+    assert kinds(tr) == [
+        "forward",
+        "forward",
+        "seed",
+        "vjp",
+        "vjp",
+        "vjp",
+        "accumulate",
+        "update",
+        "zero",
+    ]
     assert [event.index for event in tr.events] == list(range(9))
 
 
@@ -42,7 +52,9 @@ def test_an_event_knows_module_call_and_line():
     with tg.trace() as tr:
         rnn(np.eye(3))
     tanh = [event for event in tr.events if event.op == "tanh"]
-    assert [[call.name for call in event.scope.chain()] for event in tanh] == [["RNN", "cells.0"]] * 3
+    assert [[call.name for call in event.scope.chain()] for event in tanh] == [
+        ["RNN", "cells.0"]
+    ] * 3
     assert len({event.scope.id for event in tanh}) == 3
     assert tanh[0].source.text == "rnn(np.eye(3))"
 
@@ -145,7 +157,9 @@ def test_steps_that_carry_their_state_on(tmp_path):
     )
     tr = run_script(script, steps=(1, 2)).trace
     handed = [event for event in tr.events if event.kind == "vjp"]
-    assert Counter(event.op for event in handed)["tanh"] == 2 * 2 + 2 * 3  # back to the beginning each time
+    assert (
+        Counter(event.op for event in handed)["tanh"] == 2 * 2 + 2 * 3
+    )  # back to the beginning each time
     assert all(event.of.rule is not None for event in handed)
     tr.save(tmp_path / "run.tgtrace")
     assert len(tg.load_trace(tmp_path / "run.tgtrace").events) == len(tr.events)

@@ -39,7 +39,9 @@ def test_a_stack_is_rows_of_copies(T, layers):
 
 def test_cells_are_numbered_by_row_and_call():
     network = network_of(tg.nn.RNN(3, 5, num_layers=2)(steps(3))[0])
-    assert sorted(cell.id for cell in network.cells) == [f"cell-{k}-{t}" for k in range(2) for t in range(3)]
+    assert sorted(cell.id for cell in network.cells) == [
+        f"cell-{k}-{t}" for k in range(2) for t in range(3)
+    ]
     assert all(cell.column == cell.t for cell in network.cells)
 
 
@@ -210,7 +212,9 @@ def test_a_loop_from_the_last_input_to_the_first_is_a_reversed_row():
 def test_what_two_rows_make_together_comes_from_the_bottom_row_first():
     """Whatever the addresses of objects: same input, same bytes."""
     ys, _ = tg.nn.RNN(3, 5, output_size=2, bidirectional=True)(steps(20))
-    layers = [link.source.split("-")[1] for link in network_of(ys.sum()).links if link.kind == "output"]
+    layers = [
+        link.source.split("-")[1] for link in network_of(ys.sum()).links if link.kind == "output"
+    ]
     assert layers == ["0", "1"] * 20
 
 
@@ -294,8 +298,13 @@ def two_odd_copies(T, turned=7, other=9):
     h = tg.tensor(np.zeros(3))
     for t, x in enumerate(steps(T)):
         with tg.scope("cell"):
-            a, b = tg.ops.linear(x, W), tg.ops.linear(h, V if t == other else U)  # the same ops, another parameter
-            h = tg.ops.tanh(b + a if t == turned else a + b)  # the same ops, which read other values
+            a, b = (
+                tg.ops.linear(x, W),
+                tg.ops.linear(h, V if t == other else U),
+            )  # the same ops, another parameter
+            h = tg.ops.tanh(
+                b + a if t == turned else a + b
+            )  # the same ops, which read other values
     return h
 
 
@@ -305,7 +314,10 @@ def test_copies_that_are_made_alike_share_a_structure_and_others_do_not():
     assert [t for t, structure in enumerate(structures) if structure is not structures[0]] == [7, 9]
     assert structures[7] is not structures[9]
     (fold,) = (shape for shape in tg.draw(h).drawing.shapes if shape.id == "fold")
-    assert [text.text for text in fold.texts][-2:] == ["but 2 made otherwise,", "the first at t = 7"]
+    assert [text.text for text in fold.texts][-2:] == [
+        "but 2 made otherwise,",
+        "the first at t = 7",
+    ]
 
 
 def test_a_state_that_is_moved_often_on_its_way_is_still_the_state():
@@ -330,7 +342,9 @@ def attention():
 
 
 def of_eight_steps(layer, **options):
-    return tg.nn.cross_entropy(layer(3, 5, output_size=2, rng=0, **options)(steps(8))[0], np.zeros(8, int))
+    return tg.nn.cross_entropy(
+        layer(3, 5, output_size=2, rng=0, **options)(steps(8))[0], np.zeros(8, int)
+    )
 
 
 OF_EIGHT_COLUMNS = {
@@ -350,11 +364,15 @@ def test_a_part_of_a_network_is_what_the_whole_has_there(run, columns):
     assert network.columns == 8
     part = network.part(columns)
     assert part.cells == tuple(cell for cell in network.cells if cell.column in columns)
-    assert part.ports == tuple(port for port in network.ports if port.column is None or port.column in columns)
+    assert part.ports == tuple(
+        port for port in network.ports if port.column is None or port.column in columns
+    )
     there = {part.id for part in (*part.cells, *part.ports) if part.column is not None}
     others = [link for link in network.links if link.kind == "loss" and link.source not in there]
     assert part.links == tuple(
         link for link in network.links if {link.source, link.target} & there or link in others[:1]
     )
     alike = {(cell.layer, cell.structure) for cell in part.cells}
-    assert set(part.odd) == {cell.column for cell in network.cells if (cell.layer, cell.structure) not in alike}
+    assert set(part.odd) == {
+        cell.column for cell in network.cells if (cell.layer, cell.structure) not in alike
+    }

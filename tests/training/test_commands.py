@@ -104,8 +104,16 @@ def test_names_are_quoted_for_the_shell(fox):
         (b"short", ["x.txt"], "Error: x.txt has 5 characters, too few for sequences of 48"),
         (b"a\0b", ["x.txt"], "Error: x.txt is a binary file (character 1 is 0); give a text"),
         (b"caf\xe9", ["x.txt"], "Error: x.txt is not utf-8: byte 3 is 0xe9"),
-        (None, ["fox.txt", "-o", "no/folder/x"], "Error: save: no/folder/x: No such file or directory"),
-        (None, ["fox.txt", "--resume", "fox.txt"], "Error: load: fox.txt is not a safetensors file"),
+        (
+            None,
+            ["fox.txt", "-o", "no/folder/x"],
+            "Error: save: no/folder/x: No such file or directory",
+        ),
+        (
+            None,
+            ["fox.txt", "--resume", "fox.txt"],
+            "Error: load: fox.txt is not a safetensors file",
+        ),
         (None, ["--resume", "missing"], "Error: load: missing: No such file or directory"),
         (None, ["fox.txt", "--cell", "cnn"], "'cnn' is not one of"),
         (None, ["fox.txt", "--hidden", "0"], "0 is not in the range"),
@@ -138,7 +146,9 @@ def test_neurons():
     assert one.splitlines()[1] == "unit 3"
     assert one.splitlines()[2].startswith("the")
     every = run("sample", "fox.safetensors", "--length", 10, "--neuron", "all")
-    assert [line for line in every.splitlines() if line.startswith("unit")] == [f"unit {n}" for n in range(8)]
+    assert [line for line in every.splitlines() if line.startswith("unit")] == [
+        f"unit {n}" for n in range(8)
+    ]
     for bad in ("8", "-1", "some"):
         said = run("sample", "fox.safetensors", f"--neuron={bad}", code=2)
         assert f"""--neuron must be "all" or a unit of the last layer, 0..7, not '{bad}'""" in said
@@ -155,7 +165,9 @@ def test_the_help_tells_the_true_defaults():
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_saves_and_says_how_to_go_on(fox):
     command = [sys.executable, "-m", "tinygrad_rnn", "train", "fox.txt", *SMALL, "--seconds", "60"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         while not (fox / "fox.safetensors").exists():
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)

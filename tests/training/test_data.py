@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_rnn.errors import TrainingError
-from tinygrad_rnn.training.data import Corpus, Vocabulary, batch, decode, read_text, standard_library
+from tinygrad_rnn.training.data import (
+    Corpus,
+    Vocabulary,
+    batch,
+    decode,
+    read_text,
+    standard_library,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +38,11 @@ def test_what_can_be_read(tmp_path, data, encoding, text):
 @pytest.mark.parametrize(
     ("data", "encoding", "message"),
     [
-        (b"caf\xe9 noir", "utf-8", r"my\.txt is not utf-8: byte 3 is 0xe9; say what it is, as --encoding latin-1"),
+        (
+            b"caf\xe9 noir",
+            "utf-8",
+            r"my\.txt is not utf-8: byte 3 is 0xe9; say what it is, as --encoding latin-1",
+        ),
         (b"\x89PNG\r\n\x1a\n\0\0", "utf-8", r"my\.txt is a binary file \(byte 8 is 0\)"),
         (b"text\0text", "utf-8", r"my\.txt is a binary file \(character 4 is 0\)"),
         (b"x", "klingon", "there is no encoding 'klingon'"),
@@ -46,7 +57,11 @@ def test_what_cannot_be_read(data, encoding, message):
     ("text", "sequence", "message"),
     [
         ("", 5, "my.txt is empty"),
-        ("x" * 59, 5, "has 59 characters, too few for sequences of 5: 60 are needed, .*; --seq 4 would do"),
+        (
+            "x" * 59,
+            5,
+            "has 59 characters, too few for sequences of 5: 60 are needed, .*; --seq 4 would do",
+        ),
         ("x" * 12, 5, "has 12 characters, .*; 20 are the least for any"),
     ],
 )
@@ -121,7 +136,9 @@ def test_entropies_by_hand():
 def test_every_character_of_a_short_text_is_trained_on_or_held_out(length, seed):
     numbers = np.random.default_rng(seed).integers(0, 5, length)
     corpus = Corpus.of("".join("abcde"[n] for n in numbers), "x", 1)
-    np.testing.assert_array_equal(np.concatenate([corpus.training, corpus.held_out]), corpus.numbers)
+    np.testing.assert_array_equal(
+        np.concatenate([corpus.training, corpus.held_out]), corpus.numbers
+    )
     assert len(corpus.held_out) == length // 10
 
 

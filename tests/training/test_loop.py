@@ -95,7 +95,9 @@ def test_a_run_that_has_made_no_step_can_be_saved(path):
 
 def test_another_text_is_another_run(path):
     Run(corpus(), SMALL).save(path)
-    with pytest.raises(TrainingError, match=r"fox\.txt is not the text this model was trained on so far"):
+    with pytest.raises(
+        TrainingError, match=r"fox\.txt is not the text this model was trained on so far"
+    ):
         Run.resume(Saved.load(path), corpus(TEXT + "!"))
 
 
@@ -167,9 +169,18 @@ def test_a_path_that_cannot_be_written_is_known_before_the_first_step(tmp_path):
     [tg.nn.Linear(2, 2), tg.nn.RNN(2, 2), tg.nn.RNN(2, 3, output_size=2)],
 )
 def test_a_checkpoint_of_another_model(path, model):
-    metadata = {"vocabulary": "abc", "rng": {}, "state": np.zeros(0), "step": 0, "settings": {}, "text": {}}
+    metadata = {
+        "vocabulary": "abc",
+        "rng": {},
+        "state": np.zeros(0),
+        "step": 0,
+        "settings": {},
+        "text": {},
+    }
     tg.save(path, model, tg.optim.Adam(model.parameters()), **metadata)
-    with pytest.raises(CheckpointError, match="is a checkpoint, but not of a model that `tinygrad-rnn train` made"):
+    with pytest.raises(
+        CheckpointError, match="is a checkpoint, but not of a model that `tinygrad-rnn train` made"
+    ):
         Saved.load(path)
     tg.save(path, model)
     with pytest.raises(CheckpointError, match=r"not of a model .*KeyError: 'vocabulary'"):

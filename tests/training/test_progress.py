@@ -24,10 +24,14 @@ def run():
 
 
 def test_the_heading_says_what_is_trained_on_what(run):
-    assert heading(run) == ("RNN, 1 layer of 8 units, 548 parameters, on fox␛.txt: 1,350 characters, 28 different ones")
+    assert heading(run) == (
+        "RNN, 1 layer of 8 units, 548 parameters, on fox␛.txt: 1,350 characters, 28 different ones"
+    )
 
 
-@pytest.mark.parametrize("options", [{}, {"force_terminal": True, "no_color": True}], ids=["piped", "NO_COLOR"])
+@pytest.mark.parametrize(
+    "options", [{}, {"force_terminal": True, "no_color": True}], ids=["piped", "NO_COLOR"]
+)
 def test_plain_lines_where_nothing_can_be_redrawn(run, options, tmp_path):
     out = console(**options)
     with progress(run, out) as reporter:
@@ -46,7 +50,15 @@ def test_a_screen_that_redraws_itself_on_a_terminal(run, tmp_path):
         assert isinstance(reporter, Screen)
         train(run, tmp_path / "x", reporter, steps=3)
     shown = out.file.getvalue()
-    for part in ("unigram 3.0", "bigram 0.6", "trigram", "it says", "step 3", "characters/s", "gradient"):
+    for part in (
+        "unigram 3.0",
+        "bigram 0.6",
+        "trigram",
+        "it says",
+        "step 3",
+        "characters/s",
+        "gradient",
+    ):
         assert part in shown
 
 

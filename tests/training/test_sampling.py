@@ -89,11 +89,22 @@ def test_each_character_stands_on_the_colour_of_its_value():
     result = painted("ab\n", np.array([1.0, -1.0, 0.0]))
     styles = [str(span.style) for span in result.spans]
     assert result.plain == "ab␤\n"
-    assert styles == ["white on rgb(180,4,38)", "white on rgb(59,76,192)", "black on rgb(245,245,245)"]
+    assert styles == [
+        "white on rgb(180,4,38)",
+        "white on rgb(59,76,192)",
+        "black on rgb(245,245,245)",
+    ]
 
 
 def test_digits_stand_below_their_characters():
-    assert list(digits("abc\nde", np.array([-1.0, 0.0, 1.0, 1.0, 0.5, -0.5]), 2)) == ["ab", "04", "c", "9", "de", "72"]
+    assert list(digits("abc\nde", np.array([-1.0, 0.0, 1.0, 1.0, 0.5, -0.5]), 2)) == [
+        "ab",
+        "04",
+        "c",
+        "9",
+        "de",
+        "72",
+    ]
 
 
 def test_values_of_a_relu_are_scaled():

@@ -1,7 +1,8 @@
 """What an op is, and the one place that records.
 
-An op is its forward on ndarrays, and one VJP (vector-Jacobian product) per input, written in plain operators and
-NumPy names, so that the same formula serves ndarrays (the fast path) and Tensors (gradients of gradients).
+An op is its forward on ndarrays, and one VJP (vector-Jacobian product) per input, written in plain
+operators and NumPy names, so that the same formula serves ndarrays (the fast path) and Tensors
+(gradients of gradients).
 """
 
 # pyright: reportPrivateUsage=false
@@ -30,9 +31,9 @@ _LEAF: Any = (None, (), (), {})  # the op, inputs, arrays and options of what no
 class Op:
     """One op: `forward` on ndarrays, and a VJP for each input (None: not differentiable in that input).
 
-    `vjps[i](g, y, *inputs, **options)` gives the cotangent of input i from the cotangent `g` of the output `y`,
-    before broadcasting is undone; a variadic op gets its inputs as one sequence. `together[i](gs, inputs, options)` is
-    the sum of many such terms in one call.
+    `vjps[i](g, y, *inputs, **options)` gives the cotangent of input i from the cotangent `g` of the
+    output `y`, before broadcasting is undone; a variadic op gets its inputs as one sequence.
+    `together[i](gs, inputs, options)` is the sum of many such terms in one call.
     """
 
     name: str
@@ -54,21 +55,28 @@ class _Shared(tuple[Any, ...]):
 
 
 def op(
-    *vjps: Vjp | None, variadic: bool = False, numpy: Any = None, quiet: bool = False, together: Mapping[int, Vjp] = {}
+    *vjps: Vjp | None,
+    variadic: bool = False,
+    numpy: Any = None,
+    quiet: bool = False,
+    together: Mapping[int, Vjp] = {},
 ) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """Make a differentiable op of a forward function on ndarrays.
 
     Args:
-        vjps: one per tensor input, in order: `lambda g, y, *inputs, **options: cotangent of that input`. `g` is the
-            cotangent of the output `y`. None where the op is not differentiable in that input.
-        variadic: the op takes one sequence of tensors; its single VJP is told which one: `(i, g, y, inputs)`.
-        numpy: the NumPy function that is the forward, and that means this op when it is applied to a Tensor; the
-            decorated function then states signature and rule alone.
-        quiet: compute without NumPy's warnings: log 0 is -inf, and `detect_anomaly` is there to ask.
+        vjps: one per tensor input, in order: `lambda g, y, *inputs, **options: cotangent of that
+            input`. `g` is the cotangent of the output `y`. None where the op is not differentiable
+            in that input.
+        variadic: the op takes one sequence of tensors; its single VJP is told which one: `(i, g, y,
+            inputs)`.
+        numpy: the NumPy function that is the forward, and that means this op when it is applied to
+            a Tensor; the decorated function then states signature and rule alone.
+        quiet: compute without NumPy's warnings: log 0 is -inf, and `detect_anomaly` is there to
+            ask.
         together: for an input that receives many terms in a loop, their sum in one call; see `Op`.
 
-    The forward's parameters after the inputs are options, which the VJPs receive by name. Undoing broadcasting is
-    not the formula's business.
+    The forward's parameters after the inputs are options, which the VJPs receive by name. Undoing
+    broadcasting is not the formula's business.
 
     Raises:
         OpError: the forward takes fewer inputs than there are VJPs.
@@ -87,11 +95,22 @@ def op(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Tensor]:
         name, parameters = function.__name__, list(inspect.signature(function).parameters.values())
-        require(len(parameters) >= arity, OpError, "@op: {} takes fewer inputs than it has VJPs: give one each", name)
-        forward: Callable[..., Array] = np.errstate(all="ignore")(numpy or function) if quiet else numpy or function
+        require(
+            len(parameters) >= arity,
+            OpError,
+            "@op: {} takes fewer inputs than it has VJPs: give one each",
+            name,
+        )
+        forward: Callable[..., Array] = (
+            np.errstate(all="ignore")(numpy or function) if quiet else numpy or function
+        )
         made = Op(name, forward, _Shared(vjps) if variadic else vjps, variadic, together)
         record = _recorder(made, None if variadic else arity, any(vjps))
-        call = _with_options(made, arity, parameters[arity:], record) if variadic or parameters[arity:] else record
+        call = (
+            _with_options(made, arity, parameters[arity:], record)
+            if variadic or parameters[arity:]
+            else record
+        )
         NUMPY[numpy or function] = public = wraps(function)(call)
         public.op = made  # type: ignore[attr-defined]
         return public
@@ -104,7 +123,13 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
 
     It is most of what an eager step costs, so what never changes is looked up outside.
     """
-    forward, state_of, new, next_id, ndarray = op.forward, STATE.get, object.__new__, creation_ids.__next__, np.ndarray
+    forward, state_of, new, next_id, ndarray = (
+        op.forward,
+        STATE.get,
+        object.__new__,
+        creation_ids.__next__,
+        np.ndarray,
+    )
     variadic = op.variadic
 
     def record(*inputs: Any, options: dict[str, Any] = _LEAF[-1]) -> Tensor:
@@ -121,8 +146,17 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
             inputs, arrays, requires_grad = _coerced(op, arity, inputs)
         state = state_of()
         try:
-            y = forward(arrays, **options) if variadic else forward(*arrays, **options) if options else forward(*arrays)
-        except (RuntimeWarning, FloatingPointError):  # inf - inf, where these are made errors: NaN is a value here
+            y = (
+                forward(arrays, **options)
+                if variadic
+                else forward(*arrays, **options)
+                if options
+                else forward(*arrays)
+            )
+        except (
+            RuntimeWarning,
+            FloatingPointError,
+        ):  # inf - inf, where these are made errors: NaN is a value here
             y = np.errstate(all="ignore")(forward)(*op.given(arrays), **options)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as reason:
             operands = [array if x is None else x for x, array in zip(inputs, arrays, strict=True)]
@@ -136,7 +170,9 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
         made._grad = made._hooks = made.name = None
         made.retains_grad = False
         made.requires_grad = recorded = requires_grad and differentiable and state.recording
-        made.op, made.inputs, made.arrays, made.options = (op, inputs, arrays, options) if recorded else _LEAF
+        made.op, made.inputs, made.arrays, made.options = (
+            (op, inputs, arrays, options) if recorded else _LEAF
+        )
         if state.observers:
             notify("forward", made, op, inputs, arrays, options)
         return made
@@ -144,16 +180,29 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
     return record
 
 
-def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _with_options(
+    op: Op, arity: int, options: Sequence[Any], record: Callable[..., Tensor]
+) -> Callable[..., Tensor]:
     """`record`, called as the forward's signature says: the operands, or a sequence of them, then the options."""
     names, most = [option.name for option in options], arity + len(options)
-    defaults = {option.name: option.default for option in options if option.default is not option.empty}
+    defaults = {
+        option.name: option.default for option in options if option.default is not option.empty
+    }
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        require(len(args) <= most, TypeError, "{} takes at most {} arguments, got {}", op.name, most, len(args))
+        require(
+            len(args) <= most,
+            TypeError,
+            "{} takes at most {} arguments, got {}",
+            op.name,
+            most,
+            len(args),
+        )
         given = dict(zip(names, args[arity:], strict=False))
         if kwargs and not kwargs.keys() <= set(names) - given.keys():
-            raise TypeError(f"{op.name} has the options {names}, not {list(kwargs)} beside {list(given)}")
+            raise TypeError(
+                f"{op.name} has the options {names}, not {list(kwargs)} beside {list(given)}"
+            )
         given = given if len(args) == most else defaults | given | kwargs
         fixed = {n: _fixed(op, n, v) if isinstance(v, _CHANGEABLE) else v for n, v in given.items()}
         return record(*(args[0] if op.variadic else args[:arity]), options=fixed)
@@ -161,11 +210,23 @@ def _with_options(op: Op, arity: int, options: Sequence[Any], record: Callable[.
     return call
 
 
-def _coerced(op: Op, arity: int | None, given: Sequence[Any]) -> tuple[Inputs, tuple[Any, ...], bool]:
+def _coerced(
+    op: Op, arity: int | None, given: Sequence[Any]
+) -> tuple[Inputs, tuple[Any, ...], bool]:
     """Operands that are not all Tensors. A Python number stays one, since NumPy's dtype rules treat it so."""
-    require(arity in (None, len(given)), TypeError, "{} takes {} operands, got {}", op.name, arity, len(given))
+    require(
+        arity in (None, len(given)),
+        TypeError,
+        "{} takes {} operands, got {}",
+        op.name,
+        arity,
+        len(given),
+    )
     try:
-        inputs = tuple(x if isinstance(x, Tensor) else None if isinstance(x, int | float) else Tensor(x) for x in given)
+        inputs = tuple(
+            x if isinstance(x, Tensor) else None if isinstance(x, int | float) else Tensor(x)
+            for x in given
+        )
     except OpError as error:
         raise OpError(f"{op.name}: {error}") from None
     arrays = tuple(value if x is None else x._data for x, value in zip(inputs, given, strict=True))
@@ -180,6 +241,13 @@ def _fixed(op: Op, name: str, x: Any) -> Any:
     if type(x) in (tuple, list):
         return type(x)(_fixed(op, name, part) for part in x)
     if isinstance(x, Tensor):
-        require(not x.requires_grad, OpError, "{}: {} = {} would lose its gradient; detach() it", op.name, name, x)
+        require(
+            not x.requires_grad,
+            OpError,
+            "{}: {} = {} would lose its gradient; detach() it",
+            op.name,
+            name,
+            x,
+        )
         return x._data if (capture := STATE.get().capture) is None else capture.option(x)
     return freeze(x) if isinstance(x, np.ndarray) else x

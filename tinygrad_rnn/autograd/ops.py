@@ -1,7 +1,8 @@
 """Every op with its VJP: the page to read.
 
-In the formulas `x a b` are inputs, `y` is the output and `g` its cotangent ∂L/∂y, written ȳ in the docstrings; x̄ is
-what the formula returns. Broadcasting is undone elsewhere (`backward.py`), once for all.
+In the formulas `x a b` are inputs, `y` is the output and `g` its cotangent ∂L/∂y, written ȳ in the
+docstrings; x̄ is what the formula returns. Broadcasting is undone elsewhere (`backward.py`), once
+for all.
 
 >>> from tinygrad_rnn import ops, tensor
 >>> ops.tanh(tensor(0.0, requires_grad=True))
@@ -60,7 +61,9 @@ def neg(x: Array):
 
 
 def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
-    return g[..., None] * b if b.ndim == 1 else g @ b.mT if a.ndim > 1 else (b @ g[..., None])[..., 0]
+    return (
+        g[..., None] * b if b.ndim == 1 else g @ b.mT if a.ndim > 1 else (b @ g[..., None])[..., 0]
+    )
 
 
 def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
@@ -88,7 +91,11 @@ def _times(x: Any, W: Any) -> Any:
     return x.dot(W) if type(x) is np.ndarray and 0 < x.ndim < 3 else x @ W
 
 
-@op(lambda g, y, x, W: _times(g, W), lambda g, y, x, W: _rows(g).T @ _rows(x), together={1: _linear_W})
+@op(
+    lambda g, y, x, W: _times(g, W),
+    lambda g, y, x, W: _rows(g).T @ _rows(x),
+    together={1: _linear_W},
+)
 def linear(x: Array, W: Array) -> Array:
     """Linear map of the last axis: y = x Wᵀ, x (…, I), W (O, I), y (…, O); x̄ = ȳ W, W̄ = Σ ȳᵀ x."""
     require(W.ndim == 2, ValueError, "W must be a matrix (outputs, inputs), got shape {}", W.shape)
@@ -153,17 +160,26 @@ def _share(y: Any, a: Any, b: Any) -> Any:
     return (y == a) / (1 + (a == b))
 
 
-@op(lambda g, y, a, b: g * _share(y, a, b), lambda g, y, a, b: g * _share(y, b, a), numpy=np.maximum)
+@op(
+    lambda g, y, a, b: g * _share(y, a, b), lambda g, y, a, b: g * _share(y, b, a), numpy=np.maximum
+)
 def maximum(a: Array, b: Array):
     """The larger, elementwise: y = max(a, b); ȳ goes to the larger, half to each where they are equal."""
 
 
-@op(lambda g, y, a, b: g * _share(y, a, b), lambda g, y, a, b: g * _share(y, b, a), numpy=np.minimum)
+@op(
+    lambda g, y, a, b: g * _share(y, a, b), lambda g, y, a, b: g * _share(y, b, a), numpy=np.minimum
+)
 def minimum(a: Array, b: Array):
     """The smaller, elementwise: y = min(a, b); ȳ goes to the smaller, half to each where they are equal."""
 
 
-@op(None, lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g), numpy=np.where)
+@op(
+    None,
+    lambda g, y, c, a, b: np.where(c, g, 0),
+    lambda g, y, c, a, b: np.where(c, 0, g),
+    numpy=np.where,
+)
 def where(c: Array, a: Array, b: Array):
     """Choice, elementwise: y = a where the condition c holds, else b; each gets ȳ where it was chosen."""
 
@@ -186,7 +202,10 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False):
     """Sum over axes: y = Σ x; x̄ = ȳ, the same for every term."""
 
 
-@op(lambda g, y, x, **o: np.broadcast_to(_restore(g * (y.size / (x.size or 1)), x, **o), x.shape), quiet=True)
+@op(
+    lambda g, y, x, **o: np.broadcast_to(_restore(g * (y.size / (x.size or 1)), x, **o), x.shape),
+    quiet=True,
+)
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Mean over axes of n values: y = Σ x / n; x̄ = ȳ / n."""
     total = np.sum(x, axis=axis, keepdims=keepdims)
@@ -216,7 +235,10 @@ def reshape(x: Array, shape: int | tuple[int, ...]):
     """The same values in another shape; x̄ = ȳ in the old one."""
 
 
-@op(lambda g, y, x, axes: np.transpose(g, axes and tuple(np.argsort(np.mod(axes, x.ndim)))), numpy=np.transpose)
+@op(
+    lambda g, y, x, axes: np.transpose(g, axes and tuple(np.argsort(np.mod(axes, x.ndim)))),
+    numpy=np.transpose,
+)
 def transpose(x: Array, axes: tuple[int, ...] | None = None):
     """Axes in another order (reversed by default); x̄ = ȳ with the order undone."""
 
@@ -261,7 +283,10 @@ def scatter(parts: Sequence[Array], indices: Sequence[Any], shape: tuple[int, ..
     """Zeros, and part i added at index i: the adjoint of indexing; x̄ᵢ = ȳ[index i]."""
     y = np.zeros(shape, dtype=np.result_type(*parts))
     for part, index in zip(parts, indices, strict=True):
-        if any(isinstance(i, np.ndarray | list) for i in (index if isinstance(index, tuple) else (index,))):
+        if any(
+            isinstance(i, np.ndarray | list)
+            for i in (index if isinstance(index, tuple) else (index,))
+        ):
             np.add.at(y, index, part)  # it may name an element twice
         else:
             y[index] += part
@@ -295,7 +320,13 @@ def embedding(weight: Array, index: Array) -> Array:
 
 def _class_numbers(what: str, numbers: Any, limit: int) -> Array:
     numbers = np.asarray(numbers)
-    require(numbers.dtype.kind in "iu", TypeError, "every {} must be an integer, got dtype {}", what, numbers.dtype)
+    require(
+        numbers.dtype.kind in "iu",
+        TypeError,
+        "every {} must be an integer, got dtype {}",
+        what,
+        numbers.dtype,
+    )
     fits = not numbers.size or (numbers.min() >= 0 and numbers.max() < limit)
     require(fits, IndexError, "every {} must be in 0..{}, got {}", what, limit - 1, numbers)
     return numbers
@@ -306,7 +337,11 @@ def _along(axis: int, ndim: int, index: Any) -> Any:
     return (slice(None),) * (axis % ndim) + (index,) if axis % ndim else index
 
 
-@op(lambda i, g, y, xs, axis: g[_along(axis, g.ndim, _span(xs, i, axis))], variadic=True, numpy=np.concatenate)
+@op(
+    lambda i, g, y, xs, axis: g[_along(axis, g.ndim, _span(xs, i, axis))],
+    variadic=True,
+    numpy=np.concatenate,
+)
 def concatenate(xs: Sequence[Array], axis: int = 0):
     """Arrays joined along an axis; x̄ᵢ = the part of ȳ where xᵢ went."""
 
@@ -335,7 +370,12 @@ def unstack(x: Tensor, axis: int = 0) -> list[Tensor]:
 def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """The parts along an axis, as `np.split`: so many equal ones, or cut at these indices."""
     parts = lambda n: np.split(np.arange(n), indices_or_sections)
-    return _cut("split", x, axis, lambda n: [slice(p[0], p[-1] + 1) if p.size else slice(0) for p in parts(n)])
+    return _cut(
+        "split",
+        x,
+        axis,
+        lambda n: [slice(p[0], p[-1] + 1) if p.size else slice(0) for p in parts(n)],
+    )
 
 
 # Probabilities
@@ -383,9 +423,21 @@ def cross_entropy(logits: Array, targets: Array, reduction: str = "mean") -> Arr
     """
     targets = _class_numbers("target", targets, logits.shape[-1])
     shape = logits.shape[:-1]
-    require(shape == targets.shape, ValueError, "logits of shape {} need targets of shape {}", logits.shape, shape)
-    require(reduction in ("mean", "sum", "none"), ValueError, 'the reduction must be "mean", "sum" or "none"')
-    y: Any = (_log_normaliser(logits) - np.take_along_axis(logits, targets[..., None], axis=-1))[..., 0]
+    require(
+        shape == targets.shape,
+        ValueError,
+        "logits of shape {} need targets of shape {}",
+        logits.shape,
+        shape,
+    )
+    require(
+        reduction in ("mean", "sum", "none"),
+        ValueError,
+        'the reduction must be "mean", "sum" or "none"',
+    )
+    y: Any = (_log_normaliser(logits) - np.take_along_axis(logits, targets[..., None], axis=-1))[
+        ..., 0
+    ]
     return y if reduction == "none" else np.mean(y) if reduction == "mean" else np.sum(y)
 
 
@@ -417,19 +469,35 @@ _METHODS: dict[str, Any] = {
 for _name, _function in _METHODS.items():
     setattr(Tensor, _name, _function)
     if _name in ("__add__", "__sub__", "__mul__", "__truediv__", "__pow__", "__matmul__"):
-        setattr(Tensor, f"__r{_name[2:]}", lambda self, other, function=_function: function(other, self))
+        setattr(
+            Tensor, f"__r{_name[2:]}", lambda self, other, function=_function: function(other, self)
+        )
 
 
 # NumPy's own functions, applied to Tensors
 
-NUMPY.update({np.split: split, np.unstack: unstack, np.mean: mean, np.amax: max, np.amin: min, np.fabs: abs})
-_QUERIES = (np.shape, np.ndim, np.size, np.isnan, np.isinf, np.isfinite, np.allclose, np.array_equal)
+NUMPY.update(
+    {np.split: split, np.unstack: unstack, np.mean: mean, np.amax: max, np.amin: min, np.fabs: abs}
+)
+_QUERIES = (
+    np.shape,
+    np.ndim,
+    np.size,
+    np.isnan,
+    np.isinf,
+    np.isfinite,
+    np.allclose,
+    np.array_equal,
+)
 
 
 def from_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
     """Our op for a NumPy function; TypeError where there is none."""
     if function in _QUERIES:
         return lambda *args, **options: function(*map(np.asarray, args), **options)
-    name, fix = getattr(function, "__name__", function), "write it with tg.ops, or without gradients on t.numpy()"
+    name, fix = (
+        getattr(function, "__name__", function),
+        "write it with tg.ops, or without gradients on t.numpy()",
+    )
     require(function in NUMPY, TypeError, "np.{} is no op of tinygrad_rnn: {}", name, fix)
     return NUMPY[function]

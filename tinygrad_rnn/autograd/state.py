@@ -53,7 +53,9 @@ class State(NamedTuple):
     recording: bool = True
     scope: Scope | None = None
     observers: tuple[Observer, ...] = ()
-    capture: Any = None  # who records this block to run it again; asked before a value leaves the graph
+    capture: Any = (
+        None  # who records this block to run it again; asked before a value leaves the graph
+    )
 
 
 STATE: ContextVar[State] = ContextVar("tinygrad_rnn", default=State())  # noqa: B039  (a tuple)
@@ -89,8 +91,8 @@ def observed(observer: Observer) -> Any:
 def scope(name: str, owner: object = None) -> Generator[Scope]:
     """Mark a step of the program: ops inside belong to this call of `name`.
 
-    A loop that enters the same name again and again, and passes a tensor from one call to the next, is
-    recognised as copies of one network::
+    A loop that enters the same name again and again, and passes a tensor from one call to the next,
+    is recognised as copies of one network::
 
         for x in xs:
             with tg.scope("cell"):

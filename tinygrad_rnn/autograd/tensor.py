@@ -26,8 +26,9 @@ def _of_data(attribute: str) -> Any:
 class Tensor:
     """An immutable array in a graph of operations.
 
-    A tensor is a *leaf* (made by the user, `op is None`) or the output of an op, and then it keeps what its backward
-    needs: the op, its input tensors, and the very arrays that the forward saw. Binding `leaf.data` to another
+    A tensor is a *leaf* (made by the user, `op is None`) or the output of an op, and then it keeps
+    what its backward needs: the op, its input tensors, and the very arrays that the forward saw.
+        Binding `leaf.data` to another
     array therefore never changes a gradient of a forward that has already run.
 
     Use `tinygrad_rnn.tensor` to make one.
@@ -37,7 +38,9 @@ class Tensor:
         "__weakref__", "_data", "_grad", "_hooks", "arrays", "id", "inputs", "name", "op", "options",
         "requires_grad", "retains_grad", "scope")  # fmt: skip
 
-    def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
+    def __init__(
+        self, data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None
+    ) -> None:
         self._data = freeze(data, dtype, requires_grad)
         self._grad: Tensor | None = None
         self._hooks: list[Callable[[Tensor], Tensor | None]] | None = None
@@ -46,7 +49,9 @@ class Tensor:
         self.scope: Scope | None = STATE.get().scope
         self.op: Any = None  # the Op that made it
         self.inputs: Inputs = ()
-        self.arrays: tuple[Any, ...] = ()  # what the forward saw: one array or Python number per input
+        self.arrays: tuple[
+            Any, ...
+        ] = ()  # what the forward saw: one array or Python number per input
         self.options: dict[str, Any] = {}
 
     # What it holds
@@ -58,9 +63,20 @@ class Tensor:
 
     @data.setter
     def data(self, value: Any) -> None:
-        require(self.op is None, GradientError, "data: {} is a result, and stays what it is; detach() it first", self)
+        require(
+            self.op is None,
+            GradientError,
+            "data: {} is a result, and stays what it is; detach() it first",
+            self,
+        )
         before, after = self._data, freeze(value, None, self.requires_grad)
-        require(after.shape == before.shape, OpError, "data: {} cannot take values of shape {}", self, after.shape)
+        require(
+            after.shape == before.shape,
+            OpError,
+            "data: {} cannot take values of shape {}",
+            self,
+            after.shape,
+        )
         self._data = after
         notify("update", self, before, after)
 
@@ -73,8 +89,16 @@ class Tensor:
     def grad(self, value: Any) -> None:
         gradient = value if value is None or isinstance(value, Tensor) else Tensor(value)
         if gradient is not None:
-            require(gradient.shape == self.shape, OpError, "grad: {} cannot have the gradient {}", self, gradient)
-        if gradient is None or STATE.get().capture is not None:  # who records: what was there is gone in both cases
+            require(
+                gradient.shape == self.shape,
+                OpError,
+                "grad: {} cannot have the gradient {}",
+                self,
+                gradient,
+            )
+        if (
+            gradient is None or STATE.get().capture is not None
+        ):  # who records: what was there is gone in both cases
             notify("zero", self)
         self._grad = gradient
 
@@ -82,7 +106,9 @@ class Tensor:
     ndim: int = _of_data("ndim")
     dtype: np.dtype[Any] = _of_data("dtype")
     size: int = _of_data("size")
-    is_leaf: Any = property(lambda self: self.op is None, doc="True when no recorded op made this tensor.")
+    is_leaf: Any = property(
+        lambda self: self.op is None, doc="True when no recorded op made this tensor."
+    )
 
     def item(self) -> Any:
         """The one value as a Python number.
@@ -90,7 +116,13 @@ class Tensor:
         Raises:
             OpError: there is not exactly one.
         """
-        require(self.size == 1, OpError, "item: {} holds {} values, not one; reduce it first", self, self.size)
+        require(
+            self.size == 1,
+            OpError,
+            "item: {} holds {} values, not one; reduce it first",
+            self,
+            self.size,
+        )
         return self.data.item()
 
     def numpy(self) -> Array:
@@ -115,8 +147,8 @@ class Tensor:
     def register_hook(self, hook: "Callable[[Tensor], Tensor | None]") -> Callable[[], None]:
         """Call `hook(gradient)` when this tensor's gradient is complete; what it returns replaces the gradient.
 
-        What the hook computes has no history, unless the pass is one of `grad` with `create_graph`. Returns a function
-        that removes the hook.
+        What the hook computes has no history, unless the pass is one of `grad` with `create_graph`.
+        Returns a function that removes the hook.
 
         Raises:
             GradientError: the tensor requires no gradient.
@@ -131,7 +163,13 @@ class Tensor:
     def __repr__(self) -> str:
         body = np.array2string(self._data, separator=", ", prefix="tensor(")
         dtype = "" if self.dtype.name in ("float64", "int64", "bool") else f", dtype={self.dtype}"
-        made = f", op={self.op.name}" if self.op else ", requires_grad=True" if self.requires_grad else ""
+        made = (
+            f", op={self.op.name}"
+            if self.op
+            else ", requires_grad=True"
+            if self.requires_grad
+            else ""
+        )
         return f"tensor({body}{dtype}{made}{f', name={self.name!r}' if self.name else ''})"
 
     def __bool__(self) -> bool:
@@ -160,7 +198,12 @@ class Tensor:
         raise OpError(f"t[...] = v: {describe(self)} is immutable; {fix}")
 
     def __reduce__(self) -> Any:
-        require(self.op is None, GradientError, "copy: {} has a graph, which cannot be copied; detach() it first", self)
+        require(
+            self.op is None,
+            GradientError,
+            "copy: {} has a graph, which cannot be copied; detach() it first",
+            self,
+        )
         made = partial(type(self), requires_grad=self.requires_grad, name=self.name)
         return made, (self.data,), (None, {"_grad": self._grad})
 
@@ -172,10 +215,17 @@ class Tensor:
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return self.__array_function__(ufunc if method == "__call__" else getattr(ufunc, method), (), inputs, kwargs)
+        return self.__array_function__(
+            ufunc if method == "__call__" else getattr(ufunc, method), (), inputs, kwargs
+        )
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        require(kwargs.get("out") is None, OpError, "{}: out= would write into a tensor; use the result", func.__name__)
+        require(
+            kwargs.get("out") is None,
+            OpError,
+            "{}: out= would write into a tensor; use the result",
+            func.__name__,
+        )
         return ops.from_numpy(func)(*args, **kwargs)
 
     # Operators and methods: most are the ops of ops.py, bound there without a call in between
@@ -190,24 +240,32 @@ class Tensor:
 
         def _op(self, *args: Any, **options: Any) -> "Tensor": ...
 
-        __neg__ = __abs__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _op
-        __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __lt__ = __le__ = __gt__ = _op
+        __neg__ = __abs__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = (
+            __truediv__
+        ) = _op
+        __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __lt__ = (
+            __le__
+        ) = __gt__ = _op
         __ge__ = sum = mean = max = min = clip = detach = astype = squeeze = swapaxes = _op
         __eq__ = __ne__ = _op  # pyright: ignore[reportAssignmentType]
         T = mT = property(_op)
 
 
-def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None
+) -> Tensor:
     """Make a leaf tensor from a copy of `data`.
 
     Args:
-        data: a number, a nested sequence of numbers or an array: floats, integers or booleans of any shape.
+        data: a number, a nested sequence of numbers or an array: floats, integers or booleans of
+            any shape.
         dtype: as NumPy's; Python floats give float64.
         requires_grad: whether `backward()` shall fill `.grad`; floats only.
         name: what diagrams and the debugger call it.
 
     Raises:
-        OpError: ragged, non-numeric or object data, a generator, or integers that require a gradient.
+        OpError: ragged, non-numeric or object data, a generator, or integers that require a
+            gradient.
 
     >>> tensor([1.0, 2.0], requires_grad=True, name="x")
     tensor([1., 2.], requires_grad=True, name='x')
@@ -224,7 +282,9 @@ def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
     except (ValueError, TypeError, OverflowError) as error:
         raise OpError(f"tensor: {type(data).__name__} is no array of numbers: {error}") from None
     kind, facts = array.dtype.kind, (type(data).__name__, array.dtype, array.shape)
-    require(kind in "fiub", OpError, "tensor: a {} of dtype {}, shape {} is no array of numbers", *facts)
+    require(
+        kind in "fiub", OpError, "tensor: a {} of dtype {}, shape {} is no array of numbers", *facts
+    )
     rule = "tensor: only floats can require a gradient, not a {} of dtype {}, shape {}; pass dtype=float"
     require(kind == "f" or not requires_grad, OpError, rule, *facts)
     array.flags.writeable = False
@@ -235,7 +295,12 @@ def _refuse_graph_in(data: Any) -> None:
     """A list of tensors would silently lose its gradients."""
     for part in data if type(data) in (list, tuple) else ():
         kept = not getattr(part, "requires_grad", False)
-        require(kept, OpError, "tensor: the list holds {}, whose gradient would be lost; use tg.ops.stack", part)
+        require(
+            kept,
+            OpError,
+            "tensor: the list holds {}, whose gradient would be lost; use tg.ops.stack",
+            part,
+        )
         _refuse_graph_in(part)
 
 

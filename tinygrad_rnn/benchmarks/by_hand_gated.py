@@ -1,7 +1,8 @@
 """LSTM and GRU written by hand in NumPy, as well as NumPy can do it.
 
-Sigmoids are taken as (1 + tanh(z/2))/2, with the half in the matrices. What the backward pass multiplies by is computed
-while its operands are still in the processor's cache, and kept where the gates' inputs were, which nobody needs again.
+Sigmoids are taken as (1 + tanh(z/2))/2, with the half in the matrices. What the backward pass
+multiplies by is computed while its operands are still in the processor's cache, and kept where the
+gates' inputs were, which nobody needs again.
 """
 
 import numpy as np
@@ -53,12 +54,18 @@ class TimeBatchedLSTM(Gated):
         super().__init__(problem)
         shape = self.T, *self.batch, self.H
         self.cs = np.zeros((self.T + 1, *self.batch, self.H), self.dtype)
-        self.forgets, self.slopes_c, self.tanh_c = self._new(*shape), self._new(*shape), self._new(*self.batch, self.H)
+        self.forgets, self.slopes_c, self.tanh_c = (
+            self._new(*shape),
+            self._new(*shape),
+            self._new(*self.batch, self.H),
+        )
         self.dc = self._new(*self.batch, self.H)
         zx = self._steps(self.zx)
         states = zip(self.hs[:-1], self.hs[1:], self.cs[:-1], self.cs[1:], strict=True)
         kept = list(zip(self.forgets, self.slopes_c, strict=True))
-        self.forward = [(z, *s, *k, *self.parts(z)) for z, s, k in zip(zx, states, kept, strict=True)]
+        self.forward = [
+            (z, *s, *k, *self.parts(z)) for z, s, k in zip(zx, states, kept, strict=True)
+        ]
         stacked = [self.stacked(self.part(z, 0, 2)) for z in zx]
         outs = [self.part(z, 3) for z in zx]
         later = [*zx[1:], None]
@@ -67,7 +74,13 @@ class TimeBatchedLSTM(Gated):
 
     def _forward(self) -> None:
         dot, add, subtract, multiply, tanh = np.dot, np.add, np.subtract, np.multiply, np.tanh
-        W, scale, shift, gates, slopes = self.W_hh_T, self.scale, self.shift, self.gates, self.slopes
+        W, scale, shift, gates, slopes = (
+            self.W_hh_T,
+            self.scale,
+            self.shift,
+            self.gates,
+            self.slopes,
+        )
         product, tanh_c = self.product, self.tanh_c
         (i, f, g, o), (slope_i, slope_f, slope_g, slope_o) = self.parts(gates), self.parts(slopes)
         for zx, before, h, c_before, c, forget, slope_c, to_i, to_f, to_g, to_o in self.forward:
@@ -81,7 +94,8 @@ class TimeBatchedLSTM(Gated):
             add(c, product, out=c)
             tanh(c, out=tanh_c)
             multiply(o, tanh_c, out=h)
-            # ∂h/∂c, and what ∂L/∂c, or ∂L/∂h for o, is multiplied by on its way to each gate's input.
+            # ∂h/∂c, and what ∂L/∂c, or ∂L/∂h for o, is multiplied by on its way to each gate's
+            # input.
             multiply(h, tanh_c, out=product)
             subtract(o, product, out=slope_c)
             multiply(gates, gates, out=slopes)
@@ -132,7 +146,12 @@ class TimeBatchedGRU(Gated):
         ][::-1]
 
     def _factors(self, x: Array) -> tuple[Array, ...]:
-        return self.stacked(self.part(x, 1, 2)), self.part(x, 0), self.part(x, 2), self.part(x, 0, 1)
+        return (
+            self.stacked(self.part(x, 1, 2)),
+            self.part(x, 0),
+            self.part(x, 2),
+            self.part(x, 0, 1),
+        )
 
     def _split(self, h: Array) -> tuple[Array, Array]:
         return self.part(h, 0, 1), self.part(h, 2)
@@ -156,7 +175,8 @@ class TimeBatchedGRU(Gated):
             subtract(before, n, out=difference)
             multiply(z, difference, out=h)
             add(h, n, out=h)
-            # What ∂L/∂h is multiplied by on its way to z's and n's inputs, and that of n on its way to r's.
+            # What ∂L/∂h is multiplied by on its way to z's and n's inputs, and that of n on its way
+            # to r's.
             multiply(rz, rz, out=slopes)
             subtract(rz, slopes, out=slopes)
             multiply(slope_z, difference, out=x_z)

@@ -27,14 +27,17 @@ def run_benchmarks(
     """Measure, print the tables, keep the numbers; 0 if every promise was kept, else 1.
 
     Raises:
-        BenchmarkError: there is nothing to measure, the contenders do not take the same step, or a process died.
+        BenchmarkError: there is nothing to measure, the contenders do not take the same step, or a
+            process died.
     """
     from rich.console import Console
 
     from .tables import tables
 
     if json_file is not None and not json_file.parent.is_dir():  # said now, not after minutes
-        raise BenchmarkError(f"bench: {json_file} cannot be written: there is no folder {json_file.parent}")
+        raise BenchmarkError(
+            f"bench: {json_file} cannot be written: there is no folder {json_file.parent}"
+        )
     before = machine()
     found = _measure(jobs(parts, sizes, dtypes, quick), Console(stderr=True))
     console = Console(width=200) if markdown else Console()
@@ -61,7 +64,12 @@ def _measure(todo: Sequence[Job], console: Any) -> list[Measured]:
     """Do the jobs, and show how far it is."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
     found: list[Measured] = []
     with Progress(*columns, console=console, transient=True) as bar:
         whole = bar.add_task("", total=sum(job.ticks for job in todo))

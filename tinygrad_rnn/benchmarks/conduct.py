@@ -43,7 +43,9 @@ class Measured:
         return {name: median(values) for name, values in self.result["seconds"].items()}
 
 
-def jobs(parts: Iterable[str], sizes: Iterable[str], dtypes: Iterable[str], quick: bool) -> list[Job]:
+def jobs(
+    parts: Iterable[str], sizes: Iterable[str], dtypes: Iterable[str], quick: bool
+) -> list[Job]:
     """What there is to measure of these parts, at these sizes.
 
     Raises:
@@ -79,12 +81,17 @@ def _fewer(rounds: int, quick: bool) -> int:
 
 
 def _gates(size: Size, dtype: str, rounds: int) -> list[Job]:
-    return [Job("step", size, dtype, rounds, cell) for cell in ("lstm", "gru") if size.name in ("tiny", "medium")]
+    return [
+        Job("step", size, dtype, rounds, cell)
+        for cell in ("lstm", "gru")
+        if size.name in ("tiny", "medium")
+    ]
 
 
 def _growth(size: Size, dtype: str, rounds: int) -> list[Job]:
     return [
-        Job("growth", Size(size.name, size.H, T, size.B), dtype, min(rounds, 15)) for T in _LENGTHS.get(size.name, ())
+        Job("growth", Size(size.name, size.H, T, size.B), dtype, min(rounds, 15))
+        for T in _LENGTHS.get(size.name, ())
     ]
 
 
@@ -112,7 +119,9 @@ def run(job: Job, tick: Callable[[], None]) -> Measured:
     last: dict[str, Any] = {}
     with (
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
     ):
         assert process.stdout is not None
         try:
@@ -128,7 +137,9 @@ def run(job: Job, tick: Callable[[], None]) -> Measured:
         said = errors.read().strip().splitlines()
     if "result" in last:
         return Measured(job, last["result"])
-    raise BenchmarkError(last.get("error") or f"bench: {job}: its process ended with {code}: {'; '.join(said[-1:])}")
+    raise BenchmarkError(
+        last.get("error") or f"bench: {job}: its process ended with {code}: {'; '.join(said[-1:])}"
+    )
 
 
 def machine() -> dict[str, Any]:
@@ -147,7 +158,9 @@ def machine() -> dict[str, Any]:
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(
+                line.partition(":")[2].strip() for line in file if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 

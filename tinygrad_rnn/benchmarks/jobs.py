@@ -57,9 +57,13 @@ class Job:
 Tick = Callable[[], None]
 
 
-def interleaved(runs: Mapping[str, Callable[[], Any]], rounds: int, tick: Tick) -> dict[str, list[float]]:
+def interleaved(
+    runs: Mapping[str, Callable[[], Any]], rounds: int, tick: Tick
+) -> dict[str, list[float]]:
     """Seconds of processor time a run took, for each round: A B C, A B C and so on."""
-    repeats = {name: max(1, ceil(_BLOCK / max(_seconds(run, 1), 1e-6))) for name, run in runs.items()}
+    repeats = {
+        name: max(1, ceil(_BLOCK / max(_seconds(run, 1), 1e-6))) for name, run in runs.items()
+    }
     gc.collect()
     gc.freeze()  # else a contender's collections walk through all that the others have imported
     taken: dict[str, list[float]] = {name: [] for name in runs}
@@ -132,7 +136,11 @@ def measure_ops(job: Job, tick: Tick) -> dict[str, Any]:
     }
     seconds = interleaved(runs, job.rounds, tick)
     per_one = {key: [value / job.length for value in values] for key, values in seconds.items()}
-    return {"seconds": {op: {name: per_one[f"{op}/{name}"] for name in found} for op, found in chains.items()}}
+    return {
+        "seconds": {
+            op: {name: per_one[f"{op}/{name}"] for name in found} for op, found in chains.items()
+        }
+    }
 
 
 KINDS: dict[str, Callable[[Job, Tick], dict[str, Any]]] = {

@@ -49,7 +49,9 @@ def _loop(problem: Problem) -> tuple[Loss, list[Any]]:
 
 
 def _layer(problem: Problem) -> tuple[Loss, list[Any]]:
-    network = LAYERS[problem.cell](V, problem.size.H, output_size=V, bias=False, dtype=problem.dtype)
+    network = LAYERS[problem.cell](
+        V, problem.size.H, output_size=V, bias=False, dtype=problem.dtype
+    )
     network.load_state_dict(problem.weights)
 
     def loss(xs: Tensor, targets: Tensor) -> Tensor:

@@ -13,7 +13,9 @@ def torch_loop(problem: Problem) -> Step:
     """The loop a person writes, in PyTorch."""
     torch = _torch()
     T, B = problem.targets.shape
-    W_xh, W_hh, W_hy = parameters = [torch.tensor(W, requires_grad=True) for W in problem.weights.values()]
+    W_xh, W_hh, W_hy = parameters = [
+        torch.tensor(W, requires_grad=True) for W in problem.weights.values()
+    ]
     xs, targets = torch.tensor(problem.xs), torch.tensor(problem.targets).reshape(-1)
 
     def loss() -> Any:

@@ -19,7 +19,13 @@ def tables(found: Sequence[Measured], *, markdown: bool = False) -> Tables:
     """One table for each part that was measured, and the promises."""
     from rich import box
 
-    makers: list[Callable[[Sequence[Measured]], Tables]] = [_steps, _growth, _memory, _ops, _promises]
+    makers: list[Callable[[Sequence[Measured]], Tables]] = [
+        _steps,
+        _growth,
+        _memory,
+        _ops,
+        _promises,
+    ]
     for make in makers:
         for table in make(found):
             table.title_justify = "left"
@@ -44,22 +50,33 @@ def _table(title: str, first: str, *columns: str) -> "Table":
 
 def _steps(found: Sequence[Measured]) -> Tables:
     for cell in CONTENDERS:
-        these = [measured for measured in found if measured.job.kind == "step" and measured.job.cell == cell]
+        these = [
+            measured
+            for measured in found
+            if measured.job.kind == "step" and measured.job.cell == cell
+        ]
         if these:
             yield _ratios(f"{cell.upper()}: processor time ÷ by hand, time-batched", these)
 
 
 def _ratios(title: str, these: Sequence[Measured]) -> "Table":
-    table = _table(title, "", *(f"{measured.job.size.name}\n{measured.job.dtype}" for measured in these))
+    table = _table(
+        title, "", *(f"{measured.job.size.name}\n{measured.job.dtype}" for measured in these)
+    )
     for name in CONTENDERS[these[0].job.cell]:
         cells = [
-            f"{measured.medians[name] / measured.medians[BY_HAND]:.2f}" if name in measured.medians else ""
+            f"{measured.medians[name] / measured.medians[BY_HAND]:.2f}"
+            if name in measured.medians
+            else ""
             for measured in these
         ]
         if any(cells):
             table.add_row(name, *cells)
     table.add_section()
-    table.add_row("by hand, time-batched, ms", *(f"{1e3 * measured.medians[BY_HAND]:.3g}" for measured in these))
+    table.add_row(
+        "by hand, time-batched, ms",
+        *(f"{1e3 * measured.medians[BY_HAND]:.3g}" for measured in these),
+    )
     return table
 
 
@@ -68,11 +85,15 @@ def _growth(found: Sequence[Measured]) -> Tables:
     if not these:
         return
     names = (BY_HAND, COMPILED, LOOP)
-    table = _table("Growth: µs of processor time a timestep", "T", *names, "compiling, in eager steps")
+    table = _table(
+        "Growth: µs of processor time a timestep", "T", *names, "compiling, in eager steps"
+    )
     for measured in these:
         T, medians = measured.job.size.T, measured.medians
         compiling = median(measured.result["compiling"]) / medians[LOOP]
-        table.add_row(f"{T:,}", *(f"{1e6 * medians[name] / T:.2f}" for name in names), f"{compiling:.0f}")
+        table.add_row(
+            f"{T:,}", *(f"{1e6 * medians[name] / T:.2f}" for name in names), f"{compiling:.0f}"
+        )
     yield table
 
 

@@ -16,7 +16,11 @@ RATIOS: list[tuple[str, str, Bounds]] = [
     (COMPILED, MIN_CHAR_RNN, {"karpathy": 0.22, "medium": 0.80, "large": 0.88}),
     (COMPILED, TORCH_LAYER, {"karpathy": 0.22, "medium": 1.02, "large": 1.05}),
     (COMPILED, JAX, {"karpathy": 0.75, "medium": 0.95, "large": 0.85}),
-    (LOOP, TORCH_LOOP, {"karpathy": 0.60, "medium": {"float64": 1.25, "float32": 1.35}, "large": 1.30}),
+    (
+        LOOP,
+        TORCH_LOOP,
+        {"karpathy": 0.60, "medium": {"float64": 1.25, "float32": 1.35}, "large": 1.30},
+    ),
     (LAYER, TORCH_LAYER, {"karpathy": 0.90, "medium": 1.45, "large": 1.30}),
 ]
 GATED: list[tuple[str, str, Bounds]] = [
@@ -56,11 +60,20 @@ def _ratios(found: Sequence[Measured]) -> Iterator[Verdict]:
             if bound is not None and reference in medians:
                 bound = bound[job.dtype] if isinstance(bound, dict) else bound
                 claim = f"{job.cell.upper()}: {contender} ÷ {reference}"
-                yield Verdict(claim, f"{job.size.name} {job.dtype}", medians[contender] / medians[reference], bound)
+                yield Verdict(
+                    claim,
+                    f"{job.size.name} {job.dtype}",
+                    medians[contender] / medians[reference],
+                    bound,
+                )
 
 
 def _growth(found: Sequence[Measured]) -> Iterator[Verdict]:
-    grown = [measured for measured in found if measured.job.kind == "growth" and measured.job.size.name == "karpathy"]
+    grown = [
+        measured
+        for measured in found
+        if measured.job.kind == "growth" and measured.job.size.name == "karpathy"
+    ]
     if not grown:
         return
     for measured in grown:
@@ -108,10 +121,14 @@ def _ops(found: Sequence[Measured]) -> Iterator[Verdict]:
                 if per_op.TORCH in costs:
                     by_hand = costs[per_op.BY_HAND]
                     ratio = (costs[per_op.OURS] - by_hand) / (costs[per_op.TORCH] - by_hand)
-                    yield Verdict(f"{op} over NumPy: eager ÷ PyTorch eager", "shape (10,)", ratio, PER_OP)
+                    yield Verdict(
+                        f"{op} over NumPy: eager ÷ PyTorch eager", "shape (10,)", ratio, PER_OP
+                    )
 
 
 def op_costs(measured: Measured) -> dict[str, dict[str, float]]:
     """Seconds an op, forward and backward, by op and by who ran it."""
     found = measured.result["seconds"]
-    return {op: {name: median(values) for name, values in runs.items()} for op, runs in found.items()}
+    return {
+        op: {name: median(values) for name, values in runs.items()} for op, runs in found.items()
+    }

@@ -42,12 +42,18 @@ class Recording:
     argument_count: int
     leaves: list[Tensor]
     states: list[Any]  # of the leaves: what a call depends on but their values
-    added: dict[int, np.dtype[Any]]  # the tensors whose gradients are read, to be added to, and the dtypes of these
-    options: dict[Tensor, Array]  # tensors from outside that are no operands but an index, say, and their values
+    added: dict[
+        int, np.dtype[Any]
+    ]  # the tensors whose gradients are read, to be added to, and the dtypes of these
+    options: dict[
+        Tensor, Array
+    ]  # tensors from outside that are no operands but an index, say, and their values
     modules: dict[Any, bool]  # every module that had a part, and whether it was in training
     ops: int  # calls of ops, forward and backward
     nbytes: int  # of their results
-    work: Any = None  # what it was, in numbers: `report.Work`, once the program is planned and forgotten
+    work: Any = (
+        None  # what it was, in numbers: `report.Work`, once the program is planned and forgotten
+    )
 
     def arrays(self, tensors: Sequence[Any]) -> list[Array] | None:
         """What the sources are at a call, by `position`; None where the call would not do the same again."""
@@ -56,9 +62,13 @@ class Recording:
                 return None
         if any(x._data is not array for x, array in self.options.items()):
             return None
-        if self.modules and [module.training for module in self.modules] != [*self.modules.values()]:
+        if self.modules and [module.training for module in self.modules] != [
+            *self.modules.values()
+        ]:
             return None
-        if [(leaf._data.dtype, leaf.requires_grad, leaf._hooks) for leaf in self.leaves] != self.states:
+        if [
+            (leaf._data.dtype, leaf.requires_grad, leaf._hooks) for leaf in self.leaves
+        ] != self.states:
             return None
         arrays = [x._data if isinstance(x, Tensor) else x for x in tensors]
         for of, dtype in self.added.items():
@@ -71,7 +81,11 @@ class Recording:
     def position(self, source: Value) -> int:
         """Where among `arrays` that of a source is."""
         what, of = source.detail
-        return self.argument_count + len(self.leaves) + [*self.added].index(of) if what == "gradient" else of
+        return (
+            self.argument_count + len(self.leaves) + [*self.added].index(of)
+            if what == "gradient"
+            else of
+        )
 
 
 class _OfTensors:
@@ -142,10 +156,16 @@ class Capture:
         self.arguments, self.given = arguments, given
         self.leaves: list[Tensor] = []
         self.states: list[Any] = []  # of the leaves, when they were met
-        self.numbers: dict[Tensor, int] = {x: i for i, x in enumerate(arguments)}  # whose gradients matter
+        self.numbers: dict[Tensor, int] = {
+            x: i for i, x in enumerate(arguments)
+        }  # whose gradients matter
         self.before = {x: x._grad for x in arguments}  # their gradients at the beginning
-        self.replaced: set[Tensor] = set()  # whose gradients were cleared before anything depended on them
-        self.used: set[Tensor] = set()  # whose gradients something depends on, be it that there is none
+        self.replaced: set[Tensor] = (
+            set()
+        )  # whose gradients were cleared before anything depended on them
+        self.used: set[Tensor] = (
+            set()
+        )  # whose gradients something depends on, be it that there is none
         self.added: dict[int, np.dtype[Any]] = {}  # tensors whose gradient was used, and its dtype
         self.options: dict[Tensor, Array] = {}
         self.modules: dict[Any, bool] = {}
@@ -204,7 +224,9 @@ class Capture:
         elif kind == "update":
             leaf, before, _ = facts
             leaf._data = before
-            self._refuse(f"{describe(leaf)} gets other data", "update parameters outside, after the call")
+            self._refuse(
+                f"{describe(leaf)} gets other data", "update parameters outside, after the call"
+            )
         elif kind == "zero":
             self._zero(*facts)
         elif kind == "accumulate":
@@ -242,16 +264,23 @@ class Capture:
     def _refuse(self, what: str, fix: str) -> None:
         raise CompileError(f"compile: {Source.of_caller()}: {what}: {fix}")
 
-    def _forward(self, made: Tensor, op: Op, inputs: Sequence[Tensor | None], arrays: Any, options: Any) -> None:
+    def _forward(
+        self, made: Tensor, op: Op, inputs: Sequence[Tensor | None], arrays: Any, options: Any
+    ) -> None:
         if op in COMPOSED:
             self._compose(made, op, inputs, arrays, options)
             return
         self.ops += 1
         self.nbytes += made._data.nbytes
-        operands: list[Operand] = [a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)]
+        operands: list[Operand] = [
+            a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)
+        ]
         known = self._options(options)
         if made.requires_grad and _holds_value(known.get("index")):
-            self._refuse(f"{describe(made)} is indexed by a tensor", "take rows with tg.ops.embedding(table, index)")
+            self._refuse(
+                f"{describe(made)} is indexed by a tensor",
+                "take rows with tg.ops.embedding(table, index)",
+            )
         self._keep(made, lower(self.program, op, operands, known, made._data))
 
     def _compose(self, made: Tensor, op: Op, inputs: Any, arrays: Any, options: Any) -> None:
@@ -271,7 +300,9 @@ class Capture:
     def _value(self, x: Tensor, array: Array) -> Value:
         value = self.values.get(x)
         if value is None:
-            value = self._keep(x, self._inside(array) if x.id >= self.first_id else self._outside(x))
+            value = self._keep(
+                x, self._inside(array) if x.id >= self.first_id else self._outside(x)
+            )
         return value
 
     def _keep(self, x: Tensor, value: Value) -> Value:
@@ -296,7 +327,10 @@ class Capture:
         """A tensor that was there before: it is read at each call."""
         owners = self._owners(x)
         if len(owners) > 1:
-            self._refuse(f"{describe(x)} is the gradient of {len(owners)} tensors", "give each a tensor of its own")
+            self._refuse(
+                f"{describe(x)} is the gradient of {len(owners)} tensors",
+                "give each a tensor of its own",
+            )
         if owners:
             self._use(owners[0])
             self.added[self.numbers[owners[0]]] = x.dtype
@@ -304,7 +338,10 @@ class Capture:
         if x.op is not None:
             self._refuse(f"{describe(x)} was computed outside", "pass it as an argument, detached")
         if any(x is given for given in self.given):
-            self._refuse(f"{describe(x)} is an argument, and used from outside as well", "use the argument alone")
+            self._refuse(
+                f"{describe(x)} is an argument, and used from outside as well",
+                "use the argument alone",
+            )
         self._meet(x)
         return self._source(("leaf", self.numbers[x]), x._data)
 
@@ -316,7 +353,9 @@ class Capture:
         if leaf not in self.numbers:
             self.numbers[leaf] = len(self.given) + len(self.leaves)
             self.leaves.append(leaf)
-            self.states.append((leaf._data.dtype, leaf.requires_grad, leaf._hooks and list(leaf._hooks)))
+            self.states.append(
+                (leaf._data.dtype, leaf.requires_grad, leaf._hooks and list(leaf._hooks))
+            )
             self.before[leaf] = leaf._grad
 
     def _use(self, leaf: Tensor) -> None:
@@ -335,4 +374,6 @@ class Capture:
 
 
 def _holds_value(option: Any) -> bool:
-    return isinstance(option, Value) or (isinstance(option, tuple | list) and any(map(_holds_value, option)))
+    return isinstance(option, Value) or (
+        isinstance(option, tuple | list) and any(map(_holds_value, option))
+    )

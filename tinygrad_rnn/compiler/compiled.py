@@ -31,16 +31,18 @@ _KEPT = 16  # recordings; beyond that the one unused for longest goes
 def compile(fn: Callable[..., Any]) -> "Compiled":
     """Record what `fn` computes, forward and backward, and replay it as a flat list of NumPy calls.
 
-    Arrays and Tensors among the arguments (also inside tuples, lists and dicts) reach fn as Tensors; all else, numbers
-    too, counts as part of the function: another value is recorded anew, as are other shapes and dtypes. The first two
-    calls are recorded and compared; from the third on fn itself no longer runs. Leaves from outside, parameters above
-    all, are read at each call. Returned Tensors have no history; `.grad` is left as fn would leave it. Under `trace()`,
-    and whatever else watches, fn runs as it is.
+    Arrays and Tensors among the arguments (also inside tuples, lists and dicts) reach fn as
+    Tensors; all else, numbers too, counts as part of the function: another value is recorded anew,
+    as are other shapes and dtypes. The first two calls are recorded and compared; from the third on
+    fn itself no longer runs. Leaves from outside, parameters above all, are read at each call.
+    Returned Tensors have no history; `.grad` is left as fn would leave it. Under `trace()`, and
+    whatever else watches, fn runs as it is.
 
     Raises:
-        CompileError: at a call, when fn does what cannot be replayed: it reads a value as an array or a number, binds
-            a parameter to other data, returns what is neither Tensor nor number, or comes to something else when it
-            runs again; or when an argument is none that could be recognised.
+        CompileError: at a call, when fn does what cannot be replayed: it reads a value as an array
+            or a number, binds a parameter to other data, returns what is neither Tensor nor number,
+            or comes to something else when it runs again; or when an argument is none that could be
+            recognised.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -64,7 +66,10 @@ class Compiled:
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.fn = fn
         self._recorded: OrderedDict[Any, list[_Entry]] = OrderedDict()
-        self._latest: tuple[Any, list[_Entry]] = (None, [])  # of these, the one called last: no need to look for it
+        self._latest: tuple[Any, list[_Entry]] = (
+            None,
+            [],
+        )  # of these, the one called last: no need to look for it
         self._lock = RLock()  # a plan has one set of buffers
         update_wrapper(self, fn, updated=())  # what a module holds is not ours
 
@@ -146,10 +151,14 @@ class Compiled:
             for entry in reversed(entries):
                 if entry.plan is not None:
                     return entry.recording, entry.plan
-        raise CompileError(f"{what}: nothing is compiled yet: call the function twice, it is recorded at each")
+        raise CompileError(
+            f"{what}: nothing is compiled yet: call the function twice, it is recorded at each"
+        )
 
     @collector_paused()
-    def _record(self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None") -> Any:
+    def _record(
+        self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None"
+    ) -> Any:
         program = Program() if earlier is None else Repetition(earlier.recording.program)
         capture = Capture(_stand_ins(given), given, program)
         try:
@@ -209,7 +218,9 @@ def _planned(recording: Recording) -> Plan:
 
 def _require_same(earlier: _Entry, later: _Entry) -> None:
     """Two runs must end alike, having computed the same: what differs a replay would repeat as it was."""
-    same = later.recording.program.is_complete and _ends(earlier.recording) == _ends(later.recording)
+    same = later.recording.program.is_complete and _ends(earlier.recording) == _ends(
+        later.recording
+    )
     if not same or earlier.returned != later.returned:
         raise CompileError(
             "compile: two runs of the function did not compute and return the same: pass what changes as an argument"
@@ -231,9 +242,17 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
         leaves.append(tree)
         if not tree.requires_grad:
             return Tensor, tree._data.shape, tree._data.dtype
-        # it may be given twice, and then is one; and what its gradient does depends on more than its kind
+        # it may be given twice, and then is one; and what its gradient does depends on more than
+        # its kind
         which = next(i for i, x in enumerate(leaves) if x is tree)
-        return Tensor, tree._data.shape, tree._data.dtype, which, tree.op, tree._hooks and tuple(tree._hooks)
+        return (
+            Tensor,
+            tree._data.shape,
+            tree._data.dtype,
+            which,
+            tree.op,
+            tree._hooks and tuple(tree._hooks),
+        )
     if isinstance(tree, np.ndarray):
         leaves.append(tree)
         return Tensor, tree.shape, tree.dtype
@@ -241,7 +260,12 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
         return (type(tree), *[_structure(part, leaves) for part in tree])
     if isinstance(tree, dict):
         return (dict, *[(key, _structure(part, leaves)) for key, part in tree.items()])
-    return "is", type(tree), tree, str(tree) if isinstance(tree, _INEXACT) else None  # 0.0 equals -0.0
+    return (
+        "is",
+        type(tree),
+        tree,
+        str(tree) if isinstance(tree, _INEXACT) else None,
+    )  # 0.0 equals -0.0
 
 
 _INEXACT = (float, complex, np.inexact)
@@ -253,7 +277,9 @@ def _require_plain(structure: Any) -> None:
     kind, *parts = structure
     if kind == "is" and not isinstance(parts[1], _PLAIN):
         what = f"the function returns a {parts[0].__name__}, which would be the same at every later call"
-        raise CompileError(f"compile: {what}: return tensors and numbers, in tuples, lists and dicts")
+        raise CompileError(
+            f"compile: {what}: return tensors and numbers, in tuples, lists and dicts"
+        )
     for part in parts if kind not in ("is", Tensor) else ():
         _require_plain(part[1] if kind is dict else part)
 
@@ -285,8 +311,12 @@ def _stand_in(x: Any) -> Tensor:
     if not isinstance(x, Tensor):
         return Tensor(x)
     if x.op is not None:
-        raise CompileError(f"compile: the argument {x.name or x.shape} was computed with a history: detach() it")
-    stand_in = _owned(x._data.view())  # the same values, and no copy of them: but one array would be one argument
+        raise CompileError(
+            f"compile: the argument {x.name or x.shape} was computed with a history: detach() it"
+        )
+    stand_in = _owned(
+        x._data.view()
+    )  # the same values, and no copy of them: but one array would be one argument
     stand_in.requires_grad, stand_in.name = x.requires_grad, x.name
     stand_in._grad, stand_in._hooks = x._grad, x._hooks and list(x._hooks)
     return stand_in

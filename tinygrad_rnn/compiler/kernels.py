@@ -31,7 +31,10 @@ def minimum(a: Array, b: Array, out: Array) -> None:
     np.minimum(a, b, out=out)
 
 
-NAMED_OUT: dict[Any, Callable[..., Any]] = {np.maximum: maximum, np.minimum: minimum}  # by position is deprecated
+NAMED_OUT: dict[Any, Callable[..., Any]] = {
+    np.maximum: maximum,
+    np.minimum: minimum,
+}  # by position is deprecated
 
 
 def cast(out: Array, x: Array) -> None:

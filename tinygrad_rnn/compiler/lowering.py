@@ -35,15 +35,27 @@ def rule(*keys: Any) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
     return decorate
 
 
-def lower(program: Program, op: Op, operands: Sequence[Operand], options: dict[str, Any], like: Array) -> Value:
+def lower(
+    program: Program, op: Op, operands: Sequence[Operand], options: dict[str, Any], like: Array
+) -> Value:
     """The value that `op` makes of the operands."""
-    forward = inspect.unwrap(op.forward, stop=lambda function: function in RULES)  # NumPy's own are wrapped, too
+    forward = inspect.unwrap(
+        op.forward, stop=lambda function: function in RULES
+    )  # NumPy's own are wrapped, too
     known = RULES.get(op) or RULES.get(forward)
     if known is not None:
-        made = known(program, like, operands, **options) if op.variadic else known(program, like, *operands, **options)
+        made = (
+            known(program, like, operands, **options)
+            if op.variadic
+            else known(program, like, *operands, **options)
+        )
         if made is not NotImplemented:
             return made
-    elif isinstance(forward, np.ufunc) and forward.signature is None and (typed := _typed(program, operands)):
+    elif (
+        isinstance(forward, np.ufunc)
+        and forward.signature is None
+        and (typed := _typed(program, operands))
+    ):
         return program.ufunc(forward, *typed, dtype=like.dtype)
     inputs: list[Value] = []
     call = Applied(op, slots_for(tuple(operands), inputs), slots_for(options, inputs))
@@ -74,7 +86,9 @@ class Applied:
         except StopIteration as end:  # whoever runs the calls would take it for their end
             raise OpError(f"compile: {self.op.name} raised StopIteration") from end
         rule = "compile: {}: the shape of the result depends on values: {} when recorded, now {}"
-        require(np.shape(made) == out.shape, CompileError, rule, self.op.name, out.shape, np.shape(made))
+        require(
+            np.shape(made) == out.shape, CompileError, rule, self.op.name, out.shape, np.shape(made)
+        )
         out[...] = made
 
     @property
@@ -93,7 +107,11 @@ def slots_for(tree: Any, inputs: list[Value]) -> Any:
 
 def filled(tree: Any, inputs: Sequence[Array]) -> Any:
     """The tree with arrays in its slots."""
-    return inputs[tree.number] if isinstance(tree, Slot) else _mapped(lambda part: filled(part, inputs), tree)
+    return (
+        inputs[tree.number]
+        if isinstance(tree, Slot)
+        else _mapped(lambda part: filled(part, inputs), tree)
+    )
 
 
 def _plain(tree: Any) -> Any:
@@ -129,7 +147,10 @@ def _matmul(program: Program, like: Array, a: Value, b: Value) -> Value:
 def _where(program: Program, like: Array, *operands: Operand) -> Value:
     condition, a, b = (x if isinstance(x, Value) else program.constant(x) for x in operands)
     chosen = [
-        program.cast(x, like.dtype) if x.kind != "constant" else program.constant(x.array(), like.dtype) for x in (a, b)
+        program.cast(x, like.dtype)
+        if x.kind != "constant"
+        else program.constant(x.array(), like.dtype)
+        for x in (a, b)
     ]
     return program.where(program.cast(condition, np.bool_), *chosen, dtype=like.dtype)
 
@@ -138,7 +159,11 @@ def _where(program: Program, like: Array, *operands: Operand) -> Value:
 def _clip(program: Program, like: Array, x: Value, min: Any, max: Any) -> Value:
     for bound, function in ((min, np.maximum), (max, np.minimum)):
         if bound is not None:
-            made = program.cast(bound, like.dtype) if isinstance(bound, Value) else program.constant(bound, like.dtype)
+            made = (
+                program.cast(bound, like.dtype)
+                if isinstance(bound, Value)
+                else program.constant(bound, like.dtype)
+            )
             x = program.ufunc(function, x, made, dtype=like.dtype)
     return x
 
@@ -156,8 +181,16 @@ def _detach(program: Program, like: Array, x: Value) -> Value:
 # Reductions
 
 
-def _reduced(program: Program, like: Array, function: np.ufunc, x: Value, axis: Any, keepdims: bool) -> Value:
-    axes = range(x.ndim) if axis is None or not x.ndim else axis if isinstance(axis, tuple) else (axis,)
+def _reduced(
+    program: Program, like: Array, function: np.ufunc, x: Value, axis: Any, keepdims: bool
+) -> Value:
+    axes = (
+        range(x.ndim)
+        if axis is None or not x.ndim
+        else axis
+        if isinstance(axis, tuple)
+        else (axis,)
+    )
     if not np.issubdtype(x.dtype, np.floating):
         x = program.cast(x, like.dtype) if function is np.add else x
     return program.reshape(program.reduce(function, x, tuple(axes), like.dtype), like.shape)
@@ -216,7 +249,9 @@ def _broadcast_to(program: Program, like: Array, x: Value, shape: Any) -> Value:
 @rule(ops.getitem)
 def _getitem(program: Program, like: Array, x: Value, index: Any) -> Value:
     plain = plain_index(index, x.shape)
-    return NotImplemented if plain is None else program.reshape(program.index(x, plain[0]), plain[1])
+    return (
+        NotImplemented if plain is None else program.reshape(program.index(x, plain[0]), plain[1])
+    )
 
 
 @rule(np.stack)
@@ -241,7 +276,9 @@ def _part(program: Program, x: Operand, dtype: Any) -> Value:
 
 
 @rule(ops.scatter)
-def _scatter(program: Program, like: Array, parts: Sequence[Operand], indices: Any, shape: Any) -> Value:
+def _scatter(
+    program: Program, like: Array, parts: Sequence[Operand], indices: Any, shape: Any
+) -> Value:
     plain = [plain_index(index, like.shape) for index in indices]
     if all(_are_rows(part, index, like) for part, index in zip(parts, indices, strict=True)):
         return _sum_rows(program, like, parts, indices)
@@ -255,7 +292,9 @@ def _scatter(program: Program, like: Array, parts: Sequence[Operand], indices: A
         if x.size != prod(shape_at(like.shape, place)):
             return NotImplemented  # it is broadcast
         x = program.reshape(x, shape_at(like.shape, place))
-        totals[place] = program.ufunc(np.add, totals[place], x, dtype=like.dtype) if place in totals else x
+        totals[place] = (
+            program.ufunc(np.add, totals[place], x, dtype=like.dtype) if place in totals else x
+        )
     if _overlap(like.shape, list(totals)):
         return NotImplemented
     return program.assemble(list(totals.values()), list(totals), like.shape, like.dtype)
@@ -268,9 +307,14 @@ def _are_rows(part: Operand, index: Any, like: Array) -> bool:
     return part.shape == (*index.shape, *like.shape[1:]) and part.dtype == like.dtype
 
 
-def _sum_rows(program: Program, like: Array, parts: Sequence[Any], indices: Sequence[Value]) -> Value:
+def _sum_rows(
+    program: Program, like: Array, parts: Sequence[Any], indices: Sequence[Value]
+) -> Value:
     """Rows of all parts added into a table, in one call."""
-    rows = [program.reshape(part, (index.size, *like.shape[1:])) for part, index in zip(parts, indices, strict=True)]
+    rows = [
+        program.reshape(part, (index.size, *like.shape[1:]))
+        for part, index in zip(parts, indices, strict=True)
+    ]
     numbers = [program.reshape(index, (index.size,)) for index in indices]
     both = [program.concatenate(x) for x in (rows, numbers)]
     return program.add("sum_rows", both, None, like.shape, like.dtype)
@@ -291,7 +335,8 @@ def _embedding(program: Program, like: Array, table: Value, index: Operand) -> V
     return program.take(table, index)
 
 
-# Ops that are made of others: their own formula, run on Tensors, says of which, or one without what is NumPy's alone
+# Ops that are made of others: their own formula, run on Tensors, says of which, or one without what
+# is NumPy's alone
 
 
 def _cross_entropy(logits: Any, targets: Any, reduction: str) -> Any:
@@ -307,6 +352,8 @@ def _linear(x: Any, W: Any) -> Any:
 
 
 _made_of_others: list[Any] = [ops.sigmoid, ops.relu, ops.softmax, ops.log_softmax, ops.logsumexp]
-COMPOSED: dict[Op, Callable[..., Any]] = {function.op: function.op.forward for function in _made_of_others}
+COMPOSED: dict[Op, Callable[..., Any]] = {
+    function.op: function.op.forward for function in _made_of_others
+}
 COMPOSED[getattr(ops.linear, "op")] = _linear  # noqa: B009  (a type checker sees a plain function)
 COMPOSED[getattr(ops.cross_entropy, "op")] = _cross_entropy  # noqa: B009

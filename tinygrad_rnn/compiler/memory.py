@@ -1,7 +1,8 @@
 """Memory: values lie in pieces, which move together into one arena, or belong to the caller and are bound at a call.
 
-While a plan is made, every piece has memory that nobody touches and that is the same for all, and NumPy itself says
-where in it a view lies. `Place` keeps that, and makes the same view of wherever the piece is in the end.
+While a plan is made, every piece has memory that nobody touches and that is the same for all, and
+NumPy itself says where in it a view lies. `Place` keeps that, and makes the same view of wherever
+the piece is in the end.
 """
 
 import sys
@@ -28,7 +29,9 @@ class Blank:
     """Arrays to plan with: each has shape and strides, and the memory of all the others, of at least so many bytes."""
 
     def __init__(self, nbytes: int) -> None:
-        self._memory = bytearray(nbytes)  # no array: NumPy takes a view of a view of one for a view of the first
+        self._memory = bytearray(
+            nbytes
+        )  # no array: NumPy takes a view of a view of one for a view of the first
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         nbytes = prod(shape) * dtype.itemsize
@@ -81,7 +84,9 @@ class Places:
         while isinstance(base.base, np.ndarray):
             base = base.base
         offset = array.ctypes.data - base.ctypes.data if array.size and array is not base else 0
-        return Place(self._pieces[id(base)], offset, once(array.shape), once(array.strides), array.dtype)
+        return Place(
+            self._pieces[id(base)], offset, once(array.shape), once(array.strides), array.dtype
+        )
 
 
 _Taken = tuple[int, int, int, int]  # from this byte to that, from this call to that
@@ -89,7 +94,9 @@ _Taken = tuple[int, int, int, int]  # from this byte to that, from this call to 
 
 def share(pieces: Sequence[Piece]) -> int:
     """Give each piece its offset, the largest first, where nothing lies that is needed at the same time."""
-    begun: dict[int, list[_Taken]] = defaultdict(list)  # by spans of calls: most are needed during few of many
+    begun: dict[int, list[_Taken]] = defaultdict(
+        list
+    )  # by spans of calls: most are needed during few of many
     held: dict[int, list[_Taken]] = defaultdict(list)  # what began in an earlier span
     size = 0
     for piece in sorted(pieces, key=lambda piece: -piece.nbytes):
@@ -129,7 +136,11 @@ class Port:
     """Where the plan meets its caller: a piece that is a source's array of the day, or a result that is given away."""
 
     def __init__(self, piece: Piece, uses: Sequence[tuple[int, int, Place]]) -> None:
-        self.piece, self.uses, self.dtype = piece, uses, piece.whole.dtype  # uses: (call, argument, place)
+        self.piece, self.uses, self.dtype = (
+            piece,
+            uses,
+            piece.whole.dtype,
+        )  # uses: (call, argument, place)
         self.bound: Any = None
         self.idle = 0  # references to what is bound, when nobody else has it
 
@@ -183,7 +194,11 @@ def with_fewest_axes(places: Sequence[Place]) -> list[Place]:
     for place, s in zip(places, strides, strict=True):
         steps = tuple(s[axis] for axis in kept)
         alone = not any(steps) and place is not places[-1]  # one number for all
-        made.append(place._replace(shape=() if alone else once(tuple(lengths)), strides=() if alone else once(steps)))
+        made.append(
+            place._replace(
+                shape=() if alone else once(tuple(lengths)), strides=() if alone else once(steps)
+            )
+        )
     return made
 
 

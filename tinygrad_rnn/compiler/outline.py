@@ -13,7 +13,12 @@ from .program import FREE, Value
 from .rewrites.batching import Classes
 
 _REDUCED = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
-_WORDS = {"less_one": "less 1 at the target", "pick": "pick the target", "take": "take rows", "sum_rows": "sum rows"}
+_WORDS = {
+    "less_one": "less 1 at the target",
+    "pick": "pick the target",
+    "take": "take rows",
+    "sum_rows": "sum rows",
+}
 _DEPTH = 1  # how far operands of operands must be alike: the first call of a loop may read another
 
 
@@ -32,7 +37,9 @@ def outline(recording: Recording, plan: Plan) -> Outline:
     stages = [_stage(ids[members[0]], members, made_of) for members in groups.values()]
     results = zip(names.results(), plan.results, strict=True)
     return Outline(
-        tuple(sources.values()), tuple(stages), tuple((name, tuple(made_of[value])) for name, value in results)
+        tuple(sources.values()),
+        tuple(stages),
+        tuple((name, tuple(made_of[value])) for name, value in results),
     )
 
 
@@ -100,7 +107,11 @@ class _Names:
             return f"argument {of}"
         leaf = self._leaf(of)
         kind = "parameter" if leaf.requires_grad else "tensor"
-        return leaf.name or self.parameters.get(leaf.id) or f"{kind} {of - self.recording.argument_count}"
+        return (
+            leaf.name
+            or self.parameters.get(leaf.id)
+            or f"{kind} {of - self.recording.argument_count}"
+        )
 
     def _leaf(self, of: int) -> Tensor:
         return self.recording.leaves[of - self.recording.argument_count]

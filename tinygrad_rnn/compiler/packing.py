@@ -18,7 +18,11 @@ def rows_laid(x: Value) -> dict[int, Value] | None:
     if x.kind != "assemble" or not x.detail[1] or x.shape[:1] != (len(x.inputs),):
         return None
     row = tuple((0, n, 1) for n in x.shape[1:])
-    rows = {index[0]: part for index, part in zip(x.detail[0], x.inputs, strict=True) if index[1:] == row}
+    rows = {
+        index[0]: part
+        for index, part in zip(x.detail[0], x.inputs, strict=True)
+        if index[1:] == row
+    }
     return rows if len(rows) == len(x.inputs) and all(isinstance(i, int) for i in rows) else None
 
 
@@ -30,7 +34,11 @@ def row_of(x: Value) -> tuple[int, int, int] | None:
         return None
     whole, index = x.inputs[0], x.detail[1]
     axes = [axis for axis, entry in enumerate(index) if isinstance(entry, int)]
-    others = [entry == (0, n, 1) for entry, n in zip(index, whole.shape, strict=True) if not isinstance(entry, int)]
+    others = [
+        entry == (0, n, 1)
+        for entry, n in zip(index, whole.shape, strict=True)
+        if not isinstance(entry, int)
+    ]
     return (whole.id, axes[0], index[axes[0]]) if len(axes) == 1 and all(others) else None
 
 
@@ -38,14 +46,21 @@ def pack(program: Program, parts: Sequence[Value]) -> Value:
     """Values along a new first axis: where they already lie so, a view."""
     first = parts[0]
     if all(part is first for part in parts):
-        return program.broadcast(program.reshape(first, (1, *first.shape)), (len(parts), *first.shape))
+        return program.broadcast(
+            program.reshape(first, (1, *first.shape)), (len(parts), *first.shape)
+        )
     if all(part.kind == "constant" for part in parts):
         return program.constant(np.stack([part.array() for part in parts]))
     if all(part.kind == "view" for part in parts):
         if first.detail[0] == "index" and (rows := _rows_between(program, parts)) is not None:
             return rows
-        if all(part.detail == first.detail and part.inputs[0].shape == first.inputs[0].shape for part in parts):
-            return _view_of_each(program, first, pack(program, [part.inputs[0] for part in parts]), len(parts))
+        if all(
+            part.detail == first.detail and part.inputs[0].shape == first.inputs[0].shape
+            for part in parts
+        ):
+            return _view_of_each(
+                program, first, pack(program, [part.inputs[0] for part in parts]), len(parts)
+            )
     return program.stack(parts)
 
 

@@ -1,9 +1,9 @@
 """A plan: a program as a flat list of NumPy calls, every one with the arrays that it reads and writes.
 
-Memory is planned in two steps. First every value gets a piece of its own, which nobody touches; then, when it is known
-from which call to which each piece is needed, the pieces move together into one arena, and what is never needed at the
-same time shares a place. Large sources and results have no part in it: these are the caller's arrays, and the calls are
-bound to them.
+Memory is planned in two steps. First every value gets a piece of its own, which nobody touches;
+then, when it is known from which call to which each piece is needed, the pieces move together into
+one arena, and what is never needed at the same time shares a place. Large sources and results have
+no part in it: these are the caller's arrays, and the calls are bound to them.
 """
 
 from collections import Counter, deque
@@ -21,8 +21,12 @@ from . import blas, kernels
 from .memory import Arena, Blank, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
 from .program import EFFECTS, Value, count_of, numpy_index, uses_of
 
-_COMPUTED = frozenset({"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"})  # can write where it is told
-_SHORT = 128  # terms: so many NumPy sums as plainly as BLAS; more of them in pairs, which is more exact
+_COMPUTED = frozenset(
+    {"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"}
+)  # can write where it is told
+_SHORT = (
+    128  # terms: so many NumPy sums as plainly as BLAS; more of them in pairs, which is more exact
+)
 _ELEMENTWISE = frozenset({*kernels.NAMED_OUT.values(), kernels.cast, np.copyto})
 _UNBOUND = np.empty(0)  # stands for the caller's arrays, until there is a call
 
@@ -42,20 +46,28 @@ class Plan:
         self.nbytes = share([piece for piece in pieces if piece.shared])  # of the arena
         arena = Arena(self.nbytes)
         self.calls: list[tuple[Any, ...]] = []  # functions with their arguments
-        self._functions: dict[int, Callable[..., Any]] = {}  # of the calls that are bound, by number
+        self._functions: dict[
+            int, Callable[..., Any]
+        ] = {}  # of the calls that are bound, by number
         self._arguments: dict[int, list[Any]] = {}
         self._make_calls(planner.calls, ports, arena)
-        self._reads: list[tuple[int, Port]] = []  # sources that are read where they lie, by position
+        self._reads: list[
+            tuple[int, Port]
+        ] = []  # sources that are read where they lie, by position
         self._loads: list[tuple[int, Array]] = []  # and those that are copied
         for source in planner.sources:
             if (port := ports.get(id(planner.pieces[source.id]))) is not None:
                 self._reads.append((position(source), port))
             else:
                 self._loads.append((position(source), arena.array(find(planner.arrays[source.id]))))
-        self._results: list[tuple[Port | None, Any]] = []  # given away, in this shape; else this array is copied
+        self._results: list[
+            tuple[Port | None, Any]
+        ] = []  # given away, in this shape; else this array is copied
         for x in planner.results:
             port = ports.get(id(planner.pieces[x.id]))
-            self._results.append((port, x.shape if port else arena.array(find(planner.arrays[x.id]))))
+            self._results.append(
+                (port, x.shape if port else arena.array(find(planner.arrays[x.id])))
+            )
         self._copied = [i for i, (port, _) in enumerate(self._results) if port is None]
         for piece in pieces:
             del piece.whole
@@ -102,7 +114,9 @@ class Plan:
         self.calls[number] = kernels.quickest(self._functions[number], given)
 
 
-def plan(values: Sequence[Value], results: Sequence[Value], position: Callable[[Value], int]) -> Plan:
+def plan(
+    values: Sequence[Value], results: Sequence[Value], position: Callable[[Value], int]
+) -> Plan:
     """Plan a program: `values` in an order in which they can be computed, nothing needless among them."""
     return Plan(_Planner(values, results), position)
 
@@ -117,7 +131,11 @@ def _ports(planner: "_Planner") -> dict[int, Port]:
         for position, place in enumerate(given):
             if isinstance(place, Place) and id(place.piece) in uses:
                 uses[id(place.piece)].append((number, position, place))
-    ports = {id(piece): Port(piece, uses[id(piece)]) for piece in outer if worth_binding(piece, len(uses[id(piece)]))}
+    ports = {
+        id(piece): Port(piece, uses[id(piece)])
+        for piece in outer
+        if worth_binding(piece, len(uses[id(piece)]))
+    }
     for port in ports.values():
         port.piece.shared = False
     return ports
@@ -181,8 +199,14 @@ class _Planner:
         """The pieces that are results as a whole, each of one alone."""
         found = [(self.pieces[x.id], self.arrays[x.id]) for x in self.results]
         counts = Counter(id(piece) for piece, _ in found)
-        computed = [(piece, array) for piece, array in found if piece.shared and counts[id(piece)] == 1]
-        return [p for p, array in computed if array.flags.c_contiguous and array.nbytes == p.whole.nbytes]
+        computed = [
+            (piece, array) for piece, array in found if piece.shared and counts[id(piece)] == 1
+        ]
+        return [
+            p
+            for p, array in computed
+            if array.flags.c_contiguous and array.nbytes == p.whole.nbytes
+        ]
 
     # Memory
 
@@ -281,10 +305,16 @@ class _Planner:
         array = self.arrays[x.id]
         if array.ndim == 0 or (blas.is_readable(array) and self.products[x] < reads):
             return array
-        return self._lend(("for BLAS", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
+        return self._lend(
+            ("for BLAS", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array)
+        )
 
     def _lend(
-        self, what: Any, shape: tuple[int, ...], dtype: np.dtype[Any], make: "Callable[[Array], None] | None" = None
+        self,
+        what: Any,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        make: "Callable[[Array], None] | None" = None,
     ) -> Array:
         """What no value stands for: made at its first use, and there until the last; without `make` just room."""
         if what not in self.more:
@@ -318,7 +348,13 @@ class _Planner:
             x, axes, out = flat
         if function is np.add and _is_product_with_ones(x, axes, out):
             self._emit(np.dot, x, self._ones(x.shape[-1], x.dtype), out)
-        elif function is np.maximum and x.ndim == 2 and list(axes) == [1] and flat is not None and x.dtype == out.dtype:
+        elif (
+            function is np.maximum
+            and x.ndim == 2
+            and list(axes) == [1]
+            and flat is not None
+            and x.dtype == out.dtype
+        ):
             index = self._lend(("largest", value), out.shape, np.dtype(np.intp))
             self._emit(kernels.largest_of_rows, x, self._beginnings(*x.shape), index, out)
         else:
@@ -367,7 +403,9 @@ class _Planner:
         array = self.arrays[x.id]
         if array.flags.c_contiguous:
             return array.reshape(-1)
-        copied = self._lend(("flat", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array))
+        copied = self._lend(
+            ("flat", x), array.shape, array.dtype, lambda out: self._emit(np.copyto, out, array)
+        )
         return copied.reshape(-1)
 
     def _do_view(self, value: Value) -> None:
@@ -425,16 +463,25 @@ def _homes(values: Sequence[Value]) -> list[tuple[Value, Any] | None]:
 def _seen(x: Array, how: str, what: Any) -> Array:
     if how == "index":
         return x[numpy_index(what)]
-    return {"reshape": np.reshape, "transpose": np.transpose, "broadcast": np.broadcast_to}[how](x, what)
+    return {"reshape": np.reshape, "transpose": np.transpose, "broadcast": np.broadcast_to}[how](
+        x, what
+    )
 
 
 def _is_product_with_ones(x: Array, axes: Sequence[int], out: Array) -> bool:
     """Whether BLAS may sum: the last axis of few elements, as exactly as NumPy does, and starting sooner."""
-    alike = x.dtype == out.dtype and x.dtype.char in "fd" and x.flags.c_contiguous and out.flags.c_contiguous
+    alike = (
+        x.dtype == out.dtype
+        and x.dtype.char in "fd"
+        and x.flags.c_contiguous
+        and out.flags.c_contiguous
+    )
     return alike and 0 < x.shape[-1] <= _SHORT and x.ndim <= 2 and list(axes) == [x.ndim - 1]
 
 
-def _in_two_axes(x: Array, axes: Sequence[int], out: Array) -> tuple[Array, Sequence[int], Array] | None:
+def _in_two_axes(
+    x: Array, axes: Sequence[int], out: Array
+) -> tuple[Array, Sequence[int], Array] | None:
     """A reduction over the first or the last axes as one over a matrix, or over all as one over a row."""
     if not (x.flags.c_contiguous and out.flags.c_contiguous and x.size):
         return None

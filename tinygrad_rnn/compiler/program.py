@@ -1,7 +1,7 @@
 """A program: what one step computes, as values that follow from each other in a few kinds of NumPy calls.
 
-Building it simplifies it: what was computed before is found again, views of views are one view, and a part that is
-taken out of a whole is that part.
+Building it simplifies it: what was computed before is found again, views of views are one view, and
+a part that is taken out of a whole is that part.
 
 ===========  =======================================  ========================================================
 kind         inputs, `detail`                         value
@@ -38,7 +38,9 @@ from ..errors import CompileError
 from ..tracing.recording.source import Source
 
 Slice = tuple[int, int | None, int]
-Index = tuple["int | Slice", ...]  # one entry an axis; a slice is (start, stop, step), since slices have no hash
+Index = tuple[
+    "int | Slice", ...
+]  # one entry an axis; a slice is (start, stop, step), since slices have no hash
 Key = tuple[str, "tuple[Value, ...]", Any, tuple[int, ...], np.dtype[Any]]
 
 EFFECTS = ("check", "draw")  # what must happen although nobody uses the value
@@ -57,7 +59,9 @@ class Value:
     dtype: np.dtype[Any]
     id: int  # inputs have smaller ones
     fixed: bool  # depends on no argument: constants, parameters, and what follows from them alone
-    stands_for: int = 1  # values of the recording that are computed as this one; of a sum, its terms
+    stands_for: int = (
+        1  # values of the recording that are computed as this one; of a sum, its terms
+    )
 
     @property
     def ndim(self) -> int:
@@ -95,7 +99,9 @@ class _Known:
     """Finds values by their keys, and keeps no key: there would be more of these than of values."""
 
     def __init__(self) -> None:
-        self._values: dict[int, Value] = {}  # by hash; if two have one, the later is by the next that is free
+        self._values: dict[
+            int, Value
+        ] = {}  # by hash; if two have one, the later is by the next that is free
 
     def get(self, key: Key) -> Value | None:
         at = hash(key)
@@ -120,8 +126,12 @@ class Program:
         self.values: list[Value] = []
         self._known = _Known()
         self._rows: dict[tuple[int, ...], tuple[Index, ...]] = {}  # of arrays of these shapes
-        self._parts: dict[int, dict[Index, Value]] = {}  # of what is laid together (by id), each at its index
-        self._limits: dict[tuple[int, int], Value] = {}  # integers (by id) that are to be below, and what checks it
+        self._parts: dict[
+            int, dict[Index, Value]
+        ] = {}  # of what is laid together (by id), each at its index
+        self._limits: dict[
+            tuple[int, int], Value
+        ] = {}  # integers (by id) that are to be below, and what checks it
         self.met = 0  # values that there are so far
         self.repeated = 0  # values that were there already
 
@@ -130,7 +140,9 @@ class Program:
         """Whether all values have come: a repetition has them before."""
         return self.met == len(self.values)
 
-    def add(self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any) -> Value:
+    def add(
+        self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any
+    ) -> Value:
         key = (kind, tuple(inputs), detail, once(tuple(shape)), np.dtype(dtype))
         value = self._known.get(key) or self._made(key)
         if value.id < self.met:
@@ -142,7 +154,11 @@ class Program:
     def _made(self, key: Key) -> Value:
         """A value that there is none equal to."""
         kind, inputs, detail, *_ = key
-        fixed = detail[0] == "leaf" if kind == "source" else kind != "draw" and all(x.fixed for x in inputs)
+        fixed = (
+            detail[0] == "leaf"
+            if kind == "source"
+            else kind != "draw" and all(x.fixed for x in inputs)
+        )
         value = Value(*key, len(self.values), fixed)
         self.values.append(value)
         self._known.put(value)
@@ -167,7 +183,9 @@ class Program:
 
     def constant(self, array: Any, dtype: Any = None) -> Value:
         array = np.asarray(array, dtype)
-        return self.add("constant", (), (array.dtype, array.shape, array.tobytes()), array.shape, array.dtype)
+        return self.add(
+            "constant", (), (array.dtype, array.shape, array.tobytes()), array.shape, array.dtype
+        )
 
     def ufunc(self, function: np.ufunc, *inputs: Value, dtype: Any) -> Value:
         if all(x.kind == "constant" for x in inputs):
@@ -191,7 +209,11 @@ class Program:
         exponential = self._find(np.exp, (difference,), x) if difference else None
         if exponential is None or log.detail is not np.log or not _is_reduced(b, np.maximum, a):
             return None
-        return (exponential, log.inputs[0]) if _is_reduced(log.inputs[0], np.add, exponential) else None
+        return (
+            (exponential, log.inputs[0])
+            if _is_reduced(log.inputs[0], np.add, exponential)
+            else None
+        )
 
     def _one_hot_index(self, x: Value, like: Value) -> Value | None:
         """i for i[..., None] == [0, 1, …], one comparison a class of `like`, if i is known to be one of these."""
@@ -199,18 +221,32 @@ class Program:
             return None
         numbers, classes = x.inputs
         count = x.shape[-1]
-        if numbers.shape != (*x.shape[:-1], 1) or classes.kind != "constant" or classes.shape != (count,):
+        if (
+            numbers.shape != (*x.shape[:-1], 1)
+            or classes.kind != "constant"
+            or classes.shape != (count,)
+        ):
             return None
         index = self.reshape(numbers, x.shape[:-1])
         check = self._limits.get((index.id, count))
-        checked = check is not None and check.id < self.met and bool((classes.array() == np.arange(count)).all())
+        checked = (
+            check is not None
+            and check.id < self.met
+            and bool((classes.array() == np.arange(count)).all())
+        )
         return index if checked else None
 
     def _find(self, function: np.ufunc, inputs: tuple[Value, ...], like: Value) -> Value | None:
         return self._known.get(("ufunc", inputs, function, like.shape, like.dtype))
 
     def where(self, condition: Value, a: Value, b: Value, dtype: Any) -> Value:
-        return self.add("where", (condition, a, b), None, np.broadcast_shapes(condition.shape, a.shape, b.shape), dtype)
+        return self.add(
+            "where",
+            (condition, a, b),
+            None,
+            np.broadcast_shapes(condition.shape, a.shape, b.shape),
+            dtype,
+        )
 
     def cast(self, x: Value, dtype: Any) -> Value:
         return x if x.dtype == dtype else self.add("cast", (x,), None, x.shape, dtype)
@@ -223,7 +259,12 @@ class Program:
     def reduce(self, function: np.ufunc, x: Value, axes: Sequence[int], dtype: Any = None) -> Value:
         gone = tuple(sorted(axis % x.ndim for axis in axes))
         shape = [n for axis, n in enumerate(x.shape) if axis not in gone]
-        if function is np.add and x.kind == "where" and gone == (x.ndim - 1,) and _is_all(x.inputs[2], 0):
+        if (
+            function is np.add
+            and x.kind == "where"
+            and gone == (x.ndim - 1,)
+            and _is_all(x.inputs[2], 0)
+        ):
             condition, chosen, _ = x.inputs
             if index := self._one_hot_index(condition, chosen):
                 return self.add("pick", (chosen, index), None, shape, x.dtype)
@@ -250,11 +291,15 @@ class Program:
             x, axes = x.inputs[0], tuple(x.detail[1][axis] for axis in axes)
         if axes == tuple(range(x.ndim)):
             return x
-        return self.add("view", (x,), ("transpose", axes), [x.shape[axis] for axis in axes], x.dtype)
+        return self.add(
+            "view", (x,), ("transpose", axes), [x.shape[axis] for axis in axes], x.dtype
+        )
 
     def broadcast(self, x: Value, shape: Iterable[int]) -> Value:
         shape = tuple(shape)
-        return x if x.shape == shape else self.add("view", (x,), ("broadcast", shape), shape, x.dtype)
+        return (
+            x if x.shape == shape else self.add("view", (x,), ("broadcast", shape), shape, x.dtype)
+        )
 
     def index(self, x: Value, index: Index) -> Value:
         """Part of an array; `index` as `plain_index` gives it."""
@@ -265,7 +310,9 @@ class Program:
             return self.reshape(part, shape_at(x.shape, index))
         return self.add("view", (x,), ("index", index), shape_at(x.shape, index), x.dtype)
 
-    def assemble(self, parts: Sequence[Value], indices: Sequence[Index], shape: Iterable[int], dtype: Any) -> Value:
+    def assemble(
+        self, parts: Sequence[Value], indices: Sequence[Index], shape: Iterable[int], dtype: Any
+    ) -> Value:
         """One array with each part at its index; they must not overlap."""
         shape = tuple(shape)
         indices = tuple(_for_all_axes(index, shape) for index in indices)
@@ -308,7 +355,11 @@ class Repetition(Program):
     def _made(self, key: Key) -> Value:
         """The one in its place, of what is never found again: two calls of an op with no rule are always two."""
         there = None if self.is_complete else self.values[self.met]
-        return there if there is not None and _identity(there.key) == _identity(key) else self._refuse(key)
+        return (
+            there
+            if there is not None and _identity(there.key) == _identity(key)
+            else self._refuse(key)
+        )
 
     def _meet(self, value: Value) -> None:
         if value.id > self.met:
@@ -318,7 +369,13 @@ class Repetition(Program):
     def _refuse(self, key: Key) -> NoReturn:
         """What differs a replay would repeat as it was."""
         kind, _, detail, shape, _ = key
-        what = detail.__name__ if kind == "ufunc" else detail.op.name if kind in ("call", "draw") else kind
+        what = (
+            detail.__name__
+            if kind == "ufunc"
+            else detail.op.name
+            if kind in ("call", "draw")
+            else kind
+        )
         raise CompileError(
             f"compile: {Source.of_caller()}: {what} {shape} is not what it was at the first call: "
             "random numbers, a clock or changing data; pass it as an argument"
@@ -328,7 +385,12 @@ class Repetition(Program):
 def _identity(key: Key) -> Any:
     """What two runs must have in common."""
     kind, inputs, detail, *what = key
-    return kind, inputs, detail if isinstance(detail, np.ufunc) else getattr(detail, "identity", detail), *what
+    return (
+        kind,
+        inputs,
+        detail if isinstance(detail, np.ufunc) else getattr(detail, "identity", detail),
+        *what,
+    )
 
 
 def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> Value | None:
@@ -376,7 +438,9 @@ def _is_all(x: Value, number: int) -> bool:
 def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ...]] | None":
     """NumPy's basic index as one entry an axis, and the shape of the result, new axes included; None: not basic."""
     entries = list(index) if isinstance(index, tuple) else [index]
-    if not all(e is None or e is Ellipsis or isinstance(e, slice) or _is_integer(e) for e in entries):
+    if not all(
+        e is None or e is Ellipsis or isinstance(e, slice) or _is_integer(e) for e in entries
+    ):
         return None
     used = sum(e is not None and e is not Ellipsis for e in entries)
     gap = next((i for i, e in enumerate(entries) if e is Ellipsis), len(entries))
@@ -400,7 +464,11 @@ def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ..
 
 def _for_all_axes(index: Index, shape: Sequence[int]) -> Index:
     """An index of the first axes as one of all of them."""
-    return index if len(index) == len(shape) else (*index, *(once((0, n, 1)) for n in shape[len(index) :]))
+    return (
+        index
+        if len(index) == len(shape)
+        else (*index, *(once((0, n, 1)) for n in shape[len(index) :]))
+    )
 
 
 def _is_integer(entry: Any) -> bool:

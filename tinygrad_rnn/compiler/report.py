@@ -32,12 +32,15 @@ class Work:
 class Report:
     """One recording of a compiled function, before and after; `str()` is the table.
 
-    Calls are calls of ops before, of NumPy after. Bytes are those of all results before, of the shared memory after.
+    Calls are calls of ops before, of NumPy after. Bytes are those of all results before, of the
+    shared memory after.
     """
 
     calls: tuple[int, int]
     nbytes: tuple[int, int]
-    flops: tuple[int, int]  # multiplications and additions of the products count two; all else one an element
+    flops: tuple[
+        int, int
+    ]  # multiplications and additions of the products count two; all else one an element
     removed: int  # values that nobody needs, or that were there twice
     batched: int  # values that became rows of another
     in_place: int  # values that are written over an operand
@@ -60,9 +63,18 @@ class Report:
 
     def __str__(self) -> str:
         rows = [("calls", *self.calls), ("bytes", *self.nbytes), ("flops", *self.flops)]
-        table = [f"{'':8}{'before':>16}{'after':>16}", *(f"{name:8}{a:16,}{b:16,}" for name, a, b in rows)]
+        table = [
+            f"{'':8}{'before':>16}{'after':>16}",
+            *(f"{name:8}{a:16,}{b:16,}" for name, a, b in rows),
+        ]
         table.append(f"removed {self.removed}, batched {self.batched}, in place {self.in_place}")
-        return "\n".join([*table, *self._listed("at once", "at_once"), *self._listed("one after the other", "calls")])
+        return "\n".join(
+            [
+                *table,
+                *self._listed("at once", "at_once"),
+                *self._listed("one after the other", "calls"),
+            ]
+        )
 
     def _listed(self, title: str, how_many: str) -> list[str]:
         """A line for each kind of call that computes many values, or that there are many of."""

@@ -28,7 +28,9 @@ class Rewriter:
     def inputs(self, value: Value) -> list[Value]:
         return [self._new[x.id] for x in value.inputs]
 
-    def run(self, groups: Sequence[Group], together: "Callable[[Rewriter, Group], Sequence[Value]]") -> None:
+    def run(
+        self, groups: Sequence[Group], together: "Callable[[Rewriter, Group], Sequence[Value]]"
+    ) -> None:
         """Make every group, in an order in which that can be done; `together` makes those of several values."""
         for group in groups:
             there = len(self.program.values)

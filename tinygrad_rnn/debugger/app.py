@@ -1,6 +1,7 @@
 """The debugger's screen, in Textual. It holds focus and offsets alone: what there is to know is the session's.
 
-Each pane draws lines that `views` made (the line API), so that a step costs the lines in sight, however long the run.
+Each pane draws lines that `views` made (the line API), so that a step costs the lines in sight,
+however long the run.
 """
 
 import asyncio
@@ -51,9 +52,12 @@ class Pane(Widget):
         if y >= len(self._lines):
             return Strip.blank(width, self.rich_style)
         line, console = self._lines[y], self.app.console
-        # The style of a whole line is in none of its segments; one without any would crash where NO_COLOR is set.
+        # The style of a whole line is in none of its segments; one without any would crash where
+        # NO_COLOR is set.
         base = self.rich_style + console.get_style(line.style)
-        pieces = [Segment(s.text, base + (s.style or Style())) for s in line.render(console) if s.text]
+        pieces = [
+            Segment(s.text, base + (s.style or Style())) for s in line.render(console) if s.text
+        ]
         return Strip(pieces).adjust_cell_length(width, self.rich_style)
 
 
@@ -71,7 +75,9 @@ class CommandLine(Input):
     ]
 
     def __init__(self, run: Callable[[str], None]) -> None:
-        super().__init__(id="command", compact=True, select_on_focus=False, placeholder=": a command   / search")
+        super().__init__(
+            id="command", compact=True, select_on_focus=False, placeholder=": a command   / search"
+        )
         self.given: list[str] = []
         self._at = 0
         self._run = run
@@ -79,8 +85,8 @@ class CommandLine(Input):
     async def take(self, event: events.Key | events.Paste) -> bool:
         """Act on a key or on pasted text at once; whether it was for this line.
 
-        From its own queue, behind which an app has moved on already, Enter would reach it later than the next key
-        the app.
+        From its own queue, behind which an app has moved on already, Enter would reach it later
+        than the next key the app.
         """
         if isinstance(event, events.Paste):
             self._insert(event.text.partition("\n")[0].rstrip("\r"))
@@ -151,7 +157,8 @@ class Debugger(App[int]):
             for key, line in command.keys
             if command.name != "search"
         ),
-        # With priority, and the focus moved at once: what is typed ahead must reach the command line.
+        # With priority, and the focus moved at once: what is typed ahead must reach the command
+        # line.
         Binding("colon", "command('')", "a command", show=False, priority=True),
         Binding("slash", "command('/')", "search", show=False, priority=True),
         Binding("ctrl+c", "quit", "leave", show=False, priority=True),
@@ -172,11 +179,15 @@ class Debugger(App[int]):
         self.session = session
         self._tree = views.Tree(session)
         self._folded = frozenset(session.folded)
-        self._draw_answer: Callable[[int], Sequence[Text]] = lambda width: []  # for how wide it is by then
+        self._draw_answer: Callable[[int], Sequence[Text]] = (
+            lambda width: []
+        )  # for how wide it is by then
         self._drawn_for: object = None  # all that it depends on
         self._answer: Sequence[Text] = []
         self._offset = 0  # of the answer
-        self._tree_top: int | None = None  # where the mouse scrolled the tree to; None: around the cursor
+        self._tree_top: int | None = (
+            None  # where the mouse scrolled the tree to; None: around the cursor
+        )
         self._zoomed = False
         self._message = Text()
         self.was_told_to_end = False
@@ -199,7 +210,9 @@ class Debugger(App[int]):
 
     def _end_when_told(self) -> None:
         """Let a signal that ends the process end the screen first, so that the terminal is as it was."""
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; a thread that is not the main one
+        with suppress(
+            NotImplementedError, RuntimeError, ValueError
+        ):  # Windows; a thread that is not the main one
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._end)
 
     def _end(self) -> None:
@@ -301,7 +314,9 @@ class Debugger(App[int]):
             return
         lines, self._drawn_for = self._draw_answer(max(width, 1)), depends_on
         self._answer = lines if len(lines) > 1 else []
-        self._message = lines[0] if len(lines) == 1 else Text("Esc closes the answer" if lines else "")
+        self._message = (
+            lines[0] if len(lines) == 1 else Text("Esc closes the answer" if lines else "")
+        )
 
     def action_run(self, line: str) -> None:
         self.execute(line)
@@ -373,7 +388,9 @@ class Debugger(App[int]):
         for command in COMMANDS:
             for key, line in command.keys:
                 if command.name != "search":
-                    yield SystemCommand(line, f"{command.summary} ({key})", lambda line=line: self.action_run(line))
+                    yield SystemCommand(
+                        line, f"{command.summary} ({key})", lambda line=line: self.action_run(line)
+                    )
 
 
 def run_app(session: Session) -> int:
@@ -382,7 +399,9 @@ def run_app(session: Session) -> int:
     try:
         app.run()
     finally:
-        with suppress(ValueError, TypeError):  # a thread that is not the main one; a handler that Python did not set
+        with suppress(
+            ValueError, TypeError
+        ):  # a thread that is not the main one; a handler that Python did not set
             signal.signal(signal.SIGTERM, before)
     if app.was_told_to_end:
         signal.raise_signal(signal.SIGTERM)

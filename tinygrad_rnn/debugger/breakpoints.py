@@ -103,7 +103,8 @@ def parse_breakpoint(line: str, start: int) -> Breakpoint:
     """Read what follows "break" in a command line, from column `start`.
 
     Raises:
-        CommandError: a word is unknown or its value is no number, pattern or expression; says where.
+        CommandError: a word is unknown or its value is no number, pattern or expression; says
+            where.
     """
     made = Breakpoint(line[start:].strip())
     condition = re.search(r"(?:^|\s)if\s", line[start:] + " ")
@@ -147,7 +148,9 @@ def _add_word(made: Breakpoint, word: str, line: str, column: int) -> None:
     elif equals and key in _NUMBER_TESTS:
         made.tests.append(_NUMBER_TESTS[key](value, line, column + len(key) + 1))
     else:
-        raise CommandError(f"no word of a breakpoint: {word!r}; there are {_WORDS} and `if EXPR`", line, column)
+        raise CommandError(
+            f"no word of a breakpoint: {word!r}; there are {_WORDS} and `if EXPR`", line, column
+        )
 
 
 def _expect(condition: object, message: str, line: str, column: int) -> None:
@@ -177,7 +180,9 @@ def _has(check: Callable[[Any], Any], remembered: Callable[["Event"], bool]) -> 
 _VALUE_TESTS: dict[str, Test] = {
     "nan": _has(lambda value: np.isnan(value).any(), lambda event: event.nans),
     "inf": _has(lambda value: np.isinf(value).any(), lambda event: event.infs),
-    "nonfinite": _has(lambda value: not np.isfinite(value).all(), lambda event: not event.is_finite),
+    "nonfinite": _has(
+        lambda value: not np.isfinite(value).all(), lambda event: not event.is_finite
+    ),
 }
 
 
@@ -186,7 +191,9 @@ def _op_test(pattern: str) -> Test:
 
 
 def _module_test(pattern: str) -> Test:
-    return lambda session, event: any(fnmatchcase(path, pattern) for path in session.module_paths(event))
+    return lambda session, event: any(
+        fnmatchcase(path, pattern) for path in session.module_paths(event)
+    )
 
 
 def _name_test(pattern: str) -> Test:
@@ -194,7 +201,9 @@ def _name_test(pattern: str) -> Test:
 
     def test(session: "Session", event: "Event") -> bool:
         name = session.name_written(event)
-        return name is not None and (fnmatchcase(name, pattern) or fnmatchcase(name.partition("@")[0], pattern))
+        return name is not None and (
+            fnmatchcase(name, pattern) or fnmatchcase(name.partition("@")[0], pattern)
+        )
 
     return test
 
@@ -218,7 +227,11 @@ def _line_test(text: str, line: str, column: int) -> Test:
 
     def test(session: "Session", event: "Event") -> bool:
         source = session.source_of(event)
-        return source is not None and source.line == at and (not file or PurePath(source.file).match(file))
+        return (
+            source is not None
+            and source.line == at
+            and (not file or PurePath(source.file).match(file))
+        )
 
     return test
 

@@ -1,7 +1,7 @@
 """Expressions of the debugger: read by Python's own parser, evaluated over a whitelisted tree, never by `eval`.
 
-Names of tensors are no Python ("h@3", "d.rnn.0.W_hh", "tanh#12"), so they are taken out before parsing. What an
-expression may cost is bounded: 500 characters, 200 nodes, arrays of 4M elements.
+Names of tensors are no Python ("h@3", "d.rnn.0.W_hh", "tanh#12"), so they are taken out before
+parsing. What an expression may cost is bounded: 500 characters, 200 nodes, arrays of 4M elements.
 """
 
 import ast
@@ -48,7 +48,21 @@ _NAME = re.compile(
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _ATTRIBUTES = ("T", "shape", "size", "ndim")
 _CONSTANTS = {"True": True, "False": False, "nan": np.nan, "inf": np.inf, "pi": np.pi}
-_KEYWORDS = {"and", "or", "not", "in", "is", "if", "else", "for", "lambda", "import", "await", "yield", "None"}
+_KEYWORDS = {
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "if",
+    "else",
+    "for",
+    "lambda",
+    "import",
+    "await",
+    "yield",
+    "None",
+}
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "norm": lambda x: float(np.linalg.norm(np.asarray(x, float))),
@@ -117,14 +131,18 @@ def parse(text: str, line: str | None = None, origin: int = 0) -> Expression:
     """
     line = text if line is None else line
     if len(text) > MAX_CHARACTERS:
-        raise CommandError(f"an expression has at most {MAX_CHARACTERS} characters, this one {len(text)}")
+        raise CommandError(
+            f"an expression has at most {MAX_CHARACTERS} characters, this one {len(text)}"
+        )
     if not text.strip():
         raise CommandError("an expression is missing", line, origin)
     source, columns, names = _without_names(text)
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        at = (getattr(error, "offset", None) or len(columns)) - 1  # at its end, where Python does not say
+        at = (
+            getattr(error, "offset", None) or len(columns)
+        ) - 1  # at its end, where Python does not say
         raise CommandError(
             f"no expression: {_reason(error)}", line, origin + columns[min(at, len(columns) - 1)]
         ) from None
@@ -152,7 +170,9 @@ def _without_names(text: str) -> tuple[str, list[int], list[str]]:
         piece = text[at : (number or match).end()] if number or match else text[at]  # type: ignore[union-attr]
         shown = _placeholder(piece, text[at + len(piece) :], names) if match else piece
         if not shown.isascii():
-            shown = "?" * len(shown)  # no character but names' may be other than ASCII; the parser says where
+            shown = "?" * len(
+                shown
+            )  # no character but names' may be other than ASCII; the parser says where
         source += shown
         columns += [at] * len(shown)
         at += len(piece)
@@ -160,7 +180,11 @@ def _without_names(text: str) -> tuple[str, list[int], list[str]]:
 
 
 def _placeholder(piece: str, rest: str, names: list[str]) -> str:
-    if piece in _KEYWORDS or piece in _CONSTANTS or (piece in FUNCTIONS and rest.lstrip().startswith("(")):
+    if (
+        piece in _KEYWORDS
+        or piece in _CONSTANTS
+        or (piece in FUNCTIONS and rest.lstrip().startswith("("))
+    ):
         return piece
     name, dot, attribute = piece.rpartition(".")
     if not (dot and attribute in _ATTRIBUTES):
@@ -184,7 +208,11 @@ def _refusal(node: ast.AST) -> str | None:
         case ast.Constant(value=int() as value):
             return None if abs(value) < 2**53 else "a whole number has at most 53 bits"
         case ast.Attribute(attr=attribute):
-            return None if attribute in _ATTRIBUTES else f".{attribute} is none of {', '.join(_ATTRIBUTES)}"
+            return (
+                None
+                if attribute in _ATTRIBUTES
+                else f".{attribute} is none of {', '.join(_ATTRIBUTES)}"
+            )
         case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
             return None
         case ast.Call():
@@ -226,7 +254,9 @@ class _Evaluation:
             case ast.Subscript(value=value, slice=index):
                 return np.asarray(self.of(value))[self._index(index)]
             case ast.Call(func=ast.Name(id=name), args=arguments):
-                return FUNCTIONS[name](*(self._bounded(self.of(argument)) for argument in arguments))
+                return FUNCTIONS[name](
+                    *(self._bounded(self.of(argument)) for argument in arguments)
+                )
             case ast.Tuple(elts=elements):
                 return tuple(self.of(element) for element in elements)
             case _:
@@ -240,7 +270,11 @@ class _Evaluation:
             raise CommandError("a shape can be compared and indexed, not computed with")
         a, b = np.shape(left), np.shape(right)
         if isinstance(op, ast.MatMult):
-            size = int(np.prod(a[:-1], dtype=float) * (b[-1] if len(b) > 1 else 1) * np.prod(b[:-2], dtype=float))
+            size = int(
+                np.prod(a[:-1], dtype=float)
+                * (b[-1] if len(b) > 1 else 1)
+                * np.prod(b[:-2], dtype=float)
+            )
         else:
             size = int(np.prod(np.broadcast_shapes(a, b), dtype=float))
         if size > MAX_ELEMENTS:
@@ -261,7 +295,9 @@ class _Evaluation:
             case ast.Tuple(elts=elements):
                 return tuple(self._index(element) for element in elements)
             case ast.Slice(lower=lower, upper=upper, step=step):
-                return slice(*(None if part is None else self._index(part) for part in (lower, upper, step)))
+                return slice(
+                    *(None if part is None else self._index(part) for part in (lower, upper, step))
+                )
             case _:
                 return operator.index(self.of(node))
 
@@ -274,5 +310,7 @@ class _Evaluation:
 
 def _truth(value: Any) -> bool:
     if np.size(value) != 1:
-        raise CommandError(f"{np.size(value)} values are neither true nor false; use any(…) or all(…)")
+        raise CommandError(
+            f"{np.size(value)} values are neither true nor false; use any(…) or all(…)"
+        )
     return bool(np.asarray(value).item())

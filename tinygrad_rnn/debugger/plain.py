@@ -26,7 +26,9 @@ class Exit(IntEnum):
 class Transcript:
     """Carries out commands, and writes each with its answer as plain text."""
 
-    def __init__(self, session: Session, write: Write, *, width: int = WIDTH, ascii_only: bool = False) -> None:
+    def __init__(
+        self, session: Session, write: Write, *, width: int = WIDTH, ascii_only: bool = False
+    ) -> None:
         self.session, self.width = session, width
         self._write, self._ascii = write, ascii_only
         self.exit = Exit.OK
@@ -67,7 +69,9 @@ class Transcript:
             self.show_position()
 
 
-def run_commands(session: Session, lines: Iterable[str], write: Write, *, ascii_only: bool = False) -> Exit:
+def run_commands(
+    session: Session, lines: Iterable[str], write: Write, *, ascii_only: bool = False
+) -> Exit:
     """Carry out a command file; stops at the first line that cannot be carried out.
 
     Returns:
@@ -85,7 +89,9 @@ def run_commands(session: Session, lines: Iterable[str], write: Write, *, ascii_
     return transcript.exit
 
 
-def run_prompt(session: Session, read: Callable[[str], str], write: Write, *, ascii_only: bool = False) -> Exit:
+def run_prompt(
+    session: Session, read: Callable[[str], str], write: Write, *, ascii_only: bool = False
+) -> Exit:
     """Ask for commands until `quit` or the end of input; mistakes are answered, and are no reason to end."""
     transcript = Transcript(session, write, ascii_only=ascii_only)
     transcript.show_position()

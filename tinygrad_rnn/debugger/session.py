@@ -1,7 +1,7 @@
 """The debugger's state machine: a cursor over a recorded run. No terminal, no colours: the views show what it answers.
 
-Cursor k means that events 0..k have happened. Every question is a function of k alone, so stepping back needs no
-undoing, and two ways to one event lead to the same answers.
+Cursor k means that events 0..k have happened. Every question is a function of k alone, so stepping
+back needs no undoing, and two ways to one event lead to the same answers.
 """
 
 import re
@@ -30,7 +30,13 @@ from .commands import BREAK_HELP, BY_NAME
 from .expressions import CommandError, Expression, Lookup, parse
 
 UNITS = ("op", "cell", "t", "layer", "phase")
-_PHASES = {"seed": "backward", "vjp": "backward", "accumulate": "backward", "update": "update", "zero": "update"}
+_PHASES = {
+    "seed": "backward",
+    "vjp": "backward",
+    "accumulate": "backward",
+    "update": "update",
+    "zero": "update",
+}
 _TARGET = re.compile(r"\s*(?P<name>[^\s\[\]]+)\s*(?:\[(?P<index>[-\d\s,]*)\])?\s*$")
 _OPERANDS = "ABC"
 _MARKED_EVENTS = 20_000
@@ -123,7 +129,11 @@ class Session:
         chain = scope.chain() if scope is not None else ()
         names = [call.name for call in chain]
         paths = [".".join(names[: i + 1]) for i in range(len(names))]
-        return [*paths, *names, *(type(call.owner).__name__ for call in chain if not isinstance(call.owner, str))]
+        return [
+            *paths,
+            *names,
+            *(type(call.owner).__name__ for call in chain if not isinstance(call.owner, str)),
+        ]
 
     def name_written(self, event: Event) -> str | None:
         """What an event writes, as expressions call it: "h@3", "d.h@3"."""
@@ -143,13 +153,17 @@ class Session:
     @property
     def gone(self) -> str:
         """Why the numbers of the current event cannot be shown; "" where they can."""
-        return str(gone_error(f"what event {self.cursor} ({self.event.kind}) wrote")) if self.event.is_gone else ""
+        return (
+            str(gone_error(f"what event {self.cursor} ({self.event.kind}) wrote"))
+            if self.event.is_gone
+            else ""
+        )
 
     def selected(self, shape: tuple[int, ...]) -> Index:
         """The selected element, as far as it fits an array of `shape`.
 
-        Until one is selected, it is the first one of what the event wrote; where that is 0 the largest, and the first
-        that is not finite before all others.
+        Until one is selected, it is the first one of what the event wrote; where that is 0 the
+        largest, and the first that is not finite before all others.
         """
         value = self.value if not self.index else None
         if value is not None and value.shape == shape and value.size:
@@ -178,7 +192,13 @@ class Session:
         if name == "out":
             value = self.queries.written_by(event)
         elif name == "G":
-            value = event.cotangent if event.kind == "vjp" else event.value if event.kind == "seed" else None
+            value = (
+                event.cotangent
+                if event.kind == "vjp"
+                else event.value
+                if event.kind == "seed"
+                else None
+            )
         elif len(name) == 1 and name in _OPERANDS:
             value = self._operand(event, _OPERANDS.index(name))
         else:
@@ -236,7 +256,11 @@ class Session:
             return self.phase_of
         here = self.queries.here
         parts: dict[str, Callable[[Any], Any]] = {
-            "cell": lambda place: (place.graph, place.layer, place.t if place.layer is not None else None),
+            "cell": lambda place: (
+                place.graph,
+                place.layer,
+                place.t if place.layer is not None else None,
+            ),
             "t": lambda place: (place.graph, place.t),
             "layer": lambda place: (place.graph, place.layer),
         }
@@ -255,7 +279,11 @@ class Session:
     def folded_call(self, event: Event) -> Scope | None:
         """The outermost folded call around an event."""
         scope = self.scope_of(event) if self.folded else None
-        return next((call for call in scope.chain() if call in self.folded), None) if scope is not None else None
+        return (
+            next((call for call in scope.chain() if call in self.folded), None)
+            if scope is not None
+            else None
+        )
 
     def calls(self) -> list[Scope]:
         """The calls around the cursor, the outermost first."""
@@ -280,7 +308,11 @@ class Session:
             return []
         key = tuple(self.breakpoints)
         if self._stops[0] != key:
-            hits = [e.index for e in self.trace.events if any(b.matches(self, e) for b in self.breakpoints)]
+            hits = [
+                e.index
+                for e in self.trace.events
+                if any(b.matches(self, e) for b in self.breakpoints)
+            ]
             self._stops = (key, hits)
         return self._stops[1]
 
@@ -318,7 +350,11 @@ class Session:
         found = [name for name in BY_NAME if name.startswith(word)]
         if len(found) == 1:
             return found[0]
-        which = f"{word!r} may be {', '.join(found)}" if found else f"there is no command {word!r}; `help` lists them"
+        which = (
+            f"{word!r} may be {', '.join(found)}"
+            if found
+            else f"there is no command {word!r}; `help` lists them"
+        )
         raise CommandError(which, line, line.find(word))
 
     @cached_property
@@ -337,13 +373,17 @@ class Session:
         words = line[at:].split()
         unit = words.pop(0) if words and not words[0].isdecimal() else "op"
         if unit not in UNITS:
-            raise CommandError(f"one of {', '.join(UNITS)}, not {unit!r}", line, line.index(unit, at))
+            raise CommandError(
+                f"one of {', '.join(UNITS)}, not {unit!r}", line, line.index(unit, at)
+            )
         count = self._number(words.pop(0), line, at) if words else 1
         self._nothing_more(words, line)
         if count == 0:
             return Reply()
         ends = self.ends(unit, self.cursor) if way > 0 else self.ends_before(unit, self.cursor)
-        return self.move(next(islice(ends, count - 1, None), len(self.trace.events) - 1 if way > 0 else 0))
+        return self.move(
+            next(islice(ends, count - 1, None), len(self.trace.events) - 1 if way > 0 else 0)
+        )
 
     @staticmethod
     def _number(text: str, line: str, at: int) -> int:
@@ -354,13 +394,17 @@ class Session:
     @staticmethod
     def _nothing_more(words: Sequence[str], line: str) -> None:
         if words:
-            raise CommandError(f"nothing is expected here: {words[0]!r}", line, line.rindex(words[0]))
+            raise CommandError(
+                f"nothing is expected here: {words[0]!r}", line, line.rindex(words[0])
+            )
 
     def _do_into(self, line: str, at: int) -> Reply:
         self._nothing_more(line[at:].split(), line)
         call = self.folded_call(self.event)
         if call is None:
-            return Reply(Message(("no folded module is here: `out` folds the one around the cursor",)))
+            return Reply(
+                Message(("no folded module is here: `out` folds the one around the cursor",))
+            )
         return self._fold(call, folded=False)
 
     def _do_out(self, line: str, at: int) -> Reply:
@@ -377,7 +421,9 @@ class Session:
         return calls[:folded]
 
     def _do_continue(self, line: str, at: int) -> Reply:
-        return self._run(line, at, range(self.cursor + 1, len(self.trace.events)), len(self.trace.events) - 1)
+        return self._run(
+            line, at, range(self.cursor + 1, len(self.trace.events)), len(self.trace.events) - 1
+        )
 
     def _do_rcontinue(self, line: str, at: int) -> Reply:
         return self._run(line, at, range(self.cursor - 1, -1, -1), 0)
@@ -392,7 +438,9 @@ class Session:
                 self.cursor = index
                 return Reply(Message((f"breakpoint {hit[0]}: {hit[1].text}",)), moved=True)
         where = "end" if end else "start"
-        return Reply(Message((f"no breakpoint on the way to the {where}",)), moved=self.move(end).moved)
+        return Reply(
+            Message((f"no breakpoint on the way to the {where}",)), moved=self.move(end).moved
+        )
 
     def _do_jump(self, line: str, at: int) -> Reply:
         where = line[at:].strip()
@@ -400,7 +448,9 @@ class Session:
         if where in ("start", "end"):
             return self.move(0 if where == "start" else last)
         if not re.fullmatch(r"[+-]?\d{1,9}", where, re.ASCII):
-            raise CommandError(f"an event number, +N, -N, start or end, not {where!r}", line, at + 1)
+            raise CommandError(
+                f"an event number, +N, -N, start or end, not {where!r}", line, at + 1
+            )
         to = int(where) + (self.cursor if where[0] in "+-" else 0)
         if where[0] not in "+-" and to > last:
             raise CommandError(f"the last event is {last}", line, line.index(where, at))
@@ -420,11 +470,16 @@ class Session:
 
     def _do_last(self, line: str, at: int) -> Reply:
         name = line[at:].strip() or self._own_name()
-        return self._go(self.queries.last(name, self.cursor - 1), f"nothing wrote {name} before event {self.cursor}")
+        return self._go(
+            self.queries.last(name, self.cursor - 1),
+            f"nothing wrote {name} before event {self.cursor}",
+        )
 
     def _do_next(self, line: str, at: int) -> Reply:
         name = line[at:].strip() or self._own_name()
-        return self._go(self.queries.next(name, self.cursor), f"nothing writes {name} after event {self.cursor}")
+        return self._go(
+            self.queries.next(name, self.cursor), f"nothing writes {name} after event {self.cursor}"
+        )
 
     def _own_name(self) -> str:
         """The name of what is written here, at any timestep."""
@@ -439,7 +494,9 @@ class Session:
     def _search(self, text: str) -> Reply:
         text = text.strip() or self._sought
         if not text:
-            raise CommandError("search for what? /h finds the next event whose name, op or line contains h", "/", 1)
+            raise CommandError(
+                "search for what? /h finds the next event whose name, op or line contains h", "/", 1
+            )
         self._sought = text
         count = len(self.trace.events)
         for step in range(1, count + 1):
@@ -450,7 +507,11 @@ class Session:
 
     def _searchable(self, event: Event) -> tuple[str, ...]:
         source = self.source_of(event)
-        return (self.name_written(event) or "", event.op or event.kind, source.text if source is not None else "")
+        return (
+            self.name_written(event) or "",
+            event.op or event.kind,
+            source.text if source is not None else "",
+        )
 
     # Questions
 
@@ -466,7 +527,9 @@ class Session:
             return match["name"], None
         parts = [part.strip() for part in index.split(",")] if index.strip() else []
         if not all(re.fullmatch(r"-?\d{1,9}", part, re.ASCII) for part in parts):
-            raise CommandError("an element is named by whole numbers: [0,2]", line, match.start("index"))
+            raise CommandError(
+                "an element is named by whole numbers: [0,2]", line, match.start("index")
+            )
         return match["name"], tuple(int(part) for part in parts)
 
     def _do_why(self, line: str, at: int) -> Reply:
@@ -484,15 +547,21 @@ class Session:
         """
         value = self.value
         if value is None:
-            raise TraceError(self.gone or f"event {self.cursor} ({self.event.kind}) wrote no numbers")
-        return self.explainer.event(self.event, self.selected(value.shape) if index is None else index)
+            raise TraceError(
+                self.gone or f"event {self.cursor} ({self.event.kind}) wrote no numbers"
+            )
+        return self.explainer.event(
+            self.event, self.selected(value.shape) if index is None else index
+        )
 
     def _do_origin(self, line: str, at: int) -> Reply:
         target = self._target(line, at)
         name = self.name_written(self.event)
         if target is None or target[0] == "out":
             if name is None:
-                raise TraceError(f"event {self.cursor} ({self.event.kind}) writes nothing: say of what")
+                raise TraceError(
+                    f"event {self.cursor} ({self.event.kind}) writes nothing: say of what"
+                )
             target = name, target[1] if target else None
         name, index = self._resolved(*target)
         return Reply(Origin(tuple(self.explainer.origin(name, index, self.cursor))))
@@ -533,7 +602,9 @@ class Session:
     def _parameter_here(self) -> str:
         """The parameter that this event is about, else the first of the run."""
         node = self.node_of(self.event)
-        candidates = [x for x in (self.event.output, *(node.inputs if node else ())) if x is not None]
+        candidates = [
+            x for x in (self.event.output, *(node.inputs if node else ())) if x is not None
+        ]
         own = next((x for x in candidates if x.is_parameter), None)
         known = self.parameters
         if own is None and not known:
@@ -556,7 +627,9 @@ class Session:
             handed = [i for i in self.queries.handed(event.output) if i > self.cursor]
             event = self.trace.events[handed[0]] if handed else event
         if event.kind != "vjp" or event.of is None or event.slot is None or event.cotangent is None:
-            raise TraceError("no vjp is here: verify at an op of the backward pass, or at a forward that has one")
+            raise TraceError(
+                "no vjp is here: verify at an op of the backward pass, or at a forward that has one"
+            )
         return Reply(check_vjp(event.of, event.slot, event.cotangent))
 
     # Watching and stopping
@@ -572,7 +645,12 @@ class Session:
         if line[at:].strip():
             self.watches.append(self._expression(line, at))
         return Reply(
-            Message(tuple(f"{i}: {text} = {one_line(value)}" for i, (text, value) in enumerate(self.watched())))
+            Message(
+                tuple(
+                    f"{i}: {text} = {one_line(value)}"
+                    for i, (text, value) in enumerate(self.watched())
+                )
+            )
         )
 
     def _do_unwatch(self, line: str, at: int) -> Reply:
@@ -606,22 +684,35 @@ class Session:
         expression = self._expression(line, at)
         if expression.holds(self.lookup(self.cursor)):
             return Reply(Message((f"holds: {expression.text}",)))
-        values = [f"{name} = {one_line(self.lookup(self.cursor)(name))}" for name in expression.names]
-        return Reply(Message((f"assertion failed at event {self.cursor}: {expression.text}", *values)), failed=True)
+        values = [
+            f"{name} = {one_line(self.lookup(self.cursor)(name))}" for name in expression.names
+        ]
+        return Reply(
+            Message((f"assertion failed at event {self.cursor}: {expression.text}", *values)),
+            failed=True,
+        )
 
     def _do_break(self, line: str, at: int) -> Reply:
         made = parse_breakpoint(line, at)
         self.breakpoints.append(made)
-        return Reply(Message((f"breakpoint {len(self.breakpoints) - 1}: {made.text or 'every event'}",)))
+        return Reply(
+            Message((f"breakpoint {len(self.breakpoints) - 1}: {made.text or 'every event'}",))
+        )
 
     # About the session
 
     def _do_info(self, line: str, at: int) -> Reply:
         self._nothing_more(line[at:].split(), line)
-        stops = [f"breakpoint {i}: {b.text or 'every event'}" for i, b in enumerate(self.breakpoints)]
-        watches = [f"watch {i}: {text} = {one_line(value)}" for i, (text, value) in enumerate(self.watched())]
+        stops = [
+            f"breakpoint {i}: {b.text or 'every event'}" for i, b in enumerate(self.breakpoints)
+        ]
+        watches = [
+            f"watch {i}: {text} = {one_line(value)}"
+            for i, (text, value) in enumerate(self.watched())
+        ]
         folded = [
-            f"folded: {'.'.join(c.name for c in call.chain())}" for call in sorted(self.folded, key=lambda c: c.id)
+            f"folded: {'.'.join(c.name for c in call.chain())}"
+            for call in sorted(self.folded, key=lambda c: c.id)
         ]
         where = f"event {self.cursor} of {len(self.trace.events) - 1}", self.memory()
         return Reply(Message((*where, *stops, *watches, *folded)))
@@ -631,7 +722,9 @@ class Session:
         source, lines = self.source_of(self.event), self.source_lines(_LISTED_AROUND)
         if source is None or not lines:
             return Reply(Message(("this event has no line of source that can be read",)))
-        marked = [f"{'→' if number == source.line else ' '}{number:>4} {text}" for number, text in lines]
+        marked = [
+            f"{'→' if number == source.line else ' '}{number:>4} {text}" for number, text in lines
+        ]
         return Reply(Message(tuple(marked)))
 
     def source_lines(self, around: int) -> list[tuple[int, str]]:
@@ -641,7 +734,10 @@ class Session:
         if source is None or not lines:
             return []
         first = max(source.line - around, 1)
-        return [(n, lines[n - 1].rstrip()) for n in range(first, min(source.line + around, len(lines)) + 1)]
+        return [
+            (n, lines[n - 1].rstrip())
+            for n in range(first, min(source.line + around, len(lines)) + 1)
+        ]
 
     def _do_help(self, line: str, at: int) -> Reply:
         word = line[at:].strip()
@@ -649,7 +745,9 @@ class Session:
             return Reply(Help())
         command = BY_NAME[self._command(word, line)]
         keys = [f"key {key}: {does}" for key, does in command.keys]
-        more = BREAK_HELP.splitlines() if command.name in ("break", "print", "watch", "assert") else []
+        more = (
+            BREAK_HELP.splitlines() if command.name in ("break", "print", "watch", "assert") else []
+        )
         return Reply(Message((f"{command.usage}: {command.summary}", *keys, *more)))
 
     def _do_quit(self, line: str, at: int) -> Reply:
@@ -659,7 +757,11 @@ class Session:
 
 def _is_finite(value: Array) -> bool:
     with np.errstate(all="ignore"):
-        return value.dtype.kind != "f" or bool(np.isfinite(value.sum())) or bool(np.isfinite(value).all())
+        return (
+            value.dtype.kind != "f"
+            or bool(np.isfinite(value.sum()))
+            or bool(np.isfinite(value).all())
+        )
 
 
 def _noteworthy(value: Array) -> Index:
@@ -702,7 +804,11 @@ def describe_event(session: Session, event: Event, *, brief: bool = False) -> st
     """An event in one line: "h@2 = tanh(z@2)", "∂L/∂z@2 ← h@2 (tanh)"; in brief, "h@2 = tanh", "∂L/∂z@2 ← tanh"."""
     names = session.queries.names
     if event.output is None:
-        return f"{event.op or 'the program'} raised" if brief else (event.message or "").partition("\n")[0]
+        return (
+            f"{event.op or 'the program'} raised"
+            if brief
+            else (event.message or "").partition("\n")[0]
+        )
     name = names.of(event.output)
     match event.kind:
         case "forward":
@@ -711,11 +817,17 @@ def describe_event(session: Session, event: Event, *, brief: bool = False) -> st
                 made = f"[{_index_text(event.output.options)}]" if event.op == "getitem" else ""
                 return name + made if own else f"{name} = {event.op}"
             made = _call_text(session, event, event.output)
-            return f"{name}{made.removeprefix(event.op or '')}" if own and event.op != "getitem" else f"{name} = {made}"
+            return (
+                f"{name}{made.removeprefix(event.op or '')}"
+                if own and event.op != "getitem"
+                else f"{name} = {made}"
+            )
         case "vjp":
             assert event.of is not None
             source = names.of(event.of)
-            return f"∂L/∂{name} ← " + (f"{event.op}" if brief else source + ("" if "#" in source else f" ({event.op})"))
+            return f"∂L/∂{name} ← " + (
+                f"{event.op}" if brief else source + ("" if "#" in source else f" ({event.op})")
+            )
         case "seed":
             return f"∂L/∂{name} = " + ("start" if brief else "the start of the backward pass")
         case "accumulate":
@@ -729,7 +841,14 @@ def describe_event(session: Session, event: Event, *, brief: bool = False) -> st
 def _call_text(session: Session, event: Event, output: Node) -> str:
     """An op with its operands: "tanh(z@2)", "xs[0, 1:3]"."""
     pairs = list(zip(event.inputs, output.numbers, strict=True))
-    shown = [session.queries.names.of(x) if x is not None else f"{a:.4g}" for x, a in pairs[:_OPERANDS_NAMED]]
+    shown = [
+        session.queries.names.of(x) if x is not None else f"{a:.4g}"
+        for x, a in pairs[:_OPERANDS_NAMED]
+    ]
     more = [f"… {len(pairs)} in all"] if len(pairs) > _OPERANDS_NAMED else []
     operands = ", ".join([*shown, *more])
-    return f"{operands}[{_index_text(output.options)}]" if event.op == "getitem" else f"{event.op}({operands})"
+    return (
+        f"{operands}[{_index_text(output.options)}]"
+        if event.op == "getitem"
+        else f"{event.op}({operands})"
+    )

@@ -1,7 +1,7 @@
 """From a network to a figure: `draw_network` lays it out, `Diagram` shows and saves it.
 
-A cell is laid out once and stamped per column and row; Graphviz only draws, from positions that are already
-decided. So a picture takes time linear in what it shows, and its columns are straight.
+A cell is laid out once and stamped per column and row; Graphviz only draws, from positions that are
+already decided. So a picture takes time linear in what it shows, and its columns are straight.
 """
 
 from dataclasses import replace
@@ -41,23 +41,28 @@ def draw(
     A graph in which nothing is recurrent is drawn op by op, as "unrolled", "ops" or "backward".
 
     Args:
-        what: a Tensor, whose own history is drawn; or a trace: its last graph that reached `backward()`, else that
-            of its last output; or what `compile` returned.
-        view: "unrolled" (one copy per timestep), "rolled" (one cell with a loop), "both" (rolled = unrolled), "ops"
-            (every copy opened into its ops) or "backward" (the way of the gradient through the copies); of a compiled
-            function "compiled": every kind of call once, how many there are, and what one computes at once.
-        gradients: draw what the backward pass sends back beside each connection, coloured and widened by its norm; in
-            the view "ops" beside each wire inside the copies too. On a Tensor the pass is run here, and every `.grad`
-            is left alone; a trace must have recorded one.
-        values: draw the values of each copy's h_t as a row of colours: of a batch the first sequence, 32 units at most.
-        fold: "auto" folds above 16 copies and keeps 3 at each end; an int keeps that many; None draws all.
+        what: a Tensor, whose own history is drawn; or a trace: its last graph that reached
+            `backward()`, else that of its last output; or what `compile` returned.
+        view: "unrolled" (one copy per timestep), "rolled" (one cell with a loop), "both" (rolled =
+            unrolled), "ops" (every copy opened into its ops) or "backward" (the way of the gradient
+            through the copies); of a compiled function "compiled": every kind of call once, how
+            many there are, and what one computes at once.
+        gradients: draw what the backward pass sends back beside each connection, coloured and
+            widened by its norm; in the view "ops" beside each wire inside the copies too. On a
+            Tensor the pass is run here, and every `.grad` is left alone; a trace must have recorded
+            one.
+        values: draw the values of each copy's h_t as a row of colours: of a batch the first
+            sequence, 32 units at most.
+        fold: "auto" folds above 16 copies and keeps 3 at each end; an int keeps that many; None
+            draws all.
         theme: "light", "dark", or "print" (greys).
         title: written above the picture.
 
     Raises:
         TraceError: nothing was recorded.
-        DrawError: nothing in the graph is recurrent, where only copies have what was asked for; an unknown view or
-            theme, or a bad `fold`; gradients of a trace without a backward pass, or in the rolled view.
+        DrawError: nothing in the graph is recurrent, where only copies have what was asked for; an
+            unknown view or theme, or a bad `fold`; gradients of a trace without a backward pass, or
+            in the rolled view.
         GradientError: gradients of a Tensor that is not a single number, or requires none.
 
     >>> import tinygrad_rnn as tg
@@ -69,13 +74,19 @@ def draw(
     from .views import columns
 
     shades = columns.theme_named(theme)
-    options = columns.Options(view=view, fold=fold, theme=shades, gradients=gradients, values=values)
+    options = columns.Options(
+        view=view, fold=fold, theme=shades, gradients=gradients, values=values
+    )
     if isinstance(what, Outlined):
         return _draw_compiled(what, options, title)
     if not isinstance(what, Tensor | Trace):
-        raise DrawError(f"draw: give a Tensor, a trace or a compiled function, not {type(what).__name__}")
+        raise DrawError(
+            f"draw: give a Tensor, a trace or a compiled function, not {type(what).__name__}"
+        )
     if view == "compiled":
-        raise DrawError(f'draw: view="compiled" is of what tg.compile returned, not of a {type(what).__name__}')
+        raise DrawError(
+            f'draw: view="compiled" is of what tg.compile returned, not of a {type(what).__name__}'
+        )
     graph = _graph(what, gradients=gradients or view == "backward")
     network = unroll(graph)
     if network is not None:
@@ -123,7 +134,9 @@ def _backward_graph(what: Tensor | Trace) -> "Graph":
     from ..tracing.recording.graph import Graph
 
     if isinstance(what, Trace):
-        raise DrawError('view="backward" of a graph that is not recurrent: give the loss itself to draw, not the trace')
+        raise DrawError(
+            'view="backward" of a graph that is not recurrent: give the loss itself to draw, not the trace'
+        )
     return Graph.of(recorded_gradients(what))
 
 
@@ -146,7 +159,9 @@ def draw_network(
     from .views import columns
 
     shades = columns.theme_named(theme)
-    options = columns.Options(view=view, fold=fold, theme=shades, gradients=gradients, values=values)
+    options = columns.Options(
+        view=view, fold=fold, theme=shades, gradients=gradients, values=values
+    )
     return columns.draw(network, options, title)
 
 

@@ -20,7 +20,8 @@ from .module import Module, misfits
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell
 
 MODULES: dict[str, Any] = {
-    kind.__name__: kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell, Linear, Embedding, Dropout, Sequential)
+    kind.__name__: kind
+    for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell, Linear, Embedding, Dropout, Sequential)
 }
 ARCHIVE = Archive("tinygrad_rnn", 1, CheckpointError, "load", "save", "tg.save")
 
@@ -35,19 +36,23 @@ class Checkpoint:
 
 
 def save(
-    path: str | os.PathLike[str], model: Module, optimizer: optim.Optimizer | None = None, **metadata: Any
+    path: str | os.PathLike[str],
+    model: Module,
+    optimizer: optim.Optimizer | None = None,
+    **metadata: Any,
 ) -> None:
     """Write a checkpoint; a reader finds the old one or the new one at any moment, never a part.
 
     Args:
         path: where; `.safetensors` is the usual ending.
-        model: any Module. Those of `tg.nn` are built again by `load`; of others the parameters are saved.
+        model: any Module. Those of `tg.nn` are built again by `load`; of others the parameters are
+            saved.
         optimizer: with its settings and state; each of its parameters must be one of the model's.
         metadata: what JSON can hold (tuples come back as lists), and arrays or Tensors.
 
     Raises:
-        CheckpointError: metadata that cannot be saved, an optimiser of other parameters, or a file that cannot be
-            written; the checkpoint that was there before is then still there.
+        CheckpointError: metadata that cannot be saved, an optimiser of other parameters, or a file
+            that cannot be written; the checkpoint that was there before is then still there.
     """
     arrays = {f"model.{name}": value for name, value in model.state_dict().items()}
     plain = {}
@@ -70,14 +75,15 @@ def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint
 
     Args:
         path: of a file that `save` wrote.
-        into: a model of the same parameters to bind to the saved values; needed for modules that are not tg.nn's.
+        into: a model of the same parameters to bind to the saved values; needed for modules that
+            are not tg.nn's.
 
     Returns:
         Checkpoint: with `.model` (`into` itself when given), `.optimizer` and `.metadata`.
 
     Raises:
-        CheckpointError: no such file, not a checkpoint, damaged, of a newer version, or names, shapes or dtypes that
-            are not the model's. Nothing is changed then.
+        CheckpointError: no such file, not a checkpoint, damaged, of a newer version, or names,
+            shapes or dtypes that are not the model's. Nothing is changed then.
     """
     name = os.fspath(path)
     description, arrays = ARCHIVE.read(path)
@@ -97,7 +103,11 @@ def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint
 
 
 def _part(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
-    return {name[len(part) + 1 :]: np.array(a) for name, a in arrays.items() if name.startswith(f"{part}.")}
+    return {
+        name[len(part) + 1 :]: np.array(a)
+        for name, a in arrays.items()
+        if name.startswith(f"{part}.")
+    }
 
 
 # The model
@@ -164,24 +174,38 @@ def _check(name: str, model: Module, state: Mapping[str, Array]) -> None:
         if key in state and state[key].dtype != value.dtype
     ]
     if problems:
-        raise CheckpointError(f"load: {name} does not fit {type(model).__name__}: {'; '.join(problems)}")
+        raise CheckpointError(
+            f"load: {name} does not fit {type(model).__name__}: {'; '.join(problems)}"
+        )
 
 
 # The optimiser
 
 
-def _describe_optimizer(model: Module, optimizer: optim.Optimizer, arrays: dict[str, Array]) -> dict[str, Any]:
+def _describe_optimizer(
+    model: Module, optimizer: optim.Optimizer, arrays: dict[str, Array]
+) -> dict[str, Any]:
     """Settings, parameters by name, and numbers of the state; its arrays go to the arrays."""
     kind = type(optimizer).__name__
     if optim.KINDS.get(kind) is not type(optimizer):
-        raise CheckpointError(f"save: {kind} is not an optimiser of tg.optim; save its state_dict() as metadata")
+        raise CheckpointError(
+            f"save: {kind} is not an optimiser of tg.optim; save its state_dict() as metadata"
+        )
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     if any(p not in names for p in optimizer.params):
-        raise CheckpointError(f"save: {kind} has a parameter that is not one of {type(model).__name__}'s")
+        raise CheckpointError(
+            f"save: {kind} has a parameter that is not one of {type(model).__name__}'s"
+        )
     numbers = []
     for i, state in enumerate(optimizer.state):
-        arrays |= {f"optimizer.{i}.{key}": value for key, value in state.items() if isinstance(value, np.ndarray)}
-        numbers.append({key: value for key, value in state.items() if not isinstance(value, np.ndarray)})
+        arrays |= {
+            f"optimizer.{i}.{key}": value
+            for key, value in state.items()
+            if isinstance(value, np.ndarray)
+        }
+        numbers.append(
+            {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
+        )
     return {
         "class": kind,
         "settings": optimizer.settings,
@@ -190,11 +214,15 @@ def _describe_optimizer(model: Module, optimizer: optim.Optimizer, arrays: dict[
     }
 
 
-def _build_optimizer(description: Any, model: Module, arrays: Mapping[str, Array]) -> optim.Optimizer | None:
+def _build_optimizer(
+    description: Any, model: Module, arrays: Mapping[str, Array]
+) -> optim.Optimizer | None:
     if description is None:
         return None
     parameters = dict(model.named_parameters())
-    optimizer = optim.KINDS[description["class"]]([parameters[name] for name in description["parameters"]])
+    optimizer = optim.KINDS[description["class"]](
+        [parameters[name] for name in description["parameters"]]
+    )
     states = [dict(numbers) for numbers in description["numbers"]]
     for name, value in arrays.items():
         position, _, key = name.partition(".")

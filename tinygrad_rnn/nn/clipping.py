@@ -18,20 +18,26 @@ def clip_grad_norm_(
     """Scale all gradients together, g ← g · min(1, max_norm / (‖g‖ + 1e-6)), and return ‖g‖ as it was.
 
     Args:
-        parameters: those whose `grad` is bound to scaled values; parameters without a gradient do not count.
+        parameters: those whose `grad` is bound to scaled values; parameters without a gradient do
+            not count.
         max_norm: the greatest norm that stays as it is.
-        norm_type: p of the p-norm over all gradients as one vector; `math.inf` for the largest element.
-        error_if_nonfinite: raise when the norm is NaN or infinite, in place of making every gradient NaN or 0.
+        norm_type: p of the p-norm over all gradients as one vector; `math.inf` for the largest
+            element.
+        error_if_nonfinite: raise when the norm is NaN or infinite, in place of making every
+            gradient NaN or 0.
 
     Raises:
         GradientError: a norm that is not finite, when asked to.
         OpError: a negative max_norm, or a norm_type that is not positive.
 
-    Source: Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks (2013); the semantics
+    Source: Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks
+        (2013); the semantics
     are those of torch.nn.utils.clip_grad_norm_.
     """
     if not (max_norm >= 0 and norm_type > 0):
-        raise OpError(f"clip_grad_norm_: needs max_norm ≥ 0 and norm_type > 0, got {max_norm} and {norm_type}")
+        raise OpError(
+            f"clip_grad_norm_: needs max_norm ≥ 0 and norm_type > 0, got {max_norm} and {norm_type}"
+        )
     found = _with_gradient(parameters)
     norms = [_norm(gradient, norm_type) for _, gradient in found]
     total = _norm(np.array(norms), norm_type) if norms else 0.0

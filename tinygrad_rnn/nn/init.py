@@ -1,6 +1,7 @@
 """First values of parameters: each function binds a parameter's data to new values, in its own dtype.
 
-A matrix of several gates on top of each other (4H rows for an LSTM) is `blocks` matrices, filled one by one.
+A matrix of several gates on top of each other (4H rows for an LSTM) is `blocks` matrices, filled
+one by one.
 
 >>> import tinygrad_rnn as tg
 >>> cell = tg.nn.RNNCell(2, 3, nonlinearity="relu")
@@ -19,19 +20,26 @@ from ..autograd.tensor import Array, Tensor
 from ..errors import OpError
 from .module import Parameter
 
-RandomState: TypeAlias = "np.random.Generator | int | None"  # quoted: numpy.random is slow to import
+RandomState: TypeAlias = (
+    "np.random.Generator | int | None"  # quoted: numpy.random is slow to import
+)
 
 
-def uniform_(parameter: Tensor, low: float = 0.0, high: float = 1.0, *, rng: RandomState = None) -> None:
+def uniform_(
+    parameter: Tensor, low: float = 0.0, high: float = 1.0, *, rng: RandomState = None
+) -> None:
     """Draw each element from U(low, high)."""
     drawn = np.random.default_rng(rng).uniform(low, high, parameter.shape)
     parameter.data = drawn.astype(parameter.dtype)
 
 
-def xavier_uniform_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None) -> None:
+def xavier_uniform_(
+    parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None
+) -> None:
     """Draw from U(-a, a), a = gain √(6 / (rows + columns)), so that variances neither grow nor shrink.
 
-    Source: Glorot, Bengio, Understanding the difficulty of training deep feedforward neural networks (2010), eq. 16.
+    Source: Glorot, Bengio, Understanding the difficulty of training deep feedforward neural
+        networks (2010), eq. 16.
     """
     generator = np.random.default_rng(rng)
 
@@ -42,7 +50,9 @@ def xavier_uniform_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rn
     _fill_blocks("xavier_uniform_", parameter, blocks, fill)
 
 
-def xavier_normal_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None) -> None:
+def xavier_normal_(
+    parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None
+) -> None:
     """Draw from N(0, σ²), σ = gain √(2 / (rows + columns)); see `xavier_uniform_`."""
     generator = np.random.default_rng(rng)
 
@@ -52,10 +62,13 @@ def xavier_normal_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng
     _fill_blocks("xavier_normal_", parameter, blocks, fill)
 
 
-def orthogonal_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None) -> None:
+def orthogonal_(
+    parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None
+) -> None:
     """A random matrix whose rows, or columns if they are fewer, are orthonormal, times `gain`.
 
-    Source: Saxe, McClelland, Ganguli, Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    Source: Saxe, McClelland, Ganguli, Exact solutions to the nonlinear dynamics of learning in deep
+        linear neural
     networks (2014).
     """
     generator = np.random.default_rng(rng)
@@ -63,7 +76,9 @@ def orthogonal_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: R
     def fill(rows: int, columns: int) -> Array:
         drawn = generator.standard_normal((max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(drawn)
-        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # makes the distribution uniform over all such matrices
+        q = q * np.where(
+            np.diag(r) < 0, -1.0, 1.0
+        )  # makes the distribution uniform over all such matrices
         return gain * (q if rows >= columns else q.T)
 
     _fill_blocks("orthogonal_", parameter, blocks, fill)
@@ -72,15 +87,20 @@ def orthogonal_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: R
 def eye_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1) -> None:
     """The identity, times `gain`: at the start each unit keeps what it held.
 
-    Source: Le, Jaitly, Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units (2015).
+    Source: Le, Jaitly, Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear
+        Units (2015).
     """
     _fill_blocks("eye_", parameter, blocks, lambda rows, columns: gain * np.eye(rows, columns))
 
 
-def _fill_blocks(name: str, parameter: Tensor, blocks: int, fill: Callable[[int, int], Array]) -> None:
+def _fill_blocks(
+    name: str, parameter: Tensor, blocks: int, fill: Callable[[int, int], Array]
+) -> None:
     shape = parameter.shape
     if len(shape) != 2 or blocks < 1 or shape[0] % blocks:
-        raise OpError(f"{name}: needs a matrix whose rows make {blocks} equal blocks, got shape {shape}")
+        raise OpError(
+            f"{name}: needs a matrix whose rows make {blocks} equal blocks, got shape {shape}"
+        )
     parts = [fill(shape[0] // blocks, shape[1]) for _ in range(blocks)]
     parameter.data = np.concatenate(parts).astype(parameter.dtype)
 

@@ -54,10 +54,17 @@ class Embedding(Module):
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, *, dtype: Any = np.float64, rng: RandomState = None
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        dtype: Any = np.float64,
+        rng: RandomState = None,
     ) -> None:
         generator = np.random.default_rng(rng)
-        self.weight = Parameter(generator.standard_normal((num_embeddings, embedding_dim)), dtype=dtype)
+        self.weight = Parameter(
+            generator.standard_normal((num_embeddings, embedding_dim)), dtype=dtype
+        )
 
     @property
     def config(self) -> dict[str, Any]:

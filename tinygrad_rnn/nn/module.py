@@ -16,15 +16,18 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, *, dtype: Any = None, name: str | None = None, requires_grad: bool = True) -> None:
+    def __init__(
+        self, data: Any, *, dtype: Any = None, name: str | None = None, requires_grad: bool = True
+    ) -> None:
         super().__init__(data, dtype=dtype, requires_grad=requires_grad, name=name)
 
 
 class Module:
     """A function with parameters: write `forward`, keep Parameters and Modules as attributes, and call it.
 
-    Each call enters a scope, so that the ops inside know which call of which module made them: that is how the
-    diagrams find the copies of a network. Lists, tuples and dicts of Modules count as attributes.
+    Each call enters a scope, so that the ops inside know which call of which module made them: that
+    is how the diagrams find the copies of a network. Lists, tuples and dicts of Modules count as
+    attributes.
     """
 
     _training = True
@@ -48,7 +51,9 @@ class Module:
         if capture is not None:
             capture.entered(self, self.training)
         scope = Scope(self._name_in(caller), self, caller, next(call_ids))
-        token = STATE.set(State(recording, scope, observers, capture))  # `with scope(…)` takes ten times as long
+        token = STATE.set(
+            State(recording, scope, observers, capture)
+        )  # `with scope(…)` takes ten times as long
         try:
             return self.forward(*args, **kwargs)
         finally:
@@ -57,7 +62,9 @@ class Module:
     def _name_in(self, caller: Scope | None) -> str:
         """What the module that is calling knows this one as; by itself, its class."""
         if caller is not None and isinstance(module := caller.owner, Module):
-            for name, value in vars(module).items():  # most are found so, which takes a fraction of the time
+            for name, value in vars(
+                module
+            ).items():  # most are found so, which takes a fraction of the time
                 if value is self:
                     return name
                 if type(value) is list:
@@ -128,7 +135,8 @@ class Module:
         """Take every parameter's values from `state`; nothing is changed unless all names and shapes fit.
 
         Raises:
-            StateDictError: a name is missing or unknown, a shape differs, or the values are no numbers.
+            StateDictError: a name is missing or unknown, a shape differs, or the values are no
+                numbers.
         """
         own = dict(self.named_parameters())
         arrays = {name: np.asarray(value) for name, value in state.items()}
@@ -140,7 +148,11 @@ class Module:
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {p.dtype} {p.shape}" for name, p in self.named_parameters()]
-        return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
+        return (
+            "\n".join([f"{type(self).__name__}(", *lines, ")"])
+            if lines
+            else f"{type(self).__name__}()"
+        )
 
 
 # A tuple is asked in half the time of a union, and `_members` is walked by every call.

@@ -18,10 +18,12 @@ State = dict[str, Any]  # of one parameter: arrays of its shape, and the number 
 class Optimizer:
     """What optimisers share: the parameters, the state kept for each, and the walk over those with a gradient.
 
-    A subclass writes `update(gradient, data, state)`, which returns what to subtract from one parameter.
+    A subclass writes `update(gradient, data, state)`, which returns what to subtract from one
+    parameter.
     """
 
-    # What to subtract from one parameter, from its gradient, its values, and the state kept from step to step.
+    # What to subtract from one parameter, from its gradient, its values, and the state kept from
+    # step to step.
     update: Callable[[Array, Array, State], Array]
     # Settings that must be in [0, 1); the others must not be negative.
     fractions: tuple[str, ...] = ()
@@ -74,22 +76,32 @@ class Optimizer:
         name = type(self).__name__
         settings, states = dict(state["settings"]), [dict(one) for one in state["state"]]
         if settings.keys() != self.settings.keys():
-            raise StateDictError(f"load_state_dict: {name} has the settings {', '.join(self.settings)}")
+            raise StateDictError(
+                f"load_state_dict: {name} has the settings {', '.join(self.settings)}"
+            )
         if len(states) != len(self.params):
             raise StateDictError(
                 f"load_state_dict: {name}: the state is of {len(states)} parameters, not of {len(self.params)}"
             )
         for i, (one, p) in enumerate(zip(states, self.params, strict=True)):
-            wrong = {key: np.shape(value) for key, value in one.items() if np.shape(value) not in ((), p.shape)}
+            wrong = {
+                key: np.shape(value)
+                for key, value in one.items()
+                if np.shape(value) not in ((), p.shape)
+            }
             if wrong:
-                raise StateDictError(f"load_state_dict: {name}: parameter {i} of shape {p.shape} cannot have {wrong}")
+                raise StateDictError(
+                    f"load_state_dict: {name}: parameter {i} of shape {p.shape} cannot have {wrong}"
+                )
         self._check(settings)
         self.settings, self.state = settings, states
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         for name, value in settings.items():
             if not value >= 0 or (name in self.fractions and not value < 1):
-                bounds = "be at least 0 and below 1" if name in self.fractions else "not be negative"
+                bounds = (
+                    "be at least 0 and below 1" if name in self.fractions else "not be negative"
+                )
                 raise OpError(f"{type(self).__name__}: {name} must {bounds}, got {value}")
 
 
@@ -98,7 +110,8 @@ class SGD(Optimizer):
 
     The first v is g. With `nesterov`, g + μ v takes the place of v. As torch.optim.SGD.
 
-    Source: Sutskever et al., On the importance of initialization and momentum in deep learning (2013).
+    Source: Sutskever et al., On the importance of initialization and momentum in deep learning
+        (2013).
     """
 
     def __init__(
@@ -164,7 +177,9 @@ class Adagrad(Optimizer):
 
     def update(self, gradient: Array, data: Array, state: State) -> Array:
         state["step"] = state.get("step", 0) + 1
-        total = state["sum"] = state.get("sum", self.settings["initial_accumulator_value"]) + gradient * gradient
+        total = state["sum"] = (
+            state.get("sum", self.settings["initial_accumulator_value"]) + gradient * gradient
+        )
         lr = self.lr / (1 + (state["step"] - 1) * self.settings["lr_decay"])
         return lr * gradient / (np.sqrt(total) + self.settings["eps"])
 
@@ -172,9 +187,11 @@ class Adagrad(Optimizer):
 class RMSprop(Optimizer):
     """RMSprop: s ← α s + (1 - α) g², p ← p - lr g / (√s + eps), as torch.optim.RMSprop.
 
-    With `centered`, s less the square of the mean gradient; with `momentum`, v ← μ v + g / (√s + eps), p ← p - lr v.
+    With `centered`, s less the square of the mean gradient; with `momentum`, v ← μ v + g / (√s +
+    eps), p ← p - lr v.
 
-    Source: Tieleman, Hinton, Lecture 6.5 of Neural Networks for Machine Learning (2012); Graves, Generating Sequences
+    Source: Tieleman, Hinton, Lecture 6.5 of Neural Networks for Machine Learning (2012); Graves,
+        Generating Sequences
     With Recurrent Neural Networks (2013) for the centered variant.
     """
 
@@ -215,10 +232,11 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Adam: p ← p - lr m̂ / (√v̂ + eps), as torch.optim.Adam.
 
-    m and v are running averages of g and g², and m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ). With `amsgrad`, the largest v
-    so far takes the place of v.
+    m and v are running averages of g and g², and m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ). With
+    `amsgrad`, the largest v so far takes the place of v.
 
-    Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015); Reddi, Kale, Kumar, On the Convergence of
+    Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015); Reddi, Kale, Kumar, On
+        the Convergence of
     Adam and Beyond (2018).
     """
 
@@ -280,7 +298,9 @@ class AdamW(Adam):
         return gradient
 
     def update(self, gradient: Array, data: Array, state: State) -> Array:
-        return self.lr * self.settings["weight_decay"] * data + super().update(gradient, data, state)
+        return self.lr * self.settings["weight_decay"] * data + super().update(
+            gradient, data, state
+        )
 
 
 def _average(state: State, key: str, value: Array, keep: float) -> Array:
@@ -289,4 +309,6 @@ def _average(state: State, key: str, value: Array, keep: float) -> Array:
     return state[key]
 
 
-KINDS: dict[str, Callable[..., Optimizer]] = {kind.__name__: kind for kind in (SGD, Adagrad, RMSprop, Adam, AdamW)}
+KINDS: dict[str, Callable[..., Optimizer]] = {
+    kind.__name__: kind for kind in (SGD, Adagrad, RMSprop, Adam, AdamW)
+}

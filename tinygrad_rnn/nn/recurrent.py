@@ -1,7 +1,7 @@
 """Recurrent cells, and the layers that are a plain loop over their cells.
 
-Layers and timesteps count from 0. A state has the shape torch.nn gives it: (cells, B, H), or (cells, H) unbatched,
-with one cell a layer and direction.
+Layers and timesteps count from 0. A state has the shape torch.nn gives it: (cells, B, H), or
+(cells, H) unbatched, with one cell a layer and direction.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,8 @@ NONLINEARITIES = {"tanh": ops.tanh, "relu": ops.relu}
 class Cell(Module):
     """One step of a recurrent network: the copy that time makes many of. Subclasses write `step`.
 
-    Parameters: W_xh (gates·H, I), W_hh (gates·H, H) and, with bias, b_h (gates·H), from U(±1/√H) as torch's. The
+    Parameters: W_xh (gates·H, I), W_hh (gates·H, H) and, with bias, b_h (gates·H), from U(±1/√H) as
+        torch's. The
     gates' matrices stand on top of each other.
     """
 
@@ -110,7 +111,9 @@ class Cell(Module):
         size, shape, parts = self.input_size, x.shape, state_parts(state)
         expected = (*shape[:-1], self.hidden_size)
         if len(shape) not in (1, 2) or shape[-1] != size:
-            raise OpError(f"{type(self).__name__}: x must be (B, I) or (I,) with I = {size}, got shape {shape}")
+            raise OpError(
+                f"{type(self).__name__}: x must be (B, I) or (I,) with I = {size}, got shape {shape}"
+            )
         if [part.shape for part in parts] != [expected] * len(self.states):
             raise OpError(
                 f"{type(self).__name__}: for x of shape {shape} the state must be {', '.join(self.states)}, each of "
@@ -127,14 +130,19 @@ class Cell(Module):
 class RNNCell(Cell):
     """Elman's cell: h_t = tanh(W_xh x_t + W_hh h_{t-1} + b_h).
 
-    `h = cell(x, h)`: x (B, I) or (I,), h (B, H) or (H,), zeros when left out. `nonlinearity` is "tanh" or "relu".
+    `h = cell(x, h)`: x (B, I) or (I,), h (B, H) or (H,), zeros when left out. `nonlinearity` is
+    "tanh" or "relu".
 
     Source: J. L. Elman, Finding Structure in Time, Cognitive Science 14 (1990).
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", **options: Any) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", **options: Any
+    ) -> None:
         if nonlinearity not in NONLINEARITIES:
-            raise OpError(f'RNNCell: the nonlinearity must be "tanh" or "relu", got {nonlinearity!r}')
+            raise OpError(
+                f'RNNCell: the nonlinearity must be "tanh" or "relu", got {nonlinearity!r}'
+            )
         super().__init__(input_size, hidden_size, **options)
         self.nonlinearity = nonlinearity
 
@@ -163,17 +171,19 @@ class LSTMCell(Cell):
     Args:
         input_size: I.
         hidden_size: H.
-        peephole: the gates also see the memory: w_c ⊙ c_{t-1} is added to i and f, w_c ⊙ c_t to o. w_c is (3H), in
-            the order i, f, o.
-        coupled: what is forgotten makes room for what comes in, i = 1 - f. The gates are f, g, o (3H), and w_c is
-            (2H), in the order f, o.
-        forget_bias: added to the first values of the forget gate's bias; 1.0 makes a network remember from the
-            start.
+        peephole: the gates also see the memory: w_c ⊙ c_{t-1} is added to i and f, w_c ⊙ c_t to o.
+            w_c is (3H), in the order i, f, o.
+        coupled: what is forgotten makes room for what comes in, i = 1 - f. The gates are f, g, o
+            (3H), and w_c is (2H), in the order f, o.
+        forget_bias: added to the first values of the forget gate's bias; 1.0 makes a network
+            remember from the start.
         options: bias, dtype, rng, as every cell's.
 
-    Source: Hochreiter, Schmidhuber, Long Short-Term Memory, Neural Computation 9 (1997); Gers, Schmidhuber,
-    Recurrent Nets that Time and Count (2000) for peepholes; Greff et al., LSTM: A Search Space Odyssey (2017) for
-    coupled gates; Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures (2015) for the bias.
+    Source: Hochreiter, Schmidhuber, Long Short-Term Memory, Neural Computation 9 (1997); Gers,
+        Schmidhuber,
+    Recurrent Nets that Time and Count (2000) for peepholes; Greff et al., LSTM: A Search Space
+    Odyssey (2017) for coupled gates; Jozefowicz et al., An Empirical Exploration of Recurrent
+    Network Architectures (2015) for the bias.
     """
 
     states = ("h", "c")
@@ -230,8 +240,8 @@ class GRUCell(Cell):
         n = tanh(W_xn x_t + b_xn + r ⊙ (W_hn h_{t-1} + b_hn))
         h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
 
-    `h = cell(x, h)`. With `reset_after=False` the gate comes before the matrix, as in the first paper:
-    n = tanh(W_xn x_t + W_hn (r ⊙ h_{t-1}) + b_hn), and one bias b_h is enough.
+    `h = cell(x, h)`. With `reset_after=False` the gate comes before the matrix, as in the first
+    paper: n = tanh(W_xn x_t + W_hn (r ⊙ h_{t-1}) + b_hn), and one bias b_h is enough.
 
     Source: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder (2014).
     """
@@ -291,15 +301,16 @@ class Recurrent(Module):
         num_layers: layers, each fed the h_t of the one below.
         bias: whether cells and outputs add a bias.
         batch_first: xs is (B, T, I) and ys (B, T, O), not (T, B, ·).
-        bidirectional: each layer has a second cell that reads from the end to the beginning; what the layer above,
-            or the output, sees is both h_t side by side (2H).
-        dropout: in training, the share of each layer's h_t that the layer above does not get to see.
+        bidirectional: each layer has a second cell that reads from the end to the beginning; what
+            the layer above, or the output, sees is both h_t side by side (2H).
+        dropout: in training, the share of each layer's h_t that the layer above does not get to
+            see.
         dtype: of the parameters.
         rng: a Generator, a seed or None, for the first values and for dropout.
 
-    The cells hold the parameters; here they are named as in the cell for layer 0 (`W_hh`), with `_l1`, `_l2` …
-    behind for the layers above, and `_reverse` for the other direction: `W_hh_l1_reverse`. `W_hy` (O, H · directions)
-    and `b_y` (O) exist once.
+    The cells hold the parameters; here they are named as in the cell for layer 0 (`W_hh`), with
+    `_l1`, `_l2` … behind for the layers above, and `_reverse` for the other direction:
+    `W_hh_l1_reverse`. `W_hy` (O, H · directions) and `b_y` (O) exist once.
     """
 
     cell_type: ClassVar[type[Cell]]
@@ -381,12 +392,14 @@ class Recurrent(Module):
         Args:
             xs: (T, B, I), or (B, T, I) with batch_first, or (T, I).
             state: as this returns it; zeros when left out.
-            lengths: (B,) integers in 0..T, when the sequences of a batch are not equally long: beyond its length a
-                sequence's state stays as it is, its y_t is 0, and the reverse direction begins at its last step.
+            lengths: (B,) integers in 0..T, when the sequences of a batch are not equally long:
+                beyond its length a sequence's state stays as it is, its y_t is 0, and the reverse
+                direction begins at its last step.
 
         Returns:
-            ys, shaped as xs with O, or H · directions, in place of I; and the state after the last step: h, or
-            (h, c) for an LSTM, each (layers · directions, B, H) or (layers · directions, H).
+            ys, shaped as xs with O, or H · directions, in place of I; and the state after the last
+            step: h, or (h, c) for an LSTM, each (layers · directions, B, H) or (layers ·
+                directions, H).
 
         Raises:
             OpError: another shape, or lengths that are no such integers.
@@ -400,7 +413,9 @@ class Recurrent(Module):
         ys = loop(ops.unstack(xs, time_axis), states, alive)
         return ops.stack(ys, time_axis), self._join(states)
 
-    def _one_way(self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]) -> list[Tensor]:
+    def _one_way(
+        self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]
+    ) -> list[Tensor]:
         """Step by step, as one would debug it: all layers at one timestep, then at the next; `states` move on."""
         ys: list[Tensor] = []
         for x, living in zip(xs, alive, strict=True):
@@ -410,7 +425,9 @@ class Recurrent(Module):
             ys.append(x)
         return ys
 
-    def _both_ways(self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]) -> list[Tensor]:
+    def _both_ways(
+        self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]
+    ) -> list[Tensor]:
         """Layer by layer, since each needs the whole of the layer below; `states` move on."""
         steps = range(len(xs))
         for k in range(self.num_layers):
@@ -435,10 +452,14 @@ class Recurrent(Module):
         name, size = type(self).__name__, self.cells[0].input_size
         layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
         if xs.ndim not in (2, 3) or xs.shape[-1] != size:
-            raise OpError(f"{name}: xs must be {layout} or (T, I) with I = {size}, got shape {xs.shape}")
+            raise OpError(
+                f"{name}: xs must be {layout} or (T, I) with I = {size}, got shape {xs.shape}"
+            )
         axis = 1 if self.batch_first and xs.ndim == 3 else 0
         if xs.shape[axis] == 0:
-            raise OpError(f"{name}: xs of shape {xs.shape} has no timesteps; there must be one at least")
+            raise OpError(
+                f"{name}: xs of shape {xs.shape} has no timesteps; there must be one at least"
+            )
         return axis
 
     def _alive(self, lengths: Any, steps: int, batch: tuple[int, ...]) -> list[Array | None]:
@@ -452,7 +473,9 @@ class Recurrent(Module):
                 f"{batch or '(B,)'}, got {given.dtype} of shape {given.shape}"
             )
         if given.size and not (given.min() >= 0 and given.max() <= steps):
-            raise OpError(f"{type(self).__name__}: lengths must be in 0..{steps}, got {given.min()}..{given.max()}")
+            raise OpError(
+                f"{type(self).__name__}: lengths must be in 0..{steps}, got {given.min()}..{given.max()}"
+            )
         return [None if (t < given).all() else t < given for t in range(steps)]
 
     def _split(self, state: Any, batch: tuple[int, ...]) -> list[Any]:
@@ -461,7 +484,9 @@ class Recurrent(Module):
             return [cell.initial_state(batch) for cell in self.cells]
         parts = state_parts(state)
         expected = (len(self.cells), *batch, self.cells[0].hidden_size)
-        if len(parts) != len(self.cell_type.states) or any(part.shape != expected for part in parts):
+        if len(parts) != len(self.cell_type.states) or any(
+            part.shape != expected for part in parts
+        ):
             raise OpError(
                 f"{type(self).__name__}: the state must be {', '.join(self.cell_type.states)}, each of shape "
                 f"{expected}, got {', '.join(str(part.shape) for part in parts)}"
@@ -476,12 +501,15 @@ class Recurrent(Module):
         """Take the parameters of the torch.nn layer of the same name; nothing is changed unless all of it fits.
 
         Args:
-            state: torch's names (`weight_ih_l0` …) to arrays: the layer's `state_dict()`, or what was saved of it.
+            state: torch's names (`weight_ih_l0` …) to arrays: the layer's `state_dict()`, or what
+                was saved of it.
 
-        b_h becomes bias_ih + bias_hh, which is all that torch ever uses of them; a GRU keeps b_x and b_h apart.
+        b_h becomes bias_ih + bias_hh, which is all that torch ever uses of them; a GRU keeps b_x
+        and b_h apart.
 
         Raises:
-            StateDictError: a name is missing or unknown, a shape differs, or torch has no such variant.
+            StateDictError: a name is missing or unknown, a shape differs, or torch has no such
+                variant.
         """
         torch_names.load(*self._for_torch(), state)
 
@@ -489,15 +517,21 @@ class Recurrent(Module):
         """The parameters under torch's names: bias_ih is b_h and bias_hh is 0, since torch adds them anyway.
 
         Raises:
-            StateDictError: torch has no such variant: output_size, peephole, coupled, reset_after=False.
+            StateDictError: torch has no such variant: output_size, peephole, coupled,
+                reset_after=False.
         """
         return torch_names.export(*self._for_torch())
 
     def _for_torch(self) -> tuple[str, list[tuple[str, Cell]]]:
         name = type(self).__name__
         if self.W_hy is not None:
-            raise torch_names.unknown_to_torch(name, "output_size: use a Linear layer for W_hy and b_y")
-        return name, [(suffix if "_l" in suffix else f"_l0{suffix}", cell) for suffix, cell in self._suffixed()]
+            raise torch_names.unknown_to_torch(
+                name, "output_size: use a Linear layer for W_hy and b_y"
+            )
+        return name, [
+            (suffix if "_l" in suffix else f"_l0{suffix}", cell)
+            for suffix, cell in self._suffixed()
+        ]
 
 
 class RNN(Recurrent):
@@ -532,7 +566,13 @@ def detach(state: Any) -> Any:
 
     h gives h, (h, c) gives (h, c), None gives None.
     """
-    return tuple(map(detach, state)) if isinstance(state, tuple) else None if state is None else state.detach()
+    return (
+        tuple(map(detach, state))
+        if isinstance(state, tuple)
+        else None
+        if state is None
+        else state.detach()
+    )
 
 
 def state_parts(state: Any) -> tuple[Tensor, ...]:

@@ -1,6 +1,7 @@
 """The parameters of cells under torch.nn's names, both ways.
 
-torch has two biases, bias_ih and bias_hh, of which all but the GRU's only ever use the sum: that is our b_h.
+torch has two biases, bias_ih and bias_hh, of which all but the GRU's only ever use the sum: that is
+our b_h.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,9 @@ from .module import Parameter, misfits
 if TYPE_CHECKING:
     from .recurrent import Cell
 
-Cells = Sequence[tuple[str, "Cell"]]  # with what follows torch's names: "" in a cell, "_l0_reverse" in a layer
+Cells = Sequence[
+    tuple[str, "Cell"]
+]  # with what follows torch's names: "" in a cell, "_l0_reverse" in a layer
 
 _TORCH_HAS = {"peephole": False, "coupled": False, "reset_after": True}
 _WEIGHTS = {"W_xh": ("weight_ih",), "W_hh": ("weight_hh",)}

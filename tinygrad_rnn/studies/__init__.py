@@ -13,7 +13,20 @@ from .text import Text
 from .vanish import Vanish
 
 STUDIES: dict[str, type[Study]] = {
-    study.name: study for study in (History, Vanish, Rtrl, Tbptt, Cliff, Adding, ForgetBias, Gap, Text)
+    study.name: study
+    for study in (History, Vanish, Rtrl, Tbptt, Cliff, Adding, ForgetBias, Gap, Text)
 }
 
-__all__ = ["STUDIES", "Chart", "Findings", "Grid", "Line", "Record", "Row", "Study", "conduct", "read", "save"]
+__all__ = [
+    "STUDIES",
+    "Chart",
+    "Findings",
+    "Grid",
+    "Line",
+    "Record",
+    "Row",
+    "Study",
+    "conduct",
+    "read",
+    "save",
+]

@@ -14,15 +14,19 @@ STEPS, HIDDEN, BATCH, TESTED, EVERY = 100, 32, 32, 2000, 100
 RATES = {"RNN": 0.003, "LSTM": 0.01, "GRU": 0.01}
 UPDATES = {"RNN": 1000, "LSTM": 1500, "GRU": 1500}
 BASELINE, NEAR, PASSED = 1 / 6, 0.1, 0.01
-SHORT, SHORT_UPDATES, HALF = 50, 10_000, BASELINE / 2  # with --full: half the gap, ten times as long
+SHORT, SHORT_UPDATES, HALF = (
+    50,
+    10_000,
+    BASELINE / 2,
+)  # with --full: half the gap, ten times as long
 
 
 class Adding(Study):
     """The squared error on new sequences while learning, by cell; saying 1 each time has 1/6.
 
-    The LSTM's forget gate starts at a bias of 1; nothing else is tuned to the gap. What is claimed of the tanh network
-    is that it has learned nothing when the gated ones are done, not that it never would: with half the gap and ten
-    times as many updates (--full) it begins to.
+    The LSTM's forget gate starts at a bias of 1; nothing else is tuned to the gap. What is claimed
+    of the tanh network is that it has learned nothing when the gated ones are done, not that it
+    never would: with half the gap and ten times as many updates (--full) it begins to.
     """
 
     name = "adding"
@@ -31,7 +35,10 @@ class Adding(Study):
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         # The longest first, so that no processor waits for it alone at the end.
-        every = [{"cell": cell, "steps": STEPS, "limit": UPDATES[cell]} for cell in ("LSTM", "GRU", "RNN")]
+        every = [
+            {"cell": cell, "steps": STEPS, "limit": UPDATES[cell]}
+            for cell in ("LSTM", "GRU", "RNN")
+        ]
         return every + ([{"cell": "RNN", "steps": SHORT, "limit": SHORT_UPDATES}] if full else [])
 
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
@@ -39,7 +46,9 @@ class Adding(Study):
         cell, steps = settings["cell"], settings["steps"]
         learner = Learner.of(network_of(cell, rng), nn.mse_loss, RATES[cell])
         test = adding(np.random.default_rng([1, 0]), steps, TESTED)
-        return learner.learn(endless(adding, rng, steps, BATCH), test, settings["limit"], EVERY, PASSED)
+        return learner.learn(
+            endless(adding, rng, steps, BATCH), test, settings["limit"], EVERY, PASSED
+        )
 
     def rows(self, records: Sequence[Record]) -> list[Row]:
         return [self._row(record) for own in by_seed(records).values() for record in own]
@@ -48,7 +57,10 @@ class Adding(Study):
         cell, steps, best = record["cell"], record["steps"], min(record["errors"])
         seen = f"{best:.4f} at best, {record['updates'][-1]} updates"
         if cell == "RNN" and steps == STEPS:
-            claim, reference = f"tanh RNN, T = {steps}: stays where guessing is", f"1/6 = 0.1667 ± {NEAR:.0%}"
+            claim, reference = (
+                f"tanh RNN, T = {steps}: stays where guessing is",
+                f"1/6 = 0.1667 ± {NEAR:.0%}",
+            )
             return Row(claim, reference, seen, record.seed, best >= BASELINE * (1 - NEAR))
         if cell == "RNN" and steps == SHORT:
             claim = f"tanh RNN, T = {steps}: halves the error, given ten times as long"
@@ -61,7 +73,15 @@ class Adding(Study):
         end = max(r["updates"][-1] for r in own)
         lines.append(Line("saying 1 each time: 1/6", [0, end], [BASELINE] * 2, "reference"))
         lines.append(Line("learned: 0.01", [0, end], [PASSED] * 2, "reference"))
-        return [Chart("Learning to add", "update", "mean squared error on new sequences", lines, log_y=True)]
+        return [
+            Chart(
+                "Learning to add",
+                "update",
+                "mean squared error on new sequences",
+                lines,
+                log_y=True,
+            )
+        ]
 
     def loss(self) -> Tensor:
         rng = np.random.default_rng(0)

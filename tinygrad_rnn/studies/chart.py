@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 THEMES = {"": LIGHT, "-dark": DARK}  # by what a file's name ends with
 MARKERS = "osD^vP"  # with the dashes, tell the lines apart without colour
-DASHES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (2, 1)), (0, (8, 1.5, 2, 1.5)), (0, (4, 1, 1, 1, 1, 1)), "-")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (6, 1.5)),
+    (0, (2, 1)),
+    (0, (8, 1.5, 2, 1.5)),
+    (0, (4, 1, 1, 1, 1, 1)),
+    "-",
+)
 REFERENCES: tuple[Any, ...] = ((0, (1, 1.6)), (0, (7, 2.5)), (0, (1, 4.5)))
 WIDTH, HEIGHT, LEGEND_ROW = 5.6, 3.9, 0.21  # inches, of one chart
 MOST_MARKERS = 12
@@ -40,7 +47,11 @@ def figure(charts: Sequence[Chart | Grid], theme: Theme) -> "Figure":
 
     with rc_context(_style(theme)):
         below = max(_entries(chart) for chart in charts)
-        drawn = Figure(figsize=(WIDTH * len(charts), HEIGHT + LEGEND_ROW * below), dpi=160, layout="constrained")
+        drawn = Figure(
+            figsize=(WIDTH * len(charts), HEIGHT + LEGEND_ROW * below),
+            dpi=160,
+            layout="constrained",
+        )
         for place, chart in zip(np.ravel(drawn.subplots(1, len(charts))), charts, strict=True):
             place.set_title(chart.title)
             place.set_xlabel(chart.x)
@@ -59,10 +70,19 @@ def _entries(chart: Chart | Grid) -> int:
 
 def _style(theme: Theme) -> Any:
     ink = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "legend.labelcolor"),
+        (
+            "text.color",
+            "axes.labelcolor",
+            "axes.edgecolor",
+            "xtick.color",
+            "ytick.color",
+            "legend.labelcolor",
+        ),
         theme.text,
     )
-    ground = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), theme.background)
+    ground = dict.fromkeys(
+        ("figure.facecolor", "axes.facecolor", "savefig.facecolor"), theme.background
+    )
     return ink | ground | {
         "axes.grid": True,
         "axes.spines.right": False,
@@ -78,7 +98,14 @@ def _style(theme: Theme) -> Any:
 
 
 def _colors(theme: Theme) -> tuple[str, ...]:
-    return (theme.message, theme.backward, theme.cells[0].line, theme.parameters[1], theme.output.line, theme.muted)
+    return (
+        theme.message,
+        theme.backward,
+        theme.cells[0].line,
+        theme.parameters[1],
+        theme.output.line,
+        theme.muted,
+    )
 
 
 def _lines(axes: "Axes", chart: Chart, theme: Theme) -> None:
@@ -89,7 +116,15 @@ def _lines(axes: "Axes", chart: Chart, theme: Theme) -> None:
         if line.form == "reference":
             references += bool(line.label)  # those without a label belong to the one before
             dashes = REFERENCES[(references - 1) % len(REFERENCES)]
-            axes.plot(line.xs, line.ys, color=theme.text, linestyle=dashes, linewidth=1.4, label=line.label, zorder=3)
+            axes.plot(
+                line.xs,
+                line.ys,
+                color=theme.text,
+                linestyle=dashes,
+                linewidth=1.4,
+                label=line.label,
+                zorder=3,
+            )
             continue
         axes.plot(line.xs, line.ys, label=line.label, **_look(line, own, theme))
         own += 1
@@ -104,7 +139,13 @@ def _lines(axes: "Axes", chart: Chart, theme: Theme) -> None:
     if chart.limits:
         axes.set_ylim(*chart.limits)
     # Below the axes it cannot hide a point.
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0, handlelength=3.2, labelspacing=0.3)
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, -0.16),
+        borderaxespad=0,
+        handlelength=3.2,
+        labelspacing=0.3,
+    )
 
 
 def _look(line: Line, own: int, theme: Theme) -> dict[str, Any]:
@@ -120,7 +161,8 @@ def _shades(axes: "Axes", grid: Grid, theme: Theme) -> None:
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
     values = np.asarray(grid.values, dtype=float)
-    # Pale is small on light ground, and dark is small on dark ground: in both, what stands out is large.
+    # Pale is small on light ground, and dark is small on dark ground: in both, what stands out is
+    # large.
     shades = LinearSegmentedColormap.from_list("ramp", [theme.background, *theme.ramp])
     shown = np.ma.masked_equal(values, 0)
     norm = LogNorm(shown.min() / 3, shown.max())
@@ -128,5 +170,7 @@ def _shades(axes: "Axes", grid: Grid, theme: Theme) -> None:
     rows, columns = np.nonzero(values == 0)
     axes.plot(columns, rows, linestyle="none", marker="x", color=theme.muted, markersize=4)
     axes.grid(visible=False)
-    bar = axes.get_figure().colorbar(image, ax=axes, label=grid.value + ("   (×: exactly 0)" if len(rows) else ""))  # type: ignore[union-attr]
+    bar = axes.get_figure().colorbar(
+        image, ax=axes, label=grid.value + ("   (×: exactly 0)" if len(rows) else "")
+    )  # type: ignore[union-attr]
     bar.outline.set_visible(False)  # type: ignore[operator]

@@ -32,10 +32,11 @@ class Unit(nn.Module):
 class Cliff(Study):
     """L(w, b) = (σ(h₄₉) - 0.7)² of one unit, by gradient descent with and without a bound on the gradient's norm.
 
-    At w = (h₋₁ - b) / σ(h₋₁) the loop stands still where it starts, and on either side of it runs to another resting
-    point: the loss has a wall there, of any steepness if only the run is long enough. A step against the wall without
-    a bound leaps over all the land that was gained. Where the gradient is small, on the plateau, a bound changes
-    nothing, and does not help.
+    At w = (h₋₁ - b) / σ(h₋₁) the loop stands still where it starts, and on either side of it runs
+    to another resting point: the loss has a wall there, of any steepness if only the run is long
+        enough. A step against the wall without
+    a bound leaps over all the land that was gained. Where the gradient is small, on the plateau, a
+    bound changes nothing, and does not help.
     """
 
     name = "cliff"
@@ -43,7 +44,11 @@ class Cliff(Study):
     source = "Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks (2013), fig. 6, alg. 1"
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
-        return [{"place": place, "clipped": clipped} for place in ("wall", "plateau") for clipped in (False, True)]
+        return [
+            {"place": place, "clipped": clipped}
+            for place in ("wall", "plateau")
+            for clipped in (False, True)
+        ]
 
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
         middle = AT_THE_WALL if settings["place"] == "wall" else ON_THE_PLATEAU
@@ -55,7 +60,10 @@ class Cliff(Study):
         found = []
         for seed, own in by_seed(records).items():
             loose, bound, flat, flat_bound = own
-            leap, late = max(loose["moves"]), [float(np.mean(record["losses"][-LATE:])) for record in (loose, bound)]
+            leap, late = (
+                max(loose["moves"]),
+                [float(np.mean(record["losses"][-LATE:])) for record in (loose, bound)],
+            )
             found += [
                 Row("wall, unclipped: the longest step leaps", f"≥ {LEAP}", number(leap), seed, leap >= LEAP),
                 self._low("wall, clipped: descends all the same", bound),
@@ -77,7 +85,9 @@ class Cliff(Study):
 
     def _stuck(self, claim: str, record: Record) -> Row:
         share = record["losses"][-1] / record["losses"][0]
-        return Row(claim, f"≥ {STUCK:.0%} of the first", f"{share:.1%}", record.seed, share >= STUCK)
+        return Row(
+            claim, f"≥ {STUCK:.0%} of the first", f"{share:.1%}", record.seed, share >= STUCK
+        )
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         ws = np.linspace(4, 7, 241)
@@ -92,10 +102,19 @@ class Cliff(Study):
         lines = []
         for clipped, name in ((False, "unclipped"), (True, f"clipped to {CLIP}")):
             own = [r["losses"] for r in records if r["place"] == "wall" and r["clipped"] == clipped]
-            lines.append(Line(f"{name}, mean of {len(own)} seeds", steps, np.mean(own, axis=0).tolist()))
-        plateau = Line("plateau: 0.09 = (1 - 0.7)²", [0, UPDATES], [(1 - TARGET) ** 2] * 2, "reference")
+            lines.append(
+                Line(f"{name}, mean of {len(own)} seeds", steps, np.mean(own, axis=0).tolist())
+            )
+        plateau = Line(
+            "plateau: 0.09 = (1 - 0.7)²", [0, UPDATES], [(1 - TARGET) ** 2] * 2, "reference"
+        )
         descent = Chart(
-            "Gradient descent from beside the wall", "update", "loss", [*lines, plateau], log_y=True, limits=(1e-3, 1)
+            "Gradient descent from beside the wall",
+            "update",
+            "loss",
+            [*lines, plateau],
+            log_y=True,
+            limits=(1e-3, 1),
         )
         return [slice_, descent]
 

@@ -28,7 +28,14 @@ def list_studies() -> None:
 
 
 def run_study(
-    name: str, *, file: Path | None, out: Path, seeds: int, full: bool, jobs: int | None, backend: str | None
+    name: str,
+    *,
+    file: Path | None,
+    out: Path,
+    seeds: int,
+    full: bool,
+    jobs: int | None,
+    backend: str | None,
 ) -> int:
     """Run a study, print its table and charts, and leave the files; 0 if every claim held, else 1.
 
@@ -44,11 +51,17 @@ def run_study(
     console = Console()
     with progress(name, Console(stderr=True)) as bar:
         path = out / f"{name}.json"
-        findings = conduct(study, seeds=seeds, full=full, path=path, jobs=jobs, backend=backend, reporter=bar)
+        findings = conduct(
+            study, seeds=seeds, full=full, path=path, jobs=jobs, backend=backend, reporter=bar
+        )
     console.print(table(findings))
     for chart in findings.charts:
-        console.print(draw(chart, min(console.width, 110), plain=not console.encoding.startswith("utf")))
-    console.print(f"{len(findings.records)} runs, {findings.seconds:.0f} s of processor time. Source: {study.source}")
+        console.print(
+            draw(chart, min(console.width, 110), plain=not console.encoding.startswith("utf"))
+        )
+    console.print(
+        f"{len(findings.records)} runs, {findings.seconds:.0f} s of processor time. Source: {study.source}"
+    )
     _say_files(console, [path, *save_charts(findings, out), *save_flow(study, out)])
     return 0 if findings.holds else NO
 
@@ -96,4 +109,6 @@ def save_flow(study: Study, out: Path) -> list[Path]:
 
 def _say_files(console: "Console", paths: list[Path]) -> None:
     names = " ".join(for_terminal(path.name) for path in paths)
-    console.print(f"In {for_terminal(str(paths[0].parent))}: {names}", markup=False, highlight=False)
+    console.print(
+        f"In {for_terminal(str(paths[0].parent))}: {names}", markup=False, highlight=False
+    )

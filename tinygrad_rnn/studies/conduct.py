@@ -54,11 +54,12 @@ def conduct(
         study: which.
         seeds: how many times, each from another first state.
         full: the runs that take long as well.
-        path: a JSON file to keep each run in as soon as it is done; those found there are not run again.
+        path: a JSON file to keep each run in as soon as it is done; those found there are not run
+            again.
         jobs: processes side by side; as many as there are processors when left out.
-        backend: joblib's, "loky" (processes), "threading", "sequential", or "dask": the cluster that Dask's own
-            configuration names, else a local one. When left out, what `joblib.parallel_config` says, so that a person
-            with another cluster registers it there.
+        backend: joblib's, "loky" (processes), "threading", "sequential", or "dask": the cluster
+            that Dask's own configuration names, else a local one. When left out, what
+            `joblib.parallel_config` says, so that a person with another cluster registers it there.
         reporter: is told how it goes.
 
     Raises:
@@ -71,8 +72,12 @@ def conduct(
     done = {_key(*task): kept[_key(*task)] for task in tasks if _key(*task) in kept}
     reporter.begins(len(tasks), len(done))
     if path is not None:
-        save(study, list((kept | done).values()), path)  # a path that cannot be written is known before the first run
-    for record in _run_all(study, [task for task in tasks if _key(*task) not in done], jobs, backend):
+        save(
+            study, list((kept | done).values()), path
+        )  # a path that cannot be written is known before the first run
+    for record in _run_all(
+        study, [task for task in tasks if _key(*task) not in done], jobs, backend
+    ):
         done[_key(record.seed, record.settings)] = record
         if path is not None:
             save(study, list((kept | done).values()), path)
@@ -83,7 +88,9 @@ def conduct(
     return findings
 
 
-def _run_all(study: Study, tasks: list[Task], jobs: int | None, backend: str | None) -> Iterator[Record]:
+def _run_all(
+    study: Study, tasks: list[Task], jobs: int | None, backend: str | None
+) -> Iterator[Record]:
     if not tasks:
         return
     from joblib import Parallel, delayed
@@ -116,7 +123,9 @@ def _backend(name: str | None, jobs: int) -> Iterator[None]:
         with _cluster(jobs) if name == "dask" else nullcontext(), parallel_config(name):
             yield
     except ImportError as error:
-        raise StudyError(f"the backend {name!r} needs {error.name}: pip install 'tinygrad-rnn[dask]'") from None
+        raise StudyError(
+            f"the backend {name!r} needs {error.name}: pip install 'tinygrad-rnn[dask]'"
+        ) from None
 
 
 @contextmanager
@@ -126,7 +135,11 @@ def _cluster(jobs: int) -> Iterator[None]:
     from distributed import Client, LocalCluster
 
     address = get("scheduler-address", None)
-    local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address="") if not address else None
+    local = (
+        LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address="")
+        if not address
+        else None
+    )
     with local or nullcontext(), Client(address or local):
         yield
 
@@ -135,7 +148,9 @@ def _key(seed: int, settings: Any) -> str:
     return json.dumps([seed, settings], sort_keys=True)
 
 
-def save(study: Study, records: Sequence[Record], path: str | os.PathLike[str], rows: Sequence[Row] = ()) -> None:
+def save(
+    study: Study, records: Sequence[Record], path: str | os.PathLike[str], rows: Sequence[Row] = ()
+) -> None:
     """Write the runs to a JSON file, and the table when there is one yet; whole or not at all."""
     content = {
         "format": FORMAT,

@@ -23,9 +23,9 @@ NEAR = 0.15
 class ForgetBias(Study):
     """How far the gradient flows through an LSTM's memory at the start, and which gap it learns, by the first bias.
 
-    Straight from memory to memory ∂c_t/∂c_{t-1} = diag(σ(f)), and with small first weights σ(f) ≈ σ(b): the slope of
-    the gradient is ln σ(b) a step, -0.69 for a bias of 0, -0.31 for 1, -0.05 for 3. The detours through h_t add to it.
-    A bias of 1 is no magic number: a gap of 80 asks for more (Tallec, Ollivier 2018).
+    Straight from memory to memory ∂c_t/∂c_{t-1} = diag(σ(f)), and with small first weights σ(f) ≈
+    σ(b): the slope of the gradient is ln σ(b) a step, -0.69 for a bias of 0, -0.31 for 1, -0.05 for
+    3. The detours through h_t add to it. A bias of 1 is no magic number: a gap of 80 asks for more (Tallec, Ollivier 2018).
     """
 
     name = "forget-bias"
@@ -41,49 +41,95 @@ class ForgetBias(Study):
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
         rng = np.random.default_rng(seed)
         if settings["kind"] == "flow":
-            norms_of = {way: memory_flow(settings["bias"], seed, way == "straight") for way in ("straight", "all")}
-            slopes = {way: float(np.polyfit(np.arange(FLOW), np.log(norms_of[way]), 1)[0]) for way in norms_of}
+            norms_of = {
+                way: memory_flow(settings["bias"], seed, way == "straight")
+                for way in ("straight", "all")
+            }
+            slopes = {
+                way: float(np.polyfit(np.arange(FLOW), np.log(norms_of[way]), 1)[0])
+                for way in norms_of
+            }
             return {"norms": norms_of, "slopes": slopes}
-        network = nn.LSTM(2, HIDDEN, output_size=2, forget_bias=settings["bias"], dtype=np.float32, rng=rng)
+        network = nn.LSTM(
+            2, HIDDEN, output_size=2, forget_bias=settings["bias"], dtype=np.float32, rng=rng
+        )
         test = recall(np.random.default_rng([1, 0]), settings["gap"], 256)
         learner = Learner.of(network, nn.cross_entropy, RATE)
-        return learner.learn(endless(recall, rng, settings["gap"], BATCH), test, UPDATES, EVERY, GOAL)
+        return learner.learn(
+            endless(recall, rng, settings["gap"], BATCH), test, UPDATES, EVERY, GOAL
+        )
 
     def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [row for own in by_seed(records).values() for record in own for row in self._rows_of(record)]
+        return [
+            row
+            for own in by_seed(records).values()
+            for record in own
+            for row in self._rows_of(record)
+        ]
 
     def _rows_of(self, record: Record) -> list[Row]:
         bias = record["bias"]
         if record["kind"] == "flow":
-            expected, straight, whole = math.log(kept(bias)), record["slopes"]["straight"], record["slopes"]["all"]
+            expected, straight, whole = (
+                math.log(kept(bias)),
+                record["slopes"]["straight"],
+                record["slopes"]["all"],
+            )
             holds = abs(straight - expected) <= NEAR
             claim = f"bias {bias:g}: from memory to memory the slope is ln σ(b)"
             rows = [Row(claim, f"{expected:.3f} ± {NEAR}", f"{straight:.3f}", record.seed, holds)]
             claim = f"bias {bias:g}: the detours through h add to it"
-            return [*rows, Row(claim, f"> {straight:.3f}", f"{whole:.3f}", record.seed, whole > straight)]
+            return [
+                *rows,
+                Row(claim, f"> {straight:.3f}", f"{whole:.3f}", record.seed, whole > straight),
+            ]
         gap, error, updates = record["gap"], record["errors"][-1], record["updates"][-1]
         learns = bias >= LEARNS[gap]
         if not learns and bias not in FAILS[gap]:  # in between: seen, not claimed
             return []
         claim = f"bias {bias:g}: {'learns' if learns else 'does not learn'} a gap of {gap} in {UPDATES} updates"
         reference = f"loss {'<' if learns else '≥'} {GOAL}"
-        return [Row(claim, reference, f"{error:.3f} after {updates}", record.seed, (error < GOAL) == learns)]
+        return [
+            Row(
+                claim,
+                reference,
+                f"{error:.3f} after {updates}",
+                record.seed,
+                (error < GOAL) == learns,
+            )
+        ]
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         own = [record for record in records if record.seed == 0]
         steps = list(range(FLOW))
-        flows = [Line(f"bias {r['bias']:g}", steps, r["norms"]["straight"]) for r in own if r["kind"] == "flow"]
+        flows = [
+            Line(f"bias {r['bias']:g}", steps, r["norms"]["straight"])
+            for r in own
+            if r["kind"] == "flow"
+        ]
         for i, bias in enumerate(BIASES):
             expected = [kept(bias) ** n for n in steps]
-            flows.append(Line("" if i else "σ(b)^(T-k), for each bias b", steps, expected, "reference"))
+            flows.append(
+                Line("" if i else "σ(b)^(T-k), for each bias b", steps, expected, "reference")
+            )
         learned = [Line(f"gap {r['gap']}, bias {r['bias']:g}", r["updates"], r["errors"]) for r in own
                    if r["kind"] == "learn"]  # fmt: skip
         learned.append(Line("guessing: ln 2", [0, UPDATES], [math.log(2)] * 2, "reference"))
         return [
             Chart(
-                "At the start, from memory to memory", "T - k, steps back", "‖∂c_T/∂c_k‖, straight", flows, log_y=True
+                "At the start, from memory to memory",
+                "T - k, steps back",
+                "‖∂c_T/∂c_k‖, straight",
+                flows,
+                log_y=True,
             ),
-            Chart("Learning to recall a bit", "update", "loss on new sequences, nats", learned, limits=(0, 0.9)),
+            Chart(
+                "Learning to recall a bit",
+                "update",
+                "loss on new sequences, nats",
+                learned,
+                limits=(0, 0.9),
+            ),
         ]
 
     def loss(self) -> Tensor:

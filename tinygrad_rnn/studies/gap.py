@@ -25,10 +25,10 @@ HIDDEN, BATCH, RATE, UPDATES, EVERY, GOAL = 16, 32, 0.01, 200, 20, 0.1
 class Gap(Study):
     """A bit, then noise, then the question: is it learned within 200 updates, and what did the first gradient say?
 
-    All cells learn a short gap. The longest is learned by the LSTM whose forget gate starts open, and not by the one
-    whose gate starts half shut: "an LSTM remembers longer than tanh" is false as it stands. The gradient at the start
-    tells the tendency, not the outcome: Adam divides its size away, and a tanh network may learn a gap over which its
-    first gradient was below a millionth.
+    All cells learn a short gap. The longest is learned by the LSTM whose forget gate starts open,
+    and not by the one whose gate starts half shut: "an LSTM remembers longer than tanh" is false as
+    it stands. The gradient at the start tells the tendency, not the outcome: Adam divides its size
+    away, and a tanh network may learn a gap over which its first gradient was below a millionth.
     """
 
     name = "gap"
@@ -53,7 +53,11 @@ class Gap(Study):
         for seed, own in by_seed(records).items():
             longest = {kind: longest_learned(own, kind) for kind in KINDS}
             shown = ", ".join(f"{kind}: {gap}" for kind, gap in longest.items())
-            least, half, open_ = min(longest.values()), longest["LSTM, bias 0"], longest["LSTM, bias 3"]
+            least, half, open_ = (
+                min(longest.values()),
+                longest["LSTM, bias 0"],
+                longest["LSTM, bias 3"],
+            )
             found += [
                 Row(f"every cell learns a gap of {GAPS[0]}", f"≥ {GAPS[0]}", shown, seed, least >= GAPS[0]),
                 Row(
@@ -73,14 +77,26 @@ class Gap(Study):
         rates, first = [], []
         for kind in KINDS:
             own = [[r for r in records if r["kind"] == kind and r["gap"] == gap] for gap in gaps]
-            rates.append(Line(kind, gaps, [100 * float(np.mean([r["error"] < GOAL for r in found])) for found in own]))
+            rates.append(
+                Line(
+                    kind,
+                    gaps,
+                    [100 * float(np.mean([r["error"] < GOAL for r in found])) for found in own],
+                )
+            )
             mean = [math.exp(np.mean([math.log(r["gradient"]) for r in found])) for found in own]
             first.append(Line(kind, gaps, mean))
         seeds = len(by_seed(records))
         title = f"Learned within {UPDATES} updates, {seeds} seed{'s' if seeds > 1 else ''}"
         return [
             Chart(title, "gap, steps", "share of seeds that learned, %", rates, limits=(-5, 105)),
-            Chart("The gradient before learning", "gap, steps", "‖∂s_gap/∂s_0‖, s: h, or LSTM's c", first, log_y=True),
+            Chart(
+                "The gradient before learning",
+                "gap, steps",
+                "‖∂s_gap/∂s_0‖, s: h, or LSTM's c",
+                first,
+                log_y=True,
+            ),
         ]
 
     def loss(self) -> Tensor:
@@ -99,10 +115,14 @@ def network_of(kind: str, rng: np.random.Generator) -> Any:
 def first_gradient(network: Any, xs: Any) -> float:
     """‖∂s_gap/∂s_0‖ of the state that carries the memory: h, or an LSTM's c."""
     cell = network.cells[0]
-    state = [tensor(np.zeros((HIDDEN, HIDDEN), np.float32), requires_grad=True) for _ in cell.states]
+    state = [
+        tensor(np.zeros((HIDDEN, HIDDEN), np.float32), requires_grad=True) for _ in cell.states
+    ]
     first = state[-1]
     for x in xs:
-        after = cell(np.repeat(x[None], HIDDEN, axis=0), tuple(state) if len(state) > 1 else state[0])
+        after = cell(
+            np.repeat(x[None], HIDDEN, axis=0), tuple(state) if len(state) > 1 else state[0]
+        )
         state = list(after) if isinstance(after, tuple) else [after]
     return norms(state[-1], [first])[0]
 

@@ -15,7 +15,9 @@ NETWORKS = {
     "RNN": lambda rng: nn.RNN(INPUTS, HIDDEN, output_size=OUTPUTS, rng=rng),
     "LSTM": lambda rng: nn.LSTM(INPUTS, HIDDEN, output_size=OUTPUTS, rng=rng),
     "GRU": lambda rng: nn.GRU(INPUTS, HIDDEN, output_size=OUTPUTS, rng=rng),
-    "RNN in two directions": lambda rng: nn.RNN(INPUTS, HIDDEN, output_size=OUTPUTS, bidirectional=True, rng=rng),
+    "RNN in two directions": lambda rng: nn.RNN(
+        INPUTS, HIDDEN, output_size=OUTPUTS, bidirectional=True, rng=rng
+    ),
 }
 ROUNDING = 1e-12
 
@@ -23,8 +25,9 @@ ROUNDING = 1e-12
 class History(Study):
     """‖∂y_t/∂x_k‖ for every t and k: a triangle, whose upper half is not small but 0.
 
-    y_t is computed before x_{t+1} is read, so that there is no path from the one to the other. A network that reads in
-    both directions has such paths: for it the claim does not hold, and the table expects just that.
+    y_t is computed before x_{t+1} is read, so that there is no path from the one to the other. A
+    network that reads in both directions has such paths: for it the claim does not hold, and the
+    table expects just that.
     """
 
     name = "history"
@@ -46,33 +49,73 @@ class History(Study):
         return measured
 
     def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [row for own in by_seed(records).values() for record in own for row in self._rows_of(record)]
+        return [
+            row
+            for own in by_seed(records).values()
+            for record in own
+            for row in self._rows_of(record)
+        ]
 
     def _rows_of(self, record: Record) -> list[Row]:
         network, values = record["network"], np.array(record["norms"])
         later, until_now = values[np.triu_indices(STEPS, 1)], values[np.tril_indices(STEPS)]
         least = float(until_now.min())
-        rows = [Row(f"{network}: y_t depends on every x_0 … x_t", "least > 0", number(least), record.seed, least > 0)]
+        rows = [
+            Row(
+                f"{network}: y_t depends on every x_0 … x_t",
+                "least > 0",
+                number(least),
+                record.seed,
+                least > 0,
+            )
+        ]
         if network == "RNN in two directions":
             least = float(later.min())
-            rows.append(Row(f"{network}: and on every later x_k", "least > 0", number(least), record.seed, least > 0))
+            rows.append(
+                Row(
+                    f"{network}: and on every later x_k",
+                    "least > 0",
+                    number(least),
+                    record.seed,
+                    least > 0,
+                )
+            )
         else:
             most = float(later.max())
-            rows.append(Row(f"{network}: and on nothing later", "exactly 0", number(most), record.seed, most == 0))
+            rows.append(
+                Row(
+                    f"{network}: and on nothing later",
+                    "exactly 0",
+                    number(most),
+                    record.seed,
+                    most == 0,
+                )
+            )
         if "error" in record.measured:
             claim, error = "RNN: the same as the product of Jacobians", float(record["error"])
-            rows.append(Row(claim, f"error ≤ {ROUNDING:.0e}", number(error), record.seed, error <= ROUNDING))
+            rows.append(
+                Row(claim, f"error ≤ {ROUNDING:.0e}", number(error), record.seed, error <= ROUNDING)
+            )
         return rows
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
-        first = [record for record in records if record.seed == 0 and record["network"] in ("RNN", "LSTM")]
+        first = [
+            record
+            for record in records
+            if record.seed == 0 and record["network"] in ("RNN", "LSTM")
+        ]
         x, y, value = "k, the step of the input", "t, the step of the output", "‖∂y_t/∂x_k‖"
-        return [Grid(f"{record['network']}: what y_t depends on", x, y, value, record["norms"]) for record in first]
+        return [
+            Grid(f"{record['network']}: what y_t depends on", x, y, value, record["norms"])
+            for record in first
+        ]
 
     def loss(self) -> Tensor:
         rng = np.random.default_rng(0)
         ys, _ = NETWORKS["RNN"](rng)(rng.standard_normal((6, INPUTS)))
-        return (ys[3] * ys[3]).sum()  # of one step in the middle: nothing flows to the steps after it
+        return (
+            ys[3] * ys[3]
+        ).sum()  # of one step in the middle: nothing flows to the steps after it
 
 
 def dependence(network: nn.Module, xs: Array) -> Array:

@@ -19,12 +19,14 @@ TOLERANCE = 1e-12
 class Rtrl(Study):
     """The gradient of L = Σ_t ½ ‖h_t - target_t‖², computed in both ways.
 
-    Backpropagation through time (BPTT) remembers the whole run and walks back. Real-time recurrent learning (RTRL)
-    remembers nothing but the influence P_t of every weight on the state, which it carries forward:
+    Backpropagation through time (BPTT) remembers the whole run and walks back. Real-time recurrent
+    learning (RTRL) remembers nothing but the influence P_t of every weight on the state, which it
+    carries forward:
 
         P_t = ∂s_t/∂s_{t-1} · P_{t-1} + ∂s_t/∂θ,      ∂L/∂θ = Σ_t ∂L_t/∂s_t · P_t
 
-    The derivative is one and the same, so they differ by rounding alone; what differs is the price, since P_t has
+    The derivative is one and the same, so they differ by rounding alone; what differs is the price,
+    since P_t has
     |s| · |θ| numbers.
     """
 
@@ -40,7 +42,9 @@ class Rtrl(Study):
         cell = CELLS[settings["cell"]](INPUTS, HIDDEN, rng=rng)
         xs, targets = rng.standard_normal((STEPS, INPUTS)), rng.standard_normal((STEPS, HIDDEN))
         pairs = zip(through_time(cell, xs, targets), real_time(cell, xs, targets), strict=True)
-        return {"errors": [float(np.abs(one - other).max() / np.abs(one).max()) for one, other in pairs]}
+        return {
+            "errors": [float(np.abs(one - other).max() / np.abs(one).max()) for one, other in pairs]
+        }
 
     def rows(self, records: Sequence[Record]) -> list[Row]:
         return [self._row(record) for own in by_seed(records).values() for record in own]
@@ -48,20 +52,40 @@ class Rtrl(Study):
     def _row(self, record: Record) -> Row:
         worst = max(record["errors"])
         claim = f"{record['cell']}: BPTT = RTRL, after each of {STEPS} steps"
-        return Row(claim, f"relative error ≤ {TOLERANCE:.0e}", number(worst), record.seed, worst <= TOLERANCE)
+        return Row(
+            claim,
+            f"relative error ≤ {TOLERANCE:.0e}",
+            number(worst),
+            record.seed,
+            worst <= TOLERANCE,
+        )
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         steps = list(range(STEPS))
-        floor = np.finfo(float).eps / 10  # two equal gradients have an error of 0, which a logarithm cannot show
+        floor = (
+            np.finfo(float).eps / 10
+        )  # two equal gradients have an error of 0, which a logarithm cannot show
         lines = [
             Line(record["cell"], steps, [max(error, floor) for error in record["errors"]])
             for record in records
             if record.seed == 0
         ]
-        for label, value in (("what is allowed: 1e-12", TOLERANCE), ("rounding: 2.2e-16", np.finfo(float).eps)):
+        for label, value in (
+            ("what is allowed: 1e-12", TOLERANCE),
+            ("rounding: 2.2e-16", np.finfo(float).eps),
+        ):
             lines.append(Line(label, steps, [float(value)] * STEPS, "reference"))
         y = "largest relative difference"
-        return [Chart("BPTT against RTRL", "t, steps read so far", y, lines, log_y=True, limits=(1e-17, 1e-11))]
+        return [
+            Chart(
+                "BPTT against RTRL",
+                "t, steps read so far",
+                y,
+                lines,
+                log_y=True,
+                limits=(1e-17, 1e-11),
+            )
+        ]
 
     def loss(self) -> Tensor:
         rng = np.random.default_rng(0)
@@ -105,7 +129,9 @@ def real_time(cell: Cell, xs: Array, targets: Array) -> list[Array]:
     return found
 
 
-def _row(part: Tensor, i: int, before: list[Tensor], weights: list[nn.Parameter]) -> tuple[Array, Array]:
+def _row(
+    part: Tensor, i: int, before: list[Tensor], weights: list[nn.Parameter]
+) -> tuple[Array, Array]:
     """What unit i of a new state depends on: the old state, and the weights."""
     found = grad(part[i], [*before, *weights])
     return _flat(found[: len(before)]), _flat(found[len(before) :])

@@ -1,7 +1,8 @@
 """What a study is: its question, the runs that answer it, and what they say, as a table and as charts.
 
-A study decides nothing about screens, files or processes: it declares its runs, computes one of them at a time from a
-seed, and turns what was measured into rows and charts. So every study is run, kept, resumed and shown alike.
+A study decides nothing about screens, files or processes: it declares its runs, computes one of
+them at a time from a seed, and turns what was measured into rows and charts. So every study is run,
+kept, resumed and shown alike.
 """
 
 import hashlib
@@ -46,7 +47,8 @@ class Row:
 class Line:
     """Points that belong together; `form` says how they are drawn.
 
-    A "reference" is what theory says: dashed, in the text's colour, with its label written beside its last point.
+    A "reference" is what theory says: dashed, in the text's colour, with its label written beside
+    its last point.
     """
 
     label: str

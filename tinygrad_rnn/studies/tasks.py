@@ -21,7 +21,8 @@ def adding(rng: np.random.Generator, steps: int, batch: int) -> Batch:
     """Two of `steps` numbers from U(0, 1) are marked, one in each half: what is their sum?
 
     Inputs (T, B, 2) are number and mark, targets (B, 1). Saying 1 each time has the squared error
-    2 · Var U(0, 1) = 1/6. Source: Hochreiter, Schmidhuber (1997), task 4; this form: Le, Jaitly, Hinton (2015).
+    2 · Var U(0, 1) = 1/6. Source: Hochreiter, Schmidhuber (1997), task 4; this form: Le, Jaitly,
+    Hinton (2015).
     """
     values, marks, each = rng.random((steps, batch)), np.zeros((steps, batch)), np.arange(batch)
     marks[rng.integers(0, steps // 2, batch), each] = 1
@@ -33,8 +34,9 @@ def adding(rng: np.random.Generator, steps: int, batch: int) -> Batch:
 def recall(rng: np.random.Generator, gap: int, batch: int) -> Batch:
     """A bit, then `gap` steps of noise: which bit was it?
 
-    Inputs (gap + 1, B, 2): ±1 in the first feature at step 0, noise from N(0, 0.2²) in the second at all others.
-    Targets (B,): 0 or 1. Guessing has a loss of ln 2. Source: the latching problem of Bengio, Simard, Frasconi (1994).
+    Inputs (gap + 1, B, 2): ±1 in the first feature at step 0, noise from N(0, 0.2²) in the second
+    at all others. Targets (B,): 0 or 1. Guessing has a loss of ln 2. Source: the latching problem
+    of Bengio, Simard, Frasconi (1994).
     """
     bits = rng.integers(0, 2, batch)
     inputs = np.zeros((gap + 1, batch, 2), np.float32)
@@ -60,7 +62,9 @@ class Learner:
     optimizer: nn.optim.Optimizer
 
     @classmethod
-    def of(cls, network: Recurrent, error: Callable[[Tensor, Array], Tensor], lr: float) -> "Learner":
+    def of(
+        cls, network: Recurrent, error: Callable[[Tensor, Array], Tensor], lr: float
+    ) -> "Learner":
         return cls(network, error, nn.optim.Adam(network.parameters(), lr=lr))
 
     def answer(self, inputs: Array) -> Tensor:
@@ -80,7 +84,9 @@ class Learner:
         with no_grad():
             return self.error(self.answer(inputs), targets).item()
 
-    def learn(self, batches: Iterator[Batch], test: Batch, updates: int, every: int, goal: float) -> dict[str, Any]:
+    def learn(
+        self, batches: Iterator[Batch], test: Batch, updates: int, every: int, goal: float
+    ) -> dict[str, Any]:
         """Learn until the test's error is below `goal`, or for so many updates, looking every so many.
 
         Returns:
@@ -95,7 +101,9 @@ class Learner:
         return {"updates": seen, "errors": errors}
 
 
-def endless(task: Callable[[np.random.Generator, int, int], Batch], *arguments: Any) -> Iterator[Batch]:
+def endless(
+    task: Callable[[np.random.Generator, int, int], Batch], *arguments: Any
+) -> Iterator[Batch]:
     """A new batch of a task each time."""
     while True:
         yield task(*arguments)

@@ -23,19 +23,26 @@ ALIKE = 0.99  # of a cosine
 NAMES = {"short": "forgets (tanh)", "long": "remembers (LSTM, forget bias 3)"}
 LEARNT = 0.95  # of the answers
 FAILS = ("last", CUT, 1.0)
-CASES = [("last", STEPS, 1.0), FAILS, ("every", CUT, 1.0), ("last", CUT, 3.0)]  # asked, piece, forget bias
+CASES = [
+    ("last", STEPS, 1.0),
+    FAILS,
+    ("every", CUT, 1.0),
+    ("last", CUT, 3.0),
+]  # asked, piece, forget bias
 
 
 class Tbptt(Study):
     """The cosine between the gradient truncated to pieces of k steps and the full one, and what is learnt with it.
 
-    A bit is shown at step 0, then noise; the answer is asked for at the last step alone, or at every step. Truncation
-    loses the paths longer than a piece: the weights that read the bit get no gradient at all. It loses next to nothing
-    in the others of a network that forgets sooner than a piece is long.
+    A bit is shown at step 0, then noise; the answer is asked for at the last step alone, or at
+    every step. Truncation loses the paths longer than a piece: the weights that read the bit get no
+    gradient at all. It loses next to nothing in the others of a network that forgets sooner than a
+    piece is long.
 
-    "Truncated gradients cannot learn long gaps" is false as it stands, since the state is carried on. Where every step
-    is asked for the bit, keeping it for one more step is all that is ever to be learnt. And a network that keeps it
-    from the start, by luck or by a forget bias of 3, only has to learn to say it.
+    "Truncated gradients cannot learn long gaps" is false as it stands, since the state is carried
+    on. Where every step is asked for the bit, keeping it for one more step is all that is ever to
+    be learnt. And a network that keeps it from the start, by luck or by a forget bias of 3, only
+    has to learn to say it.
     """
 
     name = "tbptt"
@@ -44,7 +51,10 @@ class Tbptt(Study):
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         compared = [{"kind": "cosine", "memory": memory} for memory in ("short", "long")]
-        cases = [{"kind": "train", "asked": asked, "piece": piece, "bias": bias} for asked, piece, bias in CASES]
+        cases = [
+            {"kind": "train", "asked": asked, "piece": piece, "bias": bias}
+            for asked, piece, bias in CASES
+        ]
         return compared + cases
 
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
@@ -52,15 +62,28 @@ class Tbptt(Study):
         if settings["kind"] == "cosine":
             network = remembering(3.0, rng) if settings["memory"] == "long" else forgetting(rng)
             return compared_gradients(network, rng)
-        return {"share": trained(remembering(settings["bias"], rng), settings["asked"], settings["piece"], rng)}
+        return {
+            "share": trained(
+                remembering(settings["bias"], rng), settings["asked"], settings["piece"], rng
+            )
+        }
 
     def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [row for own in by_seed(records).values() for record in own for row in self._rows_of(record)]
+        return [
+            row
+            for own in by_seed(records).values()
+            for record in own
+            for row in self._rows_of(record)
+        ]
 
     def _rows_of(self, record: Record) -> list[Row]:
         if record["kind"] == "train":
             return [self._trained(record)]
-        name, short, place = NAMES[record["memory"]], record["memory"] == "short", PIECES.index(LOOKED_AT)
+        name, short, place = (
+            NAMES[record["memory"]],
+            record["memory"] == "short",
+            PIECES.index(LOOKED_AT),
+        )
         cosine, reading = record["cosines"][place], record["reading"]
         claim = f"{name}: {LOOKED_AT} of {STEPS} steps {'lose next to nothing' if short else 'point elsewhere'}"
         reference = f"cosine {'≥' if short else '<'} {ALIKE}"
@@ -121,7 +144,8 @@ def compared_gradients(network: Recurrent, rng: np.random.Generator) -> dict[str
     """Truncated against full gradient of the last step's loss, for each of PIECES.
 
     Returns:
-        "cosines", over all weights of the cell, and "reading", the truncated one's norm in those that read the bit.
+        "cosines", over all weights of the cell, and "reading", the truncated one's norm in those
+        that read the bit.
     """
     inputs, bits = recall(rng, GAP, BATCH)
     weights = list(network.cells[0].parameters())  # W_xh first

@@ -31,10 +31,15 @@ def table(findings: Findings) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    found = Table("claim", "reference", "measured", "seed", "verdict", title=findings.study.question)
+    found = Table(
+        "claim", "reference", "measured", "seed", "verdict", title=findings.study.question
+    )
     for row in findings.rows:
         verdict = Text("holds", "green") if row.holds else Text("does not hold", "bold red")
-        words = [Text(for_terminal(word)) for word in (row.claim, row.reference, row.measured, str(row.seed))]
+        words = [
+            Text(for_terminal(word))
+            for word in (row.claim, row.reference, row.measured, str(row.seed))
+        ]
         found.add_row(*words, verdict)
     return found
 
@@ -59,7 +64,9 @@ def _draw_grid(grid: Grid, plain: bool) -> "Text":
             text.append(nothing if value == -np.inf else shades[min(3, int(share * 4))] * 2)
         text.append("\n")
     scale = f"{shades[0]} {math.exp(low):.1e} … {shades[-1]} {math.exp(high):.1e}"
-    return text.append(f"     → {grid.x}; ↓ {grid.y}; {grid.value}: {scale}; {nothing.strip() or 'blank'} exactly 0\n")
+    return text.append(
+        f"     → {grid.x}; ↓ {grid.y}; {grid.value}: {scale}; {nothing.strip() or 'blank'} exactly 0\n"
+    )
 
 
 def _draw_lines(chart: Chart, width: int, plain: bool) -> "Text":
@@ -67,13 +74,17 @@ def _draw_lines(chart: Chart, width: int, plain: bool) -> "Text":
 
     across = max(20, width - MARGIN)
     x_scale = _Scale([x for line in chart.lines for x in line.xs], chart.log_x, across)
-    y_scale = _Scale(chart.limits or [y for line in chart.lines for y in line.ys], chart.log_y, ROWS)
+    y_scale = _Scale(
+        chart.limits or [y for line in chart.lines for y in line.ys], chart.log_y, ROWS
+    )
     cells: dict[tuple[int, int], tuple[str, str]] = {}
     legend: list[tuple[str, str, str]] = []
     marks = cycle(zip(PLAIN_MARKS if plain else MARKS, STYLES, strict=True))
     references = cycle(PLAIN_REFERENCES if plain else REFERENCES)
     look = "", ""
-    for line in sorted(chart.lines, key=lambda line: line.form != "reference"):  # what was measured lies on top
+    for line in sorted(
+        chart.lines, key=lambda line: line.form != "reference"
+    ):  # what was measured lies on top
         if line.form != "reference":
             look = next(marks)
         elif line.label:  # those without a label belong to the one before
@@ -84,7 +95,9 @@ def _draw_lines(chart: Chart, width: int, plain: bool) -> "Text":
             cells[y_scale.place(y), x] = look
     text = Text(f"{chart.title}\n", no_wrap=True)
     for row in range(ROWS - 1, -1, -1):
-        text.append(f"{y_scale.value(row):{MARGIN - 2}.3g} " if row % 3 == 1 else " " * (MARGIN - 1), "dim")
+        text.append(
+            f"{y_scale.value(row):{MARGIN - 2}.3g} " if row % 3 == 1 else " " * (MARGIN - 1), "dim"
+        )
         for x in range(across):
             text.append(*cells.get((row, x), (" ", "")))
         text.append("\n")
@@ -161,7 +174,12 @@ def progress(name: str, console: "Console") -> Iterator[_Bar]:
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     left = TimeRemainingColumn(elapsed_when_finished=False)
     with Progress(*columns, TextColumn("left:"), left, console=console, transient=True) as bar:
         yield _Bar(bar, name)

@@ -20,10 +20,12 @@ COUNTS = ("no character", "one character", "two characters")
 class Text(Study):
     """The loss on held-out text while learning, by cell, against the entropies of the text's own n-grams.
 
-    H(X_t), H(X_t | X_{t-1}) and H(X_t | X_{t-2} X_{t-1}) are what a guesser reaches that knows the frequencies after
-    none, one or two characters, counted on the very text, the held-out part included: a network that is below H(X_t |
-    X_{t-1}) on text it has never seen uses more of the past than the last character. The third is drawn, and nothing
-    is claimed about it: few texts are long enough for their own counts of three characters to be fair.
+    H(X_t), H(X_t | X_{t-1}) and H(X_t | X_{t-2} X_{t-1}) are what a guesser reaches that knows the
+    frequencies after none, one or two characters, counted on the very text, the held-out part
+    included: a network that is below H(X_t | X_{t-1}) on text it has never seen uses more of the
+        past than the last character. The third is drawn, and nothing
+    is claimed about it: few texts are long enough for their own counts of three characters to be
+        fair.
     """
 
     name = "text"
@@ -36,15 +38,22 @@ class Text(Study):
     @cached_property
     def corpus(self) -> Corpus:
         """The text: the beginning of a long one."""
-        text = standard_library(CHARACTERS) if self.file is None else read_text(self.file)[:CHARACTERS]
+        text = (
+            standard_library(CHARACTERS) if self.file is None else read_text(self.file)[:CHARACTERS]
+        )
         return Corpus.of(text, STANDARD_LIBRARY if self.file is None else str(self.file), SEQUENCE)
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         updates = FULL_UPDATES if full else UPDATES
-        return [{"cell": cell, "limit": updates, "text": self.corpus.digest} for cell in ("lstm", "gru", "rnn")]
+        return [
+            {"cell": cell, "limit": updates, "text": self.corpus.digest}
+            for cell in ("lstm", "gru", "rnn")
+        ]
 
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
-        how = Settings(cell=settings["cell"], hidden=HIDDEN, seq=SEQUENCE, batch=BATCH, lr=5e-3, seed=seed)
+        how = Settings(
+            cell=settings["cell"], hidden=HIDDEN, seq=SEQUENCE, batch=BATCH, lr=5e-3, seed=seed
+        )
         run = Run(self.corpus, how)
         updates, losses = [0], [run.validate()]
         while updates[-1] < settings["limit"]:
@@ -55,7 +64,12 @@ class Text(Study):
         return {"updates": updates, "losses": losses}
 
     def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [row for own in by_seed(records).values() for record in own for row in self._rows_of(record)]
+        return [
+            row
+            for own in by_seed(records).values()
+            for record in own
+            for row in self._rows_of(record)
+        ]
 
     def _rows_of(self, record: Record) -> list[Row]:
         best, cell = min(record["losses"]), record["cell"].upper()
@@ -69,10 +83,14 @@ class Text(Study):
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         own = [record for record in records if record.seed == 0]
-        lines = [Line(record["cell"].upper(), record["updates"], record["losses"]) for record in own]
+        lines = [
+            Line(record["cell"].upper(), record["updates"], record["losses"]) for record in own
+        ]
         end = max(record["updates"][-1] for record in own)
         for known, entropy in zip(COUNTS, self.corpus.entropies, strict=True):
-            lines.append(Line(f"knowing {known}: {entropy:.2f}", [0, end], [entropy] * 2, "reference"))
+            lines.append(
+                Line(f"knowing {known}: {entropy:.2f}", [0, end], [entropy] * 2, "reference")
+            )
         y = "loss on held-out text, nats a character"
         return [Chart("Learning a text", "update", y, lines)]
 

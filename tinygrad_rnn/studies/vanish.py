@@ -36,7 +36,8 @@ class RotatingCell(nn.Module):
 class Vanish(Study):
     """ln ‖∂h_T/∂h_k‖ over the distance T - k, of a linear and of a tanh network.
 
-    For the linear one ∂h_T/∂h_k = W^{T-k}, whose singular values are all ρ^{T-k}: the slope is ln ρ, on either side of
+    For the linear one ∂h_T/∂h_k = W^{T-k}, whose singular values are all ρ^{T-k}: the slope is ln
+    ρ, on either side of
     1. tanh has slopes of at most 1, so that ρ is only a bound: it cannot hinder vanishing, but it damps exploding.
     """
 
@@ -61,10 +62,17 @@ class Vanish(Study):
         radius, slope = record["radius"], record["slope"]
         expected = math.log(radius)
         if not record["bend"]:
-            claim, reference = f"linear, ρ = {radius}: the slope is ln ρ", f"{expected:.6f} ± {TOLERANCE:.0e}"
-            return Row(claim, reference, f"{slope:.6f}", record.seed, abs(slope - expected) <= TOLERANCE)
+            claim, reference = (
+                f"linear, ρ = {radius}: the slope is ln ρ",
+                f"{expected:.6f} ± {TOLERANCE:.0e}",
+            )
+            return Row(
+                claim, reference, f"{slope:.6f}", record.seed, abs(slope - expected) <= TOLERANCE
+            )
         claim = f"tanh, ρ = {radius}: bent below ln ρ"
-        return Row(claim, f"< {expected - BENT:.3f}", f"{slope:.3f}", record.seed, slope < expected - BENT)
+        return Row(
+            claim, f"< {expected - BENT:.3f}", f"{slope:.3f}", record.seed, slope < expected - BENT
+        )
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         return [self._chart(records, bend) for bend in (False, True)]
@@ -72,11 +80,15 @@ class Vanish(Study):
     def _chart(self, records: Sequence[Record], bend: bool) -> Chart:
         steps = list(range(STEPS))
         own = [record for record in records if record.seed == 0 and record["bend"] == bend]
-        lines = [Line(f"ρ = {record['radius']}, measured", steps, record["norms"]) for record in own]
+        lines = [
+            Line(f"ρ = {record['radius']}, measured", steps, record["norms"]) for record in own
+        ]
         lines += [Line("ρ^(T-k), for each ρ" if i == 0 else "", steps, [radius**n for n in steps], "reference")
                   for i, radius in enumerate(RADII)]  # fmt: skip
         title = "tanh: ρ is but a bound" if bend else "linear: the gradient is ρ^(T-k)"
-        return Chart(title, "T - k, steps back", "‖∂h_T/∂h_k‖", lines, log_y=True, limits=(1e-16, 1e4))
+        return Chart(
+            title, "T - k, steps back", "‖∂h_T/∂h_k‖", lines, log_y=True, limits=(1e-16, 1e4)
+        )
 
     def loss(self) -> Tensor:
         rng = np.random.default_rng(0)

@@ -16,15 +16,16 @@ from .recording.source import Source
 def detect_anomaly() -> AbstractContextManager[None]:
     """Within this block, raise AnomalyError at the first op that makes a NaN or inf out of finite numbers.
 
-    Forward and backward; the error names the op, the element, the operands' values there, and the line of the user's
-    code that called the op. Each op costs a check of all its values.
+    Forward and backward; the error names the op, the element, the operands' values there, and the
+    line of the user's code that called the op. Each op costs a check of all its values.
 
     >>> import tinygrad_rnn as tg
     >>> with tg.detect_anomaly():
     ...     tg.tensor([1.0, 0.0]) / 0.0  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    tinygrad_rnn.errors.AnomalyError: div (forward) made inf at index [0] of shape (2,) from 1, 0, at ...
+    tinygrad_rnn.errors.AnomalyError: div (forward) made inf at index [0] of shape (2,) from 1, 0,
+        at ...
     """
     return observed(_Detector().observe)
 
@@ -41,7 +42,9 @@ class _Detector:
         elif kind == "vjp":
             self.vjp(*facts)
 
-    def forward(self, output: Tensor, op: Op, _inputs: Any, arrays: Sequence[Any], _options: Any) -> None:
+    def forward(
+        self, output: Tensor, op: Op, _inputs: Any, arrays: Sequence[Any], _options: Any
+    ) -> None:
         line = self.made_at[output.id] = Source.of_caller()
         _check(op, "forward", output.data, arrays, line)
 
@@ -49,13 +52,19 @@ class _Detector:
         op = node.op
         assert op is not None
         vjp = op.vjps[slot]
-        if contribution is None and vjp is not None:  # summed with others later: this term alone, then
+        if (
+            contribution is None and vjp is not None
+        ):  # summed with others later: this term alone, then
             contribution = vjp(cotangent, node.data, *op.given(node.arrays), **node.options)
         line = self.made_at.get(node.id, "a line before detect_anomaly()")
-        _check(op, f"backward, input {slot}", np.asarray(contribution), node.arrays, line, cotangent)
+        _check(
+            op, f"backward, input {slot}", np.asarray(contribution), node.arrays, line, cotangent
+        )
 
 
-def _check(op: Op, phase: str, made: Array, operands: Sequence[Any], line: object, *seen: Any) -> None:
+def _check(
+    op: Op, phase: str, made: Array, operands: Sequence[Any], line: object, *seen: Any
+) -> None:
     if _finite(made) or not all(map(_finite, [*operands, *seen])):
         return
     index = tuple(np.argwhere(~np.isfinite(made))[0].tolist())

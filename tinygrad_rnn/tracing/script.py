@@ -50,10 +50,11 @@ def run_script(
         path: of the script.
         arguments: its own, behind its name in `sys.argv`.
         until_nan: end it at the first event that writes a NaN or an infinity.
-        steps: keep these training steps alone, the first and the last counted from 0, and end it after them. A step
-            ends where something is computed again after a backward pass.
+        steps: keep these training steps alone, the first and the last counted from 0, and end it
+            after them. A step ends where something is computed again after a backward pass.
         echo: where its output also goes while it runs.
-        keep_output: put what it prints into `trace.printed`, by event; its exception becomes the last event.
+        keep_output: put what it prints into `trace.printed`, by event; its exception becomes the
+            last event.
         max_memory: as `trace` takes it.
 
     Raises:
@@ -64,12 +65,18 @@ def run_script(
     forget_files()
     process = os.getpid()
     error: BaseException | None = None
-    with _as_main(path, arguments), trace(max_memory) as recorded, _limited(recorded, until_nan, steps):
+    with (
+        _as_main(path, arguments),
+        trace(max_memory) as recorded,
+        _limited(recorded, until_nan, steps),
+    ):
         with _kept_output(recorded, echo, keep_output):
             error = _run(path)
         if keep_output and error is not None:
             _add_error(recorded, error)
-    if os.getpid() != process:  # a child that the script forked has come to the script's end: it is not the debugger
+    if (
+        os.getpid() != process
+    ):  # a child that the script forked has come to the script's end: it is not the debugger
         sys.stdout.flush()
         os._exit(0 if error is None else 1)
     return ScriptRun(recorded, error)
@@ -104,7 +111,9 @@ def _add_error(recorded: Trace, error: BaseException) -> None:
 
 
 @contextmanager
-def _limited(recorded: Trace, until_nan: bool, steps: tuple[int, int] | None) -> Generator[None, None, None]:
+def _limited(
+    recorded: Trace, until_nan: bool, steps: tuple[int, int] | None
+) -> Generator[None, None, None]:
     """Watch what is recorded, and end the script where that is enough."""
     watches: list[Callable[[str], None]] = []
     if until_nan:

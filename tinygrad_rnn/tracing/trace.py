@@ -30,19 +30,29 @@ class Trace:
 
     def __init__(self, limit: int | None = None) -> None:
         self.events: list[Event] = []
-        self.printed: dict[int, str] = {}  # what the program printed after an event, where a script was run
+        self.printed: dict[
+            int, str
+        ] = {}  # what the program printed after an event, where a script was run
         self.limit = limit
         self._nodes: dict[int, Node] = {}  # tensor id -> its newest node
         self._names: dict[int, str] = {}  # what the user named, by tensor id
-        self._tensors: dict[int, Tensor] = {}  # while recording: a name may be given after the event
-        self._budget = None if limit is None else Budget(limit, partial(_keep_name, self._names, self._tensors))
+        self._tensors: dict[
+            int, Tensor
+        ] = {}  # while recording: a name may be given after the event
+        self._budget = (
+            None
+            if limit is None
+            else Budget(limit, partial(_keep_name, self._names, self._tensors))
+        )
         self._sources = Sources()
         self.reference: ref[Trace] = ref(self)  # for its events, which are no reason for it to live
         self._explainer: Explainer | None = None  # of the run as long as it was when last asked
         self._asked_at = 0
         self._gone = 0  # bytes
         self._was_loaded = False
-        self._assigned: dict[int, str | None] = {}  # by id of the source: what its line calls its value
+        self._assigned: dict[
+            int, str | None
+        ] = {}  # by id of the source: what its line calls its value
 
     def graph(self) -> Graph:
         """The last graph that reached `backward()`, else that of the last output.
@@ -51,15 +61,23 @@ class Trace:
             TraceError: nothing was computed.
         """
         seed = next((event for event in reversed(self.events) if event.kind == "seed"), None)
-        last = seed or next((event for event in reversed(self.events) if event.kind == "forward"), None)
+        last = seed or next(
+            (event for event in reversed(self.events) if event.kind == "forward"), None
+        )
         if last is not None and last.output is not None:
             gradients = Gradients(self.events[seed.index :] if seed else ())
-            return Graph.leading_to(last.output, self._nodes.values(), self.given_names(), gradients)
-        raise TraceError("nothing was recorded: no op of tinygrad_rnn ran (what other threads compute is not recorded)")
+            return Graph.leading_to(
+                last.output, self._nodes.values(), self.given_names(), gradients
+            )
+        raise TraceError(
+            "nothing was recorded: no op of tinygrad_rnn ran (what other threads compute is not recorded)"
+        )
 
     def given_names(self) -> dict[int, str]:
         """The names that tensors have by now, by their ids."""
-        return self._names | {id: tensor.name for id, tensor in self._tensors.items() if tensor.name}
+        return self._names | {
+            id: tensor.name for id, tensor in self._tensors.items() if tensor.name
+        }
 
     def close(self) -> None:
         """End the recording: read the names that tensors have by now, and let go of the tensors."""
@@ -70,7 +88,9 @@ class Trace:
         """What the user calls a tensor: its `.name`, else the variable its line assigns, else "op#id"."""
         tensor = self._tensors.get(node.id)
         given = tensor.name if tensor is not None else self._names.get(node.id)
-        return given or node.name or self._assigned_to(node.source) or f"{node.op or 'leaf'}#{node.id}"
+        return (
+            given or node.name or self._assigned_to(node.source) or f"{node.op or 'leaf'}#{node.id}"
+        )
 
     def _assigned_to(self, source: Source | None) -> str | None:
         if source is None:
@@ -141,7 +161,9 @@ class Trace:
         """
         return self.explainer.why(name, tuple(index), self._moment(at))
 
-    def origin(self, name: str, index: Sequence[int] = (), at: int | None = None) -> "list[OriginStep]":
+    def origin(
+        self, name: str, index: Sequence[int] = (), at: int | None = None
+    ) -> "list[OriginStep]":
         """Follow the largest contribution to one element back, to data or, for a gradient, to the loss.
 
         Arguments and errors are those of `why`.
@@ -186,7 +208,9 @@ class Trace:
         """
         if isinstance(parameter, Tensor):
             if self._was_loaded:
-                raise TraceError("ledger: a loaded run knows its parameters by name, not this program's tensors")
+                raise TraceError(
+                    "ledger: a loaded run knows its parameters by name, not this program's tensors"
+                )
             node = next((x for x in self.queries.names.places if x.id == parameter.id), None)
             if node is None:
                 raise TraceError("this tensor is not in this run")
@@ -197,8 +221,8 @@ class Trace:
         """Write the run to a file, whole or not at all: events, values, and the lines of source that are shown.
 
         Args:
-            path: where; `.tgtrace` is the usual ending, which `tinygrad-rnn debug` and `draw` take. `load_trace`
-                reads it.
+            path: where; `.tgtrace` is the usual ending, which `tinygrad-rnn debug` and `draw` take.
+                `load_trace` reads it.
 
         Raises:
             TraceError: it cannot be written; what was there before is then still there.
@@ -208,7 +232,12 @@ class Trace:
         save(self, path)
 
     def restore(
-        self, events: list[Event], nodes: Sequence[Node], names: dict[int, str], printed: dict[int, str], gone: int
+        self,
+        events: list[Event],
+        nodes: Sequence[Node],
+        names: dict[int, str],
+        printed: dict[int, str],
+        gone: int,
     ) -> None:
         """Be the run that a file holds."""
         self.events, self.printed, self._names, self._gone = events, printed, names, gone
@@ -236,13 +265,32 @@ class Trace:
             self._budget.add(event)
 
     def _on_forward(
-        self, output: Tensor, op: Op, inputs: "tuple[Tensor | None, ...]", arrays: tuple[Any, ...], options: Any
+        self,
+        output: Tensor,
+        op: Op,
+        inputs: "tuple[Tensor | None, ...]",
+        arrays: tuple[Any, ...],
+        options: Any,
     ) -> None:
         nodes = self._inputs(inputs, arrays)
         id, scope, data, source = output.id, output.scope, output.data, self._sources.of_caller()
-        node = Node(id, op.name, nodes, arrays, data, None, output.requires_grad, options, scope, source, op)
+        node = Node(
+            id, op.name, nodes, arrays, data, None, output.requires_grad, options, scope, source, op
+        )
         self._nodes[id], self._tensors[id] = node, output
-        self._write(Event(len(self.events), "forward", op.name, node, nodes, data, scope, self.reference, source))
+        self._write(
+            Event(
+                len(self.events),
+                "forward",
+                op.name,
+                node,
+                nodes,
+                data,
+                scope,
+                self.reference,
+                source,
+            )
+        )
 
     def _on_error(self, op: Op, inputs: "tuple[Tensor | None, ...]", error: Exception) -> None:
         nodes = tuple(None if x is None else self._node(x, x.data) for x in inputs)
@@ -255,9 +303,22 @@ class Trace:
         """Write down that the program raised."""
         self._write(self._failure(None, (), message, source))
 
-    def _failure(self, op: str | None, inputs: "tuple[Node | None, ...]", message: str, source: Source | None) -> Event:
+    def _failure(
+        self, op: str | None, inputs: "tuple[Node | None, ...]", message: str, source: Source | None
+    ) -> Event:
         scope = STATE.get().scope
-        return Event(len(self.events), "error", op, None, inputs, None, scope, self.reference, source, message=message)
+        return Event(
+            len(self.events),
+            "error",
+            op,
+            None,
+            inputs,
+            None,
+            scope,
+            self.reference,
+            source,
+            message=message,
+        )
 
     def forget(self, keep_last: int) -> None:
         """Drop all but the last events: they begin the recording."""
@@ -287,7 +348,22 @@ class Trace:
         g = cotangent.data if isinstance(cotangent, Tensor) else cotangent
         term = contribution.data if isinstance(contribution, Tensor) else contribution
         scope = STATE.get().scope
-        self._write(Event(len(self.events), "vjp", of.op, output, (), term, scope, self.reference, None, of, g, slot))
+        self._write(
+            Event(
+                len(self.events),
+                "vjp",
+                of.op,
+                output,
+                (),
+                term,
+                scope,
+                self.reference,
+                None,
+                of,
+                g,
+                slot,
+            )
+        )
 
     def _on_accumulate(self, leaf: Tensor, gradient: Any) -> None:
         g = gradient.data if isinstance(gradient, Tensor) else gradient
@@ -300,18 +376,26 @@ class Trace:
     def _on_zero(self, leaf: Tensor) -> None:
         self._about("zero", self._node(leaf, leaf.data), None, self._sources.of_caller())
 
-    def _about(self, kind: EventKind, node: Node, value: Array | None, source: Source | None) -> None:
+    def _about(
+        self, kind: EventKind, node: Node, value: Array | None, source: Source | None
+    ) -> None:
         """Write down what happened to one tensor."""
         scope = STATE.get().scope
-        self._write(Event(len(self.events), kind, None, node, (), value, scope, self.reference, source))
+        self._write(
+            Event(len(self.events), kind, None, node, (), value, scope, self.reference, source)
+        )
 
-    def _inputs(self, inputs: "tuple[Tensor | None, ...]", arrays: tuple[Any, ...]) -> "tuple[Node | None, ...]":
+    def _inputs(
+        self, inputs: "tuple[Tensor | None, ...]", arrays: tuple[Any, ...]
+    ) -> "tuple[Node | None, ...]":
         if self._budget is None:
             try:
                 return tuple([None if x is None else self._nodes[x.id] for x in inputs])
             except KeyError:
                 pass
-        return tuple([None if x is None else self._node(x, a) for x, a in zip(inputs, arrays, strict=True)])
+        return tuple(
+            [None if x is None else self._node(x, a) for x, a in zip(inputs, arrays, strict=True)]
+        )
 
     def _node(self, tensor: Tensor, array: Array) -> Node:
         """The node of a tensor; one that was made outside the trace is a leaf to it at first."""
@@ -328,7 +412,9 @@ class Trace:
         if self._budget is not None and node.is_gone:
             self._budget.revive(node, tensor.data)
         held = len(node.arrays)
-        node.complete(tensor.op, self._inputs(tensor.inputs, tensor.arrays), tensor.arrays, tensor.options)
+        node.complete(
+            tensor.op, self._inputs(tensor.inputs, tensor.arrays), tensor.arrays, tensor.options
+        )
         if self._budget is not None:
             self._budget.completed(node, held)
 
@@ -395,9 +481,9 @@ def trace(max_memory: int | str | None = None) -> Generator[Trace, None, None]:
     """Record everything that is computed in a block, forward and backward.
 
     Args:
-        max_memory: how much the recorded arrays may take: bytes, or "256M" or "1G". Above it the recording lets go of
-            terms that can be computed again exactly, then of what the oldest events alone need; a question about a
-            value that is gone says so. None keeps everything.
+        max_memory: how much the recorded arrays may take: bytes, or "256M" or "1G". Above it the
+            recording lets go of terms that can be computed again exactly, then of what the oldest
+            events alone need; a question about a value that is gone says so. None keeps everything.
 
     Raises:
         TraceError: `max_memory` is no such size.

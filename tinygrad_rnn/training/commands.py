@@ -45,27 +45,37 @@ def train_file(
     with progress(run, console) as reporter:
         interrupted = train(run, path, reporter, steps=steps, seconds=seconds, threads=threads)
     name = for_terminal(shlex.quote(str(path)))
-    click.echo(f"{'Interrupted. ' if interrupted else ''}Saved after {run.step_number:,} steps: {name}")
+    click.echo(
+        f"{'Interrupted. ' if interrupted else ''}Saved after {run.step_number:,} steps: {name}"
+    )
     click.echo(f"Go on:  tinygrad-rnn train --resume {name}")
     click.echo(f"Listen: tinygrad-rnn sample {name}")
     return INTERRUPTED if interrupted else 0
 
 
-def _fresh(file: str | None, output: Path | None, encoding: str, settings: Mapping[str, Any]) -> tuple[Run, Path]:
+def _fresh(
+    file: str | None, output: Path | None, encoding: str, settings: Mapping[str, Any]
+) -> tuple[Run, Path]:
     chosen = Settings(**settings)
     corpus = _corpus(file, encoding, chosen.seq)
     path = output or Path(f"{_stem(corpus.name)}.safetensors")
     if path.is_file():
         quoted = shlex.quote(str(path))
-        raise TrainingError(f"{path} is there already: go on with it, --resume {quoted}, or name another with --output")
+        raise TrainingError(
+            f"{path} is there already: go on with it, --resume {quoted}, or name another with --output"
+        )
     return Run(corpus, chosen), path
 
 
-def _resumed(resume: Path, file: str | None, encoding: str | None, settings: Mapping[str, Any]) -> Run:
+def _resumed(
+    resume: Path, file: str | None, encoding: str | None, settings: Mapping[str, Any]
+) -> Run:
     saved = Saved.load(resume)
     if settings:
         given = ", ".join(f"--{name}" for name in settings)
-        raise TrainingError(f"--resume goes on with what {resume} was begun with; leave out {given}")
+        raise TrainingError(
+            f"--resume goes on with what {resume} was begun with; leave out {given}"
+        )
     name = saved.text["name"] if file is None else file
     return Run.resume(saved, _corpus(name, encoding or saved.text["encoding"], saved.settings.seq))
 
@@ -83,7 +93,13 @@ def _stem(name: str) -> str:
 
 
 def sample_checkpoint(
-    checkpoint: Path, *, prime: str | None, temperature: float, length: int, seed: int | None, neuron: str | None
+    checkpoint: Path,
+    *,
+    prime: str | None,
+    temperature: float,
+    length: int,
+    seed: int | None,
+    neuron: str | None,
 ) -> None:
     """Print what a trained model says, or that text coloured by its hidden units."""
     from rich.console import Console
@@ -92,7 +108,9 @@ def sample_checkpoint(
     units = [] if neuron is None else _units(neuron, saved.settings.hidden)
     known = saved.vocabulary.characters
     begin = prime if prime is not None else "\n" if "\n" in known else known[0]
-    reads = sample(saved.model, saved.vocabulary, prime=begin, length=length, temperature=temperature, rng=seed)
+    reads = sample(
+        saved.model, saved.vocabulary, prime=begin, length=length, temperature=temperature, rng=seed
+    )
     if neuron is not None:
         show(list(reads)[0 if prime else len(begin) :], units, Console())
         return
@@ -106,5 +124,7 @@ def _units(neuron: str, hidden: int) -> list[int]:
     if neuron == "all":
         return list(range(hidden))
     if not neuron.isdecimal() or int(neuron) >= hidden:
-        raise TrainingError(f'--neuron must be "all" or a unit of the last layer, 0..{hidden - 1}, not {neuron!r}')
+        raise TrainingError(
+            f'--neuron must be "all" or a unit of the last layer, 0..{hidden - 1}, not {neuron!r}'
+        )
     return [int(neuron)]

@@ -33,15 +33,21 @@ def decode(data: bytes, name: str, encoding: str = "utf-8") -> str:
         text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         if b"\0" in data:
-            raise TrainingError(f"{name} is a binary file (byte {data.index(0)} is 0); give a text") from None
+            raise TrainingError(
+                f"{name} is a binary file (byte {data.index(0)} is 0); give a text"
+            ) from None
         raise TrainingError(
             f"{name} is not {encoding}: byte {error.start} is 0x{data[error.start]:02x}; say what it is, as "
             "--encoding latin-1, or convert it"
         ) from None
     except LookupError:
-        raise TrainingError(f"there is no encoding {encoding!r}; try utf-8, latin-1 or cp1252") from None
+        raise TrainingError(
+            f"there is no encoding {encoding!r}; try utf-8, latin-1 or cp1252"
+        ) from None
     if "\0" in text:
-        raise TrainingError(f"{name} is a binary file (character {text.index(chr(0))} is 0); give a text")
+        raise TrainingError(
+            f"{name} is a binary file (character {text.index(chr(0))} is 0); give a text"
+        )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -57,7 +63,9 @@ def standard_library(characters: int = 1_000_000) -> str:
         if len(text) >= characters:
             break
     if not text:
-        raise TrainingError("this Python came without the source of its standard library; give a FILE")
+        raise TrainingError(
+            "this Python came without the source of its standard library; give a FILE"
+        )
     return text[:characters]
 
 
@@ -124,7 +132,11 @@ class Corpus:
         needed = HELD_OUT * (sequence + 1)
         if len(text) < needed:
             longest = len(text) // HELD_OUT - 1
-            advice = f"--seq {longest} would do" if longest >= 1 else f"{2 * HELD_OUT} are the least for any"
+            advice = (
+                f"--seq {longest} would do"
+                if longest >= 1
+                else f"{2 * HELD_OUT} are the least for any"
+            )
             raise TrainingError(
                 f"{name} has {len(text)} characters, too few for sequences of {sequence}: {needed} are needed, since "
                 f"one in {HELD_OUT} is held out; {advice}"
@@ -154,11 +166,13 @@ class Corpus:
     def entropies(self) -> tuple[float, float, float]:
         """How hard the next character is to guess, in nats: knowing none, one or two characters before it.
 
-        H(X_t), H(X_t | X_{t-1}), H(X_t | X_{t-2} X_{t-1}) of the text's own frequencies. Source: C. E. Shannon,
-        Prediction and Entropy of Printed English (1951).
+        H(X_t), H(X_t | X_{t-1}), H(X_t | X_{t-2} X_{t-1}) of the text's own frequencies. Source: C.
+        E. Shannon, Prediction and Entropy of Printed English (1951).
         """
         joint = [0.0, *(self._block_entropy(length) for length in (1, 2, 3))]
-        first, second, third = np.diff(joint).clip(min=0)  # the ends of a short text can make it negative
+        first, second, third = np.diff(joint).clip(
+            min=0
+        )  # the ends of a short text can make it negative
         return float(first), float(second), float(third)
 
     def _block_entropy(self, length: int) -> float:

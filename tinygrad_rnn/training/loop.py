@@ -31,8 +31,8 @@ SAVE_EVERY = 60.0
 class Settings:
     """What a run is, apart from its text.
 
-    The names are those of the command's options: a step reads `seq` characters at each of `batch` places of the text;
-    `clip` bounds the gradient's norm.
+    The names are those of the command's options: a step reads `seq` characters at each of `batch`
+    places of the text; `clip` bounds the gradient's norm.
     """
 
     cell: str = "rnn"
@@ -58,7 +58,8 @@ class Step:
 class Run:
     """A model, its optimiser, a text, and where in the text the streams are.
 
-    A step depends on nothing but these, so a run that was saved and resumed is bit for bit the one that was not.
+    A step depends on nothing but these, so a run that was saved and resumed is bit for bit the one
+    that was not.
     """
 
     def __init__(self, corpus: Corpus, settings: Settings) -> None:
@@ -79,7 +80,9 @@ class Run:
 
     def step(self) -> Step:
         """Read on by one sequence, and learn from it: truncated backpropagation through time."""
-        inputs, targets = batch(self.corpus.training, self.settings.batch, self.settings.seq, self.step_number)
+        inputs, targets = batch(
+            self.corpus.training, self.settings.batch, self.settings.seq, self.step_number
+        )
         ys, self.state = self.model(self._one_hot(inputs), nn.detach(self.state))
         loss = nn.cross_entropy(ys, targets)
         self.optimizer.zero_grad()
@@ -121,7 +124,11 @@ class Run:
             step=self.step_number,
             settings=asdict(self.settings),
             vocabulary=self.corpus.vocabulary.characters,
-            text={"name": self.corpus.name, "encoding": self.corpus.encoding, "digest": self.corpus.digest},
+            text={
+                "name": self.corpus.name,
+                "encoding": self.corpus.encoding,
+                "digest": self.corpus.digest,
+            },
             rng=self.model.rng.bit_generator.state,
             state=np.stack([part.data for part in parts]) if parts else np.zeros(0),
         )
@@ -179,15 +186,28 @@ class Saved:
         data, model = found.metadata, found.model
         vocabulary = Vocabulary(data["vocabulary"])
         if not isinstance(model, Recurrent) or model.W_hy is None or found.optimizer is None:
-            raise TypeError("the model must be a recurrent layer with an output_size, and its optimiser")
+            raise TypeError(
+                "the model must be a recurrent layer with an output_size, and its optimiser"
+            )
         if model.W_hy.shape[0] != len(vocabulary) or model.cells[0].input_size != len(vocabulary):
-            raise ValueError(f"the vocabulary has {len(vocabulary)} characters, the model another number")
+            raise ValueError(
+                f"the vocabulary has {len(vocabulary)} characters, the model another number"
+            )
         np.random.default_rng().bit_generator.state = data["rng"]
         parts = tuple(Tensor(part) for part in data["state"])
         settings = replace(Settings(), **data["settings"])
         state = state_of(parts) if parts else None
         text = {key: str(data["text"][key]) for key in ("name", "encoding", "digest")}
-        return cls(model, found.optimizer, settings, vocabulary, int(data["step"]), text, data["rng"], state)
+        return cls(
+            model,
+            found.optimizer,
+            settings,
+            vocabulary,
+            int(data["step"]),
+            text,
+            data["rng"],
+            state,
+        )
 
 
 class Reporter(Protocol):
@@ -212,9 +232,9 @@ def train(
 ) -> bool:
     """Train until the run has made `steps` steps in all, for `seconds`, or until Ctrl-C; whatever comes first.
 
-    The checkpoint is written at the start (so that an unwritable path is known at once), now and then, and at the end.
-    `threads` bounds those of each matrix product: more than one gain little at these sizes, lose much on a busy
-    machine, and make the sums depend on how many there are.
+    The checkpoint is written at the start (so that an unwritable path is known at once), now and
+    then, and at the end. `threads` bounds those of each matrix product: more than one gain little
+    at these sizes, lose much on a busy machine, and make the sums depend on how many there are.
 
     Returns:
         Whether Ctrl-C ended it.
@@ -245,7 +265,9 @@ def train(
 def report(run: Run, reporter: Reporter) -> int:
     """Look at held-out text, and let the model talk; returns after which step that was."""
     prime = run.corpus.text[: run.settings.seq]
-    reads = list(sample(run.model, run.corpus.vocabulary, prime=prime, length=200, rng=run.step_number))
+    reads = list(
+        sample(run.model, run.corpus.vocabulary, prime=prime, length=200, rng=run.step_number)
+    )
     text = "".join(read.character for read in reads[len(prime) :])
     reporter.validated(run.step_number, run.validate(), text)
     return run.step_number
@@ -255,7 +277,9 @@ def report(run: Run, reporter: Reporter) -> int:
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Ctrl-C becomes a question that is asked between steps, lest it tear one apart; a second one interrupts."""
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only there signals can be caught
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # only there signals can be caught
         yield asked.is_set
         return
 

@@ -57,22 +57,26 @@ class History:
     @property
     def speed(self) -> float:
         """Characters read a second, looks at held-out text included."""
-        read = (self.run.step_number - self.first_step) * self.run.settings.seq * self.run.settings.batch
+        read = (
+            (self.run.step_number - self.first_step)
+            * self.run.settings.seq
+            * self.run.settings.batch
+        )
         return read / max(self.seconds, 1e-9)
 
     @property
     def marks(self) -> list[tuple[str, float, bool]]:
         """The lines to cross: name, entropy in nats, and whether the loss on held-out text is below."""
         best = min((loss for _, loss in self.validations), default=math.inf)
-        return [(name, h, best < h) for name, h in zip(NAMES, self.run.corpus.entropies, strict=True)]
+        return [
+            (name, h, best < h) for name, h in zip(NAMES, self.run.corpus.entropies, strict=True)
+        ]
 
     @property
     def figures(self) -> str:
         learnt = f"loss {self.loss:.3f}   gradient {self.norm:.2f}   " if self.losses else ""
         held_out = f"held-out {self.validations[-1][1]:.3f}   " if self.validations else ""
-        return (
-            f"step {self.run.step_number:,}   {self.seconds:.0f} s   {learnt}{held_out}{self.speed:,.0f} characters/s"
-        )
+        return f"step {self.run.step_number:,}   {self.seconds:.0f} s   {learnt}{held_out}{self.speed:,.0f} characters/s"
 
 
 def heading(run: Run) -> str:
@@ -95,7 +99,9 @@ def progress(run: Run, console: "Console") -> Iterator[History]:
     from rich.live import Live
 
     screen = Screen(run, console)
-    with Live(get_renderable=screen.render, console=console, refresh_per_second=REDRAWS, transient=False) as live:
+    with Live(
+        get_renderable=screen.render, console=console, refresh_per_second=REDRAWS, transient=False
+    ) as live:
         yield screen
         live.refresh()
 
@@ -110,7 +116,9 @@ class PlainLines(History):
         super().__init__(run)
         self.console = console
         self._say(heading(run))
-        self._say("lines to cross, in nats: " + ", ".join(f"{name} {h:.3f}" for name, h, _ in self.marks))
+        self._say(
+            "lines to cross, in nats: " + ", ".join(f"{name} {h:.3f}" for name, h, _ in self.marks)
+        )
 
     def validated(self, number: int, loss: float, text: str) -> None:
         super().validated(number, loss, text)
@@ -169,7 +177,9 @@ def chart(history: History, width: int, rows: int, *, plain: bool = False) -> "T
     for _, h, crossed in marks:
         cells |= {(row(h), x): (dash, "green" if crossed else "yellow") for x in range(width)}
     cells |= {(row(loss), x): (dot, "cyan") for x, loss in _means(history.losses, column)}
-    cells |= {(row(loss), x): (ring, "bold magenta") for x, loss in _means(history.validations, column)}
+    cells |= {
+        (row(loss), x): (ring, "bold magenta") for x, loss in _means(history.validations, column)
+    }
     labels: dict[int, list[tuple[str, str]]] = {}
     for name, h, crossed in marks:
         labels.setdefault(row(h), []).append((f" {name} {h:.2f}", "green" if crossed else "yellow"))

@@ -31,16 +31,20 @@ def sample(
 ) -> Iterator[Read]:
     """Read `prime`, then go on for `length` characters, each drawn from softmax(y / temperature).
 
-    The units are h, and tanh(c) for an LSTM: its memory. Temperature 0 takes the likeliest character.
+    The units are h, and tanh(c) for an LSTM: its memory. Temperature 0 takes the likeliest
+    character.
 
     Yields:
         Read: each character of the prime, then each drawn one.
 
     Raises:
-        TrainingError: an empty prime, one with characters the model does not know, or a negative temperature.
+        TrainingError: an empty prime, one with characters the model does not know, or a negative
+            temperature.
     """
     if not prime:
-        raise TrainingError("the prime is empty; the model needs one character at least to begin with")
+        raise TrainingError(
+            "the prime is empty; the model needs one character at least to begin with"
+        )
     if not 0 <= temperature < np.inf:
         raise TrainingError(f"the temperature must be 0 or more, got {temperature}")
     generator = np.random.default_rng(rng)
@@ -62,6 +66,7 @@ def sample(
 def _draw(scores: Array, temperature: float, rng: np.random.Generator) -> int:
     if temperature == 0:
         return int(scores.argmax())
-    # The largest of scores with Gumbel noise is a draw from their softmax, whatever the temperature's size.
+    # The largest of scores with Gumbel noise is a draw from their softmax, whatever the
+    # temperature's size.
     noise = rng.gumbel(size=scores.shape)
     return int((scores.astype(np.float64) + temperature * noise).argmax())

@@ -25,7 +25,9 @@ class Speller:
     network: nn.RNN | nn.LSTM | nn.GRU
 
     @classmethod
-    def of(cls, text: str, cell: str = "rnn", layers: int = 1, hidden: int = 8, seed: int = 0) -> "Speller":
+    def of(
+        cls, text: str, cell: str = "rnn", layers: int = 1, hidden: int = 8, seed: int = 0
+    ) -> "Speller":
         """A fresh network for a text.
 
         Raises:
@@ -38,13 +40,21 @@ class Speller:
             )
         vocabulary = "".join(sorted(set(text)))
         size = len(vocabulary)
-        return cls(text, vocabulary, CELLS[cell](size, hidden, output_size=size, num_layers=layers, rng=seed))
+        return cls(
+            text,
+            vocabulary,
+            CELLS[cell](size, hidden, output_size=size, num_layers=layers, rng=seed),
+        )
 
     def loss(self) -> Tensor:
         """The mean cross-entropy, in nats, of each next character; inputs and outputs are named by their characters."""
         numbers = [self.vocabulary.index(character) for character in self.text]
         one_hot = np.eye(len(self.vocabulary))
-        xs = ops.stack([tensor(one_hot[n], name=_visible(c)) for n, c in zip(numbers, self.text, strict=True)][:-1])
+        xs = ops.stack(
+            [tensor(one_hot[n], name=_visible(c)) for n, c in zip(numbers, self.text, strict=True)][
+                :-1
+            ]
+        )
         ys, _ = self.network(xs)
         for y, character in zip(ys, self.text[1:], strict=True):
             y.name = _visible(character)

@@ -1,8 +1,9 @@
 """Batching: what a loop does at every step, and does not depend on the step before, is done for all steps at once.
 
-Values of one *class* (the same op, shapes and parameters, with operands alike) are computed in one call along a new
-first axis, unless one of them is an ancestor of another: those are the recurrence, and stay in their order. What is
-laid side by side for such a call is computed there in the first place (see `plan`), so it costs no copy.
+Values of one *class* (the same op, shapes and parameters, with operands alike) are computed in one
+call along a new first axis, unless one of them is an ancestor of another: those are the recurrence,
+and stay in their order. What is laid side by side for such a call is computed there in the first
+place (see `plan`), so it costs no copy.
 """
 
 from collections import defaultdict
@@ -15,7 +16,9 @@ from ..packing import is_stack, pack, padded, row_of
 from ..program import Program, Value, count_of, uses_of
 from ..rewrite import Group, Rewriter, Users, key_of
 
-_FINEST = 4  # how far operands of operands are compared before values are taken for different after all
+_FINEST = (
+    4  # how far operands of operands are compared before values are taken for different after all
+)
 _ELEMENTWISE = frozenset({"ufunc", "where", "cast"})
 _BATCHED = _ELEMENTWISE | {"matmul", "reduce", "take", "pick", "less_one", "check", "assemble"}
 
@@ -55,7 +58,9 @@ class Classes:
         return [self._operand(x, below) for x in value.inputs]
 
     def _operand(self, x: Value, below: Sequence[int | None]) -> Any:
-        own = x.kind == "constant" and x.size > 1 and self.uses[x.id] == 1  # such as the input of one step
+        own = (
+            x.kind == "constant" and x.size > 1 and self.uses[x.id] == 1
+        )  # such as the input of one step
         if x.kind == "source" or (x.fixed and not own):
             return "the same", x.id
         return "alike", x.shape, x.dtype, x.kind if own else below[x.id]
@@ -81,7 +86,9 @@ def _acyclic(classes: Classes, values: Sequence[Value], users: Users) -> list[Gr
         stuck = [group for group in stuck if id(group) not in kept]
         for group in bad:
             finer = depth[id(group)] + 1
-            parts = _split(classes, group, finer) if finer <= _FINEST else [(value,) for value in group]
+            parts = (
+                _split(classes, group, finer) if finer <= _FINEST else [(value,) for value in group]
+            )
             depth.update({id(part): finer for part in parts if len(part) > 1})
             stuck += parts
 
@@ -131,7 +138,10 @@ def _self_dependent(groups: Sequence[Group]) -> list[Group]:
 
 def _together(rewriter: Rewriter, members: Group) -> list[Value]:
     """All members in one call; each is a row of the result."""
-    operands = [[rewriter[x] for x in column] for column in zip(*(value.inputs for value in members), strict=True)]
+    operands = [
+        [rewriter[x] for x in column]
+        for column in zip(*(value.inputs for value in members), strict=True)
+    ]
     order = _order(operands, len(members))
     program = rewriter.program
     packs = [pack(program, [column[i] for i in order]) for column in operands]
@@ -151,13 +161,19 @@ def _order(operands: Sequence[Sequence[Value]], count: int) -> list[int]:
             if len(set(numbers)) == count:
                 return sorted(range(count), key=numbers.__getitem__)
     ids = [[x.id for x in column] for column in operands]
-    return sorted(range(count), key=next((i for i in ids if len(set(i)) == count), range(count)).__getitem__)
+    return sorted(
+        range(count), key=next((i for i in ids if len(set(i)) == count), range(count)).__getitem__
+    )
 
 
 def _elementwise(program: Program, like: Value, packs: list[Value], count: int) -> Value:
     operands = [_unspread(padded(program, x, like.ndim)) for x in packs]
-    shape = np.broadcast_shapes(*(x.shape for x in operands))  # one row, where all rows turn out to be the same
-    return program.broadcast(program.add(like.kind, operands, like.detail, shape, like.dtype), (count, *like.shape))
+    shape = np.broadcast_shapes(
+        *(x.shape for x in operands)
+    )  # one row, where all rows turn out to be the same
+    return program.broadcast(
+        program.add(like.kind, operands, like.detail, shape, like.dtype), (count, *like.shape)
+    )
 
 
 def _unspread(x: Value) -> Value:
@@ -171,7 +187,9 @@ def _matmul(program: Program, like: Value, packs: list[Value], count: int) -> Va
     if b_is_one and b.ndim == 2:
         return program.broadcast(program.matmul(a, b), (count, *like.shape))
     if a_is_one and a.ndim == 2 and like.inputs[1].ndim == 1:
-        return program.broadcast(program.matmul(b, program.transpose(a, (1, 0))), (count, *like.shape))
+        return program.broadcast(
+            program.matmul(b, program.transpose(a, (1, 0))), (count, *like.shape)
+        )
     a, b = packs
     if like.inputs[0].ndim == 1:
         a = program.reshape(a, (count, 1, a.shape[-1]))
@@ -206,7 +224,9 @@ def _check(program: Program, like: Value, packs: list[Value], count: int) -> Val
 
 def _assemble(program: Program, like: Value, packs: list[Value], count: int) -> Value:
     indices, _ = like.detail
-    return program.assemble(packs, [((0, count, 1), *index) for index in indices], (count, *like.shape), like.dtype)
+    return program.assemble(
+        packs, [((0, count, 1), *index) for index in indices], (count, *like.shape), like.dtype
+    )
 
 
 _BATCH = dict.fromkeys(_ELEMENTWISE, _elementwise) | {

@@ -17,12 +17,20 @@ class _Chain:
     def offset(self, parts: Sequence[Value]) -> int | None:
         """Where parts lie on the chain (negative: they begin before); None: they do not fit."""
         places = {part: i for i, part in enumerate(self.parts)}
-        met = {places[part] - k for k, part in enumerate(parts) if part in places and part.kind != "constant"}
+        met = {
+            places[part] - k
+            for k, part in enumerate(parts)
+            if part in places and part.kind != "constant"
+        }
         if len(met) != 1:
             return None
         offset = met.pop()
         pairs = ((part, offset + k) for k, part in enumerate(parts))
-        return offset if all(self.parts[i] is part for part, i in pairs if 0 <= i < len(self.parts)) else None
+        return (
+            offset
+            if all(self.parts[i] is part for part, i in pairs if 0 <= i < len(self.parts))
+            else None
+        )
 
     def fitting(self, stack: Value) -> "tuple[int, Sequence[Value]] | None":
         """Where a stack begins on the chain, and its parts in the chain's direction."""
@@ -45,7 +53,9 @@ class _Chain:
         return program.index(whole, ((start + count - 1, start - 1 if start else None, -1),))
 
 
-def merge_stacks(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+def merge_stacks(
+    values: Sequence[Value], results: Sequence[Value]
+) -> tuple[list[Value], list[Value]]:
     """The program with overlapping stacks as pieces of one; also its results in it."""
     chains: list[_Chain] = []
     for stack in sorted((x for x in values if is_stack(x)), key=lambda x: -len(x.inputs)):
@@ -57,7 +67,8 @@ def merge_stacks(values: Sequence[Value], results: Sequence[Value]) -> tuple[lis
     groups += [sorted(chain.stacks, key=lambda x: x.id) for chain in merged]
     rewriter = Rewriter(values)
     rewriter.run(
-        Users(values).in_order(groups), _laid_out({stack: chain for chain in merged for stack in chain.stacks})
+        Users(values).in_order(groups),
+        _laid_out({stack: chain for chain in merged for stack in chain.stacks}),
     )
     return rewriter.program.values, [rewriter[x] for x in results]
 
@@ -71,7 +82,9 @@ def _join(chain: _Chain, stack: Value, values: Sequence[Value]) -> bool:
     if found is None:
         return False
     parts = chain.extended(*found)
-    if len({x for x in parts if x.kind != "constant"}) < len([x for x in parts if x.kind != "constant"]):
+    if len({x for x in parts if x.kind != "constant"}) < len(
+        [x for x in parts if x.kind != "constant"]
+    ):
         return False
     if _follows(parts, [*chain.stacks, stack], values):
         return False

@@ -1,7 +1,7 @@
 """Sums: many terms of one kind are one product, or one reduction.
 
-A weight that a loop uses T times gets its gradient as a sum of T products Aᵀ G. Their rows laid below each other, it
-is one product: Σ_t A_tᵀ G_t = [A_0; A_1; …]ᵀ [G_0; G_1; …].
+A weight that a loop uses T times gets its gradient as a sum of T products Aᵀ G. Their rows laid
+below each other, it is one product: Σ_t A_tᵀ G_t = [A_0; A_1; …]ᵀ [G_0; G_1; …].
 """
 
 from collections import defaultdict
@@ -17,10 +17,18 @@ from ..rewrite import Rewriter, again, key_of
 _MANY = 3  # terms; fewer are added one by one
 
 
-def gather_sums(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+def gather_sums(
+    values: Sequence[Value], results: Sequence[Value]
+) -> tuple[list[Value], list[Value]]:
     """The program with long sums of terms of one kind taken together; also its results in it."""
     uses = uses_of(values, results)
-    inner = {x for value in values if _is_sum(value) for x in value.inputs if _is_sum(x, value) and uses[x.id] == 1}
+    inner = {
+        x
+        for value in values
+        if _is_sum(value)
+        for x in value.inputs
+        if _is_sum(x, value) and uses[x.id] == 1
+    }
     rewriter = Rewriter(values)
     for value in values:
         if value in inner:

@@ -1,7 +1,8 @@
 """What a session looks like: pure functions from a session to lines of text, for the app, pipes and notebooks alike.
 
-A line is a rich Text no wider than asked for. Nothing depends on colour: signs are always printed, the selected
-element and what it was made of carry marks, and `plain_ascii` spells every other sign for terminals without UTF-8.
+A line is a rich Text no wider than asked for. Nothing depends on colour: signs are always printed,
+the selected element and what it was made of carry marks, and `plain_ascii` spells every other sign
+for terminals without UTF-8.
 """
 
 from .answers import answer, failure, help_lines

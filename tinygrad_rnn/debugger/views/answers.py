@@ -39,7 +39,11 @@ def answer(session: Session, reply: Any, width: int) -> Sequence[Text]:
         case Help():
             return help_lines(width)
         case Origin(steps=steps):
-            return [part for i, one in enumerate(steps) for part in wrapped(safe(f"{'←' if i else ' '} {one}"), width)]
+            return [
+                part
+                for i, one in enumerate(steps)
+                for part in wrapped(safe(f"{'←' if i else ' '} {one}"), width)
+            ]
         case Ledger():
             return _ledger(session, reply, width)
         case Difference():
@@ -65,7 +69,13 @@ def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
     head = f"{'event':>6} {'t':>4}{' layer' * layers} {'‖term‖':>9}{' ' * bar} {label:>10}  from"
     above = [line(f"∂L/∂{name}: one row for each use", width, "bold"), line(head, width, "dim")]
     total = float(np.linalg.norm(ledger.total)), number(float(ledger.total[index]))
-    below = [line(f"{'sum':>6} {'':>4}{' ' * 6 * layers} {total[0]:>9.3g}{' ' * bar} {total[1]:>10}", width, "bold")]
+    below = [
+        line(
+            f"{'sum':>6} {'':>4}{' ' * 6 * layers} {total[0]:>9.3g}{' ' * bar} {total[1]:>10}",
+            width,
+            "bold",
+        )
+    ]
     below += [part for text in _verdict(ledger, index) for part in wrapped(text, width)]
     largest = max((row.norm for row in rows if np.isfinite(row.norm)), default=0.0) or 1.0
 
@@ -76,7 +86,9 @@ def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
         t, layer = ("—" if n is None else str(n) for n in (row.t, row.layer))
         shown = f"{row.event:>6} {t:>4}{f' {layer:>5}' * layers} {row.norm:>9.3g}{' ' * (bar > 0)}"
         value = f" {number(float(row.value[index])):>10}  {safe(row.source)}"
-        return pieces([(shown, ""), (_bar(row.norm / largest, bar - 1), "cyan"), (value, "")], width)
+        return pieces(
+            [(shown, ""), (_bar(row.norm / largest, bar - 1), "cyan"), (value, "")], width
+        )
 
     return DrawnLater(len(above) + len(rows) + len(below), draw)
 
@@ -109,7 +121,9 @@ def _difference(session: Session, difference: Difference, width: int) -> Lines:
     ratio = after / norm if norm else np.inf
     head = f"{one} and {other}: norms {norm:.4g} and {after:.4g}, ratio {ratio:.4g}"
     half = max((width - 3) // 2, 1)
-    both = [Matrix(name, value, index) for name, value in zip(difference.names, (a, b), strict=True)]
+    both = [
+        Matrix(name, value, index) for name, value in zip(difference.names, (a, b), strict=True)
+    ]
     change = Matrix("change", difference.change, index, strong=True).lines(width, _DIFFERENCE_ROWS)
     return [*wrapped(safe(head), width, "bold"), *_two(both, half, width), blank(), *change]
 
@@ -158,7 +172,12 @@ def failure(error: Exception, width: int) -> Lines:
 
 def help_lines(width: int) -> Lines:
     """Every command with its keys."""
-    lines = [*wrapped("Every key stands for a command of the `:` line; both work the same.", width, indent=0), blank()]
+    lines = [
+        *wrapped(
+            "Every key stands for a command of the `:` line; both work the same.", width, indent=0
+        ),
+        blank(),
+    ]
     rows = [(" ".join(key for key, _ in c.keys), c.usage, c.summary) for c in COMMANDS]
     keys, usage = (max(len(row[i]) for row in rows) for i in (0, 1))
     for key, use, summary in rows:
@@ -172,6 +191,17 @@ def help_lines(width: int) -> Lines:
 def _help_row(key: str, use: str, summary: str, column: int, width: int) -> Lines:
     """Key, command, what it does: in columns where there is room, else below each other."""
     if len(key) + column + len(summary) + 4 <= width:
-        return [pieces([(f"{key}  ", "bold"), (f"{use:<{column}}{'  ' * bool(column)}", "cyan"), (summary, "")], width)]
+        return [
+            pieces(
+                [
+                    (f"{key}  ", "bold"),
+                    (f"{use:<{column}}{'  ' * bool(column)}", "cyan"),
+                    (summary, ""),
+                ],
+                width,
+            )
+        ]
     first = [pieces([(f"{key}  ", "bold"), (use, "cyan")], width)] if use else []
-    return first + wrapped(f"{' ' * len(key) if use else key}  {summary}", width, indent=len(key) + 2)
+    return first + wrapped(
+        f"{' ' * len(key) if use else key}  {summary}", width, indent=len(key) + 2
+    )

@@ -7,7 +7,15 @@ from rich.text import Text
 from ..session import Session
 from .lines import KIND_STYLES, fitting, line
 
-_SIGNS = {"forward": "━", "seed": "┅", "vjp": "┅", "accumulate": "┿", "update": "▪", "zero": "▪", "error": "!"}
+_SIGNS = {
+    "forward": "━",
+    "seed": "┅",
+    "vjp": "┅",
+    "accumulate": "┿",
+    "update": "▪",
+    "zero": "▪",
+    "error": "!",
+}
 _HINTS = (
     ("n", "step"), ("p", "back"), (":", "command"), ("?", "help"), ("q", "quit"), ("f", "fwd/bwd"), ("w", "why"),
     ("o", "origin"), ("d", "ledger"), ("[ ]", "run"), ("t T", "time"), ("c C", "cell"), ("m", "matrix"), ("i", "info"),
@@ -22,7 +30,10 @@ def timeline(session: Session, width: int) -> Text:
     alerts, stops = session.alerts(), session.stops()
     at = min(session.cursor * width // count, width - 1)
     for column in range(width):
-        low, high = column * count // width, max((column + 1) * count // width, column * count // width + 1)
+        low, high = (
+            column * count // width,
+            max((column + 1) * count // width, column * count // width + 1),
+        )
         kind = events[min(low, count - 1)].kind
         sign, style = _SIGNS[kind], KIND_STYLES[kind] + ("" if low <= session.cursor else " dim")
         if bisect_left(alerts, high) > bisect_left(alerts, low):
@@ -37,16 +48,25 @@ def timeline(session: Session, width: int) -> Text:
 
 def timeline_event(session: Session, column: int, width: int) -> int:
     """The event that a column of the timeline stands for."""
-    return min(max(column, 0) * len(session.trace.events) // max(width, 1), len(session.trace.events) - 1)
+    return min(
+        max(column, 0) * len(session.trace.events) // max(width, 1), len(session.trace.events) - 1
+    )
 
 
 def status(session: Session, width: int) -> Text:
     """Position, phase and memory in one line; what there is no room for is left out."""
     event, alerts = session.event, session.alerts()
-    place = [f"t={event.copy}"] * (event.copy is not None) + [f"layer {event.layer}"] * (event.layer is not None)
+    place = [f"t={event.copy}"] * (event.copy is not None) + [f"layer {event.layer}"] * (
+        event.layer is not None
+    )
     warning = [f"first NaN or inf: event {alerts[0]}"] if alerts else []
     memory = session.memory().split(" · ")
-    parts = [f"event {session.cursor}/{len(session.trace.events) - 1}", session.phase_of(event), *place, *warning]
+    parts = [
+        f"event {session.cursor}/{len(session.trace.events) - 1}",
+        session.phase_of(event),
+        *place,
+        *warning,
+    ]
     shown = line(fitting([*parts, *memory], width), width)
     shown.highlight_words(warning, "bold red")
     shown.highlight_words(parts[1:2], KIND_STYLES[event.kind])

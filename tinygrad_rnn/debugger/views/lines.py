@@ -29,7 +29,11 @@ class DrawnLater(Sequence[Text]):
     @overload
     def __getitem__(self, at: slice) -> Lines: ...
     def __getitem__(self, at: int | slice) -> Text | Lines:
-        return [self._draw(i) for i in self._numbers[at]] if isinstance(at, slice) else self._draw(self._numbers[at])
+        return (
+            [self._draw(i) for i in self._numbers[at]]
+            if isinstance(at, slice)
+            else self._draw(self._numbers[at])
+        )
 
 
 KIND_STYLES = {

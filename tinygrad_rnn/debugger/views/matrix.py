@@ -15,7 +15,10 @@ from .lines import Lines, cropped, fitting, line, safe
 
 Parts = Mapping[Index, None]  # elements, in order
 
-SELECTED, PART = "◂", "·"  # behind a number: it is the selected element; it went into the selected element
+SELECTED, PART = (
+    "◂",
+    "·",
+)  # behind a number: it is the selected element; it went into the selected element
 # Colours that terminals of 256 colours have, so that the shades keep their order there.
 _SHADES = {
     1: ("#303030", "#5f0000", "#870000", "#af0000", "#d70000"),
@@ -47,7 +50,9 @@ class Scale:
             return cls(width=5)
         if table.dtype.kind != "f":
             ends = [int(table.min(initial=0)), int(table.max(initial=0))]
-            return cls(float(max(map(abs, ends))) or 1.0, width=max(len(f"{end:+d}") for end in ends))
+            return cls(
+                float(max(map(abs, ends))) or 1.0, width=max(len(f"{end:+d}") for end in ends)
+            )
         with np.errstate(all="ignore"):
             sizes = np.abs(table)
             largest = float(sizes.max(initial=0.0))
@@ -77,7 +82,9 @@ class Matrix:
     title: str
     array: Array
     selected: Index | None = None
-    parts: Parts = field(default_factory=dict[Index, None])  # what the selected one was made of, the largest first
+    parts: Parts = field(
+        default_factory=dict[Index, None]
+    )  # what the selected one was made of, the largest first
     strong: bool = False
 
     @property
@@ -103,7 +110,10 @@ class Matrix:
         if table.shape[1] > 1 and height > 2:
             heads = "".join(f"{c:>{scale.width + 1}} " for c in columns).rstrip()
             lines.append(line(" " * gutter + heads, width, "dim"))
-        return [*lines, *(cropped(self._row(table, r, columns, gutter, scale), width) for r in rows)]
+        return [
+            *lines,
+            *(cropped(self._row(table, r, columns, gutter, scale), width) for r in rows),
+        ]
 
     def _head(self, seen: list[str], scale: Scale | None, width: int) -> Text:
         """Name and shape, the part in sight, what is not finite, the power of ten, the norm: as much as fits."""
@@ -118,7 +128,9 @@ class Matrix:
         parts += [f"×1e{scale.exponent:+d}"] if scale is not None and scale.exponent else []
         style = "red" if bad else ""
         return line(
-            fitting([*parts, f"‖·‖={stats.norm:.4g}"], width, "  "), width, f"{style} bold" * self.strong or style
+            fitting([*parts, f"‖·‖={stats.norm:.4g}"], width, "  "),
+            width,
+            f"{style} bold" * self.strong or style,
         )
 
     def _centre(self) -> Index:
@@ -140,7 +152,9 @@ class Matrix:
         row, column = (0,) * (2 - len(centre)) + tuple(centre)
         room = max((width - self._gutter(table)) // (scale.width + 2), 1)
         headed = table.shape[1] > 1 and height > 1
-        return _window(row, table.shape[0], max(height - headed, 1)), _window(column, table.shape[1], room)
+        return _window(row, table.shape[0], max(height - headed, 1)), _window(
+            column, table.shape[1], room
+        )
 
     def _row(self, table: Array, row: int, columns: range, gutter: int, scale: Scale) -> Text:
         head = f"{row:>{gutter - 1}} " if self.array.ndim > 1 else " " * gutter
@@ -152,7 +166,9 @@ class Matrix:
             value = table[row, column]
             heat, shown = f"not dim {_heat(float(value) / scale.largest)}", scale.text(value)
             emphasis = {SELECTED: " bold reverse", PART: " bold underline"}.get(mark, "")
-            text.append(" " * (scale.width + 1 - len(shown)), style=heat + emphasis * (mark == SELECTED))
+            text.append(
+                " " * (scale.width + 1 - len(shown)), style=heat + emphasis * (mark == SELECTED)
+            )
             text.append(f"{shown}{mark}", style=heat + emphasis)
         return text
 

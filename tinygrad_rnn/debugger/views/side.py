@@ -21,7 +21,10 @@ def side(session: Session, width: int, height: int) -> Lines:
         ("Gradients so far", gradients(session, width)),
         ("Modules", wrapped(safe(" › ".join(c.name for c in session.calls()) or "none"), width)),
         ("Watches", watches(session, width)),
-        ("Printed here", [line(text, width) for text in safe_lines(session.printed())[-_PRINTED_MOST:]]),
+        (
+            "Printed here",
+            [line(text, width) for text in safe_lines(session.printed())[-_PRINTED_MOST:]],
+        ),
     ]
     lines: Lines = []
     for heading, content in blocks:
@@ -50,13 +53,19 @@ def gradients(session: Session, width: int) -> Lines:
         norm = float(np.linalg.norm(held))
         waiting = f"{arrived} of {expected}" if arrived < expected else "✓" if expected else ""
         style = "" if np.isfinite(norm) else "bold red"
-        lines.append(pieces([(f"{name} ", ""), (f"‖·‖={norm:<10.4g}", style), (waiting, "yellow")], width))
+        lines.append(
+            pieces([(f"{name} ", ""), (f"‖·‖={norm:<10.4g}", style), (waiting, "yellow")], width)
+        )
     return lines
 
 
 def watches(session: Session, width: int) -> Lines:
     """Each watch and its value."""
-    return [part for text, value in session.watched() for part in wrapped(safe(f"{text} = {one_line(value)}"), width)]
+    return [
+        part
+        for text, value in session.watched()
+        for part in wrapped(safe(f"{text} = {one_line(value)}"), width)
+    ]
 
 
 def _source(session: Session, width: int, height: int) -> Lines:

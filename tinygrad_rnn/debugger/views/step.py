@@ -30,11 +30,18 @@ def step(session: Session, width: int, height: int) -> Lines:
     event, tall = session.event, height >= _TALL
     lines = _title_lines(session, width) if tall else [_short_title(session, width)]
     lines += (
-        [*wrapped(safe(describe_event(session, event, brief=event.kind == "error")), width), blank()] if tall else []
+        [
+            *wrapped(safe(describe_event(session, event, brief=event.kind == "error")), width),
+            blank(),
+        ]
+        if tall
+        else []
     )
     why = _why_or_none(session)
     if why is not None:
-        lines += explained(why, width, brief=not tall) if height >= _ROOMY else _in_few_lines(why, width)
+        lines += (
+            explained(why, width, brief=not tall) if height >= _ROOMY else _in_few_lines(why, width)
+        )
     elif not tall and event.kind != "error":
         lines += wrapped(safe(describe_event(session, event)), width)
     lines += wrapped(session.gone, width, "yellow") if session.gone else []
@@ -53,11 +60,21 @@ def result(session: Session, width: int, height: int) -> Lines:
 
 def title(session: Session, event: Event, *, modules: bool = True) -> str:
     """Number, phase, op, timestep, layer and modules of an event."""
-    place = [f"t={event.copy}"] * (event.copy is not None) + [f"layer {event.layer}"] * (event.layer is not None)
+    place = [f"t={event.copy}"] * (event.copy is not None) + [f"layer {event.layer}"] * (
+        event.layer is not None
+    )
     scope = session.scope_of(event)
     path = " › ".join(call.name for call in scope.chain()) if scope is not None and modules else ""
     return safe(
-        " · ".join([f"#{event.index}", _phase(event), *filter(None, [event.op]), *place, *filter(None, [path])])
+        " · ".join(
+            [
+                f"#{event.index}",
+                _phase(event),
+                *filter(None, [event.op]),
+                *place,
+                *filter(None, [path]),
+            ]
+        )
     )
 
 
@@ -74,7 +91,9 @@ def _title_lines(session: Session, width: int) -> Lines:
 def _short_title(session: Session, width: int) -> Text:
     """The title in one line; where that is too long, without the modules."""
     text = title(session, session.event)
-    shown = line(text if len(text) <= width else title(session, session.event, modules=False), width, "bold")
+    shown = line(
+        text if len(text) <= width else title(session, session.event, modules=False), width, "bold"
+    )
     shown.highlight_words([_phase(session.event)], KIND_STYLES[session.event.kind])
     return shown
 
@@ -113,7 +132,11 @@ def _why_or_none(session: Session) -> Why | None:
 
 def _error(event: Event, width: int) -> Lines:
     """The message of an error event."""
-    return [part for text in safe_lines(event.message or "") for part in wrapped(text, width, "bold red", indent=2)]
+    return [
+        part
+        for text in safe_lines(event.message or "")
+        for part in wrapped(text, width, "bold red", indent=2)
+    ]
 
 
 # A node waits for all terms of its gradient
@@ -131,10 +154,14 @@ def contributions(session: Session, width: int, *, brief: bool = False) -> Lines
         return []
     index, name = session.selected(total.shape), f"∂L/∂{queries.names.of(node)}"
     whole = number(float(total[index]))
-    state = "all are there" if len(terms) == expected else f"it waits for {expected - len(terms)} more"
+    state = (
+        "all are there" if len(terms) == expected else f"it waits for {expected - len(terms)} more"
+    )
     counted = f"{len(terms)} of {expected} terms{_dots(len(terms), expected)}"
     head = f"{name}: {counted}, {state}"
-    shown = [(_of_term(session, i, index), queries.origin_of_term(i)) for i in terms[-_TERMS_LISTED:]]
+    shown = [
+        (_of_term(session, i, index), queries.origin_of_term(i)) for i in terms[-_TERMS_LISTED:]
+    ]
     left_out = len(terms) - len(shown)
     if brief:
         parts = " ".join(f"{value} from {source}" for value, source in shown[-2:])
@@ -162,7 +189,11 @@ def _gradient_or_none(session: Session, node: Node) -> Array | None:
 
 
 def _of_term(session: Session, index: int, at: Index) -> str:
-    return "gone" if session.trace.events[index].is_gone else number(float(session.queries.term(index)[at]))
+    return (
+        "gone"
+        if session.trace.events[index].is_gone
+        else number(float(session.queries.term(index)[at]))
+    )
 
 
 def _dots(arrived: int, expected: int) -> str:
@@ -184,7 +215,9 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
     if node is not None and event.kind == "vjp" and event.cotangent is not None:
         found = _cotangent_and_output(session, event.cotangent, node, parts[0], why)
         factor = parts[1] if len(parts) > 1 else {}
-        parts = [factor if slot == 1 - (event.slot or 0) else {} for slot in range(len(node.inputs))]
+        parts = [
+            factor if slot == 1 - (event.slot or 0) else {} for slot in range(len(node.inputs))
+        ]
     if node is not None and event.kind in ("forward", "vjp"):
         found += _operands(session, node, parts, why if event.kind == "vjp" else None)
     if event.kind == "update" and value is not None:
@@ -195,7 +228,9 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
         found.append(Matrix(session.queries.names.of(node), node.data))
     if value is not None:
         found += _sum_so_far(session, event)
-        found.append(Matrix(_result_label(session, event), value, session.selected(value.shape), strong=True))
+        found.append(
+            Matrix(_result_label(session, event), value, session.selected(value.shape), strong=True)
+        )
     if event.kind == "accumulate" and len(found) > 1:
         found += _held(session, event, 0, " after")
     return found
@@ -225,7 +260,11 @@ def _held(session: Session, event: Event, by: int, when: str) -> list[Matrix]:
     """What `.grad` held a moment ago, or holds now."""
     assert event.output is not None
     held = session.queries.accumulated(event.output, session.cursor + by)
-    return [] if held is None else [Matrix(f"{session.queries.names.of(event.output)}.grad{when}", held)]
+    return (
+        []
+        if held is None
+        else [Matrix(f"{session.queries.names.of(event.output)}.grad{when}", held)]
+    )
 
 
 def _before(session: Session, event: Event, after: Array) -> list[Matrix]:
@@ -264,13 +303,22 @@ def _cotangent_and_output(
     return found
 
 
-def _operands(session: Session, node: Node, parts: Sequence[Parts], vjp: Why | None) -> list[Matrix]:
+def _operands(
+    session: Session, node: Node, parts: Sequence[Parts], vjp: Why | None
+) -> list[Matrix]:
     """The operands; of a vjp those that its formula mentions."""
     found: list[Matrix] = []
     symbols = rule_of(node.rule).symbols if node.rule is not None else ()
-    for slot, (x, operand) in enumerate(zip(node.inputs[:_OPERANDS_SHOWN], node.operands, strict=False)):
+    for slot, (x, operand) in enumerate(
+        zip(node.inputs[:_OPERANDS_SHOWN], node.operands, strict=False)
+    ):
         array = np.asarray(operand)
-        unused = vjp is not None and slot < len(symbols) and " = " in vjp.rule and not mentions(vjp.rule, symbols[slot])
+        unused = (
+            vjp is not None
+            and slot < len(symbols)
+            and " = " in vjp.rule
+            and not mentions(vjp.rule, symbols[slot])
+        )
         if array.dtype.kind in "fiub" and x is not None and not unused:
             letter = f"{'ABC'[slot]} = " if slot < 3 else ""
             marked = parts[slot] if slot < len(parts) else {}
@@ -301,7 +349,9 @@ def _stacked(shown: Sequence[Matrix], width: int, height: int) -> list[Text]:
         share[at] = min(wanted[at], max(fair, room - sum(wanted) + wanted[at]), room)
         room -= share[at]
     for at, matrix in enumerate(shown):
-        if share[at] < 3 and not matrix.strong:  # a title without a row says little: more of the result instead
+        if (
+            share[at] < 3 and not matrix.strong
+        ):  # a title without a row says little: more of the result instead
             share[-1], share[at] = share[-1] + share[at], 0
     lines: Lines = []
     for matrix, size in zip(shown, share, strict=True):

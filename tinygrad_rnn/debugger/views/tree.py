@@ -50,7 +50,11 @@ class Tree:
             calls = calls if folded is None else calls[: folded + 1]
             if now != phase or calls != opened:
                 common = _common(opened, calls) if now == phase else 0
-                rows += [Row(event.index, call, event.index, i) for i, call in enumerate(calls) if i >= common]
+                rows += [
+                    Row(event.index, call, event.index, i)
+                    for i, call in enumerate(calls)
+                    if i >= common
+                ]
                 phase, opened = now, calls
             if folded is None:
                 rows.append(Row(event.index, depth=len(calls)))
@@ -75,7 +79,11 @@ class Tree:
         current = (row.call is None or folded) and row.event == session.cursor
         guides = "│ " * min(row.depth, _GUIDES)
         room = max(width - 2 - len(guides), 1)
-        text = self._event(event, room) if row.call is None else elide(self._call(row, event, folded), room)
+        text = (
+            self._event(event, room)
+            if row.call is None
+            else elide(self._call(row, event, folded), room)
+        )
         style = "reverse bold" if current else "dim" if row.event > session.cursor else ""
         if not current and row.call is not None:
             style = f"{style} {HEADING}".strip()
@@ -83,7 +91,12 @@ class Tree:
             style = "bold red"
         mark, colour = self._mark(row, folded)
         guide_style = "reverse" if current else "dim"
-        parts = [("▶" if current else " ", style), (mark, colour or style), (guides, guide_style), (text, style)]
+        parts = [
+            ("▶" if current else " ", style),
+            (mark, colour or style),
+            (guides, guide_style),
+            (text, style),
+        ]
         return pieces([*parts, (" " * (room - Text(text).cell_len), style)], width)
 
     def _mark(self, row: Row, folded: bool) -> tuple[str, str]:
@@ -91,7 +104,10 @@ class Tree:
         if row.call is not None and not folded:
             return " ", ""
         first = row.first if folded else row.event
-        for events, mark, style in ((self.session.alerts(), "!", "bold red"), (self.session.stops(), "●", "yellow")):
+        for events, mark, style in (
+            (self.session.alerts(), "!", "bold red"),
+            (self.session.stops(), "●", "yellow"),
+        ):
             if bisect_left(events, row.event + 1) > bisect_left(events, first):
                 return mark, style
         return " ", ""
@@ -113,4 +129,7 @@ class Tree:
 
 def _common(one: tuple[Scope, ...], other: tuple[Scope, ...]) -> int:
     """How many calls two chains begin with together."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a is not b), min(len(one), len(other)))
+    return next(
+        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a is not b),
+        min(len(one), len(other)),
+    )

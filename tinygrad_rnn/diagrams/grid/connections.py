@@ -31,7 +31,8 @@ from .placement import (
 from .wiring import Along, Around, Loop, Step, Up, Way
 
 CUT_SIZE = 17.0
-# Out of an output's side, before the first bend: an arrowhead on the way back, in the widest lanes of any view.
+# Out of an output's side, before the first bend: an arrowhead on the way back, in the widest lanes
+# of any view.
 _REACH_WITH_GRADIENTS = LANE_ROOM + LANE_DISTANCE
 
 
@@ -39,7 +40,12 @@ class Pen:
     """Makes the edges of one placed grid; `shapes` are its items and its fold by id."""
 
     def __init__(
-        self, place: Placement, bands: Bands, theme: Theme, shapes: Mapping[str, Shape], ramp: Ramp | None = None
+        self,
+        place: Placement,
+        bands: Bands,
+        theme: Theme,
+        shapes: Mapping[str, Shape],
+        ramp: Ramp | None = None,
     ) -> None:
         self._place = place
         self._bands = bands
@@ -54,7 +60,11 @@ class Pen:
         connections = self._place.grid.connections
         if self._ramp is None:
             return map(self._edge, connections)
-        back = [(self._backward_lane(c, self._ramp), strength(c.norm)) for c in connections if c.norm is not None]
+        back = [
+            (self._backward_lane(c, self._ramp), strength(c.norm))
+            for c in connections
+            if c.norm is not None
+        ]
         return chain(map(self._forward_lane, connections), drawn_once(back))
 
     def _arrival_offsets(self) -> dict[str, float]:
@@ -74,7 +84,9 @@ class Pen:
         source, target = self._shapes[connection.source], self._shapes[connection.target]
         way = self._place.wiring.ways[connection.id]
         message = connection.kind in ("message", "initial") or isinstance(way, Step)
-        label, note = (None, None) if self._ramp else self._edge_texts(connection, way, source, target)
+        label, note = (
+            (None, None) if self._ramp else self._edge_texts(connection, way, source, target)
+        )
         edge = Edge(
             id=connection.id,
             cls=connection.cls,
@@ -134,13 +146,17 @@ class Pen:
         if not is_sick(connection.norm):
             return None
         level = abs(start[0] - end[0]) > abs(start[1] - end[1])
-        mark = Text(norm_text(connection.norm or 0.0), x, y, LABEL_SIZE, self._theme.alarm, bold=True)
+        mark = Text(
+            norm_text(connection.norm or 0.0), x, y, LABEL_SIZE, self._theme.alarm, bold=True
+        )
         return mark.moved(0, -11) if level else mark.moved(mark.width / 2 + 6, 0)
 
     def _lane(self, connection: Connection, side: int, source: Shape, target: Shape) -> list[Point]:
         """The corners of an edge to the left (1) or right (-1) of the middle, between the two shapes' outlines."""
         way = self._place.wiring.ways[connection.id]
-        crowded = isinstance(way, Around) or not self._crowded.isdisjoint((connection.source, connection.target))
+        crowded = isinstance(way, Around) or not self._crowded.isdisjoint(
+            (connection.source, connection.target)
+        )
         distance = self._place.grid.crowded_lane if crowded else self._place.grid.lane
         corners = beside(self._corners(connection, way, source, target), side * distance)
         return [
@@ -149,12 +165,16 @@ class Pen:
             on_outline(target, corners[-1], corners[-2]),
         ]
 
-    def _points(self, connection: Connection, way: Way, source: Shape, target: Shape) -> tuple[Point, ...]:
+    def _points(
+        self, connection: Connection, way: Way, source: Shape, target: Shape
+    ) -> tuple[Point, ...]:
         if isinstance(way, Loop):
             return _loop(source)
         return rounded(self._corners(connection, way, source, target))
 
-    def _corners(self, connection: Connection, way: Way, source: Shape, target: Shape) -> list[Point]:
+    def _corners(
+        self, connection: Connection, way: Way, source: Shape, target: Shape
+    ) -> list[Point]:
         match way:
             case Along() | Loop():
                 return self._level_line(connection, source, target)
@@ -163,7 +183,12 @@ class Pen:
                 return [(x, _rim(source, x, 1)), (x, _rim(target, x, -1))]
             case Step():
                 x = self._before_right_one(source, target)
-                return [(source.right, source.y), (x, source.y), (x, target.y), (target.left, target.y)]
+                return [
+                    (source.right, source.y),
+                    (x, source.y),
+                    (x, target.y),
+                    (target.left, target.y),
+                ]
             case Around():
                 return self._detour(connection, way, source, target)
 
@@ -185,14 +210,18 @@ class Pen:
         x = self._before_right_one(source, target) + (connection.state or 0) * TRACK
         return [(ends[0], start), (x, start), (x, end), (ends[1], end)]
 
-    def _state_height(self, connection: Connection, shape: Shape, end: Literal["arrives", "leaves"]) -> float | None:
+    def _state_height(
+        self, connection: Connection, shape: Shape, end: Literal["arrives", "leaves"]
+    ) -> float | None:
         """Return the height at which a message meets a shape; None where the fold takes it as it comes."""
         if shape.id == FOLD:
             return None
         heights: Mapping[int, float] = getattr(self._place.frames[shape.id], end)
         return shape.y + heights.get(connection.state or 0, 0.0)
 
-    def _detour(self, connection: Connection, way: Around, source: Shape, target: Shape) -> list[Point]:
+    def _detour(
+        self, connection: Connection, way: Around, source: Shape, target: Shape
+    ) -> list[Point]:
         leave = self._bands.gap_track(way.exit_gap, way.exit_track)
         arrive = self._bands.gap_track(way.entry_gap, way.entry_track)
         start = self._departure(connection, source)
@@ -206,7 +235,9 @@ class Pen:
         sign = -1 if way.lane.side == "left" else 1
         column = way.lane.slot < len(self._place.grid.slots)
         content = self._place.content if column else self._place.half[way.lane.slot]
-        lane = self._place.middle[way.lane.slot] + sign * (content + LANE_ROOM + way.lane.track * self._place.track)
+        lane = self._place.middle[way.lane.slot] + sign * (
+            content + LANE_ROOM + way.lane.track * self._place.track
+        )
         return [*start, (start[-1][0], leave), (lane, leave), (lane, arrive), *end]
 
     def _departure(self, connection: Connection, source: Shape) -> list[Point]:
@@ -237,7 +268,9 @@ class Pen:
         x = shape.right + LOOP_WIDTH + 8 + text_width(label, LABEL_SIZE) / 2
         return Text(label, x, shape.y, LABEL_SIZE, self._theme.message)
 
-    def _message_texts(self, connection: Connection, source: Shape, target: Shape) -> tuple[Text | None, Text | None]:
+    def _message_texts(
+        self, connection: Connection, source: Shape, target: Shape
+    ) -> tuple[Text | None, Text | None]:
         """Return a message's name above its edge and its shape below, where they fit between columns."""
         y = self._level_line(connection, source, target)[0][1]
         x, room = self._before_right_one(source, target), self._place.gap - 6
@@ -266,7 +299,12 @@ class Pen:
         alone = all(abs(frame.offset) < 0.5 for frame in ends)
         if width > (self._place.content - 6 if alone else CIRCLE):
             return None
-        x = self._place.middle[self._place.grid.items[connection.source].slot] + offset - 6 - width / 2
+        x = (
+            self._place.middle[self._place.grid.items[connection.source].slot]
+            + offset
+            - 6
+            - width / 2
+        )
         return Text(connection.note, x, source.top + 18, NOTE_SIZE, self._theme.muted)
 
 

@@ -1,8 +1,9 @@
 """What stands where, without any measures: a network as a grid of slots (columns) and levels (rows).
 
-Level 0 holds the inputs, the levels above it the layers, the topmost the outputs. Slot 0 is the first column;
-slot -1 and the one after the last are the margins, for initial states and the loss. Both the unrolled and the
-rolled view are grids, so that they are laid out by the same hand and match side by side.
+Level 0 holds the inputs, the levels above it the layers, the topmost the outputs. Slot 0 is the
+first column; slot -1 and the one after the last are the margins, for initial states and the loss.
+Both the unrolled and the rolled view are grids, so that they are laid out by the same hand and
+match side by side.
 """
 
 import re
@@ -71,15 +72,17 @@ class Connection:
     state: int | None = None  # which state it hands to an opened copy …
     entry: int | None = None  # … or which of the other things that enter one
     link: str = ""  # the id of the network's link that it is drawn for, where that is another
-    reader: tuple[Node, int] | None = None  # the op outside the copies that it leads to, as which input
+    reader: tuple[Node, int] | None = (
+        None  # the op outside the copies that it leads to, as which input
+    )
     laned: bool = False  # it keeps to its lane even if nothing comes back
 
 
 def drawn_id(id: str, which: int | Literal["in"] = 0) -> str:
     """Return the id of one of several things that are drawn, where copies are opened, for one link or port.
 
-    They are one for each state; or, on the way to an output, one from each op, counted from the output back, and the
-    way "in" to the first op. Number 0 has the id of the link or port itself.
+    They are one for each state; or, on the way to an output, one from each op, counted from the
+    output back, and the way "in" to the first op. Number 0 has the id of the link or port itself.
     """
     return f"{id}-{which}" if which else id
 
@@ -104,13 +107,19 @@ class Grid:
     levels: int
     folded: int = 0  # how many columns the fold stands for
     left_out: int = 0  # links to or from folded columns that are not drawn
-    odd: tuple[int, ...] = ()  # folded columns with a copy that is made otherwise than any copy shown
+    odd: tuple[
+        int, ...
+    ] = ()  # folded columns with a copy that is made otherwise than any copy shown
     panels: bool = True  # draw each column as a panel with its timestep
-    lane: float = 0.0  # how far beside the middle of each connection what comes back is drawn; 0: it is not …
+    lane: float = (
+        0.0  # how far beside the middle of each connection what comes back is drawn; 0: it is not …
+    )
     crowded_lane: float = 0.0  # … and where one comes around to its source or target
 
 
-def unrolled_grid(network: Network, fold: int | Literal["auto"] | None, *, headings: bool = True) -> Grid:
+def unrolled_grid(
+    network: Network, fold: int | Literal["auto"] | None, *, headings: bool = True
+) -> Grid:
     """Return every copy of `network` in its column, the middle ones folded as `fold` says.
 
     Raises:
@@ -136,7 +145,8 @@ def unrolled_grid(network: Network, fold: int | Literal["auto"] | None, *, headi
 def rolled_grid(network: Network, *, prefix: str = "") -> Grid:
     """Return `network` with all copies of a row drawn as one, a loop standing for the messages between them.
 
-    `prefix` goes before each id and class, so that the rolled picture can stand beside the unrolled one.
+    `prefix` goes before each id and class, so that the rolled picture can stand beside the unrolled
+    one.
     """
     levels = _Levels.of(network)
     names = {cell.id: f"cell-{cell.layer}" for cell in network.cells}
@@ -161,7 +171,14 @@ def rolled_grid(network: Network, *, prefix: str = "") -> Grid:
             )
             if source != target or loop:
                 connections.setdefault(connection.id, connection)
-    return Grid(items, tuple(connections.values()), levels.headings(network), (0,), levels.count, panels=False)
+    return Grid(
+        items,
+        tuple(connections.values()),
+        levels.headings(network),
+        (0,),
+        levels.count,
+        panels=False,
+    )
 
 
 def _slots(columns: int, fold: int | Literal["auto"] | None) -> tuple[int | None, ...]:
@@ -172,7 +189,9 @@ def _slots(columns: int, fold: int | Literal["auto"] | None) -> tuple[int | None
     elif isinstance(fold, int) and not isinstance(fold, bool) and fold > 0:
         keep = fold
     else:
-        raise DrawError(f'fold is "auto", None or how many copies to keep at each end (at least 1), not {fold!r}')
+        raise DrawError(
+            f'fold is "auto", None or how many copies to keep at each end (at least 1), not {fold!r}'
+        )
     if columns <= 2 * keep:
         return tuple(range(columns))
     return (*range(keep), None, *range(columns - keep, columns))
@@ -201,7 +220,10 @@ class _Levels:
         return self.inputs if port.kind == "input" else self.outputs
 
     def headings(self, network: Network) -> tuple[Heading, ...]:
-        rows = tuple(Heading(self.rows[row.layer], f"layer {row.layer}", _heading_lines(row)) for row in network.rows)
+        rows = tuple(
+            Heading(self.rows[row.layer], f"layer {row.layer}", _heading_lines(row))
+            for row in network.rows
+        )
         inputs = (Heading(self.inputs, "", ("inputs",)),) if network.has_inputs else ()
         outputs = (Heading(self.outputs, "", ("outputs",)),) if network.has_outputs else ()
         return inputs + rows + outputs
@@ -219,13 +241,20 @@ def _with_own_names(row: Row) -> str:
     names = [name.rpartition(".")[2] for name in row.parameters]
 
     def own(match: re.Match[str]) -> str:
-        return next((name for name in names if name == match[0] or name.startswith(f"{match[0]}_")), match[0])
+        return next(
+            (name for name in names if name == match[0] or name.startswith(f"{match[0]}_")),
+            match[0],
+        )
 
     return re.sub(r"\b[Wwb]_[a-z]+\b", own, row.equation or "")
 
 
 def _placed(
-    network: Network, part: Part, levels: _Levels, slot_of: Mapping[int, int], slots: tuple[int | None, ...]
+    network: Network,
+    part: Part,
+    levels: _Levels,
+    slot_of: Mapping[int, int],
+    slots: tuple[int | None, ...],
 ) -> Iterable[Item]:
     rows = {row.layer: row for row in network.rows}
     cells = {cell.id: cell for cell in part.cells}
@@ -275,7 +304,10 @@ def _port_item(port: Port, slot: int, levels: _Levels) -> Item:
 
 
 def _initial_slot(
-    first: Cell | None, rows: Mapping[int, Row], slot_of: Mapping[int, int], slots: tuple[int | None, ...]
+    first: Cell | None,
+    rows: Mapping[int, Row],
+    slot_of: Mapping[int, int],
+    slots: tuple[int | None, ...],
 ) -> int | None:
     """Return the slot beside the row's first cell; None where that cell is folded away."""
     if first is None or first.column not in slot_of:
@@ -310,7 +342,9 @@ def _message_label(link: Link, cells: Mapping[str, Cell], rows: Mapping[int, Row
     if link.kind not in ("message", "initial"):
         return ""
     after = cells.get(link.target)
-    layer, t = (after.layer, after.t - 1) if after else (cells[link.source].layer, cells[link.source].t)
+    layer, t = (
+        (after.layer, after.t - 1) if after else (cells[link.source].layer, cells[link.source].t)
+    )
     return ", ".join(indexed(state, t) for state in rows[layer].states)
 
 
@@ -345,7 +379,9 @@ def _rolled_ports(ports: Iterable[Port]) -> dict[str, str]:
     return names
 
 
-def _rolled_items(network: Network, levels: _Levels, names: Mapping[str, str], prefix: str) -> Iterable[Item]:
+def _rolled_items(
+    network: Network, levels: _Levels, names: Mapping[str, str], prefix: str
+) -> Iterable[Item]:
     rows = {row.layer: row for row in network.rows}
     shown: set[str] = set()
     for part in (*network.cells, *network.ports):

@@ -39,12 +39,19 @@ def with_values(grid: Grid, network: Network) -> Grid:
     """Return `grid` with the values of each shown copy's first state."""
     shown = {cell.id: cell.outputs[0].data for cell in network.cells if cell.id in grid.items}
     rows = {
-        id: np.asarray(data, float).reshape(-1, data.shape[-1] if data.ndim else 1)[0] for id, data in shown.items()
+        id: np.asarray(data, float).reshape(-1, data.shape[-1] if data.ndim else 1)[0]
+        for id, data in shown.items()
     }
     finite = [np.abs(row[np.isfinite(row)]).max(initial=0.0) for row in rows.values()]
     most = float(max(finite, default=0.0)) or 1.0
-    heats = {id: Heat(tuple(row[:UNITS_MOST].tolist()), row.size, most) for id, row in rows.items() if row.size}
-    return replace(grid, items={id: replace(item, heat=heats.get(id)) for id, item in grid.items.items()})
+    heats = {
+        id: Heat(tuple(row[:UNITS_MOST].tolist()), row.size, most)
+        for id, row in rows.items()
+        if row.size
+    }
+    return replace(
+        grid, items={id: replace(item, heat=heats.get(id)) for id, item in grid.items.items()}
+    )
 
 
 def heat_legend(grid: Grid, box: Box, theme: Theme) -> Drawing:
@@ -62,7 +69,9 @@ def heat_legend(grid: Grid, box: Box, theme: Theme) -> Drawing:
     width = 14.0 * _SWATCHES
     high = Text(f"{heat.most:.2g}{hidden}", start + width + 8, y, 12.0, theme.muted, align="left")
     reach = high.x + high.width - box.left
-    texts = Shape("values", "legend", "text", box.left + reach / 2, y, reach, 14.0, texts=(title, low, high))
+    texts = Shape(
+        "values", "legend", "text", box.left + reach / 2, y, reach, 14.0, texts=(title, low, high)
+    )
     return Drawing((texts, *swatches.shapes("legend", start + width / 2, y, width, theme)))
 
 

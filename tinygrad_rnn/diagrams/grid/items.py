@@ -28,7 +28,10 @@ from .placement import (
 )
 from .wiring import Around, Up
 
-_UPPER, _AIR = 12.0, 10.0  # of the line along the upper edge of an opened copy: how far below that, between its parts
+_UPPER, _AIR = (
+    12.0,
+    10.0,
+)  # of the line along the upper edge of an opened copy: how far below that, between its parts
 _VALUE, _VALUES_LEAST, _VALUES_MOST = 12.0, 30.0, 150.0
 
 
@@ -36,7 +39,8 @@ _VALUE, _VALUES_LEAST, _VALUES_MOST = 12.0, 30.0, 150.0
 class _UpperLine:
     """What stands along the upper edge of an opened copy, on the wider side of where its state leaves upwards.
 
-    First its name and values, if these are asked for, then the norms of its gradients. Measured from its middle.
+    First its name and values, if these are asked for, then the norms of its gradients. Measured
+    from its middle.
     """
 
     name: str
@@ -50,10 +54,17 @@ class _UpperLine:
         room = max(plan.exit, plan.width - plan.exit) - 2 * _AIR
         name = fit(item.label, room / 3, LABEL_SIZE) if item.heat else ""
         note = fit(item.note, room, LABEL_SIZE, bold=item.sick) if item.inside else ""
-        named, noted = (text_width(text, LABEL_SIZE, bold=bold) for text, bold in ((name, False), (note, item.sick)))
+        named, noted = (
+            text_width(text, LABEL_SIZE, bold=bold)
+            for text, bold in ((name, False), (note, item.sick))
+        )
         named += _AIR / 2 * bool(name)
         free = room - named - noted - _AIR
-        width = max(min(_VALUE * len(item.heat.values), free, _VALUES_MOST), _VALUES_LEAST) if item.heat else 0.0
+        width = (
+            max(min(_VALUE * len(item.heat.values), free, _VALUES_MOST), _VALUES_LEAST)
+            if item.heat
+            else 0.0
+        )
         whole = named + width + noted + _AIR * bool(width and note)
         edge = plan.width / 2 - 8
         start = -edge if plan.exit > plan.width / 2 else edge - whole
@@ -68,7 +79,9 @@ class _UpperLine:
 class Stamp:
     """Makes the shapes of one placed grid."""
 
-    def __init__(self, place: Placement, bands: Bands, theme: Theme, ramp: Ramp | None = None) -> None:
+    def __init__(
+        self, place: Placement, bands: Bands, theme: Theme, ramp: Ramp | None = None
+    ) -> None:
         self._place = place
         self._ramp = ramp
         self._bands = bands
@@ -85,7 +98,9 @@ class Stamp:
     def insides(self) -> Iterable[Drawing]:
         """Yield what is drawn inside each opened copy."""
         ways = self._place.wiring.ways
-        upward: dict[str, list[float]] = {}  # the copies whose state leaves upwards too, and what comes back to it
+        upward: dict[
+            str, list[float]
+        ] = {}  # the copies whose state leaves upwards too, and what comes back to it
         for c in self._place.grid.connections:
             if isinstance(ways[c.id], Up | Around):
                 upward.setdefault(c.source, []).extend([] if c.norm is None else [c.norm])
@@ -97,7 +112,9 @@ class Stamp:
                 drawing = item.plan.stamped(spot, upward=item.id in upward)
                 if item.inside and self._ramp:
                     above = upward.get(item.id, ())
-                    drawing = with_ways_back(drawing, item.plan, item.inside, above, spot, self._ramp, self._theme)
+                    drawing = with_ways_back(
+                        drawing, item.plan, item.inside, above, spot, self._ramp, self._theme
+                    )
                 yield drawing
 
     def _panels(self) -> Iterable[Shape]:
@@ -152,7 +169,8 @@ class Stamp:
                 line=self._theme.panel.line,
                 line_width=1.0,
                 texts=tuple(
-                    Text(line, x, y + dy, size, self._theme.muted) for line, size, dy in fold_lines(self._place.grid)
+                    Text(line, x, y + dy, size, self._theme.muted)
+                    for line, size, dy in fold_lines(self._place.grid)
                 )
                 if sheet == 0
                 else (),
@@ -169,7 +187,9 @@ class Stamp:
         texts: list[Text] = []
         for line, size, bold, color in lines:
             y -= _leading(size) / 2
-            texts.append(Text(fit(line, HEADING_WIDTH, size, bold=bold), x, y, size, color, bold, "right"))
+            texts.append(
+                Text(fit(line, HEADING_WIDTH, size, bold=bold), x, y, size, color, bold, "right")
+            )
             y -= _leading(size) / 2
         name = heading.title.replace(" ", "-") or heading.lines[0]
         full = "\n".join((heading.title, *heading.lines)).strip()
@@ -205,13 +225,17 @@ class Stamp:
             line=self._theme.alarm if item.sick else paint.line,
             line_width=SICK_OUTLINE if item.sick else 1.2,
             dashed=item.role == "initial" or (item.idle and frame.round),
-            texts=tuple(self._circle_texts(item, x, y) if frame.round else self._cell_texts(item, x, y)),
+            texts=tuple(
+                self._circle_texts(item, x, y) if frame.round else self._cell_texts(item, x, y)
+            ),
             tooltip=item.tooltip,
         )
         if item.plan:
             yield from self._values_in_opened(item, item.plan, x, y + item.plan.height / 2)
         elif item.heat:
-            yield from item.heat.shapes(item.id, x, y - frame.height / 2 + 12, frame.width - 18, self._theme)
+            yield from item.heat.shapes(
+                item.id, x, y - frame.height / 2 + 12, frame.width - 18, self._theme
+            )
 
     def _paint(self, item: Item) -> Paint:
         if item.idle and item.role == "output":
@@ -249,7 +273,14 @@ class Stamp:
             yield Text(line.name, x + line.start, top, LABEL_SIZE, muted, align="left")
         else:
             name = fit(item.label, plan.width - 14, LABEL_SIZE)
-            yield Text(name, x + plan.width / 2 - 7, y - plan.height / 2 + 12, LABEL_SIZE, muted, align="right")
+            yield Text(
+                name,
+                x + plan.width / 2 - 7,
+                y - plan.height / 2 + 12,
+                LABEL_SIZE,
+                muted,
+                align="right",
+            )
         if line.note:
             color = self._theme.alarm if item.sick else muted
             yield Text(line.note, x + line.noted, top, LABEL_SIZE, color, item.sick, align="left")
@@ -262,7 +293,13 @@ class Stamp:
 
     def _circle_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
         room = CIRCLE - 9
-        size = max(min(NAME_SIZE - 1, (NAME_SIZE - 1) * room / max(text_width(item.label, NAME_SIZE - 1), 1)), 8.0)
+        size = max(
+            min(
+                NAME_SIZE - 1,
+                (NAME_SIZE - 1) * room / max(text_width(item.label, NAME_SIZE - 1), 1),
+            ),
+            8.0,
+        )
         loss = item.role == "loss"
         color = self._theme.loss_text if loss else self._theme.text
         yield Text(fit(item.label, room, size, bold=loss), x, y, size, color, bold=loss)

@@ -1,7 +1,8 @@
 """Measures a grid: how large its items are, where its slots and levels lie in points.
 
-Everything repeated has the same measures throughout a picture, so that columns stay straight and copies look
-like copies; the measures grow with the longest text and the number of edges that have to pass.
+Everything repeated has the same measures throughout a picture, so that columns stay straight and
+copies look like copies; the measures grow with the longest text and the number of edges that have
+to pass.
 """
 
 from collections import Counter, defaultdict
@@ -133,7 +134,10 @@ def fold_lines(grid: Grid) -> tuple[tuple[str, float, float], ...]:
     if grid.odd:
         more += [f"but {len(grid.odd)} made otherwise,", f"the first at t = {grid.odd[0]}"]
     if grid.left_out:
-        more += [f"{grid.left_out} more {'link' if grid.left_out == 1 else 'links'}", "to and from here"]
+        more += [
+            f"{grid.left_out} more {'link' if grid.left_out == 1 else 'links'}",
+            "to and from here",
+        ]
     lines += [(line, LABEL_SIZE - 1, -41.0 - 15.0 * number) for number, line in enumerate(more)]
     return tuple(lines)
 
@@ -143,7 +147,9 @@ def _frames(grid: Grid) -> dict[str, Frame]:
     groups: defaultdict[tuple[int, int], list[Item]] = defaultdict(list)
     for item in grid.items.values():
         groups[item.slot, item.level].append(item)
-    notes = [text_width(c.note, NOTE_SIZE) for c in grid.connections if c.kind in ("input", "output")]
+    notes = [
+        text_width(c.note, NOTE_SIZE) for c in grid.connections if c.kind in ("input", "output")
+    ]
     spacing = CIRCLE + 10 + min(max(notes, default=0.0), 40.0) * 0.5
     crowd = max(len(group) for group in groups.values())
     cell_width = max(_cell_width(grid), (crowd - 1) * spacing + 30)
@@ -154,7 +160,9 @@ def _frames(grid: Grid) -> dict[str, Frame]:
     for group in groups.values():
         for place, item in enumerate(group):
             if item.plan:
-                frames[item.id] = _opened_frame(item.plan, arriving[item.id], together=grid.lane > 0)
+                frames[item.id] = _opened_frame(
+                    item.plan, arriving[item.id], together=grid.lane > 0
+                )
                 continue
             cell = item.role == "cell"
             pitch = cell_width + 20 if cell else spacing
@@ -202,10 +210,19 @@ def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> di
     ]
     for target, source, c in sorted(ends, key=lambda end: (end[0].level, end[1].level)):
         if c.kind == "initial" and c.state is not None:
-            frames[source.id] = replace(frames[source.id], offset=0.0, rise=frames[target.id].arrives.get(c.state, 0.0))
-        elif source.slot == target.slot and source.role == "input" and c.entry is not None and source.id in alone:
+            frames[source.id] = replace(
+                frames[source.id], offset=0.0, rise=frames[target.id].arrives.get(c.state, 0.0)
+            )
+        elif (
+            source.slot == target.slot
+            and source.role == "input"
+            and c.entry is not None
+            and source.id in alone
+        ):
             frames[source.id] = replace(frames[source.id], offset=frames[target.id].below(c.id))
-        elif source.slot == target.slot and target.role in ("head", "output") and target.id in alone:
+        elif (
+            source.slot == target.slot and target.role in ("head", "output") and target.id in alone
+        ):
             frames[target.id] = replace(frames[target.id], offset=frames[source.id].above)
     return frames
 

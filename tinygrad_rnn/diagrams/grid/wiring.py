@@ -1,8 +1,8 @@
 """Which way each connection goes, decided on the grid before anything has a place in points.
 
-Most connections are straight: messages along their level, values up their slot. The rest leave upwards into
-the gap above their source, change slot or pass other items in a lane, and enter their target from the gap
-below it. Only then is it known how much room each gap and lane needs.
+Most connections are straight: messages along their level, values up their slot. The rest leave
+upwards into the gap above their source, change slot or pass other items in a lane, and enter their
+target from the gap below it. Only then is it known how much room each gap and lane needs.
 """
 
 from collections import defaultdict
@@ -30,8 +30,12 @@ class Frame:
     round: bool
     rise: float = 0.0  # how far above its level's middle it stands
     exit: float | None = None  # where connections leave an opened copy upwards, from its middle
-    entries: Mapping[str, float] = field(default_factory=dict[str, float])  # where each enters it from below
-    arrives: Mapping[int, float] = field(default_factory=dict[int, float])  # the height of each state, on either side
+    entries: Mapping[str, float] = field(
+        default_factory=dict[str, float]
+    )  # where each enters it from below
+    arrives: Mapping[int, float] = field(
+        default_factory=dict[int, float]
+    )  # the height of each state, on either side
     leaves: Mapping[int, float] = field(default_factory=dict[int, float])
 
     @property
@@ -120,7 +124,9 @@ class Wiring:
         self._taken: set[tuple[str, Side, int]] = set()
         self._gaps: dict[int, Tracks] = defaultdict(Tracks)
         self._lanes: dict[tuple[int, Side], Tracks] = defaultdict(Tracks)
-        straight_first = sorted(grid.connections, key=lambda c: c.kind not in ("message", "initial"))
+        straight_first = sorted(
+            grid.connections, key=lambda c: c.kind not in ("message", "initial")
+        )
         ways = {connection.id: self._way(connection) for connection in straight_first}
         self.ways = {connection.id: ways[connection.id] for connection in grid.connections}
 
@@ -154,9 +160,15 @@ class Wiring:
         row = self._by_level[source.level]
         if any(slot in row for slot in between) or self._fold_slot in between:
             return None
-        sides: tuple[Side, Side] = ("right", "left") if source.slot < target.slot else ("left", "right")
+        sides: tuple[Side, Side] = (
+            ("right", "left") if source.slot < target.slot else ("left", "right")
+        )
         state = connection.state or 0
-        return Along() if self._claim((source.id, sides[0], state), (target.id, sides[1], state)) else None
+        return (
+            Along()
+            if self._claim((source.id, sides[0], state), (target.id, sides[1], state))
+            else None
+        )
 
     def _claim(self, *ends: tuple[str, Side, int]) -> bool:
         """Take these sides of items, unless an edge is there already."""
@@ -167,7 +179,12 @@ class Wiring:
 
     def _up(self, connection: Connection) -> Up | None:
         source, target = self._items.get(connection.source), self._items.get(connection.target)
-        if source is None or target is None or source.slot != target.slot or source.level >= target.level:
+        if (
+            source is None
+            or target is None
+            or source.slot != target.slot
+            or source.level >= target.level
+        ):
             return None
         start, end = self._frames[source.id], self._frames[target.id]
         if end.lets_in(start.above, connection.id):
@@ -199,18 +216,32 @@ class Wiring:
         exit_gap = source.level if source else self._top_gap
         from_above = target.level == 0 or (target.role == "loss" and exit_gap == self._top_gap)
         entry_gap = target.level if from_above else target.level - 1
-        start = self._slot(connection.source) * _SLOT + (self._frames[source.id].above if source else 0.0)
+        start = self._slot(connection.source) * _SLOT + (
+            self._frames[source.id].above if source else 0.0
+        )
         end = target.slot * _SLOT + self._frames[target.id].below(connection.id)
         owner = connection.target if connection.kind == "loss" else connection.source
         if exit_gap == entry_gap:
             track = self._gaps[exit_gap].take(start, end, owner)
-            return Around(exit_gap, track, None, entry_gap, track, from_above, "left" if start < end else "right")
+            return Around(
+                exit_gap,
+                track,
+                None,
+                entry_gap,
+                track,
+                from_above,
+                "left" if start < end else "right",
+            )
         side: Side = "right" if connection.kind == "output" else "left"
         lane_x = target.slot * _SLOT + (_LANE if side == "right" else -_LANE)
         return Around(
             exit_gap,
             self._gaps[exit_gap].take(start, lane_x, owner),
-            Lane(target.slot, side, self._lanes[target.slot, side].take(exit_gap, entry_gap, target.id)),
+            Lane(
+                target.slot,
+                side,
+                self._lanes[target.slot, side].take(exit_gap, entry_gap, target.id),
+            ),
             entry_gap,
             self._gaps[entry_gap].take(lane_x, end, ("into", target.id)),
             from_above,

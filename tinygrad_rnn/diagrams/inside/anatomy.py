@@ -1,7 +1,8 @@
 """What a copy is made of: its recorded ops as parts, parameters inside the parts that use them.
 
-Three things that were recorded are drawn without a box of their own: a view of a parameter (its chip says which part of
-it), the addition of a bias (a chip on what it is added to), and a slice of a value (the wire it leaves by).
+Three things that were recorded are drawn without a box of their own: a view of a parameter (its
+chip says which part of it), the addition of a bias (a chip on what it is added to), and a slice of
+a value (the wire it leaves by).
 """
 
 from collections import Counter
@@ -45,10 +46,16 @@ class Part:
     place: int  # of the node in its copy
     sign: str
     op: str
-    chips: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])  # parameter's node id, its name
-    reads: "list[tuple[Part | Entry, str]]" = field(default_factory=list["tuple[Part | Entry, str]"])  # and which slice
+    chips: list[tuple[int, str]] = field(
+        default_factory=list[tuple[int, str]]
+    )  # parameter's node id, its name
+    reads: "list[tuple[Part | Entry, str]]" = field(
+        default_factory=list["tuple[Part | Entry, str]"]
+    )  # and which slice
     slots: list[int] = field(default_factory=list[int])  # which inputs of `reader` these are
-    absorbed: list[Node] = field(default_factory=list[Node])  # other recorded nodes that are drawn with it
+    absorbed: list[Node] = field(
+        default_factory=list[Node]
+    )  # other recorded nodes that are drawn with it
 
     @property
     def reader(self) -> Node:
@@ -65,12 +72,16 @@ class Part:
 class Anatomy:
     """The parts of a set of nodes, each of which computes from what enters and from other parts."""
 
-    def __init__(self, nodes: Sequence[Node], names: Mapping[int, str], entries: Mapping[Node, Entry]) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], names: Mapping[int, str], entries: Mapping[Node, Entry]
+    ) -> None:
         self._names = names
         self._entries = entries
         self._inside = set(nodes)
         self._readers = Counter(x for node in nodes for x in node.tensors())
-        self._views: dict[Node, tuple[int, str]] = {}  # views of parameters: whose, and what it is called
+        self._views: dict[
+            Node, tuple[int, str]
+        ] = {}  # views of parameters: whose, and what it is called
         self._slices: dict[Node, tuple[Part | Entry, str]] = {}
         self._part_of: dict[Node, Part] = {}
         self.parts: list[Part] = []
@@ -88,14 +99,24 @@ class Anatomy:
         if node.op in _SLICES and len(tensors) == 1 and self._is_slice(node, tensors[0]):
             return
         chips = [chip for x in tensors if (chip := self._chip(x))]
-        found = [(read, slot) for slot, x in enumerate(node.inputs) if x is not None and (read := self._read(x))]
+        found = [
+            (read, slot)
+            for slot, x in enumerate(node.inputs)
+            if x is not None and (read := self._read(x))
+        ]
         reads = [read for read, _ in found]
         if self._is_bias(node, chips, reads):
             self._absorb(node, place, reads[0][0], chips[0])  # type: ignore[arg-type]
             return
         constants = len(tensors) - len(chips) - len(reads)  # what the formula brings along
         part = Part(
-            node, place, _sign(node) + " const" * constants, node.op or "", chips, reads, [slot for _, slot in found]
+            node,
+            place,
+            _sign(node) + " const" * constants,
+            node.op or "",
+            chips,
+            reads,
+            [slot for _, slot in found],
         )
         self.parts.append(part)
         self._part_of[node] = part
@@ -110,7 +131,9 @@ class Anatomy:
             self._slices[node] = (read[0], read[1] + _slice_text(node))
         return read is not None
 
-    def _is_bias(self, node: Node, chips: Sequence[Any], reads: "Sequence[tuple[Part | Entry, str]]") -> bool:
+    def _is_bias(
+        self, node: Node, chips: Sequence[Any], reads: "Sequence[tuple[Part | Entry, str]]"
+    ) -> bool:
         """Whether a parameter is added to a product or a sum that nobody else reads."""
         if node.op != "add" or len(chips) != 1 or len(reads) != 1:
             return False

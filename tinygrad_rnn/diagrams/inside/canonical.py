@@ -1,10 +1,11 @@
 """The well-known drawings of the RNN, the LSTM and the GRU: which recorded op plays which role, and where it stands.
 
-A pattern names the roles of a cell and what each reads. It is matched against the ops that were recorded, so any cell
-that computes the same is drawn the same, whoever wrote it; one that does not match is laid out by Graphviz.
+A pattern names the roles of a cell and what each reads. It is matched against the ops that were
+recorded, so any cell that computes the same is drawn the same, whoever wrote it; one that does not
+match is laid out by Graphviz.
 
-Coordinates are points; the state line that the copies share is a horizontal, and wires are orthogonal: from the middle
-of one part over the points given here to the middle of the next.
+Coordinates are points; the state line that the copies share is a horizontal, and wires are
+orthogonal: from the middle of one part over the points given here to the middle of the next.
 """
 
 from collections.abc import Iterator, Mapping
@@ -87,7 +88,9 @@ def recognised(parts: list[Part], last: Part) -> tuple[str, dict[str, Part]] | N
     return None
 
 
-def _matches(pattern: Pattern, role: str, source: Part | Entry, found: dict[str, Part]) -> Iterator[dict[str, Part]]:
+def _matches(
+    pattern: Pattern, role: str, source: Part | Entry, found: dict[str, Part]
+) -> Iterator[dict[str, Part]]:
     """Yield each way to give `role` to `source`, and the roles that follow from it to what it reads."""
     if role.startswith("@"):
         if _enters_as(role, source):
@@ -103,7 +106,9 @@ def _matches(pattern: Pattern, role: str, source: Part | Entry, found: dict[str,
             if op == source.op and len(roles) == len(reads):
                 orders = permutations(roles) if op in _COMMUTATIVE else [roles]
                 for order in orders:
-                    yield from _all_match(pattern, list(zip(order, reads, strict=True)), found | {role: source})
+                    yield from _all_match(
+                        pattern, list(zip(order, reads, strict=True)), found | {role: source}
+                    )
 
 
 def _all_match(
@@ -123,10 +128,13 @@ def _enters_as(role: str, source: Part | Entry) -> bool:
     return not source.state if role == "@x" else source.state and source.place == _STATES[role]
 
 
-def layout_of(name: str, roles: Mapping[str, Part], widths: Mapping[str, float], air: float = 0.0) -> Layout:
+def layout_of(
+    name: str, roles: Mapping[str, Part], widths: Mapping[str, float], air: float = 0.0
+) -> Layout:
     """Return the canonical layout of a recognised cell.
 
-    `widths` are those of its parts, and `air` is how much farther apart the closest of them stand than they need to.
+    `widths` are those of its parts, and `air` is how much farther apart the closest of them stand
+    than they need to.
     """
     return {"elman": _elman, "lstm": _lstm, "gru": _gru}[name](roles, widths, air)
 
@@ -182,7 +190,11 @@ def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) ->
 
 
 def _lstm_wires(
-    roles: Mapping[str, Part], at: Mapping[str, Point], column: Mapping[str, float], bus: float, top: float
+    roles: Mapping[str, Part],
+    at: Mapping[str, Point],
+    column: Mapping[str, float],
+    bus: float,
+    top: float,
 ) -> dict[tuple[str, str], list[Point]]:
     via: dict[tuple[str, str], list[Point]] = {}
     for role in ("f", "i", "g", "o"):
@@ -194,7 +206,11 @@ def _lstm_wires(
     if "fw" in roles:
         x = at["fw"][0]
         via["@c", "fw"] = [(x, top)]
-        via["@c", "iw"] = [(x, top), (x, top - 36.0), (at["iw"][0] if "iw" in at else x, top - 36.0)]
+        via["@c", "iw"] = [
+            (x, top),
+            (x, top - 36.0),
+            (at["iw"][0] if "iw" in at else x, top - 36.0),
+        ]
     if "ow" in roles:
         via["c", "ow"] = [(at["ow"][0], top)]
     return via

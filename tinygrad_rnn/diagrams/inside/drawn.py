@@ -1,6 +1,7 @@
 """How a copy is opened into its ops: a recognised cell in its canonical drawing, any other as Graphviz lays it out.
 
-What comes from the copy before enters on the left and leaves on the right, inputs enter below, outputs leave above.
+What comes from the copy before enters on the left and leaves on the right, inputs enter below,
+outputs leave above.
 """
 
 import math
@@ -31,7 +32,13 @@ def signature(anatomy: Anatomy, outputs: Sequence[Node]) -> tuple[object, ...]:
         return (source.state, source.number, source.place)
 
     parts = tuple(
-        (part.sign, part.op, part.place, tuple(part.chips), tuple((read(source), cut) for source, cut in part.reads))
+        (
+            part.sign,
+            part.op,
+            part.place,
+            tuple(part.chips),
+            tuple((read(source), cut) for source, cut in part.reads),
+        )
         for part in anatomy.parts
     )
     return parts, tuple(number.get(part, -1) for part in _state_parts(anatomy, outputs))
@@ -61,9 +68,13 @@ def plan_of(anatomy: Anatomy, outputs: Sequence[Node], states: int, ink: Ink) ->
 
 
 def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink) -> Plan:
-    layout = layout_of(name, roles, {role: part_width(part) for role, part in roles.items()}, 1.2 * ink.lane)
+    layout = layout_of(
+        name, roles, {role: part_width(part) for role, part in roles.items()}, 1.2 * ink.lane
+    )
     role_of = {part: role for role, part in roles.items()}
-    shapes = {part: list(part_shapes(part, *layout.at[role_of[part]], ink)) for part in anatomy.parts}
+    shapes = {
+        part: list(part_shapes(part, *layout.at[role_of[part]], ink)) for part in anatomy.parts
+    }
     edges: list[Edge] = []
     notes = list(_gate_names(layout, ink))
     below: dict[int, float] = {}
@@ -71,7 +82,11 @@ def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink)
         target, end = shapes[part][0], role_of[part]
         for source, cut in part.reads:
             corners, start = _canonical_wire(layout, source, target, role_of, end, below)
-            edges.append(_wire(len(edges), shapes.get(source, [None])[0], target, corners, start, layout, ink))  # type: ignore[arg-type]
+            edges.append(
+                _wire(
+                    len(edges), shapes.get(source, [None])[0], target, corners, start, layout, ink
+                )
+            )  # type: ignore[arg-type]
             tap = _tap_text(cut, corners, ink)
             notes += [tap] if tap else []
     leaving = {state: f"wire/{number}" for number, state in enumerate(layout.states, len(edges))}
@@ -80,10 +95,18 @@ def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink)
         source = shapes[roles[role]][0]
         way = [layout.at[role], *layout.leave.get(state, []), (layout.size[0], height)]
         edges.append(_wire(len(edges), source, None, way, "", layout, ink))
-    upward = _wire(len(edges), shapes[roles["h"]][0], None, [layout.at["h"], *layout.exit], "", layout, ink)
+    upward = _wire(
+        len(edges), shapes[roles["h"]][0], None, [layout.at["h"], *layout.exit], "", layout, ink
+    )
     texts = tuple(notes)
-    label = Shape("gates/", "gates", "text", 0.0, 0.0, 0.0, 0.0, texts=texts, tooltip="gates") if texts else None
-    drawn = tuple(shape for part in anatomy.parts for shape in shapes[part]) + ((label,) if label else ())
+    label = (
+        Shape("gates/", "gates", "text", 0.0, 0.0, 0.0, 0.0, texts=texts, tooltip="gates")
+        if texts
+        else None
+    )
+    drawn = tuple(shape for part in anatomy.parts for shape in shapes[part]) + (
+        (label,) if label else ()
+    )
     edges.sort(key=lambda edge: edge.width)  # the way of the states over what branches off it
     width, height = layout.size
     return Plan(
@@ -100,7 +123,12 @@ def _canonical(anatomy: Anatomy, name: str, roles: Mapping[str, Part], ink: Ink)
 
 
 def _canonical_wire(
-    layout: Layout, source: Part | Entry, target: Shape, role_of: Mapping[Part, str], end: str, below: dict[int, float]
+    layout: Layout,
+    source: Part | Entry,
+    target: Shape,
+    role_of: Mapping[Part, str],
+    end: str,
+    below: dict[int, float],
 ) -> tuple[list[Point], str]:
     """Return the corners from the middle of what is read to the middle of what reads it, and the start's role."""
     if isinstance(source, Part):
@@ -125,11 +153,25 @@ def _elbow(start: Point, end: Point) -> list[Point]:
 
 
 def _wire(
-    number: int, source: Shape | None, target: Shape | None, corners: list[Point], start: str, layout: Layout, ink: Ink
+    number: int,
+    source: Shape | None,
+    target: Shape | None,
+    corners: list[Point],
+    start: str,
+    layout: Layout,
+    ink: Ink,
 ) -> Edge:
     first, last = corners[0], corners[-1]
-    if len(corners) > 2 and start in ("@h", "@c", "c") and first[1] == corners[1][1] and not ink.lane:
-        first = (corners[1][0] - math.copysign(CORNER, corners[1][0] - first[0]), first[1])  # it branches off there
+    if (
+        len(corners) > 2
+        and start in ("@h", "@c", "c")
+        and first[1] == corners[1][1]
+        and not ink.lane
+    ):
+        first = (
+            corners[1][0] - math.copysign(CORNER, corners[1][0] - first[0]),
+            first[1],
+        )  # it branches off there
     elif source is not None:
         first = on_outline(source, corners[0], corners[1])
     if target is not None:
@@ -153,7 +195,14 @@ def _wire(
 def _gate_names(layout: Layout, ink: Ink) -> Iterator[Text]:
     for role, name in layout.names.items():
         x, y = layout.at[role]
-        yield Text(name, x - 8 - ink.lane / 2, y + OP_HEIGHT / 2 + 9, CHIP_SIZE, ink.theme.muted, align="right")
+        yield Text(
+            name,
+            x - 8 - ink.lane / 2,
+            y + OP_HEIGHT / 2 + 9,
+            CHIP_SIZE,
+            ink.theme.muted,
+            align="right",
+        )
 
 
 def _tap_text(cut: str, corners: Sequence[Point], ink: Ink) -> Text | None:

@@ -28,16 +28,27 @@ def generic_plan(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink
     leaves = ["e", *(f"r{number}" for number in range(len(leaving)))]
     sizes |= dict.fromkeys([*entries, *leaves], (2.0, 2.0))
     edges = [(_read_name(source), f"p{part.place}") for source, part, _ in reads]
-    edges += [(f"p{exit.place}", "e"), *((f"p{part.place}", f"r{k}") for k, part in enumerate(leaving))]
-    labels = [(text_width(cut, TAP_SIZE) + 4 + 2 * ink.lane, TAP_SIZE + 2) if cut else None for _, _, cut in reads]
+    edges += [
+        (f"p{exit.place}", "e"),
+        *((f"p{part.place}", f"r{k}") for k, part in enumerate(leaving)),
+    ]
+    labels = [
+        (text_width(cut, TAP_SIZE) + 4 + 2 * ink.lane, TAP_SIZE + 2) if cut else None
+        for _, _, cut in reads
+    ]
     circles = {f"p{part.place}" for part in anatomy.parts if is_point(part)}
     ranks, straight = [("source", entries), ("sink", leaves)], {*entries, *leaves}
     apart = _APART_WITH_LANES if ink.lane else APART
-    found = arrange(sizes, edges, labels=labels, ranks=ranks, straight=straight, circles=circles, apart=apart)
+    found = arrange(
+        sizes, edges, labels=labels, ranks=ranks, straight=straight, circles=circles, apart=apart
+    )
     states = sum(name.startswith("a") for name in entries)
     lane = _LANE + 2 * ink.lane
     bend = _BEND + ink.lane
-    below, above = _NAME + bend + _TRACK * max(states - 1, 0), _PAD + bend + lane * (len(leaving) - 1)
+    below, above = (
+        _NAME + bend + _TRACK * max(states - 1, 0),
+        _PAD + bend + lane * (len(leaving) - 1),
+    )
     above += _NOTE if ink.noted else 0.0
     return _Generic(anatomy, found, ink, below, found.height + below + above, lane, bend).plan(
         reads, edges, entries, leaves
@@ -84,8 +95,13 @@ class _Generic:
         for part in self.anatomy.parts:
             shapes += part_shapes(part, *at[f"p{part.place}"], self.ink)
         states = [name for name in entries if name.startswith("a")]
-        left = {int(name[1:]): at[name][1] - self.bend - _TRACK * k for k, name in enumerate(states)}
-        over = {k: at[name][1] + self.bend + self.lane * (len(outs) - 1 - k) for k, name in enumerate(outs)}
+        left = {
+            int(name[1:]): at[name][1] - self.bend - _TRACK * k for k, name in enumerate(states)
+        }
+        over = {
+            k: at[name][1] + self.bend + self.lane * (len(outs) - 1 - k)
+            for k, name in enumerate(outs)
+        }
         right = {k: left.get(k, height) for k, height in over.items()}
         edges: list[Edge] = []
         for number, (source, target) in enumerate(ends):
@@ -148,7 +164,9 @@ class _Generic:
             curve = [*curve[:-2], (x, y - min(_BEND, (y - curve[-4][1]) / 4)), curve[-1]]
         return [*curve[:-1], *rounded([(x, y), *rest], CORNER + self.ink.lane / 2)]
 
-    def _edge(self, number: int, source: str, target: str, points: Sequence[Point], cut: str) -> Edge:
+    def _edge(
+        self, number: int, source: str, target: str, points: Sequence[Point], cut: str
+    ) -> Edge:
         state = source[0] == "a" or target[0] == "r"
         label = None
         spot = self.found.labels[number]

@@ -21,7 +21,9 @@ class Ink:
     theme: Theme
     line: str  # of the cell
     fills: Mapping[int, str]  # of each parameter, by its node id
-    lane: float = 0.0  # how far from the middle of each wire its two lanes will run, if there will be two
+    lane: float = (
+        0.0  # how far from the middle of each wire its two lanes will run, if there will be two
+    )
     noted: bool = False  # whether something will be told along the upper edge
 
 
@@ -53,7 +55,15 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
             texts.append(Text(label, middle, y, SIGN_SIZE, ink.theme.text))
         else:
             chips.append(
-                _chip(f"chip/{part.place}-{len(chips)}", label, middle, y, space - 2, ink.fills[parameter], ink)
+                _chip(
+                    f"chip/{part.place}-{len(chips)}",
+                    label,
+                    middle,
+                    y,
+                    space - 2,
+                    ink.fills[parameter],
+                    ink,
+                )
             )
         left += space
     yield Shape(
@@ -76,7 +86,8 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
 def _contents(part: Part) -> Iterator[tuple[str, float, int | None]]:
     """What stands in the box of a part with chips, from left to right; the width of each, and which parameter it is.
 
-    The sign stands before what is read from elsewhere, between two parameters, and a bias is added at the end.
+    The sign stands before what is read from elsewhere, between two parameters, and a bias is added
+    at the end.
     """
     own = len(part.chips) - len(part.absorbed)
     infix = own > 1 and not part.reads
@@ -90,4 +101,17 @@ def _contents(part: Part) -> Iterator[tuple[str, float, int | None]]:
 
 def _chip(id: str, label: str, x: float, y: float, width: float, fill: str, ink: Ink) -> Shape:
     text = Text(label, x, y, CHIP_SIZE, ink.theme.parameter_text)
-    return Shape(id, "chip", "chip", x, y, width, CHIP_HEIGHT, fill, ink.theme.muted, 0.5, texts=(text,), tooltip=label)
+    return Shape(
+        id,
+        "chip",
+        "chip",
+        x,
+        y,
+        width,
+        CHIP_HEIGHT,
+        fill,
+        ink.theme.muted,
+        0.5,
+        texts=(text,),
+        tooltip=label,
+    )

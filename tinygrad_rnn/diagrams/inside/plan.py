@@ -24,11 +24,15 @@ class Plan:
     upward: Edge  # the way of the first state out of the top, for copies that hand it to something above
     exit: float  # where that is
     leaving: Mapping[int, str]  # the id of each state's way out to the right
-    back: tuple[Edge, ...] = ()  # what comes back along each wire, as drawn before it is known how much that is
+    back: tuple[
+        Edge, ...
+    ] = ()  # what comes back along each wire, as drawn before it is known how much that is
 
     def mirrored(self) -> "Plan":
         """Return the drawing of a copy whose states run from right to left."""
-        middle = {shape.id.split("/")[1]: shape.x for shape in self.drawing.shapes if shape.cls == "op"}
+        middle = {
+            shape.id.split("/")[1]: shape.x for shape in self.drawing.shapes if shape.cls == "op"
+        }
         shapes = tuple(_mirrored_shape(shape, self.width, middle) for shape in self.drawing.shapes)
         edges = tuple(_mirrored_edge(edge, self.width) for edge in self.drawing.edges)
         below = {number: self.width - x for number, x in self.below.items()}
@@ -39,7 +43,9 @@ class Plan:
     def with_lanes(self, single: Collection[str], theme: Theme) -> "Plan":
         """Return the drawing with two lanes for each wire, but one for those in `single`."""
         shapes = {shape.id: shape for shape in self.drawing.shapes}
-        (*forward, upward), back = lanes_of([*self.drawing.edges, self.upward], shapes, single, theme)
+        (*forward, upward), back = lanes_of(
+            [*self.drawing.edges, self.upward], shapes, single, theme
+        )
         drawing = Drawing(self.drawing.shapes, tuple(forward))
         return replace(self, drawing=drawing, upward=upward, back=back)
 
@@ -66,7 +72,12 @@ class Spot:
 
     def edge(self, edge: Edge) -> Edge:
         moved = edge.moved(self.left, self.bottom)
-        return replace(moved, id=self.named(edge.id), source=self.named(edge.source), target=self.named(edge.target))
+        return replace(
+            moved,
+            id=self.named(edge.id),
+            source=self.named(edge.source),
+            target=self.named(edge.target),
+        )
 
 
 def _mirrored_shape(shape: Shape, width: float, middle: Mapping[str, float]) -> Shape:

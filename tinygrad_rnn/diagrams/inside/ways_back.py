@@ -23,9 +23,15 @@ class Inside:
     """What the parts of an opened copy's plan are of, by their ids there, and the gradients that come back to them."""
 
     ops: Mapping[str, Node]
-    reads: Mapping[str, tuple[Node, int]]  # of each wire to an op: which op reads it, as which of its inputs
-    hands: Mapping[str, tuple[str, int]]  # of each wire to the next copy: by which link, as which state
-    norms: Mapping[str, float] = field(default_factory=dict[str, float])  # of those that require a gradient
+    reads: Mapping[
+        str, tuple[Node, int]
+    ]  # of each wire to an op: which op reads it, as which of its inputs
+    hands: Mapping[
+        str, tuple[str, int]
+    ]  # of each wire to the next copy: by which link, as which state
+    norms: Mapping[str, float] = field(
+        default_factory=dict[str, float]
+    )  # of those that require a gradient
 
     @classmethod
     def of(cls, parts: Sequence[Part], plan: Plan, link: Link | None) -> "Inside":
@@ -39,9 +45,15 @@ class Inside:
 
     def with_norms(self, flow: Flow, gradients: Mapping[int, Any]) -> "Inside":
         """Return it with the norms at the ops, and along the wires."""
-        norms = {id: norm_of(gradients.get(op.id, 0.0)) if op.requires_grad else None for id, op in self.ops.items()}
+        norms = {
+            id: norm_of(gradients.get(op.id, 0.0)) if op.requires_grad else None
+            for id, op in self.ops.items()
+        }
         norms |= {id: handed_back(node, slot, gradients) for id, (node, slot) in self.reads.items()}
-        norms |= {id: next(iter(flow.links[link][state:]), None) for id, (link, state) in self.hands.items()}
+        norms |= {
+            id: next(iter(flow.links[link][state:]), None)
+            for id, (link, state) in self.hands.items()
+        }
         return replace(self, norms={id: norm for id, norm in norms.items() if norm is not None})
 
     def is_cut(self, id: str) -> bool:
@@ -50,11 +62,19 @@ class Inside:
 
 
 def with_ways_back(
-    drawing: Drawing, plan: Plan, inside: Inside, upward: Sequence[float], spot: Spot, ramp: Ramp, theme: Theme
+    drawing: Drawing,
+    plan: Plan,
+    inside: Inside,
+    upward: Sequence[float],
+    spot: Spot,
+    ramp: Ramp,
+    theme: Theme,
 ) -> Drawing:
     """Return the drawing of one copy with its gradients: along its wires, and `upward` what comes back from above."""
     norms = {spot.named(id): norm for id, norm in inside.norms.items()}
-    shapes = tuple(_op(shape, norms, theme) if shape.cls == "op" else shape for shape in drawing.shapes)
+    shapes = tuple(
+        _op(shape, norms, theme) if shape.cls == "op" else shape for shape in drawing.shapes
+    )
     ways = tuple(_way(*way, spot, ramp, theme) for way in _ways(plan, inside, upward))
     return Drawing(shapes, drawing.edges + ways)
 
@@ -68,7 +88,9 @@ def _op(shape: Shape, norms: Mapping[str, float], theme: Theme) -> Shape:
     return replace(shape, tooltip=tooltip, **alarm)
 
 
-def _ways(plan: Plan, inside: Inside, upward: Sequence[float]) -> Iterator[tuple[Edge, float, bool]]:
+def _ways(
+    plan: Plan, inside: Inside, upward: Sequence[float]
+) -> Iterator[tuple[Edge, float, bool]]:
     """Yield each way back, how much comes by it, and whether a `detach` stops it."""
     known = {**inside.norms, **({plan.upward.id: max(upward, key=strength)} if upward else {})}
     norms = {f"gradient-{wire}": norm for wire, norm in known.items()}
@@ -81,7 +103,9 @@ def _way(edge: Edge, norm: float, cut: bool, spot: Spot, ramp: Ramp, theme: Them
     look = look_of(norm, ramp, theme)
     label = Text("✂", *_start(edge), _CUT_SIZE, theme.backward, bold=True) if cut else None
     tooltip = f"‖∂L/∂·‖ = {norm:.4g} comes back by this way"
-    edge = replace(edge, label=label, tooltip=tooltip, color=look.color, width=look.width, dashed=look.dashed)
+    edge = replace(
+        edge, label=label, tooltip=tooltip, color=look.color, width=look.width, dashed=look.dashed
+    )
     return spot.edge(edge)
 
 

@@ -1,7 +1,8 @@
 """Edges as orthogonal paths with rounded corners, and where each runs so that no two lie on each other.
 
-Paths run in the free strips of the grid: a *gap* above each level, a *lane* on either side of each slot. A
-strip is divided into parallel tracks; paths share one only where they do not meet, or belong together.
+Paths run in the free strips of the grid: a *gap* above each level, a *lane* on either side of each
+slot. A strip is divided into parallel tracks; paths share one only where they do not meet, or
+belong together.
 """
 
 import math
@@ -37,7 +38,9 @@ class _Track:
         """Take what is free; it is one with what its owner has there already."""
         met = self._met(low, high)
         own = [(low, high, owner), *self._stretches[met]]
-        self._stretches[met] = [(min(start for start, _, _ in own), max(end for _, end, _ in own), owner)]
+        self._stretches[met] = [
+            (min(start for start, _, _ in own), max(end for _, end, _ in own), owner)
+        ]
 
 
 class Tracks:
@@ -52,7 +55,9 @@ class Tracks:
     def take(self, start: float, end: float, owner: Hashable) -> int:
         """Return the first track free from `start` to `end`, or already taken there by the same `owner`."""
         low, high = min(start, end), max(start, end)
-        free = (index for index, track in enumerate(self._tracks) if track.is_free(low, high, owner))
+        free = (
+            index for index, track in enumerate(self._tracks) if track.is_free(low, high, owner)
+        )
         index = next(free, len(self._tracks))
         if index == len(self._tracks):
             self._tracks.append(_Track())
@@ -68,7 +73,11 @@ def rounded(corners: Sequence[Point], most: float = CORNER) -> tuple[Point, ...]
         radius = min(most, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
         start, end = _towards(corner, before, radius), _towards(corner, after, radius)
         points += _line(points[-1], start)
-        points += [_towards(start, corner, radius * _CIRCLE), _towards(end, corner, radius * _CIRCLE), end]
+        points += [
+            _towards(start, corner, radius * _CIRCLE),
+            _towards(end, corner, radius * _CIRCLE),
+            end,
+        ]
     return (*points, *_line(points[-1], corners[-1]))
 
 
@@ -79,7 +88,9 @@ def beside(corners: Sequence[Point], distance: float) -> list[Point]:
     moved: list[Point] = []
     for index, (x, y) in enumerate(corners):
         around = {normals[max(index - 1, 0)], normals[min(index, len(normals) - 1)]}
-        moved.append((x + distance * sum(n[0] for n in around), y + distance * sum(n[1] for n in around)))
+        moved.append(
+            (x + distance * sum(n[0] for n in around), y + distance * sum(n[1] for n in around))
+        )
     return moved
 
 

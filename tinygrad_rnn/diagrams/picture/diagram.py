@@ -1,7 +1,8 @@
 """`Diagram`: a finished drawing, every position its own, ready to be written in any format.
 
-Units are points (1/72 inch), y grows upwards, a position is a shape's centre. Who lays out a picture makes
-`Shape`s and `Edge`s; who writes one (DOT, SVG, PDF, PNG) reads them and decides nothing.
+Units are points (1/72 inch), y grows upwards, a position is a shape's centre. Who lays out a
+picture makes `Shape`s and `Edge`s; who writes one (DOT, SVG, PDF, PNG) reads them and decides
+nothing.
 """
 
 import math
@@ -164,7 +165,10 @@ class Drawing:
     def bounds(self) -> Box:
         texts = self.texts
         boxes = [(s.left, s.bottom, s.right, s.top) for s in self.shapes if s.form != "text"]
-        boxes += [(t.center - t.width / 2, t.y - t.size / 2, t.center + t.width / 2, t.y + t.size / 2) for t in texts]
+        boxes += [
+            (t.center - t.width / 2, t.y - t.size / 2, t.center + t.width / 2, t.y + t.size / 2)
+            for t in texts
+        ]
         points = [point for edge in self.edges for point in edge.points]
         x, y = itemgetter(0), itemgetter(1)
         return Box(
@@ -179,8 +183,8 @@ class Drawing:
 class Diagram:
     """A picture of a network: `save` it, or let a notebook show it.
 
-    Ids and classes of its parts (`cell-<layer>-<t>` / `cell`, `message`, `parameter-<name>` / `parameter` …)
-    are the same in SVG and DOT, and stay, for people's own styles and scripts.
+    Ids and classes of its parts (`cell-<layer>-<t>` / `cell`, `message`, `parameter-<name>` /
+    `parameter` …) are the same in SVG and DOT, and stay, for people's own styles and scripts.
     """
 
     drawing: Drawing
@@ -224,7 +228,8 @@ class Diagram:
         """Return the file that `save` would write; `format` is one of `FORMATS`, and `dpi` of a PNG alone.
 
         Warns:
-            UserWarning: a PNG or PDF shows characters as boxes with their number, for want of a font that has them.
+            UserWarning: a PNG or PDF shows characters as boxes with their number, for want of a
+                font that has them.
 
         Raises:
             DrawError: the format is unknown, or the picture is too wide or too high for a PNG.
@@ -244,18 +249,28 @@ class Diagram:
             case ".png":
                 self._warn_of_boxes()
                 return to_png(self, dpi)
-        raise DrawError(f"cannot draw {format or 'a file without extension'!r}: use one of {', '.join(self.FORMATS)}")
+        raise DrawError(
+            f"cannot draw {format or 'a file without extension'!r}: use one of {', '.join(self.FORMATS)}"
+        )
 
-    def save(self, path: str | os.PathLike[str], *, width: float | str | None = None, dpi: float = PNG_DPI) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        width: float | str | None = None,
+        dpi: float = PNG_DPI,
+    ) -> None:
         """Write the picture to `path`, whole or not at all; its extension chooses the format.
 
         Args:
             path: ends in one of `FORMATS`.
-            width: of the picture as printed, such as "8.5cm", the column of a journal; see `fitted`.
+            width: of the picture as printed, such as "8.5cm", the column of a journal; see
+                `fitted`.
             dpi: pixels per inch of a PNG.
 
         Raises:
-            DrawError: the extension is not one of `FORMATS`, the picture is too large for a PNG, or a bad width or dpi.
+            DrawError: the extension is not one of `FORMATS`, the picture is too large for a PNG, or
+                a bad width or dpi.
             OSError: the file cannot be written; what was there before is still there.
         """
         picture = self if width is None else self.fitted(width)
@@ -279,8 +294,14 @@ class Diagram:
 
 
 def _points(length: float | str) -> float:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|mm|in|pt)\s*", length) if isinstance(length, str) else None
+    match = (
+        re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|mm|in|pt)\s*", length)
+        if isinstance(length, str)
+        else None
+    )
     points = float(match[1]) * _UNITS[match[2]] if match else length
     if isinstance(points, str) or not 0 < points < math.inf:
-        raise DrawError(f'the width must be a positive number of points or a length such as "8.5cm", not {length!r}')
+        raise DrawError(
+            f'the width must be a positive number of points or a length such as "8.5cm", not {length!r}'
+        )
     return points

@@ -1,7 +1,7 @@
 """Writes a `Diagram` in Graphviz's language, with every position pinned.
 
-A shape becomes a node of fixed size followed by one node without outline for each of its texts, so that where
-text stands is ours to say and never depends on Graphviz's idea of its size.
+A shape becomes a node of fixed size followed by one node without outline for each of its texts, so
+that where text stands is ours to say and never depends on Graphviz's idea of its size.
 """
 
 import math
@@ -84,7 +84,9 @@ def _write_shape(graph: graphviz.Digraph, shape: Shape) -> None:
 
 
 def _write_text(graph: graphviz.Digraph, name: str, text: Text) -> None:
-    width = 1.2 * text.width + 8  # ample, so that where a text is aligned to does not hang on Graphviz's measure of it
+    width = (
+        1.2 * text.width + 8
+    )  # ample, so that where a text is aligned to does not hang on Graphviz's measure of it
     shift = {"center": 0.0, "left": width / 2, "right": -width / 2}[text.align]
     attributes = {
         "class": PART,
@@ -106,7 +108,9 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
     attributes = {
         "class": edge.cls,
         "id": edge.id,
-        "pos": _spline(edge.points, arrow_size * _ARROW) if edge.arrow else " ".join(map(_position, edge.points)),
+        "pos": _spline(edge.points, arrow_size * _ARROW)
+        if edge.arrow
+        else " ".join(map(_position, edge.points)),
         "arrowsize": _number(arrow_size),
         "color": edge.color,
         "penwidth": _number(edge.width),
@@ -132,7 +136,9 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
     graph.body.append(f'\t"{edge.source}" -> "{edge.target}" [{_written(attributes)}]\n')
 
 
-def _write_node(graph: graphviz.Digraph, name: str, label: str, attributes: Mapping[str, str]) -> None:
+def _write_node(
+    graph: graphviz.Digraph, name: str, label: str, attributes: Mapping[str, str]
+) -> None:
     graph.body.append(f'\t"{name}" [label="{label}" {_written(attributes)}]\n')
 
 

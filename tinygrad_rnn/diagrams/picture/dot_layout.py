@@ -50,7 +50,8 @@ def arrange(
         sizes: width and height of each node in points; names are letters and digits.
         edges: from, to.
         labels: the size of each edge's label, if it has one.
-        ranks: "source" (the lowest) or "sink" (the highest), and the nodes there, from left to right.
+        ranks: "source" (the lowest) or "sink" (the highest), and the nodes there, from left to
+            right.
         straight: the nodes whose edges should rather be straight than those of others.
         circles: the nodes that are round.
         apart: how far one node is from the next at its side, and how far one rank from the next.
@@ -59,7 +60,9 @@ def arrange(
     Raises:
         DrawError: it took longer, or Graphviz failed.
     """
-    lines = [f"digraph {{ rankdir=BT; nodesep={apart[0] / 72:.2g}; ranksep={apart[1] / 72:.2g}; edge [dir=none];"]
+    lines = [
+        f"digraph {{ rankdir=BT; nodesep={apart[0] / 72:.2g}; ranksep={apart[1] / 72:.2g}; edge [dir=none];"
+    ]
     lines.append('node [shape=box, fixedsize=true, label=""];')
     for name, (width, height) in sizes.items():
         shape = ", shape=circle" if name in circles else ""
@@ -85,7 +88,11 @@ def _label(size: tuple[float, float] | None) -> str:
 def _run(dot: str, seconds: float) -> str:
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _WORKER], input=dot.encode(), capture_output=True, timeout=seconds, check=True
+            [sys.executable, "-c", _WORKER],
+            input=dot.encode(),
+            capture_output=True,
+            timeout=seconds,
+            check=True,
         )
     except subprocess.TimeoutExpired:
         raise DrawError(
@@ -94,7 +101,9 @@ def _run(dot: str, seconds: float) -> str:
         ) from None
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise DrawError(f"Graphviz found no layout: {' '.join(reason) or 'it gave no reason'}") from None
+        raise DrawError(
+            f"Graphviz found no layout: {' '.join(reason) or 'it gave no reason'}"
+        ) from None
     return done.stdout.decode()
 
 
@@ -111,7 +120,13 @@ def _parsed(plain: str, edges: Sequence[tuple[str, str]]) -> Arrangement:
             case ["edge", source, target, count, *rest]:
                 curves.setdefault((source, target), []).append(_curve(int(count), rest))
     found = [curves[ends].pop(0) for ends in edges]
-    return Arrangement(width, height, nodes, tuple(points for points, _ in found), tuple(label for _, label in found))
+    return Arrangement(
+        width,
+        height,
+        nodes,
+        tuple(points for points, _ in found),
+        tuple(label for _, label in found),
+    )
 
 
 def _curve(count: int, words: Sequence[str]) -> tuple[tuple[Point, ...], Point | None]:

@@ -8,7 +8,8 @@ from itertools import pairwise
 from .diagram import Edge, Point, Shape
 from .theme import Theme
 
-# Of either lane from the middle: between copies, there beside one that comes around, and where they are opened.
+# Of either lane from the middle: between copies, there beside one that comes around, and where they
+# are opened.
 LANE_DISTANCE, LANE_CROWDED, LANE_INSIDE = 8.0, 4.0, 5.0
 LANE_WIDTH = 1.0  # of what carries no gradient
 
@@ -63,7 +64,9 @@ def curve_beside(points: Sequence[Point], distance: float) -> tuple[Point, ...]:
     return tuple(moved)
 
 
-def _beside(points: Sequence[Point], distance: float, source: Shape | None, target: Shape | None) -> tuple[Point, ...]:
+def _beside(
+    points: Sequence[Point], distance: float, source: Shape | None, target: Shape | None
+) -> tuple[Point, ...]:
     """A curve beside another, its ends on the outlines of the shapes that it joins."""
     moved = list(curve_beside(points, distance))
     if source:
@@ -111,12 +114,18 @@ def _segment_beside(points: Sequence[Point], distance: float) -> list[Point]:
     So an arc of a circle stays one, with the same centre.
     """
     start, one, other, end = points
-    legs = [leg for a, b in pairwise(points) if math.hypot(*(leg := _minus(b, a))) > HERE] or [_minus(end, start)]
+    legs = [leg for a, b in pairwise(points) if math.hypot(*(leg := _minus(b, a))) > HERE] or [
+        _minus(end, start)
+    ]
     ends = [_aside(start, legs[0], distance), _aside(end, legs[-1], distance)]
     chord, moved = _minus(end, start), _minus(ends[1], ends[0])
     growth = (chord[0] * moved[0] + chord[1] * moved[1]) / (chord[0] ** 2 + chord[1] ** 2 or 1.0)
     handles = _minus(one, start), _minus(other, end)
-    return [ends[0], *((x + growth * a, y + growth * b) for (x, y), (a, b) in zip(ends, handles, strict=True)), ends[1]]
+    return [
+        ends[0],
+        *((x + growth * a, y + growth * b) for (x, y), (a, b) in zip(ends, handles, strict=True)),
+        ends[1],
+    ]
 
 
 def _minus(a: Point, b: Point) -> Point:

@@ -20,9 +20,13 @@ from .diagram import MARGIN, Diagram
 from .dot import PART
 from .text_metrics import FONT, font_folder
 
-PNG_MOST = 32_767  # cairo's limit; beyond it Graphviz scales the picture down to a ribbon without a word
+PNG_MOST = (
+    32_767  # cairo's limit; beyond it Graphviz scales the picture down to a ribbon without a word
+)
 
-_PDF_DATE = b"D:20000101000000Z"  # for all: the time and place of drawing would make every file another
+_PDF_DATE = (
+    b"D:20000101000000Z"  # for all: the time and place of drawing would make every file another
+)
 
 # Verdana has DejaVu's widths within a few percent, so nothing overlaps where DejaVu is missing.
 _FONT_STACK = f"{FONT}, Verdana, Geneva, sans-serif"
@@ -92,8 +96,8 @@ def _draw(dot: str, format: str, **graph_attributes: object) -> bytes:
 def _start() -> None:
     """Draw a first, throwaway picture, with which fontconfig reads for good where the fonts are.
 
-    It also takes upon itself that Graphviz forgets default labels in its first picture, and that fontconfig
-    warns of every setting of the machine's that it is too old to know.
+    It also takes upon itself that Graphviz forgets default labels in its first picture, and that
+    fontconfig warns of every setting of the machine's that it is too old to know.
     """
     import pygraphviz
 
@@ -104,7 +108,9 @@ def _start() -> None:
             "utf-8",
         )
         with _environment("FONTCONFIG_FILE", str(config)), _quiet():
-            pygraphviz.AGraph(string='digraph { a [label="a", pos="0,0"] }').draw(format="png", prog="nop2")
+            pygraphviz.AGraph(string='digraph { a [label="a", pos="0,0"] }').draw(
+                format="png", prog="nop2"
+            )
 
 
 @contextmanager

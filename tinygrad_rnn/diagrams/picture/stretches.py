@@ -1,6 +1,7 @@
 """Ways that lie on each other for a stretch: it is drawn once, for the strongest of those that go there.
 
-Graphviz does not let us say which of two edges is drawn over the other, so no two may lie on each other.
+Graphviz does not let us say which of two edges is drawn over the other, so no two may lie on each
+other.
 """
 
 import math
@@ -20,8 +21,8 @@ _Segment = Sequence[Point]
 def drawn_once(ways: Collection[tuple[Edge, float]]) -> list[Edge]:
     """Return ways back with these strengths so that no two lie on each other where they start or end together.
 
-    The strongest is drawn there. Of each only the nearest stronger ones are looked at, on either side, so that a
-    thousand of them take no longer than they must.
+    The strongest is drawn there. Of each only the nearest stronger ones are looked at, on either
+    side, so that a thousand of them take no longer than they must.
     """
     edges = {edge.id: edge for edge, _ in ways}
     ranks = {edge.id: (strength, edge.id) for edge, strength in ways}
@@ -36,7 +37,9 @@ def drawn_once(ways: Collection[tuple[Edge, float]]) -> list[Edge]:
     return list(edges.values())
 
 
-def _with_stronger(edges: Sequence[Edge], ranks: Mapping[str, tuple[float, str]]) -> Iterator[tuple[Edge, list[Edge]]]:
+def _with_stronger(
+    edges: Sequence[Edge], ranks: Mapping[str, tuple[float, str]]
+) -> Iterator[tuple[Edge, list[Edge]]]:
     """Yield each edge with the nearest one of a higher rank before it and after it."""
     found: dict[str, list[Edge]] = {edge.id: [] for edge in edges}
     for way in (edges, edges[::-1]):
@@ -70,7 +73,11 @@ def joined(points: Sequence[Point], other: Sequence[Point]) -> tuple[Point, ...]
         rest = _off_the_straight(rest, others[shared]) or (rest if shared else [])
     elif not shared:
         rest = []
-    return (rest[-1][0], *(point for segment in reversed(rest) for point in segment[1:])) if rest else None
+    return (
+        (rest[-1][0], *(point for segment in reversed(rest) for point in segment[1:]))
+        if rest
+        else None
+    )
 
 
 def _off_the_straight(rest: list[_Segment], other: _Segment) -> list[_Segment]:
@@ -86,7 +93,10 @@ def _off_the_straight(rest: list[_Segment], other: _Segment) -> list[_Segment]:
         return []
     if ours > others + HERE:
         stop = _between(begin, start, min(_EARLY / (ours - others), 0.5))
-        return [(start, _between(start, stop, 1 / 3), _between(start, stop, 2 / 3), stop), *rest[1:]]
+        return [
+            (start, _between(start, stop, 1 / 3), _between(start, stop, 2 / 3), stop),
+            *rest[1:],
+        ]
     bend, *before = rest[1:] or [()]
     return [_most_of(bend), *before] if bend else []
 

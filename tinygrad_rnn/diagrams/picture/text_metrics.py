@@ -1,7 +1,7 @@
 """What the font of every picture, DejaVu Sans, makes of a text: how wide it is, and which characters it lacks.
 
-The advance widths (2048 units per em; Verdana's are the same within a few percent) lie beside this file, so that the
-font need not be opened.
+The advance widths (2048 units per em; Verdana's are the same within a few percent) lie beside this
+file, so that the font need not be opened.
 """
 
 import json
@@ -17,8 +17,13 @@ from ...text import printable
 
 FONT = "DejaVu Sans"
 _UNITS_PER_EM = 2048
-_ROUNDING = 1.04  # small text comes out wider by this much, since cairo rounds advances to whole pixels
-_UNKNOWN, _UNKNOWN_WIDE = 1300, 2200  # a glyph from some other font: an average letter, an ideograph or emoji
+_ROUNDING = (
+    1.04  # small text comes out wider by this much, since cairo rounds advances to whole pixels
+)
+_UNKNOWN, _UNKNOWN_WIDE = (
+    1300,
+    2200,
+)  # a glyph from some other font: an average letter, an ideograph or emoji
 
 
 @lru_cache(maxsize=1 << 16)  # copies say much the same, and each text is measured several times

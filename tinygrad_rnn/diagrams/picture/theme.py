@@ -1,6 +1,7 @@
 """The colours: light and dark from Okabe and Ito's palette for the colour-blind, and grey for print.
 
-No theme tells two things apart by colour alone: messages are wider than other edges, initial states dashed.
+No theme tells two things apart by colour alone: messages are wider than other edges, initial states
+dashed.
 """
 
 from dataclasses import dataclass

@@ -37,7 +37,9 @@ class Ledger:
 
 def ledgers_of(network: Network) -> list[Ledger]:
     """A ledger for each parameter of a network, in the order of its legend."""
-    uses: dict[int, list[tuple[Node, int]]] = {parameter.node.id: [] for parameter in network.parameters}
+    uses: dict[int, list[tuple[Node, int]]] = {
+        parameter.node.id: [] for parameter in network.parameters
+    }
     for node in reversed(all_nodes(network)):
         for slot, x in enumerate(node.inputs):
             if x is not None and x.id in uses and node.id in network.gradients:

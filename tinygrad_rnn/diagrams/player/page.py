@@ -76,7 +76,10 @@ def _asset(name: str) -> str:
 
 def _variables(picture: Picture) -> str:
     """The picture's colours for both themes; the page's style chooses."""
-    colors = "".join(f"--c{number}:light-dark({light},{dark});" for number, (light, dark) in enumerate(picture.colors))
+    colors = "".join(
+        f"--c{number}:light-dark({light},{dark});"
+        for number, (light, dark) in enumerate(picture.colors)
+    )
     return f"\n:root{{{colors}}}\n"
 
 

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from ...errors import DrawError
 
 _COLOR = re.compile(r'(?<=[ ])(fill|stroke)="(#[0-9a-f]{6})"')
-_HEAD = re.compile(r"^.*?<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>\s*<title>.*?</title>\s*<desc>.*?</desc>\s*", re.DOTALL)
-_IDLE = re.compile(r' (?:(?:xml:space|font-family|xmlns:xlink)="[^"]*"|text-anchor="middle"|fill="none")')
-_RADIUS, _AROUND_A_BOX = 12, 25  # of Graphviz's rounded boxes: their corners in points, and the points of their path
+_HEAD = re.compile(
+    r"^.*?<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>\s*<title>.*?</title>\s*<desc>.*?</desc>\s*",
+    re.DOTALL,
+)
+_IDLE = re.compile(
+    r' (?:(?:xml:space|font-family|xmlns:xlink)="[^"]*"|text-anchor="middle"|fill="none")'
+)
+_RADIUS, _AROUND_A_BOX = (
+    12,
+    25,
+)  # of Graphviz's rounded boxes: their corners in points, and the points of their path
 _PATH = re.compile(r'<path([^>]*) d="M([^"C]*)C([^"C]*)"/>')
 _NORM = re.compile(r"<text (?=[^>]*>‖∇)")
 _COORDINATES = re.compile(r'( d| points| x| y| font-size)="([^"]*)"')
-# An edge whose line and arrowhead have one colour: the group has it, and the page's style says what it is for.
+# An edge whose line and arrowhead have one colour: the group has it, and the page's style says what
+# it is for.
 _EDGE = re.compile(
     r'(<g id="[^"]*" class="edge [^"]*")>(\n<title>[^<]*</title>\n)<path stroke=("[^"]*")([^>]*>\n)'
     r'<polygon fill=\3 stroke=\3(?: stroke-width="[^"]*")?'
@@ -42,7 +51,8 @@ class Picture:
 def themed(light: str, dark: str) -> Picture:
     """Make one picture of the same drawing in two themes.
 
-    Colours are paired place by place, since one colour of the light theme may stand for two of the dark.
+    Colours are paired place by place, since one colour of the light theme may stand for two of the
+    dark.
     """
     pairs = list(zip(_colors(light), _colors(dark), strict=True))
     numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}

@@ -19,7 +19,11 @@ from .tensors import DIGITS, Corner, Record, Tensors, made_outside, rounded, sho
 PAGE_MOST = 1_000_000  # bytes that a page may have, in most cases
 _INSIDE = re.compile(r"(?:op|chip|wire)-(?:(output-\d+)|(\d+-\d+))-")
 _ELEMENTS = (256, 128, 64, 32, 16, 8, 4)  # kept of an array
-_STEP_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = 420, 45, 9  # bytes, about: of a step with its part, of a tensor, of a number
+_STEP_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = (
+    420,
+    45,
+    9,
+)  # bytes, about: of a step with its part, of a tensor, of a number
 
 
 def recording(network: Network, shown: Collection[str], room: int) -> Record:
@@ -58,10 +62,18 @@ class _Detail:
 
     def size(self, network: Network, ledgers: Sequence[Ledger]) -> int:
         """About how many bytes the tensors take."""
-        nodes = {node for cell in network.cells for node in (*cell.outputs, *(cell.nodes if self.inside else ()))}
+        nodes = {
+            node
+            for cell in network.cells
+            for node in (*cell.outputs, *(cell.nodes if self.inside else ()))
+        }
         nodes |= {port.node for port in network.ports if port.node is not None}
-        numbers = sum(self._kept(node.shape) * (2 if node.id in network.gradients else 1) for node in nodes)
-        numbers += sum(self._kept(ledger.parameter.shape) * (len(ledger.uses) + 2) for ledger in ledgers)
+        numbers = sum(
+            self._kept(node.shape) * (2 if node.id in network.gradients else 1) for node in nodes
+        )
+        numbers += sum(
+            self._kept(ledger.parameter.shape) * (len(ledger.uses) + 2) for ledger in ledgers
+        )
         rows = sum(len(ledger.uses) for ledger in ledgers)
         return _NUMBER_SIZE * numbers + _TENSOR_SIZE * (len(nodes) + rows)
 
@@ -72,7 +84,9 @@ class _Detail:
 def _detail(network: Network, ledgers: Sequence[Ledger], room: int) -> _Detail:
     """As much as there is room for; the least of all where there is none."""
     options = [_Detail(Corner(limit), inside) for inside in (True, False) for limit in _ELEMENTS]
-    return next((option for option in options if option.size(network, ledgers) <= room), options[-1])
+    return next(
+        (option for option in options if option.size(network, ledgers) <= room), options[-1]
+    )
 
 
 def _opened(shown: Iterable[str]) -> Mapping[str, list[str]]:
@@ -108,7 +122,9 @@ def _element(part: str, shown: Collection[str]) -> str:
 # Parts: what can be looked at
 
 
-def _parts(network: Network, tensors: Tensors, shown: Collection[str], detail: _Detail) -> Iterator[tuple[str, Record]]:
+def _parts(
+    network: Network, tensors: Tensors, shown: Collection[str], detail: _Detail
+) -> Iterator[tuple[str, Record]]:
     """Cells and ports, shown or folded away, since all are played; links and parameters that can be chosen."""
     for cell in network.cells:
         yield cell.id, _cell(cell, network.rows[cell.layer], tensors, shown, detail)
@@ -122,7 +138,9 @@ def _parts(network: Network, tensors: Tensors, shown: Collection[str], detail: _
             yield link.id, _link(link, tensors)
 
 
-def _cell(cell: Cell, row: Row, tensors: Tensors, shown: Collection[str], detail: _Detail) -> Record:
+def _cell(
+    cell: Cell, row: Row, tensors: Tensors, shown: Collection[str], detail: _Detail
+) -> Record:
     """A copy's outputs come first, then what it computed on the way, the newest first."""
     inside = [node for node in reversed(cell.nodes) if detail.inside and node not in cell.outputs]
     nodes = [*cell.outputs, *inside]
@@ -142,7 +160,11 @@ def _cell(cell: Cell, row: Row, tensors: Tensors, shown: Collection[str], detail
 
 def _port(port: Port, nodes: Sequence[Node], tensors: Tensors) -> Record:
     kinds = {"input": "Input", "output": "Output", "initial": "Initial state", "loss": "Loss"}
-    record: Record = {"title": f"{kinds[port.kind]} {port.label}", "about": port.caption, **tensors.times(nodes[0])}
+    record: Record = {
+        "title": f"{kinds[port.kind]} {port.label}",
+        "about": port.caption,
+        **tensors.times(nodes[0]),
+    }
     if port.column is not None:
         record |= {"t": port.column, "column": port.column}
     return record | {"tensors": [tensors.add(node) for node in nodes]}
@@ -150,7 +172,12 @@ def _port(port: Port, nodes: Sequence[Node], tensors: Tensors) -> Record:
 
 def _link(link: Link, tensors: Tensors) -> Record:
     cut = {"cut": True} if link.cut else {}
-    return {"from": link.source, "to": link.target, **cut, "tensors": [tensors.add(value) for value in link.values]}
+    return {
+        "from": link.source,
+        "to": link.target,
+        **cut,
+        "tensors": [tensors.add(value) for value in link.values],
+    }
 
 
 # Ledgers: what each use of a parameter added to its gradient
@@ -166,7 +193,11 @@ def _account(ledger: Ledger, network: Network, steps: Sequence[Step], tensors: T
         }
         for row in ledger.rows(network, steps)
     ]
-    return {"name": ledger.parameter.name, "tensor": tensors.add(ledger.parameter.node), "rows": rows}
+    return {
+        "name": ledger.parameter.name,
+        "tensor": tensors.add(ledger.parameter.node),
+        "rows": rows,
+    }
 
 
 def _norm(array: Array) -> float | int | str:
@@ -182,5 +213,7 @@ def _notes(detail: _Detail, tensors: Tensors) -> list[str]:
             "page; norms are of the whole."
         )
     if not detail.inside:
-        notes.append("Of each copy only what it passes on is in this page, not what it computes on the way.")
+        notes.append(
+            "Of each copy only what it passes on is in this page, not what it computes on the way."
+        )
     return notes

@@ -1,7 +1,7 @@
 """What there is to play: the recorded run as steps, one per copy, in the order in which they were computed.
 
-The backward pass visits the same parts from last to first, since creation order is a topological order: that of the
-engine, see `autograd/backward.py`.
+The backward pass visits the same parts from last to first, since creation order is a topological
+order: that of the engine, see `autograd/backward.py`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -44,7 +44,12 @@ class Moment:
     def forward(self) -> Step:
         """The step that computes it."""
         names = " and ".join(name for name, _ in self.values)
-        return Step("forward", f"{self.label}: {self.formula or f'{names} is computed'}", self.part, self.newest)
+        return Step(
+            "forward",
+            f"{self.label}: {self.formula or f'{names} is computed'}",
+            self.part,
+            self.newest,
+        )
 
     def backward(self, gradients: Mapping[int, Array]) -> Step | None:
         """The step in which its gradient is complete and handed on; None where the backward pass never got."""
@@ -52,7 +57,9 @@ class Moment:
         if not found or self.part == LOSS:
             return None
         norms = ", ".join(f"‖∂L/∂{name}‖ = {norm_of(gradient):.4g}" for name, gradient in found)
-        return Step("backward", f"{self.label}: the gradient has arrived, {norms}", self.part, self.newest)
+        return Step(
+            "backward", f"{self.label}: the gradient has arrived, {norms}", self.part, self.newest
+        )
 
 
 def steps_of(network: Network, moments: Sequence[Moment]) -> list[Step]:
@@ -64,7 +71,9 @@ def steps_of(network: Network, moments: Sequence[Moment]) -> list[Step]:
     return steps
 
 
-_END = Step("end", "The backward pass is complete: the rows of each ledger sum to the parameter's gradient.")
+_END = Step(
+    "end", "The backward pass is complete: the rows of each ledger sum to the parameter's gradient."
+)
 
 
 def moments_of(network: Network) -> list[Moment]:
@@ -82,13 +91,19 @@ def moments_of(network: Network) -> list[Moment]:
             moments.append(_of_port(port, port.node, into[port.id]))
     for cell in network.cells:
         parts = (cell.id, *merged[cell.id])
-        moments.append(_of_cell(cell, network.rows[cell.layer], parts, [link for id in parts for link in into[id]]))
+        moments.append(
+            _of_cell(
+                cell, network.rows[cell.layer], parts, [link for id in parts for link in into[id]]
+            )
+        )
     return sorted(moments, key=lambda moment: moment.newest)
 
 
 def _of_port(port: Port, node: Node, links: Iterable[Link]) -> Moment:
     label = "The loss" if port.kind == "loss" else f"Output, t = {port.column}"
-    formula = f"L = {float(node.data.flat[0]):.6g}" if port.kind == "loss" and node.size == 1 else ""
+    formula = (
+        f"L = {float(node.data.flat[0]):.6g}" if port.kind == "loss" and node.size == 1 else ""
+    )
     return Moment(port.id, label, formula, ((port.label, node),), node.id, (port.id,), tuple(links))
 
 
@@ -119,8 +134,14 @@ class Clock:
     """At which step a tensor is there, and at which its gradient is."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        self._forward = [(step.newest, at) for at, step in enumerate(steps) if step.phase == "forward"]
-        self._backward = [(-step.newest, at) for at, step in enumerate(steps) if step.phase in ("seed", "backward")]
+        self._forward = [
+            (step.newest, at) for at, step in enumerate(steps) if step.phase == "forward"
+        ]
+        self._backward = [
+            (-step.newest, at)
+            for at, step in enumerate(steps)
+            if step.phase in ("seed", "backward")
+        ]
         self._last = len(steps) - 1
 
     def made(self, id: int) -> int:
@@ -137,7 +158,11 @@ class Clock:
 def _start(network: Network) -> Step:
     given = [port for port in network.ports if port.kind in ("input", "initial")]
     what = "the inputs and the initial state are given" if given else "nothing is computed yet"
-    end = "" if network.gradients else " There is no backward pass in this recording: only the forward pass is played."
+    end = (
+        ""
+        if network.gradients
+        else " There is no backward pass in this recording: only the forward pass is played."
+    )
     return Step("start", f"Before the first step: {what}.{end}")
 
 
@@ -145,5 +170,10 @@ def _seed(network: Network) -> Step:
     loss = next((port for port in network.ports if port.kind == "loss"), None)
     newest = network.root.id if network.root is not None else -1
     if loss is None:
-        return Step("seed", "The backward pass starts at the output, with the gradient that was given.", "", newest)
+        return Step(
+            "seed",
+            "The backward pass starts at the output, with the gradient that was given.",
+            "",
+            newest,
+        )
     return Step("seed", f"The backward pass starts: ∂L/∂{loss.label} = 1", loss.id, newest)

@@ -1,6 +1,7 @@
 """What there is to look at: every tensor that the picture shows, with its value, its gradient and how it was made.
 
-Numbers are rounded to `DIGITS`, and of large arrays only a corner is kept, so that a page stays small; it says so.
+Numbers are rounded to `DIGITS`, and of large arrays only a corner is kept, so that a page stays
+small; it says so.
 """
 
 import math
@@ -93,7 +94,12 @@ class Tensors:
 
     def __post_init__(self) -> None:
         self._names = names_of(self.network)
-        uses = [(x.id, node.id) for node in all_nodes(self.network) for x in node.tensors() if x.op is None]
+        uses = [
+            (x.id, node.id)
+            for node in all_nodes(self.network)
+            for x in node.tensors()
+            if x.op is None
+        ]
         self._first_use = dict(reversed(uses))
 
     def add(self, node: Node) -> int:
@@ -102,7 +108,14 @@ class Tensors:
             self._numbers[node] = len(self.records)
             gradient = self.network.gradients.get(node.id)
             numbers = 0 if gradient is None else self.corner.numbers(gradient)
-            self.records.append([self._kind(node), self._names.get(node, ""), self.corner.numbers(node.data), numbers])
+            self.records.append(
+                [
+                    self._kind(node),
+                    self._names.get(node, ""),
+                    self.corner.numbers(node.data),
+                    numbers,
+                ]
+            )
         return self._numbers[node]
 
     def times(self, node: Node) -> Record:
@@ -133,11 +146,18 @@ class Tensors:
             None if node.rule is None else _placed(self.ops, node.rule, op_record),
             None if node.source is None else _placed(self.sources, node.source, _source_record),
         )
-        return _placed(self.kinds, kind, lambda kind: dict(zip(("shape", "op", "source"), kind, strict=True)))
+        return _placed(
+            self.kinds, kind, lambda kind: dict(zip(("shape", "op", "source"), kind, strict=True))
+        )
 
     def _shape(self, shape: tuple[int, ...]) -> Record:
         rows, columns = table_size(shape)
-        return {"shape": list(shape), "rows": rows, "columns": columns, "kept": list(self.corner.size(shape))}
+        return {
+            "shape": list(shape),
+            "rows": rows,
+            "columns": columns,
+            "kept": list(self.corner.size(shape)),
+        }
 
 
 def _placed(table: dict[Any, Record], key: Any, make: Callable[[Any], Record]) -> int:
@@ -159,8 +179,14 @@ def op_record(op: Op) -> Record:
         "name": op.name,
         "rule": forward or rule.summary,
         "forward": substituted(forward, places),
-        "backward": [{"rule": formula, "formula": substituted(formula, places)} for formula in backward],
-        "kind": "product" if op.name in PRODUCTS else "elementwise" if is_elementwise(rule) else "other",
+        "backward": [
+            {"rule": formula, "formula": substituted(formula, places)} for formula in backward
+        ],
+        "kind": "product"
+        if op.name in PRODUCTS
+        else "elementwise"
+        if is_elementwise(rule)
+        else "other",
     }
 
 
@@ -181,7 +207,10 @@ def names_of(network: Network) -> dict[Node, str]:
             states = network.rows[cell.layer].states
             names |= {n: indexed(s, cell.t - 1) for n, s in zip(link.values, states, strict=False)}
     for cell in network.cells:
-        names |= {n: indexed(s, cell.t) for n, s in zip(cell.outputs, network.rows[cell.layer].states, strict=False)}
+        names |= {
+            n: indexed(s, cell.t)
+            for n, s in zip(cell.outputs, network.rows[cell.layer].states, strict=False)
+        }
         _name_inside(cell.nodes, cell.t, names)
     shown = shown_elsewhere(network)
     for port in network.ports:
@@ -202,7 +231,9 @@ def made_outside(port: Port, shown: Collection[Node]) -> list[Node]:
     while queue and len(found) <= _OUTSIDE_MOST:
         node = queue.pop(0)
         found[node] = None
-        queue += [x for x in node.tensors() if x.op is not None and x not in shown and x not in found]
+        queue += [
+            x for x in node.tensors() if x.op is not None and x not in shown and x not in found
+        ]
     return sorted(list(found)[1:], key=lambda node: -node.id)
 
 
@@ -215,6 +246,8 @@ def _name_inside(nodes: Iterable[Node], t: int | None, names: dict[Node, str]) -
         name = node.name or (assigned_name(node.source) if node.source is not None else None)
         if name is None:
             unnamed += 1
-            names[node] = indexed("v", unnamed)  # as intermediate values are called in the literature on autodiff
+            names[node] = indexed(
+                "v", unnamed
+            )  # as intermediate values are called in the literature on autodiff
         else:
             names[node] = name if t is None else indexed(name, t)

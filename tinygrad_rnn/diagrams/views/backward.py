@@ -1,7 +1,7 @@
 """The backward view: the same copies in mirrored columns, and the way of the gradient from the loss through them.
 
-The columns run from the last timestep to the first, so that the gradient too is read from left to right. An edge is
-there where a gradient flows, in the colour and width of its norm.
+The columns run from the last timestep to the first, so that the gradient too is read from left to
+right. An edge is there where a gradient flows, in the colour and width of its norm.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,9 @@ _SIDES = {"left": "right", "right": "left", "center": "center"}
 def gradient_grid(overlay: Overlay) -> Grid:
     """Return the grid with each part named for its gradient, if it has one, and one edge, not two, per connection."""
     items = {
-        id: item if item.role == "loss" or overlay.flow.part(id) is None else replace(item, label=_gradient(item.label))
+        id: item
+        if item.role == "loss" or overlay.flow.part(id) is None
+        else replace(item, label=_gradient(item.label))
         for id, item in overlay.grid.items.items()
     }
     return replace(overlay.grid, items=items, lane=0.0)

@@ -48,25 +48,36 @@ class Options:
     values: bool = False
 
 
-def draw(network: Network, options: Options, title: str | None, player: Callable[[], str] | None = None) -> Diagram:
+def draw(
+    network: Network, options: Options, title: str | None, player: Callable[[], str] | None = None
+) -> Diagram:
     """Return the picture that `draw_network` promises.
 
     `player` makes its HTML player; without it the picture holds `network` to make it of.
 
     Raises:
-        DrawError: an unknown view, a bad `fold`, a network without cells, or gradients where there are none.
+        DrawError: an unknown view, a bad `fold`, a network without cells, or gradients where there
+            are none.
     """
     if options.view not in VIEWS:
         raise DrawError(f"no view {options.view!r}: use one of {', '.join(VIEWS)}")
     if options.values and options.view not in ("unrolled", "both", "ops"):
-        raise DrawError('values are drawn in the copies, each in its column: use view="unrolled", "both" or "ops"')
+        raise DrawError(
+            'values are drawn in the copies, each in its column: use view="unrolled", "both" or "ops"'
+        )
     if not network.columns:
         raise DrawError("there is nothing to draw: the network has no cells")
     what, draw_view = VIEWS[options.view]
-    whole = _with_legend(draw_view(network, options), network.parameters, network.columns, options.theme, title)
+    whole = _with_legend(
+        draw_view(network, options), network.parameters, network.columns, options.theme, title
+    )
     name = title or f"{what} {_subject(network)}"
     return Diagram(
-        whole, options.theme, name, _description(network), player or partial(to_html, network, options, title)
+        whole,
+        options.theme,
+        name,
+        _description(network),
+        player or partial(to_html, network, options, title),
     )
 
 
@@ -131,7 +142,9 @@ def backward(network: Network, options: Options) -> Drawing:
 def rolled(network: Network, options: Options) -> Drawing:
     """Draw each layer once, with a loop for what its copies pass on; there is nothing to fold."""
     if options.gradients:
-        raise DrawError('the gradients of all steps do not fit on one cell: use view="both" or "unrolled"')
+        raise DrawError(
+            'the gradients of all steps do not fit on one cell: use view="both" or "unrolled"'
+        )
     place = Placement(rolled_grid(network))
     return _drawn(place, place.bands(), options.theme)
 
@@ -146,14 +159,26 @@ def both(network: Network, options: Options) -> Drawing:
     middle = (bands.levels[0] + bands.levels[-1]) / 2
     x = rolled_part.bounds.right + _EQUALS_GAP
     equals = Text("=", x, middle, 34.0, theme.text)
-    sign = Shape("equals", "equals", "text", x, middle, equals.width, equals.size, texts=(equals,), tooltip="equals")
+    sign = Shape(
+        "equals",
+        "equals",
+        "text",
+        x,
+        middle,
+        equals.width,
+        equals.size,
+        texts=(equals,),
+        tooltip="equals",
+    )
     shift = x + _EQUALS_GAP - unrolled_part.bounds.left
     drawing = rolled_part + Drawing((sign,)) + unrolled_part.moved(shift, 0.0)
     drawing = _with_strips(drawing, overlay, network, theme)
     return drawing + heat_legend(right.grid, drawing.bounds, theme)
 
 
-def _placed(network: Network, options: Options, *, headings: bool = True) -> tuple[Placement, Overlay | None]:
+def _placed(
+    network: Network, options: Options, *, headings: bool = True
+) -> tuple[Placement, Overlay | None]:
     grid = unrolled_grid(network, options.fold, headings=headings)
     grid = with_values(grid, network) if options.values else grid
     if not options.gradients:
@@ -162,7 +187,9 @@ def _placed(network: Network, options: Options, *, headings: bool = True) -> tup
     return Placement(overlay.grid), overlay
 
 
-def _with_strips(drawing: Drawing, overlay: Overlay | None, network: Network, theme: Theme) -> Drawing:
+def _with_strips(
+    drawing: Drawing, overlay: Overlay | None, network: Network, theme: Theme
+) -> Drawing:
     return drawing + gradient_legend(overlay, network, drawing, theme) if overlay else drawing
 
 
@@ -189,7 +216,11 @@ def _drawn(place: Placement, bands: Bands, theme: Theme, overlay: Overlay | None
 
 
 def _with_legend(
-    drawing: Drawing, parameters: Sequence[ParameterInfo], steps: int, theme: Theme, title: str | None
+    drawing: Drawing,
+    parameters: Sequence[ParameterInfo],
+    steps: int,
+    theme: Theme,
+    title: str | None,
 ) -> Drawing:
     box = drawing.bounds
     legend = parameter_legend(
@@ -200,14 +231,32 @@ def _with_legend(
         width=max(box.right - box.left, _LEAST_WIDTH),
         theme=theme,
     )
-    heading = _title(title, box.left, box.right, box.top + _TITLE_GAP, theme) if title else Drawing()
+    heading = (
+        _title(title, box.left, box.right, box.top + _TITLE_GAP, theme) if title else Drawing()
+    )
     return drawing + legend + heading
 
 
 def _title(title: str, left: float, right: float, y: float, theme: Theme) -> Drawing:
     x = (left + right) / 2
-    text = Text(fit(title, right - left, _TITLE_SIZE, bold=True), x, y, _TITLE_SIZE, theme.text, bold=True)
-    return Drawing((Shape("title", "title", "text", x, y, text.width, _TITLE_SIZE, texts=(text,), tooltip=title),))
+    text = Text(
+        fit(title, right - left, _TITLE_SIZE, bold=True), x, y, _TITLE_SIZE, theme.text, bold=True
+    )
+    return Drawing(
+        (
+            Shape(
+                "title",
+                "title",
+                "text",
+                x,
+                y,
+                text.width,
+                _TITLE_SIZE,
+                texts=(text,),
+                tooltip=title,
+            ),
+        )
+    )
 
 
 def _subject(network: Network) -> str:
@@ -223,7 +272,9 @@ def _description(network: Network) -> str:
         f" to the next{', from right to left' if row.reverse else ''}."
         for row in network.rows
     ]
-    names = ", ".join(f"{parameter.name} {size_text(parameter.shape)}" for parameter in network.parameters)
+    names = ", ".join(
+        f"{parameter.name} {size_text(parameter.shape)}" for parameter in network.parameters
+    )
     shared = f" Parameters, one copy shared by all steps: {names}." if names else ""
     return " ".join(rows) + shared
 

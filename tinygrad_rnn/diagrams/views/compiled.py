@@ -36,7 +36,9 @@ def _description(outline: Outline) -> str:
 def _no_player() -> str:
     from ...errors import DrawError
 
-    raise DrawError("the HTML player steps through copies, and a compiled function has none: draw what it compiles")
+    raise DrawError(
+        "the HTML player steps through copies, and a compiled function has none: draw what it compiles"
+    )
 
 
 class _Sketch:
@@ -46,11 +48,15 @@ class _Sketch:
         self._theme = theme
         self._stages = {stage.id: stage for stage in outline.stages}
         self._places = {id: place for place, id in enumerate(self._stages)}
-        read = {id for stage in outline.stages for id in stage.reads} | {id for _, ids in outline.results for id in ids}
+        read = {id for stage in outline.stages for id in stage.reads} | {
+            id for _, ids in outline.results for id in ids
+        }
         self._sources = {source.id: source for source in outline.sources if source.id in read}
         parameters = [source.id for source in outline.sources if source.is_parameter]
         self._fills = {id: theme.parameter(number) for number, id in enumerate(parameters)}
-        self._results = {f"result-{number}": name for number, (name, _) in enumerate(outline.results)}
+        self._results = {
+            f"result-{number}": name for number, (name, _) in enumerate(outline.results)
+        }
         self._ends = [(id, stage.id) for stage in outline.stages for id in stage.reads]
         makers = zip(self._results, outline.results, strict=True)
         self._ends += [(id, result) for result, (_, ids) in makers for id in ids]
@@ -63,7 +69,9 @@ class _Sketch:
         shapes = tuple(self._shape(name, found.nodes[plain[name]]) for name in names)
         ids = {name: shape.id for name, shape in zip(names, shapes, strict=True)}
         wires = zip(self._ends, found.edges, strict=True)
-        return Drawing(shapes, tuple(self._edge(number, *wire, ids) for number, wire in enumerate(wires)))
+        return Drawing(
+            shapes, tuple(self._edge(number, *wire, ids) for number, wire in enumerate(wires))
+        )
 
     def _texts(self, name: str) -> list[str]:
         if name in self._stages:
@@ -75,7 +83,10 @@ class _Sketch:
 
     def _size(self, name: str) -> tuple[float, float]:
         lines = self._texts(name)
-        width = max(text_width(line, size) for line, size in zip(lines, (_NAME_SIZE, _NOTE_SIZE), strict=False))
+        width = max(
+            text_width(line, size)
+            for line, size in zip(lines, (_NAME_SIZE, _NOTE_SIZE), strict=False)
+        )
         return width + _PAD, max(CHIP_HEIGHT, _LINE * len(lines) + 8)
 
     def _shape(self, name: str, at: Point) -> Shape:
@@ -87,8 +98,21 @@ class _Sketch:
         return self._box(name, "output", name, paint, at, self._results[name])
 
     def _stage(self, stage: Stage, at: Point) -> Shape:
-        paint = self._theme.cell(0) if stage.at_once > 1 else self._theme.cell(1) if stage.calls > 1 else None
-        return self._box(stage.id, "op", stage.id, paint or self._theme.state, at, f"{stage}: {stage.manner or 'once'}")
+        paint = (
+            self._theme.cell(0)
+            if stage.at_once > 1
+            else self._theme.cell(1)
+            if stage.calls > 1
+            else None
+        )
+        return self._box(
+            stage.id,
+            "op",
+            stage.id,
+            paint or self._theme.state,
+            at,
+            f"{stage}: {stage.manner or 'once'}",
+        )
 
     def _source(self, source: Source, at: Point) -> Shape:
         if not source.is_parameter:
@@ -105,9 +129,13 @@ class _Sketch:
             for row, (line, size) in enumerate(zip(lines, (_NAME_SIZE, _NOTE_SIZE), strict=False))
         )
         form = "chip" if cls == "parameter" else "box"
-        return Shape(id, cls, form, *at, width, height, paint.fill, paint.line, texts=texts, tooltip=tooltip)
+        return Shape(
+            id, cls, form, *at, width, height, paint.fill, paint.line, texts=texts, tooltip=tooltip
+        )
 
-    def _edge(self, number: int, ends: tuple[str, str], points: Sequence[Point], ids: dict[str, str]) -> Edge:
+    def _edge(
+        self, number: int, ends: tuple[str, str], points: Sequence[Point], ids: dict[str, str]
+    ) -> Edge:
         source, target = ends
         places = self._places
         carried = source in places and target in places and places[source] >= places[target]

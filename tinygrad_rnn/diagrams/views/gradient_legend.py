@@ -35,7 +35,9 @@ def ramp_legend(overlay: Overlay, box: Box, theme: Theme) -> Drawing:
     return _legend(overlay, box.left, box.bottom - _GAP, theme, forward=False)
 
 
-def _strips(overlay: Overlay, network: Network, left: float, right: float, top: float, theme: Theme) -> Iterator[Shape]:
+def _strips(
+    overlay: Overlay, network: Network, left: float, right: float, top: float, theme: Theme
+) -> Iterator[Shape]:
     per_mark = math.ceil(network.columns / MARKS_MOST)
     y = top - _MARK_HEIGHT / 2
     for row in reversed(network.rows):
@@ -48,14 +50,26 @@ def _strips(overlay: Overlay, network: Network, left: float, right: float, top: 
                 norms[cell.column] = next(iter(overlay.flow.parts[cell.id][index:]), None)
             name = f"layer {row.layer}" + (f", {state}" if len(names) > 1 else "")
             yield _strip_name(f"strip-{row.layer}-{index}", name, left - 10, y, theme)
-            yield from _marks(f"{row.layer}-{index}", norms, per_mark, left, right, y, overlay.ramp, theme)
+            yield from _marks(
+                f"{row.layer}-{index}", norms, per_mark, left, right, y, overlay.ramp, theme
+            )
             y -= _STRIP_PITCH
     yield _caption(network, per_mark, (left + right) / 2, y, theme)
 
 
 def _strip_name(id: str, name: str, x: float, y: float, theme: Theme) -> Shape:
     text = Text(name, x, y, LABEL_SIZE, theme.muted, align="right")
-    return Shape(id, "strip", "text", x - text.width / 2, y, text.width, text.size, texts=(text,), tooltip=name)
+    return Shape(
+        id,
+        "strip",
+        "text",
+        x - text.width / 2,
+        y,
+        text.width,
+        text.size,
+        texts=(text,),
+        tooltip=name,
+    )
 
 
 def _marks(
@@ -97,7 +111,9 @@ def _marks(
 
 def _paint(norm: float, ramp: Ramp, theme: Theme) -> Paint:
     look = look_of(norm, ramp, theme)
-    return Paint(theme.background, look.color) if look.dashed else Paint(look.color, theme.background)
+    return (
+        Paint(theme.background, look.color) if look.dashed else Paint(look.color, theme.background)
+    )
 
 
 def _caption(network: Network, per_mark: int, x: float, y: float, theme: Theme) -> Shape:
@@ -106,7 +122,17 @@ def _caption(network: Network, per_mark: int, x: float, y: float, theme: Theme) 
     steps = f"all {network.columns:,} steps" if network.columns > 1 else "the one step"
     every = f", each mark the largest of {per_mark}" if per_mark > 1 else ""
     text = Text(f"{what} at {steps}{every}", x, y, LABEL_SIZE, theme.muted)
-    return Shape("strip-caption", "strip", "text", x, y, text.width, text.size, texts=(text,), tooltip=text.text)
+    return Shape(
+        "strip-caption",
+        "strip",
+        "text",
+        x,
+        y,
+        text.width,
+        text.size,
+        texts=(text,),
+        tooltip=text.text,
+    )
 
 
 def _legend(overlay: Overlay, left: float, top: float, theme: Theme, *, forward: bool) -> Drawing:
@@ -117,9 +143,20 @@ def _legend(overlay: Overlay, left: float, top: float, theme: Theme, *, forward:
     back: Direction = -1 if forward else 1
     y = top - _MARK_HEIGHT / 2
     title = Text("Gradients", left, y, HEADING_SIZE, theme.text, bold=True, align="left")
-    note = Text("‖∂L/∂·‖ on the way back:", left + title.width + 8, y, LABEL_SIZE, theme.muted, align="left")
+    note = Text(
+        "‖∂L/∂·‖ on the way back:", left + title.width + 8, y, LABEL_SIZE, theme.muted, align="left"
+    )
     width = title.width + 8 + note.width
-    heading = Shape("gradient-legend", "legend", "text", left + width / 2, y, width, _MARK_HEIGHT, texts=(title, note))
+    heading = Shape(
+        "gradient-legend",
+        "legend",
+        "text",
+        left + width / 2,
+        y,
+        width,
+        _MARK_HEIGHT,
+        texts=(title, note),
+    )
     start = left + width + 18
     ramp = _ramp(overlay.ramp, start, y, back, theme)
     x = start + overlay.ramp.steps * _SWATCH + 34
@@ -136,14 +173,24 @@ def _ramp(ramp: Ramp, left: float, y: float, back: Direction, theme: Theme) -> D
     for step, color in enumerate(theme.ramp):
         x = left + (step + 0.5) * _SWATCH
         id = f"ramp-{step}"
-        shapes.append(Shape(id, "ramp", "chip", x, y, _SWATCH, _MARK_HEIGHT, color, color, 0.5, tooltip="ramp"))
+        shapes.append(
+            Shape(
+                id, "ramp", "chip", x, y, _SWATCH, _MARK_HEIGHT, color, color, 0.5, tooltip="ramp"
+            )
+        )
         points = rounded([(x - back * _SAMPLE / 2, y - 17), (x + back * _SAMPLE / 2, y - 17)])
-        edges.append(Edge(f"{id}-width", "ramp", id, id, points, color, ramp.width(step), tooltip="ramp"))
+        edges.append(
+            Edge(f"{id}-width", "ramp", id, id, points, color, ramp.width(step), tooltip="ramp")
+        )
     for index, (share, label) in enumerate(ramp.ticks()):
         x = left + share * ramp.steps * _SWATCH
         text = Text(label, x, y - 34, LABEL_SIZE - 1, theme.text)
         id = f"ramp-tick-{index}"
-        shapes.append(Shape(id, "ramp", "text", x, y - 34, text.width, text.size, texts=(text,), tooltip=label))
+        shapes.append(
+            Shape(
+                id, "ramp", "text", x, y - 34, text.width, text.size, texts=(text,), tooltip=label
+            )
+        )
     return Drawing(tuple(shapes), tuple(edges))
 
 
@@ -160,14 +207,36 @@ def _samples(overlay: Overlay, theme: Theme, *, forward: bool) -> Iterator[tuple
         yield "✂ detached: no gradient passes", None
 
 
-def _sample(name: str, look: Look | None, left: float, y: float, way: Direction, theme: Theme) -> Drawing:
+def _sample(
+    name: str, look: Look | None, left: float, y: float, way: Direction, theme: Theme
+) -> Drawing:
     """Return a short arrow, where there is a look for one, and what it means."""
     id = "sample-" + name.split()[0]
     start = left + (_SAMPLE + 8 if look else 0.0)
     text = Text(name, start, y, LABEL_SIZE, theme.muted, align="left")
-    shape = Shape(id, "legend", "text", start + text.width / 2, y, text.width, text.size, texts=(text,), tooltip=name)
+    shape = Shape(
+        id,
+        "legend",
+        "text",
+        start + text.width / 2,
+        y,
+        text.width,
+        text.size,
+        texts=(text,),
+        tooltip=name,
+    )
     if not look:
         return Drawing((shape,))
     points = rounded([(left, y), (left + _SAMPLE, y)][::way])
-    edge = Edge(f"{id}-edge", "legend", id, id, points, look.color, look.width, dashed=look.dashed, tooltip=name)
+    edge = Edge(
+        f"{id}-edge",
+        "legend",
+        id,
+        id,
+        points,
+        look.color,
+        look.width,
+        dashed=look.dashed,
+        tooltip=name,
+    )
     return Drawing((shape,), (edge,))

@@ -52,7 +52,8 @@ def with_gradients(grid: Grid, network: Network, theme: Theme) -> Overlay:
     states = {cell.id: network.rows[cell.layer].states for cell in network.cells}
     items = {id: _item(item, flow, states.get(id, ()), network) for id, item in grid.items.items()}
     connections = tuple(
-        _connection(c, shown[c.id], _norm(c, shown[c.id], grid, flow, network)) for c in grid.connections
+        _connection(c, shown[c.id], _norm(c, shown[c.id], grid, flow, network))
+        for c in grid.connections
     )
     lane, crowded = grid.lane or LANE_DISTANCE, grid.crowded_lane or LANE_CROWDED
     whole = replace(grid, items=items, connections=connections, lane=lane, crowded_lane=crowded)
@@ -69,15 +70,26 @@ def _item(item: Item, flow: Flow, states: Sequence[str], network: Network) -> It
     norms = flow.parts.get(item.id, ())
     idle, sick = bool(norms) and norms[0] == 0, any(map(is_sick, norms))
     if item.role != "cell":
-        return replace(item, idle=idle, sick=sick, tooltip=_told(item.tooltip, norms[:1], [item.label]))
+        return replace(
+            item, idle=idle, sick=sick, tooltip=_told(item.tooltip, norms[:1], [item.label])
+        )
     known = [(name, norm) for name, norm in zip(states, norms, strict=False) if norm is not None]
     several = len(states) > 1
     note = " · ".join(f"‖∇{name if several else ''}‖ {norm_text(norm)}" for name, norm in known)
     inside = item.inside and item.inside.with_norms(flow, network.gradients)
-    return replace(item, note=note, idle=idle, sick=sick, inside=inside, tooltip=_told(item.tooltip, norms, states))
+    return replace(
+        item,
+        note=note,
+        idle=idle,
+        sick=sick,
+        inside=inside,
+        tooltip=_told(item.tooltip, norms, states),
+    )
 
 
-def _norm(connection: Connection, links: Iterable[Link], grid: Grid, flow: Flow, network: Network) -> float | None:
+def _norm(
+    connection: Connection, links: Iterable[Link], grid: Grid, flow: Flow, network: Network
+) -> float | None:
     """Return the norm of what comes back: of one state, to or from one op outside the copies, or by whole links."""
     source = grid.items.get(connection.source)
     if connection.state is not None:
@@ -107,5 +119,9 @@ def _is_cut(connection: Connection, links: Iterable[Link], norm: float | None) -
 
 
 def _told(tooltip: str, norms: Iterable[float | None], names: Iterable[str]) -> str:
-    told = [f"‖∂L/∂{name}‖ = {norm:.4g}" for name, norm in zip(names, norms, strict=False) if norm is not None]
+    told = [
+        f"‖∂L/∂{name}‖ = {norm:.4g}"
+        for name, norm in zip(names, norms, strict=False)
+        if norm is not None
+    ]
     return "; ".join([tooltip, *told])

@@ -27,21 +27,30 @@ def flat_drawing(graph: Graph, theme: Theme) -> tuple[Drawing, list[ParameterInf
     nodes = [node for node in graph.nodes if node.op is not None]
     names = parameter_names(graph.nodes)
     leaves = [node for node in graph.nodes if node.op is None and node.id not in names]
-    entries = {leaf: Entry(f"leaf-{number}", state=False, place=0, number=number) for number, leaf in enumerate(leaves)}
+    entries = {
+        leaf: Entry(f"leaf-{number}", state=False, place=0, number=number)
+        for number, leaf in enumerate(leaves)
+    }
     anatomy = Anatomy(nodes, names, entries)
     shown = anatomy.parts[-PARTS_MOST:]
     fills = {id: theme.parameter(index) for index, id in enumerate(names)}
-    sketch = _Sketch(shown, leaves, graph, Ink(theme, theme.text, fills), len(anatomy.parts) - len(shown))
+    sketch = _Sketch(
+        shown, leaves, graph, Ink(theme, theme.text, fills), len(anatomy.parts) - len(shown)
+    )
     used = {id for part in shown for id, _ in part.chips}
     by_id = {node.id: node for node in graph.nodes if node.id in used}
-    parameters = [ParameterInfo(names[id], by_id[id].shape, by_id[id]) for id in names if id in used]
+    parameters = [
+        ParameterInfo(names[id], by_id[id].shape, by_id[id]) for id in names if id in used
+    ]
     return sketch.drawing(), parameters, sketch.description
 
 
 class _Sketch:
     """One box an op, one circle a leaf, and one for the result."""
 
-    def __init__(self, parts: Sequence[Part], leaves: Sequence[Node], graph: Graph, ink: Ink, left_out: int) -> None:
+    def __init__(
+        self, parts: Sequence[Part], leaves: Sequence[Node], graph: Graph, ink: Ink, left_out: int
+    ) -> None:
         self._parts = parts
         self._graph = graph
         self._ink = ink
@@ -56,7 +65,11 @@ class _Sketch:
 
     @property
     def description(self) -> str:
-        more = f"; {self._left_out:,} earlier ops are left out of the picture" if self._left_out else ""
+        more = (
+            f"; {self._left_out:,} earlier ops are left out of the picture"
+            if self._left_out
+            else ""
+        )
         return f"A graph of {len(self._parts) + self._left_out:,} ops that is not recurrent{more}."
 
     def _name(self, source: Part | Entry) -> str:
@@ -70,11 +83,15 @@ class _Sketch:
         sizes["out"] = (_CIRCLE, _CIRCLE)
         if self._left_out:
             sizes["more"] = (text_width(self._more, _NAME_SIZE) + 24, OP_HEIGHT)
-        labels = [(text_width(cut, TAP_SIZE) + 4, TAP_SIZE + 2) if cut else None for cut in self._cuts]
+        labels = [
+            (text_width(cut, TAP_SIZE) + 4, TAP_SIZE + 2) if cut else None for cut in self._cuts
+        ]
         circles = {name for name in sizes if name[0] in "xo"}
         circles |= {f"p{part.place}" for part in self._parts if is_point(part)}
         found = arrange(sizes, self._ends, labels=labels, circles=circles)
-        shapes = tuple(shape for name, at in found.nodes.items() for shape in self._shapes(name, at))
+        shapes = tuple(
+            shape for name, at in found.nodes.items() for shape in self._shapes(name, at)
+        )
         spots = zip(self._ends, found.edges, self._cuts, found.labels, strict=True)
         edges = tuple(self._edge(number, *spot) for number, spot in enumerate(spots))
         return Drawing(shapes, edges)
@@ -99,7 +116,17 @@ class _Sketch:
             width = text_width(self._more, _NAME_SIZE) + 24
             text = Text(self._more, *at, _NAME_SIZE, theme.muted)
             return [
-                Shape("more", "fold", "box", *at, width, OP_HEIGHT, theme.panel.fill, theme.panel.line, texts=(text,))
+                Shape(
+                    "more",
+                    "fold",
+                    "box",
+                    *at,
+                    width,
+                    OP_HEIGHT,
+                    theme.panel.fill,
+                    theme.panel.line,
+                    texts=(text,),
+                )
             ]
         number = int(name[1:])
         if name[0] == "x":
@@ -112,7 +139,12 @@ class _Sketch:
         return [replace(shape, id=shape.id.replace("/", "-")) for shape in shapes]
 
     def _edge(
-        self, number: int, ends: tuple[str, str], points: tuple[Point, ...], cut: str, spot: Point | None
+        self,
+        number: int,
+        ends: tuple[str, str],
+        points: tuple[Point, ...],
+        cut: str,
+        spot: Point | None,
     ) -> Edge:
         theme = self._ink.theme
         label = Text(cut, *spot, TAP_SIZE, theme.muted) if cut and spot else None
@@ -127,8 +159,21 @@ class _Sketch:
 
 
 def _circle(id: str, label: str, at: Point, paint: Paint, color: str, node: Node) -> Shape:
-    size = max(min(_NAME_SIZE, _NAME_SIZE * (_CIRCLE - 9) / max(text_width(label, _NAME_SIZE), 1)), 8.0)
+    size = max(
+        min(_NAME_SIZE, _NAME_SIZE * (_CIRCLE - 9) / max(text_width(label, _NAME_SIZE), 1)), 8.0
+    )
     text = Text(fit(label, _CIRCLE - 9, size), *at, size, color)
     cls = id.split("-")[0]
     tooltip = f"{label} {shape_text(node.shape)}"
-    return Shape(id, cls, "circle", *at, _CIRCLE, _CIRCLE, paint.fill, paint.line, texts=(text,), tooltip=tooltip)
+    return Shape(
+        id,
+        cls,
+        "circle",
+        *at,
+        _CIRCLE,
+        _CIRCLE,
+        paint.fill,
+        paint.line,
+        texts=(text,),
+        tooltip=tooltip,
+    )

@@ -31,17 +31,26 @@ def opened_grid(grid: Grid, network: Network, theme: Theme, *, lanes: bool = Fal
     opening = _Opening(network, theme, LANE_INSIDE if lanes else 0.0)
     opening.look_into(grid.items)
     items = {id: opening.item(item) for id, item in grid.items.items()}
-    connections = [c for connection in grid.connections for c in opening.connections(connection, items)]
+    connections = [
+        c for connection in grid.connections for c in opening.connections(connection, items)
+    ]
     for c in connections:
         if c.kind == "initial" and c.state is not None:
             first = items[opening.port_of(c)]
             items[c.source] = replace(first, id=c.source, label=c.label, state=c.state)
     heads = _Heads(network, grid, opening)
     top = grid.levels - 1
-    raised = {id for id, item in items.items() if item.role in ("output", "loss") and item.level == top}
-    items = {id: replace(item, level=top + heads.height) if id in raised else item for id, item in items.items()}
+    raised = {
+        id for id, item in items.items() if item.role in ("output", "loss") and item.level == top
+    }
+    items = {
+        id: replace(item, level=top + heads.height) if id in raised else item
+        for id, item in items.items()
+    }
     headings = tuple(
-        replace(heading, level=top + heads.height) if heading.level == top and not heading.title else heading
+        replace(heading, level=top + heads.height)
+        if heading.level == top and not heading.title
+        else heading
         for heading in grid.headings
     )
     return replace(
@@ -68,11 +77,17 @@ class _Opening:
         self._into: dict[str, list[Link]] = {}
         for link in network.links:
             self._into.setdefault(link.target, []).append(link)
-        self._fills = {p.node.id: theme.parameter(index) for index, p in enumerate(network.parameters)}
-        self._handing = {link.source: link for link in reversed(network.links) if link.kind == "message"}
+        self._fills = {
+            p.node.id: theme.parameter(index) for index, p in enumerate(network.parameters)
+        }
+        self._handing = {
+            link.source: link for link in reversed(network.links) if link.kind == "message"
+        }
         self._plans: dict[object, Plan | None] = {}
         self._anatomies: dict[str, Anatomy] = {}
-        self._carrying: set[tuple[int, int]] = set()  # layer, and number of what enters its copies from below
+        self._carrying: set[tuple[int, int]] = (
+            set()
+        )  # layer, and number of what enters its copies from below
 
     def look_into(self, items: Iterable[str]) -> None:
         """See what the copies among these items are made of, and what enters them that may carry a gradient."""
@@ -80,7 +95,9 @@ class _Opening:
             anatomy = cell_anatomy(cell, self._network, self._into.get(cell.id, ()))
             self._anatomies[cell.id] = anatomy
             others = [link for link in self._into.get(cell.id, ()) if not is_state(link)]
-            entered = [(number, value) for number, link in enumerate(others) for value in link.values]
+            entered = [
+                (number, value) for number, link in enumerate(others) for value in link.values
+            ]
             entered += [(source.number, x) for _, source, x in _entering(anatomy)]
             self._carrying |= {(cell.layer, number) for number, x in entered if x.requires_grad}
 
@@ -104,15 +121,23 @@ class _Opening:
             ink = Ink(self._theme, line, self._fills, self._lane, noted)
             plan = plan_of(anatomy, cell.outputs, len(row.states), ink)
             plan = plan.mirrored() if plan and row.reverse else plan
-            self._plans[key] = plan.with_lanes(self._single(cell), self._theme) if plan and self._lane else plan
+            self._plans[key] = (
+                plan.with_lanes(self._single(cell), self._theme) if plan and self._lane else plan
+            )
         return self._plans[key]
 
     def _single(self, cell: Cell) -> set[str]:
         """The wires from what enters the copies of a layer from below and never carries a gradient."""
         entering = _entering(self._anatomies[cell.id])
-        return {f"wire/{wire}" for wire, source, _ in entering if (cell.layer, source.number) not in self._carrying}
+        return {
+            f"wire/{wire}"
+            for wire, source, _ in entering
+            if (cell.layer, source.number) not in self._carrying
+        }
 
-    def connections(self, connection: Connection, items: Mapping[str, Item]) -> Iterator[Connection]:
+    def connections(
+        self, connection: Connection, items: Mapping[str, Item]
+    ) -> Iterator[Connection]:
         """Yield a connection for each state that a link hands on; say for any other where it enters."""
         link = self._links[connection.id]
         ends = [items.get(connection.target), items.get(connection.source)]
@@ -155,12 +180,17 @@ class _Opening:
         """Return the drawing of one op outside the copies, its middle at (0, 0)."""
         ink = Ink(self._theme, self._theme.text, self._fills, self._lane)
         shapes = part_shapes(part, 0.0, 0.0, ink)
-        return tuple(replace(shape, id=id if k == 0 else f"{id}-chip-{k - 1}") for k, shape in enumerate(shapes))
+        return tuple(
+            replace(shape, id=id if k == 0 else f"{id}-chip-{k - 1}")
+            for k, shape in enumerate(shapes)
+        )
 
 
 def _entering(anatomy: Anatomy) -> Iterator[tuple[int, Entry, Node]]:
     """Yield for each wire from below its number, what it comes from, and the tensor that an op reads by it."""
-    reads = [(part, *read) for part in anatomy.parts for read in zip(part.reads, part.slots, strict=True)]
+    reads = [
+        (part, *read) for part in anatomy.parts for read in zip(part.reads, part.slots, strict=True)
+    ]
     for number, (part, (source, _), slot) in enumerate(reads):
         x = part.reader.inputs[slot]
         if isinstance(source, Entry) and not source.state and x is not None:
@@ -174,11 +204,18 @@ class _Heads:
         self._opening = opening
         self._names = {parameter.node.id: parameter.name for parameter in network.parameters}
         self._inside = {node for cell in network.cells for node in cell.nodes}
-        self._chains: dict[str, dict[str, Part]] = {}  # output -> its ops by their ids, the lowest first
+        self._chains: dict[
+            str, dict[str, Part]
+        ] = {}  # output -> its ops by their ids, the lowest first
         self._drawn: set[str] = set()
         self.items: dict[str, Item] = {}
         for port in network.ports:
-            if port.kind == "output" and port.id in grid.items and port.node and port.node not in self._inside:
+            if (
+                port.kind == "output"
+                and port.id in grid.items
+                and port.node
+                and port.node not in self._inside
+            ):
                 self._add(grid.items[port.id], port.node)
         self.height = max((len(chain) for chain in self._chains.values()), default=0)
 
@@ -188,10 +225,18 @@ class _Heads:
         parts = Anatomy(nodes, self._names, entries).parts
         if not parts:
             return
-        chained = all([source for source, _ in after.reads] == [before] for before, after in pairwise(parts))
+        chained = all(
+            [source for source, _ in after.reads] == [before] for before, after in pairwise(parts)
+        )
         if not chained or len(parts) > _HEAD_MOST:
-            parts = [Part(node, 0, f"{len(parts)} ops", "several", absorbed=[part.node for part in parts])]
-        chain = self._chains[output.id] = {f"op-{output.id}-{k}": part for k, part in enumerate(parts)}
+            parts = [
+                Part(
+                    node, 0, f"{len(parts)} ops", "several", absorbed=[part.node for part in parts]
+                )
+            ]
+        chain = self._chains[output.id] = {
+            f"op-{output.id}-{k}": part for k, part in enumerate(parts)
+        }
         for k, (id, part) in enumerate(chain.items()):
             self.items[id] = replace(
                 output, id=id, cls="op", role="head", level=output.level + k, label="", caption="",
@@ -216,7 +261,9 @@ class _Heads:
             return
         first, *others = chain
         link = connection.link or connection.id
-        yield replace(connection, id=drawn_id(connection.id, "in"), target=first, note="", link=link)
+        yield replace(
+            connection, id=drawn_id(connection.id, "in"), target=first, note="", link=link
+        )
         if connection.target in self._drawn:
             return
         self._drawn.add(connection.target)
@@ -225,4 +272,6 @@ class _Heads:
             id = drawn_id(connection.id, len(ways) - place)
             note = connection.note if target == connection.target else ""
             reader = (chain[target].reader, chain[target].slots[0]) if target in chain else None
-            yield replace(connection, id=id, source=source, target=target, note=note, link=link, reader=reader)
+            yield replace(
+                connection, id=id, source=source, target=target, note=note, link=link, reader=reader
+            )

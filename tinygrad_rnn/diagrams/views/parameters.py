@@ -57,7 +57,13 @@ class _Chip:
 
 
 def parameter_legend(
-    parameters: Sequence[ParameterInfo], *, steps: int, left: float, top: float, width: float, theme: Theme
+    parameters: Sequence[ParameterInfo],
+    *,
+    steps: int,
+    left: float,
+    top: float,
+    width: float,
+    theme: Theme,
 ) -> Drawing:
     """Return one chip per parameter, in lines at most `width` points wide, from `left` and `top` on."""
     if not parameters:
@@ -102,7 +108,9 @@ def _chips(parameters: Iterable[ParameterInfo], theme: Theme) -> Iterable[_Chip]
         id = "parameter-" + re.sub(r"[^\w.-]", "_", parameter.name)
         seen[id] += 1
         yield _Chip(
-            id=id if seen[id] == 1 else f"{id}~{seen[id]}",  # "~" occurs in no name, so nothing collides
+            id=id
+            if seen[id] == 1
+            else f"{id}~{seen[id]}",  # "~" occurs in no name, so nothing collides
             parameter=parameter,
             fill=theme.parameter(index),
             name=fit(parameter.name, NAME_WIDTH_MOST, _NAME_SIZE),

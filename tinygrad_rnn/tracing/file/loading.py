@@ -27,8 +27,8 @@ from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE, STRETCHED
 def load_trace(path: str | os.PathLike[str]) -> Trace:
     """Read a recorded run that `Trace.save` wrote; it answers as the run did, and shows the same source.
 
-    An op that is not of this package is taken from this process, where one of its module, name and docstring was
-    defined; else its values can be looked at, but not explained. Nothing is imported.
+    An op that is not of this package is taken from this process, where one of its module, name and
+    docstring was defined; else its values can be looked at, but not explained. Nothing is imported.
 
     Raises:
         TraceError: no such file, not a recorded run, a damaged one, or one of a newer version.
@@ -54,7 +54,8 @@ class _Reader:
         self.arrays = self._arrays()
         self.options = [self._options(options) for options in description["options"]]
         self.constants = [
-            typed(restored(x, self._numbered), int | float | np.generic) for x in description["constants"]
+            typed(restored(x, self._numbered), int | float | np.generic)
+            for x in description["constants"]
         ]
         self.ops = [_found_op(*op) for op in description["ops"]]
         self.sources = self._sources()
@@ -66,7 +67,9 @@ class _Reader:
         names = {typed(id, int): typed(name, str) for id, name in self.text["names"]}
         printed = {typed(at, int): typed(text, str) for at, text in self.text["printed"]}
         inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
-        events = [self._event(i, row, inputs[i]) for i, row in enumerate(self._rows("event", EVENT))]
+        events = [
+            self._event(i, row, inputs[i]) for i, row in enumerate(self._rows("event", EVENT))
+        ]
         self.run.restore(events, self.nodes, names, printed, typed(self.text["gone"], int))
         return self.run
 
@@ -91,7 +94,10 @@ class _Reader:
         if len(numbers) != (int(ends[-1]) if len(ends) else 0):
             raise ValueError(f"{flat} has {len(numbers)} numbers, not those that {counts} tells of")
         plain = numbers.tolist()
-        return [plain[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
+        return [
+            plain[end - length : end]
+            for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)
+        ]
 
     # Arrays
 
@@ -103,7 +109,9 @@ class _Reader:
             raise ValueError("memory.size has impossible sizes")
         if int(sizes.sum()) != block.size:
             raise ValueError("memory.size does not add up")
-        owners = [part.copy() for part in np.split(block, np.cumsum(sizes)[:-1])] if sizes.size else []
+        owners = (
+            [part.copy() for part in np.split(block, np.cumsum(sizes)[:-1])] if sizes.size else []
+        )
         high = 2**62
         shapes = self._flat("array.ndim", "array.shape.flat", 0, high)
         strides = self._flat("array.ndim", "array.strides.flat", -high, high)
@@ -111,7 +119,11 @@ class _Reader:
         return [self._array(owners, *three) for three in zip(rows, shapes, strides, strict=True)]
 
     def _array(
-        self, owners: Sequence[Array], row: tuple[int, ...], shape: Sequence[int], strides: Sequence[int]
+        self,
+        owners: Sequence[Array],
+        row: tuple[int, ...],
+        shape: Sequence[int],
+        strides: Sequence[int],
     ) -> Array | Gone:
         dtype, owner, offset, _, nans, infs = row
         kind = dtype_named(self.strings[_index(dtype)])
@@ -121,7 +133,9 @@ class _Reader:
         memory = owners[_index(owner)]
         if size > STRETCHED[0] * memory.nbytes + STRETCHED[1]:
             raise ValueError(f"an array of shape {tuple(shape)} in {memory.nbytes} bytes")
-        made = np.ndarray(tuple(shape), kind, memory, offset, tuple(strides))  # refuses what leaves its memory
+        made = np.ndarray(
+            tuple(shape), kind, memory, offset, tuple(strides)
+        )  # refuses what leaves its memory
         made.flags.writeable = False
         return made
 
@@ -132,21 +146,30 @@ class _Reader:
         return None if number == NONE else self._numbered(number)
 
     def _options(self, plain: Mapping[str, Any]) -> dict[str, Any]:
-        return {typed(name, str): restored(x, self._numbered) for name, x in typed(plain, dict).items()}
+        return {
+            typed(name, str): restored(x, self._numbered) for name, x in typed(plain, dict).items()
+        }
 
     # Where things happened
 
     def _sources(self) -> list[Source]:
-        files = [(typed(name, str), StringIO(typed(text, str)).readlines()) for name, text in self.text["files"]]
+        files = [
+            (typed(name, str), StringIO(typed(text, str)).readlines())
+            for name, text in self.text["files"]
+        ]
         found: list[Source] = []
         for file, line, variable, inside in self.text["sources"]:
             name, lines = files[_index(file)]
-            known = Known(None if variable is None else typed(variable, str), typed(inside, bool), lines)
+            known = Known(
+                None if variable is None else typed(variable, str), typed(inside, bool), lines
+            )
             found.append(Source(name, typed(line, int), (), known))
         return found
 
     def _scopes(self) -> list[Scope]:
-        owners = [owner if isinstance(owner, str) else _stand_in(owner) for owner in self.text["owners"]]
+        owners = [
+            owner if isinstance(owner, str) else _stand_in(owner) for owner in self.text["owners"]
+        ]
         scopes: list[Scope] = []
         for name, owner, parent, id in self._rows("scope", SCOPE):
             above = None if parent == NONE else scopes[_index(parent)]  # only one before it
@@ -158,7 +181,9 @@ class _Reader:
     def _nodes(self) -> list[Node]:
         rows = self._rows("node", NODE)
         inputs = self._flat("node.inputs", "node.inputs.flat", NONE, len(rows))
-        operands = self._flat("node.inputs", "node.operands.flat", -1 - len(self.constants), len(self.arrays))
+        operands = self._flat(
+            "node.inputs", "node.operands.flat", -1 - len(self.constants), len(self.arrays)
+        )
         nodes: list[Node] = []
         forwards, tensors = _Forwards(), dict[int, Node]()
         for row, given, seen in zip(rows, inputs, operands, strict=True):
@@ -169,7 +194,11 @@ class _Reader:
         return nodes
 
     def _node(
-        self, nodes: Sequence[Node], row: tuple[int, ...], inputs: Sequence[int], operands: Sequence[int]
+        self,
+        nodes: Sequence[Node],
+        row: tuple[int, ...],
+        inputs: Sequence[int],
+        operands: Sequence[int],
     ) -> Node:
         id, op, data, name, requires_grad, scope, source, options, _ = row
         found, rule = (None, None) if op == NONE else self.ops[_index(op)]
@@ -195,7 +224,11 @@ class _Reader:
         held = self._held(value)
         if what == "forward" and made is not None and not isinstance(held, Gone):
             held = made.seen[0]
-        given = made.inputs if what == "forward" and made is not None else tuple(map(self._known_node, inputs))
+        given = (
+            made.inputs
+            if what == "forward" and made is not None
+            else tuple(map(self._known_node, inputs))
+        )
         event = Event(
             index,
             what,
@@ -229,7 +262,9 @@ class _Reader:
 
 def _check_same(first: Node, node: Node) -> None:
     """Refuse two tensors of one id; a leaf whose data was replaced is one tensor, in its shape."""
-    if node is not first and (node.op is not None or first.op is not None or node.shape != first.shape):
+    if node is not first and (
+        node.op is not None or first.op is not None or node.shape != first.shape
+    ):
         raise ValueError(
             f"two tensors of id {node.id}: {first.op or 'leaf'} {first.shape}, {node.op or 'leaf'} {node.shape}"
         )
@@ -238,7 +273,9 @@ def _check_same(first: Node, node: Node) -> None:
 def _check_event(kind: EventKind, output: Node | None, of: Node | None, slot: int) -> None:
     """Refuse what no recording writes, and queries rely on."""
     if (output is None) != (kind == "error"):
-        raise ValueError(f"an event of kind {kind} {'without' if output is None else 'with'} an output")
+        raise ValueError(
+            f"an event of kind {kind} {'without' if output is None else 'with'} an output"
+        )
     if (of is not None) != (kind == "vjp") or (of is not None and not _hands_to(of, slot, output)):
         raise ValueError(f"an event of kind {kind} that hands on nothing that there is")
     if kind == "forward" and (output is None or output.op is None):
@@ -253,7 +290,9 @@ def _hands_to(of: Node, slot: int, output: Node | None) -> bool:
 def _check_written(event: Event) -> None:
     """Refuse arrays that are not of the shape of what they are values and gradients of."""
     value, cotangent = event.written
-    if event.kind == "vjp" and (cotangent is None or event.of is None or cotangent.shape != event.of.shape):
+    if event.kind == "vjp" and (
+        cotangent is None or event.of is None or cotangent.shape != event.of.shape
+    ):
         raise ValueError(f"event {event.index} starts from no gradient of its op's output")
     if value is None and event.kind in ("forward", "seed", "accumulate", "update"):
         raise ValueError(f"event {event.index} ({event.kind}) wrote nothing")
@@ -274,15 +313,24 @@ class _Forwards:
             if (x is None) != (not hasattr(operand, "shape") or isinstance(operand, np.generic)):
                 raise ValueError(f"an operand of {node.op} that is no number and no tensor")
             if x is not None and operand.shape != x.shape:
-                raise ValueError(f"{node.op} has an operand of shape {operand.shape}, made from {x.shape}")
+                raise ValueError(
+                    f"{node.op} has an operand of shape {operand.shape}, made from {x.shape}"
+                )
         if node.rule is None or node.is_gone or isinstance(node.rule.vjps, _MissingVjps):
             return
-        key = id(node.rule), options, tuple((np.shape(x), np.asarray(x).dtype.str) for x in operands), data.dtype.str
+        key = (
+            id(node.rule),
+            options,
+            tuple((np.shape(x), np.asarray(x).dtype.str) for x in operands),
+            data.dtype.str,
+        )
         if (key, data.shape) not in self._known:
             with np.errstate(all="ignore"):
                 made = compute(node.rule, operands, node.options)
             if (made.shape, made.dtype) != (data.shape, data.dtype):
-                raise ValueError(f"{node.op} makes {made.dtype} {made.shape}, not {data.dtype} {data.shape}")
+                raise ValueError(
+                    f"{node.op} makes {made.dtype} {made.shape}, not {data.dtype} {data.shape}"
+                )
             self._known.add((key, data.shape))
 
 
@@ -297,7 +345,11 @@ def _found_op(name: Any, module: Any, qualname: Any, doc: Any) -> tuple[str, Op]
     """An op by where it was defined, among those of this process; else one that says that it is not here."""
     typed(name, str)
     for public in NUMPY.values():
-        if (public.__module__, public.__qualname__, public.__doc__ or "") == (module, qualname, doc):
+        if (public.__module__, public.__qualname__, public.__doc__ or "") == (
+            module,
+            qualname,
+            doc,
+        ):
             return name, public.op  # type: ignore[attr-defined]
     return name, _missing_op(name)
 
@@ -325,7 +377,10 @@ def _missing_op(name: str) -> Op:
 
 def _stand_in(described: Mapping[str, Any]) -> object:
     """What queries ask the owner of a call: its class's name, its parameters, and of a cell its equation and states."""
-    parameters = [(typed(name, str), SimpleNamespace(id=typed(id, int))) for id, name in described["parameters"]]
+    parameters = [
+        (typed(name, str), SimpleNamespace(id=typed(id, int)))
+        for id, name in described["parameters"]
+    ]
     facts: dict[str, Any] = {"named_parameters": lambda _: iter(parameters)}  # pyright: ignore[reportUnknownLambdaType]
     base: type = Module if typed(described["module"], bool) else object
     if described["cell"] is not None:

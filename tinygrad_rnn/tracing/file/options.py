@@ -39,10 +39,18 @@ class _Form:
 _FORMS: dict[str, _Form] = {
     "tuple": _Form(tuple, list, lambda *parts: parts),
     "list": _Form(list, list, lambda *parts: list(parts)),
-    "slice": _Form(slice, lambda x: [x.start, x.stop, x.step], lambda start, stop, step: slice(start, stop, step)),
-    "number": _Form(np.generic, lambda x: [x.dtype.str, x.item()], lambda dtype, x: dtype_named(dtype).type(x)),
+    "slice": _Form(
+        slice,
+        lambda x: [x.start, x.stop, x.step],
+        lambda start, stop, step: slice(start, stop, step),
+    ),
+    "number": _Form(
+        np.generic, lambda x: [x.dtype.str, x.item()], lambda dtype, x: dtype_named(dtype).type(x)
+    ),
     "dtype": _Form(np.dtype, lambda x: [x.str], lambda name: dtype_named(name)),
-    "type": _Form(type, lambda x: [np.dtype(x).str], lambda name: dtype_named(name).type),  # np.float64, float
+    "type": _Form(
+        type, lambda x: [np.dtype(x).str], lambda name: dtype_named(name).type
+    ),  # np.float64, float
     "ellipsis": _Form(EllipsisType, lambda _: [], lambda: Ellipsis),
     "unknown": _Form(object, lambda x: [repr(x)], lambda text: Unknown(typed(text, str))),
 }

@@ -1,8 +1,9 @@
 """Recorded runs as files: every event, value and line of source in one safetensors file, and no code.
 
-The tables of events and nodes are columns of integers, the arrays lie one after the other in one block of bytes, and
-what is text stands in a description. A view is kept as one, so that what is computed again from a loaded recording is
-computed from the same bytes in the same order. `loading` reads it.
+The tables of events and nodes are columns of integers, the arrays lie one after the other in one
+block of bytes, and what is text stands in a description. A view is kept as one, so that what is
+computed again from a loaded recording is computed from the same bytes in the same order. `loading`
+reads it.
 """
 
 import os
@@ -29,9 +30,24 @@ from .options import plain
 ARCHIVE = Archive("tinygrad_rnn.trace", 1, TraceError, "load_trace", "save", "tr.save")
 KINDS: tuple[EventKind, ...] = ("forward", "seed", "vjp", "accumulate", "update", "zero", "error")
 NONE = -1
-STRETCHED = 64, 2**24  # how often larger than its memory a broadcast array may be, and what is always allowed
+STRETCHED = (
+    64,
+    2**24,
+)  # how often larger than its memory a broadcast array may be, and what is always allowed
 NODE = ("id", "op", "data", "name", "requires_grad", "scope", "source", "options", "inputs")
-EVENT = ("kind", "op", "output", "of", "slot", "value", "cotangent", "scope", "source", "message", "inputs")
+EVENT = (
+    "kind",
+    "op",
+    "output",
+    "of",
+    "slot",
+    "value",
+    "cotangent",
+    "scope",
+    "source",
+    "message",
+    "inputs",
+)
 ARRAY = ("dtype", "owner", "offset", "ndim", "nans", "infs")
 SCOPE = ("name", "owner", "parent", "id")
 _PACKAGE = __name__.partition(".")[0]
@@ -65,7 +81,12 @@ class _Writer:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        self.strings, self.ops, self.options, self.constants = _Table(), _Table(), _Table(), _Table()
+        self.strings, self.ops, self.options, self.constants = (
+            _Table(),
+            _Table(),
+            _Table(),
+            _Table(),
+        )
         self.files, self.sources, self.owners, self.scopes = _Table(), _Table(), _Table(), _Table()
         self.views, self.memory = _Table(), _Table()
         self.shapes: list[int] = []
@@ -75,7 +96,9 @@ class _Writer:
         self.inputs: list[int] = []
         self.operands: list[int] = []
         self.error_inputs: list[int] = []
-        self.terms: list[Array] = []  # that only this file holds: an array's id is its own while it lives
+        self.terms: list[
+            Array
+        ] = []  # that only this file holds: an array's id is its own while it lives
         self.events = [self._event(event) for event in trace.events]
 
     def description(self) -> dict[str, Any]:
@@ -119,7 +142,9 @@ class _Writer:
     def _event(self, event: Event) -> list[int]:
         value, cotangent = event.written
         if event.recomputable and event.of is not None and not _is_ours(event.of.rule):
-            value = self.trace.queries.term(event.index)  # whoever reads the file may not have the op
+            value = self.trace.queries.term(
+                event.index
+            )  # whoever reads the file may not have the op
             self.terms.append(value)
         inputs = event.inputs if event.kind == "error" else ()
         self.error_inputs += [self._node(x) for x in inputs]
@@ -144,7 +169,9 @@ class _Writer:
         stack = [wanted]
         while stack:
             node = stack[-1]
-            new = [x for x in node.tensors() if x not in self.nodes] if node not in self.nodes else []
+            new = (
+                [x for x in node.tensors() if x not in self.nodes] if node not in self.nodes else []
+            )
             if new:
                 stack += new
                 continue
@@ -173,13 +200,17 @@ class _Writer:
     def _op(self, node: Node) -> int:
         rule = node.rule
         key = (node.op, id(rule))
-        return self.ops.number(key, lambda: [node.op, *(_address(rule) if rule is not None else (None, None, ""))])
+        return self.ops.number(
+            key, lambda: [node.op, *(_address(rule) if rule is not None else (None, None, ""))]
+        )
 
     def _operand(self, x: Any) -> int:
         """An array by its number; a Python number by minus its own and two."""
         if is_array(x) or isinstance(x, Gone):
             return self._array(x)
-        return -2 - self.constants.number((type(x).__name__, repr(x)), lambda: plain(x, self._array))
+        return -2 - self.constants.number(
+            (type(x).__name__, repr(x)), lambda: plain(x, self._array)
+        )
 
     def _array(self, array: Array | Gone | None) -> int:
         if array is None:
@@ -190,7 +221,14 @@ class _Writer:
         self.shapes += array.shape
         if isinstance(array, Gone):
             self.strides += (0,) * len(array.shape)
-            return [self._string(array.dtype.str), NONE, 0, len(array.shape), int(array.nans), int(array.infs)]
+            return [
+                self._string(array.dtype.str),
+                NONE,
+                0,
+                len(array.shape),
+                int(array.nans),
+                int(array.infs),
+            ]
         if array.nbytes > STRETCHED[0] * owner_of(array).nbytes + STRETCHED[1]:
             array = np.ascontiguousarray(array)
         owner = owner_of(array)
@@ -220,12 +258,17 @@ class _Writer:
     def _scope_row(self, call: Scope) -> list[int]:
         parent = NONE if call.parent is None else self.scopes.numbers[call.parent]
         owner = self.owners.number(
-            call.owner if isinstance(call.owner, str) else id(call.owner), lambda: _described(call.owner)
+            call.owner if isinstance(call.owner, str) else id(call.owner),
+            lambda: _described(call.owner),
         )
         return [self._string(call.name), owner, parent, call.id]
 
     def _source(self, source: Source | None) -> int:
-        return NONE if source is None else self.sources.number(id(source), lambda: self._source_row(source))
+        return (
+            NONE
+            if source is None
+            else self.sources.number(id(source), lambda: self._source_row(source))
+        )
 
     def _source_row(self, source: Source) -> list[Any]:
         file = self.files.number(source.file, lambda: [source.file, "".join(source.lines)])
@@ -252,7 +295,11 @@ def _is_ours(rule: Op | None) -> bool:
 def _address(rule: Op) -> tuple[str | None, str | None, str]:
     """Where an op was defined, and what its docstring says."""
     public = next((f for f in NUMPY.values() if getattr(f, "op", None) is rule), None)
-    return (None, None, "") if public is None else (public.__module__, public.__qualname__, public.__doc__ or "")
+    return (
+        (None, None, "")
+        if public is None
+        else (public.__module__, public.__qualname__, public.__doc__ or "")
+    )
 
 
 def _described(owner: object) -> Any:
@@ -263,6 +310,8 @@ def _described(owner: object) -> Any:
     return {
         "class": type(owner).__name__,
         "module": isinstance(owner, Module),
-        "parameters": [[p.id, name] for name, p in owner.named_parameters()] if isinstance(owner, Module) else [],
+        "parameters": [[p.id, name] for name, p in owner.named_parameters()]
+        if isinstance(owner, Module)
+        else [],
         "cell": None if cell is None else [cell.equation, list(cell.states), cell.W_xh.id],
     }

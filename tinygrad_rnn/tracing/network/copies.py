@@ -1,7 +1,8 @@
 """Finding the copies: calls of one module, or entries of one `tg.scope`, that pass a message from each to the next.
 
-Nothing is declared. A module is recurrent when a call of it receives what its own previous call made. The outermost
-such module is the cell: its calls are the columns, and each such module is a row.
+Nothing is declared. A module is recurrent when a call of it receives what its own previous call
+made. The outermost such module is the cell: its calls are the columns, and each such module is a
+row.
 """
 
 from collections import defaultdict
@@ -62,7 +63,9 @@ class Copies:
 
     def __init__(self, graph: Graph) -> None:
         scopes = dict.fromkeys(map(attrgetter("scope"), graph.nodes))
-        chains: dict[Scope, Sequence[Scope]] = {scope: scope.chain() for scope in scopes if scope is not None}
+        chains: dict[Scope, Sequence[Scope]] = {
+            scope: scope.chain() for scope in scopes if scope is not None
+        }
         outermost = _outermost(_recurrent(graph.nodes, chains), chains)
         rows: dict[Key, CopyRow] = {}
         copies: dict[Scope, Copy] = {}
@@ -76,7 +79,9 @@ class Copies:
                 scope, nodes = node.scope, self.outside
                 call = outermost.get(scope)
                 if call is not None:
-                    nodes = (copies.get(call) or copies.setdefault(call, _next_copy(rows, call))).nodes
+                    nodes = (
+                        copies.get(call) or copies.setdefault(call, _next_copy(rows, call))
+                    ).nodes
             nodes.append(node)
         self.rows = list(rows.values())
         self._of: dict[Scope | None, Copy] = {
@@ -88,7 +93,9 @@ class Copies:
         return self._of.get(node.scope) if node.op is not None else None
 
 
-def _outermost(recurrent: set[Key], chains: Mapping[Scope, Sequence[Scope]]) -> dict[Scope | None, Scope]:
+def _outermost(
+    recurrent: set[Key], chains: Mapping[Scope, Sequence[Scope]]
+) -> dict[Scope | None, Scope]:
     """The outermost recurrent call that each scope lies in, if there is one."""
     found: dict[Scope | None, Scope] = {}
     for scope, chain in chains.items():
@@ -143,7 +150,9 @@ def _from_elsewhere(x: Node | None) -> int | None:
 
 def _structure(copy: Copy) -> Structure:
     inside = set(copy.nodes)
-    read = [((i, slot), x) for i, node in enumerate(copy.nodes) for slot, x in enumerate(node.inputs)]
+    read = [
+        ((i, slot), x) for i, node in enumerate(copy.nodes) for slot, x in enumerate(node.inputs)
+    ]
     entered = [(entry, x) for entry, x in read if x is not None and x not in inside]
     return Structure(
         ops=tuple(node.op or "" for node in copy.nodes),
@@ -158,7 +167,9 @@ def _key(call: Scope) -> Key:
 
 def _recurrent(nodes: Sequence[Node], chains: Mapping[Scope, Sequence[Scope]]) -> set[Key]:
     """What is called again and again, each call receiving what the one before it made."""
-    calls: defaultdict[Key, dict[Scope, Scope]] = defaultdict(dict)  # of a key: scope -> the call that it lies in
+    calls: defaultdict[Key, dict[Scope, Scope]] = defaultdict(
+        dict
+    )  # of a key: scope -> the call that it lies in
     for scope, chain in chains.items():
         for call in chain:
             calls[_key(call)][scope] = call
@@ -173,8 +184,8 @@ def _recurrent(nodes: Sequence[Node], chains: Mapping[Scope, Sequence[Scope]]) -
 def _is_recurrent(nodes: Iterable[Node], call_of: Mapping[Scope, Scope]) -> bool:
     """Whether some call receives what the previous call made, with no detach and no parameter in between.
 
-    What passes another parameter on its way has been through another network: a head that is fed the h of a cell at
-    every step is not recurrent, though its outputs follow from one another.
+    What passes another parameter on its way has been through another network: a head that is fed
+    the h of a cell at every step is not recurrent, though its outputs follow from one another.
     """
     calls: dict[Scope, int] = {}
     carried: dict[Node, int] = {}  # node -> the newest call whose output it carries
@@ -208,7 +219,9 @@ def _name_of(parameter: Node, scope: Scope | None, named: dict[int, dict[int, st
         if isinstance(call.owner, Module):
             known = named.get(id(call.owner))
             if known is None:
-                known = named[id(call.owner)] = {p.id: name for name, p in call.owner.named_parameters()}
+                known = named[id(call.owner)] = {
+                    p.id: name for name, p in call.owner.named_parameters()
+                }
             if parameter.id in known:
                 return known[parameter.id]
     return parameter.name or "parameter"

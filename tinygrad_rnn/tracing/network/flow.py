@@ -1,7 +1,8 @@
 """How large the gradient is: at each part of a network, and along each of its links.
 
-A backward pass leaves ∂L/∂ of each tensor as a whole. What comes back along one link is its share of that: it is worked
-out from the recorded gradients of the ops that read the value, by these ops' own rules, and summed over the way.
+A backward pass leaves ∂L/∂ of each tensor as a whole. What comes back along one link is its share
+of that: it is worked out from the recorded gradients of the ops that read the value, by these ops'
+own rules, and summed over the way.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,9 @@ from ...errors import DrawError
 from ..recording.graph import Node
 from .network import Cell, Link, Network
 
-Norms = tuple[float | None, ...]  # one per value; None: it requires no gradient, and 0.0: none arrived
+Norms = tuple[
+    float | None, ...
+]  # one per value; None: it requires no gradient, and 0.0: none arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,9 @@ def gradients_of(output: Tensor) -> dict[int, Array]:
     leaves = _leaves(output)
     with observed(observe):
         gradients = grad(output, leaves)
-    return found | {leaf.id: gradient.data for leaf, gradient in zip(leaves, gradients, strict=True)}
+    return found | {
+        leaf.id: gradient.data for leaf, gradient in zip(leaves, gradients, strict=True)
+    }
 
 
 def recorded_gradients(output: Tensor) -> Tensor:
@@ -101,7 +106,9 @@ def recorded_gradients(output: Tensor) -> Tensor:
 
 def _leaves(output: Tensor) -> list[Tensor]:
     """Everything that `output` was made from, that requires a gradient and was made by no op."""
-    return sorted((tensor for tensor in reachable(output) if tensor.is_leaf), key=lambda tensor: tensor.id)
+    return sorted(
+        (tensor for tensor in reachable(output) if tensor.is_leaf), key=lambda tensor: tensor.id
+    )
 
 
 def together(norms: Norms) -> float | None:
@@ -167,7 +174,9 @@ class _Shares:
 
     def _pulled(self, start: Collection[Node], wanted: Collection[Node]) -> dict[Node, Any]:
         """Pull the gradients of `start` back, the newest tensor first, as far as other copies or what is `wanted`."""
-        found: dict[Node, Any] = {node: self._gradients[node.id] for node in start if node.id in self._gradients}
+        found: dict[Node, Any] = {
+            node: self._gradients[node.id] for node in start if node.id in self._gradients
+        }
         own = set(start)
         queue = [(-node.id, place, node) for place, node in enumerate(found)]
         heapify(queue)
@@ -182,7 +191,9 @@ class _Shares:
         return found
 
 
-def _terms(node: Node, g: Any, own: Collection[Node], wanted: Collection[Node]) -> Iterator[tuple[Node, Any]]:
+def _terms(
+    node: Node, g: Any, own: Collection[Node], wanted: Collection[Node]
+) -> Iterator[tuple[Node, Any]]:
     """What an op hands back to each input that wants it, in the input's shape: summed over what was broadcast.
 
     Parameters do not, unless one is handed over as the state before the first step.
@@ -204,5 +215,7 @@ def _term(node: Node, slot: int, shape: tuple[int, ...], g: Any, operands: Seque
     with np.errstate(all="ignore"):
         term = np.asarray(vjp(g, node.data, *node.rule.given(operands), **node.options))
     padded = (1,) * (term.ndim - len(shape)) + shape
-    stretched = tuple(axis for axis, (n, m) in enumerate(zip(padded, term.shape, strict=True)) if n != m)
+    stretched = tuple(
+        axis for axis, (n, m) in enumerate(zip(padded, term.shape, strict=True)) if n != m
+    )
     return term.sum(axis=stretched).reshape(shape)

@@ -1,7 +1,8 @@
 """The unrolled network: what a recorded graph shows once its copies have been found.
 
-Rows are layers (0 at the bottom), columns are timesteps; a `Cell` is one copy, a `Link` is what one part hands
-to another. Everything refers to `Node`s of the recorded graph: nothing here is invented for the picture.
+Rows are layers (0 at the bottom), columns are timesteps; a `Cell` is one copy, a `Link` is what one
+part hands to another. Everything refers to `Node`s of the recorded graph: nothing here is invented
+for the picture.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -39,7 +40,9 @@ class Cell(NamedTuple):
     t: int
     column: int
     nodes: tuple[Node, ...]  # the ops inside, in creation order
-    outputs: tuple[Node, ...]  # its values that somebody outside uses; the first is what the picture calls h_t
+    outputs: tuple[
+        Node, ...
+    ]  # its values that somebody outside uses; the first is what the picture calls h_t
     structure: Structure | None = None  # one object for copies that are made alike
 
     @property
@@ -86,7 +89,8 @@ class ParameterInfo:
 class Part:
     """What stands in some columns of a network or in none, and the links from and to the cells and ports among that.
 
-    Of the links to the loss from other columns the first is among them too: it stands for all of those.
+    Of the links to the loss from other columns the first is among them too: it stands for all of
+    those.
     """
 
     cells: tuple[Cell, ...]
@@ -99,9 +103,9 @@ class Part:
 class Network:
     """The whole: at least one row of at least one cell. Its parts are made when somebody asks for them.
 
-    Per row there are T-1 links of kind "message" (cell to next cell) and at most one "initial" (port to first cell).
-    "input" goes port -> cell, "up" cell -> cell of another row, "output" cell -> port, "loss" port/cell -> loss,
-    "other" anything else (for example attention across columns).
+    Per row there are T-1 links of kind "message" (cell to next cell) and at most one "initial"
+    (port to first cell). "input" goes port -> cell, "up" cell -> cell of another row, "output" cell
+    -> port, "loss" port/cell -> loss, "other" anything else (for example attention across columns).
     """
 
     rows: tuple[Row, ...]
@@ -110,7 +114,9 @@ class Network:
     has_outputs: bool
     part: Callable[[Collection[int]], Part]  # makes the part in these columns
     parameters: tuple[ParameterInfo, ...]
-    gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])  # node id -> ∂L/∂node, where known
+    gradients: Mapping[int, Array] = field(
+        default_factory=dict[int, Array]
+    )  # node id -> ∂L/∂node, where known
     root: Node | None = None  # what everything leads to: where the backward pass starts
 
     @cached_property

@@ -1,7 +1,8 @@
 """Seeing through data movement: which tensors a stack, a slice or a reshape really holds.
 
-Each op that only moves data is run once more, on the names of the data instead of the data: what comes out says, for
-every element, which tensor it came from. So `stack(hs)[t]` is known to be `hs[t]`, whatever happened in between.
+Each op that only moves data is run once more, on the names of the data instead of the data: what
+comes out says, for every element, which tensor it came from. So `stack(hs)[t]` is known to be
+`hs[t]`, whatever happened in between.
 """
 
 import numpy as np
@@ -14,7 +15,9 @@ _MOVES = frozenset({
     "detach", "astype",
 })  # fmt: skip
 
-_Names = int | Array  # one name for all elements, or one for each; negative where no gradient comes back
+_Names = (
+    int | Array
+)  # one name for all elements, or one for each; negative where no gradient comes back
 
 
 class Routing:
@@ -36,7 +39,11 @@ class Routing:
         if found is None:
             names = self._names_of(node)
             numbers = [names] if isinstance(names, int) else np.unique(names).tolist()
-            found = list(dict.fromkeys(self._named[abs(name) - 1] for name in numbers)) if node.size else []
+            found = (
+                list(dict.fromkeys(self._named[abs(name) - 1] for name in numbers))
+                if node.size
+                else []
+            )
             self._sources[node] = found
         return found
 
@@ -72,7 +79,9 @@ class Routing:
             return -abs(first)
         if node.op == "astype" or all(isinstance(name, int) and name == first for name in names):
             return first
-        if node.op == "stack" and all(isinstance(name, int) for name in names):  # of all timesteps, say: in one go
+        if node.op == "stack" and all(
+            isinstance(name, int) for name in names
+        ):  # of all timesteps, say: in one go
             return _spread_along(np.array(names, np.int32), node.options["axis"], node.shape)
         assert node.rule is not None
         spread = [

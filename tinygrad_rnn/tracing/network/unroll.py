@@ -29,7 +29,11 @@ def looks_like_a_loop(graph: Graph) -> bool:
     """Whether one op ran again and again on one line of the program, in no copy: steps that nobody marked."""
     if Copies(graph).rows:
         return False
-    lines = Counter((node.source.file, node.source.line, node.op) for node in graph.nodes if node.op and node.source)
+    lines = Counter(
+        (node.source.file, node.source.line, node.op)
+        for node in graph.nodes
+        if node.op and node.source
+    )
     return max(lines.values(), default=0) >= _LOOP_LEAST
 
 
@@ -41,7 +45,9 @@ class _Links:
         self._kinds: dict[Ends, LinkKind] = {}
         self._cut: set[Ends] = set()
 
-    def add(self, source: str, target: str, kind: LinkKind, value: Node, *, cut: bool = False) -> None:
+    def add(
+        self, source: str, target: str, kind: LinkKind, value: Node, *, cut: bool = False
+    ) -> None:
         ends = source, target
         values = self.values.get(ends)
         if values is None:
@@ -72,18 +78,28 @@ class _Unrolling:
         self.structures = structures(self.copies)
         self.made_from: dict[Node, list[Node]] = {}  # of the ops outside
         self.messages = {row.layer: self._message_entries(row) for row in self.rows}
-        self.entries: dict[tuple[int, Structure], Sequence[tuple[Entry, bool]]] = {}  # of the copies of a row
+        self.entries: dict[
+            tuple[int, Structure], Sequence[tuple[Entry, bool]]
+        ] = {}  # of the copies of a row
         self.links = _Links()  # from copies and initial states to copies
         self.initial: dict[str, Port] = {}
         self.columns: dict[str, int] = {}  # of each copy
-        self.reverse: dict[int, bool] = {}  # of each row: whether its calls run from the last column to the first
-        self.feeds: defaultdict[Copy, list[Copy]] = defaultdict(list)  # copy -> the copies of other rows that feed it
+        self.reverse: dict[
+            int, bool
+        ] = {}  # of each row: whether its calls run from the last column to the first
+        self.feeds: defaultdict[Copy, list[Copy]] = defaultdict(
+            list
+        )  # copy -> the copies of other rows that feed it
         self.inputs: dict[Copy, list[Node]] = {}  # what comes from outside
-        self.fed_back: list[tuple[Node, Copy]] = []  # what a head made of one copy, and another copy read
+        self.fed_back: list[
+            tuple[Node, Copy]
+        ] = []  # what a head made of one copy, and another copy read
         self.between: set[Node] = set()  # what one row hands to another
         self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
         self.captions = self._given_captions()
-        self.used = {x for node in self.outside for x in node.inputs}  # and what copies read of others
+        self.used = {
+            x for node in self.outside for x in node.inputs
+        }  # and what copies read of others
         for row in self.rows:
             for copy in row.copies:
                 self._collect(copy)
@@ -97,7 +113,9 @@ class _Unrolling:
     def network(self) -> Network:
         names = parameter_names(self._examples())
         leaves = {node.id: node for node in self.outside if node.is_parameter}
-        parameters = tuple(ParameterInfo(names[id], node.shape, node) for id, node in leaves.items())
+        parameters = tuple(
+            ParameterInfo(names[id], node.shape, node) for id, node in leaves.items()
+        )
         return Network(
             rows=tuple(self._row(row, parameters) for row in self.rows),
             columns=max(self.columns.values()) + 1,
@@ -112,14 +130,22 @@ class _Unrolling:
     def _part(self, columns: Collection[int]) -> Part:
         copies = [copy for copy in self.copies if self.columns[copy.id] in columns]
         known = {(copy.layer, self.structures[copy]) for copy in copies}
-        odd = {self.columns[copy.id] for copy in self.copies if (copy.layer, self.structures[copy]) not in known}
+        odd = {
+            self.columns[copy.id]
+            for copy in self.copies
+            if (copy.layer, self.structures[copy]) not in known
+        }
         links = _Links()
         ports = [*self._input_ports(columns, links), *self._output_ports(columns, links)]
         ids = {copy.id for copy in copies} | {port.id for port in ports}
         return Part(
             cells=tuple(map(self._cell, copies)),
             ports=(*self.initial.values(), *ports),
-            links=(*map(self._up_or_other, self.links.of(ids)), *links.of(ids), *self.feedback.of(ids)),
+            links=(
+                *map(self._up_or_other, self.links.of(ids)),
+                *links.of(ids),
+                *self.feedback.of(ids),
+            ),
             odd=tuple(sorted(odd)),
         )
 
@@ -144,7 +170,9 @@ class _Unrolling:
 
     def _is_of(self, copy: Copy, x: Node) -> bool:
         """Whether it is what a copy made, unchanged."""
-        return any(copy in self._roots(source, unchanged=True) for source in self.routing.sources(x))
+        return any(
+            copy in self._roots(source, unchanged=True) for source in self.routing.sources(x)
+        )
 
     def _entries_but_x(self, copy: Copy, cell: RecurrentCell) -> Iterator[Entry]:
         """With one timestep nothing was passed on; but x is what enters through W_xh, so the rest is the state."""
@@ -155,7 +183,8 @@ class _Unrolling:
     def _roots(self, source: Node, unchanged: bool = False) -> Sequence[Copy]:
         """The copies that a value comes from, the bottom row first: the one that made it, else those behind it.
 
-        With `unchanged`, only where no parameter of those ops had a part in it: then it still is the copy's state.
+        With `unchanged`, only where no parameter of those ops had a part in it: then it still is
+        the copy's state.
         """
         copy = self.copy_of(source)
         if copy is not None:
@@ -193,11 +222,17 @@ class _Unrolling:
         found = self.entries.get((layer, structure))
         if found is None:
             messages = self.messages[layer]
-            entries = sorted((*structure.given, *(entry for entry in structure.parameters if entry in messages)))
-            found = self.entries[layer, structure] = [(entry, entry in messages) for entry in entries]
+            entries = sorted(
+                (*structure.given, *(entry for entry in structure.parameters if entry in messages))
+            )
+            found = self.entries[layer, structure] = [
+                (entry, entry in messages) for entry in entries
+            ]
         return found
 
-    def _collect_source(self, copy: Copy, entry: Entry, x: Node, source: Node, *, is_message: bool) -> None:
+    def _collect_source(
+        self, copy: Copy, entry: Entry, x: Node, source: Node, *, is_message: bool
+    ) -> None:
         roots = self._roots(source)
         if roots and not is_message and self._is_fed_back(source, copy):
             self.fed_back.append((source, copy))
@@ -206,7 +241,11 @@ class _Unrolling:
             self._hand_over(root, copy, source, cut=self.routing.is_cut(x))
         if not roots and is_message:
             self._add_initial(copy, x)
-        elif not roots and not source.is_parameter and not self._is_constant_inside(copy, entry, source):
+        elif (
+            not roots
+            and not source.is_parameter
+            and not self._is_constant_inside(copy, entry, source)
+        ):
             known = self.inputs.setdefault(copy, [])
             if x not in known:
                 known.append(x)
@@ -222,18 +261,24 @@ class _Unrolling:
 
     def _is_fed_back(self, source: Node, copy: Copy) -> bool:
         """Whether a head made this value of an earlier copy in this row or above: an output that is read again."""
-        return not self._roots(source, unchanged=True) and all(r.layer >= copy.layer for r in self._roots(source))
+        return not self._roots(source, unchanged=True) and all(
+            r.layer >= copy.layer for r in self._roots(source)
+        )
 
     def _is_constant_inside(self, copy: Copy, entry: Entry, source: Node) -> bool:
         """A constant that an elementwise op of the copy brings along belongs to its formula, and is no input."""
-        made_inside = source.op is None and source.scope is not None and copy.call in source.scope.chain()
+        made_inside = (
+            source.op is None and source.scope is not None and copy.call in source.scope.chain()
+        )
         return made_inside and copy.nodes[entry[0]].op not in _PRODUCTS
 
     def _add_initial(self, copy: Copy, value: Node) -> None:
         states = self._states(self.rows[copy.layer])
         id = f"initial-{copy.layer}" if copy.t == 0 else f"initial-{copy.layer}-{copy.t}"
         label = ", ".join(indexed(state, copy.t - 1) for state in states)
-        self.initial.setdefault(id, Port(id, "initial", label, self._caption(value), value, layer=copy.layer))
+        self.initial.setdefault(
+            id, Port(id, "initial", label, self._caption(value), value, layer=copy.layer)
+        )
         self.links.add(id, copy.id, "initial", value)
 
     # Columns
@@ -259,7 +304,11 @@ class _Unrolling:
         return found.pop() if len(found) == 1 else None
 
     def _columns_that_feed(self, copy: Copy) -> set[int]:
-        return {self.columns[source.id] for source in self.feeds.get(copy, ()) if source.id in self.columns}
+        return {
+            self.columns[source.id]
+            for source in self.feeds.get(copy, ())
+            if source.id in self.columns
+        }
 
     def _input_ports(self, columns: Collection[int], links: _Links) -> Iterator[Port]:
         """One circle per column and value, whoever reads it there."""
@@ -273,7 +322,9 @@ class _Unrolling:
                     k = count[column]
                     count[column] += 1
                     id = ports[column, x] = f"input-{column}-{k}" if k else f"input-{column}"
-                    label = indexed("x" + "′" * k, copy.t if not self.reverse[copy.layer] else column)
+                    label = indexed(
+                        "x" + "′" * k, copy.t if not self.reverse[copy.layer] else column
+                    )
                     yield Port(id, "input", label, self._caption(x), x, column=column)
                 links.add(id, copy.id, "input", x)
 
@@ -295,12 +346,17 @@ class _Unrolling:
             yield self.loss
         used = self.used_by_root if self.loss is not None else set[Node]()
         others = (column for column in self.outputs if column not in columns)
-        other = next((column for column in others if not used.isdisjoint(self.outputs[column])), None)
+        other = next(
+            (column for column in others if not used.isdisjoint(self.outputs[column])), None
+        )
         for column, values in self.outputs.items():
             id = f"output-{column}"
             if column in columns:
                 copy = self.copy_of(values[0])
-                label = indexed(self._states(self.rows[copy.layer])[0] if copy else "y", times.get(column, column))
+                label = indexed(
+                    self._states(self.rows[copy.layer])[0] if copy else "y",
+                    times.get(column, column),
+                )
                 yield Port(id, "output", label, self._caption(values[0]), values[0], column=column)
             elif column != other:
                 continue
@@ -328,7 +384,11 @@ class _Unrolling:
         stack = list(used)
         while stack:
             node = stack.pop()
-            fresh = [x for x in self._made_from(node) if x not in used] if self.copy_of(node) is None else []
+            fresh = (
+                [x for x in self._made_from(node) if x not in used]
+                if self.copy_of(node) is None
+                else []
+            )
             used.update(fresh)
             stack += fresh
         return used
@@ -336,8 +396,12 @@ class _Unrolling:
     def _leaving(self) -> list[tuple[Node, Copy]]:
         """The copies' values that the root was made from, of rows that do not merely feed another row."""
         feeding = {source for sources in self.feeds.values() for source in sources}
-        made = [(node, copy) for node in self.used_by_root if (copy := self.copy_of(node)) is not None]
-        return sorted([pair for pair in made if pair[1] not in feeding] or made, key=lambda pair: pair[0].id)
+        made = [
+            (node, copy) for node in self.used_by_root if (copy := self.copy_of(node)) is not None
+        ]
+        return sorted(
+            [pair for pair in made if pair[1] not in feeding] or made, key=lambda pair: pair[0].id
+        )
 
     def _made_of_one_column(self) -> dict[int, Node]:
         """Outside the copies, the last value of each column that was made with a parameter, and of no other column."""
@@ -363,7 +427,9 @@ class _Unrolling:
         found = self.made_from.get(node)
         if found is None:
             made = [x for x in node.inputs if x is not None and x.op is not None]
-            found = self.made_from[node] = [s for x in made for s in self.routing.sources(x) if s.op is not None]
+            found = self.made_from[node] = [
+                s for x in made for s in self.routing.sources(x) if s.op is not None
+            ]
         return found
 
     def _loss(self) -> Port | None:
@@ -384,14 +450,22 @@ class _Unrolling:
             equation=row.owner.equation if isinstance(row.owner, RecurrentCell) else None,
             states=self._states(row),
             copies=len(row.copies),
-            parameters=tuple(parameter.name for parameter in parameters if parameter.node.id in reads),
+            parameters=tuple(
+                parameter.name for parameter in parameters if parameter.node.id in reads
+            ),
             reverse=self.reverse[row.layer],
         )
 
     def _states(self, row: CopyRow) -> tuple[str, ...]:
         if isinstance(row.owner, RecurrentCell):
             return row.owner.states
-        return ("h", *("h" + "′" * k for k in range(1, len(self._message_values(row.copies[-2], row.copies[-1])))))
+        return (
+            "h",
+            *(
+                "h" + "′" * k
+                for k in range(1, len(self._message_values(row.copies[-2], row.copies[-1])))
+            ),
+        )
 
     def _message_values(self, copy: Copy, after: Copy) -> Sequence[Node]:
         return self.links.values.get((copy.id, after.id), ())
@@ -399,10 +473,21 @@ class _Unrolling:
     def _cell(self, copy: Copy) -> Cell:
         """Its outputs are its messages and whatever else others use, h first."""
         row = self.rows[copy.layer].copies
-        messages = self._message_values(copy, row[copy.t + 1]) if copy.t + 1 < len(row) else self._last_messages(row)
+        messages = (
+            self._message_values(copy, row[copy.t + 1])
+            if copy.t + 1 < len(row)
+            else self._last_messages(row)
+        )
         others = [node for node in copy.nodes if node in self.used]
         outputs = tuple(dict.fromkeys([*messages, *others]))
-        return Cell(copy.layer, copy.t, self.columns[copy.id], tuple(copy.nodes), outputs, self.structures[copy])
+        return Cell(
+            copy.layer,
+            copy.t,
+            self.columns[copy.id],
+            tuple(copy.nodes),
+            outputs,
+            self.structures[copy],
+        )
 
     def _last_messages(self, row: Sequence[Copy]) -> Sequence[Node]:
         """What the last copy would pass on: where the copy before it made its messages; else its last op."""
@@ -410,7 +495,9 @@ class _Unrolling:
         for before in row[-2:-1]:
             if self.structures[before].ops == self.structures[last].ops:
                 passed = self._message_values(before, last)
-                found = tuple(last.nodes[before.nodes.index(node)] for node in passed if node in before.nodes)
+                found = tuple(
+                    last.nodes[before.nodes.index(node)] for node in passed if node in before.nodes
+                )
                 return found or (last.nodes[-1],)
         return (last.nodes[-1],)
 
@@ -431,7 +518,9 @@ class _Unrolling:
             if name:
                 captions[node] = name
                 sources = self.routing.sources(node)
-                if len(sources) == 1 and sources[0].op is not None:  # of a leaf it would name a part
+                if (
+                    len(sources) == 1 and sources[0].op is not None
+                ):  # of a leaf it would name a part
                     captions.setdefault(sources[0], name)
         return captions
 
@@ -439,4 +528,6 @@ class _Unrolling:
         if not self.captions:
             return ""
         sources = self.routing.sources(node)
-        return self.captions.get(node) or (self.captions.get(sources[0], "") if len(sources) == 1 else "")
+        return self.captions.get(node) or (
+            self.captions.get(sources[0], "") if len(sources) == 1 else ""
+        )

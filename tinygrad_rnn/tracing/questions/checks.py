@@ -42,7 +42,9 @@ def check_vjp(of: Node, slot: int, cotangent: Array) -> VjpCheck:
     x = np.asarray(of.operands[slot])
     rule = of.rule
     if x.dtype.kind != "f" or not x.size or rule is None:
-        raise TraceError(f"{of.op}: input {slot} is {x.dtype} {x.shape}: there is no slope to check")
+        raise TraceError(
+            f"{of.op}: input {slot} is {x.dtype} {x.shape}: there is no slope to check"
+        )
     term = vjp_term(of, slot, cotangent).astype(np.float64)
     flat = np.argsort(-np.abs(term), axis=None)[:_ELEMENTS]
     scale = 1e-3 * max(1e-12, float(np.max(np.abs(term), initial=0.0)))

@@ -1,7 +1,7 @@
 """The rule of each op as text, from its docstring, and the same with one element's numbers in it.
 
-A docstring states "what: y = …; x̄ = …": the forward after the first colon, then the cotangent of each input. That one
-line is what people read in `ops.py`, and what the debugger shows.
+A docstring states "what: y = …; x̄ = …": the forward after the first colon, then the cotangent of
+each input. That one line is what people read in `ops.py`, and what the debugger shows.
 """
 
 import re
@@ -58,7 +58,11 @@ def _parsed(text: str) -> Rule:
 
 
 def _symbols(forward: str, backward: Mapping[str, str]) -> tuple[str, ...]:
-    used = [token.lower() for token in _TOKEN.findall(forward.partition("=")[2]) if len(token) == 1 and token.isalpha()]
+    used = [
+        token.lower()
+        for token in _TOKEN.findall(forward.partition("=")[2])
+        if len(token) == 1 and token.isalpha()
+    ]
     return tuple(dict.fromkeys([*(s for s in used if s in "cxabw"), *backward]))
 
 
@@ -80,13 +84,19 @@ def substituted(formula: str, values: Mapping[str, str]) -> str:
     >>> substituted("x̄ = ȳ (1 - y²)", {"ȳ": "-0.5", "y": "+0.6"})
     '-0.5 · (1 - (+0.6)²)'
     """
-    known: dict[str, str] = {unicodedata.normalize("NFD", name): value for name, value in values.items()}
+    known: dict[str, str] = {
+        unicodedata.normalize("NFD", name): value for name, value in values.items()
+    }
     tokens: list[str] = _TOKEN.findall(unicodedata.normalize("NFD", formula).partition(" = ")[2])
     out = ""
     for i, token in enumerate(tokens):
         before, after = tokens[i - 1] if i else "", tokens[i + 1] if i + 1 < len(tokens) else ""
         text: str = known.get(token, token)
-        if token in known and text[:1] in "+-" and (after in ("²", "³", "^") or before in ("-", "+", "^")):
+        if (
+            token in known
+            and text[:1] in "+-"
+            and (after in ("²", "³", "^") or before in ("-", "+", "^"))
+        ):
             text = f"({text})"
         unary = before == "-" and (i < 2 or tokens[i - 2] in ("(", "^", ","))
         out += text if unary else _joint(before, token, known) + text

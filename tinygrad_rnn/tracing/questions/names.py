@@ -1,8 +1,9 @@
 """What every tensor of a recorded run is called, and which copy it belongs to.
 
-A name is the tensor's own, else that of the variable it was bound to, else "op#event". Inside copies it carries the
-timestep: "h@3" is h at t = 3, "h_l1@3" the same in the layer above, as parameters of layer 1 end in "_l1". A parameter
-is called as its module knows it. A name may be written more than once; a moment of the run decides which is meant.
+A name is the tensor's own, else that of the variable it was bound to, else "op#event". Inside
+copies it carries the timestep: "h@3" is h at t = 3, "h_l1@3" the same in the layer above, as
+parameters of layer 1 end in "_l1". A parameter is called as its module knows it. A name may be
+written more than once; a moment of the run decides which is meant.
 """
 
 from bisect import bisect_right
@@ -53,7 +54,9 @@ class Names:
         self._bases: dict[Node, str] = {}  # the name without its timestep
         self.roles: set[Node] = set()  # what copies are fed, pass on and put out: x, h, c, y
         self._written: dict[str, list[Written]] = defaultdict(list)
-        self._timed: dict[int, set[str]] = defaultdict(set)  # graph -> the names that carry a timestep in it
+        self._timed: dict[int, set[str]] = defaultdict(
+            set
+        )  # graph -> the names that carry a timestep in it
         self._collect()
         for number, nodes in enumerate(self._connected()):
             _Naming(self, number, nodes).name_all()
@@ -75,7 +78,9 @@ class Names:
         numbers = count()
         for node in (e.output for e in self._trace.events if e.kind == "forward"):
             assert node is not None
-            found = sorted({group[x] for x in node.tensors() if x in group}, key=lambda g: -len(members[g]))
+            found = sorted(
+                {group[x] for x in node.tensors() if x in group}, key=lambda g: -len(members[g])
+            )
             number = found[0] if found else next(numbers)
             for other in found[1:]:
                 for x in members[other]:
@@ -93,7 +98,9 @@ class Names:
         return sorted(seen, key=lambda node: node.id)
 
     def _index(self) -> None:
-        of_tensors = {node.id: base for node, base in self._bases.items()}  # new values of a leaf nobody has read yet
+        of_tensors = {
+            node.id: base for node, base in self._bases.items()
+        }  # new values of a leaf nobody has read yet
         for node, event in self._made.items():
             place = self.places.setdefault(node, Place(BEFORE))
             base = self._bases.setdefault(node, of_tensors.get(node.id) or self._trace.name(node))
@@ -134,9 +141,19 @@ class Names:
         if known is None:
             raise TraceError(f"there is no {base!r} in this run; {self._suggestion(base)}")
         written = self._written[known]
-        t = int(step) if step.lstrip("-").isdecimal() else here.t if here is not None and not step else None
-        if t is not None and (step or any(one.place.t == t and one.place.graph == _graph(here) for one in written)):
-            written = [one for one in written if one.place.t == t] or self._none_at(base, step, written)
+        t = (
+            int(step)
+            if step.lstrip("-").isdecimal()
+            else here.t
+            if here is not None and not step
+            else None
+        )
+        if t is not None and (
+            step or any(one.place.t == t and one.place.graph == _graph(here) for one in written)
+        ):
+            written = [one for one in written if one.place.t == t] or self._none_at(
+                base, step, written
+            )
         elif here is not None and here.layer is not None:
             written = [one for one in written if one.place.graph == here.graph] or written
         at = bisect_right(written, now, key=lambda one: one.event)
@@ -144,7 +161,9 @@ class Names:
 
     def _none_at(self, base: str, step: str, written: Sequence[Written]) -> list[Written]:
         times = sorted({one.place.t for one in written if one.place.t is not None})
-        there = f"only {base}@{times[0]} to {base}@{times[-1]}" if times else f"{base} has no timesteps"
+        there = (
+            f"only {base}@{times[0]} to {base}@{times[-1]}" if times else f"{base} has no timesteps"
+        )
         raise TraceError(f"there is no {base}@{step}: {there}")
 
     def all_of(self, name: str) -> list[Written]:
@@ -213,16 +232,22 @@ class _Naming:
         for node, base in bases.items():
             t = self.times.get(node)
             if base and self.network is None and repeated[base] > 1 and not node.is_parameter:
-                t, rounds[base] = rounds[base], rounds[base] + 1  # a loop without copies: its rounds are the timesteps
+                t, rounds[base] = (
+                    rounds[base],
+                    rounds[base] + 1,
+                )  # a loop without copies: its rounds are the timesteps
             self.names.put(node, base, Place(self.number, t, self.layers.get(node)))
         self.names.roles.update(self.roles)
 
     def _without_echoes(self, bases: dict[Node, str | None]) -> dict[Node, str | None]:
         """Of several values with one name at one place, those named inside this package give way to the last.
 
-        `y = linear(x, W)` inside a module, whose result the user calls y as well, is one y to the user.
+        `y = linear(x, W)` inside a module, whose result the user calls y as well, is one y to the
+        user.
         """
-        last = {(base, self.times.get(node)): node for node, base in bases.items() if base is not None}
+        last = {
+            (base, self.times.get(node)): node for node, base in bases.items() if base is not None
+        }
         for node, base in bases.items():
             if base is None or node is last[base, self.times.get(node)] or node.source is None:
                 continue
@@ -253,7 +278,9 @@ class _Naming:
             row = network.rows[cell.layer]
             for node in cell.nodes:
                 self.times[node], self.layers[node] = cell.t, cell.layer
-            ours = isinstance(cell.nodes[0].scope and _owner(cell.nodes[0], row.kind), RecurrentCell)
+            ours = isinstance(
+                cell.nodes[0].scope and _owner(cell.nodes[0], row.kind), RecurrentCell
+            )
             for node, state in zip(cell.outputs, row.states, strict=False):
                 self.roles[node] = state if ours else self.names.given(node) or state
         for link in network.links:
@@ -278,7 +305,11 @@ class _Naming:
         _, layer, t = link.target.split("-")
         for node, state in zip(link.values, network.rows[int(layer)].states, strict=False):
             if node not in self.times and not node.is_parameter:
-                self.times[node], self.layers[node], self.roles[node] = int(t) - 1, int(layer), state
+                self.times[node], self.layers[node], self.roles[node] = (
+                    int(t) - 1,
+                    int(layer),
+                    state,
+                )
 
     def _follow(self, node: Node) -> None:
         """What was made of one timestep's values alone belongs to it."""

@@ -1,6 +1,7 @@
 """Questions to a recorded run, each answered for a moment of it: after event `now`, and no later.
 
-So going back and forth in time needs no undoing: the same question at the same moment has the same answer.
+So going back and forth in time needs no undoing: the same question at the same moment has the same
+answer.
 """
 
 from bisect import bisect_left, bisect_right
@@ -74,12 +75,18 @@ class Ledger:
     @property
     def is_exact(self) -> bool:
         """Whether computing the whole again gives what was accumulated, to the last bit."""
-        return self.recorded is not None and np.array_equal(self.again, self.recorded, equal_nan=True)
+        return self.recorded is not None and np.array_equal(
+            self.again, self.recorded, equal_nan=True
+        )
 
     @property
     def difference(self) -> float:
         """The largest difference between the sum of the rows and what was accumulated: rounding."""
-        return 0.0 if self.recorded is None else float(np.max(np.abs(self.total - self.recorded), initial=0.0))
+        return (
+            0.0
+            if self.recorded is None
+            else float(np.max(np.abs(self.total - self.recorded), initial=0.0))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +113,25 @@ class Queries:
         self.trace = trace
         self.names = Names(trace)
         self.seeds: list[int] = []
-        self._received: dict[int, list[int]] = defaultdict(list)  # node id -> vjp events that hand it a term
-        self._handed: dict[int, list[int]] = defaultdict(list)  # node id -> vjp events that hand on its cotangent
-        self._grads: dict[int, list[int]] = defaultdict(list)  # leaf id -> what happened to its .grad
+        self._received: dict[int, list[int]] = defaultdict(
+            list
+        )  # node id -> vjp events that hand it a term
+        self._handed: dict[int, list[int]] = defaultdict(
+            list
+        )  # node id -> vjp events that hand on its cotangent
+        self._grads: dict[int, list[int]] = defaultdict(
+            list
+        )  # leaf id -> what happened to its .grad
         self._bound: dict[int, list[int]] = defaultdict(list)  # leaf id -> update events
-        self.readers: dict[Node, list[int]] = defaultdict(list)  # node -> the forward events that read it
+        self.readers: dict[Node, list[int]] = defaultdict(
+            list
+        )  # node -> the forward events that read it
         self._pass_ends: dict[int, int] = {}
         for event in trace.events:
             self._file(event)
-        self._computed = Recent(_TERMS_KEPT if trace.limit is None else min(_TERMS_KEPT, trace.limit // 4))
+        self._computed = Recent(
+            _TERMS_KEPT if trace.limit is None else min(_TERMS_KEPT, trace.limit // 4)
+        )
 
     def _file(self, event: "Event") -> None:
         node = event.output
@@ -174,7 +191,11 @@ class Queries:
         for x in event.inputs:
             place = self.names.places.get(x) if x is not None else None
             made_in = x.scope.chain() if x is not None and x.scope is not None else ()
-            if place is not None and place.t is not None and any(call.owner in owners for call in made_in):
+            if (
+                place is not None
+                and place.t is not None
+                and any(call.owner in owners for call in made_in)
+            ):
                 return Place(place.graph, place.t + 1, place.layer)
         return None
 
@@ -195,7 +216,9 @@ class Queries:
             TraceError: there is none.
         """
         events = self.trace.events
-        return self.names.find(name, now, self.here(events[now]) if 0 <= now < len(events) else None)
+        return self.names.find(
+            name, now, self.here(events[now]) if 0 <= now < len(events) else None
+        )
 
     def value(self, name: str, now: int) -> Array:
         """What `name`, or ∂L/∂name for "d.name", holds at a moment.
@@ -249,7 +272,11 @@ class Queries:
     def expected(self, node: Node, now: int) -> int:
         """How many terms the pass of this moment hands to `node` altogether: it waits for all of them."""
         start = self.pass_of(now)
-        return 0 if start is None else len(_between(self._received[node.id], start, self.pass_end(start)))
+        return (
+            0
+            if start is None
+            else len(_between(self._received[node.id], start, self.pass_end(start)))
+        )
 
     def gradient(self, node: Node, now: int) -> Array | None:
         """∂L/∂node so far: of a leaf what `.grad` holds and what the pass under way has found."""
@@ -257,7 +284,11 @@ class Queries:
             return self._in_pass(node, now)
         held = self.accumulated(node, now)
         start = self.pass_of(now)
-        if start is None or now >= self.pass_end(start) or _between(self._grads[node.id], start, now):
+        if (
+            start is None
+            or now >= self.pass_end(start)
+            or _between(self._grads[node.id], start, now)
+        ):
             return held
         under_way = self._in_pass(node, now)
         return under_way if held is None else held if under_way is None else held + under_way
@@ -285,7 +316,9 @@ class Queries:
         first = seed.value if seed.output is not None and seed.output.id == node.id else None
         return self._summed(node.id, start, self.terms(node, now), first)
 
-    def _summed(self, id: int, start: int, terms: Sequence[int], first: Array | None) -> Array | None:
+    def _summed(
+        self, id: int, start: int, terms: Sequence[int], first: Array | None
+    ) -> Array | None:
         """The sum of terms, so many in one call; it is kept, since the next question is one term further."""
         whole = len(terms) // _SUMMED_AT_ONCE * _SUMMED_AT_ONCE
         done, total = 0, first
@@ -333,10 +366,16 @@ class Queries:
         terms = self.terms(node, now)
         if not terms:
             self._gradient_named(name, now)
-            raise TraceError(f"the backward pass of this moment has handed {self.names.of(node)} nothing")
+            raise TraceError(
+                f"the backward pass of this moment has handed {self.names.of(node)} nothing"
+            )
         start = self.pass_of(now)
         assert start is not None
-        written = [i for i in _between(self._grads[node.id], start, now) if self.trace.events[i].kind == "accumulate"]
+        written = [
+            i
+            for i in _between(self._grads[node.id], start, now)
+            if self.trace.events[i].kind == "accumulate"
+        ]
         return Ledger(
             name=self.names.of(node),
             rows=tuple(self._ledger_row(i) for i in terms),
@@ -381,7 +420,9 @@ class Queries:
             return self.term(events[0].index)
         nodes = [event.of for event in events if event.of is not None]
         made = op.together[slot](
-            [event.cotangent for event in events], [n.operands for n in nodes], [n.options for n in nodes]
+            [event.cotangent for event in events],
+            [n.operands for n in nodes],
+            [n.options for n in nodes],
         )
         like = np.asarray(nodes[0].operands[slot])
         return summed_to(np.asarray(made), like.shape).astype(like.dtype, copy=False)

@@ -16,8 +16,8 @@ RTOL = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
 def replay(graph: Graph, values: Mapping[int, Array]) -> Array:
     """The root's value, in float64, with `values` (by node id) in place of some leaves.
 
-    What requires no gradient is not computed again, nor what lies behind a `detach`: so the result is the very
-    function that backward differentiated.
+    What requires no gradient is not computed again, nor what lies behind a `detach`: so the result
+    is the very function that backward differentiated.
     """
     done: dict[Node, Array] = {}
     for node in graph.nodes:
@@ -26,7 +26,9 @@ def replay(graph: Graph, values: Mapping[int, Array]) -> Array:
         elif node.rule is None or not node.requires_grad:
             done[node] = as_float64(node.data)
         else:
-            operands = [a if x is None else done[x] for x, a in zip(node.inputs, node.operands, strict=True)]
+            operands = [
+                a if x is None else done[x] for x, a in zip(node.inputs, node.operands, strict=True)
+            ]
             done[node] = compute(node.rule, operands, node.options)
     return done[graph.root]
 
@@ -54,14 +56,18 @@ class ParameterCheck:
         return self.worst <= self.rtol
 
 
-def check_gradients(graph: Graph, samples: int | None = 64, seed: int = 0) -> Iterator[ParameterCheck]:
+def check_gradients(
+    graph: Graph, samples: int | None = 64, seed: int = 0
+) -> Iterator[ParameterCheck]:
     """Compare every recorded parameter gradient of the last backward pass with central differences of the graph.
 
-    The error is |analytic - numeric| / max(|numeric|, 1e-3 max(1, |L|)): near zero a relative error alone says nothing.
+    The error is |analytic - numeric| / max(|numeric|, 1e-3 max(1, |L|)): near zero a relative error
+    alone says nothing.
 
     Args:
         graph: of a trace whose last pass reached `backward()`.
-        samples: how many elements of each parameter to compare, chosen at random; None compares all.
+        samples: how many elements of each parameter to compare, chosen at random; None compares
+            all.
         seed: of that choice.
 
     Raises:
@@ -69,16 +75,26 @@ def check_gradients(graph: Graph, samples: int | None = 64, seed: int = 0) -> It
     """
     weights = graph.gradients.get(graph.root.id)
     if weights is None:
-        raise TraceError("no backward pass was recorded: call loss.backward(), so that there are gradients to check")
+        raise TraceError(
+            "no backward pass was recorded: call loss.backward(), so that there are gradients to check"
+        )
     rng = np.random.default_rng(seed)
     names = parameter_names(graph.nodes)
     scale = 1e-3 * max(1.0, float(np.abs(weights * graph.root.data).sum()))
-    for node in {n.id: n for n in graph.nodes if n.is_parameter and n.id in graph.gradients}.values():
+    for node in {
+        n.id: n for n in graph.nodes if n.is_parameter and n.id in graph.gradients
+    }.values():
         yield _check_parameter(graph, node, names[node.id], weights, scale, samples, rng)
 
 
 def _check_parameter(
-    graph: Graph, node: Node, name: str, weights: Array, scale: float, samples: int | None, rng: "np.random.Generator"
+    graph: Graph,
+    node: Node,
+    name: str,
+    weights: Array,
+    scale: float,
+    samples: int | None,
+    rng: "np.random.Generator",
 ) -> ParameterCheck:
     chosen = np.arange(node.data.size)
     if samples is not None and samples < node.data.size:
@@ -87,16 +103,26 @@ def _check_parameter(
     def output(moved: Array) -> Array:
         return replay(graph, {node.id: moved})
 
-    worst = worst_element(node.data, graph.gradients[node.id], chosen.tolist(), output, weights, scale)
-    return ParameterCheck(name, node.shape, len(chosen), *worst, rtol=RTOL.get(node.data.dtype, 1e-3))
+    worst = worst_element(
+        node.data, graph.gradients[node.id], chosen.tolist(), output, weights, scale
+    )
+    return ParameterCheck(
+        name, node.shape, len(chosen), *worst, rtol=RTOL.get(node.data.dtype, 1e-3)
+    )
 
 
 def worst_element(
-    at: Array, analytic: Array, chosen: Iterable[int], output: Callable[[Array], Array], weights: Array, scale: float
+    at: Array,
+    analytic: Array,
+    chosen: Iterable[int],
+    output: Callable[[Array], Array],
+    weights: Array,
+    scale: float,
 ) -> tuple[float, tuple[int, ...], float, float]:
     """The `chosen` element whose gradient differs most from the central difference of Σ weights · output.
 
-    Returns the relative error |analytic - numeric| / max(|numeric|, scale), the index, and both numbers.
+    Returns the relative error |analytic - numeric| / max(|numeric|, scale), the index, and both
+    numbers.
     """
     worst: tuple[float, tuple[int, ...], float, float] = (-1.0, (0,) * at.ndim, 0.0, 0.0)
     for flat in chosen:
@@ -108,7 +134,9 @@ def worst_element(
     return worst
 
 
-def _central_difference(at: Array, index: tuple[int, ...], output: Callable[[Array], Array], weights: Array) -> float:
+def _central_difference(
+    at: Array, index: tuple[int, ...], output: Callable[[Array], Array], weights: Array
+) -> float:
     h = 6e-6 * max(1.0, abs(float(at[index])))
     ends: list[Array] = []
     with np.errstate(all="ignore"):  # where something is infinite there is no difference: NaN

@@ -1,7 +1,8 @@
 """What one element was made of: the numbers behind a number, found by the op's own VJP, so that no op needs a table.
 
-An output element's dependence on its inputs is the VJP of a cotangent that is 1 there and 0 elsewhere. What a VJP
-itself made of each cotangent element is the gradient of the VJP, which is written so that Tensors pass through it.
+An output element's dependence on its inputs is the VJP of a cotangent that is 1 there and 0
+elsewhere. What a VJP itself made of each cotangent element is the gradient of the VJP, which is
+written so that Tensors pass through it.
 """
 
 from collections.abc import Generator, Sequence
@@ -69,12 +70,21 @@ class Terms(Sequence[Term]):
 
     def __add__(self, other: "Terms") -> "Terms":
         return Terms(
-            self.listed + other.listed, self.others + other.others, self.rest + other.rest, self.weight + other.weight
+            self.listed + other.listed,
+            self.others + other.others,
+            self.rest + other.rest,
+            self.weight + other.weight,
         )
 
     @classmethod
     def of(
-        cls, node: Node | None, slot: int, values: Array, at: Array, factors: Array, factor_at: Array | None = None
+        cls,
+        node: Node | None,
+        slot: int,
+        values: Array,
+        at: Array,
+        factors: Array,
+        factor_at: Array | None = None,
     ) -> "Terms":
         """The terms of one input: `values` at the places `at`, times `factors` at `factor_at`, by default the same."""
         some, by = _at(values, at), _at(factors, at if factor_at is None else factor_at)
@@ -155,7 +165,9 @@ def _linear_in(
             return None
         seed = np.zeros((1,) * (term.ndim - len(shape)) + shape)
         seed[(0,) * (term.ndim - len(shape)) + index] = 1.0
-        return grad(term, g if other is None else given[other], np.broadcast_to(seed, term.shape)).data
+        return grad(
+            term, g if other is None else given[other], np.broadcast_to(seed, term.shape)
+        ).data
 
 
 def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
@@ -167,7 +179,9 @@ def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
     return summed_to(term, operand.shape).astype(operand.dtype, copy=False)
 
 
-def _vjp(op: Op, slot: int, g: Array, y: Array, operands: Sequence[Any], node: Node) -> Array | None:
+def _vjp(
+    op: Op, slot: int, g: Array, y: Array, operands: Sequence[Any], node: Node
+) -> Array | None:
     vjp = op.vjps[slot]
     if vjp is None:
         return None
@@ -183,7 +197,15 @@ def _again(node: Node) -> Generator[None, None, None]:
             yield
     except TinygradError:
         raise
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, MemoryError) as error:
+    except (
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        AttributeError,
+        ArithmeticError,
+        MemoryError,
+    ) as error:
         raise TraceError(f"{node.op} cannot be run again on what was recorded: {error}") from error
 
 

@@ -36,7 +36,9 @@ class Why:
     terms: Terms
 
     def __str__(self) -> str:
-        return "\n".join(map(printable, [self.rule, *self.lines]))  # a name with a line end makes no line
+        return "\n".join(
+            map(printable, [self.rule, *self.lines])
+        )  # a name with a line end makes no line
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,21 @@ class Explainer:
     def _copied(self, event: "Event", node: Node, index: Index, value: float) -> Why:
         name = self.names.of(node)
         label, rule = {
-            "seed": (f"∂L/∂{name}", "the backward pass starts here, with ∂L/∂L = 1 or what was given"),
+            "seed": (
+                f"∂L/∂{name}",
+                "the backward pass starts here, with ∂L/∂L = 1 or what was given",
+            ),
             "accumulate": (f"∂L/∂{name}", "the sum of all terms of this pass was added to .grad"),
         }.get(event.kind, (name, "bound to new values"))
-        return Why(event.index, label, index, value, rule, (f"{element(label, index)} = {precise(value)}",), Terms())
+        return Why(
+            event.index,
+            label,
+            index,
+            value,
+            rule,
+            (f"{element(label, index)} = {precise(value)}",),
+            Terms(),
+        )
 
     def _forward(self, event: "Event", node: Node, index: Index) -> Why:
         assert node.rule is not None
@@ -129,8 +142,13 @@ class Explainer:
         lines.append(f"{' ' * len(label)} = {precise(value)}")
         if node.op in _STEEPEST:
             slope = number(terms[0].factor if terms else 0.0)
-            lines += [f"slope ∂{name}/∂{self._operand_names(node)[0]} = {slope}", *self._saturation(node, terms)]
-        return Why(event.index, name, index, value, rule.forward or rule.summary, tuple(lines), terms)
+            lines += [
+                f"slope ∂{name}/∂{self._operand_names(node)[0]} = {slope}",
+                *self._saturation(node, terms),
+            ]
+        return Why(
+            event.index, name, index, value, rule.forward or rule.summary, tuple(lines), terms
+        )
 
     def _vjp(self, event: "Event", index: Index) -> Why:
         of, slot, g = event.of, event.slot, event.cotangent
@@ -168,7 +186,9 @@ class Explainer:
         values = (number(float(np.broadcast_to(a, node.shape)[index])) for a in node.operands)
         return dict(zip(rule.symbols, values, strict=False))
 
-    def _slope(self, rule: Rule, formula: str, of: Node, label: str, index: Index, term: Term) -> list[str]:
+    def _slope(
+        self, rule: Rule, formula: str, of: Node, label: str, index: Index, term: Term
+    ) -> list[str]:
         """An elementwise VJP: names, numbers, then the cotangent times the slope."""
         names = dict(zip(rule.symbols, self._operand_names(of), strict=False))
         names |= {"y": self.names.of(of), "ȳ": f"∂L/∂{self.names.of(of)}"}
@@ -187,15 +207,23 @@ class Explainer:
             return [f"{label} = 0, a sum without terms"]
         at = _with_letter([term.index for term in terms])
         of = _with_letter([term.factor_index or () for term in terms])
-        return [f"{label} = Σₖ {left}{at} · {right}{of}", f"{' ' * len(label)} = {self._largest(terms)}"]
+        return [
+            f"{label} = Σₖ {left}{at} · {right}{of}",
+            f"{' ' * len(label)} = {self._largest(terms)}",
+        ]
 
     def _sum_of_cotangents(self, of: Node, label: str, index: Index, terms: Terms) -> list[str]:
         left, g = element(label, index), f"∂L/∂{self.names.of(of)}"
         at = _with_letter([term.index for term in terms])
         letter, factor = "Σₖ " if len(terms) > 1 else "", "slope"
         if of.op in PRODUCTS:
-            factor = self._operand_names(of)[1 - terms[0].slot] + _with_letter([t.factor_index or () for t in terms])
-        return [f"{left} = {letter}{g}{at} · {factor}", f"{' ' * len(left)} = {self._largest(terms)}"]
+            factor = self._operand_names(of)[1 - terms[0].slot] + _with_letter(
+                [t.factor_index or () for t in terms]
+            )
+        return [
+            f"{left} = {letter}{g}{at} · {factor}",
+            f"{' ' * len(left)} = {self._largest(terms)}",
+        ]
 
     @staticmethod
     def _largest(terms: Terms) -> str:
@@ -209,12 +237,17 @@ class Explainer:
 
     def _weights(self, terms: Terms) -> list[str]:
         ordered = sorted(terms, key=lambda term: -term.weight)
-        lines = [f"  {self._term_name(t)} = {number(t.value)}, slope {number(t.factor)}" for t in ordered[:_SHOWN]]
+        lines = [
+            f"  {self._term_name(t)} = {number(t.value)}, slope {number(t.factor)}"
+            for t in ordered[:_SHOWN]
+        ]
         left_out = len(ordered) - _SHOWN + terms.others
         return lines + ([f"  and {left_out} smaller"] if left_out > 0 else [])
 
     def _term_name(self, term: Term) -> str:
-        return element(self.names.of(term.node), term.index) if term.node is not None else "the number"
+        return (
+            element(self.names.of(term.node), term.index) if term.node is not None else "the number"
+        )
 
     @staticmethod
     def _saturation(of: Node, terms: Sequence[Term]) -> list[str]:
@@ -251,7 +284,13 @@ class Explainer:
             number_ = float(value[index])
             label, rule = self.names.of(written.node), "given: nothing in this run computed it"
             return Why(
-                written.event, label, index, number_, rule, (f"{element(label, index)} = {precise(number_)}",), Terms()
+                written.event,
+                label,
+                index,
+                number_,
+                rule,
+                (f"{element(label, index)} = {precise(number_)}",),
+                Terms(),
             )
         return self.event(self.queries.trace.events[written.event], index)
 
@@ -267,13 +306,26 @@ class Explainer:
         numbers = [f"{precise(float(part.value[index]))}" for part in parts]
         width = max(map(len, numbers), default=0)
         lines = [f"{left} ="]
-        lines += [f"  {n:<{width}}  from {p.source} (event {p.event})" for n, p in zip(numbers, parts, strict=True)]
+        lines += [
+            f"  {n:<{width}}  from {p.source} (event {p.event})"
+            for n, p in zip(numbers, parts, strict=True)
+        ]
         lines.append(f"= {precise(float(total[index]))}")
         waiting = self.queries.expected(node, now) - len(parts)
         if waiting > 0:
-            lines.append(f"{len(parts)} of {len(parts) + waiting} terms so far: it waits for all of them")
+            lines.append(
+                f"{len(parts)} of {len(parts) + waiting} terms so far: it waits for all of them"
+            )
         rule = f"{label} = the sum of its {len(parts)} terms"
-        return Why(parts[-1].event if parts else now, label, index, float(total[index]), rule, tuple(lines), Terms())
+        return Why(
+            parts[-1].event if parts else now,
+            label,
+            index,
+            float(total[index]),
+            rule,
+            tuple(lines),
+            Terms(),
+        )
 
     def origin(self, name: str, index: Index, now: int) -> list[OriginStep]:
         """Follow the largest contribution back: to a leaf, or, for a gradient, to the loss.
@@ -289,8 +341,16 @@ class Explainer:
         share = 1.0
         while node is not None and len(steps) < _LONGEST_ORIGIN:
             steps.append(self._step(node, index, share, gradient, now))
-            terms = self._backward_contributions(node, index, now) if gradient else forward_terms(node, index)
-            largest = max((term for term in terms if term.node is not None), key=lambda term: term.weight, default=None)
+            terms = (
+                self._backward_contributions(node, index, now)
+                if gradient
+                else forward_terms(node, index)
+            )
+            largest = max(
+                (term for term in terms if term.node is not None),
+                key=lambda term: term.weight,
+                default=None,
+            )
             if largest is None:
                 break
             if not largest.weight:
@@ -309,7 +369,13 @@ class Explainer:
         held = self.queries.gradient(node, now)
         events = self.queries.terms(node, now)
         value = float(held[index]) if held is not None else 0.0
-        return OriginStep(events[-1] if events else self.queries.pass_of(now) or 0, f"∂L/∂{name}", index, value, share)
+        return OriginStep(
+            events[-1] if events else self.queries.pass_of(now) or 0,
+            f"∂L/∂{name}",
+            index,
+            value,
+            share,
+        )
 
     def _backward_contributions(self, node: Node, index: Index, now: int) -> Terms:
         events = self.queries.trace.events
@@ -342,7 +408,11 @@ def _with_letter(indices: Sequence[Index]) -> str:
     same = [len({index[axis] for index in indices}) == 1 for axis in range(len(indices[0]))]
     if len(indices) == 1:
         same = [True] * len(same)
-    return "[" + ",".join(str(indices[0][axis]) if fixed else "k" for axis, fixed in enumerate(same)) + "]"
+    return (
+        "["
+        + ",".join(str(indices[0][axis]) if fixed else "k" for axis, fixed in enumerate(same))
+        + "]"
+    )
 
 
 def checked_index(index: Index, shape: tuple[int, ...], name: str) -> None:
@@ -353,4 +423,6 @@ def checked_index(index: Index, shape: tuple[int, ...], name: str) -> None:
     """
     if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
         example = element(name, tuple(0 for _ in shape))
-        raise TraceError(f"{element(name, index)} is no element of a tensor of shape {shape}; one is {example}")
+        raise TraceError(
+            f"{element(name, index)} is no element of a tensor of shape {shape}; one is {example}"
+        )

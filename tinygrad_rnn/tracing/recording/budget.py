@@ -1,6 +1,7 @@
 """What a recording holds in memory, and how it is kept under a budget.
 
-Arrays are held by reference, so one that several events share is counted once, and a view counts as what it looks at.
+Arrays are held by reference, so one that several events share is counted once, and a view counts as
+what it looks at.
 """
 
 import re
@@ -40,7 +41,9 @@ class Memory:
         parts = [f"{self.events} events", f"{held} {unit} held"]
         for count, what in ((self.recomputable, "recomputable"), (self.gone, "gone")):
             number, own = in_units(count)
-            parts.append(f"{number} {what}" if own == unit or not count else f"{number} {own} {what}")
+            parts.append(
+                f"{number} {what}" if own == unit or not count else f"{number} {own} {what}"
+            )
         return " · ".join(parts)
 
     @classmethod
@@ -54,7 +57,9 @@ class Memory:
             count += 1
             recomputable += event.recomputable
             arrays = event.arrays
-            if event.subject not in subjects:  # the subject of many events may have many inputs: they come once
+            if (
+                event.subject not in subjects
+            ):  # the subject of many events may have many inputs: they come once
                 subjects.add(event.subject)
                 for node in event.used:
                     if node not in seen:
@@ -118,7 +123,9 @@ class Gone:
     def of(cls, array: Array) -> Self:
         """What is remembered of a value that was written: also whether it was finite."""
         finite = array.dtype.kind != "f" or bool(np.isfinite(array).all())
-        nans, infs = (False, False) if finite else (bool(np.isnan(array).any()), bool(np.isinf(array).any()))
+        nans, infs = (
+            (False, False) if finite else (bool(np.isnan(array).any()), bool(np.isinf(array).any()))
+        )
         return cls(array.shape, array.dtype, nans, infs)
 
     @property
@@ -128,14 +135,17 @@ class Gone:
 
 def gone_error(what: str) -> TraceError:
     """What a question about a value that is gone is answered with."""
-    return TraceError(f"{what} is gone: the recording went over its max_memory and let go of what was oldest")
+    return TraceError(
+        f"{what} is gone: the recording went over its max_memory and let go of what was oldest"
+    )
 
 
 class Budget:
     """Lets a recording go of values while it holds more than `limit` bytes.
 
-    First of terms handed to parameters, which can be computed again exactly; then of all that the oldest events alone
-    need. So an event has either everything that made its value, or nothing of it, and the newest event always has it.
+    First of terms handed to parameters, which can be computed again exactly; then of all that the
+    oldest events alone need. So an event has either everything that made its value, or nothing of
+    it, and the newest event always has it.
 
     Args:
         limit: bytes of arrays.
@@ -150,9 +160,15 @@ class Budget:
         """Count anew, for a recording that begins with these events."""
         self.held = self.gone = 0
         self._events: list[Event] = []
-        self._next_term = self._oldest = 0  # the next event to lose its term, and the next to lose everything
-        self._holders: dict[int, int] = {}  # id of an array that owns memory -> how many nodes and events hold it
-        self._about: dict[Node | Event, int] = {}  # subject -> how many events that are not gone are about it
+        self._next_term = self._oldest = (
+            0  # the next event to lose its term, and the next to lose everything
+        )
+        self._holders: dict[
+            int, int
+        ] = {}  # id of an array that owns memory -> how many nodes and events hold it
+        self._about: dict[
+            Node | Event, int
+        ] = {}  # subject -> how many events that are not gone are about it
         self._uses: dict[Node, int] = {}  # how many of these subjects use a node
         for event in events:
             self.add(event)

@@ -39,16 +39,25 @@ class Stats:
             finite = array[np.isfinite(array)] if nans or infs else array
             if not finite.size:
                 return cls(array.shape, np.nan, np.nan, np.nan, norm, nans, infs)
-            return cls(array.shape, float(finite.min()), float(finite.max()), float(finite.mean()), norm, nans, infs)
+            return cls(
+                array.shape,
+                float(finite.min()),
+                float(finite.max()),
+                float(finite.mean()),
+                norm,
+                nans,
+                infs,
+            )
 
 
 class Event:
     """One thing that happened. Values are kept by reference: arrays of a graph are never written into.
 
-    Kinds: "forward" (`op` made `output`), "seed" (a backward pass starts at `output`), "vjp" (`of` handed a term of its
-    cotangent to its input `slot`, which is `output`), "accumulate" (`value` was added to `output`'s grad), "update"
-    (`output` was bound to new data), "zero" (`output`'s grad was cleared), "error" (`op` refused its inputs, or the
-    program raised; `output` is None, and `message` says why).
+    Kinds: "forward" (`op` made `output`), "seed" (a backward pass starts at `output`), "vjp" (`of`
+        handed a term of its
+    cotangent to its input `slot`, which is `output`), "accumulate" (`value` was added to `output`'s
+    grad), "update" (`output` was bound to new data), "zero" (`output`'s grad was cleared), "error"
+    (`op` refused its inputs, or the program raised; `output` is None, and `message` says why).
     """
 
     __slots__ = (
@@ -73,7 +82,14 @@ class Event:
     ) -> None:
         self.index, self.kind, self.op, self.output, self.inputs = index, kind, op, output, inputs
         self._value, self._cotangent = value, cotangent
-        self.of, self.slot, self.scope, self.run, self.source, self.message = of, slot, scope, run, source, message
+        self.of, self.slot, self.scope, self.run, self.source, self.message = (
+            of,
+            slot,
+            scope,
+            run,
+            source,
+            message,
+        )
 
     def __repr__(self) -> str:
         return f"<event {self.index}: {self.kind}{f' of {self.op}' if self.op else ''}>"
@@ -133,13 +149,21 @@ class Event:
     def nans(self) -> bool:
         """Whether it wrote a NaN, as far as the value is its own; known when that is gone, too."""
         value = self._value
-        return value.nans if isinstance(value, Gone) else _is_float(value) and bool(np.isnan(value).any())
+        return (
+            value.nans
+            if isinstance(value, Gone)
+            else _is_float(value) and bool(np.isnan(value).any())
+        )
 
     @property
     def infs(self) -> bool:
         """Whether it wrote an infinity, as far as the value is its own; known when that is gone, too."""
         value = self._value
-        return value.infs if isinstance(value, Gone) else _is_float(value) and bool(np.isinf(value).any())
+        return (
+            value.infs
+            if isinstance(value, Gone)
+            else _is_float(value) and bool(np.isinf(value).any())
+        )
 
     @property
     def is_finite(self) -> bool:
@@ -180,7 +204,11 @@ class Event:
     def used(self) -> list[Node]:
         """The nodes whose arrays its value was made from, and the one that holds it; some may come twice."""
         node = self.subject
-        return [x for x in (self.inputs if isinstance(node, Event) else (node, *node.inputs)) if x is not None]
+        return [
+            x
+            for x in (self.inputs if isinstance(node, Event) else (node, *node.inputs))
+            if x is not None
+        ]
 
     @property
     def recomputable(self) -> int:
@@ -191,7 +219,12 @@ class Event:
     def release_term(self) -> list[Array]:
         """Let go of a term that was handed to a parameter; returns the arrays that are not held any more."""
         value = self._value
-        if self.kind == "vjp" and is_array(value) and self.output is not None and self.output.op is None:
+        if (
+            self.kind == "vjp"
+            and is_array(value)
+            and self.output is not None
+            and self.output.op is None
+        ):
             self._value = None
             return [value]
         return []

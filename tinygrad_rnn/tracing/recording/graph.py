@@ -21,8 +21,8 @@ from .source import Source
 class Node:
     """One tensor of a recorded run, and the op that made it (`op is None`: a leaf).
 
-    It holds arrays by reference, never the tensor, until a recording with a budget lets go of them. A leaf whose data
-    was replaced between two uses is two nodes with one id.
+    It holds arrays by reference, never the tensor, until a recording with a budget lets go of them.
+    A leaf whose data was replaced between two uses is two nodes with one id.
 
     Args:
         id: creation order of the tensor.
@@ -136,10 +136,14 @@ class Node:
 
     def release(self) -> None:
         """Let go of all arrays."""
-        self._data, *operands = (Gone(x.shape, x.dtype) if is_array(x) else x for x in (self._data, *self._operands))
+        self._data, *operands = (
+            Gone(x.shape, x.dtype) if is_array(x) else x for x in (self._data, *self._operands)
+        )
         self._operands = tuple(operands)
 
-    def complete(self, rule: Op, inputs: "tuple[Node | None, ...]", operands: tuple[Any, ...], options: Any) -> None:
+    def complete(
+        self, rule: Op, inputs: "tuple[Node | None, ...]", operands: tuple[Any, ...], options: Any
+    ) -> None:
         """Say by which op it was made: it was taken for a leaf, since that was before the recording began."""
         self.op, self.rule, self.requires_grad = rule.name, rule, True
         self.inputs, self._operands, self.options = inputs, operands, options
@@ -153,7 +157,9 @@ class Node:
 
 def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Array:
     """The forward of an op once more."""
-    value = rule.forward(operands, **options) if rule.variadic else rule.forward(*operands, **options)
+    value = (
+        rule.forward(operands, **options) if rule.variadic else rule.forward(*operands, **options)
+    )
     return np.asarray(value)
 
 
@@ -176,7 +182,9 @@ class Graph:
     nodes: tuple[Node, ...]
     root: Node
     names: Mapping[int, str]  # node id -> the name that the user gave the tensor
-    gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])  # node id -> ∂L/∂node, where recorded
+    gradients: Mapping[int, Array] = field(
+        default_factory=dict[int, Array]
+    )  # node id -> ∂L/∂node, where recorded
 
     @classmethod
     @collector_paused()
@@ -215,17 +223,24 @@ class Graph:
     @classmethod
     @collector_paused()
     def leading_to(
-        cls, root: Node, made: Reversible[Node], names: Mapping[int, str], gradients: Mapping[int, Array]
+        cls,
+        root: Node,
+        made: Reversible[Node],
+        names: Mapping[int, str],
+        gradients: Mapping[int, Array],
     ) -> "Graph":
         """The graph of everything that `root` was made from, and what has a name and was made directly from that.
 
         Args:
             root: what everything leads to.
-            made: nodes in the order in which they were made; all ops that led to `root` are among them.
+            made: nodes in the order in which they were made; all ops that led to `root` are among
+                them.
             names: node id -> the name that the user gave the tensor.
             gradients: node id -> ∂L/∂node.
         """
-        waiting: dict[Node | None, None] = {root: None}  # read by the ops that were met so far, the last read first
+        waiting: dict[Node | None, None] = {
+            root: None
+        }  # read by the ops that were met so far, the last read first
         ops: list[Node] = []
         for node in reversed(made):
             if node in waiting and node.op is not None:
@@ -234,7 +249,9 @@ class Graph:
                 for x in node.inputs:
                     waiting[x] = None
         ops.reverse()
-        nodes = ops + [x for x in reversed(waiting) if x is not None]  # what nobody made are the leaves
+        nodes = ops + [
+            x for x in reversed(waiting) if x is not None
+        ]  # what nobody made are the leaves
         if names:
             used = set(nodes)
             named = [x for x in made if x.id in names and x not in used]

@@ -13,7 +13,9 @@ _FOLDER = sys.modules[_PACKAGE].__path__[0]
 _MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing", "numpy")
 _COMMANDS = f"{_PACKAGE}.cli"
 _RECORDING = 4  # frames between the walk and the op that is recorded: they are the recorder's own
-_CALLERS_KEPT = 4  # a helper function's result is named where the helper was called, or a few calls further out
+_CALLERS_KEPT = (
+    4  # a helper function's result is named where the helper was called, or a few calls further out
+)
 
 Frames = tuple[tuple[CodeType, int], ...]
 
@@ -164,7 +166,8 @@ def forget_files() -> None:
     _kinds.clear()
 
 
-# A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned, further out.
+# A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned,
+# further out.
 
 Position = tuple[int | None, int | None, int | None, int | None]
 
@@ -211,12 +214,18 @@ def _bindings(file: str) -> dict[Position, _Binding]:
     found: dict[Position, _Binding] = {}
     for node in ast.walk(tree):
         match node:
-            case ast.Assign(targets=[target], value=value) | ast.NamedExpr(target=target, value=value):
+            case (
+                ast.Assign(targets=[target], value=value)
+                | ast.NamedExpr(target=target, value=value)
+            ):
                 found |= _parts(value, target)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 found |= _parts(value, target)
             case ast.For(target=target, iter=value):
-                found |= {_span(node): _Binding(target), _span(value): _Binding(target)}  # Python 3.11, and later
+                found |= {
+                    _span(node): _Binding(target),
+                    _span(value): _Binding(target),
+                }  # Python 3.11, and later
             case ast.AugAssign(target=target):
                 found[_span(node)] = _Binding(target)
             case ast.Return(value=ast.expr() as value):
@@ -228,7 +237,9 @@ def _bindings(file: str) -> dict[Position, _Binding]:
     return found
 
 
-def _parts(value: ast.expr, target: ast.expr | None, path: tuple[int, ...] = ()) -> dict[Position, _Binding]:
+def _parts(
+    value: ast.expr, target: ast.expr | None, path: tuple[int, ...] = ()
+) -> dict[Position, _Binding]:
     """The expressions that one bound value is put together from: either branch of a choice, elements of a tuple."""
     match value:
         case ast.IfExp(body=body, orelse=other):
