@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .errors import TinygradError
+from .nn.recurrent import LAYERS
 from .text import for_terminal
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _model_options(command: Any) -> Any:
             "--cell",
             default="rnn",
             show_default=True,
-            type=click.Choice(["rnn", "lstm", "gru"]),
+            type=click.Choice(list(LAYERS)),
             help="Its cell.",
         ),
         click.option("--text-file", type=click.Path(path_type=Path), help="A file with the text."),
@@ -417,7 +418,7 @@ def _setting(name: str, default: str, kind: Any, help: str) -> Any:
 
 @cli.command()
 @click.argument("file", required=False)
-@_setting("cell", "rnn", click.Choice(["rnn", "lstm", "gru"]), "Its cell.")
+@_setting("cell", "rnn", click.Choice(list(LAYERS)), "Its cell.")
 @_setting("layers", "1", click.IntRange(1), "Layers of the network.")
 @_setting("hidden", "128", click.IntRange(1), "Units of each layer.")
 @_setting(

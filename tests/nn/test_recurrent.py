@@ -102,7 +102,7 @@ def test_a_cell_goes_to_torch_and_back(kind):
 
 
 def test_a_cell_of_the_users_own_needs_only_a_step():
-    class Leaky(tg.nn.recurrent.Cell):
+    class Leaky(tg.nn.cells.Cell):
         def step(self, x, h):
             return (
                 0.5 * h

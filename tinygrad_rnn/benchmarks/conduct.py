@@ -15,7 +15,7 @@ from typing import Any
 from threadpoolctl import threadpool_info
 
 from ..errors import BenchmarkError
-from .contenders import BY_HAND, COMPILED
+from .contenders import BY_HAND, COMPILED, CONTENDERS
 from .jobs import Job
 from .problem import SIZES, Size
 
@@ -83,8 +83,8 @@ def _fewer(rounds: int, quick: bool) -> int:
 def _gates(size: Size, dtype: str, rounds: int) -> list[Job]:
     return [
         Job("step", size, dtype, rounds, cell)
-        for cell in ("lstm", "gru")
-        if size.name in ("tiny", "medium")
+        for cell in CONTENDERS
+        if cell != "rnn" and size.name in ("tiny", "medium")
     ]
 
 

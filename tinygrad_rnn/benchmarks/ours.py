@@ -8,10 +8,9 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.tensor import Tensor
 from ..compiler import compile
-from ..nn import GRU, LSTM, RNN, Parameter, cross_entropy
+from ..nn import Parameter, cross_entropy
+from ..nn.recurrent import LAYERS
 from .problem import Problem, Step, V
-
-LAYERS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

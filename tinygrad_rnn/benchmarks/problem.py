@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Array
+from ..nn.recurrent import LAYERS
 
 V = 65  # characters, as many as Shakespeare's works have in Karpathy's file
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 
 Step = Callable[[], tuple[Any, Any, Any, Any]]
 """Takes the step: the loss and the gradients of W_xh, W_hh, W_hy, as anything that `np.asarray` reads."""
@@ -45,7 +45,7 @@ class Problem:
     def __init__(self, size: Size, dtype: str, cell: str = "rnn") -> None:
         rng = np.random.default_rng(0)
         self.size, self.dtype, self.cell = size, np.dtype(dtype), cell
-        rows = GATES[cell] * size.H
+        rows = LAYERS[cell].cell_type.gates * size.H
         self.W_xh, self.W_hh, self.W_hy = (
             (rng.standard_normal(shape) / np.sqrt(shape[1])).astype(dtype)
             for shape in ((rows, V), (rows, size.H), (V, size.H))

@@ -17,11 +17,11 @@ from ..errors import CheckpointError
 from . import optim
 from .layers import Dropout, Embedding, Linear, Sequential
 from .module import Module, misfits
-from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell
+from .recurrent import LAYERS, Recurrent
 
+_RECURRENT = [kind for layer in LAYERS.values() for kind in (layer, layer.cell_type)]
 MODULES: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell, Linear, Embedding, Dropout, Sequential)
+    kind.__name__: kind for kind in (*_RECURRENT, Linear, Embedding, Dropout, Sequential)
 }
 ARCHIVE = Archive("tinygrad_rnn", 1, CheckpointError, "load", "save", "tg.save")
 

@@ -1,11 +1,11 @@
 """The parameters of cells under torch.nn's names, both ways.
 
-torch has two biases, bias_ih and bias_hh, of which all but the GRU's only ever use the sum: that is
-our b_h.
+torch has two biases, bias_ih and bias_hh. Only the GRU uses them apart; of all other cells torch
+uses their sum, which is our b_h.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,22 +13,26 @@ from ..autograd.tensor import Array
 from ..errors import StateDictError
 from .module import Parameter, misfits
 
-if TYPE_CHECKING:
-    from .recurrent import Cell
+# Each parameter, and torch's names for it.
+Table: TypeAlias = Sequence[tuple[Parameter, tuple[str, ...]]]
 
-Cells = Sequence[
-    tuple[str, "Cell"]
-]  # with what follows torch's names: "" in a cell, "_l0_reverse" in a layer
-
-_TORCH_HAS = {"peephole": False, "coupled": False, "reset_after": True}
 _WEIGHTS = {"W_xh": ("weight_ih",), "W_hh": ("weight_hh",)}
-_ONE_BIAS = {"b_h": ("bias_ih", "bias_hh")}
-_TWO_BIASES = {"b_x": ("bias_ih",), "b_h": ("bias_hh",)}
+_ONE_BIAS = _WEIGHTS | {"b_h": ("bias_ih", "bias_hh")}
+_TWO_BIASES = _WEIGHTS | {"b_x": ("bias_ih",), "b_h": ("bias_hh",)}
 
 
-def load(owner: str, cells: Cells, state: Mapping[str, Any]) -> None:
-    """Bind every parameter of the cells to the sum of what torch keeps under its names; all or nothing."""
-    table = list(_table(owner, cells))
+def table(parameters: Mapping[str, Parameter], suffix: str) -> Table:
+    """The table of one cell; `suffix` follows torch's names: "" in a cell, "_l0" in a layer."""
+    names_of = _TWO_BIASES if "b_x" in parameters else _ONE_BIAS
+    return [
+        (parameters[own], tuple(f"{name}{suffix}" for name in names))
+        for own, names in names_of.items()
+        if own in parameters
+    ]
+
+
+def load(owner: str, table: Table, state: Mapping[str, Any]) -> None:
+    """Bind each parameter to the sum of what torch keeps under its names; all or nothing."""
     arrays = {name: np.asarray(value) for name, value in state.items()}
     problems = misfits({name: p.shape for p, names in table for name in names}, arrays)
     if problems:
@@ -37,10 +41,10 @@ def load(owner: str, cells: Cells, state: Mapping[str, Any]) -> None:
         parameter.data = np.sum([arrays[name] for name in names], axis=0).astype(parameter.dtype)
 
 
-def export(owner: str, cells: Cells) -> dict[str, Array]:
-    """torch's names to arrays that are the caller's own: the value under the first name, zeros under a second."""
+def export(table: Table) -> dict[str, Array]:
+    """New arrays by torch's names: the value under the first name, zeros under a second."""
     state: dict[str, Array] = {}
-    for parameter, (first, *others) in _table(owner, cells):
+    for parameter, (first, *others) in table:
         state[first] = np.array(parameter.data)
         state.update({name: np.zeros_like(parameter.data) for name in others})
     return state
@@ -49,15 +53,3 @@ def export(owner: str, cells: Cells) -> dict[str, Array]:
 def unknown_to_torch(owner: str, variant: str) -> StateDictError:
     """The error for what only ours can do."""
     return StateDictError(f"{owner}: torch.nn.{owner} has no {variant}")
-
-
-def _table(owner: str, cells: Cells) -> Iterator[tuple[Parameter, tuple[str, ...]]]:
-    """Each parameter, and torch's names for it."""
-    for suffix, cell in cells:
-        for option, value in cell.variant.items():
-            if _TORCH_HAS.get(option, value) != value:
-                raise unknown_to_torch(owner, f"{option}={value}")
-        own = dict(cell.named_parameters())
-        for name, names in {**_WEIGHTS, **(_TWO_BIASES if "b_x" in own else _ONE_BIAS)}.items():
-            if name in own:
-                yield own[name], tuple(f"{torch_name}{suffix}" for torch_name in names)

@@ -7,18 +7,14 @@ import numpy as np
 
 from .. import nn
 from ..autograd.tensor import Array, Tensor, tensor
+from ..nn.recurrent import Recurrent
 from .jacobian import jacobians
 from .study import Chart, Grid, Record, Row, Study, by_seed, number
+from .tasks import CELLS
 
 STEPS, INPUTS, HIDDEN, OUTPUTS = 12, 4, 8, 3
-NETWORKS = {
-    "RNN": lambda rng: nn.RNN(INPUTS, HIDDEN, output_size=OUTPUTS, rng=rng),
-    "LSTM": lambda rng: nn.LSTM(INPUTS, HIDDEN, output_size=OUTPUTS, rng=rng),
-    "GRU": lambda rng: nn.GRU(INPUTS, HIDDEN, output_size=OUTPUTS, rng=rng),
-    "RNN in two directions": lambda rng: nn.RNN(
-        INPUTS, HIDDEN, output_size=OUTPUTS, bidirectional=True, rng=rng
-    ),
-}
+BOTH_WAYS = "RNN in two directions"
+NETWORKS = (*CELLS, BOTH_WAYS)
 ROUNDING = 1e-12
 
 
@@ -39,7 +35,7 @@ class History(Study):
 
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
         rng = np.random.default_rng(seed)
-        network = NETWORKS[settings["network"]](rng)
+        network = network_of(settings["network"], rng)
         xs = rng.standard_normal((STEPS, INPUTS))
         found = dependence(network, xs)
         measured: dict[str, Any] = {"norms": np.linalg.norm(found, 2, axis=(2, 3)).tolist()}
@@ -69,7 +65,7 @@ class History(Study):
                 least > 0,
             )
         ]
-        if network == "RNN in two directions":
+        if network == BOTH_WAYS:
             least = float(later.min())
             rows.append(
                 Row(
@@ -112,10 +108,17 @@ class History(Study):
 
     def loss(self) -> Tensor:
         rng = np.random.default_rng(0)
-        ys, _ = NETWORKS["RNN"](rng)(rng.standard_normal((6, INPUTS)))
+        ys, _ = network_of("RNN", rng)(rng.standard_normal((6, INPUTS)))
         return (
             ys[3] * ys[3]
         ).sum()  # of one step in the middle: nothing flows to the steps after it
+
+
+def network_of(name: str, rng: np.random.Generator) -> Recurrent:
+    """A fresh network of one of NETWORKS."""
+    if name == BOTH_WAYS:
+        return nn.RNN(INPUTS, HIDDEN, output_size=OUTPUTS, bidirectional=True, rng=rng)
+    return CELLS[name](INPUTS, HIDDEN, output_size=OUTPUTS, rng=rng)
 
 
 def dependence(network: nn.Module, xs: Array) -> Array:

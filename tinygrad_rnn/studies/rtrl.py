@@ -8,11 +8,12 @@ import numpy as np
 from .. import nn
 from ..autograd.backward import grad
 from ..autograd.tensor import Array, Tensor, tensor
-from ..nn.recurrent import Cell, state_parts
+from ..nn.cells import Cell, state_parts
+from ..nn.recurrent import LAYERS
 from .study import Chart, Grid, Line, Record, Row, Study, by_seed, number
 
 STEPS, INPUTS, HIDDEN = 20, 3, 5
-CELLS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
+CELLS = {layer.__name__: layer.cell_type for layer in LAYERS.values()}
 TOLERANCE = 1e-12
 
 

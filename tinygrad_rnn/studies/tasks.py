@@ -9,9 +9,9 @@ import numpy as np
 from .. import nn
 from ..autograd.state import no_grad
 from ..autograd.tensor import Array, Tensor
-from ..nn.recurrent import Recurrent
+from ..nn.recurrent import LAYERS, Recurrent
 
-CELLS: dict[str, type[Recurrent]] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
+CELLS = {layer.__name__: layer for layer in LAYERS.values()}
 CLIP = 1.0
 
 Batch = tuple[Array, Array]  # inputs (T, B, I), and the targets of the last step
@@ -43,14 +43,6 @@ def recall(rng: np.random.Generator, gap: int, batch: int) -> Batch:
     inputs[0, :, 0] = 2 * bits - 1
     inputs[1:, :, 1] = rng.normal(0, 0.2, (gap, batch))
     return inputs, bits
-
-
-def bias_toward(network: Recurrent, amount: float) -> None:
-    """Add `amount` to the bias of the gate that keeps: an LSTM's forget gate, a GRU's update gate."""
-    size = network.cells[0].hidden_size
-    bias = np.array(network.cells[0].b_h.data)  # type: ignore[union-attr]
-    bias[size : 2 * size] += amount
-    network.cells[0].b_h.data = bias  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from .. import nn
 from ..autograd.backward import grad
 from ..autograd.state import no_grad
 from ..autograd.tensor import Array, Tensor
-from ..nn.recurrent import Recurrent, detach
+from ..nn.cells import detach
+from ..nn.recurrent import Recurrent
 from .study import Chart, Grid, Line, Record, Row, Study, by_seed, number
 from .tasks import recall
 

@@ -11,7 +11,6 @@ from ..training.loop import Run, Settings
 from ..training.word import Speller
 from .study import Chart, Grid, Line, Record, Row, Study, by_seed
 
-CELLS = ("rnn", "lstm", "gru")
 HIDDEN, SEQUENCE, BATCH, UPDATES, FULL_UPDATES, EVERY = 64, 32, 16, 500, 5000, 50
 CHARACTERS = 300_000
 COUNTS = ("no character", "one character", "two characters")

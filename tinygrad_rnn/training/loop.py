@@ -15,11 +15,11 @@ from .. import nn
 from ..autograd.state import no_grad
 from ..autograd.tensor import Tensor
 from ..errors import CheckpointError, TrainingError
+from ..nn.cells import state_of, state_parts
 from ..nn.checkpoint import Checkpoint, load, save
-from ..nn.recurrent import Recurrent, state_of, state_parts
+from ..nn.recurrent import LAYERS, Recurrent
 from .data import Corpus, Vocabulary, batch
 from .sampling import sample
-from .word import CELLS
 
 VALIDATION_STREAMS = 32
 VALIDATION_STEPS = 512
@@ -65,7 +65,7 @@ class Run:
     def __init__(self, corpus: Corpus, settings: Settings) -> None:
         size = len(corpus.vocabulary)
         self.corpus, self.settings = corpus, settings
-        self.model: Recurrent = CELLS[settings.cell](
+        self.model: Recurrent = LAYERS[settings.cell](
             size,
             settings.hidden,
             output_size=size,

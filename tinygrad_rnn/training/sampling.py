@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..autograd.state import no_grad
 from ..autograd.tensor import Array
 from ..errors import TrainingError
-from ..nn.recurrent import LSTM, Recurrent, state_parts
+from ..nn.cells import state_parts
+from ..nn.recurrent import Recurrent
 from .data import Vocabulary
 
 
@@ -31,7 +33,7 @@ def sample(
 ) -> Iterator[Read]:
     """Read `prime`, then go on for `length` characters, each drawn from softmax(y / temperature).
 
-    The units are h, and tanh(c) for an LSTM: its memory. Temperature 0 takes the likeliest
+    The units are h, or tanh(c) where the cell has a memory c. Temperature 0 takes the likeliest
     character.
 
     Yields:
@@ -49,18 +51,25 @@ def sample(
         raise TrainingError(f"the temperature must be 0 or more, got {temperature}")
     generator = np.random.default_rng(rng)
     numbers = [int(n) for n in vocabulary.encode(prime)]
-    memory = 1 if isinstance(model, LSTM) else 0
     was_training, state, scores = model.training, None, np.zeros(len(vocabulary))
     model.eval()
     try:
         for place in range(len(prime) + length):
-            number = numbers[place] if place < len(prime) else _draw(scores, temperature, generator)
-            with no_grad():  # for each step of its own: between two yields other code runs
+            if place < len(prime):
+                number = numbers[place]
+            else:
+                number = _draw(scores, temperature, generator)
+            with no_grad():  # entered anew at each step: between two yields other code runs
                 ys, state = model(vocabulary.one_hot(np.array([number]), model.W_hh.dtype), state)
-            scores, units = ys.data[0], state_parts(state)[memory].data[-1]
-            yield Read(vocabulary.characters[number], np.tanh(units) if memory else units)
+            scores = ys.data[0]
+            yield Read(vocabulary.characters[number], _shown(model, state))
     finally:
         model.train(was_training)
+
+
+def _shown(model: Recurrent, state: Any) -> Array:
+    last = state_parts(state)[-1].data[-1]
+    return np.tanh(last) if "c" in model.cell_type.states else last
 
 
 def _draw(scores: Array, temperature: float, rng: np.random.Generator) -> int:

@@ -9,8 +9,7 @@ from .. import nn
 from ..autograd import ops
 from ..autograd.tensor import Tensor, tensor
 from ..errors import TrainingError
-
-CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+from ..nn.recurrent import LAYERS, Recurrent
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Speller:
 
     text: str
     vocabulary: str
-    network: nn.RNN | nn.LSTM | nn.GRU
+    network: Recurrent
 
     @classmethod
     def of(
@@ -43,7 +42,7 @@ class Speller:
         return cls(
             text,
             vocabulary,
-            CELLS[cell](size, hidden, output_size=size, num_layers=layers, rng=seed),
+            LAYERS[cell](size, hidden, output_size=size, num_layers=layers, rng=seed),
         )
 
     def loss(self) -> Tensor:

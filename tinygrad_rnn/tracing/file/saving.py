@@ -18,8 +18,8 @@ from ...autograd.op import NUMPY, Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...errors import TraceError
+from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
-from ...nn.recurrent import Cell as RecurrentCell
 from ..recording.budget import Gone, is_array, owner_of
 from ..recording.event import Event, EventKind
 from ..recording.graph import Node

@@ -12,8 +12,8 @@ from operator import attrgetter
 from typing import Any
 
 from ...autograd.state import Scope
+from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
-from ...nn.recurrent import Cell as RecurrentCell
 from ..recording.graph import Graph, Node
 
 Key = Hashable  # of the module that is called, or the name of a tg.scope

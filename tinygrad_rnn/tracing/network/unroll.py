@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
 
-from ...nn.recurrent import Cell as RecurrentCell
+from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused
 from .copies import Copies, Copy, CopyRow, Entry, Structure, parameter_names, structures
 from .network import Cell, Link, LinkKind, Network, ParameterInfo, Part, Port, Row, indexed

@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from ...errors import TraceError
-from ...nn.recurrent import Cell as RecurrentCell
+from ...nn.cells import Cell as RecurrentCell
 from ..network.copies import parameter_names
 from ..network.network import Link, Network, Port
 from ..network.unroll import unroll

@@ -1,0 +1,368 @@
+"""Recurrent cells: one step of a network, the copy that time makes many of.
+
+A state is h, or (h, c) for an LSTM.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..autograd import ops
+from ..autograd.tensor import Array, Tensor
+from ..errors import OpError
+from . import torch_names
+from .init import RandomState, by_fan
+from .module import Module
+
+NONLINEARITIES = {"tanh": ops.tanh, "relu": ops.relu}
+
+
+class Cell(Module):
+    """One step of a recurrent network. Subclasses write `step`.
+
+    Parameters: W_xh (gates·H, I), W_hh (gates·H, H) and, with bias, b_h (gates·H), from U(±1/√H)
+    as torch's. The gates' matrices stand on top of each other.
+    """
+
+    # How many matrices W_xh and W_hh hold.
+    gates: int = 1
+    # What one copy passes to the next: h first, what carries the memory last.
+    states: ClassVar[tuple[str, ...]] = ("h",)
+    # The options of a variant that torch.nn has only with these values.
+    torch_has: ClassVar[Mapping[str, Any]] = {}
+    # The new states, from x and each of the old ones.
+    step: Callable[..., tuple[Tensor, ...]]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        dtype: Any = np.float64,
+        rng: RandomState = None,
+    ) -> None:
+        name = type(self).__name__
+        self.input_size = positive(name, "input_size", input_size)
+        self.hidden_size = positive(name, "hidden_size", hidden_size)
+        self.bias = bool(bias)
+        generator = np.random.default_rng(rng)
+        rows = self.gates * self.hidden_size
+        self.W_xh = by_fan(generator, (rows, self.input_size), self.hidden_size, dtype)
+        self.W_hh = by_fan(generator, (rows, self.hidden_size), self.hidden_size, dtype)
+        self.b_h = by_fan(generator, (rows,), self.hidden_size, dtype) if bias else None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make another like this one."""
+        return {
+            "input_size": self.input_size,
+            "hidden_size": self.hidden_size,
+            "bias": self.bias,
+            "dtype": str(self.W_hh.dtype),
+            **self.variant,
+        }
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """The options that only this kind of cell has."""
+        return {}
+
+    @property
+    def equation(self) -> str | None:
+        """One step, as diagrams print it; None when the cell does not say."""
+        return None
+
+    def forward(self, x: Any, state: Any = None, alive: Array | None = None) -> Any:
+        """One step.
+
+        Args:
+            x: (B, I) or (I,).
+            state: as this returns it; zeros when left out.
+            alive: (B,) booleans; where False the state stays what it was.
+
+        Returns:
+            h, or (h, c) for an LSTM, each (B, H) or (H,).
+
+        Raises:
+            OpError: another shape.
+        """
+        if not isinstance(x, Tensor):
+            x = Tensor(x)
+        if state is None:
+            state = self.initial_state(x.shape[:-1])
+        old = self._checked(x, state)
+        new = self.step(x, *old)
+        if alive is not None:
+            column = alive[:, None]
+            new = tuple(ops.where(column, *pair) for pair in zip(new, old, strict=True))
+        return state_of(new)
+
+    def initial_state(self, batch: tuple[int, ...]) -> Any:
+        """Zeros, for a batch of shape (B,) or ()."""
+        zeros = [Tensor(np.zeros((*batch, self.hidden_size), self.W_hh.dtype)) for _ in self.states]
+        return state_of(zeros)
+
+    def load_torch_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the parameters of a cell of torch.nn: see `Recurrent.load_torch_state_dict`."""
+        name = type(self).__name__
+        torch_names.load(name, self.torch_table(name), state)
+
+    def to_torch_state_dict(self) -> dict[str, Array]:
+        """The parameters for a cell of torch.nn: see `Recurrent.to_torch_state_dict`."""
+        return torch_names.export(self.torch_table(type(self).__name__))
+
+    def torch_table(self, owner: str, suffix: str = "") -> torch_names.Table:
+        """Each parameter, and torch's names for it in `owner`.
+
+        Raises:
+            StateDictError: torch has no such variant.
+        """
+        for option, value in self.variant.items():
+            if self.torch_has.get(option, value) != value:
+                raise torch_names.unknown_to_torch(owner, f"{option}={value}")
+        return torch_names.table(dict(self.named_parameters()), suffix)
+
+    def _checked(self, x: Tensor, state: Any) -> tuple[Tensor, ...]:
+        name, size, shape, parts = type(self).__name__, self.input_size, x.shape, state_parts(state)
+        if len(shape) not in (1, 2) or shape[-1] != size:
+            raise OpError(f"{name}: x must be (B, I) or (I,) with I = {size}, got shape {shape}")
+        expected = (*shape[:-1], self.hidden_size)
+        if [part.shape for part in parts] != [expected] * len(self.states):
+            got = ", ".join(str(part.shape) for part in parts)
+            raise OpError(
+                f"{name}: for x of shape {shape} the state must be {', '.join(self.states)}, "
+                f"each of shape {expected}, got {got}"
+            )
+        return parts
+
+    def _gates(self, z: Tensor) -> list[Tensor]:
+        """The parts of (…, gates·H) that belong to each gate."""
+        size = self.hidden_size
+        return [z[..., k * size : (k + 1) * size] for k in range(z.shape[-1] // size)]
+
+
+class RNNCell(Cell):
+    """Elman's cell: h_t = tanh(W_xh x_t + W_hh h_{t-1} + b_h).
+
+    `h = cell(x, h)`: x (B, I) or (I,), h (B, H) or (H,), zeros when left out. `nonlinearity` is
+    "tanh" or "relu".
+
+    Source: J. L. Elman, Finding Structure in Time, Cognitive Science 14 (1990).
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", **options: Any
+    ) -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise OpError(
+                f'RNNCell: the nonlinearity must be "tanh" or "relu", got {nonlinearity!r}'
+            )
+        super().__init__(input_size, hidden_size, **options)
+        self.nonlinearity = nonlinearity
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        return {"nonlinearity": self.nonlinearity}
+
+    @property
+    def equation(self) -> str:
+        bias = " + b_h" if self.bias else ""
+        return f"hₜ = {self.nonlinearity}(W_xh xₜ + W_hh hₜ₋₁{bias})"
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        z = plus(ops.linear(x, self.W_xh) + ops.linear(h, self.W_hh), self.b_h)
+        return (NONLINEARITIES[self.nonlinearity](z),)
+
+
+class LSTMCell(Cell):
+    """Long short-term memory: the gates i, f, o decide what the memory c takes in, keeps and shows.
+
+        i, f, g, o = W_xh x_t + W_hh h_{t-1} + b_h        (stacked: 4H)
+        c_t = σ(f) ⊙ c_{t-1} + σ(i) ⊙ tanh(g)
+        h_t = σ(o) ⊙ tanh(c_t)
+
+    `h, c = cell(x, (h, c))`.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        peephole: the gates also see the memory: w_c ⊙ c_{t-1} is added to i and f, w_c ⊙ c_t to o.
+            w_c is (3H), in the order i, f, o.
+        coupled: what is forgotten makes room for what comes in, i = 1 - f. The gates are f, g, o
+            (3H), and w_c is (2H), in the order f, o.
+        forget_bias: added to the first values of the forget gate's bias; 1.0 makes a network
+            remember from the start.
+        options: bias, dtype, rng, as every cell's.
+
+    Source: Hochreiter, Schmidhuber, Long Short-Term Memory, Neural Computation 9 (1997); Gers,
+    Schmidhuber, Recurrent Nets that Time and Count (2000) for peepholes; Greff et al., LSTM: A
+    Search Space Odyssey (2017) for coupled gates; Jozefowicz et al., An Empirical Exploration of
+    Recurrent Network Architectures (2015) for the bias.
+    """
+
+    gates = 4
+    states = ("h", "c")
+    torch_has: ClassVar = {"peephole": False, "coupled": False}
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        peephole: bool = False,
+        coupled: bool = False,
+        forget_bias: float = 0.0,
+        bias: bool = True,
+        dtype: Any = np.float64,
+        rng: RandomState = None,
+    ) -> None:
+        if forget_bias and not bias:
+            raise OpError(f"LSTMCell: forget_bias={forget_bias} needs bias=True")
+        generator = np.random.default_rng(rng)
+        self.peephole, self.coupled = bool(peephole), bool(coupled)
+        if coupled:
+            self.gates = 3
+        super().__init__(input_size, hidden_size, bias=bias, dtype=dtype, rng=generator)
+        size = self.hidden_size
+        self.w_c = by_fan(generator, ((self.gates - 1) * size,), size, dtype) if peephole else None
+        if self.b_h is not None and forget_bias:
+            forget = 0 if coupled else size
+            first = np.array(self.b_h.data)
+            first[forget : forget + size] += forget_bias
+            self.b_h.data = first
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        return {"peephole": self.peephole, "coupled": self.coupled}
+
+    @property
+    def equation(self) -> str:
+        take = "(1 - fₜ)" if self.coupled else "iₜ"
+        return f"cₜ = fₜ ⊙ cₜ₋₁ + {take} ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
+
+    def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        z = self._gates(plus(ops.linear(x, self.W_xh) + ops.linear(h, self.W_hh), self.b_h))
+        return self._coupled(c, *z) if self.coupled else self._separate(c, *z)
+
+    def _separate(
+        self, c: Tensor, i: Tensor, f: Tensor, g: Tensor, o: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        w_i, w_f, w_o = self._peepholes()
+        f = ops.sigmoid(look(f, w_f, c))
+        i = ops.sigmoid(look(i, w_i, c))
+        c = f * c + i * ops.tanh(g)
+        return ops.sigmoid(look(o, w_o, c)) * ops.tanh(c), c
+
+    def _coupled(self, c: Tensor, f: Tensor, g: Tensor, o: Tensor) -> tuple[Tensor, Tensor]:
+        w_f, w_o = self._peepholes()
+        f = ops.sigmoid(look(f, w_f, c))
+        i = 1.0 - f
+        c = f * c + i * ops.tanh(g)
+        return ops.sigmoid(look(o, w_o, c)) * ops.tanh(c), c
+
+    def _peepholes(self) -> Sequence[Tensor | None]:
+        """The part of w_c for each gate that may look at the memory."""
+        return [None] * (self.gates - 1) if self.w_c is None else self._gates(self.w_c)
+
+
+class GRUCell(Cell):
+    """Gated recurrent unit: r decides what of the past the proposal n sees, z how much is kept.
+
+        r, z = σ(W_x x_t + b_x + W_h h_{t-1} + b_h)        (r, z, n stacked: 3H)
+        n = tanh(W_xn x_t + b_xn + r ⊙ (W_hn h_{t-1} + b_hn))
+        h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
+
+    `h = cell(x, h)`. With `reset_after=False` the gate comes before the matrix, as in the first
+    paper: n = tanh(W_xn x_t + W_hn (r ⊙ h_{t-1}) + b_hn), and one bias b_h is enough.
+
+    Source: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder (2014).
+    """
+
+    gates = 3
+    torch_has: ClassVar = {"reset_after": True}
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        reset_after: bool = True,
+        bias: bool = True,
+        dtype: Any = np.float64,
+        rng: RandomState = None,
+    ) -> None:
+        generator = np.random.default_rng(rng)
+        super().__init__(input_size, hidden_size, bias=bias, dtype=dtype, rng=generator)
+        self.reset_after = bool(reset_after)
+        size = self.hidden_size
+        self.b_x = by_fan(generator, (3 * size,), size, dtype) if bias and reset_after else None
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        return {"reset_after": self.reset_after}
+
+    @property
+    def equation(self) -> str:
+        past = "rₜ ⊙ (W_hn hₜ₋₁)" if self.reset_after else "W_hn (rₜ ⊙ hₜ₋₁)"
+        return f"nₜ = tanh(W_xn xₜ + {past})\nhₜ = (1 - zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁"
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        z, n = self._reset_after(x, h) if self.reset_after else self._reset_before(x, h)
+        return ((1.0 - z) * n + z * h,)
+
+    def _reset_after(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        x_r, x_z, x_n = self._gates(plus(ops.linear(x, self.W_xh), self.b_x))
+        h_r, h_z, h_n = self._gates(plus(ops.linear(h, self.W_hh), self.b_h))
+        r, z = ops.sigmoid(x_r + h_r), ops.sigmoid(x_z + h_z)
+        return z, ops.tanh(x_n + r * h_n)
+
+    def _reset_before(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        W_rz, W_n = self.W_hh[: 2 * self.hidden_size], self.W_hh[2 * self.hidden_size :]
+        x_r, x_z, x_n = self._gates(plus(ops.linear(x, self.W_xh), self.b_h))
+        h_r, h_z = self._gates(ops.linear(h, W_rz))
+        r, z = ops.sigmoid(x_r + h_r), ops.sigmoid(x_z + h_z)
+        return z, ops.tanh(x_n + ops.linear(r * h, W_n))
+
+
+def detach(state: Any) -> Any:
+    """A state through which no gradient flows back: what truncated backpropagation carries on.
+
+    h gives h, (h, c) gives (h, c), None gives None.
+    """
+    if state is None:
+        return None
+    if isinstance(state, tuple):
+        return tuple(map(detach, state))
+    return state.detach()
+
+
+def state_parts(state: Any) -> tuple[Tensor, ...]:
+    """The tensors of a state: (h,) or (h, c)."""
+    if isinstance(state, Tensor):
+        return (state,)
+    parts = state if isinstance(state, tuple | list) else (state,)
+    return tuple([part if isinstance(part, Tensor) else Tensor(part) for part in parts])
+
+
+def state_of(parts: Sequence[Tensor]) -> Any:
+    """The state that its tensors make: h, or (h, c)."""
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def plus(x: Tensor, bias: Tensor | None) -> Tensor:
+    """The sum, where there is a bias."""
+    return x if bias is None else x + bias
+
+
+def look(z: Tensor, w: Tensor | None, c: Tensor) -> Tensor:
+    """A gate's input, with a peephole on the memory when it has one."""
+    return z if w is None else z + w * c
+
+
+def positive(name: str, what: str, size: Any) -> int:
+    """The size as an int; OpError when it is none, or less than 1."""
+    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+        raise OpError(f"{name}: {what} must be a positive integer, got {size!r}")
+    return int(size)
