@@ -40,38 +40,38 @@ def test_the_engine_imports_numpy_alone():
 
 
 def docstring_lines(source: str) -> set[int]:
-    """The line numbers of every string that stands as a statement of its own."""
-    strings = (
-        node
+    """The first line of every string that stands as a statement of its own."""
+    return {
+        node.lineno
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
-    )
-    return {line for node in strings for line in range(node.lineno, node.end_lineno + 1)}
+    }
 
 
-def lines_of_code(source: str) -> int:
-    """How many lines hold code: blank lines, comments and docstrings are not counted."""
+def tokens_of_code(source: str) -> int:
+    """How much there is to read: comments, docstrings and line ends are not counted."""
+    left_out = docstring_lines(source)
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    code = (token for token in tokens if token.type not in NOT_CODE)
-    lines = {line for token in code for line in range(token.start[0], token.end[0] + 1)}
-    return len(lines - docstring_lines(source))
+    return sum(
+        token.type not in NOT_CODE
+        and not (token.type == tokenize.STRING and token.start[0] in left_out)
+        for token in tokens
+    )
 
 
 @pytest.mark.parametrize(
-    ("source", "lines"),
+    ("source", "tokens"),
     [
-        ("", 0),
         ("# a comment\n\n", 0),
         ('"""A docstring\n\nof three lines."""\n', 0),
-        ('def f():\n    """One line."""\n    return 1  # why\n', 2),
-        ('x = """two\nlines"""\n', 2),
-        ("f(\n    1,\n    # why\n)\n", 3),
+        ('def f():\n    """One line."""\n    return 1  # why\n', 7),
+        ('x = """two\nlines"""\n', 3),
     ],
 )
-def test_lines_of_code(source, lines):
-    assert lines_of_code(source) == lines
+def test_tokens_of_code(source, tokens):
+    assert tokens_of_code(source) == tokens
 
 
 def test_the_whole_engine_is_in_one_folder():
@@ -92,10 +92,10 @@ def test_the_whole_engine_is_in_one_folder():
 
 
 def test_the_engine_can_be_read_in_one_sitting():
-    lines = {
-        path.name: lines_of_code(path.read_text("utf-8")) for path in sorted(ENGINE.glob("**/*.py"))
-    }
-    assert sum(lines.values()) < 600, lines
+    """Tokens, not lines: a budget in lines is kept by packing. The table of ops is no part of it."""
+    machinery = [ENGINE / f"{name}.py" for name in ("state", "op", "tensor", "backward")]
+    tokens = {path.name: tokens_of_code(path.read_text("utf-8")) for path in machinery}
+    assert sum(tokens.values()) <= 5500, tokens
 
 
 def checked_out() -> set[str]:
