@@ -5,8 +5,9 @@ from debugger.runs import recorded, session
 from textual.widgets import OptionList
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.debugger import views
 from tinygrad_rnn.debugger.app import Debugger
-from tinygrad_rnn.debugger.commands import COMMANDS, SCREEN_KEYS
+from tinygrad_rnn.debugger.commands import COMMANDS, execute
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.errors import TraceError
 
@@ -48,7 +49,7 @@ def typed(text):
 def after(line, start=0, **options):
     s = session(**options)
     s.cursor = start
-    s.execute(line)
+    execute(s, line)
     return s.cursor
 
 
@@ -121,7 +122,7 @@ def test_every_key_of_the_table_is_bound():
     for command in COMMANDS:
         for key, _ in command.keys:
             assert {key, _character_to_key(key) if len(key) == 1 else key} & bound, key
-    assert {key for _, keys, _ in SCREEN_KEYS for key in keys} <= bound
+    assert {key for _, keys, _ in views.SCREEN_KEYS for key in keys} <= bound
 
 
 def test_what_is_typed_ahead_reaches_the_command_line():
@@ -314,8 +315,6 @@ class Watched(list):
 
 
 def test_what_a_key_looks_at_and_draws_does_not_grow_with_the_run(monkeypatch):
-    from tinygrad_rnn.debugger import views
-
     keys = ["n", "p", "c", "C", "t", "T", "w", "o", "v", "D", "<", ">", "down", "pageup", "m"]
     touched, drawn = {}, []
     draw = views.Tree._line
@@ -345,8 +344,6 @@ def test_what_a_key_looks_at_and_draws_does_not_grow_with_the_run(monkeypatch):
 
 
 def test_a_ledger_draws_the_rows_in_sight_alone(monkeypatch):
-    from tinygrad_rnn.debugger import views
-
     drawn = []
     make = views.answers.pieces
     monkeypatch.setattr(views.answers, "pieces", lambda *line: drawn.append(line) or make(*line))

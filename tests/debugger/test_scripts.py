@@ -12,6 +12,7 @@ from debugger.runs import TRAINING
 
 from tinygrad_rnn.cli import cli
 from tinygrad_rnn.debugger import start
+from tinygrad_rnn.debugger.commands import execute
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.tracing.script import run_script
 
@@ -95,7 +96,7 @@ def test_steps_are_those_asked_for(script):
     per_step = len(whole.events) // 5
     assert [e.kind for e in some.events] == [e.kind for e in whole.events[per_step : 3 * per_step]]
     assert some.events[0].inputs[0].data[0] == pytest.approx(0.8)
-    assert Session(some, len(some.events)).execute("why loss").answer.value == pytest.approx(2.048)
+    assert execute(Session(some, len(some.events)), "why loss").answer.value == pytest.approx(2.048)
 
 
 def test_until_nan_ends_where_the_first_nan_is_written(script):

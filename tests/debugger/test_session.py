@@ -10,7 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_rnn.debugger import views
-from tinygrad_rnn.debugger.commands import BREAK_HELP, COMMANDS, SCREEN_KEYS
+from tinygrad_rnn.debugger.breakpoints import BREAK_HELP
+from tinygrad_rnn.debugger.commands import COMMANDS, execute
+from tinygrad_rnn.debugger.events import name_written, phase_of, source_of
 from tinygrad_rnn.debugger.expressions import CommandError
 from tinygrad_rnn.debugger.plain import Exit, run_commands, run_prompt
 from tinygrad_rnn.debugger.session import UNITS, Session
@@ -21,7 +23,7 @@ TRACES = {kind: recorded(kind, layers=2, steps=3, passes=2) for kind in KINDS}
 
 
 def said(s, line, width=100):
-    return text(views.answer(s, s.execute(line).answer, width))
+    return text(views.answer(s, execute(s, line).answer, width))
 
 
 def index_of(s, **facts):
@@ -38,9 +40,9 @@ def test_step_then_back_is_the_identity_at_every_event(kind):
     s = Session(TRACES[kind])
     for at in range(len(s.trace.events) - 1):
         s.cursor = at
-        s.execute("step")
+        execute(s, "step")
         assert s.cursor == at + 1
-        s.execute("back")
+        execute(s, "back")
         assert s.cursor == at
 
 
@@ -59,15 +61,15 @@ def test_step_forward_then_back_changes_nothing_that_can_be_seen(
     s = Session(recorded(kind, layers=layers, steps=steps, passes=passes))
     ends = list(s.ends("op"))
     if folded:
-        s.execute(f"jump {data.draw(st.sampled_from(ends), 'where it is folded')}")
-        s.execute("out")
+        execute(s, f"jump {data.draw(st.sampled_from(ends), 'where it is folded')}")
+        execute(s, "out")
         ends = list(s.ends("op"))
     at = data.draw(st.integers(0, len(ends) - 2))
     s.cursor = ends[at]
     before = observed(s)
-    s.execute("step")
+    execute(s, "step")
     assert s.cursor == ends[at + 1]
-    s.execute("back")
+    execute(s, "back")
     assert s.cursor == ends[at]
     assert observed(s) == before
 
@@ -81,10 +83,10 @@ def test_back_undoes_step_by_any_unit_from_its_ends(kind, unit, where, count):
     ends = list(s.ends(unit))
     at = where % len(ends)
     s.cursor = ends[at]
-    s.execute(f"step {unit} {count}")
+    execute(s, f"step {unit} {count}")
     assert s.cursor == ends[min(at + count, len(ends) - 1)]
     if at + count < len(ends):
-        s.execute(f"back {unit} {count}")
+        execute(s, f"back {unit} {count}")
         assert s.cursor == ends[at]
 
 
@@ -108,10 +110,10 @@ def observed(s):
 def test_what_is_seen_at_an_event_does_not_depend_on_the_way_there(kind, way, at):
     direct, wandering = Session(TRACES[kind]), Session(TRACES[kind])
     for line in way:
-        wandering.execute(line)
+        execute(wandering, line)
     at %= len(direct.trace.events)
     for s in (direct, wandering):
-        s.execute(f"jump {at}")
+        execute(s, f"jump {at}")
     assert observed(direct) == observed(wandering)
 
 
@@ -132,7 +134,7 @@ def test_a_longer_recording_says_the_same_of_its_beginning(kind):
 def to_the_end(s, command):
     """Every place where it stops on the way to an end of the run."""
     stops = []
-    while not s.execute(command).answer.lines[0].startswith("no breakpoint"):
+    while not execute(s, command).answer.lines[0].startswith("no breakpoint"):
         stops.append(s.cursor)
     return stops
 
@@ -162,7 +164,7 @@ breakpoints = st.builds(
 def test_rcontinue_mirrors_continue(kind, lines):
     s = Session(TRACES[kind])
     for line in lines:
-        s.execute(line)
+        execute(s, line)
     there, back = to_the_end(s, "continue"), to_the_end(s, "rcontinue")
     last = len(s.trace.events) - 1
     assert [at for at in s.stops() if at > 0] == there
@@ -172,67 +174,67 @@ def test_rcontinue_mirrors_continue(kind, lines):
 
 def test_steps_by_cell_timestep_layer_and_phase_end_where_these_end():
     s = session(layers=2)
-    s.execute("step cell")
-    s.execute("step cell")
+    execute(s, "step cell")
+    execute(s, "step cell")
     assert (s.event.op, s.event.copy, s.event.layer) == ("tanh", 0, 0)
-    s.execute("step layer")
+    execute(s, "step layer")
     assert (s.event.op, s.event.copy, s.event.layer) == ("tanh", 0, 1)
-    s.execute("step phase")
-    assert s.phase_of(s.trace.events[s.cursor + 1]) != s.phase_of(s.event)
-    s.execute("jump end")
-    s.execute("back t 2")
+    execute(s, "step phase")
+    assert phase_of(s.trace.events[s.cursor + 1]) != phase_of(s.event)
+    execute(s, "jump end")
+    execute(s, "back t 2")
     assert s.cursor < len(s.trace.events) - 1
-    s.execute("step t 999")
+    execute(s, "step t 999")
     assert s.cursor == len(s.trace.events) - 1
-    s.execute("back op 99999")
+    execute(s, "back op 99999")
     assert s.cursor == 0
 
 
 def test_out_folds_a_module_that_is_then_one_step_and_into_unfolds_it():
     s = session()
     s.cursor = index_of(s, op="tanh", kind="forward") - 2
-    s.execute("out")
+    execute(s, "out")
     folded = s.cursor
     assert s.event.op == "tanh"
-    s.execute("step")
-    s.execute("back")
+    execute(s, "step")
+    execute(s, "back")
     assert s.cursor == folded
     assert "(5 events)" in text(views.Tree(s).lines(0, 60, 99))
-    s.execute("into")
+    execute(s, "into")
     assert not s.folded
-    s.execute("back")
+    execute(s, "back")
     assert s.cursor == folded - 1
     assert "no folded module" in said(s, "into")
-    s.execute("jump end")
+    execute(s, "jump end")
     assert "no module" in said(s, "out")
 
 
 def test_jump_flip_last_next_and_search():
     s = session()
-    s.execute("jump 5")
-    s.execute("jump +3")
+    execute(s, "jump 5")
+    execute(s, "jump +3")
     assert s.cursor == 8
-    s.execute("jump -2")
+    execute(s, "jump -2")
     assert s.cursor == 6
     forward = index_of(s, op="tanh", copy=2, kind="forward")
-    s.execute(f"jump {forward}")
-    s.execute("flip")
+    execute(s, f"jump {forward}")
+    execute(s, "flip")
     assert (s.event.kind, s.event.op, s.event.copy) == ("vjp", "tanh", 2)
-    s.execute("flip")
+    execute(s, "flip")
     assert s.cursor == forward
-    s.execute("next h@3")
-    assert s.name_written(s.event) == "h@3"
-    s.execute("last h")
+    execute(s, "next h@3")
+    assert s.name == "h@3"
+    execute(s, "last h")
     assert s.cursor == forward
-    s.execute("next")
-    assert s.name_written(s.event) == "h@3"
+    execute(s, "next")
+    assert s.name == "h@3"
     assert "nothing writes h@3 after" in said(s, "next h@3")
-    s.execute("next d.h@0")
-    assert s.name_written(s.event) == "d.h@0"
-    s.execute("jump start")
-    s.execute("/cross_entropy")
+    execute(s, "next d.h@0")
+    assert s.name == "d.h@0"
+    execute(s, "jump start")
+    execute(s, "/cross_entropy")
     assert s.event.op == "cross_entropy"
-    s.execute("/")
+    execute(s, "/")
     assert s.event.kind == "seed" or s.event.op == "cross_entropy"
     assert "no event contains" in said(s, "/nowhere to be found")
 
@@ -242,13 +244,13 @@ def test_jump_flip_last_next_and_search():
 
 def test_why_of_operands_of_names_and_of_the_event():
     s = session()
-    s.execute(f"jump {index_of(s, op='tanh', copy=1, kind='vjp')}")
+    execute(s, f"jump {index_of(s, op='tanh', copy=1, kind='vjp')}")
     assert said(s, "why").startswith("x̄ = ȳ (1 - y²)")
     assert "∂L/∂z@1[1,2]" in said(s, "why out[1,2]")
     assert "∂L/∂h@1[0,1]" in said(s, "why G[0,1]")
     assert "z@1[0,0] = " in said(s, "why A")
     assert "y = tanh x" in said(s, "why h[0,0]")
-    s.execute("select 1,3")
+    execute(s, "select 1,3")
     assert "h@2[1,3] = tanh" in said(s, "why h@2")
     assert said(s, "origin").splitlines()[-1].startswith("← ∂L/∂loss")
     assert said(s, "origin h@1[0,0]").splitlines()[0].strip().startswith("h@1[0,0]")
@@ -256,16 +258,16 @@ def test_why_of_operands_of_names_and_of_the_event():
 
 def test_diff_ledger_and_verify():
     s = session()
-    s.execute("jump end")
+    execute(s, "jump end")
     assert "h@1 and h@2: norms" in said(s, "diff h 1 2")
     ledger = said(s, "ledger W_hh")
     assert [row.split()[1] for row in ledger.splitlines()[2:6]] == ["3", "2", "1", "0"]
     assert "to the last bit" in ledger
     assert "∂L/∂W_xh" in said(s, "ledger W_xh")
-    s.execute(f"jump {index_of(s, op='linear', copy=1, kind='vjp')}")
+    execute(s, f"jump {index_of(s, op='linear', copy=1, kind='vjp')}")
     assert "vjp and central difference agree" in said(s, "verify")
     assert "the pass is under way" in said(s, "ledger W_hh")
-    s.execute(f"jump {index_of(s, op='tanh', copy=1, kind='forward')}")
+    execute(s, f"jump {index_of(s, op='tanh', copy=1, kind='forward')}")
     assert "agree" in said(s, "verify")
     assert "h@0 and h@1" in said(s, "diff")
 
@@ -294,27 +296,27 @@ def test_a_wrong_vjp_is_found_out():
 
 def test_watch_print_assert_info_list_and_help():
     s = session()
-    s.execute("jump end")
+    execute(s, "jump end")
     assert said(s, "print norm(h@1) > 0") == "norm(h@1) > 0 = True"
     assert said(s, "print h@1.shape") == "h@1.shape = (2, 4)"
     assert len(said(s, "print h@1").splitlines()) == 4
     assert "norm(W_hh)" in said(s, "watch norm(W_hh)")
     assert "watch 0: norm(W_hh)" in said(s, "info")
-    s.execute("break nan")
+    execute(s, "break nan")
     assert "breakpoint 0: nan" in said(s, "info")
-    assert s.execute("assert norm(h@1) > 0").failed is False
-    failed = s.execute("assert norm(h@1) > 100")
+    assert execute(s, "assert norm(h@1) > 0").failed is False
+    failed = execute(s, "assert norm(h@1) > 100")
     assert failed.failed
     assert "h@1 = " in failed.answer.lines[1]
-    s.execute("unwatch 0")
-    s.execute("delete 0")
+    execute(s, "unwatch 0")
+    execute(s, "delete 0")
     assert s.watches == []
     assert s.breakpoints == []
-    s.execute("jump 0")
+    execute(s, "jump 0")
     assert "→" in said(s, "list")
     assert all(command.name in said(s, "help") or command.name == "search" for command in COMMANDS)
     assert "hits=N" in said(s, "help break")
-    assert s.execute("quit").quit
+    assert execute(s, "quit").quit
 
 
 SHADOWED = """
@@ -333,7 +335,7 @@ def test_names_of_ours_come_before_variables_of_the_user_that_are_called_so(tmp_
     path = tmp_path / "script.py"
     path.write_text(SHADOWED, "utf-8")
     s = Session(run_script(path).trace)
-    value = lambda line: s.execute(f"print {line}").answer.value
+    value = lambda line: execute(s, f"print {line}").answer.value
     s.cursor = index_of(s, op="tanh", kind="vjp")
     G, d = s.event.of, s.event.of.inputs[0].inputs[0]
     assert np.array_equal(value("G"), s.event.cotangent)
@@ -342,30 +344,30 @@ def test_names_of_ours_come_before_variables_of_the_user_that_are_called_so(tmp_
     assert np.array_equal(value("d"), d.data)
     assert value("norm(d)") == 6.0
     assert value("norm") == value("sum(my.out) + sum(d)")
-    s.execute("jump end")
+    execute(s, "jump end")
     assert np.array_equal(value("d.d"), s.queries.gradient(d, s.cursor))
     assert np.array_equal(value("d.G"), s.queries.gradient(G, s.cursor))
     with pytest.raises(TraceError, match=r"\(accumulate\) has no G; your own G is my\.G"):
         value("G")
-    s.execute("next d")
+    execute(s, "next d")
     assert said(s, "last my.G") == ""
     assert s.event.output is G
 
 
 def test_a_name_not_written_yet_says_when_and_a_watch_shows_that():
     s = session()
-    s.execute("watch d.h@2")
+    execute(s, "watch d.h@2")
     with pytest.raises(TraceError, match=r"∂L/∂h@2 is first written at event \d+ \(now 0\)"):
-        s.execute("print d.h@2")
+        execute(s, "print d.h@2")
     assert "is first written at event" in text(views.watches(s, 100))
 
 
 def test_commands_may_be_cut_short_while_they_are_clear():
     s = session()
-    s.execute("ste 3")
+    execute(s, "ste 3")
     assert s.cursor == 3
     with pytest.raises(CommandError, match="'l' may be last, ledger, list"):
-        s.execute("l")
+        execute(s, "l")
 
 
 @pytest.mark.parametrize(
@@ -395,7 +397,7 @@ def test_commands_may_be_cut_short_while_they_are_clear():
 def test_a_wrong_command_is_refused_with_a_caret_at_the_spot(line, caret, message):
     s = session()
     with pytest.raises(CommandError, match=message) as caught:
-        s.execute(line)
+        execute(s, line)
     assert caught.value.lines()[0] == line
     assert caught.value.lines()[1].index("^") == caret
     assert s.cursor == 0
@@ -405,7 +407,7 @@ def test_a_wrong_command_is_refused_with_a_caret_at_the_spot(line, caret, messag
 def test_no_line_at_all_does_more_than_raise_our_error(line):
     s = Session(TRACES["RNN"])
     with suppress(TinygradError):
-        s.execute(line)
+        execute(s, line)
 
 
 # Stopping
@@ -427,39 +429,39 @@ def test_no_line_at_all_does_more_than_raise_our_error(line):
 )
 def test_breakpoints_stop_exactly_where_they_say(line, holds):
     s = session(layers=2)
-    s.execute(line)
+    execute(s, line)
     assert s.stops() == [e.index for e in s.trace.events if holds(e)]
 
 
 def test_breakpoints_on_names_lines_changes_conditions_and_counts():
     s = session(layers=2, passes=2)
-    names = lambda: [s.name_written(s.trace.events[i]) for i in s.stops()]
-    s.execute("break fwd name=h t=2")
+    names = lambda: [name_written(s.queries, s.trace.events[i]) for i in s.stops()]
+    execute(s, "break fwd name=h t=2")
     assert set(names()) == {"h@2"}
     s.breakpoints.clear()
-    s.execute("break name=d.W_hh*")
+    execute(s, "break name=d.W_hh*")
     assert set(names()) == {"d.W_hh", "d.W_hh_l1"}
     s.breakpoints.clear()
-    s.execute("break change=norm(W_hh)")
+    execute(s, "break change=norm(W_hh)")
     assert [s.trace.events[i].kind for i in s.stops()] == ["update"] * 2
     s.breakpoints.clear()
     for line in ("break bwd change=norm(d.W_hh) * 2 t=2", "break bwd t=2 change=norm(d.W_hh) * 2"):
-        s.execute(line)
+        execute(s, line)
         assert {s.trace.events[i].copy for i in s.stops()} == {2}
         s.breakpoints.clear()
-    s.execute("break op=tanh once")
+    execute(s, "break op=tanh once")
     assert s.stops() == [index_of(s, op="tanh")]
     s.breakpoints.clear()
-    s.execute("break op=tanh fwd hits=3")
+    execute(s, "break op=tanh fwd hits=3")
     assert len(s.stops()) == 1
     s.breakpoints.clear()
-    line = s.source_of(s.trace.events[5]).line
-    s.execute(f"break fwd line=runs.py:{line}")
+    line = source_of(s.trace.events[5]).line
+    execute(s, f"break fwd line=runs.py:{line}")
     assert len(s.stops()) > 10
     s.breakpoints.clear()
-    s.execute("break bwd op=tanh t=1..2 if norm(G) > 0")
+    execute(s, "break bwd op=tanh t=1..2 if norm(G) > 0")
     assert {s.trace.events[i].copy for i in s.stops()} == {1, 2}
-    s.execute("break fwd if no_such_name > 1")
+    execute(s, "break fwd if no_such_name > 1")
     assert len(s.stops()) == len(set(s.stops()))
 
 
@@ -529,6 +531,6 @@ def test_the_key_card_has_every_command_key_and_word():
         row = next(line for line in card.splitlines() if line.startswith(f"| `{command.usage}` |"))
         assert row.endswith(f"| {command.summary} |")
         assert all(f"`{'Enter' if key == 'enter' else key}`" in row for key, _ in command.keys)
-    for shown, _, does in SCREEN_KEYS:
+    for shown, _, does in views.SCREEN_KEYS:
         assert f"| {' '.join(f'`{key}`' for key in shown.split())} | {does} |" in card
     assert BREAK_HELP in card

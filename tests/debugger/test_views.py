@@ -12,6 +12,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.debugger import views
+from tinygrad_rnn.debugger.commands import execute
 from tinygrad_rnn.debugger.plain import Transcript
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.tracing.questions.why import precise
@@ -90,7 +91,7 @@ def test_no_line_is_wider_than_asked_for(tr, width):
             views.key_hints(width),
         ]
         for line in ("why", "info", "help"):
-            lines += views.answer(session, session.execute(line).answer, width)
+            lines += views.answer(session, execute(session, line).answer, width)
         assert all(line.cell_len <= width for line in lines)
         assert len(views.step(session, width, 7)) <= 7
 
@@ -112,7 +113,7 @@ def test_what_saturates_shows_its_slope_on_the_way_forward_too():
     shown = lambda: "\n".join(line.plain for line in views.step(session, 70, 37))
     assert "slope ∂tanh#0/∂z = +0.9901" in shown()
     assert "saturated" not in shown()
-    session.execute("select 1")
+    execute(session, "select 1")
     assert "slope ∂tanh#0/∂z = +0.0001816" in shown()
     assert "saturated: it lets 0.0% of the steepest slope 1 through" in shown()
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn.autograd.op import NUMPY
 from tinygrad_rnn.debugger import views
+from tinygrad_rnn.debugger.commands import execute
+from tinygrad_rnn.debugger.events import name_written
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.errors import TinygradError, TraceError
 from tinygrad_rnn.tracing.file.loading import load_trace
@@ -120,7 +122,7 @@ def transcript(tr, questions=QUESTIONS, every=1):
         for question in ("step t", "back layer", "flip", *questions):
             session.move(at)
             try:
-                reply = session.execute(question)
+                reply = execute(session, question)
                 yield at, question, session.cursor, text(views.answer(session, reply.answer, 120))
             except TinygradError as error:
                 yield at, question, session.cursor, str(error)
@@ -128,10 +130,10 @@ def transcript(tr, questions=QUESTIONS, every=1):
         yield text(views.step(session, 100, 40))
         yield text(views.side(session, 36, 40))
         yield text([views.status(session, 200), views.timeline(session, 100)])
-    session.execute("break nonfinite")
-    yield session.execute("continue").answer, session.cursor
+    execute(session, "break nonfinite")
+    yield execute(session, "continue").answer, session.cursor
     yield text(views.Tree(session).lines(0, 100, 10_000))
-    yield session.queries.names.known(), [session.name_written(e) for e in tr.events]
+    yield session.queries.names.known(), [name_written(session.queries, e) for e in tr.events]
     yield [
         (repr(e), e.copy, e.layer, e.nans, e.message, str(e.source), tr.printed.get(e.index))
         for e in tr.events

@@ -24,7 +24,7 @@ from textual.widgets import Input
 
 from ..errors import TinygradError
 from . import views
-from .commands import COMMANDS
+from .commands import COMMANDS, execute
 from .session import Session
 
 TREE_WIDTH, SIDE_WIDTH = 32, 36
@@ -291,7 +291,7 @@ class Debugger(App[int]):
     def execute(self, line: str) -> None:
         """Carry out one command, and show what came of it."""
         try:
-            reply = self.session.execute(line)
+            reply = execute(self.session, line)
         except TinygradError as error:
             refused = error
             self._say(lambda width: views.failure(refused, width))

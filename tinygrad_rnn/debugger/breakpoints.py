@@ -11,18 +11,33 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import TinygradError
-from .expressions import CommandError, Expression, parse
+from ..tracing.questions.queries import Queries
+from ..tracing.recording.event import Event
+from .events import lookup, module_paths, name_written, source_of
+from .expressions import CommandError, Expression, is_whole, parse
 
-if TYPE_CHECKING:
-    from ..tracing.recording.event import Event
-    from .session import Session
+BREAK_HELP = """\
+break fwd|bwd|acc|upd      events of the forward pass, the backward pass, into .grad, of parameters
+break nan|inf|nonfinite    the event wrote such a value
+break op=GLOB in=GLOB      the op, the module it ran in
+break name=GLOB            what it wrote: name=h, name=h@3, name=d.W_*
+break t=2..4 layer=1       timesteps and layers, from 0
+break line=[FILE:]N        the line of your code
+break change=E             the value of an expression changed
+break once  hits=N         the first time only, the Nth time only
+break … if E               and the expression is true, with out, A, B, G of the event:
+                           break bwd op=tanh t=2..4 if norm(G) > 1
+expressions                h (at the event's timestep), h@3, d.h@3 (gradient), d.W_hh, + - * / ** @, comparisons,
+                           and or not, X[r,c], X.T .shape .size .ndim; norm absmax mean std sum min max any all
+                           abs exp log sqrt tanh sat(X, limit) frac(condition) has_nan has_inf nonfinite"""  # noqa: E501
 
-Test = Callable[["Session", "Event"], bool]
+# Whether an event of a run is one to stop at.
+Test = Callable[[Queries, Event], bool]
 
 _KINDS = {
     "fwd": ("forward",),
@@ -30,73 +45,60 @@ _KINDS = {
     "acc": ("accumulate", "zero"),
     "upd": ("update",),
 }
-_WORD = re.compile(
-    r"(?<=\s)(?:fwd|bwd|acc|upd|nan|inf|nonfinite|once|(?:op|in|name|t|layer|line|hits)=(?!=)\S+)(?=\s|$)"
-)
-_WORDS = "fwd bwd acc upd nan inf nonfinite once op= in= name= t= layer= line= change= hits="
 
 
 @dataclass(slots=True)
 class Breakpoint:
-    """One breakpoint: every test must pass, then the condition, and then it may be the Nth time that counts."""
+    """One breakpoint: all tests must pass, and then it may be the Nth time alone that counts."""
 
     text: str
-    tests: list[Test] = field(default_factory=list[Test])
     kinds: set[str] = field(default_factory=set[str])
-    condition: Expression | None = None
-    change: Expression | None = None
-    hits: int | None = None  # only the Nth time
-    enabled: bool = True
-    _counted: int = 0  # events looked at, from the start of the run
-    _matching: list[int] = field(default_factory=list[int])
+    tests: list[Test] = field(default_factory=list[Test])
+    hits: int | None = None
+    # Events that were looked at for `hits`, from the start of the run, and those that passed.
+    _counted: int = 0
+    _passed: list[int] = field(default_factory=list[int])
 
-    def matches(self, session: "Session", event: "Event") -> bool:
+    def matches(self, queries: Queries, event: Event) -> bool:
         """Whether it stops at this event."""
-        if not self._passes(session, event):
+        if not self._passes(queries, event):
             return False
         if self.hits is None:
             return True
         for index in range(self._counted, event.index + 1):
-            if self._passes(session, session.trace.events[index]):
-                self._matching.append(index)
+            if self._passes(queries, queries.trace.events[index]):
+                self._passed.append(index)
         self._counted = max(self._counted, event.index + 1)
-        return len(self._matching) >= self.hits and self._matching[self.hits - 1] == event.index
+        return len(self._passed) >= self.hits and self._passed[self.hits - 1] == event.index
 
-    def _passes(self, session: "Session", event: "Event") -> bool:
+    def _passes(self, queries: Queries, event: Event) -> bool:
         if self.kinds and event.kind not in self.kinds:
             return False
-        if not all(test(session, event) for test in self.tests):
-            return False
-        if self.condition is not None and not self._holds(session, event.index):
-            return False
-        return self.change is None or self._changes(session, event.index)
-
-    def _holds(self, session: "Session", at: int) -> bool:
-        assert self.condition is not None
-        try:
-            return self.condition.holds(session.lookup(at))
-        except TinygradError:
-            return False  # a name that is not written yet, or another shape, is no reason to stop
-
-    def _changes(self, session: "Session", at: int) -> bool:
-        assert self.change is not None
-        if at == 0:
-            return False
-        before, after = (_value_or_none(self.change, session, k) for k in (at - 1, at))
-        if before is None or after is None:
-            return (before is None) != (after is None)
-        return not np.array_equal(before, after, equal_nan=_is_float(before) and _is_float(after))
+        return all(test(queries, event) for test in self.tests)
 
 
-def _is_float(value: Any) -> bool:
-    return np.asarray(value).dtype.kind == "f"
+# Reading
 
 
-def _value_or_none(expression: Expression, session: "Session", at: int) -> Any:
-    try:
-        return expression(session.lookup(at))
-    except TinygradError:
-        return None
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of the command line, at which an error can point."""
+
+    text: str
+    line: str
+    column: int
+
+    def error(self, message: str) -> CommandError:
+        return CommandError(message, self.line, self.column)
+
+    def after(self, length: int) -> "_Part":
+        return _Part(self.text[length:], self.line, self.column + length)
+
+    def whole(self, at_least: int = 0) -> int:
+        """The part as a number."""
+        if not is_whole(self.text, at_least):
+            raise self.error(f"needs a whole number of at least {at_least}, not {self.text!r}")
+        return int(self.text)
 
 
 def parse_breakpoint(line: str, start: int) -> Breakpoint:
@@ -108,70 +110,68 @@ def parse_breakpoint(line: str, start: int) -> Breakpoint:
     """
     made = Breakpoint(line[start:].strip())
     condition = re.search(r"(?:^|\s)if\s", line[start:] + " ")
-    end = start + condition.start() if condition else len(line)
+    end, asked_last = len(line), list[Test]()
     if condition:
-        at = start + condition.end()
-        made.condition = parse(line[at:].rstrip(), line, at)
+        end, at = start + condition.start(), start + condition.end()
+        asked_last.append(_condition(parse(line[at:].rstrip(), line, at)))
     at = start
     while (word := re.compile(r"\s*(\S+)").match(line, at, end)) is not None:
         at = word.end()
         if word[1].startswith("change="):
-            at = _end_of_change(line, word.start(1) + len("change="), end)
-        _add_word(made, line[word.start(1) : at].rstrip(), line, word.start(1))
+            value = word.start(1) + len("change=")
+            at = _end_of_change(line, value, end)
+            asked_last.append(_change(parse(line[value:at].rstrip(), line, value)))
+        else:
+            _add_word(made, _Part(word[1], line, word.start(1)))
+    # Tests that compute come after those that only look.
+    made.tests += asked_last
     return made
 
 
+_WORD_AFTER_CHANGE = re.compile(
+    r"(?<=\s)"
+    r"(?:fwd|bwd|acc|upd|nan|inf|nonfinite|once|(?:op|in|name|t|layer|line|hits)=(?!=)\S+)"
+    r"(?=\s|$)"
+)
+_WORDS = "fwd bwd acc upd nan inf nonfinite once op= in= name= t= layer= line= change= hits="
+
+
 def _end_of_change(line: str, start: int, end: int) -> int:
-    """Where the expression behind "change=" ends: before the first other word that leaves it whole, or at the end."""
-    for word in _WORD.finditer(line, start, end):
+    """Where the expression of "change=" ends: before the first word that leaves it whole."""
+    for word in _WORD_AFTER_CHANGE.finditer(line, start, end):
         with suppress(CommandError):
             parse(line[start : word.start()].strip())
             return word.start()
     return end
 
 
-def _add_word(made: Breakpoint, word: str, line: str, column: int) -> None:
-    key, equals, value = word.partition("=")
-    if word in _KINDS:
-        made.kinds.update(_KINDS[word])
-    elif word in ("nan", "inf", "nonfinite"):
-        made.tests.append(_VALUE_TESTS[word])
-    elif word == "once":
+def _add_word(made: Breakpoint, word: _Part) -> None:
+    key, equals, _ = word.text.partition("=")
+    value = word.after(len(key) + 1)
+    if word.text in _KINDS:
+        made.kinds.update(_KINDS[word.text])
+    elif word.text in _VALUE_TESTS:
+        made.tests.append(_VALUE_TESTS[word.text])
+    elif word.text == "once":
         made.hits = 1
-    elif equals and key == "change":
-        made.change = parse(value, line, column + len("change="))
     elif equals and key == "hits":
-        made.hits = _whole(value, line, column + len("hits="), lowest=1)
-    elif equals and key in _PATTERN_TESTS:
-        _expect(value, f"{key}= needs a pattern", line, column + len(word))
-        made.tests.append(_PATTERN_TESTS[key](value))
-    elif equals and key in _NUMBER_TESTS:
-        made.tests.append(_NUMBER_TESTS[key](value, line, column + len(key) + 1))
+        made.hits = value.whole(at_least=1)
+    elif equals and key in _TESTS:
+        made.tests.append(_TESTS[key](value))
     else:
-        raise CommandError(
-            f"no word of a breakpoint: {word!r}; there are {_WORDS} and `if EXPR`", line, column
+        raise word.error(
+            f"no word of a breakpoint: {word.text!r}; there are {_WORDS} and `if EXPR`"
         )
-
-
-def _expect(condition: object, message: str, line: str, column: int) -> None:
-    if not condition:
-        raise CommandError(message, line, column)
-
-
-def _whole(text: str, line: str, column: int, lowest: int = 0) -> int:
-    ok = text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= lowest
-    _expect(ok, f"needs a whole number of at least {lowest}, not {text!r}", line, column)
-    return int(text)
 
 
 # What an event must be
 
 
-def _has(check: Callable[[Any], Any], remembered: Callable[["Event"], bool]) -> Test:
-    def test(session: "Session", event: "Event") -> bool:
+def _has(check: Callable[[Any], Any], remembered: Callable[[Event], bool]) -> Test:
+    def test(queries: Queries, event: Event) -> bool:
         if event.is_gone:
             return remembered(event)
-        value = session.queries.written_by(event)
+        value = queries.written_by(event)
         return value is not None and value.dtype.kind == "f" and bool(check(value))
 
     return test
@@ -186,55 +186,104 @@ _VALUE_TESTS: dict[str, Test] = {
 }
 
 
-def _op_test(pattern: str) -> Test:
-    return lambda session, event: fnmatchcase(event.op or "", pattern)
+def _pattern(value: _Part, key: str) -> str:
+    if not value.text:
+        raise value.error(f"{key}= needs a pattern")
+    return value.text
 
 
-def _module_test(pattern: str) -> Test:
-    return lambda session, event: any(
-        fnmatchcase(path, pattern) for path in session.module_paths(event)
-    )
+def _op(value: _Part) -> Test:
+    pattern = _pattern(value, "op")
+    return lambda queries, event: fnmatchcase(event.op or "", pattern)
 
 
-def _name_test(pattern: str) -> Test:
+def _module(value: _Part) -> Test:
+    pattern = _pattern(value, "in")
+    return lambda queries, event: any(fnmatchcase(path, pattern) for path in module_paths(event))
+
+
+def _name(value: _Part) -> Test:
     """With a timestep the full name; without one, the name at any."""
+    pattern = _pattern(value, "name")
 
-    def test(session: "Session", event: "Event") -> bool:
-        name = session.name_written(event)
-        return name is not None and (
-            fnmatchcase(name, pattern) or fnmatchcase(name.partition("@")[0], pattern)
-        )
-
-    return test
-
-
-def _time_test(text: str, line: str, column: int) -> Test:
-    low, dots, high = text.partition("..")
-    first = _whole(low, line, column)
-    last = _whole(high, line, column + len(low) + 2) if dots else first
-    _expect(first <= last, f"{first}..{last} is empty", line, column)
-    return lambda session, event: event.copy is not None and first <= event.copy <= last
-
-
-def _layer_test(text: str, line: str, column: int) -> Test:
-    layer = _whole(text, line, column)
-    return lambda session, event: event.layer == layer
-
-
-def _line_test(text: str, line: str, column: int) -> Test:
-    file, _, number = text.rpartition(":")
-    at = _whole(number, line, column + len(text) - len(number), lowest=1)
-
-    def test(session: "Session", event: "Event") -> bool:
-        source = session.source_of(event)
-        return (
-            source is not None
-            and source.line == at
-            and (not file or PurePath(source.file).match(file))
-        )
+    def test(queries: Queries, event: Event) -> bool:
+        name = name_written(queries, event)
+        if name is None:
+            return False
+        return fnmatchcase(name, pattern) or fnmatchcase(name.partition("@")[0], pattern)
 
     return test
 
 
-_PATTERN_TESTS = {"op": _op_test, "in": _module_test, "name": _name_test}
-_NUMBER_TESTS = {"t": _time_test, "layer": _layer_test, "line": _line_test}
+def _timesteps(value: _Part) -> Test:
+    low, dots, _ = value.text.partition("..")
+    first = last = _Part(low, value.line, value.column).whole()
+    if dots:
+        last = value.after(len(low) + 2).whole()
+    if first > last:
+        raise value.error(f"{first}..{last} is empty")
+    return lambda queries, event: event.copy is not None and first <= event.copy <= last
+
+
+def _layer(value: _Part) -> Test:
+    layer = value.whole()
+    return lambda queries, event: event.layer == layer
+
+
+def _line(value: _Part) -> Test:
+    file, colon, _ = value.text.rpartition(":")
+    at = value.after(len(file) + len(colon)).whole(at_least=1)
+
+    def test(queries: Queries, event: Event) -> bool:
+        source = source_of(event)
+        if source is None or source.line != at:
+            return False
+        return not file or PurePath(source.file).match(file)
+
+    return test
+
+
+_TESTS: dict[str, Callable[[_Part], Test]] = {
+    "op": _op,
+    "in": _module,
+    "name": _name,
+    "t": _timesteps,
+    "layer": _layer,
+    "line": _line,
+}
+
+
+def _condition(expression: Expression) -> Test:
+    def test(queries: Queries, event: Event) -> bool:
+        try:
+            return expression.holds(lookup(queries, event.index))
+        except TinygradError:
+            # A name that is not written yet, or another shape, is no reason to stop.
+            return False
+
+    return test
+
+
+def _change(expression: Expression) -> Test:
+    def test(queries: Queries, event: Event) -> bool:
+        if event.index == 0:
+            return False
+        before = _value_or_none(expression, queries, event.index - 1)
+        after = _value_or_none(expression, queries, event.index)
+        if before is None or after is None:
+            return (before is None) != (after is None)
+        floats = _is_float(before) and _is_float(after)
+        return not np.array_equal(before, after, equal_nan=floats)
+
+    return test
+
+
+def _value_or_none(expression: Expression, queries: Queries, at: int) -> Any:
+    try:
+        return expression(lookup(queries, at))
+    except TinygradError:
+        return None
+
+
+def _is_float(value: Any) -> bool:
+    return np.asarray(value).dtype.kind == "f"

@@ -36,6 +36,11 @@ class CommandError(TinygradError, ValueError):
         return [self.text, " " * self.column + "^", str(self)]
 
 
+def is_whole(text: str, at_least: int = 0) -> bool:
+    """Whether a text is a whole number that is not absurdly large."""
+    return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= at_least
+
+
 _NAME = re.compile(
     r"""
     [A-Za-z_]\w*(?:\.\w+)*      # rnn.0.W_hh, d.h

@@ -6,8 +6,9 @@ from enum import IntEnum
 from ..errors import TinygradError
 from ..text import for_terminal
 from . import views
+from .commands import Reply, execute
 from .expressions import CommandError
-from .session import Reply, Session
+from .session import Session
 
 PROMPT = "(tg) "
 WIDTH = 100
@@ -53,7 +54,7 @@ class Transcript:
     def run(self, line: str) -> bool:
         """Carry out one command; whether to go on."""
         try:
-            reply = self.session.execute(line)
+            reply = execute(self.session, line)
         except TinygradError as error:
             self.exit = Exit.USAGE
             self.put(error.lines() if isinstance(error, CommandError) else [str(error)])

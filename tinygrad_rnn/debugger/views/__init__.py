@@ -5,7 +5,7 @@ the selected element and what it was made of carry marks, and `plain_ascii` spel
 for terminals without UTF-8.
 """
 
-from .answers import answer, failure, help_lines
+from .answers import SCREEN_KEYS, answer, failure, help_lines
 from .footer import key_hints, status, timeline, timeline_event
 from .lines import Lines, plain_ascii
 from .matrix import Matrix
@@ -16,6 +16,6 @@ from .tree import Tree
 NARROW = 110  # below this many columns there is no room for the right pane
 
 __all__ = [
-    "NARROW", "Lines", "Matrix", "Tree", "answer", "failure", "help_lines", "key_hints", "plain_ascii", "result",
+    "NARROW", "SCREEN_KEYS", "Lines", "Matrix", "Tree", "answer", "failure", "help_lines", "key_hints", "plain_ascii", "result",
     "side", "status", "step", "timeline", "timeline_event", "title", "watches",
 ]  # fmt: skip

@@ -10,9 +10,9 @@ from ...tracing.questions.checks import VjpCheck
 from ...tracing.questions.queries import Difference, Ledger
 from ...tracing.questions.terms import Index
 from ...tracing.questions.why import Why, element, number
-from ..commands import COMMANDS, SCREEN_KEYS
+from ..commands import COMMANDS, Help, Message, Origin, Value, one_line
 from ..expressions import CommandError
-from ..session import Help, Message, Origin, Session, Value, one_line
+from ..session import Session
 from .lines import HEADING, DrawnLater, Lines, blank, cropped, line, pieces, safe, wrapped
 from .matrix import Matrix
 from .step import explained
@@ -168,6 +168,19 @@ def failure(error: Exception, width: int) -> Lines:
         line(caret[skipped:], width, "bold red"),
         *wrapped(safe(reason), width, "red", indent=2),
     ]
+
+
+SCREEN_KEYS = (
+    (":", ("colon",), "type a command; Up and Down bring back earlier ones, Esc leaves the line"),
+    ("arrows", ("up", "down", "left", "right"), "select the element that formulas are shown for"),
+    ("m", ("m",), "the matrix alone, on the whole screen; an answer, too"),
+    ("PgUp PgDn", ("pageup", "pagedown"), "scroll the answer, else the events; so does the wheel"),
+    ("Home End", ("home", "end"), "the first event, the last"),
+    ("Esc", ("escape",), "close the answer"),
+    ("Ctrl-P", ("ctrl+p",), "find a command by what it does"),
+    ("Ctrl-C", ("ctrl+c",), "leave"),
+)
+"""What is no command: keys of the screen, as people write them and as Textual does."""
 
 
 def help_lines(width: int) -> Lines:

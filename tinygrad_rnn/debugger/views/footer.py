@@ -4,6 +4,7 @@ from bisect import bisect_left
 
 from rich.text import Text
 
+from ..events import phase_of
 from ..session import Session
 from .lines import KIND_STYLES, fitting, line
 
@@ -27,7 +28,7 @@ def timeline(session: Session, width: int) -> Text:
     """The whole run in one row: its phases, breakpoints ●, what is not finite !, and the cursor █."""
     events, row = session.trace.events, Text(no_wrap=True, end="")
     count = len(events)
-    alerts, stops = session.alerts(), session.stops()
+    alerts, stops = session.alerts, session.stops()
     at = min(session.cursor * width // count, width - 1)
     for column in range(width):
         low, high = (
@@ -55,15 +56,15 @@ def timeline_event(session: Session, column: int, width: int) -> int:
 
 def status(session: Session, width: int) -> Text:
     """Position, phase and memory in one line; what there is no room for is left out."""
-    event, alerts = session.event, session.alerts()
+    event, alerts = session.event, session.alerts
     place = [f"t={event.copy}"] * (event.copy is not None) + [f"layer {event.layer}"] * (
         event.layer is not None
     )
     warning = [f"first NaN or inf: event {alerts[0]}"] if alerts else []
-    memory = session.memory().split(" · ")
+    memory = session.memory.split(" · ")
     parts = [
         f"event {session.cursor}/{len(session.trace.events) - 1}",
-        session.phase_of(event),
+        phase_of(event),
         *place,
         *warning,
     ]

@@ -8,7 +8,9 @@ from rich.text import Text
 
 from ...errors import TraceError
 from ...text import elide
-from ..session import Session, one_line
+from ..commands import one_line
+from ..events import calls_of, source_of
+from ..session import Session
 from .lines import HEADING, Lines, blank, cropped, line, pieces, safe, safe_lines, wrapped
 
 _NAME_MOST = 16  # columns for a parameter's name
@@ -19,7 +21,10 @@ def side(session: Session, width: int, height: int) -> Lines:
     """Gradients so far, modules around the event, watches, the user's source, what the program printed."""
     blocks: list[tuple[str, Lines]] = [
         ("Gradients so far", gradients(session, width)),
-        ("Modules", wrapped(safe(" › ".join(c.name for c in session.calls()) or "none"), width)),
+        (
+            "Modules",
+            wrapped(safe(" › ".join(c.name for c in calls_of(session.event)) or "none"), width),
+        ),
         ("Watches", watches(session, width)),
         (
             "Printed here",
@@ -70,7 +75,7 @@ def watches(session: Session, width: int) -> Lines:
 
 def _source(session: Session, width: int, height: int) -> Lines:
     """The lines around the one that ran: that one whole, the others as far as they fit."""
-    source = session.source_of(session.event)
+    source = source_of(session.event)
     if source is None:
         return []
     head = line(f"{safe(source.file.rpartition('/')[2])}:{source.line}", width, HEADING)

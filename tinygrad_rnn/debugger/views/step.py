@@ -14,9 +14,11 @@ from ...tracing.questions.terms import Index
 from ...tracing.questions.why import Why, element, number, precise
 from ...tracing.recording.event import Event
 from ...tracing.recording.graph import Node
-from ..session import Session, describe_event
+from ..events import name_written, node_of, scope_of
+from ..session import Session
 from .lines import KIND_STYLES, Lines, blank, line, safe, safe_lines, wrapped
 from .matrix import Matrix, Parts
+from .wording import describe
 
 _ROOMY = 12  # lines; in less the numbers come before all else
 _TALL = 24  # lines; in less each term of a sum would leave no room for the matrices
@@ -31,7 +33,9 @@ def step(session: Session, width: int, height: int) -> Lines:
     lines = _title_lines(session, width) if tall else [_short_title(session, width)]
     lines += (
         [
-            *wrapped(safe(describe_event(session, event, brief=event.kind == "error")), width),
+            *wrapped(
+                safe(describe(session.queries.names, event, brief=event.kind == "error")), width
+            ),
             blank(),
         ]
         if tall
@@ -43,7 +47,7 @@ def step(session: Session, width: int, height: int) -> Lines:
             explained(why, width, brief=not tall) if height >= _ROOMY else _in_few_lines(why, width)
         )
     elif not tall and event.kind != "error":
-        lines += wrapped(safe(describe_event(session, event)), width)
+        lines += wrapped(safe(describe(session.queries.names, event)), width)
     lines += wrapped(session.gone, width, "yellow") if session.gone else []
     lines += _error(event, width)
     lines += contributions(session, width, brief=not tall)
@@ -63,7 +67,7 @@ def title(session: Session, event: Event, *, modules: bool = True) -> str:
     place = [f"t={event.copy}"] * (event.copy is not None) + [f"layer {event.layer}"] * (
         event.layer is not None
     )
-    scope = session.scope_of(event)
+    scope = scope_of(event)
     path = " › ".join(call.name for call in scope.chain()) if scope is not None and modules else ""
     return safe(
         " · ".join(
@@ -205,7 +209,7 @@ def _dots(arrived: int, expected: int) -> str:
 
 def matrices(session: Session, why: Why | None) -> list[Matrix]:
     """The operands of this event, then its result; what went into the explained element is marked."""
-    event, node, value = session.event, session.node_of(session.event), session.value
+    event, node, value = session.event, node_of(session.event), session.value
     if event.is_gone:
         return []
     if event.kind == "error":
@@ -237,7 +241,7 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
 
 
 def _result_label(session: Session, event: Event) -> str:
-    name = session.name_written(event) or ""
+    name = name_written(session.queries, event) or ""
     label = name.replace(GRADIENT, "∂L/∂", 1) if name.startswith(GRADIENT) else name
     waits = event.kind == "vjp" and event.output is not None
     if waits and session.queries.expected(event.output, session.cursor) > 1:  # type: ignore[arg-type]

@@ -9,8 +9,10 @@ from ...autograd.state import Scope
 from ...text import elide
 from ...tracing.recording.event import Event
 from ...tracing.recording.graph import collector_paused
-from ..session import Session, describe_event
+from ..events import phase_of, scope_of
+from ..session import Session
 from .lines import HEADING, Lines, pieces, safe
+from .wording import describe
 
 _GUIDES = 4  # deeper than that, calls are not indented further
 
@@ -41,11 +43,11 @@ class Tree:
         phase, opened = "", tuple[Scope, ...]()
         chains: dict[Scope | None, tuple[Scope, ...]] = {None: ()}
         for event in session.trace.events:
-            scope = session.scope_of(event)
+            scope = scope_of(event)
             if scope not in chains:
                 assert scope is not None
                 chains[scope] = scope.chain()
-            calls, now = chains[scope], session.phase_of(event)
+            calls, now = chains[scope], phase_of(event)
             folded = next((i for i, call in enumerate(calls) if call in session.folded), None)
             calls = calls if folded is None else calls[: folded + 1]
             if now != phase or calls != opened:
@@ -105,7 +107,7 @@ class Tree:
             return " ", ""
         first = row.first if folded else row.event
         for events, mark, style in (
-            (self.session.alerts(), "!", "bold red"),
+            (self.session.alerts, "!", "bold red"),
             (self.session.stops(), "●", "yellow"),
         ):
             if bisect_left(events, row.event + 1) > bisect_left(events, first):
@@ -114,7 +116,10 @@ class Tree:
 
     def _event(self, event: Event, room: int) -> str:
         """An event in one line; where that is too long, with its first operand alone, then without operands."""
-        texts = [safe(describe_event(self.session, event, brief=brief)) for brief in (False, True)]
+        texts = [
+            safe(describe(self.session.queries.names, event, brief=brief))
+            for brief in (False, True)
+        ]
         first, comma, _ = texts[0].partition(", ")
         texts[1:1] = [f"{first}, …)"] * (event.kind == "forward" and comma != "")
         return next((text for text in texts if len(text) <= room), elide(texts[-1], room))
@@ -123,7 +128,7 @@ class Tree:
         assert row.call is not None
         place = [f"t={event.copy}"] * (event.copy is not None and event.layer is not None)
         count = f" ({row.event - row.first + 1} events)" if folded else ""
-        phase = "∂ " if self.session.phase_of(event) == "backward" else ""
+        phase = "∂ " if phase_of(event) == "backward" else ""
         return f"{'▸' if folded else '▾'} {phase}{' '.join([safe(row.call.name), *place])}{count}"
 
 

@@ -1,0 +1,21 @@
+"""The commands: the `:` line, command files, keys, help and the key card are all made from them.
+
+A command is one function in one of the chapters, with its usage, its summary and its keys in the
+decorator. Their order here is that of the help.
+"""
+
+from . import moving, asking, watching, about  # noqa: F401, I001
+from .registry import COMMANDS, Command, execute
+from .replies import Help, Message, Origin, Reply, Value, one_line
+
+__all__ = [
+    "COMMANDS",
+    "Command",
+    "Help",
+    "Message",
+    "Origin",
+    "Reply",
+    "Value",
+    "execute",
+    "one_line",
+]

@@ -1,0 +1,125 @@
+"""Commands that ask the run a question: why a value is what it is, who wrote it, what changed."""
+
+from ...errors import TraceError
+from ...tracing.questions.checks import check_vjp
+from ...tracing.questions.queries import GRADIENT
+from ...tracing.questions.terms import Index
+from ..events import OPERANDS, computed_by, node_of
+from ..session import Session
+from .arguments import Arguments
+from .registry import command
+from .replies import Origin, Reply, said
+
+
+@command("why [X[r,c]]", "the formula that made an element, with its numbers", keys="w")
+def why(session: Session, arguments: Arguments) -> Reply:
+    name, index = arguments.element()
+    if name in ("", "out"):
+        return Reply(session.why_here(index))
+    name, index = _resolved(session, name, index)
+    return Reply(session.explainer.why(name, index, session.cursor))
+
+
+@command("origin [X[r,c]]", "follow the largest contribution back", keys="o")
+def origin(session: Session, arguments: Arguments) -> Reply:
+    name, index = arguments.element()
+    if name in ("", "out"):
+        name = _name_here(session)
+    name, index = _resolved(session, name, index)
+    return Reply(Origin(tuple(session.explainer.origin(name, index, session.cursor))))
+
+
+def _name_here(session: Session) -> str:
+    if session.name is None:
+        here = f"event {session.cursor} ({session.event.kind})"
+        raise TraceError(f"{here} writes nothing: say of what")
+    return session.name
+
+
+def _resolved(session: Session, name: str, index: Index | None) -> tuple[str, Index]:
+    """A, B, C and G by their names in the run; the selected element where none is named."""
+    event, names = session.event, session.queries.names
+    node, computed = node_of(event), computed_by(event)
+    if computed is not None and name in OPERANDS:
+        slot = OPERANDS.index(name)
+        operand = computed.inputs[slot] if slot < len(computed.inputs) else None
+        if operand is None:
+            raise TraceError(f"event {session.cursor} has no tensor {name}")
+        name = names.of(operand)
+    elif name == "G" and node is not None:
+        name = GRADIENT + names.of(node)
+    if index is None:
+        index = session.noted(session.queries.value(name, session.cursor))
+    return name, index
+
+
+@command("last [X]", "go to the event that wrote X last, before this one", keys="<")
+def last(session: Session, arguments: Arguments) -> Reply:
+    name = arguments.text or _name_at_any_timestep(session)
+    to = session.queries.last(name, session.cursor - 1)
+    if to is None:
+        return said(f"nothing wrote {name} before event {session.cursor}")
+    return Reply(moved=session.move(to))
+
+
+@command("next [X]", "go to the event that writes X next", keys=">")
+def next_(session: Session, arguments: Arguments) -> Reply:
+    name = arguments.text or _name_at_any_timestep(session)
+    to = session.queries.next(name, session.cursor)
+    if to is None:
+        return said(f"nothing writes {name} after event {session.cursor}")
+    return Reply(moved=session.move(to))
+
+
+def _name_at_any_timestep(session: Session) -> str:
+    return _name_here(session).partition("@")[0]
+
+
+@command("diff [X I J]", "two timesteps of X side by side", keys="D")
+def diff(session: Session, arguments: Arguments) -> Reply:
+    if len(arguments) == 0:
+        name, i, j = _neighbours(session)
+    elif len(arguments) == 3:
+        name, i, j = arguments.word(), arguments.number(), arguments.number()
+    else:
+        raise arguments.error("a name and two timesteps: diff h 2 5")
+    return Reply(session.queries.diff(name, i, j, session.cursor))
+
+
+def _neighbours(session: Session) -> tuple[str, int, int]:
+    """What is written here, at this timestep and at the one before."""
+    name, t = session.name, session.event.copy
+    if name is None or "@" not in name or not t:
+        raise TraceError("nothing here has a timestep before it: say which, as in `diff h 2 5`")
+    return name.partition("@")[0], t - 1, t
+
+
+@command("ledger [W]", "what each timestep added to a parameter's gradient", keys="d")
+def ledger(session: Session, arguments: Arguments) -> Reply:
+    name = arguments.text or _parameter_here(session)
+    return Reply(session.queries.ledger(name, session.cursor))
+
+
+def _parameter_here(session: Session) -> str:
+    """The parameter that this event is about, else the first of the run."""
+    event, node = session.event, node_of(session.event)
+    involved = (event.output, *(node.inputs if node else ()))
+    found = [x for x in involved if x is not None and x.is_parameter]
+    found += session.parameters[:1]
+    if not found:
+        raise TraceError("this run has no parameters")
+    return session.queries.names.of(found[0])
+
+
+@command("verify", "this vjp against a central difference, on these numbers", keys="v")
+def verify(session: Session, arguments: Arguments) -> Reply:
+    arguments.end()
+    event = session.event
+    vjps = session.vjps_ahead()
+    if vjps:
+        event = session.trace.events[vjps[0]]
+    if event.kind != "vjp" or event.of is None or event.slot is None or event.cotangent is None:
+        raise TraceError(
+            "no vjp is here: verify at an op of the backward pass, or at a forward that has one"
+        )
+    return Reply(check_vjp(event.of, event.slot, event.cotangent))

@@ -1,0 +1,91 @@
+"""What a command is, the table of all of them, and how a line finds its own."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..expressions import CommandError
+from ..session import Session
+from .arguments import Arguments
+from .replies import Reply
+
+Run = Callable[[Session, Arguments], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; `keys` are pairs of a key and the line that it stands for."""
+
+    name: str
+    usage: str
+    summary: str
+    keys: tuple[tuple[str, str], ...]
+    details: str
+    run: Run
+
+
+COMMANDS: list[Command] = []
+
+
+def command(
+    usage: str,
+    summary: str,
+    *,
+    keys: str | Mapping[str, str] = "",
+    details: str = "",
+    name: str = "",
+) -> Callable[[Run], Run]:
+    """Make a function a command.
+
+    Args:
+        usage: its name and what may stand behind it.
+        summary: what it does, in a line of the help.
+        keys: the key that stands for it, or each key with the line that it stands for.
+        details: what `help` adds where it is asked about this command.
+        name: where the usage does not begin with it.
+    """
+    name = name or usage.partition(" ")[0]
+    if isinstance(keys, str):
+        keys = {keys: name} if keys else {}
+    pairs = tuple(keys.items())
+
+    def register(run: Run) -> Run:
+        COMMANDS.append(Command(name, usage, summary, pairs, details, run))
+        return run
+
+    return register
+
+
+def execute(session: Session, line: str) -> Reply:
+    """Carry out one command line.
+
+    Raises:
+        CommandError: it is no command, or not one that can be carried out here; says where.
+        TraceError: the run has no answer to it.
+    """
+    stripped = line.strip()
+    if not stripped or stripped.startswith("#"):
+        return Reply()
+    if stripped.startswith("/"):
+        return named("search", line).run(session, Arguments(line, line.index("/") + 1))
+    word = re.match(r"\s*([^\s\[]*)", line)
+    assert word is not None
+    return named(word[1], line).run(session, Arguments(line, word.end()))
+
+
+def named(word: str, line: str) -> Command:
+    """The command of a name, which may be cut short while it is clear.
+
+    Raises:
+        CommandError: there is none, or more than one; marks the word in `line`.
+    """
+    by_name = {one.name: one for one in COMMANDS}
+    if word in by_name:
+        return by_name[word]
+    found = [name for name in by_name if name.startswith(word)]
+    if len(found) == 1:
+        return by_name[found[0]]
+    which = f"there is no command {word!r}; `help` lists them"
+    if found:
+        which = f"{word!r} may be {', '.join(found)}"
+    raise CommandError(which, line, line.find(word))

@@ -1,0 +1,67 @@
+"""What commands answer: data, which the views turn into lines."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...tracing.questions.checks import VjpCheck
+from ...tracing.questions.queries import Difference, Ledger
+from ...tracing.questions.why import OriginStep, Why
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Lines of plain text."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What an expression is worth."""
+
+    text: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The way of the largest contribution."""
+
+    steps: tuple[OriginStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Every command."""
+
+
+Answer = Message | Value | Why | Origin | Ledger | Difference | VjpCheck | Help
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of one command; without an answer it was nothing but a move."""
+
+    answer: Answer | None = None
+    moved: bool = False
+    # An assertion did not hold.
+    failed: bool = False
+    quit: bool = False
+
+
+def said(*lines: str, moved: bool = False, failed: bool = False) -> Reply:
+    """A reply of plain text."""
+    return Reply(Message(lines), moved, failed)
+
+
+def one_line(value: Any) -> str:
+    """A value, or the error that stands in its place, in one line."""
+    if isinstance(value, Exception | tuple):
+        return str(value)
+    array = np.asarray(value)
+    if array.size != 1:
+        norm = np.linalg.norm(array.astype(float))
+        return f"{array.dtype} {array.shape}, norm {norm:.4g}"
+    return f"{array.item():.6g}" if array.dtype.kind == "f" else str(array.item())

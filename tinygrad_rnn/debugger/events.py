@@ -1,0 +1,107 @@
+"""What the debugger asks of one event, wherever the cursor is."""
+
+from typing import Any
+
+from ..autograd.state import Scope
+from ..autograd.tensor import Array
+from ..errors import TraceError
+from ..tracing.questions.queries import GRADIENT, Queries
+from ..tracing.recording.event import Event
+from ..tracing.recording.graph import Node
+from ..tracing.recording.source import Source
+from .expressions import Lookup
+
+OPERANDS = ("A", "B", "C")
+_PHASES = {
+    "seed": "backward",
+    "vjp": "backward",
+    "accumulate": "backward",
+    "update": "update",
+    "zero": "update",
+}
+
+
+def phase_of(event: Event) -> str:
+    """Forward, backward or update; an error counts as forward."""
+    return _PHASES.get(event.kind, "forward")
+
+
+def node_of(event: Event) -> Node | None:
+    """The node whose formula an event evaluates: of a vjp the one that hands its cotangent on."""
+    return event.of if event.kind == "vjp" else event.output
+
+
+def computed_by(event: Event) -> Node | None:
+    """The node whose op ran, forward or backward; None where no op did."""
+    return node_of(event) if event.kind in ("forward", "vjp") else None
+
+
+def scope_of(event: Event) -> Scope | None:
+    """The innermost call around an event; a vjp belongs to that of its forward."""
+    node = computed_by(event)
+    return event.scope if node is None else node.scope
+
+
+def calls_of(event: Event) -> tuple[Scope, ...]:
+    """The calls around an event, the outermost first."""
+    scope = scope_of(event)
+    return () if scope is None else scope.chain()
+
+
+def source_of(event: Event) -> Source | None:
+    """The line that an event comes from: of a vjp, that of its forward."""
+    node = node_of(event)
+    if event.source is None and node is not None:
+        return node.source
+    return event.source
+
+
+def module_paths(event: Event) -> list[str]:
+    """The calls around an event, each as a dotted path, by its last part, and by its class."""
+    calls = calls_of(event)
+    names = [call.name for call in calls]
+    paths = [".".join(names[: i + 1]) for i in range(len(names))]
+    classes = [type(call.owner).__name__ for call in calls if not isinstance(call.owner, str)]
+    return paths + names + classes
+
+
+def name_written(queries: Queries, event: Event) -> str | None:
+    """What an event writes, as expressions call it: "h@3", "d.h@3"."""
+    if event.output is None:
+        return None
+    name = queries.names.of(event.output)
+    is_gradient = event.kind in ("seed", "vjp", "accumulate", "zero")
+    return GRADIENT + name if is_gradient else name
+
+
+def lookup(queries: Queries, at: int) -> Lookup:
+    """What names mean after event `at`: out, G, A, B and C are the event's, others the run's."""
+    event = queries.trace.events[at]
+
+    def value(name: str) -> Array:
+        if name not in ("out", "G", *OPERANDS):
+            return queries.value(name, at)
+        found = _own_value(queries, event, name)
+        if found is None:
+            yours = f"; your own {name} is my.{name}" if name in queries.names else ""
+            raise TraceError(f"event {at} ({event.kind}) has no {name}{yours}")
+        return found
+
+    return value
+
+
+def _own_value(queries: Queries, event: Event, name: str) -> Any:
+    """The value of out, G, A, B or C at an event; None where it has none."""
+    if name == "out":
+        return queries.written_by(event)
+    if name == "G":
+        return _cotangent(event)
+    node, slot = computed_by(event), OPERANDS.index(name)
+    operands = () if node is None else node.operands
+    return operands[slot] if slot < len(operands) else None
+
+
+def _cotangent(event: Event) -> Array | None:
+    if event.kind == "vjp":
+        return event.cotangent
+    return event.value if event.kind == "seed" else None
