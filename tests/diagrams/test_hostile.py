@@ -88,9 +88,9 @@ def diagram_of(texts):
             30.0 * k,
             90.0,
             20.0,
-            "#FFFFFF",
-            "#000000",
-            texts=(Text(text, 0, 30 * k, 9, "#000000"),),
+            "cell.0.fill",
+            "text",
+            texts=(Text(text, 0, 30 * k, 9, "text"),),
         )
         for k, text in enumerate(texts)
     )

@@ -21,7 +21,6 @@ from tinygrad_rnn.diagrams.picture.diagram import Edge
 from tinygrad_rnn.diagrams.picture.lanes import LANE_INSIDE, curve_beside
 from tinygrad_rnn.diagrams.picture.ramp import look_of
 from tinygrad_rnn.diagrams.picture.stretches import drawn_once, joined
-from tinygrad_rnn.diagrams.picture.theme import LIGHT
 from tinygrad_rnn.diagrams.views.gradients import with_gradients
 from tinygrad_rnn.diagrams.views.opening import opened_grid
 from tinygrad_rnn.tracing.network.unroll import unroll
@@ -60,9 +59,7 @@ def drawn(trace, **options):
 
 def overlay_of(trace):
     network = unroll(trace.graph())
-    return with_gradients(
-        opened_grid(unrolled_grid(network, None), network, LIGHT, lanes=True), network, LIGHT
-    )
+    return with_gradients(opened_grid(unrolled_grid(network, None), network, lanes=True), network)
 
 
 def insides(trace):
@@ -208,7 +205,7 @@ def test_each_way_back_looks_as_its_norm_says(name):
         for wire, norm in item.inside.norms.items() if item.inside else ():
             if wire.startswith("wire/"):
                 edge = edges[f"gradient-{wire.replace('/', id.removeprefix('cell') + '-')}"]
-                look = look_of(norm, overlay.ramp, LIGHT)
+                look = look_of(norm, overlay.ramp)
                 assert (edge.color, edge.width, edge.dashed) == (
                     look.color,
                     look.width,
@@ -295,7 +292,7 @@ def test_exact_zeros_are_dashed_and_copies_tell_their_norms():
         if e.cls == "gradient" and e.target in sigmoids and "-0-0-" in e.id
     ]
     assert sorted(edge.dashed for edge in into) == [False, False, True]
-    assert {edge.color for edge in into if edge.dashed} == {LIGHT.muted}
+    assert {edge.color for edge in into if edge.dashed} == {"muted"}
     assert "sample-exactly" in shapes
     for t in range(3):
         notes = [text.text for text in shapes[f"cell-0-{t}"].texts if "∇" in text.text]
@@ -308,14 +305,14 @@ def test_nan_and_infinity_have_their_own_mark_at_every_op():
     diagram = drawn(sick())
     shapes = {shape.id: shape for shape in diagram.drawing.shapes}
     ops = {
-        id: shape.line == LIGHT.alarm
+        id: shape.line == "alarm"
         for id, shape in shapes.items()
         if shape.cls == "op" and "output" not in id
     }
     assert {id.split("-")[2] for id, marked in ops.items() if marked} == {"0", "1"}
     assert all(marked == (id.split("-")[2] in "01") for id, marked in ops.items())
-    assert [t.text for t in shapes["cell-0-1"].texts if t.color == LIGHT.alarm] == ["‖∇‖ ∞"]
-    assert [t.text for t in shapes["cell-0-0"].texts if t.color == LIGHT.alarm] == ["‖∇‖ NaN"]
+    assert [t.text for t in shapes["cell-0-1"].texts if t.color == "alarm"] == ["‖∇‖ ∞"]
+    assert [t.text for t in shapes["cell-0-0"].texts if t.color == "alarm"] == ["‖∇‖ NaN"]
     assert "sample-NaN" in shapes
 
 

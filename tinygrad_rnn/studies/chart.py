@@ -78,10 +78,10 @@ def _style(theme: Theme) -> Any:
             "ytick.color",
             "legend.labelcolor",
         ),
-        theme.text,
+        theme.color("text"),
     )
     ground = dict.fromkeys(
-        ("figure.facecolor", "axes.facecolor", "savefig.facecolor"), theme.background
+        ("figure.facecolor", "axes.facecolor", "savefig.facecolor"), theme.color("background")
     )
     return ink | ground | {
         "axes.grid": True,
@@ -89,7 +89,7 @@ def _style(theme: Theme) -> Any:
         "axes.spines.top": False,
         "axes.titlesize": 11,
         "font.size": 10,
-        "grid.color": theme.panel.line,
+        "grid.color": theme.color("panel.border"),
         "grid.linewidth": 0.6,
         "legend.frameon": False,
         "lines.linewidth": 1.8,
@@ -99,12 +99,12 @@ def _style(theme: Theme) -> Any:
 
 def _colors(theme: Theme) -> tuple[str, ...]:
     return (
-        theme.message,
-        theme.backward,
-        theme.cells[0].line,
-        theme.parameters[1],
-        theme.output.line,
-        theme.muted,
+        theme.color("message"),
+        theme.color("backward"),
+        theme.color("cell.0.border"),
+        theme.color("chip.1"),
+        theme.color("output.border"),
+        theme.color("muted"),
     )
 
 
@@ -119,7 +119,7 @@ def _lines(axes: "Axes", chart: Chart, theme: Theme) -> None:
             axes.plot(
                 line.xs,
                 line.ys,
-                color=theme.text,
+                color=theme.color("text"),
                 linestyle=dashes,
                 linewidth=1.4,
                 label=line.label,
@@ -163,12 +163,14 @@ def _shades(axes: "Axes", grid: Grid, theme: Theme) -> None:
     values = np.asarray(grid.values, dtype=float)
     # Pale is small on light ground, and dark is small on dark ground: in both, what stands out is
     # large.
-    shades = LinearSegmentedColormap.from_list("ramp", [theme.background, *theme.ramp])
+    shades = LinearSegmentedColormap.from_list(
+        "ramp", [theme.color("background"), *theme.series["ramp"]]
+    )
     shown = np.ma.masked_equal(values, 0)
     norm = LogNorm(shown.min() / 3, shown.max())
     image = axes.imshow(shown, cmap=shades, norm=norm, aspect="equal", interpolation="none")
     rows, columns = np.nonzero(values == 0)
-    axes.plot(columns, rows, linestyle="none", marker="x", color=theme.muted, markersize=4)
+    axes.plot(columns, rows, linestyle="none", marker="x", color=theme.color("muted"), markersize=4)
     axes.grid(visible=False)
     bar = axes.get_figure().colorbar(
         image, ax=axes, label=grid.value + ("   (×: exactly 0)" if len(rows) else "")

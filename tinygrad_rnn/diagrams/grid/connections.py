@@ -12,7 +12,6 @@ from ..picture.lanes import LANE_DISTANCE, LANE_WIDTH
 from ..picture.ramp import Ramp, is_sick, look_of, norm_text, strength
 from ..picture.stretches import drawn_once
 from ..picture.text_metrics import fit, text_width
-from ..picture.theme import Theme
 from .grid import FOLD, Connection
 from .placement import (
     CIRCLE,
@@ -43,13 +42,11 @@ class Pen:
         self,
         place: Placement,
         bands: Bands,
-        theme: Theme,
         shapes: Mapping[str, Shape],
         ramp: Ramp | None = None,
     ) -> None:
         self._place = place
         self._bands = bands
-        self._theme = theme
         self._shapes = shapes
         self._ramp = ramp
         self._arrivals = self._arrival_offsets()
@@ -93,7 +90,7 @@ class Pen:
             source=connection.source,
             target=connection.target,
             points=self._points(connection, way, source, target),
-            color=self._theme.message if message else self._theme.text,
+            color="message" if message else "text",
             width=MESSAGE_WIDTH if message else EDGE_WIDTH,
             label=label,
             note=note,
@@ -110,19 +107,19 @@ class Pen:
     def _forward_lane(self, connection: Connection) -> Edge:
         """A thin grey edge beside the middle; in the middle where nothing comes back."""
         if connection.norm is None and not connection.laned:
-            return self._edge(connection, color=self._theme.muted, width=LANE_WIDTH)
+            return self._edge(connection, color="muted", width=LANE_WIDTH)
         source, target = self._shapes[connection.source], self._shapes[connection.target]
         return self._edge(
             connection,
             points=rounded(self._lane(connection, 1, source, target)),
-            color=self._theme.muted,
+            color="muted",
             width=LANE_WIDTH,
         )
 
     def _backward_lane(self, connection: Connection, ramp: Ramp) -> Edge:
         source, target = self._shapes[connection.source], self._shapes[connection.target]
         corners = self._lane(connection, -1, source, target)[::-1]
-        look = look_of(connection.norm or 0.0, ramp, self._theme)
+        look = look_of(connection.norm or 0.0, ramp)
         return Edge(
             id=f"gradient-{connection.id}",
             cls="gradient",
@@ -142,13 +139,11 @@ class Pen:
         start, end = corners[-2:]
         x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
         if connection.cut:
-            return Text("✂", x, y, CUT_SIZE, self._theme.backward, bold=True)
+            return Text("✂", x, y, CUT_SIZE, "backward", bold=True)
         if not is_sick(connection.norm):
             return None
         level = abs(start[0] - end[0]) > abs(start[1] - end[1])
-        mark = Text(
-            norm_text(connection.norm or 0.0), x, y, LABEL_SIZE, self._theme.alarm, bold=True
-        )
+        mark = Text(norm_text(connection.norm or 0.0), x, y, LABEL_SIZE, "alarm", bold=True)
         return mark.moved(0, -11) if level else mark.moved(mark.width / 2 + 6, 0)
 
     def _lane(self, connection: Connection, side: int, source: Shape, target: Shape) -> list[Point]:
@@ -266,7 +261,7 @@ class Pen:
     def _loop_text(self, connection: Connection, shape: Shape) -> Text:
         label = fit(connection.label, LOOP_LABEL_WIDTH, LABEL_SIZE)
         x = shape.right + LOOP_WIDTH + 8 + text_width(label, LABEL_SIZE) / 2
-        return Text(label, x, shape.y, LABEL_SIZE, self._theme.message)
+        return Text(label, x, shape.y, LABEL_SIZE, "message")
 
     def _message_texts(
         self, connection: Connection, source: Shape, target: Shape
@@ -277,10 +272,10 @@ class Pen:
         label, note = connection.label, connection.note
         if not label:
             return None, None
-        above = Text(fit(label, room, LABEL_SIZE), x, y + 12, LABEL_SIZE, self._theme.message)
+        above = Text(fit(label, room, LABEL_SIZE), x, y + 12, LABEL_SIZE, "message")
         if not note or text_width(note, NOTE_SIZE) > room:
             return above, None
-        return above, Text(note, x, y - 11, NOTE_SIZE, self._theme.muted)
+        return above, Text(note, x, y - 11, NOTE_SIZE, "muted")
 
     def _before_right_one(self, source: Shape, target: Shape) -> float:
         """Return the middle of the free strip between columns before the right one of two shapes."""
@@ -305,7 +300,7 @@ class Pen:
             - 6
             - width / 2
         )
-        return Text(connection.note, x, source.top + 18, NOTE_SIZE, self._theme.muted)
+        return Text(connection.note, x, source.top + 18, NOTE_SIZE, "muted")
 
 
 def _loop(shape: Shape) -> tuple[Point, ...]:

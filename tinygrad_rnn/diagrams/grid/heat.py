@@ -7,7 +7,6 @@ import numpy as np
 
 from ...tracing.network.network import Network
 from ..picture.diagram import Box, Drawing, Shape, Text
-from ..picture.theme import Theme
 from .grid import Grid
 
 UNITS_MOST = 32  # of a copy; of a batch the first sequence
@@ -22,15 +21,15 @@ class Heat:
     units: int  # how many there are, shown or not
     most: float
 
-    def shapes(self, id: str, x: float, y: float, width: float, theme: Theme) -> Iterator[Shape]:
+    def shapes(self, id: str, x: float, y: float, width: float) -> Iterator[Shape]:
         """Yield one square per value, side by side around (x, y)."""
         pitch = width / len(self.values)
         for unit, value in enumerate(self.values):
             left = x - width / 2 + unit * pitch
-            color = _color(value / self.most, theme)
+            color = _role(value / self.most)
             told = f"unit {unit} of {self.units}: {value:.4g}"
             yield Shape(
-                f"value-{id}-{unit}", "value", "chip", left + pitch / 2, y, pitch, _HEIGHT, color, theme.muted, 0.3,
+                f"value-{id}-{unit}", "value", "chip", left + pitch / 2, y, pitch, _HEIGHT, color, "muted", 0.3,
                 tooltip=told,
             )  # fmt: skip
 
@@ -54,32 +53,27 @@ def with_values(grid: Grid, network: Network) -> Grid:
     )
 
 
-def heat_legend(grid: Grid, box: Box, theme: Theme) -> Drawing:
+def heat_legend(grid: Grid, box: Box) -> Drawing:
     """Return what the colours stand for, below `box`."""
     heat = next((item.heat for item in grid.items.values() if item.heat), None)
     if heat is None:
         return Drawing()
     y = box.bottom - _GAP
-    title = Text("Values", box.left, y, 14.0, theme.text, bold=True, align="left")
+    title = Text("Values", box.left, y, 14.0, "text", bold=True, align="left")
     hidden = f", the first {UNITS_MOST} of {heat.units} units" if heat.units > UNITS_MOST else ""
-    low = Text(f"{-heat.most:.2g}", title.x + title.width + 12, y, 12.0, theme.muted, align="left")
+    low = Text(f"{-heat.most:.2g}", title.x + title.width + 12, y, 12.0, "muted", align="left")
     start = low.x + low.width + 8
     scale = np.linspace(-heat.most, heat.most, _SWATCHES)
     swatches = Heat(tuple(scale.tolist()), _SWATCHES, heat.most)
     width = 14.0 * _SWATCHES
-    high = Text(f"{heat.most:.2g}{hidden}", start + width + 8, y, 12.0, theme.muted, align="left")
+    high = Text(f"{heat.most:.2g}{hidden}", start + width + 8, y, 12.0, "muted", align="left")
     reach = high.x + high.width - box.left
     texts = Shape(
         "values", "legend", "text", box.left + reach / 2, y, reach, 14.0, texts=(title, low, high)
     )
-    return Drawing((texts, *swatches.shapes("legend", start + width / 2, y, width, theme)))
+    return Drawing((texts, *swatches.shapes("legend", start + width / 2, y, width)))
 
 
-def _color(share: float, theme: Theme) -> str:
-    """Mix the colour of a value from -1 to 1; what is not a number has the colour of alarm."""
-    if not np.isfinite(share):
-        return theme.alarm
-    low, zero, high = theme.heat
-    end = low if share < 0 else high
-    parts = ((int(zero[k : k + 2], 16), int(end[k : k + 2], 16)) for k in (1, 3, 5))
-    return "#" + "".join(f"{round(a + (b - a) * min(abs(share), 1.0)):02X}" for a, b in parts)
+def _role(share: float) -> str:
+    """The role of a value as its share of the largest one; what is not finite is alarming."""
+    return f"heat.{share}" if np.isfinite(share) else "alarm"

@@ -8,7 +8,6 @@ from ..inside.ways_back import with_ways_back
 from ..picture.diagram import Drawing, Shape, Text
 from ..picture.ramp import SICK_OUTLINE, Ramp
 from ..picture.text_metrics import fit, text_width
-from ..picture.theme import Paint, Theme
 from .grid import FOLD, Heading, Item
 from .placement import (
     CAPTION_SIZE,
@@ -79,13 +78,10 @@ class _UpperLine:
 class Stamp:
     """Makes the shapes of one placed grid."""
 
-    def __init__(
-        self, place: Placement, bands: Bands, theme: Theme, ramp: Ramp | None = None
-    ) -> None:
+    def __init__(self, place: Placement, bands: Bands, ramp: Ramp | None = None) -> None:
         self._place = place
         self._ramp = ramp
         self._bands = bands
-        self._theme = theme
 
     def shapes(self) -> Iterable[Shape]:
         """Yield panels first, since later shapes are drawn over earlier ones."""
@@ -113,7 +109,7 @@ class Stamp:
                 if item.inside and self._ramp:
                     above = upward.get(item.id, ())
                     drawing = with_ways_back(
-                        drawing, item.plan, item.inside, above, spot, self._ramp, self._theme
+                        drawing, item.plan, item.inside, above, spot, self._ramp
                     )
                 yield drawing
 
@@ -131,7 +127,7 @@ class Stamp:
             x,
             self._bands.bottom + STEP_ROOM * 0.45,
             HEADING_SIZE,
-            self._theme.muted,
+            "muted",
             bold=True,
         )
         return Shape(
@@ -142,8 +138,8 @@ class Stamp:
             y=(self._bands.bottom + self._bands.top) / 2,
             width=2 * self._place.half[slot],
             height=self._bands.top - self._bands.bottom,
-            fill=self._theme.panel.fill,
-            line=self._theme.panel.line,
+            fill="panel.fill",
+            line="panel.border",
             line_width=1.0,
             texts=(caption,),
             tooltip=f"timestep {column}",
@@ -165,11 +161,11 @@ class Stamp:
                 y=y,
                 width=width,
                 height=height,
-                fill=self._theme.panel.fill,
-                line=self._theme.panel.line,
+                fill="panel.fill",
+                line="panel.border",
                 line_width=1.0,
                 texts=tuple(
-                    Text(line, x, y + dy, size, self._theme.muted)
+                    Text(line, x, y + dy, size, "muted")
                     for line, size, dy in fold_lines(self._place.grid)
                 )
                 if sheet == 0
@@ -178,9 +174,9 @@ class Stamp:
             )
 
     def _heading(self, heading: Heading) -> Shape:
-        lines = [(heading.title, HEADING_SIZE, True, self._theme.text)] if heading.title else []
+        lines = [(heading.title, HEADING_SIZE, True, "text")] if heading.title else []
         size = LABEL_SIZE - 1 if heading.title else HEADING_SIZE
-        lines += [(line, size, False, self._theme.muted) for line in heading.lines]
+        lines += [(line, size, False, "muted") for line in heading.lines]
         leftmost = min(self._place.half)
         x = self._place.middle[leftmost] - self._place.half[leftmost] - HEADING_GAP
         y = self._bands.levels[heading.level] + sum(_leading(size) for _, size, _, _ in lines) / 2
@@ -221,8 +217,8 @@ class Stamp:
             y=y,
             width=frame.width,
             height=frame.height,
-            fill=paint.fill,
-            line=self._theme.alarm if item.sick else paint.line,
+            fill=f"{paint}.fill",
+            line="alarm" if item.sick else f"{paint}.border",
             line_width=SICK_OUTLINE if item.sick else 1.2,
             dashed=item.role == "initial" or (item.idle and frame.round),
             texts=tuple(
@@ -233,24 +229,15 @@ class Stamp:
         if item.plan:
             yield from self._values_in_opened(item, item.plan, x, y + item.plan.height / 2)
         elif item.heat:
-            yield from item.heat.shapes(
-                item.id, x, y - frame.height / 2 + 12, frame.width - 18, self._theme
-            )
+            yield from item.heat.shapes(item.id, x, y - frame.height / 2 + 12, frame.width - 18)
 
-    def _paint(self, item: Item) -> Paint:
-        if item.idle and item.role == "output":
-            return self._theme.state
-        match item.role:
-            case "cell":
-                return self._theme.cell(item.row)
-            case "input":
-                return self._theme.input
-            case "output":
-                return self._theme.output
-            case "initial" | "head":
-                return self._theme.state
-            case "loss":
-                return self._theme.loss
+    def _paint(self, item: Item) -> str:
+        """What fills and borders an item, as a role without its last word."""
+        if item.role == "cell":
+            return f"cell.{item.row}"
+        if item.role in ("initial", "head") or (item.idle and item.role == "output"):
+            return "state"
+        return item.role
 
     def _cell_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
         room = self._place.frames[item.id].width - 14
@@ -259,15 +246,15 @@ class Stamp:
             return
         y += HEAT_ROOM / 2 * bool(item.heat)
         if not item.note:
-            yield Text(fit(item.label, room, NAME_SIZE), x, y, NAME_SIZE, self._theme.text)
+            yield Text(fit(item.label, room, NAME_SIZE), x, y, NAME_SIZE, "text")
             return
-        yield Text(fit(item.label, room, NAME_SIZE), x, y + 7.5, NAME_SIZE, self._theme.text)
-        color = self._theme.alarm if item.sick else self._theme.muted
+        yield Text(fit(item.label, room, NAME_SIZE), x, y + 7.5, NAME_SIZE, "text")
+        color = "alarm" if item.sick else "muted"
         yield Text(fit(item.note, room, NOTE_SIZE), x, y - 11.5, NOTE_SIZE, color, bold=item.sick)
 
     def _texts_in_opened(self, item: Item, plan: Plan, x: float, y: float) -> Iterable[Text]:
         """The name of an opened copy, in the corner or before its values, and what comes back to it."""
-        line, muted = _UpperLine.of(item, plan), self._theme.muted
+        line, muted = _UpperLine.of(item, plan), "muted"
         top = y + plan.height / 2 - _UPPER
         if line.name:
             yield Text(line.name, x + line.start, top, LABEL_SIZE, muted, align="left")
@@ -282,14 +269,14 @@ class Stamp:
                 align="right",
             )
         if line.note:
-            color = self._theme.alarm if item.sick else muted
+            color = "alarm" if item.sick else muted
             yield Text(line.note, x + line.noted, top, LABEL_SIZE, color, item.sick, align="left")
 
     def _values_in_opened(self, item: Item, plan: Plan, x: float, top: float) -> Iterable[Shape]:
         if item.heat:
             line = _UpperLine.of(item, plan)
             middle = x + line.values + line.width / 2
-            yield from item.heat.shapes(item.id, middle, top - _UPPER, line.width, self._theme)
+            yield from item.heat.shapes(item.id, middle, top - _UPPER, line.width)
 
     def _circle_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
         room = CIRCLE - 9
@@ -301,13 +288,13 @@ class Stamp:
             8.0,
         )
         loss = item.role == "loss"
-        color = self._theme.loss_text if loss else self._theme.text
+        color = "loss.text" if loss else "text"
         yield Text(fit(item.label, room, size, bold=loss), x, y, size, color, bold=loss)
         if item.caption:
             offset = CIRCLE / 2 + 11
             beside = y + offset if item.role == "output" else y - offset
             caption = fit(item.caption, self._caption_room(item), CAPTION_SIZE)
-            yield Text(caption, x, beside, CAPTION_SIZE, self._theme.text)
+            yield Text(caption, x, beside, CAPTION_SIZE, "text")
 
     def _caption_room(self, item: Item) -> float:
         neighbours = [

@@ -186,7 +186,7 @@ def _wire(
         source=source.id if source else "",
         target=target.id if target else "",
         points=rounded([first, *corners[1:-1], last], CORNER + ink.lane / 2),
-        color=ink.theme.message if state else ink.theme.text,
+        color="message" if state else "text",
         width=STATE_WIRE if state else WIRE,
         arrow=target is not None,
     )
@@ -200,7 +200,7 @@ def _gate_names(layout: Layout, ink: Ink) -> Iterator[Text]:
             x - 8 - ink.lane / 2,
             y + OP_HEIGHT / 2 + 9,
             CHIP_SIZE,
-            ink.theme.muted,
+            "muted",
             align="right",
         )
 
@@ -210,4 +210,4 @@ def _tap_text(cut: str, corners: Sequence[Point], ink: Ink) -> Text | None:
     (x, y), (end, top) = corners[-2:]
     if not cut or abs(x - end) > 0.5 or top - y < 30 or text_width(cut, TAP_SIZE) > _TAP_MOST:
         return None
-    return Text(cut, x + 4 + ink.lane, y + 8 + ink.lane, TAP_SIZE, ink.theme.muted, align="left")
+    return Text(cut, x + 4 + ink.lane, y + 8 + ink.lane, TAP_SIZE, "muted", align="left")

@@ -172,14 +172,14 @@ class _Generic:
         spot = self.found.labels[number]
         if cut and spot:
             x, y = self._moved(spot)
-            label = Text(cut, x + self.ink.lane, y, TAP_SIZE, self.ink.theme.muted)
+            label = Text(cut, x + self.ink.lane, y, TAP_SIZE, "muted")
         return Edge(
             id=f"wire/{number}",
             cls="wire",
             source=f"op/{source[1:]}" if source[0] == "p" else "",
             target=f"op/{target[1:]}" if target[0] == "p" else "",
             points=tuple(points),
-            color=self.ink.theme.message if state else self.ink.theme.text,
+            color="message" if state else "text",
             width=STATE_WIRE if state else WIRE,
             label=label,
             arrow=target[0] == "p",

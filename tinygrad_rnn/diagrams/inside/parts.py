@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from ..picture.diagram import Shape, Text
 from ..picture.text_metrics import fit, text_width
-from ..picture.theme import Theme
 from .anatomy import Part
 
 OP_HEIGHT, CHIP_HEIGHT, POINT, GATE_WIDTH = 30.0, 20.0, 24.0, 44.0
@@ -18,7 +17,6 @@ _POINTWISE = ("add", "sub", "mul", "div", "truediv", "neg")
 class Ink:
     """What a plan is drawn with."""
 
-    theme: Theme
     line: str  # of the cell
     fills: Mapping[int, str]  # of each parameter, by its node id
     lane: float = (
@@ -47,12 +45,12 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
     texts: list[Text] = []
     chips: list[Shape] = []
     if not part.chips:
-        texts.append(Text(part.sign, x, y, SIGN_SIZE, ink.theme.text))
+        texts.append(Text(part.sign, x, y, SIGN_SIZE, "text"))
     left = x - width / 2 + 6.0
     for label, space, parameter in _contents(part):
         middle = left + space / 2
         if parameter is None:
-            texts.append(Text(label, middle, y, SIGN_SIZE, ink.theme.text))
+            texts.append(Text(label, middle, y, SIGN_SIZE, "text"))
         else:
             chips.append(
                 _chip(
@@ -74,8 +72,8 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
         y=y,
         width=width,
         height=POINT if is_point(part) else OP_HEIGHT,
-        fill=ink.theme.background,
-        line=ink.line if active else ink.theme.text,
+        fill="background",
+        line=ink.line if active else "text",
         line_width=1.6 if active else 1.0,
         texts=tuple(texts),
         tooltip=part.tooltip,
@@ -100,7 +98,7 @@ def _contents(part: Part) -> Iterator[tuple[str, float, int | None]]:
 
 
 def _chip(id: str, label: str, x: float, y: float, width: float, fill: str, ink: Ink) -> Shape:
-    text = Text(label, x, y, CHIP_SIZE, ink.theme.parameter_text)
+    text = Text(label, x, y, CHIP_SIZE, "chip.text")
     return Shape(
         id,
         "chip",
@@ -110,7 +108,7 @@ def _chip(id: str, label: str, x: float, y: float, width: float, fill: str, ink:
         width,
         CHIP_HEIGHT,
         fill,
-        ink.theme.muted,
+        "muted",
         0.5,
         texts=(text,),
         tooltip=label,

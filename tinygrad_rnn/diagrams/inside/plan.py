@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from ...tracing.network.network import Cell
 from ..picture.diagram import Drawing, Edge, Shape
 from ..picture.lanes import lanes_of
-from ..picture.theme import Theme
 
 WIRE, STATE_WIRE = 1.1, 2.4  # how wide a wire is, and the way of a state
 
@@ -40,12 +39,10 @@ class Plan:
         exit = self.width - self.exit
         return replace(self, drawing=Drawing(shapes, edges), below=below, upward=upward, exit=exit)
 
-    def with_lanes(self, single: Collection[str], theme: Theme) -> "Plan":
+    def with_lanes(self, single: Collection[str]) -> "Plan":
         """Return the drawing with two lanes for each wire, but one for those in `single`."""
         shapes = {shape.id: shape for shape in self.drawing.shapes}
-        (*forward, upward), back = lanes_of(
-            [*self.drawing.edges, self.upward], shapes, single, theme
-        )
+        (*forward, upward), back = lanes_of([*self.drawing.edges, self.upward], shapes, single)
         drawing = Drawing(self.drawing.shapes, tuple(forward))
         return replace(self, drawing=drawing, upward=upward, back=back)
 

@@ -11,7 +11,6 @@ from ...tracing.recording.graph import Node
 from ..picture.diagram import Drawing, Edge, Point, Shape, Text
 from ..picture.ramp import SICK_OUTLINE, Ramp, is_sick, look_of, strength
 from ..picture.stretches import drawn_once
-from ..picture.theme import Theme
 from .anatomy import Part
 from .plan import Plan, Spot
 
@@ -68,23 +67,20 @@ def with_ways_back(
     upward: Sequence[float],
     spot: Spot,
     ramp: Ramp,
-    theme: Theme,
 ) -> Drawing:
     """Return the drawing of one copy with its gradients: along its wires, and `upward` what comes back from above."""
     norms = {spot.named(id): norm for id, norm in inside.norms.items()}
-    shapes = tuple(
-        _op(shape, norms, theme) if shape.cls == "op" else shape for shape in drawing.shapes
-    )
-    ways = tuple(_way(*way, spot, ramp, theme) for way in _ways(plan, inside, upward))
+    shapes = tuple(_op(shape, norms) if shape.cls == "op" else shape for shape in drawing.shapes)
+    ways = tuple(_way(*way, spot, ramp) for way in _ways(plan, inside, upward))
     return Drawing(shapes, drawing.edges + ways)
 
 
-def _op(shape: Shape, norms: Mapping[str, float], theme: Theme) -> Shape:
+def _op(shape: Shape, norms: Mapping[str, float]) -> Shape:
     norm = norms.get(shape.id)
     if norm is None:
         return shape
     tooltip = f"{shape.tooltip}; ‖∂L/∂·‖ = {norm:.4g}"
-    alarm = {"line": theme.alarm, "line_width": SICK_OUTLINE} if is_sick(norm) else {}
+    alarm = {"line": "alarm", "line_width": SICK_OUTLINE} if is_sick(norm) else {}
     return replace(shape, tooltip=tooltip, **alarm)
 
 
@@ -99,9 +95,9 @@ def _ways(
         yield edge, norms[edge.id], inside.is_cut(edge.id.removeprefix("gradient-"))
 
 
-def _way(edge: Edge, norm: float, cut: bool, spot: Spot, ramp: Ramp, theme: Theme) -> Edge:
-    look = look_of(norm, ramp, theme)
-    label = Text("✂", *_start(edge), _CUT_SIZE, theme.backward, bold=True) if cut else None
+def _way(edge: Edge, norm: float, cut: bool, spot: Spot, ramp: Ramp) -> Edge:
+    look = look_of(norm, ramp)
+    label = Text("✂", *_start(edge), _CUT_SIZE, "backward", bold=True) if cut else None
     tooltip = f"‖∂L/∂·‖ = {norm:.4g} comes back by this way"
     edge = replace(
         edge, label=label, tooltip=tooltip, color=look.color, width=look.width, dashed=look.dashed

@@ -18,7 +18,7 @@ from typing import Literal
 from ...errors import DrawError
 from ...files import write_atomic
 from .text_metrics import FONT, text_width, without_glyph
-from .theme import Theme
+from .theme import Palette, Role
 
 Point = tuple[float, float]
 
@@ -36,7 +36,7 @@ class Text:
     x: float
     y: float
     size: float
-    color: str
+    color: Role
     bold: bool = False
     align: Literal["center", "left", "right"] = "center"
 
@@ -64,8 +64,8 @@ class Shape:
     y: float
     width: float
     height: float
-    fill: str = ""
-    line: str = ""
+    fill: Role = ""
+    line: Role = ""
     line_width: float = 1.2
     dashed: bool = False
     texts: tuple[Text, ...] = ()
@@ -104,7 +104,7 @@ class Edge:
     source: str
     target: str
     points: tuple[Point, ...]
-    color: str
+    color: Role
     width: float = 1.2
     dashed: bool = False
     label: Text | None = None
@@ -188,7 +188,7 @@ class Diagram:
     """
 
     drawing: Drawing
-    theme: Theme
+    theme: Palette
     title: str
     description: str
     player: Callable[[], str]  # makes the HTML player of what is drawn here

@@ -12,6 +12,7 @@ import graphviz
 from ...text import for_dot
 from .diagram import MARGIN, Box, Diagram, Edge, Point, Shape, Text
 from .text_metrics import FONT
+from .theme import Palette
 
 PART = "part"  # the class of the nodes that carry a shape's texts
 _CANVAS = "canvas"
@@ -26,7 +27,7 @@ def to_dot(diagram: Diagram) -> str:
     box = diagram.drawing.bounds
     graph = graphviz.Digraph(
         graph_attr={
-            "bgcolor": diagram.theme.background,
+            "bgcolor": diagram.theme.color("background"),
             "fontname": FONT,
             "label": "",
             "outputorder": "nodesfirst",
@@ -39,9 +40,9 @@ def to_dot(diagram: Diagram) -> str:
     )
     _write_canvas(graph, box)
     for shape in diagram.drawing.shapes:
-        _write_shape(graph, shape)
+        _write_shape(graph, shape, diagram.theme)
     for edge in diagram.drawing.edges:
-        _write_edge(graph, edge)
+        _write_edge(graph, edge, diagram.theme)
     return graph.source
 
 
@@ -61,7 +62,7 @@ def _write_canvas(graph: graphviz.Digraph, box: Box) -> None:
     _write_node(graph, _CANVAS, "", attributes)
 
 
-def _write_shape(graph: graphviz.Digraph, shape: Shape) -> None:
+def _write_shape(graph: graphviz.Digraph, shape: Shape, theme: Palette) -> None:
     attributes = {
         "class": shape.cls,
         "id": shape.id,
@@ -73,17 +74,17 @@ def _write_shape(graph: graphviz.Digraph, shape: Shape) -> None:
     if shape.form != "text":
         attributes |= {
             "style": _STYLES[shape.form] + (",dashed" if shape.dashed else ""),
-            "fillcolor": shape.fill,
-            "color": shape.line,
+            "fillcolor": theme.color(shape.fill),
+            "color": theme.color(shape.line),
             "penwidth": _number(shape.line_width),
         }
     _write_node(graph, shape.id, "", attributes)
     for index, text in enumerate(shape.texts):
         if text.text:
-            _write_text(graph, f"{shape.id}/{index}", text)
+            _write_text(graph, f"{shape.id}/{index}", text, theme)
 
 
-def _write_text(graph: graphviz.Digraph, name: str, text: Text) -> None:
+def _write_text(graph: graphviz.Digraph, name: str, text: Text, theme: Palette) -> None:
     width = (
         1.2 * text.width + 8
     )  # ample, so that where a text is aligned to does not hang on Graphviz's measure of it
@@ -96,14 +97,14 @@ def _write_text(graph: graphviz.Digraph, name: str, text: Text) -> None:
         "width": _inches(width),
         "height": _inches(text.size),
         "fontsize": _number(text.size),
-        "fontcolor": text.color,
+        "fontcolor": theme.color(text.color),
     }
     if text.bold:
         attributes["fontname"] = f"{FONT} Bold"
     _write_node(graph, name, for_dot(text.text) + _JUSTIFY[text.align], attributes)
 
 
-def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
+def _write_edge(graph: graphviz.Digraph, edge: Edge, theme: Palette) -> None:
     arrow_size = _arrow_size(edge.width)
     attributes = {
         "class": edge.cls,
@@ -112,7 +113,7 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
         if edge.arrow
         else " ".join(map(_position, edge.points)),
         "arrowsize": _number(arrow_size),
-        "color": edge.color,
+        "color": theme.color(edge.color),
         "penwidth": _number(edge.width),
     }
     if not edge.arrow:
@@ -124,14 +125,14 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge) -> None:
             "label": for_dot(edge.label.text),
             "lp": _position((edge.label.x, edge.label.y)),
             "fontsize": _number(edge.label.size),
-            "fontcolor": edge.label.color,
+            "fontcolor": theme.color(edge.label.color),
         } | ({"fontname": f"{FONT} Bold"} if edge.label.bold else {})
     if edge.note:
         attributes |= {
             "taillabel": for_dot(edge.note.text),
             "tail_lp": _position((edge.note.x, edge.note.y)),
             "labelfontsize": _number(edge.note.size),
-            "labelfontcolor": edge.note.color,
+            "labelfontcolor": theme.color(edge.note.color),
         }
     graph.body.append(f'\t"{edge.source}" -> "{edge.target}" [{_written(attributes)}]\n')
 

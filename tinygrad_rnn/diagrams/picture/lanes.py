@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 from .diagram import Edge, Point, Shape
-from .theme import Theme
 
 # Of either lane from the middle: between copies, there beside one that comes around, and where they
 # are opened.
@@ -19,13 +18,13 @@ _ROUND = 8.0  # of a box's side, at its corners
 
 
 def lanes_of(
-    edges: Iterable[Edge], shapes: Mapping[str, Shape], single: Collection[str], theme: Theme
+    edges: Iterable[Edge], shapes: Mapping[str, Shape], single: Collection[str]
 ) -> tuple[tuple[Edge, ...], tuple[Edge, ...]]:
     """Return the forward lane of each edge, and of all but those in `single` the way back, still without its look."""
     forward: list[Edge] = []
     back: list[Edge] = []
     for edge in edges:
-        grey = replace(edge, color=theme.muted, width=LANE_WIDTH)
+        grey = replace(edge, color="muted", width=LANE_WIDTH)
         ends = shapes.get(edge.source), shapes.get(edge.target)
         if edge.id in single:
             forward.append(replace(grey, points=_beside(edge.points, 0.0, *ends)))

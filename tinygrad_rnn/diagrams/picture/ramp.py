@@ -1,10 +1,10 @@
-"""The scale of gradients: which colour and width a norm is drawn with."""
+"""The scale of gradients: which role and width a norm is drawn with."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .theme import Theme
+from .theme import RAMP_STEPS
 
 _NARROW, _WIDE, _SICK = 1.0, 4.2, 3.0
 SICK_OUTLINE = 2.4  # of what a NaN or an infinity comes back to
@@ -13,27 +13,26 @@ _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """The powers of ten between which all norms of a picture lie, divided into one step per colour."""
+    """The powers of ten between which all norms of a picture lie, divided into `RAMP_STEPS`."""
 
     low: int
     high: int
-    steps: int
 
     @classmethod
-    def of(cls, norms: Iterable[float | None], theme: Theme) -> "Ramp":
+    def of(cls, norms: Iterable[float | None]) -> "Ramp":
         """Return the ramp of a picture that shows these norms."""
         powers = [math.log10(norm) for norm in norms if norm and math.isfinite(norm)] or [0.0]
         low = math.floor(min(powers))
-        return cls(low, max(math.ceil(max(powers)), low + 1), len(theme.ramp))
+        return cls(low, max(math.ceil(max(powers)), low + 1))
 
     def step(self, norm: float) -> int:
         """Return which of the steps a positive norm falls in."""
         share = (math.log10(norm) - self.low) / (self.high - self.low)
-        return min(max(int(share * self.steps), 0), self.steps - 1)
+        return min(max(int(share * RAMP_STEPS), 0), RAMP_STEPS - 1)
 
     def width(self, step: int) -> float:
         """Return how wide an edge of a step is."""
-        return _NARROW + (_WIDE - _NARROW) * step / (self.steps - 1)
+        return _NARROW + (_WIDE - _NARROW) * step / (RAMP_STEPS - 1)
 
     def ticks(self) -> list[tuple[float, str]]:
         """Return up to four powers of ten to write along the ramp, each with its share of the way."""
@@ -51,14 +50,14 @@ class Look:
     dashed: bool
 
 
-def look_of(norm: float, ramp: Ramp, theme: Theme) -> Look:
+def look_of(norm: float, ramp: Ramp) -> Look:
     """Return the look of a way along which this norm comes back; zero, NaN and inf have their own."""
     if is_sick(norm):
-        return Look(theme.alarm, _SICK, dashed=False)
+        return Look("alarm", _SICK, dashed=False)
     if norm == 0:
-        return Look(theme.muted, _NARROW, dashed=True)
+        return Look("muted", _NARROW, dashed=True)
     step = ramp.step(norm)
-    return Look(theme.ramp[step], ramp.width(step), dashed=False)
+    return Look(f"ramp.{step}", ramp.width(step), dashed=False)
 
 
 def power_of_ten(exponent: int) -> str:

@@ -1,113 +1,190 @@
-"""The colours: light and dark from Okabe and Ito's palette for the colour-blind, and grey for print.
+"""What each colour of a picture is for, and the themes that say which colour that is.
 
+Shapes, edges and texts hold *roles*. A theme turns a role into a colour when the picture is
+written, so the same drawing serves every theme, and a page can restyle it.
+
+- "background", "text", "muted" (what explains), "message" (what is handed on in time), "backward";
+- "alarm": NaN and infinity;
+- "panel.fill", "panel.border" of a column; the same two of "input", "output", "state" and "loss",
+  and of "cell.0", "cell.1" …, the copies of each row; "loss.text";
+- "chip.0", "chip.1" …: the parameters in their order; "chip.text";
+- "ramp.0" to "ramp.5": gradients from small to large;
+- "heat.low", "heat.zero", "heat.high", and between them "heat.-0.25": a value as its share of the
+  largest one.
+
+Numbers above those of a theme start again at its first.
+
+The colours are light and dark from Okabe and Ito's palette for the colour-blind, and grey for print.
 No theme tells two things apart by colour alone: messages are wider than other edges, initial states
 dashed.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
+
+RAMP_STEPS = 6
+
+HEAT_ENDS = "heat.low", "heat.zero", "heat.high"
+_NUMBERED = re.compile(r"(?P<kind>\w+)\.(?P<number>\d+)(?P<part>(\.\w+)?)")
+
+Role = str
 
 
-@dataclass(frozen=True, slots=True)
-class Paint:
-    """The inside and the outline of a shape."""
+class Palette(Protocol):
+    """What a picture is written with."""
 
-    fill: str
-    line: str
+    def color(self, role: Role) -> str:
+        """Return the colour of a role, as "#RRGGBB"."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Every colour of a picture, as "#RRGGBB"; sequences are used in order and start again at their end."""
+    """The colour of each role; `series` holds those of numbered roles, their number left out."""
 
     name: str
-    background: str
-    text: str
-    muted: str
-    panel: Paint
-    input: Paint
-    output: Paint
-    state: Paint
-    loss: Paint
-    loss_text: str
-    cells: tuple[Paint, ...]  # one per row
-    message: str
-    backward: str
-    parameters: tuple[str, ...]  # one per parameter
-    parameter_text: str
-    ramp: tuple[str, ...]  # small to large, monotone in lightness
-    alarm: str  # NaN and infinity
-    heat: tuple[str, str, str]  # the lowest value, zero, the highest
+    single: Mapping[str, str]
+    series: Mapping[str, tuple[str, ...]]
 
-    def cell(self, row: int) -> Paint:
-        return self.cells[row % len(self.cells)]
+    def color(self, role: Role) -> str:
+        """Return the colour of a role, as "#RRGGBB".
 
-    def parameter(self, index: int) -> str:
-        return self.parameters[index % len(self.parameters)]
+        >>> LIGHT.color("cell.3.fill"), LIGHT.color("heat.-0.5")
+        ('#DDE6F6', '#80B8D8')
+        """
+        if role in self.single:
+            return self.single[role]
+        if is_share(role):
+            return self._mixed(*heat_mix(role))
+        numbered = _NUMBERED.fullmatch(role)
+        if numbered is None:
+            raise KeyError(role)
+        colors = self.series[numbered["kind"] + numbered["part"]]
+        return colors[int(numbered["number"]) % len(colors)]
+
+    def _mixed(self, end: Role, share: float) -> str:
+        zero, full = self.single["heat.zero"], self.single[end]
+        parts = ((int(zero[k : k + 2], 16), int(full[k : k + 2], 16)) for k in (1, 3, 5))
+        return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in parts)
+
+
+def is_share(role: Role) -> bool:
+    """Whether a role is that of a value, between two ends of the scale."""
+    return role.startswith("heat.") and role not in HEAT_ENDS
+
+
+def heat_mix(role: Role) -> tuple[Role, float]:
+    """Which end of the scale a value's role is mixed of with "heat.zero", and how much of it.
+
+    >>> heat_mix("heat.-0.25")
+    ('heat.low', 0.25)
+    """
+    share = float(role.removeprefix("heat."))
+    end = "heat.low" if share < 0 else "heat.high"
+    return end, min(abs(share), 1.0)
 
 
 _CHIPS = ("#56B4E9", "#CC79A7", "#F0E442", "#E69F00", "#7FCDAF", "#B8A9E0", "#F2A58A", "#BFC5CE")
 
 LIGHT = Theme(
     name="light",
-    background="#FFFFFF",
-    text="#222222",
-    muted="#8A8A8A",
-    panel=Paint("#F6F7F9", "#D9DDE3"),
-    input=Paint("#CFE5F6", "#0072B2"),
-    output=Paint("#FCE5BF", "#B87A00"),
-    state=Paint("#FFFFFF", "#8A8A8A"),
-    loss=Paint("#D55E00", "#D55E00"),
-    loss_text="#FFFFFF",
-    cells=(Paint("#D8EFE6", "#007A5A"), Paint("#DDE6F6", "#3F66B0")),
-    message="#0072B2",
-    backward="#D55E00",
-    parameters=_CHIPS,
-    parameter_text="#222222",
-    ramp=("#F6C48F", "#F09E52", "#E2711D", "#BC4B09", "#8A2E04", "#541800"),
-    alarm="#B0007A",
-    heat=("#0072B2", "#FFFFFF", "#D55E00"),
+    single={
+        "background": "#FFFFFF",
+        "text": "#222222",
+        "muted": "#8A8A8A",
+        "panel.fill": "#F6F7F9",
+        "panel.border": "#D9DDE3",
+        "input.fill": "#CFE5F6",
+        "input.border": "#0072B2",
+        "output.fill": "#FCE5BF",
+        "output.border": "#B87A00",
+        "state.fill": "#FFFFFF",
+        "state.border": "#8A8A8A",
+        "loss.fill": "#D55E00",
+        "loss.border": "#D55E00",
+        "loss.text": "#FFFFFF",
+        "chip.text": "#222222",
+        "message": "#0072B2",
+        "backward": "#D55E00",
+        "alarm": "#B0007A",
+        "heat.low": "#0072B2",
+        "heat.zero": "#FFFFFF",
+        "heat.high": "#D55E00",
+    },
+    series={
+        "cell.fill": ("#D8EFE6", "#DDE6F6"),
+        "cell.border": ("#007A5A", "#3F66B0"),
+        "chip": _CHIPS,
+        "ramp": ("#F6C48F", "#F09E52", "#E2711D", "#BC4B09", "#8A2E04", "#541800"),
+    },
 )
 
 DARK = Theme(
     name="dark",
-    background="#14171C",
-    text="#ECEFF4",
-    muted="#8D96A5",
-    panel=Paint("#1C2129", "#323A46"),
-    input=Paint("#1E4460", "#56B4E9"),
-    output=Paint("#5A4210", "#E69F00"),
-    state=Paint("#14171C", "#8D96A5"),
-    loss=Paint("#FF8A4C", "#FF8A4C"),
-    loss_text="#14171C",
-    cells=(Paint("#114A3A", "#2FBF91"), Paint("#1B3358", "#7FA6F0")),
-    message="#56B4E9",
-    backward="#FF8A4C",
-    parameters=_CHIPS,
-    parameter_text="#222222",
-    ramp=("#5A3A22", "#8A4F22", "#B9661F", "#E2822B", "#FFB067", "#FFE0BF"),
-    alarm="#FF7AC6",
-    heat=("#56B4E9", "#14171C", "#FF8A4C"),
+    single={
+        "background": "#14171C",
+        "text": "#ECEFF4",
+        "muted": "#8D96A5",
+        "panel.fill": "#1C2129",
+        "panel.border": "#323A46",
+        "input.fill": "#1E4460",
+        "input.border": "#56B4E9",
+        "output.fill": "#5A4210",
+        "output.border": "#E69F00",
+        "state.fill": "#14171C",
+        "state.border": "#8D96A5",
+        "loss.fill": "#FF8A4C",
+        "loss.border": "#FF8A4C",
+        "loss.text": "#14171C",
+        "chip.text": "#222222",
+        "message": "#56B4E9",
+        "backward": "#FF8A4C",
+        "alarm": "#FF7AC6",
+        "heat.low": "#56B4E9",
+        "heat.zero": "#14171C",
+        "heat.high": "#FF8A4C",
+    },
+    series={
+        "cell.fill": ("#114A3A", "#1B3358"),
+        "cell.border": ("#2FBF91", "#7FA6F0"),
+        "chip": _CHIPS,
+        "ramp": ("#5A3A22", "#8A4F22", "#B9661F", "#E2822B", "#FFB067", "#FFE0BF"),
+    },
 )
 
 PRINT = Theme(
     name="print",
-    background="#FFFFFF",
-    text="#000000",
-    muted="#666666",
-    panel=Paint("#FFFFFF", "#BBBBBB"),
-    input=Paint("#FFFFFF", "#000000"),
-    output=Paint("#E4E4E4", "#000000"),
-    state=Paint("#FFFFFF", "#666666"),
-    loss=Paint("#333333", "#333333"),
-    loss_text="#FFFFFF",
-    cells=(Paint("#F0F0F0", "#000000"), Paint("#D6D6D6", "#000000")),
-    message="#000000",
-    backward="#555555",
-    parameters=("#FFFFFF", "#E4E4E4", "#CCCCCC", "#B4B4B4"),
-    parameter_text="#000000",
-    ramp=("#D0D0D0", "#B0B0B0", "#8C8C8C", "#686868", "#404040", "#000000"),
-    alarm="#000000",
-    heat=("#000000", "#999999", "#FFFFFF"),
+    single={
+        "background": "#FFFFFF",
+        "text": "#000000",
+        "muted": "#666666",
+        "panel.fill": "#FFFFFF",
+        "panel.border": "#BBBBBB",
+        "input.fill": "#FFFFFF",
+        "input.border": "#000000",
+        "output.fill": "#E4E4E4",
+        "output.border": "#000000",
+        "state.fill": "#FFFFFF",
+        "state.border": "#666666",
+        "loss.fill": "#333333",
+        "loss.border": "#333333",
+        "loss.text": "#FFFFFF",
+        "chip.text": "#000000",
+        "message": "#000000",
+        "backward": "#555555",
+        "alarm": "#000000",
+        "heat.low": "#000000",
+        "heat.zero": "#999999",
+        "heat.high": "#FFFFFF",
+    },
+    series={
+        "cell.fill": ("#F0F0F0", "#D6D6D6"),
+        "cell.border": ("#000000", "#000000"),
+        "chip": ("#FFFFFF", "#E4E4E4", "#CCCCCC", "#B4B4B4"),
+        "ramp": ("#D0D0D0", "#B0B0B0", "#8C8C8C", "#686868", "#404040", "#000000"),
+    },
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from ...text import for_xml, printable
 from ...tracing.network.network import Network
-from ..picture.theme import DARK, LIGHT
-from .picture import Picture, themed
+from ..picture.theme import DARK, LIGHT, PRINT
+from .picture import picture_of
 from .recording import PAGE_MOST, recording
 
 if TYPE_CHECKING:
     from ..views.columns import Options
 
 _WITH_GRADIENTS = ("unrolled", "both", "ops")  # the views that show them beside the connections
+_THEMES = {"light": "system", "dark": "dark", "print": "print"}  # that a page starts in
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 # What would end the element or begin another, and the line ends that are none in JSON.
 _ESCAPED_IN_JSON = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -32,16 +33,16 @@ def to_html(network: Network, options: "Options", title: str | None) -> str:
 
     drawn = network.gradients and options.view in _WITH_GRADIENTS
     options = replace(options, gradients=options.gradients or bool(drawn))
-    pair = (LIGHT, DARK) if options.theme in (LIGHT, DARK) else (options.theme, options.theme)
-    diagram, other = (columns.draw(network, replace(options, theme=theme), title) for theme in pair)
-    picture = themed(diagram.svg, other.svg)
-    style, script = _asset("player.css") + _variables(picture), _asset("player.js")
+    light, dark = (options.theme, options.theme) if options.theme is PRINT else (LIGHT, DARK)
+    diagram = columns.draw(network, options, title)
+    picture = picture_of(diagram)
+    style, script = _asset("player.css") + picture.style(light, dark), _asset("player.js")
     room = PAGE_MOST - len((picture.svg + style + script).encode())
     score = recording(network, picture.ids, room)
     content = {
         "title": for_xml(diagram.title),
         "description": for_xml(diagram.description),
-        "theme": {LIGHT: "system", DARK: "dark"}.get(options.theme, "print"),
+        "theme": _THEMES[options.theme.name],
         "policy": _policy(style, script),
         "style": style,
         "picture": picture.without_titles(score["parts"].keys()),
@@ -72,15 +73,6 @@ def _printable(value: Any) -> Any:
 
 def _asset(name: str) -> str:
     return (files(__package__ or "") / name).read_text("utf-8")
-
-
-def _variables(picture: Picture) -> str:
-    """The picture's colours for both themes; the page's style chooses."""
-    colors = "".join(
-        f"--c{number}:light-dark({light},{dark});"
-        for number, (light, dark) in enumerate(picture.colors)
-    )
-    return f"\n:root{{{colors}}}\n"
 
 
 def _policy(style: str, script: str) -> str:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import DrawError
+from ..picture.diagram import Diagram
+from ..picture.theme import HEAT_ENDS, Role, Theme, heat_mix, is_share
 
-_COLOR = re.compile(r'(?<=[ ])(fill|stroke)="(#[0-9a-f]{6})"')
+_COLOR = re.compile(r'(?<=[ ])(fill|stroke|color)="(#[0-9a-f]{6})"')
 _HEAD = re.compile(
     r"^.*?<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>\s*<title>.*?</title>\s*<desc>.*?</desc>\s*",
     re.DOTALL,
@@ -33,10 +35,10 @@ _ID = re.compile(r'<g id="([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An SVG whose colours are CSS variables `--c0`, `--c1` …: `colors` says what they are, light and dark."""
+    """An SVG whose colours are CSS variables, one for each of its `roles`."""
 
     svg: str
-    colors: tuple[tuple[str, str], ...]
+    roles: tuple[Role, ...]
 
     def without_titles(self, ids: Collection[str]) -> str:
         """The SVG without the titles of these parts: the page's script gives them others, from its own data."""
@@ -47,22 +49,50 @@ class Picture:
         """The ids of all its parts, in the order of drawing."""
         return dict.fromkeys(_ID.findall(self.svg)).keys()
 
+    def style(self, light: Theme, dark: Theme) -> str:
+        """Say in CSS which colour each role has in either theme: the page chooses."""
+        colors = "".join(
+            f"{variable(role)}:light-dark({light.color(role)},{dark.color(role)});"
+            for role in self.roles
+        )
+        return f"\n:root{{{colors}}}\n"
 
-def themed(light: str, dark: str) -> Picture:
-    """Make one picture of the same drawing in two themes.
 
-    Colours are paired place by place, since one colour of the light theme may stand for two of the
-    dark.
+class _Placeholders:
+    """Gives each role a colour of its own, by which it is found in what Graphviz wrote."""
+
+    def __init__(self) -> None:
+        self.roles: dict[Role, str] = {}
+
+    def color(self, role: Role) -> str:
+        return self.roles.setdefault(role, f"#{len(self.roles) + 1:06x}")
+
+
+def picture_of(diagram: Diagram) -> Picture:
+    """Return a diagram with the roles of its colours in place of a theme's."""
+    placeholders = _Placeholders()
+    svg = _for_page(replace(diagram, theme=placeholders).svg)
+    values = {color: _value(role) for role, color in placeholders.roles.items()}
+    svg = _COLOR.sub(lambda match: f'{match[1]}="{values[match[2]]}"', svg)
+    roles = dict.fromkeys((*placeholders.roles, *HEAT_ENDS))
+    return Picture(svg, tuple(role for role in roles if f"var({variable(role)})" in svg))
+
+
+def variable(role: Role) -> str:
+    """Return the CSS variable of a role, which a page may set to restyle its picture.
+
+    >>> variable("cell.0.fill")
+    '--c-cell-0-fill'
     """
-    pairs = list(zip(_colors(light), _colors(dark), strict=True))
-    numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
-    places = iter(pairs)
-    svg = _COLOR.sub(lambda match: f'{match[1]}="var(--c{numbers[next(places)]})"', light)
-    return Picture(_for_page(svg), tuple(numbers))
+    return "--c-" + role.replace(".", "-")
 
 
-def _colors(svg: str) -> list[str]:
-    return [match[2] for match in _COLOR.finditer(svg)]
+def _value(role: Role) -> str:
+    """The CSS colour of a role: its variable, or the mixture that a value's is."""
+    if not is_share(role):
+        return f"var({variable(role)})"
+    end, share = heat_mix(role)
+    return f"color-mix(in srgb,var({variable(end)}) {share:.1%},var({variable('heat.zero')}))"
 
 
 def _for_page(svg: str) -> str:

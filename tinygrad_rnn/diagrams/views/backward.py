@@ -10,7 +10,6 @@ from dataclasses import replace
 from ..grid.grid import Grid
 from ..picture.diagram import Drawing, Edge, Shape, Text
 from ..picture.ramp import look_of
-from ..picture.theme import Theme
 from .gradients import Overlay
 
 _SIDES = {"left": "right", "right": "left", "center": "center"}
@@ -31,13 +30,13 @@ def _gradient(label: str) -> str:
     return ", ".join(f"∇{name}" for name in label.split(", "))
 
 
-def mirrored(drawing: Drawing, overlay: Overlay, theme: Theme) -> Drawing:
+def mirrored(drawing: Drawing, overlay: Overlay) -> Drawing:
     """Return `drawing` mirrored, its edges turned around; those along which no gradient flows are left away."""
     connections = {connection.id: connection for connection in overlay.grid.connections}
     return Drawing(
         tuple(map(_mirrored_shape, drawing.shapes)),
         tuple(
-            _turned(edge, connections[edge.id].norm or 0.0, overlay, theme)
+            _turned(edge, connections[edge.id].norm or 0.0, overlay)
             for edge in drawing.edges
             if connections[edge.id].norm is not None
         ),
@@ -54,8 +53,8 @@ def _mirrored_texts(shape: Shape) -> Iterator[Text]:
         yield replace(text, x=-text.x, align=_SIDES[text.align])
 
 
-def _turned(edge: Edge, norm: float, overlay: Overlay, theme: Theme) -> Edge:
-    look = look_of(norm, overlay.ramp, theme)
+def _turned(edge: Edge, norm: float, overlay: Overlay) -> Edge:
+    look = look_of(norm, overlay.ramp)
     return replace(
         edge,
         id=f"gradient-{edge.id}",

@@ -68,9 +68,7 @@ def draw(
     if not network.columns:
         raise DrawError("there is nothing to draw: the network has no cells")
     what, draw_view = VIEWS[options.view]
-    whole = _with_legend(
-        draw_view(network, options), network.parameters, network.columns, options.theme, title
-    )
+    whole = _with_legend(draw_view(network, options), network.parameters, network.columns, title)
     name = title or f"{what} {_subject(network)}"
     return Diagram(
         whole,
@@ -90,9 +88,9 @@ def draw_flat(graph: Graph, options: Options, title: str | None) -> Diagram:
     if options.gradients or options.view in ("rolled", "both"):
         what = "gradients" if options.gradients else f'view="{options.view}"'
         raise DrawError(f"{what}: {NOT_RECURRENT}")
-    drawing, parameters, description = flat_drawing(graph, options.theme)
+    drawing, parameters, description = flat_drawing(graph)
     name = title or ("Gradient computation" if options.view == "backward" else "Graph")
-    whole = _with_legend(drawing, parameters, 1, options.theme, title)
+    whole = _with_legend(drawing, parameters, 1, title)
     return Diagram(whole, options.theme, name, description, _no_player)
 
 
@@ -114,29 +112,28 @@ def theme_named(name: str) -> Theme:
 def unrolled(network: Network, options: Options) -> Drawing:
     """Draw every copy in its own column, the middle ones folded as `fold` says."""
     place, overlay = _placed(network, options)
-    drawing = _drawn(place, place.bands(), options.theme, overlay)
-    drawing = _with_strips(drawing, overlay, network, options.theme)
-    return drawing + heat_legend(place.grid, drawing.bounds, options.theme)
+    drawing = _drawn(place, place.bands(), overlay)
+    drawing = _with_strips(drawing, overlay, network)
+    return drawing + heat_legend(place.grid, drawing.bounds)
 
 
 def ops(network: Network, options: Options) -> Drawing:
     """Draw every copy opened into its ops, and the ops between the copies and the outputs."""
-    theme = options.theme
     grid = unrolled_grid(network, options.fold)
     grid = with_values(grid, network) if options.values else grid
-    grid = opened_grid(grid, network, theme, lanes=options.gradients)
-    overlay = with_gradients(grid, network, theme) if options.gradients else None
+    grid = opened_grid(grid, network, lanes=options.gradients)
+    overlay = with_gradients(grid, network) if options.gradients else None
     place = Placement(overlay.grid if overlay else grid)
-    drawing = _with_strips(_drawn(place, place.bands(), theme, overlay), overlay, network, theme)
-    return drawing + heat_legend(place.grid, drawing.bounds, theme)
+    drawing = _with_strips(_drawn(place, place.bands(), overlay), overlay, network)
+    return drawing + heat_legend(place.grid, drawing.bounds)
 
 
 def backward(network: Network, options: Options) -> Drawing:
     """Draw the way of the gradient: the same copies from the last timestep to the first."""
-    overlay = with_gradients(unrolled_grid(network, options.fold), network, options.theme)
+    overlay = with_gradients(unrolled_grid(network, options.fold), network)
     place = Placement(gradient_grid(overlay))
-    drawing = mirrored(_drawn(place, place.bands(), options.theme), overlay, options.theme)
-    return drawing + ramp_legend(overlay, drawing.bounds, options.theme)
+    drawing = mirrored(_drawn(place, place.bands()), overlay)
+    return drawing + ramp_legend(overlay, drawing.bounds)
 
 
 def rolled(network: Network, options: Options) -> Drawing:
@@ -146,19 +143,18 @@ def rolled(network: Network, options: Options) -> Drawing:
             'the gradients of all steps do not fit on one cell: use view="both" or "unrolled"'
         )
     place = Placement(rolled_grid(network))
-    return _drawn(place, place.bands(), options.theme)
+    return _drawn(place, place.bands())
 
 
 def both(network: Network, options: Options) -> Drawing:
     """Draw rolled = unrolled, side by side at the same heights."""
-    theme = options.theme
     left = Placement(rolled_grid(network, prefix="rolled-"))
     right, overlay = _placed(network, options, headings=False)
     bands = right.bands(left)
-    rolled_part, unrolled_part = _drawn(left, bands, theme), _drawn(right, bands, theme, overlay)
+    rolled_part, unrolled_part = _drawn(left, bands), _drawn(right, bands, overlay)
     middle = (bands.levels[0] + bands.levels[-1]) / 2
     x = rolled_part.bounds.right + _EQUALS_GAP
-    equals = Text("=", x, middle, 34.0, theme.text)
+    equals = Text("=", x, middle, 34.0, "text")
     sign = Shape(
         "equals",
         "equals",
@@ -172,8 +168,8 @@ def both(network: Network, options: Options) -> Drawing:
     )
     shift = x + _EQUALS_GAP - unrolled_part.bounds.left
     drawing = rolled_part + Drawing((sign,)) + unrolled_part.moved(shift, 0.0)
-    drawing = _with_strips(drawing, overlay, network, theme)
-    return drawing + heat_legend(right.grid, drawing.bounds, theme)
+    drawing = _with_strips(drawing, overlay, network)
+    return drawing + heat_legend(right.grid, drawing.bounds)
 
 
 def _placed(
@@ -183,14 +179,12 @@ def _placed(
     grid = with_values(grid, network) if options.values else grid
     if not options.gradients:
         return Placement(grid), None
-    overlay = with_gradients(grid, network, options.theme)
+    overlay = with_gradients(grid, network)
     return Placement(overlay.grid), overlay
 
 
-def _with_strips(
-    drawing: Drawing, overlay: Overlay | None, network: Network, theme: Theme
-) -> Drawing:
-    return drawing + gradient_legend(overlay, network, drawing, theme) if overlay else drawing
+def _with_strips(drawing: Drawing, overlay: Overlay | None, network: Network) -> Drawing:
+    return drawing + gradient_legend(overlay, network, drawing) if overlay else drawing
 
 
 VIEWS: dict[str, tuple[str, Callable[[Network, Options], Drawing]]] = {
@@ -202,12 +196,12 @@ VIEWS: dict[str, tuple[str, Callable[[Network, Options], Drawing]]] = {
 }
 
 
-def _drawn(place: Placement, bands: Bands, theme: Theme, overlay: Overlay | None = None) -> Drawing:
+def _drawn(place: Placement, bands: Bands, overlay: Overlay | None = None) -> Drawing:
     ramp = overlay.ramp if overlay else None
-    stamp = Stamp(place, bands, theme, ramp)
+    stamp = Stamp(place, bands, ramp)
     shapes = tuple(stamp.shapes())
     by_id = {shape.id: shape for shape in shapes}
-    edges = Pen(place, bands, theme, by_id, ramp).edges()
+    edges = Pen(place, bands, by_id, ramp).edges()
     insides = list(stamp.insides())
     return Drawing(
         (*shapes, *(shape for inside in insides for shape in inside.shapes)),
@@ -219,7 +213,6 @@ def _with_legend(
     drawing: Drawing,
     parameters: Sequence[ParameterInfo],
     steps: int,
-    theme: Theme,
     title: str | None,
 ) -> Drawing:
     box = drawing.bounds
@@ -229,18 +222,15 @@ def _with_legend(
         left=box.left,
         top=box.bottom - _LEGEND_GAP,
         width=max(box.right - box.left, _LEAST_WIDTH),
-        theme=theme,
     )
-    heading = (
-        _title(title, box.left, box.right, box.top + _TITLE_GAP, theme) if title else Drawing()
-    )
+    heading = _title(title, box.left, box.right, box.top + _TITLE_GAP) if title else Drawing()
     return drawing + legend + heading
 
 
-def _title(title: str, left: float, right: float, y: float, theme: Theme) -> Drawing:
+def _title(title: str, left: float, right: float, y: float) -> Drawing:
     x = (left + right) / 2
     text = Text(
-        fit(title, right - left, _TITLE_SIZE, bold=True), x, y, _TITLE_SIZE, theme.text, bold=True
+        fit(title, right - left, _TITLE_SIZE, bold=True), x, y, _TITLE_SIZE, "text", bold=True
     )
     return Drawing(
         (

@@ -1,12 +1,12 @@
 """The compiled view: what a compiled function calls, once for each kind of call."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...outline import Outline, Source, Stage
 from ..picture.diagram import Diagram, Drawing, Edge, Point, Shape, Text
 from ..picture.dot_layout import arrange
 from ..picture.text_metrics import text_width
-from ..picture.theme import Paint, Theme
 from .columns import Options
 from .parameters import CHIP_HEIGHT
 
@@ -19,7 +19,7 @@ def draw_compiled(outline: Outline, options: Options, title: str | None) -> Diag
     Raises:
         DrawError: Graphviz had no layout for it in time.
     """
-    drawing = _Sketch(outline, options.theme).drawing()
+    drawing = _Sketch(outline).drawing()
     return Diagram(drawing, options.theme, title or "Compiled", _description(outline), _no_player)
 
 
@@ -44,8 +44,7 @@ def _no_player() -> str:
 class _Sketch:
     """One box a stage, one chip a source, one box a result."""
 
-    def __init__(self, outline: Outline, theme: Theme) -> None:
-        self._theme = theme
+    def __init__(self, outline: Outline) -> None:
         self._stages = {stage.id: stage for stage in outline.stages}
         self._places = {id: place for place, id in enumerate(self._stages)}
         read = {id for stage in outline.stages for id in stage.reads} | {
@@ -53,7 +52,7 @@ class _Sketch:
         }
         self._sources = {source.id: source for source in outline.sources if source.id in read}
         parameters = [source.id for source in outline.sources if source.is_parameter]
-        self._fills = {id: theme.parameter(number) for number, id in enumerate(parameters)}
+        self._fills = {id: f"chip.{number}" for number, id in enumerate(parameters)}
         self._results = {
             f"result-{number}": name for number, (name, _) in enumerate(outline.results)
         }
@@ -94,44 +93,36 @@ class _Sketch:
             return self._stage(self._stages[name], at)
         if name in self._sources:
             return self._source(self._sources[name], at)
-        paint = self._theme.output
-        return self._box(name, "output", name, paint, at, self._results[name])
+        return self._box(name, "output", name, "output", at, self._results[name])
 
     def _stage(self, stage: Stage, at: Point) -> Shape:
-        paint = (
-            self._theme.cell(0)
-            if stage.at_once > 1
-            else self._theme.cell(1)
-            if stage.calls > 1
-            else None
-        )
-        return self._box(
-            stage.id,
-            "op",
-            stage.id,
-            paint or self._theme.state,
-            at,
-            f"{stage}: {stage.manner or 'once'}",
-        )
+        paint = "state"
+        if stage.at_once > 1:
+            paint = "cell.0"
+        elif stage.calls > 1:
+            paint = "cell.1"
+        tooltip = f"{stage}: {stage.manner or 'once'}"
+        return self._box(stage.id, "op", stage.id, paint, at, tooltip)
 
     def _source(self, source: Source, at: Point) -> Shape:
         if not source.is_parameter:
-            return self._box(source.id, "input", source.id, self._theme.input, at, source.name)
-        paint = Paint(self._fills[source.id], self._theme.muted)
-        return self._box(source.id, "parameter", f"parameter-{source.name}", paint, at, source.name)
+            return self._box(source.id, "input", source.id, "input", at, source.name)
+        id = f"parameter-{source.name}"
+        shape = self._box(source.id, "parameter", id, "", at, source.name)
+        return replace(shape, fill=self._fills[source.id], line="muted")
 
-    def _box(self, name: str, cls: str, id: str, paint: Paint, at: Point, tooltip: str) -> Shape:
+    def _box(self, name: str, cls: str, id: str, paint: str, at: Point, tooltip: str) -> Shape:
+        """A box with its lines of text; `paint` is the role of its fill and border without its last word."""
         lines, (width, height) = self._texts(name), self._size(name)
-        color = self._theme.parameter_text if cls == "parameter" else self._theme.text
+        color = "chip.text" if cls == "parameter" else "text"
         top = at[1] + _LINE * (len(lines) - 1) / 2
         texts = tuple(
             Text(line, at[0], top - _LINE * row, size, color)
             for row, (line, size) in enumerate(zip(lines, (_NAME_SIZE, _NOTE_SIZE), strict=False))
         )
         form = "chip" if cls == "parameter" else "box"
-        return Shape(
-            id, cls, form, *at, width, height, paint.fill, paint.line, texts=texts, tooltip=tooltip
-        )
+        fill, line = f"{paint}.fill", f"{paint}.border"
+        return Shape(id, cls, form, *at, width, height, fill, line, texts=texts, tooltip=tooltip)
 
     def _edge(
         self, number: int, ends: tuple[str, str], points: Sequence[Point], ids: dict[str, str]
@@ -139,6 +130,6 @@ class _Sketch:
         source, target = ends
         places = self._places
         carried = source in places and target in places and places[source] >= places[target]
-        look = ("carried", self._theme.message, 2.0) if carried else ("wire", self._theme.text, 1.1)
+        look = ("carried", "message", 2.0) if carried else ("wire", "text", 1.1)
         cls, color, width = look
         return Edge(f"wire-{number}", cls, ids[source], ids[target], tuple(points), color, width)

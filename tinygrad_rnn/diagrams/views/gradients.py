@@ -8,7 +8,6 @@ from ...tracing.network.network import Link, Network
 from ..grid.grid import FOLD, Connection, Grid, Item
 from ..picture.lanes import LANE_CROWDED, LANE_DISTANCE
 from ..picture.ramp import Ramp, is_sick, norm_text
-from ..picture.theme import Theme
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Overlay:
         )
 
 
-def with_gradients(grid: Grid, network: Network, theme: Theme) -> Overlay:
+def with_gradients(grid: Grid, network: Network) -> Overlay:
     """Return `grid` with the gradients of `network` on its items and connections.
 
     Raises:
@@ -57,9 +56,9 @@ def with_gradients(grid: Grid, network: Network, theme: Theme) -> Overlay:
     )
     lane, crowded = grid.lane or LANE_DISTANCE, grid.crowded_lane or LANE_CROWDED
     whole = replace(grid, items=items, connections=connections, lane=lane, crowded_lane=crowded)
-    overlay = Overlay(whole, flow, Ramp.of([], theme))
+    overlay = Overlay(whole, flow, Ramp.of([]))
     norms = [norm for cell in network.cells for norm in flow.parts[cell.id]]
-    return replace(overlay, ramp=Ramp.of([*norms, *overlay.norms], theme))
+    return replace(overlay, ramp=Ramp.of([*norms, *overlay.norms]))
 
 
 def _is_hidden_loss(link: Link, grid: Grid) -> bool:

@@ -12,13 +12,12 @@ from ..picture.diagram import Drawing, Edge, Point, Shape, Text
 from ..picture.dot_layout import arrange
 from ..picture.notation import shape_text
 from ..picture.text_metrics import fit, text_width
-from ..picture.theme import Paint, Theme
 
 PARTS_MOST = 200  # of a larger graph the newest ops are drawn, and what came before is counted
 _CIRCLE, _NAME_SIZE = 42.0, 14.0
 
 
-def flat_drawing(graph: Graph, theme: Theme) -> tuple[Drawing, list[ParameterInfo], str]:
+def flat_drawing(graph: Graph) -> tuple[Drawing, list[ParameterInfo], str]:
     """Return the drawing of a graph, the parameters in it, and in words what it shows and leaves out.
 
     Raises:
@@ -33,10 +32,8 @@ def flat_drawing(graph: Graph, theme: Theme) -> tuple[Drawing, list[ParameterInf
     }
     anatomy = Anatomy(nodes, names, entries)
     shown = anatomy.parts[-PARTS_MOST:]
-    fills = {id: theme.parameter(index) for index, id in enumerate(names)}
-    sketch = _Sketch(
-        shown, leaves, graph, Ink(theme, theme.text, fills), len(anatomy.parts) - len(shown)
-    )
+    fills = {id: f"chip.{index}" for index, id in enumerate(names)}
+    sketch = _Sketch(shown, leaves, graph, Ink("text", fills), len(anatomy.parts) - len(shown))
     used = {id for part in shown for id, _ in part.chips}
     by_id = {node.id: node for node in graph.nodes if node.id in used}
     parameters = [
@@ -105,16 +102,14 @@ class _Sketch:
         return part_width(part), shape.height
 
     def _shapes(self, name: str, at: Point) -> list[Shape]:
-        theme = self._ink.theme
         if name == "out":
             root = self._graph.root
-            paint = theme.loss if root.size == 1 else theme.output
-            color = theme.loss_text if root.size == 1 else theme.text
-            label = self._graph.names.get(root.id) or ("L" if root.size == 1 else "y")
-            return [_circle("loss" if root.size == 1 else "output", label, at, paint, color, root)]
+            kind, unnamed = ("loss", "L") if root.size == 1 else ("output", "y")
+            label = self._graph.names.get(root.id) or unnamed
+            return [_circle(kind, kind, label, at, root)]
         if name == "more":
             width = text_width(self._more, _NAME_SIZE) + 24
-            text = Text(self._more, *at, _NAME_SIZE, theme.muted)
+            text = Text(self._more, *at, _NAME_SIZE, "muted")
             return [
                 Shape(
                     "more",
@@ -123,8 +118,8 @@ class _Sketch:
                     *at,
                     width,
                     OP_HEIGHT,
-                    theme.panel.fill,
-                    theme.panel.line,
+                    "panel.fill",
+                    "panel.border",
                     texts=(text,),
                 )
             ]
@@ -133,7 +128,7 @@ class _Sketch:
             leaf = self._leaves[number]
             unnamed = f"{leaf.data.item():g}" if leaf.size == 1 else shape_text(leaf.shape)
             label = self._graph.names.get(leaf.id) or leaf.name or unnamed
-            return [_circle(f"input-{number}", label, at, theme.input, theme.text, leaf)]
+            return [_circle(f"input-{number}", "input", label, at, leaf)]
         part = next(part for part in self._parts if part.place == number)
         shapes = part_shapes(part, *at, self._ink)
         return [replace(shape, id=shape.id.replace("/", "-")) for shape in shapes]
@@ -146,10 +141,9 @@ class _Sketch:
         cut: str,
         spot: Point | None,
     ) -> Edge:
-        theme = self._ink.theme
-        label = Text(cut, *spot, TAP_SIZE, theme.muted) if cut and spot else None
+        label = Text(cut, *spot, TAP_SIZE, "muted") if cut and spot else None
         source, target = (self._id(name) for name in ends)
-        return Edge(f"wire-{number}", "wire", source, target, points, theme.text, 1.1, label=label)
+        return Edge(f"wire-{number}", "wire", source, target, points, "text", 1.1, label=label)
 
     def _id(self, name: str) -> str:
         if name == "out":
@@ -158,22 +152,22 @@ class _Sketch:
         return f"{kind}-{name[1:]}" if kind and name != "more" else "more"
 
 
-def _circle(id: str, label: str, at: Point, paint: Paint, color: str, node: Node) -> Shape:
+def _circle(id: str, kind: str, label: str, at: Point, node: Node) -> Shape:
     size = max(
         min(_NAME_SIZE, _NAME_SIZE * (_CIRCLE - 9) / max(text_width(label, _NAME_SIZE), 1)), 8.0
     )
+    color = "loss.text" if kind == "loss" else "text"
     text = Text(fit(label, _CIRCLE - 9, size), *at, size, color)
-    cls = id.split("-")[0]
     tooltip = f"{label} {shape_text(node.shape)}"
     return Shape(
         id,
-        cls,
+        kind,
         "circle",
         *at,
         _CIRCLE,
         _CIRCLE,
-        paint.fill,
-        paint.line,
+        f"{kind}.fill",
+        f"{kind}.border",
         texts=(text,),
         tooltip=tooltip,
     )

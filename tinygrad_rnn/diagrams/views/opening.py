@@ -14,13 +14,12 @@ from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.diagram import Shape
 from ..picture.lanes import LANE_INSIDE
-from ..picture.theme import Theme
 
 _ENTRY = Entry("", state=False, place=0, number=0)  # whatever a copy made may enter an op outside
 _HEAD_MOST = 4  # ops between a copy and its output that are drawn one by one
 
 
-def opened_grid(grid: Grid, network: Network, theme: Theme, *, lanes: bool = False) -> Grid:
+def opened_grid(grid: Grid, network: Network, *, lanes: bool = False) -> Grid:
     """Return `grid` with its cells opened, a connection for each state, and the ops that make the outputs.
 
     `lanes`: with room for what comes back along every wire, and said of each what it is of.
@@ -28,7 +27,7 @@ def opened_grid(grid: Grid, network: Network, theme: Theme, *, lanes: bool = Fal
     Raises:
         DrawError: Graphviz had no layout for a copy in time.
     """
-    opening = _Opening(network, theme, LANE_INSIDE if lanes else 0.0)
+    opening = _Opening(network, LANE_INSIDE if lanes else 0.0)
     opening.look_into(grid.items)
     items = {id: opening.item(item) for id, item in grid.items.items()}
     connections = [
@@ -67,8 +66,7 @@ def opened_grid(grid: Grid, network: Network, theme: Theme, *, lanes: bool = Fal
 class _Opening:
     """Opens the copies of a network, each structure once."""
 
-    def __init__(self, network: Network, theme: Theme, lane: float) -> None:
-        self._theme = theme
+    def __init__(self, network: Network, lane: float) -> None:
         self._lane = lane
         self._network = network
         self._cells = {cell.id: cell for cell in network.cells}
@@ -77,9 +75,7 @@ class _Opening:
         self._into: dict[str, list[Link]] = {}
         for link in network.links:
             self._into.setdefault(link.target, []).append(link)
-        self._fills = {
-            p.node.id: theme.parameter(index) for index, p in enumerate(network.parameters)
-        }
+        self._fills = {p.node.id: f"chip.{index}" for index, p in enumerate(network.parameters)}
         self._handing = {
             link.source: link for link in reversed(network.links) if link.kind == "message"
         }
@@ -117,13 +113,11 @@ class _Opening:
         anatomy = self._anatomies[cell.id]
         key = (cell.layer, signature(anatomy, cell.outputs))
         if key not in self._plans:
-            line, noted = self._theme.cell(item.row).line, bool(self._lane or item.heat)
-            ink = Ink(self._theme, line, self._fills, self._lane, noted)
+            line, noted = f"cell.{item.row}.border", bool(self._lane or item.heat)
+            ink = Ink(line, self._fills, self._lane, noted)
             plan = plan_of(anatomy, cell.outputs, len(row.states), ink)
             plan = plan.mirrored() if plan and row.reverse else plan
-            self._plans[key] = (
-                plan.with_lanes(self._single(cell), self._theme) if plan and self._lane else plan
-            )
+            self._plans[key] = plan.with_lanes(self._single(cell)) if plan and self._lane else plan
         return self._plans[key]
 
     def _single(self, cell: Cell) -> set[str]:
@@ -178,7 +172,7 @@ class _Opening:
 
     def glyph(self, part: Part, id: str) -> tuple[Shape, ...]:
         """Return the drawing of one op outside the copies, its middle at (0, 0)."""
-        ink = Ink(self._theme, self._theme.text, self._fills, self._lane)
+        ink = Ink("text", self._fills, self._lane)
         shapes = part_shapes(part, 0.0, 0.0, ink)
         return tuple(
             replace(shape, id=id if k == 0 else f"{id}-chip-{k - 1}")

@@ -9,7 +9,6 @@ from ...tracing.network.network import ParameterInfo
 from ..picture.diagram import Drawing, Shape, Text
 from ..picture.notation import size_text
 from ..picture.text_metrics import fit, text_width
-from ..picture.theme import Theme
 
 CHIP_HEIGHT, CHIP_WIDTH_LEAST, NAME_WIDTH_MOST = 26.0, 34.0, 180.0
 _LINE, _GAP, _SIZE_GAP = 36.0, 18.0, 6.0
@@ -34,7 +33,7 @@ class _Chip:
     def width(self) -> float:
         return self.box_width + _SIZE_GAP + text_width(self.size, _SIZE_SIZE)
 
-    def at(self, left: float, y: float, theme: Theme) -> Shape:
+    def at(self, left: float, y: float) -> Shape:
         x = left + self.box_width / 2
         size_x = left + self.box_width + _SIZE_GAP
         return Shape(
@@ -46,11 +45,11 @@ class _Chip:
             width=self.box_width,
             height=CHIP_HEIGHT,
             fill=self.fill,
-            line=theme.muted,
+            line="muted",
             line_width=0.6,
             texts=(
-                Text(self.name, x, y, _NAME_SIZE, theme.parameter_text),
-                Text(self.size, size_x, y, _SIZE_SIZE, theme.muted, align="left"),
+                Text(self.name, x, y, _NAME_SIZE, "chip.text"),
+                Text(self.size, size_x, y, _SIZE_SIZE, "muted", align="left"),
             ),
             tooltip=f"{self.parameter.name} {size_text(self.parameter.shape)}",
         )
@@ -63,13 +62,12 @@ def parameter_legend(
     left: float,
     top: float,
     width: float,
-    theme: Theme,
 ) -> Drawing:
     """Return one chip per parameter, in lines at most `width` points wide, from `left` and `top` on."""
     if not parameters:
         return Drawing()
-    heading = _heading(steps, left, top - CHIP_HEIGHT / 2, theme)
-    chips = list(_chips(parameters, theme))
+    heading = _heading(steps, left, top - CHIP_HEIGHT / 2)
+    chips = list(_chips(parameters))
     x, y = heading.right + _GAP, heading.y
     room = left + width - x
     if room < width / 2 and room < sum(chip.width + _GAP for chip in chips) - _GAP:
@@ -79,15 +77,15 @@ def parameter_legend(
     for chip in chips:
         if x > start and x + chip.width > left + width:
             x, y = start, y - _LINE
-        shapes.append(chip.at(x, y, theme))
+        shapes.append(chip.at(x, y))
         x += chip.width + _GAP
     return Drawing(tuple(shapes))
 
 
-def _heading(steps: int, left: float, y: float, theme: Theme) -> Shape:
+def _heading(steps: int, left: float, y: float) -> Shape:
     scope = f"one copy, shared by all {steps} steps:" if steps > 1 else "one copy:"
-    title = Text("Parameters", left, y, _TITLE_SIZE, theme.text, bold=True, align="left")
-    note = Text(scope, left + title.width + 8, y, _SIZE_SIZE, theme.muted, align="left")
+    title = Text("Parameters", left, y, _TITLE_SIZE, "text", bold=True, align="left")
+    note = Text(scope, left + title.width + 8, y, _SIZE_SIZE, "muted", align="left")
     width = title.width + 8 + note.width
     return Shape(
         "legend",
@@ -102,7 +100,7 @@ def _heading(steps: int, left: float, y: float, theme: Theme) -> Shape:
     )
 
 
-def _chips(parameters: Iterable[ParameterInfo], theme: Theme) -> Iterable[_Chip]:
+def _chips(parameters: Iterable[ParameterInfo]) -> Iterable[_Chip]:
     seen: Counter[str] = Counter()
     for index, parameter in enumerate(parameters):
         id = "parameter-" + re.sub(r"[^\w.-]", "_", parameter.name)
@@ -112,7 +110,7 @@ def _chips(parameters: Iterable[ParameterInfo], theme: Theme) -> Iterable[_Chip]
             if seen[id] == 1
             else f"{id}~{seen[id]}",  # "~" occurs in no name, so nothing collides
             parameter=parameter,
-            fill=theme.parameter(index),
+            fill=f"chip.{index}",
             name=fit(parameter.name, NAME_WIDTH_MOST, _NAME_SIZE),
             size=fit(size_text(parameter.shape), NAME_WIDTH_MOST, _SIZE_SIZE),
         )
