@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tinygrad_rnn import Tensor, ops, tensor
 
@@ -788,3 +789,28 @@ record(
 )
 
 CASES = [one for made in RECORDS.values() for one in made.cases]
+
+
+def with_every_case(accept: Callable[[Case], bool] = lambda _: True):
+    """Make of `test(case)` one test an op, which goes through the op's cases and names the one that fails.
+
+    A test costs pytest more than most cases cost, and there are thousands.
+    """
+    of_op: dict[str, list[Case]] = {}
+    for one in filter(accept, CASES):
+        of_op.setdefault(one.op, []).append(one)
+
+    def decorate(test):
+        @pytest.mark.parametrize("op", of_op)
+        def test_of_op(op):
+            for one in of_op[op]:
+                try:
+                    test(one)
+                except BaseException as error:
+                    error.add_note(f"in the case {one.id}")
+                    raise
+
+        test_of_op.__doc__ = test.__doc__
+        return test_of_op
+
+    return decorate

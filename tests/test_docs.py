@@ -1,8 +1,6 @@
-"""The pages do what they say: their Python runs, and so do the commands they tell people to type."""
+"""The pages do what they say: their Python runs, and so do the commands they show."""
 
-import os
-import subprocess
-import sys
+import shlex
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +8,21 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
+from tinygrad_rnn.cli import cli
+
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-PROMPT = "$ tinygrad-rnn"
+GALLERY = ROOT / "docs" / "gallery.md"
+# The gallery's commands are run by test_gallery.py, which looks at what they make.
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("**/*.md")} - {GALLERY})]
+PROMPT = "$ tinygrad-rnn "
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced code block: its language, its text, and the line of the page that its text begins on."""
+    """A fenced code block: its language, its text, and the line that it begins on."""
 
     language: str
     text: str
@@ -27,29 +30,22 @@ class Block:
 
     @property
     def file_name(self) -> str | None:
-        """`train.py` when the first line is `# train.py`: a script for a later command of the page."""
+        """`train.py` when the first line is `# train.py`: a script for a later command."""
         first = self.text.partition("\n")[0].removeprefix("# ")
         return first if first.endswith(".py") and " " not in first else None
 
     @property
     def commands(self) -> list[str]:
-        """The lines typed at the prompt that begin with our own command; `bench` ends as the machine is busy or not."""
+        """What is typed after our own name; `bench` ends as the machine is busy or not."""
         lines = [f"{line} " for line in self.text.splitlines()]
-        ours = [
-            line
-            for line in lines
-            if line.startswith(f"{PROMPT} ") and not line.startswith(f"{PROMPT} bench ")
-        ]
-        return [line.removeprefix("$ ").rstrip() for line in ours]
+        ours = [line.removeprefix(PROMPT).strip() for line in lines if line.startswith(PROMPT)]
+        return [command for command in ours if not command.startswith("bench")]
 
     def shown_by(self, command: str) -> list[str]:
         """What the page shows of a command's output: the lines up to the next prompt."""
         lines = self.text.splitlines()
-        return list(
-            takewhile(
-                lambda line: not line.startswith("$ "), lines[lines.index(f"$ {command}") + 1 :]
-            )
-        )
+        after = lines[lines.index(f"{PROMPT}{command}") + 1 :]
+        return list(takewhile(lambda line: not line.startswith("$ "), after))
 
 
 def blocks(markdown: str) -> Iterator[Block]:
@@ -67,12 +63,8 @@ def run_python(block: Block, page: str, namespace: dict[str, object]) -> None:
 
 
 def run_command(command: str) -> str:
-    beside_python = str(Path(sys.executable).parent)
-    environment = os.environ | {"PATH": os.pathsep.join([beside_python, os.environ["PATH"]])}
-    done = subprocess.run(
-        command, shell=True, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    done = CliRunner().invoke(cli, shlex.split(command))
+    assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception!r}"
     return done.stdout
 
 
@@ -86,9 +78,8 @@ def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
         if block.language == "console":
             for command in block.commands:
                 output = iter(run_command(command).splitlines())
-                if (
-                    "--commands" in command
-                ):  # a transcript is the same everywhere; the page may leave lines out
+                # A transcript is the same everywhere; the page may leave lines of it out.
+                if "--commands" in command:
                     assert [line for line in block.shown_by(command) if line not in output] == []
 
 
@@ -120,8 +111,8 @@ def test_blocks_of_a_page():
     python, console = blocks(PAGE)
     assert (python.language, python.text, python.line) == ("python", "# train.py\nx = 1\n", 4)
     assert (python.file_name, console.file_name) == ("train.py", None)
-    assert console.commands == ["tinygrad-rnn draw train.py", "tinygrad-rnn"]
-    assert console.shown_by("tinygrad-rnn draw train.py") == ["drawn"]
+    assert console.commands == ["draw train.py", ""]
+    assert console.shown_by("draw train.py") == ["drawn"]
 
 
 def test_python_of_a_page_fails_at_the_line_of_the_page(tmp_path, monkeypatch):
@@ -133,5 +124,5 @@ def test_python_of_a_page_fails_at_the_line_of_the_page(tmp_path, monkeypatch):
 
 
 def test_a_failing_command_shows_what_it_said():
-    with pytest.raises(AssertionError, match="no such cell"):
-        run_command("echo no such cell >&2; exit 1")
+    with pytest.raises(AssertionError, match="no op 'tanhh'"):
+        run_command("explain tanhh")

@@ -1,4 +1,4 @@
-"""The figures of the pages are what their commands make. `python tests/test_gallery.py` makes them anew."""
+"""The gallery's figures are what its commands make; run as a script, this makes them anew."""
 
 import re
 import shlex
@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from test_docs import GALLERY, blocks
 
 from tinygrad_rnn.cli import cli
 
-DOCS = Path(__file__).parents[1] / "docs"
-COMMANDS = re.findall(
-    r"^\$ tinygrad-rnn (draw .* -o (\w+\.svg))$",
-    (DOCS / "gallery.md").read_text("utf-8"),
-    re.MULTILINE,
-)
+DOCS = GALLERY.parent
+COMMANDS = [command for block in blocks(GALLERY.read_text("utf-8")) for command in block.commands]
+
+
+def name_of(command):
+    return shlex.split(command)[-1]
 
 
 def make(command):
@@ -22,13 +23,17 @@ def make(command):
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize(("command", "name"), COMMANDS, ids=[name for _, name in COMMANDS])
-def test_a_figure_is_what_its_command_makes(command, name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("command", COMMANDS, ids=name_of)
+def test_a_figure_is_what_its_command_makes(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make(command)
-    assert Path(name).read_text("utf-8") == (DOCS / "figures" / name).read_text("utf-8"), (
-        "make it anew"
-    )
+    name = name_of(command)
+    kept = (DOCS / "figures" / name).read_text("utf-8")
+    assert Path(name).read_text("utf-8") == kept, "make it anew"
+
+
+def test_every_command_of_the_gallery_is_found():
+    assert len(COMMANDS) == GALLERY.read_text("utf-8").count("\n```console\n") >= 10
 
 
 def test_every_picture_of_the_pages_exists():
@@ -42,5 +47,5 @@ if __name__ == "__main__":
     import os
 
     os.chdir(DOCS / "figures")
-    for command, _ in COMMANDS:
+    for command in COMMANDS:
         make(command)

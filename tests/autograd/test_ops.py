@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
-from op_cases import CASES, RECORDS
+from op_cases import CASES, RECORDS, with_every_case
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
@@ -18,11 +18,14 @@ PUBLIC = {
     and name[0] != "_"
     and name != "from_numpy"
 }
-DIFFERENTIABLE = [case for case in CASES if RECORDS[case.op].differentiable]
 
 
-def by_id(case):
-    return case.id
+def differentiable(case):
+    return RECORDS[case.op].differentiable
+
+
+def double(case):
+    return case.double and differentiable(case)
 
 
 def test_every_op_has_a_record_and_the_table_is_large():
@@ -30,7 +33,7 @@ def test_every_op_has_a_record_and_the_table_is_large():
     assert len(CASES) >= 1500
 
 
-@pytest.mark.parametrize("case", CASES, ids=by_id)
+@with_every_case()
 def test_forward_is_numpys_value_and_dtype(case):
     tensors = case.tensors()
     arrays = [x.data for x in tensors]
@@ -47,19 +50,17 @@ def test_forward_is_numpys_value_and_dtype(case):
     assert not y.data.flags.writeable
 
 
-@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=by_id)
+@with_every_case(differentiable)
 def test_gradient_is_the_central_difference(case):
     assert tg.gradcheck(case.call, case.tensors(), float32=not case.double)
 
 
-@pytest.mark.parametrize("case", [case for case in DIFFERENTIABLE if case.double], ids=by_id)
+@with_every_case(double)
 def test_second_derivative_is_the_central_difference_of_the_first(case):
     assert tg.gradgradcheck(case.call, case.tensors())
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if not RECORDS[case.op].differentiable], ids=by_id
-)
+@with_every_case(lambda case: not differentiable(case))
 def test_what_is_not_differentiable_is_not_recorded(case):
     y = case.call(*case.tensors())
     assert y.is_leaf
@@ -105,7 +106,7 @@ def test_every_op_says_what_it_computes_and_its_rule(name):
         assert "ȳ" in op.__doc__.lower()
 
 
-@pytest.mark.parametrize("case", [c for c in DIFFERENTIABLE if c.double], ids=by_id)
+@with_every_case(double)
 def test_the_gradient_is_linear_in_the_cotangent(case):
     tensors = case.tensors()
     y = case.call(*tensors)
@@ -119,7 +120,7 @@ def test_the_gradient_is_linear_in_the_cotangent(case):
         np.testing.assert_allclose(whole.data, 2 * a.data - 3 * b.data, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("case", [c for c in DIFFERENTIABLE if c.double], ids=by_id)
+@with_every_case(double)
 def test_many_uses_of_one_input_add_up(case):
     """Sums that are deferred equal the sums of their terms."""
     tensors = case.tensors()
