@@ -55,7 +55,7 @@ def save(
             that cannot be written; the checkpoint that was there before is then still there.
     """
     arrays = {f"model.{name}": value for name, value in model.state_dict().items()}
-    plain = {}
+    plain: dict[str, Any] = {}
     for name, value in metadata.items():
         if isinstance(value, np.ndarray | Tensor):
             arrays[f"metadata.{name}"] = np.asarray(value)
@@ -90,8 +90,8 @@ def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint
     with ARCHIVE.blaming(name):
         if into is None and description["model"] is None:
             raise CheckpointError(
-                f"load: {name} is of {description['class']!r}, which is not a module of tg.nn: make one and pass it, "
-                "tg.load(path, into=model)"
+                f"load: {name} is of {description['class']!r}, which is not a module of tg.nn: "
+                "make one and pass it, tg.load(path, into=model)"
             )
         model = into if into is not None else _build(description["model"], arrays)
         model_state = _part(arrays, "model")
@@ -103,10 +103,11 @@ def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint
 
 
 def _part(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
+    start = f"{part}."
     return {
-        name[len(part) + 1 :]: np.array(a)
-        for name, a in arrays.items()
-        if name.startswith(f"{part}.")
+        name.removeprefix(start): np.array(value)
+        for name, value in arrays.items()
+        if name.startswith(start)
     }
 
 
@@ -115,11 +116,13 @@ def _part(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
 
 def _describe(module: Any) -> dict[str, Any] | None:
     """What `_build` needs; None for a module that is not ours, whose code no file can hold."""
-    if type(module) is Sequential:
-        parts = [_describe(part) for part in module]
-        return None if None in parts else {"class": "Sequential", "modules": parts}
     name = type(module).__name__
-    return {"class": name, "config": module.config} if MODULES.get(name) is type(module) else None
+    if MODULES.get(name) is not type(module):
+        return None
+    if name != "Sequential":
+        return {"class": name, "config": module.config}
+    parts = [_describe(part) for part in module]
+    return None if None in parts else {"class": name, "modules": parts}
 
 
 def _build(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Module:
@@ -144,7 +147,7 @@ def _build_module(description: Mapping[str, Any], blank: "_Blank") -> Module:
 
 
 class _Blank(np.random.Generator):
-    """In place of random first values: zeros, and no more of them than the file has values for."""
+    """Zeros in place of random first values, and no more of them than the file has values for."""
 
     def __init__(self, left: int) -> None:
         super().__init__(np.random.PCG64(0))
@@ -196,16 +199,14 @@ def _describe_optimizer(
         raise CheckpointError(
             f"save: {kind} has a parameter that is not one of {type(model).__name__}'s"
         )
-    numbers = []
+    numbers: list[dict[str, Any]] = []
     for i, state in enumerate(optimizer.state):
-        arrays |= {
-            f"optimizer.{i}.{key}": value
-            for key, value in state.items()
-            if isinstance(value, np.ndarray)
-        }
-        numbers.append(
-            {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
-        )
+        numbers.append({})
+        for key, value in state.items():
+            if isinstance(value, np.ndarray):
+                arrays[f"optimizer.{i}.{key}"] = value
+            else:
+                numbers[i][key] = value
     return {
         "class": kind,
         "settings": optimizer.settings,
@@ -220,9 +221,8 @@ def _build_optimizer(
     if description is None:
         return None
     parameters = dict(model.named_parameters())
-    optimizer = optim.KINDS[description["class"]](
-        [parameters[name] for name in description["parameters"]]
-    )
+    moved = [parameters[name] for name in description["parameters"]]
+    optimizer = optim.KINDS[description["class"]](moved)
     states = [dict(numbers) for numbers in description["numbers"]]
     for name, value in arrays.items():
         position, _, key = name.partition(".")

@@ -15,7 +15,7 @@ def clip_grad_norm_(
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
 ) -> float:
-    """Scale all gradients together, g ← g · min(1, max_norm / (‖g‖ + 1e-6)), and return ‖g‖ as it was.
+    """Scale all gradients together, g ← g · min(1, max_norm / (‖g‖ + 1e-6)).
 
     Args:
         parameters: those whose `grad` is bound to scaled values; parameters without a gradient do
@@ -26,13 +26,15 @@ def clip_grad_norm_(
         error_if_nonfinite: raise when the norm is NaN or infinite, in place of making every
             gradient NaN or 0.
 
+    Returns:
+        ‖g‖ as it was.
+
     Raises:
         GradientError: a norm that is not finite, when asked to.
         OpError: a negative max_norm, or a norm_type that is not positive.
 
     Source: Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks
-        (2013); the semantics
-    are those of torch.nn.utils.clip_grad_norm_.
+    (2013); the semantics are those of torch.nn.utils.clip_grad_norm_.
     """
     if not (max_norm >= 0 and norm_type > 0):
         raise OpError(
@@ -43,7 +45,8 @@ def clip_grad_norm_(
     total = _norm(np.array(norms), norm_type) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise GradientError(
-            f"clip_grad_norm_: the gradients' norm is {total}; tg.detect_anomaly() finds the op that made it so"
+            f"clip_grad_norm_: the gradients' norm is {total}; "
+            "tg.detect_anomaly() finds the op that made it so"
         )
     scale = max_norm / (total + 1e-6)
     if not scale >= 1:  # so that a NaN is passed on

@@ -1,11 +1,11 @@
-"""First values of parameters: each function binds a parameter's data to new values, in its own dtype.
+"""First values of parameters: each function binds a parameter's data to new ones, in its dtype.
 
 A matrix of several gates on top of each other (4H rows for an LSTM) is `blocks` matrices, filled
 one by one.
 
 >>> import tinygrad_rnn as tg
 >>> cell = tg.nn.RNNCell(2, 3, nonlinearity="relu")
->>> tg.nn.init.eye_(cell.W_hh)  # Le, Jaitly, Hinton (2015): a ReLU network that starts by remembering
+>>> tg.nn.init.eye_(cell.W_hh)  # Le, Jaitly, Hinton (2015): it starts by remembering
 >>> cell.W_hh.data.tolist()
 [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 """
@@ -20,9 +20,8 @@ from ..autograd.tensor import Array, Tensor
 from ..errors import OpError
 from .module import Parameter
 
-RandomState: TypeAlias = (
-    "np.random.Generator | int | None"  # quoted: numpy.random is slow to import
-)
+# Quoted: numpy.random is slow to import.
+RandomState: TypeAlias = "np.random.Generator | int | None"
 
 
 def uniform_(
@@ -36,10 +35,10 @@ def uniform_(
 def xavier_uniform_(
     parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None
 ) -> None:
-    """Draw from U(-a, a), a = gain √(6 / (rows + columns)), so that variances neither grow nor shrink.
+    """Draw from U(-a, a), a = gain √(6 / (rows + columns)): variances neither grow nor shrink.
 
     Source: Glorot, Bengio, Understanding the difficulty of training deep feedforward neural
-        networks (2010), eq. 16.
+    networks (2010), eq. 16.
     """
     generator = np.random.default_rng(rng)
 
@@ -68,17 +67,15 @@ def orthogonal_(
     """A random matrix whose rows, or columns if they are fewer, are orthonormal, times `gain`.
 
     Source: Saxe, McClelland, Ganguli, Exact solutions to the nonlinear dynamics of learning in deep
-        linear neural
-    networks (2014).
+    linear neural networks (2014).
     """
     generator = np.random.default_rng(rng)
 
     def fill(rows: int, columns: int) -> Array:
         drawn = generator.standard_normal((max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(drawn)
-        q = q * np.where(
-            np.diag(r) < 0, -1.0, 1.0
-        )  # makes the distribution uniform over all such matrices
+        # Signs from r make the distribution uniform over all such matrices.
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
         return gain * (q if rows >= columns else q.T)
 
     _fill_blocks("orthogonal_", parameter, blocks, fill)
@@ -88,7 +85,7 @@ def eye_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1) -> None:
     """The identity, times `gain`: at the start each unit keeps what it held.
 
     Source: Le, Jaitly, Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear
-        Units (2015).
+    Units (2015).
     """
     _fill_blocks("eye_", parameter, blocks, lambda rows, columns: gain * np.eye(rows, columns))
 

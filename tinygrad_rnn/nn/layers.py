@@ -77,7 +77,10 @@ class Embedding(Module):
 
 
 class Dropout(Module):
-    """In training, zero each element with probability p and scale the others by 1/(1 - p); else the identity."""
+    """In training, zero each element with probability p, scale the others by 1/(1 - p).
+
+    In evaluation, the identity.
+    """
 
     def __init__(self, p: float = 0.5, *, rng: RandomState = None) -> None:
         if not 0 <= p < 1:
@@ -95,18 +98,23 @@ class Dropout(Module):
 
 
 def drop(x: Tensor, p: float, rng: "np.random.Generator") -> Tensor:
-    """Zero each element with probability p and scale the others by 1/(1 - p), so that the mean stays."""
+    """Zero each element with probability p, scale the others by 1/(1 - p): the mean stays."""
     return x if p == 0 else x * dropout_mask(x.shape, x.dtype, p, rng)
 
 
 @op()
 def dropout_mask(shape: tuple[int, ...], dtype: Any, p: float, rng: "np.random.Generator"):
-    """0 with probability p, else 1/(1 - p); an op, though it has no inputs, so that a replay draws it anew."""
+    """0 with probability p, else 1/(1 - p).
+
+    An op, though it has no inputs, so that a replay draws it anew.
+    """
     return ((rng.random(shape) >= p) / (1 - p)).astype(dtype)
 
 
 class Sequential(Module):
-    """Modules in a row, each fed what the one before returned; of a tuple (ys, state), the first element.
+    """Modules in a row, each fed what the one before returned.
+
+    Of a tuple (ys, state) the first element is passed on.
 
     `Sequential(RNN(…), RNN(…))` is one recurrent network fed to another.
     """

@@ -23,18 +23,23 @@ class Parameter(Tensor):
 
 
 class Module:
-    """A function with parameters: write `forward`, keep Parameters and Modules as attributes, and call it.
+    """A function with parameters.
+
+    Write `forward`, keep Parameters and Modules as attributes, and call it. Lists, tuples and dicts
+    of Modules count as attributes.
 
     Each call enters a scope, so that the ops inside know which call of which module made them: that
-    is how the diagrams find the copies of a network. Lists, tuples and dicts of Modules count as
-    attributes.
+    is how the diagrams find the copies of a network.
     """
 
     _training = True
 
     @property
     def training(self) -> bool:
-        """Whether it is being trained: what `train` and `eval` switch. A compiled function depends on what it reads."""
+        """Whether it is being trained: what `train` and `eval` switch.
+
+        A compiled function depends on what it reads.
+        """
         if (capture := STATE.get().capture) is not None:
             capture.entered(self, self._training)
         return self._training
@@ -62,9 +67,8 @@ class Module:
     def _name_in(self, caller: Scope | None) -> str:
         """What the module that is calling knows this one as; by itself, its class."""
         if caller is not None and isinstance(module := caller.owner, Module):
-            for name, value in vars(
-                module
-            ).items():  # most are found so, which takes a fraction of the time
+            # Most are found so, which takes a fraction of the time.
+            for name, value in vars(module).items():
                 if value is self:
                     return name
                 if type(value) is list:
@@ -112,7 +116,7 @@ class Module:
             parameter.grad = None
 
     def train(self, mode: bool = True) -> Self:
-        """Switch what behaves otherwise in training (Dropout) on or off, in here and in all modules inside."""
+        """Switch what training alone does (Dropout) on or off, here and in all modules inside."""
         for _, module in self.named_modules():
             module.training = mode
         return self
@@ -132,7 +136,7 @@ class Module:
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take every parameter's values from `state`; nothing is changed unless all names and shapes fit.
+        """Take every parameter's values from `state`: all of them, or none if one does not fit.
 
         Raises:
             StateDictError: a name is missing or unknown, a shape differs, or the values are no
@@ -148,20 +152,18 @@ class Module:
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {p.dtype} {p.shape}" for name, p in self.named_parameters()]
-        return (
-            "\n".join([f"{type(self).__name__}(", *lines, ")"])
-            if lines
-            else f"{type(self).__name__}()"
-        )
+        if not lines:
+            return f"{type(self).__name__}()"
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
-# A tuple is asked in half the time of a union, and `_members` is walked by every call.
+# isinstance takes half the time with a tuple than with a union, and every call walks `_members`.
 _MEMBER = (Parameter, Module)
 _HOLDS_MEMBERS = (dict, list, tuple)
 
 
 def misfits(shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, Array]) -> list[str]:
-    """What keeps `arrays` from being exactly the floats of these names and shapes: one phrase each."""
+    """Why `arrays` are not numbers of exactly these names and shapes: one phrase a reason."""
     problems = [f"missing {name!r}" for name in shapes if name not in arrays]
     problems += [f"unknown {name!r}" for name in arrays if name not in shapes]
     for name in shapes.keys() & arrays.keys():
