@@ -133,7 +133,7 @@ def _kind(module: str) -> int:
     """
     if module.partition(".")[0] not in (_PACKAGE, "numpy"):
         return 2
-    if module == _COMMANDS:
+    if module.startswith(_COMMANDS):
         return 3
     return 0 if module.startswith(_MACHINERY) else 1
 

@@ -1,0 +1,70 @@
+"""The command line: one file a verb. What is slow to import is imported inside the command."""
+
+import io
+import sys
+from typing import Any
+
+import click
+
+from ..errors import TinygradError
+from ..text import for_terminal
+from .bench import bench
+from .check import check
+from .console import USAGE
+from .debug import debug
+from .demo import demo
+from .draw import draw
+from .explain import explain
+from .study import study
+from .train import sample, train
+
+
+class _Refusal(click.ClickException):
+    """What went wrong, in one line on stderr."""
+
+    exit_code = USAGE
+
+    def __init__(self, error: Exception) -> None:
+        message = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            message = error.strerror
+            if error.filename:
+                message = f"{error.filename}: {message}"
+        super().__init__(for_terminal(message))
+
+
+class _Commands(click.Group):
+    """Turns errors made on purpose into one line, unless the traceback is asked for."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough; click ends without a word.
+            raise
+        except (TinygradError, OSError) as error:
+            if ctx.params["traceback"]:
+                raise
+            raise _Refusal(error) from None
+
+
+_EVERYWHERE = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
+@click.group(cls=_Commands, context_settings=_EVERYWHERE)
+@click.option("--traceback", is_flag=True, help="Show the whole traceback of an error.")
+@click.version_option(package_name="tinygrad-rnn")
+def cli(traceback: bool) -> None:
+    """Recurrent networks whose every number can be seen, stepped through and explained."""
+
+
+for _command in (bench, check, debug, demo, draw, explain, sample, study, train):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; characters that the terminal cannot show become question marks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    cli(prog_name="tinygrad-rnn")

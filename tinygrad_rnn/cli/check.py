@@ -1,0 +1,62 @@
+"""`tinygrad-rnn check`."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .console import COUNT, NO, console, markup
+from .subject import Subject, subject_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..tracing.questions.replay import ParameterCheck
+    from ..tracing.trace import Trace
+
+
+@click.command()
+@subject_options
+@click.option("--samples", default=64, type=COUNT, help="Elements of each parameter.")
+@click.option("--all", "check_all", is_flag=True, help="Check every element.")
+def check(samples: int, check_all: bool, **subject: Any) -> None:
+    """Check the gradients of SCRIPT, or of a text's network, against central differences.
+
+    The graph of the last backward pass is computed again with each parameter moved a little, up and
+    down. One row per parameter: the worst relative error, and the verdict. Exits with 1 if one
+    fails.
+    """
+    trace, raised = Subject(**subject).record()
+    passed = report_checks(console(), trace, None if check_all else samples)
+    sys.exit(0 if passed and not raised else NO)
+
+
+def report_checks(output: "Console", trace: "Trace", samples: int | None) -> bool:
+    """Print a row per parameter; whether all passed."""
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from ..tracing.questions.replay import check_gradients
+
+    columns = ("parameter", "shape", "checked", "worst relative error", "at", "verdict")
+    table = Table(*columns, title="Gradients")
+    graph = trace.graph()
+    passed = True
+    total = len({node.id for node in graph.nodes if node.is_parameter})
+    with Progress(console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Checking gradients", total=total)
+        for row in check_gradients(graph, samples):
+            table.add_row(*_cells(row))
+            passed = passed and row.passed
+            progress.advance(task)
+    output.print(table)
+    return passed
+
+
+def _cells(row: "ParameterCheck") -> tuple[str, ...]:
+    size = "×".join(map(str, row.shape)) or "1"
+    verdict = "[green]ok[/green]"
+    if not row.passed:
+        verdict = f"[red]wrong[/red]: {row.analytic:.9g}, not {row.numeric:.9g}"
+    place = str(list(row.index))
+    return markup(row.name), size, str(row.checked), f"{row.worst:.1e}", place, verdict

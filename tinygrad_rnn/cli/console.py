@@ -1,0 +1,31 @@
+"""What commands share: exit codes, types of options, a console, untrusted text made safe."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..text import for_terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NO = 1  # the answer is no: a check failed, a script raised
+USAGE = 2
+
+PATH = click.Path(path_type=Path)
+COUNT = click.IntRange(1)
+
+
+def console(**options: Any) -> "Console":
+    """A console of rich's."""
+    from rich.console import Console
+
+    return Console(**options)
+
+
+def markup(text: str, multiline: bool = False) -> str:
+    """The text as rich prints it literally."""
+    from rich.markup import escape
+
+    return escape(for_terminal(text, multiline=multiline))

@@ -1,0 +1,97 @@
+"""`tinygrad-rnn draw`."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..text import for_terminal
+from .console import NO, PATH
+from .subject import Subject, subject_options
+
+if TYPE_CHECKING:
+    from ..diagrams.picture.diagram import Diagram
+    from ..tracing.trace import Trace
+
+VIEWS = ["unrolled", "rolled", "both", "ops", "backward"]
+
+
+@click.command()
+@subject_options
+@click.option(
+    "-o", "--output", "outputs", multiple=True, type=PATH, default=["diagram.svg"],
+    help="Where to write: .svg, .png, .pdf, .dot, .html (the player). May be given several times.",
+)  # fmt: skip
+@click.option("--view", default="unrolled", type=click.Choice(VIEWS))
+@click.option("--values", is_flag=True, help="Also the values of each copy, as colours.")
+@click.option(
+    "--gradients", is_flag=True, help="Also what the backward pass sends back, by colour and width."
+)
+@click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
+@click.option("--theme", default="light", type=click.Choice(["light", "dark", "print"]))
+@click.option("--width", help='As printed: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
+@click.option("--dpi", default=144.0, type=click.FloatRange(1), help="Pixels an inch of a .png.")
+def draw(
+    outputs: Sequence[Path],
+    view: Any,
+    gradients: bool,
+    values: bool,
+    fold: str,
+    theme: str,
+    width: str | None,
+    dpi: float,
+    **subject: Any,
+) -> None:
+    """Draw the unrolled network of SCRIPT, or of a text.
+
+    SCRIPT runs with its ARGUMENTS under recording, and what it computed is drawn: the last graph
+    that reached backward(), else that of the last output. Give options of the script's own behind
+    "--".
+    """
+    from ..diagrams import draw as draw_diagram
+
+    trace, raised = Subject(**subject).record()
+    diagram = draw_diagram(
+        trace, view=view, gradients=gradients, values=values, fold=_fold(fold), theme=theme
+    )
+    for output in outputs:
+        _save(diagram, output, width, dpi)
+    _suggest_scopes(trace)
+    sys.exit(NO if raised else 0)
+
+
+def _fold(text: str) -> Any:
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return None
+    if text.isdecimal():
+        return int(text)
+    raise click.BadParameter(
+        f'must be "auto", "none" or a number of copies, not {text!r}', param_hint="--fold"
+    )
+
+
+def _save(diagram: "Diagram", output: Path, width: str | None, dpi: float) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        diagram.save(output, width=width, dpi=dpi)
+    file = for_terminal(str(output))
+    click.echo(f"{for_terminal(diagram.title)}: {file}")
+    for warning in warned:
+        click.echo(f"{file}: {for_terminal(str(warning.message))}", err=True)
+
+
+def _suggest_scopes(trace: "Trace") -> None:
+    """Say how a loop of plain ops would be drawn as copies, where one was drawn op by op."""
+    from ..tracing.network.unroll import looks_like_a_loop
+
+    if looks_like_a_loop(trace.graph()):
+        click.echo(
+            "a loop of plain ops is drawn as copies when each step is marked: "
+            'with tg.scope("cell"):',
+            err=True,
+        )

@@ -1,0 +1,136 @@
+"""What a command is about: a script of the user's, a saved run, or a network made for a text."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..nn.recurrent import LAYERS
+from ..text import for_terminal
+from .console import COUNT, NO, PATH
+
+if TYPE_CHECKING:
+    from ..tracing.trace import Trace
+
+CELLS = click.Choice(list(LAYERS))
+
+_OPTIONS = (
+    click.argument("script", required=False, type=PATH),
+    click.argument("arguments", nargs=-1),
+    click.option(
+        "--text", help='A text for a network to spell; "-" reads it from stdin.  [default: hello]'
+    ),
+    click.option("--text-file", type=PATH, help="A file with the text."),
+    click.option("--cell", default="rnn", type=CELLS, help="Its cell."),
+    click.option("--layers", default=1, type=COUNT, help="Layers of the network."),
+    click.option("--hidden", default=8, type=COUNT, help="Units of each layer."),
+    click.option("--seed", default=0, help="Of the network's first weights."),
+)
+
+
+def subject_options(command: Any) -> Any:
+    """The arguments and options that make a `Subject`."""
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The arguments and options of `subject_options`."""
+
+    script: Path | None
+    arguments: Sequence[str]
+    text: str | None
+    text_file: Path | None
+    cell: str
+    layers: int
+    hidden: int
+    seed: int
+
+    @property
+    def is_script(self) -> bool:
+        """Whether there is a script to run: not a recorded run, not a text."""
+        return self.script is not None and self.script.suffix != ".tgtrace"
+
+    def check(self) -> None:
+        """Raise UsageError for a script and a text."""
+        given = self.text is not None or self.text_file is not None
+        if self.script is not None and given:
+            raise click.UsageError("give a script or a text, not both")
+
+    def record(self) -> "tuple[Trace, bool]":
+        """The recorded run, and whether the user's script raised."""
+        self.check()
+        if self.script is None:
+            return self._record_text(), False
+        if self.is_script:
+            return _record_script(self.script, self.arguments)
+        return _load(self.script, self.arguments), False
+
+    def _record_text(self) -> "Trace":
+        from ..tracing.trace import trace
+        from ..training.word import Speller
+
+        text = self._chosen_text()
+        speller = Speller.of(text, self.cell, self.layers, self.hidden, self.seed)
+        with trace() as recorded:
+            speller.loss().backward()
+        return recorded
+
+    def _chosen_text(self) -> str:
+        if self.text is not None and self.text_file is not None:
+            raise click.UsageError("give --text or --text-file, not both")
+        if self.text_file is not None:
+            return _decoded(self.text_file.read_bytes(), str(self.text_file))
+        if self.text == "-":
+            return _decoded(sys.stdin.buffer.read(), "stdin")
+        return "hello" if self.text is None else self.text
+
+
+def _decoded(data: bytes, origin: str) -> str:
+    """The text without its last line's end, which belongs to the file."""
+    try:
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{origin} is not UTF-8 text: {error}") from None
+
+
+def _load(path: Path, arguments: Sequence[str]) -> "Trace":
+    """A run that was recorded and saved before."""
+    from ..tracing.file.loading import load_trace
+
+    if arguments:
+        given = " ".join(arguments)
+        raise click.UsageError(f"{path} is a recorded run, which takes no arguments: {given}")
+    return load_trace(path)
+
+
+def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, bool]":
+    import traceback
+
+    from ..tracing.script import run_script
+
+    run = run_script(script, arguments)
+    error = run.error
+    if error is None:
+        return run.trace, False
+    if isinstance(error, SystemExit):
+        lines = [f"{script} ended with sys.exit({error.code!r})\n"]
+    else:
+        lines = traceback.format_exception(error.with_traceback(_from_script(error, script)))
+    click.echo(for_terminal("".join(lines), multiline=True), err=True, nl=False)
+    if not run.trace.events:
+        sys.exit(NO)
+    return run.trace, True
+
+
+def _from_script(error: BaseException, script: Path) -> Any:
+    """The traceback from the script's first line on, without the frames that ran the script."""
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_code.co_filename != str(script):
+        step = step.tb_next
+    return step
