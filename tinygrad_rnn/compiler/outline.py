@@ -7,6 +7,7 @@ import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..outline import Outline, Source, Stage
+from ..tracing.network.namer import names_in
 from .capture import Recording
 from .plan import Plan
 from .program import FREE, Value
@@ -84,10 +85,7 @@ class _Names:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.parameters: dict[int, str] = {}
-        for module in recording.modules:
-            for name, parameter in module.named_parameters():
-                self.parameters.setdefault(parameter.id, name)
+        self.parameters = names_in(recording.modules)
 
     def source(self, value: Value) -> Source:
         what, of = value.detail

@@ -14,7 +14,7 @@ from ..errors import TraceError
 from .recording.budget import Budget, Memory, parse_size
 from .recording.event import Event, EventKind
 from .recording.graph import Graph, Node, collector_paused, leaf_node, reached
-from .recording.source import Source, Sources, assigned_name, variable_name
+from .recording.source import Source, Sources, variable_name
 
 if TYPE_CHECKING:
     from .questions.queries import Difference, Ledger, Queries
@@ -50,9 +50,6 @@ class Trace:
         self._asked_at = 0
         self._gone = 0  # bytes
         self._was_loaded = False
-        self._assigned: dict[
-            int, str | None
-        ] = {}  # by id of the source: what its line calls its value
 
     def graph(self) -> Graph:
         """The last graph that reached `backward()`, else that of the last output.
@@ -88,16 +85,7 @@ class Trace:
         """What the user calls a tensor: its `.name`, else the variable its line assigns, else "op#id"."""
         tensor = self._tensors.get(node.id)
         given = tensor.name if tensor is not None else self._names.get(node.id)
-        return (
-            given or node.name or self._assigned_to(node.source) or f"{node.op or 'leaf'}#{node.id}"
-        )
-
-    def _assigned_to(self, source: Source | None) -> str | None:
-        if source is None:
-            return None
-        if id(source) not in self._assigned:
-            self._assigned[id(source)] = assigned_name(source)
-        return self._assigned[id(source)]
+        return given or node.given_name or f"{node.op or 'leaf'}#{node.id}"
 
     def __repr__(self) -> str:
         kinds = [event.kind for event in self.events]

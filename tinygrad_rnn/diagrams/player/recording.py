@@ -9,12 +9,13 @@ from itertools import count, takewhile
 
 from ...autograd.tensor import Array
 from ...tracing.network.flow import norm_of
+from ...tracing.network.namer import made_outside, shown_elsewhere
 from ...tracing.network.network import Cell, Link, Network, Port, Row
 from ...tracing.recording.graph import Node
 from ..grid.grid import FOLD, drawn_id
 from .ledger import Ledger, ledgers_of
 from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
-from .tensors import DIGITS, Corner, Record, Tensors, made_outside, rounded, shown_elsewhere
+from .tensors import DIGITS, Corner, Record, Tensors, rounded
 
 PAGE_MOST = 1_000_000  # bytes that a page may have, in most cases
 _INSIDE = re.compile(r"(?:op|chip|wire)-(?:(output-\d+)|(\d+-\d+))-")

@@ -6,7 +6,7 @@ small; it says so.
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -15,18 +15,18 @@ import numpy as np
 
 from ...autograd.op import Op
 from ...autograd.tensor import Array
-from ...tracing.network.network import Network, Port, indexed
+from ...tracing.network.namer import names_in_picture
+from ...tracing.network.network import Network
 from ...tracing.questions.formulas import is_elementwise, rule_of, substituted
 from ...tracing.questions.terms import PRODUCTS
 from ...tracing.recording.graph import Node
-from ...tracing.recording.source import Source, assigned_name
+from ...tracing.recording.source import Source
 from .ledger import all_nodes
 from .score import Clock
 
 DIGITS = 4
 Record = dict[str, Any]
 
-_OUTSIDE_MOST = 6  # ops between the copies and an output that are shown with it
 _SHAPES = re.compile(r", \w+ \(.*")  # what a docstring says of its operands behind the formula
 
 
@@ -93,7 +93,7 @@ class Tensors:
     _first_use: Mapping[int, int] = field(init=False)  # leaf id -> the oldest tensor made of it
 
     def __post_init__(self) -> None:
-        self._names = names_of(self.network)
+        self._names = names_in_picture(self.network)
         uses = [
             (x.id, node.id)
             for node in all_nodes(self.network)
@@ -193,61 +193,3 @@ def op_record(op: Op) -> Record:
 def _source_record(source: Source) -> Record:
     """Of the file its name alone: a page is shown to others, and where it was made is nobody's business."""
     return {"line": f"{PurePath(source.file).name}:{source.line}", "text": source.text}
-
-
-def names_of(network: Network) -> dict[Node, str]:
-    """What the tensors of a network are called in its picture, then in the code; the rest are numbered per part."""
-    names: dict[Node, str] = {parameter.node: parameter.name for parameter in network.parameters}
-    cells = {cell.id: cell for cell in network.cells}
-    for port in network.ports:
-        if port.node is not None:
-            names.setdefault(port.node, port.label)
-    for link in network.links:
-        if link.kind == "initial" and (cell := cells.get(link.target)):
-            states = network.rows[cell.layer].states
-            names |= {n: indexed(s, cell.t - 1) for n, s in zip(link.values, states, strict=False)}
-    for cell in network.cells:
-        names |= {
-            n: indexed(s, cell.t)
-            for n, s in zip(cell.outputs, network.rows[cell.layer].states, strict=False)
-        }
-        _name_inside(cell.nodes, cell.t, names)
-    shown = shown_elsewhere(network)
-    for port in network.ports:
-        _name_inside(made_outside(port, shown)[::-1], port.column, names)
-    return names
-
-
-def shown_elsewhere(network: Network) -> set[Node]:
-    """What belongs to a copy or is a port itself."""
-    ports = {port.node for port in network.ports if port.node is not None}
-    return ports.union(*(cell.nodes for cell in network.cells))
-
-
-def made_outside(port: Port, shown: Collection[Node]) -> list[Node]:
-    """What an output or the loss was made of after what is `shown` elsewhere: the newest first, a few at most."""
-    queue = [port.node] if port.node is not None else []
-    found: dict[Node, None] = {}
-    while queue and len(found) <= _OUTSIDE_MOST:
-        node = queue.pop(0)
-        found[node] = None
-        queue += [
-            x for x in node.tensors() if x.op is not None and x not in shown and x not in found
-        ]
-    return sorted(list(found)[1:], key=lambda node: -node.id)
-
-
-def _name_inside(nodes: Iterable[Node], t: int | None, names: dict[Node, str]) -> None:
-    unnamed = 0
-    for node in nodes:
-        names |= {x: x.name for x in node.tensors() if x.op is None and x.name and x not in names}
-        if node in names:
-            continue
-        name = node.name or (assigned_name(node.source) if node.source is not None else None)
-        if name is None:
-            unnamed += 1
-            names[node] = indexed(
-                "v", unnamed
-            )  # as intermediate values are called in the literature on autodiff
-        else:
-            names[node] = name if t is None else indexed(name, t)

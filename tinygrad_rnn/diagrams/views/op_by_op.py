@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...tracing.network.copies import parameter_names
+from ...tracing.network.namer import parameter_names
 from ...tracing.network.network import ParameterInfo
 from ...tracing.recording.graph import Graph, Node
 from ..inside.anatomy import Anatomy, Entry, Part

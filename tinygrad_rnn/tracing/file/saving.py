@@ -23,7 +23,7 @@ from ...nn.module import Module
 from ..recording.budget import Gone, is_array, owner_of
 from ..recording.event import Event, EventKind
 from ..recording.graph import Node
-from ..recording.source import Source, assigned_name
+from ..recording.source import Source
 from ..trace import Trace
 from .options import plain
 
@@ -272,7 +272,7 @@ class _Writer:
 
     def _source_row(self, source: Source) -> list[Any]:
         file = self.files.number(source.file, lambda: [source.file, "".join(source.lines)])
-        return [file, source.line, assigned_name(source), source.is_inside_package]
+        return [file, source.line, source.variable, source.is_inside_package]
 
 
 def _integers(values: Iterable[int]) -> Array:

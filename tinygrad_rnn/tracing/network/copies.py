@@ -13,7 +13,6 @@ from typing import Any
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
-from ...nn.module import Module
 from ..recording.graph import Graph, Node
 
 Key = Hashable  # of the module that is called, or the name of a tg.scope
@@ -201,36 +200,3 @@ def _is_recurrent(nodes: Iterable[Node], call_of: Mapping[Scope, Scope]) -> bool
             if before and not node.reads_a_parameter:
                 carried[node] = max(before)
     return False
-
-
-def parameter_names(nodes: Iterable[Node]) -> dict[int, str]:
-    """What each parameter of some ops is called: as the outermost module that used it names it, else its own name."""
-    names: dict[int, str] = {}
-    named: dict[int, dict[int, str]] = {}  # module -> parameter id -> name
-    for node in nodes:
-        for x in node.inputs:
-            if x is not None and x.is_parameter and x.id not in names:
-                names[x.id] = _unique(_name_of(x, node.scope, named), names)
-    return names
-
-
-def _name_of(parameter: Node, scope: Scope | None, named: dict[int, dict[int, str]]) -> str:
-    for call in scope.chain() if scope else ():
-        if isinstance(call.owner, Module):
-            known = named.get(id(call.owner))
-            if known is None:
-                known = named[id(call.owner)] = {
-                    p.id: name for name, p in call.owner.named_parameters()
-                }
-            if parameter.id in known:
-                return known[parameter.id]
-    return parameter.name or "parameter"
-
-
-def _unique(name: str, names: Mapping[int, str]) -> str:
-    """Two modules of one picture may both have a `W_hh`."""
-    taken, k = set(names.values()), 2
-    unique = name
-    while unique in taken:
-        unique, k = f"{name}_{k}", k + 1
-    return unique

@@ -7,7 +7,8 @@ from operator import attrgetter
 
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused
-from .copies import Copies, Copy, CopyRow, Entry, Structure, parameter_names, structures
+from .copies import Copies, Copy, CopyRow, Entry, Structure, structures
+from .namer import Captions, parameter_names
 from .network import Cell, Link, LinkKind, Network, ParameterInfo, Part, Port, Row, indexed
 from .routing import Routing, is_move
 
@@ -96,7 +97,7 @@ class _Unrolling:
         ] = []  # what a head made of one copy, and another copy read
         self.between: set[Node] = set()  # what one row hands to another
         self.readers: dict[Node, int] = {}  # outside value -> the column that reads it
-        self.captions = self._given_captions()
+        self.captions = Captions(graph, self.routing)
         self.used = {
             x for node in self.outside for x in node.inputs
         }  # and what copies read of others
@@ -277,7 +278,7 @@ class _Unrolling:
         id = f"initial-{copy.layer}" if copy.t == 0 else f"initial-{copy.layer}-{copy.t}"
         label = ", ".join(indexed(state, copy.t - 1) for state in states)
         self.initial.setdefault(
-            id, Port(id, "initial", label, self._caption(value), value, layer=copy.layer)
+            id, Port(id, "initial", label, self.captions.of(value), value, layer=copy.layer)
         )
         self.links.add(id, copy.id, "initial", value)
 
@@ -325,7 +326,7 @@ class _Unrolling:
                     label = indexed(
                         "x" + "′" * k, copy.t if not self.reverse[copy.layer] else column
                     )
-                    yield Port(id, "input", label, self._caption(x), x, column=column)
+                    yield Port(id, "input", label, self.captions.of(x), x, column=column)
                 links.add(id, copy.id, "input", x)
 
     # What leaves the copies
@@ -357,7 +358,9 @@ class _Unrolling:
                     self._states(self.rows[copy.layer])[0] if copy else "y",
                     times.get(column, column),
                 )
-                yield Port(id, "output", label, self._caption(values[0]), values[0], column=column)
+                yield Port(
+                    id, "output", label, self.captions.of(values[0]), values[0], column=column
+                )
             elif column != other:
                 continue
             for value in values:
@@ -437,7 +440,7 @@ class _Unrolling:
         root = self.graph.root
         if root.size != 1 or self.copy_of(root) is not None or [root] in self.outputs.values():
             return None
-        return Port("loss", "loss", "L", self._caption(root), root)
+        return Port("loss", "loss", "L", self.captions.of(root), root)
 
     # What the network is told
 
@@ -509,25 +512,3 @@ class _Unrolling:
     def _runs_back(self, row: CopyRow) -> bool:
         first, *others = row.copies[:2]
         return any(self.columns[first.id] > self.columns[other.id] for other in others)
-
-    def _given_captions(self) -> dict[Node, str]:
-        """The names that users gave to values, also by naming a slice of a stack that is that value."""
-        captions: dict[Node, str] = {}
-        for node in self.graph.nodes if self.graph.names else ():
-            name = self.graph.names.get(node.id)
-            if name:
-                captions[node] = name
-                sources = self.routing.sources(node)
-                if (
-                    len(sources) == 1 and sources[0].op is not None
-                ):  # of a leaf it would name a part
-                    captions.setdefault(sources[0], name)
-        return captions
-
-    def _caption(self, node: Node) -> str:
-        if not self.captions:
-            return ""
-        sources = self.routing.sources(node)
-        return self.captions.get(node) or (
-            self.captions.get(sources[0], "") if len(sources) == 1 else ""
-        )

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...autograd.tensor import Array
 from ...errors import TraceError
-from ..network.copies import parameter_names
+from ..network.namer import parameter_names
 from ..recording.graph import Graph, Node, compute
 
 RTOL = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}

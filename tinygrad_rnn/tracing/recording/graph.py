@@ -104,6 +104,13 @@ class Node:
         return self._data.nbytes
 
     @property
+    def given_name(self) -> str | None:
+        """What the user's code calls it: its own name, else the variable that its line assigns."""
+        if self.name:
+            return self.name
+        return None if self.source is None else self.source.variable
+
+    @property
     def is_parameter(self) -> bool:
         """Whether it is trained: a leaf that requires a gradient."""
         return self.op is None and self.requires_grad

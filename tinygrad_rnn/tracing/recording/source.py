@@ -5,7 +5,7 @@ import linecache
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import CodeType, FrameType
 
 _PACKAGE = __name__.partition(".")[0]
@@ -29,7 +29,7 @@ class Known:
     lines: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """A line of the user's code, and the calls that led from it to the op: the innermost first."""
 
@@ -65,6 +65,21 @@ class Source:
         """The line itself, stripped; "" when the file is gone."""
         lines = self.lines
         return lines[self.line - 1].strip() if 0 < self.line <= len(lines) else ""
+
+    @cached_property
+    def variable(self) -> str | None:
+        """What its line calls the value: "h" for `h = tanh(z)`, nothing for the z + b inside."""
+        if self.known is not None:
+            return self.known.variable
+        path: tuple[int, ...] = ()
+        for code, instruction in self.frames:
+            binding = _bindings(code.co_filename).get(_position(code, instruction))
+            if binding is None:
+                return None
+            path = binding.path + path
+            if binding.target is not None:
+                return _target_name(binding.target, path)
+        return None
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -178,21 +193,6 @@ class _Binding:
 
     target: ast.expr | None
     path: tuple[int, ...] = ()
-
-
-def assigned_name(source: Source) -> str | None:
-    """The variable that the value made at `source` is bound to: "h" for `h = tanh(z)`, nothing for the z + b inside."""
-    if source.known is not None:
-        return source.known.variable
-    path: tuple[int, ...] = ()
-    for code, instruction in source.frames:
-        binding = _bindings(code.co_filename).get(_position(code, instruction))
-        if binding is None:
-            return None
-        path = binding.path + path
-        if binding.target is not None:
-            return _target_name(binding.target, path)
-    return None
 
 
 @lru_cache(maxsize=65536)
