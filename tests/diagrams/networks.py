@@ -6,7 +6,15 @@ from itertools import count, pairwise
 
 import numpy as np
 
-from tinygrad_rnn.tracing.network.network import Cell, Link, Network, ParameterInfo, Part, Port, Row
+from tinygrad_rnn.tracing.network.network import (
+    Cell,
+    Link,
+    Network,
+    ParameterInfo,
+    Port,
+    Row,
+    Section,
+)
 from tinygrad_rnn.tracing.recording.graph import Node
 
 RNN = "hₜ = tanh(W_hh hₜ₋₁ + W_xh xₜ + b_h)"
@@ -116,7 +124,7 @@ class Maker:
         ]
         cells = [cell for cell in self.cells if cell.column in columns]
         ports = [port for port in self.ports if port.column is None or port.column in columns]
-        return Part(tuple(cells), tuple(ports), tuple(links))
+        return Section(tuple(cells), tuple(ports), tuple(links))
 
 
 def stack(

@@ -362,7 +362,7 @@ OF_EIGHT_COLUMNS = {
 def test_a_part_of_a_network_is_what_the_whole_has_there(run, columns):
     network = network_of(run())
     assert network.columns == 8
-    part = network.part(columns)
+    part = network.section(columns)
     assert part.cells == tuple(cell for cell in network.cells if cell.column in columns)
     assert part.ports == tuple(
         port for port in network.ports if port.column is None or port.column in columns

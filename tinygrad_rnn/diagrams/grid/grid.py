@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import DrawError
-from ...tracing.network.network import Cell, Link, LinkKind, Network, Part, Port, Row, indexed
+from ...tracing.network.network import Cell, Link, LinkKind, Network, Port, Row, Section, indexed
 from ...tracing.recording.graph import Node
 from ..picture.diagram import Shape
 from ..picture.notation import at_any_step, shape_text
@@ -128,7 +128,7 @@ def unrolled_grid(
     slots = _slots(network.columns, fold)
     levels = _Levels.of(network)
     slot_of = {column: slot for slot, column in enumerate(slots) if column is not None}
-    part = network.part(slot_of)
+    part = network.section(slot_of)
     items = {item.id: item for item in _placed(network, part, levels, slot_of, slots)}
     return Grid(
         items=items,
@@ -251,7 +251,7 @@ def _with_own_names(row: Row) -> str:
 
 def _placed(
     network: Network,
-    part: Part,
+    part: Section,
     levels: _Levels,
     slot_of: Mapping[int, int],
     slots: tuple[int | None, ...],
@@ -320,7 +320,7 @@ def _initial_slot(
     return len(slots) if reverse else -1
 
 
-def _connections(network: Network, part: Part, shown: Collection[str]) -> Iterable[Connection]:
+def _connections(network: Network, part: Section, shown: Collection[str]) -> Iterable[Connection]:
     """Yield the links between shown items; messages and losses also to and from the fold."""
     cells = {cell.id: cell for cell in part.cells}
     rows = {row.layer: row for row in network.rows}

@@ -40,9 +40,8 @@ class Cell(NamedTuple):
     t: int
     column: int
     nodes: tuple[Node, ...]  # the ops inside, in creation order
-    outputs: tuple[
-        Node, ...
-    ]  # its values that somebody outside uses; the first is what the picture calls h_t
+    # its values that somebody outside uses; the first is what the picture calls h_t
+    outputs: tuple[Node, ...]
     structure: Structure | None = None  # one object for copies that are made alike
 
     @property
@@ -86,8 +85,8 @@ class ParameterInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What stands in some columns of a network or in none, and the links from and to the cells and ports among that.
+class Section:
+    """What stands in some columns of a network, or in none, and the links from and to that.
 
     Of the links to the loss from other columns the first is among them too: it stands for all of
     those.
@@ -96,12 +95,13 @@ class Part:
     cells: tuple[Cell, ...]
     ports: tuple[Port, ...]
     links: tuple[Link, ...]
-    odd: tuple[int, ...] = ()  # other columns, with a copy that is made otherwise than any of these
+    # other columns, with a copy that is made otherwise than any of these
+    odd: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """The whole: at least one row of at least one cell. Its parts are made when somebody asks for them.
+    """The whole: at least one row of at least one cell. A section is made when somebody asks.
 
     Per row there are T-1 links of kind "message" (cell to next cell) and at most one "initial"
     (port to first cell). "input" goes port -> cell, "up" cell -> cell of another row, "output" cell
@@ -112,16 +112,15 @@ class Network:
     columns: int
     has_inputs: bool
     has_outputs: bool
-    part: Callable[[Collection[int]], Part]  # makes the part in these columns
+    section: Callable[[Collection[int]], Section]  # makes the section of these columns
     parameters: tuple[ParameterInfo, ...]
-    gradients: Mapping[int, Array] = field(
-        default_factory=dict[int, Array]
-    )  # node id -> ∂L/∂node, where known
+    # node id -> ∂L/∂node, where known
+    gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])
     root: Node | None = None  # what everything leads to: where the backward pass starts
 
     @cached_property
-    def _all(self) -> Part:
-        return self.part(range(self.columns))
+    def _all(self) -> Section:
+        return self.section(range(self.columns))
 
     @property
     def cells(self) -> tuple[Cell, ...]:

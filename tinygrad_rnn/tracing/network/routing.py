@@ -5,19 +5,27 @@ comes out says, for every element, which tensor it came from. So `stack(hs)[t]` 
 `hs[t]`, whatever happened in between.
 """
 
+from collections.abc import Sequence
+from operator import attrgetter
+
 import numpy as np
 
 from ...autograd.tensor import Array
 from ..recording.graph import Node, compute
+from .copies import Copies, Copy
 
 _MOVES = frozenset({
     "getitem", "stack", "concatenate", "reshape", "transpose", "swapaxes", "squeeze", "expand_dims", "broadcast_to",
     "detach", "astype",
 })  # fmt: skip
 
-_Names = (
-    int | Array
-)  # one name for all elements, or one for each; negative where no gradient comes back
+# one name for all elements, or one for each; negative where no gradient comes back
+_Names = int | Array
+
+
+def is_move(node: Node) -> bool:
+    """Whether the op only moves data."""
+    return node.op in _MOVES
 
 
 class Routing:
@@ -30,58 +38,52 @@ class Routing:
 
     def sources(self, node: Node) -> list[Node]:
         """The tensors whose elements `node` holds; itself unless it only moves data."""
-        if node.op not in _MOVES:
+        if not is_move(node):
             return [node]
+        if not node.size:
+            return []
         x = node.inputs[0]
-        if len(node.inputs) == 1 and x is not None and x.op not in _MOVES:
-            return [x] if node.size else []
-        found = self._sources.get(node)
-        if found is None:
-            names = self._names_of(node)
-            numbers = [names] if isinstance(names, int) else np.unique(names).tolist()
-            found = (
-                list(dict.fromkeys(self._named[abs(name) - 1] for name in numbers))
-                if node.size
-                else []
-            )
-            self._sources[node] = found
-        return found
+        if len(node.inputs) == 1 and x is not None and not is_move(x):
+            return [x]
+        if node not in self._sources:
+            names: list[int] = np.unique(self._names_of(node)).tolist()
+            found = [self._named[abs(name) - 1] for name in names]
+            self._sources[node] = list(dict.fromkeys(found))
+        return self._sources[node]
 
     def is_cut(self, node: Node) -> bool:
         """Whether some of its elements passed a `detach`, so that their gradient stops there."""
-        if node.op not in _MOVES:
+        if not is_move(node) or not node.size:
             return False
-        names = self._names_of(node)
-        return bool(np.any(np.less(names, 0))) and node.size > 0
+        return bool(np.any(np.less(self._names_of(node), 0)))
 
     def _names_of(self, node: Node) -> _Names:
         """The names of a node's elements, after those of everything that it was moved from."""
         pending = [node]
         while pending:
             x = pending[-1]
-            if x not in self._names:
-                missing = [y for y in x.tensors() if y not in self._names] if is_move(x) else []
-                if missing:
-                    pending += reversed(missing)
-                    continue
-                self._names[x] = self._moved(x) if is_move(x) else self._new_name(x)
-            pending.pop()
+            if x in self._names:
+                pending.pop()
+            elif not is_move(x):
+                self._named.append(x)
+                self._names[x] = len(self._named)
+            else:
+                missing = [y for y in x.tensors() if y not in self._names]
+                pending += reversed(missing)
+                if not missing:
+                    self._names[x] = self._moved(x)
         return self._names[node]
-
-    def _new_name(self, node: Node) -> int:
-        self._named.append(node)
-        return len(self._named)
 
     def _moved(self, node: Node) -> _Names:
         names = [self._names[x] for x in node.tensors()]
         first = names[0]
         if node.op == "detach":
             return -abs(first)
-        if node.op == "astype" or all(isinstance(name, int) and name == first for name in names):
+        each_is_one = all(isinstance(name, int) for name in names)
+        if node.op == "astype" or (each_is_one and all(name == first for name in names)):
             return first
-        if node.op == "stack" and all(
-            isinstance(name, int) for name in names
-        ):  # of all timesteps, say: in one go
+        # a stack of all timesteps, say: in one go
+        if node.op == "stack" and each_is_one:
             return _spread_along(np.array(names, np.int32), node.options["axis"], node.shape)
         assert node.rule is not None
         spread = [
@@ -98,10 +100,51 @@ def _spread_along(names: Array, axis: int, shape: tuple[int, ...]) -> Array:
 
 
 def _one_if_same(names: Array) -> _Names:
-    first = int(names.flat[0]) if names.size else 0
-    return first if names.size and (names == first).all() else names
+    if not names.size:
+        return names
+    first = int(names.flat[0])
+    return first if (names == first).all() else names
 
 
-def is_move(node: Node) -> bool:
-    """Whether the op only moves data."""
-    return node.op in _MOVES
+class Origins:
+    """Which copies a value comes from, seeing through data movement and the ops outside."""
+
+    def __init__(self, copies: Copies) -> None:
+        self.routing = Routing()
+        self._copies = copies
+        self._made_from: dict[Node, list[Node]] = {}
+
+    def roots(self, source: Node, unchanged: bool = False) -> Sequence[Copy]:
+        """The copies that a value comes from, the bottom row first.
+
+        It is the one that made it, else those behind it. With `unchanged`, only where no parameter
+        of the ops on the way had a part in it: then it still is the copy's state.
+        """
+        copy = self._copies.of(source)
+        if copy is not None:
+            return (copy,)
+        if source.op is None:
+            return ()
+        roots: set[Copy] = set()
+        seen, stack = {source}, [source]
+        while stack:
+            node = stack.pop()
+            if unchanged and node.reads_a_parameter:
+                continue
+            for x in self.made_from(node):
+                if x not in seen:
+                    seen.add(x)
+                    copy = self._copies.of(x)
+                    if copy is not None:
+                        roots.add(copy)
+                    else:
+                        stack.append(x)
+        return sorted(roots, key=attrgetter("layer", "t"))
+
+    def made_from(self, node: Node) -> Sequence[Node]:
+        """What other ops made of what an op outside reads, seeing through stacks and slices."""
+        if node not in self._made_from:
+            made = [x for x in node.tensors() if x.op is not None]
+            sources = [source for x in made for source in self.routing.sources(x)]
+            self._made_from[node] = [source for source in sources if source.op is not None]
+        return self._made_from[node]

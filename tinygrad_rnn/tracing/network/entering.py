@@ -1,0 +1,202 @@
+"""What enters the copies: from other copies, from initial states, and from outside."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from ...nn.cells import Cell as RecurrentCell
+from ..recording.graph import Node
+from .copies import Copies, Copy, Entrance, Loop, Structure
+from .namer import Captions
+from .network import Link, LinkKind, Port, indexed
+from .routing import Origins, is_move
+
+_PRODUCTS = ("linear", "matmul", "embedding")
+
+Ends = tuple[str, str]  # of a link: the ids of its source and its target
+
+
+class Links:
+    """Who hands what to whom, collected value by value."""
+
+    def __init__(self) -> None:
+        self._values: dict[Ends, list[Node]] = {}
+        self._kinds: dict[Ends, LinkKind] = {}
+        self._cut: set[Ends] = set()
+
+    def add(
+        self, source: str, target: str, kind: LinkKind, value: Node, *, cut: bool = False
+    ) -> None:
+        ends = source, target
+        self._kinds.setdefault(ends, kind)
+        values = self._values.setdefault(ends, [])
+        if value not in values:
+            values.append(value)
+        if cut:
+            self._cut.add(ends)
+
+    def values(self, source: Copy, target: Copy) -> Sequence[Node]:
+        """What one copy hands to another."""
+        return self._values.get((source.id, target.id), ())
+
+    def of(self, ids: Collection[str]) -> list[Link]:
+        """The links from and to some cells and ports."""
+        return [self._link(ends) for ends in self._values if ends[0] in ids or ends[1] in ids]
+
+    def _link(self, ends: Ends) -> Link:
+        return Link(self._kinds[ends], *ends, tuple(self._values[ends]), ends in self._cut)
+
+
+class Entrances:
+    """Where something enters a copy, a trained initial state included, and which is the message."""
+
+    def __init__(self, copies: Copies, origins: Origins) -> None:
+        self._structures = copies.structures
+        self._messages = {loop.layer: _messages(loop, copies, origins) for loop in copies.loops}
+        self._known: dict[tuple[int, Structure], Sequence[tuple[Entrance, bool]]] = {}
+
+    def of(self, copy: Copy) -> Sequence[tuple[Entrance, bool]]:
+        """The entrances of a copy in order, and whether each is one of the message."""
+        structure = self._structures[copy]
+        key = copy.layer, structure
+        if key not in self._known:
+            messages = self._messages[copy.layer]
+            trained = (entrance for entrance in structure.parameters if entrance in messages)
+            entrances = sorted((*structure.given, *trained))
+            self._known[key] = [(entrance, entrance in messages) for entrance in entrances]
+        return self._known[key]
+
+
+def _messages(loop: Loop, copies: Copies, origins: Origins) -> set[Entrance]:
+    """Where a copy of this loop receives what the one before it made."""
+    structures = copies.structures
+    if len(loop.copies) == 1 and isinstance(loop.owner, RecurrentCell):
+        (copy,) = loop.copies
+        return set(_entrances_but_x(copy, structures[copy], loop.owner))
+    found: set[Entrance] = set()
+    for before, copy in pairwise(loop.copies):
+        for entrance in structures[copy].given:
+            if entrance not in found and _is_state_of(before, copy.read(entrance), origins):
+                found.add(entrance)
+    return found
+
+
+def _is_state_of(copy: Copy, x: Node, origins: Origins) -> bool:
+    """Whether it is what a copy made, unchanged."""
+    sources = origins.routing.sources(x)
+    return any(copy in origins.roots(source, unchanged=True) for source in sources)
+
+
+def _entrances_but_x(copy: Copy, structure: Structure, cell: RecurrentCell) -> Iterator[Entrance]:
+    """With one timestep nothing was passed on: what does not enter through W_xh is the state."""
+    for i, slot in structure.given:
+        if not any(x.id == cell.W_xh.id for x in copy.nodes[i].tensors()):
+            yield i, slot
+
+
+@dataclass(frozen=True, slots=True)
+class Entering:
+    """All that enters the copies of a network."""
+
+    links: Links = field(default_factory=Links)  # from copies and initial states to copies
+    initial: dict[str, Port] = field(default_factory=dict[str, Port])
+    # what comes from outside
+    inputs: dict[Copy, list[Node]] = field(default_factory=dict[Copy, list[Node]])
+    # copy -> the copies of other rows that feed it
+    feeds: defaultdict[Copy, list[Copy]] = field(
+        default_factory=lambda: defaultdict[Copy, list[Copy]](list)
+    )
+    # what a head made of one copy, and another copy read
+    fed_back: list[tuple[Node, Copy]] = field(default_factory=list[tuple[Node, Copy]])
+    # what one row hands to another
+    between: set[Node] = field(default_factory=set[Node])
+    # what ops outside read, and what copies read of others
+    used: set[Node] = field(default_factory=set[Node])
+
+
+def entering(
+    copies: Copies, entrances: Entrances, origins: Origins, captions: Captions
+) -> Entering:
+    """Follow back whatever enters a copy."""
+    collector = _Collector(copies, origins, captions)
+    for copy in copies.all:
+        collector.collect(copy, entrances.of(copy))
+    return collector.found
+
+
+class _Collector:
+    """Notes what enters each copy."""
+
+    def __init__(self, copies: Copies, origins: Origins, captions: Captions) -> None:
+        self._copies = copies
+        self._origins = origins
+        self._captions = captions
+        outside = {x for node in copies.outside for x in node.tensors()}
+        self.found = Entering(used=outside)
+
+    def collect(self, copy: Copy, entrances: Iterable[tuple[Entrance, bool]]) -> None:
+        for entrance, is_message in entrances:
+            x = copy.read(entrance)
+            self.found.used.add(x)
+            maker = self._copies.of(x)
+            if maker is not None and not is_move(x):
+                self._hand_over(maker, copy, x)
+                continue
+            for source in self._origins.routing.sources(x):
+                roots = self._origins.roots(source)
+                if not roots:
+                    self._collect_given(copy, entrance, source, is_message)
+                elif not is_message and self._is_fed_back(source, copy):
+                    self.found.fed_back.append((source, copy))
+                else:
+                    cut = self._origins.routing.is_cut(x)
+                    for root in roots:
+                        self._hand_over(root, copy, source, cut=cut)
+
+    def _hand_over(self, root: Copy, copy: Copy, source: Node, *, cut: bool = False) -> None:
+        kind: LinkKind = "other"
+        if root.layer != copy.layer:
+            kind = "up"
+            self.found.between.add(source)
+            self.found.feeds[copy].append(root)
+        elif root.t == copy.t - 1:
+            kind = "message"
+        self.found.links.add(root.id, copy.id, kind, source, cut=cut)
+
+    def _is_fed_back(self, source: Node, copy: Copy) -> bool:
+        """Whether a head made it of copies in this row or above: an output that is read again."""
+        if self._origins.roots(source, unchanged=True):
+            return False
+        return all(root.layer >= copy.layer for root in self._origins.roots(source))
+
+    def _collect_given(
+        self, copy: Copy, entrance: Entrance, source: Node, is_message: bool
+    ) -> None:
+        """Note what no copy made: an initial state, or an input."""
+        x = copy.read(entrance)
+        if is_message:
+            self._add_initial(copy, x)
+        elif not source.is_parameter and not _is_constant_inside(copy, entrance, source):
+            known = self.found.inputs.setdefault(copy, [])
+            if x not in known:
+                known.append(x)
+
+    def _add_initial(self, copy: Copy, value: Node) -> None:
+        id = f"initial-{copy.layer}-{copy.t}" if copy.t else f"initial-{copy.layer}"
+        if id not in self.found.initial:
+            owner = self._copies.loops[copy.layer].owner
+            states = owner.states if isinstance(owner, RecurrentCell) else ("h",)
+            label = ", ".join(indexed(state, copy.t - 1) for state in states)
+            caption = self._captions.of(value)
+            port = Port(id, "initial", label, caption, value, layer=copy.layer)
+            self.found.initial[id] = port
+        self.found.links.add(id, copy.id, "initial", value)
+
+
+def _is_constant_inside(copy: Copy, entrance: Entrance, source: Node) -> bool:
+    """A constant that an elementwise op of the copy brings along is no input."""
+    if source.op is not None or source.scope is None:
+        return False
+    op, _ = entrance
+    return copy.call in source.scope.chain() and copy.nodes[op].op not in _PRODUCTS
