@@ -1,7 +1,7 @@
-"""Arrays and a description in JSON, in one safetensors file that is checked before anything in it is believed.
+"""Arrays and a description in JSON, in one safetensors file.
 
-The file holds no code: reading one that a stranger made runs nothing of theirs, and allocates no
-more than the file's own size justifies.
+The file is checked before anything in it is believed. It holds no code: reading one that a
+stranger made runs nothing of theirs, and allocates no more than the file's own size justifies.
 """
 
 import json
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from .errors import TinygradError
 from .files import write_atomic
 
-MAX_HEADER = (
-    16 * 2**20
-)  # bytes of names, shapes and description; a hostile file must not make us parse gigabytes
+# Bytes of names, shapes and description: a hostile file must not make us parse gigabytes.
+MAX_HEADER = 16 * 2**20
+# What reading an inconsistent description may raise.
 _DAMAGED = (
     TinygradError,
     ValueError,
@@ -72,9 +72,8 @@ class Archive:
         try:
             write_atomic(path, data)
         except OSError as error:
-            raise self.error(
-                f"{self.save}: {os.fspath(path)}: {error.strerror}; what was there before is unchanged"
-            ) from error
+            reason = f"{error.strerror}; what was there before is unchanged"
+            raise self.error(f"{self.save}: {os.fspath(path)}: {reason}") from error
 
     def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
         """The description and the arrays of a file.
@@ -129,32 +128,33 @@ class Archive:
             text = header.get("__metadata__", {}).get(self.key)
             if text is None:
                 raise self.error(
-                    f"{self.load}: {name} is a safetensors file, but not one that {self.save_name} wrote"
+                    f"{self.load}: {name} is a safetensors file, "
+                    f"but not one that {self.save_name} wrote"
                 )
             description = json.loads(text)
             if description["format"] != self.format:
                 raise self.error(
-                    f"{self.load}: {name} has format {description['format']!r}, this version reads {self.format}; "
-                    "a newer tinygrad_rnn may read it"
+                    f"{self.load}: {name} has format {description['format']!r}, this version "
+                    f"reads {self.format}; a newer tinygrad_rnn may read it"
                 )
         return description, arrays
 
     @contextmanager
     def blaming(self, name: str) -> Iterator[None]:
-        """Whatever a description that lies leads to is one kind of error."""
+        """An inconsistent description always raises this archive's own error."""
         try:
             yield
         except self.error:
             raise
         except _DAMAGED as error:
-            raise self.error(
-                f"{self.load}: {name} is damaged: {type(error).__name__}: {error}"
-            ) from error
+            reason = f"{type(error).__name__}: {error}"
+            raise self.error(f"{self.load}: {name} is damaged: {reason}") from error
 
 
 def _python_number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(
-        f"metadata can hold what JSON can, and arrays as values of their own; {type(value).__name__} is neither"
+        "metadata can hold what JSON can, and arrays as values of their own; "
+        f"{type(value).__name__} is neither"
     )

@@ -18,7 +18,7 @@ _TEMPORARY = ".tinygrad_rnn.tmp"
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path` so that a reader finds the old content or the new, at any moment, never a part.
+    """Write `data` to `path`: a reader finds the old content or the new, never a part.
 
     Symbolic links are followed, an existing file keeps its mode and a new one gets what `open`
     would give it. Devices and pipes, which cannot be replaced, are written to directly. What an
@@ -62,7 +62,7 @@ def _replace(target: Path, data: bytes) -> None:
 
 @contextmanager
 def _temporary(directory: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A new file that is gone at the end unless it was renamed; a lock says that its writer is alive."""
+    """A new file, removed at the end unless it was renamed; its lock says its writer is alive."""
     path, file, lock = _created(directory)
     try:
         yield path, file
@@ -82,7 +82,7 @@ def _created(directory: Path) -> tuple[Path, BinaryIO, int]:
 
 
 def _locked(file: BinaryIO) -> int | None:
-    """A descriptor that holds a lock until it is closed; None when somebody swept the file away before."""
+    """A descriptor that holds a lock until it is closed; None if the file was swept away before."""
     descriptor = os.dup(file.fileno())
     if fcntl:
         with suppress(OSError):  # a file system without locks: then nobody sweeps there either

@@ -16,7 +16,7 @@ _INVISIBLE_OR_ACTIVE = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # C0 (ESC among them), DEL, C1
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # bidirectional controls
-    "\u2028\u2029"  # line and paragraph separators: line breaks to str.splitlines and to some viewers
+    "\u2028\u2029"  # line and paragraph separators: str.splitlines breaks lines there
     "\ud800-\udfff"  # lone surrogates: not encodable in UTF-8
     "\ufffe\uffff"  # not characters, and illegal in XML
     "]"
@@ -71,7 +71,7 @@ def for_dot(text: str) -> str:
 
 
 def for_terminal(text: str, *, multiline: bool = False) -> str:
-    r"""Return `text` that cannot move the cursor, colour, retitle or reorder anything on a terminal.
+    r"""Return `text` that cannot move the cursor, colour, retitle or reorder a terminal.
 
     With `multiline`, newlines and tabs stay. Rich's `[markup]` passes: print the result as plain
     text.
@@ -83,7 +83,7 @@ def for_terminal(text: str, *, multiline: bool = False) -> str:
 
 
 def elide(text: str, width: int) -> str:
-    """Return `text` made printable and cut to at most `width` columns, with "…" where something is missing.
+    """Return `text` made printable and cut to at most `width` columns, "…" where it was cut.
 
     Wide characters (CJK, emoji) count as two columns, combining marks as none.
 

@@ -1,4 +1,4 @@
-"""One question a file: what recurrent networks remember, why they forget, and what helps; each with one command."""
+"""One question a file: what recurrent networks remember, why they forget, and what helps."""
 
 from .adding import Adding
 from .cliff import Cliff

@@ -14,11 +14,8 @@ STEPS, HIDDEN, BATCH, TESTED, EVERY = 100, 32, 32, 2000, 100
 RATES = {"RNN": 0.003, "LSTM": 0.01, "GRU": 0.01}
 UPDATES = {"RNN": 1000, "LSTM": 1500, "GRU": 1500}
 BASELINE, NEAR, PASSED = 1 / 6, 0.1, 0.01
-SHORT, SHORT_UPDATES, HALF = (
-    50,
-    10_000,
-    BASELINE / 2,
-)  # with --full: half the gap, ten times as long
+# With --full: half the gap, ten times as long.
+SHORT, SHORT_UPDATES, HALF = 50, 10_000, BASELINE / 2
 
 
 class Adding(Study):
@@ -31,15 +28,18 @@ class Adding(Study):
 
     name = "adding"
     question = "Which cell learns to add two numbers out of a hundred?"
-    source = "Hochreiter, Schmidhuber, Long Short-Term Memory (1997), sec. 5.4; Le, Jaitly, Hinton (2015), sec. 4.1"
+    source = (
+        "Hochreiter, Schmidhuber, Long Short-Term Memory (1997), sec. 5.4; "
+        "Le, Jaitly, Hinton (2015), sec. 4.1"
+    )
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         # The longest first, so that no processor waits for it alone at the end.
-        every = [
-            {"cell": cell, "steps": STEPS, "limit": UPDATES[cell]}
-            for cell in ("LSTM", "GRU", "RNN")
-        ]
-        return every + ([{"cell": "RNN", "steps": SHORT, "limit": SHORT_UPDATES}] if full else [])
+        cells = ("LSTM", "GRU", "RNN")
+        runs = [{"cell": cell, "steps": STEPS, "limit": UPDATES[cell]} for cell in cells]
+        if full:
+            runs.append({"cell": "RNN", "steps": SHORT, "limit": SHORT_UPDATES})
+        return runs
 
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
         rng = np.random.default_rng(seed)
@@ -57,10 +57,8 @@ class Adding(Study):
         cell, steps, best = record["cell"], record["steps"], min(record["errors"])
         seen = f"{best:.4f} at best, {record['updates'][-1]} updates"
         if cell == "RNN" and steps == STEPS:
-            claim, reference = (
-                f"tanh RNN, T = {steps}: stays where guessing is",
-                f"1/6 = 0.1667 ± {NEAR:.0%}",
-            )
+            claim = f"tanh RNN, T = {steps}: stays where guessing is"
+            reference = f"1/6 = 0.1667 ± {NEAR:.0%}"
             return Row(claim, reference, seen, record.seed, best >= BASELINE * (1 - NEAR))
         if cell == "RNN" and steps == SHORT:
             claim = f"tanh RNN, T = {steps}: halves the error, given ten times as long"
@@ -73,15 +71,8 @@ class Adding(Study):
         end = max(r["updates"][-1] for r in own)
         lines.append(Line("saying 1 each time: 1/6", [0, end], [BASELINE] * 2, "reference"))
         lines.append(Line("learned: 0.01", [0, end], [PASSED] * 2, "reference"))
-        return [
-            Chart(
-                "Learning to add",
-                "update",
-                "mean squared error on new sequences",
-                lines,
-                log_y=True,
-            )
-        ]
+        y = "mean squared error on new sequences"
+        return [Chart("Learning to add", "update", y, lines, log_y=True)]
 
     def loss(self) -> Tensor:
         rng = np.random.default_rng(0)

@@ -65,7 +65,9 @@ def figure(charts: Sequence[Chart | Grid], theme: Theme) -> "Figure":
 
 def _entries(chart: Chart | Grid) -> int:
     """Lines of the legend."""
-    return sum(bool(line.label) for line in chart.lines) if isinstance(chart, Chart) else 0
+    if isinstance(chart, Grid):
+        return 0
+    return sum(bool(line.label) for line in chart.lines)
 
 
 def _style(theme: Theme) -> Any:
@@ -172,7 +174,6 @@ def _shades(axes: "Axes", grid: Grid, theme: Theme) -> None:
     rows, columns = np.nonzero(values == 0)
     axes.plot(columns, rows, linestyle="none", marker="x", color=theme.color("muted"), markersize=4)
     axes.grid(visible=False)
-    bar = axes.get_figure().colorbar(
-        image, ax=axes, label=grid.value + ("   (×: exactly 0)" if len(rows) else "")
-    )  # type: ignore[union-attr]
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    label = grid.value + ("   (×: exactly 0)" if len(rows) else "")
+    drawn: Any = axes.get_figure()
+    drawn.colorbar(image, ax=axes, label=label).outline.set_visible(False)

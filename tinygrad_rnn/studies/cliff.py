@@ -30,18 +30,20 @@ class Unit(nn.Module):
 
 
 class Cliff(Study):
-    """L(w, b) = (σ(h₄₉) - 0.7)² of one unit, by gradient descent with and without a bound on the gradient's norm.
+    """Gradient descent on L(w, b) = (σ(h₄₉) - 0.7)² of one unit, with and without clipping.
 
     At w = (h₋₁ - b) / σ(h₋₁) the loop stands still where it starts, and on either side of it runs
-    to another resting point: the loss has a wall there, of any steepness if only the run is long
-        enough. A step against the wall without
-    a bound leaps over all the land that was gained. Where the gradient is small, on the plateau, a
-    bound changes nothing, and does not help.
+    to another resting point: the loss has a wall there, the steeper the longer the run. A step
+    against the wall without a bound leaps back over all the ground that was gained. Where the
+    gradient is small, on the plateau, a bound changes nothing, and does not help.
     """
 
     name = "cliff"
     question = "What does clipping do at a wall of the loss, and where does it do nothing?"
-    source = "Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks (2013), fig. 6, alg. 1"
+    source = (
+        "Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks (2013), "
+        "fig. 6, alg. 1"
+    )
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         return [
@@ -60,23 +62,17 @@ class Cliff(Study):
         found = []
         for seed, own in by_seed(records).items():
             loose, bound, flat, flat_bound = own
-            leap, late = (
-                max(loose["moves"]),
-                [float(np.mean(record["losses"][-LATE:])) for record in (loose, bound)],
-            )
-            found += [
-                Row("wall, unclipped: the longest step leaps", f"≥ {LEAP}", number(leap), seed, leap >= LEAP),
-                self._low("wall, clipped: descends all the same", bound),
-                Row(
-                    f"wall: mean loss of the last {LATE} steps is lower clipped", f"< {number(late[0])} unclipped",
-                    number(late[1]), seed, late[1] < late[0],
-                ),
-                self._stuck("plateau, clipped: does not help, the loss stays", flat_bound),
-                Row(
-                    "plateau: clipped and unclipped are the same run", "difference exactly 0",
-                    number(difference(flat, flat_bound)), seed, difference(flat, flat_bound) == 0,
-                ),
-            ]  # fmt: skip
+            leap, apart = max(loose["moves"]), difference(flat, flat_bound)
+            claim = "wall, unclipped: the longest step leaps"
+            found.append(Row(claim, f"≥ {LEAP}", number(leap), seed, leap >= LEAP))
+            found.append(self._low("wall, clipped: descends all the same", bound))
+            late, late_bound = (float(np.mean(r["losses"][-LATE:])) for r in (loose, bound))
+            claim = f"wall: mean loss of the last {LATE} steps is lower clipped"
+            reference = f"< {number(late)} unclipped"
+            found.append(Row(claim, reference, number(late_bound), seed, late_bound < late))
+            found.append(self._stuck("plateau, clipped: does not help, the loss stays", flat_bound))
+            claim = "plateau: clipped and unclipped are the same run"
+            found.append(Row(claim, "difference exactly 0", number(apart), seed, apart == 0))
         return found
 
     def _low(self, claim: str, record: Record) -> Row:
@@ -93,11 +89,14 @@ class Cliff(Study):
         ws = np.linspace(4, 7, 241)
         b = AT_THE_WALL[1]
         values = [loss(Unit(float(w), b)).item() for w in ws]
+        label = f"the wall: w = (h₋₁ - b) / σ(h₋₁) = {wall(b):.3f}"
+        at_the_wall = Line(label, [wall(b)] * 2, [0, max(values)], "reference")
         slice_ = Chart(
-            f"The wall: the loss along w, at b = {b}", "w", "loss, (σ(h₄₉) - 0.7)²",
-            [Line("loss", ws.tolist(), values),
-             Line(f"the wall: w = (h₋₁ - b) / σ(h₋₁) = {wall(b):.3f}", [wall(b)] * 2, [0, max(values)], "reference")],
-        )  # fmt: skip
+            f"The wall: the loss along w, at b = {b}",
+            "w",
+            "loss, (σ(h₄₉) - 0.7)²",
+            [Line("loss", ws.tolist(), values), at_the_wall],
+        )
         steps = list(range(UPDATES))
         lines = []
         for clipped, name in ((False, "unclipped"), (True, f"clipped to {CLIP}")):

@@ -55,13 +55,11 @@ def run_study(
             study, seeds=seeds, full=full, path=path, jobs=jobs, backend=backend, reporter=bar
         )
     console.print(table(findings))
+    plain = not console.encoding.startswith("utf")
     for chart in findings.charts:
-        console.print(
-            draw(chart, min(console.width, 110), plain=not console.encoding.startswith("utf"))
-        )
-    console.print(
-        f"{len(findings.records)} runs, {findings.seconds:.0f} s of processor time. Source: {study.source}"
-    )
+        console.print(draw(chart, min(console.width, 110), plain=plain))
+    runs, seconds = len(findings.records), findings.seconds
+    console.print(f"{runs} runs, {seconds:.0f} s of processor time. Source: {study.source}")
     _say_files(console, [path, *save_charts(findings, out), *save_flow(study, out)])
     return 0 if findings.holds else NO
 
@@ -91,7 +89,7 @@ def save_charts(findings: Findings, out: Path) -> list[Path]:
 
 
 def save_flow(study: Study, out: Path) -> list[Path]:
-    """Write how the gradient flows back through a small example of the study's model, light and dark."""
+    """Draw how the gradient flows back through a small example of the model, light and dark."""
     from ..diagrams import draw
     from .chart import THEMES
 

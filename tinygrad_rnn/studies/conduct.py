@@ -1,4 +1,7 @@
-"""Conducts a study: runs it on several processors, keeps each run that is done, and goes on where it was stopped."""
+"""Conducts a study: runs it on several processors and keeps each run that is done.
+
+A study that was stopped goes on where it was.
+"""
 
 import json
 import os
@@ -70,14 +73,12 @@ def conduct(
     kept = {} if path is None else _kept(study, Path(path))
     tasks = [(seed, settings) for seed in range(seeds) for settings in study.runs(full)]
     done = {_key(*task): kept[_key(*task)] for task in tasks if _key(*task) in kept}
+    missing = [task for task in tasks if _key(*task) not in done]
     reporter.begins(len(tasks), len(done))
     if path is not None:
-        save(
-            study, list((kept | done).values()), path
-        )  # a path that cannot be written is known before the first run
-    for record in _run_all(
-        study, [task for task in tasks if _key(*task) not in done], jobs, backend
-    ):
+        # A path that cannot be written is known before the first run.
+        save(study, list((kept | done).values()), path)
+    for record in _run_all(study, missing, jobs, backend):
         done[_key(record.seed, record.settings)] = record
         if path is not None:
             save(study, list((kept | done).values()), path)
@@ -135,12 +136,12 @@ def _cluster(jobs: int) -> Iterator[None]:
     from distributed import Client, LocalCluster
 
     address = get("scheduler-address", None)
-    local = (
-        LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address="")
-        if not address
-        else None
-    )
-    with local or nullcontext(), Client(address or local):
+    if address:
+        with Client(address):
+            yield
+        return
+    local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address="")
+    with local, Client(local):
         yield
 
 
@@ -165,7 +166,7 @@ def save(
 
 
 def read(study: Study, path: str | os.PathLike[str]) -> list[Record]:
-    """The runs that `save` wrote for this very study; none, when the study's source has changed since.
+    """The runs that `save` wrote for this study; none when its source has changed since.
 
     Raises:
         StudyError: the file is something else.
@@ -180,8 +181,8 @@ def read(study: Study, path: str | os.PathLike[str]) -> list[Record]:
         return [Record(**run) for run in content["runs"]]
     except (ValueError, TypeError, KeyError) as error:
         raise StudyError(
-            f"{os.fspath(path)} does not hold runs of the study {study.name} ({error}); move it away, or name another "
-            "folder with --out"
+            f"{os.fspath(path)} does not hold runs of the study {study.name} ({error}); "
+            "move it away, or name another folder with --out"
         ) from None
 
 

@@ -21,34 +21,36 @@ NEAR = 0.15
 
 
 class ForgetBias(Study):
-    """How far the gradient flows through an LSTM's memory at the start, and which gap it learns, by the first bias.
+    """By the first bias: how far gradients flow through an LSTM's memory, which gap it learns.
 
     Straight from memory to memory ∂c_t/∂c_{t-1} = diag(σ(f)), and with small first weights σ(f) ≈
     σ(b): the slope of the gradient is ln σ(b) a step, -0.69 for a bias of 0, -0.31 for 1, -0.05 for
-    3. The detours through h_t add to it. A bias of 1 is no magic number: a gap of 80 asks for more (Tallec, Ollivier 2018).
+    3. The detours through h_t add to it. A bias of 1 is no magic number: a gap of 80 asks for more
+    (Tallec, Ollivier 2018).
     """
 
     name = "forget-bias"
     question = "Why start the forget gate at 1?"
-    source = "Jozefowicz, Zaremba, Sutskever, An Empirical Exploration of Recurrent Network Architectures (2015)"
+    source = (
+        "Jozefowicz, Zaremba, Sutskever, "
+        "An Empirical Exploration of Recurrent Network Architectures (2015)"
+    )
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         learned = [(30, 0.0), (30, 1.0), (30, 3.0), (80, 1.0), (80, 5.0)]
-        learned += [(80, 0.0), (80, 3.0)] if full else []
+        if full:
+            learned += [(80, 0.0), (80, 3.0)]
         flows = [{"kind": "flow", "bias": bias} for bias in BIASES]
         return flows + [{"kind": "learn", "gap": gap, "bias": bias} for gap, bias in learned]
 
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
         rng = np.random.default_rng(seed)
         if settings["kind"] == "flow":
-            norms_of = {
-                way: memory_flow(settings["bias"], seed, way == "straight")
-                for way in ("straight", "all")
-            }
-            slopes = {
-                way: float(np.polyfit(np.arange(FLOW), np.log(norms_of[way]), 1)[0])
-                for way in norms_of
-            }
+            norms_of, slopes = {}, {}
+            for way in ("straight", "all"):
+                found = memory_flow(settings["bias"], seed, way == "straight")
+                norms_of[way] = found
+                slopes[way] = float(np.polyfit(np.arange(FLOW), np.log(found), 1)[0])
             return {"norms": norms_of, "slopes": slopes}
         network = nn.LSTM(
             2, HIDDEN, output_size=2, forget_bias=settings["bias"], dtype=np.float32, rng=rng
@@ -70,50 +72,37 @@ class ForgetBias(Study):
     def _rows_of(self, record: Record) -> list[Row]:
         bias = record["bias"]
         if record["kind"] == "flow":
-            expected, straight, whole = (
-                math.log(kept(bias)),
-                record["slopes"]["straight"],
-                record["slopes"]["all"],
-            )
+            expected, slopes, seed = math.log(kept(bias)), record["slopes"], record.seed
+            straight, every = slopes["straight"], slopes["all"]
             holds = abs(straight - expected) <= NEAR
             claim = f"bias {bias:g}: from memory to memory the slope is ln σ(b)"
-            rows = [Row(claim, f"{expected:.3f} ± {NEAR}", f"{straight:.3f}", record.seed, holds)]
+            row = Row(claim, f"{expected:.3f} ± {NEAR}", f"{straight:.3f}", seed, holds)
             claim = f"bias {bias:g}: the detours through h add to it"
-            return [
-                *rows,
-                Row(claim, f"> {straight:.3f}", f"{whole:.3f}", record.seed, whole > straight),
-            ]
+            more = Row(claim, f"> {straight:.3f}", f"{every:.3f}", seed, every > straight)
+            return [row, more]
         gap, error, updates = record["gap"], record["errors"][-1], record["updates"][-1]
         learns = bias >= LEARNS[gap]
         if not learns and bias not in FAILS[gap]:  # in between: seen, not claimed
             return []
-        claim = f"bias {bias:g}: {'learns' if learns else 'does not learn'} a gap of {gap} in {UPDATES} updates"
-        reference = f"loss {'<' if learns else '≥'} {GOAL}"
-        return [
-            Row(
-                claim,
-                reference,
-                f"{error:.3f} after {updates}",
-                record.seed,
-                (error < GOAL) == learns,
-            )
-        ]
+        verdict, sign = ("learns", "<") if learns else ("does not learn", "≥")
+        claim = f"bias {bias:g}: {verdict} a gap of {gap} in {UPDATES} updates"
+        measured = f"{error:.3f} after {updates}"
+        return [Row(claim, f"loss {sign} {GOAL}", measured, record.seed, (error < GOAL) == learns)]
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         own = [record for record in records if record.seed == 0]
         steps = list(range(FLOW))
-        flows = [
-            Line(f"bias {r['bias']:g}", steps, r["norms"]["straight"])
-            for r in own
-            if r["kind"] == "flow"
-        ]
-        for i, bias in enumerate(BIASES):
-            expected = [kept(bias) ** n for n in steps]
-            flows.append(
-                Line("" if i else "σ(b)^(T-k), for each bias b", steps, expected, "reference")
-            )
-        learned = [Line(f"gap {r['gap']}, bias {r['bias']:g}", r["updates"], r["errors"]) for r in own
-                   if r["kind"] == "learn"]  # fmt: skip
+        flows, learned = [], []
+        for r in own:
+            label = f"bias {r['bias']:g}"
+            if r["kind"] == "flow":
+                flows.append(Line(label, steps, r["norms"]["straight"]))
+            else:
+                learned.append(Line(f"gap {r['gap']}, {label}", r["updates"], r["errors"]))
+        label = "σ(b)^(T-k), for each bias b"
+        for bias in BIASES:
+            flows.append(Line(label, steps, [kept(bias) ** n for n in steps], "reference"))
+            label = ""
         learned.append(Line("guessing: ln 2", [0, UPDATES], [math.log(2)] * 2, "reference"))
         return [
             Chart(
@@ -139,12 +128,15 @@ class ForgetBias(Study):
 
 
 def kept(bias: float) -> float:
-    """σ(b): the share of its memory that a cell with this forget bias keeps in a step, to begin with."""
+    """σ(b): the share of its memory that a fresh cell with this forget bias keeps in a step."""
     return 1 / (1 + math.exp(-bias))
 
 
 def memory_flow(bias: float, seed: int, straight: bool) -> list[float]:
-    """‖∂c_T/∂c_k‖ for T - k = 0 … FLOW - 1, on the task's own noise; `straight`: without the detours through h."""
+    """‖∂c_T/∂c_k‖ for T - k = 0 … FLOW - 1, on the task's own noise.
+
+    `straight`: without the detours through h.
+    """
     rng = np.random.default_rng(seed)
     cell = nn.LSTMCell(2, HIDDEN, forget_bias=bias, rng=rng)
     inputs = recall(rng, FLOW, 1)[0].astype(float)

@@ -8,12 +8,14 @@ import numpy as np
 
 from .. import nn
 from ..autograd.tensor import Tensor, tensor
+from ..nn.cells import state_of, state_parts
 from .jacobian import norms
 from .study import Chart, Grid, Line, Record, Row, Study, by_seed
 from .tasks import CELLS, Learner, endless, recall
 
 GAPS, LONG = (5, 10, 20, 40), (80,)
-KINDS = {  # what is learned with: a cell, and an LSTM's first forget bias
+# What is learned with: a cell, and an LSTM's first forget bias.
+KINDS = {
     "RNN": ("RNN", 0.0),
     "GRU": ("GRU", 0.0),
     "LSTM, bias 0": ("LSTM", 0.0),
@@ -23,7 +25,7 @@ HIDDEN, BATCH, RATE, UPDATES, EVERY, GOAL = 16, 32, 0.01, 200, 20, 0.1
 
 
 class Gap(Study):
-    """A bit, then noise, then the question: is it learned within 200 updates, and what did the first gradient say?
+    """A bit, then noise, then the question: is it learned within 200 updates?
 
     All cells learn a short gap. The longest is learned by the LSTM whose forget gate starts open,
     and not by the one whose gate starts half shut: "an LSTM remembers longer than tanh" is false as
@@ -33,7 +35,10 @@ class Gap(Study):
 
     name = "gap"
     question = "At which gap does each cell stop learning?"
-    source = "Bengio, Simard, Frasconi, Learning Long-Term Dependencies with Gradient Descent is Difficult (1994)"
+    source = (
+        "Bengio, Simard, Frasconi, "
+        "Learning Long-Term Dependencies with Gradient Descent is Difficult (1994)"
+    )
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         gaps = GAPS + LONG if full else GAPS
@@ -53,23 +58,18 @@ class Gap(Study):
         for seed, own in by_seed(records).items():
             longest = {kind: longest_learned(own, kind) for kind in KINDS}
             shown = ", ".join(f"{kind}: {gap}" for kind, gap in longest.items())
-            least, half, open_ = (
-                min(longest.values()),
-                longest["LSTM, bias 0"],
-                longest["LSTM, bias 3"],
+            short, long = GAPS[0], GAPS[-1]
+            holds = min(longest.values()) >= short
+            found.append(
+                Row(f"every cell learns a gap of {short}", f"≥ {short}", shown, seed, holds)
             )
-            found += [
-                Row(f"every cell learns a gap of {GAPS[0]}", f"≥ {GAPS[0]}", shown, seed, least >= GAPS[0]),
-                Row(
-                    f"an LSTM that starts open (bias 3) learns {GAPS[-1]}, and no cell a longer gap",
-                    f"≥ {GAPS[-1]}, others ≤",
-                    str(open_), seed, open_ >= GAPS[-1] and open_ == max(longest.values()),
-                ),
-                Row(
-                    "an LSTM that starts half shut (bias 0) does not outlast tanh", f"≤ {longest['RNN']}, the RNN's",
-                    str(half), seed, half <= longest["RNN"],
-                ),
-            ]  # fmt: skip
+            open_ = longest["LSTM, bias 3"]
+            holds = open_ >= long and open_ == max(longest.values())
+            claim = f"an LSTM that starts open (bias 3) learns {long}, and no cell a longer gap"
+            found.append(Row(claim, f"≥ {long}, others ≤", str(open_), seed, holds))
+            half, rnn = longest["LSTM, bias 0"], longest["RNN"]
+            claim = "an LSTM that starts half shut (bias 0) does not outlast tanh"
+            found.append(Row(claim, f"≤ {rnn}, the RNN's", str(half), seed, half <= rnn))
         return found
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
@@ -77,26 +77,16 @@ class Gap(Study):
         rates, first = [], []
         for kind in KINDS:
             own = [[r for r in records if r["kind"] == kind and r["gap"] == gap] for gap in gaps]
-            rates.append(
-                Line(
-                    kind,
-                    gaps,
-                    [100 * float(np.mean([r["error"] < GOAL for r in found])) for found in own],
-                )
-            )
+            learned = [100 * float(np.mean([r["error"] < GOAL for r in found])) for found in own]
+            rates.append(Line(kind, gaps, learned))
             mean = [math.exp(np.mean([math.log(r["gradient"]) for r in found])) for found in own]
             first.append(Line(kind, gaps, mean))
         seeds = len(by_seed(records))
         title = f"Learned within {UPDATES} updates, {seeds} seed{'s' if seeds > 1 else ''}"
+        x, norm = "gap, steps", "‖∂s_gap/∂s_0‖, s: h, or LSTM's c"
         return [
-            Chart(title, "gap, steps", "share of seeds that learned, %", rates, limits=(-5, 105)),
-            Chart(
-                "The gradient before learning",
-                "gap, steps",
-                "‖∂s_gap/∂s_0‖, s: h, or LSTM's c",
-                first,
-                log_y=True,
-            ),
+            Chart(title, x, "share of seeds that learned, %", rates, limits=(-5, 105)),
+            Chart("The gradient before learning", x, norm, first, log_y=True),
         ]
 
     def loss(self) -> Tensor:
@@ -115,15 +105,11 @@ def network_of(kind: str, rng: np.random.Generator) -> Any:
 def first_gradient(network: Any, xs: Any) -> float:
     """‖∂s_gap/∂s_0‖ of the state that carries the memory: h, or an LSTM's c."""
     cell = network.cells[0]
-    state = [
-        tensor(np.zeros((HIDDEN, HIDDEN), np.float32), requires_grad=True) for _ in cell.states
-    ]
+    zeros = np.zeros((HIDDEN, HIDDEN), np.float32)
+    state = [tensor(zeros, requires_grad=True) for _ in cell.states]
     first = state[-1]
     for x in xs:
-        after = cell(
-            np.repeat(x[None], HIDDEN, axis=0), tuple(state) if len(state) > 1 else state[0]
-        )
-        state = list(after) if isinstance(after, tuple) else [after]
+        state = state_parts(cell(np.repeat(x[None], HIDDEN, axis=0), state_of(state)))
     return norms(state[-1], [first])[0]
 
 

@@ -55,43 +55,19 @@ class History(Study):
     def _rows_of(self, record: Record) -> list[Row]:
         network, values = record["network"], np.array(record["norms"])
         later, until_now = values[np.triu_indices(STEPS, 1)], values[np.tril_indices(STEPS)]
-        least = float(until_now.min())
-        rows = [
-            Row(
-                f"{network}: y_t depends on every x_0 … x_t",
-                "least > 0",
-                number(least),
-                record.seed,
-                least > 0,
-            )
-        ]
+        least, seed = float(until_now.min()), record.seed
+        claim = f"{network}: y_t depends on every x_0 … x_t"
+        rows = [Row(claim, "least > 0", number(least), seed, least > 0)]
         if network == BOTH_WAYS:
-            least = float(later.min())
-            rows.append(
-                Row(
-                    f"{network}: and on every later x_k",
-                    "least > 0",
-                    number(least),
-                    record.seed,
-                    least > 0,
-                )
-            )
+            least, claim = float(later.min()), f"{network}: and on every later x_k"
+            rows.append(Row(claim, "least > 0", number(least), seed, least > 0))
         else:
-            most = float(later.max())
-            rows.append(
-                Row(
-                    f"{network}: and on nothing later",
-                    "exactly 0",
-                    number(most),
-                    record.seed,
-                    most == 0,
-                )
-            )
+            most, claim = float(later.max()), f"{network}: and on nothing later"
+            rows.append(Row(claim, "exactly 0", number(most), seed, most == 0))
         if "error" in record.measured:
             claim, error = "RNN: the same as the product of Jacobians", float(record["error"])
-            rows.append(
-                Row(claim, f"error ≤ {ROUNDING:.0e}", number(error), record.seed, error <= ROUNDING)
-            )
+            allowed = f"error ≤ {ROUNDING:.0e}"
+            rows.append(Row(claim, allowed, number(error), seed, error <= ROUNDING))
         return rows
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
@@ -109,9 +85,8 @@ class History(Study):
     def loss(self) -> Tensor:
         rng = np.random.default_rng(0)
         ys, _ = network_of("RNN", rng)(rng.standard_normal((6, INPUTS)))
-        return (
-            ys[3] * ys[3]
-        ).sum()  # of one step in the middle: nothing flows to the steps after it
+        # Of one step in the middle: nothing flows to the steps after it.
+        return (ys[3] * ys[3]).sum()
 
 
 def network_of(name: str, rng: np.random.Generator) -> Recurrent:

@@ -8,7 +8,7 @@ import numpy as np
 from .. import nn
 from ..autograd.backward import grad
 from ..autograd.tensor import Array, Tensor, tensor
-from ..nn.cells import Cell, state_parts
+from ..nn.cells import Cell, state_of, state_parts
 from ..nn.recurrent import LAYERS
 from .study import Chart, Grid, Line, Record, Row, Study, by_seed, number
 
@@ -27,13 +27,15 @@ class Rtrl(Study):
         P_t = ∂s_t/∂s_{t-1} · P_{t-1} + ∂s_t/∂θ,      ∂L/∂θ = Σ_t ∂L_t/∂s_t · P_t
 
     The derivative is one and the same, so they differ by rounding alone; what differs is the price,
-    since P_t has
-    |s| · |θ| numbers.
+    since P_t has |s| · |θ| numbers.
     """
 
     name = "rtrl"
     question = "Is backpropagation through time the same gradient as real-time recurrent learning?"
-    source = "Williams, Zipser, A Learning Algorithm for Continually Running Fully Recurrent Neural Networks (1989)"
+    source = (
+        "Williams, Zipser, A Learning Algorithm for Continually Running "
+        "Fully Recurrent Neural Networks (1989)"
+    )
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         return [{"cell": cell} for cell in CELLS]
@@ -53,19 +55,13 @@ class Rtrl(Study):
     def _row(self, record: Record) -> Row:
         worst = max(record["errors"])
         claim = f"{record['cell']}: BPTT = RTRL, after each of {STEPS} steps"
-        return Row(
-            claim,
-            f"relative error ≤ {TOLERANCE:.0e}",
-            number(worst),
-            record.seed,
-            worst <= TOLERANCE,
-        )
+        reference = f"relative error ≤ {TOLERANCE:.0e}"
+        return Row(claim, reference, number(worst), record.seed, worst <= TOLERANCE)
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         steps = list(range(STEPS))
-        floor = (
-            np.finfo(float).eps / 10
-        )  # two equal gradients have an error of 0, which a logarithm cannot show
+        # Two equal gradients have an error of 0, which a logarithm cannot show.
+        floor = np.finfo(float).eps / 10
         lines = [
             Line(record["cell"], steps, [max(error, floor) for error in record["errors"]])
             for record in records
@@ -76,17 +72,8 @@ class Rtrl(Study):
             ("rounding: 2.2e-16", np.finfo(float).eps),
         ):
             lines.append(Line(label, steps, [float(value)] * STEPS, "reference"))
-        y = "largest relative difference"
-        return [
-            Chart(
-                "BPTT against RTRL",
-                "t, steps read so far",
-                y,
-                lines,
-                log_y=True,
-                limits=(1e-17, 1e-11),
-            )
-        ]
+        x, y, limits = "t, steps read so far", "largest relative difference", (1e-17, 1e-11)
+        return [Chart("BPTT against RTRL", x, y, lines, log_y=True, limits=limits)]
 
     def loss(self) -> Tensor:
         rng = np.random.default_rng(0)
@@ -106,7 +93,7 @@ def losses(cell: Cell, xs: Array, targets: Array) -> list[Tensor]:
 
 
 def through_time(cell: Cell, xs: Array, targets: Array) -> list[Array]:
-    """The gradient of L_0 + … + L_t in all weights as one vector, for each t: backwards through the whole run."""
+    """The gradient of L_0 + … + L_t in all weights as one vector, for each t, backwards."""
     weights = list(cell.parameters())
     return [_flat(grad(total, weights)) for total in losses(cell, xs, targets)]
 
@@ -120,7 +107,7 @@ def real_time(cell: Cell, xs: Array, targets: Array) -> list[Array]:
     total, found = np.zeros(influence.shape[1]), []
     for x, target in zip(xs, targets, strict=True):
         before = [tensor(part, requires_grad=True) for part in state]
-        after = state_parts(cell(x, tuple(before) if len(before) > 1 else before[0]))
+        after = state_parts(cell(x, state_of(before)))
         rows = [_row(part, i, before, weights) for part in after for i in range(size)]
         by_state, by_weight = (np.array(part) for part in zip(*rows, strict=True))
         influence = by_state @ influence + by_weight

@@ -1,4 +1,4 @@
-"""What a study is: its question, the runs that answer it, and what they say, as a table and as charts.
+"""What a study is: its question, the runs that answer it, and what they say.
 
 A study decides nothing about screens, files or processes: it declares its runs, computes one of
 them at a time from a seed, and turns what was measured into rows and charts. So every study is run,
@@ -20,7 +20,7 @@ Axis = tuple[float, float] | None
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run that is done: its settings and seed, what it measured, and the processor's seconds it took."""
+    """A run that is done; `seconds` are the processor's."""
 
     settings: Settings
     seed: int
@@ -29,12 +29,12 @@ class Record:
 
     def __getitem__(self, name: str) -> Any:
         """What was measured, or else a setting."""
-        return self.measured[name] if name in self.measured else self.settings[name]
+        return {**self.settings, **self.measured}[name]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a study's table: a claim, its reference, what was measured with which seed, and whether it held."""
+    """A line of a study's table: a claim, and whether what was measured bears it out."""
 
     claim: str
     reference: str
@@ -72,7 +72,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A matrix of positive values in shades of their logarithm; values that are exactly 0 are marked as such."""
+    """A matrix of positive values in shades of their logarithm; exact zeros are marked."""
 
     title: str
     x: str  # the column's number
@@ -123,7 +123,7 @@ class Study(ABC):
 
     @abstractmethod
     def runs(self, full: bool) -> list[dict[str, Any]]:
-        """The settings of every run that a seed takes; with `full`, of those that take long as well."""
+        """The settings of every run that a seed takes; with `full`, of the long ones as well."""
 
     @abstractmethod
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
@@ -138,12 +138,12 @@ class Study(ABC):
         """The charts of some runs."""
 
     def loss(self) -> Tensor | None:
-        """A small example of the study's model, whose gradient flow is drawn; None: none that says anything."""
+        """A small example of the model, whose gradient flow is drawn; None to draw nothing."""
         return None
 
     @property
     def digest(self) -> str:
-        """Tells this study's source from another version of it, whose kept runs would answer another question."""
+        """Names this version of the study's source: kept runs of another do not count."""
         source = inspect.getsource(inspect.getmodule(type(self)) or type(self))
         return hashlib.sha256(source.encode()).hexdigest()[:16]
 
@@ -158,4 +158,8 @@ def by_seed(records: Iterable[Record]) -> dict[int, list[Record]]:
 
 def number(value: float) -> str:
     """A measured number, as tables print it."""
-    return "0" if value == 0 else f"{value:.2e}" if not 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e4:
+        return f"{value:.4g}"
+    return f"{value:.2e}"

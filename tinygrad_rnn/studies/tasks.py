@@ -79,7 +79,9 @@ class Learner:
     def learn(
         self, batches: Iterator[Batch], test: Batch, updates: int, every: int, goal: float
     ) -> dict[str, Any]:
-        """Learn until the test's error is below `goal`, or for so many updates, looking every so many.
+        """Learn for so many updates, or until the test's error is below `goal`.
+
+        The error is looked at after each `every` updates.
 
         Returns:
             {"updates": [...], "errors": [...]}: the error of each look.

@@ -24,17 +24,14 @@ ALIKE = 0.99  # of a cosine
 NAMES = {"short": "forgets (tanh)", "long": "remembers (LSTM, forget bias 3)"}
 LEARNT = 0.95  # of the answers
 FAILS = ("last", CUT, 1.0)
-CASES = [
-    ("last", STEPS, 1.0),
-    FAILS,
-    ("every", CUT, 1.0),
-    ("last", CUT, 3.0),
-]  # asked, piece, forget bias
+# When the answer is asked for, the length of a piece, the forget bias.
+CASES = [("last", STEPS, 1.0), FAILS, ("every", CUT, 1.0), ("last", CUT, 3.0)]
 
 
 class Tbptt(Study):
-    """The cosine between the gradient truncated to pieces of k steps and the full one, and what is learnt with it.
+    """The cosine between truncated and full gradients, and what is learnt with them.
 
+    Truncated: to pieces of k steps.
     A bit is shown at step 0, then noise; the answer is asked for at the last step alone, or at
     every step. Truncation loses the paths longer than a piece: the weights that read the bit get no
     gradient at all. It loses next to nothing in the others of a network that forgets sooner than a
@@ -48,7 +45,10 @@ class Tbptt(Study):
 
     name = "tbptt"
     question = "What does truncated backpropagation through time lose?"
-    source = "Williams, Peng, An Efficient Gradient-Based Algorithm for On-Line Training of Recurrent Networks (1990)"
+    source = (
+        "Williams, Peng, An Efficient Gradient-Based Algorithm "
+        "for On-Line Training of Recurrent Networks (1990)"
+    )
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         compared = [{"kind": "cosine", "memory": memory} for memory in ("short", "long")]
@@ -63,11 +63,8 @@ class Tbptt(Study):
         if settings["kind"] == "cosine":
             network = remembering(3.0, rng) if settings["memory"] == "long" else forgetting(rng)
             return compared_gradients(network, rng)
-        return {
-            "share": trained(
-                remembering(settings["bias"], rng), settings["asked"], settings["piece"], rng
-            )
-        }
+        network = remembering(settings["bias"], rng)
+        return {"share": trained(network, settings["asked"], settings["piece"], rng)}
 
     def rows(self, records: Sequence[Record]) -> list[Row]:
         return [
@@ -80,15 +77,13 @@ class Tbptt(Study):
     def _rows_of(self, record: Record) -> list[Row]:
         if record["kind"] == "train":
             return [self._trained(record)]
-        name, short, place = (
-            NAMES[record["memory"]],
-            record["memory"] == "short",
-            PIECES.index(LOOKED_AT),
-        )
+        name, short = NAMES[record["memory"]], record["memory"] == "short"
+        place = PIECES.index(LOOKED_AT)
         cosine, reading = record["cosines"][place], record["reading"]
-        claim = f"{name}: {LOOKED_AT} of {STEPS} steps {'lose next to nothing' if short else 'point elsewhere'}"
-        reference = f"cosine {'≥' if short else '<'} {ALIKE}"
-        rows = [Row(claim, reference, number(cosine), record.seed, (cosine >= ALIKE) == short)]
+        verdict, sign = ("lose next to nothing", "≥") if short else ("point elsewhere", "<")
+        claim = f"{name}: {LOOKED_AT} of {STEPS} steps {verdict}"
+        holds = (cosine >= ALIKE) == short
+        rows = [Row(claim, f"cosine {sign} {ALIKE}", number(cosine), record.seed, holds)]
         claim = f"{name}: the weights that read the bit get nothing from {LOOKED_AT} steps"
         holds = reading[place] == 0 and reading[-1] > 0
         measured = f"{number(reading[place])}, full: {number(reading[-1])}"
@@ -98,9 +93,11 @@ class Tbptt(Study):
         asked, piece, bias = (record[name] for name in ("asked", "piece", "bias"))
         learns = (asked, piece, bias) != FAILS
         where = "every step" if asked == "every" else "the last step"
-        reference, share = f"right {'≥' if learns else '<'} {LEARNT:.0%}", record["share"]
-        verdict = f"{'learns' if learns else 'does not learn'} a gap of {GAP}"
-        claim = f"asked at {where}, pieces of {piece}, forget bias {bias:g}: {verdict}"
+        verdict, sign = ("learns", "≥") if learns else ("does not learn", "<")
+        reference, share = f"right {sign} {LEARNT:.0%}", record["share"]
+        claim = (
+            f"asked at {where}, pieces of {piece}, forget bias {bias:g}: {verdict} a gap of {GAP}"
+        )
         return Row(claim, reference, f"{share:.1%}", record.seed, (share >= LEARNT) == learns)
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:

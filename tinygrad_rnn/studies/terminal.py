@@ -64,9 +64,9 @@ def _draw_grid(grid: Grid, plain: bool) -> "Text":
             text.append(nothing if value == -np.inf else shades[min(3, int(share * 4))] * 2)
         text.append("\n")
     scale = f"{shades[0]} {math.exp(low):.1e} … {shades[-1]} {math.exp(high):.1e}"
-    return text.append(
-        f"     → {grid.x}; ↓ {grid.y}; {grid.value}: {scale}; {nothing.strip() or 'blank'} exactly 0\n"
-    )
+    zero = nothing.strip() or "blank"
+    text.append(f"     → {grid.x}; ↓ {grid.y}; {grid.value}: {scale}; {zero} exactly 0\n")
+    return text
 
 
 def _draw_lines(chart: Chart, width: int, plain: bool) -> "Text":

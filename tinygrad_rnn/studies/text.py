@@ -17,19 +17,21 @@ COUNTS = ("no character", "one character", "two characters")
 
 
 class Text(Study):
-    """The loss on held-out text while learning, by cell, against the entropies of the text's own n-grams.
+    """The loss on held-out text while learning, by cell, against the entropies of its n-grams.
 
     H(X_t), H(X_t | X_{t-1}) and H(X_t | X_{t-2} X_{t-1}) are what a guesser reaches that knows the
     frequencies after none, one or two characters, counted on the very text, the held-out part
     included: a network that is below H(X_t | X_{t-1}) on text it has never seen uses more of the
-        past than the last character. The third is drawn, and nothing
-    is claimed about it: few texts are long enough for their own counts of three characters to be
-        fair.
+    past than the last character. The third is drawn, and nothing is claimed about it: few texts
+    are long enough for their own counts of three characters to be fair.
     """
 
     name = "text"
     question = "How much of a text's past does each cell use, after so many steps?"
-    source = "Shannon, Prediction and Entropy of Printed English (1951), eq. 1; Karpathy, Johnson, Fei-Fei (2015)"
+    source = (
+        "Shannon, Prediction and Entropy of Printed English (1951), eq. 1; "
+        "Karpathy, Johnson, Fei-Fei (2015)"
+    )
 
     def __init__(self, file: Path | None = None) -> None:
         self.file = file
@@ -37,10 +39,9 @@ class Text(Study):
     @cached_property
     def corpus(self) -> Corpus:
         """The text: the beginning of a long one."""
-        text = (
-            standard_library(CHARACTERS) if self.file is None else read_text(self.file)[:CHARACTERS]
-        )
-        return Corpus.of(text, STANDARD_LIBRARY if self.file is None else str(self.file), SEQUENCE)
+        if self.file is None:
+            return Corpus.of(standard_library(CHARACTERS), STANDARD_LIBRARY, SEQUENCE)
+        return Corpus.of(read_text(self.file)[:CHARACTERS], str(self.file), SEQUENCE)
 
     def runs(self, full: bool) -> list[dict[str, Any]]:
         updates = FULL_UPDATES if full else UPDATES
@@ -71,14 +72,18 @@ class Text(Study):
         ]
 
     def _rows_of(self, record: Record) -> list[Row]:
-        best, cell = min(record["losses"]), record["cell"].upper()
-        return [
-            Row(
-                f"{cell}, {record['limit']} updates: better than knowing {known}",
-                f"< {entropy:.3f} nats a character", f"{best:.3f}", record.seed, best < entropy,
+        best, learned = (
+            min(record["losses"]),
+            f"{record['cell'].upper()}, {record['limit']} updates",
+        )
+        rows = []
+        for known, entropy in list(zip(COUNTS, self.corpus.entropies, strict=True))[:2]:
+            claim, reference = (
+                f"{learned}: better than knowing {known}",
+                f"< {entropy:.3f} nats a character",
             )
-            for known, entropy in list(zip(COUNTS, self.corpus.entropies, strict=True))[:2]
-        ]  # fmt: skip
+            rows.append(Row(claim, reference, f"{best:.3f}", record.seed, best < entropy))
+        return rows
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         own = [record for record in records if record.seed == 0]

@@ -36,18 +36,16 @@ def train_file(
     """
     from rich.console import Console
 
-    run, path = (
-        (_resumed(resume, file, encoding, settings), output or resume)
-        if resume
-        else _fresh(file, output, encoding or "utf-8", settings)
-    )
+    if resume:
+        run, path = _resumed(resume, file, encoding, settings), output or resume
+    else:
+        run, path = _fresh(file, output, encoding or "utf-8", settings)
     console = Console()
     with progress(run, console) as reporter:
         interrupted = train(run, path, reporter, steps=steps, seconds=seconds, threads=threads)
     name = for_terminal(shlex.quote(str(path)))
-    click.echo(
-        f"{'Interrupted. ' if interrupted else ''}Saved after {run.step_number:,} steps: {name}"
-    )
+    how = "Interrupted. " if interrupted else ""
+    click.echo(f"{how}Saved after {run.step_number:,} steps: {name}")
     click.echo(f"Go on:  tinygrad-rnn train --resume {name}")
     click.echo(f"Listen: tinygrad-rnn sample {name}")
     return INTERRUPTED if interrupted else 0
@@ -60,9 +58,9 @@ def _fresh(
     corpus = _corpus(file, encoding, chosen.seq)
     path = output or Path(f"{_stem(corpus.name)}.safetensors")
     if path.is_file():
-        quoted = shlex.quote(str(path))
         raise TrainingError(
-            f"{path} is there already: go on with it, --resume {quoted}, or name another with --output"
+            f"{path} is there already: go on with it, --resume {shlex.quote(str(path))}, "
+            "or name another with --output"
         )
     return Run(corpus, chosen), path
 
@@ -106,18 +104,23 @@ def sample_checkpoint(
 
     saved = Saved.load(checkpoint)
     units = [] if neuron is None else _units(neuron, saved.settings.hidden)
-    known = saved.vocabulary.characters
-    begin = prime if prime is not None else "\n" if "\n" in known else known[0]
+    begin = _first_character(saved.vocabulary.characters) if prime is None else prime
     reads = sample(
         saved.model, saved.vocabulary, prime=begin, length=length, temperature=temperature, rng=seed
     )
+    if prime is None:
+        # The character to begin with was nobody's wish: it is read, but not shown.
+        next(reads)
     if neuron is not None:
-        show(list(reads)[0 if prime else len(begin) :], units, Console())
+        show(list(reads), units, Console())
         return
-    for place, read in enumerate(reads):
-        if prime is not None or place >= len(begin):
-            click.echo(for_terminal(read.character, multiline=True), nl=False)
+    for read in reads:
+        click.echo(for_terminal(read.character, multiline=True), nl=False)
     click.echo()
+
+
+def _first_character(known: str) -> str:
+    return "\n" if "\n" in known else known[0]
 
 
 def _units(neuron: str, hidden: int) -> list[int]:

@@ -12,9 +12,11 @@ from ..autograd.tensor import Array
 from ..errors import TrainingError
 
 STANDARD_LIBRARY = "the standard library's source"
-HELD_OUT = 10  # one in so many characters is kept for validation
-PIECE = 20_000  # characters, at least: a long text is held out in many places, since texts change on their way
-MOST_PIECES = 20
+# One in so many characters is held out for validation.
+HELD_OUT = 10
+# A long text is held out in many places, since texts change on their way: pieces of at least so
+# many characters, and at most so many pieces.
+PIECE, MOST_PIECES = 20_000, 20
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
@@ -33,26 +35,23 @@ def decode(data: bytes, name: str, encoding: str = "utf-8") -> str:
         text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         if b"\0" in data:
-            raise TrainingError(
-                f"{name} is a binary file (byte {data.index(0)} is 0); give a text"
-            ) from None
+            place = f"byte {data.index(0)}"
+            raise TrainingError(f"{name} is a binary file ({place} is 0); give a text") from None
         raise TrainingError(
-            f"{name} is not {encoding}: byte {error.start} is 0x{data[error.start]:02x}; say what it is, as "
-            "--encoding latin-1, or convert it"
+            f"{name} is not {encoding}: byte {error.start} is 0x{data[error.start]:02x}; "
+            "say what it is, as --encoding latin-1, or convert it"
         ) from None
     except LookupError:
-        raise TrainingError(
-            f"there is no encoding {encoding!r}; try utf-8, latin-1 or cp1252"
-        ) from None
+        advice = "try utf-8, latin-1 or cp1252"
+        raise TrainingError(f"there is no encoding {encoding!r}; {advice}") from None
     if "\0" in text:
-        raise TrainingError(
-            f"{name} is a binary file (character {text.index(chr(0))} is 0); give a text"
-        )
+        place = f"character {text.index(chr(0))}"
+        raise TrainingError(f"{name} is a binary file ({place} is 0); give a text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def standard_library(characters: int = 1_000_000) -> str:
-    """The beginning of this Python's own standard library, module by module: real text that is on every machine.
+    """The beginning of this Python's own standard library: a text that is on every machine.
 
     Raises:
         TrainingError: this Python came without its source.
@@ -92,9 +91,9 @@ class Vocabulary:
         unknown = sorted(set(text) - set(self.characters))
         if unknown:
             shown = ", ".join(repr(character) for character in unknown[:5])
-            raise TrainingError(
-                f"the model has never seen {shown}{' …' if len(unknown) > 5 else ''}; it knows {self.characters!r}"
-            )
+            if len(unknown) > 5:
+                shown += " …"
+            raise TrainingError(f"the model has never seen {shown}; it knows {self.characters!r}")
         number = {character: i for i, character in enumerate(self.characters)}
         return np.fromiter((number[character] for character in text), np.int64, len(text))
 
@@ -131,15 +130,13 @@ class Corpus:
             raise TrainingError(f"{name} is empty; a character model needs something to read")
         needed = HELD_OUT * (sequence + 1)
         if len(text) < needed:
+            advice = f"{2 * HELD_OUT} are the least for any"
             longest = len(text) // HELD_OUT - 1
-            advice = (
-                f"--seq {longest} would do"
-                if longest >= 1
-                else f"{2 * HELD_OUT} are the least for any"
-            )
+            if longest >= 1:
+                advice = f"--seq {longest} would do"
             raise TrainingError(
-                f"{name} has {len(text)} characters, too few for sequences of {sequence}: {needed} are needed, since "
-                f"one in {HELD_OUT} is held out; {advice}"
+                f"{name} has {len(text)} characters, too few for sequences of {sequence}: {needed} "
+                f"are needed, since one in {HELD_OUT} is held out; {advice}"
             )
         vocabulary = Vocabulary.of(text)
         return cls(name, text, vocabulary, vocabulary.encode(text), encoding)
@@ -164,15 +161,14 @@ class Corpus:
 
     @cached_property
     def entropies(self) -> tuple[float, float, float]:
-        """How hard the next character is to guess, in nats: knowing none, one or two characters before it.
+        """How hard the next character is to guess, in nats, from none, one or two before it.
 
         H(X_t), H(X_t | X_{t-1}), H(X_t | X_{t-2} X_{t-1}) of the text's own frequencies. Source: C.
         E. Shannon, Prediction and Entropy of Printed English (1951).
         """
         joint = [0.0, *(self._block_entropy(length) for length in (1, 2, 3))]
-        first, second, third = np.diff(joint).clip(
-            min=0
-        )  # the ends of a short text can make it negative
+        # The ends of a short text can make a difference negative.
+        first, second, third = np.diff(joint).clip(min=0)
         return float(first), float(second), float(third)
 
     def _block_entropy(self, length: int) -> float:
@@ -187,9 +183,10 @@ class Corpus:
 
 
 def batch(numbers: Array, streams: int, sequence: int, step: int) -> tuple[Array, Array]:
-    """Inputs and targets of a step, each (T, B): stream b reads on where it stopped the step before.
+    """Inputs and targets of a step, each (T, B).
 
-    The text is a ring on which the streams start at equal distances.
+    Stream b reads on where it stopped the step before. The text is a ring on which the streams
+    start at equal distances.
     """
     starts = np.arange(streams) * len(numbers) // streams + step * sequence
     window = numbers[(starts + np.arange(sequence + 1)[:, None]) % len(numbers)]

@@ -1,4 +1,7 @@
-"""Training a character model: steps, validation, and a checkpoint from which the very same run goes on."""
+"""Training a character model: steps, validation, and checkpoints.
+
+A run that goes on from its checkpoint is bit for bit the one that was not interrupted.
+"""
 
 import os
 import signal
@@ -48,10 +51,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: which, the mean loss in nats a character before it, and the gradient's norm before clipping."""
+    """One step of training."""
 
     number: int
+    # The mean before the step, in nats a character.
     loss: float
+    # Of the gradient, before clipping.
     norm: float
 
 
@@ -90,8 +95,8 @@ class Run:
         norm = nn.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         if not np.isfinite(norm):
             raise TrainingError(
-                f"step {self.step_number}: the loss is {loss.item():.4g} and the gradient's norm {norm}; "
-                "try a smaller --lr or --clip"
+                f"step {self.step_number}: the loss is {loss.item():.4g} "
+                f"and the gradient's norm {norm}; try a smaller --lr or --clip"
             )
         self.optimizer.step()
         self.step_number += 1
@@ -116,21 +121,19 @@ class Run:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint of all that the next step depends on."""
-        parts = () if self.state is None else state_parts(self.state)
+        corpus, state = self.corpus, np.zeros(0)
+        if self.state is not None:
+            state = np.stack([part.data for part in state_parts(self.state)])
         save(
             path,
             self.model,
             self.optimizer,
             step=self.step_number,
             settings=asdict(self.settings),
-            vocabulary=self.corpus.vocabulary.characters,
-            text={
-                "name": self.corpus.name,
-                "encoding": self.corpus.encoding,
-                "digest": self.corpus.digest,
-            },
+            vocabulary=corpus.vocabulary.characters,
+            text={"name": corpus.name, "encoding": corpus.encoding, "digest": corpus.digest},
             rng=self.model.rng.bit_generator.state,
-            state=np.stack([part.data for part in parts]) if parts else np.zeros(0),
+            state=state,
         )
 
     @classmethod
@@ -142,8 +145,8 @@ class Run:
         """
         if saved.text["digest"] != corpus.digest:
             raise TrainingError(
-                f"{corpus.name} is not the text this model was trained on so far; to train another one leave "
-                "--resume out"
+                f"{corpus.name} is not the text this model was trained on so far; "
+                "to train another one leave --resume out"
             )
         run = cls(corpus, saved.settings)
         run.model, run.optimizer = saved.model, saved.optimizer
@@ -161,7 +164,8 @@ class Saved:
     settings: Settings
     vocabulary: Vocabulary
     step: int
-    text: dict[str, str]  # its name, encoding and digest
+    # Its name, encoding and digest.
+    text: dict[str, str]
     rng: Any
     state: Any
 
@@ -177,8 +181,8 @@ class Saved:
             return cls._of(found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
-                f"load: {os.fspath(path)} is a checkpoint, but not of a model that `tinygrad-rnn train` made "
-                f"({type(error).__name__}: {error})"
+                f"load: {os.fspath(path)} is a checkpoint, but not of a model that "
+                f"`tinygrad-rnn train` made ({type(error).__name__}: {error})"
             ) from None
 
     @classmethod
@@ -189,24 +193,21 @@ class Saved:
             raise TypeError(
                 "the model must be a recurrent layer with an output_size, and its optimiser"
             )
-        if model.W_hy.shape[0] != len(vocabulary) or model.cells[0].input_size != len(vocabulary):
-            raise ValueError(
-                f"the vocabulary has {len(vocabulary)} characters, the model another number"
-            )
+        size = len(vocabulary)
+        if model.W_hy.shape[0] != size or model.cells[0].input_size != size:
+            raise ValueError(f"the vocabulary has {size} characters, the model another number")
+        # Raises for what is no state of a generator.
         np.random.default_rng().bit_generator.state = data["rng"]
         parts = tuple(Tensor(part) for part in data["state"])
-        settings = replace(Settings(), **data["settings"])
-        state = state_of(parts) if parts else None
-        text = {key: str(data["text"][key]) for key in ("name", "encoding", "digest")}
         return cls(
             model,
             found.optimizer,
-            settings,
-            vocabulary,
-            int(data["step"]),
-            text,
-            data["rng"],
-            state,
+            settings=replace(Settings(), **data["settings"]),
+            vocabulary=vocabulary,
+            step=int(data["step"]),
+            text={key: str(data["text"][key]) for key in ("name", "encoding", "digest")},
+            rng=data["rng"],
+            state=state_of(parts) if parts else None,
         )
 
 
@@ -230,7 +231,7 @@ def train(
     threads: int = 1,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Train until the run has made `steps` steps in all, for `seconds`, or until Ctrl-C; whatever comes first.
+    """Train to `steps` steps in all, for `seconds`, or to Ctrl-C, whatever comes first.
 
     The checkpoint is written at the start (so that an unwritable path is known at once), now and
     then, and at the end. `threads` bounds those of each matrix product: more than one gain little
@@ -275,11 +276,10 @@ def report(run: Run, reporter: Reporter) -> int:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C becomes a question that is asked between steps, lest it tear one apart; a second one interrupts."""
+    """Whether Ctrl-C was pressed, to be asked between steps; a second one interrupts at once."""
     asked = threading.Event()
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # only there signals can be caught
+    # Signals can be caught in the main thread alone.
+    if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
 

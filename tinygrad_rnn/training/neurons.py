@@ -22,24 +22,24 @@ _BLUE, _WHITE, _RED = np.array([59, 76, 192]), np.array([245, 245, 245]), np.arr
 
 
 def show(reads: Sequence[Read], units: Sequence[int], console: "Console") -> None:
-    """Print the text once for each unit: on coloured ground, or with digits below where there are no colours."""
-    coloured = console.is_terminal and not console.no_color
-    console.print(
-        LEGEND if coloured else LEGEND_PLAIN,
-        style="dim" if coloured else "",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    """Print the text once for each unit: on coloured ground, or without colours digits below."""
     text = "".join(read.character for read in reads)
-    for unit in units:
-        values = bounded(np.array([read.units[unit] for read in reads]))
-        console.print(f"unit {unit}", style="bold" if coloured else "", highlight=False)
-        if coloured:
+    values_of = {unit: bounded(np.array([read.units[unit] for read in reads])) for unit in units}
+    if console.is_terminal and not console.no_color:
+        _line(console, LEGEND, "dim")
+        for unit, values in values_of.items():
+            _line(console, f"unit {unit}", "bold")
             console.print(painted(text, values))
-        else:
-            for line in digits(text, values, console.width):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return
+    _line(console, LEGEND_PLAIN)
+    for unit, values in values_of.items():
+        _line(console, f"unit {unit}")
+        for line in digits(text, values, console.width):
+            _line(console, line)
+
+
+def _line(console: "Console", line: str, style: str = "") -> None:
+    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def bounded(values: Array) -> Array:

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 NAMES = ("unigram", "bigram", "trigram")
-SMOOTHING = 0.95  # of the loss and of the speed from step to step
+SMOOTHING = 0.95  # of the loss, from step to step
 REDRAWS = 8  # a second
 ROWS = 14  # of the chart
-POINTS_DIGITS = 3  # steps of which so many leading digits are all there is enter the chart, at most 900 a decade
+# Into the chart go steps that are zero after so many digits: at most 900 a decade.
+POINTS_DIGITS = 3
 
 Point = tuple[int, float]
 
@@ -42,8 +43,10 @@ class History:
     def stepped(self, step: Step) -> None:
         if step.number % 10 ** max(0, len(str(step.number)) - POINTS_DIGITS) == 0:
             self.losses.append((step.number, step.loss))
-        keep = 0.0 if math.isnan(self.loss) else SMOOTHING
-        self.loss = keep * (self.loss if keep else 0.0) + (1 - keep) * step.loss
+        if math.isnan(self.loss):
+            self.loss = step.loss
+        else:
+            self.loss = SMOOTHING * self.loss + (1 - SMOOTHING) * step.loss
         self.norm = step.norm
 
     def validated(self, number: int, loss: float, text: str) -> None:
@@ -57,26 +60,25 @@ class History:
     @property
     def speed(self) -> float:
         """Characters read a second, looks at held-out text included."""
-        read = (
-            (self.run.step_number - self.first_step)
-            * self.run.settings.seq
-            * self.run.settings.batch
-        )
+        settings, steps = self.run.settings, self.run.step_number - self.first_step
+        read = steps * settings.seq * settings.batch
         return read / max(self.seconds, 1e-9)
 
     @property
     def marks(self) -> list[tuple[str, float, bool]]:
-        """The lines to cross: name, entropy in nats, and whether the loss on held-out text is below."""
+        """The lines to cross: name, entropy in nats, whether the held-out loss is below."""
         best = min((loss for _, loss in self.validations), default=math.inf)
-        return [
-            (name, h, best < h) for name, h in zip(NAMES, self.run.corpus.entropies, strict=True)
-        ]
+        entropies = zip(NAMES, self.run.corpus.entropies, strict=True)
+        return [(name, h, best < h) for name, h in entropies]
 
     @property
     def figures(self) -> str:
-        learnt = f"loss {self.loss:.3f}   gradient {self.norm:.2f}   " if self.losses else ""
-        held_out = f"held-out {self.validations[-1][1]:.3f}   " if self.validations else ""
-        return f"step {self.run.step_number:,}   {self.seconds:.0f} s   {learnt}{held_out}{self.speed:,.0f} characters/s"
+        figures = [f"step {self.run.step_number:,}", f"{self.seconds:.0f} s"]
+        if self.losses:
+            figures += [f"loss {self.loss:.3f}", f"gradient {self.norm:.2f}"]
+        if self.validations:
+            figures.append(f"held-out {self.validations[-1][1]:.3f}")
+        return "   ".join([*figures, f"{self.speed:,.0f} characters/s"])
 
 
 def heading(run: Run) -> str:
@@ -85,14 +87,15 @@ def heading(run: Run) -> str:
     layers = "1 layer" if settings.layers == 1 else f"{settings.layers} layers"
     corpus = run.corpus
     return (
-        f"{settings.cell.upper()}, {layers} of {settings.hidden} units, {size:,} parameters, on "
-        f"{for_terminal(corpus.name)}: {len(corpus.text):,} characters, {len(corpus.vocabulary)} different ones"
+        f"{settings.cell.upper()}, {layers} of {settings.hidden} units, {size:,} parameters, "
+        f"on {for_terminal(corpus.name)}: {len(corpus.text):,} characters, "
+        f"{len(corpus.vocabulary)} different ones"
     )
 
 
 @contextmanager
 def progress(run: Run, console: "Console") -> Iterator[History]:
-    """Report on a terminal with a screen that redraws itself, elsewhere and with NO_COLOR in plain lines."""
+    """Report on a screen that redraws itself; without a terminal or colours, in plain lines."""
     if not console.is_terminal or console.is_dumb_terminal or console.no_color:
         yield PlainLines(run, console)
         return
@@ -116,21 +119,23 @@ class PlainLines(History):
         super().__init__(run)
         self.console = console
         self._say(heading(run))
-        self._say(
-            "lines to cross, in nats: " + ", ".join(f"{name} {h:.3f}" for name, h, _ in self.marks)
-        )
+        marks = ", ".join(f"{name} {h:.3f}" for name, h, _ in self.marks)
+        self._say(f"lines to cross, in nats: {marks}")
 
     def validated(self, number: int, loss: float, text: str) -> None:
         super().validated(number, loss, text)
+        line = self.figures
         below = [name for name, _, crossed in self.marks if crossed]
-        self._say(self.figures + (f"   below the {below[-1]}'s" if below else ""))
+        if below:
+            line += f"   below the {below[-1]}'s"
+        self._say(line)
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Screen(History):
-    """A chart of the loss on its way down through the text's entropies, the figures, and a sample."""
+    """A chart of the loss on its way down past the text's entropies, the figures, a sample."""
 
     def __init__(self, run: Run, console: "Console") -> None:
         super().__init__(run)
@@ -158,7 +163,7 @@ class Screen(History):
 
 
 def chart(history: History, width: int, rows: int, *, plain: bool = False) -> "Text":
-    """Loss (dots) and held-out loss (rings) by step, on a logarithmic axis; a dashed line for each entropy."""
+    """Loss (dots) and held-out loss (rings) by step, on a logarithmic axis; entropies dashed."""
     from rich.text import Text
 
     marks = history.marks

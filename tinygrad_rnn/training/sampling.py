@@ -16,7 +16,7 @@ from .data import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A character, and what the units of the last layer held once it had been read, (H,) in -1..1."""
+    """A character, and what the last layer's units held once it was read, (H,) in -1..1."""
 
     character: str
     units: Array

@@ -34,26 +34,23 @@ class Speller:
         """
         if len(text) < 2:
             raise TrainingError(
-                f"the text {text!r} is too short: each character is predicted from those before it, so there must be "
-                "two at least"
+                f"the text {text!r} is too short: each character is predicted from those before "
+                "it, so there must be two at least"
             )
         vocabulary = "".join(sorted(set(text)))
         size = len(vocabulary)
-        return cls(
-            text,
-            vocabulary,
-            LAYERS[cell](size, hidden, output_size=size, num_layers=layers, rng=seed),
-        )
+        network = LAYERS[cell](size, hidden, output_size=size, num_layers=layers, rng=seed)
+        return cls(text, vocabulary, network)
 
     def loss(self) -> Tensor:
-        """The mean cross-entropy, in nats, of each next character; inputs and outputs are named by their characters."""
+        """The mean cross-entropy, in nats, of each next character.
+
+        Inputs and outputs are named by their characters.
+        """
         numbers = [self.vocabulary.index(character) for character in self.text]
         one_hot = np.eye(len(self.vocabulary))
-        xs = ops.stack(
-            [tensor(one_hot[n], name=_visible(c)) for n, c in zip(numbers, self.text, strict=True)][
-                :-1
-            ]
-        )
+        read = zip(numbers[:-1], self.text[:-1], strict=True)
+        xs = ops.stack([tensor(one_hot[number], name=_visible(c)) for number, c in read])
         ys, _ = self.network(xs)
         for y, character in zip(ys, self.text[1:], strict=True):
             y.name = _visible(character)
