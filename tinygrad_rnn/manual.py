@@ -147,7 +147,7 @@ def _operands(entry: Entry) -> tuple[list[Tensor], Mapping[str, Any]]:
     op = entry.function.op  # type: ignore[attr-defined]
     arity = 2 if op.variadic else len(op.vjps)
     values, options = _EXAMPLES.get(entry.name, ((_ROW, _OTHER)[:arity], {}))
-    differentiable = [True] * arity if op.variadic else [vjp is not None for vjp in op.vjps]
+    differentiable = [op.differentiable(slot) for slot in range(arity)]
     return [
         Tensor(v, requires_grad=d) for v, d in zip(values, differentiable, strict=True)
     ], options

@@ -7,6 +7,7 @@ from strategies import broadcasts, programs, seeds, shapes
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
+from tinygrad_rnn.autograd.backward import cotangents_of
 
 ELEMENTWISE = st.sampled_from([ops.tanh, ops.sigmoid, ops.exp, ops.sin, ops.cos, ops.neg])
 BINARY = st.sampled_from([ops.add, ops.sub, ops.mul, ops.div, ops.maximum, ops.minimum])
@@ -35,6 +36,16 @@ def test_random_programs_agree_with_finite_differences_twice(program):
     assert tg.gradgradcheck(
         lambda *xs: program.run(ops, xs), leaves_of(program), rtol=1e-5, atol=1e-6
     )
+
+
+@given(programs())
+def test_the_pass_computes_what_its_definition_says(program):
+    xs = leaves_of(program)
+    y = program.run(ops, xs).sum()
+    defined = cotangents_of(y)
+    for x, g in zip(xs, tg.grad(y, xs), strict=True):
+        expected = defined.get(x, np.zeros(x.shape))
+        np.testing.assert_allclose(g.data, expected, rtol=1e-12, atol=1e-12)
 
 
 @given(programs(), seeds)

@@ -8,6 +8,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
+from tinygrad_rnn.autograd.op import unbroadcast
 from tinygrad_rnn.errors import GradcheckError, GradientError, OpError
 
 
@@ -143,6 +144,42 @@ def test_what_a_vjp_returns_has_its_inputs_dtype_afterwards(returned, wanted, cr
     found = tg.grad(y, x, gradient=[1.0, 1.0], create_graph=create_graph)
     assert found.dtype == wanted
     assert found.data.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "like"),
+    [((3, 2), (3, 2)), ((3, 2), (2,)), ((3, 2), (1, 2)), ((3, 2), ()), ((4, 3, 2), (3, 1))],
+)
+def test_unbroadcasting_is_the_adjoint_of_broadcasting(shape, like):
+    rng = np.random.default_rng(0)
+    term, x = rng.standard_normal(shape), rng.standard_normal(like)
+    summed = unbroadcast(term, x)
+    assert summed.shape == like
+    assert np.sum(summed * x) == pytest.approx(np.sum(term * np.broadcast_to(x, shape)))
+
+
+def test_unbroadcasting_gives_the_dtype_of_the_input():
+    assert unbroadcast(np.ones((2, 3)), np.zeros(3, np.float32)).dtype == np.float32
+
+
+def test_an_op_says_what_it_is():
+    kinds = {function.op.name: function.op.kind for function in (ops.add, ops.linear, ops.sum)}
+    assert kinds == {"add": "elementwise", "linear": "product", "sum": "reduction"}
+    assert (ops.stack.op.kind, ops.softmax.op.kind, ops.matmul.op.kind) == (
+        "move", "along", "product",
+    )  # fmt: skip
+    assert (ops.add.op.sign, ops.tanh.op.sign, ops.linear.op.sign) == ("+", "tanh", "×")
+    assert made(None).op.kind == "other"
+    assert ops.tanh.op.function is ops.tanh
+    assert [ops.where.op.differentiable(slot) for slot in range(3)] == [False, True, True]
+
+
+@pytest.mark.parametrize("g", [np.ones((2, 3)), tensor(np.ones((2, 3)))])
+def test_a_vjp_is_of_the_shape_of_its_input(g):
+    x, b = np.ones((2, 3)), np.ones(3)
+    assert ops.mul.op.vjp(1, g, x * b, (x, b), {}).shape == (3,)
+    assert ops.where.op.vjp(0, g, x, (x > 0, x, b), {}) is None
+    assert ops.stack.op.vjp(1, g, x, (b, b), {"axis": 0}).shape == (3,)
 
 
 def test_fewer_inputs_than_vjps():

@@ -1,25 +1,52 @@
-"""Gradients by reverse-mode differentiation: the newest tensor first, each handing its cotangent to its inputs.
+"""Gradients by reverse-mode differentiation: the newest tensor first, each hands on its cotangent.
 
 Creation order is a topological order, since an op's inputs exist before its output. So the pass
-sorts by creation id and never recurses; gradients of a pass live in a dict of that pass, and only
+sorts by creation id and never recurses. Gradients of a pass live in a dict of that pass, and only
 leaves keep them.
 """
 
-# pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateUsage=false
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from ..errors import GradientError, OpError, require
+from ..errors import GradientError, OpError, describe
+from .op import Cotangent, Op
 from .state import STATE, notify, switched
-from .tensor import Tensor
+from .tensor import Array, Tensor
 
 _BY_ID = attrgetter("id")
-_REPLACED = "grad: the data of {} was replaced after {} used it: create_graph would differentiate another function"
 
-Cotangent = Any  # an ndarray, or a Tensor when the pass itself is recorded (create_graph)
+
+def cotangents_of(output: Tensor) -> dict[Tensor, Array]:
+    """∂output/∂t for every tensor t that requires a gradient and that `output` was made from.
+
+    This is the definition. The pass that `backward` and `grad` run, `_sweep`, computes the same
+    sums, also with hooks, with sums put off, and on Tensors in place of arrays.
+    """
+    cotangents = {output: np.ones_like(output._data)}
+    for node in sorted(reachable(output), key=_BY_ID, reverse=True):
+        if node.op is None or node not in cotangents:
+            continue
+        for slot, x in enumerate(node.inputs):
+            if x is not None and x.requires_grad and node.op.differentiable(slot):
+                g = cotangents[node]
+                term = node.op.vjp(slot, g, node._data, node.arrays, node.options)
+                cotangents[x] = cotangents.get(x, 0) + term
+    return cotangents
+
+
+def reachable(output: Tensor) -> set[Tensor]:
+    """Everything that requires a gradient and that output was made from."""
+    seen, stack = {output}, [output]
+    while stack:
+        for x in stack.pop().inputs:
+            if x is not None and x.requires_grad and x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return seen
 
 
 def backward(output: Tensor, gradient: Any = None) -> None:
@@ -34,12 +61,17 @@ def backward(output: Tensor, gradient: Any = None) -> None:
         GradientError: nothing requires a gradient, or `gradient` is missing.
         OpError: `gradient` has another shape than `output`.
     """
-    seed, nodes = _seed(output, gradient), reachable(output)
+    seed = _seed(output, gradient)
+    nodes = reachable(output)
     kept = {node for node in nodes if node.op is None or node.retains_grad}
     for node, g in _sweep(output, seed, nodes, kept, create_graph=False).items():
-        node._grad = _tensor(
-            g if (old := node._grad) is None else (old if isinstance(g, Tensor) else old._data) + g
-        )
+        before = node._grad
+        if before is None:
+            node._grad = _tensor(g)
+        elif isinstance(g, Tensor):
+            node._grad = before + g
+        else:
+            node._grad = Tensor(before._data + g)
         notify("accumulate", node, g)
 
 
@@ -68,12 +100,8 @@ def grad(
     """
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for x in targets:
-        require(
-            getattr(x, "requires_grad", False),
-            GradientError,
-            "grad: the input {} requires no gradient",
-            x,
-        )
+        if not getattr(x, "requires_grad", False):
+            raise GradientError(f"grad: the input {describe(x)} requires no gradient")
     seed = _seed(output, gradient)
     relevant = _leading_to(set(targets), reachable(output))
     found = _sweep(output, seed, relevant, set(targets), create_graph)
@@ -85,37 +113,28 @@ def grad(
 
 def _seed(output: Tensor, gradient: Any) -> Tensor:
     """∂L/∂output, checked."""
-    rule = "backward: {} depends on nothing that requires a gradient; make leaves with requires_grad=True, no no_grad()"
-    require(getattr(output, "requires_grad", False), GradientError, rule, output)
-    rule = "backward: {} is not a single number; reduce it with .sum() or .mean(), or pass gradient= of shape {}"
-    require(gradient is not None or output.size == 1, GradientError, rule, output, output.shape)
+    if not getattr(output, "requires_grad", False):
+        raise GradientError(
+            f"backward: {describe(output)} depends on nothing that requires a gradient; "
+            "make leaves with requires_grad=True, no no_grad()"
+        )
+    if gradient is None and output.size != 1:
+        raise GradientError(
+            f"backward: {describe(output)} is not a single number; "
+            f"reduce it with .sum() or .mean(), or pass gradient= of shape {output.shape}"
+        )
     seed = _tensor(np.ones_like(output._data) if gradient is None else gradient)
-    fits = seed.shape == output.shape
-    require(
-        fits,
-        OpError,
-        "backward: the gradient has shape {}, but {} needs {}",
-        seed.shape,
-        output,
-        output.shape,
-    )
+    if seed.shape != output.shape:
+        raise OpError(
+            f"backward: the gradient has shape {seed.shape}, "
+            f"but {describe(output)} needs {output.shape}"
+        )
     notify("seed", output, seed._data)
     return seed if seed.dtype == output.dtype else seed.astype(output.dtype)
 
 
 def _tensor(g: Any) -> Tensor:
     return g if isinstance(g, Tensor) else Tensor(g)
-
-
-def reachable(output: Tensor) -> set[Tensor]:
-    """Everything that requires a gradient and that output was made from."""
-    seen, stack = {output}, [output]
-    while stack:
-        for x in stack.pop().inputs:
-            if x is not None and x.requires_grad and x not in seen:
-                seen.add(x)
-                stack.append(x)
-    return seen
 
 
 def _leading_to(targets: set[Tensor], nodes: set[Tensor]) -> set[Any]:
@@ -127,118 +146,100 @@ def _leading_to(targets: set[Tensor], nodes: set[Tensor]) -> set[Any]:
     return leading
 
 
-def _sweep(  # noqa: C901  (one loop, that a call per node would slow)
+def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
     output: Tensor, seed: Tensor, relevant: set[Tensor], kept: set[Tensor], create_graph: bool
 ) -> dict[Tensor, Cotangent]:
-    """The complete cotangents of the `kept` among the `relevant` tensors."""
-    pending: dict[Any, Cotangent] = dict.fromkeys(
-        sorted(relevant, key=_BY_ID)
-    )  # its last item is the newest tensor
-    symbolic = (
-        create_graph or STATE.get().capture is not None
-    )  # who runs the pass again wants to see its ops, too
-    pending[output] = seed if symbolic else seed._data
-    deferred: dict[
-        Tensor, dict[tuple[Any, int], list[Any]]
-    ] = {}  # terms of one kind, to be summed in one call
+    """The complete cotangents of the `kept` among the `relevant` tensors.
+
+    `sums` holds what each tensor has received so far, in order of creation. What is taken from its
+    end is the newest tensor: whatever used it is newer still and has been visited, so its sum is
+    complete.
+    """
+    sums: dict[Any, Cotangent] = dict.fromkeys(sorted(relevant, key=_BY_ID))
+    later = _Later()
     complete: dict[Tensor, Cotangent] = {}
-    observers, ndarray = STATE.get().observers, np.ndarray
+    symbolic = create_graph or STATE.get().symbolic
+    observers = STATE.get().observers
+    sums[output] = seed if symbolic else seed._data
     with np.errstate(all="ignore"), switched(recording=create_graph):
-        while pending:
-            node, g = pending.popitem()
-            if deferred and node in deferred:
-                for (op, slot), terms in deferred.pop(node).items():
-                    total = _fitted(
-                        op.together[slot](*map(list, zip(*terms, strict=True))), op, slot, node
-                    )
-                    g = total if g is None else g + total
+        while sums:
+            node, g = sums.popitem()
+            if node in later:
+                g = later.added_to(node, g)
             if g is None:
                 continue
             if node._hooks:
                 g = _after_hooks(node, g, symbolic)
             if node in kept:
                 complete[node] = g
-            if (op := node.op) is None:
+            if node.op is None:
                 continue
-            # a VJP may have made an array of numbers: where the pass is recorded, it is a Tensor
-            # from here on
-            g, y, arrays = (_tensor(g), *_live(node)) if symbolic else (g, node._data, node.arrays)
-            options, given = (
-                node.options,
-                (arrays,) if op.variadic else arrays,
-            )  # as op.given, without the call
+            y, operands = node._data, node.arrays
+            if symbolic:
+                g, y, operands = _tensor(g), node, _live_operands(node)
+            op = node.op
             for slot, x in enumerate(node.inputs):
-                held = pending.get(x, ...)
-                if held is ... or (vjp := op.vjps[slot]) is None:
+                if x not in sums:
                     continue
                 if slot in op.together:
-                    deferred.setdefault(x, {}).setdefault((op, slot), []).append(
-                        (g, arrays, options)
-                    )
+                    later.put_off(x, op, slot, (g, operands, node.options))
                     term = None
                 else:
-                    term = vjp(g, y, *given, **options) if options else vjp(g, y, *given)
-                    if (
-                        type(term) is not ndarray
-                        or term.dtype is not x._data.dtype
-                        or term.shape != x._data.shape
-                    ):
-                        term = _fitted(term, op, slot, x)
-                    pending[x] = (
-                        term if held is None else held + term
-                    )  # out of place: either may be shared
+                    term = op.vjp(slot, g, y, operands, node.options)
+                    if term is None:
+                        continue
+                    held = sums[x]
+                    sums[x] = term if held is None else held + term  # either may be shared
                 if observers:
                     notify("vjp", node, slot, g, term)
     return complete
 
 
-def _live(node: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
-    """A node and its inputs as Tensors, for a pass that is recorded: they must still hold what the forward saw."""
+class _Later(dict[Tensor, dict[tuple[Op, int], list[Any]]]):
+    """Terms that are put off, by the tensor that receives them: those of one kind are one call.
+
+    A matrix that is used at T timesteps receives T products; their sum is one longer product.
+    """
+
+    def put_off(self, x: Tensor, op: Op, slot: int, term: tuple[Any, ...]) -> None:
+        self.setdefault(x, {}).setdefault((op, slot), []).append(term)
+
+    def added_to(self, x: Tensor, g: Cotangent | None) -> Cotangent:
+        """What `x` has received, and all that was put off for it."""
+        for (op, slot), terms in self.pop(x).items():
+            cotangents, operands, options = map(list, zip(*terms, strict=True))
+            total = op.fitted(op.together[slot](cotangents, operands, options), slot, x)
+            g = total if g is None else g + total
+        return g
+
+
+def _live_operands(node: Tensor) -> tuple[Any, ...]:
+    """A node's inputs as Tensors, for a pass that is recorded.
+
+    Raises:
+        GradientError: one no longer holds what the forward saw.
+    """
     for x, array in zip(node.inputs, node.arrays, strict=True):
-        require(x is None or x._data is array, GradientError, _REPLACED, x, node)
-    return node, tuple(
+        if x is not None and x._data is not array:
+            raise GradientError(
+                f"grad: the data of {describe(x)} was replaced after {describe(node)} used it: "
+                "create_graph would differentiate another function"
+            )
+    return tuple(
         array if x is None else x for x, array in zip(node.inputs, node.arrays, strict=True)
     )
 
 
-def _fitted(term: Any, op: Any, slot: int, x: Tensor) -> Cotangent:
-    """A VJP's result in the shape and dtype of its input: summed over what was broadcast."""
-    term = (
-        np.asarray(term) if isinstance(term, np.generic) else term
-    )  # NumPy's scalars, of arrays without axes
-    if getattr(term, "shape", None) == x.shape and term.dtype == x.dtype:
-        return term
-    what = f"{op.name}: the VJP of input {slot} returned"
-    rule = "{} a {}, not one array; give @op one VJP per input"
-    require(hasattr(term, "dtype"), GradientError, rule, what, type(term))
-    require(
-        term.dtype.kind in "fiub",
-        GradientError,
-        "{} dtype {}, but the input has {}",
-        what,
-        term.dtype,
-        x.dtype,
-    )
-    padded = (1,) * (term.ndim - x.ndim) + x.shape
-    fits = len(padded) == term.ndim and all(
-        n in (1, m) for n, m in zip(padded, term.shape, strict=True)
-    )
-    require(
-        fits, GradientError, "{} shape {}, but the input has shape {}", what, term.shape, x.shape
-    )
-    stretched = tuple(i for i, n in enumerate(padded) if n != term.shape[i])
-    term = (term.sum(axis=stretched) if stretched else term).reshape(x.shape)
-    return term if term.dtype == x.dtype else term.astype(x.dtype)
-
-
 def _after_hooks(node: Tensor, g: Cotangent, symbolic: bool) -> Cotangent:
     for hook in list(node._hooks or ()):
-        g = g if (replaced := hook(_tensor(g))) is None else _tensor(replaced)
-        require(
-            g.shape == node.shape,
-            GradientError,
-            "hook: {} needs a gradient of its shape, got {}",
-            node,
-            g.shape,
-        )
+        replaced = hook(_tensor(g))
+        if replaced is not None:
+            g = _tensor(replaced)
+        if g.shape != node.shape:
+            raise GradientError(
+                f"hook: {describe(node)} needs a gradient of its shape, got {g.shape}"
+            )
     return _tensor(g) if symbolic else np.asarray(g)
+
+
+Tensor.backward = backward  # pyright: ignore[reportAttributeAccessIssue]  (self is output)

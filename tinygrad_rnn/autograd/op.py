@@ -1,57 +1,128 @@
 """What an op is, and the one place that records.
 
-An op is its forward on ndarrays, and one VJP (vector-Jacobian product) per input, written in plain
-operators and NumPy names, so that the same formula serves ndarrays (the fast path) and Tensors
-(gradients of gradients).
+An op is its forward on ndarrays, and one VJP (vector-Jacobian product) per input. A VJP is written
+in plain operators and NumPy names, so that the same formula serves ndarrays (the fast path) and
+Tensors (gradients of gradients).
 """
 
-# pyright: reportPrivateUsage=false
+# pyright: reportPrivateUsage=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial, wraps
-from typing import Any
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import OpError, refusal, require
+from ..errors import GradientError, OpError, describe, refusal
 from .state import STATE, notify
 from .tensor import Array, Inputs, Tensor, creation_ids, freeze
 
 Vjp = Callable[..., Any]
+Cotangent = Any  # an ndarray, or a Tensor when the pass itself is recorded (create_graph)
+
+Kind = Literal[
+    "elementwise",  # an output element depends on the input elements at its place, by broadcasting
+    "product",  # matrix products: sums of products of two inputs
+    "reduction",  # axes of the input are summed, or the like
+    "along",  # elements along one axis are mixed, all others are apart: softmax
+    "move",  # the same numbers at other places
+    "lookup",  # rows of a table
+    "other",  # anything: nothing is known about which element depends on which
+]
 
 # NumPy's function -> ours: what `np.tanh(t)` and `np.where(c, t, 0)` mean.
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 
-_LEAF: Any = (None, (), (), {})  # the op, inputs, arrays and options of what no op made
-
 
 @dataclass(frozen=True, eq=False)
 class Op:
-    """One op: `forward` on ndarrays, and a VJP for each input (None: not differentiable in that input).
+    """One op: `forward` on ndarrays, and a VJP for each input, None where not differentiable.
 
     `vjps[i](g, y, *inputs, **options)` gives the cotangent of input i from the cotangent `g` of the
-    output `y`, before broadcasting is undone; a variadic op gets its inputs as one sequence.
+    output `y`, before broadcasting is undone. A variadic op gets its inputs as one sequence, and
+    its one formula is told the input's number: `vjps[0](i, g, y, inputs, **options)`.
     `together[i](gs, inputs, options)` is the sum of many such terms in one call.
     """
 
     name: str
     forward: Callable[..., Array]
     vjps: tuple[Vjp | None, ...]
-    variadic: bool
-    together: Mapping[int, Vjp]
+    variadic: bool = False
+    together: Mapping[int, Vjp] = field(default_factory=dict[int, Vjp])
+    kind: Kind = "other"
+    sign: str = ""  # what a picture writes in its box
+    function: Callable[..., Tensor] | None = None  # what people call: it records
 
     def given(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """Operands as forward and VJPs take them: one by one for each of T inputs, they would be T² in all."""
+        """Operands as the forward takes them: one by one, or as one sequence."""
         return (operands,) if self.variadic else operands
 
+    def differentiable(self, slot: int) -> bool:
+        """Whether a gradient passes to input number `slot`."""
+        return self.vjps[0 if self.variadic else slot] is not None
 
-class _Shared(tuple[Any, ...]):
-    """The VJPs of a variadic op: one formula, which is told the input's number."""
+    def vjp(
+        self, slot: int, g: Cotangent, y: Any, operands: Sequence[Any], options: Mapping[str, Any]
+    ) -> Cotangent | None:
+        """The cotangent of input number `slot`, of its shape and dtype; None: not differentiable.
 
-    def __getitem__(self, slot: Any) -> Any:
-        return partial(super().__getitem__(0), slot)
+        Args:
+            slot: which input.
+            g: the cotangent of the output.
+            y: the output.
+            operands: one array, Tensor or Python number per input.
+            options: those of the call.
+
+        Raises:
+            GradientError: the rule returned what no gradient of that input can be.
+        """
+        rule = self.vjps[0 if self.variadic else slot]
+        if rule is None:
+            return None
+        if self.variadic:
+            term = rule(slot, g, y, operands, **options)
+        elif options:
+            term = rule(g, y, *operands, **options)
+        else:
+            term = rule(g, y, *operands)
+        x = operands[slot]
+        if type(term) is np.ndarray and term.dtype is x.dtype and term.shape == x.shape:
+            return term
+        return self.fitted(term, slot, x)
+
+    def fitted(self, term: Any, slot: int, x: Any) -> Cotangent:
+        """What a VJP of input number `slot` returned, in the shape and dtype of that input, `x`."""
+        what = f"{self.name}: the VJP of input {slot} returned"
+        if isinstance(term, np.generic):  # NumPy's result for arrays without axes
+            term = np.asarray(term)
+        if not hasattr(term, "dtype"):
+            raise GradientError(f"{what} a {type(term)}, not one array; give @op one VJP per input")
+        if term.dtype.kind not in "fiub":
+            raise GradientError(f"{what} dtype {term.dtype}, but the input has {x.dtype}")
+        added = term.ndim - x.ndim
+        if added < 0 or any(
+            n not in (1, m) for n, m in zip(x.shape, term.shape[added:], strict=True)
+        ):
+            raise GradientError(f"{what} shape {term.shape}, but the input has shape {x.shape}")
+        return unbroadcast(term, x)
+
+
+def unbroadcast(term: Cotangent, like: Any) -> Cotangent:
+    """`term`, summed over the axes along which `like` was broadcast, in the dtype of `like`.
+
+    A number that is used n times receives n cotangents, and its own is their sum.
+
+    >>> unbroadcast(np.ones((3, 2)), np.zeros((1, 2))).tolist()
+    [[3.0, 3.0]]
+    """
+    added = term.ndim - like.ndim
+    stretched = [i for i, n in enumerate(like.shape, added) if n != term.shape[i]]
+    if added or stretched:
+        term = term.sum(axis=(*range(added), *stretched)).reshape(like.shape)
+    return term if term.dtype == like.dtype else term.astype(like.dtype)
 
 
 def op(
@@ -60,6 +131,8 @@ def op(
     numpy: Any = None,
     quiet: bool = False,
     together: Mapping[int, Vjp] = {},
+    kind: Kind | None = None,
+    sign: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """Make a differentiable op of a forward function on ndarrays.
 
@@ -67,13 +140,16 @@ def op(
         vjps: one per tensor input, in order: `lambda g, y, *inputs, **options: cotangent of that
             input`. `g` is the cotangent of the output `y`. None where the op is not differentiable
             in that input.
-        variadic: the op takes one sequence of tensors; its single VJP is told which one: `(i, g, y,
-            inputs)`.
+        variadic: the op takes one sequence of tensors; its single VJP is told which one:
+            `(i, g, y, inputs)`.
         numpy: the NumPy function that is the forward, and that means this op when it is applied to
             a Tensor; the decorated function then states signature and rule alone.
         quiet: compute without NumPy's warnings: log 0 is -inf, and `detect_anomaly` is there to
             ask.
         together: for an input that receives many terms in a loop, their sum in one call; see `Op`.
+        kind: how output elements depend on input elements; see `Kind`. By default "elementwise"
+            where `numpy` is a function of numbers, else "other".
+        sign: what a picture writes in its box; by default its name.
 
     The forward's parameters after the inputs are options, which the VJPs receive by name. Undoing
     broadcasting is not the formula's business.
@@ -94,85 +170,86 @@ def op(
     arity = 1 if variadic else len(vjps)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Tensor]:
-        name, parameters = function.__name__, list(inspect.signature(function).parameters.values())
-        require(
-            len(parameters) >= arity,
-            OpError,
-            "@op: {} takes fewer inputs than it has VJPs: give one each",
-            name,
-        )
-        forward: Callable[..., Array] = (
-            np.errstate(all="ignore")(numpy or function) if quiet else numpy or function
-        )
-        made = Op(name, forward, _Shared(vjps) if variadic else vjps, variadic, together)
-        record = _recorder(made, None if variadic else arity, any(vjps))
-        call = (
-            _with_options(made, arity, parameters[arity:], record)
-            if variadic or parameters[arity:]
-            else record
-        )
-        NUMPY[numpy or function] = public = wraps(function)(call)
-        public.op = made  # type: ignore[attr-defined]
+        name = function.__name__
+        parameters = list(inspect.signature(function).parameters.values())
+        if len(parameters) < arity:
+            raise OpError(f"@op: {name} takes fewer inputs than it has VJPs: give one each")
+        forward = numpy or function
+        if quiet:
+            forward = np.errstate(all="ignore")(forward)
+        made = Op(name, forward, vjps, variadic, together, kind or _kind_of(numpy), sign or name)
+        call = _recorder(made)
+        if variadic or len(parameters) > arity:
+            call = _with_options(made, arity, parameters[arity:], call)
+        public: Any = wraps(function)(call)
+        public.op = made
+        object.__setattr__(made, "function", public)  # frozen, but each needs the other
+        NUMPY[numpy or function] = public
         return public
 
     return decorate
 
 
-def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., Tensor]:
+def _kind_of(function: Any) -> Kind:
+    is_of_numbers = isinstance(function, np.ufunc) and function.signature is None
+    return "elementwise" if is_of_numbers else "other"
+
+
+_NO_OPTIONS: dict[str, Any] = {}
+
+
+def _recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path)
     """The function that computes `op` and remembers how: every node of every graph is made here.
 
-    It is most of what an eager step costs, so what never changes is looked up outside.
+    It is most of what an eager step costs. So what never changes is looked up outside, and the
+    rare paths stand below: operands that are no Tensors, and what NumPy refuses.
     """
-    forward, state_of, new, next_id, ndarray = (
-        op.forward,
-        STATE.get,
-        object.__new__,
-        creation_ids.__next__,
-        np.ndarray,
-    )
-    variadic = op.variadic
+    forward, variadic = op.forward, op.variadic
+    arity = None if variadic else len(op.vjps)
+    differentiable = any(op.vjps)
+    state_of, next_id = STATE.get, creation_ids.__next__
+    new, ndarray = object.__new__, np.ndarray
 
-    def record(*inputs: Any, options: dict[str, Any] = _LEAF[-1]) -> Tensor:
+    def record(  # noqa: C901
+        *inputs: Any, options: dict[str, Any] = _NO_OPTIONS
+    ) -> Tensor:
+        if len(inputs) != arity and arity is not None:
+            raise TypeError(f"{op.name} takes {arity} operands, got {len(inputs)}")
+        arrays: Any = []
+        requires_grad = False
+        for x in inputs:
+            if not isinstance(x, Tensor):
+                inputs, arrays, requires_grad = _coerced(op, inputs)
+                break
+            arrays.append(x._data)
+            if x.requires_grad:
+                requires_grad = True
+        arrays = tuple(arrays)
         try:
-            if arity == 2:
-                a, b = inputs
-                arrays, requires_grad = (a._data, b._data), a.requires_grad or b.requires_grad
-            elif arity == 1:
-                (x,) = inputs
-                arrays, requires_grad = (x._data,), x.requires_grad
+            if variadic:
+                y = forward(arrays, **options)
+            elif options:
+                y = forward(*arrays, **options)
             else:
-                inputs, arrays, requires_grad = _coerced(op, arity, inputs)
-        except (AttributeError, ValueError):
-            inputs, arrays, requires_grad = _coerced(op, arity, inputs)
-        state = state_of()
-        try:
-            y = (
-                forward(arrays, **options)
-                if variadic
-                else forward(*arrays, **options)
-                if options
-                else forward(*arrays)
-            )
-        except (
-            RuntimeWarning,
-            FloatingPointError,
-        ):  # inf - inf, where these are made errors: NaN is a value here
-            y = np.errstate(all="ignore")(forward)(*op.given(arrays), **options)
-        except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as reason:
-            operands = [array if x is None else x for x, array in zip(inputs, arrays, strict=True)]
-            error = refusal(op.name, operands, options, reason)
-            notify("error", op, inputs, error)
-            raise error from None
-        y = y if type(y) is ndarray else np.asarray(y)
+                y = forward(*arrays)
+        except Exception as reason:
+            y = _computed_after_all(op, inputs, arrays, options, reason)
+        if type(y) is not ndarray:
+            y = np.asarray(y)
         y.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
+        state = state_of()
         made = new(Tensor)
-        made._data, made.id, made.scope = y, next_id(), state.scope
+        made._data = y
+        made.id = next_id()
+        made.scope = state.scope
         made._grad = made._hooks = made.name = None
         made.retains_grad = False
-        made.requires_grad = recorded = requires_grad and differentiable and state.recording
-        made.op, made.inputs, made.arrays, made.options = (
-            (op, inputs, arrays, options) if recorded else _LEAF
-        )
+        if requires_grad and differentiable and state.recording:
+            made.requires_grad = True
+            made.op, made.inputs, made.arrays, made.options = op, inputs, arrays, options
+        else:
+            made.requires_grad = False
+            made.op, made.inputs, made.arrays, made.options = None, (), (), _NO_OPTIONS
         if state.observers:
             notify("forward", made, op, inputs, arrays, options)
         return made
@@ -180,74 +257,91 @@ def _recorder(op: Op, arity: int | None, differentiable: bool) -> Callable[..., 
     return record
 
 
+def _coerced(op: Op, given: Sequence[Any]) -> tuple[Inputs, list[Any], bool]:
+    """Operands that are not all Tensors, the arrays in them, and whether one requires a gradient.
+
+    A Python number stays one, since NumPy's dtype rules treat it so: it is no input of the graph.
+    """
+    inputs: list[Tensor | None] = []
+    arrays: list[Any] = []
+    for x in given:
+        if isinstance(x, int | float):
+            inputs.append(None)
+            arrays.append(x)
+            continue
+        if not isinstance(x, Tensor):
+            try:
+                x = Tensor(x)
+            except OpError as error:
+                raise OpError(f"{op.name}: {error}") from None
+        inputs.append(x)
+        arrays.append(x._data)
+    requires_grad = any(x is not None and x.requires_grad for x in inputs)
+    return tuple(inputs), arrays, requires_grad
+
+
+_REFUSALS = (ValueError, TypeError, IndexError, OverflowError, MemoryError)
+
+
+def _computed_after_all(
+    op: Op, inputs: Inputs, arrays: Sequence[Any], options: dict[str, Any], reason: Exception
+) -> Any:
+    """The result where only a warning was raised as an error; else the op's own error."""
+    if isinstance(reason, RuntimeWarning | FloatingPointError):  # inf - inf: NaN is a value here
+        return np.errstate(all="ignore")(op.forward)(*op.given(arrays), **options)
+    if not isinstance(reason, _REFUSALS):
+        raise reason
+    operands = [array if x is None else x for x, array in zip(inputs, arrays, strict=True)]
+    error = refusal(op.name, operands, options, reason)
+    notify("error", op, inputs, error)
+    raise error from None
+
+
 def _with_options(
-    op: Op, arity: int, options: Sequence[Any], record: Callable[..., Tensor]
+    op: Op,
+    arity: int,
+    options: Sequence[inspect.Parameter],
+    record: Callable[..., Tensor],
 ) -> Callable[..., Tensor]:
-    """`record`, called as the forward's signature says: the operands, or a sequence of them, then the options."""
-    names, most = [option.name for option in options], arity + len(options)
+    """`record`, called as the forward's signature says: the operands, then the options."""
+    names = [option.name for option in options]
     defaults = {
         option.name: option.default for option in options if option.default is not option.empty
     }
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        require(
-            len(args) <= most,
-            TypeError,
-            "{} takes at most {} arguments, got {}",
-            op.name,
-            most,
-            len(args),
-        )
+        if len(args) > arity + len(names):
+            raise TypeError(
+                f"{op.name} takes at most {arity + len(names)} arguments, got {len(args)}"
+            )
         given = dict(zip(names, args[arity:], strict=False))
         if kwargs and not kwargs.keys() <= set(names) - given.keys():
             raise TypeError(
                 f"{op.name} has the options {names}, not {list(kwargs)} beside {list(given)}"
             )
-        given = given if len(args) == most else defaults | given | kwargs
-        fixed = {n: _fixed(op, n, v) if isinstance(v, _CHANGEABLE) else v for n, v in given.items()}
-        return record(*(args[0] if op.variadic else args[:arity]), options=fixed)
+        given = defaults | given | kwargs
+        for name, value in given.items():
+            if isinstance(value, _CHANGEABLE):
+                given[name] = _fixed(op, name, value)
+        operands = args[0] if op.variadic else args[:arity]
+        return record(*operands, options=given)
 
     return call
-
-
-def _coerced(
-    op: Op, arity: int | None, given: Sequence[Any]
-) -> tuple[Inputs, tuple[Any, ...], bool]:
-    """Operands that are not all Tensors. A Python number stays one, since NumPy's dtype rules treat it so."""
-    require(
-        arity in (None, len(given)),
-        TypeError,
-        "{} takes {} operands, got {}",
-        op.name,
-        arity,
-        len(given),
-    )
-    try:
-        inputs = tuple(
-            x if isinstance(x, Tensor) else None if isinstance(x, int | float) else Tensor(x)
-            for x in given
-        )
-    except OpError as error:
-        raise OpError(f"{op.name}: {error}") from None
-    arrays = tuple(value if x is None else x._data for x, value in zip(inputs, given, strict=True))
-    return inputs, arrays, any(x is not None and x.requires_grad for x in inputs)
 
 
 _CHANGEABLE = (tuple, list, Tensor, np.ndarray)
 
 
-def _fixed(op: Op, name: str, x: Any) -> Any:
-    """An option as it is now: the caller may change an array later, and no gradient flows into it."""
-    if type(x) in (tuple, list):
-        return type(x)(_fixed(op, name, part) for part in x)
-    if isinstance(x, Tensor):
-        require(
-            not x.requires_grad,
-            OpError,
-            "{}: {} = {} would lose its gradient; detach() it",
-            op.name,
-            name,
-            x,
-        )
-        return x._data if (capture := STATE.get().capture) is None else capture.option(x)
-    return freeze(x) if isinstance(x, np.ndarray) else x
+def _fixed(op: Op, name: str, value: Any) -> Any:
+    """An option as it is now: the caller may change an array later. No gradient flows into it."""
+    if type(value) in (tuple, list):
+        return type(value)(_fixed(op, name, part) for part in value)
+    if isinstance(value, Tensor):
+        if value.requires_grad:
+            raise OpError(
+                f"{op.name}: {name} = {describe(value)} would lose its gradient; detach() it"
+            )
+        array = value._data.view()  # an array of its own, by which an observer knows the tensor
+        notify("option", value, array)
+        return array
+    return freeze(value) if isinstance(value, np.ndarray) else value

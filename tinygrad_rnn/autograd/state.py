@@ -13,20 +13,30 @@ from typing import Any, NamedTuple
 call_ids = itertools.count()
 
 Observer = Callable[..., None]
-"""Is told what the engine does, as `observer(kind, *facts)`; arrays may be kept, since nobody writes into them.
+"""Is told what the engine does, as `observer(kind, *facts)`. It may keep arrays: nobody writes into
+them. It ignores the kinds that it does not know.
 
-================  ===================================  ===========================================================
+================  ===================================  ============================================
 kind              facts                                what happened
-================  ===================================  ===========================================================
-``"forward"``     output, op, inputs, arrays, options  `op` made `output`; an input that is a number is None
-``"error"``       op, inputs, error                    `op` refused its operands; `error` is about to be raised
-``"seed"``        output, gradient                     a backward pass starts with ∂L/∂output = `gradient`
-``"vjp"``         node, slot, cotangent, contribution  `node` handed `contribution` to its input number `slot`; None:
-                                                       it is summed with others of its kind, later
+================  ===================================  ============================================
+``"forward"``     output, op, inputs, arrays, options  `op` made `output`; the input of a number is
+                                                       None
+``"error"``       op, inputs, error                    `op` refused its operands; `error` follows
+``"seed"``        output, gradient                     a backward pass starts: ∂L/∂output is
+                                                       `gradient`
+``"vjp"``         node, slot, cotangent, contribution  `node` handed `contribution` to its input
+                                                       number `slot`; None: it is summed later, in
+                                                       one call with others of its kind
 ``"accumulate"``  leaf, gradient                       `gradient` was added to `leaf.grad`
 ``"update"``      leaf, before, after                  `leaf.data` was bound to another array
 ``"zero"``        leaf                                 `leaf.grad` was cleared
-================  ===================================  ===========================================================
+``"replace"``     leaf, gradient                       `leaf.grad` was bound to another tensor
+``"enter"``       module                               a module is called
+``"read"``        owner, attribute                     Python looks at a value: a tensor's "data"
+                                                       or "grad", a module's "training"
+``"option"``      tensor, array                        the values of `tensor` are an option of the
+                                                       next op, as `array`
+================  ===================================  ============================================
 """
 
 
@@ -41,21 +51,19 @@ class Scope:
 
     def chain(self) -> "tuple[Scope, ...]":
         """The calls we are in, the outermost first."""
-        call, calls = self.parent, (self,)
-        while call is not None:
-            call, calls = call.parent, (call, *calls)
-        return calls
+        calls: list[Scope] = [self]
+        while calls[-1].parent is not None:
+            calls.append(calls[-1].parent)
+        return tuple(reversed(calls))
 
 
 class State(NamedTuple):
     """Everything that is switched on or off around a block of code."""
 
-    recording: bool = True
+    recording: bool = True  # off under `no_grad`
     scope: Scope | None = None
     observers: tuple[Observer, ...] = ()
-    capture: Any = (
-        None  # who records this block to run it again; asked before a value leaves the graph
-    )
+    symbolic: bool = False  # backward passes compute with Tensors, so that observers see their ops
 
 
 STATE: ContextVar[State] = ContextVar("tinygrad_rnn", default=State())  # noqa: B039  (a tuple)
@@ -103,6 +111,8 @@ def scope(name: str, owner: object = None) -> Generator[Scope]:
     """
     if type(name) is not str:
         raise TypeError(f"scope: the name must be a str, got {type(name).__name__}: {name!r}")
-    here = Scope(name, name if owner is None else owner, STATE.get().scope, next(call_ids))
-    with switched(scope=here):
-        yield here
+    if owner is None:
+        owner = name
+    call = Scope(name, owner, STATE.get().scope, next(call_ids))
+    with switched(scope=call):
+        yield call

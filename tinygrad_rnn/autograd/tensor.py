@@ -1,4 +1,8 @@
-"""Tensor: an array, and how it was made."""
+"""Tensor: an array, and how it was made.
+
+Operators, methods that are ops, and NumPy's functions on Tensors are bound at the end of `ops.py`;
+`backward` at the end of `backward.py`.
+"""
 
 import itertools
 import operator
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import GradientError, OpError, describe, require
+from ..errors import GradientError, OpError, describe
 from .state import STATE, Scope, notify
 
 Array: TypeAlias = NDArray[Any]
@@ -18,40 +22,47 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 creation_ids = itertools.count()
 
-
-def _of_data(attribute: str) -> Any:
-    return property(operator.attrgetter(f"_data.{attribute}"))
+_IMMUTABLE = (
+    "t[...] = v: {} is immutable; write t = tg.ops.where(mask, v, t), "
+    "tg.ops.stack a list of rows, or bind t.data to another array"
+)
 
 
 class Tensor:
     """An immutable array in a graph of operations.
 
-    A tensor is a *leaf* (made by the user, `op is None`) or the output of an op, and then it keeps
+    A tensor is a *leaf* (made by the user, `op is None`) or the output of an op. The output keeps
     what its backward needs: the op, its input tensors, and the very arrays that the forward saw.
-        Binding `leaf.data` to another
-    array therefore never changes a gradient of a forward that has already run.
+    Binding `leaf.data` to another array therefore never changes a gradient of a forward that has
+    already run.
 
     Use `tinygrad_rnn.tensor` to make one.
     """
 
     __slots__ = (
-        "__weakref__", "_data", "_grad", "_hooks", "arrays", "id", "inputs", "name", "op", "options",
-        "requires_grad", "retains_grad", "scope")  # fmt: skip
+        "__weakref__", "_data", "_grad", "_hooks", "arrays", "id", "inputs", "name",
+        "op", "options", "requires_grad", "retains_grad", "scope",
+    )  # fmt: skip
 
     def __init__(
-        self, data: Any, *, dtype: Any = None, requires_grad: bool = False, name: str | None = None
+        self,
+        data: Any,
+        *,
+        dtype: Any = None,
+        requires_grad: bool = False,
+        name: str | None = None,
     ) -> None:
         self._data = freeze(data, dtype, requires_grad)
         self._grad: Tensor | None = None
         self._hooks: list[Callable[[Tensor], Tensor | None]] | None = None
         self.id = next(creation_ids)  # creation order is a topological order of the graph
-        self.name, self.requires_grad, self.retains_grad = name, requires_grad, False
+        self.name = name
+        self.requires_grad = requires_grad
+        self.retains_grad = False
         self.scope: Scope | None = STATE.get().scope
         self.op: Any = None  # the Op that made it
         self.inputs: Inputs = ()
-        self.arrays: tuple[
-            Any, ...
-        ] = ()  # what the forward saw: one array or Python number per input
+        self.arrays: tuple[Any, ...] = ()  # what the forward saw: an array or number per input
         self.options: dict[str, Any] = {}
 
     # What it holds
@@ -59,56 +70,62 @@ class Tensor:
     @property
     def data(self) -> Array:
         """The values, read-only. Bind a leaf's `data` to another array to change it."""
-        return self._data if (capture := STATE.get().capture) is None else capture.leaving(self)
+        if STATE.get().observers:
+            notify("read", self, "data")
+        return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
-        require(
-            self.op is None,
-            GradientError,
-            "data: {} is a result, and stays what it is; detach() it first",
-            self,
-        )
-        before, after = self._data, freeze(value, None, self.requires_grad)
-        require(
-            after.shape == before.shape,
-            OpError,
-            "data: {} cannot take values of shape {}",
-            self,
-            after.shape,
-        )
+        if self.op is not None:
+            raise GradientError(
+                f"data: {describe(self)} is a result, and stays what it is; detach() it first"
+            )
+        before = self._data
+        after = freeze(value, None, self.requires_grad)
+        if after.shape != before.shape:
+            raise OpError(f"data: {describe(self)} cannot take values of shape {after.shape}")
         self._data = after
         notify("update", self, before, after)
 
     @property
     def grad(self) -> "Tensor | None":
         """∂L/∂self, accumulated by `backward()`; None before the first."""
-        return self._grad if (capture := STATE.get().capture) is None else capture.gradient_of(self)
+        if STATE.get().observers:
+            notify("read", self, "grad")
+        return self._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
-        gradient = value if value is None or isinstance(value, Tensor) else Tensor(value)
-        if gradient is not None:
-            require(
-                gradient.shape == self.shape,
-                OpError,
-                "grad: {} cannot have the gradient {}",
-                self,
-                gradient,
-            )
-        if (
-            gradient is None or STATE.get().capture is not None
-        ):  # who records: what was there is gone in both cases
+        if value is None:
             notify("zero", self)
+            self._grad = None
+            return
+        gradient = value if isinstance(value, Tensor) else Tensor(value)
+        if gradient.shape != self.shape:
+            raise OpError(f"grad: {describe(self)} cannot have the gradient {describe(gradient)}")
+        notify("replace", self, gradient)
         self._grad = gradient
 
-    shape: tuple[int, ...] = _of_data("shape")
-    ndim: int = _of_data("ndim")
-    dtype: np.dtype[Any] = _of_data("dtype")
-    size: int = _of_data("size")
-    is_leaf: Any = property(
-        lambda self: self.op is None, doc="True when no recorded op made this tensor."
-    )
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def is_leaf(self) -> bool:
+        """True when no recorded op made this tensor."""
+        return self.op is None
 
     def item(self) -> Any:
         """The one value as a Python number.
@@ -116,13 +133,10 @@ class Tensor:
         Raises:
             OpError: there is not exactly one.
         """
-        require(
-            self.size == 1,
-            OpError,
-            "item: {} holds {} values, not one; reduce it first",
-            self,
-            self.size,
-        )
+        if self.size != 1:
+            raise OpError(
+                f"item: {describe(self)} holds {self.size} values, not one; reduce it first"
+            )
         return self.data.item()
 
     def numpy(self) -> Array:
@@ -131,21 +145,18 @@ class Tensor:
 
     # Gradients
 
-    def backward(self, gradient: Any = None) -> None:
-        """Add ∂self/∂leaf to `leaf.grad` for every leaf that requires a gradient; see `backward.backward`."""
-        _backward.backward(self, gradient)
-
     def retain_grad(self) -> None:
         """Make `backward()` fill `.grad` of this tensor too, though it is not a leaf.
 
         Raises:
             GradientError: it requires no gradient.
         """
-        require(self.requires_grad, GradientError, "retain_grad: {} requires no gradient", self)
+        if not self.requires_grad:
+            raise GradientError(f"retain_grad: {describe(self)} requires no gradient")
         self.retains_grad = True
 
     def register_hook(self, hook: "Callable[[Tensor], Tensor | None]") -> Callable[[], None]:
-        """Call `hook(gradient)` when this tensor's gradient is complete; what it returns replaces the gradient.
+        """Call `hook(gradient)` once this gradient is complete; what it returns replaces it.
 
         What the hook computes has no history, unless the pass is one of `grad` with `create_graph`.
         Returns a function that removes the hook.
@@ -153,24 +164,32 @@ class Tensor:
         Raises:
             GradientError: the tensor requires no gradient.
         """
-        require(self.requires_grad, GradientError, "register_hook: {} requires no gradient", self)
-        hooks = self._hooks = self._hooks or []
+        if not self.requires_grad:
+            raise GradientError(f"register_hook: {describe(self)} requires no gradient")
+        if self._hooks is None:
+            self._hooks = []
+        hooks = self._hooks
         hooks.append(hook)
-        return lambda: hooks.remove(hook) if hook in hooks else None
+
+        def remove() -> None:
+            if hook in hooks:
+                hooks.remove(hook)
+
+        return remove
 
     # Python's protocols
 
     def __repr__(self) -> str:
-        body = np.array2string(self._data, separator=", ", prefix="tensor(")
-        dtype = "" if self.dtype.name in ("float64", "int64", "bool") else f", dtype={self.dtype}"
-        made = (
-            f", op={self.op.name}"
-            if self.op
-            else ", requires_grad=True"
-            if self.requires_grad
-            else ""
-        )
-        return f"tensor({body}{dtype}{made}{f', name={self.name!r}' if self.name else ''})"
+        facts = [np.array2string(self._data, separator=", ", prefix="tensor(")]
+        if self.dtype.name not in ("float64", "int64", "bool"):
+            facts.append(f"dtype={self.dtype}")
+        if self.op is not None:
+            facts.append(f"op={self.op.name}")
+        elif self.requires_grad:
+            facts.append("requires_grad=True")
+        if self.name:
+            facts.append(f"name={self.name!r}")
+        return f"tensor({', '.join(facts)})"
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -194,61 +213,33 @@ class Tensor:
         return bool(np.any(self.data == np.asarray(value)))
 
     def __setitem__(self, index: object, value: object) -> None:
-        fix = "write t = tg.ops.where(mask, v, t), tg.ops.stack a list of rows, or bind t.data to another array"
-        raise OpError(f"t[...] = v: {describe(self)} is immutable; {fix}")
+        raise OpError(_IMMUTABLE.format(describe(self)))
 
     def __reduce__(self) -> Any:
-        require(
-            self.op is None,
-            GradientError,
-            "copy: {} has a graph, which cannot be copied; detach() it first",
-            self,
-        )
+        if self.op is not None:
+            raise GradientError(
+                f"copy: {describe(self)} has a graph, which cannot be copied; detach() it first"
+            )
         made = partial(type(self), requires_grad=self.requires_grad, name=self.name)
         return made, (self.data,), (None, {"_grad": self._grad})
 
     __hash__ = object.__hash__  # by identity: == compares elementwise
 
-    # NumPy's protocols
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.data, dtype=dtype, copy=copy)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return self.__array_function__(
-            ufunc if method == "__call__" else getattr(ufunc, method), (), inputs, kwargs
-        )
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        require(
-            kwargs.get("out") is None,
-            OpError,
-            "{}: out= would write into a tensor; use the result",
-            func.__name__,
-        )
-        return ops.from_numpy(func)(*args, **kwargs)
-
-    # Operators and methods: most are the ops of ops.py, bound there without a call in between
-
-    def reshape(self, *shape: Any) -> "Tensor":
-        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: Any) -> "Tensor":
-        return ops.transpose(self, axes[0] if len(axes) == 1 else axes or None)
-
-    if TYPE_CHECKING:  # what they are bound to there, for editors
+    if TYPE_CHECKING:  # what ops.py and backward.py bind, for editors
 
         def _op(self, *args: Any, **options: Any) -> "Tensor": ...
 
-        __neg__ = __abs__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = (
-            __truediv__
-        ) = _op
-        __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __lt__ = (
-            __le__
-        ) = __gt__ = _op
-        __ge__ = sum = mean = max = min = clip = detach = astype = squeeze = swapaxes = _op
+        __neg__ = __abs__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _op
+        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _op
+        __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = sum = mean = max = min = clip = _op
+        detach = astype = squeeze = swapaxes = reshape = transpose = _op
         __eq__ = __ne__ = _op  # pyright: ignore[reportAssignmentType]
         T = mT = property(_op)
+
+        def backward(self, gradient: Any = None) -> None: ...
 
 
 def tensor(
@@ -278,31 +269,33 @@ def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
     _refuse_graph_in(data)
     try:
         array: Array = data.data if isinstance(data, Tensor) else np.array(data)
-        array = array if dtype is None else array.astype(dtype)
+        if dtype is not None:
+            array = array.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise OpError(f"tensor: {type(data).__name__} is no array of numbers: {error}") from None
-    kind, facts = array.dtype.kind, (type(data).__name__, array.dtype, array.shape)
-    require(
-        kind in "fiub", OpError, "tensor: a {} of dtype {}, shape {} is no array of numbers", *facts
-    )
-    rule = "tensor: only floats can require a gradient, not a {} of dtype {}, shape {}; pass dtype=float"
-    require(kind == "f" or not requires_grad, OpError, rule, *facts)
+    if array.dtype.kind not in "fiub":
+        raise OpError(f"tensor: {_facts_of(data, array)} is no array of numbers")
+    if requires_grad and array.dtype.kind != "f":
+        raise OpError(
+            f"tensor: only floats can require a gradient, not {_facts_of(data, array)}; "
+            "pass dtype=float"
+        )
     array.flags.writeable = False
     return array
 
 
+def _facts_of(data: Any, array: Array) -> str:
+    return f"a {type(data).__name__} of dtype {array.dtype}, shape {array.shape}"
+
+
 def _refuse_graph_in(data: Any) -> None:
     """A list of tensors would silently lose its gradients."""
-    for part in data if type(data) in (list, tuple) else ():
-        kept = not getattr(part, "requires_grad", False)
-        require(
-            kept,
-            OpError,
-            "tensor: the list holds {}, whose gradient would be lost; use tg.ops.stack",
-            part,
-        )
+    if type(data) not in (list, tuple):
+        return
+    for part in data:
+        if getattr(part, "requires_grad", False):
+            raise OpError(
+                f"tensor: the list holds {describe(part)}, whose gradient would be lost; "
+                "use tg.ops.stack"
+            )
         _refuse_graph_in(part)
-
-
-from . import backward as _backward  # noqa: E402  (they need the class above)
-from . import ops  # noqa: E402

@@ -142,7 +142,7 @@ class _OfArrays:
 
 
 class Capture:
-    """Is told of every op, as an observer, and of every value that leaves the graph.
+    """An observer: it makes a program of the ops, and refuses that values leave the graph.
 
     Args:
         arguments: stand-ins for the tensors of the call, which fn gets to see.
@@ -177,7 +177,7 @@ class Capture:
 
     def run(self, fn: Callable[[], Any]) -> Any:
         """Call `fn` and record it."""
-        with switched(capture=self, observers=(*STATE.get().observers, self)):
+        with switched(symbolic=True, observers=(*STATE.get().observers, self)):
             return fn()
 
     def undo(self) -> None:
@@ -227,39 +227,49 @@ class Capture:
             self._refuse(
                 f"{describe(leaf)} gets other data", "update parameters outside, after the call"
             )
-        elif kind == "zero":
-            self._zero(*facts)
+        elif kind in ("zero", "replace"):  # what was there is gone in both cases
+            self._zero(facts[0])
         elif kind == "accumulate":
             self._use(facts[0])
+        elif kind == "read":
+            self._read(*facts)
+        elif kind == "option":
+            self._option(*facts)
+        elif kind == "enter":
+            (module,) = facts
+            self.modules.setdefault(module, module.training)
 
-    def leaving(self, x: Tensor) -> Array:
-        """The values of a tensor, for what is no op; refused unless they are the same at every call."""
+    def _read(self, owner: Any, attribute: str) -> None:
+        """Python looks at a value, which only ops may do, unless it is the same at every call."""
+        if attribute == "training":
+            self.modules.setdefault(owner, owner._training)
+        elif attribute == "grad":
+            self._look_at_gradient(owner)
+        else:
+            self._refuse_to_bake(owner)
+
+    def _refuse_to_bake(self, x: Tensor) -> None:
         value = self.values.get(x)
         inside = value is None and x.id >= self.first_id
         if not inside and (value is None or value.kind != "constant"):
             self._refuse(f"the values of {describe(x)} are read as an array or a number", _BAKED)
-        return x._data
 
-    def option(self, x: Tensor) -> Array:
-        """The values of a tensor that is no operand but an index, say: from outside, they are part of the recording."""
+    def _option(self, x: Tensor, array: Array) -> None:
+        """A tensor that is no operand but an index, say: from outside, it is part of the recording."""
         if self._owners(x):
             self._value(x, x._data)
-        if x.id >= self.first_id or self.values.get(x) is not None:
-            return x._data
-        self.options[x] = x._data
-        return x._data.view()  # an array that no other tensor has
+        if x.id < self.first_id and self.values.get(x) is None:
+            self.options[x] = x._data
+            return
+        value = self.arrays.get(x._data)
+        if value is not None:
+            self.arrays[array] = value
 
-    def gradient_of(self, x: Tensor) -> Tensor | None:
-        """The gradient of a tensor, which is looked at."""
+    def _look_at_gradient(self, x: Tensor) -> None:
         if x.id < self.first_id:
             self._meet(x)
             if x._grad is self.before[x]:
                 self._use(x)
-        return x._grad
-
-    def entered(self, module: Any, training: bool) -> None:
-        """A module is called, or asked whether it is in training."""
-        self.modules.setdefault(module, training)
 
     def _refuse(self, what: str, fix: str) -> None:
         raise CompileError(f"compile: {Source.of_caller()}: {what}: {fix}")
@@ -290,7 +300,7 @@ class Capture:
         if op.name == "cross_entropy" and inputs[1] is not None:
             targets = self._value(inputs[1], arrays[1])
             self.program.add("check", (targets,), ("target", arrays[0].shape[-1]), (), np.bool_)
-        with switched(capture=None, recording=False):
+        with switched(symbolic=False, recording=False):
             same = COMPOSED[op](*operands, **options)
         self._keep(made, self.program.cast(self._value(same, same._data), made.dtype))
         self.ops, self.nbytes = counts

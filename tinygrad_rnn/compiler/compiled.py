@@ -77,7 +77,7 @@ class Compiled:
         state = STATE.get()
         given: list[Any] = []
         key = _structure(args, given), kwargs and _structure(kwargs, given), state.recording
-        if state.observers or state.capture is not None:
+        if state.observers:
             return self._call(key, [_output(x) for x in given])
         with self._lock:
             latest, entries = self._latest

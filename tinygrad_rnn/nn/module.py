@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..autograd.state import STATE, Scope, State, call_ids
+from ..autograd.state import STATE, Scope, State, call_ids, notify
 from ..autograd.tensor import Array, Tensor
 from ..errors import StateDictError
 
@@ -40,8 +40,8 @@ class Module:
 
         A compiled function depends on what it reads.
         """
-        if (capture := STATE.get().capture) is not None:
-            capture.entered(self, self._training)
+        if STATE.get().observers:
+            notify("read", self, "training")
         return self._training
 
     @training.setter
@@ -52,13 +52,12 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} needs a forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        recording, caller, observers, capture = STATE.get()
-        if capture is not None:
-            capture.entered(self, self.training)
-        scope = Scope(self._name_in(caller), self, caller, next(call_ids))
-        token = STATE.set(
-            State(recording, scope, observers, capture)
-        )  # `with scope(…)` takes ten times as long
+        state = STATE.get()
+        if state.observers:
+            notify("enter", self)
+        scope = Scope(self._name_in(state.scope), self, state.scope, next(call_ids))
+        # `with scope(…)` takes ten times as long
+        token = STATE.set(State(state.recording, scope, state.observers, state.symbolic))
         try:
             return self.forward(*args, **kwargs)
         finally:

@@ -51,11 +51,8 @@ class _Detector:
     def vjp(self, node: Tensor, slot: int, cotangent: Any, contribution: Any) -> None:
         op = node.op
         assert op is not None
-        vjp = op.vjps[slot]
-        if (
-            contribution is None and vjp is not None
-        ):  # summed with others later: this term alone, then
-            contribution = vjp(cotangent, node.data, *op.given(node.arrays), **node.options)
+        if contribution is None:  # summed with others later: this term alone, then
+            contribution = op.vjp(slot, cotangent, node.data, node.arrays, node.options)
         line = self.made_at.get(node.id, "a line before detect_anomaly()")
         _check(
             op, f"backward, input {slot}", np.asarray(contribution), node.arrays, line, cotangent

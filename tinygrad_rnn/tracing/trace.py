@@ -245,7 +245,9 @@ class Trace:
     # What the engine reports
 
     def observe(self, kind: EventKind, *facts: Any) -> None:
-        _RECORDERS[kind](self, *facts)
+        record = _RECORDERS.get(kind)
+        if record is not None:
+            record(self, *facts)
 
     def _write(self, event: Event) -> None:
         self.events.append(event)

@@ -316,7 +316,7 @@ class _Forwards:
                 raise ValueError(
                     f"{node.op} has an operand of shape {operand.shape}, made from {x.shape}"
                 )
-        if node.rule is None or node.is_gone or isinstance(node.rule.vjps, _MissingVjps):
+        if node.rule is None or node.is_gone or isinstance(node.rule, _MissingOp):
             return
         key = (
             id(node.rule),
@@ -351,28 +351,26 @@ def _found_op(name: Any, module: Any, qualname: Any, doc: Any) -> tuple[str, Op]
             doc,
         ):
             return name, public.op  # type: ignore[attr-defined]
-    return name, _missing_op(name)
+    return name, _MissingOp(name)
 
 
-class _MissingVjps(tuple[Any, ...]):
-    """The VJPs of an op that is not here: each the function that says so."""
+class _MissingOp(Op):
+    """An op that is not here: whoever wants to compute with it is told so."""
 
-    __slots__ = ()
+    def __init__(self, name: str) -> None:
+        super().__init__(name, self._refuse, ())
 
-    def __new__(cls, missing: Any) -> "_MissingVjps":
-        return super().__new__(cls, [missing])
+    def differentiable(self, slot: int) -> bool:
+        return True
 
-    def __getitem__(self, _: Any) -> Any:
-        return super().__getitem__(0)
+    def vjp(self, *_: Any, **__: Any) -> NoReturn:
+        self._refuse()
 
-
-def _missing_op(name: str) -> Op:
-    def missing(*_: Any, **__: Any) -> NoReturn:
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TraceError(
-            f"the op {name!r} is not here, and a recording holds no code: import or define it, then load the recording"
+            f"the op {self.name!r} is not here, and a recording holds no code: "
+            "import or define it, then load the recording"
         )
-
-    return Op(name, missing, _MissingVjps(missing), False, {})
 
 
 def _stand_in(described: Mapping[str, Any]) -> object:

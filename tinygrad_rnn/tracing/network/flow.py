@@ -64,7 +64,7 @@ def handed_back(node: Node, slot: int, gradients: Mapping[int, Any]) -> float | 
     if x is None or not x.requires_grad:
         return None
     gradient = gradients.get(node.id)
-    term = None if gradient is None else _term(node, slot, x.shape, gradient, node.operands)
+    term = None if gradient is None else _term(node, slot, gradient, node.operands)
     return 0.0 if term is None else norm_of(term)
 
 
@@ -202,20 +202,14 @@ def _terms(
     for slot, x in enumerate(node.inputs):
         if x is None or x in own or not x.requires_grad or (x.is_parameter and x not in wanted):
             continue
-        term = _term(node, slot, x.shape, g, operands)
+        term = _term(node, slot, g, operands)
         if term is not None:
             yield x, term
 
 
-def _term(node: Node, slot: int, shape: tuple[int, ...], g: Any, operands: Sequence[Any]) -> Any:
+def _term(node: Node, slot: int, g: Any, operands: Sequence[Any]) -> Any:
     """What an op hands back to one input, in its shape; None where the rule has nothing for it."""
-    vjp = node.rule.vjps[slot] if node.rule else None
-    if node.rule is None or vjp is None:
+    if node.rule is None:
         return None
     with np.errstate(all="ignore"):
-        term = np.asarray(vjp(g, node.data, *node.rule.given(operands), **node.options))
-    padded = (1,) * (term.ndim - len(shape)) + shape
-    stretched = tuple(
-        axis for axis, (n, m) in enumerate(zip(padded, term.shape, strict=True)) if n != m
-    )
-    return term.sum(axis=stretched).reshape(shape)
+        return node.rule.vjp(slot, g, node.data, operands, node.options)

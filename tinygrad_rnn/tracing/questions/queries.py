@@ -19,7 +19,7 @@ from ...errors import TraceError
 from ..recording.budget import SMALL, Recent, gone_error
 from ..recording.graph import Node, collector_paused
 from .names import Names, Place, Written
-from .terms import summed_to, vjp_term
+from .terms import vjp_term
 
 if TYPE_CHECKING:
     from ..recording.event import Event
@@ -425,7 +425,7 @@ class Queries:
             [n.options for n in nodes],
         )
         like = np.asarray(nodes[0].operands[slot])
-        return summed_to(np.asarray(made), like.shape).astype(like.dtype, copy=False)
+        return op.fitted(made, slot, like)
 
     # Who wrote it
 

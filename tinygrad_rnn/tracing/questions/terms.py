@@ -13,7 +13,6 @@ from typing import Any, overload
 import numpy as np
 
 from ...autograd.backward import grad
-from ...autograd.op import Op
 from ...autograd.state import switched
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError
@@ -113,25 +112,21 @@ def forward_terms(node: Node, index: Index) -> Terms:
 
 
 def _slope_terms(node: Node, slot: int, index: Index) -> Terms:
-    assert node.rule is not None
-    slopes = _vjp(node.rule, slot, _one_hot(node.data, index), node.data, node.operands, node)
+    slopes = _vjp(node, slot, _one_hot(node.data, index), node.operands)
     if slopes is None:
         return Terms()
-    operand = np.asarray(node.operands[slot])
-    slopes = summed_to(slopes, operand.shape)
-    return Terms.of(node.inputs[slot], slot, operand, _nonzero(slopes), slopes)
+    return Terms.of(
+        node.inputs[slot], slot, np.asarray(node.operands[slot]), _nonzero(slopes), slopes
+    )
 
 
 def _product_terms(node: Node, index: Index) -> Terms:
     """The pairs that a matrix product sums: where each input counts is seen with ones in place of the other."""
-    assert node.rule is not None
     ones = tuple(np.ones(np.shape(a)) for a in node.operands)
     g = _one_hot(node.data, index)
     places: list[Array] = []
     for slot in (0, 1):
-        support = _vjp(node.rule, slot, g, node.data, ones, node)
-        assert support is not None
-        places.append(_nonzero(summed_to(support, ones[slot].shape)))
+        places.append(_nonzero(_vjp(node, slot, g, ones)))
     left, right = (np.asarray(a) for a in node.operands)
     return Terms.of(node.inputs[0], 0, left, places[0], right, places[1])
 
@@ -153,40 +148,36 @@ def _linear_in(
     of: Node, slot: int, cotangent: Array, operands: Sequence[Any], index: Index, other: int | None
 ) -> Array | None:
     """How element `index` of a VJP changes with each element of the cotangent, or of operand `other`."""
-    vjp = of.rule.vjps[slot] if of.rule is not None else None
-    if of.rule is None or vjp is None:
-        return None
-    shape = np.shape(operands[slot])
     with switched(observers=(), recording=True), _again(of):
+        variables = [
+            Tensor(x, requires_grad=True) if i == other else x for i, x in enumerate(operands)
+        ]
         g = Tensor(cotangent.astype(np.float64), requires_grad=other is None)
-        given = [Tensor(a, requires_grad=True) if i == other else a for i, a in enumerate(operands)]
-        term = vjp(g, of.data, *of.rule.given(given), **of.options)
+        term = _vjp(of, slot, g, variables)
         if not isinstance(term, Tensor):
             return None
-        seed = np.zeros((1,) * (term.ndim - len(shape)) + shape)
-        seed[(0,) * (term.ndim - len(shape)) + index] = 1.0
-        return grad(
-            term, g if other is None else given[other], np.broadcast_to(seed, term.shape)
-        ).data
+        seed = _one_hot(term, index)
+        return grad(term, g if other is None else variables[other], seed).data
 
 
 def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
     """The term that `of` hands to its input `slot`, computed again as the engine does."""
     assert of.rule is not None
-    term = _vjp(of.rule, slot, cotangent, of.data, of.operands, of)
+    with _again(of):
+        term = of.rule.vjp(slot, cotangent, of.data, of.operands, of.options)
     assert term is not None
-    operand = np.asarray(of.operands[slot])
-    return summed_to(term, operand.shape).astype(operand.dtype, copy=False)
+    return term
 
 
-def _vjp(
-    op: Op, slot: int, g: Array, y: Array, operands: Sequence[Any], node: Node
-) -> Array | None:
-    vjp = op.vjps[slot]
-    if vjp is None:
+def _vjp(node: Node, slot: int, g: Any, operands: Sequence[Any]) -> Any:
+    """A VJP in float64, whatever the dtype of the input: slopes of integers are no integers."""
+    if node.rule is None or not node.rule.differentiable(slot):
         return None
+    precise = list(operands)
+    if not isinstance(precise[slot], Tensor):
+        precise[slot] = np.asarray(precise[slot], dtype=np.float64)
     with _again(node):
-        return np.asarray(vjp(g, y, *op.given(operands), **node.options))
+        return node.rule.vjp(slot, g, node.data, precise, node.options)
 
 
 @contextmanager
@@ -209,14 +200,7 @@ def _again(node: Node) -> Generator[None, None, None]:
         raise TraceError(f"{node.op} cannot be run again on what was recorded: {error}") from error
 
 
-def summed_to(term: Array, shape: Index) -> Array:
-    """A term of the broadcast shape, summed over what was broadcast."""
-    padded = (1,) * (term.ndim - len(shape)) + shape
-    axes = tuple(i for i, n in enumerate(padded) if n != term.shape[i])
-    return (term.sum(axis=axes) if axes else term).reshape(shape)
-
-
-def _one_hot(like: Array, index: Index) -> Array:
+def _one_hot(like: Array | Tensor, index: Index) -> Array:
     hot = np.zeros(like.shape)
     hot[index] = 1.0
     return hot
