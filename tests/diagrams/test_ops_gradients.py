@@ -106,9 +106,9 @@ def test_lanes_go_on_from_copy_to_copy(name):
     seen_through = {  # of two links to one op, by what was computed outside, one is led on to it
         c.id
         for c in overlay_of(trace).grid.connections
-        if c.entry is not None
+        if c.inlet is not None
         and (plan := items[c.target].plan)
-        and c.entry not in plan.below
+        and c.inlet not in plan.below
         and len(plan.below) > 1
     }
     drawing = drawn(trace, fold=None).drawing

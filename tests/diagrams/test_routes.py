@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.diagrams.picture.curves import Tracks
+from tinygrad_rnn.diagrams.grid.tracks import Tracks
 
 ENDS = st.integers(0, 20)
 

@@ -1,10 +1,9 @@
-"""Draws the connections of a grid along the ways that `wiring` chose, what they carry beside them."""
+"""Draws a grid's connections along the ways that `wiring` chose, what they carry beside them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
-from typing import Any, Literal
+from typing import NamedTuple
 
 from ..picture.curves import beside, on_outline, rounded
 from ..picture.diagram import Edge, Point, Shape, Text
@@ -13,313 +12,296 @@ from ..picture.ramp import Ramp, is_sick, look_of, norm_text, strength
 from ..picture.stretches import drawn_once
 from ..picture.text_metrics import fit, text_width
 from .grid import FOLD, Connection
-from .placement import (
-    CIRCLE,
-    EDGE_WIDTH,
-    FOLD_STEP,
-    LABEL_SIZE,
-    LANE_ROOM,
-    LOOP_LABEL_WIDTH,
-    LOOP_WIDTH,
-    MESSAGE_WIDTH,
-    NOTE_SIZE,
-    TRACK,
-    Bands,
-    Placement,
-)
-from .wiring import Along, Around, Loop, Step, Up, Way
+from .items import CIRCLE, LABEL_SIZE, NOTE_SIZE
+from .placement import FOLD_STEP, LANE_ROOM, TRACK, Bands, Placement
+from .wiring import Along, Around, Between, Frame, Loop, Up, Way
 
-CUT_SIZE = 17.0
+_MESSAGE_WIDTH, _EDGE_WIDTH = 2.4, 1.2
+_LOOP_WIDTH, _LOOP_LABEL_WIDTH = 38.0, 120.0
+_CUT_SIZE = 17.0
 # Out of an output's side, before the first bend: an arrowhead on the way back, in the widest lanes
 # of any view.
 _REACH_WITH_GRADIENTS = LANE_ROOM + LANE_DISTANCE
+
+
+class _Line(NamedTuple):
+    """A connection, the way that it goes, and the shapes that it joins."""
+
+    connection: Connection
+    way: Way
+    source: Shape
+    target: Shape
+
+    @property
+    def is_message(self) -> bool:
+        return self.connection.kind in ("message", "initial") or isinstance(self.way, Between)
 
 
 class Pen:
     """Makes the edges of one placed grid; `shapes` are its items and its fold by id."""
 
     def __init__(
-        self,
-        place: Placement,
-        bands: Bands,
-        shapes: Mapping[str, Shape],
-        ramp: Ramp | None = None,
+        self, place: Placement, bands: Bands, shapes: Mapping[str, Shape], ramp: Ramp | None = None
     ) -> None:
         self._place = place
+        self._items = place.grid.items
         self._bands = bands
-        self._shapes = shapes
         self._ramp = ramp
-        self._arrivals = self._arrival_offsets()
-        ways = place.wiring.ways
-        self._crowded = {c.target for c in place.grid.connections if isinstance(ways[c.id], Around)}
-
-    def edges(self) -> Iterable[Edge]:
-        connections = self._place.grid.connections
-        if self._ramp is None:
-            return map(self._edge, connections)
-        back = [
-            (self._backward_lane(c, self._ramp), strength(c.norm))
-            for c in connections
-            if c.norm is not None
+        self._lines = [
+            _Line(c, place.wiring.ways[c.id], shapes[c.source], shapes[c.target])
+            for c in place.grid.connections
         ]
-        return chain(map(self._forward_lane, connections), drawn_once(back))
+        self._arrivals = self._arrival_offsets()
+        self._crowded = {line.target.id for line in self._lines if isinstance(line.way, Around)}
+
+    def edges(self) -> list[Edge]:
+        if self._ramp is None:
+            return list(map(self._labelled, self._lines))
+        back: list[tuple[Edge, float]] = []
+        for line in self._lines:
+            norm = line.connection.norm
+            if norm is not None:
+                back.append((self._backward_lane(line, norm, self._ramp), strength(norm)))
+        return [*map(self._forward_lane, self._lines), *drawn_once(back)]
 
     def _arrival_offsets(self) -> dict[str, float]:
-        """Return how far from its middle edges that come around enter each item: beside straight ones."""
+        """Return how far from its middle each item is entered by what comes around."""
         straight: defaultdict[str, float] = defaultdict(float)
-        for connection in self._place.grid.connections:
-            way = self._place.wiring.ways[connection.id]
-            if isinstance(way, Up):
-                distance = abs(way.offset - self._place.frames[connection.target].offset)
-                straight[connection.target] = max(straight[connection.target], distance)
-        return {
-            id: CIRCLE * 0.31 if frame.round else min(straight[id] + 24, frame.width / 2 - 10)
-            for id, frame in self._place.frames.items()
-        }
+        for line in self._lines:
+            if isinstance(line.way, Up):
+                id = line.target.id
+                distance = abs(line.way.offset - self._place.frames[id].offset)
+                straight[id] = max(straight[id], distance)
+        offsets: dict[str, float] = {}
+        for id, frame in self._place.frames.items():
+            if frame.round:
+                offsets[id] = CIRCLE * 0.31
+            else:
+                offsets[id] = min(straight[id] + 24, frame.width / 2 - 10)
+        return offsets
 
-    def _edge(self, connection: Connection, **changes: Any) -> Edge:
-        source, target = self._shapes[connection.source], self._shapes[connection.target]
-        way = self._place.wiring.ways[connection.id]
-        message = connection.kind in ("message", "initial") or isinstance(way, Step)
-        label, note = (
-            (None, None) if self._ramp else self._edge_texts(connection, way, source, target)
+    def _labelled(self, line: _Line) -> Edge:
+        label, note = self._texts(line)
+        return replace(self._edge(line, self._points(line)), label=label, note=note)
+
+    def _edge(self, line: _Line, points: tuple[Point, ...]) -> Edge:
+        return Edge(
+            id=line.connection.id,
+            cls=line.connection.cls,
+            source=line.source.id,
+            target=line.target.id,
+            points=points,
+            color="message" if line.is_message else "text",
+            width=_MESSAGE_WIDTH if line.is_message else _EDGE_WIDTH,
+            tooltip=line.connection.tooltip,
+            arrow=not self._is_opened(line.target.id),
         )
-        edge = Edge(
-            id=connection.id,
-            cls=connection.cls,
-            source=connection.source,
-            target=connection.target,
-            points=self._points(connection, way, source, target),
-            color="message" if message else "text",
-            width=MESSAGE_WIDTH if message else EDGE_WIDTH,
-            label=label,
-            note=note,
-            tooltip=connection.tooltip,
-            arrow=not self._is_opened(connection.target),
-        )
-        return replace(edge, **changes)
 
     def _is_opened(self, id: str) -> bool:
         """Whether edges to an item go on inside it."""
-        item = self._place.grid.items.get(id)
-        return item is not None and item.plan is not None
+        return id in self._items and self._items[id].plan is not None
 
-    def _forward_lane(self, connection: Connection) -> Edge:
+    def _forward_lane(self, line: _Line) -> Edge:
         """A thin grey edge beside the middle; in the middle where nothing comes back."""
-        if connection.norm is None and not connection.laned:
-            return self._edge(connection, color="muted", width=LANE_WIDTH)
-        source, target = self._shapes[connection.source], self._shapes[connection.target]
-        return self._edge(
-            connection,
-            points=rounded(self._lane(connection, 1, source, target)),
-            color="muted",
-            width=LANE_WIDTH,
-        )
+        if line.connection.norm is None and not line.connection.laned:
+            points = self._points(line)
+        else:
+            points = rounded(self._lane(line, 1))
+        return replace(self._edge(line, points), color="muted", width=LANE_WIDTH)
 
-    def _backward_lane(self, connection: Connection, ramp: Ramp) -> Edge:
-        source, target = self._shapes[connection.source], self._shapes[connection.target]
-        corners = self._lane(connection, -1, source, target)[::-1]
-        look = look_of(connection.norm or 0.0, ramp)
+    def _backward_lane(self, line: _Line, norm: float, ramp: Ramp) -> Edge:
+        corners = self._lane(line, -1)[::-1]
+        look = look_of(norm, ramp)
         return Edge(
-            id=f"gradient-{connection.id}",
+            id=f"gradient-{line.connection.id}",
             cls="gradient",
-            source=connection.target,
-            target=connection.source,
+            source=line.target.id,
+            target=line.source.id,
             points=rounded(corners),
             color=look.color,
             width=look.width,
             dashed=look.dashed,
-            label=self._mark(connection, corners),
-            tooltip=connection.tooltip,
-            arrow=not self._is_opened(connection.source),
+            label=_mark(line.connection, norm, corners),
+            tooltip=line.connection.tooltip,
+            arrow=not self._is_opened(line.source.id),
         )
 
-    def _mark(self, connection: Connection, corners: Sequence[Point]) -> Text | None:
-        """What stands on a way back that is cut, or carries no number."""
-        start, end = corners[-2:]
-        x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-        if connection.cut:
-            return Text("✂", x, y, CUT_SIZE, "backward", bold=True)
-        if not is_sick(connection.norm):
-            return None
-        level = abs(start[0] - end[0]) > abs(start[1] - end[1])
-        mark = Text(norm_text(connection.norm or 0.0), x, y, LABEL_SIZE, "alarm", bold=True)
-        return mark.moved(0, -11) if level else mark.moved(mark.width / 2 + 6, 0)
-
-    def _lane(self, connection: Connection, side: int, source: Shape, target: Shape) -> list[Point]:
-        """The corners of an edge to the left (1) or right (-1) of the middle, between the two shapes' outlines."""
-        way = self._place.wiring.ways[connection.id]
-        crowded = isinstance(way, Around) or not self._crowded.isdisjoint(
-            (connection.source, connection.target)
-        )
-        distance = self._place.grid.crowded_lane if crowded else self._place.grid.lane
-        corners = beside(self._corners(connection, way, source, target), side * distance)
+    def _lane(self, line: _Line, side: int) -> list[Point]:
+        """The corners of an edge to the left (1) or right (-1) of the middle, to the outlines."""
+        distance = self._place.grid.lane
+        ends = (line.source.id, line.target.id)
+        if isinstance(line.way, Around) or not self._crowded.isdisjoint(ends):
+            distance = self._place.grid.crowded_lane
+        corners = beside(self._corners(line), side * distance)
         return [
-            on_outline(source, corners[0], corners[1]),
+            on_outline(line.source, corners[0], corners[1]),
             *corners[1:-1],
-            on_outline(target, corners[-1], corners[-2]),
+            on_outline(line.target, corners[-1], corners[-2]),
         ]
 
-    def _points(
-        self, connection: Connection, way: Way, source: Shape, target: Shape
-    ) -> tuple[Point, ...]:
-        if isinstance(way, Loop):
-            return _loop(source)
-        return rounded(self._corners(connection, way, source, target))
+    def _points(self, line: _Line) -> tuple[Point, ...]:
+        if isinstance(line.way, Loop):
+            return _loop(line.source)
+        return rounded(self._corners(line))
 
-    def _corners(
-        self, connection: Connection, way: Way, source: Shape, target: Shape
-    ) -> list[Point]:
-        match way:
+    def _corners(self, line: _Line) -> list[Point]:
+        source, target = line.source, line.target
+        match line.way:
             case Along() | Loop():
-                return self._level_line(connection, source, target)
+                return self._level_line(line)
             case Up(offset):
-                x = self._place.middle[self._place.grid.items[connection.source].slot] + offset
+                x = self._place.middle[self._items[source.id].slot] + offset
                 return [(x, _rim(source, x, 1)), (x, _rim(target, x, -1))]
-            case Step():
-                x = self._before_right_one(source, target)
-                return [
-                    (source.right, source.y),
-                    (x, source.y),
-                    (x, target.y),
-                    (target.left, target.y),
-                ]
-            case Around():
-                return self._detour(connection, way, source, target)
+            case Between():
+                x = self._before_right_one(line)
+                start, end = (source.right, source.y), (target.left, target.y)
+                return [start, (x, source.y), (x, target.y), end]
+            case Around() as way:
+                return self._detour(line, way)
 
-    def _level_line(self, connection: Connection, source: Shape, target: Shape) -> list[Point]:
-        """Return the horizontal between two shapes, with a step where it leaves one at another height than it arrives.
+    def _level_line(self, line: _Line) -> list[Point]:
+        """Return the horizontal between two shapes.
 
-        The fold's outline is that of its stack.
+        It has a step where it leaves one at another height than it arrives at the other. The fold's
+        outline is that of its stack.
         """
-        stack = 2 * FOLD_STEP
-        arrives = self._state_height(connection, target, "arrives")
-        leaves = self._state_height(connection, source, "leaves")
+        source, target = line.source, line.target
+        state = line.connection.state or 0
+        leaves = arrives = None
+        if source.id != FOLD:
+            leaves = source.y + self._frame(source).leaves.get(state, 0.0)
+        if target.id != FOLD:
+            arrives = target.y + self._frame(target).arrives.get(state, 0.0)
         start, end = leaves or arrives or source.y, arrives or leaves or target.y
-        if source.x < target.x:
-            ends = (source.right + (stack if source.id == FOLD else 0), target.left)
-        else:
-            ends = (source.left, target.right + (stack if target.id == FOLD else 0))
+        left, right = source.right, target.left
+        if source.x >= target.x:
+            left, right = source.left, target.right
+            if target.id == FOLD:
+                right += 2 * FOLD_STEP
+        elif source.id == FOLD:
+            left += 2 * FOLD_STEP
         if abs(start - end) < 0.5:
-            return [(ends[0], end), (ends[1], end)]
-        x = self._before_right_one(source, target) + (connection.state or 0) * TRACK
-        return [(ends[0], start), (x, start), (x, end), (ends[1], end)]
+            return [(left, end), (right, end)]
+        x = self._before_right_one(line) + state * TRACK
+        return [(left, start), (x, start), (x, end), (right, end)]
 
-    def _state_height(
-        self, connection: Connection, shape: Shape, end: Literal["arrives", "leaves"]
-    ) -> float | None:
-        """Return the height at which a message meets a shape; None where the fold takes it as it comes."""
-        if shape.id == FOLD:
-            return None
-        heights: Mapping[int, float] = getattr(self._place.frames[shape.id], end)
-        return shape.y + heights.get(connection.state or 0, 0.0)
+    def _frame(self, shape: Shape) -> Frame:
+        return self._place.frames[shape.id]
 
-    def _detour(
-        self, connection: Connection, way: Around, source: Shape, target: Shape
-    ) -> list[Point]:
+    def _detour(self, line: _Line, way: Around) -> list[Point]:
         leave = self._bands.gap_track(way.exit_gap, way.exit_track)
         arrive = self._bands.gap_track(way.entry_gap, way.entry_track)
-        start = self._departure(connection, source)
-        offset = self._arrivals[target.id] * (-1 if way.side == "left" else 1)
-        frame = self._place.frames[target.id]
-        offset = frame.entries.get(connection.id, offset)
-        x = target.x + (0.0 if way.from_above else offset)
-        end = [(x, arrive), (x, _rim(target, x, 1 if way.from_above else -1))]
+        start = self._departure(line)
+        target = line.target
+        x, side = target.x, 1
+        if not way.from_above:
+            aside = self._arrivals[target.id] * (-1 if way.side == "left" else 1)
+            x += self._frame(target).entries.get(line.connection.id, aside)
+            side = -1
+        end = [(x, arrive), (x, _rim(target, x, side))]
+        turn = (start[-1][0], leave)
         if way.lane is None:
-            return [*start, (start[-1][0], leave), *end]
-        sign = -1 if way.lane.side == "left" else 1
-        column = way.lane.slot < len(self._place.grid.slots)
-        content = self._place.content if column else self._place.half[way.lane.slot]
-        lane = self._place.middle[way.lane.slot] + sign * (
-            content + LANE_ROOM + way.lane.track * self._place.track
-        )
-        return [*start, (start[-1][0], leave), (lane, leave), (lane, arrive), *end]
+            return [*start, turn, *end]
+        slot = way.lane.slot
+        reach = self._place.half[slot]
+        if slot < len(self._place.grid.slots):
+            reach = self._place.content
+        reach += LANE_ROOM + way.lane.track * self._place.track
+        lane = self._place.middle[slot] + (-reach if way.lane.side == "left" else reach)
+        return [*start, turn, (lane, leave), (lane, arrive), *end]
 
-    def _departure(self, connection: Connection, source: Shape) -> list[Point]:
+    def _departure(self, line: _Line) -> list[Point]:
         """Leave through the top; through the right side where a caption stands above."""
+        source = line.source
         if source.id == FOLD:
             return [(source.x + FOLD_STEP, self._bands.top)]
-        item = self._place.grid.items[connection.source]
+        item = self._items[source.id]
         if item.role == "output" and item.caption:
-            reach = TRACK if connection.norm is None else _REACH_WITH_GRADIENTS
+            reach = TRACK if line.connection.norm is None else _REACH_WITH_GRADIENTS
             return [(source.right, source.y), (source.right + reach, source.y)]
-        return [(source.x + (self._place.frames[item.id].exit or 0.0), source.top)]
+        return [(source.x + (self._frame(source).exit or 0.0), source.top)]
 
-    def _edge_texts(
-        self, connection: Connection, way: Way, source: Shape, target: Shape
-    ) -> tuple[Text | None, Text | None]:
-        match way:
+    def _before_right_one(self, line: _Line) -> float:
+        """Return the middle of the strip between columns, before the right one of two shapes."""
+        right = max(line.source, line.target, key=lambda shape: shape.x)
+        if right.id == FOLD:
+            return right.left - self._place.gap / 2
+        slot = self._items[right.id].slot
+        return self._place.middle[slot] - self._place.half[slot] - self._place.gap / 2
+
+    def _texts(self, line: _Line) -> tuple[Text | None, Text | None]:
+        """Return the label and the note beside an edge."""
+        match line.way:
             case Loop():
-                return self._loop_text(connection, source), None
-            case Along():
-                return self._message_texts(connection, source, target)
+                return _loop_text(line), None
+            case Along() if line.connection.label:
+                return self._message_texts(line)
             case Up(offset):
-                return None, self._value_text(connection, source, offset)
+                return None, self._value_text(line, offset)
             case _:
                 return None, None
 
-    def _loop_text(self, connection: Connection, shape: Shape) -> Text:
-        label = fit(connection.label, LOOP_LABEL_WIDTH, LABEL_SIZE)
-        x = shape.right + LOOP_WIDTH + 8 + text_width(label, LABEL_SIZE) / 2
-        return Text(label, x, shape.y, LABEL_SIZE, "message")
-
-    def _message_texts(
-        self, connection: Connection, source: Shape, target: Shape
-    ) -> tuple[Text | None, Text | None]:
-        """Return a message's name above its edge and its shape below, where they fit between columns."""
-        y = self._level_line(connection, source, target)[0][1]
-        x, room = self._before_right_one(source, target), self._place.gap - 6
-        label, note = connection.label, connection.note
-        if not label:
-            return None, None
-        above = Text(fit(label, room, LABEL_SIZE), x, y + 12, LABEL_SIZE, "message")
+    def _message_texts(self, line: _Line) -> tuple[Text, Text | None]:
+        """Return a message's name above its edge, and its shape below where that fits."""
+        y = self._level_line(line)[0][1]
+        x, room = self._before_right_one(line), self._place.gap - 6
+        label = fit(line.connection.label, room, LABEL_SIZE)
+        above = Text(label, x, y + 12, LABEL_SIZE, "message")
+        note = line.connection.note
         if not note or text_width(note, NOTE_SIZE) > room:
             return above, None
         return above, Text(note, x, y - 11, NOTE_SIZE, "muted")
 
-    def _before_right_one(self, source: Shape, target: Shape) -> float:
-        """Return the middle of the free strip between columns before the right one of two shapes."""
-        right = max(source, target, key=lambda shape: shape.x)
-        if right.id == FOLD:
-            return right.left - self._place.gap / 2
-        slot = self._place.grid.items[right.id].slot
-        return self._place.middle[slot] - self._place.half[slot] - self._place.gap / 2
-
-    def _value_text(self, connection: Connection, source: Shape, offset: float) -> Text | None:
-        """Return the shape of a value, to the left of its way up, where it fits beside the items there."""
-        if not connection.note or connection.note == self._place.grid.items[connection.source].note:
-            return None  # the source says it already
-        width = text_width(connection.note, NOTE_SIZE)
-        ends = (self._place.frames[connection.source], self._place.frames[connection.target])
+    def _value_text(self, line: _Line, offset: float) -> Text | None:
+        """Return the shape of a value, left of its way up, where it fits beside the items."""
+        source, note = self._items[line.source.id], line.connection.note
+        if not note or note == source.note:  # the source says it already
+            return None
+        width = text_width(note, NOTE_SIZE)
+        ends = (self._frame(line.source), self._frame(line.target))
         alone = all(abs(frame.offset) < 0.5 for frame in ends)
         if width > (self._place.content - 6 if alone else CIRCLE):
             return None
-        x = (
-            self._place.middle[self._place.grid.items[connection.source].slot]
-            + offset
-            - 6
-            - width / 2
-        )
-        return Text(connection.note, x, source.top + 18, NOTE_SIZE, "muted")
+        x = self._place.middle[source.slot] + offset - 6 - width / 2
+        return Text(note, x, line.source.top + 18, NOTE_SIZE, "muted")
+
+
+def _mark(connection: Connection, norm: float, corners: Sequence[Point]) -> Text | None:
+    """What stands on a way back that is cut, or carries no number."""
+    start, end = corners[-2:]
+    x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+    if connection.cut:
+        return Text("✂", x, y, _CUT_SIZE, "backward", bold=True)
+    if not is_sick(norm):
+        return None
+    mark = Text(norm_text(norm), x, y, LABEL_SIZE, "alarm", bold=True)
+    level = abs(start[0] - end[0]) > abs(start[1] - end[1])
+    return mark.moved(0, -11) if level else mark.moved(mark.width / 2 + 6, 0)
+
+
+def _loop_text(line: _Line) -> Text:
+    label = fit(line.connection.label, _LOOP_LABEL_WIDTH, LABEL_SIZE)
+    x = line.source.right + _LOOP_WIDTH + 8 + text_width(label, LABEL_SIZE) / 2
+    return Text(label, x, line.source.y, LABEL_SIZE, "message")
 
 
 def _loop(shape: Shape) -> tuple[Point, ...]:
     """Out of the right side and back into it: half an ellipse."""
-    spread, belly = shape.height / 4, shape.right + LOOP_WIDTH
+    spread, belly = shape.height / 4, shape.right + _LOOP_WIDTH
     x, y = shape.right, shape.y
     return (
         (x, y - spread),
-        (x + 0.6 * LOOP_WIDTH, y - spread),
+        (x + 0.6 * _LOOP_WIDTH, y - spread),
         (belly, y - 0.6 * spread),
         (belly, y),
         (belly, y + 0.6 * spread),
-        (x + 0.6 * LOOP_WIDTH, y + spread),
+        (x + 0.6 * _LOOP_WIDTH, y + spread),
         (x, y + spread),
     )
 
 
 def _rim(shape: Shape, x: float, side: int) -> float:
-    """Return the height at which a vertical at `x` meets the top (`side` 1) or bottom (-1) of `shape`."""
+    """Return the height at which a vertical meets the top (`side` 1) or bottom (-1) of a shape."""
     if shape.form != "circle":
         return shape.y + side * shape.height / 2
     return shape.y + side * max((shape.width / 2) ** 2 - (x - shape.x) ** 2, 0.0) ** 0.5

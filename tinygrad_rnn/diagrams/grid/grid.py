@@ -1,63 +1,32 @@
-"""What stands where, without any measures: a network as a grid of slots (columns) and levels (rows).
+"""What stands where, without any measures: a network as a grid of slots and levels.
 
-Level 0 holds the inputs, the levels above it the layers, the topmost the outputs. Slot 0 is the
-first column; slot -1 and the one after the last are the margins, for initial states and the loss.
-Both the unrolled and the rolled view are grids, so that they are laid out by the same hand and
-match side by side.
+Slots are columns, levels are rows. Level 0 holds the inputs, the levels above it the layers, the
+topmost the outputs. Slot 0 is the first column; slot -1 and the one after the last are the margins,
+for initial states and the loss. Both the unrolled and the rolled view are grids, so that they are
+laid out by the same hand and match side by side.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from ...errors import DrawError
 from ...tracing.network.network import Cell, Link, LinkKind, Network, Port, Row, Section, indexed
 from ...tracing.recording.graph import Node
-from ..picture.diagram import Shape
 from ..picture.notation import at_any_step, shape_text
-
-if TYPE_CHECKING:
-    from ..inside.plan import Plan
-    from ..inside.ways_back import Inside
-    from .heat import Heat
-
-Role = Literal["cell", "head", "input", "output", "initial", "loss"]
+from .items import Box, Circle, Item
 
 FOLD = "fold"  # the id of the panel that stands for the columns left out
 _FOLD_ABOVE, _FOLD_KEEPS = 16, 3
 
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A cell or a port in its place."""
-
-    id: str
-    cls: str
-    role: Role
-    slot: int
-    level: int
-    label: str
-    note: str = ""
-    caption: str = ""
-    tooltip: str = ""
-    row: int = 0  # chooses a cell's colour
-    idle: bool = False  # its gradient is exactly zero
-    sick: bool = False  # its gradient is NaN or infinite
-    cell: Cell | None = None  # that it is a copy of …
-    plan: "Plan | None" = None  # … and how its inside is drawn, in the ops view …
-    inside: "Inside | None" = None  # … with gradients
-    heat: "Heat | None" = None  # its values
-    glyph: tuple[Shape, ...] = ()  # of an op outside the copies, its middle at (0, 0)
-    state: int | None = None  # which of several initial states it is
+Fold = int | Literal["auto"] | None
+_Slots = Sequence[int | None]  # the column in each slot; None: the fold
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A link between two items; one from an item to itself is the rolled view's loop.
-
-    `norm` is that of the gradient which comes back, None where none is drawn.
-    """
+    """A link between two items; one from an item to itself is the rolled view's loop."""
 
     id: str
     cls: str
@@ -67,19 +36,19 @@ class Connection:
     label: str = ""
     note: str = ""
     tooltip: str = ""
-    norm: float | None = None
-    cut: bool = False
-    state: int | None = None  # which state it hands to an opened copy …
-    entry: int | None = None  # … or which of the other things that enter one
+    norm: float | None = None  # of the gradient that comes back, where one is drawn
+    cut: bool = False  # a `detach` stops the gradient
+    # Where copies are opened: which state it hands on, or as what it enters from below.
+    state: int | None = None
+    inlet: int | None = None
     link: str = ""  # the id of the network's link that it is drawn for, where that is another
-    reader: tuple[Node, int] | None = (
-        None  # the op outside the copies that it leads to, as which input
-    )
+    # The op outside the copies that it leads to, and as which of its inputs.
+    reader: tuple[Node, int] | None = None
     laned: bool = False  # it keeps to its lane even if nothing comes back
 
 
 def drawn_id(id: str, which: int | Literal["in"] = 0) -> str:
-    """Return the id of one of several things that are drawn, where copies are opened, for one link or port.
+    """Return the id of one of several things that are drawn for one link or port of opened copies.
 
     They are one for each state; or, on the way to an output, one from each op, counted from the
     output back, and the way "in" to the first op. Number 0 has the id of the link or port itself.
@@ -98,7 +67,11 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Items by id, connections between them, and per slot its column (None where columns are folded)."""
+    """Items by id, connections between them, and the column in each slot (None: the fold).
+
+    `lane` is how far beside the middle of each connection its way back is drawn, and
+    `crowded_lane` how far where one comes around to its source or target; 0: no way back is drawn.
+    """
 
     items: Mapping[str, Item]
     connections: tuple[Connection, ...]
@@ -107,19 +80,13 @@ class Grid:
     levels: int
     folded: int = 0  # how many columns the fold stands for
     left_out: int = 0  # links to or from folded columns that are not drawn
-    odd: tuple[
-        int, ...
-    ] = ()  # folded columns with a copy that is made otherwise than any copy shown
+    unlike: tuple[int, ...] = ()  # folded columns with a copy made otherwise than any shown
     panels: bool = True  # draw each column as a panel with its timestep
-    lane: float = (
-        0.0  # how far beside the middle of each connection what comes back is drawn; 0: it is not …
-    )
-    crowded_lane: float = 0.0  # … and where one comes around to its source or target
+    lane: float = 0.0
+    crowded_lane: float = 0.0
 
 
-def unrolled_grid(
-    network: Network, fold: int | Literal["auto"] | None, *, headings: bool = True
-) -> Grid:
+def unrolled_grid(network: Network, fold: Fold, *, headings: bool = True) -> Grid:
     """Return every copy of `network` in its column, the middle ones folded as `fold` says.
 
     Raises:
@@ -128,22 +95,22 @@ def unrolled_grid(
     slots = _slots(network.columns, fold)
     levels = _Levels.of(network)
     slot_of = {column: slot for slot, column in enumerate(slots) if column is not None}
-    part = network.section(slot_of)
-    items = {item.id: item for item in _placed(network, part, levels, slot_of, slots)}
+    section = network.section(slot_of)
+    items = {item.id: item for item in _placed(network, section, levels, slot_of, slots)}
     return Grid(
         items=items,
-        connections=tuple(_connections(network, part, items.keys())),
+        connections=tuple(_connections(network, section, items.keys())),
         headings=levels.headings(network) if headings else (),
         slots=slots,
         levels=levels.count,
         folded=network.columns - len(slot_of),
-        left_out=sum(_is_left_out(link, items.keys()) for link in part.links),
-        odd=part.odd,
+        left_out=sum(_is_left_out(link, items.keys()) for link in section.links),
+        unlike=section.odd,
     )
 
 
 def rolled_grid(network: Network, *, prefix: str = "") -> Grid:
-    """Return `network` with all copies of a row drawn as one, a loop standing for the messages between them.
+    """Return `network` with each row drawn as one cell, a loop for the messages between its copies.
 
     `prefix` goes before each id and class, so that the rolled picture can stand beside the unrolled
     one.
@@ -151,47 +118,41 @@ def rolled_grid(network: Network, *, prefix: str = "") -> Grid:
     levels = _Levels.of(network)
     names = {cell.id: f"cell-{cell.layer}" for cell in network.cells}
     names |= _rolled_ports(network.ports)
-    items = {item.id: item for item in _rolled_items(network, levels, names, prefix)}
     connections: dict[str, Connection] = {}
-    rows = {f"{prefix}cell-{row.layer}": row for row in network.rows}
+    states = {f"cell-{row.layer}": row.states for row in network.rows}
     for link in network.links:
-        if link.source in names and link.target in names:
-            source, target = prefix + names[link.source], prefix + names[link.target]
-            loop = link.kind == "message" and source == target
-            kind = link.kind if loop or link.kind != "message" else "other"
-            connection = Connection(
-                id=f"{prefix}{kind}-{names[link.source]}-{names[link.target]}",
-                cls=prefix + ("message" if loop else "link"),
-                kind=kind,
-                source=source,
-                target=target,
-                label=", ".join(f"{state}ₜ₋₁" for state in rows[source].states) if loop else "",
-                note="" if loop else _shapes(link),
-                tooltip="what each copy passes to the next" if loop else "",
-            )
-            if source != target or loop:
-                connections.setdefault(connection.id, connection)
+        source, target = names.get(link.source), names.get(link.target)
+        if source is None or target is None:
+            continue
+        if link.kind == "message" and source == target:
+            connection = _loop(source, states[source], prefix)
+        elif source != target:
+            connection = _rolled_connection(link, source, target, prefix)
+        else:
+            continue
+        connections.setdefault(connection.id, connection)
     return Grid(
-        items,
-        tuple(connections.values()),
-        levels.headings(network),
-        (0,),
-        levels.count,
+        items={item.id: item for item in _rolled_items(network, levels, names, prefix)},
+        connections=tuple(connections.values()),
+        headings=levels.headings(network),
+        slots=(0,),
+        levels=levels.count,
         panels=False,
     )
 
 
-def _slots(columns: int, fold: int | Literal["auto"] | None) -> tuple[int | None, ...]:
+def _slots(columns: int, fold: Fold) -> tuple[int | None, ...]:
+    keep = columns
     if fold == "auto":
-        keep = _FOLD_KEEPS if columns > _FOLD_ABOVE else columns
-    elif fold is None:
-        keep = columns
-    elif isinstance(fold, int) and not isinstance(fold, bool) and fold > 0:
+        if columns > _FOLD_ABOVE:
+            keep = _FOLD_KEEPS
+    elif fold is not None:
+        if not isinstance(fold, int) or isinstance(fold, bool) or fold < 1:
+            raise DrawError(
+                'fold is "auto", None or how many copies to keep at each end (at least 1), '
+                f"not {fold!r}"
+            )
         keep = fold
-    else:
-        raise DrawError(
-            f'fold is "auto", None or how many copies to keep at each end (at least 1), not {fold!r}'
-        )
     if columns <= 2 * keep:
         return tuple(range(columns))
     return (*range(keep), None, *range(columns - keep, columns))
@@ -210,9 +171,11 @@ class _Levels:
     def of(cls, network: Network) -> "_Levels":
         first = 1 if network.has_inputs else 0
         layers = sorted({row.layer for row in network.rows})
-        top = first + len(layers) - 1
-        outputs = top + 1 if network.has_outputs else top
-        return cls({layer: first + i for i, layer in enumerate(layers)}, 0, outputs, outputs + 1)
+        outputs = first + len(layers) - 1
+        if network.has_outputs:
+            outputs += 1
+        rows = {layer: level for level, layer in enumerate(layers, first)}
+        return cls(rows, 0, outputs, outputs + 1)
 
     def of_port(self, port: Port) -> int:
         if port.kind == "initial" and port.layer is not None:
@@ -220,48 +183,47 @@ class _Levels:
         return self.inputs if port.kind == "input" else self.outputs
 
     def headings(self, network: Network) -> tuple[Heading, ...]:
-        rows = tuple(
+        headings = [
             Heading(self.rows[row.layer], f"layer {row.layer}", _heading_lines(row))
             for row in network.rows
-        )
-        inputs = (Heading(self.inputs, "", ("inputs",)),) if network.has_inputs else ()
-        outputs = (Heading(self.outputs, "", ("outputs",)),) if network.has_outputs else ()
-        return inputs + rows + outputs
+        ]
+        if network.has_inputs:
+            headings.insert(0, Heading(self.inputs, "", ("inputs",)))
+        if network.has_outputs:
+            headings.append(Heading(self.outputs, "", ("outputs",)))
+        return tuple(headings)
 
 
 def _heading_lines(row: Row) -> tuple[str, ...]:
     module = row.path if row.path == row.kind else f"{row.path} · {row.kind}"
-    direction = ", from right to left" if row.reverse else ""
-    equations = _with_own_names(row).splitlines()
-    return (module + direction, *equations)
+    if row.reverse:
+        module += ", from right to left"
+    return (module, *_with_own_names(row).splitlines())
 
 
 def _with_own_names(row: Row) -> str:
-    """Return a row's equation with the names that its own parameters have in this network: W_hh_l1 for W_hh."""
+    """Return a row's equation with its own parameters' names in this network: W_hh_l1 for W_hh."""
     names = [name.rpartition(".")[2] for name in row.parameters]
 
     def own(match: re.Match[str]) -> str:
-        return next(
-            (name for name in names if name == match[0] or name.startswith(f"{match[0]}_")),
-            match[0],
-        )
+        written = match[0]
+        for name in names:
+            if name == written or name.startswith(f"{written}_"):
+                return name
+        return written
 
     return re.sub(r"\b[Wwb]_[a-z]+\b", own, row.equation or "")
 
 
 def _placed(
-    network: Network,
-    part: Section,
-    levels: _Levels,
-    slot_of: Mapping[int, int],
-    slots: tuple[int | None, ...],
+    network: Network, section: Section, levels: _Levels, slot_of: Mapping[int, int], slots: _Slots
 ) -> Iterable[Item]:
     rows = {row.layer: row for row in network.rows}
-    cells = {cell.id: cell for cell in part.cells}
-    for cell in part.cells:
+    cells = {cell.id: cell for cell in section.cells}
+    for cell in section.cells:
         yield _cell_item(cell, rows[cell.layer], slot_of[cell.column], levels)
-    first_cell = {link.source: cells[link.target] for link in part.links if link.target in cells}
-    for port in part.ports:
+    first_cell = {link.source: cells[link.target] for link in section.links if link.target in cells}
+    for port in section.ports:
         if port.kind == "loss":
             slot = len(slots)
         elif port.kind == "initial":
@@ -275,16 +237,17 @@ def _placed(
 def _cell_item(cell: Cell, row: Row, slot: int, levels: _Levels) -> Item:
     label = indexed(row.states[0], cell.t) if row.states else row.kind
     note = shape_text(cell.outputs[0].shape) if cell.outputs else ""
+    tooltip = f"layer {cell.layer}, call {cell.t} of {row.path} ({row.kind}): {label} {note}"
+    level = levels.rows[cell.layer]
     return Item(
         id=cell.id,
         cls="cell",
         role="cell",
         slot=slot,
-        level=levels.rows[cell.layer],
+        level=level,
         label=label,
-        note=note,
-        tooltip=f"layer {cell.layer}, call {cell.t} of {row.path} ({row.kind}): {label} {note}".rstrip(),
-        row=levels.rows[cell.layer] - min(levels.rows.values()),
+        face=Box(row=level - min(levels.rows.values()), note=note),
+        tooltip=tooltip.rstrip(),
     )
 
 
@@ -298,16 +261,13 @@ def _port_item(port: Port, slot: int, levels: _Levels) -> Item:
         slot=slot,
         level=levels.of_port(port),
         label=port.label,
-        caption=port.caption,
+        face=Circle(caption=port.caption),
         tooltip=" ".join(filter(None, words)),
     )
 
 
 def _initial_slot(
-    first: Cell | None,
-    rows: Mapping[int, Row],
-    slot_of: Mapping[int, int],
-    slots: tuple[int | None, ...],
+    first: Cell | None, rows: Mapping[int, Row], slot_of: Mapping[int, int], slots: _Slots
 ) -> int | None:
     """Return the slot beside the row's first cell; None where that cell is folded away."""
     if first is None or first.column not in slot_of:
@@ -320,11 +280,13 @@ def _initial_slot(
     return len(slots) if reverse else -1
 
 
-def _connections(network: Network, part: Section, shown: Collection[str]) -> Iterable[Connection]:
+def _connections(
+    network: Network, section: Section, shown: Collection[str]
+) -> Iterable[Connection]:
     """Yield the links between shown items; messages and losses also to and from the fold."""
-    cells = {cell.id: cell for cell in part.cells}
+    cells = {cell.id: cell for cell in section.cells}
     rows = {row.layer: row for row in network.rows}
-    for link in part.links:
+    for link in section.links:
         source = link.source if link.source in shown else FOLD
         target = link.target if link.target in shown else FOLD
         if source == target == FOLD or _is_left_out(link, shown):
@@ -333,7 +295,7 @@ def _connections(network: Network, part: Section, shown: Collection[str]) -> Ite
 
 
 def _is_left_out(link: Link, shown: Collection[str]) -> bool:
-    """Whether a link joins something shown with something folded away, and is not drawn as one with the fold."""
+    """Whether a link joins something shown with something folded away, and is not drawn."""
     return (link.source in shown) != (link.target in shown) and link.kind not in ("message", "loss")
 
 
@@ -341,10 +303,11 @@ def _message_label(link: Link, cells: Mapping[str, Cell], rows: Mapping[int, Row
     """Return the states that it hands on, with their timestep: one of the two copies is shown."""
     if link.kind not in ("message", "initial"):
         return ""
-    after = cells.get(link.target)
-    layer, t = (
-        (after.layer, after.t - 1) if after else (cells[link.source].layer, cells[link.source].t)
-    )
+    if link.target in cells:
+        after = cells[link.target]
+        layer, t = after.layer, after.t - 1
+    else:
+        layer, t = cells[link.source].layer, cells[link.source].t
     return ", ".join(indexed(state, t) for state in rows[layer].states)
 
 
@@ -367,6 +330,33 @@ def _shapes(link: Link) -> str:
     return ", ".join(dict.fromkeys(shape_text(value.shape) for value in link.values))
 
 
+# The rolled view
+
+
+def _loop(cell: str, states: Sequence[str], prefix: str) -> Connection:
+    return Connection(
+        id=f"{prefix}message-{cell}-{cell}",
+        cls=f"{prefix}message",
+        kind="message",
+        source=prefix + cell,
+        target=prefix + cell,
+        label=", ".join(f"{state}ₜ₋₁" for state in states),
+        tooltip="what each copy passes to the next",
+    )
+
+
+def _rolled_connection(link: Link, source: str, target: str, prefix: str) -> Connection:
+    kind = "other" if link.kind == "message" else link.kind
+    return Connection(
+        id=f"{prefix}{kind}-{source}-{target}",
+        cls=f"{prefix}link",
+        kind=kind,
+        source=prefix + source,
+        target=prefix + target,
+        note=_shapes(link),
+    )
+
+
 def _rolled_ports(ports: Iterable[Port]) -> dict[str, str]:
     """Name each input and output by its place in its column: those of all columns become one."""
     names: dict[str, str] = {}
@@ -383,26 +373,18 @@ def _rolled_items(
     network: Network, levels: _Levels, names: Mapping[str, str], prefix: str
 ) -> Iterable[Item]:
     rows = {row.layer: row for row in network.rows}
-    shown: set[str] = set()
-    for part in (*network.cells, *network.ports):
-        name = names.get(part.id)
-        if name is None or name in shown:
-            continue
-        shown.add(name)
-        if isinstance(part, Cell):
-            item = _cell_item(part, rows[part.layer], 0, levels)
-            about = f"layer {part.layer}: every copy of {rows[part.layer].path}"
-        else:
-            item = _port_item(part, 0, levels)
-            about = at_any_step(item.label)
-        yield Item(
-            id=prefix + name,
-            cls=prefix + item.cls,
-            role=item.role,
-            slot=0,
-            level=item.level,
-            label=at_any_step(item.label),
-            note=item.note,
-            tooltip=about,
-            row=item.row,
-        )
+    rolled: dict[str, Item] = {}
+    for cell in network.cells:
+        if names[cell.id] not in rolled:
+            row = rows[cell.layer]
+            item = _cell_item(cell, row, 0, levels)
+            about = f"layer {cell.layer}: every copy of {row.path}"
+            rolled[names[cell.id]] = replace(item, tooltip=about)
+    for port in network.ports:
+        name = names.get(port.id)
+        if name is not None and name not in rolled:
+            item = replace(_port_item(port, 0, levels), face=Circle())
+            rolled[name] = replace(item, tooltip=at_any_step(item.label))
+    for name, item in rolled.items():
+        label = at_any_step(item.label)
+        yield replace(item, id=prefix + name, cls=prefix + item.cls, label=label)

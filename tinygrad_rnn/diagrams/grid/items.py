@@ -1,309 +1,274 @@
-"""Draws the items of a grid: the same cell stamped once per slot and level, each column's panel behind it."""
+"""What stands on a grid: items, each with a face that knows its size and its shapes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from ..inside.plan import Plan, Spot
-from ..inside.ways_back import with_ways_back
-from ..picture.diagram import Drawing, Shape, Text
-from ..picture.ramp import SICK_OUTLINE, Ramp
+from ...tracing.network.network import Cell
+from ..inside.plan import Plan
+from ..inside.ways_back import Inside
+from ..picture.diagram import Shape, Text
+from ..picture.ramp import SICK_OUTLINE
 from ..picture.text_metrics import fit, text_width
-from .grid import FOLD, Heading, Item
-from .placement import (
-    CAPTION_SIZE,
-    CIRCLE,
-    FOLD_STEP,
-    HEADING_GAP,
-    HEADING_SIZE,
-    HEADING_WIDTH,
-    HEAT_ROOM,
-    LABEL_SIZE,
-    NAME_SIZE,
-    NOTE_SIZE,
-    STEP_ROOM,
-    Bands,
-    Placement,
-    fold_lines,
-)
-from .wiring import Around, Up
+from .heat import Heat
 
-_UPPER, _AIR = (
-    12.0,
-    10.0,
-)  # of the line along the upper edge of an opened copy: how far below that, between its parts
-_VALUE, _VALUES_LEAST, _VALUES_MOST = 12.0, 30.0, 150.0
+CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
+CIRCLE = 42.0
+NAME_SIZE, LABEL_SIZE, NOTE_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 13.0
+
+_OUTLINE = 1.2
+_HEAT_ROOM = 16.0  # in a closed copy, for the row of its values
+# The line along the upper edge of an opened copy: how far below that, between its parts.
+_UPPER, _AIR = 12.0, 10.0
+_VALUE, _VALUES_LEAST, _VALUES_MOST = 12.0, 30.0, 150.0  # the width of one value, of all of them
+
+Role = Literal["cell", "head", "input", "output", "initial", "loss"]
 
 
 @dataclass(frozen=True, slots=True)
-class _UpperLine:
-    """What stands along the upper edge of an opened copy, on the wider side of where its state leaves upwards.
+class Item:
+    """A cell or a port in its place."""
 
-    First its name and values, if these are asked for, then the norms of its gradients. Measured
-    from its middle.
-    """
-
-    name: str
-    note: str
-    start: float
-    values: float  # where they begin …
-    width: float  # … and how wide they are
-
-    @classmethod
-    def of(cls, item: Item, plan: Plan) -> "_UpperLine":
-        room = max(plan.exit, plan.width - plan.exit) - 2 * _AIR
-        name = fit(item.label, room / 3, LABEL_SIZE) if item.heat else ""
-        note = fit(item.note, room, LABEL_SIZE, bold=item.sick) if item.inside else ""
-        named, noted = (
-            text_width(text, LABEL_SIZE, bold=bold)
-            for text, bold in ((name, False), (note, item.sick))
-        )
-        named += _AIR / 2 * bool(name)
-        free = room - named - noted - _AIR
-        width = (
-            max(min(_VALUE * len(item.heat.values), free, _VALUES_MOST), _VALUES_LEAST)
-            if item.heat
-            else 0.0
-        )
-        whole = named + width + noted + _AIR * bool(width and note)
-        edge = plan.width / 2 - 8
-        start = -edge if plan.exit > plan.width / 2 else edge - whole
-        return cls(name, note, start, start + named, width)
+    id: str
+    cls: str
+    role: Role
+    slot: int
+    level: int
+    label: str
+    face: "Face"
+    tooltip: str = ""
 
     @property
-    def noted(self) -> float:
-        """Where the norms begin."""
-        return self.values + self.width + _AIR * bool(self.width)
+    def plan(self) -> Plan | None:
+        """How the inside of an opened copy is drawn."""
+        return self.face.plan if isinstance(self.face, Opened) else None
+
+    @property
+    def inside(self) -> Inside | None:
+        """The inside of an opened copy in a picture with gradients."""
+        return self.face.inside if isinstance(self.face, Opened) else None
+
+    @property
+    def heat(self) -> Heat | None:
+        """The values of a copy, in a picture with values."""
+        return self.face.heat if isinstance(self.face, Box) else None
+
+    @property
+    def note(self) -> str:
+        """What a copy says beside its name."""
+        return self.face.note if isinstance(self.face, Box) else ""
+
+    @property
+    def caption(self) -> str:
+        """What a user named an input or an output."""
+        return self.face.caption if isinstance(self.face, Circle) else ""
+
+    def shapes(self, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
+        """Yield how it is drawn around (x, y).
+
+        Args:
+            x: where its middle is.
+            y: likewise.
+            width: as wide as it was measured.
+            room: how wide a caption may be.
+        """
+        return self.face.shapes(self, x, y, width, room)
 
 
-class Stamp:
-    """Makes the shapes of one placed grid."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A closed copy: its name, a note below that, and its values if these are asked for."""
 
-    def __init__(self, place: Placement, bands: Bands, ramp: Ramp | None = None) -> None:
-        self._place = place
-        self._ramp = ramp
-        self._bands = bands
+    row: int  # chooses its colour
+    note: str = ""  # the shape of its state, or the norms of its gradients
+    alarm: bool = False  # a gradient is not finite
+    heat: Heat | None = None
 
-    def shapes(self) -> Iterable[Shape]:
-        """Yield panels first, since later shapes are drawn over earlier ones."""
-        if self._place.grid.panels:
-            yield from self._panels()
-        yield from map(self._heading, self._place.grid.headings)
-        for item in self._place.grid.items.values():
-            yield from self._item_shapes(item)
+    def size(self, width: float) -> tuple[float, float]:
+        """Return width and height; all closed copies have the same width."""
+        return width, CELL_HEIGHT + _HEAT_ROOM if self.heat else CELL_HEIGHT
 
-    def insides(self) -> Iterable[Drawing]:
-        """Yield what is drawn inside each opened copy."""
-        ways = self._place.wiring.ways
-        upward: dict[
-            str, list[float]
-        ] = {}  # the copies whose state leaves upwards too, and what comes back to it
-        for c in self._place.grid.connections:
-            if isinstance(ways[c.id], Up | Around):
-                upward.setdefault(c.source, []).extend([] if c.norm is None else [c.norm])
-        for item in self._place.grid.items.values():
-            if item.plan and item.cell:
-                left = self._place.x(item) - item.plan.width / 2
-                bottom = self._bands.levels[item.level] - item.plan.height / 2
-                spot = Spot(item.cell, left, bottom)
-                drawing = item.plan.stamped(spot, upward=item.id in upward)
-                if item.inside and self._ramp:
-                    above = upward.get(item.id, ())
-                    drawing = with_ways_back(
-                        drawing, item.plan, item.inside, above, spot, self._ramp
-                    )
-                yield drawing
+    def least_width(self, label: str) -> float:
+        """Return how wide its texts are."""
+        return max(text_width(label, NAME_SIZE), text_width(self.note, NOTE_SIZE))
 
-    def _panels(self) -> Iterable[Shape]:
-        for slot, column in enumerate(self._place.grid.slots):
-            if column is None:
-                yield from self._fold_stack(slot)
-            else:
-                yield self._panel(slot, column)
+    def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
+        _, height = self.size(width)
+        middle = y + _HEAT_ROOM / 2 if self.heat else y
+        texts = tuple(self._texts(item.label, x, middle, width - 14))
+        yield self._outline(item, x, y, width, height, texts)
+        if self.heat:
+            yield from self.heat.shapes(item.id, x, y - height / 2 + 12, width - 18)
 
-    def _panel(self, slot: int, column: int) -> Shape:
-        x = self._place.middle[slot]
-        caption = Text(
-            f"t = {column}",
-            x,
-            self._bands.bottom + STEP_ROOM * 0.45,
-            HEADING_SIZE,
-            "muted",
-            bold=True,
-        )
+    def _texts(self, label: str, x: float, y: float, room: float) -> Iterator[Text]:
+        name = fit(label, room, NAME_SIZE)
+        if not self.note:
+            yield Text(name, x, y, NAME_SIZE, "text")
+            return
+        yield Text(name, x, y + 7.5, NAME_SIZE, "text")
+        note = fit(self.note, room, NOTE_SIZE)
+        yield Text(note, x, y - 11.5, NOTE_SIZE, self._note_color, bold=self.alarm)
+
+    @property
+    def _note_color(self) -> str:
+        return "alarm" if self.alarm else "muted"
+
+    def _outline(
+        self, item: Item, x: float, y: float, width: float, height: float, texts: tuple[Text, ...]
+    ) -> Shape:
         return Shape(
-            id=f"column-{column}",
-            cls="column",
+            id=item.id,
+            cls=item.cls,
             form="box",
             x=x,
-            y=(self._bands.bottom + self._bands.top) / 2,
-            width=2 * self._place.half[slot],
-            height=self._bands.top - self._bands.bottom,
-            fill="panel.fill",
-            line="panel.border",
-            line_width=1.0,
-            texts=(caption,),
-            tooltip=f"timestep {column}",
-        )
-
-    def _fold_stack(self, slot: int) -> Iterable[Shape]:
-        """Three sheets, the front one at the lower left; edges end at the outline of the stack as a whole."""
-        width = 2 * self._place.half[slot] - 2 * FOLD_STEP
-        height = self._bands.top - self._bands.bottom - 2 * FOLD_STEP
-        left, bottom = self._place.middle[slot] - self._place.half[slot], self._bands.bottom
-        for sheet in (2, 1, 0):
-            x = left + width / 2 + sheet * FOLD_STEP
-            y = bottom + height / 2 + sheet * FOLD_STEP
-            yield Shape(
-                id=FOLD if sheet == 0 else f"{FOLD}-sheet-{sheet}",
-                cls="fold",
-                form="box",
-                x=x,
-                y=y,
-                width=width,
-                height=height,
-                fill="panel.fill",
-                line="panel.border",
-                line_width=1.0,
-                texts=tuple(
-                    Text(line, x, y + dy, size, "muted")
-                    for line, size, dy in fold_lines(self._place.grid)
-                )
-                if sheet == 0
-                else (),
-                tooltip=f"{self._place.grid.folded} more columns, left out of the picture",
-            )
-
-    def _heading(self, heading: Heading) -> Shape:
-        lines = [(heading.title, HEADING_SIZE, True, "text")] if heading.title else []
-        size = LABEL_SIZE - 1 if heading.title else HEADING_SIZE
-        lines += [(line, size, False, "muted") for line in heading.lines]
-        leftmost = min(self._place.half)
-        x = self._place.middle[leftmost] - self._place.half[leftmost] - HEADING_GAP
-        y = self._bands.levels[heading.level] + sum(_leading(size) for _, size, _, _ in lines) / 2
-        texts: list[Text] = []
-        for line, size, bold, color in lines:
-            y -= _leading(size) / 2
-            texts.append(
-                Text(fit(line, HEADING_WIDTH, size, bold=bold), x, y, size, color, bold, "right")
-            )
-            y -= _leading(size) / 2
-        name = heading.title.replace(" ", "-") or heading.lines[0]
-        full = "\n".join((heading.title, *heading.lines)).strip()
-        width = max(text.width for text in texts)
-        return Shape(
-            id=f"heading-{name}",
-            cls="heading",
-            form="text",
-            x=x - width / 2,
-            y=self._bands.levels[heading.level],
+            y=y,
             width=width,
-            height=sum(_leading(text.size) for text in texts),
-            texts=tuple(texts),
-            tooltip=full,
+            height=height,
+            fill=f"cell.{self.row}.fill",
+            line="alarm" if self.alarm else f"cell.{self.row}.border",
+            line_width=SICK_OUTLINE if self.alarm else _OUTLINE,
+            texts=texts,
+            tooltip=item.tooltip,
         )
 
-    def _item_shapes(self, item: Item) -> Iterable[Shape]:
-        frame = self._place.frames[item.id]
-        x, y = self._place.x(item), self._bands.levels[item.level] + frame.rise
-        if item.glyph:
-            yield from (shape.moved(x, y) for shape in item.glyph)
-            return
-        paint = self._paint(item)
+
+class _UpperLine(NamedTuple):
+    """What stands along the upper edge of an opened copy, from left to right, and where."""
+
+    name: str
+    name_at: float
+    values_at: float
+    values_width: float
+    note: str
+    note_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened(Box):
+    """An opened copy, drawn by its plan; its name, values and note stand along its edges."""
+
+    cell: Cell
+    plan: Plan
+    inside: Inside | None = None  # in a picture with gradients
+
+    def size(self, width: float) -> tuple[float, float]:
+        """Return width and height."""
+        return self.plan.width, self.plan.height
+
+    def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
+        plan, line = self.plan, self._upper_line(item.label, x)
+        top, bottom = y + plan.height / 2 - _UPPER, y - plan.height / 2 + 12
+        if line.name:
+            name = Text(line.name, line.name_at, top, LABEL_SIZE, "muted", align="left")
+        else:
+            label, corner = fit(item.label, plan.width - 14, LABEL_SIZE), x + plan.width / 2 - 7
+            name = Text(label, corner, bottom, LABEL_SIZE, "muted", align="right")
+        texts = [name]
+        if line.note:
+            color = self._note_color
+            texts.append(
+                Text(line.note, line.note_at, top, LABEL_SIZE, color, self.alarm, align="left")
+            )
+        yield self._outline(item, x, y, plan.width, plan.height, tuple(texts))
+        if self.heat:
+            middle = line.values_at + line.values_width / 2
+            yield from self.heat.shapes(item.id, middle, top, line.values_width)
+
+    def _upper_line(self, label: str, x: float) -> _UpperLine:
+        """Place name and values, if these are asked for, and then the norms of its gradients.
+
+        They stand on the wider side of where its state leaves upwards.
+        """
+        width, exit = self.plan.width, self.plan.exit
+        room = max(exit, width - exit) - 2 * _AIR
+        name = note = ""
+        named = noted = values = 0.0
+        if self.inside:
+            note = fit(self.note, room, LABEL_SIZE, bold=self.alarm)
+            noted = text_width(note, LABEL_SIZE, bold=self.alarm)
+        if self.heat:
+            name = fit(label, room / 3, LABEL_SIZE)
+            named = text_width(name, LABEL_SIZE) + _AIR / 2
+            free = room - named - noted - _AIR
+            wanted = min(_VALUE * len(self.heat.values), _VALUES_MOST)
+            values = max(min(wanted, free), _VALUES_LEAST)
+            if note:
+                noted += _AIR
+        edge = width / 2 - 8
+        if exit > width / 2:
+            start = x - edge
+        else:
+            start = x + edge - (named + values + noted)
+        values_at = start + named
+        note_at = values_at + values
+        if self.heat:
+            note_at += _AIR
+        return _UpperLine(name, start, values_at, values, note, note_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circle:
+    """An input, an output, an initial state or the loss."""
+
+    caption: str = ""  # what a user named it
+    zero: bool = False  # its gradient is exactly zero
+    alarm: bool = False  # … or not finite
+
+    def size(self, width: float) -> tuple[float, float]:
+        """Return width and height."""
+        return CIRCLE, CIRCLE
+
+    def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
+        role = item.role
+        if role == "initial" or (role == "output" and self.zero):
+            role = "state"
         yield Shape(
             id=item.id,
             cls=item.cls,
-            form="circle" if frame.round else "box",
+            form="circle",
             x=x,
             y=y,
-            width=frame.width,
-            height=frame.height,
-            fill=f"{paint}.fill",
-            line="alarm" if item.sick else f"{paint}.border",
-            line_width=SICK_OUTLINE if item.sick else 1.2,
-            dashed=item.role == "initial" or (item.idle and frame.round),
-            texts=tuple(
-                self._circle_texts(item, x, y) if frame.round else self._cell_texts(item, x, y)
-            ),
+            width=CIRCLE,
+            height=CIRCLE,
+            fill=f"{role}.fill",
+            line="alarm" if self.alarm else f"{role}.border",
+            line_width=SICK_OUTLINE if self.alarm else _OUTLINE,
+            dashed=item.role == "initial" or self.zero,
+            texts=tuple(self._texts(item, x, y, room)),
             tooltip=item.tooltip,
         )
-        if item.plan:
-            yield from self._values_in_opened(item, item.plan, x, y + item.plan.height / 2)
-        elif item.heat:
-            yield from item.heat.shapes(item.id, x, y - frame.height / 2 + 12, frame.width - 18)
 
-    def _paint(self, item: Item) -> str:
-        """What fills and borders an item, as a role without its last word."""
-        if item.role == "cell":
-            return f"cell.{item.row}"
-        if item.role in ("initial", "head") or (item.idle and item.role == "output"):
-            return "state"
-        return item.role
-
-    def _cell_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
-        room = self._place.frames[item.id].width - 14
-        if item.plan:
-            yield from self._texts_in_opened(item, item.plan, x, y)
-            return
-        y += HEAT_ROOM / 2 * bool(item.heat)
-        if not item.note:
-            yield Text(fit(item.label, room, NAME_SIZE), x, y, NAME_SIZE, "text")
-            return
-        yield Text(fit(item.label, room, NAME_SIZE), x, y + 7.5, NAME_SIZE, "text")
-        color = "alarm" if item.sick else "muted"
-        yield Text(fit(item.note, room, NOTE_SIZE), x, y - 11.5, NOTE_SIZE, color, bold=item.sick)
-
-    def _texts_in_opened(self, item: Item, plan: Plan, x: float, y: float) -> Iterable[Text]:
-        """The name of an opened copy, in the corner or before its values, and what comes back to it."""
-        line, muted = _UpperLine.of(item, plan), "muted"
-        top = y + plan.height / 2 - _UPPER
-        if line.name:
-            yield Text(line.name, x + line.start, top, LABEL_SIZE, muted, align="left")
-        else:
-            name = fit(item.label, plan.width - 14, LABEL_SIZE)
-            yield Text(
-                name,
-                x + plan.width / 2 - 7,
-                y - plan.height / 2 + 12,
-                LABEL_SIZE,
-                muted,
-                align="right",
-            )
-        if line.note:
-            color = "alarm" if item.sick else muted
-            yield Text(line.note, x + line.noted, top, LABEL_SIZE, color, item.sick, align="left")
-
-    def _values_in_opened(self, item: Item, plan: Plan, x: float, top: float) -> Iterable[Shape]:
-        if item.heat:
-            line = _UpperLine.of(item, plan)
-            middle = x + line.values + line.width / 2
-            yield from item.heat.shapes(item.id, middle, top - _UPPER, line.width)
-
-    def _circle_texts(self, item: Item, x: float, y: float) -> Iterable[Text]:
-        room = CIRCLE - 9
-        size = max(
-            min(
-                NAME_SIZE - 1,
-                (NAME_SIZE - 1) * room / max(text_width(item.label, NAME_SIZE - 1), 1),
-            ),
-            8.0,
-        )
+    def _texts(self, item: Item, x: float, y: float, room: float) -> Iterator[Text]:
         loss = item.role == "loss"
-        color = "loss.text" if loss else "text"
-        yield Text(fit(item.label, room, size, bold=loss), x, y, size, color, bold=loss)
-        if item.caption:
+        yield circle_text(item.label, x, y, NAME_SIZE - 1, "loss.text" if loss else "text", loss)
+        if self.caption:
             offset = CIRCLE / 2 + 11
             beside = y + offset if item.role == "output" else y - offset
-            caption = fit(item.caption, self._caption_room(item), CAPTION_SIZE)
+            caption = fit(self.caption, room, CAPTION_SIZE)
             yield Text(caption, x, beside, CAPTION_SIZE, "text")
 
-    def _caption_room(self, item: Item) -> float:
-        neighbours = [
-            abs(self._place.frames[other.id].offset - self._place.frames[item.id].offset)
-            for other in self._place.grid.items.values()
-            if other.slot == item.slot and other.level == item.level and other.id != item.id
-        ]
-        return min([2 * self._place.content, *neighbours]) - 4
+
+@dataclass(frozen=True, slots=True)
+class Glyph:
+    """An op outside the copies, drawn as inside of them; its middle is at (0, 0)."""
+
+    drawn: tuple[Shape, ...]
+
+    def size(self, width: float) -> tuple[float, float]:
+        """Return width and height."""
+        return self.drawn[0].width, self.drawn[0].height
+
+    def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
+        return (shape.moved(x, y) for shape in self.drawn)
 
 
-def _leading(size: float) -> float:
-    return 1.3 * size
+Face = Box | Opened | Circle | Glyph
+
+
+def circle_text(
+    label: str, x: float, y: float, size: float, color: str, bold: bool = False
+) -> Text:
+    """Return the text in a circle, in a size that lets it fit; what does not even then is cut."""
+    room = CIRCLE - 9
+    size = max(min(size, size * room / max(text_width(label, size), 1)), 8.0)
+    return Text(fit(label, room, size, bold=bold), x, y, size, color, bold)

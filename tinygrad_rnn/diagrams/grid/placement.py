@@ -6,29 +6,32 @@ to pass.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from ..inside.plan import Plan
 from ..picture.text_metrics import text_width
-from .grid import Connection, Grid, Item
+from .grid import Connection, Grid
+from .items import (
+    CELL_WIDTH,
+    CELL_WIDTH_MOST,
+    CIRCLE,
+    LABEL_SIZE,
+    NOTE_SIZE,
+    Box,
+    Circle,
+    Item,
+)
 from .wiring import Frame, Wiring
 
-CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
-CIRCLE = 42.0
 PANEL_PADDING = 16.0
-HEAT_ROOM = 16.0  # in a cell, for the row of its values
 SLOT_GAP, SLOT_GAP_MOST = 44.0, 100.0
 TRACK = 9.0  # between parallel edges
 LANE_ROOM = 20.0  # between a cell and the first edge that passes it: an arrowhead and some air
 LABEL_ROOM, ARROW_ROOM = 27.0, 23.0  # of a gap: for the text beside edges, for arrowheads and bends
 STEP_ROOM, CAPTION_ROOM = 42.0, 18.0  # for "t = 0", for what a user named an input or an output
-HEADING_GAP, HEADING_WIDTH = 26.0, 360.0
-LOOP_WIDTH, LOOP_LABEL_WIDTH = 38.0, 120.0
 FOLD_STEP = 9.0  # how far each sheet of the stack shows behind the next
-
-NAME_SIZE, LABEL_SIZE, NOTE_SIZE, HEADING_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 14.0, 13.0
-MESSAGE_WIDTH, EDGE_WIDTH = 2.4, 1.2
+HEADING_SIZE = 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Placement:
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self.frames = _frames(grid)
-        self.track = 2 * TRACK if grid.lane else TRACK  # with lanes, each edge is two
+        # With lanes each edge is two.
+        self.track = 2 * TRACK if grid.lane else TRACK
         self.wiring = Wiring(grid, self.frames)
         lanes = max(self.wiring.lane_tracks.values(), default=0)
         self.lanes_width = LANE_ROOM + (lanes - 1) * self.track if lanes else 0.0
@@ -71,20 +75,26 @@ class Placement:
             tracks |= Counter(placement.wiring.gap_tracks)
         levels = self.grid.levels
         half = [CIRCLE / 2] * levels
-        captions = {"input": False, "output": False}
+        captioned: set[str] = set()
         for placement in placements:
             for item in placement.grid.items.values():
                 half[item.level] = max(half[item.level], placement.frames[item.id].height / 2)
-                captions[item.role] = captions.get(item.role, False) or bool(item.caption)
-        y = STEP_ROOM if any(p.grid.panels for p in placements) else 0.0
-        y += CAPTION_ROOM if captions["input"] else 0.0
+                if item.caption:
+                    captioned.add(item.role)
+        y = 0.0
+        if any(placement.grid.panels for placement in placements):
+            y += STEP_ROOM
+        if "input" in captioned:
+            y += CAPTION_ROOM
         middles: list[float] = []
         for level in range(levels):
             middles.append(y + half[level])
             y += 2 * half[level]
             if level < levels - 1:
                 y += LABEL_ROOM + ARROW_ROOM + tracks[level] * track
-        y += PANEL_PADDING + (CAPTION_ROOM if captions["output"] else 0.0)
+        y += PANEL_PADDING
+        if "output" in captioned:
+            y += CAPTION_ROOM
         return Bands(tuple(middles), tuple(half), 0.0, y, track)
 
     def _label_widths(self) -> Iterable[float]:
@@ -94,7 +104,10 @@ class Placement:
                 yield text_width(connection.note, NOTE_SIZE)
 
     def _slot_half_widths(self) -> dict[int, float]:
-        """Return half the width of each slot: all columns the same, margins as wide as what stands there."""
+        """Return half the width of each slot.
+
+        All columns have the same, margins are as wide as what stands there.
+        """
         content: defaultdict[int, float] = defaultdict(float)
         for item in self.grid.items.values():
             frame = self.frames[item.id]
@@ -102,8 +115,7 @@ class Placement:
         columns = range(len(self.grid.slots))
         self.content = max((content[slot] for slot in columns), default=0.0)
         panel = self.content + PANEL_PADDING + self.lanes_width
-        half = {slot: panel if slot in columns else width for slot, width in content.items()}
-        half |= dict.fromkeys(columns, panel)
+        half = {**content, **dict.fromkeys(columns, panel)}
         if None in self.grid.slots:
             widest = max(text_width(line, size) for line, size, _ in fold_lines(self.grid))
             half[self.grid.slots.index(None)] = widest / 2 + PANEL_PADDING + FOLD_STEP
@@ -122,7 +134,7 @@ class Placement:
         return self.middle[item.slot] + self.frames[item.id].offset
 
 
-def fold_lines(grid: Grid) -> tuple[tuple[str, float, float], ...]:
+def fold_lines(grid: Grid) -> list[tuple[str, float, float]]:
     """Return the texts of the fold, each with its size and its height above the middle."""
     noun = "copy" if grid.folded == 1 else "copies"
     lines = [
@@ -131,15 +143,13 @@ def fold_lines(grid: Grid) -> tuple[tuple[str, float, float], ...]:
         ("same weights", LABEL_SIZE - 1, -23.0),
     ]
     more: list[str] = []
-    if grid.odd:
-        more += [f"but {len(grid.odd)} made otherwise,", f"the first at t = {grid.odd[0]}"]
+    if grid.unlike:
+        more += [f"but {len(grid.unlike)} made otherwise,", f"the first at t = {grid.unlike[0]}"]
     if grid.left_out:
-        more += [
-            f"{grid.left_out} more {'link' if grid.left_out == 1 else 'links'}",
-            "to and from here",
-        ]
+        links = "link" if grid.left_out == 1 else "links"
+        more += [f"{grid.left_out} more {links}", "to and from here"]
     lines += [(line, LABEL_SIZE - 1, -41.0 - 15.0 * number) for number, line in enumerate(more)]
-    return tuple(lines)
+    return lines
 
 
 def _frames(grid: Grid) -> dict[str, Frame]:
@@ -160,75 +170,63 @@ def _frames(grid: Grid) -> dict[str, Frame]:
     for group in groups.values():
         for place, item in enumerate(group):
             if item.plan:
-                frames[item.id] = _opened_frame(
-                    item.plan, arriving[item.id], together=grid.lane > 0
-                )
+                together = grid.lane > 0
+                frames[item.id] = _opened_frame(item.plan, arriving[item.id], together=together)
                 continue
-            cell = item.role == "cell"
-            pitch = cell_width + 20 if cell else spacing
-            frames[item.id] = Frame(
-                offset=(place - (len(group) - 1) / 2) * pitch,
-                width=item.glyph[0].width if item.glyph else cell_width if cell else CIRCLE,
-                height=item.glyph[0].height
-                if item.glyph
-                else CELL_HEIGHT + HEAT_ROOM * bool(item.heat)
-                if cell
-                else CIRCLE,
-                round=item.role not in ("cell", "head"),
-            )
-    return _aligned(frames, grid, {id for group in groups.values() for id in _alone(group)})
-
-
-def _alone(group: Sequence[Item]) -> Iterable[str]:
-    return (item.id for item in group if len(group) == 1)
+            width, height = item.face.size(cell_width)
+            pitch = cell_width + 20 if isinstance(item.face, Box) else spacing
+            offset = (place - (len(group) - 1) / 2) * pitch
+            frames[item.id] = Frame(offset, width, height, isinstance(item.face, Circle))
+    alone = {group[0].id for group in groups.values() if len(group) == 1}
+    return _aligned(frames, grid, alone)
 
 
 def _opened_frame(plan: Plan, arriving: Iterable[Connection], *, together: bool) -> Frame:
-    """Measure an opened copy; with `together` what was joined before it was read enters where the rest of it does."""
-    below = {c.id: plan.below.get(c.entry) for c in arriving if c.entry is not None}
+    """Measure an opened copy.
+
+    With `together`, what was joined before it was read enters where the rest of it does.
+    """
+    below = {c.id: plan.below.get(c.inlet) for c in arriving if c.inlet is not None}
     if together and len(plan.below) == 1:
         below = dict.fromkeys(below, *plan.below.values())
-    entries = {id: x - plan.width / 2 for id, x in below.items() if x is not None}
     return Frame(
         offset=0.0,
         width=plan.width,
         height=plan.height,
         round=False,
         exit=plan.exit - plan.width / 2,
-        entries=entries,
+        entries={id: x - plan.width / 2 for id, x in below.items() if x is not None},
         arrives={state: y - plan.height / 2 for state, y in plan.left.items()},
         leaves={state: y - plan.height / 2 for state, y in plan.right.items()},
     )
 
 
 def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> dict[str, Frame]:
-    """Put what stands alone in its place straight below, above or beside where it meets an opened copy."""
+    """Put what stands alone straight below, above or beside where it meets an opened copy."""
     ends = [
         (grid.items[c.target], grid.items[c.source], c)
         for c in grid.connections
         if c.source in grid.items and c.target in grid.items
     ]
     for target, source, c in sorted(ends, key=lambda end: (end[0].level, end[1].level)):
+        start, end = frames[source.id], frames[target.id]
         if c.kind == "initial" and c.state is not None:
-            frames[source.id] = replace(
-                frames[source.id], offset=0.0, rise=frames[target.id].arrives.get(c.state, 0.0)
-            )
-        elif (
-            source.slot == target.slot
-            and source.role == "input"
-            and c.entry is not None
-            and source.id in alone
-        ):
-            frames[source.id] = replace(frames[source.id], offset=frames[target.id].below(c.id))
-        elif (
-            source.slot == target.slot and target.role in ("head", "output") and target.id in alone
-        ):
-            frames[target.id] = replace(frames[target.id], offset=frames[source.id].above)
+            rise = end.arrives.get(c.state, 0.0)
+            frames[source.id] = replace(start, offset=0.0, rise=rise)
+        elif source.slot != target.slot:
+            continue
+        elif source.role == "input" and c.inlet is not None and source.id in alone:
+            frames[source.id] = replace(start, offset=end.below(c.id))
+        elif target.role in ("head", "output") and target.id in alone:
+            frames[target.id] = replace(end, offset=start.above)
     return frames
 
 
 def _cell_width(grid: Grid) -> float:
-    cells = [item for item in grid.items.values() if item.role == "cell" and item.plan is None]
-    widths = [text_width(item.label, NAME_SIZE) for item in cells]
-    widths += [text_width(item.note, NOTE_SIZE) for item in cells]
-    return min(max(CELL_WIDTH, max(widths, default=0.0) + 20), CELL_WIDTH_MOST)
+    """Return the width of all closed copies: that of the longest text in them."""
+    widths = [
+        item.face.least_width(item.label) + 20
+        for item in grid.items.values()
+        if isinstance(item.face, Box) and not item.plan
+    ]
+    return min(max(CELL_WIDTH, *widths, 0.0), CELL_WIDTH_MOST)

@@ -10,32 +10,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..picture.curves import Tracks
 from .grid import FOLD, Connection, Grid, Item
+from .tracks import Tracks
 
 Side = Literal["left", "right"]
 
-_SLOT, _LANE = 1e5, 4e4  # pretended distances between slots, and from a slot's middle to its lanes
+# Where a slot and its lanes lie as long as no slot has a place in points: any numbers do that put
+# them in their order.
+_SLOT, _LANE = 1e5, 4e4
 _EDGE = 12.0  # how near to a box's corner an arrow may touch it
-CLEARANCE = 4.0  # the least distance between an edge and an item it passes
+_CLEARANCE = 4.0  # the least distance between an edge and an item it passes
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An item's size, and how far to the right of its slot's middle it stands."""
+    """An item's size, how far right of its slot's middle it stands, and where connections meet it.
+
+    Offsets are from the slot's middle; `exit`, `entries`, `arrives` and `leaves` from the item's.
+    """
 
     offset: float
     width: float
     height: float
     round: bool
-    rise: float = 0.0  # how far above its level's middle it stands
-    exit: float | None = None  # where connections leave an opened copy upwards, from its middle
-    entries: Mapping[str, float] = field(
-        default_factory=dict[str, float]
-    )  # where each enters it from below
-    arrives: Mapping[int, float] = field(
-        default_factory=dict[int, float]
-    )  # the height of each state, on either side
+    # how far above its level's middle it stands
+    rise: float = 0.0
+    # of an opened copy: where connections leave upwards, and where each enters from below
+    exit: float | None = None
+    entries: Mapping[str, float] = field(default_factory=dict[str, float])
+    # … and the height of each state, on either side
+    arrives: Mapping[int, float] = field(default_factory=dict[int, float])
     leaves: Mapping[int, float] = field(default_factory=dict[int, float])
 
     @property
@@ -49,7 +53,9 @@ class Frame:
 
     def lets_out(self, offset: float) -> bool:
         """Whether a vertical line at `offset` may leave it upwards."""
-        return self._spans(offset) if self.exit is None else abs(offset - self.above) < 0.5
+        if self.exit is None:
+            return self._spans(offset)
+        return abs(offset - self.above) < 0.5
 
     def lets_in(self, offset: float, connection: str) -> bool:
         """Whether a vertical line at `offset` may enter it from below."""
@@ -81,7 +87,7 @@ class Up:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Between:
     """Out of the right side, up or down between two slots, into the left side."""
 
 
@@ -96,7 +102,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Through the gap above the source, a lane and the gap below the target, if that is another gap."""
+    """Through the gap above the source, a lane and the gap below the target, if that is another."""
 
     exit_gap: int
     exit_track: int
@@ -107,11 +113,11 @@ class Around:
     side: Side  # where on the target it arrives
 
 
-Way = Loop | Along | Up | Step | Around
+Way = Loop | Along | Up | Between | Around
 
 
 class Wiring:
-    """The way of every connection of `grid`, and how many tracks each gap and lane needs for them."""
+    """The way of each connection of `grid`, and how many tracks each gap and lane needs."""
 
     def __init__(self, grid: Grid, frames: Mapping[str, Frame]) -> None:
         self._items = grid.items
@@ -141,33 +147,32 @@ class Wiring:
     def _way(self, connection: Connection) -> Way:
         if connection.source == connection.target:
             return Loop()
-        straight = self._along(connection) or self._up(connection) or self._step(connection)
-        return straight or self._around(connection)
-
-    def _slot(self, id: str) -> int:
-        if id == FOLD:
-            assert self._fold_slot is not None
-            return self._fold_slot
-        return self._items[id].slot
-
-    def _along(self, connection: Connection) -> Along | None:
         source, target = self._items.get(connection.source), self._items.get(connection.target)
         if source is None or target is None:
-            return Along() if connection.kind == "message" else None  # into or out of the fold
+            if connection.kind == "message":  # into or out of the fold
+                return Along()
+            return self._around(connection)
+        return (
+            self._along(connection, source, target)
+            or self._up(connection, source, target)
+            or self._between(source, target)
+            or self._around(connection)
+        )
+
+    def _along(self, connection: Connection, source: Item, target: Item) -> Along | None:
         if source.level != target.level or source.slot == target.slot:
             return None
         between = range(min(source.slot, target.slot) + 1, max(source.slot, target.slot))
-        row = self._by_level[source.level]
-        if any(slot in row for slot in between) or self._fold_slot in between:
+        occupied = self._by_level[source.level]
+        if self._fold_slot in between or any(slot in occupied for slot in between):
             return None
-        sides: tuple[Side, Side] = (
-            ("right", "left") if source.slot < target.slot else ("left", "right")
-        )
+        out_of: Side = "right"
+        into: Side = "left"
+        if source.slot > target.slot:
+            out_of, into = into, out_of
         state = connection.state or 0
         return (
-            Along()
-            if self._claim((source.id, sides[0], state), (target.id, sides[1], state))
-            else None
+            Along() if self._claim((source.id, out_of, state), (target.id, into, state)) else None
         )
 
     def _claim(self, *ends: tuple[str, Side, int]) -> bool:
@@ -177,14 +182,8 @@ class Wiring:
         self._taken.update(ends)
         return True
 
-    def _up(self, connection: Connection) -> Up | None:
-        source, target = self._items.get(connection.source), self._items.get(connection.target)
-        if (
-            source is None
-            or target is None
-            or source.slot != target.slot
-            or source.level >= target.level
-        ):
+    def _up(self, connection: Connection, source: Item, target: Item) -> Up | None:
+        if source.slot != target.slot or source.level >= target.level:
             return None
         start, end = self._frames[source.id], self._frames[target.id]
         if end.lets_in(start.above, connection.id):
@@ -196,54 +195,44 @@ class Wiring:
         for level in range(source.level + 1, target.level):
             for item in self._by_level[level].get(source.slot, ()):
                 frame = self._frames[item.id]
-                if abs(frame.offset - offset) < frame.width / 2 + CLEARANCE:
+                if abs(frame.offset - offset) < frame.width / 2 + _CLEARANCE:
                     return None
         return Up(offset)
 
-    def _step(self, connection: Connection) -> Step | None:
-        """A state handed to the next column's cell of another row, where nothing else uses those sides."""
-        source, target = self._items.get(connection.source), self._items.get(connection.target)
-        if source is None or target is None or source.role != "cell" or target.role != "cell":
+    def _between(self, source: Item, target: Item) -> Between | None:
+        """A state handed to a cell of another row in the next column, if those sides are free."""
+        if source.role != "cell" or target.role != "cell":
             return None
-        opened = source.plan is not None or target.plan is not None
-        if source.slot + 1 != target.slot or source.level == target.level or opened:
+        if source.slot + 1 != target.slot or source.level == target.level:
             return None
-        return Step() if self._claim((source.id, "right", 0), (target.id, "left", 0)) else None
+        if source.plan is not None or target.plan is not None:
+            return None
+        return Between() if self._claim((source.id, "right", 0), (target.id, "left", 0)) else None
 
     def _around(self, connection: Connection) -> Around:
         target = self._items[connection.target]
-        source = self._items.get(connection.source)
-        exit_gap = source.level if source else self._top_gap
+        exit_gap, start = self._exit(connection.source)
         from_above = target.level == 0 or (target.role == "loss" and exit_gap == self._top_gap)
         entry_gap = target.level if from_above else target.level - 1
-        start = self._slot(connection.source) * _SLOT + (
-            self._frames[source.id].above if source else 0.0
-        )
         end = target.slot * _SLOT + self._frames[target.id].below(connection.id)
         owner = connection.target if connection.kind == "loss" else connection.source
+        side: Side
         if exit_gap == entry_gap:
             track = self._gaps[exit_gap].take(start, end, owner)
-            return Around(
-                exit_gap,
-                track,
-                None,
-                entry_gap,
-                track,
-                from_above,
-                "left" if start < end else "right",
-            )
-        side: Side = "right" if connection.kind == "output" else "left"
+            side = "left" if start < end else "right"
+            return Around(exit_gap, track, None, entry_gap, track, from_above, side)
+        side = "right" if connection.kind == "output" else "left"
         lane_x = target.slot * _SLOT + (_LANE if side == "right" else -_LANE)
-        return Around(
-            exit_gap,
-            self._gaps[exit_gap].take(start, lane_x, owner),
-            Lane(
-                target.slot,
-                side,
-                self._lanes[target.slot, side].take(exit_gap, entry_gap, target.id),
-            ),
-            entry_gap,
-            self._gaps[entry_gap].take(lane_x, end, ("into", target.id)),
-            from_above,
-            side,
-        )
+        exit_track = self._gaps[exit_gap].take(start, lane_x, owner)
+        lane_track = self._lanes[target.slot, side].take(exit_gap, entry_gap, target.id)
+        entry_track = self._gaps[entry_gap].take(lane_x, end, ("into", target.id))
+        lane = Lane(target.slot, side, lane_track)
+        return Around(exit_gap, exit_track, lane, entry_gap, entry_track, from_above, side)
+
+    def _exit(self, source: str) -> tuple[int, float]:
+        """Return the gap that something leaves into, and where: the fold, into the topmost."""
+        if source == FOLD:
+            assert self._fold_slot is not None
+            return self._top_gap, self._fold_slot * _SLOT
+        item = self._items[source]
+        return item.level, item.slot * _SLOT + self._frames[source].above

@@ -8,7 +8,7 @@ a value (the wire it leaves by).
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...tracing.network.network import Cell, Link, Network
 from ...tracing.recording.graph import Node
@@ -21,41 +21,47 @@ _SIGNS = {
     "add": "+",
     "sub": "−",
     "div": "÷",
-    "truediv": "÷",
     "neg": "−",
     "sigmoid": "σ",
     "getitem": "[ ]",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a value enters: which value of which link."""
+class Inlet(NamedTuple):
+    """Where a value enters a copy."""
 
-    link: str
     state: bool  # it comes from the copy before
-    place: int  # among the link's values
-    number: int  # of the link, among those that bring no state
+    number: int = 0  # of the link, among those that bring no state
+    place: int = 0  # among the link's values: of a state, its number
+
+
+class Chip(NamedTuple):
+    """A parameter, or a view of one, as it stands in the op that uses it."""
+
+    parameter: int  # its node's id
+    name: str
+
+
+class Read(NamedTuple):
+    """What an op reads: which slice of what, as which of its inputs."""
+
+    source: "Part | Inlet"
+    cut: str
+    slot: int
 
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """One op as it is drawn: which recorded node it computes last, its chips, and what it reads, in order."""
+    """One op as it is drawn: the recorded node that it computes last, its chips, what it reads."""
 
     node: Node
     place: int  # of the node in its copy
     sign: str
     op: str
-    chips: list[tuple[int, str]] = field(
-        default_factory=list[tuple[int, str]]
-    )  # parameter's node id, its name
-    reads: "list[tuple[Part | Entry, str]]" = field(
-        default_factory=list["tuple[Part | Entry, str]"]
-    )  # and which slice
-    slots: list[int] = field(default_factory=list[int])  # which inputs of `reader` these are
-    absorbed: list[Node] = field(
-        default_factory=list[Node]
-    )  # other recorded nodes that are drawn with it
+    arithmetic: bool = False  # its sign, such as +, says all
+    chips: list[Chip] = field(default_factory=list[Chip])
+    reads: list[Read] = field(default_factory=list[Read])
+    absorbed: list[Node] = field(default_factory=list[Node])  # other nodes that are drawn with it
 
     @property
     def reader(self) -> Node:
@@ -65,129 +71,112 @@ class Part:
     @property
     def tooltip(self) -> str:
         ops = " then ".join(node.op or "" for node in [*self.absorbed, self.node])
-        names = ", ".join(name for _, name in self.chips)
-        return f"{ops} {self.node.shape}{' with ' if names else ''}{names}"
+        text = f"{ops} {self.node.shape}"
+        if self.chips:
+            text += f" with {', '.join(chip.name for chip in self.chips)}"
+        return text
 
 
 class Anatomy:
     """The parts of a set of nodes, each of which computes from what enters and from other parts."""
 
     def __init__(
-        self, nodes: Sequence[Node], names: Mapping[int, str], entries: Mapping[Node, Entry]
+        self, nodes: Sequence[Node], names: Mapping[int, str], inlets: Mapping[Node, Inlet]
     ) -> None:
         self._names = names
-        self._entries = entries
-        self._inside = set(nodes)
         self._readers = Counter(x for node in nodes for x in node.tensors())
-        self._views: dict[
-            Node, tuple[int, str]
-        ] = {}  # views of parameters: whose, and what it is called
-        self._slices: dict[Node, tuple[Part | Entry, str]] = {}
-        self._part_of: dict[Node, Part] = {}
+        self._views: dict[Node, Chip] = {}  # of parameters
+        # Each value that a part can read: where it comes from, and which slice it is.
+        self.values: dict[Node, tuple[Part | Inlet, str]] = {
+            node: (inlet, "") for node, inlet in inlets.items()
+        }
         self.parts: list[Part] = []
         for place, node in enumerate(nodes):
             self._add(node, place)
 
-    def part(self, node: Node) -> "tuple[Part | Entry, str] | None":
-        """Return what a node is drawn as, and which slice of that it is."""
-        if node in self._part_of:
-            return self._part_of[node], ""
-        return self._slices.get(node)
+    def part(self, node: Node) -> Part | None:
+        """Return the part that a node is drawn as, or a slice of which."""
+        source, _ = self.values.get(node, (None, ""))
+        return source if isinstance(source, Part) else None
 
     def _add(self, node: Node, place: int) -> None:
         tensors = list(node.tensors())
-        if node.op in _SLICES and len(tensors) == 1 and self._is_slice(node, tensors[0]):
-            return
+        if _is_slice(node, tensors):
+            (x,) = tensors
+            if self._add_slice(node, x):
+                return
         chips = [chip for x in tensors if (chip := self._chip(x))]
-        found = [
-            (read, slot)
+        reads = [
+            Read(*self.values[x], slot)
             for slot, x in enumerate(node.inputs)
-            if x is not None and (read := self._read(x))
+            if x is not None and x in self.values
         ]
-        reads = [read for read, _ in found]
-        if self._is_bias(node, chips, reads):
-            self._absorb(node, place, reads[0][0], chips[0])  # type: ignore[arg-type]
+        target = self._bias_target(node, chips, reads)
+        if target is not None:
+            target.absorbed.append(target.node)
+            target.node, target.place = node, place
+            target.chips += chips
+            self.values[node] = (target, "")
             return
         constants = len(tensors) - len(chips) - len(reads)  # what the formula brings along
-        part = Part(
-            node,
-            place,
-            _sign(node) + " const" * constants,
-            node.op or "",
-            chips,
-            reads,
-            [slot for _, slot in found],
-        )
+        sign = _sign(node) + " const" * constants
+        part = Part(node, place, sign, node.op or "", _is_arithmetic(node), chips, reads)
         self.parts.append(part)
-        self._part_of[node] = part
+        self.values[node] = (part, "")
 
-    def _is_slice(self, node: Node, x: Node) -> bool:
+    def _add_slice(self, node: Node, x: Node) -> bool:
+        """Draw a view of a parameter as a chip, or a slice of a value as a wire, if it is one."""
+        cut = _slice_text(node)
         chip = self._chip(x)
-        if chip:
-            self._views[node] = (chip[0], chip[1] + _slice_text(node))
+        if chip is not None:
+            self._views[node] = Chip(chip.parameter, chip.name + cut)
             return True
-        read = self._read(x)
-        if read:
-            self._slices[node] = (read[0], read[1] + _slice_text(node))
-        return read is not None
-
-    def _is_bias(
-        self, node: Node, chips: Sequence[Any], reads: "Sequence[tuple[Part | Entry, str]]"
-    ) -> bool:
-        """Whether a parameter is added to a product or a sum that nobody else reads."""
-        if node.op != "add" or len(chips) != 1 or len(reads) != 1:
+        if x not in self.values:
             return False
-        target = reads[0][0]
-        return (
-            isinstance(target, Part)
-            and target.op in ("linear", "matmul", "add")
-            and not reads[0][1]
-            and self._readers[target.node] == 1
-        )
+        source, before = self.values[x]
+        self.values[node] = (source, before + cut)
+        return True
 
-    def _absorb(self, node: Node, place: int, part: Part, chip: tuple[int, str]) -> None:
-        part.absorbed.append(part.node)
-        part.node, part.place = node, place
-        part.chips.append(chip)
-        self._part_of[node] = part
+    def _bias_target(self, node: Node, chips: Sequence[Chip], reads: Sequence[Read]) -> Part | None:
+        """Return the product or sum that a parameter is added to, if nobody else reads that."""
+        if node.op != "add" or len(chips) != 1 or len(reads) != 1:
+            return None
+        target, cut, _ = reads[0]
+        if isinstance(target, Inlet) or cut or self._readers[target.node] != 1:
+            return None
+        return target if target.op in ("linear", "matmul", "add") else None
 
-    def _chip(self, x: Node) -> tuple[int, str] | None:
-        if x in self._views:
-            return self._views[x]
-        return (x.id, self._names[x.id]) if x.is_parameter and x.id in self._names else None
-
-    def _read(self, x: Node) -> "tuple[Part | Entry, str] | None":
-        if x in self._slices:
-            return self._slices[x]
-        if x in self._part_of:
-            return self._part_of[x], ""
-        return (self._entries[x], "") if x in self._entries else None
+    def _chip(self, x: Node) -> Chip | None:
+        if x.is_parameter and x.id in self._names:
+            return Chip(x.id, self._names[x.id])
+        return self._views.get(x)
 
 
 def cell_anatomy(cell: Cell, network: Network, links: Iterable[Link]) -> Anatomy:
     """Return the parts of a copy; `links` are those that lead to it."""
     names = {parameter.node.id: parameter.name for parameter in network.parameters}
-    return Anatomy(cell.nodes, names, _entries(cell.nodes, links))
+    return Anatomy(cell.nodes, names, _inlets(cell.nodes, links))
 
 
-def _entries(nodes: Sequence[Node], links: Iterable[Link]) -> dict[Node, Entry]:
-    """Say for each value that enters by which link it comes, seeing through what happens on the way."""
-    handed: dict[Node, Entry] = {}
+def _inlets(nodes: Sequence[Node], links: Iterable[Link]) -> dict[Node, Inlet]:
+    """Say for each value that enters by which link it comes, seeing through ops on the way."""
+    handed: dict[Node, Inlet] = {}
     others = 0
     for link in links:
         state = is_state(link)
         for place, value in enumerate(link.values):
-            handed.setdefault(value, Entry(link.id, state, place, 0 if state else others))
-        others += not state
+            handed.setdefault(value, Inlet(state, 0 if state else others, place))
+        if not state:
+            others += 1
     inside = set(nodes)
-    entries: dict[Node, Entry] = {}
+    inlets: dict[Node, Inlet] = {}
     for node in nodes:
         for x in node.tensors():
-            if x not in inside and x not in entries and not x.is_parameter:
+            if x not in inside and x not in inlets and not x.is_parameter:
                 found = _handed(x, handed, inside)
                 if found is not None:
-                    entries[x] = found
-    return entries
+                    inlets[x] = found
+    return inlets
 
 
 def is_state(link: Link) -> bool:
@@ -195,7 +184,7 @@ def is_state(link: Link) -> bool:
     return link.kind in ("message", "initial")
 
 
-def _handed(x: Node, handed: Mapping[Node, Entry], inside: set[Node]) -> Entry | None:
+def _handed(x: Node, handed: Mapping[Node, Inlet], inside: set[Node]) -> Inlet | None:
     seen, stack = {x}, [x]
     while stack:
         node = stack.pop()
@@ -208,18 +197,22 @@ def _handed(x: Node, handed: Mapping[Node, Entry], inside: set[Node]) -> Entry |
     return None
 
 
+def _is_slice(node: Node, tensors: Sequence[Node]) -> bool:
+    """Whether an op only takes some numbers out of one tensor, or arranges them anew."""
+    return node.op in _SLICES and len(tensors) == 1
+
+
+def _is_arithmetic(node: Node) -> bool:
+    return node.op in ("add", "sub", "mul", "div", "neg")
+
+
 def _sign(node: Node) -> str:
     """Return how an op is written: its sign or name, with the number that it brings along."""
     sign = _SIGNS.get(node.op or "", node.op or "")
-    numbers = [
-        value
-        for x, value in zip(node.inputs, node.operands, strict=False)
-        if x is None and isinstance(value, int | float)
-    ]
-    if not numbers:
-        return sign
-    first = node.inputs[0] is None
-    return f"{numbers[0]:g} {sign}" if first else f"{sign} {numbers[0]:g}"
+    for place, (x, value) in enumerate(zip(node.inputs, node.operands, strict=False)):
+        if x is None and isinstance(value, int | float):
+            return f"{sign} {value:g}" if place else f"{value:g} {sign}"
+    return sign
 
 
 def _slice_text(node: Node) -> str:
@@ -230,7 +223,9 @@ def _slice_text(node: Node) -> str:
     return f"[{', '.join(_index_text(part) for part in parts if part is not Ellipsis)}]"
 
 
-def _index_text(part: Any) -> str:
-    if not isinstance(part, slice):
-        return str(part) if isinstance(part, int) else "…"
-    return ":".join("" if end is None else str(end) for end in (part.start, part.stop))
+def _index_text(index: Any) -> str:
+    if isinstance(index, int):
+        return str(index)
+    if not isinstance(index, slice):
+        return "…"
+    return ":".join("" if end is None else str(end) for end in (index.start, index.stop))

@@ -1,25 +1,27 @@
-"""The well-known drawings of the RNN, the LSTM and the GRU: which recorded op plays which role, and where it stands.
+"""The well-known drawings of the RNN, the LSTM and the GRU: which op plays which role, and where.
 
 A pattern names the roles of a cell and what each reads. It is matched against the ops that were
 recorded, so any cell that computes the same is drawn the same, whoever wrote it; one that does not
-match is laid out by Graphviz.
+match is laid out by Graphviz. To add a drawing, write its pattern, and a function that returns its
+layout under `@_drawing`.
 
 Coordinates are points; the state line that the copies share is a horizontal, and wires are
 orthogonal: from the middle of one part over the points given here to the middle of the next.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
+from typing import NamedTuple
 
 from ..picture.diagram import Point
-from .anatomy import Entry, Part
+from .anatomy import Inlet, Part
 
 # role -> what it may be: an op, and the roles it reads. "@h", "@c", "@x" are what enters.
 Pattern = dict[str, tuple[tuple[str, ...], ...]]
 
 _COMMUTATIVE = ("add", "mul")
-_STATES = {"@h": 0, "@c": 1}
+STATES = ("h", "c")
 
 
 def _products(total: str) -> Pattern:
@@ -79,40 +81,70 @@ class Layout:
     leave: Mapping[int, list[Point]]  # from each state to the right edge: points on the way
 
 
-def recognised(parts: list[Part], last: Part) -> tuple[str, dict[str, Part]] | None:
-    """Return the kind of cell that computes its first state by `last`, and the part of each role; None if unknown."""
-    for name, pattern in (("elman", ELMAN), ("lstm", LSTM), ("gru", GRU)):
-        for roles in _matches(pattern, "h", last, {}):
+# `(parts, widths, air)`: the part of each role, how wide each is drawn, and how much farther apart
+# the closest of them stand than they need to.
+Arrange = Callable[[Mapping[str, Part], Mapping[str, float], float], Layout]
+
+
+class Canonical(NamedTuple):
+    """A well-known cell: how it is recognised, and how it is drawn."""
+
+    name: str
+    pattern: Pattern
+    layout: Arrange
+
+
+_CANONICAL: list[Canonical] = []
+
+
+def _drawing(name: str, pattern: Pattern) -> Callable[[Arrange], Arrange]:
+    """Register a function as the layout of the cells that match a pattern."""
+
+    def register(layout: Arrange) -> Arrange:
+        _CANONICAL.append(Canonical(name, pattern, layout))
+        return layout
+
+    return register
+
+
+def recognised(parts: list[Part], last: Part) -> tuple[Canonical, dict[str, Part]] | None:
+    """Return the kind of cell that computes its first state by `last`, and the part of each role.
+
+    None if no kind is known that these parts are, all of them.
+    """
+    for canonical in _CANONICAL:
+        for roles in _matches(canonical.pattern, "h", last, {}):
             if len(set(roles.values())) == len(parts):
-                return name, roles
+                return canonical, roles
     return None
 
 
 def _matches(
-    pattern: Pattern, role: str, source: Part | Entry, found: dict[str, Part]
+    pattern: Pattern, role: str, source: Part | Inlet, found: dict[str, Part]
 ) -> Iterator[dict[str, Part]]:
-    """Yield each way to give `role` to `source`, and the roles that follow from it to what it reads."""
+    """Yield each way to give `role` to `source`, and the roles that follow for what it reads."""
     if role.startswith("@"):
-        if _enters_as(role, source):
+        if isinstance(source, Inlet) and role == inlet_role(source):
             yield found
-    elif isinstance(source, Entry) or (role in found) != (source in found.values()):
         return
-    elif role in found:
-        if found[role] is source:
+    if isinstance(source, Inlet):
+        return
+    if role in found or source in found.values():
+        if found.get(role) is source:
             yield found
-    else:
-        reads = [read for read, _ in source.reads]
-        for op, *roles in pattern[role]:
-            if op == source.op and len(roles) == len(reads):
-                orders = permutations(roles) if op in _COMMUTATIVE else [roles]
-                for order in orders:
-                    yield from _all_match(
-                        pattern, list(zip(order, reads, strict=True)), found | {role: source}
-                    )
+        return
+    sources = [read.source for read in source.reads]
+    for op, *roles in pattern[role]:
+        if op != source.op or len(roles) != len(sources):
+            continue
+        orders = permutations(roles) if op in _COMMUTATIVE else [roles]
+        for order in orders:
+            pairs = list(zip(order, sources, strict=True))
+            yield from _all_match(pattern, pairs, found | {role: source})
 
 
 def _all_match(
-    pattern: Pattern, pairs: list[tuple[str, Part | Entry]], found: dict[str, Part]
+    pattern: Pattern, pairs: list[tuple[str, Part | Inlet]], found: dict[str, Part]
 ) -> Iterator[dict[str, Part]]:
     if not pairs:
         yield found
@@ -122,23 +154,14 @@ def _all_match(
         yield from _all_match(pattern, others, match)
 
 
-def _enters_as(role: str, source: Part | Entry) -> bool:
-    if not isinstance(source, Entry):
-        return False
-    return not source.state if role == "@x" else source.state and source.place == _STATES[role]
+def inlet_role(inlet: Inlet) -> str:
+    """Return what a pattern calls a value that enters: "@x", "@h", "@c"; "" for a third state."""
+    if not inlet.state:
+        return "@x"
+    return f"@{STATES[inlet.place]}" if inlet.place < len(STATES) else ""
 
 
-def layout_of(
-    name: str, roles: Mapping[str, Part], widths: Mapping[str, float], air: float = 0.0
-) -> Layout:
-    """Return the canonical layout of a recognised cell.
-
-    `widths` are those of its parts, and `air` is how much farther apart the closest of them stand
-    than they need to.
-    """
-    return {"elman": _elman, "lstm": _lstm, "gru": _gru}[name](roles, widths, air)
-
-
+@_drawing("elman", ELMAN)
 def _elman(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -> Layout:
     gap = 20.0 + air
     xs: dict[str, float] = {}
@@ -155,6 +178,7 @@ def _elman(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -
 _GATE_GAP = 26.0
 
 
+@_drawing("lstm", LSTM)
 def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -> Layout:
     bus, gates = 84.0, 164.0 + air if "fw" in roles or "ow" in roles else 128.0
     top = gates + 124.0 + 2 * air
@@ -216,6 +240,7 @@ def _lstm_wires(
     return via
 
 
+@_drawing("gru", GRU)
 def _gru(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -> Layout:
     x_bus, h_bus, sums = 30.0, 84.0, 126.0 + (2 * air if "nw" in roles else 0.0)
     gates, middle, top = sums + 40.0 + 2 * air, sums + 88.0 + 3 * air, sums + 136.0 + 3 * air

@@ -1,4 +1,8 @@
-"""What comes back inside an opened copy: what its ops and wires are of, how much that is at each, how it is drawn."""
+"""What comes back inside an opened copy: the norm at each op, and along each wire.
+
+An opened copy is drawn from a plan that many copies share. `Inside` says what the plan's ops and
+wires are of in one copy.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,40 +23,39 @@ _CUT_SIZE = 14.0
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What the parts of an opened copy's plan are of, by their ids there, and the gradients that come back to them."""
+    """What the ops and wires of a copy are, and the gradients there, by their ids in its plan."""
 
     ops: Mapping[str, Node]
-    reads: Mapping[
-        str, tuple[Node, int]
-    ]  # of each wire to an op: which op reads it, as which of its inputs
-    hands: Mapping[
-        str, tuple[str, int]
-    ]  # of each wire to the next copy: by which link, as which state
-    norms: Mapping[str, float] = field(
-        default_factory=dict[str, float]
-    )  # of those that require a gradient
+    # Of each wire to an op: the op that reads it, and as which of its inputs.
+    reads: Mapping[str, tuple[Node, int]]
+    # Of each wire to the next copy: by which link it goes, and as which state.
+    hands: Mapping[str, tuple[str, int]]
+    # Of those that require a gradient.
+    norms: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @classmethod
     def of(cls, parts: Sequence[Part], plan: Plan, link: Link | None) -> "Inside":
         """Return what a copy of these parts has inside; `link` hands its states on."""
-        reads = [(part.reader, slot) for part in parts for slot in part.slots]
+        reads = [(part.reader, read.slot) for part in parts for read in part.reads]
+        hands: dict[str, tuple[str, int]] = {}
+        if link is not None:
+            hands = {id: (link.id, state) for state, id in plan.leaving.items()}
         return cls(
             ops={f"op/{part.place}": part.node for part in parts},
             reads={f"wire/{number}": read for number, read in enumerate(reads)},
-            hands={id: (link.id, state) for state, id in plan.leaving.items()} if link else {},
+            hands=hands,
         )
 
     def with_norms(self, flow: Flow, gradients: Mapping[int, Any]) -> "Inside":
         """Return it with the norms at the ops, and along the wires."""
-        norms = {
-            id: norm_of(gradients.get(op.id, 0.0)) if op.requires_grad else None
-            for id, op in self.ops.items()
-        }
-        norms |= {id: handed_back(node, slot, gradients) for id, (node, slot) in self.reads.items()}
-        norms |= {
-            id: next(iter(flow.links[link][state:]), None)
-            for id, (link, state) in self.hands.items()
-        }
+        norms: dict[str, float | None] = {}
+        for id, op in self.ops.items():
+            if op.requires_grad:
+                norms[id] = norm_of(gradients.get(op.id, 0.0))
+        for id, (node, slot) in self.reads.items():
+            norms[id] = handed_back(node, slot, gradients)
+        for id, (link, state) in self.hands.items():
+            norms[id] = next(iter(flow.links[link][state:]), None)
         return replace(self, norms={id: norm for id, norm in norms.items() if norm is not None})
 
     def is_cut(self, id: str) -> bool:
@@ -61,48 +64,52 @@ class Inside:
 
 
 def with_ways_back(
-    drawing: Drawing,
-    plan: Plan,
-    inside: Inside,
-    upward: Sequence[float],
-    spot: Spot,
-    ramp: Ramp,
+    drawing: Drawing, plan: Plan, inside: Inside, upward: Sequence[float], spot: Spot, ramp: Ramp
 ) -> Drawing:
-    """Return the drawing of one copy with its gradients: along its wires, and `upward` what comes back from above."""
+    """Return the drawing of one copy with its gradients.
+
+    `upward` are the norms of what comes back from above to its first state.
+    """
     norms = {spot.named(id): norm for id, norm in inside.norms.items()}
-    shapes = tuple(_op(shape, norms) if shape.cls == "op" else shape for shape in drawing.shapes)
-    ways = tuple(_way(*way, spot, ramp) for way in _ways(plan, inside, upward))
-    return Drawing(shapes, drawing.edges + ways)
+    shapes = tuple(_with_norm(shape, norms.get(shape.id)) for shape in drawing.shapes)
+    back = tuple(
+        spot.edge(_look(edge, norm, ramp, cut=cut))
+        for edge, norm, cut in _ways(plan, inside, upward)
+    )
+    return Drawing(shapes, drawing.edges + back)
 
 
-def _op(shape: Shape, norms: Mapping[str, float]) -> Shape:
-    norm = norms.get(shape.id)
-    if norm is None:
+def _with_norm(shape: Shape, norm: float | None) -> Shape:
+    if norm is None or shape.cls != "op":
         return shape
-    tooltip = f"{shape.tooltip}; ‖∂L/∂·‖ = {norm:.4g}"
-    alarm = {"line": "alarm", "line_width": SICK_OUTLINE} if is_sick(norm) else {}
-    return replace(shape, tooltip=tooltip, **alarm)
+    shape = replace(shape, tooltip=f"{shape.tooltip}; ‖∂L/∂·‖ = {norm:.4g}")
+    if is_sick(norm):
+        return replace(shape, line="alarm", line_width=SICK_OUTLINE)
+    return shape
 
 
 def _ways(
     plan: Plan, inside: Inside, upward: Sequence[float]
 ) -> Iterator[tuple[Edge, float, bool]]:
     """Yield each way back, how much comes by it, and whether a `detach` stops it."""
-    known = {**inside.norms, **({plan.upward.id: max(upward, key=strength)} if upward else {})}
-    norms = {f"gradient-{wire}": norm for wire, norm in known.items()}
+    norms = {f"gradient-{wire}": norm for wire, norm in inside.norms.items()}
+    if upward:
+        norms[f"gradient-{plan.upward.id}"] = max(upward, key=strength)
     ways = [(edge, strength(norms[edge.id])) for edge in plan.back if edge.id in norms]
     for edge in drawn_once(ways):
         yield edge, norms[edge.id], inside.is_cut(edge.id.removeprefix("gradient-"))
 
 
-def _way(edge: Edge, norm: float, cut: bool, spot: Spot, ramp: Ramp) -> Edge:
+def _look(edge: Edge, norm: float, ramp: Ramp, *, cut: bool) -> Edge:
     look = look_of(norm, ramp)
-    label = Text("✂", *_start(edge), _CUT_SIZE, "backward", bold=True) if cut else None
-    tooltip = f"‖∂L/∂·‖ = {norm:.4g} comes back by this way"
-    edge = replace(
-        edge, label=label, tooltip=tooltip, color=look.color, width=look.width, dashed=look.dashed
+    return replace(
+        edge,
+        label=Text("✂", *_start(edge), _CUT_SIZE, "backward", bold=True) if cut else None,
+        tooltip=f"‖∂L/∂·‖ = {norm:.4g} comes back by this way",
+        color=look.color,
+        width=look.width,
+        dashed=look.dashed,
     )
-    return spot.edge(edge)
 
 
 def _start(edge: Edge) -> Point:

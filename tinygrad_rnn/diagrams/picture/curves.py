@@ -1,68 +1,13 @@
-"""Edges as orthogonal paths with rounded corners, and where each runs so that no two lie on each other.
-
-Paths run in the free strips of the grid: a *gap* above each level, a *lane* on either side of each
-slot. A strip is divided into parallel tracks; paths share one only where they do not meet, or
-belong together.
-"""
+"""Edges as orthogonal paths with rounded corners."""
 
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from operator import itemgetter
 
 from .diagram import Point, Shape
 
 CORNER = 9.0  # radius of a bend
 _CIRCLE = 0.5523  # a quarter circle as one Bézier curve: the control points' share of the radius
-
-
-_Stretch = tuple[float, float, Hashable]  # from, to, whose
-
-
-class _Track:
-    """Stretches from left to right, no two of which meet."""
-
-    def __init__(self) -> None:
-        self._stretches: list[_Stretch] = []
-
-    def _met(self, low: float, high: float) -> slice:
-        first = bisect_left(self._stretches, low, key=itemgetter(1))
-        return slice(first, bisect_right(self._stretches, high, first, key=itemgetter(0)))
-
-    def is_free(self, low: float, high: float, owner: Hashable) -> bool:
-        """Whether nobody else is there."""
-        return all(other == owner for _, _, other in self._stretches[self._met(low, high)])
-
-    def add(self, low: float, high: float, owner: Hashable) -> None:
-        """Take what is free; it is one with what its owner has there already."""
-        met = self._met(low, high)
-        own = [(low, high, owner), *self._stretches[met]]
-        self._stretches[met] = [
-            (min(start for start, _, _ in own), max(end for _, end, _ in own), owner)
-        ]
-
-
-class Tracks:
-    """The parallel tracks of one strip, handed out first come, first served."""
-
-    def __init__(self) -> None:
-        self._tracks: list[_Track] = []
-
-    def __len__(self) -> int:
-        return len(self._tracks)
-
-    def take(self, start: float, end: float, owner: Hashable) -> int:
-        """Return the first track free from `start` to `end`, or already taken there by the same `owner`."""
-        low, high = min(start, end), max(start, end)
-        free = (
-            index for index, track in enumerate(self._tracks) if track.is_free(low, high, owner)
-        )
-        index = next(free, len(self._tracks))
-        if index == len(self._tracks):
-            self._tracks.append(_Track())
-        self._tracks[index].add(low, high, owner)
-        return index
 
 
 def rounded(corners: Sequence[Point], most: float = CORNER) -> tuple[Point, ...]:

@@ -3,9 +3,10 @@
 import shlex
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from ...errors import DrawError
 from .diagram import Point
@@ -28,26 +29,26 @@ class Arrangement:
 
     width: float
     height: float
-    nodes: Mapping[str, Point]
+    nodes: Mapping[Any, Point]
     edges: tuple[tuple[Point, ...], ...]  # in the order they were given
     labels: tuple[Point | None, ...]
 
 
 def arrange(
-    sizes: Mapping[str, tuple[float, float]],
-    edges: Sequence[tuple[str, str]],
+    sizes: Mapping[Any, tuple[float, float]],
+    edges: Sequence[tuple[Hashable, Hashable]],
     *,
     labels: Sequence[tuple[float, float] | None] = (),
-    ranks: Iterable[tuple[str, Sequence[str]]] = (),
-    straight: Collection[str] = (),
-    circles: Collection[str] = (),
+    ranks: Iterable[tuple[str, Sequence[Hashable]]] = (),
+    straight: Collection[Hashable] = (),
+    circles: Collection[Hashable] = (),
     apart: tuple[float, float] = APART,
     seconds: float = SECONDS,
 ) -> Arrangement:
     """Return dot's layout of nodes of these sizes, edges running from the bottom to the top.
 
     Args:
-        sizes: width and height of each node in points; names are letters and digits.
+        sizes: width and height of each node in points; any hashable object may stand for a node.
         edges: from, to.
         labels: the size of each edge's label, if it has one.
         ranks: "source" (the lowest) or "sink" (the highest), and the nodes there, from left to
@@ -64,17 +65,19 @@ def arrange(
         f"digraph {{ rankdir=BT; nodesep={apart[0] / 72:.2g}; ranksep={apart[1] / 72:.2g}; edge [dir=none];"
     ]
     lines.append('node [shape=box, fixedsize=true, label=""];')
-    for name, (width, height) in sizes.items():
-        shape = ", shape=circle" if name in circles else ""
-        lines.append(f"{name} [width={width / 72:.4f}, height={height / 72:.4f}{shape}];")
+    names = {node: f"n{number}" for number, node in enumerate(sizes)}
+    for node, (width, height) in sizes.items():
+        shape = ", shape=circle" if node in circles else ""
+        lines.append(f"{names[node]} [width={width / 72:.4f}, height={height / 72:.4f}{shape}];")
     for number, (source, target) in enumerate(edges):
         size = labels[number] if number < len(labels) else None
         weight = _STRAIGHT if source in straight or target in straight else 1
-        lines.append(f"{source} -> {target} [weight={weight}{_label(size)}];")
-    for rank, names in ranks:
-        lines.append(f"{{ rank={rank}; {'; '.join(names)} }}")
-        lines += [f"{a} -> {b} [style=invis];" for a, b in pairwise(names)]
-    return _parsed(_run("\n".join([*lines, "}"]), seconds), edges)
+        lines.append(f"{names[source]} -> {names[target]} [weight={weight}{_label(size)}];")
+    for rank, nodes in ranks:
+        there = [names[node] for node in nodes]
+        lines.append(f"{{ rank={rank}; {'; '.join(there)} }}")
+        lines += [f"{a} -> {b} [style=invis];" for a, b in pairwise(there)]
+    return _parsed(_run("\n".join([*lines, "}"]), seconds), names, edges)
 
 
 def _label(size: tuple[float, float] | None) -> str:
@@ -107,8 +110,10 @@ def _run(dot: str, seconds: float) -> str:
     return done.stdout.decode()
 
 
-def _parsed(plain: str, edges: Sequence[tuple[str, str]]) -> Arrangement:
-    nodes: dict[str, Point] = {}
+def _parsed(
+    plain: str, names: Mapping[Any, str], edges: Sequence[tuple[Hashable, Hashable]]
+) -> Arrangement:
+    places: dict[str, Point] = {}
     curves: dict[tuple[str, str], list[tuple[tuple[Point, ...], Point | None]]] = {}
     width = height = 0.0
     for line in plain.splitlines():
@@ -116,14 +121,14 @@ def _parsed(plain: str, edges: Sequence[tuple[str, str]]) -> Arrangement:
             case ["graph", _, *size]:
                 width, height = (72 * float(length) for length in size)
             case ["node", name, x, y, *_]:
-                nodes[name] = (72 * float(x), 72 * float(y))
+                places[name] = (72 * float(x), 72 * float(y))
             case ["edge", source, target, count, *rest]:
                 curves.setdefault((source, target), []).append(_curve(int(count), rest))
-    found = [curves[ends].pop(0) for ends in edges]
+    found = [curves[names[source], names[target]].pop(0) for source, target in edges]
     return Arrangement(
         width,
         height,
-        nodes,
+        {node: places[name] for node, name in names.items()},
         tuple(points for points, _ in found),
         tuple(label for _, label in found),
     )

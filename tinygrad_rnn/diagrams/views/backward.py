@@ -1,14 +1,13 @@
-"""The backward view: the same copies in mirrored columns, and the way of the gradient from the loss through them.
+"""The backward view: the same copies in mirrored columns, and the gradient's way through them.
 
 The columns run from the last timestep to the first, so that the gradient too is read from left to
 right. An edge is there where a gradient flows, in the colour and width of its norm.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from ..grid.grid import Grid
-from ..picture.diagram import Drawing, Edge, Shape, Text
+from ..picture.diagram import Drawing, Edge, Shape
 from ..picture.ramp import look_of
 from .gradients import Overlay
 
@@ -16,13 +15,14 @@ _SIDES = {"left": "right", "right": "left", "center": "center"}
 
 
 def gradient_grid(overlay: Overlay) -> Grid:
-    """Return the grid with each part named for its gradient, if it has one, and one edge, not two, per connection."""
-    items = {
-        id: item
-        if item.role == "loss" or overlay.flow.part(id) is None
-        else replace(item, label=_gradient(item.label))
-        for id, item in overlay.grid.items.items()
-    }
+    """Return the grid with one edge, not two, per connection.
+
+    Each part that has a gradient is named for it.
+    """
+    items = dict(overlay.grid.items)
+    for id, item in items.items():
+        if item.role != "loss" and overlay.flow.part(id) is not None:
+            items[id] = replace(item, label=_gradient(item.label))
     return replace(overlay.grid, items=items, lane=0.0)
 
 
@@ -31,26 +31,19 @@ def _gradient(label: str) -> str:
 
 
 def mirrored(drawing: Drawing, overlay: Overlay) -> Drawing:
-    """Return `drawing` mirrored, its edges turned around; those along which no gradient flows are left away."""
-    connections = {connection.id: connection for connection in overlay.grid.connections}
-    return Drawing(
-        tuple(map(_mirrored_shape, drawing.shapes)),
-        tuple(
-            _turned(edge, connections[edge.id].norm or 0.0, overlay)
-            for edge in drawing.edges
-            if connections[edge.id].norm is not None
-        ),
-    )
+    """Return `drawing` mirrored, its edges turned around; those without a gradient are left out."""
+    norms = {connection.id: connection.norm for connection in overlay.grid.connections}
+    edges: list[Edge] = []
+    for edge in drawing.edges:
+        norm = norms[edge.id]
+        if norm is not None:
+            edges.append(_turned(edge, norm, overlay))
+    return Drawing(tuple(map(_mirrored_shape, drawing.shapes)), tuple(edges))
 
 
 def _mirrored_shape(shape: Shape) -> Shape:
-    texts = tuple(_mirrored_texts(shape))
+    texts = tuple(replace(text, x=-text.x, align=_SIDES[text.align]) for text in shape.texts)
     return replace(shape, x=-shape.x, texts=texts)
-
-
-def _mirrored_texts(shape: Shape) -> Iterator[Text]:
-    for text in shape.texts:
-        yield replace(text, x=-text.x, align=_SIDES[text.align])
 
 
 def _turned(edge: Edge, norm: float, overlay: Overlay) -> Edge:

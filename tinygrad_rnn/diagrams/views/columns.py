@@ -10,9 +10,8 @@ from ...tracing.network.network import Network, ParameterInfo
 from ...tracing.recording.graph import Graph
 from ..grid.connections import Pen
 from ..grid.grid import rolled_grid, unrolled_grid
-from ..grid.heat import heat_legend, with_values
-from ..grid.items import Stamp
 from ..grid.placement import Bands, Placement
+from ..grid.stamp import Stamp
 from ..picture.diagram import Diagram, Drawing, Shape, Text
 from ..picture.notation import size_text
 from ..picture.text_metrics import fit
@@ -24,6 +23,7 @@ from .gradients import Overlay, with_gradients
 from .op_by_op import flat_drawing
 from .opening import opened_grid
 from .parameters import parameter_legend
+from .values import values_legend, with_values
 
 Fold = int | Literal["auto"] | None
 
@@ -114,7 +114,7 @@ def unrolled(network: Network, options: Options) -> Drawing:
     place, overlay = _placed(network, options)
     drawing = _drawn(place, place.bands(), overlay)
     drawing = _with_strips(drawing, overlay, network)
-    return drawing + heat_legend(place.grid, drawing.bounds)
+    return drawing + values_legend(place.grid, drawing)
 
 
 def ops(network: Network, options: Options) -> Drawing:
@@ -125,7 +125,7 @@ def ops(network: Network, options: Options) -> Drawing:
     overlay = with_gradients(grid, network) if options.gradients else None
     place = Placement(overlay.grid if overlay else grid)
     drawing = _with_strips(_drawn(place, place.bands(), overlay), overlay, network)
-    return drawing + heat_legend(place.grid, drawing.bounds)
+    return drawing + values_legend(place.grid, drawing)
 
 
 def backward(network: Network, options: Options) -> Drawing:
@@ -169,7 +169,7 @@ def both(network: Network, options: Options) -> Drawing:
     shift = x + _EQUALS_GAP - unrolled_part.bounds.left
     drawing = rolled_part + Drawing((sign,)) + unrolled_part.moved(shift, 0.0)
     drawing = _with_strips(drawing, overlay, network)
-    return drawing + heat_legend(right.grid, drawing.bounds)
+    return drawing + values_legend(right.grid, drawing)
 
 
 def _placed(

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ...tracing.network.network import Network
-from ..grid.placement import HEADING_SIZE, LABEL_SIZE
+from ..grid.items import LABEL_SIZE
+from ..grid.placement import HEADING_SIZE
 from ..picture.curves import rounded
 from ..picture.diagram import Box, Drawing, Edge, Shape, Text
 from ..picture.lanes import LANE_WIDTH

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 
 from ...tracing.network.flow import Flow, flow_of, handed_back, together
 from ...tracing.network.network import Link, Network
-from ..grid.grid import FOLD, Connection, Grid, Item
+from ..grid.grid import FOLD, Connection, Grid
+from ..grid.items import Box, Circle, Item, Opened
 from ..picture.lanes import LANE_CROWDED, LANE_DISTANCE
 from ..picture.ramp import Ramp, is_sick, norm_text
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """A grid with its gradients on it, what they are at every step, and the ramp for all of them."""
+    """A grid with its gradients, what they are at every step, and the ramp for all of them."""
 
     grid: Grid
     flow: Flow
@@ -21,11 +22,7 @@ class Overlay:
     @property
     def norms(self) -> Iterator[float | None]:
         """Those of all that comes back in the picture."""
-        for connection in self.grid.connections:
-            yield connection.norm
-        for item in self.grid.items.values():
-            if item.inside:
-                yield from item.inside.norms.values()
+        return _norms(self.grid)
 
     @property
     def has_cuts(self) -> bool:
@@ -34,6 +31,14 @@ class Overlay:
         return any(c.cut for c in self.grid.connections) or any(
             inside.is_cut(id) for inside in insides for id in inside.reads
         )
+
+
+def _norms(grid: Grid) -> Iterator[float | None]:
+    for connection in grid.connections:
+        yield connection.norm
+    for item in grid.items.values():
+        if item.inside:
+            yield from item.inside.norms.values()
 
 
 def with_gradients(grid: Grid, network: Network) -> Overlay:
@@ -54,11 +59,15 @@ def with_gradients(grid: Grid, network: Network) -> Overlay:
         _connection(c, shown[c.id], _norm(c, shown[c.id], grid, flow, network))
         for c in grid.connections
     )
-    lane, crowded = grid.lane or LANE_DISTANCE, grid.crowded_lane or LANE_CROWDED
-    whole = replace(grid, items=items, connections=connections, lane=lane, crowded_lane=crowded)
-    overlay = Overlay(whole, flow, Ramp.of([]))
+    whole = replace(
+        grid,
+        items=items,
+        connections=connections,
+        lane=grid.lane or LANE_DISTANCE,
+        crowded_lane=grid.crowded_lane or LANE_CROWDED,
+    )
     norms = [norm for cell in network.cells for norm in flow.parts[cell.id]]
-    return replace(overlay, ramp=Ramp.of([*norms, *overlay.norms]))
+    return Overlay(whole, flow, Ramp.of([*norms, *_norms(whole)]))
 
 
 def _is_hidden_loss(link: Link, grid: Grid) -> bool:
@@ -67,60 +76,68 @@ def _is_hidden_loss(link: Link, grid: Grid) -> bool:
 
 def _item(item: Item, flow: Flow, states: Sequence[str], network: Network) -> Item:
     norms = flow.parts.get(item.id, ())
-    idle, sick = bool(norms) and norms[0] == 0, any(map(is_sick, norms))
-    if item.role != "cell":
-        return replace(
-            item, idle=idle, sick=sick, tooltip=_told(item.tooltip, norms[:1], [item.label])
-        )
-    known = [(name, norm) for name, norm in zip(states, norms, strict=False) if norm is not None]
+    alarm = any(map(is_sick, norms))
+    names = states
+    match item.face:
+        case Box() as face:
+            face = replace(face, note=_note(states, norms), alarm=alarm)
+            if isinstance(face, Opened) and face.inside:
+                face = replace(face, inside=face.inside.with_norms(flow, network.gradients))
+        case Circle() as face:
+            zero = bool(norms) and norms[0] == 0
+            face = replace(face, zero=zero, alarm=alarm)
+            names = [item.label]
+        case face:
+            pass
+    return replace(item, face=face, tooltip=_with_norms(item.tooltip, norms, names))
+
+
+def _note(states: Sequence[str], norms: Sequence[float | None]) -> str:
     several = len(states) > 1
-    note = " · ".join(f"‖∇{name if several else ''}‖ {norm_text(norm)}" for name, norm in known)
-    inside = item.inside and item.inside.with_norms(flow, network.gradients)
-    return replace(
-        item,
-        note=note,
-        idle=idle,
-        sick=sick,
-        inside=inside,
-        tooltip=_told(item.tooltip, norms, states),
+    return " · ".join(
+        f"‖∇{name if several else ''}‖ {norm_text(norm)}"
+        for name, norm in zip(states, norms, strict=False)
+        if norm is not None
     )
 
 
 def _norm(
-    connection: Connection, links: Iterable[Link], grid: Grid, flow: Flow, network: Network
+    connection: Connection, links: Sequence[Link], grid: Grid, flow: Flow, network: Network
 ) -> float | None:
-    """Return the norm of what comes back: of one state, to or from one op outside the copies, or by whole links."""
-    source = grid.items.get(connection.source)
+    """Return the norm of what comes back.
+
+    That is of one state, or to or from one op outside the copies, or by whole links.
+    """
     if connection.state is not None:
         (link,) = links
         return next(iter(flow.links[link.id][connection.state :]), None)
     if connection.reader is not None:
         return handed_back(*connection.reader, network.gradients)
+    source = grid.items.get(connection.source)
     if source is not None and source.role == "head":
         return flow.part(connection.target)
     return together(tuple(flow.link(link.id) for link in links))
 
 
-def _connection(connection: Connection, links: Iterable[Link], norm: float | None) -> Connection:
+def _connection(connection: Connection, links: Sequence[Link], norm: float | None) -> Connection:
     return replace(
         connection,
         norm=norm,
         cut=_is_cut(connection, links, norm),
-        tooltip=_told(connection.tooltip, (norm,), ["what is handed over, by this way,"]),
+        tooltip=_with_norms(connection.tooltip, (norm,), ["what is handed over, by this way,"]),
     )
 
 
-def _is_cut(connection: Connection, links: Iterable[Link], norm: float | None) -> bool:
-    """Whether a `detach` stops the gradient on this way: of several states that a link hands on, maybe of one."""
+def _is_cut(connection: Connection, links: Sequence[Link], norm: float | None) -> bool:
+    """Whether a `detach` stops the gradient on this way."""
     if connection.reader is not None:
         return connection.reader[0].op == "detach"
-    return any(link.cut for link in links) and not (connection.state is not None and norm)
+    passes = connection.state is not None and norm  # of several states one may be cut alone
+    return any(link.cut for link in links) and not passes
 
 
-def _told(tooltip: str, norms: Iterable[float | None], names: Iterable[str]) -> str:
-    told = [
-        f"‖∂L/∂{name}‖ = {norm:.4g}"
-        for name, norm in zip(names, norms, strict=False)
-        if norm is not None
-    ]
-    return "; ".join([tooltip, *told])
+def _with_norms(tooltip: str, norms: Iterable[float | None], names: Iterable[str]) -> str:
+    for name, norm in zip(names, norms, strict=False):
+        if norm is not None:
+            tooltip += f"; ‖∂L/∂{name}‖ = {norm:.4g}"
+    return tooltip

@@ -1,24 +1,25 @@
-"""Graphs that are no copies of anything, an MLP or a formula: every op once, laid out by Graphviz's dot."""
+"""Graphs without copies, an MLP or a formula: every op once, laid out by Graphviz's dot."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ...tracing.network.namer import parameter_names
 from ...tracing.network.network import ParameterInfo
 from ...tracing.recording.graph import Graph, Node
-from ..inside.anatomy import Anatomy, Entry, Part
+from ..grid.items import CIRCLE, circle_text
+from ..inside.anatomy import Anatomy, Inlet, Part
 from ..inside.parts import OP_HEIGHT, TAP_SIZE, Ink, is_point, part_shapes, part_width
 from ..picture.diagram import Drawing, Edge, Point, Shape, Text
 from ..picture.dot_layout import arrange
 from ..picture.notation import shape_text
-from ..picture.text_metrics import fit, text_width
+from ..picture.text_metrics import text_width
 
 PARTS_MOST = 200  # of a larger graph the newest ops are drawn, and what came before is counted
-_CIRCLE, _NAME_SIZE = 42.0, 14.0
+_NAME_SIZE = 14.0
 
 
 def flat_drawing(graph: Graph) -> tuple[Drawing, list[ParameterInfo], str]:
-    """Return the drawing of a graph, the parameters in it, and in words what it shows and leaves out.
+    """Return the drawing of a graph, the parameters in it, and what it shows in words.
 
     Raises:
         DrawError: Graphviz had no layout for it in time.
@@ -26,148 +27,183 @@ def flat_drawing(graph: Graph) -> tuple[Drawing, list[ParameterInfo], str]:
     nodes = [node for node in graph.nodes if node.op is not None]
     names = parameter_names(graph.nodes)
     leaves = [node for node in graph.nodes if node.op is None and node.id not in names]
-    entries = {
-        leaf: Entry(f"leaf-{number}", state=False, place=0, number=number)
-        for number, leaf in enumerate(leaves)
-    }
-    anatomy = Anatomy(nodes, names, entries)
-    shown = anatomy.parts[-PARTS_MOST:]
+    inlets = {leaf: Inlet(state=False, number=number) for number, leaf in enumerate(leaves)}
+    parts = Anatomy(nodes, names, inlets).parts
+    shown = parts[-PARTS_MOST:]
     fills = {id: f"chip.{index}" for index, id in enumerate(names)}
-    sketch = _Sketch(shown, leaves, graph, Ink("text", fills), len(anatomy.parts) - len(shown))
-    used = {id for part in shown for id, _ in part.chips}
-    by_id = {node.id: node for node in graph.nodes if node.id in used}
+    drawing = _drawing(
+        shown,
+        [_Leaf(number, leaf, graph) for number, leaf in enumerate(leaves)],
+        _Result(graph),
+        _Earlier(len(parts) - len(shown)),
+        Ink("text", fills),
+    )
+    used = {chip.parameter for part in shown for chip in part.chips}
     parameters = [
-        ParameterInfo(names[id], by_id[id].shape, by_id[id]) for id in names if id in used
+        ParameterInfo(names[node.id], node.shape, node) for node in graph.nodes if node.id in used
     ]
-    return sketch.drawing(), parameters, sketch.description
+    return drawing, parameters, _description(len(parts), len(parts) - len(shown))
 
 
-class _Sketch:
-    """One box an op, one circle a leaf, and one for the result."""
+def _description(ops: int, left_out: int) -> str:
+    more = f"; {left_out:,} earlier ops are left out of the picture" if left_out else ""
+    return f"A graph of {ops:,} ops that is not recurrent{more}."
 
-    def __init__(
-        self, parts: Sequence[Part], leaves: Sequence[Node], graph: Graph, ink: Ink, left_out: int
-    ) -> None:
-        self._parts = parts
-        self._graph = graph
-        self._ink = ink
-        self._left_out = left_out
-        self._shown = set(parts)
-        reads = [(source, part, cut) for part in parts for source, cut in part.reads]
-        used = {source.number for source, _, _ in reads if isinstance(source, Entry)}
-        self._leaves = {number: leaf for number, leaf in enumerate(leaves) if number in used}
-        self._ends = [(self._name(source), f"p{part.place}") for source, part, _ in reads]
-        self._ends.append((f"p{parts[-1].place}", "out"))
-        self._cuts = [*(cut for _, _, cut in reads), ""]
+
+@dataclass(frozen=True, eq=False)
+class _Op:
+    """One op, in its box or circle."""
+
+    part: Part
+    ink: Ink
 
     @property
-    def description(self) -> str:
-        more = (
-            f"; {self._left_out:,} earlier ops are left out of the picture"
-            if self._left_out
-            else ""
-        )
-        return f"A graph of {len(self._parts) + self._left_out:,} ops that is not recurrent{more}."
-
-    def _name(self, source: Part | Entry) -> str:
-        if isinstance(source, Entry):
-            return f"x{source.number}"
-        return f"p{source.place}" if source in self._shown else "more"
-
-    def drawing(self) -> Drawing:
-        sizes = {f"p{part.place}": self._size(part) for part in self._parts}
-        sizes |= dict.fromkeys((f"x{number}" for number in self._leaves), (_CIRCLE, _CIRCLE))
-        sizes["out"] = (_CIRCLE, _CIRCLE)
-        if self._left_out:
-            sizes["more"] = (text_width(self._more, _NAME_SIZE) + 24, OP_HEIGHT)
-        labels = [
-            (text_width(cut, TAP_SIZE) + 4, TAP_SIZE + 2) if cut else None for cut in self._cuts
-        ]
-        circles = {name for name in sizes if name[0] in "xo"}
-        circles |= {f"p{part.place}" for part in self._parts if is_point(part)}
-        found = arrange(sizes, self._ends, labels=labels, circles=circles)
-        shapes = tuple(
-            shape for name, at in found.nodes.items() for shape in self._shapes(name, at)
-        )
-        spots = zip(self._ends, found.edges, self._cuts, found.labels, strict=True)
-        edges = tuple(self._edge(number, *spot) for number, spot in enumerate(spots))
-        return Drawing(shapes, edges)
+    def id(self) -> str:
+        return f"op-{self.part.place}"
 
     @property
-    def _more(self) -> str:
-        return f"… {self._left_out:,} earlier ops"
+    def round(self) -> bool:
+        return is_point(self.part)
 
-    def _size(self, part: Part) -> tuple[float, float]:
-        shape = next(part_shapes(part, 0.0, 0.0, self._ink))
-        return part_width(part), shape.height
+    @property
+    def size(self) -> tuple[float, float]:
+        box = next(part_shapes(self.part, 0.0, 0.0, self.ink))
+        return part_width(self.part), box.height
 
-    def _shapes(self, name: str, at: Point) -> list[Shape]:
-        if name == "out":
-            root = self._graph.root
-            kind, unnamed = ("loss", "L") if root.size == 1 else ("output", "y")
-            label = self._graph.names.get(root.id) or unnamed
-            return [_circle(kind, kind, label, at, root)]
-        if name == "more":
-            width = text_width(self._more, _NAME_SIZE) + 24
-            text = Text(self._more, *at, _NAME_SIZE, "muted")
-            return [
-                Shape(
-                    "more",
-                    "fold",
-                    "box",
-                    *at,
-                    width,
-                    OP_HEIGHT,
-                    "panel.fill",
-                    "panel.border",
-                    texts=(text,),
-                )
-            ]
-        number = int(name[1:])
-        if name[0] == "x":
-            leaf = self._leaves[number]
-            unnamed = f"{leaf.data.item():g}" if leaf.size == 1 else shape_text(leaf.shape)
-            label = self._graph.names.get(leaf.id) or leaf.name or unnamed
-            return [_circle(f"input-{number}", "input", label, at, leaf)]
-        part = next(part for part in self._parts if part.place == number)
-        shapes = part_shapes(part, *at, self._ink)
-        return [replace(shape, id=shape.id.replace("/", "-")) for shape in shapes]
+    def shapes(self, at: Point) -> Iterator[Shape]:
+        for shape in part_shapes(self.part, *at, self.ink):
+            yield replace(shape, id=shape.id.replace("/", "-"))
 
-    def _edge(
-        self,
-        number: int,
-        ends: tuple[str, str],
-        points: tuple[Point, ...],
-        cut: str,
-        spot: Point | None,
-    ) -> Edge:
+
+@dataclass(frozen=True, eq=False)
+class _Leaf:
+    """What an op reads that is neither made by an op nor a parameter: a circle."""
+
+    number: int
+    node: Node
+    graph: Graph
+
+    round = True
+    size = (CIRCLE, CIRCLE)
+
+    @property
+    def id(self) -> str:
+        return f"input-{self.number}"
+
+    def shapes(self, at: Point) -> Iterator[Shape]:
+        node = self.node
+        label = self.graph.names.get(node.id) or node.name
+        if not label:
+            label = f"{node.data.item():g}" if node.size == 1 else shape_text(node.shape)
+        yield _circle(self.id, "input", label, at, node)
+
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """What the graph computes: the loss if it is one number."""
+
+    graph: Graph
+
+    round = True
+    size = (CIRCLE, CIRCLE)
+
+    @property
+    def id(self) -> str:
+        return "loss" if self.graph.root.size == 1 else "output"
+
+    def shapes(self, at: Point) -> Iterator[Shape]:
+        root = self.graph.root
+        label = self.graph.names.get(root.id)
+        if not label:
+            label = "L" if self.id == "loss" else "y"
+        yield _circle(self.id, self.id, label, at, root)
+
+
+@dataclass(frozen=True, eq=False)
+class _Earlier:
+    """The ops that are left out."""
+
+    count: int
+
+    id = "more"
+    round = False
+
+    @property
+    def label(self) -> str:
+        return f"… {self.count:,} earlier ops"
+
+    @property
+    def size(self) -> tuple[float, float]:
+        return text_width(self.label, _NAME_SIZE) + 24, OP_HEIGHT
+
+    def shapes(self, at: Point) -> Iterator[Shape]:
+        text = Text(self.label, *at, _NAME_SIZE, "muted")
+        yield Shape(
+            self.id, "fold", "box", *at, *self.size, "panel.fill", "panel.border", texts=(text,)
+        )
+
+
+_Drawn = _Op | _Leaf | _Result | _Earlier
+
+
+def _drawing(
+    parts: Sequence[Part], leaves: Sequence[_Leaf], result: _Result, earlier: _Earlier, ink: Ink
+) -> Drawing:
+    ops = {part: _Op(part, ink) for part in parts}
+    ends: list[tuple[_Drawn, _Drawn]] = []
+    cuts: list[str] = []
+    for part in parts:
+        for source, cut, _ in part.reads:
+            if isinstance(source, Inlet):
+                start = leaves[source.number]
+            else:
+                start = ops.get(source, earlier)
+            ends.append((start, ops[part]))
+            cuts.append(cut)
+    ends.append((ops[parts[-1]], result))
+    cuts.append("")
+    read = {start for start, _ in ends}
+    drawn: list[_Drawn] = [*ops.values(), *(leaf for leaf in leaves if leaf in read), result]
+    if earlier.count:
+        drawn.append(earlier)
+    return _arranged(drawn, ends, cuts)
+
+
+def _arranged(
+    drawn: Collection[_Drawn],
+    ends: Sequence[tuple[_Drawn, _Drawn]],
+    cuts: Sequence[str],
+) -> Drawing:
+    labels = [(text_width(cut, TAP_SIZE) + 4, TAP_SIZE + 2) if cut else None for cut in cuts]
+    found = arrange(
+        {one: one.size for one in drawn},
+        ends,
+        labels=labels,
+        circles={one for one in drawn if one.round},
+    )
+    shapes = tuple(shape for one in drawn for shape in one.shapes(found.nodes[one]))
+    edges: list[Edge] = []
+    wires = zip(ends, found.edges, cuts, found.labels, strict=True)
+    for number, ((source, target), points, cut, spot) in enumerate(wires):
         label = Text(cut, *spot, TAP_SIZE, "muted") if cut and spot else None
-        source, target = (self._id(name) for name in ends)
-        return Edge(f"wire-{number}", "wire", source, target, points, "text", 1.1, label=label)
-
-    def _id(self, name: str) -> str:
-        if name == "out":
-            return "loss" if self._graph.root.size == 1 else "output"
-        kind = {"p": "op", "x": "input"}.get(name[0])
-        return f"{kind}-{name[1:]}" if kind and name != "more" else "more"
+        edges.append(
+            Edge(f"wire-{number}", "wire", source.id, target.id, points, "text", 1.1, label=label)
+        )
+    return Drawing(shapes, tuple(edges))
 
 
 def _circle(id: str, kind: str, label: str, at: Point, node: Node) -> Shape:
-    size = max(
-        min(_NAME_SIZE, _NAME_SIZE * (_CIRCLE - 9) / max(text_width(label, _NAME_SIZE), 1)), 8.0
-    )
     color = "loss.text" if kind == "loss" else "text"
-    text = Text(fit(label, _CIRCLE - 9, size), *at, size, color)
-    tooltip = f"{label} {shape_text(node.shape)}"
     return Shape(
-        id,
-        kind,
-        "circle",
-        *at,
-        _CIRCLE,
-        _CIRCLE,
-        f"{kind}.fill",
-        f"{kind}.border",
-        texts=(text,),
-        tooltip=tooltip,
+        id=id,
+        cls=kind,
+        form="circle",
+        x=at[0],
+        y=at[1],
+        width=CIRCLE,
+        height=CIRCLE,
+        fill=f"{kind}.fill",
+        line=f"{kind}.border",
+        texts=(circle_text(label, *at, _NAME_SIZE, color),),
+        tooltip=f"{label} {shape_text(node.shape)}",
     )

@@ -1,4 +1,4 @@
-"""The grid of the ops view: every shown copy with its inside, and the ops between the copies and each output."""
+"""The grid of the ops view: every shown copy opened, and the ops between copies and outputs."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -6,28 +6,29 @@ from itertools import pairwise
 
 from ...tracing.network.network import Cell, Link, Network
 from ...tracing.recording.graph import Node
-from ..grid.grid import Connection, Grid, Item, drawn_id
-from ..inside.anatomy import Anatomy, Entry, Part, cell_anatomy, is_state
+from ..grid.grid import Connection, Grid, drawn_id
+from ..grid.items import Box, Glyph, Item, Opened
+from ..inside.anatomy import Anatomy, Inlet, Part, cell_anatomy, is_state
 from ..inside.drawn import plan_of, signature
 from ..inside.parts import Ink, part_shapes
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
-from ..picture.diagram import Shape
 from ..picture.lanes import LANE_INSIDE
 
-_ENTRY = Entry("", state=False, place=0, number=0)  # whatever a copy made may enter an op outside
+_FROM_A_COPY = Inlet(state=False)  # of all that an op outside the copies reads from one
 _HEAD_MOST = 4  # ops between a copy and its output that are drawn one by one
 
 
 def opened_grid(grid: Grid, network: Network, *, lanes: bool = False) -> Grid:
-    """Return `grid` with its cells opened, a connection for each state, and the ops that make the outputs.
+    """Return `grid` with its cells opened, a connection for each state, and the outputs' ops.
 
-    `lanes`: with room for what comes back along every wire, and said of each what it is of.
+    With `lanes` there is room for what comes back along every wire, and it is said what each is of.
 
     Raises:
         DrawError: Graphviz had no layout for a copy in time.
     """
-    opening = _Opening(network, LANE_INSIDE if lanes else 0.0)
+    lane = LANE_INSIDE if lanes else 0.0
+    opening = _Opening(network, lane)
     opening.look_into(grid.items)
     items = {id: opening.item(item) for id, item in grid.items.items()}
     connections = [
@@ -35,31 +36,25 @@ def opened_grid(grid: Grid, network: Network, *, lanes: bool = False) -> Grid:
     ]
     for c in connections:
         if c.kind == "initial" and c.state is not None:
-            first = items[opening.port_of(c)]
-            items[c.source] = replace(first, id=c.source, label=c.label, state=c.state)
+            items[c.source] = replace(items[opening.port_of(c)], id=c.source, label=c.label)
     heads = _Heads(network, grid, opening)
     top = grid.levels - 1
-    raised = {
-        id for id, item in items.items() if item.role in ("output", "loss") and item.level == top
-    }
-    items = {
-        id: replace(item, level=top + heads.height) if id in raised else item
-        for id, item in items.items()
-    }
-    headings = tuple(
-        replace(heading, level=top + heads.height)
-        if heading.level == top and not heading.title
-        else heading
-        for heading in grid.headings
-    )
+    raised = top + heads.height
+    for id, item in items.items():
+        if item.role in ("output", "loss") and item.level == top:
+            items[id] = replace(item, level=raised)
+    headings = list(grid.headings)
+    for place, heading in enumerate(headings):
+        if heading.level == top and not heading.title:
+            headings[place] = replace(heading, level=raised)
     return replace(
         grid,
         items=items | heads.items,
         connections=tuple(c for connection in connections for c in heads.connections(connection)),
-        headings=headings,
+        headings=tuple(headings),
         levels=grid.levels + heads.height,
-        lane=LANE_INSIDE if lanes else 0.0,
-        crowded_lane=LANE_INSIDE if lanes else 0.0,  # the same, since lanes go on inside the copies
+        lane=lane,
+        crowded_lane=lane,  # the same, since lanes go on inside the copies
     )
 
 
@@ -81,87 +76,106 @@ class _Opening:
         }
         self._plans: dict[object, Plan | None] = {}
         self._anatomies: dict[str, Anatomy] = {}
-        self._carrying: set[tuple[int, int]] = (
-            set()
-        )  # layer, and number of what enters its copies from below
+        # Layer, and number of what may carry a gradient into its copies from below.
+        self._carrying: set[tuple[int, int]] = set()
 
     def look_into(self, items: Iterable[str]) -> None:
-        """See what the copies among these items are made of, and what enters them that may carry a gradient."""
+        """See what the copies among these items are made of, and what carries gradients there."""
         for cell in filter(None, map(self._cells.get, items)):
-            anatomy = cell_anatomy(cell, self._network, self._into.get(cell.id, ()))
+            links = self._into.get(cell.id, ())
+            anatomy = cell_anatomy(cell, self._network, links)
             self._anatomies[cell.id] = anatomy
-            others = [link for link in self._into.get(cell.id, ()) if not is_state(link)]
-            entered = [
-                (number, value) for number, link in enumerate(others) for value in link.values
-            ]
-            entered += [(source.number, x) for _, source, x in _entering(anatomy)]
-            self._carrying |= {(cell.layer, number) for number, x in entered if x.requires_grad}
+            others = [link for link in links if not is_state(link)]
+            for number, link in enumerate(others):
+                if any(value.requires_grad for value in link.values):
+                    self._carrying.add((cell.layer, number))
+            for _, inlet, x in _entering(anatomy):
+                if x.requires_grad:
+                    self._carrying.add((cell.layer, inlet.number))
 
     def item(self, item: Item) -> Item:
-        """Return a cell with its plan; anything else as it is."""
-        cell = self._cells.get(item.id)
-        if cell is None:
+        """Return a cell with its plan; anything else, and what cannot be opened, as it is."""
+        cell, box = self._cells.get(item.id), item.face
+        if cell is None or not isinstance(box, Box):
             return item
-        plan = self._plan(cell, item)
-        if plan is None or not self._lane:
-            return replace(item, cell=cell, plan=plan)
-        inside = Inside.of(self._anatomies[cell.id].parts, plan, self._handing.get(cell.id))
-        return replace(item, cell=cell, plan=plan, inside=inside)
+        plan = self._plan(cell, box)
+        if plan is None:
+            return item
+        inside = None
+        if self._lane:
+            inside = Inside.of(self._anatomies[cell.id].parts, plan, self._handing.get(cell.id))
+        opened = Opened(
+            row=box.row, note=box.note, heat=box.heat, cell=cell, plan=plan, inside=inside
+        )
+        return replace(item, face=opened)
 
-    def _plan(self, cell: Cell, item: Item) -> Plan | None:
-        row = self._rows[cell.layer]
-        anatomy = self._anatomies[cell.id]
-        key = (cell.layer, signature(anatomy, cell.outputs))
+    def _plan(self, cell: Cell, box: Box) -> Plan | None:
+        key = (cell.layer, signature(self._anatomies[cell.id], cell.outputs))
         if key not in self._plans:
-            line, noted = f"cell.{item.row}.border", bool(self._lane or item.heat)
-            ink = Ink(line, self._fills, self._lane, noted)
-            plan = plan_of(anatomy, cell.outputs, len(row.states), ink)
-            plan = plan.mirrored() if plan and row.reverse else plan
-            self._plans[key] = plan.with_lanes(self._single(cell)) if plan and self._lane else plan
+            self._plans[key] = self._new_plan(cell, box)
         return self._plans[key]
 
+    def _new_plan(self, cell: Cell, box: Box) -> Plan | None:
+        row = self._rows[cell.layer]
+        noted = bool(self._lane or box.heat)
+        ink = Ink(f"cell.{box.row}.border", self._fills, self._lane, noted)
+        plan = plan_of(self._anatomies[cell.id], cell.outputs, len(row.states), ink)
+        if plan and row.reverse:
+            plan = plan.mirrored()
+        if plan and self._lane:
+            plan = plan.with_lanes(self._single(cell))
+        return plan
+
     def _single(self, cell: Cell) -> set[str]:
-        """The wires from what enters the copies of a layer from below and never carries a gradient."""
-        entering = _entering(self._anatomies[cell.id])
+        """The wires from below that never carry a gradient, in no copy of the layer."""
         return {
             f"wire/{wire}"
-            for wire, source, _ in entering
-            if (cell.layer, source.number) not in self._carrying
+            for wire, inlet, _ in _entering(self._anatomies[cell.id])
+            if (cell.layer, inlet.number) not in self._carrying
         }
 
     def connections(
         self, connection: Connection, items: Mapping[str, Item]
     ) -> Iterator[Connection]:
-        """Yield a connection for each state that a link hands on; say for any other where it enters."""
+        """Yield a connection for each state of a link; say of any other link where it enters."""
         link = self._links[connection.id]
-        ends = [items.get(connection.target), items.get(connection.source)]
-        cells = [item for item in ends if item is not None and item.role == "cell"]
-        if not is_state(link) or not all(item.plan for item in cells):
-            opened = ends[0] is not None and ends[0].plan is not None and not is_state(link)
-            entry = self._number(link) if opened else None
-            yield replace(connection, entry=entry, laned=self._is_laned(link, ends[1], entry))
-            return
+        source, target = items.get(connection.source), items.get(connection.target)
+        if is_state(link):
+            cells = [item for item in (source, target) if item and item.role == "cell"]
+            if all(item.plan for item in cells):
+                yield from self._states(connection, link)
+                return
+        inlet = None
+        if target is not None and target.plan is not None and not is_state(link):
+            inlet = self._number(link)
+        yield replace(connection, inlet=inlet, laned=self._is_laned(link, source, inlet))
+
+    def _states(self, connection: Connection, link: Link) -> Iterator[Connection]:
         labels = connection.label.split(", ")
+        first_note, several, _ = connection.note.partition("), ")
         for state, _ in enumerate(link.values):
-            initial = connection.kind == "initial"
+            source = connection.source
+            if connection.kind == "initial":
+                source = drawn_id(source, state)
             yield replace(
                 connection,
                 id=drawn_id(connection.id, state),
                 cls=connection.cls if state == 0 else "memory",
-                source=drawn_id(connection.source, state) if initial else connection.source,
+                source=source,
                 label=labels[state] if state < len(labels) else "",
-                note=connection.note.split("), ")[0] + ")" * ("), " in connection.note),
+                note=first_note + ")" if several else first_note,
                 state=state,
                 link=link.id,
                 laned=bool(self._lane),
             )
 
-    def _is_laned(self, link: Link, source: Item | None, entry: int | None) -> bool:
+    def _is_laned(self, link: Link, source: Item | None, inlet: int | None) -> bool:
         """Whether a connection goes on in a lane inside one of the copies that it joins."""
         if not self._lane:
             return False
-        entered = entry is not None and (self._cells[link.target].layer, entry) in self._carrying
-        return entered or (source is not None and source.plan is not None)
+        if source is not None and source.plan is not None:
+            return True
+        return inlet is not None and (self._cells[link.target].layer, inlet) in self._carrying
 
     def port_of(self, connection: Connection) -> str:
         """Return the port that an initial state of one or several values is."""
@@ -170,24 +184,19 @@ class _Opening:
     def _number(self, link: Link) -> int:
         return [other.id for other in self._into[link.target] if not is_state(other)].index(link.id)
 
-    def glyph(self, part: Part, id: str) -> tuple[Shape, ...]:
-        """Return the drawing of one op outside the copies, its middle at (0, 0)."""
-        ink = Ink("text", self._fills, self._lane)
-        shapes = part_shapes(part, 0.0, 0.0, ink)
-        return tuple(
-            replace(shape, id=id if k == 0 else f"{id}-chip-{k - 1}")
-            for k, shape in enumerate(shapes)
-        )
+    def glyph(self, part: Part, id: str) -> Glyph:
+        """Return the drawing of one op outside the copies."""
+        box, *chips = part_shapes(part, 0.0, 0.0, Ink("text", self._fills, self._lane))
+        named = [replace(chip, id=f"{id}-chip-{k}") for k, chip in enumerate(chips)]
+        return Glyph((replace(box, id=id), *named))
 
 
-def _entering(anatomy: Anatomy) -> Iterator[tuple[int, Entry, Node]]:
-    """Yield for each wire from below its number, what it comes from, and the tensor that an op reads by it."""
-    reads = [
-        (part, *read) for part in anatomy.parts for read in zip(part.reads, part.slots, strict=True)
-    ]
-    for number, (part, (source, _), slot) in enumerate(reads):
+def _entering(anatomy: Anatomy) -> Iterator[tuple[int, Inlet, Node]]:
+    """Yield for each wire from below its number, where it enters, and the tensor that is read."""
+    reads = [(part, read) for part in anatomy.parts for read in part.reads]
+    for number, (part, (source, _, slot)) in enumerate(reads):
         x = part.reader.inputs[slot]
-        if isinstance(source, Entry) and not source.state and x is not None:
+        if isinstance(source, Inlet) and not source.state and x is not None:
             yield number, source, x
 
 
@@ -198,44 +207,38 @@ class _Heads:
         self._opening = opening
         self._names = {parameter.node.id: parameter.name for parameter in network.parameters}
         self._inside = {node for cell in network.cells for node in cell.nodes}
-        self._chains: dict[
-            str, dict[str, Part]
-        ] = {}  # output -> its ops by their ids, the lowest first
+        # The ops of each output by their ids, the lowest first.
+        self._chains: dict[str, dict[str, Part]] = {}
         self._drawn: set[str] = set()
         self.items: dict[str, Item] = {}
         for port in network.ports:
-            if (
-                port.kind == "output"
-                and port.id in grid.items
-                and port.node
-                and port.node not in self._inside
-            ):
-                self._add(grid.items[port.id], port.node)
+            if port.kind == "output" and port.id in grid.items:
+                if port.node and port.node not in self._inside:
+                    self._add(grid.items[port.id], port.node)
         self.height = max((len(chain) for chain in self._chains.values()), default=0)
 
     def _add(self, output: Item, node: Node) -> None:
         nodes = self._between(node)
-        entries = {x: _ENTRY for made in nodes for x in made.tensors() if x in self._inside}
-        parts = Anatomy(nodes, self._names, entries).parts
+        inlets = {x: _FROM_A_COPY for made in nodes for x in made.tensors() if x in self._inside}
+        parts = Anatomy(nodes, self._names, inlets).parts
         if not parts:
             return
-        chained = all(
-            [source for source, _ in after.reads] == [before] for before, after in pairwise(parts)
-        )
-        if not chained or len(parts) > _HEAD_MOST:
-            parts = [
-                Part(
-                    node, 0, f"{len(parts)} ops", "several", absorbed=[part.node for part in parts]
-                )
-            ]
-        chain = self._chains[output.id] = {
-            f"op-{output.id}-{k}": part for k, part in enumerate(parts)
-        }
-        for k, (id, part) in enumerate(chain.items()):
-            self.items[id] = replace(
-                output, id=id, cls="op", role="head", level=output.level + k, label="", caption="",
-                glyph=self._opening.glyph(part, id), tooltip=part.tooltip,
-            )  # fmt: skip
+        if len(parts) > _HEAD_MOST or not _is_chain(parts):
+            absorbed = [part.node for part in parts]
+            parts = [Part(node, 0, f"{len(parts)} ops", "several", absorbed=absorbed)]
+        chain = {f"op-{output.id}-{k}": part for k, part in enumerate(parts)}
+        self._chains[output.id] = chain
+        for level, (id, part) in enumerate(chain.items(), output.level):
+            self.items[id] = Item(
+                id=id,
+                cls="op",
+                role="head",
+                slot=output.slot,
+                level=level,
+                label="",
+                face=self._opening.glyph(part, id),
+                tooltip=part.tooltip,
+            )
 
     def _between(self, node: Node) -> list[Node]:
         """The ops outside the copies that `node` was made by, in creation order."""
@@ -248,24 +251,34 @@ class _Heads:
         return sorted(seen, key=lambda made: made.id)
 
     def connections(self, connection: Connection) -> Iterator[Connection]:
-        """Yield the way from a copy to an output over the ops in between; the ops' own only once."""
-        chain = self._chains.get(connection.target) if connection.kind == "output" else None
+        """Yield the way from a copy to an output over the ops in between, these only once."""
+        output = connection.target
+        chain = self._chains.get(output) if connection.kind == "output" else None
         if chain is None:
             yield connection
             return
-        first, *others = chain
-        link = connection.link or connection.id
-        yield replace(
-            connection, id=drawn_id(connection.id, "in"), target=first, note="", link=link
-        )
-        if connection.target in self._drawn:
+        id, link = connection.id, connection.link or connection.id
+        ops = list(chain)
+        yield replace(connection, id=drawn_id(id, "in"), target=ops[0], note="", link=link)
+        if output in self._drawn:
             return
-        self._drawn.add(connection.target)
-        ways = [*pairwise(chain), ([first, *others][-1], connection.target)]
-        for place, (source, target) in enumerate(ways, 1):
-            id = drawn_id(connection.id, len(ways) - place)
-            note = connection.note if target == connection.target else ""
-            reader = (chain[target].reader, chain[target].slots[0]) if target in chain else None
+        self._drawn.add(output)
+        for place, (source, target) in enumerate(pairwise(ops), 1):
+            part = chain[target]
             yield replace(
-                connection, id=id, source=source, target=target, note=note, link=link, reader=reader
+                connection,
+                id=drawn_id(id, len(ops) - place),
+                source=source,
+                target=target,
+                note="",
+                link=link,
+                reader=(part.reader, part.reads[0].slot),
             )
+        yield replace(connection, id=drawn_id(id), source=ops[-1], link=link)
+
+
+def _is_chain(parts: Iterable[Part]) -> bool:
+    """Whether each part reads the one before, and nothing else."""
+    return all(
+        [read.source for read in after.reads] == [before] for before, after in pairwise(parts)
+    )

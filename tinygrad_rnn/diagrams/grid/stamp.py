@@ -1,0 +1,164 @@
+"""Draws a placed grid: each column's panel, the headings, every item, the insides of the copies."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from ..inside.plan import Spot
+from ..inside.ways_back import with_ways_back
+from ..picture.diagram import Drawing, Shape, Text
+from ..picture.ramp import Ramp
+from ..picture.text_metrics import fit
+from .grid import FOLD, Heading
+from .items import LABEL_SIZE, Item, Opened
+from .placement import FOLD_STEP, HEADING_SIZE, STEP_ROOM, Bands, Placement, fold_lines
+from .wiring import Around, Up
+
+_HEADING_GAP, _HEADING_WIDTH = 26.0, 360.0
+
+
+class Stamp:
+    """Makes the shapes of one placed grid."""
+
+    def __init__(self, place: Placement, bands: Bands, ramp: Ramp | None = None) -> None:
+        self._place = place
+        self._grid = place.grid
+        self._ramp = ramp
+        self._bands = bands
+        self._beside: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+        for item in self._grid.items.values():
+            self._beside[item.slot, item.level].append(item.id)
+
+    def shapes(self) -> Iterable[Shape]:
+        """Yield panels first, since later shapes are drawn over earlier ones."""
+        if self._grid.panels:
+            yield from self._panels()
+        yield from map(self._heading, self._grid.headings)
+        for item in self._grid.items.values():
+            frame = self._place.frames[item.id]
+            x, y = self._place.x(item), self._bands.levels[item.level] + frame.rise
+            yield from item.shapes(x, y, frame.width, self._caption_room(item))
+
+    def insides(self) -> Iterable[Drawing]:
+        """Yield what is drawn inside each opened copy."""
+        ways = self._place.wiring.ways
+        # The copies whose state leaves upwards too, and the norms of what comes back to it.
+        upward: defaultdict[str, list[float]] = defaultdict(list)
+        for connection in self._grid.connections:
+            if isinstance(ways[connection.id], Up | Around):
+                norms = upward[connection.source]
+                if connection.norm is not None:
+                    norms.append(connection.norm)
+        for item in self._grid.items.values():
+            if isinstance(item.face, Opened):
+                yield self._inside(item, item.face, upward)
+
+    def _inside(self, item: Item, face: Opened, upward: Mapping[str, list[float]]) -> Drawing:
+        plan = face.plan
+        left = self._place.x(item) - plan.width / 2
+        bottom = self._bands.levels[item.level] - plan.height / 2
+        spot = Spot(face.cell, left, bottom)
+        drawing = plan.stamped(spot, upward=item.id in upward)
+        if face.inside is None or self._ramp is None:
+            return drawing
+        above = upward.get(item.id, ())
+        return with_ways_back(drawing, plan, face.inside, above, spot, self._ramp)
+
+    def _panels(self) -> Iterable[Shape]:
+        for slot, column in enumerate(self._grid.slots):
+            if column is None:
+                yield from self._fold_stack(slot)
+            else:
+                yield self._panel(slot, column)
+
+    def _panel(self, slot: int, column: int) -> Shape:
+        bands = self._bands
+        x, y = self._place.middle[slot], bands.bottom + STEP_ROOM * 0.45
+        caption = Text(f"t = {column}", x, y, HEADING_SIZE, "muted", bold=True)
+        return Shape(
+            id=f"column-{column}",
+            cls="column",
+            form="box",
+            x=x,
+            y=(bands.bottom + bands.top) / 2,
+            width=2 * self._place.half[slot],
+            height=bands.top - bands.bottom,
+            fill="panel.fill",
+            line="panel.border",
+            line_width=1.0,
+            texts=(caption,),
+            tooltip=f"timestep {column}",
+        )
+
+    def _fold_stack(self, slot: int) -> Iterable[Shape]:
+        """Three sheets, the front one at the lower left; edges end at the outline of the stack."""
+        width = 2 * self._place.half[slot] - 2 * FOLD_STEP
+        height = self._bands.top - self._bands.bottom - 2 * FOLD_STEP
+        left, bottom = self._place.middle[slot] - self._place.half[slot], self._bands.bottom
+        for sheet in (2, 1, 0):
+            x = left + width / 2 + sheet * FOLD_STEP
+            y = bottom + height / 2 + sheet * FOLD_STEP
+            id, texts = f"{FOLD}-sheet-{sheet}", []
+            if sheet == 0:
+                id = FOLD
+                texts = [
+                    Text(line, x, y + dy, size, "muted")
+                    for line, size, dy in fold_lines(self._grid)
+                ]
+            yield Shape(
+                id=id,
+                cls="fold",
+                form="box",
+                x=x,
+                y=y,
+                width=width,
+                height=height,
+                fill="panel.fill",
+                line="panel.border",
+                line_width=1.0,
+                texts=tuple(texts),
+                tooltip=f"{self._grid.folded} more columns, left out of the picture",
+            )
+
+    def _heading(self, heading: Heading) -> Shape:
+        lines = [(line, HEADING_SIZE, False, "muted") for line in heading.lines]
+        name = heading.lines[0]
+        if heading.title:
+            lines = [(line, LABEL_SIZE - 1, False, "muted") for line in heading.lines]
+            lines.insert(0, (heading.title, HEADING_SIZE, True, "text"))
+            name = heading.title.replace(" ", "-")
+        leftmost = min(self._place.half)
+        right = self._place.middle[leftmost] - self._place.half[leftmost] - _HEADING_GAP
+        middle = self._bands.levels[heading.level]
+        y = middle + sum(_leading(size) for _, size, _, _ in lines) / 2
+        texts: list[Text] = []
+        for line, size, bold, color in lines:
+            y -= _leading(size) / 2
+            line = fit(line, _HEADING_WIDTH, size, bold=bold)
+            texts.append(Text(line, right, y, size, color, bold, "right"))
+            y -= _leading(size) / 2
+        width = max(text.width for text in texts)
+        return Shape(
+            id=f"heading-{name}",
+            cls="heading",
+            form="text",
+            x=right - width / 2,
+            y=middle,
+            width=width,
+            height=sum(_leading(text.size) for text in texts),
+            texts=tuple(texts),
+            tooltip="\n".join((heading.title, *heading.lines)).strip(),
+        )
+
+    def _caption_room(self, item: Item) -> float:
+        """Return how wide a caption may be, so that it does not meet that of a neighbour."""
+        frames = self._place.frames
+        distances = [
+            abs(frames[other].offset - frames[item.id].offset)
+            for other in self._beside[item.slot, item.level]
+            if other != item.id
+        ]
+        return min([2 * self._place.content, *distances]) - 4
+
+
+def _leading(size: float) -> float:
+    return 1.3 * size
