@@ -14,7 +14,31 @@ from .autograd.backward import grad
 from .autograd.tensor import Array, Tensor
 from .errors import GradcheckError, require
 
-_FLOAT32_RTOL = 1e-3
+
+def relative_tolerance(dtype: "np.dtype[Any]") -> float:
+    """How far a gradient of this dtype may be from a central difference."""
+    return 1e-6 if dtype == np.float64 else 1e-3
+
+
+def central_difference(
+    fn: Callable[[Array], Sequence[Array]],
+    x: Array,
+    index: tuple[int, ...],
+    cotangents: Sequence[Array],
+) -> float:
+    """∂/∂x[index] of Σ cotangent · fn(x), as (f(x + h) - f(x - h)) / 2h, in float64.
+
+    The step is h = 6e-6 max(1, |x|), about the cube root of the rounding error: there the errors of
+    truncation and of rounding are least together.
+    """
+    h = 6e-6 * max(1.0, abs(float(x[index])))
+    ends: list[Sequence[Array]] = []
+    for step in (h, -h):
+        moved = x.astype(np.float64)
+        moved[index] += step
+        ends.append(fn(moved))
+    parts = zip(cotangents, *ends, strict=True)
+    return sum(float(np.sum(c * (above - below))) for c, above, below in parts) / (2 * h)
 
 
 @dataclass(frozen=True)
@@ -43,8 +67,7 @@ def gradcheck(
     """Compare the gradients of `fn(*inputs)` with central differences: ∂f/∂x ≈ (f(x + h) - f(x - h)) / 2h.
 
     The outputs are weighted with random, non-uniform cotangents, since a plain sum hides errors (of
-    a softmax, say). The step is h = 6e-6 max(1, |x|), about the cube root of the rounding error:
-    there the errors of truncation and of rounding are least together.
+    a softmax, say). The step h is that of `central_difference`.
 
     Args:
         fn: returns a Tensor, or several; it is called many times, and must return the same each
@@ -84,12 +107,13 @@ def gradcheck(
     )
     analytic = _vjp(outputs, checked, cotangents)
     if any(leaf.dtype == np.float32 for leaf in checked):
-        rtol, tolerance = max(rtol, _FLOAT32_RTOL), _FLOAT32_RTOL
+        tolerance = relative_tolerance(np.dtype(np.float32))
+        rtol = max(rtol, tolerance)
         with _rebound(checked, [leaf.data.astype(np.float64) for leaf in checked]):
             expected = _vjp(_outputs(fn, leaves, outputs), checked, cotangents)
     else:
         run = partial(_outputs, fn, leaves, outputs)
-        tolerance, expected = 1e-9, [_central_difference(run, leaf, cotangents) for leaf in checked]
+        tolerance, expected = 1e-9, [_numeric_gradient(run, leaf, cotangents) for leaf in checked]
     atol = tolerance * size if atol is None else atol
     op = outputs[0].op.name if outputs[0].op else "fn"
     names = [leaf.name or f"input {i}" for i, leaf in enumerate(leaves) if leaf.requires_grad]
@@ -210,22 +234,18 @@ def _vjp(
     return [np.sum(parts, axis=0) for parts in zip(*terms, strict=True)]
 
 
-def _central_difference(
+def _numeric_gradient(
     run: Callable[[], list[Tensor]], leaf: Tensor, cotangents: Sequence[Array]
 ) -> Array:
-    """∂/∂leaf of Σ cotangent · output, element by element; `run` computes the outputs from what leaf holds."""
+    """∂/∂leaf of Σ cotangent · output; `run` computes the outputs from what the leaf holds."""
+
+    def outputs_of(moved: Array) -> list[Array]:
+        with _rebound([leaf], [moved]):
+            return [y.data for y in run()]
+
     result = np.zeros(leaf.shape)
     for index in np.ndindex(leaf.shape):
-        ends: list[list[Array]] = []
-        for sign in (1, -1):
-            moved = leaf.data.copy()
-            moved[index] += sign * (h := 6e-6 * max(1.0, abs(float(leaf.data[index]))))
-            with _rebound([leaf], [moved]):
-                ends.append([y.data for y in run()])
-        parts = zip(cotangents, *ends, strict=True)
-        result[index] = sum(
-            float(np.sum(c * ((above - below) / (2 * h)))) for c, above, below in parts
-        )
+        result[index] = central_difference(outputs_of, leaf.data, index, cotangents)
     return result
 
 

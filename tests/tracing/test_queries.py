@@ -1,4 +1,4 @@
-"""Asking a recorded run: names, why, origin, who wrote it, and what each timestep added to a gradient."""
+"""Asking a recorded run: names, why, origin, who wrote a value, what each use of it added."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Copies are found in what ran: whatever made the loop, the network in the graph is the one the user wrote."""
+"""Copies are found in what ran: the network in the graph is the one the user wrote."""
 
 from collections import Counter
 from functools import partial

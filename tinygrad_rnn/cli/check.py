@@ -11,7 +11,7 @@ from .subject import Subject, subject_options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..tracing.questions.replay import ParameterCheck
+    from ..tracing.questions.checks import GradientCheck
     from ..tracing.trace import Trace
 
 
@@ -36,7 +36,7 @@ def report_checks(output: "Console", trace: "Trace", samples: int | None) -> boo
     from rich.progress import Progress
     from rich.table import Table
 
-    from ..tracing.questions.replay import check_gradients
+    from ..tracing.questions.checks import check_gradients
 
     columns = ("parameter", "shape", "checked", "worst relative error", "at", "verdict")
     table = Table(*columns, title="Gradients")
@@ -53,7 +53,7 @@ def report_checks(output: "Console", trace: "Trace", samples: int | None) -> boo
     return passed
 
 
-def _cells(row: "ParameterCheck") -> tuple[str, ...]:
+def _cells(row: "GradientCheck") -> tuple[str, ...]:
     size = "×".join(map(str, row.shape)) or "1"
     verdict = "[green]ok[/green]"
     if not row.passed:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...tracing.questions.checks import VjpCheck
+from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.queries import Difference, Ledger
 from ...tracing.questions.why import OriginStep, Why
 
@@ -37,7 +37,7 @@ class Help:
     """Every command."""
 
 
-Answer = Message | Value | Why | Origin | Ledger | Difference | VjpCheck | Help
+Answer = Message | Value | Why | Origin | Ledger | Difference | GradientCheck | Help
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from ...tracing.questions.checks import VjpCheck
+from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.queries import Difference, Ledger
 from ...tracing.questions.terms import Index
 from ...tracing.questions.why import Why, element, number
@@ -49,7 +49,7 @@ def answer(session: Session, reply: Any, width: int) -> Sequence[Text]:
         case Difference():
             return _difference(session, reply, width)
         case _:
-            assert isinstance(reply, VjpCheck)
+            assert isinstance(reply, GradientCheck)
             return wrapped(check_text(reply), width, "green" if reply.passed else "bold red")
 
 
@@ -146,12 +146,13 @@ def _two(both: list[Matrix], half: int, width: int) -> Lines:
     return lines
 
 
-def check_text(check: VjpCheck) -> str:
+def check_text(check: GradientCheck) -> str:
     """The verdict on one vjp."""
     verdict = "agree" if check.passed else "DIFFER"
     return (
-        f"{check.op}, input {check.slot}: vjp and central difference {verdict}: largest relative error "
-        f"{check.worst:.1e} at {list(check.index)} ({check.analytic:+.6g} and {check.numeric:+.6g}), "
+        f"{check.name}: vjp and central difference {verdict}: "
+        f"largest relative error {check.worst:.1e} at {list(check.index)} "
+        f"({check.analytic:+.6g} and {check.numeric:+.6g}), "
         f"{check.checked} of {check.size} checked"
     )
 

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import TraceError
-from tinygrad_rnn.tracing.questions.replay import check_gradients, replay
+from tinygrad_rnn.tracing.questions.checks import check_gradients, replay
 
 
 def recorded(fn):
