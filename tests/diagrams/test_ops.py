@@ -1,5 +1,6 @@
 """Opened copies: every recorded op is there once, parameters in the ops that use them, known cells in known form."""
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -71,13 +72,19 @@ def own_cell(steps=3, *, loss=False):
 EVERY_CELL = pytest.mark.parametrize("name", [*CELLS, "own"])
 
 
+@cache
 def trace_of(name):
     return own_cell() if name == "own" else CELLS[name]()
 
 
+@cache
+def opened(name):
+    return tg.draw(trace_of(name), view="ops")
+
+
 @EVERY_CELL
 def test_nothing_overlaps_inside_or_outside(name):
-    check_opened(tg.draw(trace_of(name), view="ops"))
+    check_opened(opened(name))
 
 
 def check_opened(diagram):
@@ -101,7 +108,7 @@ def check_opened(diagram):
 
 @EVERY_CELL
 def test_ids_are_unique(name):
-    ids = [part.id for part in Picture(tg.draw(trace_of(name), view="ops").svg).parts]
+    ids = [part.id for part in Picture(opened(name).svg).parts]
     assert len(set(ids)) == len(ids)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 
 import numpy as np
@@ -53,10 +53,20 @@ RUNS = CELLS | {
 EVERY_RUN = pytest.mark.parametrize("name", RUNS)
 
 
+# A run is recorded once, and drawn once in each way, for all tests that look at it.
+
+
+@cache
+def run(name):
+    return RUNS[name]()
+
+
+@cache
 def drawn(trace, **options):
     return tg.draw(trace, view="ops", gradients=True, **options)
 
 
+@cache
 def overlay_of(trace):
     network = unroll(trace.graph())
     return with_gradients(opened_grid(unrolled_grid(network, None), network, lanes=True), network)
@@ -70,7 +80,7 @@ def insides(trace):
 
 @EVERY_RUN
 def test_nothing_overlaps_inside_or_outside(name):
-    diagram = drawn(RUNS[name]())
+    diagram = drawn(run(name))
     check_opened(diagram)
     ids = [part.id for part in Picture(diagram.svg).parts]
     assert len(set(ids)) == len(ids)
@@ -78,7 +88,7 @@ def test_nothing_overlaps_inside_or_outside(name):
 
 @EVERY_RUN
 def test_no_lane_runs_through_what_is_written_in_a_copy(name):
-    diagram = drawn(RUNS[name]())
+    diagram = drawn(run(name))
     texts = [
         text
         for shape in diagram.drawing.shapes
@@ -101,7 +111,7 @@ def test_no_lane_runs_through_what_is_written_in_a_copy(name):
 @EVERY_RUN
 def test_lanes_go_on_from_copy_to_copy(name):
     """Where an edge meets an opened copy, a wire of the copy begins or ends, and so does one on the way back."""
-    trace = RUNS[name]()
+    trace = run(name)
     items = overlay_of(trace).grid.items
     seen_through = {  # of two links to one op, by what was computed outside, one is led on to it
         c.id
@@ -141,7 +151,7 @@ def test_lanes_go_on_from_copy_to_copy(name):
 @EVERY_RUN
 def test_each_way_back_carries_what_the_backward_pass_handed_over(name):
     """The terms are those that the pass itself computed, one an op and input."""
-    trace = RUNS[name]()
+    trace = run(name)
     terms = {
         (e.of.id, e.slot): e.value for e in trace.events if e.kind == "vjp" and e.value is not None
     }
@@ -198,7 +208,7 @@ def test_each_op_of_an_lstm_has_the_gradient_that_grad_computes():
 
 @EVERY_RUN
 def test_each_way_back_looks_as_its_norm_says(name):
-    trace = RUNS[name]()
+    trace = run(name)
     overlay = overlay_of(trace)
     edges = {edge.id: edge for edge in drawn(trace, fold=None).drawing.edges}
     for id, item in overlay.grid.items.items():
@@ -359,7 +369,7 @@ def test_ways_that_share_a_stretch_are_drawn_there_once_by_the_strongest():
 @EVERY_RUN
 @pytest.mark.parametrize("gradients", [False, True])
 def test_values_stand_along_the_upper_edge_of_each_copy(name, gradients):
-    trace = RUNS[name]()
+    trace = run(name)
     diagram = tg.draw(trace, view="ops", values=True, gradients=gradients)
     check_opened(diagram)
     drawn = Picture(diagram.svg)
