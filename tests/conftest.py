@@ -6,13 +6,15 @@ import signal
 import pytest
 from hypothesis import settings
 
-collect_ignore = ["mutate.py"]  # a script, and it needs cosmic-ray
+# A script, and it needs cosmic-ray.
+collect_ignore = ["mutate.py"]
+# Else each worker, and each process that a test starts, compiles every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 IN_CI = os.environ.get("CI") == "true"
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # a shell's background job: tests that press Ctrl-C need it
+# A shell ignores Ctrl-C on behalf of its background jobs; tests that press it need it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", deadline=None)
