@@ -1,4 +1,4 @@
-"""Every op, and everything it is tested on: one record per op, from which the general tests make their cases.
+"""Every op, and what it is tested on: one record per op, of which the general tests make cases.
 
 Inputs keep at least 1e-2 from every kink by construction, so that a central difference never
 straddles one; what happens at the kinks is said separately, in `kinks`. A case is small: its
@@ -34,9 +34,10 @@ PAIRS = [
     ((2, 0), (2, 1)),
 ]
 REDUCED = [
-    ((), None), ((), ()), ((3,), None), ((3,), 0), ((3,), -1), ((1,), 0), ((2, 3), None), ((2, 3), 0),
-    ((2, 3), -1), ((2, 3), (0, 1)), ((2, 3), ()), ((2, 2, 2), 1), ((2, 1, 3), (0, 2)), ((2, 1, 3), (-1, 0)),
-    ((2, 1, 2, 2), None), ((2, 1, 2, 2), -2), ((2, 1, 2, 2), (1, 3)), ((2, 1, 2, 2), (0, 1, 2, 3)),
+    ((), None), ((), ()), ((3,), None), ((3,), 0), ((3,), -1), ((1,), 0), ((2, 3), None),
+    ((2, 3), 0), ((2, 3), -1), ((2, 3), (0, 1)), ((2, 3), ()), ((2, 2, 2), 1), ((2, 1, 3), (0, 2)),
+    ((2, 1, 3), (-1, 0)), ((2, 1, 2, 2), None), ((2, 1, 2, 2), -2), ((2, 1, 2, 2), (1, 3)),
+    ((2, 1, 2, 2), (0, 1, 2, 3)),
 ]  # fmt: skip
 FLOATS = (np.float64, np.float32)
 
@@ -75,7 +76,7 @@ class Case:
 
 
 def values(arg: Arg, number: int, rng: np.random.Generator) -> Any:
-    """Random values of a kind. "apart": no two values of one or several operands are nearer than 0.02."""
+    """Random values of a kind; "apart": no two, of one operand or several, are nearer than 0.02."""
     n = int(np.prod(arg.shape))
     if arg.kind == "apart":
         flat = (rng.permutation(n) - n // 2) * 0.1 + 0.02 * number + 0.01
@@ -95,12 +96,10 @@ class Record:
     """All that is tested of one op."""
 
     cases: Sequence[Case]
-    errors: Sequence[
-        tuple[Callable[[], Any], str]
-    ] = ()  # a call that is refused, and what the message says
-    kinks: Sequence[
-        tuple[Callable[..., Any], list[Any], list[Any]]
-    ] = ()  # call, inputs, their gradients
+    # A call that is refused, and how the message begins; "..." stands for any text.
+    errors: Sequence[tuple[Callable[[], Any], str]] = ()
+    # A call, its inputs, their gradients.
+    kinks: Sequence[tuple[Callable[..., Any], list[Any], list[Any]]] = ()
     differentiable: bool = True
 
 
@@ -152,9 +151,10 @@ def sigmoid(x):
 
 
 UNARY = {
-    "neg": (np.negative, "any"), "tanh": (np.tanh, "any"), "sigmoid": (sigmoid, "any"), "exp": (np.exp, "any"),
-    "relu": (lambda x: np.maximum(x, 0), "any"), "log": (np.log, "positive"), "sqrt": (np.sqrt, "positive"),
-    "abs": (np.abs, "any"), "sin": (np.sin, "any"), "cos": (np.cos, "any"), "detach": (lambda x: x, "any"),
+    "neg": (np.negative, "any"), "tanh": (np.tanh, "any"), "sigmoid": (sigmoid, "any"),
+    "exp": (np.exp, "any"), "relu": (lambda x: np.maximum(x, 0), "any"),
+    "log": (np.log, "positive"), "sqrt": (np.sqrt, "positive"), "abs": (np.abs, "any"),
+    "sin": (np.sin, "any"), "cos": (np.cos, "any"), "detach": (lambda x: x, "any"),
 }  # fmt: skip
 KINKS = {
     "relu": [(ops.relu, [[-1.0, 0.0, 2.0]], [[0.0, 0.0, 1.0]])],
@@ -172,9 +172,9 @@ for _name, (_reference, _kind) in UNARY.items():
         errors=[
             (
                 partial(getattr(ops, _name), object()),
-                rf"{_name}: tensor: .*a object of dtype object",
+                f"{_name}: tensor: ...a object of dtype object",
             ),
-            (getattr(ops, _name), rf"{_name} takes 1 operands, got 0"),
+            (getattr(ops, _name), f"{_name} takes 1 operands, got 0"),
         ],
     )
 
@@ -182,9 +182,10 @@ for _name, (_reference, _kind) in UNARY.items():
 
 
 BINARY = {
-    "add": (np.add, "any", "any"), "sub": (np.subtract, "any", "any"), "mul": (np.multiply, "any", "any"),
-    "div": (np.divide, "any", "positive"), "pow": (np.power, "positive", "any"),
-    "maximum": (np.maximum, "apart", "apart"), "minimum": (np.minimum, "apart", "apart"),
+    "add": (np.add, "any", "any"), "sub": (np.subtract, "any", "any"),
+    "mul": (np.multiply, "any", "any"), "div": (np.divide, "any", "positive"),
+    "pow": (np.power, "positive", "any"), "maximum": (np.maximum, "apart", "apart"),
+    "minimum": (np.minimum, "apart", "apart"),
 }  # fmt: skip
 TIES = {
     "maximum": [(ops.maximum, [[1.0, 2.0], [1.0, 3.0]], [[0.5, 0.0], [0.5, 1.0]])],
@@ -234,13 +235,13 @@ def mismatch(op):
     return [
         (
             partial(getattr(ops, op), t(1.0, 2.0, name="a"), t(1.0, 2.0, 3.0)),
-            rf"{op}\('a': float64 \(2,\), tensor float64 \(3,\)\): operands could not be broadcast",
+            f"{op}('a': float64 (2,), tensor float64 (3,)): operands could not be broadcast",
         ),
         (
             partial(getattr(ops, op), t(1.0), "x"),
-            rf"{op}: tensor: .*a str of dtype <U1, shape \(\)",
+            f"{op}: tensor: ...a str of dtype <U1, shape ()",
         ),
-        (partial(getattr(ops, op), t(1.0)), rf"{op} takes 2 operands, got 1"),
+        (partial(getattr(ops, op), t(1.0)), f"{op} takes 2 operands, got 1"),
     ]
 
 
@@ -277,7 +278,8 @@ for _name, _reference in COMPARISONS.items():
 
 CHOICES = [
     ((), (), ()), ((3,), (3,), (3,)), ((3,), (), (3,)), ((), (3,), (2, 3)), ((2, 1), (1, 3), (3,)),
-    ((2, 3), (2, 1), ()), ((2, 1, 3), (3,), (2, 1)), ((2, 0), (1,), (2, 1)), ((2, 1, 2, 1), (2,), (2, 1, 1, 2)),
+    ((2, 3), (2, 1), ()), ((2, 1, 3), (3,), (2, 1)), ((2, 0), (1,), (2, 1)),
+    ((2, 1, 2, 1), (2,), (2, 1, 1, 2)),
 ]  # fmt: skip
 record(
     "where",
@@ -289,7 +291,7 @@ record(
     errors=[
         (
             lambda: ops.where(tensor([True, False]), t(1.0, 2.0, 3.0), t(1.0)),
-            r"where\(tensor bool \(2,\), tensor float64 \(3,\), tensor float64 \(1,\)\): operands could not",
+            "where(tensor bool (2,), tensor float64 (3,), tensor float64 (1,)): operands could not",
         )
     ],
 )
@@ -308,11 +310,11 @@ record(
     errors=[
         (
             lambda: ops.clip(t(1.0, 2.0), [0.0, 0.0, 0.0], None),
-            r"clip\(tensor float64 \(2,\), min=.*could not be broadcast",
+            "clip(tensor float64 (2,), min=...could not be broadcast",
         ),
         (
             lambda: ops.clip(t(1.0), t(0.0)),
-            r"clip: min = tensor float64 \(1,\) would lose its gradient",
+            "clip: min = tensor float64 (1,) would lose its gradient",
         ),
     ],
 )
@@ -320,9 +322,10 @@ record(
 # Products of matrices
 
 PRODUCTS = [
-    ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 2)), ((1, 1), (1, 1)), ((0, 3), (3, 2)),
-    ((2, 0), (0, 3)), ((2, 2, 3), (3,)), ((3,), (2, 3, 2)), ((2, 2, 3), (3, 2)), ((2, 3), (2, 3, 2)),
-    ((2, 2, 3), (2, 3, 2)), ((1, 2, 3), (2, 3, 1)), ((2, 1, 2, 3), (2, 3, 2)), ((2, 3, 1, 2), (1, 3, 2, 1)),
+    ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 2)), ((1, 1), (1, 1)),
+    ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((2, 2, 3), (3,)), ((3,), (2, 3, 2)), ((2, 2, 3), (3, 2)),
+    ((2, 3), (2, 3, 2)), ((2, 2, 3), (2, 3, 2)), ((1, 2, 3), (2, 3, 1)), ((2, 1, 2, 3), (2, 3, 2)),
+    ((2, 3, 1, 2), (1, 3, 2, 1)),
 ]  # fmt: skip
 record(
     "matmul",
@@ -334,13 +337,13 @@ record(
     errors=[
         (
             lambda: ops.matmul(t(1.0, 2.0), t(1.0)),
-            r"matmul\(tensor float64 \(2,\), tensor float64 \(1,\)\): .*mismatch",
+            "matmul(tensor float64 (2,), tensor float64 (1,)): ...mismatch",
         ),
         (
             lambda: ops.matmul(tensor(2.0), t(1.0)),
-            r"matmul\(tensor float64 \(\), tensor float64 \(1,\)\): ",
+            "matmul(tensor float64 (), tensor float64 (1,)): ",
         ),
-        (lambda: t(1.0) @ 2.0, r"matmul\(tensor float64 \(1,\), 2\.0\): "),
+        (lambda: t(1.0) @ 2.0, "matmul(tensor float64 (1,), 2.0): "),
     ],
 )
 record(
@@ -353,15 +356,15 @@ record(
     errors=[
         (
             lambda: ops.linear(t(1.0), t(1.0)),
-            r"linear\(.*\): W must be a matrix \(outputs, inputs\), got shape \(1,\)",
+            "linear(...): W must be a matrix (outputs, inputs), got shape (1,)",
         ),
         (
             lambda: ops.linear(t(1.0), tensor([[[1.0]]])),
-            r"linear\(.*\): W must be a matrix .* got shape \(1, 1, 1\)",
+            "linear(...): W must be a matrix ... got shape (1, 1, 1)",
         ),
         (
             lambda: ops.linear(t(1.0, 2.0), tensor([[1.0]])),
-            r"linear\(tensor float64 \(2,\), tensor float64 \(1, 1\)\)",
+            "linear(tensor float64 (2,), tensor float64 (1, 1))",
         ),
     ],
 )
@@ -384,14 +387,14 @@ def axis_errors(op):
     return [
         (
             partial(getattr(ops, op), t(1.0, 2.0), axis=1),
-            rf"{op}\(tensor float64 \(2,\), axis=1.*out of bounds",
+            f"{op}(tensor float64 (2,), axis=1...out of bounds",
         ),
-        (partial(getattr(ops, op), t(1.0), axis="x"), rf"{op}\(tensor float64 \(1,\), axis='x'"),
+        (partial(getattr(ops, op), t(1.0), axis="x"), f"{op}(tensor float64 (1,), axis='x'"),
         (
             partial(getattr(ops, op), t(1.0), dtype=int),
-            rf"{op} has the options \['axis'.*\], not \['dtype'\]",
+            f"{op} has the options ['axis'...], not ['dtype']",
         ),
-        (partial(getattr(ops, op), t(1.0), 0, False, 3), rf"{op} takes at most 3 arguments, got 4"),
+        (partial(getattr(ops, op), t(1.0), 0, False, 3), f"{op} takes at most 3 arguments, got 4"),
     ]
 
 
@@ -402,7 +405,7 @@ TOPS = {
 EMPTY = [
     (
         lambda f=f: f(tensor(np.zeros((2, 0)))),
-        rf"{f.__name__}\(tensor float64 \(2, 0\), .*zero-size array",
+        f"{f.__name__}(tensor float64 (2, 0), ...zero-size array",
     )
     for f in (ops.max, ops.min)
 ]
@@ -440,50 +443,61 @@ shaped(
     "reshape",
     np.reshape,
     [
-        ((), ((),)), ((), ((1, 1),)), ((3,), (-1,)), ((3,), ((3, 1),)), ((2, 3), (6,)), ((2, 3), ((3, -1),)),
-        ((2, 0), ((0, 5),)), ((2, 1, 3), ([3, 2],)), ((2, 1, 2, 2), ((4, 2),)), ((4,), ((2, 1, 2, 1),)),
+        ((), ((),)), ((), ((1, 1),)), ((3,), (-1,)), ((3,), ((3, 1),)), ((2, 3), (6,)),
+        ((2, 3), ((3, -1),)), ((2, 0), ((0, 5),)), ((2, 1, 3), ([3, 2],)),
+        ((2, 1, 2, 2), ((4, 2),)), ((4,), ((2, 1, 2, 1),)),
     ],
-    [(lambda: ops.reshape(t(1.0, 2.0), (3,)), r"reshape\(tensor float64 \(2,\), shape=\(3,\)\): cannot reshape"),
-     (lambda: ops.reshape(t(1.0)), r"reshape\(tensor float64 \(1,\)\): .*shape")],
+    [(lambda: ops.reshape(t(1.0, 2.0), (3,)),
+      "reshape(tensor float64 (2,), shape=(3,)): cannot reshape"),
+     (lambda: ops.reshape(t(1.0)), "reshape(tensor float64 (1,)): ...shape")],
 )  # fmt: skip
 shaped(
     "transpose",
     np.transpose,
     [
-        ((), ()), ((), ((),)), ((3,), ()), ((2, 3), ()), ((2, 3), ((1, 0),)), ((2, 3), ((-1, 0),)), ((2, 0), ()),
-        ((2, 1, 3), ((1, 2, 0),)), ((2, 1, 3), ((-1, 0, 1),)), ((2, 1, 2, 3), ((3, 0, 2, 1),)),
-        ((2, 1, 3), ([2, 0, 1],)),
+        ((), ()), ((), ((),)), ((3,), ()), ((2, 3), ()), ((2, 3), ((1, 0),)), ((2, 3), ((-1, 0),)),
+        ((2, 0), ()), ((2, 1, 3), ((1, 2, 0),)), ((2, 1, 3), ((-1, 0, 1),)),
+        ((2, 1, 2, 3), ((3, 0, 2, 1),)), ((2, 1, 3), ([2, 0, 1],)),
     ],
-    [(lambda: ops.transpose(t(1.0), (1, 0)), r"transpose\(tensor float64 \(1,\), axes=\(1, 0\)\): axes don't match"),
-     (lambda: ops.transpose(tensor([[1.0]]), (0, 0)), r"transpose\(.*repeated axis")],
+    [(lambda: ops.transpose(t(1.0), (1, 0)),
+      "transpose(tensor float64 (1,), axes=(1, 0)): axes don't match"),
+     (lambda: ops.transpose(tensor([[1.0]]), (0, 0)), "transpose(...repeated axis")],
 )  # fmt: skip
 shaped(
     "swapaxes",
     np.swapaxes,
-    [((3,), (0, 0)), ((2, 3), (0, 1)), ((2, 3), (-1, -2)), ((2, 1, 3), (0, 2)), ((2, 1, 3), (1, -1)), ((2, 0), (0, 1)),
+    [((3,), (0, 0)), ((2, 3), (0, 1)), ((2, 3), (-1, -2)), ((2, 1, 3), (0, 2)),
+     ((2, 1, 3), (1, -1)), ((2, 0), (0, 1)),
      ((2, 1, 2, 3), (-1, 1))],
-    [(lambda: ops.swapaxes(t(1.0), 0, 1), r"swapaxes\(tensor float64 \(1,\), axis1=0, axis2=1\): .*out of bounds")],
+    [(lambda: ops.swapaxes(t(1.0), 0, 1),
+      "swapaxes(tensor float64 (1,), axis1=0, axis2=1): ...out of bounds")],
 )  # fmt: skip
 shaped(
     "broadcast_to",
     np.broadcast_to,
-    [((), (3,)), ((), ((2, 3),)), ((3,), ((2, 3),)), ((1,), ((3,),)), ((2, 1), ((2, 3),)), ((1, 2, 1), ((3, 2, 2),)),
+    [((), (3,)), ((), ((2, 3),)), ((3,), ((2, 3),)), ((1,), ((3,),)), ((2, 1), ((2, 3),)),
+     ((1, 2, 1), ((3, 2, 2),)),
      ((2, 1), ((3, 1, 2, 2),)), ((1,), ((0,),)), ((3,), ((3,),))],
-    [(lambda: ops.broadcast_to(t(1.0, 2.0), (3,)), r"broadcast_to\(tensor float64 \(2,\), shape=\(3,\)\): ")],
+    [(lambda: ops.broadcast_to(t(1.0, 2.0), (3,)),
+      "broadcast_to(tensor float64 (2,), shape=(3,)): ")],
 )  # fmt: skip
 shaped(
     "squeeze",
     np.squeeze,
-    [((), ()), ((1,), ()), ((1, 3), (0,)), ((2, 1, 3), (1,)), ((2, 1, 3), (-2,)), ((1, 2, 1), ((0, 2),)),
+    [((), ()), ((1,), ()), ((1, 3), (0,)), ((2, 1, 3), (1,)), ((2, 1, 3), (-2,)),
+     ((1, 2, 1), ((0, 2),)),
      ((1, 2, 1), ()), ((1, 0), ()), ((1, 2, 1, 1), ((-1, 0),))],
-    [(lambda: ops.squeeze(t(1.0, 2.0), 0), r"squeeze\(tensor float64 \(2,\), axis=0\): cannot select an axis")],
+    [(lambda: ops.squeeze(t(1.0, 2.0), 0),
+      "squeeze(tensor float64 (2,), axis=0): cannot select an axis")],
 )  # fmt: skip
 shaped(
     "expand_dims",
     np.expand_dims,
-    [((), (0,)), ((), (-1,)), ((3,), (0,)), ((3,), (1,)), ((3,), (-1,)), ((2, 3), ((0, 2),)), ((2, 0), (1,)),
+    [((), (0,)), ((), (-1,)), ((3,), (0,)), ((3,), (1,)), ((3,), (-1,)), ((2, 3), ((0, 2),)),
+     ((2, 0), (1,)),
      ((2, 1, 3), ((1, -1),))],
-    [(lambda: ops.expand_dims(t(1.0), 3), r"expand_dims\(tensor float64 \(1,\), axis=3\): .*out of bounds")],
+    [(lambda: ops.expand_dims(t(1.0), 3),
+      "expand_dims(tensor float64 (1,), axis=3): ...out of bounds")],
 )  # fmt: skip
 record(
     "astype",
@@ -497,7 +511,7 @@ record(
     errors=[
         (
             lambda: ops.astype(t(1.0), "no dtype"),
-            r"astype\(tensor float64 \(1,\), dtype='no dtype'\): ",
+            "astype(tensor float64 (1,), dtype='no dtype'): ",
         )
     ],
 )
@@ -505,15 +519,16 @@ record(
 # Parts and wholes
 
 INDEXED = [
-    ((3,), 0), ((3,), -1), ((3,), slice(1, None)), ((3,), slice(None, None, -1)), ((3,), slice(3, 3)), ((3,), ...),
-    ((3,), None), ((), ()), ((), ...), ((), None), ((2, 3), 1), ((2, 3), (1, 2)), ((2, 3), (slice(None), 1)),
-    ((2, 3), (..., slice(None, None, 2))), ((2, 3), (0, None)), ((2, 3), (slice(1, None), slice(None, -1))),
-    ((3,), [0, 2]), ((3,), [0, 0, 0]), ((3,), np.array([[1, 1], [2, 0]])), ((3,), []), ((3,), np.array(1)),
+    ((3,), 0), ((3,), -1), ((3,), slice(1, None)), ((3,), slice(None, None, -1)),
+    ((3,), slice(3, 3)), ((3,), ...), ((3,), None), ((), ()), ((), ...), ((), None), ((2, 3), 1),
+    ((2, 3), (1, 2)), ((2, 3), (slice(None), 1)), ((2, 3), (..., slice(None, None, 2))),
+    ((2, 3), (0, None)), ((2, 3), (slice(1, None), slice(None, -1))), ((3,), [0, 2]),
+    ((3,), [0, 0, 0]), ((3,), np.array([[1, 1], [2, 0]])), ((3,), []), ((3,), np.array(1)),
     ((2, 3), [1, 0, 1]), ((2, 3), (slice(None), [0, 0])), ((2, 3), ([0, 1, 1], [2, 2, 2])),
-    ((2, 3), ([1], slice(1, 2))),
-    ((3,), np.array([True, False, True])), ((2, 3), np.array([True, False])), ((2, 3), np.zeros((2, 3), bool)),
-    ((2, 3), np.eye(2, 3, dtype=bool)), ((3,), np.int64(1)), ((2, 1, 3), (0, ..., [1, 1])), ((2, 1, 2, 2), (1, 0, 1)),
-    ((2, 1, 2, 2), (..., 0, [0, 1, 0])), ((2, 0), 1), ((3,), True),
+    ((2, 3), ([1], slice(1, 2))), ((3,), np.array([True, False, True])),
+    ((2, 3), np.array([True, False])), ((2, 3), np.zeros((2, 3), bool)),
+    ((2, 3), np.eye(2, 3, dtype=bool)), ((3,), np.int64(1)), ((2, 1, 3), (0, ..., [1, 1])),
+    ((2, 1, 2, 2), (1, 0, 1)), ((2, 1, 2, 2), (..., 0, [0, 1, 0])), ((2, 0), 1), ((3,), True),
 ]  # fmt: skip
 record(
     "getitem",
@@ -523,11 +538,11 @@ record(
         for d in FLOATS
     ],
     errors=[
-        (lambda: t(1.0)[1], r"getitem\(tensor float64 \(1,\), index=1\): index 1 is out of bounds"),
-        (lambda: t(1.0)[0, 0], r"getitem\(.*too many indices"),
-        (lambda: t(1.0)[1.5], r"getitem\(.*index=1\.5\): only integers"),
-        (lambda: t(1.0)["a"], r"getitem\(.*index='a'\): only integers"),
-        (lambda: t(1.0, 2.0)[np.array([True])], r"getitem\(.*boolean index did not match"),
+        (lambda: t(1.0)[1], "getitem(tensor float64 (1,), index=1): index 1 is out of bounds"),
+        (lambda: t(1.0)[0, 0], "getitem(...too many indices"),
+        (lambda: t(1.0)[1.5], "getitem(...index=1.5): only integers"),
+        (lambda: t(1.0)["a"], "getitem(...index='a'): only integers"),
+        (lambda: t(1.0, 2.0)[np.array([True])], "getitem(...boolean index did not match"),
     ],
 )
 record(
@@ -545,19 +560,19 @@ record(
     errors=[
         (
             lambda: ops.embedding(tensor([[1.0]]), [0.5]),
-            r"embedding\(.*every index must be an integer, got dtype float64",
+            "embedding(...every index must be an integer, got dtype float64",
         ),
         (
             lambda: ops.embedding(tensor([[1.0]]), [0, 1]),
-            r"embedding\(.*every index must be in 0\.\.0, got \[0 1\]",
+            "embedding(...every index must be in 0..0, got [0 1]",
         ),
         (
             lambda: ops.embedding(tensor(np.ones((5, 1))), [7, 0]),
-            r"embedding\(.*every index must be in 0\.\.4, got \[7 0\]",
+            "embedding(...every index must be in 0..4, got [7 0]",
         ),
         (
             lambda: ops.embedding(tensor([[1.0]]), [-1]),
-            r"embedding\(.*every index must be in 0\.\.0",
+            "embedding(...every index must be in 0..0",
         ),
     ],
 )
@@ -569,10 +584,10 @@ def joined(*shapes, dtypes=FLOATS, **options):
 
 
 JOINS = [
-    *joined((3,)), *joined((3,), (1,)), *joined((2, 3), (1, 3), (2, 3)), *joined((2, 1), (2, 3), axis=1),
-    *joined((2, 1), (2, 3), axis=-1), *joined((2, 0), (2, 1), axis=1), *joined((2, 1, 3), (2, 2, 3), axis=1),
-    *joined((1, 2, 1, 1), (1, 2, 2, 1), axis=-2),
-    ([Arg((2,)), Arg((1,), dtype=np.float32)], {}),
+    *joined((3,)), *joined((3,), (1,)), *joined((2, 3), (1, 3), (2, 3)),
+    *joined((2, 1), (2, 3), axis=1), *joined((2, 1), (2, 3), axis=-1),
+    *joined((2, 0), (2, 1), axis=1), *joined((2, 1, 3), (2, 2, 3), axis=1),
+    *joined((1, 2, 1, 1), (1, 2, 2, 1), axis=-2), ([Arg((2,)), Arg((1,), dtype=np.float32)], {}),
 ]  # fmt: skip
 record(
     "concatenate",
@@ -589,18 +604,19 @@ record(
     errors=[
         (
             lambda: ops.concatenate([t(1.0), tensor([[1.0]])]),
-            r"concatenate\(tensor float64 \(1,\), tensor float64 \(1, 1\)",
+            "concatenate(tensor float64 (1,), tensor float64 (1, 1)",
         ),
         (
             lambda: ops.concatenate([t(1.0)], axis=1),
-            r"concatenate\(tensor float64 \(1,\), axis=1\): axis 1 is out of bounds",
+            "concatenate(tensor float64 (1,), axis=1): axis 1 is out of bounds",
         ),
-        (lambda: ops.concatenate([]), r"concatenate\(axis=0\): need at least one array"),
+        (lambda: ops.concatenate([]), "concatenate(axis=0): need at least one array"),
     ],
 )
 STACKS = [
-    *joined((), ()), *joined((3,)), *joined((3,), (3,)), *joined((3,), (3,), axis=1), *joined((2, 3), (2, 3), axis=-1),
-    *joined((2, 3), (2, 3), (2, 3), axis=1), *joined((2, 0), (2, 0), axis=2), *joined((2, 1, 2), (2, 1, 2), axis=-3),
+    *joined((), ()), *joined((3,)), *joined((3,), (3,)), *joined((3,), (3,), axis=1),
+    *joined((2, 3), (2, 3), axis=-1), *joined((2, 3), (2, 3), (2, 3), axis=1),
+    *joined((2, 0), (2, 0), axis=2), *joined((2, 1, 2), (2, 1, 2), axis=-3),
     ([Arg((2,)), Arg((2,), dtype=np.float32)], {}),
 ]  # fmt: skip
 record(
@@ -618,13 +634,13 @@ record(
     errors=[
         (
             lambda: ops.stack([t(1.0), t(1.0, 2.0)]),
-            r"stack\(tensor float64 \(1,\), tensor float64 \(2,\), axis=0\): all input",
+            "stack(tensor float64 (1,), tensor float64 (2,), axis=0): all input",
         ),
         (
             lambda: ops.stack([t(1.0)], axis=3),
-            r"stack\(tensor float64 \(1,\), axis=3\): axis 3 is out of bounds",
+            "stack(tensor float64 (1,), axis=3): axis 3 is out of bounds",
         ),
-        (lambda: ops.stack([]), r"stack\(axis=0\): need at least one array"),
+        (lambda: ops.stack([]), "stack(axis=0): need at least one array"),
     ],
 )
 record(
@@ -639,13 +655,16 @@ record(
             shape=shape,
         )
         for shapes, indices, shape in [
-            ([()], (1,), (3,)), ([(), ()], (1, 1), (3,)), ([(2,), (3,)], (slice(1, 3), slice(0, 3)), (3,)),
-            ([(3,)], ((0, [0, 1, 1]),), (2, 2)), ([(2, 2), (2,)], ([0, 0], 1), (3, 2)),
+            ([()], (1,), (3,)), ([(), ()], (1, 1), (3,)),
+            ([(2,), (3,)], (slice(1, 3), slice(0, 3)), (3,)), ([(3,)], ((0, [0, 1, 1]),), (2, 2)),
+            ([(2, 2), (2,)], ([0, 0], 1), (3, 2)),
         ]
         for d in FLOATS
     ],
-    errors=[(lambda: ops.scatter([t(1.0)], (5,), (2,)), r"scatter\(tensor float64 \(1,\), indices=\(5,\), .*index 5"),
-            (lambda: ops.scatter([tensor(1.0), tensor(1.0)], (0,), (2,)), r"scatter\(.*indices=\(0,\), .*shorter")],
+    errors=[(lambda: ops.scatter([t(1.0)], (5,), (2,)),
+      "scatter(tensor float64 (1,), indices=(5,), ...index 5"),
+            (lambda: ops.scatter([tensor(1.0), tensor(1.0)], (0,), (2,)),
+             "scatter(...indices=(0,), ...shorter")],
 )  # fmt: skip
 
 
@@ -674,15 +693,16 @@ record(
     [
         case("split", [Arg(s, dtype=d)], flat(np.split), *given, call=listed(ops.split))
         for s, given in [
-            ((4,), (2,)), ((3,), (3,)), ((3,), ([1],)), ((3,), ([1, 1],)), ((3,), ([3, 1],)), ((2, 4), (2, 1)),
-            ((2, 4), ([1, 3], -1)), ((2, 2, 1, 2), (2, 1)), ((2, 0), (2, 0)),
+            ((4,), (2,)), ((3,), (3,)), ((3,), ([1],)), ((3,), ([1, 1],)), ((3,), ([3, 1],)),
+            ((2, 4), (2, 1)), ((2, 4), ([1, 3], -1)), ((2, 2, 1, 2), (2, 1)), ((2, 0), (2, 0)),
         ]
         for d in FLOATS
     ],
     errors=[
-        (lambda: ops.split(t(1.0, 2.0, 3.0), 2), r"split: axis 0 of tensor float64 \(3,\): array split does not"),
-        (lambda: ops.split(t(1.0), 1, 2), r"split: axis 2 of tensor float64 \(1,\): "),
-        (lambda: ops.split(t(1.0), None), r"split: axis 0 of tensor float64 \(1,\): "),
+        (lambda: ops.split(t(1.0, 2.0, 3.0), 2),
+         "split: axis 0 of tensor float64 (3,): array split does not"),
+        (lambda: ops.split(t(1.0), 1, 2), "split: axis 2 of tensor float64 (1,): "),
+        (lambda: ops.split(t(1.0), None), "split: axis 0 of tensor float64 (1,): "),
     ],
 )  # fmt: skip
 record(
@@ -705,9 +725,9 @@ record(
         for d in FLOATS
     ],
     errors=[
-        (lambda: ops.unstack(tensor(1.0)), r"unstack: axis 0 of tensor float64 \(\): "),
-        (lambda: ops.unstack(t(1.0), 1), r"unstack: axis 1 of tensor float64 \(1,\): "),
-        (lambda: ops.unstack(t(1.0), "x"), r"unstack: axis x of tensor float64 \(1,\): "),
+        (lambda: ops.unstack(tensor(1.0)), "unstack: axis 0 of tensor float64 (): "),
+        (lambda: ops.unstack(t(1.0), 1), "unstack: axis 1 of tensor float64 (1,): "),
+        (lambda: ops.unstack(t(1.0), "x"), "unstack: axis x of tensor float64 (1,): "),
     ],
 )
 
@@ -718,7 +738,8 @@ def softmax(x, axis=-1):
     return np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True)
 
 
-ALONG = [((3,), -1), ((1,), 0), ((2, 3), -1), ((2, 3), 0), ((2, 1, 3), 1), ((2, 1, 3), -1), ((2, 1, 2, 2), 2),
+ALONG = [((3,), -1), ((1,), 0), ((2, 3), -1), ((2, 3), 0), ((2, 1, 3), 1), ((2, 1, 3), -1),
+ ((2, 1, 2, 2), 2),
          ((0, 2), 1), ((2, 3), (0, 1))]  # fmt: skip
 for _name, _reference in {
     "softmax": softmax,
@@ -763,27 +784,27 @@ record(
     errors=[
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0.5]),
-            r"cross_entropy\(.*every target must be an integer, got dtype float64",
+            "cross_entropy(...every target must be an integer, got dtype float64",
         ),
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [2]),
-            r"cross_entropy\(.*every target must be in 0\.\.1, got \[2\]",
+            "cross_entropy(...every target must be in 0..1, got [2]",
         ),
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [-1]),
-            r"cross_entropy\(.*every target must be in 0\.\.1, got \[-1\]",
+            "cross_entropy(...every target must be in 0..1, got [-1]",
         ),
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0, 1]),
-            r"cross_entropy\(tensor float64 \(1, 2\), tensor int64 \(2,\).*logits .*need targets of shape \(1,\)",
+            "cross_entropy(tensor float64 (1, 2), ...logits ...need targets of shape (1,)",
         ),
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), 0),
-            r"cross_entropy\(.*logits of shape \(1, 2\) need targets of shape \(1,\)",
+            "cross_entropy(...logits of shape (1, 2) need targets of shape (1,)",
         ),
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0], reduction="median"),
-            r'cross_entropy\(.*reduction=\'median\'\): the reduction must be "mean", "sum" or "none"',
+            'cross_entropy(...reduction=\'median\'): the reduction must be "mean", "sum" or "none"',
         ),
     ],
 )
@@ -792,7 +813,7 @@ CASES = [one for made in RECORDS.values() for one in made.cases]
 
 
 def with_every_case(accept: Callable[[Case], bool] = lambda _: True):
-    """Make of `test(case)` one test an op, which goes through the op's cases and names the one that fails.
+    """Make of `test(case)` one test an op: it goes through the op's cases, and names what fails.
 
     A test costs pytest more than most cases cost, and there are thousands.
     """

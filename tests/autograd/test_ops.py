@@ -1,6 +1,7 @@
 """Every op of the table: its values, its first and second derivatives, its dtypes, its refusals."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ def test_what_is_not_differentiable_is_not_recorded(case):
     ],
 )
 def test_bad_operands_are_refused_by_name(call, message):
-    with pytest.raises((TinygradError, TypeError), match=f"^{message}"):
+    pattern = re.escape(message).replace(re.escape("..."), ".*")
+    with pytest.raises((TinygradError, TypeError), match=f"^{pattern}"):
         call()
 
 
