@@ -1,4 +1,4 @@
-"""Do the tests bite? Every mutant of the engine that cosmic-ray knows, against the tests of the engine.
+"""Do the tests bite? Every mutant of the engine that cosmic-ray knows, against its tests.
 
 `cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session, `python tests/mutate.py
 mutation.sqlite` runs what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with `--quick`
@@ -39,29 +39,25 @@ from cosmic_ray.mutating import _make_diff, mutate_code  # noqa: E402
 from cosmic_ray.work_db import WorkDB, use_db  # noqa: E402
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa: E402
 
-UNITS, TABLE = (
-    ("test_backward", "test_op", "test_tensor", "test_state", "test_check"),
-    ("test_ops", "test_laws"),
-)
+UNITS = ("test_backward", "test_op", "test_tensor", "test_state", "test_check")
+TABLE = ("test_ops", "test_laws")
 SIZE = "tests/autograd/test_ops.py::test_every_op_has_a_record_and_the_table_is_large"
-SECONDS, SECONDS_OF_LONG, GIGABYTES = 20, 90, 6  # a mutant that takes more of them is killed
+# A mutant that takes more of them is killed.
+SECONDS, SECONDS_OF_LONG, GIGABYTES = 20, 90, 6
 LONG = ("million", "threads", "test_laws.py")
 
 
 class Bites:
-    """A pytest plugin: the tests of the op `near` first, what takes long last, and for each test its time."""
+    """A pytest plugin: tests of the op `near` first, long ones last, each with a time limit."""
 
     def __init__(self, near, quick):
         self.near, self.quick = near, quick
 
     def pytest_configure(self):
-        generate = [
-            hypothesis.Phase.explicit,
-            hypothesis.Phase.generate,
-        ]  # a counterexample need not be the smallest
-        hypothesis.settings.register_profile(
-            "mutants", hypothesis.settings.get_profile("ci"), phases=generate
-        )
+        # A counterexample need not be the smallest.
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+        ci = hypothesis.settings.get_profile("ci")
+        hypothesis.settings.register_profile("mutants", ci, phases=phases)
         hypothesis.settings.load_profile("mutants")
 
     def pytest_collection_modifyitems(self, items):
@@ -70,14 +66,14 @@ class Bites:
             table = [item for item in shuffled if "test_ops.py" in item.nodeid]
             rest = [item for item in shuffled if "test_ops.py" not in item.nodeid]
             shuffled = table[::3] + [item for item in rest if not self.long(item)]
-        items[:] = sorted(
-            shuffled, key=lambda item: (self.long(item), f"[{self.near}-" not in item.nodeid)
-        )
+        items[:] = sorted(shuffled, key=lambda item: (self.long(item), not self.is_near(item)))
 
     def pytest_runtest_setup(self, item):
-        signal.alarm(
-            SECONDS_OF_LONG if self.long(item) else SECONDS
-        )  # nobody handles it: the process ends
+        # Nobody handles it: the process ends.
+        signal.alarm(SECONDS_OF_LONG if self.long(item) else SECONDS)
+
+    def is_near(self, item):
+        return f"[{self.near}]" in item.nodeid or f"[{self.near}-" in item.nodeid
 
     @staticmethod
     def long(item):
@@ -86,20 +82,15 @@ class Bites:
 
 @functools.cache
 def never_evaluated(path):
-    """The annotations of local variables and of attributes, and `if TYPE_CHECKING`, as pairs of positions."""
-    functions = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
-    local = [
-        node.annotation
-        for f in functions
-        for node in ast.walk(f)
-        if isinstance(node, ast.AnnAssign)
-    ]
-    typing = [
-        n
-        for n in ast.walk(tree(path))
-        if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"
-    ]
-    return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in local + typing]
+    """Annotations of local variables and attributes, and `if TYPE_CHECKING`: (start, end)."""
+    found = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef):
+            inside = ast.walk(node)
+            found += [part.annotation for part in inside if isinstance(part, ast.AnnAssign)]
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found.append(node)
+    return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in found]
 
 
 @functools.cache
@@ -108,7 +99,7 @@ def tree(path):
 
 
 def definition_at(path, line):
-    """The name of the function at the top of a module that a line is of, its decorators included."""
+    """The name of the module's function that a line belongs to, decorators included."""
     for node in tree(path).body:
         if isinstance(node, ast.FunctionDef):
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
@@ -140,11 +131,9 @@ def run_tests(mutation, output, quick):
     importlib.machinery.SourceFileLoader.get_code = get_code
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     near = definition_at(ROOT / mutation.module_path, mutation.start_pos[0])
-    return (
-        (near and tests_of_op(near))
-        or tests_fail(UNITS, near, quick)
-        or tests_fail(TABLE, near, quick)
-    )
+    if near and (failed := tests_of_op(near)):
+        return failed
+    return tests_fail(UNITS, near, quick) or tests_fail(TABLE, near, quick)
 
 
 def tests_of_op(name):
@@ -163,16 +152,9 @@ def tests_of_op(name):
 def tests_fail(names, near, quick):
     """Pytest's exit code: 0 when all pass."""
     files = [str(ROOT / "tests" / "autograd" / f"{name}.py") for name in names]
-    options = [
-        "-x",
-        "-q",
-        "--tb=line",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "addopts=--import-mode=importlib",
-    ]
-    return int(pytest.main([*options, *files, "--deselect", SIZE], plugins=[Bites(near, quick)]))
+    options = ["-xq", "--tb=line", "-pno:cacheprovider", "-oaddopts=--import-mode=importlib"]
+    options += ["--deselect", SIZE]
+    return int(pytest.main([*options, *files], plugins=[Bites(near, quick)]))
 
 
 class Child:
@@ -180,7 +162,8 @@ class Child:
 
     def __init__(self, item, quick):
         (self.mutation,) = item.mutations
-        self.item, self.output = item, tempfile.TemporaryFile()  # noqa: SIM115  (it is open as long as the child runs)
+        self.item = item
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the child runs)
         self.pid = os.fork()
         if not self.pid:
             code = 3
@@ -193,7 +176,7 @@ class Child:
                 os._exit(code)
 
     def result(self, status):
-        """What cosmic-ray shall know: every end but a pass is a kill, and the last lines say by which test."""
+        """For cosmic-ray: every end but a pass is a kill; the last lines say by which test."""
         self.output.seek(0)
         said = self.output.read().decode(errors="replace")[-2000:]
         if status:

@@ -1,4 +1,4 @@
-"""Optimisers and settings to hold against torch's: five steps over gradients given by a formula, one of them absent."""
+"""Optimisers and settings to hold against torch's: five steps, one gradient absent."""
 
 import numpy as np
 from recurrent_cases import waves
@@ -39,7 +39,7 @@ def gradient(step, i):
 
 
 def ours(kind, settings, resume_at=None):
-    """The parameters after all steps; with `resume_at` a fresh optimiser goes on from the state of the old."""
+    """The parameters after all steps; at `resume_at` a fresh optimiser takes up the old state."""
     params = [tg.nn.Parameter(waves(shape, i)) for i, shape in enumerate(SHAPES)]
     optimizer = getattr(tg.optim, kind)(params, **settings)
     for step in range(STEPS):

@@ -1,4 +1,4 @@
-"""Recurrent layers of every kind, with numbers that need no random generator, to hold against torch's."""
+"""Recurrent layers of every kind to hold against torch's, with numbers made by a formula."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Random programs: short straight-line computations that stay away from kinks and keep their values moderate.
+"""Random programs: short straight-line computations, away from kinks, of moderate values.
 
 A program is plain data, so that Hypothesis shrinks it and the oracle can run it in another
 framework. Every value stays within ±3 or so, since each step ends in something bounded; what has a
@@ -48,7 +48,7 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Program:
-    """Start values, and steps: what to compute, from which two earlier values. The last value is the output."""
+    """Start values, and steps: what to compute of two earlier values. The last is the output."""
 
     seed: int
     leaves: int

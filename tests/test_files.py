@@ -98,7 +98,7 @@ def test_a_directory_is_refused_and_stays(tmp_path):
 
 @pytest.fixture
 def directory_of_others():
-    """A directory entered without the administrator's privilege, which would make every permission moot."""
+    """A directory entered without the administrator's privilege, who may write anywhere."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o777)

@@ -1,4 +1,4 @@
-"""Every op can be explained: its rule, its source, an example that is computed, a check that can fail."""
+"""Every op can be explained: its rule, its source, an example, a check that can fail."""
 
 import numpy as np
 import pytest

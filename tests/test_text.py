@@ -61,7 +61,7 @@ any_text = st.text(st.characters(codec=None)) | st.text(
 
 
 def with_breaking_spaces(text: str) -> str:
-    """Graphviz writes every second space of a run as a no-break space, so that SVG viewers show them all."""
+    """Graphviz writes every second space of a run as a no-break space: viewers show them all."""
     return text.replace("\xa0", " ")
 
 

@@ -1,4 +1,4 @@
-"""The rules of a backward pass: what it computes, what it skips, what it keeps, and what it refuses."""
+"""The rules of a backward pass: what it computes, skips, keeps, and refuses."""
 
 import gc
 import re
@@ -91,7 +91,7 @@ def test_backward_adds_to_what_is_in_grad_and_none_clears_it():
 
 
 def test_accumulating_is_no_step_of_the_program():
-    """What is in `.grad` is a value: it has no history, and observers see no forward where there is none."""
+    """What is in `.grad` is a value without history: observers are told of no forward."""
     x = leaf(3.0)
     x.grad = leaf(10.0)
     y, told = x * x, []
@@ -198,12 +198,14 @@ def test_branches_that_do_not_reach_the_output_cost_nothing():
 
 @pytest.mark.parametrize("row", [lambda x, t: x[t], lambda x, t: ops.embedding(x, t)])
 def test_indexing_in_a_loop_is_linear(monkeypatch, row):
-    """One array of zeros for all T terms, whatever T is: the work is counted in elements, not timed."""
-    made = []
-    zeros = np.zeros
-    monkeypatch.setattr(
-        np, "zeros", lambda shape, *a, **k: made.append(np.prod(shape)) or zeros(shape, *a, **k)
-    )
+    """One array of zeros for all T terms: the work is counted in elements, not timed."""
+    made, zeros = [], np.zeros
+
+    def counted_zeros(shape, *arguments, **options):
+        made.append(np.prod(shape))
+        return zeros(shape, *arguments, **options)
+
+    monkeypatch.setattr(np, "zeros", counted_zeros)
     for length in (10, 100):
         made.clear()
         x = tensor(np.arange(2.0 * length).reshape(length, 2), requires_grad=True)
@@ -212,9 +214,8 @@ def test_indexing_in_a_loop_is_linear(monkeypatch, row):
             h = h + row(x, t) * float(t)
         h.sum().backward()
         assert sum(made) == 2 * length
-        np.testing.assert_array_equal(
-            x.grad.data, np.repeat(np.arange(float(length)), 2).reshape(length, 2)
-        )
+        expected = np.repeat(np.arange(float(length)), 2).reshape(length, 2)
+        np.testing.assert_array_equal(x.grad.data, expected)
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
@@ -373,11 +374,9 @@ def test_mixed_dtypes_give_each_input_its_own():
 
 
 def test_what_is_broadcast_along_a_long_axis():
-    """Longer than the numbers that Python keeps only once, so that a length is known by its value alone."""
-    row, column = (
-        tensor(np.ones(1000), requires_grad=True),
-        tensor(np.ones((3, 1)), requires_grad=True),
-    )
+    """Longer than the numbers that Python keeps once: a comparison by identity would fail."""
+    row = tensor(np.ones(1000), requires_grad=True)
+    column = tensor(np.ones((3, 1)), requires_grad=True)
     (row * column).sum().backward()
     assert row.grad.data.tolist() == [3.0] * 1000
     assert column.grad.data.tolist() == [[1000.0]] * 3
@@ -419,16 +418,10 @@ def test_create_graph_works_inside_no_grad():
 def test_a_recorded_pass_holds_the_formulas_and_nothing_else():
     a, b = leaf(1.0, 2.0), tensor([[3.0], [4.0]], requires_grad=True)
     of_a, of_b = tg.grad(a * b, [a, b], gradient=np.ones((2, 2)), create_graph=True)
-    assert [of_a.op.name, of_a.inputs[0].op.name, of_a.inputs[0].inputs[0].op.name] == [
-        "reshape",
-        "sum",
-        "mul",
-    ]
-    assert [of_b.op.name, of_b.inputs[0].op.name, of_b.inputs[0].inputs[0].op.name] == [
-        "reshape",
-        "sum",
-        "mul",
-    ]
+    for found in (of_a, of_b):
+        summed = found.inputs[0]
+        product = summed.inputs[0]
+        assert [t.op.name for t in (found, summed, product)] == ["reshape", "sum", "mul"]
     c = leaf(5.0, 6.0)
     of_a, of_c = tg.grad(a * c, [a, c], gradient=[1.0, 1.0], create_graph=True)
     assert (of_a.op.name, of_c.op.name) == ("mul", "mul")
@@ -440,7 +433,7 @@ def test_a_recorded_pass_holds_the_formulas_and_nothing_else():
     "part", [lambda x, i: x[i : i + 1], lambda x, i: ops.embedding(x.reshape(3, 1), [i])]
 )
 def test_a_vjp_may_return_an_array_though_the_pass_is_recorded(part, order):
-    """What does not depend on the cotangent has no graph; its sum with what has one keeps the other's."""
+    """A term without a graph, added to one that has a graph, leaves that graph as it is."""
 
     @tg.op(lambda g, y, x: np.ones(x.shape))
     def total(x):

@@ -62,7 +62,7 @@ def test_backward_is_linear_in_the_cotangent(program, seed):
 
 @given(programs(least=4), st.data())
 def test_the_chain_rule_holds_at_every_cut(program, data):
-    """The whole pass equals a pass to any set of values that separates output from leaves, and on from there."""
+    """A pass to any values that separate output and leaves, and on from there, is the whole."""
     cut = data.draw(st.integers(1, len(program.steps) - 1))
     xs = leaves_of(program)
     first = type(program)(program.seed, program.leaves, program.steps[:cut])

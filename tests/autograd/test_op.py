@@ -229,7 +229,7 @@ def test_a_forward_that_writes_into_its_input_is_stopped():
 
 @pytest.mark.filterwarnings("always")
 def test_numpy_warns_unless_the_op_is_quiet():
-    """`detect_anomaly` is there to ask where a table op went out of its domain; an op of one's own decides."""
+    """An op of the table is quiet outside its domain; an op of one's own decides."""
 
     def reciprocal(x):
         return 1 / x

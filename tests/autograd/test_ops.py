@@ -43,9 +43,8 @@ def test_forward_is_numpys_value_and_dtype(case):
     expected = np.asarray(case.reference(*arrays))
     assert y.shape == expected.shape
     assert y.dtype == expected.dtype
-    np.testing.assert_allclose(
-        y.data, expected, rtol=1e-12 if case.double else 1e-5, atol=1e-12 if case.double else 1e-6
-    )
+    rtol, atol = (1e-12, 1e-12) if case.double else (1e-5, 1e-6)
+    np.testing.assert_allclose(y.data, expected, rtol, atol)
     for a, b in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(a, b)
     assert not y.data.flags.writeable
@@ -128,11 +127,7 @@ def test_many_uses_of_one_input_add_up(case):
     tensors = case.tensors()
     inputs = [x for x in tensors if x.requires_grad]
     once = tg.grad(case.call(*tensors).sum(), inputs)
-    y = (
-        case.call(*tensors).sum() * 1.0
-        + case.call(*tensors).sum() * 2.0
-        + case.call(*tensors).sum() * 0.5
-    )
+    y = sum(case.call(*tensors).sum() * factor for factor in (1.0, 2.0, 0.5))
     for total, one in zip(tg.grad(y, inputs), once, strict=True):
         np.testing.assert_allclose(total.data, 3.5 * one.data, rtol=1e-12, atol=1e-12)
 
@@ -168,10 +163,8 @@ def test_nothing_goes_back_through_integers(dtype):
 
 
 def test_a_linear_map_of_no_features():
-    x, W = (
-        tg.tensor(np.ones((2, 3, 0)), requires_grad=True),
-        tg.tensor(np.ones((4, 0)), requires_grad=True),
-    )
+    x = tg.tensor(np.ones((2, 3, 0)), requires_grad=True)
+    W = tg.tensor(np.ones((4, 0)), requires_grad=True)
     y = ops.linear(x, W)
     y.sum().backward()
     assert y.data.tolist() == np.zeros((2, 3, 4)).tolist()

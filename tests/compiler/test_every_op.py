@@ -1,4 +1,4 @@
-"""Every op of the table, compiled: once, and three times side by side, where what is alike is batched."""
+"""Every op of the table, compiled: once, and three times side by side, which is batched."""
 
 import numpy as np
 from op_cases import RECORDS, with_every_case
@@ -34,7 +34,7 @@ def test_compiled_it_does_what_it_does(case):
 
 @with_every_case(lambda case: any(arg.dtype != np.float32 for arg in case.args))
 def test_compiled_beside_its_like_it_does_what_it_does(case):
-    """Single precision alone is left out: how it is computed is tested above, how it is batched here."""
+    """Single precision alone is left out: what it computes is tested above."""
     check(case, copies=3)
 
 

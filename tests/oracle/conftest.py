@@ -1,4 +1,4 @@
-"""These tests hold us against torch, which is no dependency: they are collected where it can be imported."""
+"""Tests against torch, which is no dependency: collected where it can be imported."""
 
 import importlib.util
 

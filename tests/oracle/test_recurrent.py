@@ -1,4 +1,4 @@
-"""Our recurrent layers against torch's: every output, state and gradient of 600 random configurations."""
+"""Our recurrent layers against torch's: all numbers of 600 random configurations."""
 
 import dataclasses
 import json
