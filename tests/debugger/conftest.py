@@ -1,4 +1,4 @@
-"""What all tests of the debugger share; the scripts with seeded faults are run by the tests, not collected."""
+"""What all tests of the debugger share. Scripts with seeded faults are run, not collected."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,8 @@ import pytest
 
 collect_ignore_glob = ["faults/*.py"]
 if sys.platform == "win32":
-    collect_ignore_glob += [
-        "terminal.py",
-        "test_terminal.py",
-    ]  # there are no pseudo-terminals of this kind
+    # There are no pseudo-terminals of this kind.
+    collect_ignore_glob += ["terminal.py", "test_terminal.py"]
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Recorded runs to look at, and sessions over them."""
 
+from functools import cache
+
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -22,6 +24,7 @@ for step in range(int(sys.argv[1]) if sys.argv[1:] else 3):
 KINDS = {"RNN": tg.nn.RNN, "LSTM": tg.nn.LSTM, "GRU": tg.nn.GRU}
 
 
+@cache
 def recorded(kind="RNN", layers=1, steps=4, batch=2, passes=1, hidden=4):
     """Training steps of a recurrent network whose numbers are always the same."""
     rng = np.random.default_rng(0)

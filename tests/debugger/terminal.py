@@ -1,4 +1,4 @@
-"""A real terminal: a pseudo-terminal that a program runs in, and a screen that shows what it writes."""
+"""A real terminal: a pseudo-terminal that a program runs in, and a screen of what it writes."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ from fcntl import ioctl
 
 import pyte
 
-PATIENCE = 60.0  # seconds until what is waited for must have come, on a machine that has other things to do
+PATIENCE = 60.0  # seconds to wait for what must come, on a machine with other things to do
 # A session leader that opens a terminal has it as its own, so that Ctrl-C reaches it; nothing is
 # forked by threads.
 _INSIDE = 'exec "$@" <"$TERMINAL" >"$TERMINAL" 2>"${ERRORS:-$TERMINAL}"'
@@ -37,28 +37,18 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self._modes = {}
         self.written = b""
-        self._ours, self._theirs = (
-            pty.openpty()
-        )  # theirs is kept: its settings are looked at in the end
-        self._ends = self._ours, self._theirs
+        # Theirs is kept: its settings are looked at in the end.
+        self._ends = self._ours, self._theirs = pty.openpty()
         ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
         self._settings = termios.tcgetattr(self._theirs)
-        given = {
-            "TERM": "xterm-256color",
-            "COLUMNS": None,
-            "LINES": None,
-            "NO_COLOR": None,
-            "TEXTUAL_DRIVER": None,
-        }
-        given |= (
-            environment
-            | {"TERMINAL": os.ttyname(self._theirs)}
-            | ({"ERRORS": str(errors)} if errors else {})
-        )
-        kept = {name: value for name, value in os.environ.items() if name not in given}
+        given = dict.fromkeys(["COLUMNS", "LINES", "NO_COLOR", "TEXTUAL_DRIVER"])
+        given |= {"TERM": "xterm-256color", "TERMINAL": os.ttyname(self._theirs)} | environment
+        if errors:
+            given["ERRORS"] = str(errors)
+        whole = os.environ | given
         self.process = subprocess.Popen(
             ["sh", "-c", _INSIDE, "sh", *map(str, words)],
-            env=kept | {name: value for name, value in given.items() if value is not None},
+            env={name: value for name, value in whole.items() if value is not None},
             start_new_session=True,
         )
 
@@ -121,7 +111,7 @@ class Terminal:
 
     @property
     def is_restored(self):
-        """Whether the terminal is as it was: its settings, the cursor, the mouse, the first of its two screens."""
+        """Whether the terminal is as it was: settings, cursor, mouse, its first screen."""
         left_on = {mode for mode, value in self._modes.items() if value != _AT_REST.get(mode, b"l")}
         return not left_on and termios.tcgetattr(self._theirs) == self._settings
 

@@ -1,4 +1,4 @@
-"""Every row of the table of commands: through the session, and where it has a key, through the key on the screen."""
+"""Every command: through the session, and where it has a key, through the key on the screen."""
 
 import asyncio
 
@@ -33,29 +33,37 @@ ROWS = [
     ("step", "tanh", lambda s, at: s.cursor == at + 1, ""),
     ("step op 3", "tanh", lambda s, at: s.cursor == at + 3, ""),
     ("step cell", "tanh", lambda s, at: s.cursor > at, ""),
-    ("step t", "tanh", lambda s, at: s.event.copy == 1 and s.trace.events[s.cursor + 1].copy == 2, ""),
+    ("step t", "tanh",
+     lambda s, at: s.event.copy == 1 and s.trace.events[s.cursor + 1].copy == 2, ""),
     ("step layer", "tanh", lambda s, at: s.trace.events[s.cursor + 1].layer != s.event.layer, ""),
     ("step phase", "tanh", lambda s, at: phases(s) == ("forward", "update"), ""),
     ("back", "tanh", lambda s, at: s.cursor == at - 1, ""),
     ("back op 3", "tanh", lambda s, at: s.cursor == at - 3, ""),
-    ("back cell", "tanh", lambda s, at: s.cursor < at and s.trace.events[s.cursor + 1].copy == 1, ""),
-    ("back t", "tanh", lambda s, at: s.event.copy == 0 and s.trace.events[s.cursor + 1].copy == 1, ""),
+    ("back cell", "tanh",
+     lambda s, at: s.cursor < at and s.trace.events[s.cursor + 1].copy == 1, ""),
+    ("back t", "tanh",
+     lambda s, at: s.event.copy == 0 and s.trace.events[s.cursor + 1].copy == 1, ""),
     ("back layer", "tanh", lambda s, at: s.cursor < at, ""),
     ("back phase", "vjp", lambda s, at: phases(s) == ("update", "backward"), ""),
     ("into", "tanh", lambda s, at: s.cursor == at, "no folded module is here"),
     ("out; into", "tanh", lambda s, at: s.folded == set(), ""),
     ("out", "tanh", lambda s, at: len(s.folded) == 1 and s.folded_call(s.event) in s.folded, ""),
-    ("continue", "tanh", lambda s, at: s.cursor == len(s.trace.events) - 1, "no breakpoint on the way to the end"),
-    ("break op=tanh; continue", "tanh", lambda s, at: (s.event.op, s.event.copy) == ("tanh", 2), "breakpoint 0:"),
-    ("break op=tanh; rcontinue", "tanh", lambda s, at: (s.event.op, s.event.copy) == ("tanh", 0), "breakpoint 0:"),
+    ("continue", "tanh",
+     lambda s, at: s.cursor == len(s.trace.events) - 1, "no breakpoint on the way to the end"),
+    ("break op=tanh; continue", "tanh",
+     lambda s, at: (s.event.op, s.event.copy) == ("tanh", 2), "breakpoint 0:"),
+    ("break op=tanh; rcontinue", "tanh",
+     lambda s, at: (s.event.op, s.event.copy) == ("tanh", 0), "breakpoint 0:"),
     ("rcontinue", "tanh", lambda s, at: s.cursor == 0, "no breakpoint on the way to the start"),
     ("jump 5", "tanh", lambda s, at: s.cursor == 5, ""),
     ("jump +4", "tanh", lambda s, at: s.cursor == at + 4, ""),
     ("jump -4", "tanh", lambda s, at: s.cursor == at - 4, ""),
     ("jump start", "tanh", lambda s, at: s.cursor == 0, ""),
     ("jump end", "tanh", lambda s, at: s.cursor == len(s.trace.events) - 1, ""),
-    ("flip", "tanh", lambda s, at: (s.event.kind, s.event.op, s.event.copy) == ("vjp", "tanh", 1), ""),
-    ("flip", "vjp", lambda s, at: (s.event.kind, s.event.op, s.event.copy) == ("forward", "tanh", 1), ""),
+    ("flip", "tanh",
+     lambda s, at: (s.event.kind, s.event.op, s.event.copy) == ("vjp", "tanh", 1), ""),
+    ("flip", "vjp",
+     lambda s, at: (s.event.kind, s.event.op, s.event.copy) == ("forward", "tanh", 1), ""),
     ("why", "tanh", lambda s, at: s.cursor == at, "h@1[0,0] = tanh "),
     ("why h@1[1,2]", "end", lambda s, at: s.cursor == at, "h@1[1,2] = tanh "),
     ("why d.h@1[1,2]", "end", lambda s, at: s.cursor == at, "∂L/∂h@1[1,2]"),
@@ -73,12 +81,15 @@ ROWS = [
     ("select 1,2", "tanh", lambda s, at: s.index == (1, 2), ""),
     ("watch norm(h)", "tanh", lambda s, at: len(s.watches) == 1, "0: norm(h) = "),
     ("watch h; unwatch", "tanh", lambda s, at: s.watches == [], "no watch is left"),
-    ("watch h; watch z; unwatch 0", "tanh", lambda s, at: [w.text for w in s.watches] == ["z"], "watch 0 removed"),
+    ("watch h; watch z; unwatch 0", "tanh",
+     lambda s, at: [w.text for w in s.watches] == ["z"], "watch 0 removed"),
     ("print norm(h)", "tanh", lambda s, at: s.cursor == at, "norm(h) = "),
     ("assert norm(h) > 0", "tanh", lambda s, at: s.cursor == at, "holds: norm(h) > 0"),
-    ("break bwd op=tanh t=1", "tanh", lambda s, at: len(s.breakpoints) == 1, "breakpoint 0: bwd op=tanh t=1"),
+    ("break bwd op=tanh t=1", "tanh",
+     lambda s, at: len(s.breakpoints) == 1, "breakpoint 0: bwd op=tanh t=1"),
     ("break nan; delete", "tanh", lambda s, at: s.breakpoints == [], "no breakpoint is left"),
-    ("break nan; break inf; delete 0", "tanh", lambda s, at: [b.text for b in s.breakpoints] == ["inf"], "0 removed"),
+    ("break nan; break inf; delete 0", "tanh",
+     lambda s, at: [b.text for b in s.breakpoints] == ["inf"], "0 removed"),
     ("info", "tanh", lambda s, at: s.cursor == at, "held"),
     ("list", "tanh", lambda s, at: s.cursor == at, "→"),
     ("/cross_entropy", "tanh", lambda s, at: s.event.op == "cross_entropy", ""),
@@ -153,7 +164,7 @@ def test_a_key_leads_where_its_line_leads_and_shows_what_that_answers(places, pl
                 await pilot.press(key)
                 typed, answered = as_typed(places[place], line)
                 wanted = answered(app.pane("step").size.width) or [""]
-                shown = [part.plain for part in app._answer] or [app._message.plain]
+                shown = [part.plain for part in app.answer] or [app.message.plain]
                 ways = [(s.cursor, len(s.folded)) for s in (typed, app.session)]
                 if shown != wanted or ways[0] != ways[1]:
                     differing.append((key, shown, wanted, ways))

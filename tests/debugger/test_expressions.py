@@ -11,9 +11,14 @@ from tinygrad_rnn.debugger.expressions import CommandError, parse
 from tinygrad_rnn.errors import TinygradError
 
 VALUES = {
-    "h": np.array([[3.0, 4.0]]), "h@3": np.array([[1.0, -2.0]]), "d.h@3": np.array([0.5]),
-    "rnn.0.W_hh": np.eye(2), "W": np.arange(4.0).reshape(2, 2), "tanh#12": np.array(7.0), "t": np.array(0.0),
-}  # fmt: skip
+    "h": np.array([[3.0, 4.0]]),
+    "h@3": np.array([[1.0, -2.0]]),
+    "d.h@3": np.array([0.5]),
+    "rnn.0.W_hh": np.eye(2),
+    "W": np.arange(4.0).reshape(2, 2),
+    "tanh#12": np.array(7.0),
+    "t": np.array(0.0),
+}
 
 
 def value(text):

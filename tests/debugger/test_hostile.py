@@ -1,4 +1,4 @@
-"""Thousands of generated names on the terminal: as many lines as with any names, and nothing in them that acts."""
+"""Generated names on the terminal: as many lines as with any names, and nothing that acts."""
 
 import functools
 import random
@@ -35,9 +35,8 @@ def number_of_plain_lines():
 def test_five_thousand_names_on_the_terminal(seed):
     """Ten runs with five hundred names each."""
     rng = random.Random(seed)
-    names = [
-        f"{generated(rng)}~{k}" for k in range(500)
-    ]  # all of them different, and none of them empty
+    # All of them different, and none of them empty.
+    names = [f"{generated(rng)}~{k}" for k in range(500)]
     lines = lines_of(names)
     assert len(lines) == number_of_plain_lines()
     for character in set("".join(lines)):

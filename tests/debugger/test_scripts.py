@@ -1,4 +1,4 @@
-"""`tinygrad-rnn debug`: scripts of every kind, three seeded faults, streams and terminals of every kind."""
+"""`tinygrad-rnn debug`: scripts, seeded faults, streams and terminals of every kind."""
 
 import os
 import re
@@ -101,7 +101,8 @@ def test_steps_are_those_asked_for(script):
 
 def test_until_nan_ends_where_the_first_nan_is_written(script):
     path = script(
-        "import tinygrad_rnn as tg\nx = tg.tensor(-1.0)\ny = tg.ops.sqrt(x)\nwhile True:\n    y = y + 1\n"
+        "import tinygrad_rnn as tg\nx = tg.tensor(-1.0)\ny = tg.ops.sqrt(x)\n"
+        "while True:\n    y = y + 1\n"
     )
     trace = run_script(path, until_nan=True).trace
     assert [e.op for e in trace.events] == ["sqrt"]
@@ -113,7 +114,7 @@ def test_an_exception_is_the_last_event_at_its_line(script):
     last = run.trace.events[-1]
     assert (last.kind, last.message) == ("error", "KeyError: 'missing'")
     assert (last.source.file, last.source.line) == ("script.py", TRAINING.count("\n") + 1)
-    assert start._beginning(run.trace) == last.index
+    assert start.beginning(run.trace) == last.index
 
 
 def test_a_refused_op_is_that_event_and_there_is_no_second(script):
@@ -159,8 +160,12 @@ def test_a_forked_child_is_no_second_debugger(script):
 def command(*words, **options):
     return subprocess.run(
         [sys.executable, "-m", "tinygrad_rnn", *map(str, words)],
-        capture_output=True, text=True, timeout=options.pop("timeout", 60), stdin=subprocess.DEVNULL, **options,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=options.pop("timeout", 60),
+        stdin=subprocess.DEVNULL,
+        **options,
+    )
 
 
 def test_without_a_terminal_there_is_a_prompt_in_plain_text(script):
@@ -168,8 +173,13 @@ def test_without_a_terminal_there_is_a_prompt_in_plain_text(script):
     environment = dict(os.environ) | {"TERM": "dumb", "NO_COLOR": "1", "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(
         [sys.executable, "-m", "tinygrad_rnn", "debug", path],
-        input="step 3\nwhy\nquit\n", capture_output=True, text=True, timeout=60, env=environment, check=False,
-    )  # fmt: skip
+        input="step 3\nwhy\nquit\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "(tg) " in done.stdout
     assert done.stdout.isascii()
@@ -187,8 +197,12 @@ def test_a_browser_is_sent_the_screen_and_nothing_that_the_script_prints(script)
     quit = b'{"type": "quit"}'
     done = subprocess.run(
         [sys.executable, "-m", "tinygrad_rnn", "debug", path, "20"],
-        input=b"M" + len(quit).to_bytes(4, "big") + quit, capture_output=True, timeout=60, env=environment, check=False,
-    )  # fmt: skip
+        input=b"M" + len(quit).to_bytes(4, "big") + quit,
+        capture_output=True,
+        timeout=60,
+        env=environment,
+        check=False,
+    )
     assert done.stdout.startswith(b"__GANGLION__\nD")
     assert done.stdout.endswith(b'{"type": "exit"}')
     assert done.returncode == 0, done.stderr
@@ -256,12 +270,10 @@ def test_a_million_events_are_recorded_within_their_budget_and_looked_at(script)
     assert int(events) > 10**6
     assert float(held) <= 64
     assert "norm(x) > 0 = True" in done.stdout
-    peak = resource.getrusage(
-        resource.RUSAGE_CHILDREN
-    ).ru_maxrss  # of the largest child so far, in KiB
-    print(
-        f"{events} events, {peak / 2**20:.2f} GiB at most, {(peak - before) / int(events):.2f} KiB an event"
-    )
+    # Of the largest child so far, in KiB.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    per_event = (peak - before) / int(events)
+    print(f"{events} events, {peak / 2**20:.2f} GiB at most, {per_event:.2f} KiB an event")
     assert peak < 4 * 2**20
 
 

@@ -1,4 +1,4 @@
-"""Every command through the session; going back and forth; breakpoints; transcripts and exit codes."""
+"""The cursor and the commands: going back and forth, asking, breakpoints, command files."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -103,10 +103,18 @@ def observed(s):
     )
 
 
+WAYS = [
+    *("step", "back", "step t", "back cell", "step phase", "flip"),
+    *("jump +7", "jump -5", "jump end", "jump start"),
+]
+
+
 @settings(max_examples=25)
-@given(st.sampled_from(list(KINDS)), st.lists(st.sampled_from(
-    ["step", "back", "step t", "back cell", "jump +7", "jump -5", "jump end", "jump start", "flip", "step phase"]
-), max_size=12), st.integers(0, 10**6))  # fmt: skip
+@given(
+    st.sampled_from(list(KINDS)),
+    st.lists(st.sampled_from(WAYS), max_size=12),
+    st.integers(0, 10**6),
+)
 def test_what_is_seen_at_an_event_does_not_depend_on_the_way_there(kind, way, at):
     direct, wandering = Session(TRACES[kind]), Session(TRACES[kind])
     for line in way:

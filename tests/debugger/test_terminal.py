@@ -1,4 +1,4 @@
-"""The debugger in a real terminal: what is drawn, what is asked of it, and that it leaves the terminal as it was."""
+"""The debugger in a real terminal: what it draws and takes, and that it leaves all as it was."""
 
 import re
 import signal
@@ -97,7 +97,12 @@ def test_a_mistake_of_its_own_leaves_the_terminal_as_it_was(script):
 
 
 def test_ctrl_c_ends_an_endless_script_and_opens_on_what_there_is(script):
-    endless = "import tinygrad_rnn as tg\nx = tg.tensor(1.0)\nprint('begun', flush=True)\nwhile True:\n    x = x * 1.0\n"
+    endless = (
+        "import tinygrad_rnn as tg\n"
+        "x = tg.tensor(1.0)\n"
+        "print('begun', flush=True)\n"
+        "while True:\n    x = x * 1.0\n"
+    )
     with Terminal.debugger(script(endless)) as terminal:
         terminal.until("begun")
         terminal.type("\x03")
@@ -187,7 +192,8 @@ def test_with_no_color_there_are_greys_alone(script):
 def test_what_threads_print_meanwhile_does_not_get_onto_the_screen(script):
     talking = (
         "import threading, time\n"
-        "def talk():\n    while True:\n        print('chatter', flush=True)\n        time.sleep(0.01)\n"
+        "def talk():\n    while True:\n"
+        "        print('chatter', flush=True)\n        time.sleep(0.01)\n"
         "threading.Thread(target=talk, daemon=True).start()\n"
     )
     with Terminal.debugger(script(TRAINING + talking)) as terminal:

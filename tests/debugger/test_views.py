@@ -1,4 +1,4 @@
-"""What is drawn, line by line: goldens at two widths, marks that need no colour, and widths that are kept.
+"""What is drawn, line by line: goldens at two widths, marks without colour, widths that are kept.
 
 `python tests/debugger/test_views.py` writes the goldens anew; read the difference before you commit
 it.

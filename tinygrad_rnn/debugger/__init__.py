@@ -1,1 +1,1 @@
-"""The debugger: a session over a recorded run, views of it, and the app that shows them in a terminal."""
+"""The debugger: a session over a recorded run, views of it, and the app on a terminal."""

@@ -1,4 +1,4 @@
-"""The debugger's screen, in Textual. It holds focus and offsets alone: what there is to know is the session's.
+"""The debugger's screen, in Textual. It holds focus and offsets alone; all else is the session's.
 
 Each pane draws lines that `views` made (the line API), so that a step costs the lines in sight,
 however long the run.
@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -133,6 +134,15 @@ _EDITING = dict(_editing([*Input.BINDINGS, *CommandLine.BINDINGS]))
 del _EDITING["ctrl+c"]
 
 
+# Each key with the line that it stands for; the one of `search` opens the command line instead.
+_KEYS = [
+    (key, line, command.summary)
+    for command in COMMANDS
+    for key, line in command.keys
+    if command.name != "search"
+]
+
+
 class Debugger(App[int]):
     """The app over one session."""
 
@@ -151,14 +161,8 @@ class Debugger(App[int]):
     #command {{ height: 1; border: none; padding: 0 1; }}
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(key, f"run({line!r})", command.summary, show=False)
-            for command in COMMANDS
-            for key, line in command.keys
-            if command.name != "search"
-        ),
-        # With priority, and the focus moved at once: what is typed ahead must reach the command
-        # line.
+        *(Binding(key, f"run({line!r})", summary, show=False) for key, line, summary in _KEYS),
+        # With priority, and the focus moved at once: the command line must get what is typed ahead.
         Binding("colon", "command('')", "a command", show=False, priority=True),
         Binding("slash", "command('/')", "search", show=False, priority=True),
         Binding("ctrl+c", "quit", "leave", show=False, priority=True),
@@ -179,17 +183,16 @@ class Debugger(App[int]):
         self.session = session
         self._tree = views.Tree(session)
         self._folded = frozenset(session.folded)
-        self._draw_answer: Callable[[int], Sequence[Text]] = (
-            lambda width: []
-        )  # for how wide it is by then
-        self._drawn_for: object = None  # all that it depends on
-        self._answer: Sequence[Text] = []
-        self._offset = 0  # of the answer
-        self._tree_top: int | None = (
-            None  # where the mouse scrolled the tree to; None: around the cursor
-        )
+        # Where the mouse scrolled the tree to; None: around the cursor.
+        self._tree_top: int | None = None
+        # Draws the last answer for a width; and the lines it drew, for all that they depend on.
+        self._draw_answer: Callable[[int], Sequence[Text]] = lambda width: []
+        self._drawn_for: object = None
+        # An answer of several lines is shown over the step, scrolled so far; a short one below it.
+        self.answer: Sequence[Text] = []
+        self._offset = 0
+        self.message = Text()
         self._zoomed = False
-        self._message = Text()
         self.was_told_to_end = False
 
     def compose(self) -> ComposeResult:
@@ -209,10 +212,9 @@ class Debugger(App[int]):
         self.call_after_refresh(self.show)
 
     def _end_when_told(self) -> None:
-        """Let a signal that ends the process end the screen first, so that the terminal is as it was."""
-        with suppress(
-            NotImplementedError, RuntimeError, ValueError
-        ):  # Windows; a thread that is not the main one
+        """Let a signal that ends the process end the screen first, which restores the terminal."""
+        # Windows has no such handlers; a thread that is not the main one may set none.
+        with suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._end)
 
     def _end(self) -> None:
@@ -253,7 +255,7 @@ class Debugger(App[int]):
         width = self.size.width
         self.pane("status").show([views.status(session, width)])
         self.pane("timeline").show([views.timeline(session, width)])
-        self.pane("message").show([self._message])
+        self.pane("message").show([self.message])
         self.pane("keys").show([views.key_hints(width)])
 
     def _top_of_tree(self) -> int:
@@ -267,10 +269,10 @@ class Debugger(App[int]):
         pane, session = self.pane("step"), self.session
         width, height = pane.size
         self._read_answer(width)
-        if self._answer:
+        if self.answer:
             pane.border_title = "Answer (Esc closes)"
-            self._offset = min(self._offset, max(len(self._answer) - height, 0))
-            pane.show(list(self._answer[self._offset : self._offset + height]))
+            self._offset = min(self._offset, max(len(self.answer) - height, 0))
+            pane.show(list(self.answer[self._offset : self._offset + height]))
         elif self._zoomed:
             pane.border_title = "Result (m: back)"
             pane.show(views.result(session, width, height))
@@ -281,7 +283,7 @@ class Debugger(App[int]):
     # Commands
 
     async def on_event(self, event: events.Event) -> None:
-        """What is typed or pasted into the command line is the command line's, before all that comes after it."""
+        """What is typed or pasted is the command line's first, where that has the focus."""
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             line = self.focused
             if isinstance(line, CommandLine) and await line.take(event):
@@ -299,7 +301,8 @@ class Debugger(App[int]):
             if reply.quit:
                 self.exit(0)
                 return
-            self._tree_top = None if reply.moved else self._tree_top
+            if reply.moved:
+                self._tree_top = None
             self._say(lambda width: views.answer(self.session, reply.answer, width))
         self.show()
 
@@ -313,10 +316,9 @@ class Debugger(App[int]):
         if depends_on == self._drawn_for:
             return
         lines, self._drawn_for = self._draw_answer(max(width, 1)), depends_on
-        self._answer = lines if len(lines) > 1 else []
-        self._message = (
-            lines[0] if len(lines) == 1 else Text("Esc closes the answer" if lines else "")
-        )
+        self.answer, self.message = lines, Text("Esc closes the answer")
+        if len(lines) <= 1:
+            self.answer, self.message = [], lines[0] if lines else Text()
 
     def action_run(self, line: str) -> None:
         self.execute(line)
@@ -352,7 +354,7 @@ class Debugger(App[int]):
         self.show()
 
     def action_scroll_lines(self, by: int) -> None:
-        if self._answer:
+        if self.answer:
             self._offset = max(self._offset + by, 0)
         else:
             self._tree_top = self._top_of_tree() + by
@@ -385,23 +387,19 @@ class Debugger(App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: the commands that need no argument."""
-        for command in COMMANDS:
-            for key, line in command.keys:
-                if command.name != "search":
-                    yield SystemCommand(
-                        line, f"{command.summary} ({key})", lambda line=line: self.action_run(line)
-                    )
+        for key, line, summary in _KEYS:
+            run = partial(self.action_run, line)
+            yield SystemCommand(line, f"{summary} ({key})", run)
 
 
 def run_app(session: Session) -> int:
-    """Open the screen; returns when the person leaves it: 0, or 1 where the screen itself failed, which said so."""
+    """Open the screen, until the person leaves it: 0, or 1 where the screen failed and said so."""
     app, before = Debugger(session), signal.getsignal(signal.SIGTERM)
     try:
         app.run()
     finally:
-        with suppress(
-            ValueError, TypeError
-        ):  # a thread that is not the main one; a handler that Python did not set
+        # A thread that is not the main one may set no handler, nor one that Python did not set.
+        with suppress(ValueError, TypeError):
             signal.signal(signal.SIGTERM, before)
     if app.was_told_to_end:
         signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Expressions of the debugger: read by Python's own parser, evaluated over a whitelisted tree, never by `eval`.
+"""Expressions: read by Python's own parser, evaluated over a whitelisted tree, never by `eval`.
 
 Names of tensors are no Python ("h@3", "d.rnn.0.W_hh", "tanh#12"), so they are taken out before
 parsing. What an expression may cost is bounded: 500 characters, 200 nodes, arrays of 4M elements.
@@ -23,7 +23,7 @@ Lookup = Callable[[str], Any]
 
 
 class CommandError(TinygradError, ValueError):
-    """A command or an expression that cannot be carried out; `column` is where in the text, if anywhere."""
+    """What cannot be carried out; `column` is where in the text, if anywhere."""
 
     def __init__(self, message: str, text: str = "", column: int | None = None) -> None:
         super().__init__(message)
@@ -54,20 +54,9 @@ _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _ATTRIBUTES = ("T", "shape", "size", "ndim")
 _CONSTANTS = {"True": True, "False": False, "nan": np.nan, "inf": np.inf, "pi": np.pi}
 _KEYWORDS = {
-    "and",
-    "or",
-    "not",
-    "in",
-    "is",
-    "if",
-    "else",
-    "for",
-    "lambda",
-    "import",
-    "await",
-    "yield",
+    "and", "or", "not", "in", "is", "if", "else", "for", "lambda", "import", "await", "yield",
     "None",
-}
+}  # fmt: skip
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "norm": lambda x: float(np.linalg.norm(np.asarray(x, float))),
@@ -92,22 +81,39 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: np.true_divide,
-    ast.FloorDiv: np.floor_divide, ast.Mod: np.mod, ast.Pow: lambda a, b: np.power(np.asarray(a, float), b),
-    ast.MatMult: operator.matmul, ast.USub: operator.neg, ast.UAdd: operator.pos,
-    ast.Not: lambda x: not _truth(x), ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt,
-    ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-}  # fmt: skip
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: np.true_divide,
+    ast.FloorDiv: np.floor_divide,
+    ast.Mod: np.mod,
+    ast.Pow: lambda a, b: np.power(np.asarray(a, float), b),
+    ast.MatMult: operator.matmul,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Not: lambda x: not _truth(x),
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed expression: evaluated as often as asked, each time with other values behind its names."""
+    """A parsed expression, to be evaluated as often as asked.
+
+    Args:
+        text: as it was written.
+        tree: the same, with placeholders for the names.
+        names: what the placeholders stand for.
+    """
 
     text: str
     tree: ast.expr
-    names: tuple[str, ...]  # what the placeholders stand for
-    origin: int = 0  # where the text begins in the line that was typed
+    names: tuple[str, ...]
 
     def __call__(self, lookup: Lookup) -> Any:
         """The value; `lookup` gives that of each name.
@@ -129,12 +135,18 @@ class Expression:
 
 
 def parse(text: str, line: str | None = None, origin: int = 0) -> Expression:
-    """Read an expression; `line` and `origin` are the command it stands in, for the caret of an error.
+    """Read an expression.
+
+    Args:
+        text: the expression.
+        line: the command it stands in, where that is more.
+        origin: the column at which it stands there.
 
     Raises:
         CommandError: it is no expression, or none that is allowed.
     """
-    line = text if line is None else line
+    if line is None:
+        line = text
     if len(text) > MAX_CHARACTERS:
         raise CommandError(
             f"an expression has at most {MAX_CHARACTERS} characters, this one {len(text)}"
@@ -142,42 +154,43 @@ def parse(text: str, line: str | None = None, origin: int = 0) -> Expression:
     if not text.strip():
         raise CommandError("an expression is missing", line, origin)
     source, columns, names = _without_names(text)
+
+    def error(message: str, at: int) -> CommandError:
+        return CommandError(message, line, origin + columns[min(at, len(columns) - 1)])
+
     try:
         tree = ast.parse(source, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        at = (
-            getattr(error, "offset", None) or len(columns)
-        ) - 1  # at its end, where Python does not say
-        raise CommandError(
-            f"no expression: {_reason(error)}", line, origin + columns[min(at, len(columns) - 1)]
-        ) from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as caught:
+        # At its end, where Python does not say.
+        at = getattr(caught, "offset", None) or len(columns)
+        reason = getattr(caught, "msg", None) or "it is nested too deeply"
+        raise error(f"no expression: {reason}", at - 1) from None
     nodes = list(ast.walk(tree))
     if len(nodes) > MAX_NODES:
         raise CommandError(f"an expression has at most {MAX_NODES} parts, this one {len(nodes)}")
     for node in nodes:
         refused = _refusal(node)
         if refused:
-            column = columns[min(getattr(node, "col_offset", 0), len(columns) - 1)]
-            raise CommandError(refused, line, origin + column)
-    return Expression(text, tree, tuple(names), origin)
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "msg", None) or "it is nested too deeply"
+            raise error(refused, getattr(node, "col_offset", 0))
+    return Expression(text, tree, tuple(names))
 
 
 def _without_names(text: str) -> tuple[str, list[int], list[str]]:
-    """The text with placeholders for names, the column that each character came from, and the names."""
+    """The text with placeholders for names, the column each character came from, and the names."""
     source, names, columns, at = "", list[str](), list[int](), 0
     while at < len(text):
         number = _NUMBER.match(text, at)
-        match = None if number else _NAME.match(text, at)
-        piece = text[at : (number or match).end()] if number or match else text[at]  # type: ignore[union-attr]
-        shown = _placeholder(piece, text[at + len(piece) :], names) if match else piece
+        name = None if number else _NAME.match(text, at)
+        if number:
+            piece = shown = number[0]
+        elif name:
+            piece = name[0]
+            shown = _placeholder(piece, text[name.end() :], names)
+        else:
+            piece = shown = text[at]
         if not shown.isascii():
-            shown = "?" * len(
-                shown
-            )  # no character but names' may be other than ASCII; the parser says where
+            # No characters but names' may be other than ASCII; the parser says where.
+            shown = "?" * len(shown)
         source += shown
         columns += [at] * len(shown)
         at += len(piece)
@@ -185,47 +198,52 @@ def _without_names(text: str) -> tuple[str, list[int], list[str]]:
 
 
 def _placeholder(piece: str, rest: str, names: list[str]) -> str:
-    if (
-        piece in _KEYWORDS
-        or piece in _CONSTANTS
-        or (piece in FUNCTIONS and rest.lstrip().startswith("("))
-    ):
+    """What stands for a name, which is added to `names`; a word of the language for itself."""
+    is_call = piece in FUNCTIONS and rest.lstrip().startswith("(")
+    if is_call or piece in _KEYWORDS or piece in _CONSTANTS:
         return piece
     name, dot, attribute = piece.rpartition(".")
-    if not (dot and attribute in _ATTRIBUTES):
-        name, attribute = piece, ""
+    if not dot or attribute not in _ATTRIBUTES:
+        name, dot, attribute = piece, "", ""
     if name not in names:
         names.append(name)
-    return f"_{names.index(name)}{dot if attribute else ''}{attribute}"
+    return f"_{names.index(name)}{dot}{attribute}"
 
 
 _ALLOWED = (
-    ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Tuple, ast.Slice, ast.Subscript, ast.Load, ast.And, ast.Or,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.BoolOp,
+    ast.Compare,
+    ast.Tuple,
+    ast.Slice,
+    ast.Subscript,
+    ast.Load,
+    ast.And,
+    ast.Or,
     *_OPERATORS,
-)  # fmt: skip
+)
 
 
-def _refusal(node: ast.AST) -> str | None:
-    """Why a part of the tree is not allowed; None where it is."""
+def _refusal(node: ast.AST) -> str:
+    """Why a part of the tree is not allowed; "" where it is."""
     match node:
         case ast.Constant(value=bool() | float()) | ast.Name():
-            return None
+            return ""
         case ast.Constant(value=int() as value):
-            return None if abs(value) < 2**53 else "a whole number has at most 53 bits"
-        case ast.Attribute(attr=attribute):
-            return (
-                None
-                if attribute in _ATTRIBUTES
-                else f".{attribute} is none of {', '.join(_ATTRIBUTES)}"
-            )
+            return "" if abs(value) < 2**53 else "a whole number has at most 53 bits"
+        case ast.Attribute(attr=attribute) if attribute not in _ATTRIBUTES:
+            return f".{attribute} is none of {', '.join(_ATTRIBUTES)}"
+        case ast.Attribute():
+            return ""
         case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
-            return None
+            return ""
         case ast.Call():
             return f"the functions are {', '.join(FUNCTIONS)}"
         case _ if isinstance(node, _ALLOWED):
-            return None
-        case _:
-            return f"{type(node).__name__} is not allowed: numbers, names, operators, comparisons, indices, functions"
+            return ""
+    allowed = "numbers, names, operators, comparisons, indices, functions"
+    return f"{type(node).__name__} is not allowed: {allowed}"
 
 
 class _Evaluation:
@@ -259,27 +277,25 @@ class _Evaluation:
             case ast.Subscript(value=value, slice=index):
                 return np.asarray(self.of(value))[self._index(index)]
             case ast.Call(func=ast.Name(id=name), args=arguments):
-                return FUNCTIONS[name](
-                    *(self._bounded(self.of(argument)) for argument in arguments)
-                )
+                values = [self._bounded(self.of(argument)) for argument in arguments]
+                return FUNCTIONS[name](*values)
             case ast.Tuple(elts=elements):
                 return tuple(self.of(element) for element in elements)
             case _:
                 raise CommandError(f"{type(node).__name__} is not allowed here")
 
     def _named(self, name: str) -> Any:
-        return _CONSTANTS[name] if name in _CONSTANTS else self.lookup(self.names[int(name[1:])])
+        if name in _CONSTANTS:
+            return _CONSTANTS[name]
+        return self.lookup(self.names[int(name[1:])])
 
     def _binary(self, op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(left, tuple) or isinstance(right, tuple):
             raise CommandError("a shape can be compared and indexed, not computed with")
         a, b = np.shape(left), np.shape(right)
         if isinstance(op, ast.MatMult):
-            size = int(
-                np.prod(a[:-1], dtype=float)
-                * (b[-1] if len(b) > 1 else 1)
-                * np.prod(b[:-2], dtype=float)
-            )
+            columns = b[-1] if len(b) > 1 else 1
+            size = int(np.prod((*a[:-1], *b[:-2], columns), dtype=float))
         else:
             size = int(np.prod(np.broadcast_shapes(a, b), dtype=float))
         if size > MAX_ELEMENTS:
@@ -300,9 +316,8 @@ class _Evaluation:
             case ast.Tuple(elts=elements):
                 return tuple(self._index(element) for element in elements)
             case ast.Slice(lower=lower, upper=upper, step=step):
-                return slice(
-                    *(None if part is None else self._index(part) for part in (lower, upper, step))
-                )
+                parts = (lower, upper, step)
+                return slice(*(None if part is None else self._index(part) for part in parts))
             case _:
                 return operator.index(self.of(node))
 
@@ -315,7 +330,6 @@ class _Evaluation:
 
 def _truth(value: Any) -> bool:
     if np.size(value) != 1:
-        raise CommandError(
-            f"{np.size(value)} values are neither true nor false; use any(…) or all(…)"
-        )
+        count = np.size(value)
+        raise CommandError(f"{count} values are neither true nor false; use any(…) or all(…)")
     return bool(np.asarray(value).item())

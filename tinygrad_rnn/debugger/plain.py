@@ -1,4 +1,4 @@
-"""The debugger without a screen: command files, pipes, notebooks, and terminals that cannot show the app."""
+"""The debugger without a screen: command files, pipes, notebooks, and poor terminals."""
 
 from collections.abc import Callable, Iterable
 from enum import IntEnum
@@ -37,19 +37,21 @@ class Transcript:
     def show_position(self) -> None:
         """The event at the cursor, with its formula."""
         session = self.session
-        texts = [views.title(session, session.event)]
         try:
-            texts += [f"  {line}" for line in str(session.why_here()).split("\n")]
+            about = str(session.why_here()).split("\n")
         except TinygradError:
-            texts += [f"  {line}" for line in (session.event.message or "").splitlines()]
-        texts += [f"  | {line}" for line in session.printed().splitlines()]
-        self.put(texts)
+            about = (session.event.message or "").splitlines()
+        self.put([views.title(session.event)])
+        self.put(f"  {line}" for line in about)
+        self.put(f"  | {line}" for line in session.printed().splitlines())
 
     def put(self, texts: Iterable[str]) -> None:
         """Write lines."""
         for text in texts:
-            safe = for_terminal(text)
-            self._write(f"{views.plain_ascii(safe) if self._ascii else safe}".rstrip() + "\n")
+            shown = for_terminal(text)
+            if self._ascii:
+                shown = views.plain_ascii(shown)
+            self._write(shown.rstrip() + "\n")
 
     def run(self, line: str) -> bool:
         """Carry out one command; whether to go on."""
@@ -93,7 +95,7 @@ def run_commands(
 def run_prompt(
     session: Session, read: Callable[[str], str], write: Write, *, ascii_only: bool = False
 ) -> Exit:
-    """Ask for commands until `quit` or the end of input; mistakes are answered, and are no reason to end."""
+    """Ask for commands until `quit` or the end of input; a mistake is answered and ends nothing."""
     transcript = Transcript(session, write, ascii_only=ascii_only)
     transcript.show_position()
     while True:

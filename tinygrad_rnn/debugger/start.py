@@ -11,7 +11,7 @@ from .session import Session
 
 
 def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> int:
-    """Open the debugger on a recorded run, and return when the person leaves it: 0, or 1 where its screen failed.
+    """Open the debugger on a recorded run, until the person leaves it: 0, or 1 where it failed.
 
     Args:
         trace: the run.
@@ -21,7 +21,7 @@ def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> 
     Raises:
         TraceError: nothing was recorded.
     """
-    session = Session(trace, _beginning(trace) if at is None else at)
+    session = Session(trace, beginning(trace) if at is None else at)
     if plain or not has_screen():
         _edit_lines()
         return run_prompt(session, input, sys.stdout.write, ascii_only=not speaks_unicode())
@@ -31,9 +31,10 @@ def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> 
 
 
 def _edit_lines() -> None:
-    """Let lines be edited and recalled; without it Python's prompt also goes to stderr, which may be a file."""
+    """Let lines be edited and recalled. Without it Python's prompt also goes to stderr."""
     if sys.stdin.isatty():
-        with suppress(ImportError):  # Windows has it in the console
+        # Windows has it in the console.
+        with suppress(ImportError):
             import readline  # noqa: F401
 
 
@@ -46,12 +47,14 @@ def debug_with_commands(trace: Trace, commands: Iterable[str]) -> Exit:
     return run_commands(Session(trace), commands, sys.stdout.write, ascii_only=not speaks_unicode())
 
 
-def _beginning(trace: Trace) -> int:
-    return len(trace.events) - 1 if trace.events and trace.events[-1].kind == "error" else 0
+def beginning(trace: Trace) -> int:
+    """Where to begin: at the error that a run ends with, else at its first event."""
+    ends_in_error = bool(trace.events) and trace.events[-1].kind == "error"
+    return len(trace.events) - 1 if ends_in_error else 0
 
 
 def has_screen() -> bool:
-    """Whether the app can be drawn and typed into: Textual draws on stderr, and all three streams must be there."""
+    """Whether the app can be drawn and typed into; Textual draws on stderr, so all three count."""
     if is_driven():
         return True
     streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
@@ -60,7 +63,7 @@ def has_screen() -> bool:
 
 
 def is_driven() -> bool:
-    """Whether another program draws the app, as textual-serve does in a browser: stdout is then between the two."""
+    """Whether another program draws the app, as textual-serve does in a browser."""
     return bool(os.environ.get("TEXTUAL_DRIVER"))
 
 

@@ -6,10 +6,11 @@ decorator. Their order here is that of the help.
 
 from . import moving, asking, watching, about  # noqa: F401, I001
 from .registry import COMMANDS, Command, execute
-from .replies import Help, Message, Origin, Reply, Value, one_line
+from .replies import Answer, Help, Message, Origin, Reply, Value, one_line
 
 __all__ = [
     "COMMANDS",
+    "Answer",
     "Command",
     "Help",
     "Message",

@@ -1,4 +1,4 @@
-"""What a session looks like: pure functions from a session to lines of text, for the app, pipes and notebooks alike.
+"""What a session looks like: pure functions from it to lines of text, whoever shows them.
 
 A line is a rich Text no wider than asked for. Nothing depends on colour: signs are always printed,
 the selected element and what it was made of carry marks, and `plain_ascii` spells every other sign
@@ -16,6 +16,22 @@ from .tree import Tree
 NARROW = 110  # below this many columns there is no room for the right pane
 
 __all__ = [
-    "NARROW", "SCREEN_KEYS", "Lines", "Matrix", "Tree", "answer", "failure", "help_lines", "key_hints", "plain_ascii", "result",
-    "side", "status", "step", "timeline", "timeline_event", "title", "watches",
-]  # fmt: skip
+    "NARROW",
+    "SCREEN_KEYS",
+    "Lines",
+    "Matrix",
+    "Tree",
+    "answer",
+    "failure",
+    "help_lines",
+    "key_hints",
+    "plain_ascii",
+    "result",
+    "side",
+    "status",
+    "step",
+    "timeline",
+    "timeline_event",
+    "title",
+    "watches",
+]

@@ -1,6 +1,6 @@
 """Answers to commands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.queries import Difference, Ledger
 from ...tracing.questions.terms import Index
 from ...tracing.questions.why import Why, element, number
-from ..commands import COMMANDS, Help, Message, Origin, Value, one_line
+from ..commands import COMMANDS, Answer, Help, Message, Origin, Value, one_line
 from ..expressions import CommandError
 from ..session import Session
 from .lines import HEADING, DrawnLater, Lines, blank, cropped, line, pieces, safe, wrapped
@@ -19,38 +19,42 @@ from .step import explained
 
 _VALUE_ROWS = 20
 _DIFFERENCE_ROWS = 10
-_BAR = 12  # columns, one of them before it
+_BAR = 11  # columns
 _LAYERS_FROM = 46  # columns; a narrower answer has no room for layers
 _BAR_FROM = 64  # columns; a narrower answer has no room for bars
-_NORM_DIGITS = 4
 
 
-def answer(session: Session, reply: Any, width: int) -> Sequence[Text]:
+def answer(session: Session, reply: Answer | None, width: int) -> Sequence[Text]:
     """The lines that a command's answer is shown as."""
     match reply:
         case None:
             return []
-        case Message(lines=lines):
-            return [part for text in lines for part in wrapped(safe(text), width)]
-        case Value(text=text, value=value):
+        case Message(lines):
+            return _paragraphs(lines, width)
+        case Value(text, value):
             return _value(text, value, width)
         case Why():
             return explained(reply, width)
         case Help():
             return help_lines(width)
-        case Origin(steps=steps):
-            return [
-                part
-                for i, one in enumerate(steps)
-                for part in wrapped(safe(f"{'←' if i else ' '} {one}"), width)
-            ]
+        case Origin(steps):
+            marks = ["  ", *["← "] * len(steps)]
+            texts = [f"{mark}{step}" for mark, step in zip(marks, steps, strict=False)]
+            return _paragraphs(texts, width)
         case Ledger():
             return _ledger(session, reply, width)
         case Difference():
             return _difference(session, reply, width)
-        case _:
-            assert isinstance(reply, GradientCheck)
-            return wrapped(check_text(reply), width, "green" if reply.passed else "bold red")
+        case GradientCheck():
+            style = "green" if reply.passed else "bold red"
+            return wrapped(check_text(reply), width, style)
+
+
+def _paragraphs(texts: Iterable[str], width: int) -> Lines:
+    lines: Lines = []
+    for text in texts:
+        lines += wrapped(safe(text), width)
+    return lines
 
 
 def _value(text: str, value: Any, width: int) -> Lines:
@@ -59,82 +63,95 @@ def _value(text: str, value: Any, width: int) -> Lines:
     return Matrix(text, np.asarray(value)).lines(width, _VALUE_ROWS)
 
 
+# The ledger. A table of rich's own would draw all of its rows at once, and a parameter may have
+# been used thousands of times.
+
+
 def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
     """A row for each use, their sum, and what became of `.grad`."""
-    name, rows = safe(ledger.name), ledger.rows
-    index = session.noted(ledger.total)
+    name, rows, index = safe(ledger.name), ledger.rows, session.noted(ledger.total)
     label = element("", index) or "value"
-    bar = _BAR if width >= _BAR_FROM else 0
-    layers = width >= _LAYERS_FROM
-    head = f"{'event':>6} {'t':>4}{' layer' * layers} {'‖term‖':>9}{' ' * bar} {label:>10}  from"
-    above = [line(f"∂L/∂{name}: one row for each use", width, "bold"), line(head, width, "dim")]
-    total = float(np.linalg.norm(ledger.total)), number(float(ledger.total[index]))
-    below = [
-        line(
-            f"{'sum':>6} {'':>4}{' ' * 6 * layers} {total[0]:>9.3g}{' ' * bar} {total[1]:>10}",
-            width,
-            "bold",
-        )
+    columns = {"event": 6, "t": 4, "layer": 5, "‖term‖": 9, "bar": _BAR, label: 10}
+    if width < _LAYERS_FROM:
+        del columns["layer"]
+    if width < _BAR_FROM:
+        del columns["bar"]
+    heads = {head: head for head in columns} | {"bar": ""}
+    sums = {
+        "event": "sum",
+        "‖term‖": f"{np.linalg.norm(ledger.total):.3g}",
+        label: number(float(ledger.total[index])),
+    }
+    above = [
+        line(f"∂L/∂{name}: one row for each use", width, "bold"),
+        line(f"{_aligned(columns, heads)}  from", width, "dim"),
     ]
-    below += [part for text in _verdict(ledger, index) for part in wrapped(text, width)]
+    below = [line(_aligned(columns, sums), width, "bold")]
+    for text in _verdict(ledger, index):
+        below += wrapped(text, width)
     largest = max((row.norm for row in rows if np.isfinite(row.norm)), default=0.0) or 1.0
 
     def draw(at: int) -> Text:
-        if not len(above) <= at < len(above) + len(rows):
-            return above[at] if at < len(above) else below[at - len(above) - len(rows)]
-        row = rows[at - len(above)]
-        t, layer = ("—" if n is None else str(n) for n in (row.t, row.layer))
-        shown = f"{row.event:>6} {t:>4}{f' {layer:>5}' * layers} {row.norm:>9.3g}{' ' * (bar > 0)}"
-        value = f" {number(float(row.value[index])):>10}  {safe(row.source)}"
-        return pieces(
-            [(shown, ""), (_bar(row.norm / largest, bar - 1), "cyan"), (value, "")], width
-        )
+        row = rows[at]
+        cells = {
+            "event": str(row.event),
+            "t": "—" if row.t is None else str(row.t),
+            "layer": "—" if row.layer is None else str(row.layer),
+            "‖term‖": f"{row.norm:.3g}",
+            "bar": _bar(row.norm / largest),
+            label: number(float(row.value[index])),
+        }
+        drawn = pieces([(f"{_aligned(columns, cells)}  {safe(row.source)}", "")], width)
+        drawn.highlight_regex("▇+", "cyan")
+        return drawn
 
-    return DrawnLater(len(above) + len(rows) + len(below), draw)
+    return DrawnLater(above, len(rows), draw, below)
 
 
-def _bar(share: float, room: int) -> str:
-    """A share of the largest as a bar, if there is room for one."""
-    if room < 1:
-        return ""
-    filled = "▇" * max(round(room * share), share > 0) if np.isfinite(share) else "!"
-    return f"{filled[:room]:<{room}}"
+def _aligned(columns: Mapping[str, int], cells: Mapping[str, str]) -> str:
+    """A row of a table: each cell at the right of its column."""
+    return " ".join(f"{cells.get(head, ''):>{room}}" for head, room in columns.items())
+
+
+def _bar(share: float) -> str:
+    """A share of the largest as a bar; one that is not finite as a sign."""
+    filled = "!"
+    if np.isfinite(share):
+        filled = "▇" * max(round(_BAR * share), share > 0)
+    return f"{filled:<{_BAR}}"
 
 
 def _verdict(ledger: Ledger, index: Index) -> list[str]:
+    """How the sum of the rows compares with what was added to `.grad`."""
     if ledger.recorded is None:
         return ["the pass is under way: nothing was added to .grad yet"]
-    added = f".grad {'grew by' if ledger.before is not None else 'became'} {ledger.recorded[index]:+.6g}"
+    became = "became" if ledger.before is None else "grew by"
+    place = element("", index) or "this value"
     exact = "to the last bit" if ledger.is_exact else "NOT the same"
     return [
-        f"{added} at {element('', index) or 'this value'}: the sum of the rows, but for rounding "
-        f"({ledger.difference:.1e})",
+        f".grad {became} {ledger.recorded[index]:+.6g} at {place}: the sum of the rows, but for "
+        f"rounding ({ledger.difference:.1e})",
         f"computed again in the engine's own order: {exact}",
     ]
 
 
 def _difference(session: Session, difference: Difference, width: int) -> Lines:
     """Two values side by side where both fit, else one below the other; and what changed."""
-    a, b = difference.values
+    (one, other), (a, b), (before, after) = difference.names, difference.values, difference.norms
     index = session.noted(b)
-    (one, other), (norm, after) = difference.names, difference.norms
-    ratio = after / norm if norm else np.inf
-    head = f"{one} and {other}: norms {norm:.4g} and {after:.4g}, ratio {ratio:.4g}"
-    half = max((width - 3) // 2, 1)
-    both = [
-        Matrix(name, value, index) for name, value in zip(difference.names, (a, b), strict=True)
-    ]
+    ratio = after / before if before else np.inf
+    head = f"{one} and {other}: norms {before:.4g} and {after:.4g}, ratio {ratio:.4g}"
+    both = _beside(Matrix(one, a, index), Matrix(other, b, index), width)
     change = Matrix("change", difference.change, index, strong=True).lines(width, _DIFFERENCE_ROWS)
-    return [*wrapped(safe(head), width, "bold"), *_two(both, half, width), blank(), *change]
+    return [*wrapped(safe(head), width, "bold"), *both, blank(), *change]
 
 
-def _two(both: list[Matrix], half: int, width: int) -> Lines:
-    left, right = (matrix.lines(half, _DIFFERENCE_ROWS) for matrix in both)
-    if any(
-        matrix.lines(width, _DIFFERENCE_ROWS)[1:] != drawn[1:]
-        for matrix, drawn in zip(both, (left, right), strict=True)
-    ):
-        above, below = (matrix.lines(width, _DIFFERENCE_ROWS) for matrix in both)
+def _beside(one: Matrix, other: Matrix, width: int) -> Lines:
+    """Two matrices side by side where that shows as much as one below the other does."""
+    half = max((width - 3) // 2, 1)
+    left, right = one.lines(half, _DIFFERENCE_ROWS), other.lines(half, _DIFFERENCE_ROWS)
+    above, below = one.lines(width, _DIFFERENCE_ROWS), other.lines(width, _DIFFERENCE_ROWS)
+    if left[1:] != above[1:] or right[1:] != below[1:]:
         return [*above, blank(), *below]
     lines: Lines = []
     for before, now in zip(left, right, strict=True):
@@ -159,16 +176,15 @@ def check_text(check: GradientCheck) -> str:
 
 def failure(error: Exception, width: int) -> Lines:
     """A command that could not be carried out: the line with a caret at the spot, and why."""
+    reason = wrapped(safe(str(error)), width, "red", indent=2)
     if not isinstance(error, CommandError) or error.column is None:
-        return wrapped(safe(str(error)), width, "red", indent=2)
-    text, caret, reason = error.lines()
-    skipped = max(error.column - width + 10, 0)  # the spot has to be in sight
-    shown = f"…{text[skipped + 1 :]}" if skipped else text
-    return [
-        line(safe(shown), width, "red"),
-        line(caret[skipped:], width, "bold red"),
-        *wrapped(safe(reason), width, "red", indent=2),
-    ]
+        return reason
+    shown, caret, _ = error.lines()
+    # The spot has to be in sight.
+    skipped = max(error.column - width + 10, 0)
+    if skipped:
+        shown = f"…{shown[skipped + 1 :]}"
+    return [line(safe(shown), width, "red"), line(caret[skipped:], width, "bold red"), *reason]
 
 
 SCREEN_KEYS = (
@@ -186,36 +202,24 @@ SCREEN_KEYS = (
 
 def help_lines(width: int) -> Lines:
     """Every command with its keys."""
-    lines = [
-        *wrapped(
-            "Every key stands for a command of the `:` line; both work the same.", width, indent=0
-        ),
-        blank(),
-    ]
-    rows = [(" ".join(key for key, _ in c.keys), c.usage, c.summary) for c in COMMANDS]
-    keys, usage = (max(len(row[i]) for row in rows) for i in (0, 1))
-    for key, use, summary in rows:
-        lines += _help_row(f"{key:<{keys}}", use, summary, usage, width)
+    intro = "Every key stands for a command of the `:` line; both work the same."
+    rows = [(" ".join(key for key, _ in one.keys), one.usage, one.summary) for one in COMMANDS]
+    keys = max(len(key) for key, _, _ in rows)
+    usages = max(len(usage) for _, usage, _ in rows)
+    lines = [*wrapped(intro, width, indent=0), blank()]
+    for key, usage, summary in rows:
+        lines += _help_row(f"{key:<{keys}}  ", usage, summary, usages + 2, width)
     lines += [blank(), line("On the screen alone", width, HEADING)]
     for key, _, does in SCREEN_KEYS:
-        lines += _help_row(f"{key:<{keys}}", "", does, 0, width)
+        lines += _help_row(f"{key:<{keys}}  ", "", does, 0, width)
     return lines
 
 
-def _help_row(key: str, use: str, summary: str, column: int, width: int) -> Lines:
+def _help_row(key: str, usage: str, summary: str, column: int, width: int) -> Lines:
     """Key, command, what it does: in columns where there is room, else below each other."""
-    if len(key) + column + len(summary) + 4 <= width:
-        return [
-            pieces(
-                [
-                    (f"{key}  ", "bold"),
-                    (f"{use:<{column}}{'  ' * bool(column)}", "cyan"),
-                    (summary, ""),
-                ],
-                width,
-            )
-        ]
-    first = [pieces([(f"{key}  ", "bold"), (use, "cyan")], width)] if use else []
-    return first + wrapped(
-        f"{' ' * len(key) if use else key}  {summary}", width, indent=len(key) + 2
-    )
+    if len(key) + column + len(summary) <= width - 2 * (not column):
+        return [pieces([(key, "bold"), (f"{usage:<{column}}", "cyan"), (summary, "")], width)]
+    if not usage:
+        return wrapped(key + summary, width, indent=len(key))
+    first = pieces([(key, "bold"), (usage, "cyan")], width)
+    return [first, *wrapped(" " * len(key) + summary, width, indent=len(key))]

@@ -11,43 +11,56 @@ Lines = list[Text]
 
 
 class DrawnLater(Sequence[Text]):
-    """Lines each of which is drawn when it is looked at: there may be thousands.
+    """Lines of which those in the middle are drawn when they are looked at: there may be thousands.
 
     Args:
+        above: the lines before them.
         count: how many there are.
-        draw: makes the line of a number.
+        draw: makes the line of a number, from 0.
+        below: the lines after them.
     """
 
-    def __init__(self, count: int, draw: Callable[[int], Text]) -> None:
-        self._numbers, self._draw = range(count), draw
+    def __init__(self, above: Lines, count: int, draw: Callable[[int], Text], below: Lines) -> None:
+        self._above, self._count, self._draw, self._below = above, count, draw, below
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._above) + self._count + len(self._below)
 
     @overload
     def __getitem__(self, at: int) -> Text: ...
     @overload
     def __getitem__(self, at: slice) -> Lines: ...
     def __getitem__(self, at: int | slice) -> Text | Lines:
-        return (
-            [self._draw(i) for i in self._numbers[at]]
-            if isinstance(at, slice)
-            else self._draw(self._numbers[at])
-        )
+        numbers = range(len(self))[at]
+        if isinstance(numbers, range):
+            return [self._line(number) for number in numbers]
+        return self._line(numbers)
+
+    def _line(self, number: int) -> Text:
+        if number < len(self._above):
+            return self._above[number]
+        row = number - len(self._above)
+        return self._draw(row) if row < self._count else self._below[row - self._count]
 
 
 KIND_STYLES = {
-    "forward": "green", "seed": "magenta", "vjp": "magenta", "accumulate": "yellow", "update": "cyan", "zero": "cyan",
+    "forward": "green",
+    "seed": "magenta",
+    "vjp": "magenta",
+    "accumulate": "yellow",
+    "update": "cyan",
+    "zero": "cyan",
     "error": "red",
-}  # fmt: skip
+}
 HEADING = "bold cyan"
 
 _ASCII = str.maketrans(
     {
-        "∂": "d", "←": "<", "→": ">", "▶": ">", "▸": ">", "▾": "v", "━": "-", "┅": "=", "┿": "+", "▪": "o", "█": "#",
-        "●": "*", "○": "o", "·": "*", "◂": "<", "‖": "|", "Σ": "S", "ₖ": "k", "…": "~", "›": ">", "²": "^2",
-        "³": "^3", "ȳ": "gy", "ā": "ga", "ᵀ": "'", "√": "sqrt ", "─": "-", "│": "|", "▌": "|", "≤": "<=", "≥": ">=",
-        "≠": "!=", "−": "-", "×": "x", "▇": "#", "±": "+/-", "—": "-", "✓": "", "\N{COMBINING MACRON}": "'",
+        "∂": "d", "←": "<", "→": ">", "▶": ">", "▸": ">", "▾": "v", "━": "-", "┅": "=", "┿": "+",
+        "▪": "o", "█": "#", "●": "*", "○": "o", "·": "*", "◂": "<", "‖": "|", "Σ": "S", "ₖ": "k",
+        "…": "~", "›": ">", "²": "^2", "³": "^3", "ȳ": "gy", "ā": "ga", "ᵀ": "'", "√": "sqrt ",
+        "─": "-", "│": "|", "▌": "|", "≤": "<=", "≥": ">=", "≠": "!=", "−": "-", "×": "x",
+        "▇": "#", "±": "+/-", "—": "-", "✓": "", "\N{COMBINING MACRON}": "'",
     }
 )  # fmt: skip
 
@@ -95,9 +108,10 @@ def blank() -> Text:
 
 def wrapped(text: str, width: int, style: str = "", indent: int | None = None) -> Lines:
     """A long line on several, the later ones below what follows its "="."""
-    if indent is None:
-        indent = text.find("= ") + 2 if "= " in text else 2
-    indent = indent if indent < width // 2 else 2
+    if indent is None and "= " in text:
+        indent = text.index("= ") + 2
+    if indent is None or indent >= width // 2:
+        indent = 2
     lines: Lines = []
     while len(text) > width:
         cut = text.rfind(" ", indent + 1, width + 1)

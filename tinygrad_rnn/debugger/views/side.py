@@ -1,4 +1,4 @@
-"""The right: what has come of it so far, and the line of the program that it came from."""
+"""The right pane: what has come of it so far, and the line of the program it came from."""
 
 from functools import lru_cache
 
@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ...errors import TraceError
 from ...text import elide
+from ...tracing.recording.graph import Node
 from ..commands import one_line
 from ..events import calls_of, source_of
 from ..session import Session
@@ -18,21 +19,17 @@ _PRINTED_MOST = 4  # lines
 
 
 def side(session: Session, width: int, height: int) -> Lines:
-    """Gradients so far, modules around the event, watches, the user's source, what the program printed."""
-    blocks: list[tuple[str, Lines]] = [
-        ("Gradients so far", gradients(session, width)),
-        (
-            "Modules",
-            wrapped(safe(" › ".join(c.name for c in calls_of(session.event)) or "none"), width),
-        ),
-        ("Watches", watches(session, width)),
-        (
-            "Printed here",
-            [line(text, width) for text in safe_lines(session.printed())[-_PRINTED_MOST:]],
-        ),
-    ]
+    """Gradients so far, modules, watches, the user's source, what the program printed."""
+    modules = " › ".join(call.name for call in calls_of(session.event)) or "none"
+    printed = safe_lines(session.printed())[-_PRINTED_MOST:]
+    blocks = {
+        "Gradients so far": gradients(session, width),
+        "Modules": wrapped(safe(modules), width),
+        "Watches": watches(session, width),
+        "Printed here": [line(text, width) for text in printed],
+    }
     lines: Lines = []
-    for heading, content in blocks:
+    for heading, content in blocks.items():
         if content:
             lines += [line(heading, width, HEADING), *content, blank()]
     return [*lines, *_source(session, width, max(height - len(lines), 4))][:height]
@@ -40,37 +37,37 @@ def side(session: Session, width: int, height: int) -> Lines:
 
 def gradients(session: Session, width: int) -> Lines:
     """Each parameter's gradient so far, and how many of its terms have arrived in this pass."""
-    queries, cursor = session.queries, session.cursor
-    names = [safe(f"∂{queries.names.of(node)}") for node in session.parameters]
+    names = [safe(f"∂{session.queries.names.of(node)}") for node in session.parameters]
     column = min(max(map(len, names), default=0), _NAME_MOST)
     lines: Lines = []
     for node, name in zip(session.parameters, names, strict=True):
-        name = f"{elide(name, column):<{column}}"
-        try:
-            held = queries.gradient(node, cursor)
-        except TraceError:
-            lines.append(line(f"{name} gone", width, "dim"))
-            continue
-        if held is None:
-            lines.append(line(f"{name} —", width, "dim"))
-            continue
-        arrived, expected = len(queries.terms(node, cursor)), queries.expected(node, cursor)
-        norm = float(np.linalg.norm(held))
-        waiting = f"{arrived} of {expected}" if arrived < expected else "✓" if expected else ""
-        style = "" if np.isfinite(norm) else "bold red"
-        lines.append(
-            pieces([(f"{name} ", ""), (f"‖·‖={norm:<10.4g}", style), (waiting, "yellow")], width)
-        )
+        lines.append(_gradient(session, node, f"{elide(name, column):<{column}}", width))
     return lines
+
+
+def _gradient(session: Session, node: Node, name: str, width: int) -> Text:
+    queries, cursor = session.queries, session.cursor
+    try:
+        held = queries.gradient(node, cursor)
+    except TraceError:
+        return line(f"{name} gone", width, "dim")
+    if held is None:
+        return line(f"{name} —", width, "dim")
+    arrived, expected = len(queries.terms(node, cursor)), queries.expected(node, cursor)
+    state = "✓" if expected else ""
+    if arrived < expected:
+        state = f"{arrived} of {expected}"
+    norm = float(np.linalg.norm(held))
+    style = "" if np.isfinite(norm) else "bold red"
+    return pieces([(f"{name} ", ""), (f"‖·‖={norm:<10.4g}", style), (state, "yellow")], width)
 
 
 def watches(session: Session, width: int) -> Lines:
     """Each watch and its value."""
-    return [
-        part
-        for text, value in session.watched()
-        for part in wrapped(safe(f"{text} = {one_line(value)}"), width)
-    ]
+    lines: Lines = []
+    for text, value in session.watched():
+        lines += wrapped(safe(f"{text} = {one_line(value)}"), width)
+    return lines
 
 
 def _source(session: Session, width: int, height: int) -> Lines:
@@ -78,20 +75,27 @@ def _source(session: Session, width: int, height: int) -> Lines:
     source = source_of(session.event)
     if source is None:
         return []
-    head = line(f"{safe(source.file.rpartition('/')[2])}:{source.line}", width, HEADING)
+    lines = [line(f"{safe(source.file.rpartition('/')[2])}:{source.line}", width, HEADING)]
     texts = session.source_lines(max((height - 2) // 2, 1))
     lead = min((len(text) - len(text.lstrip()) for _, text in texts if text.strip()), default=0)
-    gutter = max((len(str(number)) for number, _ in texts), default=0) + 3
-    lines: Lines = []
+    column = max((len(str(number)) for number, _ in texts), default=0) + 1
     for number, text in texts:
         code = _coloured(safe(text[lead:].expandtabs(4)))
-        ran = number == source.line
-        rows = _folded(code, max(width - gutter, 8)) if ran else [code]
-        for i, row in enumerate(rows):
-            mark = f"{'→' if ran and not i else ' '}{number if not i else '':>{gutter - 2}} "
-            shown = Text(mark, style="bold" if ran else "dim", no_wrap=True, end="")
-            lines.append(_elided(shown.append_text(row), width, "bold" if ran else ""))
-    return [head, *lines]
+        if number != source.line:
+            lines.append(_numbered(f" {number:>{column}} ", "dim", code, width))
+            continue
+        first, *more = _folded(code, max(width - column - 2, 8))
+        lines.append(_numbered(f"→{number:>{column}} ", "bold", first, width, "bold"))
+        for rest in more:
+            lines.append(_numbered(" " * (column + 2), "bold", rest, width, "bold"))
+    return lines
+
+
+def _numbered(number: str, style: str, code: Text, width: int, whole: str = "") -> Text:
+    """A line of code behind its number; `whole` is the style of both."""
+    shown = Text(number, style=style, no_wrap=True, end="").append_text(code)
+    shown.stylize(whole)
+    return cropped(shown, width)
 
 
 @lru_cache(maxsize=4096)
@@ -110,9 +114,3 @@ def _folded(code: Text, width: int) -> list[Text]:
         rows.append(head)
         code = Text("  ").append_text(code)
     return [*rows, code]
-
-
-def _elided(text: Text, width: int, style: str) -> Text:
-    text.stylize(style)
-    text.no_wrap, text.end = True, ""
-    return cropped(text, width)

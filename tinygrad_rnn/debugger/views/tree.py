@@ -1,7 +1,7 @@
-"""The left: everything that happened, under the calls it happened in."""
+"""The left pane: everything that happened, under the calls it happened in."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.text import Text
 
@@ -9,8 +9,9 @@ from ...autograd.state import Scope
 from ...text import elide
 from ...tracing.recording.event import Event
 from ...tracing.recording.graph import collector_paused
-from ..events import phase_of, scope_of
+from ..events import calls_of, phase_of, scope_of
 from ..session import Session
+from .footer import has_any
 from .lines import HEADING, Lines, pieces, safe
 from .wording import describe
 
@@ -18,12 +19,15 @@ _GUIDES = 4  # deeper than that, calls are not indented further
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the tree: an event, or the call (a module, a `tg.scope`) that the events below it ran in."""
+class TreeRow:
+    """A line of the tree: an event, or the call (a module, a `tg.scope`) around those below it.
 
-    event: int  # of a call, the last one in it
+    Of a call, `event` is the last event in it and `first` the first.
+    """
+
+    event: int
     call: Scope | None = None
-    first: int = 0  # of a call, the first event in it
+    first: int = 0
     depth: int = 0
 
 
@@ -32,36 +36,33 @@ class Tree:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.rows: list[Row] = []
+        self.rows: list[TreeRow] = []
         self._grow()
         self._events = [row.event for row in self.rows if row.call is None]
         self._positions = [i for i, row in enumerate(self.rows) if row.call is None]
 
     @collector_paused()
     def _grow(self) -> None:
-        session, rows = self.session, self.rows
+        rows, folded_calls = self.rows, self.session.folded
         phase, opened = "", tuple[Scope, ...]()
-        chains: dict[Scope | None, tuple[Scope, ...]] = {None: ()}
-        for event in session.trace.events:
-            scope = scope_of(event)
+        chains: dict[Scope | None, tuple[Scope, ...]] = {}
+        for event in self.session.trace.events:
+            scope, now = scope_of(event), phase_of(event)
             if scope not in chains:
-                assert scope is not None
-                chains[scope] = scope.chain()
-            calls, now = chains[scope], phase_of(event)
-            folded = next((i for i, call in enumerate(calls) if call in session.folded), None)
-            calls = calls if folded is None else calls[: folded + 1]
+                chains[scope] = calls_of(event)
+            calls = chains[scope]
+            folded = next((i for i, call in enumerate(calls) if call in folded_calls), None)
+            if folded is not None:
+                calls = calls[: folded + 1]
             if now != phase or calls != opened:
                 common = _common(opened, calls) if now == phase else 0
-                rows += [
-                    Row(event.index, call, event.index, i)
-                    for i, call in enumerate(calls)
-                    if i >= common
-                ]
+                for depth in range(common, len(calls)):
+                    rows.append(TreeRow(event.index, calls[depth], event.index, depth))
                 phase, opened = now, calls
             if folded is None:
-                rows.append(Row(event.index, depth=len(calls)))
+                rows.append(TreeRow(event.index, depth=len(calls)))
             else:
-                rows[-1] = Row(event.index, rows[-1].call, rows[-1].first, rows[-1].depth)
+                rows[-1] = replace(rows[-1], event=event.index)
 
     def position(self, event: int) -> int:
         """The row of an event, or that of the folded call around it."""
@@ -74,67 +75,76 @@ class Tree:
         """The rows from `top` on."""
         return [self._line(row, width) for row in self.rows[top : top + height]]
 
-    def _line(self, row: Row, width: int) -> Text:
-        session = self.session
-        event = session.trace.events[row.event]
-        folded = row.call is not None and row.call in session.folded
-        current = (row.call is None or folded) and row.event == session.cursor
+    def _line(self, row: TreeRow, width: int) -> Text:
+        event, folded = self.session.trace.events[row.event], row.call in self.session.folded
+        current = row.event == self.session.cursor and (row.call is None or folded)
         guides = "│ " * min(row.depth, _GUIDES)
         room = max(width - 2 - len(guides), 1)
-        text = (
-            self._event(event, room)
-            if row.call is None
-            else elide(self._call(row, event, folded), room)
-        )
-        style = "reverse bold" if current else "dim" if row.event > session.cursor else ""
-        if not current and row.call is not None:
-            style = f"{style} {HEADING}".strip()
-        elif not current and event.kind == "error":
-            style = "bold red"
-        mark, colour = self._mark(row, folded)
-        guide_style = "reverse" if current else "dim"
+        text = self._event(event, room)
+        if row.call is not None:
+            text = elide(self._call(row, row.call, event), room)
+        style, guide_style = self._style(row, event), "dim"
+        if current:
+            style, guide_style = "reverse bold", "reverse"
+        mark, colour = self._mark(row)
         parts = [
             ("▶" if current else " ", style),
             (mark, colour or style),
             (guides, guide_style),
             (text, style),
+            (" " * (room - Text(text).cell_len), style),
         ]
-        return pieces([*parts, (" " * (room - Text(text).cell_len), style)], width)
+        return pieces(parts, width)
 
-    def _mark(self, row: Row, folded: bool) -> tuple[str, str]:
-        """A breakpoint, or a value that is not finite, at this row."""
-        if row.call is not None and not folded:
+    def _style(self, row: TreeRow, event: Event) -> str:
+        if row.call is None and event.kind == "error":
+            return "bold red"
+        dim = "dim" if row.event > self.session.cursor else ""
+        return dim if row.call is None else f"{dim} {HEADING}".strip()
+
+    def _mark(self, row: TreeRow) -> tuple[str, str]:
+        """A breakpoint, or a value that is not finite, at this row; of a folded call, in it."""
+        session, first = self.session, row.event
+        if row.call is not None and row.call not in session.folded:
             return " ", ""
-        first = row.first if folded else row.event
-        for events, mark, style in (
-            (self.session.alerts, "!", "bold red"),
-            (self.session.stops(), "●", "yellow"),
-        ):
-            if bisect_left(events, row.event + 1) > bisect_left(events, first):
-                return mark, style
+        if row.call is not None:
+            first = row.first
+        if has_any(session.alerts, first, row.event + 1):
+            return "!", "bold red"
+        if has_any(session.stops(), first, row.event + 1):
+            return "●", "yellow"
         return " ", ""
 
     def _event(self, event: Event, room: int) -> str:
-        """An event in one line; where that is too long, with its first operand alone, then without operands."""
-        texts = [
-            safe(describe(self.session.queries.names, event, brief=brief))
-            for brief in (False, True)
-        ]
-        first, comma, _ = texts[0].partition(", ")
-        texts[1:1] = [f"{first}, …)"] * (event.kind == "forward" and comma != "")
-        return next((text for text in texts if len(text) <= room), elide(texts[-1], room))
+        """An event in one line: whole, else with its first operand alone, else without operands."""
+        names = self.session.queries.names
+        whole = safe(describe(names, event))
+        if len(whole) <= room:
+            return whole
+        first, comma, _ = whole.partition(", ")
+        shorter = f"{first}, …)"
+        if event.kind == "forward" and comma and len(shorter) <= room:
+            return shorter
+        return elide(safe(describe(names, event, brief=True)), room)
 
-    def _call(self, row: Row, event: Event, folded: bool) -> str:
-        assert row.call is not None
-        place = [f"t={event.copy}"] * (event.copy is not None and event.layer is not None)
-        count = f" ({row.event - row.first + 1} events)" if folded else ""
-        phase = "∂ " if phase_of(event) == "backward" else ""
-        return f"{'▸' if folded else '▾'} {phase}{' '.join([safe(row.call.name), *place])}{count}"
+    def _call(self, row: TreeRow, call: Scope, event: Event) -> str:
+        words = [safe(call.name)]
+        if event.copy is not None and event.layer is not None:
+            words.append(f"t={event.copy}")
+        sign = "▾"
+        if call in self.session.folded:
+            sign = "▸"
+            words.append(f"({row.event - row.first + 1} events)")
+        if phase_of(event) == "backward":
+            words.insert(0, "∂")
+        return " ".join([sign, *words])
 
 
 def _common(one: tuple[Scope, ...], other: tuple[Scope, ...]) -> int:
     """How many calls two chains begin with together."""
-    return next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a is not b),
-        min(len(one), len(other)),
-    )
+    count = 0
+    for a, b in zip(one, other, strict=False):
+        if a is not b:
+            break
+        count += 1
+    return count

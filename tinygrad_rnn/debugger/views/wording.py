@@ -16,6 +16,16 @@ def describe(names: Names, event: Event, *, brief: bool = False) -> str:
     return _DESCRIBE[event.kind](names, event, brief)
 
 
+def place_of(event: Event) -> list[str]:
+    """Timestep and layer of an event, as far as it has them."""
+    words: list[str] = []
+    if event.copy is not None:
+        words.append(f"t={event.copy}")
+    if event.layer is not None:
+        words.append(f"layer {event.layer}")
+    return words
+
+
 def _forward(names: Names, event: Event, brief: bool) -> str:
     output, op = _output(event), event.op or ""
     name = names.of(output)
