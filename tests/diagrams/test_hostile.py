@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams import draw_network
-from tinygrad_rnn.diagrams.picture.diagram import Diagram, Drawing, Shape, Text
-from tinygrad_rnn.diagrams.picture.dot import to_dot
+from tinygrad_rnn.diagrams.picture.diagram import Diagram
+from tinygrad_rnn.diagrams.picture.shapes import Drawing, Shape, Text
 from tinygrad_rnn.diagrams.picture.theme import LIGHT
 from tinygrad_rnn.text import printable
 
@@ -112,7 +112,7 @@ def test_five_thousand_texts_in_dot_and_svg(seed):
     rng = random.Random(seed)
     texts = [generated(rng) for _ in range(500)]
     diagram = diagram_of(texts)
-    graph = pygraphviz.AGraph(string=to_dot(diagram))
+    graph = pygraphviz.AGraph(string=diagram.dot)
     written = sum(bool(text) for text in texts)
     assert (len(graph.nodes()), len(graph.edges())) == (1 + len(texts) + written, 0)
     root = ElementTree.fromstring(diagram.svg.encode())

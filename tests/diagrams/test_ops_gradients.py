@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.grid.grid import unrolled_grid
 from tinygrad_rnn.diagrams.picture.curves import rounded
-from tinygrad_rnn.diagrams.picture.diagram import Edge
 from tinygrad_rnn.diagrams.picture.lanes import LANE_INSIDE, curve_beside
 from tinygrad_rnn.diagrams.picture.ramp import look_of
+from tinygrad_rnn.diagrams.picture.shapes import Edge
 from tinygrad_rnn.diagrams.picture.stretches import drawn_once, joined
 from tinygrad_rnn.diagrams.views.gradients import with_gradients
 from tinygrad_rnn.diagrams.views.opening import opened_grid

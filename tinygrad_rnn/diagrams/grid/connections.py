@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..picture.curves import beside, on_outline, rounded
-from ..picture.diagram import Edge, Point, Shape, Text
 from ..picture.lanes import LANE_DISTANCE, LANE_WIDTH
 from ..picture.ramp import Ramp, is_sick, look_of, norm_text, strength
+from ..picture.shapes import Edge, Point, Shape, Text
 from ..picture.stretches import drawn_once
 from ..picture.text_metrics import fit, text_width
 from .grid import FOLD, Connection

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..picture.diagram import Shape
+from ..picture.shapes import Shape
 
 _HEIGHT = 9.0
 

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 from ...tracing.network.network import Cell
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
-from ..picture.diagram import Shape, Text
 from ..picture.ramp import SICK_OUTLINE
+from ..picture.shapes import Shape, Text
 from ..picture.text_metrics import fit, text_width
 from .heat import Heat
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from ..inside.plan import Spot
 from ..inside.ways_back import with_ways_back
-from ..picture.diagram import Drawing, Shape, Text
 from ..picture.ramp import Ramp
+from ..picture.shapes import Drawing, Shape, Text
 from ..picture.text_metrics import fit
 from .grid import FOLD, Heading
 from .items import LABEL_SIZE, Item, Opened

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import NamedTuple
 
-from ..picture.diagram import Point
+from ..picture.shapes import Point
 from .anatomy import Inlet, Part
 
 # role -> what it may be: an op, and the roles it reads. "@h", "@c", "@x" are what enters.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...tracing.recording.graph import Node
 from ..picture.curves import CORNER, on_outline, rounded
-from ..picture.diagram import Drawing, Edge, Point, Shape, Text
+from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.text_metrics import text_width
 from .anatomy import Anatomy, Inlet, Part
 from .canonical import STATES, Layout, inlet_role, recognised

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..picture.curves import CORNER, rounded
-from ..picture.diagram import Drawing, Edge, Point, Text
 from ..picture.dot_layout import APART, Arrangement, arrange
+from ..picture.shapes import Drawing, Edge, Point, Text
 from ..picture.text_metrics import text_width
 from .anatomy import Anatomy, Inlet, Part
 from .parts import OP_HEIGHT, POINT, TAP_SIZE, Ink, is_point, part_shapes, part_width

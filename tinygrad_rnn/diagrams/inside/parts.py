@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..picture.diagram import Shape, Text
+from ..picture.shapes import Shape, Text
 from ..picture.text_metrics import fit, text_width
 from .anatomy import Part
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from ...tracing.network.network import Cell
-from ..picture.diagram import Drawing, Edge, Shape
 from ..picture.lanes import lanes_of
+from ..picture.shapes import Drawing, Edge, Shape
 
 WIRE, STATE_WIRE = 1.1, 2.4  # how wide a wire is, and the way of a state
 

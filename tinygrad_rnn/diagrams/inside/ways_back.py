@@ -12,8 +12,8 @@ from typing import Any
 from ...tracing.network.flow import Flow, handed_back, norm_of
 from ...tracing.network.network import Link
 from ...tracing.recording.graph import Node
-from ..picture.diagram import Drawing, Edge, Point, Shape, Text
 from ..picture.ramp import SICK_OUTLINE, Ramp, is_sick, look_of, strength
+from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.stretches import drawn_once
 from .anatomy import Part
 from .plan import Plan, Spot

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .diagram import Point, Shape
+from .shapes import Point, Shape
 
 CORNER = 9.0  # radius of a bend
 _CIRCLE = 0.5523  # a quarter circle as one Bézier curve: the control points' share of the radius

@@ -1,4 +1,4 @@
-"""Writes a `Diagram` in Graphviz's language, with every position pinned.
+"""Writes a drawing in Graphviz's language, with every position pinned.
 
 A shape becomes a node of fixed size followed by one node without outline for each of its texts, so
 that where text stands is ours to say and never depends on Graphviz's idea of its size.
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import graphviz
 
 from ...text import for_dot
-from .diagram import MARGIN, Box, Diagram, Edge, Point, Shape, Text
+from .shapes import MARGIN, Box, Drawing, Edge, Point, Shape, Text
 from .text_metrics import FONT
 from .theme import Palette
 
@@ -22,27 +22,27 @@ _STYLES = {"box": "filled,rounded", "chip": "filled", "circle": "filled", "text"
 _JUSTIFY = {"center": "", "left": r"\l", "right": r"\r"}
 
 
-def to_dot(diagram: Diagram) -> str:
-    """Return `diagram` as a digraph for `neato -n2` (pygraphviz's "nop2"): shapes in order, then edges."""
-    box = diagram.drawing.bounds
+def to_dot(drawing: Drawing, theme: Palette, zoom: float) -> str:
+    """Return a drawing as a digraph for `neato -n2` (pygraphviz's "nop2"): shapes in order, then edges."""
+    box = drawing.bounds
     graph = graphviz.Digraph(
         graph_attr={
-            "bgcolor": diagram.theme.color("background"),
+            "bgcolor": theme.color("background"),
             "fontname": FONT,
             "label": "",
             "outputorder": "nodesfirst",
             "pad": "0",
-            "viewport": _viewport(box, diagram.zoom),
+            "viewport": _viewport(box, zoom),
         },
         # The first picture of a process would lack the labels that nothing sets (Graphviz 14).
         node_attr={"label": "", "fixedsize": "true", "margin": "0", "fontname": FONT},
         edge_attr={"label": "", "fontname": FONT},
     )
     _write_canvas(graph, box)
-    for shape in diagram.drawing.shapes:
-        _write_shape(graph, shape, diagram.theme)
-    for edge in diagram.drawing.edges:
-        _write_edge(graph, edge, diagram.theme)
+    for shape in drawing.shapes:
+        _write_shape(graph, shape, theme)
+    for edge in drawing.edges:
+        _write_edge(graph, edge, theme)
     return graph.source
 
 

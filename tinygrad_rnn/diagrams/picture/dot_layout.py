@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from ...errors import DrawError
-from .diagram import Point
+from .shapes import Point
 
 SECONDS = 20.0  # then dot is stopped
 APART = 21.6, 24.5  # one node from the next at its side, one rank from the next

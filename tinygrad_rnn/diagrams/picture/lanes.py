@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from .diagram import Edge, Point, Shape
+from .shapes import Edge, Point, Shape
 
 # Of either lane from the middle: between copies, there beside one that comes around, and where they
 # are opened.

@@ -16,8 +16,8 @@ from pathlib import Path
 from ...errors import DrawError
 from ...text import for_xml
 from ...tracing.recording.graph import collector_paused
-from .diagram import MARGIN, Diagram
 from .dot import PART
+from .shapes import Drawing
 from .text_metrics import FONT, font_folder
 
 PNG_MOST = (
@@ -35,14 +35,19 @@ _one_at_a_time = threading.Lock()  # Graphviz keeps global state
 
 
 @collector_paused()
-def to_svg(diagram: Diagram) -> str:
-    """Return an SVG document whose groups carry the ids, classes and descriptions of the diagram's parts."""
-    return _finish_svg(_draw(diagram.dot, "svg").decode(), diagram)
+def to_svg(dot: str, drawing: Drawing, title: str, description: str) -> str:
+    """Return an SVG document whose groups carry the ids, classes and tooltips of a drawing's parts."""
+    svg = _with_tooltips(_draw(dot, "svg").decode(), drawing)
+    svg = svg.replace(f'font-family="{FONT} Bold"', f'font-family="{FONT}" font-weight="bold"')
+    svg = svg.replace(f'font-family="{FONT}"', f'font-family="{_FONT_STACK}"')
+    head = f"<title>{for_xml(title)}</title>\n<desc>{for_xml(description)}</desc>\n"
+    svg = svg.replace('<g id="graph0"', f'{head}<g id="diagram"', 1)
+    return svg.replace("<svg ", '<svg role="img" ', 1)
 
 
-def to_pdf(diagram: Diagram) -> bytes:
-    """Return a PDF of one page, the same bytes for the same diagram."""
-    return _dated_alike(_draw(diagram.dot, "pdf"))
+def to_pdf(dot: str) -> bytes:
+    """Return a PDF of one page, the same bytes for the same DOT."""
+    return _dated_alike(_draw(dot, "pdf"))
 
 
 def _dated_alike(pdf: bytes) -> bytes:
@@ -60,23 +65,22 @@ def _dated_alike(pdf: bytes) -> bytes:
     return pdf[: date.start(1)] + _PDF_DATE + pdf[date.end(1) : table] + offsets
 
 
-def to_png(diagram: Diagram, dpi: float) -> bytes:
-    """Return a PNG of `dpi` pixels an inch.
+def to_png(dot: str, width: float, height: float, dpi: float) -> bytes:
+    """Return a PNG of `dpi` pixels an inch of a picture this many points wide and high.
 
     Raises:
         DrawError: it would be wider or higher than `PNG_MOST` pixels, or have less than one.
     """
     if not 1 <= dpi < math.inf:
         raise DrawError(f"dpi must be at least 1, not {dpi}")
-    box = diagram.drawing.bounds
-    for name, points in (("wide", box.width), ("high", box.height)):
-        pixels = math.ceil((points + 2 * MARGIN) * diagram.zoom * dpi / 72)
+    for name, points in (("wide", width), ("high", height)):
+        pixels = math.ceil(points * dpi / 72)
         if pixels > PNG_MOST:
             raise DrawError(
                 f"the PNG would be {pixels:,} px {name}, and {PNG_MOST:,} is the most a PNG can be: "
                 "fold the middle copies (fold=3), or save as .svg or .pdf"
             )
-    return _draw(diagram.dot, "png", dpi=dpi)
+    return _draw(dot, "png", dpi=dpi)
 
 
 def _draw(dot: str, format: str, **graph_attributes: object) -> bytes:
@@ -148,15 +152,9 @@ _GROUP_OF_TEXT = re.compile(rf'</g>\n<g id="[^"]*" class="node {PART}">\n<title>
 _TITLE = re.compile(r'(<g id="([^"]*)" class="(?:node|edge) [^"]*">\n<title>)[^<]*')
 
 
-def _finish_svg(svg: str, diagram: Diagram) -> str:
-    """Join texts with their shapes, say what each part is, and make the whole accessible."""
-    tooltips = {shape.id: shape.tooltip for shape in diagram.drawing.shapes}
-    tooltips |= {edge.id: edge.tooltip for edge in diagram.drawing.edges}
+def _with_tooltips(svg: str, drawing: Drawing) -> str:
+    """Join texts with their shapes, and say what each part is."""
+    tooltips = {part.id: part.tooltip for part in (*drawing.shapes, *drawing.edges)}
     svg = _PROLOGUE.sub("", svg).replace("&#45;", "-")
     svg = _GROUP_OF_TEXT.sub("", svg)
-    svg = _TITLE.sub(lambda match: match[1] + for_xml(tooltips.get(match[2]) or match[2]), svg)
-    svg = svg.replace(f'font-family="{FONT} Bold"', f'font-family="{FONT}" font-weight="bold"')
-    svg = svg.replace(f'font-family="{FONT}"', f'font-family="{_FONT_STACK}"')
-    head = f"<title>{for_xml(diagram.title)}</title>\n<desc>{for_xml(diagram.description)}</desc>\n"
-    svg = svg.replace('<g id="graph0"', f'{head}<g id="diagram"', 1)
-    return svg.replace("<svg ", '<svg role="img" ', 1)
+    return _TITLE.sub(lambda match: match[1] + for_xml(tooltips.get(match[2]) or match[2]), svg)

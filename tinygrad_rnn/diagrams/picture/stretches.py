@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from .diagram import Edge, Point
 from .lanes import HERE
+from .shapes import Edge, Point
 
 _EARLY, _MOST = 4.0, 0.84  # before a bend of another way; how much is left of one's own
 

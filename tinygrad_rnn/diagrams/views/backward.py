@@ -7,8 +7,8 @@ right. An edge is there where a gradient flows, in the colour and width of its n
 from dataclasses import replace
 
 from ..grid.grid import Grid
-from ..picture.diagram import Drawing, Edge, Shape
 from ..picture.ramp import look_of
+from ..picture.shapes import Drawing, Edge, Shape
 from .gradients import Overlay
 
 _SIDES = {"left": "right", "right": "left", "center": "center"}

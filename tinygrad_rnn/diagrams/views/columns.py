@@ -12,8 +12,9 @@ from ..grid.connections import Pen
 from ..grid.grid import rolled_grid, unrolled_grid
 from ..grid.placement import Bands, Placement
 from ..grid.stamp import Stamp
-from ..picture.diagram import Diagram, Drawing, Shape, Text
+from ..picture.diagram import Diagram
 from ..picture.notation import size_text
+from ..picture.shapes import Drawing, Shape, Text
 from ..picture.text_metrics import fit
 from ..picture.theme import LIGHT, THEMES, Theme
 from ..player import to_html

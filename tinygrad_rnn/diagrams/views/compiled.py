@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...outline import Outline, Source, Stage
-from ..picture.diagram import Diagram, Drawing, Edge, Point, Shape, Text
+from ..picture.diagram import Diagram
 from ..picture.dot_layout import arrange
+from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.text_metrics import text_width
 from .columns import Options
 from .parameters import CHIP_HEIGHT

@@ -8,9 +8,9 @@ from ...tracing.network.network import Network
 from ..grid.items import LABEL_SIZE
 from ..grid.placement import HEADING_SIZE
 from ..picture.curves import rounded
-from ..picture.diagram import Box, Drawing, Edge, Shape, Text
 from ..picture.lanes import LANE_WIDTH
 from ..picture.ramp import Look, Ramp, is_sick, look_of
+from ..picture.shapes import Box, Drawing, Edge, Shape, Text
 from ..picture.theme import RAMP_STEPS
 from .gradients import Overlay
 

@@ -9,9 +9,9 @@ from ...tracing.recording.graph import Graph, Node
 from ..grid.items import CIRCLE, circle_text
 from ..inside.anatomy import Anatomy, Inlet, Part
 from ..inside.parts import OP_HEIGHT, TAP_SIZE, Ink, is_point, part_shapes, part_width
-from ..picture.diagram import Drawing, Edge, Point, Shape, Text
 from ..picture.dot_layout import arrange
 from ..picture.notation import shape_text
+from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.text_metrics import text_width
 
 PARTS_MOST = 200  # of a larger graph the newest ops are drawn, and what came before is counted

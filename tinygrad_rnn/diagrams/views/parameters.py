@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...tracing.network.network import ParameterInfo
-from ..picture.diagram import Drawing, Shape, Text
 from ..picture.notation import size_text
+from ..picture.shapes import Drawing, Shape, Text
 from ..picture.text_metrics import fit, text_width
 
 CHIP_HEIGHT, CHIP_WIDTH_LEAST, NAME_WIDTH_MOST = 26.0, 34.0, 180.0

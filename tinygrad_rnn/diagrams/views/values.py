@@ -8,7 +8,7 @@ from ...tracing.network.network import Network
 from ..grid.grid import Grid
 from ..grid.heat import Heat
 from ..grid.items import Box
-from ..picture.diagram import Drawing, Shape, Text
+from ..picture.shapes import Drawing, Shape, Text
 
 UNITS_MOST = 32  # of a copy; of a batch the first sequence
 _SWATCHES, _SWATCH, _GAP = 9, 14.0, 32.0
