@@ -6,6 +6,9 @@ from itertools import count, pairwise
 
 import numpy as np
 
+from tinygrad_rnn.diagrams.player import to_html
+from tinygrad_rnn.diagrams.views.options import Options
+from tinygrad_rnn.diagrams.views.whole import draw_network
 from tinygrad_rnn.tracing.network.network import (
     Cell,
     Link,
@@ -21,6 +24,12 @@ RNN = "hₜ = tanh(W_hh hₜ₋₁ + W_xh xₜ + b_h)"
 LSTM = "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
 BATCH, INPUT, HIDDEN, OUTPUT = 1, 3, 5, 2
 _SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
+
+
+def draw(network, *, title=None, **options):
+    """The diagram of a network."""
+    chosen = Options(**options)
+    return draw_network(network, chosen, title, lambda: to_html(network, chosen, title))
 
 
 def below(t):

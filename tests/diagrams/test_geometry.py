@@ -3,12 +3,10 @@
 import random
 from itertools import combinations, pairwise
 
-from diagrams.networks import Maker, bidirectional, encoder_decoder, lstm, stack
+from diagrams.networks import Maker, bidirectional, draw, encoder_decoder, lstm, stack
 from diagrams.reading import Picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tinygrad_rnn.diagrams import draw_network
 
 SOLID = (
     "cell",
@@ -84,7 +82,7 @@ folds = st.sampled_from(["auto", None]) | st.integers(1, 8)
 @settings(max_examples=30, deadline=None)
 @given(networks(), views, folds)
 def test_nothing_overlaps_and_nothing_is_crossed(network, view, fold):
-    check_shapes_and_edges(draw_network(network, view=view, fold=fold))
+    check_shapes_and_edges(draw(network, view=view, fold=fold))
 
 
 def check_shapes_and_edges(diagram):
@@ -117,7 +115,7 @@ def check_shapes_and_edges(diagram):
 @settings(max_examples=60, deadline=None)
 @given(networks(), views, folds)
 def test_no_text_overlaps_another_or_is_cut_off(network, view, fold):
-    check_texts(draw_network(network, view=view, fold=fold).drawing)
+    check_texts(draw(network, view=view, fold=fold).drawing)
 
 
 def check_texts(drawing):
@@ -140,7 +138,7 @@ def check_texts(drawing):
 @given(st.integers(1, 30), st.integers(1, 4))
 @settings(max_examples=10, deadline=None)
 def test_columns_are_straight_and_evenly_spaced(steps, layers):
-    drawing = draw_network(stack(steps, layers), fold=None).drawing
+    drawing = draw(stack(steps, layers), fold=None).drawing
     cells = {shape.id: shape for shape in drawing.shapes if shape.cls == "cell"}
     for t in range(steps):
         assert len({cells[f"cell-{layer}-{t}"].x for layer in range(layers)}) == 1

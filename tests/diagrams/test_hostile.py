@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 
 import pygraphviz
 import pytest
+from diagrams.networks import draw
 from diagrams.test_rendering import hostile_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.diagrams import draw_network
 from tinygrad_rnn.diagrams.picture.diagram import Diagram
 from tinygrad_rnn.diagrams.picture.shapes import Drawing, Shape, Text
 from tinygrad_rnn.diagrams.picture.theme import LIGHT
@@ -171,7 +171,7 @@ def test_opened_copies_with_gradients_of_hostile_names_have_the_structure_of_any
 @given(names)
 def test_a_network_of_hostile_names_has_the_structure_of_any(name):
     def structure(text):
-        svg = draw_network(hostile_network(text), view="both").svg
+        svg = draw(hostile_network(text), view="both").svg
         return [
             element.get("class")
             for element in ElementTree.fromstring(svg.encode()).iter()

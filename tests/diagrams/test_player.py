@@ -9,10 +9,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from diagrams.networks import lstm
+from diagrams.networks import draw, lstm
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.diagrams import draw_network
 from tinygrad_rnn.diagrams.player.ledger import ledgers_of
 from tinygrad_rnn.diagrams.player.score import moments_of, steps_of
 from tinygrad_rnn.errors import DrawError
@@ -174,7 +173,7 @@ def test_every_view_and_theme_plays(trace, view, theme):
 
 def test_networks_made_by_hand_play_too():
     assert (
-        score_of(draw_network(lstm(20, 2, loss="each"), view="both").html)["steps"][-1]["phase"]
+        score_of(draw(lstm(20, 2, loss="each"), view="both").html)["steps"][-1]["phase"]
         == "forward"
     )
 

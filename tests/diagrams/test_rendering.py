@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from diagrams.networks import Maker, lstm, stack
+from diagrams.networks import Maker, draw, lstm, stack
 from diagrams.reading import Picture
 
-from tinygrad_rnn.diagrams import Diagram, draw_network
+from tinygrad_rnn.diagrams import Diagram
 from tinygrad_rnn.errors import DrawError
 
 HOSTILE = [
@@ -46,7 +46,7 @@ def hostile_network(name):
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("view", ["unrolled", "both"])
 def test_hostile_names_stay_text(name, view):
-    diagram = draw_network(hostile_network(name), view=view, title=name or None)
+    diagram = draw(hostile_network(name), view=view, title=name or None)
     drawn = Picture(diagram.svg)
     assert {element.tag.rpartition("}")[2] for element in drawn.root.iter()} <= {
         *("svg", "g", "title", "desc", "path", "polygon", "ellipse", "text", "polyline")
@@ -63,13 +63,13 @@ def test_hostile_names_stay_text(name, view):
 
 
 def test_hostile_names_do_not_widen_the_picture():
-    assert Picture(draw_network(hostile_network("x" * 300), view="both").svg).size[0] < 1800
+    assert Picture(draw(hostile_network("x" * 300), view="both").svg).size[0] < 1800
 
 
 @pytest.mark.parametrize("format", Diagram.FORMATS)
 def test_same_network_same_bytes(format):
     network = lstm(20, 2, loss="each")
-    first, second = (draw_network(network, view="both").render(format) for _ in range(2))
+    first, second = (draw(network, view="both").render(format) for _ in range(2))
     assert first == second
 
 
@@ -77,9 +77,8 @@ def test_same_bytes_in_a_fresh_process():
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from hashlib import sha256\n"
-        "from diagrams.networks import lstm\n"
-        "from tinygrad_rnn.diagrams import draw_network\n"
-        "print(*[sha256(draw_network(lstm(3)).render(f)).hexdigest() for f in ('.svg', '.png', '.pdf', '.dot')])"
+        "from diagrams.networks import draw, lstm\n"
+        "print(*[sha256(draw(lstm(3)).render(f)).hexdigest() for f in ('.svg', '.png', '.pdf', '.dot')])"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
     process = subprocess.run(
@@ -92,14 +91,14 @@ def test_same_bytes_in_a_fresh_process():
     )
     assert process.stderr == ""
     hashes = [
-        sha256(draw_network(lstm(3)).render(format)).hexdigest()
+        sha256(draw(lstm(3)).render(format)).hexdigest()
         for format in (".svg", ".png", ".pdf", ".dot")
     ]
     assert process.stdout.split() == hashes
 
 
 def test_the_files_are_what_they_claim(tmp_path):
-    diagram = draw_network(stack(3))
+    diagram = draw(stack(3))
     starts = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF", ".dot": b"digraph"}
     for format, start in starts.items():
         diagram.save(tmp_path / f"x{format.upper()}")
@@ -109,7 +108,7 @@ def test_the_files_are_what_they_claim(tmp_path):
 
 
 def test_text_stays_text_in_a_font_everybody_has():
-    svg = draw_network(stack(2)).svg
+    svg = draw(stack(2)).svg
     assert set(re.findall('font-family="([^"]*)"', svg)) == {
         "DejaVu Sans, Verdana, Geneva, sans-serif"
     }
@@ -120,21 +119,21 @@ def test_text_stays_text_in_a_font_everybody_has():
 @pytest.mark.parametrize("name", ["x.gif", "x", "x.svg.zip", ".svg"])
 def test_unknown_extension(tmp_path, name):
     with pytest.raises(DrawError, match=r"use one of \.svg, \.pdf, \.png, \.dot"):
-        draw_network(stack(2)).save(tmp_path / name)
+        draw(stack(2)).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unwritable_path_leaves_nothing(tmp_path):
     with pytest.raises(FileNotFoundError):
-        draw_network(stack(2)).save(tmp_path / "missing" / "x.svg")
+        draw(stack(2)).save(tmp_path / "missing" / "x.svg")
     (tmp_path / "x.svg").mkdir()
     with pytest.raises(OSError, match=r"x\.svg"):
-        draw_network(stack(2)).save(tmp_path / "x.svg")
+        draw(stack(2)).save(tmp_path / "x.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
 
 
 def test_too_wide_for_a_png(tmp_path):
-    diagram = draw_network(stack(300), fold=None)
+    diagram = draw(stack(300), fold=None)
     with pytest.raises(DrawError, match=r"[\d,]+ px wide.*32,767.*fold=3.*\.svg or \.pdf"):
         diagram.save(tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +141,7 @@ def test_too_wide_for_a_png(tmp_path):
 
 
 def test_a_pdf_finds_its_objects():
-    pdf = draw_network(stack(3)).render(".pdf")
+    pdf = draw(stack(3)).render(".pdf")
     table = int(re.search(rb"startxref\n(\d+)", pdf)[1])
     assert pdf[table:].startswith(b"xref")
     for number, offset in enumerate(re.findall(rb"(?m)^(\d{10}) \d{5} n", pdf[table:]), 1):
@@ -150,14 +149,14 @@ def test_a_pdf_finds_its_objects():
 
 
 def test_drawing_is_silent(capfd):
-    draw_network(stack(100, 2), fold=None).render(".svg")
+    draw(stack(100, 2), fold=None).render(".svg")
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_picture_grows_with_the_copies_it_shows_and_with_nothing_else():
-    sizes = {steps: len(draw_network(stack(steps, 2), fold=None).dot) for steps in (50, 100, 200)}
+    sizes = {steps: len(draw(stack(steps, 2), fold=None).dot) for steps in (50, 100, 200)}
     assert sizes[200] - sizes[100] == pytest.approx(2 * (sizes[100] - sizes[50]), rel=0.05)
-    assert len(draw_network(stack(5000, 2)).dot) < sizes[50]
+    assert len(draw(stack(5000, 2)).dot) < sizes[50]
 
 
 def test_importing_is_cheap():
@@ -177,7 +176,7 @@ def test_importing_is_cheap():
 
 @pytest.mark.parametrize("format", [".png", ".pdf"])
 def test_characters_that_the_font_lacks_are_named(format):
-    diagram = draw_network(hostile_network("日本語"))
+    diagram = draw(hostile_network("日本語"))
     with pytest.warns(UserWarning, match="does not have 日 本 語: a box .* SVG and HTML"):
         diagram.render(format)
     assert "日本語" in diagram.svg

@@ -4,10 +4,9 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from diagrams.networks import bidirectional, encoder_decoder, lstm, stack
+from diagrams.networks import bidirectional, draw, encoder_decoder, lstm, stack
 from diagrams.reading import Picture
 
-from tinygrad_rnn.diagrams import draw_network
 from tinygrad_rnn.errors import DrawError
 
 EVERY_NETWORK = pytest.mark.parametrize(
@@ -39,7 +38,7 @@ EVERY_VIEW = pytest.mark.parametrize("view", ["unrolled", "rolled", "both"])
 
 
 def picture(network, **options):
-    return Picture(draw_network(network, **options).svg)
+    return Picture(draw(network, **options).svg)
 
 
 def test_every_copy_message_and_parameter_is_there_once():
@@ -169,9 +168,9 @@ def test_accessible_and_self_contained():
 )
 def test_what_cannot_be_drawn_says_what_can(options, message):
     with pytest.raises(DrawError, match=message):
-        draw_network(stack(2), **options)
+        draw(stack(2), **options)
 
 
 def test_no_cells():
     with pytest.raises(DrawError, match="no cells"):
-        draw_network(replace(stack(1), columns=0))
+        draw(replace(stack(1), columns=0))

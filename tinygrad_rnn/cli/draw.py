@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..diagrams.picture.theme import THEMES
+from ..diagrams.views import VIEWS
 from ..text import for_terminal
 from .console import NO, PATH
 from .subject import Subject, subject_options
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from ..diagrams.picture.diagram import Diagram
     from ..tracing.trace import Trace
 
-VIEWS = ["unrolled", "rolled", "both", "ops", "backward"]
+CHOICES = [view.name for view in VIEWS.values() if view.needs != "outline"]
 
 
 @click.command()
@@ -25,13 +27,13 @@ VIEWS = ["unrolled", "rolled", "both", "ops", "backward"]
     "-o", "--output", "outputs", multiple=True, type=PATH, default=["diagram.svg"],
     help="Where to write: .svg, .png, .pdf, .dot, .html (the player). May be given several times.",
 )  # fmt: skip
-@click.option("--view", default="unrolled", type=click.Choice(VIEWS))
+@click.option("--view", default="unrolled", type=click.Choice(CHOICES))
 @click.option("--values", is_flag=True, help="Also the values of each copy, as colours.")
 @click.option(
     "--gradients", is_flag=True, help="Also what the backward pass sends back, by colour and width."
 )
 @click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
-@click.option("--theme", default="light", type=click.Choice(["light", "dark", "print"]))
+@click.option("--theme", default="light", type=click.Choice(list(THEMES)))
 @click.option("--width", help='As printed: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
 @click.option("--dpi", default=144.0, type=click.FloatRange(1), help="Pixels an inch of a .png.")
 def draw(

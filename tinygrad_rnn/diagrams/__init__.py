@@ -1,4 +1,4 @@
-"""From a network to a figure: `draw_network` lays it out, `Diagram` shows and saves it.
+"""From what was recorded to a figure: `draw` lays it out, `Diagram` shows and saves it.
 
 A cell is laid out once and stamped per column and row; Graphviz only draws, from positions that are
 already decided. So a picture takes time linear in what it shows, and its columns are straight.
@@ -15,21 +15,18 @@ from ..tracing.recording.graph import collector_paused
 from ..tracing.trace import Trace
 
 if TYPE_CHECKING:
-    from ..tracing.network.network import Network
     from ..tracing.recording.graph import Graph
     from .picture.diagram import Diagram
-    from .views.columns import Options
+    from .views.options import Options
 
-__all__ = ["Diagram", "draw", "draw_network"]
-
-View = Literal["unrolled", "rolled", "ops", "backward", "both", "compiled"]
+__all__ = ["Diagram", "draw"]
 
 
 @collector_paused()
 def draw(
     what: Tensor | Trace | Outlined,
     *,
-    view: View = "unrolled",
+    view: str = "unrolled",
     gradients: bool = False,
     values: bool = False,
     fold: int | Literal["auto"] | None = "auto",
@@ -71,27 +68,29 @@ def draw(
     <Diagram: Unrolled RNNCell: 2 steps, 1 layer>
     """
     from ..tracing.network.unroll import unroll
-    from .views import columns
+    from .views import view_named
+    from .views.options import Options
+    from .views.whole import draw_graph, draw_network
 
-    shades = columns.theme_named(theme)
-    options = columns.Options(
-        view=view, fold=fold, theme=shades, gradients=gradients, values=values
-    )
+    options = Options(view=view, fold=fold, theme=theme, gradients=gradients, values=values)
     if isinstance(what, Outlined):
         return _draw_compiled(what, options, title)
     if not isinstance(what, Tensor | Trace):
         raise DrawError(
             f"draw: give a Tensor, a trace or a compiled function, not {type(what).__name__}"
         )
-    if view == "compiled":
+    needs = view_named(view).needs
+    if needs == "outline":
         raise DrawError(
-            f'draw: view="compiled" is of what tg.compile returned, not of a {type(what).__name__}'
+            f'draw: view="{view}" is of what tg.compile returned, not of a {type(what).__name__}'
         )
-    graph = _graph(what, gradients=gradients or view == "backward")
+    graph = _graph(what, gradients=gradients or needs == "gradients")
     network = unroll(graph)
     if network is not None:
-        return columns.draw(network, options, title, partial(_player, graph, options, title))
-    return columns.draw_flat(_backward_graph(what) if view == "backward" else graph, options, title)
+        return draw_network(network, options, title, partial(_player, graph, options, title))
+    if needs == "gradients":
+        graph = _backward_graph(what)
+    return draw_graph(graph, options, title)
 
 
 def _draw_compiled(what: Outlined, options: "Options", title: str | None) -> "Diagram":
@@ -138,31 +137,6 @@ def _backward_graph(what: Tensor | Trace) -> "Graph":
             'view="backward" of a graph that is not recurrent: give the loss itself to draw, not the trace'
         )
     return Graph.of(recorded_gradients(what))
-
-
-@collector_paused()
-def draw_network(
-    network: "Network",
-    *,
-    view: View = "unrolled",
-    gradients: bool = False,
-    values: bool = False,
-    fold: int | Literal["auto"] | None = "auto",
-    theme: str = "light",
-    title: str | None = None,
-) -> "Diagram":
-    """Draw what was found in a recorded graph, as `draw` does, with the gradients that were recorded: no pass is run.
-
-    Raises:
-        DrawError: as `draw`; or a network without cells, or the view "compiled".
-    """
-    from .views import columns
-
-    shades = columns.theme_named(theme)
-    options = columns.Options(
-        view=view, fold=fold, theme=shades, gradients=gradients, values=values
-    )
-    return columns.draw(network, options, title)
 
 
 def __getattr__(name: str) -> Any:

@@ -60,6 +60,14 @@ class Shape:
     texts: tuple[Text, ...] = ()
     tooltip: str = ""
 
+    @classmethod
+    def of_text(cls, id: str, kind: str, text: Text, tooltip: str = "") -> "Shape":
+        """Return one that is nothing but a line of text."""
+        x = text.center
+        return cls(
+            id, kind, "text", x, text.y, text.width, text.size, texts=(text,), tooltip=tooltip
+        )
+
     @property
     def left(self) -> float:
         return self.x - self.width / 2

@@ -6,43 +6,45 @@ import json
 import re
 from dataclasses import replace
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...text import for_xml, printable
 from ...tracing.network.network import Network
 from ..picture.theme import DARK, LIGHT, PRINT
+from ..views import VIEWS
+from ..views.options import Options
+from ..views.whole import draw_network
 from .picture import picture_of
 from .recording import PAGE_MOST, recording
 
-if TYPE_CHECKING:
-    from ..views.columns import Options
-
-_WITH_GRADIENTS = ("unrolled", "both", "ops")  # the views that show them beside the connections
-_THEMES = {"light": "system", "dark": "dark", "print": "print"}  # that a page starts in
+# How a page of a theme starts, and which themes it has for light and dark.
+_START = {
+    "light": ("system", (LIGHT, DARK)),
+    "dark": ("dark", (LIGHT, DARK)),
+    "print": ("print", (PRINT, PRINT)),
+}
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 # What would end the element or begin another, and the line ends that are none in JSON.
 _ESCAPED_IN_JSON = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def to_html(network: Network, options: "Options", title: str | None) -> str:
+def to_html(network: Network, options: Options, title: str | None) -> str:
     """Return the player of a network as one HTML document, with its gradients where a backward pass was recorded.
 
     It starts in the theme of `options`; light and dark can be switched, "print" stays what it is.
     """
-    from ..views import columns
-
-    drawn = network.gradients and options.view in _WITH_GRADIENTS
-    options = replace(options, gradients=options.gradients or bool(drawn))
-    light, dark = (options.theme, options.theme) if options.theme is PRINT else (LIGHT, DARK)
-    diagram = columns.draw(network, options, title)
+    if network.gradients and VIEWS[options.view].gradients:
+        options = replace(options, gradients=True)
+    start, themes = _START[options.theme]
+    diagram = draw_network(network, options, title, player=str)
     picture = picture_of(diagram)
-    style, script = _asset("player.css") + picture.style(light, dark), _asset("player.js")
+    style, script = _asset("player.css") + picture.style(*themes), _asset("player.js")
     room = PAGE_MOST - len((picture.svg + style + script).encode())
     score = recording(network, picture.ids, room)
     content = {
         "title": for_xml(diagram.title),
         "description": for_xml(diagram.description),
-        "theme": _THEMES[options.theme.name],
+        "theme": start,
         "policy": _policy(style, script),
         "style": style,
         "picture": picture.without_titles(score["parts"].keys()),

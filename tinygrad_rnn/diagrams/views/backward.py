@@ -6,15 +6,28 @@ right. An edge is there where a gradient flows, in the colour and width of its n
 
 from dataclasses import replace
 
-from ..grid.grid import Grid
+from ...tracing.network.network import Network
+from ..grid.grid import Grid, unrolled_grid
+from ..grid.placement import Placement
 from ..picture.ramp import look_of
 from ..picture.shapes import Drawing, Edge, Shape
-from .gradients import Overlay
+from .columns import drawn
+from .gradient_legend import ramp_legend
+from .gradients import Overlay, with_gradients
+from .options import Options
 
 _SIDES = {"left": "right", "right": "left", "center": "center"}
 
 
-def gradient_grid(overlay: Overlay) -> Grid:
+def drawing(network: Network, options: Options) -> Drawing:
+    """Draw the way of the gradient: the same copies from the last timestep to the first."""
+    overlay = with_gradients(unrolled_grid(network, options.fold), network)
+    place = Placement(_gradient_grid(overlay))
+    mirrored = _mirrored(drawn(place, place.bands()), overlay)
+    return mirrored + ramp_legend(overlay, mirrored.bounds)
+
+
+def _gradient_grid(overlay: Overlay) -> Grid:
     """Return the grid with one edge, not two, per connection.
 
     Each part that has a gradient is named for it.
@@ -30,7 +43,7 @@ def _gradient(label: str) -> str:
     return ", ".join(f"∇{name}" for name in label.split(", "))
 
 
-def mirrored(drawing: Drawing, overlay: Overlay) -> Drawing:
+def _mirrored(drawing: Drawing, overlay: Overlay) -> Drawing:
     """Return `drawing` mirrored, its edges turned around; those without a gradient are left out."""
     norms = {connection.id: connection.norm for connection in overlay.grid.connections}
     edges: list[Edge] = []

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...errors import DrawError
 from ...outline import Outline, Source, Stage
 from ..picture.diagram import Diagram
 from ..picture.dot_layout import arrange
 from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.text_metrics import text_width
-from .columns import Options
+from ..picture.theme import THEMES
+from .options import Options
 from .parameters import CHIP_HEIGHT
 
 _NAME_SIZE, _NOTE_SIZE, _LINE, _PAD = 14.0, 11.0, 16.0, 18.0
@@ -20,8 +22,18 @@ def draw_compiled(outline: Outline, options: Options, title: str | None) -> Diag
     Raises:
         DrawError: Graphviz had no layout for it in time.
     """
-    drawing = _Sketch(outline).drawing()
-    return Diagram(drawing, options.theme, title or "Compiled", _description(outline), _no_player)
+    return Diagram(
+        drawing(outline, options),
+        THEMES[options.theme],
+        title or "Compiled",
+        _description(outline),
+        _no_player,
+    )
+
+
+def drawing(outline: Outline, options: Options) -> Drawing:
+    """Draw the kinds of calls."""
+    return _Sketch(outline).drawing()
 
 
 def _description(outline: Outline) -> str:
@@ -35,8 +47,6 @@ def _description(outline: Outline) -> str:
 
 
 def _no_player() -> str:
-    from ...errors import DrawError
-
     raise DrawError(
         "the HTML player steps through copies, and a compiled function has none: draw what it compiles"
     )

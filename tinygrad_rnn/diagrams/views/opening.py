@@ -14,7 +14,6 @@ from ..inside.parts import Ink, part_shapes
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.lanes import LANE_INSIDE
-from ..picture.shapes import Shape
 
 _FROM_A_COPY = Inlet(state=False)  # of all that an op outside the copies reads from one
 _HEAD_MOST = 4  # ops between a copy and its output that are drawn one by one

@@ -1,0 +1,14 @@
+"""The view of ops: every copy opened into its ops, and the ops between the copies and the outputs."""
+
+from ...tracing.network.network import Network
+from ..picture.shapes import Drawing
+from .columns import copies_grid, drawn, placed, with_scales
+from .opening import opened_grid
+from .options import Options
+
+
+def drawing(network: Network, options: Options) -> Drawing:
+    """Draw the opened copies."""
+    grid = opened_grid(copies_grid(network, options), network, lanes=options.gradients)
+    place, overlay = placed(grid, network, options)
+    return with_scales(drawn(place, place.bands(), overlay), place.grid, overlay, network)

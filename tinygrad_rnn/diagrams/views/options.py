@@ -1,0 +1,28 @@
+"""What a picture was asked to be."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...errors import DrawError
+from ..picture.theme import THEMES
+
+Fold = int | Literal["auto"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `tinygrad_rnn.draw` was asked for.
+
+    Raises:
+        DrawError: there is no theme of that name.
+    """
+
+    view: str = "unrolled"
+    fold: Fold = "auto"
+    theme: str = "light"
+    gradients: bool = False
+    values: bool = False
+
+    def __post_init__(self) -> None:
+        if self.theme not in THEMES:
+            raise DrawError(f"no theme {self.theme!r}: use one of {', '.join(THEMES)}")

@@ -1,0 +1,19 @@
+"""The rolled view: each layer once, with a loop for what its copies pass on; there is nothing to fold."""
+
+from ...errors import DrawError
+from ...tracing.network.network import Network
+from ..grid.grid import rolled_grid
+from ..grid.placement import Placement
+from ..picture.shapes import Drawing
+from .columns import drawn
+from .options import Options
+
+
+def drawing(network: Network, options: Options) -> Drawing:
+    """Draw one cell a layer."""
+    if options.gradients:
+        raise DrawError(
+            'the gradients of all steps do not fit on one cell: use view="both" or "unrolled"'
+        )
+    place = Placement(rolled_grid(network))
+    return drawn(place, place.bands())
