@@ -39,14 +39,14 @@ class Diagram:
 
     @property
     def dot(self) -> str:
-        """The picture in Graphviz's language, positions included: `neato -n2` draws it, `dot` would not."""
+        """The picture in Graphviz's language, with positions: draw it by `neato -n2`, not `dot`."""
         from .dot import to_dot
 
         return to_dot(self.drawing, self.theme, self.zoom)
 
     @property
     def svg(self) -> str:
-        """The picture as an SVG document; text stays text, a screen reader finds title and description."""
+        """The picture as an SVG document, whose text stays text, with a title and a description."""
         from .render import to_svg
 
         return to_svg(self.dot, self.drawing, self.title, self.description)
@@ -59,11 +59,11 @@ class Diagram:
 
     @property
     def html(self) -> str:
-        """One HTML file that plays the recorded run over the picture; it needs no network, nor a server."""
+        """One HTML file that plays the recorded run over the picture; it loads nothing else."""
         return self.player()
 
     def fitted(self, width: float | str) -> "Diagram":
-        """Return the same picture, `width` wide: points, or a text with a unit: "8.5cm", "85mm", "3.3in", "240pt".
+        """Return the same picture, `width` wide: points, or "8.5cm", "85mm", "3.3in", "240pt".
 
         Raises:
             DrawError: it is no positive length.
@@ -72,7 +72,7 @@ class Diagram:
         return replace(self, zoom=_points(width) / own_width)
 
     def render(self, format: str, *, dpi: float = PNG_DPI) -> bytes:
-        """Return the file that `save` would write; `format` is one of `FORMATS`, and `dpi` of a PNG alone.
+        """Return the file that `save` would write; `format` is one of `FORMATS`, `dpi` is for PNG.
 
         Warns:
             UserWarning: a PNG or PDF shows characters as boxes with their number, for want of a
@@ -97,7 +97,8 @@ class Diagram:
                 self._warn_of_boxes()
                 return to_png(self.dot, *self.size, dpi)
         raise DrawError(
-            f"cannot draw {format or 'a file without extension'!r}: use one of {', '.join(self.FORMATS)}"
+            f"cannot draw {format or 'a file without extension'!r}: "
+            f"use one of {', '.join(self.FORMATS)}"
         )
 
     def save(
@@ -125,13 +126,16 @@ class Diagram:
 
     def _warn_of_boxes(self) -> None:
         boxes = without_glyph(text.text for text in self.drawing.texts)
-        if boxes:
-            more = f" and {len(boxes) - _NAMED} more" if len(boxes) > _NAMED else ""
-            warnings.warn(
-                f"{FONT}, the font of PNG and PDF, does not have {' '.join(boxes[:_NAMED])}{more}: a box with the "
-                "character's number stands instead; SVG and HTML take the reader's fonts",
-                stacklevel=4,
-            )
+        if not boxes:
+            return
+        named = " ".join(boxes[:_NAMED])
+        if len(boxes) > _NAMED:
+            named += f" and {len(boxes) - _NAMED} more"
+        warnings.warn(
+            f"{FONT}, the font of PNG and PDF, does not have {named}: a box with the "
+            "character's number stands instead; SVG and HTML take the reader's fonts",
+            stacklevel=4,
+        )
 
     def __repr__(self) -> str:
         return f"<Diagram: {self.title}>"

@@ -23,7 +23,7 @@ _JUSTIFY = {"center": "", "left": r"\l", "right": r"\r"}
 
 
 def to_dot(drawing: Drawing, theme: Palette, zoom: float) -> str:
-    """Return a drawing as a digraph for `neato -n2` (pygraphviz's "nop2"): shapes in order, then edges."""
+    """Return a digraph for `neato -n2` (pygraphviz's "nop2"): shapes in order, then edges."""
     box = drawing.bounds
     graph = graphviz.Digraph(
         graph_attr={
@@ -47,7 +47,7 @@ def to_dot(drawing: Drawing, theme: Palette, zoom: float) -> str:
 
 
 def _viewport(box: Box, zoom: float) -> str:
-    """Return the picture's size, centred on the canvas: nodes of texts may reach beyond its edge."""
+    """Return the picture's size, centred on the canvas: texts may reach beyond its edge."""
     width, height = ((length + 2 * MARGIN) * zoom for length in (box.width, box.height))
     return f"{_number(width)},{_number(height)},{zoom:.6g},'{_CANVAS}'"
 
@@ -73,7 +73,7 @@ def _write_shape(graph: graphviz.Digraph, shape: Shape, theme: Palette) -> None:
     }
     if shape.form != "text":
         attributes |= {
-            "style": _STYLES[shape.form] + (",dashed" if shape.dashed else ""),
+            "style": _STYLES[shape.form] + ",dashed" * shape.dashed,
             "fillcolor": theme.color(shape.fill),
             "color": theme.color(shape.line),
             "penwidth": _number(shape.line_width),
@@ -85,13 +85,12 @@ def _write_shape(graph: graphviz.Digraph, shape: Shape, theme: Palette) -> None:
 
 
 def _write_text(graph: graphviz.Digraph, name: str, text: Text, theme: Palette) -> None:
-    width = (
-        1.2 * text.width + 8
-    )  # ample, so that where a text is aligned to does not hang on Graphviz's measure of it
+    # Ample, so that where the text is aligned to does not depend on Graphviz's measure of it.
+    width = 1.2 * text.width + 8
     shift = {"center": 0.0, "left": width / 2, "right": -width / 2}[text.align]
     attributes = {
         "class": PART,
-        "fixedsize": "shape",  # even if Graphviz takes the text to be larger, that is no reason to warn
+        "fixedsize": "shape",  # no warning where Graphviz takes the text to be larger
         "pos": _position((text.x + shift, text.y)),
         "shape": "none",
         "width": _inches(width),
@@ -106,12 +105,11 @@ def _write_text(graph: graphviz.Digraph, name: str, text: Text, theme: Palette) 
 
 def _write_edge(graph: graphviz.Digraph, edge: Edge, theme: Palette) -> None:
     arrow_size = _arrow_size(edge.width)
+    line = " ".join(map(_position, edge.points))
     attributes = {
         "class": edge.cls,
         "id": edge.id,
-        "pos": _spline(edge.points, arrow_size * _ARROW)
-        if edge.arrow
-        else " ".join(map(_position, edge.points)),
+        "pos": _with_head(edge.points, arrow_size * _ARROW) if edge.arrow else line,
         "arrowsize": _number(arrow_size),
         "color": theme.color(edge.color),
         "penwidth": _number(edge.width),
@@ -126,7 +124,9 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge, theme: Palette) -> None:
             "lp": _position((edge.label.x, edge.label.y)),
             "fontsize": _number(edge.label.size),
             "fontcolor": theme.color(edge.label.color),
-        } | ({"fontname": f"{FONT} Bold"} if edge.label.bold else {})
+        }
+        if edge.label.bold:
+            attributes["fontname"] = f"{FONT} Bold"
     if edge.note:
         attributes |= {
             "taillabel": for_dot(edge.note.text),
@@ -144,19 +144,22 @@ def _write_node(
 
 
 def _written(attributes: Mapping[str, str]) -> str:
-    """Return attributes as DOT has them: ids and numbers are ours, and what others wrote has been through `for_dot`.
+    """Return attributes as DOT has them.
 
-    Graphviz's own quoting, which knows neither, would take most of the time of a large picture.
+    Ids and numbers are ours, and what others wrote has been through `for_dot`: the quoting of the
+    graphviz package would take most of the time of a large picture.
     """
     return " ".join(f'{name}="{value}"' for name, value in attributes.items())
 
 
 def _arrow_size(width: float) -> float:
     """Return the size of an arrowhead that is seen at the end of an edge as wide as this."""
-    return 0.8 if width <= 2 else 1.0 if width <= 3 else 1.3
+    if width <= 2:
+        return 0.8
+    return 1.0 if width <= 3 else 1.3
 
 
-def _spline(points: Sequence[Point], arrow: float) -> str:
+def _with_head(points: Sequence[Point], arrow: float) -> str:
     """Return the edge's curve, ended where its arrowhead begins, and the arrow's tip."""
     *before, control, tip = points
     length = math.dist(control, tip)

@@ -1,4 +1,4 @@
-"""Two lanes along one line, forward thin and grey, the way back coloured: how a curve runs beside another."""
+"""Two lanes along one line, forward thin and grey, back coloured: a curve beside another."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,10 @@ _ROUND = 8.0  # of a box's side, at its corners
 def lanes_of(
     edges: Iterable[Edge], shapes: Mapping[str, Shape], single: Collection[str]
 ) -> tuple[tuple[Edge, ...], tuple[Edge, ...]]:
-    """Return the forward lane of each edge, and of all but those in `single` the way back, still without its look."""
+    """Return the forward lane of each edge, and the way back of all but those in `single`.
+
+    The way back still has the look of the way forward.
+    """
     forward: list[Edge] = []
     back: list[Edge] = []
     for edge in edges:
@@ -76,10 +79,11 @@ def _beside(
 
 
 def _led_to(shape: Shape, end: Point, handle: Point) -> tuple[Point, Point]:
-    """Move the end of a curve and the handle before it, so that it ends on a shape's outline, if that is near."""
+    """Move the end of a curve and its handle onto a shape's outline, if that is near."""
     direction = _unit(_minus(end, handle))
     seen = _minus(end, (shape.x, shape.y))
-    x, y = (_on_circle if shape.form == "circle" else _on_box)(shape, seen, direction)
+    on_outline = _on_circle if shape.form == "circle" else _on_box
+    x, y = on_outline(shape, seen, direction)
     shift = _minus((shape.x + x, shape.y + y), end)
     if math.hypot(*shift) > _NEAR:
         return end, handle
@@ -95,7 +99,7 @@ def _on_circle(shape: Shape, end: Point, direction: Point) -> Point:
 
 
 def _on_box(shape: Shape, end: Point, direction: Point) -> Point:
-    """Return where a line meets a box, or passes it, but not at one of its round corners; seen from its middle."""
+    """Return where a line meets a box, or passes it, off its corners; seen from its middle."""
     half = shape.width / 2, shape.height / 2
     level = abs(end[0]) - half[0] > abs(end[1]) - half[1]
     side, other = (0, 1) if level else (1, 0)
@@ -113,18 +117,18 @@ def _segment_beside(points: Sequence[Point], distance: float) -> list[Point]:
     So an arc of a circle stays one, with the same centre.
     """
     start, one, other, end = points
-    legs = [leg for a, b in pairwise(points) if math.hypot(*(leg := _minus(b, a))) > HERE] or [
-        _minus(end, start)
-    ]
+    legs = [_minus(b, a) for a, b in pairwise(points) if math.dist(a, b) > HERE]
+    legs = legs or [_minus(end, start)]
     ends = [_aside(start, legs[0], distance), _aside(end, legs[-1], distance)]
     chord, moved = _minus(end, start), _minus(ends[1], ends[0])
     growth = (chord[0] * moved[0] + chord[1] * moved[1]) / (chord[0] ** 2 + chord[1] ** 2 or 1.0)
-    handles = _minus(one, start), _minus(other, end)
-    return [
-        ends[0],
-        *((x + growth * a, y + growth * b) for (x, y), (a, b) in zip(ends, handles, strict=True)),
-        ends[1],
-    ]
+    handles = [_grown(ends[0], _minus(one, start), growth)]
+    handles.append(_grown(ends[1], _minus(other, end), growth))
+    return [ends[0], *handles, ends[1]]
+
+
+def _grown(end: Point, handle: Point, growth: float) -> Point:
+    return end[0] + growth * handle[0], end[1] + growth * handle[1]
 
 
 def _minus(a: Point, b: Point) -> Point:

@@ -1,4 +1,4 @@
-"""How values are written in a picture: Unicode subscripts, since SVG viewers disagree about `<sub>`."""
+"""How values are written: with Unicode subscripts, since SVG viewers disagree about `<sub>`."""
 
 import re
 from collections.abc import Sequence

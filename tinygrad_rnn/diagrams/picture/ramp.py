@@ -35,7 +35,7 @@ class Ramp:
         return _NARROW + (_WIDE - _NARROW) * step / (RAMP_STEPS - 1)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return up to four powers of ten to write along the ramp, each with its share of the way."""
+        """Return up to four powers of ten along the ramp, each with its share of the way."""
         span = self.high - self.low
         exponents = range(self.high, self.low - 1, -math.ceil(span / 3))
         return [((exponent - self.low) / span, power_of_ten(exponent)) for exponent in exponents]
@@ -51,7 +51,7 @@ class Look:
 
 
 def look_of(norm: float, ramp: Ramp) -> Look:
-    """Return the look of a way along which this norm comes back; zero, NaN and inf have their own."""
+    """Return the look of a way back with this norm; zero, NaN and inf have their own."""
     if is_sick(norm):
         return Look("alarm", _SICK, dashed=False)
     if norm == 0:
@@ -75,17 +75,20 @@ def is_sick(norm: float | None) -> bool:
 
 
 def strength(norm: float | None) -> float:
-    """Return what decides which of several ways back that share a stretch is drawn there: the strongest."""
-    return math.inf if is_sick(norm) else norm or 0.0
+    """Return what decides which of several ways back is drawn where they lie on each other."""
+    if norm is None:
+        return 0.0
+    return norm if math.isfinite(norm) else math.inf
 
 
 def norm_text(norm: float) -> str:
     """Return a norm in a few characters.
 
-    >>> norm_text(0.0961), norm_text(3.1e-30), norm_text(123456.0), norm_text(math.inf), norm_text(0.0)
-    ('0.096', '3e-30', '1.2e5', '∞', '0')
+    >>> norm_text(0.0961), norm_text(3.1e-30), norm_text(123456.0), norm_text(math.inf)
+    ('0.096', '3e-30', '1.2e5', '∞')
     """
     if not math.isfinite(norm):
         return "∞" if math.isinf(norm) else "NaN"
-    text = f"{norm:.1g}" if 0 < norm < 1e-4 else f"{norm:.2g}"
+    digits = 1 if 0 < norm < 1e-4 else 2
+    text = f"{norm:.{digits}g}"
     return text.replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")

@@ -20,13 +20,11 @@ from .dot import PART
 from .shapes import Drawing
 from .text_metrics import FONT, font_folder
 
-PNG_MOST = (
-    32_767  # cairo's limit; beyond it Graphviz scales the picture down to a ribbon without a word
-)
+# Cairo's limit: beyond it Graphviz scales the picture down to a ribbon without a word.
+PNG_MOST = 32_767
 
-_PDF_DATE = (
-    b"D:20000101000000Z"  # for all: the time and place of drawing would make every file another
-)
+# For all: with the time and place of drawing no two files would be the same.
+_PDF_DATE = b"D:20000101000000Z"
 
 # Verdana has DejaVu's widths within a few percent, so nothing overlaps where DejaVu is missing.
 _FONT_STACK = f"{FONT}, Verdana, Geneva, sans-serif"
@@ -36,7 +34,7 @@ _one_at_a_time = threading.Lock()  # Graphviz keeps global state
 
 @collector_paused()
 def to_svg(dot: str, drawing: Drawing, title: str, description: str) -> str:
-    """Return an SVG document whose groups carry the ids, classes and tooltips of a drawing's parts."""
+    """Return an SVG document whose groups carry the ids, classes and tooltips of their parts."""
     svg = _with_tooltips(_draw(dot, "svg").decode(), drawing)
     svg = svg.replace(f'font-family="{FONT} Bold"', f'font-family="{FONT}" font-weight="bold"')
     svg = svg.replace(f'font-family="{FONT}"', f'font-family="{_FONT_STACK}"')
@@ -51,14 +49,16 @@ def to_pdf(dot: str) -> bytes:
 
 
 def _dated_alike(pdf: bytes) -> bytes:
-    """Replace the date of a PDF, and correct the offsets at its end, since dates differ in length by time zone."""
+    """Replace the date of a PDF, and correct the offsets at its end: dates differ in length."""
     date = re.search(rb"/CreationDate \((D:[^)]*)\)", pdf)
     assert date is not None
     shift = len(_PDF_DATE) - len(date[1])
 
     def moved(offset: re.Match[bytes]) -> bytes:
         position = int(offset[0])
-        return b"%0*d" % (len(offset[0]), position + shift if position > date.start() else position)
+        if position > date.start():
+            position += shift
+        return b"%0*d" % (len(offset[0]), position)
 
     table = pdf.rindex(b"\nxref\n")
     offsets = re.sub(rb"(?m)^\d{10}(?= \d{5} n)|(?<=startxref\n)\d+", moved, pdf[table:])
@@ -77,7 +77,7 @@ def to_png(dot: str, width: float, height: float, dpi: float) -> bytes:
         pixels = math.ceil(points * dpi / 72)
         if pixels > PNG_MOST:
             raise DrawError(
-                f"the PNG would be {pixels:,} px {name}, and {PNG_MOST:,} is the most a PNG can be: "
+                f"the PNG would be {pixels:,} px {name}, and {PNG_MOST:,} is the most it can be: "
                 "fold the middle copies (fold=3), or save as .svg or .pdf"
             )
     return _draw(dot, "png", dpi=dpi)
@@ -108,7 +108,8 @@ def _start() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         config, fonts = Path(folder, "fonts.conf"), for_xml(str(font_folder()))
         config.write_text(
-            f'<fontconfig><dir>{fonts}</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>',
+            f"<fontconfig><dir>{fonts}</dir>"
+            '<cachedir prefix="xdg">fontconfig</cachedir></fontconfig>',
             "utf-8",
         )
         with _environment("FONTCONFIG_FILE", str(config)), _quiet():

@@ -19,7 +19,7 @@ MARGIN = 20.0  # points around the picture
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One line of text; `x` is its centre, its left or its right end, as `align` says, and `y` its middle."""
+    """One line of text; `x` is its centre, left or right end, as `align` says, `y` its middle."""
 
     text: str
     x: float
@@ -44,7 +44,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A box, circle, panel, chip, or nothing but its texts ("text"); `tooltip` says in full what it is."""
+    """A box, circle or chip, or nothing but its texts ("text"); `tooltip` says what it is."""
 
     id: str
     cls: str
@@ -91,7 +91,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An arrow along `points`: a start, then three Bézier points per segment, the last one the arrow's tip.
+    """An arrow along `points`: a start, then three Bézier points a segment, the last one the tip.
 
     `label` and `note` are centred texts beside it; without `arrow` it is a mere line.
     """
@@ -138,7 +138,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Shapes, drawn in order, and edges, drawn over them: a part of a picture that can be moved as one."""
+    """Shapes, drawn in order, and edges over them: a part of a picture that is moved as one."""
 
     shapes: tuple[Shape, ...] = ()
     edges: tuple[Edge, ...] = ()

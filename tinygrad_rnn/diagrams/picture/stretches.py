@@ -1,4 +1,4 @@
-"""Ways that lie on each other for a stretch: it is drawn once, for the strongest of those that go there.
+"""Ways that lie on each other for a stretch: the strongest of them is drawn there, once.
 
 Graphviz does not let us say which of two edges is drawn over the other, so no two may lie on each
 other.
@@ -19,22 +19,29 @@ _Segment = Sequence[Point]
 
 
 def drawn_once(ways: Collection[tuple[Edge, float]]) -> list[Edge]:
-    """Return ways back with these strengths so that no two lie on each other where they start or end together.
+    """Return ways back so that no two lie on each other where they start or end together.
 
-    The strongest is drawn there. Of each only the nearest stronger ones are looked at, on either
+    The strongest, by the numbers given, is drawn there. Of each only the nearest stronger ones are looked at, on either
     side, so that a thousand of them take no longer than they must.
     """
     edges = {edge.id: edge for edge, _ in ways}
     ranks = {edge.id: (strength, edge.id) for edge, strength in ways}
     for start in (True, False):
-        groups: defaultdict[str, list[Edge]] = defaultdict(list)
-        for edge in edges.values():
-            groups[edge.source if start else edge.target].append(edge)
-        for group in groups.values():
-            group.sort(key=lambda edge: edge.points[-1 if start else 0])
+        for group in _groups(edges.values(), start=start):
             for edge, stronger in _with_stronger(group, ranks):
                 edges[edge.id] = _cut_short(edge, stronger, start=start)
     return list(edges.values())
+
+
+def _groups(edges: Iterable[Edge], *, start: bool) -> Iterable[list[Edge]]:
+    """The edges that start together, or that end together, in the order of their other ends."""
+    groups: defaultdict[str, list[Edge]] = defaultdict(list)
+    for edge in edges:
+        together = edge.source if start else edge.target
+        groups[together].append(edge)
+    for group in groups.values():
+        group.sort(key=lambda edge: edge.points[-1 if start else 0])
+    return groups.values()
 
 
 def _with_stronger(
@@ -63,25 +70,22 @@ def _cut_short(edge: Edge, stronger: Iterable[Edge], *, start: bool) -> Edge:
 
 
 def joined(points: Sequence[Point], other: Sequence[Point]) -> tuple[Point, ...] | None:
-    """Return a curve as far as where it joins another, that ends where it does; None where they share no stretch."""
+    """Return a curve as far as where it joins another that ends where it does, if it does."""
     ours, others = _segments(points)[::-1], _segments(other)[::-1]
     shared = 0
     while shared < min(len(ours), len(others)) and _same(ours[shared], others[shared]):
         shared += 1
     rest = ours[shared:]
+    own = rest if shared else []
     if rest and shared < len(others) and (shared or _same(rest[0][3:], others[0][3:])):
-        rest = _off_the_straight(rest, others[shared]) or (rest if shared else [])
-    elif not shared:
-        rest = []
-    return (
-        (rest[-1][0], *(point for segment in reversed(rest) for point in segment[1:]))
-        if rest
-        else None
-    )
+        own = _off_the_straight(rest, others[shared]) or own
+    if not own:
+        return None
+    return own[-1][0], *(point for segment in reversed(own) for point in segment[1:])
 
 
 def _off_the_straight(rest: list[_Segment], other: _Segment) -> list[_Segment]:
-    """Return what is left of segments, the last one first, whose last is on the same straight line as another.
+    """Return what is left of segments whose last lies on another straight line; the last one first.
 
     It ends a little before the two are one, where the wider line covers its end already.
     """
@@ -97,8 +101,7 @@ def _off_the_straight(rest: list[_Segment], other: _Segment) -> list[_Segment]:
             (start, _between(start, stop, 1 / 3), _between(start, stop, 2 / 3), stop),
             *rest[1:],
         ]
-    bend, *before = rest[1:] or [()]
-    return [_most_of(bend), *before] if bend else []
+    return [_most_of(bend) for bend in rest[1:2]] + rest[2:]
 
 
 def _most_of(segment: _Segment) -> _Segment:

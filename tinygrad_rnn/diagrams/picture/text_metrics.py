@@ -1,4 +1,4 @@
-"""What the font of every picture, DejaVu Sans, makes of a text: how wide it is, and which characters it lacks.
+"""The font of every picture, DejaVu Sans: how wide a text is, which characters it lacks.
 
 The advance widths (2048 units per em; Verdana's are the same within a few percent) lie beside this
 file, so that the font need not be opened.
@@ -17,23 +17,20 @@ from ...text import printable
 
 FONT = "DejaVu Sans"
 _UNITS_PER_EM = 2048
-_ROUNDING = (
-    1.04  # small text comes out wider by this much, since cairo rounds advances to whole pixels
-)
-_UNKNOWN, _UNKNOWN_WIDE = (
-    1300,
-    2200,
-)  # a glyph from some other font: an average letter, an ideograph or emoji
+# Small text comes out wider by this much, since cairo rounds advances to whole pixels.
+_ROUNDING = 1.04
+# A glyph from some other font: an average letter, an ideograph or emoji.
+_UNKNOWN, _UNKNOWN_WIDE = 1300, 2200
 
 
 @lru_cache(maxsize=1 << 16)  # copies say much the same, and each text is measured several times
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Return the width in points of one line of `text` at font size `size`: if anything, too much."""
+    """Return the width in points of a line of `text` at font size `size`: if anything, too much."""
     return sum(map(_advances(bold), printable(text))) * size * _ROUNDING / _UNITS_PER_EM
 
 
 def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
-    """Return `text` made printable and cut to at most `width` points, with "…" for what is missing."""
+    """Return `text` made printable and cut to `width` points, with "…" for what is missing."""
     text = printable(text)
     advance = _advances(bold)
     scale = size * _ROUNDING / _UNITS_PER_EM
@@ -44,7 +41,7 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def without_glyph(texts: Iterable[str]) -> list[str]:
-    """Return the characters of some texts that DejaVu Sans has no picture of, in the order of Unicode.
+    """Return the characters of some texts that DejaVu Sans lacks, in the order of Unicode.
 
     >>> without_glyph(["hₜ = tanh ✂", "日本"])
     ['日', '本']
@@ -55,7 +52,7 @@ def without_glyph(texts: Iterable[str]) -> list[str]:
 
 @cache
 def _glyphs() -> Collection[int]:
-    """The characters that the font has, of which the table beside this file holds the widths of many."""
+    """The characters of the font; the table beside this file holds the widths of many."""
     from matplotlib.ft2font import FT2Font
 
     return frozenset(FT2Font(str(font_folder() / "DejaVuSans.ttf")).get_charmap())
@@ -71,10 +68,11 @@ def font_folder() -> Path:
 
 @cache
 def _table(*, bold: bool) -> dict[str, int]:
-    runs = json.loads(Path(__file__).with_name("dejavu_sans.json").read_text("ascii"))
+    weights = json.loads(Path(__file__).with_name("dejavu_sans.json").read_text("ascii"))
+    runs = weights["bold"] if bold else weights["regular"]
     return {
         chr(int(first, 16) + offset): advance
-        for first, run in runs["bold" if bold else "regular"].items()
+        for first, run in runs.items()
         for offset, advance in enumerate(run)
     }
 

@@ -14,9 +14,8 @@ written, so the same drawing serves every theme, and a page can restyle it.
 
 Numbers above those of a theme start again at its first.
 
-The colours are light and dark from Okabe and Ito's palette for the colour-blind, and grey for print.
-No theme tells two things apart by colour alone: messages are wider than other edges, initial states
-dashed.
+Light and dark are from Okabe and Ito's palette for the colour-blind; print is grey. No theme tells
+two things apart by colour alone: messages are wider than other edges, initial states dashed.
 """
 
 import re
