@@ -1,4 +1,4 @@
-"""Thousands of generated names: each file is re-parsed, its structure unchanged, its text as it was given."""
+"""Thousands of generated names: files parse, their structure and texts are unchanged."""
 
 import functools
 import json
@@ -42,7 +42,7 @@ names = st.lists(st.sampled_from(ACTIVE) | st.text(max_size=4), max_size=8).map(
 
 
 class Elements(HTMLParser):
-    """What a browser would build of a page: its elements with the names of their attributes, and its scripts."""
+    """What a browser would build of a page: elements with their attributes' names, scripts."""
 
     def __init__(self, page):
         super().__init__()
@@ -58,7 +58,7 @@ class Elements(HTMLParser):
 
 
 def run_with_names(names):
-    """A loop of one step for every two names: of its inputs, and some of a parameter and of the calls as well."""
+    """A loop of one step for every two names: of its inputs, some of a parameter and calls too."""
     W = tg.tensor([[0.5]], requires_grad=True, name=names[0])
     h = tg.tensor([0.0])
     with tg.trace() as tr:
@@ -133,7 +133,7 @@ def page_of_plain_names():
 
 @pytest.mark.parametrize("seed", range(10))
 def test_five_thousand_names_in_html(seed):
-    """Ten pages with five hundred names each: the elements of a page of plain names, and every name in its data."""
+    """Pages of five hundred names have the elements of a plain page, and hold every name."""
     rng = random.Random(seed)
     names = [
         f"{generated(rng)}~{k}" for k in range(500)

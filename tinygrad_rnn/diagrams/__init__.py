@@ -98,14 +98,14 @@ def _draw_compiled(what: Outlined, options: "Options", title: str | None) -> "Di
 
     if options.view != "compiled" or options.gradients or options.values:
         raise DrawError(
-            'draw: of a compiled function there is view="compiled", without gradients and values; for the others draw '
-            "what it compiles: record a call with tg.trace()"
+            'draw: of a compiled function there is view="compiled", without gradients and values; '
+            "for the others draw what it compiles: record a call with tg.trace()"
         )
     return draw_compiled(what.outline(), options, title)
 
 
 def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
-    """The recorded graph; of a Tensor with `gradients`, those of a pass that leaves every `.grad` alone."""
+    """The recorded graph; with `gradients` of a Tensor, after a pass that leaves `.grad` alone."""
     from ..tracing.network.flow import gradients_of
     from ..tracing.recording.graph import Graph
 
@@ -118,7 +118,7 @@ def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
 
 
 def _player(graph: "Graph", options: "Options", title: str | None) -> str:
-    """The player of the network in a graph. It is found once more, since it holds much that a picture does not show."""
+    """The player of the network in a graph: found anew, since it is large and seldom asked for."""
     from ..tracing.network.unroll import unroll
     from .player import to_html
 
@@ -134,13 +134,14 @@ def _backward_graph(what: Tensor | Trace) -> "Graph":
 
     if isinstance(what, Trace):
         raise DrawError(
-            'view="backward" of a graph that is not recurrent: give the loss itself to draw, not the trace'
+            'view="backward" of a graph that is not recurrent: give the loss itself to draw, '
+            "not the trace"
         )
     return Graph.of(recorded_gradients(what))
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Diagram` when it is first asked for: the package must cost next to nothing until it draws."""
+    """Import `Diagram` when it is first asked for: until it draws the package must cost little."""
     if name != "Diagram":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .picture.diagram import Diagram

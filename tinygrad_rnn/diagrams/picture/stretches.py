@@ -21,8 +21,8 @@ _Segment = Sequence[Point]
 def drawn_once(ways: Collection[tuple[Edge, float]]) -> list[Edge]:
     """Return ways back so that no two lie on each other where they start or end together.
 
-    The strongest, by the numbers given, is drawn there. Of each only the nearest stronger ones are looked at, on either
-    side, so that a thousand of them take no longer than they must.
+    The strongest, by the numbers given, is drawn there. Each is compared with the nearest stronger
+    one on either side alone: a thousand take no longer than they must.
     """
     edges = {edge.id: edge for edge, _ in ways}
     ranks = {edge.id: (strength, edge.id) for edge, strength in ways}

@@ -1,4 +1,4 @@
-"""The ledger: what each use of a parameter added to its gradient, in the order of the backward pass."""
+"""The ledger: what each use of a parameter added to its gradient, in the backward pass's order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The uses of one parameter that the backward pass went through: an op, and which of its inputs it is."""
+    """The uses of one parameter in the backward pass: an op, and which of its inputs it is."""
 
     parameter: ParameterInfo
     uses: Sequence[tuple[Node, int]]
@@ -51,5 +51,6 @@ def all_nodes(network: Network) -> list[Node]:
     """Everything that was recorded of the network, in creation order."""
     shown = [node for cell in network.cells for node in (*cell.nodes, *cell.outputs)]
     shown += [port.node for port in network.ports if port.node is not None]
-    shown += [network.root] if network.root is not None else []
+    if network.root is not None:
+        shown.append(network.root)
     return sorted(reached(shown), key=lambda node: node.id)

@@ -1,4 +1,4 @@
-"""One HTML file that holds everything: the picture, the recorded numbers, style and script; it asks nobody for more."""
+"""One HTML file that holds everything: the picture, the recorded numbers, style and script."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ _ESCAPED_IN_JSON = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def to_html(network: Network, options: Options, title: str | None) -> str:
-    """Return the player of a network as one HTML document, with its gradients where a backward pass was recorded.
+    """Return the player of a network as one HTML document, with the gradients that were recorded.
 
     It starts in the theme of `options`; light and dark can be switched, "print" stays what it is.
     """
@@ -70,7 +70,9 @@ def _printable(value: Any) -> Any:
         return printable(value)
     if isinstance(value, dict):
         return {key: _printable(part) for key, part in value.items()}
-    return [_printable(part) for part in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_printable(part) for part in value]
+    return value
 
 
 def _asset(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The picture as part of a page: with colours that follow the page's theme, small, and open to the keyboard."""
+"""The picture as part of a page: its colours follow the page's theme, and it is small."""
 
 import re
 from collections.abc import Collection
@@ -16,10 +16,8 @@ _HEAD = re.compile(
 _IDLE = re.compile(
     r' (?:(?:xml:space|font-family|xmlns:xlink)="[^"]*"|text-anchor="middle"|fill="none")'
 )
-_RADIUS, _AROUND_A_BOX = (
-    12,
-    25,
-)  # of Graphviz's rounded boxes: their corners in points, and the points of their path
+# Of Graphviz's rounded boxes: their corners in points, and how many points their path has.
+_RADIUS, _AROUND_A_BOX = 12, 25
 _PATH = re.compile(r'<path([^>]*) d="M([^"C]*)C([^"C]*)"/>')
 _NORM = re.compile(r"<text (?=[^>]*>‖∇)")
 _COORDINATES = re.compile(r'( d| points| x| y| font-size)="([^"]*)"')
@@ -41,8 +39,12 @@ class Picture:
     roles: tuple[Role, ...]
 
     def without_titles(self, ids: Collection[str]) -> str:
-        """The SVG without the titles of these parts: the page's script gives them others, from its own data."""
-        return _TITLED.sub(lambda match: match[1] if match[2] in ids else match[0], self.svg)
+        """The SVG without the titles of these parts: the page's script gives them others."""
+
+        def kept(match: re.Match[str]) -> str:
+            return match[1] if match[2] in ids else match[0]
+
+        return _TITLED.sub(kept, self.svg)
 
     @property
     def ids(self) -> Collection[str]:
@@ -96,7 +98,7 @@ def _value(role: Role) -> str:
 
 
 def _for_page(svg: str) -> str:
-    """The SVG without what the page says itself, boxes as rectangles, coordinates to a tenth of a point."""
+    """The SVG without what the page says itself, boxes as rectangles, numbers to a tenth."""
     head = _HEAD.match(svg)
     if head is None:
         raise DrawError("the player needs an SVG with a title and a description")
@@ -110,7 +112,7 @@ def _for_page(svg: str) -> str:
 
 
 def _simplified(path: re.Match[str]) -> str:
-    """A path that goes around a box in eight curves as the rectangle it is; any other as it stands."""
+    """A path around a box as the rectangle it is; any other as it stands."""
     points = [tuple(map(float, point.split(","))) for point in (path[2] + " " + path[3]).split()]
     if len(points) != _AROUND_A_BOX or points[0] != points[-1]:
         return path[0]

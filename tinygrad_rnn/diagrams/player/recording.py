@@ -1,4 +1,4 @@
-"""The recorded run as plain data for the page: steps, parts, tensors and ledgers, referring to each other by number."""
+"""The recorded run as plain data for the page: steps, parts, tensors, ledgers, by their numbers."""
 
 import math
 import re
@@ -20,15 +20,12 @@ from .tensors import DIGITS, Corner, Record, Tensors, rounded
 PAGE_MOST = 1_000_000  # bytes that a page may have, in most cases
 _INSIDE = re.compile(r"(?:op|chip|wire)-(?:(output-\d+)|(\d+-\d+))-")
 _ELEMENTS = (256, 128, 64, 32, 16, 8, 4)  # kept of an array
-_STEP_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = (
-    420,
-    45,
-    9,
-)  # bytes, about: of a step with its part, of a tensor, of a number
+# Bytes, about: of a step with its part, of a tensor, of a number.
+_STEP_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = 420, 45, 9
 
 
 def recording(network: Network, shown: Collection[str], room: int) -> Record:
-    """Everything that the page plays and shows, in about `room` bytes; `shown` are the ids that the picture has."""
+    """Everything that the page plays and shows, in about `room` bytes; `shown` are the ids there."""
     moments = moments_of(network)
     steps = steps_of(network, moments)
     ledgers = ledgers_of(network) if network.gradients else []
@@ -56,25 +53,22 @@ def recording(network: Network, shown: Collection[str], room: int) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class _Detail:
-    """How much a page holds: a corner of each array, and what cells compute on the way or only their outputs."""
+    """How much a page holds: a corner of each array; all that cells compute, or only outputs."""
 
     corner: Corner
     inside: bool
 
     def size(self, network: Network, ledgers: Sequence[Ledger]) -> int:
         """About how many bytes the tensors take."""
-        nodes = {
-            node
-            for cell in network.cells
-            for node in (*cell.outputs, *(cell.nodes if self.inside else ()))
-        }
+        nodes = {node for cell in network.cells for node in cell.outputs}
+        if self.inside:
+            nodes |= {node for cell in network.cells for node in cell.nodes}
         nodes |= {port.node for port in network.ports if port.node is not None}
-        numbers = sum(
-            self._kept(node.shape) * (2 if node.id in network.gradients else 1) for node in nodes
-        )
-        numbers += sum(
-            self._kept(ledger.parameter.shape) * (len(ledger.uses) + 2) for ledger in ledgers
-        )
+        arrays = [node.shape for node in nodes]
+        arrays += [node.shape for node in nodes if node.id in network.gradients]
+        numbers = sum(map(self._kept, arrays))
+        for ledger in ledgers:
+            numbers += self._kept(ledger.parameter.shape) * (len(ledger.uses) + 2)
         rows = sum(len(ledger.uses) for ledger in ledgers)
         return _NUMBER_SIZE * numbers + _TENSOR_SIZE * (len(nodes) + rows)
 
@@ -85,13 +79,12 @@ class _Detail:
 def _detail(network: Network, ledgers: Sequence[Ledger], room: int) -> _Detail:
     """As much as there is room for; the least of all where there is none."""
     options = [_Detail(Corner(limit), inside) for inside in (True, False) for limit in _ELEMENTS]
-    return next(
-        (option for option in options if option.size(network, ledgers) <= room), options[-1]
-    )
+    fitting = (option for option in options if option.size(network, ledgers) <= room)
+    return next(fitting, options[-1])
 
 
 def _opened(shown: Iterable[str]) -> Mapping[str, list[str]]:
-    """Of a picture whose copies are opened: the ids of what is drawn inside of each part."""
+    """Of opened copies: the ids of what is drawn inside each part."""
     inside: defaultdict[str, list[str]] = defaultdict(list)
     for id in shown:
         if place := _INSIDE.match(id):
@@ -100,21 +93,24 @@ def _opened(shown: Iterable[str]) -> Mapping[str, list[str]]:
 
 
 def _appearance(moment: Moment, shown: Collection[str], opened: Mapping[str, list[str]]) -> Record:
-    """What of the picture comes with a part: the links that lead to it, and what is drawn inside of it."""
+    """What of the picture comes with a part: the links to it, and what is drawn inside it."""
     along = [id for link in moment.links for id in _drawn_for(link, shown)]
     others = [id for id in moment.appears[1:] if id in shown]
     others += [id for part in moment.appears for id in opened.get(part, ())]
-    return {"links": along} | ({"also": others} if others else {})
+    appearance: Record = {"links": along}
+    if others:
+        appearance["also"] = others
+    return appearance
 
 
 def _drawn_for(link: Link, shown: Collection[str]) -> Iterator[str]:
-    """The ids of what is drawn for a link: between opened copies one edge a state, and one to each op on the way."""
+    """The ids drawn for a link: between opened copies one edge a state, and one to each op."""
     yield from filter(shown.__contains__, (drawn_id(link.id), drawn_id(link.id, "in")))
     yield from takewhile(shown.__contains__, (drawn_id(link.id, number) for number in count(1)))
 
 
 def _element(part: str, shown: Collection[str]) -> str:
-    """The element of the picture that stands for a part: its own, that of all copies, or the fold."""
+    """The element that stands for a part: its own, that of all copies, or the fold."""
     kind, *numbers = part.split("-")
     rolled = f"cell-{numbers[0]}" if kind == "cell" else kind
     return next((id for id in (part, rolled, FOLD) if id in shown), "")
@@ -126,13 +122,15 @@ def _element(part: str, shown: Collection[str]) -> str:
 def _parts(
     network: Network, tensors: Tensors, shown: Collection[str], detail: _Detail
 ) -> Iterator[tuple[str, Record]]:
-    """Cells and ports, shown or folded away, since all are played; links and parameters that can be chosen."""
+    """All cells and ports, since all are played, folded away or not; the links that are shown."""
     for cell in network.cells:
         yield cell.id, _cell(cell, network.rows[cell.layer], tensors, shown, detail)
     elsewhere = shown_elsewhere(network)
     for port in network.ports:
         if port.node is not None:
-            nodes = [port.node, *(made_outside(port, elsewhere) if detail.inside else ())]
+            nodes = [port.node]
+            if detail.inside:
+                nodes += made_outside(port, elsewhere)
             yield port.id, _port(port, nodes, tensors)
     for link in network.links:
         if link.id in shown:
@@ -143,8 +141,9 @@ def _cell(
     cell: Cell, row: Row, tensors: Tensors, shown: Collection[str], detail: _Detail
 ) -> Record:
     """A copy's outputs come first, then what it computed on the way, the newest first."""
-    inside = [node for node in reversed(cell.nodes) if detail.inside and node not in cell.outputs]
-    nodes = [*cell.outputs, *inside]
+    nodes = [*cell.outputs]
+    if detail.inside:
+        nodes += [node for node in reversed(cell.nodes) if node not in cell.outputs]
     ops = {f"op-{cell.layer}-{cell.t}-{place}": node for place, node in enumerate(cell.nodes)}
     return {
         "title": f"Layer {cell.layer}, t = {cell.t}",
@@ -172,13 +171,10 @@ def _port(port: Port, nodes: Sequence[Node], tensors: Tensors) -> Record:
 
 
 def _link(link: Link, tensors: Tensors) -> Record:
-    cut = {"cut": True} if link.cut else {}
-    return {
-        "from": link.source,
-        "to": link.target,
-        **cut,
-        "tensors": [tensors.add(value) for value in link.values],
-    }
+    record: Record = {"from": link.source, "to": link.target}
+    if link.cut:
+        record["cut"] = True
+    return record | {"tensors": [tensors.add(value) for value in link.values]}
 
 
 # Ledgers: what each use of a parameter added to its gradient
@@ -210,8 +206,8 @@ def _notes(detail: _Detail, tensors: Tensors) -> list[str]:
     notes = [f"Numbers are rounded to {DIGITS} significant digits."]
     if any(shape["kept"] != [shape["rows"], shape["columns"]] for shape in tensors.shapes.values()):
         notes.append(
-            f"Of arrays with more than {detail.corner.limit} elements only the first rows and columns are in this "
-            "page; norms are of the whole."
+            f"Of arrays with more than {detail.corner.limit} elements only the first rows and "
+            "columns are in this page; norms are of the whole."
         )
     if not detail.inside:
         notes.append(

@@ -1,4 +1,4 @@
-"""What there is to play: the recorded run as steps, one per copy, in the order in which they were computed.
+"""What there is to play: the recorded run as steps, one per copy, in the order of computing.
 
 The backward pass visits the same parts from last to first, since creation order is a topological
 order: that of the engine, see `autograd/backward.py`.
@@ -21,7 +21,7 @@ Phase = Literal["start", "forward", "seed", "backward", "end"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One moment: `part` is what it is about, `newest` the id of the newest tensor that it accounts for."""
+    """One step: `part` is what it is about, `newest` the id of the newest tensor made by then."""
 
     phase: Phase
     text: str
@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The computing of one part: of a cell with the outputs that are its own values, or of a port."""
+    """The computing of one part: a port, or a cell with the outputs that are its own values."""
 
     part: str
     label: str
@@ -44,26 +44,21 @@ class Moment:
     def forward(self) -> Step:
         """The step that computes it."""
         names = " and ".join(name for name, _ in self.values)
-        return Step(
-            "forward",
-            f"{self.label}: {self.formula or f'{names} is computed'}",
-            self.part,
-            self.newest,
-        )
+        text = f"{self.label}: {self.formula or f'{names} is computed'}"
+        return Step("forward", text, self.part, self.newest)
 
     def backward(self, gradients: Mapping[int, Array]) -> Step | None:
-        """The step in which its gradient is complete and handed on; None where the backward pass never got."""
+        """The step that hands on its complete gradient; None where the backward pass never got."""
         found = [(name, gradients[node.id]) for name, node in self.values if node.id in gradients]
         if not found or self.part == LOSS:
             return None
         norms = ", ".join(f"‖∂L/∂{name}‖ = {norm_of(gradient):.4g}" for name, gradient in found)
-        return Step(
-            "backward", f"{self.label}: the gradient has arrived, {norms}", self.part, self.newest
-        )
+        text = f"{self.label}: the gradient has arrived, {norms}"
+        return Step("backward", text, self.part, self.newest)
 
 
 def steps_of(network: Network, moments: Sequence[Moment]) -> list[Step]:
-    """All steps of a run: the start, the forward pass and, where one was recorded, the backward pass."""
+    """All steps of a run: the start, the forward pass, the backward pass if it was recorded."""
     steps = [_start(network), *(moment.forward() for moment in moments)]
     if network.gradients:
         back = (moment.backward(network.gradients) for moment in reversed(moments))
@@ -72,12 +67,13 @@ def steps_of(network: Network, moments: Sequence[Moment]) -> list[Step]:
 
 
 _END = Step(
-    "end", "The backward pass is complete: the rows of each ledger sum to the parameter's gradient."
+    "end",
+    "The backward pass is complete: the rows of each ledger sum to the parameter's gradient.",
 )
 
 
 def moments_of(network: Network) -> list[Moment]:
-    """Every computed part, in the order of computing. What is given, inputs and initial states, is there at once."""
+    """Every computed part, in the order of computing: what is given is there before."""
     into: defaultdict[str, list[Link]] = defaultdict(list)
     for link in network.links:
         into[link.target].append(link)
@@ -91,19 +87,17 @@ def moments_of(network: Network) -> list[Moment]:
             moments.append(_of_port(port, port.node, into[port.id]))
     for cell in network.cells:
         parts = (cell.id, *merged[cell.id])
-        moments.append(
-            _of_cell(
-                cell, network.rows[cell.layer], parts, [link for id in parts for link in into[id]]
-            )
-        )
+        links = [link for id in parts for link in into[id]]
+        moments.append(_of_cell(cell, network.rows[cell.layer], parts, links))
     return sorted(moments, key=lambda moment: moment.newest)
 
 
 def _of_port(port: Port, node: Node, links: Iterable[Link]) -> Moment:
-    label = "The loss" if port.kind == "loss" else f"Output, t = {port.column}"
-    formula = (
-        f"L = {float(node.data.flat[0]):.6g}" if port.kind == "loss" and node.size == 1 else ""
-    )
+    label, formula = f"Output, t = {port.column}", ""
+    if port.kind == "loss":
+        label = "The loss"
+        if node.size == 1:
+            formula = f"L = {node.data.item():.6g}"
     return Moment(port.id, label, formula, ((port.label, node),), node.id, (port.id,), tuple(links))
 
 
@@ -150,7 +144,7 @@ class Clock:
         return self._forward[at][1] if at < len(self._forward) else self._last
 
     def handed_on(self, id: int) -> int:
-        """The step of the backward pass that gets to it: no later one adds anything to its gradient."""
+        """The backward step that gets to it: no later one adds anything to its gradient."""
         at = bisect_right(self._backward, (-id, self._last))
         return self._backward[at - 1][1] if at else self._last
 
@@ -158,22 +152,16 @@ class Clock:
 def _start(network: Network) -> Step:
     given = [port for port in network.ports if port.kind in ("input", "initial")]
     what = "the inputs and the initial state are given" if given else "nothing is computed yet"
-    end = (
-        ""
-        if network.gradients
-        else " There is no backward pass in this recording: only the forward pass is played."
-    )
-    return Step("start", f"Before the first step: {what}.{end}")
+    text = f"Before the first step: {what}."
+    if not network.gradients:
+        text += " There is no backward pass in this recording: only the forward pass is played."
+    return Step("start", text)
 
 
 def _seed(network: Network) -> Step:
     loss = next((port for port in network.ports if port.kind == "loss"), None)
     newest = network.root.id if network.root is not None else -1
     if loss is None:
-        return Step(
-            "seed",
-            "The backward pass starts at the output, with the gradient that was given.",
-            "",
-            newest,
-        )
+        text = "The backward pass starts at the output, with the gradient that was given."
+        return Step("seed", text, newest=newest)
     return Step("seed", f"The backward pass starts: ∂L/∂{loss.label} = 1", loss.id, newest)

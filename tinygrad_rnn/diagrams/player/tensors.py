@@ -1,4 +1,4 @@
-"""What there is to look at: every tensor that the picture shows, with its value, its gradient and how it was made.
+"""What there is to look at: each tensor that is shown, its value, gradient and how it was made.
 
 Numbers are rounded to `DIGITS`, and of large arrays only a corner is kept, so that a page stays
 small; it says so.
@@ -32,7 +32,7 @@ _SHAPES = re.compile(r", \w+ \(.*")  # what a docstring says of its operands beh
 
 @dataclass(slots=True)
 class Corner:
-    """Keeps of each array at most `limit` elements: its first rows and columns, when it is written as a table."""
+    """Keeps at most `limit` elements of each array: its first rows and columns, as a table."""
 
     limit: int
 
@@ -56,7 +56,8 @@ def table_size(shape: tuple[int, ...]) -> tuple[int, int]:
     >>> table_size((2, 3, 4)), table_size((5,)), table_size(())
     ((6, 4), (1, 5), (1, 1))
     """
-    return math.prod(shape[:-1]), shape[-1] if shape else 1
+    *rows, columns = shape or (1,)
+    return math.prod(rows), columns
 
 
 def rounded(value: float | int | bool) -> float | int | str:
@@ -67,10 +68,12 @@ def rounded(value: float | int | bool) -> float | int | str:
     """
     if isinstance(value, int):
         return int(value)
-    if math.isfinite(value):
-        rounded = float(f"{value:.{DIGITS}g}")
-        return int(rounded) if rounded.is_integer() and abs(rounded) < 1e6 else rounded
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    rounded = float(f"{value:.{DIGITS}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e6 else rounded
 
 
 @dataclass(slots=True)
@@ -106,27 +109,26 @@ class Tensors:
         """The number of a tensor's record."""
         if node not in self._numbers:
             self._numbers[node] = len(self.records)
-            gradient = self.network.gradients.get(node.id)
-            numbers = 0 if gradient is None else self.corner.numbers(gradient)
-            self.records.append(
-                [
-                    self._kind(node),
-                    self._names.get(node, ""),
-                    self.corner.numbers(node.data),
-                    numbers,
-                ]
-            )
+            record = [
+                self._kind(node),
+                self._names.get(node, ""),
+                self.corner.numbers(node.data),
+                0,
+            ]
+            if node.id in self.network.gradients:
+                record[-1] = self.corner.numbers(self.network.gradients[node.id])
+            self.records.append(record)
         return self._numbers[node]
 
     def times(self, node: Node) -> Record:
-        """The steps in which a tensor is made and in which its gradient is complete, 0 for what is there at once."""
+        """The steps that make a tensor, 0 for what is given, and complete its gradient."""
         times: Record = {"made": self.clock.made(node.id) if node.op is not None else 0}
         if node.id in self.network.gradients:
             times["arrives"] = self.clock.handed_on(self._first_use.get(node.id, node.id))
         return times
 
     def link_inputs(self) -> None:
-        """Add to each record what the tensor was made of: the number of a record, a name, or a number in a list."""
+        """Add to each record what its tensor is made of: a record, a name, or [a number]."""
         for node, number in list(self._numbers.items()):
             if node.rule is not None:
                 pairs = zip(node.inputs, node.operands, strict=True)
@@ -140,15 +142,15 @@ class Tensors:
         return [rounded(node.data.item())] if node.size == 1 else self._names.get(node, "…")
 
     def _kind(self, node: Node) -> int:
-        """The number of the tensor's kind: [shape, op, source], the latter two as far as they are known."""
-        kind = (
-            _placed(self.shapes, node.shape, self._shape),
-            None if node.rule is None else _placed(self.ops, node.rule, op_record),
-            None if node.source is None else _placed(self.sources, node.source, _source_record),
-        )
-        return _placed(
-            self.kinds, kind, lambda kind: dict(zip(("shape", "op", "source"), kind, strict=True))
-        )
+        """The number of a tensor's kind: its shape, and its op and source where known."""
+        op = source = None
+        if node.rule is not None:
+            op = _placed(self.ops, node.rule, op_record)
+        if node.source is not None:
+            source = _placed(self.sources, node.source, _source_record)
+        kind = (_placed(self.shapes, node.shape, self._shape), op, source)
+        named = dict(zip(("shape", "op", "source"), kind, strict=True))
+        return _placed(self.kinds, kind, lambda _: named)
 
     def _shape(self, shape: tuple[int, ...]) -> Record:
         rows, columns = table_size(shape)
@@ -168,13 +170,18 @@ def _placed(table: dict[Any, Record], key: Any, make: Callable[[Any], Record]) -
 
 
 def op_record(op: Op) -> Record:
-    """An op's rule with places for numbers: {0}, {1} are its inputs, {y} its output, {g} the output's cotangent."""
+    """An op's rule with places for numbers: {0}, {1} are its inputs, {y} its output, {g} ȳ."""
     rule = rule_of(op)
     forward = _SHAPES.sub("", rule.forward)
     places = {"y": "{y}", "ȳ": "{g}", "Y": "{y}", "Ȳ": "{g}"}
     for slot, symbol in enumerate(rule.symbols):
         places |= {symbol: f"{{{slot}}}", symbol.upper(): f"{{{slot}}}"}
     backward = [rule.of_slot(slot) for slot in range(len(rule.symbols))]
+    kind = "other"
+    if op.name in PRODUCTS:
+        kind = "product"
+    elif is_elementwise(rule):
+        kind = "elementwise"
     return {
         "name": op.name,
         "rule": forward or rule.summary,
@@ -182,14 +189,10 @@ def op_record(op: Op) -> Record:
         "backward": [
             {"rule": formula, "formula": substituted(formula, places)} for formula in backward
         ],
-        "kind": "product"
-        if op.name in PRODUCTS
-        else "elementwise"
-        if is_elementwise(rule)
-        else "other",
+        "kind": kind,
     }
 
 
 def _source_record(source: Source) -> Record:
-    """Of the file its name alone: a page is shown to others, and where it was made is nobody's business."""
+    """Of the file its name alone: a page is shown to others, who need not know its folder."""
     return {"line": f"{PurePath(source.file).name}:{source.line}", "text": source.text}

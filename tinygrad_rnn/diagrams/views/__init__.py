@@ -29,7 +29,7 @@ class View:
     values: bool = False
 
     def drawing(self, what: Any, options: "Options") -> "Drawing":
-        """Draw what the view needs. Its file is imported now: to offer a choice its name is enough."""
+        """Draw what the view needs; its file is imported now, since a choice needs names alone."""
         return import_module(f"{__name__}.{self.name}").drawing(what, options)
 
 

@@ -1,4 +1,4 @@
-"""What the views of copies in their columns have in common: a placed grid, and its shapes and edges."""
+"""What the views of copies in columns have in common: a placed grid, its shapes and edges."""
 
 from ...tracing.network.network import Network
 from ..grid.connections import Pen
@@ -21,7 +21,7 @@ def placed(grid: Grid, network: Network, options: Options) -> tuple[Placement, O
 
 
 def copies_grid(network: Network, options: Options, *, headings: bool = True) -> Grid:
-    """Return every copy in its column, the middle ones folded, with the values that were asked for."""
+    """Return every copy in its column, the middle ones folded, with its values if asked for."""
     grid = unrolled_grid(network, options.fold, headings=headings)
     return with_values(grid, network) if options.values else grid
 

@@ -17,7 +17,7 @@ _NAME_SIZE, _NOTE_SIZE, _LINE, _PAD = 14.0, 11.0, 16.0, 18.0
 
 
 def draw_compiled(outline: Outline, options: Options, title: str | None) -> Diagram:
-    """Return the picture of what is called, from what is read, at the bottom, to the results, at the top.
+    """Return the picture of what is called, from what is read, below, to the results, above.
 
     Raises:
         DrawError: Graphviz had no layout for it in time.
@@ -41,14 +41,16 @@ def _description(outline: Outline) -> str:
     at_once = sum(stage.at_once > 1 for stage in outline.stages)
     in_order = [stage.calls for stage in outline.stages if stage.calls > 1]
     return (
-        f"{calls:,} calls of {len(outline.stages)} kinds: {at_once} kinds compute many values at once, "
-        f"{len(in_order)} are called one after the other, up to {max(in_order, default=1):,} times."
+        f"{calls:,} calls of {len(outline.stages)} kinds: {at_once} kinds compute many values "
+        f"at once, {len(in_order)} are called one after the other, "
+        f"up to {max(in_order, default=1):,} times."
     )
 
 
 def _no_player() -> str:
     raise DrawError(
-        "the HTML player steps through copies, and a compiled function has none: draw what it compiles"
+        "the HTML player steps through copies, and a compiled function has none: "
+        "draw what it compiles"
     )
 
 

@@ -1,4 +1,4 @@
-"""The view of ops: every copy opened into its ops, and the ops between the copies and the outputs."""
+"""The view of ops: every copy opened into its ops, and those between copies and outputs."""
 
 from ...tracing.network.network import Network
 from ..picture.shapes import Drawing

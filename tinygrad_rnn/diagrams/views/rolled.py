@@ -1,4 +1,4 @@
-"""The rolled view: each layer once, with a loop for what its copies pass on; there is nothing to fold."""
+"""The rolled view: each layer once, with a loop for what its copies pass on."""
 
 from ...errors import DrawError
 from ...tracing.network.network import Network

@@ -1,9 +1,9 @@
-"""The finished picture of a network or a graph: what a view draws, with its legend and its title."""
+"""The finished picture of a network or a graph: what a view draws, its legend and its title."""
 
 from collections.abc import Callable, Sequence
 
 from ...errors import DrawError
-from ...tracing.network.network import Network, ParameterInfo
+from ...tracing.network.network import Network, ParameterInfo, Row
 from ...tracing.recording.graph import Graph
 from ..picture.diagram import Diagram
 from ..picture.notation import size_text
@@ -16,8 +16,8 @@ from .options import Options
 from .parameters import parameter_legend
 
 NOT_RECURRENT = (
-    "nothing recurrent was found: no module passes anything from one call of it to the next; mark a step of a loop of "
-    'plain ops with `with tg.scope("cell"):`'
+    "nothing recurrent was found: no module passes anything from one call of it to the next; "
+    'mark a step of a loop of plain ops with `with tg.scope("cell"):`'
 )
 
 _TITLE_SIZE = 18.0
@@ -83,8 +83,9 @@ def _with_legend(
         top=box.bottom - _LEGEND_GAP,
         width=max(box.right - box.left, _LEAST_WIDTH),
     )
-    heading = _title(title, box.left, box.right, box.top + _TITLE_GAP) if title else Drawing()
-    return drawing + legend + heading
+    if not title:
+        return drawing + legend
+    return drawing + legend + _title(title, box.left, box.right, box.top + _TITLE_GAP)
 
 
 def _title(title: str, left: float, right: float, y: float) -> Drawing:
@@ -100,18 +101,24 @@ def _subject(network: Network) -> str:
 
 def _description(network: Network) -> str:
     """Say what a reader who cannot see the picture needs to know."""
-    rows = [
-        f"Layer {row.layer}: {_counted(row.copies, 'copy', 'copies')}"
-        f" of {row.path} ({row.kind}), one per step, each passing {' and '.join(row.states) or 'its output'}"
-        f" to the next{', from right to left' if row.reverse else ''}."
-        for row in network.rows
-    ]
-    names = ", ".join(
-        f"{parameter.name} {size_text(parameter.shape)}" for parameter in network.parameters
+    sentences = list(map(_about, network.rows))
+    if network.parameters:
+        names = ", ".join(f"{p.name} {size_text(p.shape)}" for p in network.parameters)
+        sentences.append(f"Parameters, one copy shared by all steps: {names}.")
+    return " ".join(sentences)
+
+
+def _about(row: Row) -> str:
+    copies = _counted(row.copies, "copy", "copies")
+    passed = " and ".join(row.states) or "its output"
+    direction = ", from right to left" * row.reverse
+    return (
+        f"Layer {row.layer}: {copies} of {row.path} ({row.kind}), one per step, "
+        f"each passing {passed} to the next{direction}."
     )
-    shared = f" Parameters, one copy shared by all steps: {names}." if names else ""
-    return " ".join(rows) + shared
 
 
-def _counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+def _counted(number: int, one: str, many: str = "") -> str:
+    if number == 1:
+        return f"1 {one}"
+    return f"{number} {many or one + 's'}"
