@@ -216,6 +216,16 @@ def test_the_page_holds_no_address_and_no_style_or_handler_of_its_own(html):
     assert "'unsafe" not in html
 
 
+@pytest.mark.parametrize("values", [False, True])
+def test_each_colour_of_the_picture_is_a_variable_named_for_its_role(trace, values):
+    style, _, picture = tg.draw(trace, values=values).html.partition('id="player-stage"')
+    used = set(re.findall(r"var\((--c-[\w-]+)\)", picture))
+    assert used == set(re.findall(r"(--c-[\w-]+):light-dark\(#\w{6},#\w{6}\)", style))
+    assert {"--c-cell-1-fill", "--c-chip-0", "--c-ramp-5"} < used
+    assert ("--c-heat-high" in used) is values
+    assert not re.search('="#[0-9a-f]', picture.partition("</svg>")[0])
+
+
 def hostile_script(folder):
     """A script whose names, scope and very lines are hostile."""
     path = folder / "hostile.py"
