@@ -38,7 +38,7 @@ CHOICES = [view.name for view in VIEWS.values() if view.needs != "outline"]
 @click.option("--dpi", default=144.0, type=click.FloatRange(1), help="Pixels an inch of a .png.")
 def draw(
     outputs: Sequence[Path],
-    view: Any,
+    view: str,
     gradients: bool,
     values: bool,
     fold: str,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -36,7 +37,8 @@ def to_html(network: Network, options: Options, title: str | None) -> str:
     if network.gradients and VIEWS[options.view].gradients:
         options = replace(options, gradients=True)
     start, themes = _START[options.theme]
-    diagram = draw_network(network, options, title, player=str)
+    player = partial(to_html, network, options, title)
+    diagram = draw_network(network, options, title, player)
     picture = picture_of(diagram)
     style, script = _asset("player.css") + picture.style(*themes), _asset("player.js")
     room = PAGE_MOST - len((picture.svg + style + script).encode())
