@@ -11,8 +11,8 @@ _CIRCLE = 0.5523  # a quarter circle as one Bézier curve: the control points' s
 
 
 def rounded(corners: Sequence[Point], most: float = CORNER) -> tuple[Point, ...]:
-    """Return the Bézier points of the polyline `corners`, its bends rounded with a radius of at most `most`."""
-    corners = _without_idle(corners)
+    """Return the Bézier points of a polyline, its bends rounded with a radius of at most `most`."""
+    corners = _bends(corners)
     points = [corners[0]]
     for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
         radius = min(most, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
@@ -27,8 +27,8 @@ def rounded(corners: Sequence[Point], most: float = CORNER) -> tuple[Point, ...]
 
 
 def beside(corners: Sequence[Point], distance: float) -> list[Point]:
-    """Return the orthogonal polyline that runs `distance` to the left of `corners`, seen along it."""
-    corners = _without_idle(corners)
+    """Return the orthogonal polyline that runs `distance` to the left of `corners`."""
+    corners = _bends(corners)
     normals = [_left_of(a, b) for a, b in pairwise(corners)]
     moved: list[Point] = []
     for index, (x, y) in enumerate(corners):
@@ -44,8 +44,8 @@ def _left_of(start: Point, end: Point) -> Point:
     return (start[1] - end[1]) / length, (end[0] - start[0]) / length
 
 
-def _without_idle(corners: Sequence[Point]) -> list[Point]:
-    """Drop points that do not turn: repeated ones, and those in the middle of a straight stretch."""
+def _bends(corners: Sequence[Point]) -> list[Point]:
+    """Drop points that are repeated, or in the middle of a straight stretch."""
     kept: list[Point] = []
     for point in corners:
         if kept and math.dist(kept[-1], point) < 0.01:
@@ -71,12 +71,17 @@ def _line(start: Point, end: Point) -> list[Point]:
 
 
 def on_outline(shape: Shape, end: Point, before: Point) -> Point:
-    """Move the end of an orthogonal line, somewhere within a shape, to the shape's outline on the side of `before`."""
+    """Move the end of an orthogonal line within a shape to its outline, on the side of `before`."""
     level = abs(end[1] - before[1]) < 0.01
-    half = (shape.width if level else shape.height) / 2
-    if shape.form == "circle":
-        aside = end[1] - shape.y if level else end[0] - shape.x
-        half = max(half**2 - aside**2, 0.0) ** 0.5
     if level:
+        half = _half(shape, shape.width, end[1] - shape.y)
         return shape.x + math.copysign(half, before[0] - shape.x), end[1]
+    half = _half(shape, shape.height, end[0] - shape.x)
     return end[0], shape.y + math.copysign(half, before[1] - shape.y)
+
+
+def _half(shape: Shape, length: float, aside: float) -> float:
+    """Half of what a shape measures along a line that passes its middle at a distance."""
+    if shape.form == "circle":
+        return max((length / 2) ** 2 - aside**2, 0.0) ** 0.5
+    return length / 2

@@ -1,4 +1,4 @@
-"""Layout by Graphviz's `dot`, for what is no grid of copies: in a process of its own, that can be stopped."""
+"""Layout by Graphviz's `dot`, for what is no grid of copies: in a process that can be stopped."""
 
 import shlex
 import subprocess
@@ -25,7 +25,7 @@ sys.stdout.buffer.write(graph.draw(format="plain", prog="dot"))
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """Where dot put each node (its middle), each edge (Bézier points) and each label; the lower left is (0, 0)."""
+    """Where dot put nodes (their middles), edges (Bézier points), labels; y grows upwards."""
 
     width: float
     height: float
@@ -62,7 +62,8 @@ def arrange(
         DrawError: it took longer, or Graphviz failed.
     """
     lines = [
-        f"digraph {{ rankdir=BT; nodesep={apart[0] / 72:.2g}; ranksep={apart[1] / 72:.2g}; edge [dir=none];"
+        f"digraph {{ rankdir=BT; nodesep={apart[0] / 72:.2g}; ranksep={apart[1] / 72:.2g};",
+        "edge [dir=none];",
     ]
     lines.append('node [shape=box, fixedsize=true, label=""];')
     names = {node: f"n{number}" for number, node in enumerate(sizes)}
@@ -85,7 +86,8 @@ def _label(size: tuple[float, float] | None) -> str:
     if size is None:
         return ""
     width, height = (max(round(length), 1) for length in size)
-    return f', label=<<table border="0" fixedsize="true" width="{width}" height="{height}"><tr><td></td></tr></table>>'
+    table = f'<table border="0" fixedsize="true" width="{width}" height="{height}">'
+    return f", label=<{table}<tr><td></td></tr></table>>"
 
 
 def _run(dot: str, seconds: float) -> str:
@@ -99,8 +101,8 @@ def _run(dot: str, seconds: float) -> str:
         )
     except subprocess.TimeoutExpired:
         raise DrawError(
-            f"Graphviz had no layout after {seconds:g} seconds: draw a smaller graph, or mark the steps of a loop with "
-            "tg.scope so that it is drawn as copies"
+            f"Graphviz had no layout after {seconds:g} seconds: draw a smaller graph, or mark the "
+            "steps of a loop with tg.scope so that it is drawn as copies"
         ) from None
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
@@ -138,4 +140,6 @@ def _curve(count: int, words: Sequence[str]) -> tuple[tuple[Point, ...], Point |
     numbers = [72 * float(word) for word in words[: 2 * count]]
     points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
     rest = words[2 * count :]
-    return points, (72 * float(rest[-4]), 72 * float(rest[-3])) if len(rest) > 2 else None
+    if len(rest) <= 2:
+        return points, None
+    return points, (72 * float(rest[-4]), 72 * float(rest[-3]))

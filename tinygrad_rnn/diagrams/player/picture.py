@@ -13,7 +13,7 @@ _HEAD = re.compile(
     r"^.*?<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>\s*<title>.*?</title>\s*<desc>.*?</desc>\s*",
     re.DOTALL,
 )
-_IDLE = re.compile(
+_SAID_BY_PAGE = re.compile(
     r' (?:(?:xml:space|font-family|xmlns:xlink)="[^"]*"|text-anchor="middle"|fill="none")'
 )
 # Of Graphviz's rounded boxes: their corners in points, and how many points their path has.
@@ -102,7 +102,7 @@ def _for_page(svg: str) -> str:
     head = _HEAD.match(svg)
     if head is None:
         raise DrawError("the player needs an SVG with a title and a description")
-    body = _IDLE.sub("", svg[head.end() :])
+    body = _SAID_BY_PAGE.sub("", svg[head.end() :])
     body = _NORM.sub('<text class="norm" ', body)
     body = _PATH.sub(_simplified, body)
     body = _EDGE.sub(r"\1 color=\3>\2<path\4<polygon", body)

@@ -186,7 +186,7 @@ function heatmapCell(tensor, value, place, chosen, most, choose) {
   const x = Number(value);
   const cell = make("td", {
     role: "gridcell",
-    class: Number.isFinite(x) ? (x < 0 ? "negative" : "positive") : "sick",
+    class: Number.isFinite(x) ? (x < 0 ? "negative" : "positive") : "non-finite",
     tabindex: isChosen ? "0" : "-1",
     "aria-selected": String(isChosen),
     "aria-label": `${indexText(tensor, place)} ${number(value)}`,

@@ -25,7 +25,7 @@ _STEP_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = 420, 45, 9
 
 
 def recording(network: Network, shown: Collection[str], room: int) -> Record:
-    """Everything that the page plays and shows, in about `room` bytes; `shown` are the ids there."""
+    """Everything that the page plays and shows, in about `room` bytes; `shown` are its ids."""
     moments = moments_of(network)
     steps = steps_of(network, moments)
     ledgers = ledgers_of(network) if network.gradients else []
