@@ -149,7 +149,7 @@ class Tensors:
         if node.source is not None:
             source = _placed(self.sources, node.source, _source_record)
         kind = (_placed(self.shapes, node.shape, self._shape), op, source)
-        named = dict(zip(("shape", "op", "source"), kind, strict=True))
+        named: Record = dict(zip(("shape", "op", "source"), kind, strict=True))
         return _placed(self.kinds, kind, lambda _: named)
 
     def _shape(self, shape: tuple[int, ...]) -> Record:
