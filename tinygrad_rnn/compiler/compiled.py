@@ -17,13 +17,13 @@ from ..errors import CompileError
 from ..outline import Outline
 from ..tracing.recording.graph import collector_paused
 from .capture import Capture, Recording
-from .outline import outline
 from .plan import Plan, needed, plan
 from .program import Program, Repetition
 from .report import Report, Work
-from .rewrites.batching import batch
-from .rewrites.chains import merge_stacks
-from .rewrites.sums import gather_sums
+from .rewrites import PASSES
+from .rewrites.peepholes import simpler
+from .rewrites.rewriter import rewritten
+from .stages import outline
 
 _KEPT = 16  # recordings; beyond that the one unused for longest goes
 
@@ -159,7 +159,7 @@ class Compiled:
     def _record(
         self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None"
     ) -> Any:
-        program = Program() if earlier is None else Repetition(earlier.recording.program)
+        program = Program(simpler) if earlier is None else Repetition(earlier.recording.program)
         capture = Capture(_stand_ins(given), given, program)
         try:
             recording, returned, results = self._captured(capture, key)
@@ -209,10 +209,9 @@ def _planned(recording: Recording) -> Plan:
     results = [*recording.outputs, *(g.value for g in recording.gradients if g.value is not None)]
     values = needed(results, recording.program.values)
     recording.work = Work.of(recording, values)
-    values, results = gather_sums(values, results)
-    recording.program.forget()
-    for change in (batch, merge_stacks):
-        values, results = change(needed(results, values), results)
+    for rewrites in PASSES:
+        values, results = rewritten(rewrites, needed(results, values), results)
+        recording.program.forget()  # there is another now
     return plan(needed(results, values), results, recording.position)
 
 

@@ -19,11 +19,8 @@ from ..autograd.tensor import Array
 from ..errors import OpError
 from . import blas, kernels
 from .memory import Arena, Blank, Piece, Place, Places, Port, share, with_fewest_axes, worth_binding
-from .program import EFFECTS, Value, count_of, numpy_index, uses_of
+from .program import EFFECTS, PLACEABLE, Value, count_of, numpy_index, uses_of
 
-_COMPUTED = frozenset(
-    {"ufunc", "where", "cast", "matmul", "reduce", "take", "assemble"}
-)  # can write where it is told
 _SHORT = (
     128  # terms: so many NumPy sums as plainly as BLAS; more of them in pairs, which is more exact
 )
@@ -455,7 +452,7 @@ def _homes(values: Sequence[Value]) -> list[tuple[Value, Any] | None]:
     for whole in values:
         if whole.kind == "assemble" and whole.detail[1]:
             for part, index in zip(whole.inputs, whole.detail[0], strict=True):
-                if part.kind in _COMPUTED and part.dtype == whole.dtype and homes[part.id] is None:
+                if part.kind in PLACEABLE and part.dtype == whole.dtype and homes[part.id] is None:
                     homes[part.id] = (whole, index)
     return homes
 

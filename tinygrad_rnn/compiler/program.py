@@ -1,31 +1,31 @@
-"""A program: what one step computes, as values that follow from each other in a few kinds of NumPy calls.
+"""A program: what one step computes, as values that follow from each other.
 
-Building it simplifies it: what was computed before is found again, views of views are one view, and
-a part that is taken out of a whole is that part.
+Every value has a kind, one of a few that NumPy computes in one call, or in none. What was computed
+before is found again; a simpler way to the same value is for `rewrites.peepholes` to know.
 
-===========  =======================================  ========================================================
-kind         inputs, `detail`                         value
-===========  =======================================  ========================================================
-source       none, what to read at each call          an argument, a leaf's data or its gradient
-constant     none, dtype, shape and bytes             an array that never changes
-ufunc        operands, the ufunc                      elementwise, with broadcasting
-where        condition, a, b                          a where the condition holds, else b
-cast         x                                        x as another dtype
-matmul       a, b                                     np.matmul
-reduce       x, (ufunc, axes)                         ufunc.reduce over axes, which vanish
-take         table, index                             rows of a table
-view         x, (how, what)                           the same memory, seen in another way
-pick         x, index                                 of every row of x, the element that the index says
-less_one     x, index                                 x, where that element of every row is less by one
-assemble     parts, (indices, covered)                parts laid into one array, disjoint; zeros where none is
-check        index, (what, limit)                     nothing; raises unless all integers are in 0..limit-1
-sum_rows     rows, index                              rows added into a table of zeros
-call         operands, how to call it                 any other op
-draw         none, how to call it                     random numbers, new at each call
-===========  =======================================  ========================================================
+===========  ===============================  ===========================================
+kind         inputs, `detail`                 value
+===========  ===============================  ===========================================
+source       none, what to read at each call  an argument, a leaf's data or its gradient
+constant     none, dtype, shape and bytes     an array that never changes
+ufunc        operands, the ufunc              elementwise, with broadcasting
+where        condition, a, b                  a where the condition holds, else b
+cast         x                                x as another dtype
+matmul       a, b                             np.matmul
+reduce       x, (ufunc, axes)                 ufunc.reduce over axes, which vanish
+take         table, index                     rows of a table
+view         x, (how, what)                   the same memory, seen in another way
+pick         x, index                         the element of every row at the index
+less_one     x, index                         x, less 1 at that element of every row
+assemble     parts, (indices, covered)        disjoint parts of one array, zeros elsewhere
+check        index, (what, limit)             nothing; raises unless all are in 0..limit-1
+sum_rows     rows, index                      rows added into a table of zeros
+call         operands, how to call it         any other op
+draw         none, how to call it             random numbers, new at each call
+===========  ===============================  ===========================================
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -37,31 +37,40 @@ from ..autograd.tensor import Array
 from ..errors import CompileError
 from ..tracing.recording.source import Source
 
-Slice = tuple[int, int | None, int]
-Index = tuple[
-    "int | Slice", ...
-]  # one entry an axis; a slice is (start, stop, step), since slices have no hash
+# Facts about kinds, each told here alone
+FREE = frozenset({"source", "constant", "view", "assemble", "check"})  # compute nothing
+EFFECTS = frozenset({"check", "draw"})  # must happen although nobody uses the value
+ELEMENTWISE = frozenset({"ufunc", "where", "cast"})  # an operand broadcasts
+PLACEABLE = ELEMENTWISE | {
+    "matmul",
+    "reduce",
+    "take",
+    "assemble",
+}  # can write into part of an array
+
+Slice = tuple[int, int | None, int]  # (start, stop, step): slices have no hash
+Index = tuple["int | Slice", ...]  # one entry an axis
 Key = tuple[str, "tuple[Value, ...]", Any, tuple[int, ...], np.dtype[Any]]
-
-EFFECTS = ("check", "draw")  # what must happen although nobody uses the value
-
-FREE = ("source", "constant", "view", "assemble", "check")  # what computes nothing
 
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """One array of the program."""
+    """One array of the program.
+
+    Args:
+        id: inputs have smaller ones.
+        is_fixed: it depends on no argument: constants, parameters, and what follows from them alone.
+        stands_for: how many values of the recording are computed as this one; of a sum, its terms.
+    """
 
     kind: str
     inputs: "tuple[Value, ...]"
     detail: Any
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    id: int  # inputs have smaller ones
-    fixed: bool  # depends on no argument: constants, parameters, and what follows from them alone
-    stands_for: int = (
-        1  # values of the recording that are computed as this one; of a sum, its terms
-    )
+    id: int
+    is_fixed: bool = False
+    stands_for: int = 1
 
     @property
     def ndim(self) -> int:
@@ -80,10 +89,33 @@ class Value:
         """What makes it what it is: of two values with one key there is one."""
         return self.kind, self.inputs, self.detail, self.shape, self.dtype
 
+    @property
+    def head(self) -> Any:
+        """What its kind leaves open: which ufunc, or which way of seeing."""
+        if self.kind == "ufunc":
+            return self.detail
+        if self.kind in ("reduce", "view"):
+            return self.detail[0]
+        return None
+
+    @property
+    def call_name(self) -> str:
+        """The ufunc, op or kind that makes it, in a word."""
+        if self.kind == "ufunc":
+            return self.detail.__name__
+        if self.kind in ("call", "draw"):
+            return self.detail.op.name
+        return self.kind
+
     def array(self) -> Array:
-        """The values of a constant."""
+        """The array of a constant."""
         dtype, shape, data = self.detail
         return np.frombuffer(data, dtype).reshape(shape)
+
+    def is_all(self, number: int) -> bool:
+        """Whether it is a constant, and every element this number."""
+        whole = whole_of(self)
+        return whole.kind == "constant" and bool((whole.array() == number).all())
 
     def __repr__(self) -> str:
         return f"%{self.id} = {self.kind}{[x.id for x in self.inputs]} {self.shape}"
@@ -91,7 +123,7 @@ class Value:
 
 @lru_cache(1024)
 def once(numbers: Any) -> Any:
-    """The tuple that equals this one, be it a shape, strides or a slice: there are few, and many that have them."""
+    """The tuple equal to this one: of a few shapes, strides and slices there would be many copies."""
     return numbers
 
 
@@ -99,9 +131,8 @@ class _Known:
     """Finds values by their keys, and keeps no key: there would be more of these than of values."""
 
     def __init__(self) -> None:
-        self._values: dict[
-            int, Value
-        ] = {}  # by hash; if two have one, the later is by the next that is free
+        # By hash; where two have the same one, the later is at the next that is free.
+        self._values: dict[int, Value] = {}
 
     def get(self, key: Key) -> Value | None:
         at = hash(key)
@@ -119,21 +150,30 @@ class _Known:
         self._values.clear()
 
 
-class Program:
-    """Values in an order in which each can be computed; every method that makes one finds equal ones again."""
+Simpler = Callable[["Program", Value], Value | None]  # a simpler way to a value, if one is known
 
-    def __init__(self) -> None:
+
+def _as_it_is(_program: "Program", _value: Value) -> None:
+    return None
+
+
+class Program:
+    """Values in an order in which each can be computed.
+
+    Every method that makes a value finds an equal one again.
+
+    Args:
+        simpler: is asked of every value that is to be made.
+    """
+
+    def __init__(self, simpler: Simpler = _as_it_is) -> None:
         self.values: list[Value] = []
-        self._known = _Known()
-        self._rows: dict[tuple[int, ...], tuple[Index, ...]] = {}  # of arrays of these shapes
-        self._parts: dict[
-            int, dict[Index, Value]
-        ] = {}  # of what is laid together (by id), each at its index
-        self._limits: dict[
-            tuple[int, int], Value
-        ] = {}  # integers (by id) that are to be below, and what checks it
+        self.simpler = simpler
         self.met = 0  # values that there are so far
         self.repeated = 0  # values that were there already
+        self._known = _Known()
+        self._rows: dict[tuple[int, ...], tuple[Index, ...]] = {}  # by shape
+        self._parts: dict[Value, dict[Index, Value]] = {}  # of what is laid together
 
     @property
     def is_complete(self) -> bool:
@@ -143,29 +183,32 @@ class Program:
     def add(
         self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any
     ) -> Value:
+        """The value that is so made: a simpler way to it, an equal one, or a new one."""
         key = (kind, tuple(inputs), detail, once(tuple(shape)), np.dtype(dtype))
-        value = self._known.get(key) or self._made(key)
+        made = Value(*key, len(self.values))
+        simpler = self.simpler(self, made)
+        if simpler is not None:
+            return simpler
+        value = self._known.get(key) or self._new(made)
         if value.id < self.met:
             self.repeated += kind not in FREE
         else:
             self._meet(value)
         return value
 
-    def _made(self, key: Key) -> Value:
-        """A value that there is none equal to."""
-        kind, inputs, detail, *_ = key
-        fixed = (
-            detail[0] == "leaf"
-            if kind == "source"
-            else kind != "draw" and all(x.fixed for x in inputs)
-        )
-        value = Value(*key, len(self.values), fixed)
+    def find(
+        self, kind: str, inputs: Sequence[Value], detail: Any, shape: tuple[int, ...], dtype: Any
+    ) -> Value | None:
+        """The value that is so made, if it has come already."""
+        found = self._known.get((kind, tuple(inputs), detail, shape, np.dtype(dtype)))
+        return found if found is not None and found.id < self.met else None
+
+    def _new(self, value: Value) -> Value:
+        """A value equal to none before."""
+        value.id = len(self.values)
+        value.is_fixed = _is_fixed(value)
         self.values.append(value)
         self._known.put(value)
-        if kind == "check":
-            self._limits.setdefault(
-                (inputs[0].id, detail[1]), value
-            )  # the first: in a repetition the others are to come
         return value
 
     def _meet(self, value: Value) -> None:
@@ -173,10 +216,10 @@ class Program:
         self.met += 1
 
     def forget(self) -> None:
-        """Let go of how values follow from each other, once that is planned: it is more than their arrays."""
+        """Let go of how values follow from each other, once planned: it is more than their arrays."""
         for value in self.values:
             value.inputs = ()
-        for kept in (self.values, self._known, self._parts, self._limits, self._rows):
+        for kept in (self.values, self._known, self._parts, self._rows):
             kept.clear()
 
     # What it is made of
@@ -188,88 +231,26 @@ class Program:
         )
 
     def ufunc(self, function: np.ufunc, *inputs: Value, dtype: Any) -> Value:
-        if all(x.kind == "constant" for x in inputs):
-            with np.errstate(all="ignore"):
-                return self.constant(function(*(x.array() for x in inputs)), dtype)
         shape = np.broadcast_shapes(*(x.shape for x in inputs))
-        if function is np.multiply and (kept := _times_one(inputs, shape, dtype)):
-            return kept
-        if function is np.subtract and (index := self._one_hot_index(inputs[1], inputs[0])):
-            return self.add("less_one", (inputs[0], index), None, shape, dtype)
-        if function is np.exp and (share := self._share_of_known(inputs[0])):
-            return self.ufunc(np.divide, *share, dtype=dtype)
         return self.add("ufunc", inputs, function, shape, dtype)
 
-    def _share_of_known(self, x: Value) -> tuple[Value, Value] | None:
-        """(e^(a - b), s) for e^(a - (ln s + b)), where b = max a and s = Σ e^(a - b): softmax after log-sum-exp."""
-        if x.detail is not np.subtract or x.inputs[1].detail is not np.add:
-            return None
-        a, (log, b) = x.inputs[0], x.inputs[1].inputs
-        difference = self._find(np.subtract, (a, b), x)
-        exponential = self._find(np.exp, (difference,), x) if difference else None
-        if exponential is None or log.detail is not np.log or not _is_reduced(b, np.maximum, a):
-            return None
-        return (
-            (exponential, log.inputs[0])
-            if _is_reduced(log.inputs[0], np.add, exponential)
-            else None
-        )
-
-    def _one_hot_index(self, x: Value, like: Value) -> Value | None:
-        """i for i[..., None] == [0, 1, …], one comparison a class of `like`, if i is known to be one of these."""
-        if x.detail is not np.equal or x.shape != like.shape or not x.ndim:
-            return None
-        numbers, classes = x.inputs
-        count = x.shape[-1]
-        if (
-            numbers.shape != (*x.shape[:-1], 1)
-            or classes.kind != "constant"
-            or classes.shape != (count,)
-        ):
-            return None
-        index = self.reshape(numbers, x.shape[:-1])
-        check = self._limits.get((index.id, count))
-        checked = (
-            check is not None
-            and check.id < self.met
-            and bool((classes.array() == np.arange(count)).all())
-        )
-        return index if checked else None
-
-    def _find(self, function: np.ufunc, inputs: tuple[Value, ...], like: Value) -> Value | None:
-        return self._known.get(("ufunc", inputs, function, like.shape, like.dtype))
-
     def where(self, condition: Value, a: Value, b: Value, dtype: Any) -> Value:
-        return self.add(
-            "where",
-            (condition, a, b),
-            None,
-            np.broadcast_shapes(condition.shape, a.shape, b.shape),
-            dtype,
-        )
+        shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
+        return self.add("where", (condition, a, b), None, shape, dtype)
 
     def cast(self, x: Value, dtype: Any) -> Value:
-        return x if x.dtype == dtype else self.add("cast", (x,), None, x.shape, dtype)
+        return self.add("cast", (x,), None, x.shape, dtype)
 
     def matmul(self, a: Value, b: Value) -> Value:
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        shape = (*lead, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
-        return self.add("matmul", (a, b), None, shape, np.result_type(a.dtype, b.dtype))
+        rows = a.shape[-2:-1]
+        columns = b.shape[-1:] if b.ndim > 1 else ()
+        dtype = np.result_type(a.dtype, b.dtype)
+        return self.add("matmul", (a, b), None, (*lead, *rows, *columns), dtype)
 
     def reduce(self, function: np.ufunc, x: Value, axes: Sequence[int], dtype: Any = None) -> Value:
         gone = tuple(sorted(axis % x.ndim for axis in axes))
         shape = [n for axis, n in enumerate(x.shape) if axis not in gone]
-        if (
-            function is np.add
-            and x.kind == "where"
-            and gone == (x.ndim - 1,)
-            and _is_all(x.inputs[2], 0)
-        ):
-            condition, chosen, _ = x.inputs
-            if index := self._one_hot_index(condition, chosen):
-                return self.add("pick", (chosen, index), None, shape, x.dtype)
-        if not gone:
-            return self.cast(x, dtype or x.dtype)
         return self.add("reduce", (x,), (function, gone), shape, dtype or x.dtype)
 
     def take(self, table: Value, index: Value) -> Value:
@@ -278,58 +259,45 @@ class Program:
     # Views
 
     def reshape(self, x: Value, shape: Iterable[int]) -> Value:
-        shape = tuple(shape)
-        if x.kind == "view" and x.detail[0] == "reshape":
-            x = x.inputs[0]
-        if x.kind == "constant":
-            return self.constant(x.array().reshape(shape))
-        return x if x.shape == shape else self.add("view", (x,), ("reshape", shape), shape, x.dtype)
+        return self._view(x, "reshape", tuple(shape))
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
         axes = tuple(axis % x.ndim for axis in axes)
-        if x.kind == "view" and x.detail[0] == "transpose":
-            x, axes = x.inputs[0], tuple(x.detail[1][axis] for axis in axes)
-        if axes == tuple(range(x.ndim)):
-            return x
-        return self.add(
-            "view", (x,), ("transpose", axes), [x.shape[axis] for axis in axes], x.dtype
-        )
+        return self._view(x, "transpose", axes, [x.shape[axis] for axis in axes])
 
     def broadcast(self, x: Value, shape: Iterable[int]) -> Value:
-        shape = tuple(shape)
-        return (
-            x if x.shape == shape else self.add("view", (x,), ("broadcast", shape), shape, x.dtype)
-        )
+        return self._view(x, "broadcast", tuple(shape))
 
     def index(self, x: Value, index: Index) -> Value:
         """Part of an array; `index` as `plain_index` gives it."""
-        index = _for_all_axes(index, x.shape)
-        if index == _for_all_axes((), x.shape):
-            return x
-        if x.kind == "assemble" and (part := self._parts_of(x).get(index)) is not None:
-            return self.reshape(part, shape_at(x.shape, index))
-        return self.add("view", (x,), ("index", index), shape_at(x.shape, index), x.dtype)
+        index = for_all_axes(index, x.shape)
+        return self._view(x, "index", index, shape_at(x.shape, index))
+
+    def _view(self, x: Value, how: str, what: Any, shape: Sequence[int] | None = None) -> Value:
+        shape = what if shape is None else shape
+        return self.add("view", (x,), (how, what), shape, x.dtype)
+
+    # Parts and wholes
 
     def assemble(
         self, parts: Sequence[Value], indices: Sequence[Index], shape: Iterable[int], dtype: Any
     ) -> Value:
         """One array with each part at its index; they must not overlap."""
         shape = tuple(shape)
-        indices = tuple(_for_all_axes(index, shape) for index in indices)
-        if len(parts) == 1 and indices[0] == _for_all_axes((), shape):
-            return self.cast(parts[0], dtype)
+        indices = tuple(for_all_axes(index, shape) for index in indices)
         covered = sum(part.size for part in parts) == prod(shape)
         return self.add("assemble", parts, (indices, covered), shape, dtype)
 
-    def _parts_of(self, whole: Value) -> dict[Index, Value]:
-        if whole.id not in self._parts:
-            self._parts[whole.id] = dict(zip(whole.detail[0], whole.inputs, strict=True))
-        return self._parts[whole.id]
+    def part_at(self, whole: Value, index: Index) -> Value | None:
+        """The part of an assembled value at an index, if one is laid right there."""
+        if whole not in self._parts:
+            self._parts[whole] = dict(zip(whole.detail[0], whole.inputs, strict=True))
+        return self._parts[whole].get(index)
 
     def stack(self, parts: Sequence[Value]) -> Value:
         shape = (len(parts), *parts[0].shape)
         if shape not in self._rows:
-            self._rows[shape] = tuple(_for_all_axes((i,), shape) for i in range(len(parts)))
+            self._rows[shape] = tuple(for_all_axes((i,), shape) for i in range(len(parts)))
         return self.assemble(parts, self._rows[shape], shape, parts[0].dtype)
 
     def concatenate(self, parts: Sequence[Value], axis: int = 0) -> Value:
@@ -341,64 +309,52 @@ class Program:
         start = 0
         for part in parts:
             stop = start + part.shape[axis]
-            indices.append((*_for_all_axes((), shape[:axis]), (start, stop, 1)))
+            indices.append((*for_all_axes((), shape[:axis]), (start, stop, 1)))
             start = stop
         return self.assemble(parts, indices, shape, parts[0].dtype)
 
 
 class Repetition(Program):
-    """A program that is made again: every value must be what came in its place the first time, and is that one."""
+    """A program that is made again: every value must be the one that came in its place before."""
 
     def __init__(self, first: Program) -> None:
-        vars(self).update(vars(first) | {"met": 0, "repeated": 0})
+        super().__init__(first.simpler)
+        self.values, self._known = first.values, first._known
+        self._rows, self._parts = first._rows, first._parts
 
-    def _made(self, key: Key) -> Value:
-        """The one in its place, of what is never found again: two calls of an op with no rule are always two."""
-        there = None if self.is_complete else self.values[self.met]
-        return (
-            there
-            if there is not None and _identity(there.key) == _identity(key)
-            else self._refuse(key)
-        )
+    def _new(self, value: Value) -> Value:
+        """The one in its place, if both are calls of an op with no rule: these are never equal."""
+        if not self.is_complete:
+            there = self.values[self.met]
+            if _identity(there.key) == _identity(value.key):
+                return there
+        self._refuse(value)
 
     def _meet(self, value: Value) -> None:
         if value.id > self.met:
-            self._refuse(value.key)
+            self._refuse(value)
         super()._meet(value)
 
-    def _refuse(self, key: Key) -> NoReturn:
-        """What differs a replay would repeat as it was."""
-        kind, _, detail, shape, _ = key
-        what = (
-            detail.__name__
-            if kind == "ufunc"
-            else detail.op.name
-            if kind in ("call", "draw")
-            else kind
-        )
+    def _refuse(self, value: Value) -> NoReturn:
+        """Both recordings must match: a replay would silently reuse the first one's values."""
         raise CompileError(
-            f"compile: {Source.of_caller()}: {what} {shape} is not what it was at the first call: "
-            "random numbers, a clock or changing data; pass it as an argument"
+            f"compile: {Source.of_caller()}: {value.call_name} {value.shape} is not what it was "
+            "at the first call: random numbers, a clock or changing data; pass it as an argument"
         )
 
 
 def _identity(key: Key) -> Any:
     """What two runs must have in common."""
     kind, inputs, detail, *what = key
-    return (
-        kind,
-        inputs,
-        detail if isinstance(detail, np.ufunc) else getattr(detail, "identity", detail),
-        *what,
-    )
+    if not isinstance(detail, np.ufunc):
+        detail = getattr(detail, "identity", detail)
+    return kind, inputs, detail, *what
 
 
-def _times_one(inputs: Sequence[Value], shape: tuple[int, ...], dtype: Any) -> Value | None:
-    """x for 1 · x: what a backward pass starts with."""
-    for one, other in (inputs, inputs[::-1]):
-        if other.shape == shape and other.dtype == dtype and _is_all(one, 1):
-            return other
-    return None
+def _is_fixed(value: Value) -> bool:
+    if value.kind == "source":
+        return value.detail[0] == "leaf"
+    return value.kind != "draw" and all(x.is_fixed for x in value.inputs)
 
 
 def count_of(values: Iterable[Value]) -> int:
@@ -424,26 +380,16 @@ def whole_of(x: Value) -> Value:
     return x
 
 
-def _is_reduced(x: Value, function: np.ufunc, whole: Value) -> bool:
-    """Whether x is the sum, say, of the rows of another."""
-    x = whole_of(x)
-    return x.kind == "reduce" and x.detail == (function, (whole.ndim - 1,)) and x.inputs[0] is whole
-
-
-def _is_all(x: Value, number: int) -> bool:
-    whole = whole_of(x)
-    return whole.kind == "constant" and bool((whole.array() == number).all())
-
-
 def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ...]] | None":
-    """NumPy's basic index as one entry an axis, and the shape of the result, new axes included; None: not basic."""
+    """NumPy's basic index as one entry an axis, and the shape of the result; None: it is not basic.
+
+    New axes are in the shape alone.
+    """
     entries = list(index) if isinstance(index, tuple) else [index]
-    if not all(
-        e is None or e is Ellipsis or isinstance(e, slice) or _is_integer(e) for e in entries
-    ):
+    if not all(_is_basic(entry) for entry in entries):
         return None
-    used = sum(e is not None and e is not Ellipsis for e in entries)
-    gap = next((i for i, e in enumerate(entries) if e is Ellipsis), len(entries))
+    used = sum(entry is not None and entry is not Ellipsis for entry in entries)
+    gap = next((i for i, entry in enumerate(entries) if entry is Ellipsis), len(entries))
     entries[gap : gap + 1] = [slice(None)] * (len(shape) - used)
     plain: list[Any] = []
     lengths: list[int] = []
@@ -454,25 +400,31 @@ def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ..
         n = shape[len(plain)]
         if isinstance(entry, slice):
             span = range(n)[entry]
-            stop = span.stop if span.stop >= 0 else None
-            plain.append(once((span.start, stop, span.step) if span else (0, 0, 1)))
+            plain.append(_as_slice(span))
             lengths.append(len(span))
         else:
             plain.append(int(entry) % n)
     return tuple(plain), tuple(lengths)
 
 
-def _for_all_axes(index: Index, shape: Sequence[int]) -> Index:
+def _is_basic(entry: Any) -> bool:
+    is_bool = isinstance(entry, bool | np.bool_)
+    is_integer = isinstance(entry, int | np.integer) and not is_bool
+    return entry is None or entry is Ellipsis or isinstance(entry, slice) or is_integer
+
+
+def _as_slice(span: range) -> Slice:
+    if not span:
+        return (0, 0, 1)
+    stop = span.stop if span.stop >= 0 else None
+    return once((span.start, stop, span.step))
+
+
+def for_all_axes(index: Index, shape: Sequence[int]) -> Index:
     """An index of the first axes as one of all of them."""
-    return (
-        index
-        if len(index) == len(shape)
-        else (*index, *(once((0, n, 1)) for n in shape[len(index) :]))
-    )
-
-
-def _is_integer(entry: Any) -> bool:
-    return isinstance(entry, int | np.integer) and not isinstance(entry, bool | np.bool_)
+    if len(index) == len(shape):
+        return index
+    return (*index, *(once((0, n, 1)) for n in shape[len(index) :]))
 
 
 def numpy_index(index: Index) -> tuple[Any, ...]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from ..outline import Outline
 from .capture import Recording
-from .outline import outline
+
 from .plan import Plan
 from .program import FREE, Value
+from .stages import outline
 
 
 @dataclass(frozen=True, slots=True)

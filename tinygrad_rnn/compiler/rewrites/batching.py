@@ -12,24 +12,32 @@ from typing import Any
 
 import numpy as np
 
-from ..packing import is_stack, pack, padded, row_of
-from ..program import Program, Value, count_of, uses_of
-from ..rewrite import Group, Rewriter, Users, key_of
+from ..program import ELEMENTWISE, Program, Value, count_of, uses_of
+from .packing import is_stack, pack, padded, row_of
+from .rewriter import Group, Match, Rewriter, Users, key_of, stand_for
 
-_FINEST = (
-    4  # how far operands of operands are compared before values are taken for different after all
-)
-_ELEMENTWISE = frozenset({"ufunc", "where", "cast"})
-_BATCHED = _ELEMENTWISE | {"matmul", "reduce", "take", "pick", "less_one", "check", "assemble"}
+_FINEST = 4  # how far operands of operands are compared before a class is computed singly
 
 
-def batch(values: Sequence[Value], results: Sequence[Value]) -> tuple[list[Value], list[Value]]:
-    """The program with every class in one call; also its results in it."""
-    users = Users(values)
-    groups = _acyclic(Classes(values), values, users)
-    rewriter = Rewriter(values)
-    rewriter.run(users.in_order(groups), _together)
-    return rewriter.program.values, [rewriter[x] for x in results]
+def alike(values: Sequence[Value], _results: Sequence[Value]) -> list[Match]:
+    """Values that can be rows of one: classes, split where one member needs another."""
+    return [Match(group) for group in _acyclic(Classes(values), values) if len(group) > 1]
+
+
+def in_one_call(rewriter: Rewriter, match: Match) -> list[Value]:
+    """All members in one call; each is a row of the result."""
+    members, program = match.values, rewriter.program
+    there = len(program.values)
+    inputs = [[rewriter[x] for x in member.inputs] for member in members]
+    columns = list(zip(*inputs, strict=True))
+    order = _order(columns, len(members))
+    packs = [pack(program, [column[i] for i in order]) for column in columns]
+    whole = _BATCH[members[0].kind](program, members[0], packs, len(members))
+    stand_for(members, whole, there)
+    if members[0].kind == "check":
+        return [whole] * len(members)
+    rows = {i: program.index(whole, (row,)) for row, i in enumerate(order)}
+    return [rows[i] for i in range(len(members))]
 
 
 # Classes
@@ -58,63 +66,67 @@ class Classes:
         return [self._operand(x, below) for x in value.inputs]
 
     def _operand(self, x: Value, below: Sequence[int | None]) -> Any:
-        own = (
-            x.kind == "constant" and x.size > 1 and self.uses[x.id] == 1
-        )  # such as the input of one step
-        if x.kind == "source" or (x.fixed and not own):
+        # A constant that one value reads is such as the input of one step.
+        is_own = x.kind == "constant" and x.size > 1 and self.uses[x.id] == 1
+        if is_own:
+            return "alike", x.shape, x.dtype, x.kind
+        if x.kind == "source" or x.is_fixed:
             return "the same", x.id
-        return "alike", x.shape, x.dtype, x.kind if own else below[x.id]
+        return "alike", x.shape, x.dtype, below[x.id]
 
     def _number(self, key: Any) -> int:
         return self.numbers.setdefault(key, len(self.numbers))
 
 
-def _acyclic(classes: Classes, values: Sequence[Value], users: Users) -> list[Group]:
-    """Groups that can be computed one after the other: classes, split where one member needs another."""
+def _acyclic(classes: Classes, values: Sequence[Value]) -> list[Group]:
+    """Groups that can be computed one after the other."""
+    users = Users(values)
     stuck = _split(classes, values, 1)
     depth = {id(group): 1 for group in stuck}
     free: list[Group] = []
-    while True:
+    while stuck:
         ordered = users.in_order(stuck)
         free += ordered
-        done = set(map(id, ordered))
-        stuck = [group for group in stuck if id(group) not in done]
-        if not stuck:
-            return free
-        bad = _self_dependent(stuck) or [min((g for g in stuck if len(g) > 1), key=len)]
-        kept = {id(group) for group in bad}
-        stuck = [group for group in stuck if id(group) not in kept]
+        stuck = _without(stuck, ordered)
+        bad = _self_dependent(stuck)
+        if stuck and not bad:  # several wait for each other: the smallest gives way
+            bad = [min((group for group in stuck if len(group) > 1), key=len)]
+        stuck = _without(stuck, bad)
         for group in bad:
             finer = depth[id(group)] + 1
-            parts = (
-                _split(classes, group, finer) if finer <= _FINEST else [(value,) for value in group]
-            )
+            parts = _split(classes, group, finer)
             depth.update({id(part): finer for part in parts if len(part) > 1})
             stuck += parts
+    return free
+
+
+def _without(groups: Sequence[Group], others: Sequence[Group]) -> list[Group]:
+    gone = {id(group) for group in others}
+    return [group for group in groups if id(group) not in gone]
 
 
 def _split(classes: Classes, group: Group, depth: int) -> list[Group]:
-    level = classes.level(depth)
+    """What is alike where operands are compared to this depth; beyond the finest nothing is."""
     alone: list[Group] = []
     parts: dict[Any, list[Value]] = defaultdict(list)
     for value in group:
-        if _can_be_batched(value):
-            parts[level[value.id]].append(value)
+        if depth <= _FINEST and _can_be_batched(value):
+            parts[classes.level(depth)[value.id]].append(value)
         else:
             alone.append((value,))
     return [*parts.values(), *alone]
 
 
 def _can_be_batched(value: Value) -> bool:
-    if value.fixed or value.kind not in _BATCHED or is_stack(value):
+    if value.is_fixed or value.kind not in _BATCH or is_stack(value):
         return False
     if value.kind == "matmul":
         return all(x.ndim <= 2 for x in value.inputs)
-    return value.kind != "take" or value.inputs[0].fixed
+    return value.kind != "take" or value.inputs[0].is_fixed
 
 
 def _self_dependent(groups: Sequence[Group]) -> list[Group]:
-    """The groups in which one member is another's ancestor; all groups of several at once, one bit each."""
+    """The groups in which one member is another's ancestor: all of them at once, one bit each."""
     inside = sorted((value for group in groups for value in group), key=lambda value: value.id)
     bits = [0] * count_of(inside)
     several = [group for group in groups if len(group) > 1]
@@ -136,100 +148,87 @@ def _self_dependent(groups: Sequence[Group]) -> list[Group]:
 # One call for a class
 
 
-def _together(rewriter: Rewriter, members: Group) -> list[Value]:
-    """All members in one call; each is a row of the result."""
-    operands = [
-        [rewriter[x] for x in column]
-        for column in zip(*(value.inputs for value in members), strict=True)
-    ]
-    order = _order(operands, len(members))
-    program = rewriter.program
-    packs = [pack(program, [column[i] for i in order]) for column in operands]
-    whole = _BATCH[members[0].kind](program, members[0], packs, len(members))
-    if members[0].kind == "check":
-        return [whole] * len(members)
-    rows = {i: program.index(whole, (row,)) for row, i in enumerate(order)}
-    return [rows[i] for i in range(len(members))]
-
-
-def _order(operands: Sequence[Sequence[Value]], count: int) -> list[int]:
-    """The order of the rows: that in which an operand already lies in memory, if one does, else was made."""
-    for column in operands:
-        rows = [row_of(x) for x in column]
-        if len({row and row[:2] for row in rows}) == 1 and rows[0] is not None:
-            numbers = [row[2] for row in rows if row]
-            if len(set(numbers)) == count:
-                return sorted(range(count), key=numbers.__getitem__)
-    ids = [[x.id for x in column] for column in operands]
-    return sorted(
-        range(count), key=next((i for i in ids if len(set(i)) == count), range(count)).__getitem__
-    )
+def _order(columns: Sequence[Sequence[Value]], count: int) -> list[int]:
+    """The order of the rows: that in which an operand already lies in memory, else was made."""
+    for column in columns:
+        rows = [row for x in column if (row := row_of(x))]
+        numbers = [row.number for row in rows]
+        is_one_whole = len({(row.whole, row.axis) for row in rows}) == 1
+        if is_one_whole and len(rows) == len(set(numbers)) == count:
+            return sorted(range(count), key=numbers.__getitem__)
+    for column in columns:
+        if len(set(column)) == count:
+            return sorted(range(count), key=lambda i: column[i].id)
+    return list(range(count))
 
 
 def _elementwise(program: Program, like: Value, packs: list[Value], count: int) -> Value:
     operands = [_unspread(padded(program, x, like.ndim)) for x in packs]
-    shape = np.broadcast_shapes(
-        *(x.shape for x in operands)
-    )  # one row, where all rows turn out to be the same
-    return program.broadcast(
-        program.add(like.kind, operands, like.detail, shape, like.dtype), (count, *like.shape)
-    )
+    # One row, where all rows turn out to be the same.
+    shape = np.broadcast_shapes(*(x.shape for x in operands))
+    made = program.add(like.kind, operands, like.detail, shape, like.dtype)
+    return program.broadcast(made, (count, *like.shape))
 
 
 def _unspread(x: Value) -> Value:
     """What is the same for all rows broadcasts by itself."""
-    return x.inputs[0] if x.kind == "view" and x.detail[0] == "broadcast" else x
+    return x.inputs[0] if x.kind == "view" and x.head == "broadcast" else x
 
 
 def _matmul(program: Program, like: Value, packs: list[Value], count: int) -> Value:
-    a, b = (_shared(program, x) for x in packs)
-    a_is_one, b_is_one = a is not packs[0], b is not packs[1]
-    if b_is_one and b.ndim == 2:
-        return program.broadcast(program.matmul(a, b), (count, *like.shape))
-    if a_is_one and a.ndim == 2 and like.inputs[1].ndim == 1:
-        return program.broadcast(
-            program.matmul(b, program.transpose(a, (1, 0))), (count, *like.shape)
-        )
+    shape = (count, *like.shape)
+    left, right = like.inputs
     a, b = packs
-    if like.inputs[0].ndim == 1:
+    one_a, one_b = _shared(program, a), _shared(program, b)
+    if one_b is not b and one_b.ndim == 2:
+        return program.broadcast(program.matmul(one_a, one_b), shape)
+    if one_a is not a and one_a.ndim == 2 and right.ndim == 1:
+        return program.broadcast(program.matmul(one_b, program.transpose(one_a, (1, 0))), shape)
+    if left.ndim == 1:
         a = program.reshape(a, (count, 1, a.shape[-1]))
-    if like.inputs[1].ndim == 1:
+    if right.ndim == 1:
         b = program.reshape(b, (count, b.shape[-1], 1))
-    return program.reshape(program.matmul(a, b), (count, *like.shape))
+    return program.reshape(program.matmul(a, b), shape)
 
 
 def _shared(program: Program, x: Value) -> Value:
     """The one operand of all rows, where it is one."""
-    if x.kind == "view" and x.detail[0] == "broadcast" and x.inputs[0].shape == (1, *x.shape[1:]):
+    is_spread = x.kind == "view" and x.head == "broadcast"
+    if is_spread and x.inputs[0].shape == (1, *x.shape[1:]):
         return program.reshape(x.inputs[0], x.shape[1:])
     return x
 
 
-def _reduce(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+def _reduce(program: Program, like: Value, packs: list[Value], _count: int) -> Value:
     function, axes = like.detail
     return program.reduce(function, packs[0], [axis + 1 for axis in axes], like.dtype)
 
 
-def _take(program: Program, like: Value, packs: list[Value], count: int) -> Value:
-    return program.take(_shared(program, packs[0]), packs[1])
+def _take(program: Program, _like: Value, packs: list[Value], _count: int) -> Value:
+    table, index = packs
+    return program.take(_shared(program, table), index)
 
 
 def _row_by_row(program: Program, like: Value, packs: list[Value], count: int) -> Value:
     return program.add(like.kind, packs, like.detail, (count, *like.shape), like.dtype)
 
 
-def _check(program: Program, like: Value, packs: list[Value], count: int) -> Value:
+def _check(program: Program, like: Value, packs: list[Value], _count: int) -> Value:
     return program.add("check", packs, like.detail, (), like.dtype)
 
 
 def _assemble(program: Program, like: Value, packs: list[Value], count: int) -> Value:
-    indices, _ = like.detail
-    return program.assemble(
-        packs, [((0, count, 1), *index) for index in indices], (count, *like.shape), like.dtype
-    )
+    indices = [((0, count, 1), *index) for index in like.detail[0]]
+    return program.assemble(packs, indices, (count, *like.shape), like.dtype)
 
 
-_BATCH = dict.fromkeys(_ELEMENTWISE, _elementwise) | {
-    "matmul": _matmul, "reduce": _reduce, "take": _take, "check": _check, "assemble": _assemble,
-    "pick": _row_by_row, "less_one": _row_by_row,
-}  # fmt: skip
+# What can be batched, by kind.
+_BATCH = dict.fromkeys(ELEMENTWISE, _elementwise) | {
+    "matmul": _matmul,
+    "reduce": _reduce,
+    "take": _take,
+    "check": _check,
+    "assemble": _assemble,
+    "pick": _row_by_row,
+    "less_one": _row_by_row,
+}

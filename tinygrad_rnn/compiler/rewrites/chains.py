@@ -1,10 +1,18 @@
 """Chains: h_0 … h_T-1, and h_-1 … h_T-2 beside it, are parts of one sequence, which is laid out once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..packing import is_stack
 from ..program import Program, Value, count_of
-from ..rewrite import Rewriter, Users
+from .packing import is_stack
+from .rewriter import Match, Rewriter
+
+
+class _Fit(NamedTuple):
+    """Where parts begin on a chain (negative: before it), and these in the chain's direction."""
+
+    start: int
+    parts: Sequence[Value]
 
 
 class _Chain:
@@ -14,79 +22,70 @@ class _Chain:
         self.parts = list(stack.inputs)
         self.stacks = [stack]
 
-    def offset(self, parts: Sequence[Value]) -> int | None:
-        """Where parts lie on the chain (negative: they begin before); None: they do not fit."""
-        places = {part: i for i, part in enumerate(self.parts)}
-        met = {
-            places[part] - k
-            for k, part in enumerate(parts)
-            if part in places and part.kind != "constant"
-        }
-        if len(met) != 1:
-            return None
-        offset = met.pop()
-        pairs = ((part, offset + k) for k, part in enumerate(parts))
-        return (
-            offset
-            if all(self.parts[i] is part for part, i in pairs if 0 <= i < len(self.parts))
-            else None
-        )
-
-    def fitting(self, stack: Value) -> "tuple[int, Sequence[Value]] | None":
-        """Where a stack begins on the chain, and its parts in the chain's direction."""
+    def fit(self, stack: Value) -> _Fit | None:
+        """How a stack lies on the chain, if it does."""
         for parts in (stack.inputs, stack.inputs[::-1]):
-            if (offset := self.offset(parts)) is not None:
-                return offset, parts
+            start = self._start(parts)
+            if start is not None:
+                return _Fit(start, parts)
         return None
 
-    def extended(self, offset: int, parts: Sequence[Value]) -> list[Value]:
+    def _start(self, parts: Sequence[Value]) -> int | None:
+        places = {part: i for i, part in enumerate(self.parts) if part.kind != "constant"}
+        starts = {places[part] - k for k, part in enumerate(parts) if part in places}
+        if len(starts) != 1:
+            return None
+        start = starts.pop()
+        for i, part in enumerate(parts, start):
+            if 0 <= i < len(self.parts) and self.parts[i] is not part:
+                return None
+        return start
+
+    def extended(self, fit: _Fit) -> list[Value]:
         """The chain with what reaches out of it before and behind."""
-        return [*parts[: max(0, -offset)], *self.parts, *parts[max(0, len(self.parts) - offset) :]]
+        before = fit.parts[: max(0, -fit.start)]
+        behind = fit.parts[max(0, len(self.parts) - fit.start) :]
+        return [*before, *self.parts, *behind]
 
     def piece(self, program: Program, whole: Value, stack: Value) -> Value:
         """A stack as part of the whole chain."""
-        found = self.fitting(stack)
-        assert found is not None
-        start, count = found[0], len(stack.inputs)
-        if found[1] is stack.inputs:
-            return program.index(whole, ((start, start + count, 1),))
-        return program.index(whole, ((start + count - 1, start - 1 if start else None, -1),))
+        fit = self.fit(stack)
+        assert fit is not None
+        stop = fit.start + len(stack.inputs)
+        if fit.parts is stack.inputs:
+            return program.index(whole, ((fit.start, stop, 1),))
+        before = fit.start - 1 if fit.start else None
+        return program.index(whole, ((stop - 1, before, -1),))
 
 
-def merge_stacks(
-    values: Sequence[Value], results: Sequence[Value]
-) -> tuple[list[Value], list[Value]]:
-    """The program with overlapping stacks as pieces of one; also its results in it."""
+def overlapping_stacks(values: Sequence[Value], _results: Sequence[Value]) -> list[Match]:
+    """Stacks that share parts, and the chain that they are pieces of."""
     chains: list[_Chain] = []
-    for stack in sorted((x for x in values if is_stack(x)), key=lambda x: -len(x.inputs)):
+    for stack in sorted(filter(is_stack, values), key=lambda x: -len(x.inputs)):
         if not any(_join(chain, stack, values) for chain in chains):
             chains.append(_Chain(stack))
     merged = [chain for chain in chains if len(chain.stacks) > 1]
-    taken = {stack for chain in merged for stack in chain.stacks}
-    groups: list[Sequence[Value]] = [(value,) for value in values if value not in taken]
-    groups += [sorted(chain.stacks, key=lambda x: x.id) for chain in merged]
-    rewriter = Rewriter(values)
-    rewriter.run(
-        Users(values).in_order(groups),
-        _laid_out({stack: chain for chain in merged for stack in chain.stacks}),
-    )
-    return rewriter.program.values, [rewriter[x] for x in results]
+    return [Match(sorted(chain.stacks, key=lambda x: x.id), chain) for chain in merged]
+
+
+def laid_out_once(rewriter: Rewriter, match: Match) -> list[Value]:
+    """The stacks as pieces of their chain."""
+    chain: _Chain = match.found
+    whole = rewriter.program.stack([rewriter[part] for part in chain.parts])
+    return [chain.piece(rewriter.program, whole, stack) for stack in match.values]
 
 
 def _join(chain: _Chain, stack: Value, values: Sequence[Value]) -> bool:
-    """Make the stack a piece of the chain, unless the one must be complete before the other can begin."""
+    """Make it a piece, unless the chain or it must be complete before the other can begin."""
     first = chain.stacks[0]
     if stack.shape[1:] != first.shape[1:] or stack.dtype != first.dtype:
         return False
-    found = chain.fitting(stack)
-    if found is None:
+    fit = chain.fit(stack)
+    if fit is None:
         return False
-    parts = chain.extended(*found)
-    if len({x for x in parts if x.kind != "constant"}) < len(
-        [x for x in parts if x.kind != "constant"]
-    ):
-        return False
-    if _follows(parts, [*chain.stacks, stack], values):
+    parts = chain.extended(fit)
+    computed = [x for x in parts if x.kind != "constant"]
+    if len(set(computed)) < len(computed) or _follows(parts, [*chain.stacks, stack], values):
         return False
     chain.parts = parts
     chain.stacks.append(stack)
@@ -102,12 +101,3 @@ def _follows(parts: Sequence[Value], stacks: Sequence[Value], values: Sequence[V
         if any(after[x.id] for x in value.inputs):
             after[value.id] = True
     return any(after[x.id] for x in parts)
-
-
-def _laid_out(chains: Mapping[Value, _Chain]) -> Callable[[Rewriter, Sequence[Value]], list[Value]]:
-    def together(rewriter: Rewriter, stacks: Sequence[Value]) -> list[Value]:
-        chain, program = chains[stacks[0]], rewriter.program
-        whole = program.stack([rewriter[part] for part in chain.parts])
-        return [chain.piece(program, whole, stack) for stack in stacks]
-
-    return together

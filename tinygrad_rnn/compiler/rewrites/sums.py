@@ -10,38 +10,35 @@ from typing import Any
 
 import numpy as np
 
-from ..packing import rows_laid
 from ..program import Program, Value, uses_of
-from ..rewrite import Rewriter, again, key_of
+from .packing import rows_laid
+from .rewriter import Match, Rewriter, key_of
 
 _MANY = 3  # terms; fewer are added one by one
 
 
-def gather_sums(
-    values: Sequence[Value], results: Sequence[Value]
-) -> tuple[list[Value], list[Value]]:
-    """The program with long sums of terms of one kind taken together; also its results in it."""
+def long_sums(values: Sequence[Value], results: Sequence[Value]) -> list[Match]:
+    """The sums whose terms may go together, with these."""
     uses = uses_of(values, results)
-    inner = {
-        x
-        for value in values
-        if _is_sum(value)
-        for x in value.inputs
-        if _is_sum(x, value) and uses[x.id] == 1
-    }
-    rewriter = Rewriter(values)
-    for value in values:
-        if value in inner:
-            continue
-        if _is_sum(value):
-            made = _sum(rewriter.program, [(x, rewriter[x]) for x in _terms(value, inner)])
-        elif value.kind == "matmul":
-            a, b = value.inputs
-            made = rewriter.program.matmul(*_in_program_order(rewriter, a, b))
-        else:
-            made = again(rewriter.program, value, rewriter.inputs(value))
-        rewriter[value] = made
-    return rewriter.program.values, [rewriter[x] for x in results]
+    sums = [value for value in values if _is_sum(value)]
+    inner = {x for value in sums for x in value.inputs if _is_sum(x, value) and uses[x.id] == 1}
+    return [_sum_of_terms(value, inner) for value in sums if value not in inner]
+
+
+def summed_at_once(rewriter: Rewriter, match: Match) -> list[Value]:
+    """The sum, with as few additions as its terms allow."""
+    kinds: dict[Any, list[Value]] = defaultdict(list)
+    for term in match.found:
+        operands = tuple(x.id if x.is_fixed else key_of(x) for x in term.inputs)
+        kinds[key_of(term), operands].append(rewriter[term])
+    program = rewriter.program
+    parts: list[Value] = []
+    for alike in kinds.values():
+        parts += [_total(program, alike)] if len(alike) >= _MANY else alike
+    total = parts[0]
+    for part in parts[1:]:
+        total = program.ufunc(np.add, total, part, dtype=total.dtype)
+    return [total]
 
 
 def _is_sum(x: Value, like: Value | None = None) -> bool:
@@ -52,43 +49,30 @@ def _is_sum(x: Value, like: Value | None = None) -> bool:
     return all(part.shape == like.shape and part.dtype == like.dtype for part in (x, *x.inputs))
 
 
-def _terms(total: Value, inner: set[Value]) -> list[Value]:
+def _sum_of_terms(total: Value, inner: set[Value]) -> Match:
     terms: list[Value] = []
-    stack = [total]
+    additions: list[Value] = []
+    stack = [*reversed(total.inputs)]
     while stack:
         x = stack.pop()
-        if x is total or x in inner:
+        if x in inner:
+            additions.append(x)
             stack += reversed(x.inputs)
         else:
             terms.append(x)
-    return terms
-
-
-def _sum(program: Program, terms: list[tuple[Value, Value]]) -> Value:
-    """The sum of terms, given as (old, new)."""
-    kinds: dict[Any, list[Value]] = defaultdict(list)
-    for old, new in terms:
-        kinds[key_of(old), tuple(x.id if x.fixed else key_of(x) for x in old.inputs)].append(new)
-    parts: list[Value] = []
-    for alike in kinds.values():
-        parts += [_total(program, alike)] if len(alike) >= _MANY else alike
-    total = parts[0]
-    for part in parts[1:]:
-        total = program.ufunc(np.add, total, part, dtype=total.dtype)
-    return total
+    return Match((total,), terms, additions)
 
 
 def _total(program: Program, terms: Sequence[Value]) -> Value:
     terms = sorted(terms, key=lambda x: x.id)
-    products = [_as_product(program, x) for x in terms]
-    if any(product is None for product in products):
+    products = [product for x in terms if (product := _as_product(program, x))]
+    if len(products) < len(terms):
         total = program.reduce(np.add, program.stack(terms), (0,))
-        total.stands_for = len(terms)
-        return total
-    columns, rows = zip(*(product for product in products if product), strict=True)
-    transposed = [program.transpose(column, (1, 0)) for column in columns]
-    left, right = program.concatenate(transposed), program.concatenate(rows)
-    total = program.matmul(program.transpose(left, (1, 0)), right)
+    else:
+        transposed = [program.transpose(column, (1, 0)) for column, _ in products]
+        left = program.concatenate(transposed)
+        right = program.concatenate([row for _, row in products])
+        total = program.matmul(program.transpose(left, (1, 0)), right)
     total.stands_for = len(terms)
     return total
 
@@ -105,23 +89,35 @@ def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
     return None
 
 
-def _in_program_order(rewriter: Rewriter, a: Value, b: Value) -> tuple[Value, Value]:
-    """The factors, made anew; concatenated rows go in the order in which the program made them."""
-    left = _blocks(a.inputs[0]) if a.kind == "view" and a.detail == ("transpose", (1, 0)) else None
-    right = _blocks(b)
-    if left is None or right is None or len(left) != len(right):
-        return rewriter[a], rewriter[b]
-    order = sorted(right, key=lambda row: right[row].id)
-    program = rewriter.program
-    rows = [
-        program.reshape(program.stack([rewriter[x[row]] for row in order]), like.shape)
-        for x, like in ((left, a.inputs[0]), (right, b))
-    ]
-    return program.transpose(rows[0], (1, 0)), rows[1]
+# Products of rows that lie below each other already
+
+
+def products_of_rows(values: Sequence[Value], _results: Sequence[Value]) -> list[Match]:
+    """Products Σ_t A_tᵀ B_t whose factors are laid together, and the parts of these by row."""
+    matches: list[Match] = []
+    for value in values:
+        if value.kind == "matmul" and value.inputs[0].detail == ("transpose", (1, 0)):
+            (transposed, b) = value.inputs
+            left, right = _blocks(transposed.inputs[0]), _blocks(b)
+            if left and right and len(left) == len(right):
+                matches.append(Match((value,), (left, right)))
+    return matches
 
 
 def _blocks(x: Value) -> dict[int, Value] | None:
-    """The parts that matrix x is a flat view of, if each of them is as many whole rows as the others."""
-    whole = x.inputs[0] if x.kind == "view" and x.detail[0] == "reshape" else x
-    laid = rows_laid(whole)
+    """The parts that matrix x is a flat view of, if each of them is as many whole rows."""
+    is_flat = x.kind == "view" and x.head == "reshape"
+    laid = rows_laid(x.inputs[0] if is_flat else x)
     return laid if laid and not x.shape[0] % len(laid) else None
+
+
+def in_order_made(rewriter: Rewriter, match: Match) -> list[Value]:
+    """The product, with rows in the order in which those of B were made: there they lie so."""
+    (value,), (left, right), program = match.values, match.found, rewriter.program
+    a, b = value.inputs[0].inputs[0], value.inputs[1]
+    order = sorted(right, key=lambda row: right[row].id)
+    a_rows, b_rows = (
+        program.reshape(program.stack([rewriter[blocks[row]] for row in order]), like.shape)
+        for blocks, like in ((left, a), (right, b))
+    )
+    return [program.matmul(program.transpose(a_rows, (1, 0)), b_rows)]

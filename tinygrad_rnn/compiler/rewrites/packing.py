@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from .program import Program, Value
+from ..program import Program, Value
 
 
 def is_stack(x: Value) -> bool:
@@ -15,67 +16,72 @@ def is_stack(x: Value) -> bool:
 
 def rows_laid(x: Value) -> dict[int, Value] | None:
     """The parts of x by row, where each is laid into one whole row as it is."""
-    if x.kind != "assemble" or not x.detail[1] or x.shape[:1] != (len(x.inputs),):
+    if x.kind != "assemble" or x.shape[:1] != (len(x.inputs),):
         return None
+    indices, covered = x.detail
     row = tuple((0, n, 1) for n in x.shape[1:])
-    rows = {
-        index[0]: part
-        for index, part in zip(x.detail[0], x.inputs, strict=True)
-        if index[1:] == row
-    }
-    return rows if len(rows) == len(x.inputs) and all(isinstance(i, int) for i in rows) else None
+    rows = {index[0]: part for index, part in zip(indices, x.inputs) if index[1:] == row}
+    if not covered or len(rows) < len(x.inputs) or not all(isinstance(i, int) for i in rows):
+        return None
+    return rows
 
 
-def row_of(x: Value) -> tuple[int, int, int] | None:
-    """(whole, axis, i) of what is row i of a whole, along an axis."""
-    while x.kind == "view" and x.detail[0] != "index":
+class Row(NamedTuple):
+    """A row of a whole, along an axis."""
+
+    whole: Value
+    axis: int
+    number: int
+
+
+def row_of(x: Value) -> Row | None:
+    """The row that x is a view of, if it is one."""
+    while x.kind == "view" and x.head != "index":
         x = x.inputs[0]
     if x.kind != "view":
         return None
     whole, index = x.inputs[0], x.detail[1]
     axes = [axis for axis, entry in enumerate(index) if isinstance(entry, int)]
-    others = [
-        entry == (0, n, 1)
-        for entry, n in zip(index, whole.shape, strict=True)
-        if not isinstance(entry, int)
-    ]
-    return (whole.id, axes[0], index[axes[0]]) if len(axes) == 1 and all(others) else None
+    pairs = zip(index, whole.shape, strict=True)
+    others_whole = all(entry == (0, n, 1) for entry, n in pairs if not isinstance(entry, int))
+    if len(axes) != 1 or not others_whole:
+        return None
+    return Row(whole, axes[0], index[axes[0]])
 
 
 def pack(program: Program, parts: Sequence[Value]) -> Value:
     """Values along a new first axis: where they already lie so, a view."""
-    first = parts[0]
+    first, count = parts[0], len(parts)
     if all(part is first for part in parts):
-        return program.broadcast(
-            program.reshape(first, (1, *first.shape)), (len(parts), *first.shape)
-        )
+        one = program.reshape(first, (1, *first.shape))
+        return program.broadcast(one, (count, *first.shape))
     if all(part.kind == "constant" for part in parts):
         return program.constant(np.stack([part.array() for part in parts]))
     if all(part.kind == "view" for part in parts):
-        if first.detail[0] == "index" and (rows := _rows_between(program, parts)) is not None:
+        rows = _rows_between(program, parts)
+        if rows is not None:
             return rows
-        if all(
-            part.detail == first.detail and part.inputs[0].shape == first.inputs[0].shape
-            for part in parts
-        ):
-            return _view_of_each(
-                program, first, pack(program, [part.inputs[0] for part in parts]), len(parts)
-            )
+        wholes = [part.inputs[0] for part in parts]
+        if len({(part.detail, whole.shape) for part, whole in zip(parts, wholes)}) == 1:
+            return _view_of_each(program, first, pack(program, wholes), count)
     return program.stack(parts)
 
 
 def _rows_between(program: Program, parts: Sequence[Value]) -> Value | None:
     """Equally spaced rows of one whole."""
-    rows = [row_of(part) if part.detail[0] == "index" else None for part in parts]
-    if rows[0] is None or len({row and row[:2] for row in rows}) > 1:
+    rows = [row for part in parts if part.head == "index" and (row := row_of(part))]
+    if len(rows) < len(parts) or len({(row.whole, row.axis) for row in rows}) > 1:
         return None
-    (_, axis, start), whole = rows[0], parts[0].inputs[0]
-    steps = {b[2] - a[2] for a, b in pairwise(rows) if a and b}
-    if len(steps) > 1 or 0 in steps:
+    steps = {b.number - a.number for a, b in pairwise(rows)}
+    if len(steps) != 1 or 0 in steps:
         return None
     step = steps.pop()
+    whole, axis, start = rows[0]
     stop: int | None = start + step * len(parts)
-    stop = min(stop, whole.shape[axis]) if step > 0 else stop if stop >= 0 else None
+    if step > 0:
+        stop = min(stop, whole.shape[axis])
+    elif stop < 0:
+        stop = None
     taken = program.index(whole, (*((0, n, 1) for n in whole.shape[:axis]), (start, stop, step)))
     return program.transpose(taken, (axis, *(k for k in range(whole.ndim) if k != axis)))
 

@@ -1,0 +1,229 @@
+"""Peepholes: a value that is to be made, and a simpler way to it.
+
+Each is one row: a pattern, and a rule that says what to make of what matches. A program asks for
+them whenever a value is added; to try another, add a row.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from ..program import Program, Value, for_all_axes, whole_of
+
+ANY = object()  # in place of a head: whatever it is
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What a value must be made by.
+
+    Args:
+        kind: its kind.
+        head: its ufunc, or how it is seen; `ANY` of them.
+        operands: the patterns of its first inputs, or the names by which the rule gets them.
+    """
+
+    kind: str
+    head: Any = None
+    operands: "tuple[Pattern | str, ...]" = ()
+
+    def match(self, value: Value) -> dict[str, Value] | None:
+        """The values by their names in the pattern; None: it does not match."""
+        if value.kind != self.kind or (self.head is not ANY and value.head != self.head):
+            return None
+        found: dict[str, Value] = {}
+        for operand, x in zip(self.operands, value.inputs, strict=False):
+            if isinstance(operand, str):
+                found[operand] = x
+                continue
+            inner = operand.match(x)
+            if inner is None:
+                return None
+            found |= inner
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Peephole:
+    """One row: `rule(program, value, **named)` returns what is simpler than the value, or None."""
+
+    name: str
+    pattern: Pattern
+    rule: Callable[..., Value | None]
+
+
+def simpler(program: Program, value: Value) -> Value | None:
+    """What the first peephole that matches a value makes of it."""
+    rows = _ROWS.get((value.kind, ANY), []), _ROWS.get((value.kind, value.head), [])
+    for row in chain(*rows):
+        named = row.pattern.match(value)
+        made = None if named is None else row.rule(program, value, **named)
+        if made is not None:
+            return made
+    return None
+
+
+# Arithmetic
+
+
+def _folded(program: Program, value: Value) -> Value | None:
+    if any(x.kind != "constant" for x in value.inputs):
+        return None
+    with np.errstate(all="ignore"):
+        return program.constant(value.detail(*(x.array() for x in value.inputs)), value.dtype)
+
+
+def _times_one(_: Program, value: Value, one: Value, x: Value) -> Value | None:
+    """What a backward pass starts with."""
+    alike = x.shape == value.shape and x.dtype == value.dtype
+    return x if alike and one.is_all(1) else None
+
+
+def _cast(_: Program, value: Value, x: Value) -> Value | None:
+    return x if x.dtype == value.dtype else None
+
+
+def _over_no_axes(program: Program, value: Value, x: Value) -> Value | None:
+    return None if value.detail[1] else program.cast(x, value.dtype)
+
+
+# Softmax and its gradient
+
+
+def _softmax(program: Program, y: Value, a: Value, total: Value, top: Value) -> Value | None:
+    """e^(a - (ln s + b)) = e^(a - b) / s, if the log-sum-exp before it made that of these."""
+
+    def found(function: np.ufunc, *inputs: Value) -> Value | None:
+        return program.find("ufunc", inputs, function, y.inputs[0].shape, y.inputs[0].dtype)
+
+    difference = found(np.subtract, a, top)
+    if difference is None or not _is_of_rows(np.maximum, top, a):
+        return None
+    exponential = found(np.exp, difference)
+    if exponential is None or not _is_of_rows(np.add, total, exponential):
+        return None
+    return program.ufunc(np.divide, exponential, total, dtype=y.dtype)
+
+
+def _is_of_rows(function: np.ufunc, x: Value, whole: Value) -> bool:
+    """Whether x is the sum, say, of the rows of another."""
+    x = whole_of(x)
+    return x.kind == "reduce" and x.detail == (function, (whole.ndim - 1,)) and x.inputs[0] is whole
+
+
+def _less_one(
+    program: Program, value: Value, x: Value, numbers: Value, classes: Value
+) -> Value | None:
+    index = _one_hot_index(program, numbers, classes, x.shape)
+    if index is None:
+        return None
+    return program.add("less_one", (x, index), None, value.shape, value.dtype)
+
+
+def _pick(
+    program: Program, value: Value, x: Value, numbers: Value, classes: Value, rest: Value
+) -> Value | None:
+    if value.detail[1] != (x.ndim - 1,) or not rest.is_all(0):
+        return None
+    index = _one_hot_index(program, numbers, classes, x.shape)
+    if index is None:
+        return None
+    return program.add("pick", (x, index), None, value.shape, x.dtype)
+
+
+def _one_hot_index(
+    program: Program, numbers: Value, classes: Value, shape: tuple[int, ...]
+) -> Value | None:
+    """i for i[..., None] == [0, 1, …] of this shape, if i is known to be one of these."""
+    if not shape or numbers.shape != (*shape[:-1], 1) or classes.shape != shape[-1:]:
+        return None
+    count = shape[-1]
+    if classes.kind != "constant" or not (classes.array() == np.arange(count)).all():
+        return None
+    index = program.reshape(numbers, shape[:-1])
+    for what in ("target", "index"):
+        if program.find("check", (index,), (what, count), (), np.bool_) is not None:
+            return index
+    return None
+
+
+# Views
+
+
+def _as_it_is(_: Program, value: Value, x: Value) -> Value | None:
+    return x if x.shape == value.shape else None
+
+
+def _reshaped_twice(program: Program, value: Value, x: Value) -> Value:
+    return program.reshape(x, value.shape)
+
+
+def _reshaped_constant(program: Program, value: Value, x: Value) -> Value | None:
+    return program.constant(x.array().reshape(value.shape)) if x.kind == "constant" else None
+
+
+def _transposed_twice(program: Program, value: Value, x: Value) -> Value:
+    first, then = value.inputs[0].detail[1], value.detail[1]
+    return program.transpose(x, [first[axis] for axis in then])
+
+
+def _axes_kept(_: Program, value: Value, x: Value) -> Value | None:
+    return x if value.detail[1] == tuple(range(x.ndim)) else None
+
+
+def _all_of_it(_: Program, value: Value, x: Value) -> Value | None:
+    return x if value.detail[1] == for_all_axes((), x.shape) else None
+
+
+def _part_of_whole(program: Program, value: Value) -> Value | None:
+    part = program.part_at(value.inputs[0], value.detail[1])
+    return None if part is None else program.reshape(part, value.shape)
+
+
+def _one_part(program: Program, value: Value, part: Value) -> Value | None:
+    indices, _ = value.detail
+    is_whole = indices == (for_all_axes((), value.shape),)
+    return program.cast(part, value.dtype) if is_whole else None
+
+
+def _ufunc(function: Any, *operands: Pattern | str) -> Pattern:
+    return Pattern("ufunc", function, operands)
+
+
+def _view(how: str, *operands: Pattern | str) -> Pattern:
+    return Pattern("view", how, operands)
+
+
+_ONE_HOT = _ufunc(np.equal, "numbers", "classes")
+_CHOSEN = Pattern("where", None, (_ONE_HOT, "x", "rest"))
+_LOG_SUM_EXP = _ufunc(np.add, _ufunc(np.log, "total"), "top")
+_LOG_SOFTMAX = _ufunc(np.subtract, "a", _LOG_SUM_EXP)
+_TRANSPOSED = _view("transpose", "x")
+
+PEEPHOLES = (
+    Peephole("what follows from constants", _ufunc(ANY), _folded),
+    Peephole("1 · x", _ufunc(np.multiply, "one", "x"), _times_one),
+    Peephole("x · 1", _ufunc(np.multiply, "x", "one"), _times_one),
+    Peephole("softmax after log-sum-exp", _ufunc(np.exp, _LOG_SOFTMAX), _softmax),
+    Peephole("x less a one-hot row", _ufunc(np.subtract, "x", _ONE_HOT), _less_one),
+    Peephole("sum of x where one-hot", Pattern("reduce", np.add, (_CHOSEN,)), _pick),
+    Peephole("reduction over no axes", Pattern("reduce", ANY, ("x",)), _over_no_axes),
+    Peephole("cast to the same dtype", Pattern("cast", None, ("x",)), _cast),
+    Peephole("reshape of a reshape", _view("reshape", _view("reshape", "x")), _reshaped_twice),
+    Peephole("reshape of a constant", _view("reshape", "x"), _reshaped_constant),
+    Peephole("reshape to the same shape", _view("reshape", "x"), _as_it_is),
+    Peephole("broadcast to the same shape", _view("broadcast", "x"), _as_it_is),
+    Peephole("transpose of a transpose", _view("transpose", _TRANSPOSED), _transposed_twice),
+    Peephole("transpose that moves no axis", _TRANSPOSED, _axes_kept),
+    Peephole("index of everything", _view("index", "x"), _all_of_it),
+    Peephole("part of what is laid together", _view("index", Pattern("assemble")), _part_of_whole),
+    Peephole("one part alone", Pattern("assemble", None, ("part",)), _one_part),
+)
+
+_ROWS: defaultdict[tuple[str, Any], list[Peephole]] = defaultdict(list)
+for _row in PEEPHOLES:
+    _ROWS[_row.pattern.kind, _row.pattern.head].append(_row)
