@@ -1,4 +1,4 @@
-"""What a compiled function does at each call, as plain data: for whoever draws it, or tells it in words."""
+"""What a compiled function does at each call, as plain data, to be drawn or told in words."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -44,7 +44,7 @@ class Stage:
 
     @property
     def manner(self) -> str:
-        """How its values are computed: "25 at once", "24, one after the other", or nothing of note."""
+        """How its values are computed: "25 at once", "24, one after the other", or ""."""
         many = [f"{self.at_once} at once"] if self.at_once > 1 else []
         many += [f"{self.calls}, one after the other"] if self.calls > 1 else []
         return " in each of ".join(many)
@@ -52,7 +52,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """All stages, in the order of their first calls, what they read, and which of them make the results, by name."""
+    """All that is read, called and returned.
+
+    Args:
+        sources: what is read.
+        stages: in the order of their first calls.
+        results: the name of each, and the ids of the stages and sources that make it.
+    """
 
     sources: tuple[Source, ...]
     stages: tuple[Stage, ...]

@@ -940,7 +940,7 @@ def test_a_product_begins_with_what_starts_soonest_and_copies_nothing(product, n
     for _ in range(3):
         y = fast(a, b)
     np.testing.assert_allclose(y.data, product(tg.tensor(a), tg.tensor(b)).data)
-    _, plan = fast._called_last("test")
+    _, plan = fast.latest()
     assert [function.__name__ for function, *_ in plan.calls] == [name]
 
 
@@ -961,13 +961,13 @@ def test_a_product_begins_with_what_starts_soonest_and_copies_nothing(product, n
 def test_of_a_transposed_matrix_there_is_a_copy_where_small_products_are_quicker(
     monkeypatch, shapes, dtype, copied, has_kernels
 ):
-    monkeypatch.setattr("tinygrad_rnn.compiler.blas._HAS_SMALL_KERNELS", has_kernels)
+    monkeypatch.setattr("tinygrad_rnn.compiler.blas.HAS_SMALL_KERNELS", has_kernels)
     a, b = (np.random.default_rng(0).integers(-9, 9, shape).astype(dtype) for shape in shapes)
     fast = tg.compile(ops.linear)
     for _ in range(3):
         y = fast(a, b)
     np.testing.assert_array_equal(y.data, a @ b.T)
-    _, plan = fast._called_last("test")
+    _, plan = fast.latest()
     assert len(plan.calls) == 1 + (copied and has_kernels)
 
 
@@ -1127,7 +1127,7 @@ def test_one_index_used_often_is_compared_once():
     fast = tg.compile(lambda x: sum(w[index] * x for _ in range(50)))
     fast(np.ones(2))
     fast(np.ones(2))
-    recording, _ = fast._called_last("test")
+    recording, _ = fast.latest()
     assert len(recording.options) == 1
 
 

@@ -114,6 +114,6 @@ def test_what_is_planned_is_remembered_once():
 
     before = known()
     step = compiled_step()
-    recording, plan = step._called_last("test")
+    recording, plan = step.latest()
     ends = len(recording.outputs) + len(recording.gradients)
     assert known() - before <= len(plan.values) + ends

@@ -1,4 +1,4 @@
-"""What BLAS does well: how a product reaches it soonest, and in which layout it reads a matrix fastest."""
+"""What BLAS does well: how a product starts soonest, in which layout a matrix is read fastest."""
 
 from math import inf
 from typing import Any, cast
@@ -8,10 +8,10 @@ import numpy as np
 from ..autograd.tensor import Array
 from .program import Value
 
-_MANY = 3  # products with one transposed matrix; from then on a copy pays, which BLAS reads faster
-_MANY_OF_VECTORS = (
-    160  # the same for vectors, over the bytes of an element: 20 in float64, 40 in float32
-)
+# So many products must read a transposed matrix for a copy to pay, which BLAS reads faster;
+# products of vectors, over the bytes of an element: 20 in float64, 40 in float32.
+_MANY = 3
+_MANY_OF_VECTORS = 160
 # With AVX-512 OpenBLAS has kernels for products of up to _SMALL multiplications; but with a
 # transposed second factor only for those of up to _FEW results. In between they take 0.5 to 0.8 of
 # the time, and a copy pays even for one product, if that has _ROWS to read it, and unless its
@@ -22,35 +22,32 @@ _SMALL, _FEW, _ROWS, _APART = 100**3, 1200, 16, 512
 
 def as_matrices(a: Array, b: Array, out: Array) -> tuple[Array, Array, Array]:
     """A product with one matrix as that of a vector or of one matrix, where that is a view."""
-    if b.ndim == 2 and a.shape[:-1] in ((), (1,)) and _is_dense(a, out):
+    if b.ndim != 2:
+        return a, b, out
+    if a.shape[:-1] in ((), (1,)) and _is_dense(a, out):
         return a.reshape(-1), b, out.reshape(-1)
-    if (
-        b.ndim == 2
-        and a.ndim > 2
-        and (rows := _rows(a)) is not None
-        and (made := _rows(out)) is not None
-    ):
-        return rows, b, made
+    if a.ndim > 2:
+        rows, made = _rows(a), _rows(out)
+        if rows is not None and made is not None:
+            return rows, b, made
     return a, b, out
 
 
 def is_for_dot(a: Array, b: Array, out: Array) -> bool:
-    """Whether dot, which starts sooner than matmul, does the same; of operands with gaps it would make copies."""
+    """Whether dot, which starts sooner than matmul, does the same; it copies what has gaps."""
     alike = a.dtype == b.dtype == out.dtype and out.dtype.char in "fdFD"
     return alike and max(a.ndim, b.ndim) <= 2 and out.flags.c_contiguous and _is_dense(a, b)
 
 
 def is_readable(matrix: Array) -> bool:
     """Whether BLAS can read it where it lies."""
-    dense = any(
-        s == matrix.itemsize or n == 1
-        for s, n in zip(matrix.strides[-2:], matrix.shape[-2:], strict=True)
-    )
+    axes = zip(matrix.strides[-2:], matrix.shape[-2:], strict=True)
+    dense = any(stride == matrix.itemsize or n == 1 for stride, n in axes)
     return dense and min(matrix.strides) >= 0
 
 
 def reads_that_pay(product: Value, b: Array) -> float:
-    """How many products like this one must read the second factor, for a copy in which its rows are dense to pay."""
+    """How many products like this must read the second factor for a copy of it to pay."""
     if b.ndim != 2 or b.flags.c_contiguous or b.strides[1] == b.itemsize:
         return inf
     if product.shape[-1:] == (product.size,):
@@ -59,12 +56,12 @@ def reads_that_pay(product: Value, b: Array) -> float:
 
 
 def _is_small(product: Value, b: Array) -> bool:
-    """Whether a kernel for small products would compute it, were not the second factor transposed."""
+    """Whether a kernel for small products would compute it, were b not transposed."""
     terms, columns = b.shape
-    fits = (
-        product.size > _FEW and product.size * terms <= _SMALL and product.size >= _ROWS * columns
-    )
-    return _HAS_SMALL_KERNELS and product.dtype.char in "fd" and fits and b.strides[1] % _APART != 0
+    is_small = product.size > _FEW and product.size * terms <= _SMALL
+    is_worth_a_copy = product.size >= _ROWS * columns and b.strides[1] % _APART != 0
+    has_kernel = HAS_SMALL_KERNELS and product.dtype.char in "fd"
+    return has_kernel and is_small and is_worth_a_copy
 
 
 def _has_small_kernels() -> bool:
@@ -72,12 +69,10 @@ def _has_small_kernels() -> bool:
     made = cast(Any, np.show_config(mode="dicts"))
     found = made.get("SIMD Extensions", {}).get("found", ())
     openblas = "openblas" in made.get("Build Dependencies", {}).get("blas", {}).get("name", "")
-    return openblas and not {"AVX512_SKX", "X86_V4"}.isdisjoint(
-        found
-    )  # before NumPy 2.4, and since
+    return openblas and ("AVX512_SKX" in found or "X86_V4" in found)  # before NumPy 2.4, and since
 
 
-_HAS_SMALL_KERNELS = _has_small_kernels()
+HAS_SMALL_KERNELS = _has_small_kernels()
 
 
 def _is_dense(*arrays: Array) -> bool:

@@ -17,7 +17,7 @@ from ..errors import CompileError
 from ..outline import Outline
 from ..tracing.recording.graph import collector_paused
 from .capture import Capture, Recording
-from .plan import Plan, needed, plan
+from .plan import Plan, needed
 from .program import Program, Repetition
 from .report import Report, Work
 from .rewrites import PASSES
@@ -66,10 +66,8 @@ class Compiled:
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.fn = fn
         self._recorded: OrderedDict[Any, list[_Entry]] = OrderedDict()
-        self._latest: tuple[Any, list[_Entry]] = (
-            None,
-            [],
-        )  # of these, the one called last: no need to look for it
+        # Of these, the one called last: a call of the same kind need not look for it.
+        self._latest: tuple[Any, list[_Entry]] = (None, [])
         self._lock = RLock()  # a plan has one set of buffers
         update_wrapper(self, fn, updated=())  # what a module holds is not ours
 
@@ -85,13 +83,15 @@ class Compiled:
                 entries = self._entries(key)
             for entry in entries:
                 tensors = given + entry.recording.leaves
-                if (arrays := entry.recording.arrays(tensors)) is not None:
-                    if entry is not entries[-1]:
-                        entries.remove(entry)
-                        entries.append(entry)
-                    if entry.plan is not None:
-                        return entry.replay(entry.plan, arrays, tensors)
+                arrays = entry.recording.arrays(tensors)
+                if arrays is None:
+                    continue
+                if entry is not entries[-1]:
+                    entries.remove(entry)
+                    entries.append(entry)
+                if entry.plan is None:
                     return self._record(key, given, entries, entry)
+                return entry.replay(entry.plan, arrays, tensors)
             return self._record(key, given, entries, None)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -100,14 +100,16 @@ class Compiled:
 
     def _call(self, key: Any, arguments: Sequence[Tensor]) -> Any:
         """The function as it is, with these in the places of the key."""
+        positional, named, _ = key
         leaves = iter(arguments)
-        args, kwargs = _rebuilt(key[0], leaves), _rebuilt(key[1], leaves) if key[1] else {}
+        args = _rebuilt(positional, leaves)
+        kwargs = _rebuilt(named, leaves) if named else {}
         return self.fn(*args, **kwargs)
 
     def _entries(self, key: Any) -> "list[_Entry]":
-        """What is recorded of calls of this kind, the one called last at the end; of too many kinds the oldest goes."""
-        args, kwargs, recording = key
-        hashable = args, kwargs or None, recording
+        """What is recorded of calls of this kind, the one called last at the end."""
+        positional, named, recording = key
+        hashable = positional, named or None, recording
         try:
             entries = self._recorded.setdefault(hashable, [])
         except TypeError as error:
@@ -136,24 +138,28 @@ class Compiled:
         flops                 30              30
         removed 1, batched 0, in place 1
         """
-        return Report.of(*self._called_last("report"))
+        return Report.of(*self.latest("report"))
 
     def outline(self) -> Outline:
-        """What the recording that was called last does at a call, one stage a kind of call: what `draw` draws.
+        """What the recording that was called last does at a call: what `draw` draws.
 
         Raises:
             CompileError: nothing was recorded yet, or not twice.
         """
-        return outline(*self._called_last("outline"))
+        return outline(*self.latest("outline"))
 
-    def _called_last(self, what: str) -> tuple[Recording, Plan]:
+    def latest(self, asked: str = "latest") -> tuple[Recording, Plan]:
+        """The recording that was called last, and its plan.
+
+        Raises:
+            CompileError: nothing was recorded yet, or not twice; it says what was asked for.
+        """
         for entries in reversed(self._recorded.values()):
             for entry in reversed(entries):
                 if entry.plan is not None:
                     return entry.recording, entry.plan
-        raise CompileError(
-            f"{what}: nothing is compiled yet: call the function twice, it is recorded at each"
-        )
+        rule = "call the function twice, it is recorded at each"
+        raise CompileError(f"{asked}: nothing is compiled yet: {rule}")
 
     @collector_paused()
     def _record(
@@ -163,15 +169,14 @@ class Compiled:
         capture = Capture(_stand_ins(given), given, program)
         try:
             recording, returned, results = self._captured(capture, key)
+            entry = _Entry(recording, returned)
             if earlier is None:
                 del entries[: 1 - _KEPT]  # of too many, those called least recently
-                entries.append(_Entry(recording, returned))
             else:
-                later = _Entry(recording, returned)
-                _require_same(earlier, later)
-                entries.remove(earlier)  # the later one is planned, and the first needed no longer
-                later.plan = _planned(recording)
-                entries.append(later)
+                _require_same(earlier, entry)
+                entries.remove(earlier)
+                entry.plan = _planned(recording)
+            entries.append(entry)
         except BaseException:
             capture.undo()
             raise
@@ -181,7 +186,7 @@ class Compiled:
         return _rebuilt(returned, iter(results))
 
     def _captured(self, capture: Capture, key: Any) -> tuple[Recording, Any, list[Tensor]]:
-        """One run, recorded: also the structure of what it returned, and that. Its graph is gone by then."""
+        """One run: its recording, the structure of what it returned, and that, without history."""
         outputs: list[Any] = []
         returned = _structure(capture.run(lambda: self._call(key, capture.arguments)), outputs)
         recording = capture.finish([_output(x) for x in outputs])
@@ -212,17 +217,17 @@ def _planned(recording: Recording) -> Plan:
     for rewrites in PASSES:
         values, results = rewritten(rewrites, needed(results, values), results)
         recording.program.forget()  # there is another now
-    return plan(needed(results, values), results, recording.position)
+    return Plan(needed(results, values), results, recording.position)
 
 
 def _require_same(earlier: _Entry, later: _Entry) -> None:
-    """Two runs must end alike, having computed the same: what differs a replay would repeat as it was."""
-    same = later.recording.program.is_complete and _ends(earlier.recording) == _ends(
-        later.recording
-    )
-    if not same or earlier.returned != later.returned:
+    """Both recordings must match: a replay would silently reuse the first one's values."""
+    computed_all = later.recording.program.is_complete
+    same_ends = _ends(earlier.recording) == _ends(later.recording)
+    if not (computed_all and same_ends and earlier.returned == later.returned):
         raise CompileError(
-            "compile: two runs of the function did not compute and return the same: pass what changes as an argument"
+            "compile: two runs of the function did not compute and return the same: "
+            "pass what changes as an argument"
         )
 
 
@@ -239,19 +244,12 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
     """What nested tuples, lists and dicts hold, hashable; arrays and Tensors go to `leaves`."""
     if isinstance(tree, Tensor):
         leaves.append(tree)
+        shape, dtype = tree._data.shape, tree._data.dtype
         if not tree.requires_grad:
-            return Tensor, tree._data.shape, tree._data.dtype
-        # it may be given twice, and then is one; and what its gradient does depends on more than
-        # its kind
+            return Tensor, shape, dtype
+        # Given twice it is one, and its hooks and history matter to its gradient.
         which = next(i for i, x in enumerate(leaves) if x is tree)
-        return (
-            Tensor,
-            tree._data.shape,
-            tree._data.dtype,
-            which,
-            tree.op,
-            tree._hooks and tuple(tree._hooks),
-        )
+        return Tensor, shape, dtype, which, tree.op, tree._hooks and tuple(tree._hooks)
     if isinstance(tree, np.ndarray):
         leaves.append(tree)
         return Tensor, tree.shape, tree.dtype
@@ -259,12 +257,8 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
         return (type(tree), *[_structure(part, leaves) for part in tree])
     if isinstance(tree, dict):
         return (dict, *[(key, _structure(part, leaves)) for key, part in tree.items()])
-    return (
-        "is",
-        type(tree),
-        tree,
-        str(tree) if isinstance(tree, _INEXACT) else None,
-    )  # 0.0 equals -0.0
+    sign = str(tree) if isinstance(tree, _INEXACT) else None  # 0.0 equals -0.0
+    return "is", type(tree), tree, sign
 
 
 _INEXACT = (float, complex, np.inexact)
@@ -272,14 +266,16 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtyp
 
 
 def _require_plain(structure: Any) -> None:
-    """Refuse to return what is no Tensor and may change: each call would return that of the recording."""
+    """Refuse what is no Tensor and may change: each call would return that of the recording."""
     kind, *parts = structure
     if kind == "is" and not isinstance(parts[1], _PLAIN):
-        what = f"the function returns a {parts[0].__name__}, which would be the same at every later call"
         raise CompileError(
-            f"compile: {what}: return tensors and numbers, in tuples, lists and dicts"
+            f"compile: the function returns a {parts[0].__name__}, which would be the same at "
+            "every later call: return tensors and numbers, in tuples, lists and dicts"
         )
-    for part in parts if kind not in ("is", Tensor) else ():
+    if kind in ("is", Tensor):
+        return
+    for part in parts:
         _require_plain(part[1] if kind is dict else part)
 
 
@@ -292,17 +288,19 @@ def _rebuilt(structure: Any, leaves: Any) -> Any:
     if kind is dict:
         return {key: _rebuilt(part, leaves) for key, part in parts}
     made = [_rebuilt(part, leaves) for part in parts]
-    return made if kind is list else kind(*made) if hasattr(kind, "_fields") else kind(made)
+    is_named_tuple = hasattr(kind, "_fields")
+    return kind(*made) if is_named_tuple else kind(made)
 
 
 def _stand_ins(given: Sequence[Any]) -> list[Tensor]:
-    """What fn gets for the arguments: one Tensor each, but for one that gets a gradient and is given twice."""
+    """What fn gets for the arguments: what gets a gradient is one Tensor, given twice."""
     made: dict[int, Tensor] = {}
     stand_ins: list[Tensor] = []
     for x in given:
-        twice = id(x) in made and isinstance(x, Tensor) and x.requires_grad
-        stand_ins.append(made[id(x)] if twice else _stand_in(x))
-        made[id(x)] = stand_ins[-1]
+        gets_gradient = isinstance(x, Tensor) and x.requires_grad
+        if not (gets_gradient and id(x) in made):
+            made[id(x)] = _stand_in(x)
+        stand_ins.append(made[id(x)])
     return stand_ins
 
 
@@ -313,9 +311,8 @@ def _stand_in(x: Any) -> Tensor:
         raise CompileError(
             f"compile: the argument {x.name or x.shape} was computed with a history: detach() it"
         )
-    stand_in = _owned(
-        x._data.view()
-    )  # the same values, and no copy of them: but one array would be one argument
+    # A view: the same values, but another array, since one array would be one argument.
+    stand_in = _owned(x._data.view())
     stand_in.requires_grad, stand_in.name = x.requires_grad, x.name
     stand_in._grad, stand_in._hooks = x._grad, x._hooks and list(x._hooks)
     return stand_in
@@ -326,7 +323,7 @@ def _output(x: Any) -> Tensor:
 
 
 def _owned(array: Array) -> Tensor:
-    """A Tensor of an array that nobody else has: no copy, and quicker than a copy of a small one."""
+    """A Tensor of an array that nobody else has: no copy, which is quicker."""
     array.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
     tensor = object.__new__(Tensor)
     tensor._data, tensor.id, tensor.scope = array, next(creation_ids), None

@@ -31,10 +31,8 @@ def minimum(a: Array, b: Array, out: Array) -> None:
     np.minimum(a, b, out=out)
 
 
-NAMED_OUT: dict[Any, Callable[..., Any]] = {
-    np.maximum: maximum,
-    np.minimum: minimum,
-}  # by position is deprecated
+# NumPy wants their `out` by name; by position it is deprecated.
+NAMED_OUT: dict[Any, Callable[..., Any]] = {np.maximum: maximum, np.minimum: minimum}
 
 
 def cast(out: Array, x: Array) -> None:
@@ -46,7 +44,10 @@ def copy_rows(table: Array, index: Array, out: Array) -> None:
 
 
 def largest_of_rows(matrix: Array, rows: Array, index: Array, out: Array) -> None:
-    """Where a row is largest NumPy finds sooner than how large; of NaNs it is the first. `rows`: where each begins."""
+    """The largest of each row, found by argmax, which is faster than max; of NaNs the first.
+
+    `rows` says where each begins, counted in elements.
+    """
     matrix.argmax(1, index)
     np.add(index, rows, index)
     matrix.take(index, None, out, "clip")

@@ -1,4 +1,4 @@
-"""From ops to the program: what each op of the table is in NumPy calls that can write where they are told.
+"""From ops to the program: what each op is in NumPy calls that can write where they are told.
 
 An op that has no rule here is called as it is.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.op import Op
 from ..autograd.tensor import Array
-from ..errors import CompileError, OpError, refusal, require
+from ..errors import CompileError, OpError, refusal
 from .program import Index, Program, Value, numpy_index, plain_index, shape_at
 
 Operand = Value | int | float  # a Python number stays one until its dtype is known
@@ -23,9 +23,10 @@ RULES: dict[Any, Callable[..., Value]] = {}
 
 
 def rule(*keys: Any) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
-    """Say what ops (or the NumPy functions that are their forward) become: `rule(program, like, *operands, **options)`.
+    """Say what ops become, or the NumPy functions that are their forward.
 
-    `like` is the array that the op made when it was recorded.
+    The rule is called as `rule(program, like, *operands, **options)`, where `like` is the array
+    that the op made when it was recorded. It may return NotImplemented.
     """
 
     def decorate(function: Callable[..., Value]) -> Callable[..., Value]:
@@ -39,24 +40,18 @@ def lower(
     program: Program, op: Op, operands: Sequence[Operand], options: dict[str, Any], like: Array
 ) -> Value:
     """The value that `op` makes of the operands."""
-    forward = inspect.unwrap(
-        op.forward, stop=lambda function: function in RULES
-    )  # NumPy's own are wrapped, too
+    # NumPy's own functions are wrapped, too.
+    forward = inspect.unwrap(op.forward, stop=lambda function: function in RULES)
     known = RULES.get(op) or RULES.get(forward)
     if known is not None:
-        made = (
-            known(program, like, operands, **options)
-            if op.variadic
-            else known(program, like, *operands, **options)
-        )
+        given = [operands] if op.variadic else operands
+        made = known(program, like, *given, **options)
         if made is not NotImplemented:
             return made
-    elif (
-        isinstance(forward, np.ufunc)
-        and forward.signature is None
-        and (typed := _typed(program, operands))
-    ):
-        return program.ufunc(forward, *typed, dtype=like.dtype)
+    elif isinstance(forward, np.ufunc) and forward.signature is None:
+        typed = _typed(program, operands)
+        if typed:
+            return program.ufunc(forward, *typed, dtype=like.dtype)
     inputs: list[Value] = []
     call = Applied(op, slots_for(tuple(operands), inputs), slots_for(options, inputs))
     return program.add("call" if operands else "draw", inputs, call, like.shape, like.dtype)
@@ -85,10 +80,11 @@ class Applied:
             raise refusal(self.op.name, operands, options, reason) from None
         except StopIteration as end:  # whoever runs the calls would take it for their end
             raise OpError(f"compile: {self.op.name} raised StopIteration") from end
-        rule = "compile: {}: the shape of the result depends on values: {} when recorded, now {}"
-        require(
-            np.shape(made) == out.shape, CompileError, rule, self.op.name, out.shape, np.shape(made)
-        )
+        if np.shape(made) != out.shape:
+            raise CompileError(
+                f"compile: {self.op.name}: the shape of the result depends on values: "
+                f"{out.shape} when recorded, now {np.shape(made)}"
+            )
         out[...] = made
 
     @property
@@ -107,11 +103,9 @@ def slots_for(tree: Any, inputs: list[Value]) -> Any:
 
 def filled(tree: Any, inputs: Sequence[Array]) -> Any:
     """The tree with arrays in its slots."""
-    return (
-        inputs[tree.number]
-        if isinstance(tree, Slot)
-        else _mapped(lambda part: filled(part, inputs), tree)
-    )
+    if isinstance(tree, Slot):
+        return inputs[tree.number]
+    return _mapped(lambda part: filled(part, inputs), tree)
 
 
 def _plain(tree: Any) -> Any:
@@ -124,11 +118,13 @@ def _plain(tree: Any) -> Any:
 def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: function(part) for name, part in tree.items()}
-    return type(tree)(map(function, tree)) if isinstance(tree, tuple | list) else tree
+    if isinstance(tree, tuple | list):
+        return type(tree)(map(function, tree))
+    return tree
 
 
 def _typed(program: Program, operands: Sequence[Operand]) -> list[Value]:
-    """Python numbers as arrays of the dtype that NumPy would give them among these operands; [] if they do not fit."""
+    """Python numbers as arrays of the dtype that NumPy gives them here; [] if they do not fit."""
     dtypes = [x.dtype for x in operands if isinstance(x, Value)]
     numbers = [x for x in operands if not isinstance(x, Value)]
     try:
@@ -146,25 +142,22 @@ def _matmul(program: Program, like: Array, a: Value, b: Value) -> Value:
 @rule(np.where)
 def _where(program: Program, like: Array, *operands: Operand) -> Value:
     condition, a, b = (x if isinstance(x, Value) else program.constant(x) for x in operands)
-    chosen = [
-        program.cast(x, like.dtype)
-        if x.kind != "constant"
-        else program.constant(x.array(), like.dtype)
-        for x in (a, b)
-    ]
-    return program.where(program.cast(condition, np.bool_), *chosen, dtype=like.dtype)
+    a, b = (_cast(program, x, like.dtype) for x in (a, b))
+    return program.where(program.cast(condition, np.bool_), a, b, dtype=like.dtype)
+
+
+def _cast(program: Program, x: Value, dtype: Any) -> Value:
+    """x in this dtype; a constant is cast at once."""
+    if x.kind == "constant":
+        return program.constant(x.array(), dtype)
+    return program.cast(x, dtype)
 
 
 @rule(np.clip)
 def _clip(program: Program, like: Array, x: Value, min: Any, max: Any) -> Value:
     for bound, function in ((min, np.maximum), (max, np.minimum)):
         if bound is not None:
-            made = (
-                program.cast(bound, like.dtype)
-                if isinstance(bound, Value)
-                else program.constant(bound, like.dtype)
-            )
-            x = program.ufunc(function, x, made, dtype=like.dtype)
+            x = program.ufunc(function, x, _part(program, bound, like.dtype), dtype=like.dtype)
     return x
 
 
@@ -184,16 +177,12 @@ def _detach(program: Program, like: Array, x: Value) -> Value:
 def _reduced(
     program: Program, like: Array, function: np.ufunc, x: Value, axis: Any, keepdims: bool
 ) -> Value:
-    axes = (
-        range(x.ndim)
-        if axis is None or not x.ndim
-        else axis
-        if isinstance(axis, tuple)
-        else (axis,)
-    )
-    if not np.issubdtype(x.dtype, np.floating):
-        x = program.cast(x, like.dtype) if function is np.add else x
-    return program.reshape(program.reduce(function, x, tuple(axes), like.dtype), like.shape)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if axis is None or not x.ndim:
+        axes = tuple(range(x.ndim))
+    if function is np.add and not np.issubdtype(x.dtype, np.floating):
+        x = program.cast(x, like.dtype)
+    return program.reshape(program.reduce(function, x, axes, like.dtype), like.shape)
 
 
 @rule(np.sum)
@@ -249,9 +238,10 @@ def _broadcast_to(program: Program, like: Array, x: Value, shape: Any) -> Value:
 @rule(ops.getitem)
 def _getitem(program: Program, like: Array, x: Value, index: Any) -> Value:
     plain = plain_index(index, x.shape)
-    return (
-        NotImplemented if plain is None else program.reshape(program.index(x, plain[0]), plain[1])
-    )
+    if plain is None:
+        return NotImplemented
+    place, shape = plain
+    return program.reshape(program.index(x, place), shape)
 
 
 @rule(np.stack)
@@ -279,22 +269,22 @@ def _part(program: Program, x: Operand, dtype: Any) -> Value:
 def _scatter(
     program: Program, like: Array, parts: Sequence[Operand], indices: Any, shape: Any
 ) -> Value:
-    plain = [plain_index(index, like.shape) for index in indices]
     if all(_are_rows(part, index, like) for part, index in zip(parts, indices, strict=True)):
         return _sum_rows(program, like, parts, indices)
-    if any(index is None for index in plain):
-        return NotImplemented
     totals: dict[Index, Value] = {}
-    for part, index in zip(parts, plain, strict=True):
-        assert index is not None
-        place, _ = index
+    for part, index in zip(parts, indices, strict=True):
+        plain = plain_index(index, like.shape)
+        if plain is None:
+            return NotImplemented
+        place, _ = plain
+        shape = shape_at(like.shape, place)
         x = _part(program, part, like.dtype)
-        if x.size != prod(shape_at(like.shape, place)):
+        if x.size != prod(shape):
             return NotImplemented  # it is broadcast
-        x = program.reshape(x, shape_at(like.shape, place))
-        totals[place] = (
-            program.ufunc(np.add, totals[place], x, dtype=like.dtype) if place in totals else x
-        )
+        x = program.reshape(x, shape)
+        if place in totals:
+            x = program.ufunc(np.add, totals[place], x, dtype=like.dtype)
+        totals[place] = x
     if _overlap(like.shape, list(totals)):
         return NotImplemented
     return program.assemble(list(totals.values()), list(totals), like.shape, like.dtype)
@@ -311,10 +301,8 @@ def _sum_rows(
     program: Program, like: Array, parts: Sequence[Any], indices: Sequence[Value]
 ) -> Value:
     """Rows of all parts added into a table, in one call."""
-    rows = [
-        program.reshape(part, (index.size, *like.shape[1:]))
-        for part, index in zip(parts, indices, strict=True)
-    ]
+    pairs = zip(parts, indices, strict=True)
+    rows = [program.reshape(part, (index.size, *like.shape[1:])) for part, index in pairs]
     numbers = [program.reshape(index, (index.size,)) for index in indices]
     both = [program.concatenate(x) for x in (rows, numbers)]
     return program.add("sum_rows", both, None, like.shape, like.dtype)
@@ -335,8 +323,8 @@ def _embedding(program: Program, like: Array, table: Value, index: Operand) -> V
     return program.take(table, index)
 
 
-# Ops that are made of others: their own formula, run on Tensors, says of which, or one without what
-# is NumPy's alone
+# Ops that are made of others: their own formula says of which, run on Tensors; where that calls
+# what NumPy alone has, one without it
 
 
 def _cross_entropy(logits: Any, targets: Any, reduction: str) -> Any:
@@ -344,7 +332,9 @@ def _cross_entropy(logits: Any, targets: Any, reduction: str) -> Any:
     top = np.max(logits, axis=-1, keepdims=True)
     normaliser = np.log(np.sum(np.exp(logits - top), axis=-1, keepdims=True)) + top
     y = normaliser[..., 0] - np.sum(np.where(one_hot, logits, 0), axis=-1)
-    return y if reduction == "none" else np.mean(y) if reduction == "mean" else np.sum(y)
+    if reduction == "none":
+        return y
+    return np.mean(y) if reduction == "mean" else np.sum(y)
 
 
 def _linear(x: Any, W: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Memory: values lie in pieces, which move together into one arena, or belong to the caller and are bound at a call.
+"""Memory: values lie in pieces, which move together into one arena or are the caller's own.
 
 While a plan is made, every piece has memory that nobody touches and that is the same for all, and
 NumPy itself says where in it a view lies. `Place` keeps that, and makes the same view of wherever
@@ -26,12 +26,11 @@ Bind = Callable[[int, int, Array], None]  # call, argument, and what it is from 
 
 
 class Blank:
-    """Arrays to plan with: each has shape and strides, and the memory of all the others, of at least so many bytes."""
+    """Arrays to plan with: shape and strides are their own, the memory is that of all others."""
 
     def __init__(self, nbytes: int) -> None:
-        self._memory = bytearray(
-            nbytes
-        )  # no array: NumPy takes a view of a view of one for a view of the first
+        # No array: NumPy takes a view of a view of one for a view of the first.
+        self._memory = bytearray(nbytes)
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         nbytes = prod(shape) * dtype.itemsize
@@ -42,7 +41,7 @@ class Blank:
 
 @dataclass(slots=True, eq=False)
 class Piece:
-    """Memory for one value and all that is seen in it, needed from the `first` to the `last` call."""
+    """Memory for a value and all views of it, needed from the `first` to the `last` call."""
 
     whole: Array  # while the plan is made
     first: int
@@ -83,21 +82,25 @@ class Places:
         base = array
         while isinstance(base.base, np.ndarray):
             base = base.base
-        offset = array.ctypes.data - base.ctypes.data if array.size and array is not base else 0
-        return Place(
-            self._pieces[id(base)], offset, once(array.shape), once(array.strides), array.dtype
-        )
+        offset = 0
+        if array.size and array is not base:
+            offset = array.ctypes.data - base.ctypes.data
+        shape, strides = once(array.shape), once(array.strides)
+        return Place(self._pieces[id(base)], offset, shape, strides, array.dtype)
 
 
 _Taken = tuple[int, int, int, int]  # from this byte to that, from this call to that
 
 
 def share(pieces: Sequence[Piece]) -> int:
-    """Give each piece its offset, the largest first, where nothing lies that is needed at the same time."""
-    begun: dict[int, list[_Taken]] = defaultdict(
-        list
-    )  # by spans of calls: most are needed during few of many
-    held: dict[int, list[_Taken]] = defaultdict(list)  # what began in an earlier span
+    """Give each piece its offset, the largest first; those needed at the same time lie apart.
+
+    Returns how many bytes all take.
+    """
+    # What begins in each span of calls, and what is there from an earlier one: a piece is compared
+    # with those of its spans alone, since most are needed during few of many calls.
+    begun: dict[int, list[_Taken]] = defaultdict(list)
+    held: dict[int, list[_Taken]] = defaultdict(list)
     size = 0
     for piece in sorted(pieces, key=lambda piece: -piece.nbytes):
         nbytes, spans = piece.nbytes, range(piece.first // _SPAN, piece.last // _SPAN + 1)
@@ -133,23 +136,22 @@ class Arena:
 
 
 class Port:
-    """Where the plan meets its caller: a piece that is a source's array of the day, or a result that is given away."""
+    """Where a plan meets its caller: a piece that is the array of a source, or of a result."""
 
     def __init__(self, piece: Piece, uses: Sequence[tuple[int, int, Place]]) -> None:
-        self.piece, self.uses, self.dtype = (
-            piece,
-            uses,
-            piece.whole.dtype,
-        )  # uses: (call, argument, place)
+        self.uses = uses  # call, argument, place
+        self.dtype = piece.whole.dtype
         self.bound: Any = None
         self.idle = 0  # references to what is bound, when nobody else has it
 
     def read(self, array: Array, bind: Bind) -> None:
-        """Take an array as it lies, if it lies as planned; else a copy, which is old once somebody writes into it."""
-        flags = array.flags
-        fits = flags.c_contiguous and flags.aligned
-        self._take(array if fits else array.copy("C"), bind)
-        self.bound = array if fits else None
+        """Take an array as it lies, if it lies as planned; else a copy, made at every call."""
+        if array.flags.c_contiguous and array.flags.aligned:
+            self._take(array, bind)
+            self.bound = array
+        else:
+            self._take(array.copy("C"), bind)
+            self.bound = None
 
     def fresh(self, shape: tuple[int, ...], bind: Bind) -> Array:
         """An array for a result: that of the call before, once its owner has forgotten it."""
@@ -174,7 +176,7 @@ def worth_binding(piece: Piece, uses: int) -> bool:
 
 
 def with_fewest_axes(places: Sequence[Place]) -> list[Place]:
-    """Operands of an elementwise call, the last of which is written, with axes taken together wherever all allow it."""
+    """Operands of an elementwise call, the last the output, over as few axes as all allow."""
     shape = places[-1].shape
     if 0 in shape:
         return list(places)
@@ -193,12 +195,11 @@ def with_fewest_axes(places: Sequence[Place]) -> list[Place]:
     made: list[Place] = []
     for place, s in zip(places, strides, strict=True):
         steps = tuple(s[axis] for axis in kept)
-        alone = not any(steps) and place is not places[-1]  # one number for all
-        made.append(
-            place._replace(
-                shape=() if alone else once(tuple(lengths)), strides=() if alone else once(steps)
-            )
-        )
+        is_one_number = not any(steps) and place is not places[-1]
+        if is_one_number:
+            made.append(place._replace(shape=(), strides=()))
+        else:
+            made.append(place._replace(shape=once(tuple(lengths)), strides=once(steps)))
     return made
 
 

@@ -59,7 +59,7 @@ class Value:
 
     Args:
         id: inputs have smaller ones.
-        is_fixed: it depends on no argument: constants, parameters, and what follows from them alone.
+        is_fixed: it depends on no argument, but on constants and parameters alone.
         stands_for: how many values of the recording are computed as this one; of a sum, its terms.
     """
 
@@ -123,12 +123,12 @@ class Value:
 
 @lru_cache(1024)
 def once(numbers: Any) -> Any:
-    """The tuple equal to this one: of a few shapes, strides and slices there would be many copies."""
+    """The tuple equal to this one: of few shapes and slices there would be many copies."""
     return numbers
 
 
 class _Known:
-    """Finds values by their keys, and keeps no key: there would be more of these than of values."""
+    """Finds values by their keys, and keeps no key: these would be more than the values."""
 
     def __init__(self) -> None:
         # By hash; where two have the same one, the later is at the next that is free.
@@ -216,7 +216,7 @@ class Program:
         self.met += 1
 
     def forget(self) -> None:
-        """Let go of how values follow from each other, once planned: it is more than their arrays."""
+        """Let go of how values follow from each other, which is larger than their arrays."""
         for value in self.values:
             value.inputs = ()
         for kept in (self.values, self._known, self._parts, self._rows):
@@ -328,7 +328,7 @@ class Repetition(Program):
             there = self.values[self.met]
             if _identity(there.key) == _identity(value.key):
                 return there
-        self._refuse(value)
+        return self._refuse(value)
 
     def _meet(self, value: Value) -> None:
         if value.id > self.met:

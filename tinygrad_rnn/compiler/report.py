@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from ..outline import Outline
 from .capture import Recording
-
 from .plan import Plan
 from .program import FREE, Value
 from .stages import outline
@@ -39,9 +38,7 @@ class Report:
 
     calls: tuple[int, int]
     nbytes: tuple[int, int]
-    flops: tuple[
-        int, int
-    ]  # multiplications and additions of the products count two; all else one an element
+    flops: tuple[int, int]  # two for a term of a product, else one an element
     removed: int  # values that nobody needs, or that were there twice
     batched: int  # values that became rows of another
     in_place: int  # values that are written over an operand
@@ -64,18 +61,12 @@ class Report:
 
     def __str__(self) -> str:
         rows = [("calls", *self.calls), ("bytes", *self.nbytes), ("flops", *self.flops)]
-        table = [
-            f"{'':8}{'before':>16}{'after':>16}",
-            *(f"{name:8}{a:16,}{b:16,}" for name, a, b in rows),
-        ]
-        table.append(f"removed {self.removed}, batched {self.batched}, in place {self.in_place}")
-        return "\n".join(
-            [
-                *table,
-                *self._listed("at once", "at_once"),
-                *self._listed("one after the other", "calls"),
-            ]
-        )
+        lines = [f"{'':8}{'before':>16}{'after':>16}"]
+        lines += [f"{name:8}{a:16,}{b:16,}" for name, a, b in rows]
+        lines.append(f"removed {self.removed}, batched {self.batched}, in place {self.in_place}")
+        lines += self._listed("at once", "at_once")
+        lines += self._listed("one after the other", "calls")
+        return "\n".join(lines)
 
     def _listed(self, title: str, how_many: str) -> list[str]:
         """A line for each kind of call that computes many values, or that there are many of."""
@@ -97,4 +88,6 @@ def _flops_of(value: Value) -> int:
         return 2 * value.size * value.inputs[0].shape[-1]
     if value.kind == "reduce":
         return value.inputs[0].size
-    return value.size if value.kind == "ufunc" else 0
+    if value.kind == "ufunc":
+        return value.size
+    return 0

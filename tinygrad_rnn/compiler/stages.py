@@ -1,4 +1,4 @@
-"""A planned program told in few words: calls that are alike are one stage."""
+"""A planned program told in few words: calls that are alike are one stage of its outline."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -26,26 +26,23 @@ _DEPTH = 1  # how far operands of operands must be alike: the first call of a lo
 def outline(recording: Recording, plan: Plan) -> Outline:
     """The outline of a plan, and what its recording calls things."""
     computed = [value for value in plan.values if value.kind not in FREE]
-    alike = Classes(plan.values).level(_DEPTH)
+    classes = Classes(plan.values).level(_DEPTH)
     groups: dict[int | None, list[Value]] = defaultdict(list)
     for value in computed:
-        groups[alike[value.id]].append(value)
+        groups[classes[value.id]].append(value)
     ids = {value: f"stage-{i}" for i, members in enumerate(groups.values()) for value in members}
     names = _Names(recording)
     sources = {value: names.source(value) for value in plan.values if value.kind == "source"}
     ids |= {value: source.id for value, source in sources.items()}
     made_of = _origins(plan.values, ids)
     stages = [_stage(ids[members[0]], members, made_of) for members in groups.values()]
-    results = zip(names.results(), plan.results, strict=True)
-    return Outline(
-        tuple(sources.values()),
-        tuple(stages),
-        tuple((name, tuple(made_of[value])) for name, value in results),
-    )
+    ends = zip(names.results(), plan.results, strict=True)
+    results = tuple((name, tuple(made_of[value])) for name, value in ends)
+    return Outline(tuple(sources.values()), tuple(stages), results)
 
 
 def _origins(values: Sequence[Value], ids: dict[Value, str]) -> dict[Value, list[str]]:
-    """For every value the stages and sources that it is, or is laid together from; constants are none."""
+    """For every value the stages and sources that it is, or that it is laid together from."""
     found: dict[Value, list[str]] = {}
     for value in values:
         found[value] = [ids[value]] if value in ids else _once(value.inputs, found)
@@ -70,14 +67,9 @@ def _stage(id: str, members: Sequence[Value], made_of: dict[Value, list[str]]) -
 
 
 def _word(value: Value) -> str:
-    if value.kind == "ufunc":
-        return value.detail.__name__
     if value.kind == "reduce":
-        function = value.detail[0]
-        return _REDUCED.get(function) or function.__name__
-    if value.kind in ("call", "draw"):
-        return str(value.detail.op.name)
-    return _WORDS.get(value.kind, value.kind)
+        return _REDUCED.get(value.head) or value.head.__name__
+    return _WORDS.get(value.kind) or value.call_name
 
 
 class _Names:
@@ -105,11 +97,8 @@ class _Names:
             return f"argument {of}"
         leaf = self._leaf(of)
         kind = "parameter" if leaf.requires_grad else "tensor"
-        return (
-            leaf.name
-            or self.parameters.get(leaf.id)
-            or f"{kind} {of - self.recording.argument_count}"
-        )
+        numbered = f"{kind} {of - self.recording.argument_count}"
+        return leaf.name or self.parameters.get(leaf.id) or numbered
 
     def _leaf(self, of: int) -> Tensor:
         return self.recording.leaves[of - self.recording.argument_count]

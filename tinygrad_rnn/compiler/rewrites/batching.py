@@ -1,4 +1,4 @@
-"""Batching: what a loop does at every step, and does not depend on the step before, is done for all steps at once.
+"""Batching: what a loop does at every step, without the step before, is done at once for all.
 
 Values of one *class* (the same op, shapes and parameters, with operands alike) are computed in one
 call along a new first axis, unless one of them is an ancestor of another: those are the recurrence,
@@ -44,7 +44,7 @@ def in_one_call(rewriter: Rewriter, match: Match) -> list[Value]:
 
 
 class Classes:
-    """Numbers for values: equal where op, shapes, parameters, and operands to some depth are alike."""
+    """Numbers for values: equal where op, shapes, parameters, and operands are alike."""
 
     def __init__(self, values: Sequence[Value]) -> None:
         self.values = values

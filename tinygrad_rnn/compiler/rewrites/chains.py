@@ -1,4 +1,4 @@
-"""Chains: h_0 … h_T-1, and h_-1 … h_T-2 beside it, are parts of one sequence, which is laid out once."""
+"""Chains: h_0 … h_T-1 and h_-1 … h_T-2 are parts of one sequence, which is laid out once."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

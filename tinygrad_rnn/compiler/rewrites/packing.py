@@ -10,7 +10,7 @@ from ..program import Program, Value
 
 
 def is_stack(x: Value) -> bool:
-    """Whether x is parts laid side by side along its first axis, in their order, and nothing else."""
+    """Whether x is parts laid along its first axis, in their order, and nothing else."""
     return (rows := rows_laid(x)) is not None and [*rows] == [*range(len(rows))]
 
 
@@ -20,7 +20,8 @@ def rows_laid(x: Value) -> dict[int, Value] | None:
         return None
     indices, covered = x.detail
     row = tuple((0, n, 1) for n in x.shape[1:])
-    rows = {index[0]: part for index, part in zip(indices, x.inputs) if index[1:] == row}
+    pairs = zip(indices, x.inputs, strict=True)
+    rows = {index[0]: part for index, part in pairs if index[1:] == row}
     if not covered or len(rows) < len(x.inputs) or not all(isinstance(i, int) for i in rows):
         return None
     return rows
@@ -61,9 +62,9 @@ def pack(program: Program, parts: Sequence[Value]) -> Value:
         rows = _rows_between(program, parts)
         if rows is not None:
             return rows
-        wholes = [part.inputs[0] for part in parts]
-        if len({(part.detail, whole.shape) for part, whole in zip(parts, wholes)}) == 1:
-            return _view_of_each(program, first, pack(program, wholes), count)
+        if len({(part.detail, part.inputs[0].shape) for part in parts}) == 1:
+            wholes = pack(program, [part.inputs[0] for part in parts])
+            return _view_of_each(program, first, wholes, count)
     return program.stack(parts)
 
 

@@ -4,10 +4,8 @@ Each is one row: a pattern, and a rule that says what to make of what matches. A
 them whenever a value is added; to try another, add a row.
 """
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -35,8 +33,12 @@ class Pattern:
         """The values by their names in the pattern; None: it does not match."""
         if value.kind != self.kind or (self.head is not ANY and value.head != self.head):
             return None
+        return self.named(value.inputs)
+
+    def named(self, inputs: Sequence[Value]) -> dict[str, Value] | None:
+        """The same for the inputs of a value of this kind and head."""
         found: dict[str, Value] = {}
-        for operand, x in zip(self.operands, value.inputs, strict=False):
+        for operand, x in zip(self.operands, inputs, strict=False):
             if isinstance(operand, str):
                 found[operand] = x
                 continue
@@ -58,10 +60,14 @@ class Peephole:
 
 def simpler(program: Program, value: Value) -> Value | None:
     """What the first peephole that matches a value makes of it."""
-    rows = _ROWS.get((value.kind, ANY), []), _ROWS.get((value.kind, value.head), [])
-    for row in chain(*rows):
-        named = row.pattern.match(value)
-        made = None if named is None else row.rule(program, value, **named)
+    by_head = _ROWS.get(value.kind)
+    if by_head is None:
+        return None
+    for row in by_head.get(value.head) or by_head[ANY]:
+        named = row.pattern.named(value.inputs)
+        if named is None:
+            continue
+        made = row.rule(program, value, **named)
         if made is not None:
             return made
     return None
@@ -224,6 +230,11 @@ PEEPHOLES = (
     Peephole("one part alone", Pattern("assemble", None, ("part",)), _one_part),
 )
 
-_ROWS: defaultdict[tuple[str, Any], list[Peephole]] = defaultdict(list)
-for _row in PEEPHOLES:
-    _ROWS[_row.pattern.kind, _row.pattern.head].append(_row)
+# By kind and head, each with those for any head of the kind.
+_ROWS: dict[str, dict[Any, list[Peephole]]] = {}
+for _kind in {row.pattern.kind for row in PEEPHOLES}:
+    _of_kind = [row for row in PEEPHOLES if row.pattern.kind == _kind]
+    _ROWS[_kind] = {
+        head: [row for row in _of_kind if row.pattern.head in (ANY, head)]
+        for head in {ANY, *(row.pattern.head for row in _of_kind)}
+    }

@@ -48,8 +48,11 @@ def rewritten(
             matched.update(match.values, match.inside)
             groups.append(match.values)
     groups += [(value,) for value in values if value not in matched]
+    groups.sort(key=lambda group: group[0].id)
+    if any(len(group) > 1 for group in groups):
+        groups = Users(values).in_order(groups)
     rewriter = Rewriter(values)
-    for group in Users(values).in_order(groups):
+    for group in groups:
         if group[0] in rules:
             rewrite, match = rules[group[0]]
             rewriter.put(group, rewrite.rule(rewriter, match))
@@ -136,7 +139,7 @@ class Users:
         return ordered
 
     def _among(self, group: Group, owner: Sequence[int]) -> list[int]:
-        """The owners of all who read a group, once for every operand; those in no group have none."""
+        """The owners of all who read a group, once for every operand."""
         users, begin = self._users, self._begin
         found = [owner[i] for value in group for i in users[begin[value.id] : begin[value.id + 1]]]
         return [i for i in found if i >= 0]

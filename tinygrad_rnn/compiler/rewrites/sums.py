@@ -78,7 +78,7 @@ def _total(program: Program, terms: Sequence[Value]) -> Value:
 
 
 def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
-    """The factors of a product of matrices; also of an outer product that was written elementwise."""
+    """The factors of a product of matrices, or of an outer product written elementwise."""
     if x.kind == "matmul" and x.inputs[0].ndim == x.inputs[1].ndim == 2:
         return x.inputs[0], x.inputs[1]
     if x.kind == "ufunc" and x.detail is np.multiply and x.ndim == 2:
