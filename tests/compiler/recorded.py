@@ -8,7 +8,7 @@ T = 7
 
 
 def compiled_step(kind=tg.nn.RNN, *, steps=T, calls=2):
-    """The step of a network over `steps` timesteps, called so often: it is recorded at the first two calls."""
+    """The step of a network over `steps` timesteps; it is recorded at the first two calls."""
     net = kind(3, 4, output_size=5, rng=0)
 
     @tg.compile

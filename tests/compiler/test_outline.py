@@ -24,7 +24,7 @@ def test_projections_are_made_at_once_and_the_recurrence_in_order():
 
 
 def test_terms_of_a_sum_are_one_product():
-    """A row and a column for each step: a sum of T outer products that the engine did not put together."""
+    """A row and a column for each step: T outer products that the engine did not put together."""
     W = tg.nn.Parameter(np.ones((5, 3)))
 
     @tg.compile
@@ -106,7 +106,7 @@ def test_a_program_without_copies_lists_nothing():
 
 
 def test_what_is_planned_is_remembered_once():
-    """Neither the program as it was recorded, which is larger, nor those on the way from it to the plan."""
+    """Neither the program as it was recorded, nor those on the way from it to the plan."""
 
     def known():
         gc.collect()

@@ -1,0 +1,269 @@
+"""What a recording takes in, and what it refuses since a replay would get it wrong."""
+
+import numpy as np
+import pytest
+from compiler.side_by_side import CALLS, agree, backward, compare, gradients, leaf
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import ops
+from tinygrad_rnn.errors import CompileError
+
+READS = [
+    lambda t: t.item(),
+    lambda t: t.data,
+    lambda t: t.numpy(),
+    bool,
+    int,
+    float,
+    np.asarray,
+    np.isnan,
+]
+
+
+@pytest.mark.parametrize("read", [*READS, lambda t: t in t])
+def test_reading_a_value_is_refused(read):
+    with pytest.raises(CompileError, match=r"test_capture.py:\d+: the values of .* are read"):
+        tg.compile(lambda x: read(x.sum()))(np.ones(1))
+
+
+def test_reading_what_follows_from_a_parameter_is_refused():
+    w = tg.tensor([1.0], requires_grad=True)
+    with pytest.raises(CompileError, match="are read"):
+        tg.compile(lambda x: x * float((w * 2).sum()))(np.ones(1))
+    with pytest.raises(CompileError, match="are read"):
+        tg.compile(lambda x: x * w.data)(np.ones(1))
+
+
+def test_updating_a_parameter_is_refused_and_undone():
+    w = tg.tensor([1.0], requires_grad=True)
+
+    def step(x):
+        (w * x).sum().backward()
+        w.data = np.zeros(1)
+
+    with pytest.raises(CompileError, match="update parameters outside"):
+        tg.compile(step)(np.ones(1))
+    assert w.data.tolist() == [1.0]
+    assert w.grad is None
+
+
+def test_what_was_computed_outside_is_refused():
+    w = tg.tensor([1.0], requires_grad=True)
+    h = w * 2
+    with pytest.raises(CompileError, match="computed outside"):
+        tg.compile(lambda x: x * h)(np.ones(1))
+    with pytest.raises(CompileError, match="detach"):
+        tg.compile(lambda x: x * 2)(h)
+    with pytest.raises(CompileError, match="used from outside as well"):
+        tg.compile(lambda x: x * w)(w)
+
+
+def test_one_gradient_of_two_tensors_is_refused():
+    a, b = (tg.tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    a.grad = b.grad = tg.tensor(np.zeros(3))
+    with pytest.raises(
+        CompileError, match="is the gradient of 2 tensors: give each a tensor of its own"
+    ):
+        tg.compile(lambda x: backward((a * x + b).sum()))(np.ones(3))
+
+
+def test_gradients_accumulate_as_they_do_otherwise():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        (w * x).sum().backward()
+        return w.grad * 2
+
+    compare(step, [w], [([1.0, k],) for k in range(6)], clear=False)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_that_are_returned_follow_the_arguments(create_graph):
+    """The first two calls are alike: comparing them does not tell what would be baked in."""
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        return tg.grad((w * w * x).sum(), w, create_graph=create_graph)
+
+    compare(step, [], [([1.0, 1.0],), ([1.0, 1.0],), ([3.0, 4.0],)])
+
+
+def test_a_hook_is_part_of_the_step():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        y = w * x
+        y.register_hook(lambda g: g * w + x)
+        (y * y).sum().backward()
+        return y
+
+    compare(step, [w], [([1.0, k],) for k in range(CALLS)])
+
+
+def test_clearing_gradients_inside():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+        (w * w).sum().backward()
+
+    fast = tg.compile(step)
+    for k in range(5):
+        fast(np.array([1.0, k]))
+        np.testing.assert_allclose(w.grad.data, [1.0 + 2.0, k + 4.0])
+
+
+def test_gradients_of_gradients():
+    w = tg.tensor([0.5, 2.0], requires_grad=True)
+
+    def step(x):
+        g = tg.grad((w**3 * x).sum(), w, create_graph=True)
+        (g * g).sum().backward()
+        return g
+
+    compare(step, [w], [([1.0, k],) for k in range(4)])
+
+
+def looks_at_the_gradient(w, x):
+    return x if w.grad is None else x * 2
+
+
+def leaves_another(w, x):
+    w.grad = x * 3
+    return x
+
+
+def makes_and_clears(w, x):
+    (w * x).sum().backward()
+    made = w.grad
+    w.grad = None
+    return made
+
+
+def uses_it_alone(w, x):
+    return x if w.grad is None else (w.grad * w.grad).sum()
+
+
+@pytest.mark.parametrize(
+    "fn", [looks_at_the_gradient, leaves_another, makes_and_clears, uses_it_alone]
+)
+def test_gradients_that_a_function_looks_at_and_replaces(fn):
+    for_eager, for_fast = leaf(1.0, 2.0), leaf(1.0, 2.0)
+    fast = tg.compile(lambda x: fn(for_fast, x))
+    for k, gradient in enumerate((None, None, None, [5.0, 6.0], [5.0, 6.0], [7.0, 8.0], None)):
+        results = []
+        for w, call in ((for_eager, lambda x: fn(for_eager, x)), (for_fast, fast)):
+            w.grad = None if gradient is None else tg.tensor(gradient)
+            results.append((call(tg.tensor([1.0, 1.0 + k // 3])).data, gradients([w])))
+        agree([results[1][0]], [results[0][0]])
+        agree(results[1][1], results[0][1])
+
+
+def test_a_gradient_from_before_the_call_that_is_a_bound_is_read_at_each_call():
+    w, fast = (
+        tg.tensor(np.ones(3), requires_grad=True),
+        tg.compile(lambda x: ops.clip(x, None, w.grad)),
+    )
+    for bound in (1.0, 1.0, 1.0, 2.0, 3.0):
+        w.grad = np.full(3, bound)
+        assert fast(np.full(3, 9.0)).data.tolist() == [bound] * 3
+
+
+def test_a_tuple_of_indices_with_a_gradient_is_refused():
+    W = tg.tensor(np.eye(3), requires_grad=True)
+    with pytest.raises(CompileError, match="is indexed by a tensor"):
+        tg.compile(lambda i: W[np.arange(2), i].sum().backward())(np.array([0, 1]))
+
+
+def test_a_tensor_as_an_index():
+    compare(
+        lambda x, index: x[index],
+        [],
+        [(np.arange(4.0) + k, np.array([k, 0])) for k in range(CALLS)],
+    )
+    x = tg.tensor(np.arange(4.0), requires_grad=True)
+    with pytest.raises(CompileError, match="indexed by a tensor: take rows with"):
+        tg.compile(lambda index: x[index].sum().backward())(np.array([1, 2]))
+
+
+def test_an_index_that_is_given_twice_is_two():
+    i, j = tg.tensor([0, 1]), tg.tensor([3, 2])
+    calls = [(np.arange(4.0), *given) for given in ((i, i), (i, i), (i, j), (j, i))]
+    compare(lambda x, first, second: (x[first], x[second]), [], calls)
+
+
+def test_an_index_that_shares_its_array_with_an_operand_stays_what_it_is():
+    operand = tg.tensor([0, 1])
+    index, w = tg.Tensor(operand), tg.tensor([10.0, 20.0, 30.0])
+    fast = tg.compile(lambda x: (operand * x).sum() + w[index].sum())
+    for data in ([0, 1], [2, 2]):
+        operand.data = np.array(data)
+        assert [fast(np.ones(2)).item() for _ in range(CALLS)] == [sum(data) + 30.0] * CALLS
+
+
+def test_targets_may_be_an_index_as_well():
+    E = tg.tensor(np.random.default_rng(0).random((5, 5)), requires_grad=True)
+    step = lambda i, scores: backward(
+        tg.nn.cross_entropy(scores * E, i) + ops.embedding(E, i).sum()
+    )
+    compare(step, [E], [(np.arange(5) % (k + 1), np.eye(5) * k) for k in range(CALLS)])
+
+
+@pytest.mark.parametrize(
+    ("fn", "first", "then"),
+    [
+        (lambda w, option: w[option], 0, 2),
+        (lambda w, option: w[:, None][option, 0], [0, 1], [2, 1]),
+        (lambda w, option: ops.clip(w, option, 9.0), 0.5, 1.5),
+        (lambda w, option: ops.clip(w, None, option), [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]),
+    ],
+)
+def test_a_tensor_from_outside_that_is_an_option_is_recorded_anew_once_it_is_another(
+    fn, first, then
+):
+    w, option = tg.tensor([0.0, 1.0, 2.0], requires_grad=True), tg.tensor(first)
+    runs = []
+
+    @tg.compile
+    def step():
+        runs.append(True)
+        loss = (fn(w, option) ** 2).sum()
+        loss.backward()
+        return loss
+
+    for data, times in ((first, 4), (then, 4), (first, 2)):
+        option.data = np.array(data)
+        expected = (fn(w, option) ** 2).sum()
+        (gradient,) = tg.grad(expected, [w])
+        for _ in range(times):
+            w.grad = None
+            np.testing.assert_array_equal(step().data, expected.data)
+            np.testing.assert_array_equal(w.grad.data, gradient.data)
+    assert len(runs) == 6  # an array bound again is another array
+
+
+def test_one_index_used_often_is_compared_once():
+    index, w = tg.tensor([0, 1]), tg.tensor([1.0, 2.0, 3.0])
+    fast = tg.compile(lambda x: sum(w[index] * x for _ in range(50)))
+    fast(np.ones(2))
+    fast(np.ones(2))
+    recording, _ = fast.latest()
+    assert len(recording.options) == 1
+
+
+def test_constants_among_options_are_compared_too():
+    rng = np.random.default_rng(0)
+    fast = tg.compile(lambda x: x[rng.integers(0, 100, 5)])
+    fast(np.arange(100.0))
+    with pytest.raises(CompileError, match="not what it was"):
+        fast(np.arange(100.0))
+
+
+@pytest.mark.parametrize("op", [ops.softmax, ops.log_softmax, ops.logsumexp])
+def test_the_line_of_an_op_that_is_made_of_others_is_the_users(op):
+    shapes = iter([lambda x: op(x), lambda x: op(x * 2)])
+    fast = tg.compile(lambda x: next(shapes)(x))
+    fast(np.ones(3))
+    with pytest.raises(CompileError, match=r"test_capture.py:\d+"):
+        fast(np.ones(3))
