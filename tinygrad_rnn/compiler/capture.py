@@ -1,4 +1,4 @@
-"""Recording: a function runs once as it always does, and every op it makes becomes a value of a program."""
+"""Recording: a function runs as it always does, and every op becomes a value of a program."""
 
 # pyright: reportPrivateUsage=false
 
@@ -17,7 +17,10 @@ from ..tracing.recording.source import Source
 from .lowering import COMPOSED, Operand, lower
 from .program import Program, Value
 
-_BAKED = "its value would be the same at every later call; keep to ops, or return it and look at it outside"
+_BAKED = (
+    "its value would be the same at every later call; "
+    "keep to ops, or return it and look at it outside"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,42 +36,47 @@ class Recording:
     """One run of a function, and what a later call must find again for the recording to hold.
 
     Tensors have numbers: first the arguments, then the leaves from outside.
+
+    Args:
+        program: what was computed.
+        outputs: what the function returned.
+        gradients: what it left.
+        had: tensors, and whether there must be a gradient before the call.
+        argument_count: how many numbers are those of arguments.
+        leaves: the tensors from outside that it read.
+        states: what of each leaf a call depends on, but its values.
+        added: the tensors whose gradients are read, to be added to, and the dtypes of these.
+        options: tensors from outside that are no operands but an index, say, and their values.
+        modules: every module that had a part, and whether it was in training.
+        ops: calls of ops, forward and backward.
+        nbytes: of their results.
+        work: what it was, in numbers: `report.Work`, once it is planned and the program forgotten.
     """
 
     program: Program
     outputs: list[Value]
     gradients: list[Gradient]
-    had: dict[int, bool]  # tensors, and whether there must be a gradient before the call
+    had: dict[int, bool]
     argument_count: int
     leaves: list[Tensor]
-    states: list[Any]  # of the leaves: what a call depends on but their values
-    added: dict[
-        int, np.dtype[Any]
-    ]  # the tensors whose gradients are read, to be added to, and the dtypes of these
-    options: dict[
-        Tensor, Array
-    ]  # tensors from outside that are no operands but an index, say, and their values
-    modules: dict[Any, bool]  # every module that had a part, and whether it was in training
-    ops: int  # calls of ops, forward and backward
-    nbytes: int  # of their results
-    work: Any = (
-        None  # what it was, in numbers: `report.Work`, once the program is planned and forgotten
-    )
+    states: list[Any]
+    added: dict[int, np.dtype[Any]]
+    options: dict[Tensor, Array]
+    modules: dict[Any, bool]
+    ops: int
+    nbytes: int
+    work: Any = None
 
     def arrays(self, tensors: Sequence[Any]) -> list[Array] | None:
-        """What the sources are at a call, by `position`; None where the call would not do the same again."""
+        """What the sources are at a call, by `position`; None: it would not do the same again."""
         for of, had in self.had.items():
             if had is (tensors[of]._grad is None):
                 return None
         if any(x._data is not array for x, array in self.options.items()):
             return None
-        if self.modules and [module.training for module in self.modules] != [
-            *self.modules.values()
-        ]:
+        if any(module.training is not was for module, was in self.modules.items()):
             return None
-        if [
-            (leaf._data.dtype, leaf.requires_grad, leaf._hooks) for leaf in self.leaves
-        ] != self.states:
+        if [(x._data.dtype, x.requires_grad, x._hooks) for x in self.leaves] != self.states:
             return None
         arrays = [x._data if isinstance(x, Tensor) else x for x in tensors]
         for of, dtype in self.added.items():
@@ -81,11 +89,9 @@ class Recording:
     def position(self, source: Value) -> int:
         """Where among `arrays` that of a source is."""
         what, of = source.detail
-        return (
-            self.argument_count + len(self.leaves) + [*self.added].index(of)
-            if what == "gradient"
-            else of
-        )
+        if what == "gradient":
+            return self.argument_count + len(self.leaves) + [*self.added].index(of)
+        return of
 
 
 class _OfTensors:
@@ -122,7 +128,7 @@ class _KnownArray(weakref.ref[Array]):
 
 
 class _OfArrays:
-    """Values of arrays as long as these live: nothing is kept for being recorded, and an id may be used again."""
+    """Values of arrays as long as these live: nothing is kept alive, and ids are used again."""
 
     def __init__(self) -> None:
         self._known: dict[int, _KnownArray] = {}
@@ -141,6 +147,44 @@ class _OfArrays:
             del self._known[known.key]
 
 
+class _Gradients:
+    """What a run does to the gradients of tensors that were there before it."""
+
+    def __init__(self, arguments: Sequence[Tensor]) -> None:
+        self.before = {x: x._grad for x in arguments}  # at the beginning
+        self._used: set[Tensor] = set()  # something depends on it, be it that there is none
+        self._replaced: set[Tensor] = set()  # gone before anything depended on it
+
+    def use(self, x: Tensor) -> None:
+        """Something depends on the gradient from before, unless it was replaced first."""
+        if x in self.before and x not in self._replaced:
+            self._used.add(x)
+
+    def replace(self, x: Tensor) -> None:
+        """The gradient from before is gone."""
+        if x not in self._used:
+            self._replaced.add(x)
+
+    def matters(self, x: Tensor) -> bool:
+        """Whether a call depends on there being a gradient before."""
+        changed = x._grad is not self.before[x]
+        return x not in self._replaced and (x in self._used or changed)
+
+    def is_left(self, x: Tensor) -> bool:
+        """Whether a call sets or clears the gradient."""
+        changed = x._grad is not self.before[x]
+        return changed or x in self._replaced or (x in self._used and x._grad is None)
+
+    def owners(self, gradient: Tensor) -> list[Tensor]:
+        """The tensors whose gradient this was at the beginning."""
+        return [x for x, before in self.before.items() if before is gradient]
+
+    def undo(self) -> None:
+        """Make every gradient what it was before."""
+        for x, gradient in self.before.items():
+            x._grad = gradient
+
+
 class Capture:
     """An observer: it makes a program of the ops, and refuses that values leave the graph.
 
@@ -154,19 +198,12 @@ class Capture:
         self.program = program
         self.first_id = next(creation_ids)
         self.arguments, self.given = arguments, given
+        self.gradients = _Gradients(arguments)
+        # What a call depends on: see `Recording`.
+        self.numbers: dict[Tensor, int] = {x: i for i, x in enumerate(arguments)}
         self.leaves: list[Tensor] = []
-        self.states: list[Any] = []  # of the leaves, when they were met
-        self.numbers: dict[Tensor, int] = {
-            x: i for i, x in enumerate(arguments)
-        }  # whose gradients matter
-        self.before = {x: x._grad for x in arguments}  # their gradients at the beginning
-        self.replaced: set[Tensor] = (
-            set()
-        )  # whose gradients were cleared before anything depended on them
-        self.used: set[Tensor] = (
-            set()
-        )  # whose gradients something depends on, be it that there is none
-        self.added: dict[int, np.dtype[Any]] = {}  # tensors whose gradient was used, and its dtype
+        self.states: list[Any] = []
+        self.added: dict[int, np.dtype[Any]] = {}
         self.options: dict[Tensor, Array] = {}
         self.modules: dict[Any, bool] = {}
         self.ops = self.nbytes = 0
@@ -180,31 +217,24 @@ class Capture:
         with switched(symbolic=True, observers=(*STATE.get().observers, self)):
             return fn()
 
-    def undo(self) -> None:
-        """Make every gradient what it was before."""
-        for x, gradient in self.before.items():
-            x._grad = gradient
-
     def finish(self, outputs: Sequence[Tensor]) -> Recording:
         """The recording of a run that returned these tensors; gradients are plain tensors again."""
         results = [self._value(x, x._data) for x in outputs]
-        gradients: list[Gradient] = []
         had: dict[int, bool] = {}
-        for x, before in list(self.before.items()):
-            after, number = x._grad, self.numbers[x]
+        left: list[Gradient] = []
+        for x, before in list(self.gradients.before.items()):
+            number = self.numbers[x]
             if number < len(self.given) and not isinstance(self.given[number], Tensor):
                 continue  # an array has no gradient
-            if x not in self.replaced and (x in self.used or after is not before):
+            if self.gradients.matters(x):
                 had[number] = before is not None
-            if after is not before or x in self.replaced or (x in self.used and after is None):
-                value = None if after is None else self._value(after, after._data)
-                gradients.append(Gradient(number, value))
-                x._grad = None if after is None else Tensor(after._data)
+            if self.gradients.is_left(x):
+                left.append(self._left(x))
         del self.values, self.arrays  # else the program would live as long as this does
         return Recording(
             program=self.program,
             outputs=results,
-            gradients=gradients,
+            gradients=left,
             had=had,
             argument_count=len(self.given),
             leaves=self.leaves,
@@ -216,6 +246,14 @@ class Capture:
             nbytes=self.nbytes,
         )
 
+    def _left(self, x: Tensor) -> Gradient:
+        """The gradient that the run left, which loses its history."""
+        made = x._grad
+        if made is None:
+            return Gradient(self.numbers[x], None)
+        x._grad = Tensor(made._data)
+        return Gradient(self.numbers[x], self._value(made, made._data))
+
     # What the engine tells
 
     def __call__(self, kind: str, *facts: Any) -> None:
@@ -224,13 +262,12 @@ class Capture:
         elif kind == "update":
             leaf, before, _ = facts
             leaf._data = before
-            self._refuse(
-                f"{describe(leaf)} gets other data", "update parameters outside, after the call"
-            )
+            what = f"{describe(leaf)} gets other data"
+            self._refuse(what, "update parameters outside, after the call")
         elif kind in ("zero", "replace"):  # what was there is gone in both cases
-            self._zero(facts[0])
+            self._replace(facts[0])
         elif kind == "accumulate":
-            self._use(facts[0])
+            self.gradients.use(facts[0])
         elif kind == "read":
             self._read(*facts)
         elif kind == "option":
@@ -255,8 +292,8 @@ class Capture:
             self._refuse(f"the values of {describe(x)} are read as an array or a number", _BAKED)
 
     def _option(self, x: Tensor, array: Array) -> None:
-        """A tensor that is no operand but an index, say: from outside, it is part of the recording."""
-        if self._owners(x):
+        """A tensor that is no operand but an index, say: one from outside must stay the same."""
+        if self.gradients.owners(x):
             self._value(x, x._data)
         if x.id < self.first_id and self.values.get(x) is None:
             self.options[x] = x._data
@@ -268,8 +305,8 @@ class Capture:
     def _look_at_gradient(self, x: Tensor) -> None:
         if x.id < self.first_id:
             self._meet(x)
-            if x._grad is self.before[x]:
-                self._use(x)
+            if x._grad is self.gradients.before[x]:
+                self.gradients.use(x)
 
     def _refuse(self, what: str, fix: str) -> None:
         raise CompileError(f"compile: {Source.of_caller()}: {what}: {fix}")
@@ -287,14 +324,12 @@ class Capture:
         ]
         known = self._options(options)
         if made.requires_grad and _holds_value(known.get("index")):
-            self._refuse(
-                f"{describe(made)} is indexed by a tensor",
-                "take rows with tg.ops.embedding(table, index)",
-            )
+            what = f"{describe(made)} is indexed by a tensor"
+            self._refuse(what, "take rows with tg.ops.embedding(table, index)")
         self._keep(made, lower(self.program, op, operands, known, made._data))
 
     def _compose(self, made: Tensor, op: Op, inputs: Any, arrays: Any, options: Any) -> None:
-        """An op that is made of others is what its formula does to Tensors; for the user it is one op."""
+        """An op made of others: what its formula does to Tensors, counted as one op."""
         counts = self.ops + 1, self.nbytes + made._data.nbytes
         operands = [a if x is None else x for x, a in zip(inputs, arrays, strict=True)]
         if op.name == "cross_entropy" and inputs[1] is not None:
@@ -309,11 +344,10 @@ class Capture:
 
     def _value(self, x: Tensor, array: Array) -> Value:
         value = self.values.get(x)
-        if value is None:
-            value = self._keep(
-                x, self._inside(array) if x.id >= self.first_id else self._outside(x)
-            )
-        return value
+        if value is not None:
+            return value
+        is_new = x.id >= self.first_id
+        return self._keep(x, self._inside(array) if is_new else self._outside(x))
 
     def _keep(self, x: Tensor, value: Value) -> Value:
         self.values[x] = value
@@ -327,63 +361,51 @@ class Capture:
             return {name: self._options(part) for name, part in option.items()}
         if isinstance(option, tuple | list):
             return type(option)(self._options(part) for part in option)
-        return (self.arrays.get(option) or option) if isinstance(option, np.ndarray) else option
+        if isinstance(option, np.ndarray):
+            return self.arrays.get(option) or option
+        return option
 
     def _inside(self, array: Array) -> Value:
-        """A tensor that was made of an array: of a recorded tensor's own, or of one that is always the same."""
+        """A tensor that was made of an array: a recorded tensor's, or a constant."""
         return self.arrays.get(array) or self.program.constant(array)
 
     def _outside(self, x: Tensor) -> Value:
         """A tensor that was there before: it is read at each call."""
-        owners = self._owners(x)
+        owners = self.gradients.owners(x)
         if len(owners) > 1:
-            self._refuse(
-                f"{describe(x)} is the gradient of {len(owners)} tensors",
-                "give each a tensor of its own",
-            )
+            what = f"{describe(x)} is the gradient of {len(owners)} tensors"
+            self._refuse(what, "give each a tensor of its own")
         if owners:
-            self._use(owners[0])
-            self.added[self.numbers[owners[0]]] = x.dtype
-            return self._source(("gradient", self.numbers[owners[0]]), x._data)
+            (owner,) = owners
+            self.gradients.use(owner)
+            self.added[self.numbers[owner]] = x.dtype
+            return self._source(("gradient", self.numbers[owner]), x._data)
         if x.op is not None:
             self._refuse(f"{describe(x)} was computed outside", "pass it as an argument, detached")
         if any(x is given for given in self.given):
-            self._refuse(
-                f"{describe(x)} is an argument, and used from outside as well",
-                "use the argument alone",
-            )
+            what = f"{describe(x)} is an argument, and used from outside as well"
+            self._refuse(what, "use the argument alone")
         self._meet(x)
         return self._source(("leaf", self.numbers[x]), x._data)
-
-    def _owners(self, gradient: Tensor) -> list[Tensor]:
-        """The tensors whose gradient this was at the beginning."""
-        return [x for x, before in self.before.items() if before is gradient]
 
     def _meet(self, leaf: Tensor) -> None:
         if leaf not in self.numbers:
             self.numbers[leaf] = len(self.given) + len(self.leaves)
             self.leaves.append(leaf)
-            self.states.append(
-                (leaf._data.dtype, leaf.requires_grad, leaf._hooks and list(leaf._hooks))
-            )
-            self.before[leaf] = leaf._grad
+            hooks = leaf._hooks and list(leaf._hooks)
+            self.states.append((leaf._data.dtype, leaf.requires_grad, hooks))
+            self.gradients.before[leaf] = leaf._grad
 
-    def _use(self, leaf: Tensor) -> None:
-        """What its gradient was before makes a difference, unless it was replaced first."""
-        if leaf in self.before and leaf not in self.replaced:
-            self.used.add(leaf)
-
-    def _zero(self, leaf: Tensor) -> None:
+    def _replace(self, leaf: Tensor) -> None:
         if leaf.id < self.first_id:
             self._meet(leaf)
-            if leaf not in self.used:
-                self.replaced.add(leaf)
+            self.gradients.replace(leaf)
 
     def _source(self, what: Any, array: Array) -> Value:
         return self.program.add("source", (), what, array.shape, array.dtype)
 
 
 def _holds_value(option: Any) -> bool:
-    return isinstance(option, Value) or (
-        isinstance(option, tuple | list) and any(map(_holds_value, option))
-    )
+    if isinstance(option, tuple | list):
+        return any(map(_holds_value, option))
+    return isinstance(option, Value)

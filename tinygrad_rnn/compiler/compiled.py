@@ -178,7 +178,7 @@ class Compiled:
                 entry.plan = _planned(recording)
             entries.append(entry)
         except BaseException:
-            capture.undo()
+            capture.gradients.undo()
             raise
         for gradient in recording.gradients:
             if gradient.of < len(given):

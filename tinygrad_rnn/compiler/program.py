@@ -259,22 +259,23 @@ class Program:
     # Views
 
     def reshape(self, x: Value, shape: Iterable[int]) -> Value:
-        return self._view(x, "reshape", tuple(shape))
+        shape = tuple(shape)
+        return self._view(x, "reshape", shape, shape)
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
         axes = tuple(axis % x.ndim for axis in axes)
         return self._view(x, "transpose", axes, [x.shape[axis] for axis in axes])
 
     def broadcast(self, x: Value, shape: Iterable[int]) -> Value:
-        return self._view(x, "broadcast", tuple(shape))
+        shape = tuple(shape)
+        return self._view(x, "broadcast", shape, shape)
 
     def index(self, x: Value, index: Index) -> Value:
         """Part of an array; `index` as `plain_index` gives it."""
         index = for_all_axes(index, x.shape)
         return self._view(x, "index", index, shape_at(x.shape, index))
 
-    def _view(self, x: Value, how: str, what: Any, shape: Sequence[int] | None = None) -> Value:
-        shape = what if shape is None else shape
+    def _view(self, x: Value, how: str, what: Any, shape: Sequence[int]) -> Value:
         return self.add("view", (x,), (how, what), shape, x.dtype)
 
     # Parts and wholes

@@ -93,8 +93,11 @@ def _cast(_: Program, value: Value, x: Value) -> Value | None:
     return x if x.dtype == value.dtype else None
 
 
-def _over_no_axes(program: Program, value: Value, x: Value) -> Value | None:
-    return None if value.detail[1] else program.cast(x, value.dtype)
+def _over_one_element(program: Program, value: Value, x: Value) -> Value | None:
+    """As where a bias was broadcast over a batch of one; also over no axes at all."""
+    if x.size != value.size:
+        return None
+    return program.reshape(program.cast(x, value.dtype), value.shape)
 
 
 # Softmax and its gradient
@@ -160,8 +163,14 @@ def _one_hot_index(
 # Views
 
 
-def _as_it_is(_: Program, value: Value, x: Value) -> Value | None:
-    return x if x.shape == value.shape else None
+def _unchanged(_: Program, value: Value, x: Value) -> Value | None:
+    how, what = value.detail
+    everything: tuple[Any, ...] = x.shape
+    if how == "transpose":
+        everything = tuple(range(x.ndim))
+    if how == "index":
+        everything = for_all_axes((), x.shape)
+    return x if what == everything else None
 
 
 def _reshaped_twice(program: Program, value: Value, x: Value) -> Value:
@@ -175,14 +184,6 @@ def _reshaped_constant(program: Program, value: Value, x: Value) -> Value | None
 def _transposed_twice(program: Program, value: Value, x: Value) -> Value:
     first, then = value.inputs[0].detail[1], value.detail[1]
     return program.transpose(x, [first[axis] for axis in then])
-
-
-def _axes_kept(_: Program, value: Value, x: Value) -> Value | None:
-    return x if value.detail[1] == tuple(range(x.ndim)) else None
-
-
-def _all_of_it(_: Program, value: Value, x: Value) -> Value | None:
-    return x if value.detail[1] == for_all_axes((), x.shape) else None
 
 
 def _part_of_whole(program: Program, value: Value) -> Value | None:
@@ -200,7 +201,7 @@ def _ufunc(function: Any, *operands: Pattern | str) -> Pattern:
     return Pattern("ufunc", function, operands)
 
 
-def _view(how: str, *operands: Pattern | str) -> Pattern:
+def _view(how: Any, *operands: Pattern | str) -> Pattern:
     return Pattern("view", how, operands)
 
 
@@ -217,15 +218,12 @@ PEEPHOLES = (
     Peephole("softmax after log-sum-exp", _ufunc(np.exp, _LOG_SOFTMAX), _softmax),
     Peephole("x less a one-hot row", _ufunc(np.subtract, "x", _ONE_HOT), _less_one),
     Peephole("sum of x where one-hot", Pattern("reduce", np.add, (_CHOSEN,)), _pick),
-    Peephole("reduction over no axes", Pattern("reduce", ANY, ("x",)), _over_no_axes),
+    Peephole("reduction over one element", Pattern("reduce", ANY, ("x",)), _over_one_element),
     Peephole("cast to the same dtype", Pattern("cast", None, ("x",)), _cast),
     Peephole("reshape of a reshape", _view("reshape", _view("reshape", "x")), _reshaped_twice),
     Peephole("reshape of a constant", _view("reshape", "x"), _reshaped_constant),
-    Peephole("reshape to the same shape", _view("reshape", "x"), _as_it_is),
-    Peephole("broadcast to the same shape", _view("broadcast", "x"), _as_it_is),
     Peephole("transpose of a transpose", _view("transpose", _TRANSPOSED), _transposed_twice),
-    Peephole("transpose that moves no axis", _TRANSPOSED, _axes_kept),
-    Peephole("index of everything", _view("index", "x"), _all_of_it),
+    Peephole("view of everything as it is", _view(ANY, "x"), _unchanged),
     Peephole("part of what is laid together", _view("index", Pattern("assemble")), _part_of_whole),
     Peephole("one part alone", Pattern("assemble", None, ("part",)), _one_part),
 )
