@@ -147,7 +147,7 @@ def stack(
     loss=None,
     inputs=1,
 ):
-    """Recurrent layers, inputs below, an output per step above, a loss of "each" step or of the "last"."""
+    """Recurrent layers, inputs below, outputs above, a loss of "each" step or of the "last"."""
     maker = Maker()
     below_cells = None
     for layer in range(layers):

@@ -6,7 +6,7 @@ import tinygrad_rnn as tg
 
 
 def trained(layer=tg.nn.RNN, steps=5, layers=1, *, last=False, **options):
-    """A trace of a layer's forward and backward pass; the loss is of each step, or of the last one alone."""
+    """A trace of a layer's forward and backward pass; the loss is of each step, or of the last."""
     net = layer(3, 4, num_layers=layers, output_size=2, rng=0, **options)
     xs = np.random.default_rng(1).standard_normal((steps, 3))
     with tg.trace() as tr:

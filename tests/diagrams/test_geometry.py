@@ -1,4 +1,4 @@
-"""What a lecturer checks: nothing overlaps, nothing is cut off, no edge runs through a box, columns are straight."""
+"""What a lecturer checks: nothing overlaps or is cut off, and columns are straight."""
 
 import random
 from itertools import combinations, pairwise

@@ -1,4 +1,4 @@
-"""Opened copies: every recorded op is there once, parameters in the ops that use them, known cells in known form."""
+"""Opened copies: every recorded op is there once, and known cells have their known form."""
 
 from functools import cache
 from itertools import combinations
@@ -16,7 +16,7 @@ from tinygrad_rnn.tracing.network.unroll import unroll
 
 
 def of_a_leaf(steps=3):
-    """A cell whose inputs are slices of a tensor that requires a gradient: an op that reads nothing but parameters."""
+    """A cell whose inputs are slices of a tensor that requires a gradient, as parameters do."""
     cell, xs, h = (
         tg.nn.RNNCell(3, 4, rng=0),
         tg.tensor(np.ones((steps, 3)), requires_grad=True),

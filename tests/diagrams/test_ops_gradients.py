@@ -1,4 +1,4 @@
-"""Gradients in opened copies: along every wire what its reader hands back, in lanes that are the same in all copies."""
+"""Gradients in opened copies: along every wire what its reader hands back, in like lanes."""
 
 import math
 from collections import defaultdict
@@ -110,7 +110,7 @@ def test_no_lane_runs_through_what_is_written_in_a_copy(name):
 
 @EVERY_RUN
 def test_lanes_go_on_from_copy_to_copy(name):
-    """Where an edge meets an opened copy, a wire of the copy begins or ends, and so does one on the way back."""
+    """Where an edge meets an opened copy, a wire begins or ends, and one on the way back too."""
     trace = run(name)
     items = overlay_of(trace).grid.items
     seen_through = {  # of two links to one op, by what was computed outside, one is led on to it
@@ -224,7 +224,7 @@ def test_each_way_back_looks_as_its_norm_says(name):
 
 
 def test_what_comes_back_to_a_state_is_the_sum_of_what_its_readers_hand_back():
-    """An Elman cell reads h by one product: so the ways inside and outside the copy carry the same."""
+    """An Elman cell reads h by one product: the ways inside and outside carry the same."""
     overlay = overlay_of(trained(steps=4, last=True))
     norms = {c.id: c.norm for c in overlay.grid.connections}
     for t in range(1, 4):
@@ -476,7 +476,7 @@ def test_a_way_ends_where_it_joins_another():
     )
 )
 def test_of_ways_that_begin_together_the_strongest_is_drawn_everywhere(taps):
-    """Along a line with taps, each stretch is drawn once: by the strongest of those that go on beyond it."""
+    """Along a line with taps, each stretch is drawn once: by the strongest that goes beyond it."""
     ways = []
     for place, strength in taps:
         points = rounded([(0.0, 0.0), (0.0, 50.0), (-50.0 * place, 50.0), (-50.0 * place, 0.0)])

@@ -1,4 +1,4 @@
-"""What is in the picture: every copy, message and parameter, under its stable id and class, once."""
+"""What is in the picture: every copy, message and parameter, once, under its stable id."""
 
 from collections import Counter
 from dataclasses import replace

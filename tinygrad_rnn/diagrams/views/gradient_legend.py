@@ -1,7 +1,11 @@
-"""Below a picture with gradients: the norm at every step in a strip per layer, and what the colours mean."""
+"""Below a picture with gradients: the norm at every step, and what the colours mean.
+
+The norms are in strips: one for each state of a layer, a mark for each step.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from ...tracing.network.network import Network
@@ -22,12 +26,22 @@ _SWATCH, _SAMPLE = 34.0, 30.0
 
 
 def gradient_legend(overlay: Overlay, network: Network, picture: Drawing) -> Drawing:
-    """Return the strips, from the first column of `picture` to its last, and below them the legend."""
+    """Return the strips, as wide as the columns of `picture`, and below them the legend."""
     columns = [shape for shape in picture.shapes if shape.cls in ("column", "fold")]
     box = picture.bounds
     left = min((shape.left for shape in columns), default=box.left)
     right = max((shape.right for shape in columns), default=box.right)
-    strips = Drawing(tuple(_strips(overlay, network, left, right, box.bottom - _GAP)))
+    y = box.bottom - _GAP - _MARK_HEIGHT / 2
+    per_mark = math.ceil(network.columns / MARKS_MOST)
+    shapes: list[Shape] = []
+    for id, name, norms in _histories(overlay, network):
+        strip = _Strip(id, norms, per_mark, left, right, y)
+        shapes.append(strip.heading(name))
+        shapes += strip.marks(overlay.ramp)
+        y -= _STRIP_PITCH
+    caption = Text(_caption(network, per_mark), (left + right) / 2, y, LABEL_SIZE, "muted")
+    shapes.append(_text_shape("strip-caption", "strip", caption))
+    strips = Drawing(tuple(shapes))
     return strips + _legend(overlay, box.left, strips.bounds.bottom - _GAP, forward=True)
 
 
@@ -36,129 +50,132 @@ def ramp_legend(overlay: Overlay, box: Box) -> Drawing:
     return _legend(overlay, box.left, box.bottom - _GAP, forward=False)
 
 
-def _strips(
-    overlay: Overlay, network: Network, left: float, right: float, top: float
-) -> Iterator[Shape]:
-    per_mark = math.ceil(network.columns / MARKS_MOST)
-    y = top - _MARK_HEIGHT / 2
+def _histories(overlay: Overlay, network: Network) -> Iterator[tuple[str, str, list[float | None]]]:
+    """Yield an id and a name of each state of each layer, and its norm at every step."""
     for row in reversed(network.rows):
-        cells = [cell for cell in network.cells if cell.layer == row.layer]
-        count = max((len(overlay.flow.parts[cell.id]) for cell in cells), default=0)
-        names = row.states[:count]
-        for index, state in enumerate(names):
+        parts = {
+            cell.column: overlay.flow.parts[cell.id]
+            for cell in network.cells
+            if cell.layer == row.layer
+        }
+        count = max(map(len, parts.values()), default=0)
+        states = row.states[:count]
+        for number, state in enumerate(states):
             norms: list[float | None] = [None] * network.columns
-            for cell in cells:
-                norms[cell.column] = next(iter(overlay.flow.parts[cell.id][index:]), None)
-            name = f"layer {row.layer}" + (f", {state}" if len(names) > 1 else "")
-            yield _strip_name(f"strip-{row.layer}-{index}", name, left - 10, y)
-            yield from _marks(f"{row.layer}-{index}", norms, per_mark, left, right, y, overlay.ramp)
-            y -= _STRIP_PITCH
-    yield _caption(network, per_mark, (left + right) / 2, y)
+            for column, part in parts.items():
+                if number < len(part):
+                    norms[column] = part[number]
+            name = f"layer {row.layer}"
+            if len(states) > 1:
+                name += f", {state}"
+            yield f"{row.layer}-{number}", name, norms
 
 
-def _strip_name(id: str, name: str, x: float, y: float) -> Shape:
-    text = Text(name, x, y, LABEL_SIZE, "muted", align="right")
-    return Shape(
-        id,
-        "strip",
-        "text",
-        x - text.width / 2,
-        y,
-        text.width,
-        text.size,
-        texts=(text,),
-        tooltip=name,
-    )
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """The norms of one state at every step, in marks side by side."""
 
+    id: str
+    norms: Sequence[float | None]
+    per_mark: int  # steps that one mark stands for
+    left: float
+    right: float
+    y: float
 
-def _marks(
-    strip: str,
-    norms: Sequence[float | None],
-    per_mark: int,
-    left: float,
-    right: float,
-    y: float,
-    ramp: Ramp,
-) -> Iterator[Shape]:
-    width = (right - left) / math.ceil(len(norms) / per_mark)
-    for place, first in enumerate(range(0, len(norms), per_mark)):
-        known = [norm for norm in norms[first : first + per_mark] if norm is not None]
-        if not known:
-            continue
-        norm = next(filter(is_sick, known), max(known))
-        fill, line = _fill_and_line(norm, ramp)
-        steps = f"t = {first}" if per_mark == 1 else f"t = {first} to {first + per_mark - 1}"
-        x = left + (place + 0.5) * width
-        mark = Text("!", x, y, LABEL_SIZE, "background", bold=True)
-        yield Shape(
-            id=f"mark-{strip}-{first}",
+    def heading(self, name: str) -> Shape:
+        text = Text(name, self.left - 10, self.y, LABEL_SIZE, "muted", align="right")
+        return _text_shape(f"strip-{self.id}", "strip", text)
+
+    def marks(self, ramp: Ramp) -> Iterator[Shape]:
+        """Yield a mark for every step, or for the strongest of several steps."""
+        firsts = range(0, len(self.norms), self.per_mark)
+        width = (self.right - self.left) / len(firsts)
+        for place, first in enumerate(firsts):
+            steps = self.norms[first : first + self.per_mark]
+            known = [norm for norm in steps if norm is not None]
+            if known:
+                norm = next(filter(is_sick, known), max(known))
+                yield self._mark(first, self.left + (place + 0.5) * width, width, norm, ramp)
+
+    def _mark(self, first: int, x: float, width: float, norm: float, ramp: Ramp) -> Shape:
+        """Return the mark of the steps from `first` on."""
+        look = look_of(norm, ramp)
+        fill, line = look.color, "background"
+        if look.dashed:
+            fill, line = line, fill
+        steps = f"t = {first}"
+        if self.per_mark > 1:
+            steps += f" to {first + self.per_mark - 1}"
+        warning = Text("!", x, self.y, LABEL_SIZE, "background", bold=True)
+        warns = is_sick(norm) and width > warning.width
+        return Shape(
+            id=f"mark-{self.id}-{first}",
             cls="mark",
             form="chip",
             x=x,
-            y=y,
+            y=self.y,
             width=width,
             height=_MARK_HEIGHT,
             fill=fill,
             line=line,
             line_width=0.5,
             dashed=norm == 0,
-            texts=(mark,) if is_sick(norm) and width > mark.width else (),
+            texts=(warning,) if warns else (),
             tooltip=f"{steps}: {norm:.4g}",
         )
 
 
-def _fill_and_line(norm: float, ramp: Ramp) -> tuple[str, str]:
-    look = look_of(norm, ramp)
-    return ("background", look.color) if look.dashed else (look.color, "background")
-
-
-def _caption(network: Network, per_mark: int, x: float, y: float) -> Shape:
+def _caption(network: Network, per_mark: int) -> str:
     states = dict.fromkeys(state for row in network.rows for state in row.states)
-    what = ", ".join(f"‖∂L/∂{state}ₜ‖" for state in states)
-    steps = f"all {network.columns:,} steps" if network.columns > 1 else "the one step"
-    every = f", each mark the largest of {per_mark}" if per_mark > 1 else ""
-    text = Text(f"{what} at {steps}{every}", x, y, LABEL_SIZE, "muted")
+    caption = ", ".join(f"‖∂L/∂{state}ₜ‖" for state in states)
+    caption += f" at all {network.columns:,} steps" if network.columns > 1 else " at the one step"
+    if per_mark > 1:
+        caption += f", each mark the largest of {per_mark}"
+    return caption
+
+
+def _text_shape(id: str, cls: str, text: Text) -> Shape:
+    """Return a shape that is nothing but a text."""
     return Shape(
-        "strip-caption",
-        "strip",
-        "text",
-        x,
-        y,
-        text.width,
-        text.size,
+        id=id,
+        cls=cls,
+        form="text",
+        x=text.center,
+        y=text.y,
+        width=text.width,
+        height=text.size,
         texts=(text,),
         tooltip=text.text,
     )
 
 
 def _legend(overlay: Overlay, left: float, top: float, *, forward: bool) -> Drawing:
-    """Return the ramp with its widths and numbers, then one sample of each other kind of edge there is.
+    """Return the ramp with its widths and numbers, then a sample of each other kind of edge.
 
     Where nothing goes forward, the copies are mirrored: the way back is from left to right.
     """
     back: Direction = -1 if forward else 1
     y = top - _MARK_HEIGHT / 2
     title = Text("Gradients", left, y, HEADING_SIZE, "text", bold=True, align="left")
-    note = Text(
-        "‖∂L/∂·‖ on the way back:", left + title.width + 8, y, LABEL_SIZE, "muted", align="left"
-    )
+    note_at = left + title.width + 8
+    note = Text("‖∂L/∂·‖ on the way back:", note_at, y, LABEL_SIZE, "muted", align="left")
     width = title.width + 8 + note.width
     heading = Shape(
-        "gradient-legend",
-        "legend",
-        "text",
-        left + width / 2,
-        y,
-        width,
-        _MARK_HEIGHT,
+        id="gradient-legend",
+        cls="legend",
+        form="text",
+        x=left + width / 2,
+        y=y,
+        width=width,
+        height=_MARK_HEIGHT,
         texts=(title, note),
     )
     start = left + width + 18
     ramp = _ramp(overlay.ramp, start, y, back)
     x = start + RAMP_STEPS * _SWATCH + 34
     samples = Drawing()
-    for name, sample in _samples(overlay, forward=forward):
-        samples += _sample(name, sample, x, y, 1 if name == "forward" else back)
+    for name, look in _samples(overlay, forward=forward):
+        samples += _sample(name, look, x, y, 1 if name == "forward" else back)
         x = samples.bounds.right + 24
     return Drawing((heading,)) + ramp + samples
 
@@ -167,32 +184,23 @@ def _ramp(ramp: Ramp, left: float, y: float, back: Direction) -> Drawing:
     shapes: list[Shape] = []
     edges: list[Edge] = []
     for step in range(RAMP_STEPS):
-        color = f"ramp.{step}"
-        x = left + (step + 0.5) * _SWATCH
-        id = f"ramp-{step}"
+        x, reach = left + (step + 0.5) * _SWATCH, back * _SAMPLE / 2
+        id, role = f"ramp-{step}", f"ramp.{step}"
         shapes.append(
-            Shape(
-                id, "ramp", "chip", x, y, _SWATCH, _MARK_HEIGHT, color, color, 0.5, tooltip="ramp"
-            )
+            Shape(id, "ramp", "chip", x, y, _SWATCH, _MARK_HEIGHT, role, role, 0.5, tooltip="ramp")
         )
-        points = rounded([(x - back * _SAMPLE / 2, y - 17), (x + back * _SAMPLE / 2, y - 17)])
-        edges.append(
-            Edge(f"{id}-width", "ramp", id, id, points, color, ramp.width(step), tooltip="ramp")
-        )
+        points = rounded([(x - reach, y - 17), (x + reach, y - 17)])
+        width = ramp.width(step)
+        edges.append(Edge(f"{id}-width", "ramp", id, id, points, role, width, tooltip="ramp"))
     for index, (share, label) in enumerate(ramp.ticks()):
         x = left + share * RAMP_STEPS * _SWATCH
         text = Text(label, x, y - 34, LABEL_SIZE - 1, "text")
-        id = f"ramp-tick-{index}"
-        shapes.append(
-            Shape(
-                id, "ramp", "text", x, y - 34, text.width, text.size, texts=(text,), tooltip=label
-            )
-        )
+        shapes.append(_text_shape(f"ramp-tick-{index}", "ramp", text))
     return Drawing(tuple(shapes), tuple(edges))
 
 
 def _samples(overlay: Overlay, *, forward: bool) -> Iterator[tuple[str, Look | None]]:
-    """Name what the picture shows besides numbers, and say how it looks where it is an edge."""
+    """Yield what the picture shows besides numbers, and how it looks where it is an edge."""
     norms = list(overlay.norms)
     if forward:
         yield "forward", Look("muted", LANE_WIDTH, dashed=False)
@@ -207,31 +215,23 @@ def _samples(overlay: Overlay, *, forward: bool) -> Iterator[tuple[str, Look | N
 def _sample(name: str, look: Look | None, left: float, y: float, way: Direction) -> Drawing:
     """Return a short arrow, where there is a look for one, and what it means."""
     id = "sample-" + name.split()[0]
-    start = left + (_SAMPLE + 8 if look else 0.0)
-    text = Text(name, start, y, LABEL_SIZE, "muted", align="left")
-    shape = Shape(
-        id,
-        "legend",
-        "text",
-        start + text.width / 2,
-        y,
-        text.width,
-        text.size,
-        texts=(text,),
-        tooltip=name,
-    )
-    if not look:
-        return Drawing((shape,))
+    if look is None:
+        return Drawing((_text_shape(id, "legend", _sample_text(name, left, y)),))
+    shape = _text_shape(id, "legend", _sample_text(name, left + _SAMPLE + 8, y))
     points = rounded([(left, y), (left + _SAMPLE, y)][::way])
     edge = Edge(
-        f"{id}-edge",
-        "legend",
-        id,
-        id,
-        points,
-        look.color,
-        look.width,
+        id=f"{id}-edge",
+        cls="legend",
+        source=id,
+        target=id,
+        points=points,
+        color=look.color,
+        width=look.width,
         dashed=look.dashed,
         tooltip=name,
     )
     return Drawing((shape,), (edge,))
+
+
+def _sample_text(name: str, left: float, y: float) -> Text:
+    return Text(name, left, y, LABEL_SIZE, "muted", align="left")

@@ -56,14 +56,12 @@ class _Chip:
 
 
 def parameter_legend(
-    parameters: Sequence[ParameterInfo],
-    *,
-    steps: int,
-    left: float,
-    top: float,
-    width: float,
+    parameters: Sequence[ParameterInfo], *, steps: int, left: float, top: float, width: float
 ) -> Drawing:
-    """Return one chip per parameter, in lines at most `width` points wide, from `left` and `top` on."""
+    """Return one chip per parameter, in lines of at most `width` points.
+
+    `left` and `top` are where the first line begins.
+    """
     if not parameters:
         return Drawing()
     heading = _heading(steps, left, top - CHIP_HEIGHT / 2)
@@ -88,13 +86,13 @@ def _heading(steps: int, left: float, y: float) -> Shape:
     note = Text(scope, left + title.width + 8, y, _SIZE_SIZE, "muted", align="left")
     width = title.width + 8 + note.width
     return Shape(
-        "legend",
-        "legend",
-        "text",
-        left + width / 2,
-        y,
-        width,
-        CHIP_HEIGHT,
+        id="legend",
+        cls="legend",
+        form="text",
+        x=left + width / 2,
+        y=y,
+        width=width,
+        height=CHIP_HEIGHT,
         texts=(title, note),
         tooltip=f"Parameters, {scope}",
     )
@@ -105,10 +103,10 @@ def _chips(parameters: Iterable[ParameterInfo]) -> Iterable[_Chip]:
     for index, parameter in enumerate(parameters):
         id = "parameter-" + re.sub(r"[^\w.-]", "_", parameter.name)
         seen[id] += 1
+        if seen[id] > 1:
+            id += f"~{seen[id]}"  # "~" occurs in no name, so nothing collides
         yield _Chip(
-            id=id
-            if seen[id] == 1
-            else f"{id}~{seen[id]}",  # "~" occurs in no name, so nothing collides
+            id=id,
             parameter=parameter,
             fill=f"chip.{index}",
             name=fit(parameter.name, NAME_WIDTH_MOST, _NAME_SIZE),
