@@ -37,7 +37,7 @@ def test_nothing_overlaps(name, view):
 
 
 def test_what_comes_back_to_a_message_is_its_share():
-    """h_t of the lower layer is read by h_{t+1} and by the layer above: its gradient has two terms."""
+    """h_t of the lower layer is read by h_{t+1} and by the layer above: two terms add up."""
     cell, upper = tg.nn.RNNCell(3, 4, rng=0), tg.nn.RNNCell(4, 4, rng=1)
     h = g = None
     lower = []
