@@ -10,21 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ...autograd.ops import broadcast_to
 from ...tracing.network.network import Cell, Link, Network
 from ...tracing.recording.graph import Node
-
-_SLICES = ("getitem", "reshape", "squeeze", "expand_dims", "transpose", "swapaxes", "astype")
-_SIGNS = {
-    "linear": "×",
-    "matmul": "×",
-    "mul": "×",
-    "add": "+",
-    "sub": "−",
-    "div": "÷",
-    "neg": "−",
-    "sigmoid": "σ",
-    "getitem": "[ ]",
-}
 
 
 class Inlet(NamedTuple):
@@ -119,7 +107,7 @@ class Anatomy:
             self.values[node] = (target, "")
             return
         constants = len(tensors) - len(chips) - len(reads)  # what the formula brings along
-        sign = _sign(node) + " const" * constants
+        sign = _sign_with_number(node) + " const" * constants
         part = Part(node, place, sign, node.op or "", _is_arithmetic(node), chips, reads)
         self.parts.append(part)
         self.values[node] = (part, "")
@@ -139,12 +127,15 @@ class Anatomy:
 
     def _bias_target(self, node: Node, chips: Sequence[Chip], reads: Sequence[Read]) -> Part | None:
         """Return the product or sum that a parameter is added to, if nobody else reads that."""
-        if node.op != "add" or len(chips) != 1 or len(reads) != 1:
+        if _sign(node) != "+" or len(chips) != 1 or len(reads) != 1:
             return None
         target, cut, _ = reads[0]
         if isinstance(target, Inlet) or cut or self._readers[target.node] != 1:
             return None
-        return target if target.op in ("linear", "matmul", "add") else None
+        rule = target.node.rule
+        if rule is None or (rule.kind != "product" and rule.sign != "+"):
+            return None
+        return target
 
     def _chip(self, x: Node) -> Chip | None:
         if x.is_parameter and x.id in self._names:
@@ -199,20 +190,31 @@ def _handed(x: Node, handed: Mapping[Node, Inlet], inside: set[Node]) -> Inlet |
 
 def _is_slice(node: Node, tensors: Sequence[Node]) -> bool:
     """Whether an op only takes some numbers out of one tensor, or arranges them anew."""
-    return node.op in _SLICES and len(tensors) == 1
+    rule = node.rule
+    if rule is None or rule.kind != "move" or rule.variadic or len(tensors) != 1:
+        return False
+    return rule.differentiable(0) and rule.function is not broadcast_to
 
 
 def _is_arithmetic(node: Node) -> bool:
-    return node.op in ("add", "sub", "mul", "div", "neg")
+    """Whether an op is elementwise and has a sign of arithmetic, not a name or a letter."""
+    rule = node.rule
+    if rule is None or rule.kind != "elementwise":
+        return False
+    return len(rule.sign) == 1 and not rule.sign.isalpha()
 
 
 def _sign(node: Node) -> str:
-    """Return how an op is written: its sign or name, with the number that it brings along."""
-    sign = _SIGNS.get(node.op or "", node.op or "")
+    """Return how an op is written."""
+    return node.rule.sign if node.rule else node.op or ""
+
+
+def _sign_with_number(node: Node) -> str:
+    """Return how an op is written, with the number that it brings along."""
     for place, (x, value) in enumerate(zip(node.inputs, node.operands, strict=False)):
         if x is None and isinstance(value, int | float):
-            return f"{sign} {value:g}" if place else f"{value:g} {sign}"
-    return sign
+            return f"{_sign(node)} {value:g}" if place else f"{value:g} {_sign(node)}"
+    return _sign(node)
 
 
 def _slice_text(node: Node) -> str:
