@@ -180,7 +180,9 @@ _GATE_GAP = 26.0
 
 @_drawing("lstm", LSTM)
 def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -> Layout:
-    bus, gates = 84.0, 164.0 + air if "fw" in roles or "ow" in roles else 128.0
+    bus, gates = 84.0, 128.0
+    if "fw" in roles or "ow" in roles:  # room for what the gates read of the cell state
+        gates = 164.0 + air
     top = gates + 124.0 + 2 * air
     x = 20.0 + widths["hw"] / 2
     at = {"hw": (x, bus)}
@@ -197,7 +199,7 @@ def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) ->
         at[role] = (column[role], gates)
         if role + "+" in roles:
             at[role + "+"] = (column[role], bus + 40.0)
-    coupled = "i" in roles and roles["i"].op == "sub"
+    coupled = roles["i"].op == "sub"
     squash = column["o"] + 52.0
     middle = gates + 62.0 + air
     at |= {"keep": (column["f"], top), "write": (column["g"], middle), "c": (column["g"], top)}
@@ -208,7 +210,9 @@ def _lstm(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) ->
     right = squash + 56.0
     height = top + 28.0 + air
     exit = [(right - 22.0, at["h"][1]), (right - 22.0, height)]
-    names = {role: f"{role}ₜ" for role in ("f", "i", "g", "o") if not (coupled and role == "i")}
+    names = {role: f"{role}ₜ" for role in ("f", "i", "g", "o")}
+    if coupled:
+        del names["i"]
     leave = {0: [(squash, bus)]}
     return Layout((right, height), at, via, {0: bus, 1: top}, at["xw"][0], exit, names, leave)
 
@@ -230,11 +234,8 @@ def _lstm_wires(
     if "fw" in roles:
         x = at["fw"][0]
         via["@c", "fw"] = [(x, top)]
-        via["@c", "iw"] = [
-            (x, top),
-            (x, top - 36.0),
-            (at["iw"][0] if "iw" in at else x, top - 36.0),
-        ]
+        if "iw" in at:
+            via["@c", "iw"] = [(x, top), (x, top - 36.0), (at["iw"][0], top - 36.0)]
     if "ow" in roles:
         via["c", "ow"] = [(at["ow"][0], top)]
     return via
@@ -242,7 +243,9 @@ def _lstm_wires(
 
 @_drawing("gru", GRU)
 def _gru(roles: Mapping[str, Part], widths: Mapping[str, float], air: float) -> Layout:
-    x_bus, h_bus, sums = 30.0, 84.0, 126.0 + (2 * air if "nw" in roles else 0.0)
+    x_bus, h_bus, sums = 30.0, 84.0, 126.0
+    if "nw" in roles:
+        sums += 2 * air
     gates, middle, top = sums + 40.0 + 2 * air, sums + 88.0 + 3 * air, sums + 136.0 + 3 * air
     height = top + 28.0 + air
     branch = 16.0
