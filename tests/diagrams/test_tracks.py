@@ -1,4 +1,4 @@
-"""Where connections run: beside each other, never on each other."""
+"""Which tracks of a strip edges take: beside each other, never on each other."""
 
 from hypothesis import given
 from hypothesis import strategies as st
