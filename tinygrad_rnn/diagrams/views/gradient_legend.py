@@ -40,7 +40,7 @@ def gradient_legend(overlay: Overlay, network: Network, picture: Drawing) -> Dra
         shapes += strip.marks(overlay.ramp)
         y -= _STRIP_PITCH
     caption = Text(_caption(network, per_mark), (left + right) / 2, y, LABEL_SIZE, "muted")
-    shapes.append(_text_shape("strip-caption", "strip", caption))
+    shapes.append(Shape.of_text("strip-caption", "strip", caption, caption.text))
     strips = Drawing(tuple(shapes))
     return strips + _legend(overlay, box.left, strips.bounds.bottom - _GAP, forward=True)
 
@@ -84,7 +84,7 @@ class _Strip:
 
     def heading(self, name: str) -> Shape:
         text = Text(name, self.left - 10, self.y, LABEL_SIZE, "muted", align="right")
-        return _text_shape(f"strip-{self.id}", "strip", text)
+        return Shape.of_text(f"strip-{self.id}", "strip", text, name)
 
     def marks(self, ramp: Ramp) -> Iterator[Shape]:
         """Yield a mark for every step, or for the strongest of several steps."""
@@ -134,21 +134,6 @@ def _caption(network: Network, per_mark: int) -> str:
     return caption
 
 
-def _text_shape(id: str, cls: str, text: Text) -> Shape:
-    """Return a shape that is nothing but a text."""
-    return Shape(
-        id=id,
-        cls=cls,
-        form="text",
-        x=text.center,
-        y=text.y,
-        width=text.width,
-        height=text.size,
-        texts=(text,),
-        tooltip=text.text,
-    )
-
-
 def _legend(overlay: Overlay, left: float, top: float, *, forward: bool) -> Drawing:
     """Return the ramp with its widths and numbers, then a sample of each other kind of edge.
 
@@ -195,7 +180,7 @@ def _ramp(ramp: Ramp, left: float, y: float, back: Direction) -> Drawing:
     for index, (share, label) in enumerate(ramp.ticks()):
         x = left + share * RAMP_STEPS * _SWATCH
         text = Text(label, x, y - 34, LABEL_SIZE - 1, "text")
-        shapes.append(_text_shape(f"ramp-tick-{index}", "ramp", text))
+        shapes.append(Shape.of_text(f"ramp-tick-{index}", "ramp", text, label))
     return Drawing(tuple(shapes), tuple(edges))
 
 
@@ -215,9 +200,11 @@ def _samples(overlay: Overlay, *, forward: bool) -> Iterator[tuple[str, Look | N
 def _sample(name: str, look: Look | None, left: float, y: float, way: Direction) -> Drawing:
     """Return a short arrow, where there is a look for one, and what it means."""
     id = "sample-" + name.split()[0]
+    start = left if look is None else left + _SAMPLE + 8
+    text = Text(name, start, y, LABEL_SIZE, "muted", align="left")
+    meaning = Drawing((Shape.of_text(id, "legend", text, name),))
     if look is None:
-        return Drawing((_text_shape(id, "legend", _sample_text(name, left, y)),))
-    shape = _text_shape(id, "legend", _sample_text(name, left + _SAMPLE + 8, y))
+        return meaning
     points = rounded([(left, y), (left + _SAMPLE, y)][::way])
     edge = Edge(
         id=f"{id}-edge",
@@ -230,8 +217,4 @@ def _sample(name: str, look: Look | None, left: float, y: float, way: Direction)
         dashed=look.dashed,
         tooltip=name,
     )
-    return Drawing((shape,), (edge,))
-
-
-def _sample_text(name: str, left: float, y: float) -> Text:
-    return Text(name, left, y, LABEL_SIZE, "muted", align="left")
+    return meaning + Drawing((), (edge,))

@@ -212,9 +212,9 @@ class _Heads:
         self._drawn: set[str] = set()
         self.items: dict[str, Item] = {}
         for port in network.ports:
-            if port.kind == "output" and port.id in grid.items:
-                if port.node and port.node not in self._inside:
-                    self._add(grid.items[port.id], port.node)
+            output = grid.items.get(port.id) if port.kind == "output" else None
+            if output is not None and port.node and port.node not in self._inside:
+                self._add(output, port.node)
         self.height = max((len(chain) for chain in self._chains.values()), default=0)
 
     def _add(self, output: Item, node: Node) -> None:

@@ -1,12 +1,10 @@
 """What a picture was asked to be."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from ...errors import DrawError
+from ..grid.grid import Fold
 from ..picture.theme import THEMES
-
-Fold = int | Literal["auto"] | None
 
 
 @dataclass(frozen=True, slots=True)
