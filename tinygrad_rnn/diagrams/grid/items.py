@@ -41,17 +41,23 @@ class Item:
     @property
     def plan(self) -> Plan | None:
         """How the inside of an opened copy is drawn."""
-        return self.face.plan if isinstance(self.face, Opened) else None
+        if isinstance(self.face, Opened):
+            return self.face.plan
+        return None
 
     @property
     def inside(self) -> Inside | None:
         """The inside of an opened copy in a picture with gradients."""
-        return self.face.inside if isinstance(self.face, Opened) else None
+        if isinstance(self.face, Opened):
+            return self.face.inside
+        return None
 
     @property
     def heat(self) -> Heat | None:
         """The values of a copy, in a picture with values."""
-        return self.face.heat if isinstance(self.face, Box) else None
+        if isinstance(self.face, Box):
+            return self.face.heat
+        return None
 
     @property
     def note(self) -> str:
@@ -94,7 +100,9 @@ class Box:
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         _, height = self.size(width)
-        middle = y + _HEAT_ROOM / 2 if self.heat else y
+        middle = y
+        if self.heat:
+            middle += _HEAT_ROOM / 2
         texts = tuple(self._texts(item.label, x, middle, width - 14))
         yield self._outline(item, x, y, width, height, texts)
         if self.heat:
@@ -243,9 +251,10 @@ class Circle:
         yield circle_text(item.label, x, y, NAME_SIZE - 1, "loss.text" if loss else "text", loss)
         if self.caption:
             offset = CIRCLE / 2 + 11
-            beside = y + offset if item.role == "output" else y - offset
+            if item.role != "output":
+                offset = -offset
             caption = fit(self.caption, room, CAPTION_SIZE)
-            yield Text(caption, x, beside, CAPTION_SIZE, "text")
+            yield Text(caption, x, y + offset, CAPTION_SIZE, "text")
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,9 +171,9 @@ class Wiring:
         if source.slot > target.slot:
             out_of, into = into, out_of
         state = connection.state or 0
-        return (
-            Along() if self._claim((source.id, out_of, state), (target.id, into, state)) else None
-        )
+        if self._claim((source.id, out_of, state), (target.id, into, state)):
+            return Along()
+        return None
 
     def _claim(self, *ends: tuple[str, Side, int]) -> bool:
         """Take these sides of items, unless an edge is there already."""
@@ -207,7 +207,9 @@ class Wiring:
             return None
         if source.plan is not None or target.plan is not None:
             return None
-        return Between() if self._claim((source.id, "right", 0), (target.id, "left", 0)) else None
+        if self._claim((source.id, "right", 0), (target.id, "left", 0)):
+            return Between()
+        return None
 
     def _around(self, connection: Connection) -> Around:
         target = self._items[connection.target]
@@ -221,8 +223,9 @@ class Wiring:
             track = self._gaps[exit_gap].take(start, end, owner)
             side = "left" if start < end else "right"
             return Around(exit_gap, track, None, entry_gap, track, from_above, side)
-        side = "right" if connection.kind == "output" else "left"
-        lane_x = target.slot * _SLOT + (_LANE if side == "right" else -_LANE)
+        side, lane_x = "left", target.slot * _SLOT - _LANE
+        if connection.kind == "output":
+            side, lane_x = "right", target.slot * _SLOT + _LANE
         exit_track = self._gaps[exit_gap].take(start, lane_x, owner)
         lane_track = self._lanes[target.slot, side].take(exit_gap, entry_gap, target.id)
         entry_track = self._gaps[entry_gap].take(lane_x, end, ("into", target.id))
