@@ -1,4 +1,4 @@
-"""Is a gradient true? Central differences say so, without knowing any formula: public, because they are a lesson."""
+"""Is a gradient true? Central differences say so, without knowing any formula."""
 
 # pyright: reportPrivateUsage=false
 import operator
@@ -12,7 +12,9 @@ import numpy as np
 
 from .autograd.backward import grad
 from .autograd.tensor import Array, Tensor
-from .errors import GradcheckError, require
+from .errors import GradcheckError, describe
+
+_SHOWN = 5  # mismatches in the message; the report has them all
 
 
 def relative_tolerance(dtype: "np.dtype[Any]") -> float:
@@ -64,7 +66,7 @@ def gradcheck(
     *,
     float32: bool = False,
 ) -> bool:
-    """Compare the gradients of `fn(*inputs)` with central differences: ∂f/∂x ≈ (f(x + h) - f(x - h)) / 2h.
+    """Compare the gradients of `fn(*inputs)` with central differences.
 
     The outputs are weighted with random, non-uniform cotangents, since a plain sum hides errors (of
     a softmax, say). The step h is that of `central_difference`.
@@ -92,19 +94,8 @@ def gradcheck(
     """
     leaves, checked = _checkable(inputs, float32)
     outputs = _outputs(fn, leaves)
-    same = all(
-        np.array_equal(a.data, b.data)
-        for a, b in zip(outputs, _outputs(fn, leaves, outputs), strict=True)
-    )
-    require(
-        same,
-        GradcheckError,
-        "gradcheck: fn gave two results for the same inputs; fix the seed of what it draws",
-    )
+    _require_same(outputs, _outputs(fn, leaves, outputs))
     cotangents = _random_cotangents(outputs)
-    size = max(
-        1.0, sum(float(np.abs(c * y.data).sum()) for c, y in zip(cotangents, outputs, strict=True))
-    )
     analytic = _vjp(outputs, checked, cotangents)
     if any(leaf.dtype == np.float32 for leaf in checked):
         tolerance = relative_tolerance(np.dtype(np.float32))
@@ -113,8 +104,10 @@ def gradcheck(
             expected = _vjp(_outputs(fn, leaves, outputs), checked, cotangents)
     else:
         run = partial(_outputs, fn, leaves, outputs)
-        tolerance, expected = 1e-9, [_numeric_gradient(run, leaf, cotangents) for leaf in checked]
-    atol = tolerance * size if atol is None else atol
+        tolerance = 1e-9
+        expected = [_numeric_gradient(run, leaf, cotangents) for leaf in checked]
+    if atol is None:
+        atol = tolerance * _size(outputs, cotangents)
     op = outputs[0].op.name if outputs[0].op else "fn"
     names = [leaf.name or f"input {i}" for i, leaf in enumerate(leaves) if leaf.requires_grad]
     report = [
@@ -123,16 +116,18 @@ def gradcheck(
         for index in np.argwhere(~np.isclose(a, e, rtol, atol)).tolist()
     ]
     if report:
-        shown = [*map(str, report[:5]), *([f"… and {len(report) - 5} more"] if report[5:] else [])]
-        summary = f"gradcheck: {len(report)} wrong (rtol {rtol:g}, atol {atol:.3g}):"
-        raise GradcheckError("\n  ".join([summary, *shown]), report)
+        lines = [f"gradcheck: {len(report)} wrong (rtol {rtol:g}, atol {atol:.3g}):"]
+        lines += map(str, report[:_SHOWN])
+        if len(report) > _SHOWN:
+            lines.append(f"… and {len(report) - _SHOWN} more")
+        raise GradcheckError("\n  ".join(lines), report)
     return True
 
 
 def gradgradcheck(
     fn: Callable[..., Any], inputs: Any, rtol: float = 1e-6, atol: float | None = None
 ) -> bool:
-    """Compare second derivatives with central differences of the gradient: `gradcheck` of `grad(fn)`.
+    """Compare second derivatives with central differences: `gradcheck` of `grad(fn)`.
 
     The gradient is checked as a function of the inputs and of the cotangent. Arguments, result and
     errors are those of `gradcheck`; float64 only.
@@ -155,41 +150,29 @@ def _checkable(inputs: Any, float32: bool) -> tuple[list[Tensor], list[Tensor]]:
     """All inputs, and those whose gradient is to be checked."""
     leaves = _tensors(inputs)
     checked = [leaf for leaf in leaves if leaf.requires_grad]
-    require(
-        checked,
-        GradcheckError,
-        "gradcheck: no input requires a gradient; make floats with requires_grad=True",
-    )
+    if not checked:
+        raise GradcheckError(
+            "gradcheck: no input requires a gradient; make floats with requires_grad=True"
+        )
     for leaf in checked:
-        require(
-            leaf.op is None,
-            GradcheckError,
-            "gradcheck: {} is no leaf; detach() it and require a gradient",
-            leaf,
-        )
-        precise = leaf.dtype == np.float64 or (float32 and leaf.dtype == np.float32)
-        fix = "convert it, or pass float32=True to compare a float32 gradient with the float64 one"
-        require(
-            precise,
-            GradcheckError,
-            "gradcheck: {}: central differences need float64; {}",
-            leaf,
-            fix,
-        )
+        if leaf.op is not None:
+            raise GradcheckError(
+                f"gradcheck: {describe(leaf)} is no leaf; detach() it and require a gradient"
+            )
+        if leaf.dtype != np.float64 and not (float32 and leaf.dtype == np.float32):
+            raise GradcheckError(
+                f"gradcheck: {describe(leaf)}: central differences need float64; convert it, "
+                "or pass float32=True to compare a float32 gradient with the float64 one"
+            )
     return leaves, checked
 
 
 def _tensors(given: Any) -> list[Tensor]:
-    tensors: list[Any] = (
-        [given] if isinstance(given, Tensor) or not np.iterable(given) else list(given)
-    )
+    is_one = isinstance(given, Tensor) or not np.iterable(given)
+    tensors: list[Any] = [given] if is_one else list(given)
     for x in tensors:
-        require(
-            isinstance(x, Tensor),
-            GradcheckError,
-            "gradcheck: takes and returns Tensors, not {}",
-            type(x).__name__,
-        )
+        if not isinstance(x, Tensor):
+            raise GradcheckError(f"gradcheck: takes and returns Tensors, not {type(x).__name__}")
     return tensors
 
 
@@ -198,21 +181,30 @@ def _outputs(
 ) -> list[Tensor]:
     """What `fn` returns: finite, and of the shapes that it returned at first."""
     outputs = _tensors(fn(*leaves))
-    require(
-        outputs, GradcheckError, "gradcheck: fn returned no Tensor, so there is nothing to check"
-    )
+    if not outputs:
+        raise GradcheckError("gradcheck: fn returned no Tensor, so there is nothing to check")
     for y in outputs:
-        finite = np.isfinite(y.data).all()
-        require(
-            finite,
-            GradcheckError,
-            "gradcheck: {} holds NaN or inf, which has no difference; try other inputs",
-            y,
+        if not np.isfinite(y.data).all():
+            raise GradcheckError(
+                f"gradcheck: {describe(y)} holds NaN or inf, which has no difference; "
+                "try other inputs"
+            )
+    shapes = [y.shape for y in outputs]
+    expected = [y.shape for y in first or outputs]
+    if shapes != expected:
+        raise GradcheckError(
+            f"gradcheck: fn returned Tensors of the shapes {expected} at first, and {shapes} "
+            "later; it must return the same ones"
         )
-    shapes, expected = [y.shape for y in outputs], [y.shape for y in first or outputs]
-    rule = "gradcheck: fn returned Tensors of the shapes {} at first, and {} later; it must return the same ones"
-    require(shapes == expected, GradcheckError, rule, expected, shapes)
     return outputs
+
+
+def _require_same(first: Sequence[Tensor], later: Sequence[Tensor]) -> None:
+    for a, b in zip(first, later, strict=True):
+        if not np.array_equal(a.data, b.data):
+            raise GradcheckError(
+                "gradcheck: fn gave two results for the same inputs; fix the seed of what it draws"
+            )
 
 
 def _random_cotangents(outputs: Sequence[Tensor]) -> list[Array]:
@@ -220,18 +212,22 @@ def _random_cotangents(outputs: Sequence[Tensor]) -> list[Array]:
     return [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
 
 
+def _size(outputs: Sequence[Tensor], cotangents: Sequence[Array]) -> float:
+    """How large the sum of all weighted outputs may be: its rounding error is a share of that."""
+    sizes = [float(np.abs(c * y.data).sum()) for c, y in zip(cotangents, outputs, strict=True)]
+    return max(1.0, sum(sizes))
+
+
 def _vjp(
     outputs: Sequence[Tensor], checked: Sequence[Tensor], cotangents: Sequence[Array]
 ) -> list[Array]:
     """Σ over outputs of the vector-Jacobian products, one array per checked input."""
-    pairs = [
-        (y, cotangent) for y, cotangent in zip(outputs, cotangents, strict=True) if y.requires_grad
-    ]
-    terms = [
-        [np.zeros(leaf.shape) for leaf in checked],
-        *([g.data for g in grad(y, checked, c)] for y, c in pairs),
-    ]
-    return [np.sum(parts, axis=0) for parts in zip(*terms, strict=True)]
+    totals = [np.zeros(leaf.shape) for leaf in checked]
+    for y, cotangent in zip(outputs, cotangents, strict=True):
+        if y.requires_grad:
+            terms = grad(y, checked, cotangent)
+            totals = [total + term.data for total, term in zip(totals, terms, strict=True)]
+    return totals
 
 
 def _numeric_gradient(

@@ -63,11 +63,12 @@ class BenchmarkError(TinygradError, RuntimeError):
 
 
 def describe(value: Any) -> str:
-    """What an error calls a tensor: its name, dtype, shape, and the op that made it; other things as Python does."""
+    """What an error calls a tensor: its name, dtype, shape, op; other things as Python does."""
     if not hasattr(value, "requires_grad"):
         return f"{value}"
+    name = f"{value.name!r}:" if value.name else "tensor"
     made = f" (made by {value.op.name})" if value.op else ""
-    return f"{repr(value.name) + ':' if value.name else 'tensor'} {value.dtype} {value.shape}{made}"
+    return f"{name} {value.dtype} {value.shape}{made}"
 
 
 def refusal(

@@ -1,4 +1,4 @@
-"""The manual of the op table: what each op computes, its gradient as text and as source, an example, its check."""
+"""The manual of the op table: what each op computes, its gradient, an example, its check."""
 
 import difflib
 import inspect
@@ -18,8 +18,7 @@ from .errors import OpError, TinygradError
 _ROW, _OTHER = [0.5, -1.0, 2.0], [2.0, 3.0, -0.5]
 _TABLE = [[1.0, -2.0, 0.5], [0.3, 4.0, -1.0]]
 
-# What the example of an op is computed on, where the two rows above do not show it, or it takes
-# options.
+# The example of an op that takes options, or that the two rows above do not show.
 _EXAMPLES: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]] = {
     "pow": (([0.5, 1.0, 2.0], _OTHER), {}),
     "log": (([0.5, 1.0, 2.0],), {}),
@@ -55,10 +54,17 @@ class Entry:
     rule: str
     function: Callable[..., Tensor]
 
+    @property
+    def op(self) -> Op:
+        return self.function.op  # type: ignore[attr-defined]
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An op at work: y from the inputs, and from a cotangent ȳ that of each input (None: not differentiable)."""
+    """An op at work: y from the inputs, and from a cotangent ȳ that of each input.
+
+    None stands for the cotangent of an input in which the op is not differentiable.
+    """
 
     inputs: tuple[Array, ...]
     options: Mapping[str, Any]
@@ -70,20 +76,16 @@ class Example:
 def table() -> list[Entry]:
     """Every op, in the order of the page."""
     served = {
-        ours: f.__name__
-        for f, ours in reversed(NUMPY.items())
-        if getattr(np, f.__name__, None) is f
+        ours: function.__name__
+        for function, ours in reversed(NUMPY.items())
+        if getattr(np, function.__name__, None) is function
     }
-    return [
-        Entry(
-            name,
-            served.get(function),
-            (inspect.getdoc(function) or "").partition("\n\n")[0],
-            function,
-        )
-        for name, function in vars(ops).items()
-        if isinstance(getattr(function, "op", None), Op) and not name.startswith("_")
-    ]
+    entries: list[Entry] = []
+    for name, function in vars(ops).items():
+        if isinstance(getattr(function, "op", None), Op) and not name.startswith("_"):
+            rule = (inspect.getdoc(function) or "").partition("\n\n")[0]
+            entries.append(Entry(name, served.get(function), rule, function))
+    return entries
 
 
 def find(name: str) -> Entry:
@@ -92,44 +94,39 @@ def find(name: str) -> Entry:
     Raises:
         OpError: there is none; says which names are close.
     """
-    entries = {entry.numpy: entry for entry in table() if entry.numpy} | {
-        entry.name: entry for entry in table()
-    }
+    entries = {entry.numpy: entry for entry in table() if entry.numpy}
+    entries |= {entry.name: entry for entry in table()}
     if name not in entries:
         close = " or ".join(difflib.get_close_matches(name, entries))
-        raise OpError(
-            f"no op {name!r}: {f'did you mean {close}?' if close else '`explain` alone lists the table'}"
-        )
+        hint = f"did you mean {close}?" if close else "`explain` alone lists the table"
+        raise OpError(f"no op {name!r}: {hint}")
     return entries[name]
 
 
 def source(entry: Entry) -> str:
     """The op as it stands in the engine: the formulas of its gradient, and its forward."""
-    op = entry.function.op  # type: ignore[attr-defined]
-    formulas = [
-        vjp for vjp in getattr(op, "vjps", ()) if vjp is not None and vjp.__name__ != "<lambda>"
-    ]
-    parts = [inspect.getsource(formula) for formula in dict.fromkeys(formulas)]
-    return "\n\n".join(
-        part.rstrip() for part in [*parts, inspect.getsource(inspect.unwrap(entry.function))]
-    )
+    named = [rule for rule in entry.op.vjps if rule is not None and rule.__name__ != "<lambda>"]
+    functions = [*dict.fromkeys(named), inspect.unwrap(entry.function)]
+    return "\n\n".join(inspect.getsource(function).rstrip() for function in functions)
 
 
 def example(entry: Entry) -> Example:
-    """The op on a few numbers, forward and backward; ȳ counts 1, 2, 3 … so that its elements can be told apart."""
+    """The op on a few numbers, forward and backward.
+
+    ȳ counts 1, 2, 3 …, so that its elements can be told apart.
+    """
     tensors, options = _operands(entry)
+    inputs = tuple(t.data for t in tensors)
     y = _call(entry, tensors, options)
     if not y.requires_grad:
-        return Example(
-            tuple(t.data for t in tensors), options, y.data, None, (None,) * len(tensors)
-        )
+        return Example(inputs, options, y.data, None, (None,) * len(tensors))
     cotangent = np.arange(1.0, y.size + 1).reshape(y.shape)
     gradients = tuple(grad(y, t, cotangent).data if t.requires_grad else None for t in tensors)
-    return Example(tuple(t.data for t in tensors), options, y.data, cotangent, gradients)
+    return Example(inputs, options, y.data, cotangent, gradients)
 
 
 def verdicts(entry: Entry) -> dict[str, str]:
-    """First and second derivatives of the example against central differences: "ok", or what is wrong."""
+    """Both derivatives of the example against central differences: "ok", or what is wrong."""
     tensors, options = _operands(entry)
     if not any(t.requires_grad for t in tensors):
         return {}
@@ -144,15 +141,14 @@ def verdicts(entry: Entry) -> dict[str, str]:
 
 
 def _operands(entry: Entry) -> tuple[list[Tensor], Mapping[str, Any]]:
-    op = entry.function.op  # type: ignore[attr-defined]
-    arity = 2 if op.variadic else len(op.vjps)
+    arity = 2 if entry.op.variadic else len(entry.op.vjps)
     values, options = _EXAMPLES.get(entry.name, ((_ROW, _OTHER)[:arity], {}))
-    differentiable = [op.differentiable(slot) for slot in range(arity)]
-    return [
-        Tensor(v, requires_grad=d) for v, d in zip(values, differentiable, strict=True)
-    ], options
+    tensors = [
+        Tensor(value, requires_grad=entry.op.differentiable(slot))
+        for slot, value in enumerate(values)
+    ]
+    return tensors, options
 
 
 def _call(entry: Entry, tensors: Sequence[Tensor], options: Mapping[str, Any]) -> Tensor:
-    variadic = entry.function.op.variadic  # type: ignore[attr-defined]
-    return entry.function(tensors, **options) if variadic else entry.function(*tensors, **options)
+    return entry.function(*entry.op.given(tensors), **options)
