@@ -11,6 +11,7 @@ are. The order is random, so a part of a run is a uniform sample.
 
 import argparse
 import ast
+import difflib
 import functools
 import importlib.machinery
 import linecache
@@ -35,7 +36,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 from cosmic_ray import plugins  # noqa: E402
-from cosmic_ray.mutating import _make_diff, mutate_code  # noqa: E402
+from cosmic_ray.mutating import mutate_code  # noqa: E402
 from cosmic_ray.work_db import WorkDB, use_db  # noqa: E402
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa: E402
 
@@ -184,7 +185,8 @@ class Child:
                 WorkerOutcome.NORMAL, f"{said}\nended with {status}", TestOutcome.KILLED
             )
         before = (ROOT / self.mutation.module_path).read_text(encoding="utf-8")
-        diff = "\n".join(_make_diff(before, mutated(self.mutation), self.mutation.module_path))
+        lines = before.splitlines(), mutated(self.mutation).splitlines()
+        diff = "\n".join(difflib.unified_diff(*lines, "as it is", "mutant", lineterm=""))
         return WorkResult(WorkerOutcome.NORMAL, said, TestOutcome.SURVIVED, diff)
 
 
