@@ -64,9 +64,7 @@ class Bites:
     def pytest_collection_modifyitems(self, items):
         shuffled = random.Random(0).sample(items, len(items))
         if self.quick:
-            table = [item for item in shuffled if "test_ops.py" in item.nodeid]
-            rest = [item for item in shuffled if "test_ops.py" not in item.nodeid]
-            shuffled = table[::3] + [item for item in rest if not self.long(item)]
+            shuffled = [item for item in shuffled if not self.long(item)]
         items[:] = sorted(shuffled, key=lambda item: (self.long(item), not self.is_near(item)))
 
     def pytest_runtest_setup(self, item):
@@ -132,15 +130,20 @@ def run_tests(mutation, output, quick):
     importlib.machinery.SourceFileLoader.get_code = get_code
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     near = definition_at(ROOT / mutation.module_path, mutation.start_pos[0])
-    if near and (failed := tests_of_op(near)):
-        return failed
-    return tests_fail(UNITS, near, quick) or tests_fail(TABLE, near, quick)
-
-
-def tests_of_op(name):
-    """The op's own rows of the table, before all of it is collected."""
+    # What it imports is the mutant, so not before.
     import op_cases
 
+    if near and (failed := tests_of_op(op_cases, near)):
+        return failed
+    if failed := tests_fail(UNITS, near, quick):
+        return failed
+    if quick:
+        op_cases.CASES = op_cases.CASES[::3]
+    return tests_fail(TABLE, near, quick)
+
+
+def tests_of_op(op_cases, name):
+    """The op's own rows of the table, before all of it is collected."""
     every = op_cases.CASES
     op_cases.CASES = [case for case in every if case.op == name]
     failed = op_cases.CASES and tests_fail(("test_ops",), name, quick=False)
