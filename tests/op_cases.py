@@ -258,20 +258,11 @@ COMPARISONS = {
     "greater": np.greater, "greater_equal": np.greater_equal,
 }  # fmt: skip
 for _name, _reference in COMPARISONS.items():
+    _pairs = [(Arg(a, "below 3", np.int64, False), Arg(b, "apart")) for a, b in PAIRS]
+    _pairs += [(Arg(a, "below 2", np.int64, False),) * 2 for a, _ in PAIRS]
     record(
         _name,
-        [
-            case(_name, [Arg(a, "below 3", np.int64, False), Arg(b, "apart")], _reference)
-            for a, b in PAIRS
-        ]
-        + [
-            case(
-                _name,
-                [Arg(a, "below 2", np.int64, False), Arg(a, "below 2", np.int64, False)],
-                _reference,
-            )
-            for a, _ in PAIRS
-        ],
+        [case(_name, pair, _reference) for pair in _pairs],
         errors=mismatch(_name),
         differentiable=False,
     )
@@ -530,14 +521,11 @@ INDEXED = [
     ((2, 3), np.eye(2, 3, dtype=bool)), ((3,), np.int64(1)), ((2, 1, 3), (0, ..., [1, 1])),
     ((2, 1, 2, 2), (1, 0, 1)), ((2, 1, 2, 2), (..., 0, [0, 1, 0])), ((2, 0), 1), ((3,), True),
 ]  # fmt: skip
-record(
+shaped(
     "getitem",
+    lambda x, i: x[i],
+    [(s, (index,)) for s, index in INDEXED],
     [
-        case("getitem", [Arg(s, dtype=d)], lambda x, i: x[i], index)
-        for s, index in INDEXED
-        for d in FLOATS
-    ],
-    errors=[
         (lambda: t(1.0)[1], "getitem(tensor float64 (1,), index=1): index 1 is out of bounds"),
         (lambda: t(1.0)[0, 0], "getitem(...too many indices"),
         (lambda: t(1.0)[1.5], "getitem(...index=1.5): only integers"),
@@ -688,47 +676,31 @@ def flat(call):
     )
 
 
-record(
+shaped(
     "split",
+    flat(np.split),
     [
-        case("split", [Arg(s, dtype=d)], flat(np.split), *given, call=listed(ops.split))
-        for s, given in [
-            ((4,), (2,)), ((3,), (3,)), ((3,), ([1],)), ((3,), ([1, 1],)), ((3,), ([3, 1],)),
-            ((2, 4), (2, 1)), ((2, 4), ([1, 3], -1)), ((2, 2, 1, 2), (2, 1)), ((2, 0), (2, 0)),
-        ]
-        for d in FLOATS
+        ((4,), (2,)), ((3,), (3,)), ((3,), ([1],)), ((3,), ([1, 1],)), ((3,), ([3, 1],)),
+        ((2, 4), (2, 1)), ((2, 4), ([1, 3], -1)), ((2, 2, 1, 2), (2, 1)), ((2, 0), (2, 0)),
     ],
-    errors=[
+    [
         (lambda: ops.split(t(1.0, 2.0, 3.0), 2),
          "split: axis 0 of tensor float64 (3,): array split does not"),
         (lambda: ops.split(t(1.0), 1, 2), "split: axis 2 of tensor float64 (1,): "),
         (lambda: ops.split(t(1.0), None), "split: axis 0 of tensor float64 (1,): "),
     ],
+    call=listed(ops.split),
 )  # fmt: skip
-record(
+shaped(
     "unstack",
+    flat(lambda x, axis=0: np.unstack(x, axis=axis)),
+    [((3,), ()), ((2, 3), ()), ((2, 3), (1,)), ((2, 1, 3), (-1,)), ((2, 1, 2, 2), (2,))],
     [
-        case(
-            "unstack",
-            [Arg(s, dtype=d)],
-            flat(lambda x, axis=0: np.unstack(x, axis=axis)),
-            *given,
-            call=listed(ops.unstack),
-        )
-        for s, given in [
-            ((3,), ()),
-            ((2, 3), ()),
-            ((2, 3), (1,)),
-            ((2, 1, 3), (-1,)),
-            ((2, 1, 2, 2), (2,)),
-        ]
-        for d in FLOATS
-    ],
-    errors=[
         (lambda: ops.unstack(tensor(1.0)), "unstack: axis 0 of tensor float64 (): "),
         (lambda: ops.unstack(t(1.0), 1), "unstack: axis 1 of tensor float64 (1,): "),
         (lambda: ops.unstack(t(1.0), "x"), "unstack: axis x of tensor float64 (1,): "),
     ],
+    call=listed(ops.unstack),
 )
 
 # Probabilities
@@ -775,12 +747,12 @@ record(
     + [
         case(
             "cross_entropy",
-            [Arg((0, 3)), Arg((0,), "below 3", np.int64, False)],
+            [Arg((n, 3)), Arg((n,), "below 3", np.int64, False)],
             cross_entropy,
-            reduction="sum",
+            **o,
         )
-    ]
-    + [case("cross_entropy", [Arg((2, 3)), Arg((2,), "below 3", np.int64, False)], cross_entropy)],
+        for n, o in [(0, {"reduction": "sum"}), (2, {})]
+    ],
     errors=[
         (
             lambda: ops.cross_entropy(tensor([[1.0, 2.0]]), [0.5]),
