@@ -16,7 +16,7 @@ from tinygrad_rnn.debugger.commands import execute
 from tinygrad_rnn.debugger.plain import Transcript
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.tracing.questions.why import precise
-from tinygrad_rnn.tracing.recording.event import EventKind
+from tinygrad_rnn.tracing.recording.event import Event
 
 GOLDENS = Path(__file__).parent / "goldens"
 PANES = {80: (46, 17), 140: (70, 37)}  # the room for a step on a terminal so wide
@@ -226,7 +226,9 @@ SHOWN = {  # of each kind: its sign in the timeline, the word in the title, and 
 
 def test_every_kind_of_event_occurs_and_is_shown():
     tr = whole_life()
-    assert {event.kind for event in tr.events} == set(get_args(EventKind)) == set(SHOWN)
+    assert (
+        {event.kind for event in tr.events} == {kind.kind for kind in get_args(Event)} == set(SHOWN)
+    )
     last = len(tr.events) - 1
     for kind, (sign, word, said) in SHOWN.items():
         session = Session(tr, next(event.index for event in tr.events if event.kind == kind))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import TraceError
-from tinygrad_rnn.tracing.recording.budget import Memory, parse_size
+from tinygrad_rnn.tracing.recording.held import Memory, parse_size
 
 KINDS = {"RNN": tg.nn.RNN, "LSTM": tg.nn.LSTM, "GRU": tg.nn.GRU}
 

@@ -135,7 +135,15 @@ def transcript(tr, questions=QUESTIONS, every=1):
     yield text(views.Tree(session).lines(0, 100, 10_000))
     yield session.queries.names.known(), [name_written(session.queries, e) for e in tr.events]
     yield [
-        (repr(e), e.copy, e.layer, e.nans, e.message, str(e.source), tr.printed.get(e.index))
+        (
+            repr(e),
+            e.copy,
+            e.layer,
+            e.nans,
+            getattr(e, "message", None),
+            str(e.source),
+            tr.printed.get(e.index),
+        )
         for e in tr.events
     ]
 

@@ -66,7 +66,7 @@ def debug(
 
 
 def _size(text: str) -> int:
-    from ..tracing.recording.budget import parse_size
+    from ..tracing.recording.held import parse_size
 
     try:
         return parse_size(text)

@@ -6,7 +6,7 @@ from ..autograd.state import Scope
 from ..autograd.tensor import Array
 from ..errors import TraceError
 from ..tracing.questions.queries import GRADIENT, Queries
-from ..tracing.recording.event import Event
+from ..tracing.recording.event import Event, Failure, Forward, Seed, Update, Vjp
 from ..tracing.recording.graph import Node
 from ..tracing.recording.source import Source
 from .expressions import Lookup
@@ -28,12 +28,12 @@ def phase_of(event: Event) -> str:
 
 def node_of(event: Event) -> Node | None:
     """The node whose formula an event evaluates: of a vjp the one that hands its cotangent on."""
-    return event.of if event.kind == "vjp" else event.output
+    return None if isinstance(event, Failure) else event.subject
 
 
 def computed_by(event: Event) -> Node | None:
     """The node whose op ran, forward or backward; None where no op did."""
-    return node_of(event) if event.kind in ("forward", "vjp") else None
+    return event.subject if isinstance(event, Forward | Vjp) else None
 
 
 def scope_of(event: Event) -> Scope | None:
@@ -67,11 +67,10 @@ def module_paths(event: Event) -> list[str]:
 
 def name_written(queries: Queries, event: Event) -> str | None:
     """What an event writes, as expressions call it: "h@3", "d.h@3"."""
-    if event.output is None:
+    if isinstance(event, Failure):
         return None
     name = queries.names.of(event.output)
-    is_gradient = event.kind in ("seed", "vjp", "accumulate", "zero")
-    return GRADIENT + name if is_gradient else name
+    return name if isinstance(event, Forward | Update) else GRADIENT + name
 
 
 def lookup(queries: Queries, at: int) -> Lookup:
@@ -102,6 +101,10 @@ def _own_value(queries: Queries, event: Event, name: str) -> Any:
 
 
 def _cotangent(event: Event) -> Array | None:
-    if event.kind == "vjp":
-        return event.cotangent
-    return event.value if event.kind == "seed" else None
+    match event:
+        case Vjp():
+            return event.cotangent
+        case Seed():
+            return event.value
+        case _:
+            return None

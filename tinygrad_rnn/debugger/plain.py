@@ -5,6 +5,7 @@ from enum import IntEnum
 
 from ..errors import TinygradError
 from ..text import for_terminal
+from ..tracing.recording.event import Failure
 from . import views
 from .commands import Reply, execute
 from .expressions import CommandError
@@ -40,7 +41,8 @@ class Transcript:
         try:
             about = str(session.why_here()).split("\n")
         except TinygradError:
-            about = (session.event.message or "").splitlines()
+            event = session.event
+            about = event.message.splitlines() if isinstance(event, Failure) else []
         self.put([views.title(session.event)])
         self.put(f"  {line}" for line in about)
         self.put(f"  | {line}" for line in session.printed().splitlines())

@@ -17,9 +17,9 @@ from ..errors import TinygradError, TraceError
 from ..tracing.questions.names import Place
 from ..tracing.questions.terms import Index
 from ..tracing.questions.why import Why
-from ..tracing.recording.budget import gone_error
-from ..tracing.recording.event import Event
+from ..tracing.recording.event import Event, Forward
 from ..tracing.recording.graph import Node
+from ..tracing.recording.held import gone_error
 from ..tracing.trace import Trace
 from .breakpoints import Breakpoint
 from .events import calls_of, lookup, name_written, phase_of, source_of
@@ -203,7 +203,7 @@ class Session:
     def vjps_ahead(self) -> list[int]:
         """The events to come in which the op that ran here hands on its cotangent."""
         event = self.event
-        if event.kind != "forward" or event.output is None:
+        if not isinstance(event, Forward):
             return []
         return [index for index in self.queries.handed(event.output) if index > self.cursor]
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 
+from ..tracing.recording.event import Failure
 from ..tracing.trace import Trace
 from .plain import Exit, run_commands, run_prompt
 from .session import Session
@@ -49,7 +50,7 @@ def debug_with_commands(trace: Trace, commands: Iterable[str]) -> Exit:
 
 def beginning(trace: Trace) -> int:
     """Where to begin: at the error that a run ends with, else at its first event."""
-    ends_in_error = bool(trace.events) and trace.events[-1].kind == "error"
+    ends_in_error = bool(trace.events) and isinstance(trace.events[-1], Failure)
     return len(trace.events) - 1 if ends_in_error else 0
 
 

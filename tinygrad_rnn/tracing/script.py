@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..autograd.state import observed
+from .recording.event import Failure
 from .recording.source import Source, forget_files
 from .trace import Trace, trace
 
@@ -97,8 +98,11 @@ def _run(path: Path) -> BaseException | None:
 def _add_error(recorded: Trace, error: BaseException) -> None:
     """Make the exception the last event, unless an op's refusal that is it already stands there."""
     message = "Ctrl-C ended the script here" if isinstance(error, KeyboardInterrupt) else str(error)
-    if recorded.events and recorded.events[-1].message == str(error):
-        return
+    match recorded.events[-1:]:
+        case [Failure(message=refusal)] if refusal == str(error):
+            return
+        case _:
+            pass
     frames = traceback.extract_tb(error.__traceback__)
     package = str(Path(__file__).parents[1])
     own = [f for f in frames if not f.filename.startswith((package, "<frozen"))]

@@ -11,12 +11,14 @@ from ..autograd.op import Op
 from ..autograd.state import STATE, observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import TraceError
-from .recording.budget import Budget, Memory, parse_size
-from .recording.event import Event, EventKind
+from .recording.budget import Budget, memory_of
+from .recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from .recording.graph import Graph, Node, collector_paused, leaf_node, reached
+from .recording.held import Memory, parse_size
 from .recording.source import Source, Sources, variable_name
 
 if TYPE_CHECKING:
+    from .questions.names import Place
     from .questions.queries import Difference, Ledger, Queries
     from .questions.why import Explainer, OriginStep, Why
 
@@ -57,11 +59,11 @@ class Trace:
         Raises:
             TraceError: nothing was computed.
         """
-        seed = next((event for event in reversed(self.events) if event.kind == "seed"), None)
+        seed = next((event for event in reversed(self.events) if isinstance(event, Seed)), None)
         last = seed or next(
-            (event for event in reversed(self.events) if event.kind == "forward"), None
+            (event for event in reversed(self.events) if isinstance(event, Forward)), None
         )
-        if last is not None and last.output is not None:
+        if last is not None:
             gradients = Gradients(self.events[seed.index :] if seed else ())
             return Graph.leading_to(
                 last.output, self._nodes.values(), self.given_names(), gradients
@@ -118,7 +120,7 @@ class Trace:
         >>> print(tr.memory())
         1 events · 2 KiB held · 0 recomputable · 0 gone
         """
-        return Memory.of(self.events, self._gone if self._budget is None else self._budget.gone)
+        return memory_of(self.events, self._gone if self._budget is None else self._budget.gone)
 
     def _moment(self, at: int | None) -> int:
         return len(self.events) - 1 if at is None else at
@@ -244,7 +246,11 @@ class Trace:
 
     # What the engine reports
 
-    def observe(self, kind: EventKind, *facts: Any) -> None:
+    def place_of(self, event: Event) -> "Place | None":
+        """The copy that an event belongs to."""
+        return self.queries.here(event)
+
+    def observe(self, kind: str, *facts: Any) -> None:
         record = _RECORDERS.get(kind)
         if record is not None:
             record(self, *facts)
@@ -268,19 +274,7 @@ class Trace:
             id, op.name, nodes, arrays, data, None, output.requires_grad, options, scope, source, op
         )
         self._nodes[id], self._tensors[id] = node, output
-        self._write(
-            Event(
-                len(self.events),
-                "forward",
-                op.name,
-                node,
-                nodes,
-                data,
-                scope,
-                self.reference,
-                source,
-            )
-        )
+        self._write(Forward(len(self.events), scope, source, self.reference, data, node))
 
     def _on_error(self, op: Op, inputs: "tuple[Tensor | None, ...]", error: Exception) -> None:
         nodes = tuple(None if x is None else self._node(x, x.data) for x in inputs)
@@ -295,20 +289,9 @@ class Trace:
 
     def _failure(
         self, op: str | None, inputs: "tuple[Node | None, ...]", message: str, source: Source | None
-    ) -> Event:
+    ) -> Failure:
         scope = STATE.get().scope
-        return Event(
-            len(self.events),
-            "error",
-            op,
-            None,
-            inputs,
-            None,
-            scope,
-            self.reference,
-            source,
-            message=message,
-        )
+        return Failure(len(self.events), scope, source, self.reference, None, op, inputs, message)
 
     def forget(self, keep_last: int) -> None:
         """Drop all but the last events: they begin the recording."""
@@ -324,7 +307,7 @@ class Trace:
             self._tensors.pop(id, None)
 
     def _on_seed(self, output: Tensor, gradient: Array) -> None:
-        self._about("seed", self._node(output, output.data), gradient, self._sources.of_caller())
+        self._about(Seed, self._node(output, output.data), gradient, self._sources.of_caller())
 
     def _on_vjp(self, node: Tensor, slot: int, cotangent: Any, contribution: Any) -> None:
         of = self._nodes.get(node.id) or self._node(node, node.data)
@@ -338,42 +321,29 @@ class Trace:
         g = cotangent.data if isinstance(cotangent, Tensor) else cotangent
         term = contribution.data if isinstance(contribution, Tensor) else contribution
         scope = STATE.get().scope
-        self._write(
-            Event(
-                len(self.events),
-                "vjp",
-                of.op,
-                output,
-                (),
-                term,
-                scope,
-                self.reference,
-                None,
-                of,
-                g,
-                slot,
-            )
-        )
+        self._write(Vjp(len(self.events), scope, None, self.reference, term, output, of, slot, g))
 
     def _on_accumulate(self, leaf: Tensor, gradient: Any) -> None:
         g = gradient.data if isinstance(gradient, Tensor) else gradient
-        self._about("accumulate", self._node(leaf, leaf.data), g, None)
+        self._about(Accumulate, self._node(leaf, leaf.data), g, None)
 
     def _on_update(self, leaf: Tensor, before: Array, after: Array) -> None:
         self._nodes.pop(leaf.id, None)
-        self._about("update", self._node(leaf, after), after, self._sources.of_caller())
+        self._about(Update, self._node(leaf, after), after, self._sources.of_caller())
 
     def _on_zero(self, leaf: Tensor) -> None:
-        self._about("zero", self._node(leaf, leaf.data), None, self._sources.of_caller())
+        self._about(Zero, self._node(leaf, leaf.data), None, self._sources.of_caller())
 
     def _about(
-        self, kind: EventKind, node: Node, value: Array | None, source: Source | None
+        self,
+        kind: type[Seed | Accumulate | Update | Zero],
+        node: Node,
+        value: Array | None,
+        source: Source | None,
     ) -> None:
         """Write down what happened to one tensor."""
         scope = STATE.get().scope
-        self._write(
-            Event(len(self.events), kind, None, node, (), value, scope, self.reference, source)
-        )
+        self._write(kind(len(self.events), scope, source, self.reference, value, node))
 
     def _inputs(
         self, inputs: "tuple[Tensor | None, ...]", arrays: tuple[Any, ...]
@@ -409,7 +379,7 @@ class Trace:
             self._budget.completed(node, held)
 
 
-_RECORDERS: dict[EventKind, Callable[..., None]] = {
+_RECORDERS: dict[str, Callable[..., None]] = {
     "forward": Trace._on_forward,  # pyright: ignore[reportPrivateUsage]
     "error": Trace._on_error,  # pyright: ignore[reportPrivateUsage]
     "seed": Trace._on_seed,  # pyright: ignore[reportPrivateUsage]
@@ -439,7 +409,7 @@ class Gradients(Mapping[int, Array]):
 
     def __getitem__(self, id: int) -> Array:
         event = self._written[id]
-        array = event.cotangent if event.kind == "vjp" else event.value
+        array = event.cotangent if isinstance(event, Vjp) else event.value
         assert array is not None
         return array
 
@@ -456,13 +426,15 @@ class Gradients(Mapping[int, Array]):
         return bool(self._events)
 
     @cached_property
-    def _written(self) -> dict[int, Event]:
+    def _written(self) -> dict[int, Vjp | Seed | Accumulate]:
         """The last event that has the whole gradient of each node."""
-        written: dict[int, Event] = {}
+        written: dict[int, Vjp | Seed | Accumulate] = {}
         for event in self._events:
-            node = event.of if event.kind == "vjp" else event.output
-            if node is not None and event.kind in ("seed", "vjp", "accumulate"):
-                written[node.id] = event
+            match event:
+                case Vjp(of=node) | Seed(output=node) | Accumulate(output=node):
+                    written[node.id] = event
+                case _:
+                    pass
         return written
 
 

@@ -4,6 +4,7 @@ from ...errors import TraceError
 from ...tracing.questions.checks import check_vjp
 from ...tracing.questions.queries import GRADIENT
 from ...tracing.questions.terms import Index
+from ...tracing.recording.event import Vjp
 from ..events import OPERANDS, computed_by, node_of
 from ..session import Session
 from .arguments import Arguments
@@ -118,7 +119,7 @@ def verify(session: Session, arguments: Arguments) -> Reply:
     vjps = session.vjps_ahead()
     if vjps:
         event = session.trace.events[vjps[0]]
-    if event.kind != "vjp" or event.of is None or event.slot is None or event.cotangent is None:
+    if not isinstance(event, Vjp):
         raise TraceError(
             "no vjp is here: verify at an op of the backward pass, or at a forward that has one"
         )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from ...tracing.recording.event import Vjp
 from ..session import UNITS, Session
 from .arguments import Arguments
 from .registry import command
@@ -107,7 +108,7 @@ def jump(session: Session, arguments: Arguments) -> Reply:
 def flip(session: Session, arguments: Arguments) -> Reply:
     arguments.end()
     event, queries = session.event, session.queries
-    if event.kind == "vjp" and event.of is not None:
+    if isinstance(event, Vjp):
         return Reply(moved=session.move(queries.names.made_at(event.of)))
     vjps = session.vjps_ahead()
     if not vjps:

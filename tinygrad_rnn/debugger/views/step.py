@@ -8,7 +8,7 @@ from rich.text import Text
 from ...errors import TinygradError
 from ...tracing.questions.terms import Index
 from ...tracing.questions.why import Why, element, number, precise
-from ...tracing.recording.event import Event
+from ...tracing.recording.event import Event, Failure, Vjp
 from ..events import calls_of
 from ..session import Session
 from .lines import KIND_STYLES, Lines, blank, line, safe, safe_lines, wrapped
@@ -32,8 +32,9 @@ def step(session: Session, width: int, height: int) -> Lines:
         lines += _in_few_lines(why, width)
     if session.gone:
         lines += wrapped(session.gone, width, "yellow")
-    for text in safe_lines(session.event.message or ""):
-        lines += wrapped(text, width, "bold red", indent=2)
+    if isinstance(session.event, Failure):
+        for text in safe_lines(session.event.message):
+            lines += wrapped(text, width, "bold red", indent=2)
     lines += contributions(session, width, brief=height < _TALL)
     if height >= _ROOMY:
         lines.append(blank())
@@ -67,12 +68,12 @@ def title(event: Event, *, modules: bool = True) -> str:
 
 
 def _phase(event: Event) -> str:
-    return {"vjp": "backward"}.get(event.kind, event.kind)
+    return "backward" if isinstance(event, Vjp) else event.kind
 
 
 def _head(session: Session, width: int) -> Lines:
     event = session.event
-    text = describe(session.queries.names, event, brief=event.kind == "error")
+    text = describe(session.queries.names, event, brief=isinstance(event, Failure))
     return [*_title_lines(session, width), *wrapped(safe(text), width), blank()]
 
 
@@ -83,7 +84,7 @@ def _short_head(session: Session, why: Why | None, width: int) -> Lines:
     if len(text) > width:
         text = title(event, modules=False)
     lines = [_marked_phase(event, line(text, width, "bold"))]
-    if why is None and event.kind != "error":
+    if why is None and not isinstance(event, Failure):
         lines += wrapped(safe(describe(session.queries.names, event)), width)
     return lines
 
@@ -139,9 +140,10 @@ def _style_of(text: str) -> str:
 
 def contributions(session: Session, width: int, *, brief: bool = False) -> Lines:
     """Which terms of its gradient a tensor has by now, their sum, and whether it waits for more."""
-    event, node, queries = session.event, session.event.output, session.queries
-    if event.kind != "vjp" or node is None or event.is_gone:
+    event, queries = session.event, session.queries
+    if not isinstance(event, Vjp) or event.is_gone:
         return []
+    node = event.output
     terms, expected = queries.terms(node, session.cursor), queries.expected(node, session.cursor)
     total = gradient_or_none(session, node)
     if expected < 2 or total is None:

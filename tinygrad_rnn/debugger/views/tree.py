@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ...autograd.state import Scope
 from ...text import elide
-from ...tracing.recording.event import Event
+from ...tracing.recording.event import Event, Failure, Forward
 from ...tracing.recording.graph import collector_paused
 from ..events import calls_of, phase_of, scope_of
 from ..session import Session
@@ -97,7 +97,7 @@ class Tree:
         return pieces(parts, width)
 
     def _style(self, row: TreeRow, event: Event) -> str:
-        if row.call is None and event.kind == "error":
+        if row.call is None and isinstance(event, Failure):
             return "bold red"
         dim = "dim" if row.event > self.session.cursor else ""
         return dim if row.call is None else f"{dim} {HEADING}".strip()
@@ -123,7 +123,7 @@ class Tree:
             return whole
         first, comma, _ = whole.partition(", ")
         shorter = f"{first}, …)"
-        if event.kind == "forward" and comma and len(shorter) <= room:
+        if isinstance(event, Forward) and comma and len(shorter) <= room:
             return shorter
         return elide(safe(describe(names, event, brief=True)), room)
 

@@ -1,19 +1,45 @@
-"""Events in words: one function a kind, each with the whole text and the brief one."""
+"""Events in words, whole or brief."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ...tracing.questions.names import Names
-from ...tracing.recording.event import Event
+from ...tracing.recording.event import (
+    Accumulate,
+    Event,
+    Failure,
+    Forward,
+    Seed,
+    Update,
+    Vjp,
+    Zero,
+)
+from ...tracing.recording.graph import Node
 
 _OPERANDS_NAMED = 4  # of a stack of many
 
 
 def describe(names: Names, event: Event, *, brief: bool = False) -> str:
     """An event in one line: "h@2 = tanh(z@2)"; in brief, "h@2 = tanh"."""
-    return _DESCRIBE[event.kind](names, event, brief)
+    match event:
+        case Forward():
+            return _forward(names, event.output, brief)
+        case Vjp():
+            return _vjp(names, event, brief)
+        case Seed(output=output):
+            begins = "start" if brief else "the start of the backward pass"
+            return f"∂L/∂{names.of(output)} = {begins}"
+        case Accumulate(output=leaf):
+            name = names.of(leaf)
+            return f"{name}.grad +=" if brief else f"{name}.grad += ∂L/∂{name}"
+        case Update(output=leaf):
+            return f"{names.of(leaf)} ← new values"
+        case Zero(output=leaf):
+            return f"{names.of(leaf)}.grad ← None"
+        case Failure(op=op, message=message):
+            return f"{op or 'the program'} raised" if brief else message.partition("\n")[0]
 
 
 def place_of(event: Event) -> list[str]:
@@ -26,23 +52,22 @@ def place_of(event: Event) -> list[str]:
     return words
 
 
-def _forward(names: Names, event: Event, brief: bool) -> str:
-    output, op = _output(event), event.op or ""
-    name = names.of(output)
+def _forward(names: Names, output: Node, brief: bool) -> str:
+    name, op = names.of(output), output.op or ""
     index = f"[{_index_text(output.options)}]" if op == "getitem" else ""
     # An output without a name is called after its op: "tanh#12(z@2)", not "tanh#12 = tanh(z@2)".
     is_unnamed = name.startswith(f"{op}#")
     if brief:
         return name + index if is_unnamed else f"{name} = {op}"
-    operands = _operands(names, event)
+    operands = _operands(names, output)
     if index:
         return f"{name} = {operands}{index}"
     return f"{name}({operands})" if is_unnamed else f"{name} = {op}({operands})"
 
 
-def _operands(names: Names, event: Event) -> str:
-    pairs = list(zip(event.inputs, _output(event).numbers, strict=True))
-    shown = []
+def _operands(names: Names, output: Node) -> str:
+    pairs = list(zip(output.inputs, output.numbers, strict=True))
+    shown: list[str] = []
     for node, number in pairs[:_OPERANDS_NAMED]:
         shown.append(f"{number:.4g}" if node is None else names.of(node))
     if len(pairs) > _OPERANDS_NAMED:
@@ -50,53 +75,12 @@ def _operands(names: Names, event: Event) -> str:
     return ", ".join(shown)
 
 
-def _vjp(names: Names, event: Event, brief: bool) -> str:
-    assert event.of is not None
-    gradient, source = f"∂L/∂{names.of(_output(event))}", names.of(event.of)
+def _vjp(names: Names, event: Vjp, brief: bool) -> str:
+    gradient, source = f"∂L/∂{names.of(event.output)}", names.of(event.of)
     if brief:
         return f"{gradient} ← {event.op}"
     # "tanh#12" says already which op it is.
     return f"{gradient} ← {source}" if "#" in source else f"{gradient} ← {source} ({event.op})"
-
-
-def _seed(names: Names, event: Event, brief: bool) -> str:
-    begins = "start" if brief else "the start of the backward pass"
-    return f"∂L/∂{names.of(_output(event))} = {begins}"
-
-
-def _accumulate(names: Names, event: Event, brief: bool) -> str:
-    name = names.of(_output(event))
-    return f"{name}.grad +=" if brief else f"{name}.grad += ∂L/∂{name}"
-
-
-def _update(names: Names, event: Event, brief: bool) -> str:
-    return f"{names.of(_output(event))} ← new values"
-
-
-def _zero(names: Names, event: Event, brief: bool) -> str:
-    return f"{names.of(_output(event))}.grad ← None"
-
-
-def _error(names: Names, event: Event, brief: bool) -> str:
-    if brief:
-        return f"{event.op or 'the program'} raised"
-    return (event.message or "").partition("\n")[0]
-
-
-_DESCRIBE: dict[str, Callable[[Names, Event, bool], str]] = {
-    "forward": _forward,
-    "seed": _seed,
-    "vjp": _vjp,
-    "accumulate": _accumulate,
-    "update": _update,
-    "zero": _zero,
-    "error": _error,
-}
-
-
-def _output(event: Event) -> Any:
-    assert event.output is not None
-    return event.output
 
 
 def _index_text(options: Mapping[str, Any]) -> str:

@@ -15,13 +15,16 @@ from ...autograd.tensor import Array
 from ...errors import TraceError
 from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
-from ..recording.budget import Gone
-from ..recording.event import Event, EventKind
+from ..recording.event import Event, Failure, Forward, Vjp, Zero
 from ..recording.graph import Node, compute
+from ..recording.held import Gone
 from ..recording.source import Known, Source
 from ..trace import Trace
 from .options import dtype_named, restored, typed
 from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE, STRETCHED
+
+# Of an event: its number in the run, and what `Happening` says of its call, line and places.
+_Facts = tuple[int, Scope | None, Source | None, Any]
 
 
 def load_trace(path: str | os.PathLike[str]) -> Trace:
@@ -217,35 +220,46 @@ class _Reader:
         )
 
     def _event(self, index: int, row: tuple[int, ...], inputs: Sequence[int]) -> Event:
-        kind, op, output, of, slot, value, cotangent, scope, source, message, _ = row
-        made, handed = self._known_node(output), self._known_node(of)
-        what = KINDS[_index(kind)]
-        _check_event(what, made, handed, slot)
-        held = self._held(value)
-        if what == "forward" and made is not None and not isinstance(held, Gone):
-            held = made.seen[0]
-        given = (
-            made.inputs
-            if what == "forward" and made is not None
-            else tuple(map(self._known_node, inputs))
-        )
-        event = Event(
-            index,
-            what,
-            self._string(op),
-            made,
-            given,
-            held,
-            self._scope(scope),
-            self.run.reference,
-            self._source(source),
-            handed,
-            self._held(cotangent),
-            None if slot == NONE else slot,
-            self._string(message),
-        )
-        _check_written(event)
-        return event
+        number, op, output, of, slot, value, cotangent, scope, source, message, _ = row
+        kind, held = KINDS[_index(number)], self._held(value)
+        if (output == NONE) != (kind is Failure) or (of == NONE) == (kind is Vjp):
+            raise ValueError(f"event {index} ({kind.kind}) is not about what it could be about")
+        facts = index, self._scope(scope), self._source(source), self.run.reference
+        if kind is Failure and held is not None:
+            raise ValueError(f"event {index} (error) wrote something")
+        if kind is Failure:
+            refused = tuple(map(self._known_node, inputs))
+            text = typed(self._string(message), str)
+            return Failure(*facts, None, self._string(op), refused, text)
+        node = self.nodes[_index(output)]
+        if kind is Forward and not isinstance(held, Gone):
+            held = node.seen[0]
+        if held is not None and held.shape != node.shape:
+            raise ValueError(f"event {index} ({kind.kind}) wrote something of another shape")
+        if kind is Vjp:
+            return self._vjp(facts, held, node, self.nodes[_index(of)], slot, cotangent)
+        if (held is None) != (kind is Zero):
+            raise ValueError(f"event {index} ({kind.kind}) wrote something, or nothing")
+        if kind is Forward and node.op is None:
+            raise ValueError("a forward event of a leaf")
+        return kind(*facts, held, node)
+
+    def _vjp(
+        self,
+        facts: _Facts,
+        term: Array | Gone | None,
+        output: Node,
+        of: Node,
+        slot: int,
+        number: int,
+    ) -> Vjp:
+        receiver = of.inputs[slot] if 0 <= slot < len(of.inputs) else None
+        if receiver is None or receiver.id != output.id:
+            raise ValueError(f"event {facts[0]} (vjp) hands on to nothing that there is")
+        cotangent = self._numbered(number)
+        if cotangent.shape != of.shape:
+            raise ValueError(f"event {facts[0]} (vjp) starts from no gradient of its op's output")
+        return Vjp(*facts, term, output, of, slot, cotangent)
 
     def _known_node(self, number: int) -> Node | None:
         return None if number == NONE else self.nodes[_index(number)]
@@ -268,36 +282,6 @@ def _check_same(first: Node, node: Node) -> None:
         raise ValueError(
             f"two tensors of id {node.id}: {first.op or 'leaf'} {first.shape}, {node.op or 'leaf'} {node.shape}"
         )
-
-
-def _check_event(kind: EventKind, output: Node | None, of: Node | None, slot: int) -> None:
-    """Refuse what no recording writes, and queries rely on."""
-    if (output is None) != (kind == "error"):
-        raise ValueError(
-            f"an event of kind {kind} {'without' if output is None else 'with'} an output"
-        )
-    if (of is not None) != (kind == "vjp") or (of is not None and not _hands_to(of, slot, output)):
-        raise ValueError(f"an event of kind {kind} that hands on nothing that there is")
-    if kind == "forward" and (output is None or output.op is None):
-        raise ValueError("a forward event of a leaf")
-
-
-def _hands_to(of: Node, slot: int, output: Node | None) -> bool:
-    receiver = of.inputs[slot] if 0 <= slot < len(of.inputs) else None
-    return receiver is not None and output is not None and receiver.id == output.id
-
-
-def _check_written(event: Event) -> None:
-    """Refuse arrays that are not of the shape of what they are values and gradients of."""
-    value, cotangent = event.written
-    if event.kind == "vjp" and (
-        cotangent is None or event.of is None or cotangent.shape != event.of.shape
-    ):
-        raise ValueError(f"event {event.index} starts from no gradient of its op's output")
-    if value is None and event.kind in ("forward", "seed", "accumulate", "update"):
-        raise ValueError(f"event {event.index} ({event.kind}) wrote nothing")
-    if value is not None and (event.output is None or value.shape != event.output.shape):
-        raise ValueError(f"event {event.index} ({event.kind}) wrote something of another shape")
 
 
 class _Forwards:

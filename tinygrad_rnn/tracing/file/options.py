@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..recording.budget import is_array
+from ..recording.held import is_array
 
 _DTYPE = re.compile(r"[<>|][fiub]\d{1,2}", re.ASCII)
 _PLAIN = (bool, str, int, float, type(None))

@@ -20,15 +20,15 @@ from ...autograd.tensor import Array
 from ...errors import TraceError
 from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
-from ..recording.budget import Gone, is_array, owner_of
-from ..recording.event import Event, EventKind
+from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from ..recording.graph import Node
+from ..recording.held import Gone, is_array, owner_of
 from ..recording.source import Source
 from ..trace import Trace
 from .options import plain
 
 ARCHIVE = Archive("tinygrad_rnn.trace", 1, TraceError, "load_trace", "save", "tr.save")
-KINDS: tuple[EventKind, ...] = ("forward", "seed", "vjp", "accumulate", "update", "zero", "error")
+KINDS = (Forward, Seed, Vjp, Accumulate, Update, Zero, Failure)  # in a file by their number here
 NONE = -1
 STRETCHED = (
     64,
@@ -140,26 +140,31 @@ class _Writer:
         return NONE if text is None else self.strings.number(text, lambda: text)
 
     def _event(self, event: Event) -> list[int]:
-        value, cotangent = event.written
-        if event.recomputable and event.of is not None and not _is_ours(event.of.rule):
-            value = self.trace.queries.term(
-                event.index
-            )  # whoever reads the file may not have the op
-            self.terms.append(value)
-        inputs = event.inputs if event.kind == "error" else ()
-        self.error_inputs += [self._node(x) for x in inputs]
+        value, of, slot, cotangent = event.held, None, NONE, None
+        message, refused = None, ()
+        match event:
+            case Vjp():
+                of, slot, cotangent = event.of, event.slot, event.held_cotangent
+                if event.recomputable and not _is_ours(of.rule):
+                    value = self.trace.queries.term(event.index)  # a reader may not have the op
+                    self.terms.append(value)
+            case Failure():
+                message, refused = event.message, event.inputs
+            case _:
+                pass
+        self.error_inputs += [self._node(x) for x in refused]
         return [
-            KINDS.index(event.kind),
+            KINDS.index(type(event)),
             self._string(event.op),
             self._node(event.output),
-            self._node(event.of),
-            NONE if event.slot is None else event.slot,
+            self._node(of),
+            slot,
             self._array(value),
             self._array(cotangent),
             self._scope(event.scope),
             self._source(event.source),
-            self._string(event.message),
-            len(inputs),
+            self._string(message),
+            len(refused),
         ]
 
     def _node(self, wanted: Node | None) -> int:

@@ -18,10 +18,10 @@ from ...nn.cells import Cell as RecurrentCell
 from ..network.namer import State, initial_states, parameter_names, passed_states
 from ..network.network import Cell, Network, Port
 from ..network.unroll import unroll
+from ..recording.event import Event, Forward, Update
 from ..recording.graph import Graph, Node
 
 if TYPE_CHECKING:
-    from ..recording.event import Event
     from ..trace import Trace
 
 BEFORE = -1  # the event at which what existed before the recording was written
@@ -195,18 +195,18 @@ def _nearest(written: list[Written], here: Place) -> list[Written]:
 # Collecting what there is to name
 
 
-def _first_written(events: Iterable["Event"]) -> dict[Node, int]:
+def _first_written(events: Iterable[Event]) -> dict[Node, int]:
     """When each node was written: a leaf when it is first seen, a parameter before everything."""
     written: dict[Node, int] = {}
     for event in events:
         for x in (*event.inputs, event.output):
             if x is not None and x not in written:
-                was_there = x.is_parameter and event.kind != "update"
+                was_there = x.is_parameter and not isinstance(event, Update)
                 written[x] = BEFORE if was_there else event.index
     return written
 
 
-def _connected(events: Iterable["Event"]) -> list[list[Node]]:
+def _connected(events: Iterable[Event]) -> list[list[Node]]:
     """The nodes of each connected graph with the leaves they use.
 
     Graphs that share a leaf alone are not connected.
@@ -215,9 +215,9 @@ def _connected(events: Iterable["Event"]) -> list[list[Node]]:
     members: dict[int, list[Node]] = {}
     numbers = count()
     for event in events:
-        node = event.output
-        if event.kind != "forward" or node is None:
+        if not isinstance(event, Forward):
             continue
+        node = event.output
         found = {group[x] for x in node.tensors() if x in group}
         # the others join the largest, so that few nodes change their group
         largest, *others = sorted(found, key=lambda g: -len(members[g])) or [next(numbers)]

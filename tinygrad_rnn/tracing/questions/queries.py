@@ -16,13 +16,13 @@ import numpy as np
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...errors import TraceError
-from ..recording.budget import SMALL, Recent, gone_error
+from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from ..recording.graph import Node, collector_paused
+from ..recording.held import SMALL, Recent, gone_error
 from .names import Names, Place, Written
 from .terms import vjp_term
 
 if TYPE_CHECKING:
-    from ..recording.event import Event
     from ..trace import Trace
 
 GRADIENT = "d."  # before a name: ∂L/∂name
@@ -133,21 +133,23 @@ class Queries:
             _TERMS_KEPT if trace.limit is None else min(_TERMS_KEPT, trace.limit // 4)
         )
 
-    def _file(self, event: "Event") -> None:
-        node = event.output
-        if event.kind == "seed":
-            self.seeds.append(event.index)
-        elif event.kind == "vjp" and event.of is not None and node is not None:
-            self._received[node.id].append(event.index)
-            self._handed[event.of.id].append(event.index)
-        elif event.kind in ("accumulate", "zero") and node is not None:
-            self._grads[node.id].append(event.index)
-        elif event.kind == "update" and node is not None:
-            self._bound[node.id].append(event.index)
-        elif event.kind == "forward":
-            for x in dict.fromkeys(x for x in event.inputs if x is not None):
-                self.readers[x].append(event.index)
-        if self.seeds and event.kind in ("vjp", "accumulate"):
+    def _file(self, event: Event) -> None:
+        match event:
+            case Seed():
+                self.seeds.append(event.index)
+            case Vjp(output=node, of=of):
+                self._received[node.id].append(event.index)
+                self._handed[of.id].append(event.index)
+            case Accumulate(output=leaf) | Zero(output=leaf):
+                self._grads[leaf.id].append(event.index)
+            case Update(output=leaf):
+                self._bound[leaf.id].append(event.index)
+            case Forward(output=node):
+                for x in dict.fromkeys(node.tensors()):
+                    self.readers[x].append(event.index)
+            case Failure():
+                pass
+        if self.seeds and isinstance(event, Vjp | Accumulate):
             self._pass_ends[self.seeds[-1]] = event.index
 
     # Values
@@ -158,30 +160,34 @@ class Queries:
         Raises:
             TraceError: it is gone.
         """
-        event = self.trace.events[index]
+        event = self._vjp(index)
         found = event.value if event.value is not None else self._computed.get(index)
         if found is None:
-            assert event.of is not None
-            assert event.slot is not None
-            assert event.cotangent is not None
             found = vjp_term(event.of, event.slot, event.cotangent)
             self._computed.put(index, found)
         return found
 
-    def written_by(self, event: "Event") -> Array | None:
+    def _vjp(self, index: int) -> Vjp:
+        event = self.trace.events[index]
+        assert isinstance(event, Vjp)
+        return event
+
+    def written_by(self, event: Event) -> Array | None:
         """The array that an event wrote; the term of its own where the engine summed several in one call."""
-        return self.term(event.index) if event.kind == "vjp" else event.value
+        return self.term(event.index) if isinstance(event, Vjp) else event.value
 
-    def here(self, event: "Event | None") -> Place | None:
+    def here(self, event: Event | None) -> Place | None:
         """Where an event stands: a term of the backward pass belongs to the copy that hands it on."""
-        if event is None:
-            return None
-        node = event.of if event.kind == "vjp" else event.output
-        if node is not None and node.op is not None:
-            return self.names.places.get(node)
-        return self._of_call(event) if event.kind == "error" else None
+        match event:
+            case None:
+                return None
+            case Failure():
+                return self._of_call(event)
+            case _:
+                node = event.subject
+                return None if node.op is None else self.names.places.get(node)
 
-    def _of_call(self, event: "Event") -> Place | None:
+    def _of_call(self, event: Failure) -> Place | None:
         """The copy that an error happened in: one that got further, or the one after that which made an operand."""
         calls = event.scope.chain() if event.scope is not None else ()
         found = next((self._copies[call] for call in calls if call in self._copies), None)
@@ -298,7 +304,7 @@ class Queries:
         events = self.trace.events
         seen = self._grads[node.id][: bisect_right(self._grads[node.id], now)]
         held: Array | None = None
-        cleared = max((i for i, e in enumerate(seen) if events[e].kind == "zero"), default=-1)
+        cleared = max((i for i, e in enumerate(seen) if isinstance(events[e], Zero)), default=-1)
         for index in seen[cleared + 1 :]:
             value = events[index].value
             held = value if held is None or value is None else held + value
@@ -311,9 +317,9 @@ class Queries:
             return None
         handed = _between(self._handed[node.id], start, now)
         if handed:
-            return self.trace.events[handed[0]].cotangent
+            return self._vjp(handed[0]).cotangent
         seed = self.trace.events[start]
-        first = seed.value if seed.output is not None and seed.output.id == node.id else None
+        first = seed.value if isinstance(seed, Seed) and seed.output.id == node.id else None
         return self._summed(node.id, start, self.terms(node, now), first)
 
     def _summed(
@@ -341,9 +347,7 @@ class Queries:
 
     def origin_of_term(self, index: int) -> str:
         """What a term came back through: the next h, c or y behind it, else the next tensor with a name."""
-        node = self.trace.events[index].of
-        assert node is not None
-        first = node
+        node = first = self._vjp(index).of
         for _ in range(_STEPS_TO_A_NAME):
             if node in self.names.roles:
                 return self.names.of(node)
@@ -374,7 +378,7 @@ class Queries:
         written = [
             i
             for i in _between(self._grads[node.id], start, now)
-            if self.trace.events[i].kind == "accumulate"
+            if isinstance(self.trace.events[i], Accumulate)
         ]
         return Ledger(
             name=self.names.of(node),
@@ -403,10 +407,10 @@ class Queries:
     def _summed_as_the_engine_does(self, terms: Iterable[int]) -> Array:
         """Terms in order, then those of one op in one call: floating-point sums depend on the order."""
         total: Any = None
-        together: dict[tuple[Any, int], list[Event]] = {}
-        for event in (self.trace.events[i] for i in terms):
-            rule, slot = event.of.rule if event.of is not None else None, event.slot
-            if rule is not None and slot is not None and slot in rule.together:
+        together: dict[tuple[Any, int], list[Vjp]] = {}
+        for event in map(self._vjp, terms):
+            rule, slot = event.of.rule, event.slot
+            if rule is not None and slot in rule.together:
                 together.setdefault((rule, slot), []).append(event)
             else:
                 total = self.term(event.index) if total is None else total + self.term(event.index)
@@ -415,10 +419,10 @@ class Queries:
             total = summed if total is None else total + summed
         return total
 
-    def _in_one_call(self, op: Any, slot: int, events: "Sequence[Event]") -> Array:
+    def _in_one_call(self, op: Any, slot: int, events: Sequence[Vjp]) -> Array:
         if len(events) == 1:
             return self.term(events[0].index)
-        nodes = [event.of for event in events if event.of is not None]
+        nodes = [event.of for event in events]
         made = op.together[slot](
             [event.cotangent for event in events],
             [n.operands for n in nodes],

@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import TraceError
 from ...text import printable
+from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from ..recording.graph import Node
 from .formulas import Rule, is_elementwise, rule_of, substituted
 from .queries import GRADIENT, Queries
 from .terms import PRODUCTS, Index, Term, Terms, backward_terms, forward_terms
-
-if TYPE_CHECKING:
-    from ..recording.event import Event
 
 _WHOLE_FROM, _WHOLE_UNTIL = 1e4, 1e6  # numbers of this size are written out, without a power of ten
 _SHOWN = 4  # terms of a sum that are written out
@@ -90,31 +87,35 @@ class Explainer:
 
     # One event
 
-    def event(self, event: "Event", index: Index) -> Why:
+    def event(self, event: Event, index: Index) -> Why:
         """How an event made element `index` of what it wrote.
 
         Raises:
             TraceError: it wrote nothing, or the index is not in it.
         """
         value = self.queries.written_by(event)
-        if value is None or event.output is None:
+        if value is None or isinstance(event, Failure | Zero):
             raise TraceError(f"event {event.index} ({event.kind}) wrote no numbers")
         checked_index(index, value.shape, self.names.of(event.output))
-        if event.kind == "forward":
-            return self._forward(event, event.output, index)
-        if event.kind == "vjp":
-            return self._vjp(event, index)
-        return self._copied(event, event.output, index, float(value[index]))
+        match event:
+            case Forward():
+                return self._forward(event, index)
+            case Vjp():
+                return self._vjp(event, index)
+            case Seed() | Accumulate() | Update():
+                return self._copied(event, index, float(value[index]))
 
-    def _copied(self, event: "Event", node: Node, index: Index, value: float) -> Why:
-        name = self.names.of(node)
-        label, rule = {
-            "seed": (
-                f"∂L/∂{name}",
-                "the backward pass starts here, with ∂L/∂L = 1 or what was given",
-            ),
-            "accumulate": (f"∂L/∂{name}", "the sum of all terms of this pass was added to .grad"),
-        }.get(event.kind, (name, "bound to new values"))
+    def _copied(self, event: Seed | Accumulate | Update, index: Index, value: float) -> Why:
+        name = self.names.of(event.output)
+        match event:
+            case Seed():
+                rule = "the backward pass starts here, with ∂L/∂L = 1 or what was given"
+                label = f"∂L/∂{name}"
+            case Accumulate():
+                rule = "the sum of all terms of this pass was added to .grad"
+                label = f"∂L/∂{name}"
+            case Update():
+                rule, label = "bound to new values", name
         return Why(
             event.index,
             label,
@@ -125,7 +126,8 @@ class Explainer:
             Terms(),
         )
 
-    def _forward(self, event: "Event", node: Node, index: Index) -> Why:
+    def _forward(self, event: Forward, index: Index) -> Why:
+        node = event.output
         assert node.rule is not None
         rule, terms = rule_of(node.rule), forward_terms(node, index)
         name, value = self.names.of(node), float(node.data[index])
@@ -150,13 +152,9 @@ class Explainer:
             event.index, name, index, value, rule.forward or rule.summary, tuple(lines), terms
         )
 
-    def _vjp(self, event: "Event", index: Index) -> Why:
+    def _vjp(self, event: Vjp, index: Index) -> Why:
         of, slot, g = event.of, event.slot, event.cotangent
-        assert of is not None
         assert of.rule is not None
-        assert slot is not None
-        assert g is not None
-        assert event.output is not None
         rule, terms = rule_of(of.rule), backward_terms(of, slot, g, index)
         formula = rule.of_slot(slot)
         label = f"∂L/∂{self.names.of(event.output)}"
@@ -381,7 +379,7 @@ class Explainer:
         events = self.queries.trace.events
         found = Terms()
         for event in (events[i] for i in self.queries.terms(node, now)):
-            if event.of is not None and event.slot is not None and event.cotangent is not None:
+            if isinstance(event, Vjp):
                 found += backward_terms(event.of, event.slot, event.cotangent, index)
         return found
 

@@ -1,22 +1,23 @@
-"""What was recorded: one `Event` for each thing that happened."""
+"""What was recorded: one event for each thing that happened, a dataclass for each kind of thing.
 
+Values are kept by reference, since arrays of a graph are never written into. A recording under a
+budget lets go of the oldest; then `Gone` stands for them.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
-from weakref import ref
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeGuard, TypeVar, final
 
 import numpy as np
 
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
-from .budget import SMALL, Gone, gone_error, is_array
 from .graph import Node
+from .held import SMALL, Gone, gone_error, is_array
 from .source import Source
 
-if TYPE_CHECKING:
-    from ..trace import Trace
-
-EventKind = Literal["forward", "seed", "vjp", "accumulate", "update", "zero", "error"]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,142 +34,110 @@ class Stats:
 
     @classmethod
     def of(cls, array: Array) -> "Stats":
+        low = high = mean = np.nan
         with np.errstate(all="ignore"):
             norm = float(np.linalg.norm(array.astype(np.float64)))
             nans, infs = int(np.isnan(array).sum()), int(np.isinf(array).sum())
             finite = array[np.isfinite(array)] if nans or infs else array
-            if not finite.size:
-                return cls(array.shape, np.nan, np.nan, np.nan, norm, nans, infs)
-            return cls(
-                array.shape,
-                float(finite.min()),
-                float(finite.max()),
-                float(finite.mean()),
-                norm,
-                nans,
-                infs,
-            )
+            if finite.size:
+                low, high, mean = float(finite.min()), float(finite.max()), float(finite.mean())
+        return cls(array.shape, low, high, mean, norm, nans, infs)
 
 
-class Event:
-    """One thing that happened. Values are kept by reference: arrays of a graph are never written into.
+class Places(Protocol):
+    """Knows where in the network an event belongs: the whole run must be looked at for that."""
 
-    Kinds: "forward" (`op` made `output`), "seed" (a backward pass starts at `output`), "vjp" (`of`
-        handed a term of its
-    cotangent to its input `slot`, which is `output`), "accumulate" (`value` was added to `output`'s
-    grad), "update" (`output` was bound to new data), "zero" (`output`'s grad was cleared), "error"
-    (`op` refused its inputs, or the program raised; `output` is None, and `message` says why).
+    def place_of(self, event: Any) -> Any:
+        """What has the timestep and the row of its copy as `t` and `layer`; None outside of copies."""
+        ...
+
+
+# The kinds are not frozen: a frozen dataclass takes three times as long to make, and a budget lets
+# events go of their arrays.
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Happening:
+    """What events of every kind have.
+
+    Args:
+        index: its number in the run.
+        scope: the call that it happened in.
+        source: the line of the user's code; None where the engine did it by itself.
+        places: asked for `copy` and `layer`; a weak reference, since an event is no reason for a
+            whole run to live.
+        held: the array that it wrote, or what is remembered of one that was let go of.
     """
 
-    __slots__ = (
-        "_cotangent", "_value", "index", "inputs", "kind", "message", "of", "op", "output", "run", "scope", "slot",
-        "source")  # fmt: skip
-
-    def __init__(
-        self,
-        index: int,
-        kind: EventKind,
-        op: str | None,
-        output: Node | None,
-        inputs: tuple[Node | None, ...],
-        value: Array | Gone | None,
-        scope: Scope | None,
-        run: "ref[Trace] | None",
-        source: Source | None = None,
-        of: Node | None = None,
-        cotangent: Array | Gone | None = None,
-        slot: int | None = None,
-        message: str | None = None,
-    ) -> None:
-        self.index, self.kind, self.op, self.output, self.inputs = index, kind, op, output, inputs
-        self._value, self._cotangent = value, cotangent
-        self.of, self.slot, self.scope, self.run, self.source, self.message = (
-            of,
-            slot,
-            scope,
-            run,
-            source,
-            message,
-        )
+    kind: ClassVar[Any]
+    index: int
+    scope: Scope | None
+    source: Source | None
+    places: Callable[[], Places | None] | None
+    held: Array | Gone | None
 
     def __repr__(self) -> str:
-        return f"<event {self.index}: {self.kind}{f' of {self.op}' if self.op else ''}>"
+        return f"<event {self.index}: {self.kind}>"
 
     @property
     def value(self) -> Array | None:
-        """The array it wrote; None for a vjp term that `Queries.term` computes again.
+        """The array it wrote; None for a term that is computed again when it is asked for.
 
         Raises:
             TraceError: it is gone.
         """
-        return self._known(self._value)
+        return self._known(self.held)
 
-    @property
-    def cotangent(self) -> Array | None:
-        """Of a vjp, ∂L/∂of: what the term was made from.
-
-        Raises:
-            TraceError: it is gone.
-        """
-        return self._known(self._cotangent)
-
-    def _known(self, array: Array | Gone | None) -> Array | None:
+    def _known(self, array: "_T | Gone") -> _T:
         if isinstance(array, Gone):
             raise gone_error(f"what event {self.index} ({self.kind}) wrote")
         return array
 
     @property
     def saved(self) -> tuple[Any, ...]:
-        """What it was computed from: the operands, and for a vjp ∂L/∂of and `of` before them."""
-        if self.kind == "vjp" and self.of is not None:
-            return (self.cotangent, self.of.data, *self.of.operands)
-        return self.output.operands if self.kind == "forward" and self.output is not None else ()
+        """What it was computed from."""
+        return ()
 
     @property
     def copy(self) -> int | None:
         """The timestep: which call of its copies it belongs to."""
         place = self._place()
-        return place.t if place is not None else None
+        return None if place is None else place.t
 
     @property
     def layer(self) -> int | None:
         """The row of its copies, 0 at the bottom."""
         place = self._place()
-        return place.layer if place is not None else None
+        return None if place is None else place.layer
 
     def _place(self) -> Any:
-        trace = self.run() if self.run is not None else None
-        return trace.queries.here(self) if trace is not None else None
+        places = None if self.places is None else self.places()
+        return None if places is None else places.place_of(self)
 
     @property
     def stats(self) -> Stats | None:
         """The array it wrote in a few numbers; None where it wrote none of its own."""
-        return Stats.of(self.value) if self.value is not None else None
+        value = self.value
+        return None if value is None else Stats.of(value)
 
     @property
     def nans(self) -> bool:
         """Whether it wrote a NaN, as far as the value is its own; known when that is gone, too."""
-        value = self._value
-        return (
-            value.nans
-            if isinstance(value, Gone)
-            else _is_float(value) and bool(np.isnan(value).any())
-        )
+        if isinstance(self.held, Gone):
+            return self.held.nans
+        return _is_float(self.held) and bool(np.isnan(self.held).any())
 
     @property
     def infs(self) -> bool:
-        """Whether it wrote an infinity, as far as the value is its own; known when that is gone, too."""
-        value = self._value
-        return (
-            value.infs
-            if isinstance(value, Gone)
-            else _is_float(value) and bool(np.isinf(value).any())
-        )
+        """Whether it wrote an infinity, as far as the value is its own; known when that is gone."""
+        if isinstance(self.held, Gone):
+            return self.held.infs
+        return _is_float(self.held) and bool(np.isinf(self.held).any())
 
     @property
     def is_finite(self) -> bool:
         """Whether it wrote neither NaN nor infinity, as far as the value is its own."""
-        value = self._value
+        value = self.held
         if isinstance(value, Gone):
             return not (value.nans or value.infs)
         if not _is_float(value):
@@ -183,58 +152,204 @@ class Event:
     @property
     def is_gone(self) -> bool:
         """Whether the recording let go of its value and of what made it."""
-        return isinstance(self._value, Gone) or isinstance(self._cotangent, Gone)
-
-    @property
-    def written(self) -> tuple[Array | Gone | None, Array | Gone | None]:
-        """Its value and cotangent, or what is remembered of them."""
-        return self._value, self._cotangent
+        return isinstance(self.held, Gone)
 
     @property
     def arrays(self) -> list[Array]:
         """The arrays that it holds itself, beside those of its nodes."""
-        return [array for array in (self._value, self._cotangent) if is_array(array)]
-
-    @property
-    def subject(self) -> "Node | Event":
-        """The node whose op it is about; of an error itself. Events of one subject use the same nodes."""
-        return self.of or self.output or self
-
-    @property
-    def used(self) -> list[Node]:
-        """The nodes whose arrays its value was made from, and the one that holds it; some may come twice."""
-        node = self.subject
-        return [
-            x
-            for x in (self.inputs if isinstance(node, Event) else (node, *node.inputs))
-            if x is not None
-        ]
+        return [self.held] if is_array(self.held) else []
 
     @property
     def recomputable(self) -> int:
         """The bytes of its term, where that is not held but computed again."""
-        is_term = self.kind == "vjp" and self._value is None and not self.is_gone
-        return self.output.nbytes if is_term and self.output is not None else 0
+        return 0
 
     def release_term(self) -> list[Array]:
-        """Let go of a term that was handed to a parameter; returns the arrays that are not held any more."""
-        value = self._value
-        if (
-            self.kind == "vjp"
-            and is_array(value)
-            and self.output is not None
-            and self.output.op is None
-        ):
-            self._value = None
-            return [value]
+        """Let go of a term that was handed to a parameter; returns what is held no more."""
         return []
 
     def release(self) -> None:
         """Let go of all arrays."""
-        if is_array(self._value):
-            self._value = Gone.of(self._value)
-        if is_array(self._cotangent):
-            self._cotangent = Gone.of(self._cotangent)
+        if is_array(self.held):
+            self.held = Gone.of(self.held)
+
+
+@final
+@dataclass(slots=True, eq=False, repr=False)
+class Failure(Happening):
+    """An op refused its inputs, or the program raised: then `op` is None."""
+
+    kind: ClassVar[Literal["error"]] = "error"
+    output: ClassVar[None] = None
+    op: str | None
+    inputs: tuple[Node | None, ...]
+    message: str
+
+    def __repr__(self) -> str:
+        return f"<event {self.index}: {self.kind}{_of(self.op)}>"
+
+    @property
+    def subject(self) -> "Failure":
+        """Itself: it is about no node."""
+        return self
+
+    @property
+    def used(self) -> list[Node]:
+        """The nodes that were refused; some may come twice."""
+        return [x for x in self.inputs if x is not None]
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Written(Happening):
+    """What events have that wrote a tensor, or a gradient of one: `output`."""
+
+    output: Node
+
+    def __repr__(self) -> str:
+        return f"<event {self.index}: {self.kind}{_of(self.op)}>"
+
+    @property
+    def op(self) -> str | None:
+        """The name of the op that did it, if one did."""
+        return None
+
+    @property
+    def inputs(self) -> tuple[Node | None, ...]:
+        """What an op was called with; None stands for a Python number."""
+        return ()
+
+    @property
+    def subject(self) -> Node:
+        """The node whose op it is about. Events of one subject use the same nodes."""
+        return self.output
+
+    @property
+    def used(self) -> list[Node]:
+        """The nodes whose arrays its value was made from, and the one that holds it."""
+        node = self.subject
+        return [node, *node.tensors()]
+
+
+@final
+@dataclass(slots=True, eq=False, repr=False)
+class Forward(Written):
+    """An op made `output`."""
+
+    kind: ClassVar[Literal["forward"]] = "forward"
+
+    @property
+    def op(self) -> str | None:
+        return self.output.op
+
+    @property
+    def inputs(self) -> tuple[Node | None, ...]:
+        return self.output.inputs
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """The operands."""
+        return self.output.operands
+
+
+@final
+@dataclass(slots=True, eq=False, repr=False)
+class Vjp(Written):
+    """The op that made `of` handed a term of its cotangent to its input `slot`, which is `output`.
+
+    Its value is None where the engine summed the terms of several uses in one call, or where a
+    budget let go of a term that can be computed again.
+    """
+
+    kind: ClassVar[Literal["vjp"]] = "vjp"
+    of: Node
+    slot: int
+    held_cotangent: Array | Gone
+
+    @property
+    def op(self) -> str | None:
+        return self.of.op
+
+    @property
+    def cotangent(self) -> Array:
+        """∂L/∂of: what the term was made from.
+
+        Raises:
+            TraceError: it is gone.
+        """
+        return self._known(self.held_cotangent)
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """∂L/∂of, `of`, and what `of` was made from."""
+        return (self.cotangent, self.of.data, *self.of.operands)
+
+    @property
+    def subject(self) -> Node:
+        return self.of
+
+    @property
+    def is_gone(self) -> bool:
+        return isinstance(self.held, Gone) or isinstance(self.held_cotangent, Gone)
+
+    @property
+    def arrays(self) -> list[Array]:
+        return [x for x in (self.held, self.held_cotangent) if is_array(x)]
+
+    @property
+    def recomputable(self) -> int:
+        return self.output.nbytes if self.held is None and not self.is_gone else 0
+
+    def release_term(self) -> list[Array]:
+        value = self.held
+        if self.output.op is not None or not is_array(value):
+            return []
+        self.held = None
+        return [value]
+
+    def release(self) -> None:
+        if is_array(self.held):
+            self.held = Gone.of(self.held)
+        if is_array(self.held_cotangent):
+            self.held_cotangent = Gone.of(self.held_cotangent)
+
+
+@final
+@dataclass(slots=True, eq=False, repr=False)
+class Seed(Written):
+    """A backward pass starts at `output`, with this ∂L/∂output."""
+
+    kind: ClassVar[Literal["seed"]] = "seed"
+
+
+@final
+@dataclass(slots=True, eq=False, repr=False)
+class Accumulate(Written):
+    """The whole gradient of a pass was added to the leaf's `.grad`."""
+
+    kind: ClassVar[Literal["accumulate"]] = "accumulate"
+
+
+@final
+@dataclass(slots=True, eq=False, repr=False)
+class Update(Written):
+    """A leaf was bound to new data."""
+
+    kind: ClassVar[Literal["update"]] = "update"
+
+
+@final
+@dataclass(slots=True, eq=False, repr=False)
+class Zero(Written):
+    """A leaf's `.grad` was cleared."""
+
+    kind: ClassVar[Literal["zero"]] = "zero"
+
+
+Event: TypeAlias = Forward | Seed | Vjp | Accumulate | Update | Zero | Failure
+
+
+def _of(op: str | None) -> str:
+    return "" if op is None else f" of {op}"
 
 
 def _is_float(value: Any) -> TypeGuard[Array]:

@@ -14,7 +14,7 @@ from ...autograd.op import Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import TraceError
-from .budget import Gone, gone_error, is_array
+from .held import Gone, gone_error, is_array
 from .source import Source
 
 
