@@ -13,12 +13,11 @@ from .check import gradcheck, gradgradcheck
 from .diagrams import draw
 from .nn import optim
 from .tracing.anomaly import detect_anomaly
-from .tracing.trace import breakpoint, trace
+from .tracing.trace import breakpoint, load_trace, trace
 
 if TYPE_CHECKING:
     from .compiler import compile
     from .nn.checkpoint import load, save
-    from .tracing.file.loading import load_trace
 
 __all__ = [
     "Tensor",
@@ -51,7 +50,6 @@ sys.modules[f"{__name__}.optim"] = optim
 _LATE = {
     "compile": "compiler",
     "load": "nn.checkpoint",
-    "load_trace": "tracing.file.loading",
     "save": "nn.checkpoint",
 }
 

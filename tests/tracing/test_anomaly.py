@@ -1,4 +1,4 @@
-"""detect_anomaly: the first op that makes a NaN or inf of finite numbers, forward or backward, with its line."""
+"""detect_anomaly names the first op that makes a NaN or inf of finite numbers, and its line."""
 
 import numpy as np
 import pytest

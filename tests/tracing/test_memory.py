@@ -1,4 +1,4 @@
-"""A recording under a budget: what it lets go of is computed again to the last bit, or says that it is gone."""
+"""Under a budget, what is let go of is computed again to the last bit, or says that it is gone."""
 
 import gc
 import weakref
@@ -11,16 +11,21 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import TraceError
 from tinygrad_rnn.tracing.recording.held import Memory, parse_size
+from tinygrad_rnn.tracing.trace import traced
 
 KINDS = {"RNN": tg.nn.RNN, "LSTM": tg.nn.LSTM, "GRU": tg.nn.GRU}
 
 
-def recorded(max_memory=None, kind="RNN", passes=2, hidden=8, steps=5):
+def recorded(max_memory=None, kind="RNN", **options):
+    return recorded_by(max_memory, kind, **options)[0]
+
+
+def recorded_by(max_memory=None, kind="RNN", passes=2, hidden=8, steps=5):
     rng = np.random.default_rng(0)
     rnn = KINDS[kind](3, hidden, output_size=2, rng=0)
     V = tg.tensor(rng.standard_normal((2, 2)), requires_grad=True, name="V")
     xs = rng.standard_normal((steps, 2, 3))
-    with tg.trace(max_memory=max_memory) as tr:
+    with traced(max_memory) as (tr, recorder):
         for _ in range(passes):
             ys, _ = rnn(xs)
             loss = tg.nn.cross_entropy(tg.ops.stack([y @ V for y in ys]), np.zeros((steps, 2), int))
@@ -28,7 +33,7 @@ def recorded(max_memory=None, kind="RNN", passes=2, hidden=8, steps=5):
             loss.backward()
             for p in rnn.parameters():
                 p.data = p.data - 0.1 * p.grad.data
-    return tr
+    return tr, recorder
 
 
 @pytest.mark.parametrize(
@@ -141,9 +146,9 @@ def whole(request):
 def test_every_question_is_answered_as_without_a_budget_or_says_gone(whole, share):
     kind, without = whole
     limit = max(int(share * without.memory().held), 1)
-    tr = recorded(limit, kind)
+    tr, recorder = recorded_by(limit, kind)
     assert len(tr.events) == len(without.events)
-    assert tr.memory().held == tr._budget.held  # counted event by event, and all at once
+    assert tr.memory().held == recorder.budget.held  # counted event by event, and all at once
     assert tr.memory().gone > 0 or tr.memory().held <= limit
     gone = [event.is_gone for event in tr.events if event.kind != "zero"]
     assert gone == sorted(gone, reverse=True)  # the oldest

@@ -1,4 +1,4 @@
-"""A saved run answers every question as the run itself did; a file that lies, or that was cut off, is one error."""
+"""A saved run answers every question as the run itself did; a file that lies is one error."""
 
 import json
 import os
@@ -19,10 +19,10 @@ from tinygrad_rnn.debugger.commands import execute
 from tinygrad_rnn.debugger.events import name_written
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.errors import TinygradError, TraceError
-from tinygrad_rnn.tracing.file.loading import load_trace
 from tinygrad_rnn.tracing.file.options import plain, restored
 from tinygrad_rnn.tracing.file.saving import ARCHIVE
 from tinygrad_rnn.tracing.script import run_script
+from tinygrad_rnn.tracing.trace import load_trace, traced
 
 
 @tg.op(lambda g, y, x: 3 * g * x**2)
@@ -234,33 +234,37 @@ raise KeyError("here")
 
 
 def test_a_script_is_looked_at_elsewhere(tmp_path, monkeypatch):
-    """In another process, without the script: its lines are there, and its own op says that it is not."""
+    """In a process without the script its lines are there, and its own op says that it is not."""
     monkeypatch.chdir(tmp_path)
     Path("script.py").write_text(SCRIPT, "utf-8")
     tr = run_script(Path("script.py"), keep_output=True).trace
     tr.save("run.tgtrace")
     Path("script.py").unlink()
     Path("elsewhere").mkdir()
-    command = [sys.executable, "-m", "tinygrad_rnn", "debug", "--commands", "-", "../run.tgtrace"]
-    show = "jump end\nlist\nback\nlist\nwhy W[0,0]\nprint d.W\njump 1\nprint out\n"
-    done = subprocess.run(
-        command, input=show, capture_output=True, text=True, cwd="elsewhere", timeout=60, check=False,
-        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-    )  # fmt: skip
+    done = elsewhere(
+        "debug",
+        "--commands",
+        "-",
+        commands="jump end\nlist\nback\nlist\nwhy W[0,0]\nprint d.W\njump 1\nprint out\n",
+    )
     assert done.returncode == 0, done.stderr
     assert 'raise KeyError("here")' in done.stdout
     assert "total.backward()" in done.stdout
-    missing = subprocess.run(
-        command, input="jump 1\nwhy\n", capture_output=True, text=True, cwd="elsewhere", timeout=60, check=False,
-        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-    )  # fmt: skip
+    missing = elsewhere("debug", "--commands", "-", commands="jump 1\nwhy\n")
     assert missing.returncode == 2
     assert "the op 'square' is not here, and a recording holds no code" in missing.stdout
-    drawn = subprocess.run(
-        [sys.executable, "-m", "tinygrad_rnn", "draw", "../run.tgtrace", "-o", "x.svg"],
-        capture_output=True, text=True, cwd="elsewhere", timeout=60, check=False,
-    )  # fmt: skip
+    drawn = elsewhere("draw", "-o", "x.svg")
     assert drawn.returncode == 0, drawn.stderr
+
+
+def elsewhere(*words, commands=""):
+    """A command on the recording, run in the folder beside it."""
+    command = [sys.executable, "-m", "tinygrad_rnn", *words, "../run.tgtrace"]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(
+        command, input=commands, capture_output=True, encoding="utf-8", cwd="elsewhere",
+        timeout=60, check=False, env=environment,
+    )  # fmt: skip
 
 
 def test_without_its_op_a_value_is_shown_but_not_explained(tmp_path):
@@ -297,8 +301,9 @@ def test_a_parameter_is_known_by_name_and_not_by_another_programs_tensor(tmp_pat
 @pytest.mark.parametrize(
     "value",
     [
-        None, True, 3, -2.5, float("inf"), "mean", (1, (2, None)), [0, [1]], slice(1, None, -2), Ellipsis,
-        np.float32(0.1), np.int64(3), np.bool_(True), np.dtype("f4"), np.float64, (slice(None), Ellipsis, -1),
+        None, True, 3, -2.5, float("inf"), "mean", (1, (2, None)), [0, [1]], slice(1, None, -2),
+        Ellipsis, np.float32(0.1), np.int64(3), np.bool_(True), np.dtype("f4"), np.float64,
+        (slice(None), Ellipsis, -1),
     ],
 )  # fmt: skip
 def test_options_come_back_as_they_were(value):
@@ -328,7 +333,7 @@ def good(tmp_path_factory):
 
 
 def loads_or_refuses(path, data):
-    """Either the run can be looked at from one end to the other, or there was one error when it was loaded."""
+    """Either the whole run can be looked at, or loading it is one error."""
     path.write_bytes(data)
     try:
         tr = load_trace(path)
@@ -388,10 +393,10 @@ def test_a_backward_pass_over_what_was_made_before_the_recording(path, limit):
 def test_a_backward_pass_over_what_was_forgotten(path, keep):
     W = tg.tensor(np.eye(3) / 2, requires_grad=True, name="W")
     h = tg.tensor(np.ones(3), name="x")
-    with tg.trace() as tr:
+    with traced(None) as (tr, recorder):
         for t in range(6):
             if t == 4:
-                tr.forget(keep)
+                recorder.forget(keep)
             h = tg.ops.tanh(W @ h)
         (h * h).sum().backward()
     assert [event.op for event in tr.events if event.kind == "vjp"].count("tanh") == 6

@@ -101,7 +101,7 @@ def _decoded(data: bytes, origin: str) -> str:
 
 def _load(path: Path, arguments: Sequence[str]) -> "Trace":
     """A run that was recorded and saved before."""
-    from ..tracing.file.loading import load_trace
+    from ..tracing.trace import load_trace
 
     if arguments:
         given = " ".join(arguments)

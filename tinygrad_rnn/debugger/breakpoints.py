@@ -66,7 +66,7 @@ class Breakpoint:
         if self.hits is None:
             return True
         for index in range(self._counted, event.index + 1):
-            if self._passes(queries, queries.trace.events[index]):
+            if self._passes(queries, queries.run.events[index]):
                 self._passed.append(index)
         self._counted = max(self._counted, event.index + 1)
         return len(self._passed) >= self.hits and self._passed[self.hits - 1] == event.index

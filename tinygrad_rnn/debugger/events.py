@@ -75,7 +75,7 @@ def name_written(queries: Queries, event: Event) -> str | None:
 
 def lookup(queries: Queries, at: int) -> Lookup:
     """What names mean after event `at`: out, G, A, B and C are the event's, others the run's."""
-    event = queries.trace.events[at]
+    event = queries.run.events[at]
 
     def value(name: str) -> Array:
         if name not in ("out", "G", *OPERANDS):

@@ -1,4 +1,4 @@
-"""The first op that makes a NaN or inf out of finite numbers: an observer that looks at every value."""
+"""An observer that looks for the first op that makes a NaN or inf out of finite numbers."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ from .recording.source import Source
 
 
 def detect_anomaly() -> AbstractContextManager[None]:
-    """Within this block, raise AnomalyError at the first op that makes a NaN or inf out of finite numbers.
+    """In this block, raise AnomalyError at the first op that makes a NaN or inf of finite numbers.
 
     Forward and backward; the error names the op, the element, the operands' values there, and the
     line of the user's code that called the op. Each op costs a check of all its values.
@@ -66,9 +66,8 @@ def _check(
         return
     index = tuple(np.argwhere(~np.isfinite(made))[0].tolist())
     values = ", ".join(_value_at(np.asarray(operand), index, made.shape) for operand in operands)
-    raise AnomalyError(
-        f"{op.name} ({phase}) made {made[index]} at index {list(index)} of shape {made.shape} from {values}, at {line}"
-    )
+    where = f"{made[index]} at index {list(index)} of shape {made.shape}"
+    raise AnomalyError(f"{op.name} ({phase}) made {where} from {values}, at {line}")
 
 
 def _finite(values: Any) -> bool:

@@ -15,8 +15,10 @@ import numpy as np
 
 from ..autograd.state import observed
 from .recording.event import Failure
+from .recording.recorder import Recorder
+from .recording.run import Run
 from .recording.source import Source, forget_files
-from .trace import Trace, trace
+from .trace import Trace, traced
 
 _PRINTED_MOST = 1_000_000  # characters of output that are kept
 
@@ -30,7 +32,7 @@ class ScriptRun:
 
 
 class _Enough(BaseException):
-    """Ends a script whose recording is complete; no `except Exception` of the script's catches it."""
+    """Ends a script whose recording is complete; its own `except Exception` does not catch it."""
 
 
 def run_script(
@@ -68,19 +70,18 @@ def run_script(
     error: BaseException | None = None
     with (
         _as_main(path, arguments),
-        trace(max_memory) as recorded,
-        _limited(recorded, until_nan, steps),
+        traced(max_memory) as (trace, recorder),
+        _limited(recorder, until_nan, steps),
     ):
-        with _kept_output(recorded, echo, keep_output):
+        with _kept_output(recorder.run, echo, keep_output):
             error = _run(path)
         if keep_output and error is not None:
-            _add_error(recorded, error)
-    if (
-        os.getpid() != process
-    ):  # a child that the script forked has come to the script's end: it is not the debugger
+            _add_error(recorder, error)
+    if os.getpid() != process:
+        # a child that the script forked came to the script's end here: it is not the debugger
         sys.stdout.flush()
-        os._exit(0 if error is None else 1)
-    return ScriptRun(recorded, error)
+        os._exit(int(error is not None))
+    return ScriptRun(trace, error)
 
 
 def _run(path: Path) -> BaseException | None:
@@ -95,20 +96,21 @@ def _run(path: Path) -> BaseException | None:
     return None
 
 
-def _add_error(recorded: Trace, error: BaseException) -> None:
+def _add_error(recorder: Recorder, error: BaseException) -> None:
     """Make the exception the last event, unless an op's refusal that is it already stands there."""
-    message = "Ctrl-C ended the script here" if isinstance(error, KeyboardInterrupt) else str(error)
-    match recorded.events[-1:]:
-        case [Failure(message=refusal)] if refusal == str(error):
+    message = str(error)
+    match recorder.run.events[-1:]:
+        case [Failure(message=refusal)] if refusal == message:
             return
         case _:
             pass
     frames = traceback.extract_tb(error.__traceback__)
     package = str(Path(__file__).parents[1])
     own = [f for f in frames if not f.filename.startswith((package, "<frozen"))]
-    at = own[-1] if own else None
-    source = Source(at.filename, at.lineno or 1) if at is not None else None
-    recorded.fail(f"{type(error).__name__}: {message}", source)
+    source = Source(own[-1].filename, own[-1].lineno or 1) if own else None
+    if isinstance(error, KeyboardInterrupt):
+        message = "Ctrl-C ended the script here"
+    recorder.fail(f"{type(error).__name__}: {message}", source)
 
 
 # Where it ends
@@ -116,14 +118,14 @@ def _add_error(recorded: Trace, error: BaseException) -> None:
 
 @contextmanager
 def _limited(
-    recorded: Trace, until_nan: bool, steps: tuple[int, int] | None
+    recorder: Recorder, until_nan: bool, steps: tuple[int, int] | None
 ) -> Generator[None, None, None]:
     """Watch what is recorded, and end the script where that is enough."""
     watches: list[Callable[[str], None]] = []
     if until_nan:
-        watches.append(lambda kind: _stop_at_nan(recorded))
+        watches.append(lambda kind: _stop_at_nan(recorder.run))
     if steps is not None:
-        watches.append(_Steps(recorded, *steps).watch)
+        watches.append(_Steps(recorder, *steps).watch)
     if not watches:
         yield
         return
@@ -136,8 +138,8 @@ def _limited(
         yield
 
 
-def _stop_at_nan(recorded: Trace) -> None:
-    value = recorded.events[-1].value if recorded.events else None
+def _stop_at_nan(run: Run) -> None:
+    value = run.events[-1].value if run.events else None
     if value is not None and value.dtype.kind == "f" and not np.isfinite(value).all():
         raise _Enough
 
@@ -145,18 +147,18 @@ def _stop_at_nan(recorded: Trace) -> None:
 class _Steps:
     """Counts training steps, and keeps those from `first` to `last`."""
 
-    def __init__(self, recorded: Trace, first: int, last: int) -> None:
-        self.recorded, self.first, self.last = recorded, first, last
+    def __init__(self, recorder: Recorder, first: int, last: int) -> None:
+        self.recorder, self.first, self.last = recorder, first, last
         self.step, self.passed = 0, False
 
     def watch(self, kind: str) -> None:
         if kind == "forward" and self.passed:
             self.step, self.passed = self.step + 1, False
             if self.step > self.last:
-                self.recorded.events.pop()
+                self.recorder.run.events.pop()
                 raise _Enough
             if self.step <= self.first:
-                self.recorded.forget(keep_last=1)
+                self.recorder.forget(keep_last=1)
         self.passed = self.passed or kind == "seed"
 
 
@@ -166,17 +168,17 @@ class _Steps:
 class _Kept(io.TextIOBase):
     """A stream that files what is written by the event after which it was written."""
 
-    def __init__(self, recorded: Trace, echo: TextIO | None) -> None:
-        self._recorded, self._echo, self._room = recorded, echo, _PRINTED_MOST
+    def __init__(self, run: Run, echo: TextIO | None) -> None:
+        self._run, self._echo, self._room = run, echo, _PRINTED_MOST
 
     def write(self, text: str, /) -> int:
         if self._echo is not None:
             self._echo.write(text)
         kept = text[: self._room]
         self._room -= len(kept)
-        at = max(len(self._recorded.events) - 1, 0)
+        at = max(len(self._run.events) - 1, 0)
         if kept:
-            self._recorded.printed[at] = self._recorded.printed.get(at, "") + kept
+            self._run.printed[at] = self._run.printed.get(at, "") + kept
         return len(text)
 
     def flush(self) -> None:
@@ -185,11 +187,11 @@ class _Kept(io.TextIOBase):
 
 
 @contextmanager
-def _kept_output(recorded: Trace, echo: TextIO | None, keep: bool) -> Generator[None, None, None]:
+def _kept_output(run: Run, echo: TextIO | None, keep: bool) -> Generator[None, None, None]:
     if not keep:
         yield
         return
-    stream: Any = _Kept(recorded, echo)
+    stream: Any = _Kept(run, echo)
     with redirect_stdout(stream), redirect_stderr(stream):
         yield
 

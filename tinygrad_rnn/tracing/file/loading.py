@@ -1,7 +1,7 @@
 """Reading a recorded run that `saving` wrote: nothing that the file says is believed."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from math import prod
 from types import SimpleNamespace
@@ -15,11 +15,11 @@ from ...autograd.tensor import Array
 from ...errors import TraceError
 from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
-from ..recording.event import Event, Failure, Forward, Vjp, Zero
+from ..recording.event import Event, Failure, Forward, Places, Vjp, Zero
 from ..recording.graph import Node, compute
 from ..recording.held import Gone
+from ..recording.run import Run
 from ..recording.source import Known, Source
-from ..trace import Trace
 from .options import dtype_named, restored, typed
 from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE, STRETCHED
 
@@ -27,33 +27,47 @@ from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE, STRETCHED
 _Facts = tuple[int, Scope | None, Source | None, Any]
 
 
-def load_trace(path: str | os.PathLike[str]) -> Trace:
-    """Read a recorded run that `Trace.save` wrote; it answers as the run did, and shows the same source.
+def load(
+    path: str | os.PathLike[str],
+    run: Run,
+    places: Callable[[], Places | None],
+    prove: Callable[[], object],
+) -> None:
+    """Read a recorded run that `save` wrote; see `load_trace`.
 
-    An op that is not of this package is taken from this process, where one of its module, name and
-    docstring was defined; else its values can be looked at, but not explained. Nothing is imported.
+    Args:
+        path: of the file.
+        run: an empty one, which becomes what the file holds.
+        places: asked by its events for the copy that they belong to.
+        prove: asks the run about names and calls, where only the whole shows that a file lies.
 
     Raises:
-        TraceError: no such file, not a recorded run, a damaged one, or one of a newer version.
+        TraceError: there is no such file, or it is not one.
     """
     name = os.fspath(path)
     description, arrays = ARCHIVE.read(path)
     with ARCHIVE.blaming(name):
-        run = _Reader(description, arrays).trace()
+        _Reader(description, arrays, run, places).read()
         try:
-            _ = run.queries  # whoever lies about names and calls is found out here
+            prove()
         except TraceError as error:
             raise TraceError(f"load_trace: {name}: {error}") from error
-    return run
 
 
 class _Reader:
-    """Puts a trace together again."""
+    """Puts a run together again."""
 
-    def __init__(self, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        self.text, self.columns = description, arrays
+    def __init__(
+        self,
+        description: Mapping[str, Any],
+        arrays: Mapping[str, Array],
+        run: Run,
+        places: Callable[[], Places | None],
+    ) -> None:
+        self.text, self.columns, self.run, self.places = description, arrays, run, places
         self.strings: list[str] = [typed(text, str) for text in description["strings"]]
-        self.run = Trace(None if description["limit"] is None else typed(description["limit"], int))
+        if description["limit"] is not None:
+            run.limit = typed(description["limit"], int)
         self.arrays = self._arrays()
         self.options = [self._options(options) for options in description["options"]]
         self.constants = [
@@ -65,16 +79,15 @@ class _Reader:
         self.scopes = self._scopes()
         self.nodes = self._nodes()
 
-    def trace(self) -> Trace:
-        count = len(self.nodes)
-        names = {typed(id, int): typed(name, str) for id, name in self.text["names"]}
-        printed = {typed(at, int): typed(text, str) for at, text in self.text["printed"]}
+    def read(self) -> None:
+        run, count = self.run, len(self.nodes)
+        run.is_loaded, run.gone = True, typed(self.text["gone"], int)
+        run.nodes.update((node.id, node) for node in self.nodes)
+        run.names.update((typed(id, int), typed(name, str)) for id, name in self.text["names"])
+        run.printed.update((typed(at, int), typed(text, str)) for at, text in self.text["printed"])
         inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
-        events = [
-            self._event(i, row, inputs[i]) for i, row in enumerate(self._rows("event", EVENT))
-        ]
-        self.run.restore(events, self.nodes, names, printed, typed(self.text["gone"], int))
-        return self.run
+        for row in self._rows("event", EVENT):
+            run.events.append(self._event(len(run.events), row, inputs[len(run.events)]))
 
     def _rows(self, table: str, names: Sequence[str]) -> list[tuple[int, ...]]:
         columns = [self._column(f"{table}.{name}") for name in names]
@@ -136,9 +149,8 @@ class _Reader:
         memory = owners[_index(owner)]
         if size > STRETCHED[0] * memory.nbytes + STRETCHED[1]:
             raise ValueError(f"an array of shape {tuple(shape)} in {memory.nbytes} bytes")
-        made = np.ndarray(
-            tuple(shape), kind, memory, offset, tuple(strides)
-        )  # refuses what leaves its memory
+        # NumPy refuses what leaves its memory
+        made = np.ndarray(tuple(shape), kind, memory, offset, tuple(strides))
         made.flags.writeable = False
         return made
 
@@ -224,7 +236,7 @@ class _Reader:
         kind, held = KINDS[_index(number)], self._held(value)
         if (output == NONE) != (kind is Failure) or (of == NONE) == (kind is Vjp):
             raise ValueError(f"event {index} ({kind.kind}) is not about what it could be about")
-        facts = index, self._scope(scope), self._source(source), self.run.reference
+        facts = index, self._scope(scope), self._source(source), self.places
         if kind is Failure and held is not None:
             raise ValueError(f"event {index} (error) wrote something")
         if kind is Failure:
@@ -280,12 +292,13 @@ def _check_same(first: Node, node: Node) -> None:
         node.op is not None or first.op is not None or node.shape != first.shape
     ):
         raise ValueError(
-            f"two tensors of id {node.id}: {first.op or 'leaf'} {first.shape}, {node.op or 'leaf'} {node.shape}"
+            f"two tensors of id {node.id}: {first.op or 'leaf'} {first.shape}, "
+            f"{node.op or 'leaf'} {node.shape}"
         )
 
 
 class _Forwards:
-    """Sees to it that nodes are what their ops make: each kind of op, options and operands is computed once."""
+    """Checks that nodes are what their ops make, once for each op, options and kind of operands."""
 
     def __init__(self) -> None:
         self._known: set[Any] = set()
@@ -326,7 +339,7 @@ def _index(number: int) -> int:
 
 
 def _found_op(name: Any, module: Any, qualname: Any, doc: Any) -> tuple[str, Op]:
-    """An op by where it was defined, among those of this process; else one that says that it is not here."""
+    """An op of this process by where it was defined; else one that says that it is not here."""
     typed(name, str)
     for public in NUMPY.values():
         if (public.__module__, public.__qualname__, public.__doc__ or "") == (
@@ -358,7 +371,7 @@ class _MissingOp(Op):
 
 
 def _stand_in(described: Mapping[str, Any]) -> object:
-    """What queries ask the owner of a call: its class's name, its parameters, and of a cell its equation and states."""
+    """What answers as the owner of a call did: of its class, its parameters and its states."""
     parameters = [
         (typed(name, str), SimpleNamespace(id=typed(id, int)))
         for id, name in described["parameters"]

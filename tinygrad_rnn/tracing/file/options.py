@@ -1,4 +1,7 @@
-"""The options of ops as JSON can hold them, and back: what is more than a number or text is a list with a tag."""
+"""The options of ops as JSON can hold them, and back.
+
+What is more than a number or text is a list that begins with a tag.
+"""
 
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
 # What JSON holds has no one type.
@@ -48,9 +51,8 @@ _FORMS: dict[str, _Form] = {
         np.generic, lambda x: [x.dtype.str, x.item()], lambda dtype, x: dtype_named(dtype).type(x)
     ),
     "dtype": _Form(np.dtype, lambda x: [x.str], lambda name: dtype_named(name)),
-    "type": _Form(
-        type, lambda x: [np.dtype(x).str], lambda name: dtype_named(name).type
-    ),  # np.float64, float
+    # np.float64, float
+    "type": _Form(type, lambda x: [np.dtype(x).str], lambda name: dtype_named(name).type),
     "ellipsis": _Form(EllipsisType, lambda _: [], lambda: Ellipsis),
     "unknown": _Form(object, lambda x: [repr(x)], lambda text: Unknown(typed(text, str))),
 }

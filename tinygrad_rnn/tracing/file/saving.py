@@ -1,4 +1,4 @@
-"""Recorded runs as files: every event, value and line of source in one safetensors file, and no code.
+"""Recorded runs as safetensors files: every event, value and line of source, and no code.
 
 The tables of events and nodes are columns of integers, the arrays lie one after the other in one
 block of bytes, and what is text stands in a description. A view is kept as one, so that what is
@@ -23,17 +23,15 @@ from ...nn.module import Module
 from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from ..recording.graph import Node
 from ..recording.held import Gone, is_array, owner_of
+from ..recording.run import Run
 from ..recording.source import Source
-from ..trace import Trace
 from .options import plain
 
 ARCHIVE = Archive("tinygrad_rnn.trace", 1, TraceError, "load_trace", "save", "tr.save")
 KINDS = (Forward, Seed, Vjp, Accumulate, Update, Zero, Failure)  # in a file by their number here
 NONE = -1
-STRETCHED = (
-    64,
-    2**24,
-)  # how often larger than its memory a broadcast array may be, and what is always allowed
+# How often larger than its memory a broadcast array may be, and the bytes that always may.
+STRETCHED = (64, 2**24)
 NODE = ("id", "op", "data", "name", "requires_grad", "scope", "source", "options", "inputs")
 EVENT = (
     "kind",
@@ -53,9 +51,9 @@ SCOPE = ("name", "owner", "parent", "id")
 _PACKAGE = __name__.partition(".")[0]
 
 
-def save(trace: Trace, path: str | os.PathLike[str]) -> None:
-    """Write a recorded run; see `Trace.save`."""
-    tables = _Writer(trace)
+def save(run: Run, path: str | os.PathLike[str], term: Callable[[Vjp], Array]) -> None:
+    """Write a recorded run; `term` computes a term again that is not held. See `Trace.save`."""
+    tables = _Writer(run, term)
     ARCHIVE.write(path, tables.description(), tables.arrays())
 
 
@@ -77,18 +75,13 @@ class _Table:
 
 
 class _Writer:
-    """Takes a trace apart into columns of integers, bytes and text."""
+    """Takes a run apart into columns of integers, bytes and text."""
 
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
-        self.strings, self.ops, self.options, self.constants = (
-            _Table(),
-            _Table(),
-            _Table(),
-            _Table(),
-        )
-        self.files, self.sources, self.owners, self.scopes = _Table(), _Table(), _Table(), _Table()
-        self.views, self.memory = _Table(), _Table()
+    def __init__(self, run: Run, term: Callable[[Vjp], Array]) -> None:
+        self.run, self.term = run, term
+        self.strings, self.options, self.constants = _Table(), _Table(), _Table()
+        self.ops, self.files, self.sources = _Table(), _Table(), _Table()
+        self.owners, self.scopes, self.views, self.memory = _Table(), _Table(), _Table(), _Table()
         self.shapes: list[int] = []
         self.strides: list[int] = []
         self.block: list[Array] = []  # the bytes of the arrays that own them
@@ -96,14 +89,13 @@ class _Writer:
         self.inputs: list[int] = []
         self.operands: list[int] = []
         self.error_inputs: list[int] = []
-        self.terms: list[
-            Array
-        ] = []  # that only this file holds: an array's id is its own while it lives
-        self.events = [self._event(event) for event in trace.events]
+        # Terms that are computed for the file alone: an array's id is its own while it lives.
+        self.terms: list[Array] = []
+        self.events = [self._event(event) for event in run.events]
 
     def description(self) -> dict[str, Any]:
         """What is text, and the small tables."""
-        trace = self.trace
+        run = self.run
         known = {node.id for node in self.nodes}
         return {
             "strings": self.strings.rows,
@@ -113,10 +105,10 @@ class _Writer:
             "files": self.files.rows,
             "sources": self.sources.rows,
             "owners": self.owners.rows,
-            "names": [[id, name] for id, name in trace.given_names().items() if id in known],
-            "printed": [[at, text] for at, text in trace.printed.items()],
-            "limit": trace.limit,
-            "gone": trace.memory().gone,
+            "names": [[id, name] for id, name in run.given_names().items() if id in known],
+            "printed": [[at, text] for at, text in run.printed.items()],
+            "limit": run.limit,
+            "gone": run.gone,
         }
 
     def arrays(self) -> dict[str, Array]:
@@ -146,7 +138,7 @@ class _Writer:
             case Vjp():
                 of, slot, cotangent = event.of, event.slot, event.held_cotangent
                 if event.recomputable and not _is_ours(of.rule):
-                    value = self.trace.queries.term(event.index)  # a reader may not have the op
+                    value = self.term(event)  # a reader may not have the op
                     self.terms.append(value)
             case Failure():
                 message, refused = event.message, event.inputs
@@ -173,15 +165,13 @@ class _Writer:
             return NONE
         stack = [wanted]
         while stack:
-            node = stack[-1]
-            new = (
-                [x for x in node.tensors() if x not in self.nodes] if node not in self.nodes else []
-            )
-            if new:
-                stack += new
+            node = stack.pop()
+            if node in self.nodes:
                 continue
-            stack.pop()
-            if node not in self.nodes:
+            missing = [x for x in node.tensors() if x not in self.nodes]
+            if missing:
+                stack += [node, *missing]
+            else:
                 self._add_node(node)
         return self.nodes[wanted][-1]
 
@@ -203,11 +193,8 @@ class _Writer:
         ]
 
     def _op(self, node: Node) -> int:
-        rule = node.rule
-        key = (node.op, id(rule))
-        return self.ops.number(
-            key, lambda: [node.op, *(_address(rule) if rule is not None else (None, None, ""))]
-        )
+        key = (node.op, id(node.rule))
+        return self.ops.number(key, lambda: [node.op, *_address(node.rule)])
 
     def _operand(self, x: Any) -> int:
         """An array by its number; a Python number by minus its own and two."""
@@ -226,14 +213,8 @@ class _Writer:
         self.shapes += array.shape
         if isinstance(array, Gone):
             self.strides += (0,) * len(array.shape)
-            return [
-                self._string(array.dtype.str),
-                NONE,
-                0,
-                len(array.shape),
-                int(array.nans),
-                int(array.infs),
-            ]
+            kind, found = self._string(array.dtype.str), [int(array.nans), int(array.infs)]
+            return [kind, NONE, 0, len(array.shape), *found]
         if array.nbytes > STRETCHED[0] * owner_of(array).nbytes + STRETCHED[1]:
             array = np.ascontiguousarray(array)
         owner = owner_of(array)
@@ -243,7 +224,10 @@ class _Writer:
         return [self._string(array.dtype.str), number, offset, array.ndim, 0, 0]
 
     def _remember(self, owner: Array) -> Array:
-        """Add the bytes of an array, in the order in which they lie; returns it, so that its id stays its own."""
+        """Add the bytes of an array, in the order in which they lie.
+
+        Returns it, so that it lives on and its id stays its own.
+        """
         flat = owner.ravel(order="K")
         self.block.append(flat.view(np.uint8) if flat.size else np.zeros(0, np.uint8))
         return owner
@@ -262,18 +246,14 @@ class _Writer:
 
     def _scope_row(self, call: Scope) -> list[int]:
         parent = NONE if call.parent is None else self.scopes.numbers[call.parent]
-        owner = self.owners.number(
-            call.owner if isinstance(call.owner, str) else id(call.owner),
-            lambda: _described(call.owner),
-        )
+        key = call.owner if isinstance(call.owner, str) else id(call.owner)
+        owner = self.owners.number(key, lambda: _described(call.owner))
         return [self._string(call.name), owner, parent, call.id]
 
     def _source(self, source: Source | None) -> int:
-        return (
-            NONE
-            if source is None
-            else self.sources.number(id(source), lambda: self._source_row(source))
-        )
+        if source is None:
+            return NONE
+        return self.sources.number(id(source), lambda: self._source_row(source))
 
     def _source_row(self, source: Source) -> list[Any]:
         file = self.files.number(source.file, lambda: [source.file, "".join(source.lines)])
@@ -294,21 +274,19 @@ def _address_of(array: Array) -> int:
 
 
 def _is_ours(rule: Op | None) -> bool:
-    return rule is not None and str(_address(rule)[0]).startswith(f"{_PACKAGE}.")
+    return str(_address(rule)[0]).startswith(f"{_PACKAGE}.")
 
 
-def _address(rule: Op) -> tuple[str | None, str | None, str]:
+def _address(rule: Op | None) -> tuple[str | None, str | None, str]:
     """Where an op was defined, and what its docstring says."""
-    public = next((f for f in NUMPY.values() if getattr(f, "op", None) is rule), None)
-    return (
-        (None, None, "")
-        if public is None
-        else (public.__module__, public.__qualname__, public.__doc__ or "")
-    )
+    for public in NUMPY.values():
+        if rule is not None and getattr(public, "op", None) is rule:
+            return public.__module__, public.__qualname__, public.__doc__ or ""
+    return None, None, ""
 
 
 def _described(owner: object) -> Any:
-    """What queries ask the owner of a call: the name of a `tg.scope`, or the class of a module and its parameters."""
+    """What queries ask the owner of a call: of a module its class and parameters."""
     if isinstance(owner, str):
         return owner
     cell = owner if isinstance(owner, RecurrentCell) else None

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
 
 from ...errors import TraceError
 from ...nn.cells import Cell as RecurrentCell
@@ -20,9 +19,7 @@ from ..network.network import Cell, Network, Port
 from ..network.unroll import unroll
 from ..recording.event import Event, Forward, Update
 from ..recording.graph import Graph, Node
-
-if TYPE_CHECKING:
-    from ..trace import Trace
+from ..recording.run import Run
 
 BEFORE = -1  # the event at which what existed before the recording was written
 
@@ -50,15 +47,15 @@ class Written:
 class Names:
     """The names of one trace, as far as it was recorded when they were asked for."""
 
-    def __init__(self, trace: "Trace") -> None:
-        self._trace = trace
-        self._made = _first_written(trace.events)
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._made = _first_written(run.events)
         self.places: dict[Node, Place] = {}
         # what copies are fed, pass on and put out: x, h, c, y
         self.roles: set[Node] = set()
         # the name without its timestep
         self._bases: dict[Node, str] = {}
-        for number, nodes in enumerate(_connected(trace.events)):
+        for number, nodes in enumerate(_connected(run.events)):
             self._name_graph(number, nodes)
         self._name_the_rest()
         self._written = self._by_name()
@@ -77,7 +74,7 @@ class Names:
         self.roles.update(placing.roles)
 
     def _given(self, node: Node) -> str | None:
-        name = self._trace.name(node)
+        name = self._run.name(node)
         return None if "#" in name else name
 
     def _numbered(self, node: Node) -> str:
@@ -89,7 +86,7 @@ class Names:
         of_tensors = {node.id: base for node, base in self._bases.items()}
         for node in self._made:
             if node not in self._bases:
-                self._bases[node] = of_tensors.get(node.id) or self._trace.name(node)
+                self._bases[node] = of_tensors.get(node.id) or self._run.name(node)
                 self.places[node] = Place(BEFORE)
 
     def _by_name(self) -> dict[str, list[Written]]:
@@ -105,7 +102,7 @@ class Names:
     def of(self, node: Node) -> str:
         """The full name: "h@3", "W_hh", "matmul#12"."""
         place = self.places.get(node)
-        base = self._bases.get(node) or self._trace.name(node)
+        base = self._bases.get(node) or self._run.name(node)
         if place is None or place.t is None or "#" in base:
             return base
         return f"{base}@{place.t}"

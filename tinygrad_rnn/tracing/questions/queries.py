@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,9 @@ from ...errors import TraceError
 from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from ..recording.graph import Node, collector_paused
 from ..recording.held import SMALL, Recent, gone_error
+from ..recording.run import Run
 from .names import Names, Place, Written
 from .terms import vjp_term
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 GRADIENT = "d."  # before a name: ∂L/∂name
 _TERMS_KEPT = 256 * 2**20  # bytes of terms and sums that were computed again; less under a budget
@@ -109,9 +107,9 @@ class Queries:
     """An index of one trace, as long as it was when it was made."""
 
     @collector_paused()
-    def __init__(self, trace: "Trace") -> None:
-        self.trace = trace
-        self.names = Names(trace)
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.names = Names(run)
         self.seeds: list[int] = []
         self._received: dict[int, list[int]] = defaultdict(
             list
@@ -127,10 +125,10 @@ class Queries:
             list
         )  # node -> the forward events that read it
         self._pass_ends: dict[int, int] = {}
-        for event in trace.events:
+        for event in run.events:
             self._file(event)
         self._computed = Recent(
-            _TERMS_KEPT if trace.limit is None else min(_TERMS_KEPT, trace.limit // 4)
+            _TERMS_KEPT if run.limit is None else min(_TERMS_KEPT, run.limit // 4)
         )
 
     def _file(self, event: Event) -> None:
@@ -168,7 +166,7 @@ class Queries:
         return found
 
     def _vjp(self, index: int) -> Vjp:
-        event = self.trace.events[index]
+        event = self.run.events[index]
         assert isinstance(event, Vjp)
         return event
 
@@ -221,7 +219,7 @@ class Queries:
         Raises:
             TraceError: there is none.
         """
-        events = self.trace.events
+        events = self.run.events
         return self.names.find(
             name, now, self.here(events[now]) if 0 <= now < len(events) else None
         )
@@ -301,7 +299,7 @@ class Queries:
 
     def accumulated(self, node: Node, now: int) -> Array | None:
         """`.grad` of a leaf at a moment."""
-        events = self.trace.events
+        events = self.run.events
         seen = self._grads[node.id][: bisect_right(self._grads[node.id], now)]
         held: Array | None = None
         cleared = max((i for i, e in enumerate(seen) if isinstance(events[e], Zero)), default=-1)
@@ -318,7 +316,7 @@ class Queries:
         handed = _between(self._handed[node.id], start, now)
         if handed:
             return self._vjp(handed[0]).cotangent
-        seed = self.trace.events[start]
+        seed = self.run.events[start]
         first = seed.value if isinstance(seed, Seed) and seed.output.id == node.id else None
         return self._summed(node.id, start, self.terms(node, now), first)
 
@@ -354,7 +352,7 @@ class Queries:
             if "#" in self.names.of(first):
                 first = node
             readers = self.readers.get(node, ())
-            after = self.trace.events[readers[0]].output if readers else None
+            after = self.run.events[readers[0]].output if readers else None
             if after is None:
                 break
             node = after
@@ -378,19 +376,19 @@ class Queries:
         written = [
             i
             for i in _between(self._grads[node.id], start, now)
-            if isinstance(self.trace.events[i], Accumulate)
+            if isinstance(self.run.events[i], Accumulate)
         ]
         return Ledger(
             name=self.names.of(node),
             rows=tuple(self._ledger_row(i) for i in terms),
             total=self._total(terms),
             before=self.accumulated(node, start),
-            recorded=self.trace.events[written[0]].value if written else None,
+            recorded=self.run.events[written[0]].value if written else None,
             again=self._summed_as_the_engine_does(terms),
         )
 
     def _ledger_row(self, index: int) -> LedgerRow:
-        event = self.trace.events[index]
+        event = self.run.events[index]
         place = self.here(event)
         t, layer = (place.t, place.layer) if place is not None else (None, None)
         term = self.term(index)

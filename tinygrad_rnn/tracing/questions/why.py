@@ -290,13 +290,13 @@ class Explainer:
                 (f"{element(label, index)} = {precise(number_)}",),
                 Terms(),
             )
-        return self.event(self.queries.trace.events[written.event], index)
+        return self.event(self.queries.run.events[written.event], index)
 
     def _why_gradient(self, name: str, index: Index, now: int) -> Why:
         total = self.queries.value(name, now)
         node = self.queries.find(name.removeprefix(GRADIENT), now).node
         checked_index(index, total.shape, name)
-        events, parts = self.queries.trace.events, self.queries.parts(node, now)
+        events, parts = self.queries.run.events, self.queries.parts(node, now)
         if len(parts) == 1:
             return self.event(events[parts[0].event], index)
         label = f"∂L/∂{self.names.of(node)}"
@@ -376,7 +376,7 @@ class Explainer:
         )
 
     def _backward_contributions(self, node: Node, index: Index, now: int) -> Terms:
-        events = self.queries.trace.events
+        events = self.queries.run.events
         found = Terms()
         for event in (events[i] for i in self.queries.terms(node, now)):
             if isinstance(event, Vjp):

@@ -52,16 +52,14 @@ class Budget:
         """Count anew, for a recording that begins with these events."""
         self.held = self.gone = 0
         self._events: list[Event] = []
-        self._next_term = self._oldest = (
-            0  # the next event to lose its term, and the next to lose everything
-        )
-        self._holders: dict[
-            int, int
-        ] = {}  # id of an array that owns memory -> how many nodes and events hold it
-        self._about: dict[
-            Node | Failure, int
-        ] = {}  # subject -> how many events that are not gone are about it
-        self._uses: dict[Node, int] = {}  # how many of these subjects use a node
+        # the next event to lose its term, and the next to lose everything
+        self._next_term = self._oldest = 0
+        # id of an array that owns memory -> how many nodes and events hold it
+        self._holders: dict[int, int] = {}
+        # subject -> how many events that are not gone are about it
+        self._about: dict[Node | Failure, int] = {}
+        # node -> how many of these subjects use it
+        self._uses: dict[Node, int] = {}
         for event in events:
             self.add(event)
 
@@ -70,8 +68,9 @@ class Budget:
         self._events.append(event)
         about = self._about.get(event.subject, 0)
         self._about[event.subject] = about + 1
-        for node in event.used if not about else ():
-            self._use(node)
+        if not about:
+            for node in event.used:
+                self._use(node)
         self._hold(event.arrays)
         while self.held > self.limit and self._let_go():
             pass
@@ -84,11 +83,12 @@ class Budget:
             self._hold(node.arrays[before:])
 
     def completed(self, node: Node, held: int) -> None:
-        """Count what a node has come to hold and to use, now that its op is known; it held so many arrays before."""
+        """Count a node once more, now that its op is known; before, it held `held` arrays."""
         if node in self._uses:
             self._hold(node.arrays[held:])
-        for x in node.tensors() if node in self._about else ():
-            self._use(x)
+        if node in self._about:
+            for x in node.tensors():
+                self._use(x)
 
     def _use(self, node: Node) -> None:
         uses = self._uses.get(node, 0)
@@ -114,20 +114,21 @@ class Budget:
         before = self.held
         self.gone += event.recomputable
         self._about[event.subject] -= 1
-        is_last = not self._about[event.subject]
-        if is_last:
+        if not self._about[event.subject]:
             del self._about[event.subject]
-        arrays = event.arrays
-        for node in event.used if is_last else ():
-            self._uses[node] -= 1
-            if not self._uses[node]:
-                del self._uses[node]
-                self._drop(node.arrays)
-                node.release()
-                self._released(node)
-        self._drop(arrays)
+            for node in event.used:
+                self._use_no_more(node)
+        self._drop(event.arrays)
         event.release()
         self.gone += before - self.held
+
+    def _use_no_more(self, node: Node) -> None:
+        self._uses[node] -= 1
+        if not self._uses[node]:
+            del self._uses[node]
+            self._drop(node.arrays)
+            node.release()
+            self._released(node)
 
     def _hold(self, arrays: Iterable[Array]) -> None:
         for array in arrays:

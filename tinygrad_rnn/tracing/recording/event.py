@@ -48,7 +48,7 @@ class Places(Protocol):
     """Knows where in the network an event belongs: the whole run must be looked at for that."""
 
     def place_of(self, event: Any) -> Any:
-        """What has the timestep and the row of its copy as `t` and `layer`; None outside of copies."""
+        """Its copy, which has a timestep `t` and a row `layer`; None outside of copies."""
         ...
 
 

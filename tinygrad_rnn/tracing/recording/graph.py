@@ -39,8 +39,8 @@ class Node:
     """
 
     __slots__ = (
-        "_data", "_operands", "id", "inputs", "name", "op", "options", "requires_grad", "rule", "scope",
-        "source")  # fmt: skip
+        "_data", "_operands", "id", "inputs", "name", "op", "options", "requires_grad", "rule",
+        "scope", "source")  # fmt: skip
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Node:
     def complete(
         self, rule: Op, inputs: "tuple[Node | None, ...]", operands: tuple[Any, ...], options: Any
     ) -> None:
-        """Say by which op it was made: it was taken for a leaf, since that was before the recording began."""
+        """Say which op made it: it was taken for a leaf, since the recording began after that."""
         self.op, self.rule, self.requires_grad = rule.name, rule, True
         self.inputs, self._operands, self.options = inputs, operands, options
 
@@ -172,7 +172,7 @@ def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Ar
 
 @contextmanager
 def collector_paused() -> Generator[None, None, None]:
-    """Let Python's garbage collector rest: plain data that all stays alive is no garbage, however often it looks."""
+    """Switch the garbage collector off, while data is built that all stays alive."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -184,14 +184,19 @@ def collector_paused() -> Generator[None, None, None]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """Everything that `root` was made from, in creation order; also what the user named of it, say a slice."""
+    """Everything that `root` was made from, in creation order.
+
+    Also what the user made of that and named, say a slice of it.
+
+    Args:
+        names: node id -> the name that the user gave the tensor.
+        gradients: node id -> ∂L/∂node, where recorded.
+    """
 
     nodes: tuple[Node, ...]
     root: Node
-    names: Mapping[int, str]  # node id -> the name that the user gave the tensor
-    gradients: Mapping[int, Array] = field(
-        default_factory=dict[int, Array]
-    )  # node id -> ∂L/∂node, where recorded
+    names: Mapping[int, str]
+    gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])
 
     @classmethod
     @collector_paused()
@@ -203,8 +208,9 @@ class Graph:
         """
         if output.op is None:
             raise TraceError(
-                "nothing was recorded: this tensor was not made from anything that requires a gradient; give a "
-                "parameter requires_grad=True, compute outside no_grad(), or record the run with tg.trace()"
+                "nothing was recorded: this tensor was not made from anything that requires a "
+                "gradient; give a parameter requires_grad=True, compute outside no_grad(), or "
+                "record the run with tg.trace()"
             )
         made: dict[int, Node] = {}
         for tensor in sorted(_ancestors(output), key=lambda t: t.id):
@@ -236,7 +242,9 @@ class Graph:
         names: Mapping[int, str],
         gradients: Mapping[int, Array],
     ) -> "Graph":
-        """The graph of everything that `root` was made from, and what has a name and was made directly from that.
+        """The graph of everything that `root` was made from.
+
+        And what has a name and was made directly from that.
 
         Args:
             root: what everything leads to.
@@ -245,9 +253,8 @@ class Graph:
             names: node id -> the name that the user gave the tensor.
             gradients: node id -> ∂L/∂node.
         """
-        waiting: dict[Node | None, None] = {
-            root: None
-        }  # read by the ops that were met so far, the last read first
+        # what the ops that were met so far read; a number is None
+        waiting: dict[Node | None, None] = {root: None}
         ops: list[Node] = []
         for node in reversed(made):
             if node in waiting and node.op is not None:
@@ -256,9 +263,8 @@ class Graph:
                 for x in node.inputs:
                     waiting[x] = None
         ops.reverse()
-        nodes = ops + [
-            x for x in reversed(waiting) if x is not None
-        ]  # what nobody made are the leaves
+        # what nobody made are the leaves
+        nodes = ops + [x for x in reversed(waiting) if x is not None]
         if names:
             used = set(nodes)
             named = [x for x in made if x.id in names and x not in used]
@@ -267,7 +273,10 @@ class Graph:
 
 
 def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:
-    """A leaf as an op saw it; what was made before the recording began is one too, till a gradient goes back."""
+    """A leaf as an op saw it.
+
+    What was made before the recording began is one too, until a gradient goes back through it.
+    """
     return Node(
         id=tensor.id,
         op=None,

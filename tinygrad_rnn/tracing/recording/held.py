@@ -15,13 +15,14 @@ from ...autograd.tensor import Array
 from ...errors import TraceError
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-SMALL = 4096  # elements; for so few a dot product is the quickest look at all of them, and wakes no threads
+# Elements: for so few a dot product is the quickest look at all of them, and wakes no threads.
+SMALL = 4096
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:iB|B)?\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """How many events there are, and bytes of arrays: held, computed again when asked for, and gone for good.
+    """How many events there are, and bytes of arrays: held, computed again when asked for, gone.
 
     `str()` is one phrase: "3410 events · 96 MiB held · 249 recomputable · 0 gone".
     """
@@ -35,10 +36,10 @@ class Memory:
         held, unit = in_units(self.held)
         parts = [f"{self.events} events", f"{held} {unit} held"]
         for count, what in ((self.recomputable, "recomputable"), (self.gone, "gone")):
-            number, own = in_units(count)
-            parts.append(
-                f"{number} {what}" if own == unit or not count else f"{number} {own} {what}"
-            )
+            number, own_unit = in_units(count)
+            if count and own_unit != unit:
+                number += f" {own_unit}"
+            parts.append(f"{number} {what}")
         return " · ".join(parts)
 
 
@@ -48,10 +49,14 @@ def in_units(count: int) -> tuple[str, str]:
     >>> in_units(512), in_units(96 * 2**20), in_units(0)
     (('0.5', 'KiB'), ('96', 'MiB'), ('0', 'KiB'))
     """
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB")):
-        if count >= unit:
-            return f"{count / unit:.3g}" if count < 999.5 * unit else f"{count / unit:.0f}", name
-    return f"{count / 2**10:.3g}" if count < 999.5 * 2**10 else f"{count / 2**10:.0f}", "KiB"
+    size, name = 2**10, "KiB"
+    if count >= 2**30:
+        size, name = 2**30, "GiB"
+    elif count >= 2**20:
+        size, name = 2**20, "MiB"
+    number = count / size
+    # above this, three digits would be written with an exponent
+    return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}", name
 
 
 def parse_size(size: int | str) -> int:
@@ -77,7 +82,7 @@ def is_array(x: Any) -> TypeGuard[Array]:
 
 def owner_of(array: Any) -> Any:
     """What holds the memory that an array looks at."""
-    return array if array.base is None or not hasattr(array.base, "nbytes") else array.base
+    return array.base if hasattr(array.base, "nbytes") else array
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,9 @@ class Gone:
     @classmethod
     def of(cls, array: Array) -> Self:
         """What is remembered of a value that was written: also whether it was finite."""
-        finite = array.dtype.kind != "f" or bool(np.isfinite(array).all())
-        nans, infs = (
-            (False, False) if finite else (bool(np.isnan(array).any()), bool(np.isinf(array).any()))
-        )
+        if array.dtype.kind != "f" or np.isfinite(array).all():
+            return cls(array.shape, array.dtype)
+        nans, infs = bool(np.isnan(array).any()), bool(np.isinf(array).any())
         return cls(array.shape, array.dtype, nans, infs)
 
     @property

@@ -12,17 +12,18 @@ _PACKAGE = __name__.partition(".")[0]
 _FOLDER = sys.modules[_PACKAGE].__path__[0]
 _MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing", "numpy")
 _COMMANDS = f"{_PACKAGE}.cli"
-_RECORDING = 4  # frames between the walk and the op that is recorded: they are the recorder's own
-_CALLERS_KEPT = (
-    4  # a helper function's result is named where the helper was called, or a few calls further out
-)
+_MACHINE, _OURS, _USERS, _COMMAND_LINE = range(4)  # whose code it is, see `_owner`
+# Frames between the walk and the op that is recorded: they are the recorder's own.
+_RECORDING = 4
+# A helper function's result is named where the helper was called, or a few calls further out.
+_CALLERS_KEPT = 4
 
 Frames = tuple[tuple[CodeType, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a saved recording knows of a source without the code: the variable, whose line it is, the file's lines."""
+    """What a saved recording knows of a source: the code itself is not in the file."""
 
     variable: str | None
     is_inside_package: bool
@@ -40,7 +41,10 @@ class Source:
 
     @classmethod
     def of_caller(cls) -> "Source":
-        """The innermost line outside this package; of a command that runs no script, the package's own."""
+        """The innermost line outside this package.
+
+        Of a command that runs no script it is the package's own.
+        """
         return cls._of(*_calls(2)[1:])
 
     @classmethod
@@ -86,7 +90,7 @@ class Source:
 
 
 class Sources:
-    """The sources of one recording, each made once: a loop comes by the same line again and again."""
+    """The sources of one recording, each made once: a loop meets the same line again and again."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, ...], Source] = {}
@@ -101,9 +105,9 @@ class Sources:
 
 
 def _calls(depth: int) -> tuple[tuple[int, ...], list[FrameType], FrameType]:
-    """The calls from frame `depth` out to the user's code and a little further, as numbers and as frames.
+    """The calls from frame `depth` out to the user's code and a little further.
 
-    The third is the user's frame.
+    As numbers, which tell calls apart, and as frames; the third is the user's own frame.
     """
     outermost = user = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
     frame: FrameType | None = outermost
@@ -112,56 +116,58 @@ def _calls(depth: int) -> tuple[tuple[int, ...], list[FrameType], FrameType]:
     left = -1
     while frame is not None and left:
         code = frame.f_code
-        kind = _kinds.get(code.co_filename)
-        if kind is None:
-            kind = _kind_of(frame)
-        if kind == 3:
+        owner = _owners.get(code.co_filename)
+        if owner is None:
+            owner = _owner_of(frame)
+        if owner == _COMMAND_LINE:
             break
         outermost = frame
-        if kind:
+        if owner != _MACHINE:
             key.append(id(code))
             key.append(frame.f_lasti)
             frames.append(frame)
             if left > 0:
                 left -= 1
-            elif kind == 2:
+            elif owner == _USERS:
                 user, left = frame, _CALLERS_KEPT
         frame = frame.f_back
     return tuple(key), frames, user if left >= 0 else outermost
 
 
-_kinds: dict[str, int] = {}  # file -> the kind of its modules, see `_kind`
+# file -> whose code it is
+_owners: dict[str, int] = {}
 
 
-def _kind_of(frame: FrameType) -> int:
-    file, kind = frame.f_code.co_filename, _kind(frame.f_globals.get("__name__", ""))
+def _owner_of(frame: FrameType) -> int:
+    file, owner = frame.f_code.co_filename, _owner(frame.f_globals.get("__name__", ""))
     if not file.startswith("<"):  # what has no file may be anybody's
-        _kinds[file] = kind
-    return kind
+        _owners[file] = owner
+    return owner
 
 
 @lru_cache(maxsize=4096)
-def _kind(module: str) -> int:
-    """0: NumPy, and what runs and records ops; 1: the rest of this package, which names its variables too.
+def _owner(module: str) -> int:
+    """Whose code a module is.
 
-    2: the user's code. 3: the command line. What called that is no code of the user's.
+    The machine is NumPy, and what runs and records ops. The rest of this package is ours: its
+    variables name values too. What called the command line is no code of the user's.
     """
     if module.partition(".")[0] not in (_PACKAGE, "numpy"):
-        return 2
+        return _USERS
     if module.startswith(_COMMANDS):
-        return 3
-    return 0 if module.startswith(_MACHINERY) else 1
+        return _COMMAND_LINE
+    return _MACHINE if module.startswith(_MACHINERY) else _OURS
 
 
 def _user_frames() -> Iterator[FrameType]:
-    """The frames outside this package, the innermost first; at least one, if need be of the package."""
+    """The frames outside this package, the innermost first; if there is none, the outermost."""
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
-        kind = _kind(frame.f_globals.get("__name__", ""))
-        outer = frame.f_back
-        if kind == 2 or outer is None or _kind(outer.f_globals.get("__name__", "")) == 3:
+        owner, outer = _owner(frame.f_globals.get("__name__", "")), frame.f_back
+        ends = outer is None or _owner(outer.f_globals.get("__name__", "")) == _COMMAND_LINE
+        if owner == _USERS or ends:
             yield frame
-        frame = None if kind == 3 else outer
+        frame = None if owner == _COMMAND_LINE else outer
 
 
 def variable_name(value: object) -> str | None:
@@ -178,7 +184,7 @@ def forget_files() -> None:
     """Read source files anew: a script of the same name may have been another one before."""
     linecache.checkcache()
     _bindings.cache_clear()
-    _kinds.clear()
+    _owners.clear()
 
 
 # A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned,
@@ -189,7 +195,10 @@ Position = tuple[int | None, int | None, int | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class _Binding:
-    """What becomes of the value of one expression: element `path` of what is bound to `target` (None: returned)."""
+    """What becomes of an expression's value: it is element `path` of what `target` is bound to.
+
+    Without a target it is returned.
+    """
 
     target: ast.expr | None
     path: tuple[int, ...] = ()
@@ -222,10 +231,8 @@ def _bindings(file: str) -> dict[Position, _Binding]:
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 found |= _parts(value, target)
             case ast.For(target=target, iter=value):
-                found |= {
-                    _span(node): _Binding(target),
-                    _span(value): _Binding(target),
-                }  # Python 3.11, and later
+                # Python 3.11 places the instruction at the loop, later ones at what it loops over
+                found |= {_span(node): _Binding(target), _span(value): _Binding(target)}
             case ast.AugAssign(target=target):
                 found[_span(node)] = _Binding(target)
             case ast.Return(value=ast.expr() as value):
@@ -240,7 +247,7 @@ def _bindings(file: str) -> dict[Position, _Binding]:
 def _parts(
     value: ast.expr, target: ast.expr | None, path: tuple[int, ...] = ()
 ) -> dict[Position, _Binding]:
-    """The expressions that one bound value is put together from: either branch of a choice, elements of a tuple."""
+    """The expressions whose values are the bound one: branches of a choice, elements of a tuple."""
     match value:
         case ast.IfExp(body=body, orelse=other):
             return _parts(body, target, path) | _parts(other, target, path)
