@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from math import prod
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from ..recording.held import Gone
 from ..recording.run import Run
 from ..recording.source import Known, Source
 from .options import dtype_named, restored, typed
-from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE, STRETCHED
+from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE, STRETCHED, defined_at
 
+_T = TypeVar("_T")
 # Of an event: its number in the run, and what `Happening` says of its call, line and places.
 _Facts = tuple[int, Scope | None, Source | None, Any]
 
@@ -66,8 +67,7 @@ class _Reader:
     ) -> None:
         self.text, self.columns, self.run, self.places = description, arrays, run, places
         self.strings: list[str] = [typed(text, str) for text in description["strings"]]
-        if description["limit"] is not None:
-            run.limit = typed(description["limit"], int)
+        run.limit = typed(description["limit"], int | None)
         self.arrays = self._arrays()
         self.options = [self._options(options) for options in description["options"]]
         self.constants = [
@@ -106,14 +106,11 @@ class _Reader:
             raise ValueError(f"{flat} has numbers outside of {low} to {high - 1}")
         if lengths.size and (int(lengths.min()) < 0 or int(lengths.max()) > len(numbers)):
             raise ValueError(f"{counts} has impossible lengths")
-        ends = np.cumsum(lengths)
-        if len(numbers) != (int(ends[-1]) if len(ends) else 0):
+        if len(numbers) != int(lengths.sum()):
             raise ValueError(f"{flat} has {len(numbers)} numbers, not those that {counts} tells of")
-        plain = numbers.tolist()
-        return [
-            plain[end - length : end]
-            for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)
-        ]
+        plain, ends = numbers.tolist(), np.cumsum(lengths).tolist()
+        pairs = zip(ends, lengths.tolist(), strict=True)
+        return [plain[end - length : end] for end, length in pairs]
 
     # Arrays
 
@@ -125,9 +122,8 @@ class _Reader:
             raise ValueError("memory.size has impossible sizes")
         if int(sizes.sum()) != block.size:
             raise ValueError("memory.size does not add up")
-        owners = (
-            [part.copy() for part in np.split(block, np.cumsum(sizes)[:-1])] if sizes.size else []
-        )
+        ends = np.cumsum(sizes).tolist()
+        owners = [block[end - size : end].copy() for end, size in zip(ends, sizes, strict=True)]
         high = 2**62
         shapes = self._flat("array.ndim", "array.shape.flat", 0, high)
         strides = self._flat("array.ndim", "array.strides.flat", -high, high)
@@ -142,11 +138,11 @@ class _Reader:
         strides: Sequence[int],
     ) -> Array | Gone:
         dtype, owner, offset, _, nans, infs = row
-        kind = dtype_named(self.strings[_index(dtype)])
+        kind = dtype_named(_entry(self.strings, dtype))
         size = prod(shape) * kind.itemsize
         if owner == NONE:
             return Gone(tuple(shape), kind, bool(nans), bool(infs))
-        memory = owners[_index(owner)]
+        memory = _entry(owners, owner)
         if size > STRETCHED[0] * memory.nbytes + STRETCHED[1]:
             raise ValueError(f"an array of shape {tuple(shape)} in {memory.nbytes} bytes")
         # NumPy refuses what leaves its memory
@@ -155,15 +151,11 @@ class _Reader:
         return made
 
     def _numbered(self, number: int) -> Array | Gone:
-        return self.arrays[_index(number)]
-
-    def _held(self, number: int) -> Array | Gone | None:
-        return None if number == NONE else self._numbered(number)
+        return _entry(self.arrays, number)
 
     def _options(self, plain: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            typed(name, str): restored(x, self._numbered) for name, x in typed(plain, dict).items()
-        }
+        items = typed(plain, dict).items()
+        return {typed(name, str): restored(x, self._numbered) for name, x in items}
 
     # Where things happened
 
@@ -174,10 +166,8 @@ class _Reader:
         ]
         found: list[Source] = []
         for file, line, variable, inside in self.text["sources"]:
-            name, lines = files[_index(file)]
-            known = Known(
-                None if variable is None else typed(variable, str), typed(inside, bool), lines
-            )
+            name, lines = _entry(files, file)
+            known = Known(typed(variable, str | None), typed(inside, bool), lines)
             found.append(Source(name, typed(line, int), (), known))
         return found
 
@@ -187,8 +177,8 @@ class _Reader:
         ]
         scopes: list[Scope] = []
         for name, owner, parent, id in self._rows("scope", SCOPE):
-            above = None if parent == NONE else scopes[_index(parent)]  # only one before it
-            scopes.append(Scope(self.strings[_index(name)], owners[_index(owner)], above, id))
+            above = _or_none(scopes, parent)  # only one before it
+            scopes.append(Scope(_entry(self.strings, name), _entry(owners, owner), above, id))
         return scopes
 
     # Nodes and events
@@ -216,40 +206,40 @@ class _Reader:
         operands: Sequence[int],
     ) -> Node:
         id, op, data, name, requires_grad, scope, source, options, _ = row
-        found, rule = (None, None) if op == NONE else self.ops[_index(op)]
+        found, rule = (None, None) if op == NONE else _entry(self.ops, op)
         return Node(
             id,
             found,
             tuple(None if x == NONE else nodes[x] for x in inputs),  # only those before it
             tuple(self.constants[-2 - x] if x < NONE else self._numbered(x) for x in operands),
             self._numbered(data),
-            self._string(name),
+            _or_none(self.strings, name),
             bool(requires_grad),
-            self.options[_index(options)],
-            self._scope(scope),
-            self._source(source),
+            _entry(self.options, options),
+            _or_none(self.scopes, scope),
+            _or_none(self.sources, source),
             rule,
         )
 
     def _event(self, index: int, row: tuple[int, ...], inputs: Sequence[int]) -> Event:
         number, op, output, of, slot, value, cotangent, scope, source, message, _ = row
-        kind, held = KINDS[_index(number)], self._held(value)
+        kind, held = _entry(KINDS, number), _or_none(self.arrays, value)
         if (output == NONE) != (kind is Failure) or (of == NONE) == (kind is Vjp):
             raise ValueError(f"event {index} ({kind.kind}) is not about what it could be about")
-        facts = index, self._scope(scope), self._source(source), self.places
+        facts = index, _or_none(self.scopes, scope), _or_none(self.sources, source), self.places
         if kind is Failure and held is not None:
             raise ValueError(f"event {index} (error) wrote something")
         if kind is Failure:
-            refused = tuple(map(self._known_node, inputs))
-            text = typed(self._string(message), str)
-            return Failure(*facts, None, self._string(op), refused, text)
-        node = self.nodes[_index(output)]
+            refused = tuple([_or_none(self.nodes, number) for number in inputs])
+            text = typed(_or_none(self.strings, message), str)
+            return Failure(*facts, None, _or_none(self.strings, op), refused, text)
+        node = _entry(self.nodes, output)
         if kind is Forward and not isinstance(held, Gone):
             held = node.seen[0]
         if held is not None and held.shape != node.shape:
             raise ValueError(f"event {index} ({kind.kind}) wrote something of another shape")
         if kind is Vjp:
-            return self._vjp(facts, held, node, self.nodes[_index(of)], slot, cotangent)
+            return self._vjp(facts, held, node, _entry(self.nodes, of), slot, cotangent)
         if (held is None) != (kind is Zero):
             raise ValueError(f"event {index} ({kind.kind}) wrote something, or nothing")
         if kind is Forward and node.op is None:
@@ -273,24 +263,11 @@ class _Reader:
             raise ValueError(f"event {facts[0]} (vjp) starts from no gradient of its op's output")
         return Vjp(*facts, term, output, of, slot, cotangent)
 
-    def _known_node(self, number: int) -> Node | None:
-        return None if number == NONE else self.nodes[_index(number)]
-
-    def _string(self, number: int) -> str | None:
-        return None if number == NONE else self.strings[_index(number)]
-
-    def _scope(self, number: int) -> Scope | None:
-        return None if number == NONE else self.scopes[_index(number)]
-
-    def _source(self, number: int) -> Source | None:
-        return None if number == NONE else self.sources[_index(number)]
-
 
 def _check_same(first: Node, node: Node) -> None:
     """Refuse two tensors of one id; a leaf whose data was replaced is one tensor, in its shape."""
-    if node is not first and (
-        node.op is not None or first.op is not None or node.shape != first.shape
-    ):
+    are_leaves = node.op is None and first.op is None
+    if node is not first and not (are_leaves and node.shape == first.shape):
         raise ValueError(
             f"two tensors of id {node.id}: {first.op or 'leaf'} {first.shape}, "
             f"{node.op or 'leaf'} {node.shape}"
@@ -315,38 +292,35 @@ class _Forwards:
                 )
         if node.rule is None or node.is_gone or isinstance(node.rule, _MissingOp):
             return
-        key = (
-            id(node.rule),
-            options,
-            tuple((np.shape(x), np.asarray(x).dtype.str) for x in operands),
-            data.dtype.str,
-        )
-        if (key, data.shape) not in self._known:
-            with np.errstate(all="ignore"):
-                made = compute(node.rule, operands, node.options)
-            if (made.shape, made.dtype) != (data.shape, data.dtype):
-                raise ValueError(
-                    f"{node.op} makes {made.dtype} {made.shape}, not {data.dtype} {data.shape}"
-                )
-            self._known.add((key, data.shape))
+        seen = tuple((np.shape(x), np.asarray(x).dtype.str) for x in operands)
+        key = id(node.rule), options, seen, data.dtype.str, data.shape
+        if key in self._known:
+            return
+        with np.errstate(all="ignore"):
+            made = compute(node.rule, operands, node.options)
+        if (made.shape, made.dtype) != (data.shape, data.dtype):
+            raise ValueError(
+                f"{node.op} makes {made.dtype} {made.shape}, not {data.dtype} {data.shape}"
+            )
+        self._known.add(key)
 
 
-def _index(number: int) -> int:
-    """A position in a list, which counts from its start."""
+def _entry(table: Sequence[_T], number: int) -> _T:
+    """An entry of a table, counted from its start alone."""
     if number < 0:
         raise IndexError(f"no such number: {number}")
-    return number
+    return table[number]
+
+
+def _or_none(table: Sequence[_T], number: int) -> _T | None:
+    return None if number == NONE else _entry(table, number)
 
 
 def _found_op(name: Any, module: Any, qualname: Any, doc: Any) -> tuple[str, Op]:
     """An op of this process by where it was defined; else one that says that it is not here."""
     typed(name, str)
     for public in NUMPY.values():
-        if (public.__module__, public.__qualname__, public.__doc__ or "") == (
-            module,
-            qualname,
-            doc,
-        ):
+        if defined_at(public) == (module, qualname, doc):
             return name, public.op  # type: ignore[attr-defined]
     return name, _MissingOp(name)
 
@@ -381,7 +355,7 @@ def _stand_in(described: Mapping[str, Any]) -> object:
     if described["cell"] is not None:
         equation, states, W_xh = described["cell"]
         base = RecurrentCell
-        facts["equation"] = None if equation is None else typed(equation, str)
+        facts["equation"] = typed(equation, str | None)
         facts["states"] = tuple(typed(state, str) for state in typed(states, list))
         facts["W_xh"] = SimpleNamespace(id=typed(W_xh, int))
     kind = type(typed(described["class"], str), (base,), facts)

@@ -65,7 +65,9 @@ class _Table:
     numbers: dict[Any, int] = field(default_factory=dict[Any, int])
 
     def number(self, key: Any, row: Callable[[], Any]) -> int:
-        """The number of `key`; its row is made when it is new."""
+        """The number of `key`; its row is made when it is new. None is NONE."""
+        if key is None:
+            return NONE
         found = self.numbers.get(key)
         if found is None:
             made = row()  # may add rows itself
@@ -129,7 +131,7 @@ class _Writer:
         }
 
     def _string(self, text: str | None) -> int:
-        return NONE if text is None else self.strings.number(text, lambda: text)
+        return self.strings.number(text, lambda: text)
 
     def _event(self, event: Event) -> list[int]:
         value, of, slot, cotangent = event.held, None, NONE, None
@@ -281,8 +283,13 @@ def _address(rule: Op | None) -> tuple[str | None, str | None, str]:
     """Where an op was defined, and what its docstring says."""
     for public in NUMPY.values():
         if rule is not None and getattr(public, "op", None) is rule:
-            return public.__module__, public.__qualname__, public.__doc__ or ""
+            return defined_at(public)
     return None, None, ""
+
+
+def defined_at(public: Callable[..., Any]) -> tuple[str, str, str]:
+    """The module and name of an op's function, and what its docstring says."""
+    return public.__module__, public.__qualname__, public.__doc__ or ""
 
 
 def _described(owner: object) -> Any:

@@ -77,7 +77,8 @@ class Happening:
     held: Array | Gone | None
 
     def __repr__(self) -> str:
-        return f"<event {self.index}: {self.kind}>"
+        op = getattr(self, "op", None)
+        return f"<event {self.index}: {self.kind}{f' of {op}' if op else ''}>"
 
     @property
     def value(self) -> Array | None:
@@ -185,9 +186,6 @@ class Failure(Happening):
     inputs: tuple[Node | None, ...]
     message: str
 
-    def __repr__(self) -> str:
-        return f"<event {self.index}: {self.kind}{_of(self.op)}>"
-
     @property
     def subject(self) -> "Failure":
         """Itself: it is about no node."""
@@ -204,9 +202,6 @@ class Written(Happening):
     """What events have that wrote a tensor, or a gradient of one: `output`."""
 
     output: Node
-
-    def __repr__(self) -> str:
-        return f"<event {self.index}: {self.kind}{_of(self.op)}>"
 
     @property
     def op(self) -> str | None:
@@ -307,8 +302,7 @@ class Vjp(Written):
         return [value]
 
     def release(self) -> None:
-        if is_array(self.held):
-            self.held = Gone.of(self.held)
+        Happening.release(self)  # a dataclass with slots is another class than super() means
         if is_array(self.held_cotangent):
             self.held_cotangent = Gone.of(self.held_cotangent)
 
@@ -346,10 +340,6 @@ class Zero(Written):
 
 
 Event: TypeAlias = Forward | Seed | Vjp | Accumulate | Update | Zero | Failure
-
-
-def _of(op: str | None) -> str:
-    return "" if op is None else f" of {op}"
 
 
 def _is_float(value: Any) -> TypeGuard[Array]:
