@@ -1,7 +1,7 @@
-"""Which arrays an event shows: its operands and what it wrote; one function a kind."""
+"""Which arrays an event shows: its operands and what it wrote."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -12,6 +12,7 @@ from ...tracing.questions.formulas import mentions, rule_of
 from ...tracing.questions.queries import GRADIENT
 from ...tracing.questions.terms import Index, Term
 from ...tracing.questions.why import Why
+from ...tracing.recording.event import Accumulate, Failure, Forward, Seed, Update, Vjp, Zero
 from ...tracing.recording.graph import Node
 from ..session import Session
 from .matrix import Marked, Matrix
@@ -21,9 +22,26 @@ _OPERANDS_SHOWN = 6  # of a stack of many
 
 def matrices(session: Session, why: Why | None) -> list[Matrix]:
     """The operands of this event, then its result; what made the explained element is marked."""
-    if session.event.is_gone:
+    event = session.event
+    if event.is_gone:
         return []
-    return _SHOWN[session.event.kind](session, why)
+    match event:
+        case Forward(output=node):
+            return _forward(session, node, why)
+        case Vjp():
+            return _vjp(session, event, why)
+        case Seed(output=node):
+            return [Matrix(session.queries.names.of(node), node.data), *_result(session)]
+        case Accumulate(output=leaf):
+            before = _held(session, leaf, session.cursor - 1, "before")
+            after = _held(session, leaf, session.cursor, "after") if before else []
+            return [*before, *_result(session), *after]
+        case Update():
+            return _update(session)
+        case Zero(output=leaf):
+            return _held(session, leaf, session.cursor - 1, "before")
+        case Failure(inputs=inputs):
+            return _refused(session, inputs)
 
 
 def gradient_or_none(session: Session, node: Node) -> Array | None:
@@ -34,34 +52,27 @@ def gradient_or_none(session: Session, node: Node) -> Array | None:
         return None
 
 
-def _forward(session: Session, why: Why | None) -> list[Matrix]:
+def _forward(session: Session, node: Node, why: Why | None) -> list[Matrix]:
     marks: dict[int, dict[Index, None]] = defaultdict(dict)
     for term in _by_weight(why):
         marks[term.slot][term.index] = None
         if term.factor_index is not None:
             marks[term.slot + 1][term.factor_index] = None
-    node = session.event.output
-    assert node is not None
     return [*_operands(session, node, marks), *_result(session)]
 
 
-def _vjp(session: Session, why: Why | None) -> list[Matrix]:
+def _vjp(session: Session, event: Vjp, why: Why | None) -> list[Matrix]:
     """The cotangent, what else the formula needs, the sum so far, and the term."""
-    event = session.event
-    node, cotangent, slot, to = event.of, event.cotangent, event.slot, event.output
-    assert node is not None
-    assert cotangent is not None
-    assert slot is not None
-    assert to is not None
+    node, slot = event.of, event.slot
     terms, formula = _by_weight(why), "" if why is None else why.rule
     marked = dict.fromkeys(term.index for term in terms)
     factors = dict.fromkeys(term.factor_index for term in terms if term.factor_index is not None)
     name = session.queries.names.of(node)
-    found = [Matrix(f"G = ∂L/∂{name}", cotangent, None, marked)]
+    found = [Matrix(f"G = ∂L/∂{name}", event.cotangent, None, marked)]
     if mentions(formula, "y"):
         found.append(Matrix(f"y = {name}", node.data, None, marked))
     found += _operands(session, node, {1 - slot: factors}, formula)
-    return [*found, *_sum_so_far(session, to), *_result(session)]
+    return [*found, *_sum_so_far(session, event.output), *_result(session)]
 
 
 def _by_weight(why: Why | None) -> list[Term]:
@@ -108,39 +119,20 @@ def _result(session: Session) -> list[Matrix]:
     title = session.name or ""
     if title.startswith(GRADIENT):
         title = f"∂L/∂{title.removeprefix(GRADIENT)}"
-    waits = event.kind == "vjp" and event.output is not None
-    if waits and queries.expected(event.output, session.cursor) > 1:  # type: ignore[arg-type]
+    if isinstance(event, Vjp) and queries.expected(event.output, session.cursor) > 1:
         title += f" from {queries.origin_of_term(event.index)}"
     return [Matrix(title, value, session.selected(value.shape), strong=True)]
 
 
-def _seed(session: Session, why: Why | None) -> list[Matrix]:
-    node = session.event.output
-    assert node is not None
-    return [Matrix(session.queries.names.of(node), node.data), *_result(session)]
-
-
-def _accumulate(session: Session, why: Why | None) -> list[Matrix]:
-    before = _held(session, session.cursor - 1, "before")
-    after = _held(session, session.cursor, "after") if before else []
-    return [*before, *_result(session), *after]
-
-
-def _zero(session: Session, why: Why | None) -> list[Matrix]:
-    return _held(session, session.cursor - 1, "before")
-
-
-def _held(session: Session, at: int, when: str) -> list[Matrix]:
+def _held(session: Session, node: Node, at: int, when: str) -> list[Matrix]:
     """What `.grad` held at a moment."""
-    node = session.event.output
-    assert node is not None
     held = session.queries.accumulated(node, at)
     if held is None:
         return []
     return [Matrix(f"{session.queries.names.of(node)}.grad {when}", held)]
 
 
-def _update(session: Session, why: Why | None) -> list[Matrix]:
+def _update(session: Session) -> list[Matrix]:
     """What was replaced, by how much it moved, and what it is now."""
     name, after = session.name, session.value
     if name is None or after is None:
@@ -156,23 +148,12 @@ def _update(session: Session, why: Why | None) -> list[Matrix]:
     return [Matrix(f"{name} before", before), Matrix("change", change), *result]
 
 
-def _error(session: Session, why: Why | None) -> list[Matrix]:
+def _refused(session: Session, inputs: Sequence[Node | None]) -> list[Matrix]:
     """The operands that an op refused, as far as they are not gone."""
     found: list[Matrix] = []
-    for x in session.event.inputs:
+    for x in inputs:
         if x is None:
             continue
         with suppress(TraceError):
             found.append(Matrix(session.queries.names.of(x), np.asarray(x.data)))
     return found
-
-
-_SHOWN: dict[str, Callable[[Session, Why | None], list[Matrix]]] = {
-    "forward": _forward,
-    "seed": _seed,
-    "vjp": _vjp,
-    "accumulate": _accumulate,
-    "update": _update,
-    "zero": _zero,
-    "error": _error,
-}
