@@ -1,1 +1,4 @@
-"""One training step, taken in every way at hand: what it costs, and what it should. Runs as `tinygrad-rnn bench`."""
+"""What one training step costs, taken in every way at hand, and what it should cost.
+
+Runs as `tinygrad-rnn bench`.
+"""

@@ -1,4 +1,4 @@
-"""The process that does one job: `python -m tinygrad_rnn.benchmarks JOB`. Its lines on stdout are JSON."""
+"""The process that does one job, `python -m tinygrad_rnn.benchmarks JOB`, and prints JSON."""
 
 import json
 import sys

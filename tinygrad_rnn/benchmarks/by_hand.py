@@ -39,7 +39,9 @@ def min_char_rnn(problem: Problem) -> Step:
 
 
 class TimeBatched:
-    """What the time-batched versions share: projections and weight gradients, one product each for all timesteps.
+    """What the time-batched versions share: projections and weight gradients.
+
+    Of each there is one product for all timesteps.
 
     All arrays and views are made before the first step; a step allocates nothing of their size.
     Subclasses write `_forward`, from `self.zx` to `self.hs`, and `_backward`, from `self.dhs` to
@@ -49,16 +51,14 @@ class TimeBatched:
     def __init__(self, problem: Problem) -> None:
         self.problem, self.dtype = problem, problem.dtype
         self.T, self.B, self.H = problem.size.T, problem.size.B, problem.size.H
-        self.batch = (
-            () if self.B == 1 else (self.B,)
-        )  # vectors where they do: a product with one is quicker
+        # Vectors for a batch of one: a product with a vector is quicker.
+        self.batch = () if self.B == 1 else (self.B,)
         self.N = self.T * self.B
         gates = problem.W_hh.shape[0]
         self.xs = problem.xs.reshape(self.N, V)
         self.zx = self._new(self.N, gates)
-        self.hs = np.zeros(
-            (self.T + 1, *self.batch, self.H), self.dtype
-        )  # the first is the state before all others
+        # The first is the initial state.
+        self.hs = np.zeros((self.T + 1, *self.batch, self.H), self.dtype)
         self.after = self.hs[1:].reshape(self.N, self.H)
         self.before = self.hs[:-1].reshape(self.N, self.H)
         self.dhs = self._new(self.N, self.H)
@@ -93,7 +93,7 @@ class TimeBatched:
         raise NotImplementedError
 
     def _backward(self) -> tuple[Array, Array]:
-        """What W_xh's gradient is the product of with x, and W_hh's with h before: (N, gates·H) each."""
+        """∂L/∂z for W_xh and for W_hh, (N, gates·H) each: times x, or h₋₁, they are gradients."""
         raise NotImplementedError
 
     def _outputs(self) -> float:
@@ -133,13 +133,8 @@ class TimeBatchedRNN(TimeBatched):
             tanh(h, out=h)
 
     def _backward(self) -> tuple[Array, Array]:
-        dot, add, multiply, W, carried = (
-            np.dot,
-            np.add,
-            np.multiply,
-            self.problem.W_hh,
-            self.carried,
-        )
+        dot, add, multiply = np.dot, np.add, np.multiply
+        W, carried = self.problem.W_hh, self.carried
         multiply(self.after, self.after, out=self.slopes)
         np.subtract(1, self.slopes, out=self.slopes)
         dh, slope, dz = self.last

@@ -13,7 +13,7 @@ from .problem import Problem
 
 
 class Gated(TimeBatched):
-    """What both have in common: matrices whose rows of sigmoids are halved, and the slices of a gate."""
+    """What both share: matrices whose rows of sigmoids are halved, and the slices of a gate."""
 
     tanh_gate: int  # the one that is no sigmoid
 
@@ -30,7 +30,9 @@ class Gated(TimeBatched):
 
     def part(self, array: Array, first: int, last: int | None = None) -> Array:
         """The columns of a gate, or of several."""
-        return array[..., first * self.H : (first if last is None else last) * self.H + self.H]
+        if last is None:
+            last = first
+        return array[..., first * self.H : (last + 1) * self.H]
 
     def parts(self, array: Array) -> list[Array]:
         return [self.part(array, gate) for gate in range(array.shape[-1] // self.H)]
@@ -46,7 +48,10 @@ class Gated(TimeBatched):
 
 
 class TimeBatchedLSTM(Gated):
-    """i, f, g, o = W_xh x_t + W_hh h_{t-1};  c_t = σ(f) c_{t-1} + σ(i) tanh(g);  h_t = σ(o) tanh(c_t)."""
+    """c_t = σ(f) c_{t-1} + σ(i) tanh(g), h_t = σ(o) tanh(c_t).
+
+    i, f, g, o = W_xh x_t + W_hh h_{t-1}.
+    """
 
     tanh_gate = 2
 
@@ -54,12 +59,8 @@ class TimeBatchedLSTM(Gated):
         super().__init__(problem)
         shape = self.T, *self.batch, self.H
         self.cs = np.zeros((self.T + 1, *self.batch, self.H), self.dtype)
-        self.forgets, self.slopes_c, self.tanh_c = (
-            self._new(*shape),
-            self._new(*shape),
-            self._new(*self.batch, self.H),
-        )
-        self.dc = self._new(*self.batch, self.H)
+        self.forgets, self.slopes_c = self._new(*shape), self._new(*shape)
+        self.tanh_c, self.dc = (self._new(*self.batch, self.H) for _ in range(2))
         zx = self._steps(self.zx)
         states = zip(self.hs[:-1], self.hs[1:], self.cs[:-1], self.cs[1:], strict=True)
         kept = list(zip(self.forgets, self.slopes_c, strict=True))
@@ -74,13 +75,8 @@ class TimeBatchedLSTM(Gated):
 
     def _forward(self) -> None:
         dot, add, subtract, multiply, tanh = np.dot, np.add, np.subtract, np.multiply, np.tanh
-        W, scale, shift, gates, slopes = (
-            self.W_hh_T,
-            self.scale,
-            self.shift,
-            self.gates,
-            self.slopes,
-        )
+        W, scale, shift = self.W_hh_T, self.scale, self.shift
+        gates, slopes = self.gates, self.slopes
         product, tanh_c = self.product, self.tanh_c
         (i, f, g, o), (slope_i, slope_f, slope_g, slope_o) = self.parts(gates), self.parts(slopes)
         for zx, before, h, c_before, c, forget, slope_c, to_i, to_f, to_g, to_o in self.forward:
@@ -125,7 +121,7 @@ class TimeBatchedLSTM(Gated):
 
 
 class TimeBatchedGRU(Gated):
-    """r, z, n: r and z as sigmoids, n = tanh(W_xn x_t + r (W_hn h_{t-1}));  h_t = (1 - z) n + z h_{t-1}."""
+    """n = tanh(W_xn x_t + r (W_hn h_{t-1})), h_t = (1 - z) n + z h_{t-1}; r and z are sigmoids."""
 
     tanh_gate = 2
 
@@ -146,12 +142,8 @@ class TimeBatchedGRU(Gated):
         ][::-1]
 
     def _factors(self, x: Array) -> tuple[Array, ...]:
-        return (
-            self.stacked(self.part(x, 1, 2)),
-            self.part(x, 0),
-            self.part(x, 2),
-            self.part(x, 0, 1),
-        )
+        z_and_n = self.stacked(self.part(x, 1, 2))
+        return z_and_n, self.part(x, 0), self.part(x, 2), self.part(x, 0, 1)
 
     def _split(self, h: Array) -> tuple[Array, Array]:
         return self.part(h, 0, 1), self.part(h, 2)

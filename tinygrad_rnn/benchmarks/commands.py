@@ -34,30 +34,32 @@ def run_benchmarks(
 
     from .tables import tables
 
-    if json_file is not None and not json_file.parent.is_dir():  # said now, not after minutes
-        raise BenchmarkError(
-            f"bench: {json_file} cannot be written: there is no folder {json_file.parent}"
-        )
+    # Said now, not after minutes of measuring.
+    if json_file is not None and not json_file.parent.is_dir():
+        reason = f"there is no folder {json_file.parent}"
+        raise BenchmarkError(f"bench: {json_file} cannot be written: {reason}")
     before = machine()
     found = _measure(jobs(parts, sizes, dtypes, quick), Console(stderr=True))
     console = Console(width=200) if markdown else Console()
     for table in tables(found, markdown=markdown):
         console.print(table)
     after = machine()["load"]
-    console.print(
-        f"{before['processor']}, {before['processors']} processors, load {_loads(before['load'])} before and "
-        f"{_loads(after)} after; Python {before['python']}, {', '.join(before['blas'])}, "
-        + ", ".join(f"{name} {version}" for name, version in before["packages"].items()),
-        markup=False,
-        highlight=False,
-    )
+    console.print(_described(before, after), markup=False, highlight=False)
     if json_file is not None:
         write_atomic(json_file, _json(found, {**before, "load_after": after}))
     return 0 if all(verdict.met for verdict in verdicts(found)) else NO
 
 
-def _loads(load: list[float] | None) -> str:
-    return "unknown" if load is None else f"{load[0]}"
+def _described(before: dict[str, Any], after: list[float] | None) -> str:
+    loads = " and ".join(
+        f"{load[0] if load else 'unknown'} {when}"
+        for load, when in ((before["load"], "before"), (after, "after"))
+    )
+    packages = ", ".join(f"{name} {version}" for name, version in before["packages"].items())
+    return (
+        f"{before['processor']}, {before['processors']} processors, load {loads}; "
+        f"Python {before['python']}, {', '.join(before['blas'])}, {packages}"
+    )
 
 
 def _measure(todo: Sequence[Job], console: Any) -> list[Measured]:

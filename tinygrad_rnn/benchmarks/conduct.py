@@ -1,5 +1,6 @@
 """Runs the jobs, one process after the other, and keeps what they found."""
 
+import itertools
 import json
 import os
 import platform
@@ -59,19 +60,17 @@ def jobs(
         "memory": _memory,
         "ops": _ops,
     }
-    found = [
-        job
-        for part in PARTS
-        if part in parts
-        for name, size in SIZES.items()
-        if name in sizes
-        for dtype in (dtypes[:1] if part in ("growth", "ops") else dtypes)
-        for job in makers[part](size, dtype, _fewer(_ROUNDS[name], quick))
-    ]
+    wanted = [size for name, size in SIZES.items() if name in sizes]
+    found: list[Job] = []
+    for part in (part for part in PARTS if part in parts):
+        of_part = dtypes[:1] if part in ("growth", "ops") else dtypes
+        for size, dtype in itertools.product(wanted, of_part):
+            found += makers[part](size, dtype, _fewer(_ROUNDS[size.name], quick))
     if not found:
         raise BenchmarkError(
-            f"bench: nothing to measure of {', '.join(parts)} at {', '.join(sizes)}: gates are measured at medium, "
-            "growth and ops at karpathy, memory at karpathy and large, and all of them at tiny"
+            f"bench: nothing to measure of {', '.join(parts)} at {', '.join(sizes)}: gates are "
+            "measured at medium, growth and ops at karpathy, memory at karpathy and large, and all "
+            "of them at tiny"
         )
     return found
 

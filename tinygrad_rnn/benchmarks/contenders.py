@@ -59,7 +59,10 @@ def installed(problem: Problem, names: tuple[str, ...] | None = None) -> dict[st
 
 
 def require_agreement(steps: Mapping[str, Step], dtype: str) -> None:
-    """Raise BenchmarkError unless all come to the same loss and gradients; a compiled step is replayed by then."""
+    """Raise BenchmarkError unless all come to the same loss and gradients.
+
+    They are compared after a third step, when a compiled one is replayed.
+    """
     expected: list[Array] = []
     for contender, step in steps.items():
         for _ in range(2):
@@ -72,8 +75,9 @@ def require_agreement(steps: Mapping[str, Step], dtype: str) -> None:
             if not (same_kind and worst <= _TOLERANCE[dtype] * float(np.abs(b).max())):
                 what = "the loss" if name == "loss" else f"the gradient of {name}"
                 raise BenchmarkError(
-                    f"bench: {what} by {contender} is {a.dtype} {a.shape}, up to {worst:.3g} away from that by "
-                    f"{next(iter(steps))}, {b.dtype} {b.shape}: they do not take the same step, so nothing was timed"
+                    f"bench: {what} by {contender} is {a.dtype} {a.shape}, up to {worst:.3g} away "
+                    f"from that by {next(iter(steps))}, {b.dtype} {b.shape}: they do not take the "
+                    "same step, so nothing was timed"
                 )
 
 

@@ -1,4 +1,4 @@
-"""What one process measures. Each has its own, so that its threads and its memory are nobody else's."""
+"""What one process measures. Each job has its own: its threads and memory are nobody else's."""
 
 import gc
 import json
@@ -6,10 +6,11 @@ import os
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from . import per_op
 from .contenders import BY_HAND, COMPILED, CONTENDERS, LOOP, installed, require_agreement
 from .problem import Problem, Size
 
-_BLOCK = 0.005  # seconds a step is repeated for, where it takes less: its caches are then its own
+# Seconds that a shorter step is repeated for, so that the caches hold its own data.
+_BLOCK = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,20 @@ class Job:
 
 
 Tick = Callable[[], None]
+Name = TypeVar("Name", bound=Hashable)
 
 
 def interleaved(
-    runs: Mapping[str, Callable[[], Any]], rounds: int, tick: Tick
-) -> dict[str, list[float]]:
+    runs: Mapping[Name, Callable[[], Any]], rounds: int, tick: Tick
+) -> dict[Name, list[float]]:
     """Seconds of processor time a run took, for each round: A B C, A B C and so on."""
     repeats = {
         name: max(1, ceil(_BLOCK / max(_seconds(run, 1), 1e-6))) for name, run in runs.items()
     }
     gc.collect()
-    gc.freeze()  # else a contender's collections walk through all that the others have imported
-    taken: dict[str, list[float]] = {name: [] for name in runs}
+    # Else a contender's collections walk through all that the others have imported.
+    gc.freeze()
+    taken: dict[Name, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             if repeats[name] > 1:
@@ -107,7 +111,7 @@ def measure_growth(job: Job, tick: Tick) -> dict[str, Any]:
 
 
 def measure_memory(job: Job, tick: Tick) -> dict[str, Any]:
-    """Most bytes that Python and NumPy held for the step at once: from nothing on, and once it is ready."""
+    """Most bytes that Python and NumPy held at once: in the first two steps, and in later ones."""
     problem = Problem(job.size, job.dtype)
     tracemalloc.start()
     step = CONTENDERS["rnn"][job.contender](problem)
@@ -130,17 +134,14 @@ def measure_ops(job: Job, tick: Tick) -> dict[str, Any]:
     tick()
     x = np.linspace(-1.0, 1.0, per_op.SIZE)
     runs = {
-        f"{op}/{name}": (lambda run=run: run(x, job.length))
+        (op, name): partial(run, x, job.length)
         for op, found in chains.items()
         for name, run in found.items()
     }
-    seconds = interleaved(runs, job.rounds, tick)
-    per_one = {key: [value / job.length for value in values] for key, values in seconds.items()}
-    return {
-        "seconds": {
-            op: {name: per_one[f"{op}/{name}"] for name in found} for op, found in chains.items()
-        }
-    }
+    seconds: dict[str, dict[str, list[float]]] = {op: {} for op in chains}
+    for (op, name), taken in interleaved(runs, job.rounds, tick).items():
+        seconds[op][name] = [value / job.length for value in taken]
+    return {"seconds": seconds}
 
 
 KINDS: dict[str, Callable[[Job, Tick], dict[str, Any]]] = {

@@ -26,7 +26,7 @@ def eager_layer(problem: Problem) -> Step:
 
 
 def compiled(problem: Problem) -> Step:
-    """The loop (for gated cells the layer, which is one) under `compile`: recorded at the first two calls."""
+    """The loop under `compile`, recorded at the first two calls; of gated cells the layer."""
     loss, parameters = _loop(problem) if problem.cell == "rnn" else _layer(problem)
     return _step(problem, compile(loss), parameters)
 

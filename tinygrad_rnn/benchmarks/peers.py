@@ -1,4 +1,6 @@
-"""The step in other packages, each imported where it is asked for; whoever lacks one is told ImportError."""
+"""The step in other packages, each imported where it is used: ImportError where there is none."""
+
+from collections.abc import Callable
 
 # None of them is a dependency, so that to a type checker all are unknown.
 from importlib import import_module
@@ -64,15 +66,31 @@ def _torch_step(loss: Any, parameters: list[Any]) -> Step:
 
 def jax_scan(problem: Problem) -> Step:
     """jax.lax.scan over the steps under jit, everything inside the loop."""
-    return _jax(problem, hoisted=False)
+
+    def outputs(jax: Any, W_xh: Any, W_hh: Any, W_hy: Any, xs: Any, start: Any) -> Any:
+        def each(h: Any, x: Any) -> Any:
+            h = jax.numpy.tanh(x @ W_xh.T + h @ W_hh.T)
+            return h, h @ W_hy.T
+
+        return jax.lax.scan(each, start, xs)[1]
+
+    return _jax(problem, outputs)
 
 
 def jax_scan_hoisted(problem: Problem) -> Step:
     """The same with the input and output projections taken out of the loop, by hand."""
-    return _jax(problem, hoisted=True)
+
+    def outputs(jax: Any, W_xh: Any, W_hh: Any, W_hy: Any, xs: Any, start: Any) -> Any:
+        def each(h: Any, x: Any) -> Any:
+            h = jax.numpy.tanh(x + h @ W_hh.T)
+            return h, h
+
+        return jax.lax.scan(each, start, xs @ W_xh.T)[1] @ W_hy.T
+
+    return _jax(problem, outputs)
 
 
-def _jax(problem: Problem, hoisted: bool) -> Step:
+def _jax(problem: Problem, outputs: Callable[..., Any]) -> Step:
     jax: Any = import_module("jax")
     if problem.dtype == np.float64:
         jax.config.update("jax_enable_x64", True)
@@ -81,16 +99,8 @@ def _jax(problem: Problem, hoisted: bool) -> Step:
     xs, targets = jnp.asarray(problem.xs), jnp.asarray(problem.targets)
     start = jnp.zeros((problem.size.B, problem.size.H), xs.dtype)
 
-    def outputs(W_xh: Any, W_hh: Any, W_hy: Any) -> Any:
-        def each(h: Any, x: Any) -> Any:
-            h = jnp.tanh((x if hoisted else x @ W_xh.T) + h @ W_hh.T)
-            return h, h if hoisted else h @ W_hy.T
-
-        ys = jax.lax.scan(each, start, xs @ W_xh.T if hoisted else xs)[1]
-        return ys @ W_hy.T if hoisted else ys
-
     def loss(weights: Any) -> Any:
-        scores = jax.nn.log_softmax(outputs(*weights))
+        scores = jax.nn.log_softmax(outputs(jax, *weights, xs, start))
         return -jnp.take_along_axis(scores, targets[..., None], -1).mean()
 
     gradient = jax.jit(jax.value_and_grad(loss))

@@ -1,4 +1,4 @@
-"""What recording costs: chains of one op, forward and backward, beside the same chain written by hand in NumPy."""
+"""What recording costs: chains of one op, forward and backward, beside NumPy by hand."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -105,5 +105,6 @@ def require_agreement(found: dict[str, dict[str, Chain]], length: int) -> None:
             gradient = run(x, length)
             if not np.allclose(gradient, expected, rtol=1e-12):
                 raise BenchmarkError(
-                    f"bench: {length} times {op} at {x}: the gradient is {gradient} by {name}, {expected} by {BY_HAND}"
+                    f"bench: {length} times {op} at {x}: the gradient is {gradient} by {name}, "
+                    f"{expected} by {BY_HAND}"
                 )

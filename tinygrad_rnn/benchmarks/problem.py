@@ -1,4 +1,4 @@
-"""The step that is measured: a character model's loss and the gradients of its parameters; no optimiser."""
+"""The step that is measured: a character model's loss and its gradients; no optimiser."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..nn.recurrent import LAYERS
 V = 65  # characters, as many as Shakespeare's works have in Karpathy's file
 
 Step = Callable[[], tuple[Any, Any, Any, Any]]
-"""Takes the step: the loss and the gradients of W_xh, W_hh, W_hy, as anything that `np.asarray` reads."""
+"""Returns the loss and the gradients of W_xh, W_hh, W_hy, in anything `np.asarray` reads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What was measured, as tables for a terminal or for Markdown."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,7 @@ def tables(found: Sequence[Measured], *, markdown: bool = False) -> Tables:
     """One table for each part that was measured, and the promises."""
     from rich import box
 
-    makers: list[Callable[[Sequence[Measured]], Tables]] = [
-        _steps,
-        _growth,
-        _memory,
-        _ops,
-        _promises,
-    ]
-    for make in makers:
+    for make in (_steps, _growth, _memory, _ops, _promises):
         for table in make(found):
             table.title_justify = "left"
             if markdown:
@@ -50,34 +43,27 @@ def _table(title: str, first: str, *columns: str) -> "Table":
 
 def _steps(found: Sequence[Measured]) -> Tables:
     for cell in CONTENDERS:
-        these = [
-            measured
-            for measured in found
-            if measured.job.kind == "step" and measured.job.cell == cell
-        ]
+        these = [one for one in found if one.job.kind == "step" and one.job.cell == cell]
         if these:
             yield _ratios(f"{cell.upper()}: processor time ÷ by hand, time-batched", these)
 
 
 def _ratios(title: str, these: Sequence[Measured]) -> "Table":
-    table = _table(
-        title, "", *(f"{measured.job.size.name}\n{measured.job.dtype}" for measured in these)
-    )
+    table = _table(title, "", *(f"{one.job.size.name}\n{one.job.dtype}" for one in these))
     for name in CONTENDERS[these[0].job.cell]:
-        cells = [
-            f"{measured.medians[name] / measured.medians[BY_HAND]:.2f}"
-            if name in measured.medians
-            else ""
-            for measured in these
-        ]
+        cells = [_ratio(one.medians, name) for one in these]
         if any(cells):
             table.add_row(name, *cells)
     table.add_section()
-    table.add_row(
-        "by hand, time-batched, ms",
-        *(f"{1e3 * measured.medians[BY_HAND]:.3g}" for measured in these),
-    )
+    seconds = [one.medians[BY_HAND] for one in these]
+    table.add_row("by hand, time-batched, ms", *(f"{1e3 * value:.3g}" for value in seconds))
     return table
+
+
+def _ratio(medians: dict[str, float], name: str) -> str:
+    if name not in medians:
+        return ""
+    return f"{medians[name] / medians[BY_HAND]:.2f}"
 
 
 def _growth(found: Sequence[Measured]) -> Tables:
@@ -85,15 +71,13 @@ def _growth(found: Sequence[Measured]) -> Tables:
     if not these:
         return
     names = (BY_HAND, COMPILED, LOOP)
-    table = _table(
-        "Growth: µs of processor time a timestep", "T", *names, "compiling, in eager steps"
-    )
+    title = "Growth: µs of processor time a timestep"
+    table = _table(title, "T", *names, "compiling, in eager steps")
     for measured in these:
         T, medians = measured.job.size.T, measured.medians
         compiling = median(measured.result["compiling"]) / medians[LOOP]
-        table.add_row(
-            f"{T:,}", *(f"{1e6 * medians[name] / T:.2f}" for name in names), f"{compiling:.0f}"
-        )
+        costs = [f"{1e6 * medians[name] / T:.2f}" for name in names]
+        table.add_row(f"{T:,}", *costs, f"{compiling:.0f}")
     yield table
 
 
@@ -113,7 +97,8 @@ def _ops(found: Sequence[Measured]) -> Tables:
         if measured.job.kind == "ops":
             costs = op_costs(measured)
             names = list(next(iter(costs.values())))
-            title = f"Chains of {measured.job.length:,} ops on shape (10,), forward and backward: µs an op"
+            chains = f"Chains of {measured.job.length:,} ops on shape (10,)"
+            title = f"{chains}, forward and backward: µs an op"
             over = [f"{name} - by hand" for name in names[1:]]
             table = _table(title, "", *names, *over)
             for op, by in costs.items():

@@ -9,7 +9,8 @@ from . import per_op
 from .conduct import Measured
 from .contenders import BY_HAND, COMPILED, JAX, LAYER, LOOP, MIN_CHAR_RNN, TORCH_LAYER, TORCH_LOOP
 
-Bounds = dict[str, float | dict[str, float]]  # by size, and where they differ by dtype
+# By size, and where they differ by dtype.
+Bounds = dict[str, float | dict[str, float]]
 
 RATIOS: list[tuple[str, str, Bounds]] = [
     (COMPILED, BY_HAND, {"karpathy": 1.10, "medium": 1.05, "large": 1.05}),
@@ -60,20 +61,15 @@ def _ratios(found: Sequence[Measured]) -> Iterator[Verdict]:
             if bound is not None and reference in medians:
                 bound = bound[job.dtype] if isinstance(bound, dict) else bound
                 claim = f"{job.cell.upper()}: {contender} ÷ {reference}"
-                yield Verdict(
-                    claim,
+                where, ratio = (
                     f"{job.size.name} {job.dtype}",
                     medians[contender] / medians[reference],
-                    bound,
                 )
+                yield Verdict(claim, where, ratio, bound)
 
 
 def _growth(found: Sequence[Measured]) -> Iterator[Verdict]:
-    grown = [
-        measured
-        for measured in found
-        if measured.job.kind == "growth" and measured.job.size.name == "karpathy"
-    ]
+    grown = [one for one in found if one.job.kind == "growth" and one.job.size.name == "karpathy"]
     if not grown:
         return
     for measured in grown:
@@ -88,7 +84,10 @@ def _growth(found: Sequence[Measured]) -> Iterator[Verdict]:
 
 
 def power(lengths: Sequence[int], seconds: Sequence[float]) -> float:
-    """The p of seconds ~ T^p, from the middle length to the greatest: below, what does not grow weighs too much."""
+    """The p of seconds ~ T^p, from the middle length to the greatest.
+
+    Below the middle, what does not grow weighs too much.
+    """
     middle = len(lengths) // 2
     return log(seconds[-1] / seconds[middle]) / log(lengths[-1] / lengths[middle])
 
@@ -98,9 +97,9 @@ def _memory(found: Sequence[Measured]) -> Iterator[Verdict]:
     for (size, dtype), bytes_of in peaks.items():
         name = size.partition(":")[0]
         if name in MEMORY:
-            for when in ("first", "later"):
+            for when, what in (("first", "recording"), ("later", "replaying")):
                 ratio = bytes_of[COMPILED][when] / bytes_of[BY_HAND][when]
-                claim = f"peak memory, {'recording' if when == 'first' else 'replaying'} ÷ by hand"
+                claim = f"peak memory, {what} ÷ by hand"
                 yield Verdict(claim, f"{size} {dtype}", ratio, MEMORY[name])
 
 
@@ -121,9 +120,8 @@ def _ops(found: Sequence[Measured]) -> Iterator[Verdict]:
                 if per_op.TORCH in costs:
                     by_hand = costs[per_op.BY_HAND]
                     ratio = (costs[per_op.OURS] - by_hand) / (costs[per_op.TORCH] - by_hand)
-                    yield Verdict(
-                        f"{op} over NumPy: eager ÷ PyTorch eager", "shape (10,)", ratio, PER_OP
-                    )
+                    claim = f"{op} over NumPy: eager ÷ PyTorch eager"
+                    yield Verdict(claim, "shape (10,)", ratio, PER_OP)
 
 
 def op_costs(measured: Measured) -> dict[str, dict[str, float]]:
