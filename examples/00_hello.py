@@ -1,4 +1,4 @@
-"""Four copies of one network read "hell" and are asked for "ello": draw them, and train them until they know.
+"""Four copies of one network read "hell" and are asked for "ello": draw and train them.
 
 x_0 … x_3 = h e l l        h_t = tanh(W_xh x_t + W_hh h_{t-1} + b_h)        y_t = W_hy h_t + b_y
 """

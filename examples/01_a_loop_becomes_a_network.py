@@ -1,4 +1,4 @@
-"""Write Elman's network as a loop of plain ops, and find that tg.nn.RNN is that loop, number for number.
+"""Write Elman's network as a loop of plain ops, and find that tg.nn.RNN is that very loop.
 
 h_t = tanh(W_xh x_t + W_hh h_{t-1} + b_h)        y_t = W_hy h_t + b_y
 """

@@ -13,7 +13,7 @@ rng = np.random.default_rng(0)
 
 
 def sequences(count):
-    """xs (T, count, 2), the number and a flag that says "remember this"; and the first numbers, (count, 1)."""
+    """xs (T, count, 2), the number and a flag for "remember this"; the first numbers (count, 1)."""
     xs = np.zeros((T, count, 2))
     xs[:, :, 0] = rng.normal(0, 0.5, (T, count))
     xs[0, :, 0], xs[0, :, 1] = rng.choice([-1.0, 1.0], count), 1.0
@@ -56,7 +56,8 @@ with tg.no_grad():
 answer = lstm.W_hy.data[0] * state[0].data[0]
 unit = int(np.abs(answer).argmax())
 print(
-    f"\nunit {unit}, which has the greatest say in the answer; the first number was {first.item():+.0f}"
+    f"\nunit {unit}, which has the greatest say in the answer; "
+    f"the first number was {first.item():+.0f}"
 )
 print(f"input gate  i  {''.join(bar(i[unit]) for i in inputs)}   what comes in")
 print(f"forget gate f  {''.join(bar(f[unit]) for f in forgets)}   what stays")

@@ -1,4 +1,4 @@
-"""How far back can each cell learn to look? The same task, the same number of steps, longer and longer gaps.
+"""How far back can each cell learn to look? One task and budget, longer and longer gaps.
 
 Which of two symbols came first? In between are blanks. A plain RNN's gradient shrinks on the way
 back through them.

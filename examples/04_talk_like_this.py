@@ -1,4 +1,4 @@
-"""Train a small network on a poem, and let it go on by itself; the Zen of Python, for it is on every machine."""
+"""Train a small network on a poem, the Zen of Python, and let it go on by itself."""
 
 import codecs
 import contextlib

@@ -31,7 +31,7 @@ def recorded(events: int) -> tg.trace:
 
 
 async def measure(events: int, keys: list[str]) -> list[float]:
-    """The CPU seconds until the first screen, then to the end of the run, and then of each key with what it draws."""
+    """CPU seconds to the first screen, to the end of the run, and for each key and its drawing."""
     run = recorded(events)
     moments = [time.process_time()]
     app = Debugger(Session(run))
@@ -57,7 +57,8 @@ def main() -> None:
         ]
         opening, jump = (statistics.median(round[i] for round in rounds) for i in (0, 1))
         step = statistics.median(step for round in rounds for step in round[2:])
-        taken = f"{1e3 * opening:6.0f} ms to open, {1e3 * jump:5.1f} ms to the end, {1e3 * step:5.1f} ms a step"
+        taken = f"{1e3 * opening:6.0f} ms to open, {1e3 * jump:5.1f} ms to the end, "
+        taken += f"{1e3 * step:5.1f} ms a step"
         print(f"{events:>8,} events: {taken}")
 
 

@@ -1,4 +1,6 @@
-"""How long pictures take, from the recorded run to SVG. Run it with `python tests/benchmarks/bench_diagrams.py`.
+"""How long pictures take, from the recorded run to SVG.
+
+Run it with `python tests/benchmarks/bench_diagrams.py`.
 
 CPU time, the best of three. Peers on the same loops (torchviz, torchview, mygrad by way of dot)
 need minutes, or do not finish, at T = 50 to 100.

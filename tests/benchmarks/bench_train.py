@@ -1,4 +1,4 @@
-"""One training step of a character RNN, in every way at hand: `tinygrad-rnn bench`, for whoever looks for it here."""
+"""One training step of a character RNN, in every way at hand: `tinygrad-rnn bench`."""
 
 import sys
 

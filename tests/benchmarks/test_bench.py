@@ -1,4 +1,4 @@
-"""That the contenders take the same step, that they are told when they do not, and what the command makes of a run."""
+"""That the contenders take the same step, and what the command makes of a run."""
 
 import json
 import subprocess
@@ -89,7 +89,7 @@ def test_chains_by_hand_and_recorded_have_one_gradient():
 
 
 def test_the_command_measures_every_part_and_keeps_every_time(run, tmp_path):
-    """Each contender that is installed is compared with the first in the command's own processes."""
+    """Each contender that is installed is compared with the first, in the command's processes."""
     result = run("--size", "tiny", "--dtype", "float32", "--json", "bench.json")
     assert result.exit_code == 0, result.output  # tiny makes no promises
     for title in ("RNN:", "LSTM:", "GRU:", "Growth:", "Memory:", "Chains of 10 ops"):

@@ -1,4 +1,4 @@
-"""Karpathy's min-char-rnn, whose backward pass is written by hand, and ours: the same network, number for number.
+"""Karpathy's min-char-rnn, whose backward pass is by hand, and ours agree number for number.
 
 Source: A. Karpathy, minimal character-level RNN language model (2015),
 gist.github.com/karpathy/d4dee566867f8291f086.
@@ -15,7 +15,7 @@ V, H, T, STEPS, LR = len(CHARACTERS), 16, 12, 100, 0.1
 
 
 def loss_by_hand(inputs, targets, hprev, Wxh, Whh, Why, bh, by):
-    """Loss, gradients and the last hidden state, as min-char-rnn's lossFun (clipping left to the caller)."""
+    """Loss, gradients and the last hidden state, as min-char-rnn's lossFun, but unclipped."""
     xs, hs, ps, loss = {}, {-1: hprev}, {}, 0.0
     for t, index in enumerate(inputs):
         xs[t] = np.zeros(V)

@@ -1,6 +1,7 @@
-"""Cells and layers: torch's numbers from a stored table, the variants torch has not, and what is refused."""
+"""Cells and layers: torch's numbers from a stored table, our own variants, what is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -230,10 +231,14 @@ def test_names_and_shapes():
         "W_xh": (12, 2), "W_hh": (12, 3), "b_h": (12,), "w_c": (9,)
     }  # fmt: skip
     assert shapes(make("GRU", 2, 3)) == {"W_xh": (9, 2), "W_hh": (9, 3), "b_h": (9,), "b_x": (9,)}
-    assert shapes(make("GRU", 2, 3, num_layers=2, bidirectional=True, bias=False, output_size=5)) == {
-        "W_xh": (9, 2), "W_hh": (9, 3), "W_xh_reverse": (9, 2), "W_hh_reverse": (9, 3),
-        "W_xh_l1": (9, 6), "W_hh_l1": (9, 3), "W_xh_l1_reverse": (9, 6), "W_hh_l1_reverse": (9, 3), "W_hy": (5, 6),
-    }  # fmt: skip
+    layer = make("GRU", 2, 3, num_layers=2, bidirectional=True, bias=False, output_size=5)
+    ways = ("", "_reverse")
+    assert shapes(layer) == {
+        **{f"W_xh{way}": (9, 2) for way in ways},
+        **{f"W_xh_l1{way}": (9, 6) for way in ways},
+        **{f"W_hh{layer}{way}": (9, 3) for layer in ("", "_l1") for way in ways},
+        "W_hy": (5, 6),
+    }
 
 
 def test_every_parameter_is_an_attribute():
@@ -372,27 +377,48 @@ def test_dropout_keeps_the_mean_and_draws_anew():
 # What is refused
 
 
+SIZE = "must be a positive integer, got"
+
+
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("kind", "sizes", "options", "message"),
     [
-        (lambda: make("RNN", 0, 3), "RNNCell: input_size must be a positive integer, got 0"),
-        (lambda: make("LSTM", 2, 3.5), "LSTMCell: hidden_size must be a positive integer, got 3.5"),
-        (lambda: make("GRU", 2, 3, num_layers=True), "GRU: num_layers must be a positive integer, got True"),
-        (lambda: make("GRU", 2, 3, output_size=-1), "GRU: output_size must be a positive integer, got -1"),
-        (lambda: make("GRU", 2, 3, dropout=1.0), "GRU: dropout must be at least 0 and below 1, got 1.0"),
-        (lambda: make("RNN", 2, 3, nonlinearity="sin"), "must be \"tanh\" or \"relu\", got 'sin'"),
-        (lambda: tg.nn.RNNCell(2, 3)(np.ones(3)), r"x must be \(B, I\) or \(I,\) with I = 2, got shape \(3,\)"),
-        (lambda: tg.nn.LSTMCell(2, 3)(np.ones(2), np.ones(3)), r"the state must be h, c, each of shape \(3,\)"),
-        (lambda: tg.nn.GRUCell(2, 3)(np.ones((4, 2)), np.ones((1, 3))), r"each of shape \(4, 3\), got \(1, 3\)"),
-        (lambda: make("RNN", 2, 3)(np.ones((4, 5, 3))), r"RNN: xs must be \(T, B, I\) or \(T, I\) with I = 2"),
-        (lambda: make("RNN", 2, 3, batch_first=True)(np.ones(2)), r"xs must be \(B, T, I\) or \(T, I\)"),
-        (lambda: make("RNN", 2, 3)(np.ones((0, 2))), r"xs of shape \(0, 2\) has no timesteps"),
-        (lambda: make("LSTM", 2, 3)(np.ones((4, 2)), np.ones((1, 3))), r"must be h, c, each of shape \(1, 3\)"),
-        (lambda: make("RNN", 2, 3)(np.ones((4, 2)), lengths=[4]), r"lengths must be one integer for each"),
-        (lambda: make("RNN", 2, 3)(np.ones((4, 2, 2)), lengths=[1.0, 2.0]), "got float64 of shape"),
-        (lambda: make("RNN", 2, 3)(np.ones((4, 2, 2)), lengths=[5, 1]), r"lengths must be in 0\.\.4, got 1\.\.5"),
+        ("RNN", (0, 3), {}, f"RNNCell: input_size {SIZE} 0"),
+        ("LSTM", (2, 3.5), {}, f"LSTMCell: hidden_size {SIZE} 3.5"),
+        ("GRU", (2, 3), {"num_layers": True}, f"GRU: num_layers {SIZE} True"),
+        ("GRU", (2, 3), {"output_size": -1}, f"GRU: output_size {SIZE} -1"),
+        ("GRU", (2, 3), {"dropout": 1.0}, "GRU: dropout must be at least 0 and below 1, got 1.0"),
+        ("RNN", (2, 3), {"nonlinearity": "sin"}, 'must be "tanh" or "relu", got \'sin\''),
     ],
-)  # fmt: skip
-def test_what_is_refused(make, message):
-    with pytest.raises(OpError, match=message):
-        make()
+)
+def test_arguments_that_are_refused(kind, sizes, options, message):
+    with pytest.raises(OpError, match=re.escape(message)):
+        make(kind, *sizes, **options)
+
+
+def ones(*shape):
+    return np.ones(shape)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        (tg.nn.RNNCell, [ones(3)], "x must be (B, I) or (I,) with I = 2, got shape (3,)"),
+        (tg.nn.LSTMCell, [ones(2), ones(3)], "the state must be h, c, each of shape (3,)"),
+        (tg.nn.GRUCell, [ones(4, 2), ones(1, 3)], "each of shape (4, 3), got (1, 3)"),
+        (tg.nn.RNN, [ones(4, 5, 3)], "RNN: xs must be (T, B, I) or (T, I) with I = 2"),
+        (tg.nn.RNN, [ones(0, 2)], "xs of shape (0, 2) has no timesteps"),
+        (tg.nn.LSTM, [ones(4, 2), ones(1, 3)], "must be h, c, each of shape (1, 3)"),
+        (tg.nn.RNN, [ones(4, 2), None, [4]], "lengths must be one integer for each"),
+        (tg.nn.RNN, [ones(4, 2, 2), None, [1.0, 2.0]], "got float64 of shape"),
+        (tg.nn.RNN, [ones(4, 2, 2), None, [5, 1]], "lengths must be in 0..4, got 1..5"),
+    ],
+)
+def test_calls_that_are_refused(module, arguments, message):
+    with pytest.raises(OpError, match=re.escape(message)):
+        module(2, 3)(*arguments)
+
+
+def test_a_layer_names_the_layout_it_was_made_for():
+    with pytest.raises(OpError, match=r"xs must be \(B, T, I\) or \(T, I\)"):
+        make("RNN", 2, 3, batch_first=True)(ones(2))

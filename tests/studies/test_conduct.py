@@ -33,6 +33,11 @@ def measured(findings):
     return [(record.seed, record.settings, record.measured) for record in findings.records]
 
 
+@pytest.fixture(scope="module")
+def expected():
+    return measured(run(Vanish()))
+
+
 def test_what_is_written_is_read_again(tmp_path):
     findings = run(Vanish(), tmp_path / "vanish.json")
     assert sorted(map(repr, read(Vanish(), tmp_path / "vanish.json"))) == sorted(
@@ -45,7 +50,7 @@ def test_what_is_written_is_read_again(tmp_path):
     assert set(content["table"][0]) == {"claim", "reference", "measured", "seed", "holds"}
 
 
-def test_an_interrupted_study_keeps_what_it_has_and_goes_on(tmp_path):
+def test_an_interrupted_study_keeps_what_it_has_and_goes_on(tmp_path, expected):
     path = tmp_path / "vanish.json"
     stopped, resumed = Counted(stop_after=5), Counted()
     with pytest.raises(KeyboardInterrupt):
@@ -55,7 +60,7 @@ def test_an_interrupted_study_keeps_what_it_has_and_goes_on(tmp_path):
     assert len(findings.records) == 16
     assert [task for task in resumed.ran if task in stopped.ran] == []
     assert len(resumed.ran) == 11
-    assert measured(findings) == measured(run(Vanish()))
+    assert measured(findings) == expected
 
 
 def test_a_study_that_is_done_runs_nothing_and_forgets_nothing(tmp_path):
@@ -109,8 +114,8 @@ def test_a_path_that_cannot_be_written_is_known_before_the_first_run(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "dask"])
-def test_whoever_runs_it_the_numbers_are_the_same(backend):
-    assert measured(run(Vanish(), backend=backend, jobs=2)) == measured(run(Vanish()))
+def test_whoever_runs_it_the_numbers_are_the_same(backend, expected):
+    assert measured(run(Vanish(), backend=backend, jobs=2)) == expected
 
 
 def test_a_backend_that_is_not_installed_is_one_line(monkeypatch):

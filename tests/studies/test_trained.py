@@ -1,4 +1,4 @@
-"""The studies that train, in a reduced setting: what each claims can fail, and does where it should."""
+"""The studies that train, in a reduced setting: what each claims holds, and can fail."""
 
 import math
 

@@ -16,7 +16,7 @@ ABC = Vocabulary("abc")
 
 
 def cycling():
-    """A network that has learnt abcabc…: each letter switches on one unit, which votes for the next."""
+    """A network that has learnt abcabc…: each letter has a unit, which votes for the next."""
     model = tg.nn.RNN(3, 3, output_size=3)
     model.W_xh.data, model.W_hh.data, model.b_h.data = 5 * np.eye(3), np.zeros((3, 3)), np.zeros(3)
     model.W_hy.data, model.b_y.data = 9 * np.roll(np.eye(3), 1, axis=0), np.zeros(3)
