@@ -11,14 +11,13 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError
-from . import torch_names
 from .init import RandomState, by_fan
-from .module import Module
+from .torch_names import Table, TorchNamed, table, unknown_to_torch
 
 NONLINEARITIES = {"tanh": ops.tanh, "relu": ops.relu}
 
 
-class Cell(Module):
+class Cell(TorchNamed):
     """One step of a recurrent network. Subclasses write `step`.
 
     Parameters: W_xh (gates·H, I), W_hh (gates·H, H) and, with bias, b_h (gates·H), from U(±1/√H)
@@ -104,25 +103,11 @@ class Cell(Module):
         zeros = [Tensor(np.zeros((*batch, self.hidden_size), self.W_hh.dtype)) for _ in self.states]
         return state_of(zeros)
 
-    def load_torch_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the parameters of a cell of torch.nn: see `Recurrent.load_torch_state_dict`."""
-        name = type(self).__name__
-        torch_names.load(name, self.torch_table(name), state)
-
-    def to_torch_state_dict(self) -> dict[str, Array]:
-        """The parameters for a cell of torch.nn: see `Recurrent.to_torch_state_dict`."""
-        return torch_names.export(self.torch_table(type(self).__name__))
-
-    def torch_table(self, owner: str, suffix: str = "") -> torch_names.Table:
-        """Each parameter, and torch's names for it in `owner`.
-
-        Raises:
-            StateDictError: torch has no such variant.
-        """
+    def torch_table(self, owner: str, suffix: str = "") -> Table:
         for option, value in self.variant.items():
             if self.torch_has.get(option, value) != value:
-                raise torch_names.unknown_to_torch(owner, f"{option}={value}")
-        return torch_names.table(dict(self.named_parameters()), suffix)
+                raise unknown_to_torch(owner, f"{option}={value}")
+        return table(dict(self.named_parameters()), suffix)
 
     def _checked(self, x: Tensor, state: Any) -> tuple[Tensor, ...]:
         name, size, shape, parts = type(self).__name__, self.input_size, x.shape, state_parts(state)

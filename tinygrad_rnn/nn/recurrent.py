@@ -4,7 +4,7 @@ Layers and timesteps count from 0. A state has the shape torch.nn gives it: (cel
 (cells, H) unbatched, with one cell a layer and direction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,14 +12,14 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError
-from . import torch_names
 from .cells import Cell, GRUCell, LSTMCell, RNNCell, plus, positive, state_of, state_parts
 from .init import RandomState, by_fan
 from .layers import drop
-from .module import Module, Parameter
+from .module import Parameter
+from .torch_names import Table, TorchNamed, unknown_to_torch
 
 
-class Recurrent(Module):
+class Recurrent(TorchNamed):
     """A stack of layers, each a loop over its cell.
 
     `ys, state = layer(xs, state=None, lengths=None)`.
@@ -227,41 +227,13 @@ class Recurrent(Module):
     def _join(self, states: Sequence[Any]) -> Any:
         return state_of([ops.stack(parts) for parts in zip(*map(state_parts, states), strict=True)])
 
-    def load_torch_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the parameters of the torch.nn layer of the same name; all of them, or none.
-
-        Args:
-            state: torch's names (`weight_ih_l0` …) to arrays: the layer's `state_dict()`, or what
-                was saved of it.
-
-        b_h becomes bias_ih + bias_hh, which is all that torch ever uses of them; a GRU keeps b_x
-        and b_h apart.
-
-        Raises:
-            StateDictError: a name is missing or unknown, a shape differs, or torch has no such
-                variant.
-        """
-        torch_names.load(type(self).__name__, self._torch_table(), state)
-
-    def to_torch_state_dict(self) -> dict[str, Array]:
-        """The parameters under torch's names: bias_ih is b_h and bias_hh is 0, as torch adds them.
-
-        Raises:
-            StateDictError: torch has no such variant: output_size, peephole, coupled,
-                reset_after=False.
-        """
-        return torch_names.export(self._torch_table())
-
-    def _torch_table(self) -> torch_names.Table:
-        name = type(self).__name__
+    def torch_table(self, owner: str) -> Table:
         if self.W_hy is not None:
-            raise torch_names.unknown_to_torch(
-                name, "output_size: use a Linear layer for W_hy and b_y"
-            )
+            raise unknown_to_torch(owner, "output_size: use a Linear layer for W_hy and b_y")
         rows: list[tuple[Parameter, tuple[str, ...]]] = []
         for suffix, cell in self._suffixed():
             layer = "" if "_l" in suffix else "_l0"
-            rows += cell.torch_table(name, layer + suffix)
+            rows += cell.torch_table(owner, layer + suffix)
         return rows
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd.tensor import Array
 from ..errors import StateDictError
-from .module import Parameter, misfits
+from .module import Module, Parameter, misfits
 
 # Each parameter, and torch's names for it.
 Table: TypeAlias = Sequence[tuple[Parameter, tuple[str, ...]]]
@@ -31,25 +31,55 @@ def table(parameters: Mapping[str, Parameter], suffix: str) -> Table:
     ]
 
 
-def load(owner: str, table: Table, state: Mapping[str, Any]) -> None:
-    """Bind each parameter to the sum of what torch keeps under its names; all or nothing."""
-    arrays = {name: np.asarray(value) for name, value in state.items()}
-    problems = misfits({name: p.shape for p, names in table for name in names}, arrays)
-    if problems:
-        raise StateDictError(f"load_torch_state_dict: {owner}: {'; '.join(problems)}")
-    for parameter, names in table:
-        parameter.data = np.sum([arrays[name] for name in names], axis=0).astype(parameter.dtype)
-
-
-def export(table: Table) -> dict[str, Array]:
-    """New arrays by torch's names: the value under the first name, zeros under a second."""
-    state: dict[str, Array] = {}
-    for parameter, (first, *others) in table:
-        state[first] = np.array(parameter.data)
-        state.update({name: np.zeros_like(parameter.data) for name in others})
-    return state
-
-
 def unknown_to_torch(owner: str, variant: str) -> StateDictError:
     """The error for what only ours can do."""
     return StateDictError(f"{owner}: torch.nn.{owner} has no {variant}")
+
+
+class TorchNamed(Module):
+    """A module whose parameters torch.nn has as well, under other names."""
+
+    def torch_table(self, owner: str) -> Table:
+        """Each parameter, and torch's names for it in its `owner`.
+
+        Raises:
+            StateDictError: torch has no such variant.
+        """
+        raise NotImplementedError
+
+    def load_torch_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the parameters of the torch.nn module of the same name; all of them, or none.
+
+        Args:
+            state: torch's names (`weight_ih_l0` …) to arrays: its `state_dict()`, or what was saved
+                of it.
+
+        b_h becomes bias_ih + bias_hh, which is all that torch ever uses of them; a GRU keeps b_x
+        and b_h apart.
+
+        Raises:
+            StateDictError: a name is missing or unknown, a shape differs, or torch has no such
+                variant.
+        """
+        owner = type(self).__name__
+        table = self.torch_table(owner)
+        arrays = {name: np.asarray(value) for name, value in state.items()}
+        problems = misfits({name: p.shape for p, names in table for name in names}, arrays)
+        if problems:
+            raise StateDictError(f"load_torch_state_dict: {owner}: {'; '.join(problems)}")
+        for parameter, names in table:
+            total = np.sum([arrays[name] for name in names], axis=0)
+            parameter.data = total.astype(parameter.dtype)
+
+    def to_torch_state_dict(self) -> dict[str, Array]:
+        """The parameters under torch's names: bias_ih is b_h and bias_hh is 0, as torch adds them.
+
+        Raises:
+            StateDictError: torch has no such variant: output_size, peephole, coupled,
+                reset_after=False.
+        """
+        state: dict[str, Array] = {}
+        for parameter, (first, *others) in self.torch_table(type(self).__name__):
+            state[first] = np.array(parameter.data)
+            state.update({name: np.zeros_like(parameter.data) for name in others})
+        return state

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import nn
 from ..autograd.tensor import Tensor
-from .study import Chart, Grid, Line, Record, Row, Study, by_seed
+from .study import Chart, Grid, Line, Record, Row, Study
 from .tasks import CELLS, Learner, adding, endless
 
 STEPS, HIDDEN, BATCH, TESTED, EVERY = 100, 32, 32, 2000, 100
@@ -50,20 +50,19 @@ class Adding(Study):
             endless(adding, rng, steps, BATCH), test, settings["limit"], EVERY, PASSED
         )
 
-    def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [self._row(record) for own in by_seed(records).values() for record in own]
-
-    def _row(self, record: Record) -> Row:
+    def rows_of(self, record: Record) -> list[Row]:
         cell, steps, best = record["cell"], record["steps"], min(record["errors"])
         seen = f"{best:.4f} at best, {record['updates'][-1]} updates"
         if cell == "RNN" and steps == STEPS:
             claim = f"tanh RNN, T = {steps}: stays where guessing is"
             reference = f"1/6 = 0.1667 ± {NEAR:.0%}"
-            return Row(claim, reference, seen, record.seed, best >= BASELINE * (1 - NEAR))
+            return [Row(claim, reference, seen, record.seed, best >= BASELINE * (1 - NEAR))]
         if cell == "RNN" and steps == SHORT:
             claim = f"tanh RNN, T = {steps}: halves the error, given ten times as long"
-            return Row(claim, f"< 1/12 = {HALF:.4f}", seen, record.seed, best < HALF)
-        return Row(f"{cell}, T = {steps}: passes", f"< {PASSED}", seen, record.seed, best < PASSED)
+            return [Row(claim, f"< 1/12 = {HALF:.4f}", seen, record.seed, best < HALF)]
+        return [
+            Row(f"{cell}, T = {steps}: passes", f"< {PASSED}", seen, record.seed, best < PASSED)
+        ]
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         own = [record for record in records if record.seed == 0]

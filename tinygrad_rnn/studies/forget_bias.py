@@ -9,7 +9,7 @@ import numpy as np
 from .. import nn
 from ..autograd.tensor import Tensor, tensor
 from .jacobian import norms
-from .study import Chart, Grid, Line, Record, Row, Study, by_seed
+from .study import Chart, Grid, Line, Record, Row, Study
 from .tasks import Learner, endless, recall
 
 GAPS, BIASES = (30, 80), (0.0, 1.0, 3.0, 5.0)
@@ -61,15 +61,7 @@ class ForgetBias(Study):
             endless(recall, rng, settings["gap"], BATCH), test, UPDATES, EVERY, GOAL
         )
 
-    def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [
-            row
-            for own in by_seed(records).values()
-            for record in own
-            for row in self._rows_of(record)
-        ]
-
-    def _rows_of(self, record: Record) -> list[Row]:
+    def rows_of(self, record: Record) -> list[Row]:
         bias = record["bias"]
         if record["kind"] == "flow":
             expected, slopes, seed = math.log(kept(bias)), record["slopes"], record.seed

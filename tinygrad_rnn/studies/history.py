@@ -9,7 +9,7 @@ from .. import nn
 from ..autograd.tensor import Array, Tensor, tensor
 from ..nn.recurrent import Recurrent
 from .jacobian import jacobians
-from .study import Chart, Grid, Record, Row, Study, by_seed, number
+from .study import Chart, Grid, Record, Row, Study, number
 from .tasks import CELLS
 
 STEPS, INPUTS, HIDDEN, OUTPUTS = 12, 4, 8, 3
@@ -44,15 +44,7 @@ class History(Study):
             measured["error"] = float(np.abs(found - expected).max() / np.abs(expected).max())
         return measured
 
-    def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [
-            row
-            for own in by_seed(records).values()
-            for record in own
-            for row in self._rows_of(record)
-        ]
-
-    def _rows_of(self, record: Record) -> list[Row]:
+    def rows_of(self, record: Record) -> list[Row]:
         network, values = record["network"], np.array(record["norms"])
         later, until_now = values[np.triu_indices(STEPS, 1)], values[np.tril_indices(STEPS)]
         least, seed = float(until_now.min()), record.seed

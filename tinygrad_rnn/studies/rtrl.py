@@ -10,7 +10,7 @@ from ..autograd.backward import grad
 from ..autograd.tensor import Array, Tensor, tensor
 from ..nn.cells import Cell, state_of, state_parts
 from ..nn.recurrent import LAYERS
-from .study import Chart, Grid, Line, Record, Row, Study, by_seed, number
+from .study import Chart, Grid, Line, Record, Row, Study, number
 
 STEPS, INPUTS, HIDDEN = 20, 3, 5
 CELLS = {layer.__name__: layer.cell_type for layer in LAYERS.values()}
@@ -49,14 +49,11 @@ class Rtrl(Study):
             "errors": [float(np.abs(one - other).max() / np.abs(one).max()) for one, other in pairs]
         }
 
-    def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [self._row(record) for own in by_seed(records).values() for record in own]
-
-    def _row(self, record: Record) -> Row:
+    def rows_of(self, record: Record) -> list[Row]:
         worst = max(record["errors"])
         claim = f"{record['cell']}: BPTT = RTRL, after each of {STEPS} steps"
         reference = f"relative error ≤ {TOLERANCE:.0e}"
-        return Row(claim, reference, number(worst), record.seed, worst <= TOLERANCE)
+        return [Row(claim, reference, number(worst), record.seed, worst <= TOLERANCE)]
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         steps = list(range(STEPS))

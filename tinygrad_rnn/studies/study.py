@@ -129,9 +129,14 @@ class Study(ABC):
     def run(self, seed: int, **settings: Any) -> dict[str, Any]:
         """Measure: depends on the seed and the settings alone, and returns what JSON can hold."""
 
-    @abstractmethod
     def rows(self, records: Sequence[Record]) -> list[Row]:
-        """The table: what each run, or all of a seed, say about the claims."""
+        """The table, by seed; a claim that compares runs overrides this."""
+        ordered = sorted(records, key=lambda record: record.seed)
+        return [row for record in ordered for row in self.rows_of(record)]
+
+    def rows_of(self, record: Record) -> list[Row]:
+        """What one run says about the claims."""
+        raise NotImplementedError
 
     @abstractmethod
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:

@@ -11,7 +11,7 @@ from ..autograd.state import no_grad
 from ..autograd.tensor import Array, Tensor
 from ..nn.cells import detach
 from ..nn.recurrent import Recurrent
-from .study import Chart, Grid, Line, Record, Row, Study, by_seed, number
+from .study import Chart, Grid, Line, Record, Row, Study, number
 from .tasks import recall
 
 GAP, HIDDEN, BATCH = 31, 16, 32
@@ -66,15 +66,7 @@ class Tbptt(Study):
         network = remembering(settings["bias"], rng)
         return {"share": trained(network, settings["asked"], settings["piece"], rng)}
 
-    def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [
-            row
-            for own in by_seed(records).values()
-            for record in own
-            for row in self._rows_of(record)
-        ]
-
-    def _rows_of(self, record: Record) -> list[Row]:
+    def rows_of(self, record: Record) -> list[Row]:
         if record["kind"] == "train":
             return [self._trained(record)]
         name, short = NAMES[record["memory"]], record["memory"] == "short"

@@ -9,7 +9,7 @@ from ..autograd.tensor import Tensor
 from ..training.data import STANDARD_LIBRARY, Corpus, read_text, standard_library
 from ..training.loop import Run, Settings
 from ..training.word import Speller
-from .study import Chart, Grid, Line, Record, Row, Study, by_seed
+from .study import Chart, Grid, Line, Record, Row, Study
 
 HIDDEN, SEQUENCE, BATCH, UPDATES, FULL_UPDATES, EVERY = 64, 32, 16, 500, 5000, 50
 CHARACTERS = 300_000
@@ -63,15 +63,7 @@ class Text(Study):
             losses.append(run.validate())
         return {"updates": updates, "losses": losses}
 
-    def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [
-            row
-            for own in by_seed(records).values()
-            for record in own
-            for row in self._rows_of(record)
-        ]
-
-    def _rows_of(self, record: Record) -> list[Row]:
+    def rows_of(self, record: Record) -> list[Row]:
         best, learned = (
             min(record["losses"]),
             f"{record['cell'].upper()}, {record['limit']} updates",

@@ -10,7 +10,7 @@ from .. import nn
 from ..autograd import ops
 from ..autograd.tensor import Array, Tensor
 from .jacobian import norms
-from .study import Chart, Grid, Line, Record, Row, Study, by_seed
+from .study import Chart, Grid, Line, Record, Row, Study
 
 STEPS, HIDDEN = 50, 16
 RADII = (0.5, 0.9, 1.0, 1.1)
@@ -55,10 +55,7 @@ class Vanish(Study):
         slope = np.polyfit(np.arange(STEPS), np.log(found), 1)[0]
         return {"norms": found, "slope": float(slope)}
 
-    def rows(self, records: Sequence[Record]) -> list[Row]:
-        return [self._row(record) for own in by_seed(records).values() for record in own]
-
-    def _row(self, record: Record) -> Row:
+    def rows_of(self, record: Record) -> list[Row]:
         radius, slope = record["radius"], record["slope"]
         expected = math.log(radius)
         if not record["bend"]:
@@ -67,9 +64,9 @@ class Vanish(Study):
                 f"{expected:.6f} ± {TOLERANCE:.0e}",
                 abs(slope - expected) <= TOLERANCE,
             )
-            return Row(claim, reference, f"{slope:.6f}", record.seed, holds)
+            return [Row(claim, reference, f"{slope:.6f}", record.seed, holds)]
         claim, bound = f"tanh, ρ = {radius}: bent below ln ρ", expected - BENT
-        return Row(claim, f"< {bound:.3f}", f"{slope:.3f}", record.seed, slope < bound)
+        return [Row(claim, f"< {bound:.3f}", f"{slope:.3f}", record.seed, slope < bound)]
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:
         return [self._chart(records, bend) for bend in (False, True)]
