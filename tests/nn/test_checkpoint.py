@@ -312,11 +312,7 @@ def test_nesting_without_end(path):
     model = {"class": "Dropout", "config": {"p": 0.5}}
     text = json.dumps(model)
     for _ in range(100_000):
-        text = (
-            f'{{"class":"Sequential","modules":[{text}]}}'
-            if len(text) < 1000
-            else f'{{"m":[{text}]}}'
-        )
+        text = f'{{"class":"Sequential","modules":[{text}]}}'
         if len(text) > 100_000:
             break
     from safetensors.numpy import save as encode

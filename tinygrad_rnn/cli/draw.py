@@ -24,9 +24,14 @@ CHOICES = [view.name for view in VIEWS.values() if view.needs != "outline"]
 @click.command()
 @subject_options
 @click.option(
-    "-o", "--output", "outputs", multiple=True, type=PATH, default=["diagram.svg"],
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=PATH,
+    default=["diagram.svg"],
     help="Where to write: .svg, .png, .pdf, .dot, .html (the player). May be given several times.",
-)  # fmt: skip
+)
 @click.option("--view", default="unrolled", type=click.Choice(CHOICES))
 @click.option("--values", is_flag=True, help="Also the values of each copy, as colours.")
 @click.option(

@@ -86,10 +86,9 @@ class Tbptt(Study):
         learns = (asked, piece, bias) != FAILS
         where = "every step" if asked == "every" else "the last step"
         verdict, sign = ("learns", "≥") if learns else ("does not learn", "<")
+        how = f"asked at {where}, pieces of {piece}, forget bias {bias:g}"
         reference, share = f"right {sign} {LEARNT:.0%}", record["share"]
-        claim = (
-            f"asked at {where}, pieces of {piece}, forget bias {bias:g}: {verdict} a gap of {GAP}"
-        )
+        claim = f"{how}: {verdict} a gap of {GAP}"
         return Row(claim, reference, f"{share:.1%}", record.seed, (share >= LEARNT) == learns)
 
     def charts(self, records: Sequence[Record]) -> Sequence[Chart | Grid]:

@@ -82,9 +82,8 @@ def _draw_lines(chart: Chart, width: int, plain: bool) -> "Text":
     marks = cycle(zip(PLAIN_MARKS if plain else MARKS, STYLES, strict=True))
     references = cycle(PLAIN_REFERENCES if plain else REFERENCES)
     look = "", ""
-    for line in sorted(
-        chart.lines, key=lambda line: line.form != "reference"
-    ):  # what was measured lies on top
+    # What was measured lies on top of the references.
+    for line in sorted(chart.lines, key=lambda line: line.form != "reference"):
         if line.form != "reference":
             look = next(marks)
         elif line.label:  # those without a label belong to the one before
@@ -174,12 +173,8 @@ def progress(name: str, console: "Console") -> Iterator[_Bar]:
         TimeRemainingColumn,
     )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    left = TimeRemainingColumn(elapsed_when_finished=False)
-    with Progress(*columns, TextColumn("left:"), left, console=console, transient=True) as bar:
+    doing, left = TextColumn("{task.description}"), TextColumn("left:")
+    done = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    remaining = TimeRemainingColumn(elapsed_when_finished=False)
+    with Progress(doing, *done, left, remaining, console=console, transient=True) as bar:
         yield _Bar(bar, name)

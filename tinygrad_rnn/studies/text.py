@@ -64,16 +64,12 @@ class Text(Study):
         return {"updates": updates, "losses": losses}
 
     def rows_of(self, record: Record) -> list[Row]:
-        best, learned = (
-            min(record["losses"]),
-            f"{record['cell'].upper()}, {record['limit']} updates",
-        )
+        best = min(record["losses"])
+        learned = f"{record['cell'].upper()}, {record['limit']} updates"
         rows = []
         for known, entropy in list(zip(COUNTS, self.corpus.entropies, strict=True))[:2]:
-            claim, reference = (
-                f"{learned}: better than knowing {known}",
-                f"< {entropy:.3f} nats a character",
-            )
+            claim = f"{learned}: better than knowing {known}"
+            reference = f"< {entropy:.3f} nats a character"
             rows.append(Row(claim, reference, f"{best:.3f}", record.seed, best < entropy))
         return rows
 

@@ -60,10 +60,8 @@ class Vanish(Study):
         expected = math.log(radius)
         if not record["bend"]:
             claim = f"linear, ρ = {radius}: the slope is ln ρ"
-            reference, holds = (
-                f"{expected:.6f} ± {TOLERANCE:.0e}",
-                abs(slope - expected) <= TOLERANCE,
-            )
+            reference = f"{expected:.6f} ± {TOLERANCE:.0e}"
+            holds = abs(slope - expected) <= TOLERANCE
             return [Row(claim, reference, f"{slope:.6f}", record.seed, holds)]
         claim, bound = f"tanh, ρ = {radius}: bent below ln ρ", expected - BENT
         return [Row(claim, f"< {bound:.3f}", f"{slope:.3f}", record.seed, slope < bound)]

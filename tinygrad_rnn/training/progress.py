@@ -179,15 +179,14 @@ def chart(history: History, width: int, rows: int, *, plain: bool = False) -> "T
         return round(math.log(max(step, 1)) / math.log(last) * (width - 1))
 
     cells: dict[tuple[int, int], tuple[str, str]] = {}
-    for _, h, crossed in marks:
-        cells |= {(row(h), x): (dash, "green" if crossed else "yellow") for x in range(width)}
-    cells |= {(row(loss), x): (dot, "cyan") for x, loss in _means(history.losses, column)}
-    cells |= {
-        (row(loss), x): (ring, "bold magenta") for x, loss in _means(history.validations, column)
-    }
     labels: dict[int, list[tuple[str, str]]] = {}
     for name, h, crossed in marks:
-        labels.setdefault(row(h), []).append((f" {name} {h:.2f}", "green" if crossed else "yellow"))
+        style = "green" if crossed else "yellow"
+        cells |= {(row(h), x): (dash, style) for x in range(width)}
+        labels.setdefault(row(h), []).append((f" {name} {h:.2f}", style))
+    cells |= {(row(loss), x): (dot, "cyan") for x, loss in _means(history.losses, column)}
+    held_out = _means(history.validations, column)
+    cells |= {(row(loss), x): (ring, "bold magenta") for x, loss in held_out}
     text = Text(no_wrap=True)
     for y in range(rows):
         text.append(f"{top - y * (top - bottom) / (rows - 1):6.2f} ", style="dim")
