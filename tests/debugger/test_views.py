@@ -15,7 +15,7 @@ from tinygrad_rnn.debugger import views
 from tinygrad_rnn.debugger.commands import execute
 from tinygrad_rnn.debugger.plain import Transcript
 from tinygrad_rnn.debugger.session import Session
-from tinygrad_rnn.tracing.questions.why import precise
+from tinygrad_rnn.tracing.questions.notation import precise
 from tinygrad_rnn.tracing.recording.event import Event
 
 GOLDENS = Path(__file__).parent / "goldens"

@@ -169,7 +169,7 @@ def test_the_gradient_of_h_is_split_into_what_came_from_y_and_from_the_next_step
     at = len(tr.events) - 1
     for t in range(3):
         node = tr.queries.find(f"h_l1@{t}", at).node
-        parts = tr.queries.parts(node, at)
+        parts = tr.queries.contributions(node, at)
         assert {part.source for part in parts} == {f"h_l1@{t + 1}", f"y@{t}"}
         assert np.allclose(
             sum(part.value for part in parts), tr.queries.gradient(node, at), rtol=1e-12

@@ -298,13 +298,10 @@ def two_odd_copies(T, turned=7, other=9):
     h = tg.tensor(np.zeros(3))
     for t, x in enumerate(steps(T)):
         with tg.scope("cell"):
-            a, b = (
-                tg.ops.linear(x, W),
-                tg.ops.linear(h, V if t == other else U),
-            )  # the same ops, another parameter
-            h = tg.ops.tanh(
-                b + a if t == turned else a + b
-            )  # the same ops, which read other values
+            # the same ops, but another parameter
+            a, b = tg.ops.linear(x, W), tg.ops.linear(h, V if t == other else U)
+            # the same ops, which read other values
+            h = tg.ops.tanh(b + a if t == turned else a + b)
     return h
 
 

@@ -15,7 +15,7 @@ from ..autograd.state import Scope
 from ..autograd.tensor import Array
 from ..errors import TinygradError, TraceError
 from ..tracing.questions.names import Place
-from ..tracing.questions.terms import Index
+from ..tracing.questions.notation import Index
 from ..tracing.questions.why import Why
 from ..tracing.recording.event import Event, Forward
 from ..tracing.recording.graph import Node

@@ -16,8 +16,9 @@ from .recording.recorder import Recorder, recording
 from .recording.run import Run
 
 if TYPE_CHECKING:
+    from .questions.ledger import Ledger
     from .questions.names import Place
-    from .questions.queries import Difference, Ledger, Queries
+    from .questions.queries import Difference, Queries
     from .questions.why import Explainer, OriginStep, Why
 
 
@@ -163,7 +164,9 @@ class Trace:
             if node is None:
                 raise TraceError("this tensor is not in this run")
             parameter = self.queries.names.of(node)
-        return self.queries.ledger(parameter, self._moment(at))
+        from .questions.ledger import ledger_of
+
+        return ledger_of(self.queries, parameter, self._moment(at))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a file, whole or not at all: events, values, and lines of source.

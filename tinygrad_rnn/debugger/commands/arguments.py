@@ -3,7 +3,7 @@
 import re
 from collections import deque
 
-from ...tracing.questions.terms import Index
+from ...tracing.questions.notation import Index
 from ..expressions import CommandError, Expression, is_whole, parse
 
 _WORD = re.compile(r"\S+")

@@ -2,8 +2,9 @@
 
 from ...errors import TraceError
 from ...tracing.questions.checks import check_vjp
+from ...tracing.questions.ledger import ledger_of
+from ...tracing.questions.notation import Index
 from ...tracing.questions.queries import GRADIENT
-from ...tracing.questions.terms import Index
 from ...tracing.recording.event import Vjp
 from ..events import OPERANDS, computed_by, node_of
 from ..session import Session
@@ -98,7 +99,7 @@ def _neighbours(session: Session) -> tuple[str, int, int]:
 @command("ledger [W]", "what each timestep added to a parameter's gradient", keys="d")
 def ledger(session: Session, arguments: Arguments) -> Reply:
     name = arguments.text or _parameter_here(session)
-    return Reply(session.queries.ledger(name, session.cursor))
+    return Reply(ledger_of(session.queries, name, session.cursor))
 
 
 def _parameter_here(session: Session) -> str:

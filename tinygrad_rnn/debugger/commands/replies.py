@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ...tracing.questions.checks import GradientCheck
-from ...tracing.questions.queries import Difference, Ledger
+from ...tracing.questions.ledger import Ledger
+from ...tracing.questions.queries import Difference
 from ...tracing.questions.why import OriginStep, Why
 
 

@@ -7,9 +7,10 @@ import numpy as np
 from rich.text import Text
 
 from ...tracing.questions.checks import GradientCheck
-from ...tracing.questions.queries import Difference, Ledger
-from ...tracing.questions.terms import Index
-from ...tracing.questions.why import Why, element, number
+from ...tracing.questions.ledger import Ledger
+from ...tracing.questions.notation import Index, element, number
+from ...tracing.questions.queries import Difference
+from ...tracing.questions.why import Why
 from ..commands import COMMANDS, Answer, Help, Message, Origin, Value, one_line
 from ..expressions import CommandError
 from ..session import Session

@@ -9,7 +9,7 @@ import numpy as np
 from rich.text import Text
 
 from ...autograd.tensor import Array
-from ...tracing.questions.terms import Index
+from ...tracing.questions.notation import Index
 from ...tracing.recording.event import Stats
 from .lines import Lines, cropped, fitting, line, safe
 

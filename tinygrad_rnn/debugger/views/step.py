@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from ...errors import TinygradError
-from ...tracing.questions.terms import Index
-from ...tracing.questions.why import Why, element, number, precise
+from ...tracing.questions.notation import Index, element, number, precise
+from ...tracing.questions.why import Why
 from ...tracing.recording.event import Event, Failure, Vjp
 from ..events import calls_of
 from ..session import Session

@@ -1,11 +1,7 @@
 """Events in words, whole or brief."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-
 from ...tracing.questions.names import Names
+from ...tracing.questions.notation import index_text
 from ...tracing.recording.event import (
     Accumulate,
     Event,
@@ -54,7 +50,7 @@ def place_of(event: Event) -> list[str]:
 
 def _forward(names: Names, output: Node, brief: bool) -> str:
     name, op = names.of(output), output.op or ""
-    index = f"[{_index_text(output.options)}]" if op == "getitem" else ""
+    index = f"[{index_text(output.options.get('index'))}]" if op == "getitem" else ""
     # An output without a name is called after its op: "tanh#12(z@2)", not "tanh#12 = tanh(z@2)".
     is_unnamed = name.startswith(f"{op}#")
     if brief:
@@ -81,19 +77,3 @@ def _vjp(names: Names, event: Vjp, brief: bool) -> str:
         return f"{gradient} ← {event.op}"
     # "tanh#12" says already which op it is.
     return f"{gradient} ← {source}" if "#" in source else f"{gradient} ← {source} ({event.op})"
-
-
-def _index_text(options: Mapping[str, Any]) -> str:
-    """An index as it is written: 0, 1:3, ..., or the shape of an array of indices."""
-    index = options.get("index")
-    parts = index if isinstance(index, tuple) else (index,)
-    return ", ".join(map(_part_text, parts))
-
-
-def _part_text(part: Any) -> str:
-    if isinstance(part, slice):
-        ends = [part.start, part.stop] if part.step is None else [part.start, part.stop, part.step]
-        return ":".join("" if end is None else str(end) for end in ends)
-    if part is Ellipsis:
-        return "..."
-    return str(part) if np.ndim(part) == 0 else f"array of {np.shape(part)}"

@@ -8,10 +8,11 @@ a value (the wire it leaves by).
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...autograd.ops import broadcast_to
 from ...tracing.network.network import Cell, Link, Network
+from ...tracing.questions.notation import index_text
 from ...tracing.recording.graph import Node
 
 
@@ -220,14 +221,4 @@ def _sign_with_number(node: Node) -> str:
 def _slice_text(node: Node) -> str:
     if node.op != "getitem":
         return ""
-    index = node.options.get("index")
-    parts = index if isinstance(index, tuple) else (index,)
-    return f"[{', '.join(_index_text(part) for part in parts if part is not Ellipsis)}]"
-
-
-def _index_text(index: Any) -> str:
-    if isinstance(index, int):
-        return str(index)
-    if not isinstance(index, slice):
-        return "…"
-    return ":".join("" if end is None else str(end) for end in (index.start, index.stop))
+    return f"[{index_text(node.options.get('index'), brief=True)}]"

@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
+from typing import Any
 
 from ...autograd.tensor import Array
 from ...tracing.network.flow import norm_of
 from ...tracing.network.namer import made_outside, shown_elsewhere
 from ...tracing.network.network import Cell, Link, Network, Port, Row
+from ...tracing.questions.ledger import Uses, uses_in
 from ...tracing.recording.graph import Node
 from ..grid.grid import FOLD, drawn_id
-from .ledger import Ledger, ledgers_of
 from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
 from .tensors import DIGITS, Corner, Record, Tensors, rounded
 
@@ -28,14 +29,14 @@ def recording(network: Network, shown: Collection[str], room: int) -> Record:
     """Everything that the page plays and shows, in about `room` bytes; `shown` are its ids."""
     moments = moments_of(network)
     steps = steps_of(network, moments)
-    ledgers = ledgers_of(network) if network.gradients else []
+    ledgers = uses_in(network)
     detail = _detail(network, ledgers, room - _STEP_SIZE * len(steps))
     tensors = Tensors(network, detail.corner, Clock(steps))
     parts = dict(_parts(network, tensors, shown, detail))
     opened = _opened(shown)
     for moment in moments:
         parts[moment.part] |= _appearance(moment, shown, opened)
-    accounts = [_account(ledger, network, steps, tensors) for ledger in ledgers]
+    accounts = [_account(uses, network, steps, tensors) for uses in ledgers]
     tensors.link_inputs()
     return {
         "steps": [{"phase": step.phase, "text": step.text, "part": step.part} for step in steps],
@@ -58,7 +59,7 @@ class _Detail:
     corner: Corner
     inside: bool
 
-    def size(self, network: Network, ledgers: Sequence[Ledger]) -> int:
+    def size(self, network: Network, ledgers: Sequence[Uses]) -> int:
         """About how many bytes the tensors take."""
         nodes = {node for cell in network.cells for node in cell.outputs}
         if self.inside:
@@ -67,16 +68,16 @@ class _Detail:
         arrays = [node.shape for node in nodes]
         arrays += [node.shape for node in nodes if node.id in network.gradients]
         numbers = sum(map(self._kept, arrays))
-        for ledger in ledgers:
-            numbers += self._kept(ledger.parameter.shape) * (len(ledger.uses) + 2)
-        rows = sum(len(ledger.uses) for ledger in ledgers)
+        for uses in ledgers:
+            numbers += self._kept(uses.parameter.shape) * (len(uses.places) + 2)
+        rows = sum(len(uses.places) for uses in ledgers)
         return _NUMBER_SIZE * numbers + _TENSOR_SIZE * (len(nodes) + rows)
 
     def _kept(self, shape: tuple[int, ...]) -> int:
         return math.prod(self.corner.size(shape))
 
 
-def _detail(network: Network, ledgers: Sequence[Ledger], room: int) -> _Detail:
+def _detail(network: Network, ledgers: Sequence[Uses], room: int) -> _Detail:
     """As much as there is room for; the least of all where there is none."""
     options = [_Detail(Corner(limit), inside) for inside in (True, False) for limit in _ELEMENTS]
     fitting = (option for option in options if option.size(network, ledgers) <= room)
@@ -180,21 +181,15 @@ def _link(link: Link, tensors: Tensors) -> Record:
 # Ledgers: what each use of a parameter added to its gradient
 
 
-def _account(ledger: Ledger, network: Network, steps: Sequence[Step], tensors: Tensors) -> Record:
-    rows = [
-        {
-            "step": row.step,
-            "term": tensors.corner.numbers(row.term),
-            "norm": _norm(row.term),
-            "total": _norm(row.total),
-        }
-        for row in ledger.rows(network, steps)
-    ]
-    return {
-        "name": ledger.parameter.name,
-        "tensor": tensors.add(ledger.parameter.node),
-        "rows": rows,
-    }
+def _account(uses: Uses, network: Network, steps: Sequence[Step], tensors: Tensors) -> Record:
+    clock, rows = Clock(steps), list[Record]()
+    total: Any = 0
+    for node, term in uses.terms(network):
+        total = total + term
+        row: Record = {"step": clock.handed_on(node.id), "term": tensors.corner.numbers(term)}
+        rows.append(row | {"norm": _norm(term), "total": _norm(total)})
+    parameter = uses.parameter
+    return {"name": parameter.name, "tensor": tensors.add(parameter.node), "rows": rows}
 
 
 def _norm(array: Array) -> float | int | str:

@@ -16,12 +16,10 @@ import numpy as np
 from ...autograd.op import Op
 from ...autograd.tensor import Array
 from ...tracing.network.namer import names_in_picture
-from ...tracing.network.network import Network
+from ...tracing.network.network import Network, all_nodes
 from ...tracing.questions.formulas import is_elementwise, rule_of, substituted
-from ...tracing.questions.terms import PRODUCTS
 from ...tracing.recording.graph import Node
 from ...tracing.recording.source import Source
-from .ledger import all_nodes
 from .score import Clock
 
 DIGITS = 4
@@ -178,7 +176,7 @@ def op_record(op: Op) -> Record:
         places |= {symbol: f"{{{slot}}}", symbol.upper(): f"{{{slot}}}"}
     backward = [rule.of_slot(slot) for slot in range(len(rule.symbols))]
     kind = "other"
-    if op.name in PRODUCTS:
+    if op.kind == "product":
         kind = "product"
     elif is_elementwise(rule):
         kind = "elementwise"

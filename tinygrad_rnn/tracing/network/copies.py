@@ -182,8 +182,9 @@ def _recurrent(nodes: Sequence[Node], chains: Chains) -> set[Key]:
     owners: dict[Key, object] = {}
     for scope, chain in chains.items():
         for call in chain:
-            calls[_key(call)][scope] = call
-            owners.setdefault(_key(call), call.owner)
+            key = _key(call)
+            calls[key][scope] = call
+            owners.setdefault(key, call.owner)
     repeated = [key for key, within in calls.items() if len(set(within.values())) > 1]
     found = {key for key in repeated if _is_recurrent(nodes, calls[key])}
     if found:

@@ -10,9 +10,7 @@ from ..recording.graph import Node
 from .copies import Copies, Copy, Entrance, Loop, Structure
 from .namer import Captions
 from .network import Link, LinkKind, Port, indexed
-from .routing import Origins, is_move
-
-_PRODUCTS = ("linear", "matmul", "embedding")
+from .routing import Origins
 
 Ends = tuple[str, str]  # of a link: the ids of its source and its target
 
@@ -140,7 +138,7 @@ class _Collector:
             x = copy.read(entrance)
             self.found.used.add(x)
             maker = self._copies.of(x)
-            if maker is not None and not is_move(x):
+            if maker is not None and not x.is_move:
                 self._hand_over(maker, copy, x)
                 continue
             for source in self._origins.routing.sources(x):
@@ -196,7 +194,7 @@ class _Collector:
 
 def _is_constant_inside(copy: Copy, entrance: Entrance, source: Node) -> bool:
     """A constant that an elementwise op of the copy brings along is no input."""
-    if source.op is not None or source.scope is None:
-        return False
     op, _ = entrance
-    return copy.call in source.scope.chain() and copy.nodes[op].op not in _PRODUCTS
+    if source.op is not None or copy.call not in source.calls:
+        return False
+    return copy.nodes[op].kind not in ("product", "lookup")

@@ -20,14 +20,13 @@ from ...errors import DrawError
 from ..recording.graph import Node
 from .network import Cell, Link, Network
 
-Norms = tuple[
-    float | None, ...
-]  # one per value; None: it requires no gradient, and 0.0: none arrived
+# one per value; None: it requires no gradient, and 0.0: none arrived
+Norms = tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The norms of a network's gradients, by the ids of cells and ports, and by the ids of links."""
+    """The norms of a network's gradients, by the ids of cells, ports and links."""
 
     parts: Mapping[str, Norms]
     links: Mapping[str, Norms]
@@ -49,8 +48,8 @@ def flow_of(network: Network, links: Iterable[Link]) -> Flow:
     """
     if not network.gradients:
         raise DrawError(
-            "there are no gradients to draw: no backward pass was recorded; call loss.backward() inside the trace, or "
-            "give the loss itself to draw"
+            "there are no gradients to draw: no backward pass was recorded; call loss.backward() "
+            "inside the trace, or give the loss itself to draw"
         )
     shares = _Shares(network)
     parts = {cell.id: shares.norms(cell.outputs) for cell in network.cells}
@@ -59,17 +58,21 @@ def flow_of(network: Network, links: Iterable[Link]) -> Flow:
 
 
 def handed_back(node: Node, slot: int, gradients: Mapping[int, Any]) -> float | None:
-    """Return the norm of what an op hands back to one of its inputs; None when that requires no gradient."""
+    """Return the norm of what an op hands back to an input; None if that requires no gradient."""
     x = node.inputs[slot]
     if x is None or not x.requires_grad:
         return None
     gradient = gradients.get(node.id)
-    term = None if gradient is None else _term(node, slot, gradient, node.operands)
+    if gradient is None:
+        return 0.0
+    term = _term(node, slot, gradient, node.operands)
     return 0.0 if term is None else norm_of(term)
 
 
 def gradients_of(output: Tensor) -> dict[int, Array]:
-    """Run a backward pass from `output` that leaves every `.grad` alone; return ∂output/∂ of each tensor, by id.
+    """Run a backward pass from `output`; return ∂output/∂ of each tensor, by id.
+
+    Every `.grad` stays as it is.
 
     Raises:
         GradientError: `output` is not a single number, or requires no gradient.
@@ -86,29 +89,29 @@ def gradients_of(output: Tensor) -> dict[int, Array]:
     leaves = _leaves(output)
     with observed(observe):
         gradients = grad(output, leaves)
-    return found | {
-        leaf.id: gradient.data for leaf, gradient in zip(leaves, gradients, strict=True)
-    }
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        found[leaf.id] = gradient.data
+    return found
 
 
 def recorded_gradients(output: Tensor) -> Tensor:
-    """Return the gradients of `output` in all leaves, one after the other, made by ops that were recorded.
+    """Return the gradients of `output` in all leaves, one after the other, as recorded ops.
 
     Raises:
         GradientError: `output` is not a single number, or requires no gradient.
     """
-    gradients = grad(output, _leaves(output), create_graph=True)
-    flat = [gradient.reshape(-1) for gradient in gradients] if len(gradients) > 1 else gradients
-    together = ops.concatenate(flat) if len(flat) > 1 else flat[0]
-    together.name = "∇"
-    return together
+    gradients: list[Tensor] = grad(output, _leaves(output), create_graph=True)
+    joined = gradients[0]
+    if len(gradients) > 1:
+        joined = ops.concatenate([gradient.reshape(-1) for gradient in gradients])
+    joined.name = "∇"
+    return joined
 
 
 def _leaves(output: Tensor) -> list[Tensor]:
-    """Everything that `output` was made from, that requires a gradient and was made by no op."""
-    return sorted(
-        (tensor for tensor in reachable(output) if tensor.is_leaf), key=lambda tensor: tensor.id
-    )
+    """Everything that `output` was made from, requires a gradient and was made by no op."""
+    leaves = [tensor for tensor in reachable(output) if tensor.is_leaf]
+    return sorted(leaves, key=lambda tensor: tensor.id)
 
 
 def together(norms: Norms) -> float | None:
@@ -136,17 +139,18 @@ class _Shares:
     def __init__(self, network: Network) -> None:
         self._gradients = network.gradients
         self._cells = {cell.id: cell for cell in network.cells}
-        self._ports = {port.id: port for port in network.ports}
         self._inside = {node for cell in network.cells for node in cell.nodes}
-        self._read: dict[str, set[Node]] = {}  # cell -> what is handed to it
+        # id of a cell -> what is handed to it
+        self._read: dict[str, set[Node]] = {}
         for link in network.links:
             self._read.setdefault(link.target, set()).update(link.values)
+        # id of a cell -> what it hands back
         self._back: dict[str, dict[Node, Any]] = {}
         self._outside = self._pulled([network.root] if network.root else [], ())
 
     def norms(self, nodes: Iterable[Node]) -> Norms:
         """The norm of the whole gradient of each node."""
-        return tuple(self._norm(node, self._gradients.get(node.id)) for node in nodes)
+        return tuple(_norm(node, self._gradients.get(node.id)) for node in nodes)
 
     def along(self, link: Link) -> Norms:
         """The norm of what comes back to each value of a link from the link's target."""
@@ -159,13 +163,7 @@ class _Shares:
             values = tuple(node for node in back if node in source.nodes) or source.outputs[:1]
         else:
             back = self._outside
-        return tuple(self._norm(node, back.get(node)) for node in values)
-
-    @staticmethod
-    def _norm(node: Node, gradient: Any) -> float | None:
-        if not node.requires_grad:
-            return None
-        return 0.0 if gradient is None else norm_of(gradient)
+        return tuple(_norm(node, back.get(node)) for node in values)
 
     def _from_cell(self, cell: Cell) -> dict[Node, Any]:
         if cell.id not in self._back:
@@ -173,28 +171,38 @@ class _Shares:
         return self._back[cell.id]
 
     def _pulled(self, start: Collection[Node], wanted: Collection[Node]) -> dict[Node, Any]:
-        """Pull the gradients of `start` back, the newest tensor first, as far as other copies or what is `wanted`."""
-        found: dict[Node, Any] = {
-            node: self._gradients[node.id] for node in start if node.id in self._gradients
-        }
+        """Pull the gradients of `start` back, as far as other copies or what is `wanted`.
+
+        The newest tensor comes first, so that its gradient is complete.
+        """
+        known = [node for node in start if node.id in self._gradients]
+        found: dict[Node, Any] = {node: self._gradients[node.id] for node in known}
         own = set(start)
         queue = [(-node.id, place, node) for place, node in enumerate(found)]
         heapify(queue)
         while queue:
-            node = heappop(queue)[2]
+            _, _, node = heappop(queue)
             if node not in own and (node in wanted or node in self._inside):
                 continue
             for x, term in _terms(node, found[node], own, wanted):
-                if x not in found:
+                if x in found:
+                    found[x] = found[x] + term
+                else:
                     heappush(queue, (-x.id, len(found), x))
-                found[x] = found[x] + term if x in found else term
+                    found[x] = term
         return found
+
+
+def _norm(node: Node, gradient: Any) -> float | None:
+    if not node.requires_grad:
+        return None
+    return 0.0 if gradient is None else norm_of(gradient)
 
 
 def _terms(
     node: Node, g: Any, own: Collection[Node], wanted: Collection[Node]
 ) -> Iterator[tuple[Node, Any]]:
-    """What an op hands back to each input that wants it, in the input's shape: summed over what was broadcast.
+    """What an op hands back to each input that wants it.
 
     Parameters do not, unless one is handed over as the state before the first step.
     """
@@ -208,7 +216,7 @@ def _terms(
 
 
 def _term(node: Node, slot: int, g: Any, operands: Sequence[Any]) -> Any:
-    """What an op hands back to one input, in its shape; None where the rule has nothing for it."""
+    """What an op hands back to one input; None where the rule has nothing for it."""
     if node.rule is None:
         return None
     with np.errstate(all="ignore"):

@@ -7,7 +7,7 @@ from ..recording.graph import Graph, Node
 from .columns import Columns
 from .copies import Copies, Copy
 from .entering import Entering, Links
-from .routing import Origins, is_move
+from .routing import Origins
 
 _MANY = -1  # columns: which ones does not matter
 
@@ -56,7 +56,7 @@ def _made_of_one_column(copies: Copies, origins: Origins, columns: Columns) -> d
     made: dict[int, Node] = {}
     column_of: dict[Node, int] = {}
     for node in copies.outside:
-        if node.op is None or is_move(node):
+        if node.op is None or node.is_move:
             continue
         found = set[int]()
         for source in origins.made_from(node):

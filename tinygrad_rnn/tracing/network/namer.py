@@ -7,7 +7,6 @@ that owns a parameter, the network whose state it is, and the circle or copy it 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ...autograd.state import Scope
 from ...nn.module import Module
 from ..recording.graph import Graph, Node
 from .network import Network, Port, indexed
@@ -47,15 +46,15 @@ def parameter_names(nodes: Iterable[Node]) -> dict[int, str]:
     for node in nodes:
         for x in node.inputs:
             if x is not None and x.is_parameter and x.id not in names:
-                name = _name_in_modules(x, node.scope, in_module) or x.name or "parameter"
+                name = _name_in_modules(x, node, in_module) or x.name or "parameter"
                 names[x.id] = _unique(name, names)
     return names
 
 
 def _name_in_modules(
-    parameter: Node, scope: Scope | None, in_module: dict[int, dict[int, str]]
+    parameter: Node, reader: Node, in_module: dict[int, dict[int, str]]
 ) -> str | None:
-    for call in scope.chain() if scope else ():
+    for call in reader.calls:
         module = call.owner
         if isinstance(module, Module):
             if id(module) not in in_module:
@@ -100,11 +99,10 @@ class Captions:
         """The caption of a value, "" where the user gave none."""
         if not self._names:
             return ""
-        name = self._names.get(node)
-        if name is None:
-            source = self._only_source(node)
-            name = self._names.get(source) if source is not None else None
-        return name or ""
+        if node in self._names:
+            return self._names[node]
+        source = self._only_source(node)
+        return "" if source is None else self._names.get(source, "")
 
     def _only_source(self, node: Node) -> Node | None:
         sources = self._routing.sources(node)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from ...autograd.tensor import Array
-from ..recording.graph import Node
+from ..recording.graph import Node, reached
 from .copies import Structure
 
 _SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
@@ -133,6 +133,14 @@ class Network:
     @property
     def links(self) -> tuple[Link, ...]:
         return self._all.links
+
+
+def all_nodes(network: Network) -> list[Node]:
+    """Everything that was recorded of a network, in creation order."""
+    shown = [node for cell in network.cells for node in (*cell.nodes, *cell.outputs)]
+    shown += [port.node for port in network.ports if port.node is not None]
+    shown += [network.root] if network.root is not None else []
+    return sorted(reached(shown), key=lambda node: node.id)
 
 
 def indexed(name: str, t: int) -> str:

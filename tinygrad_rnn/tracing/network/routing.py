@@ -14,18 +14,8 @@ from ...autograd.tensor import Array
 from ..recording.graph import Node, compute
 from .copies import Copies, Copy
 
-_MOVES = frozenset({
-    "getitem", "stack", "concatenate", "reshape", "transpose", "swapaxes", "squeeze", "expand_dims", "broadcast_to",
-    "detach", "astype",
-})  # fmt: skip
-
 # one name for all elements, or one for each; negative where no gradient comes back
 _Names = int | Array
-
-
-def is_move(node: Node) -> bool:
-    """Whether the op only moves data."""
-    return node.op in _MOVES
 
 
 class Routing:
@@ -38,12 +28,12 @@ class Routing:
 
     def sources(self, node: Node) -> list[Node]:
         """The tensors whose elements `node` holds; itself unless it only moves data."""
-        if not is_move(node):
+        if not node.is_move:
             return [node]
         if not node.size:
             return []
         x = node.inputs[0]
-        if len(node.inputs) == 1 and x is not None and not is_move(x):
+        if len(node.inputs) == 1 and x is not None and not x.is_move:
             return [x]
         if node not in self._sources:
             names: list[int] = np.unique(self._names_of(node)).tolist()
@@ -53,7 +43,7 @@ class Routing:
 
     def is_cut(self, node: Node) -> bool:
         """Whether some of its elements passed a `detach`, so that their gradient stops there."""
-        if not is_move(node) or not node.size:
+        if not node.is_move or not node.size:
             return False
         return bool(np.any(np.less(self._names_of(node), 0)))
 
@@ -64,7 +54,7 @@ class Routing:
             x = pending[-1]
             if x in self._names:
                 pending.pop()
-            elif not is_move(x):
+            elif not x.is_move:
                 self._named.append(x)
                 self._names[x] = len(self._named)
             else:

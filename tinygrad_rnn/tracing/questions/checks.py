@@ -12,7 +12,8 @@ from ...check import central_difference, relative_tolerance
 from ...errors import TraceError
 from ..network.namer import parameter_names
 from ..recording.graph import Graph, Node, compute
-from .terms import Index, vjp_term
+from .notation import Index
+from .terms import vjp_term
 
 _ELEMENTS = 64  # the largest of a term, which matter most
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ...autograd.op import NUMPY, Op
+from ...autograd.op import Op
 
 _BAR = "\N{COMBINING MACRON}"
 _ASSIGNMENT = re.compile(rf"(?P<name>\w)(?P<bar>{_BAR})?ᵢ? = ")
@@ -22,32 +22,34 @@ _WORDS = frozenset({"where", "else", "is", "at", "the", "condition", "holds"})
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The text of one op: `forward` "y = tanh x", `backward` one "x̄ = ȳ (1 - y²)" per input that states one."""
+    """The text of one op."""
 
     summary: str
-    forward: str
-    backward: Mapping[str, str]  # the input's symbol -> its formula
+    forward: str  # "y = tanh x"
+    backward: Mapping[str, str]  # the symbol of an input -> "x̄ = ȳ (1 - y²)", where stated
     symbols: tuple[str, ...]  # of the inputs, in order
 
     def of_slot(self, slot: int) -> str:
         """The formula of one input's cotangent; where the docstring says it in prose, the prose."""
-        symbol = self.symbols[min(slot, len(self.symbols) - 1)] if self.symbols else ""
-        return self.backward.get(symbol, self.summary)
+        symbols = self.symbols[: slot + 1]
+        return self.backward.get(symbols[-1], self.summary) if symbols else self.summary
 
 
 @lru_cache(maxsize=1024)
 def rule_of(op: Op) -> Rule:
     """The rule that an op's docstring states; without one, its name says what it is."""
-    public = next((f for f in NUMPY.values() if getattr(f, "op", None) is op), None)
-    text = " ".join(((public.__doc__ if public else None) or op.name).partition("\n\n")[0].split())
+    stated = op.function.__doc__ if op.function is not None else None
+    first, _, _ = (stated or op.name).partition("\n\n")
+    text = " ".join(first.split())
     return _parsed(unicodedata.normalize("NFD", text).rstrip("."))
 
 
 def _parsed(text: str) -> Rule:
     _, _, statement = text.partition(": ")
     found = list(_ASSIGNMENT.finditer(statement))
+    ends = [*(match.start() for match in found[1:]), len(statement)]
     forward, backward = "", dict[str, str]()
-    for match, end in zip(found, [*(m.start() for m in found[1:]), len(statement)], strict=False):
+    for match, end in zip(found, ends, strict=False):
         formula = statement[match.start() : end].rstrip(" ,;")
         if match["bar"]:
             backward.setdefault(match["name"].lower(), formula)
@@ -58,12 +60,9 @@ def _parsed(text: str) -> Rule:
 
 
 def _symbols(forward: str, backward: Mapping[str, str]) -> tuple[str, ...]:
-    used = [
-        token.lower()
-        for token in _TOKEN.findall(forward.partition("=")[2])
-        if len(token) == 1 and token.isalpha()
-    ]
-    return tuple(dict.fromkeys([*(s for s in used if s in "cxabw"), *backward]))
+    _, _, right = forward.partition("=")
+    letters = [token.lower() for token in _TOKEN.findall(right) if len(token) == 1]
+    return tuple(dict.fromkeys([*(x for x in letters if x in "cxabw"), *backward]))
 
 
 def is_elementwise(rule: Rule) -> bool:
@@ -84,22 +83,22 @@ def substituted(formula: str, values: Mapping[str, str]) -> str:
     >>> substituted("x̄ = ȳ (1 - y²)", {"ȳ": "-0.5", "y": "+0.6"})
     '-0.5 · (1 - (+0.6)²)'
     """
-    known: dict[str, str] = {
-        unicodedata.normalize("NFD", name): value for name, value in values.items()
-    }
-    tokens: list[str] = _TOKEN.findall(unicodedata.normalize("NFD", formula).partition(" = ")[2])
+    known = {unicodedata.normalize("NFD", name): value for name, value in values.items()}
+    _, _, right = unicodedata.normalize("NFD", formula).partition(" = ")
+    # with the two tokens before each, and the one after
+    tokens: list[str] = ["", "", *_TOKEN.findall(right), ""]
     out = ""
-    for i, token in enumerate(tokens):
-        before, after = tokens[i - 1] if i else "", tokens[i + 1] if i + 1 < len(tokens) else ""
-        text: str = known.get(token, token)
-        if (
-            token in known
-            and text[:1] in "+-"
-            and (after in ("²", "³", "^") or before in ("-", "+", "^"))
-        ):
+    for earlier, before, token, after in zip(
+        tokens, tokens[1:], tokens[2:], tokens[3:], strict=False
+    ):
+        text = known.get(token, token)
+        is_signed = token in known and text[:1] in "+-"
+        if is_signed and (after in ("²", "³", "^") or before in ("-", "+", "^")):
             text = f"({text})"
-        unary = before == "-" and (i < 2 or tokens[i - 2] in ("(", "^", ","))
-        out += text if unary else _joint(before, token, known) + text
+        is_unary_minus = before == "-" and earlier in ("", "(", "^", ",")
+        if not is_unary_minus:
+            out += _joint(before, token, known)
+        out += text
     return out.strip()
 
 
@@ -107,8 +106,10 @@ def _joint(before: str, token: str, known: Mapping[str, str]) -> str:
     """What stands between two tokens: nothing, a space, or the dot of a product."""
     if not before or token in ("²", "³", "ᵀ", "^", ")", ",", "]") or before in ("(", "^", "√", "["):
         return ""
+    if before in _FUNCTIONS and token == "(":
+        return ""
     if token in _WORDS or before in _WORDS or before in _FUNCTIONS or before == ",":
-        return "" if before in _FUNCTIONS and token == "(" else " "
+        return " "
     ends = before in known or before in (")", "²", "³", "e") or before.isdigit()
     begins = token in known or token in ("(", "√", "e") or token in _FUNCTIONS
     return " · " if ends and begins else " "

@@ -45,7 +45,7 @@ class Written:
 
 
 class Names:
-    """The names of one trace, as far as it was recorded when they were asked for."""
+    """The names of one run, as far as it was recorded when they were asked for."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -82,7 +82,7 @@ class Names:
         return f"{node.op or 'leaf'}#{node.id if event == BEFORE else event}"
 
     def _name_the_rest(self) -> None:
-        """What no op has read yet, say the new values of a leaf: these are called as the old ones."""
+        """What no op has read yet: new values of a leaf are called as the old ones."""
         of_tensors = {node.id: base for node, base in self._bases.items()}
         for node in self._made:
             if node not in self._bases:
@@ -258,9 +258,10 @@ def _base_names(
 def _slice_of(node: Node, placing: "_Placing", given: GivenName) -> str | None:
     """Element t of a sequence, read at timestep t, is the sequence at t: "x@2" for `x[t]`."""
     t, index = placing.times.get(node), node.options.get("index")
-    is_element = node.op == "getitem" and isinstance(index, int) and index == t
-    sequence = node.inputs[0] if is_element else None
-    return given(sequence) if sequence is not None else None
+    sequence = next(node.tensors(), None)
+    if node.op != "getitem" or not isinstance(index, int) or index != t or sequence is None:
+        return None
+    return given(sequence)
 
 
 def _without_echoes(bases: dict[Node, str | None], placing: "_Placing") -> dict[Node, str | None]:
@@ -349,8 +350,8 @@ class _Placing:
 
 def _is_ours(cell: Cell, network: Network) -> bool:
     """Whether it is a call of one of this package's cells: these name their states themselves."""
-    scope, kind = cell.nodes[0].scope, network.rows[cell.layer].kind
-    owners = [call.owner for call in scope.chain()] if scope is not None else []
+    kind = network.rows[cell.layer].kind
+    owners = [call.owner for call in cell.nodes[0].calls]
     return any(
         isinstance(owner, RecurrentCell) and type(owner).__name__ == kind for owner in owners
     )

@@ -1,8 +1,8 @@
-"""What one element was made of: the numbers behind a number, found by the op's own VJP, so that no op needs a table.
+"""What one element was made of: the numbers behind a number, found by the op's own VJP.
 
-An output element's dependence on its inputs is the VJP of a cotangent that is 1 there and 0
-elsewhere. What a VJP itself made of each cotangent element is the gradient of the VJP, which is
-written so that Tensors pass through it.
+So no op needs a table. An output element's dependence on its inputs is the VJP of a cotangent that
+is 1 there and 0 elsewhere. What a VJP itself made of each cotangent element is the gradient of the
+VJP, which is written so that Tensors pass through it.
 """
 
 from collections.abc import Generator, Sequence
@@ -17,9 +17,8 @@ from ...autograd.state import switched
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError
 from ..recording.graph import Node
+from .notation import Index
 
-Index = tuple[int, ...]
-PRODUCTS = ("linear", "matmul")
 _LISTED = 512  # terms of one input
 
 
@@ -27,7 +26,7 @@ _LISTED = 512  # terms of one input
 class Term:
     """One number that an element was made of: `value` of `node` at `index`, times `factor`.
 
-    In a product of matrices the factor is element `factor_index` of `factor_node`.
+    In a product of matrices the factor is element `factor_index` of the other operand.
     """
 
     node: Node | None  # None: a Python number
@@ -50,7 +49,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Terms(Sequence[Term]):
-    """What one element was made of: its terms; of very many the largest alone, and what the others come to."""
+    """The terms of one element; of very many the largest alone, and what the others come to."""
 
     listed: tuple[Term, ...] = ()
     others: int = 0  # how many are not listed
@@ -75,38 +74,57 @@ class Terms(Sequence[Term]):
             self.weight + other.weight,
         )
 
+
+@dataclass(frozen=True, slots=True)
+class _Elements:
+    """Some elements of an array: `places` has one index a row."""
+
+    array: Array
+    places: Array
+
     @classmethod
-    def of(
-        cls,
-        node: Node | None,
-        slot: int,
-        values: Array,
-        at: Array,
-        factors: Array,
-        factor_at: Array | None = None,
-    ) -> "Terms":
-        """The terms of one input: `values` at the places `at`, times `factors` at `factor_at`, by default the same."""
-        some, by = _at(values, at), _at(factors, at if factor_at is None else factor_at)
-        with np.errstate(all="ignore"):
-            products = some * by
-        sizes = np.where(np.isfinite(products), np.abs(products), np.inf)
-        kept, left = np.arange(len(some)), np.arange(0)
-        if len(some) > _LISTED:
-            order = np.argpartition(-sizes, _LISTED)
-            kept, left = np.sort(order[:_LISTED]), order[_LISTED:]
-        indices = _indices(at[kept])
-        pairs = [None] * len(kept) if factor_at is None else _indices(factor_at[kept])
-        rows = zip(indices, some[kept].tolist(), by[kept].tolist(), pairs, strict=True)
-        listed = tuple(Term(node, slot, i, float(a), float(b), pair) for i, a, b, pair in rows)
-        with np.errstate(all="ignore"):
-            return cls(listed, len(left), float(products[left].sum()), float(sizes[left].sum()))
+    def nonzero(cls, array: Array, support: Array) -> "_Elements":
+        """Those where `support` is not zero."""
+        return cls(array, np.argwhere(support != 0))
+
+    @property
+    def values(self) -> Array:
+        if not self.array.ndim:
+            return np.repeat(self.array, len(self.places))
+        return self.array[tuple(self.places.T)]
+
+    def indices(self, chosen: Array) -> list[Index]:
+        return [tuple(place) for place in self.places[chosen].tolist()]
+
+
+def _terms(
+    node: Node | None, slot: int, values: _Elements, factors: _Elements, is_product: bool
+) -> Terms:
+    """One term for each pair of a value and a factor."""
+    some, by = values.values, factors.values
+    with np.errstate(all="ignore"):
+        products = some * by
+    sizes = np.where(np.isfinite(products), np.abs(products), np.inf)
+    kept, left = np.arange(len(some)), np.arange(0)
+    if len(some) > _LISTED:
+        order = np.argpartition(-sizes, _LISTED)
+        kept, left = np.sort(order[:_LISTED]), order[_LISTED:]
+    at, numbers, slopes = values.indices(kept), some[kept].tolist(), by[kept].tolist()
+    factor_at = factors.indices(kept) if is_product else [None] * len(kept)
+    listed = tuple(
+        Term(node, slot, index, float(a), float(b), factor_index)
+        for index, a, b, factor_index in zip(at, numbers, slopes, factor_at, strict=True)
+    )
+    with np.errstate(all="ignore"):
+        rest, weight = float(products[left].sum()), float(sizes[left].sum())
+    return Terms(listed, len(left), rest, weight)
 
 
 def forward_terms(node: Node, index: Index) -> Terms:
     """The input elements that `node[index]` depends on, each with its slope ∂y/∂x."""
     if node.rule is None:
         return Terms()
-    if node.op in PRODUCTS:
+    if node.kind == "product":
         return _product_terms(node, index)
     return sum((_slope_terms(node, slot, index) for slot in range(len(node.inputs))), Terms())
 
@@ -115,49 +133,60 @@ def _slope_terms(node: Node, slot: int, index: Index) -> Terms:
     slopes = _vjp(node, slot, _one_hot(node.data, index), node.operands)
     if slopes is None:
         return Terms()
-    return Terms.of(
-        node.inputs[slot], slot, np.asarray(node.operands[slot]), _nonzero(slopes), slopes
-    )
+    values = _Elements.nonzero(np.asarray(node.operands[slot]), slopes)
+    return _terms(node.inputs[slot], slot, values, _Elements(slopes, values.places), False)
 
 
 def _product_terms(node: Node, index: Index) -> Terms:
-    """The pairs that a matrix product sums: where each input counts is seen with ones in place of the other."""
-    ones = tuple(np.ones(np.shape(a)) for a in node.operands)
+    """The pairs that a matrix product sums.
+
+    Where an input counts is seen with ones in place of the other.
+    """
+    ones = [np.ones(np.shape(operand)) for operand in node.operands]
     g = _one_hot(node.data, index)
-    places: list[Array] = []
-    for slot in (0, 1):
-        places.append(_nonzero(_vjp(node, slot, g, ones)))
-    left, right = (np.asarray(a) for a in node.operands)
-    return Terms.of(node.inputs[0], 0, left, places[0], right, places[1])
+    left, right = (
+        _Elements.nonzero(np.asarray(operand), _vjp(node, slot, g, ones))
+        for slot, operand in enumerate(node.operands)
+    )
+    return _terms(node.inputs[0], 0, left, right, True)
 
 
 def backward_terms(of: Node, slot: int, cotangent: Array, index: Index) -> Terms:
-    """The elements of ∂L/∂of that the term for input `slot` has at `index`, each with its slope."""
-    slopes = _linear_in(of, slot, cotangent, of.operands, index, None)
+    """The elements of ∂L/∂of that the term for input `slot` has at `index`, with their slopes."""
+    slopes = _linear_in(of, slot, cotangent, of.operands, index)
     if slopes is None:
         return Terms()
-    if of.op not in PRODUCTS:
-        return Terms.of(of, slot, cotangent, _nonzero(slopes), slopes)
-    ones = np.ones(cotangent.shape), tuple(np.ones(np.shape(a)) for a in of.operands)
-    where = [_linear_in(of, slot, *ones, index, other) for other in (None, 1 - slot)]
-    at, factor_at = (_nonzero(support) for support in where if support is not None)
-    return Terms.of(of, slot, cotangent, at, np.asarray(of.operands[1 - slot]), factor_at)
+    if of.kind != "product":
+        values = _Elements.nonzero(cotangent, slopes)
+        return _terms(of, slot, values, _Elements(slopes, values.places), False)
+    # with ones in place of all numbers it is seen which of them meet
+    g, ones = np.ones(cotangent.shape), [np.ones(np.shape(operand)) for operand in of.operands]
+    other = 1 - slot
+    counted, met = _linear_in(of, slot, g, ones, index), _linear_in(of, slot, g, ones, index, other)
+    assert counted is not None
+    assert met is not None
+    factors = _Elements.nonzero(np.asarray(of.operands[other]), met)
+    return _terms(of, slot, _Elements.nonzero(cotangent, counted), factors, True)
 
 
 def _linear_in(
-    of: Node, slot: int, cotangent: Array, operands: Sequence[Any], index: Index, other: int | None
+    of: Node,
+    slot: int,
+    cotangent: Array,
+    operands: Sequence[Any],
+    index: Index,
+    other: int | None = None,
 ) -> Array | None:
-    """How element `index` of a VJP changes with each element of the cotangent, or of operand `other`."""
+    """How element `index` of a VJP changes with the cotangent, or with operand `other`."""
     with switched(observers=(), recording=True), _again(of):
-        variables = [
-            Tensor(x, requires_grad=True) if i == other else x for i, x in enumerate(operands)
-        ]
         g = Tensor(cotangent.astype(np.float64), requires_grad=other is None)
-        term = _vjp(of, slot, g, variables)
+        given, variable = list(operands), g
+        if other is not None:
+            given[other] = variable = Tensor(operands[other], requires_grad=True)
+        term = _vjp(of, slot, g, given)
         if not isinstance(term, Tensor):
             return None
-        seed = _one_hot(term, index)
-        return grad(term, g if other is None else variables[other], seed).data
+        return grad(term, variable, _one_hot(term, index)).data
 
 
 def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
@@ -182,21 +211,14 @@ def _vjp(node: Node, slot: int, g: Any, operands: Sequence[Any]) -> Any:
 
 @contextmanager
 def _again(node: Node) -> Generator[None, None, None]:
-    """Run a rule on recorded numbers: quietly, and if it fails, it is the recording or the rule that is wrong."""
+    """Run a rule on recorded numbers, quietly: a failure is the recording's or the rule's."""
+    failures = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
     try:
         with np.errstate(all="ignore"):
             yield
     except TinygradError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        IndexError,
-        KeyError,
-        AttributeError,
-        ArithmeticError,
-        MemoryError,
-    ) as error:
+    except (*failures, MemoryError) as error:
         raise TraceError(f"{node.op} cannot be run again on what was recorded: {error}") from error
 
 
@@ -204,16 +226,3 @@ def _one_hot(like: Array | Tensor, index: Index) -> Array:
     hot = np.zeros(like.shape)
     hot[index] = 1.0
     return hot
-
-
-def _nonzero(array: Array) -> Array:
-    """The places of what is not zero, one a row."""
-    return np.argwhere(array != 0)
-
-
-def _at(array: Array, places: Array) -> Array:
-    return array[tuple(places.T)] if array.ndim else np.repeat(array, len(places))
-
-
-def _indices(places: Array) -> list[Index]:
-    return [tuple(place) for place in places.tolist()]

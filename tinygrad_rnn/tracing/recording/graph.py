@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd.op import Op
+from ...autograd.op import Kind, Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import TraceError
@@ -109,6 +109,21 @@ class Node:
         if self.name:
             return self.name
         return None if self.source is None else self.source.variable
+
+    @property
+    def calls(self) -> tuple[Scope, ...]:
+        """The calls that it was made in, the outermost first."""
+        return () if self.scope is None else self.scope.chain()
+
+    @property
+    def kind(self) -> Kind | None:
+        """What kind of op made it; None for a leaf."""
+        return None if self.rule is None else self.rule.kind
+
+    @property
+    def is_move(self) -> bool:
+        """Whether its op only moved data."""
+        return self.kind == "move"
 
     @property
     def is_parameter(self) -> bool:

@@ -1,0 +1,129 @@
+"""The ledger of a parameter: what each use of it added to its gradient in one backward pass."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...autograd.tensor import Array
+from ...errors import TraceError
+from ..network.network import Network, ParameterInfo, all_nodes
+from ..recording.graph import Node
+from ..recording.held import SMALL
+from .names import BEFORE, Place
+from .queries import GRADIENT, Queries
+from .terms import vjp_term
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What one use of a parameter added to its gradient."""
+
+    event: int
+    t: int | None
+    layer: int | None
+    norm: float
+    _queries: Queries = field(repr=False)
+
+    @property
+    def source(self) -> str:
+        """The nearest named tensor that the term came from: "h@4", "y@3"."""
+        return self._queries.origin_of_term(self.event)
+
+    @property
+    def value(self) -> Array:
+        """The term; it may have to be computed again."""
+        return self._queries.term(self.event)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A parameter's gradient in one backward pass, one row per use."""
+
+    name: str
+    rows: tuple[LedgerRow, ...]
+    total: Array  # the sum of the rows
+    before: Array | None  # .grad before the pass
+    recorded: Array | None  # what the pass added to .grad; None while it is under way
+    again: Array  # the same computed again from the rows' own numbers, in the engine's order
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether computing the whole again gives what was accumulated, to the last bit."""
+        if self.recorded is None:
+            return False
+        return np.array_equal(self.again, self.recorded, equal_nan=True)
+
+    @property
+    def difference(self) -> float:
+        """The largest difference between the sum of the rows and what was accumulated: rounding."""
+        if self.recorded is None:
+            return 0.0
+        return float(np.max(np.abs(self.total - self.recorded), initial=0.0))
+
+
+def ledger_of(queries: Queries, name: str, now: int) -> Ledger:
+    """The ledger of a parameter in the backward pass of a moment.
+
+    Raises:
+        TraceError: no such name, or no term has reached it.
+    """
+    node = queries.find(name, now).node
+    start, terms = queries.pass_of(now), queries.terms(node, now)
+    label = queries.names.of(node)
+    if start is None or not terms:
+        # where there is no gradient at all, this says why
+        queries.value(GRADIENT + name, now)
+        raise TraceError(f"the backward pass of this moment has handed {label} nothing")
+    # one after the other: together the terms may be larger than memory
+    total: Any = 0
+    for index in terms:
+        total = total + queries.term(index)
+    return Ledger(
+        name=label,
+        rows=tuple(_row(queries, index) for index in terms),
+        total=np.asarray(total),
+        before=queries.accumulated(node, start),
+        recorded=queries.added_to_grad(node, now),
+        again=queries.summed_as_the_engine_does(terms),
+    )
+
+
+def _row(queries: Queries, index: int) -> LedgerRow:
+    place = queries.here(queries.run.events[index]) or Place(BEFORE)
+    term = queries.term(index)
+    norm = np.sqrt(np.vdot(term, term)) if term.size <= SMALL else np.linalg.norm(term)
+    return LedgerRow(index, place.t, place.layer, float(norm), queries)
+
+
+# Of a network that is drawn, whose gradients need not come from a recorded run
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """The ops that read one parameter, and which of their inputs it is.
+
+    They are those that the backward pass went through, in its order.
+    """
+
+    parameter: ParameterInfo
+    places: Sequence[tuple[Node, int]]
+
+    def terms(self, network: Network) -> Iterator[tuple[Node, Array]]:
+        """Each of the ops, with the term that it adds to the parameter's gradient."""
+        for node, slot in self.places:
+            yield node, vjp_term(node, slot, network.gradients[node.id])
+
+
+def uses_in(network: Network) -> list[Uses]:
+    """The uses of each parameter of a network; none where it has no gradients."""
+    if not network.gradients:
+        return []
+    places: dict[int, list[tuple[Node, int]]] = {x.node.id: [] for x in network.parameters}
+    for node in reversed(all_nodes(network)):
+        if node.id in network.gradients:
+            for slot, x in enumerate(node.inputs):
+                if x is not None and x.id in places:
+                    places[x.id].append((node, slot))
+    return [Uses(parameter, places[parameter.node.id]) for parameter in network.parameters]
