@@ -1,8 +1,7 @@
 """What enters the copies: from other copies, from initial states, and from outside."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from ...nn.cells import Cell as RecurrentCell
@@ -93,74 +92,59 @@ def _entrances_but_x(copy: Copy, structure: Structure, cell: RecurrentCell) -> I
             yield i, slot
 
 
-@dataclass(frozen=True, slots=True)
 class Entering:
-    """All that enters the copies of a network."""
+    """All that enters the copies of a network, followed back to where it comes from."""
 
-    links: Links = field(default_factory=Links)  # from copies and initial states to copies
-    initial: dict[str, Port] = field(default_factory=dict[str, Port])
-    # what comes from outside
-    inputs: dict[Copy, list[Node]] = field(default_factory=dict[Copy, list[Node]])
-    # copy -> the copies of other rows that feed it
-    feeds: defaultdict[Copy, list[Copy]] = field(
-        default_factory=lambda: defaultdict[Copy, list[Copy]](list)
-    )
-    # what a head made of one copy, and another copy read
-    fed_back: list[tuple[Node, Copy]] = field(default_factory=list[tuple[Node, Copy]])
-    # what one row hands to another
-    between: set[Node] = field(default_factory=set[Node])
-    # what ops outside read, and what copies read of others
-    used: set[Node] = field(default_factory=set[Node])
-
-
-def entering(
-    copies: Copies, entrances: Entrances, origins: Origins, captions: Captions
-) -> Entering:
-    """Follow back whatever enters a copy."""
-    collector = _Collector(copies, origins, captions)
-    for copy in copies.all:
-        collector.collect(copy, entrances.of(copy))
-    return collector.found
-
-
-class _Collector:
-    """Notes what enters each copy."""
-
-    def __init__(self, copies: Copies, origins: Origins, captions: Captions) -> None:
+    def __init__(
+        self, copies: Copies, entrances: Entrances, origins: Origins, captions: Captions
+    ) -> None:
         self._copies = copies
         self._origins = origins
         self._captions = captions
-        outside = {x for node in copies.outside for x in node.tensors()}
-        self.found = Entering(used=outside)
+        # from copies and initial states to copies
+        self.links = Links()
+        self.initial: dict[str, Port] = {}
+        # what comes from outside
+        self.inputs: dict[Copy, list[Node]] = {}
+        # copy -> the copies of other rows that feed it
+        self.feeds: defaultdict[Copy, list[Copy]] = defaultdict(list)
+        # what a head made of one copy, and another copy read
+        self.fed_back: list[tuple[Node, Copy]] = []
+        # what one row hands to another
+        self.between: set[Node] = set()
+        # what ops outside read, and what copies read of others
+        self.used = {x for node in copies.outside for x in node.tensors()}
+        for copy in copies.all:
+            for entrance, is_message in entrances.of(copy):
+                self._collect(copy, entrance, is_message)
 
-    def collect(self, copy: Copy, entrances: Iterable[tuple[Entrance, bool]]) -> None:
-        for entrance, is_message in entrances:
-            x = copy.read(entrance)
-            self.found.used.add(x)
-            maker = self._copies.of(x)
-            if maker is not None and not x.is_move:
-                self._hand_over(maker, copy, x)
-                continue
-            for source in self._origins.routing.sources(x):
-                roots = self._origins.roots(source)
-                if not roots:
-                    self._collect_given(copy, entrance, source, is_message)
-                elif not is_message and self._is_fed_back(source, copy):
-                    self.found.fed_back.append((source, copy))
-                else:
-                    cut = self._origins.routing.is_cut(x)
-                    for root in roots:
-                        self._hand_over(root, copy, source, cut=cut)
+    def _collect(self, copy: Copy, entrance: Entrance, is_message: bool) -> None:
+        x = copy.read(entrance)
+        self.used.add(x)
+        maker = self._copies.of(x)
+        if maker is not None and not x.is_move:
+            self._hand_over(maker, copy, x)
+            return
+        for source in self._origins.routing.sources(x):
+            roots = self._origins.roots(source)
+            if not roots:
+                self._collect_given(copy, entrance, source, is_message)
+            elif not is_message and self._is_fed_back(source, copy):
+                self.fed_back.append((source, copy))
+            else:
+                cut = self._origins.routing.is_cut(x)
+                for root in roots:
+                    self._hand_over(root, copy, source, cut=cut)
 
     def _hand_over(self, root: Copy, copy: Copy, source: Node, *, cut: bool = False) -> None:
         kind: LinkKind = "other"
         if root.layer != copy.layer:
             kind = "up"
-            self.found.between.add(source)
-            self.found.feeds[copy].append(root)
+            self.between.add(source)
+            self.feeds[copy].append(root)
         elif root.t == copy.t - 1:
             kind = "message"
-        self.found.links.add(root.id, copy.id, kind, source, cut=cut)
+        self.links.add(root.id, copy.id, kind, source, cut=cut)
 
     def _is_fed_back(self, source: Node, copy: Copy) -> bool:
         """Whether a head made it of copies in this row or above: an output that is read again."""
@@ -176,20 +160,20 @@ class _Collector:
         if is_message:
             self._add_initial(copy, x)
         elif not source.is_parameter and not _is_constant_inside(copy, entrance, source):
-            known = self.found.inputs.setdefault(copy, [])
+            known = self.inputs.setdefault(copy, [])
             if x not in known:
                 known.append(x)
 
     def _add_initial(self, copy: Copy, value: Node) -> None:
         id = f"initial-{copy.layer}-{copy.t}" if copy.t else f"initial-{copy.layer}"
-        if id not in self.found.initial:
+        if id not in self.initial:
             owner = self._copies.loops[copy.layer].owner
             states = owner.states if isinstance(owner, RecurrentCell) else ("h",)
             label = ", ".join(indexed(state, copy.t - 1) for state in states)
             caption = self._captions.of(value)
             port = Port(id, "initial", label, caption, value, layer=copy.layer)
-            self.found.initial[id] = port
-        self.found.links.add(id, copy.id, "initial", value)
+            self.initial[id] = port
+        self.links.add(id, copy.id, "initial", value)
 
 
 def _is_constant_inside(copy: Copy, entrance: Entrance, source: Node) -> bool:

@@ -9,7 +9,7 @@ from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused
 from .columns import Columns, columns_of, runs_back
 from .copies import Copies, Copy, Loop
-from .entering import Entering, Entrances, Links, entering
+from .entering import Entering, Entrances, Links
 from .leaving import Outputs, feedback, outputs_of, used_by_root
 from .namer import Captions, parameter_names
 from .network import Cell, Link, Network, ParameterInfo, Port, Row, Section, indexed
@@ -27,19 +27,19 @@ def unroll(graph: Graph) -> Network | None:
     origins = Origins(copies)
     entrances = Entrances(copies, origins)
     captions = Captions(graph, origins.routing)
-    entered = entering(copies, entrances, origins, captions)
+    entered = Entering(copies, entrances, origins, captions)
     columns = columns_of(copies, entered)
     used = used_by_root(graph, copies, origins)
     outputs = outputs_of(copies, origins, entered, columns, used)
     fed_back = feedback(entered, origins, columns, outputs)
     loss = _loss(graph, copies, outputs, captions)
-    reverse = [runs_back(loop, columns) for loop in copies.loops]
-    sections = _Sections(
-        copies, origins, captions, entered, columns, outputs, used, fed_back, loss, reverse
-    )
     parameters = _parameters(copies)
+    rows = tuple(_row(loop, parameters, entered.links, columns) for loop in copies.loops)
+    sections = _Sections(
+        rows, copies, origins, captions, entered, columns, outputs, used, fed_back, loss
+    )
     return Network(
-        rows=tuple(_row(loop, parameters, entered.links, reverse) for loop in copies.loops),
+        rows=rows,
         columns=max(columns.values()) + 1,
         has_inputs=bool(entered.inputs),
         has_outputs=bool(outputs),
@@ -82,9 +82,7 @@ def _parameters(copies: Copies) -> tuple[ParameterInfo, ...]:
     return tuple(ParameterInfo(names[id], node.shape, node) for id, node in leaves.items())
 
 
-def _row(
-    loop: Loop, parameters: Iterable[ParameterInfo], links: Links, reverse: Sequence[bool]
-) -> Row:
+def _row(loop: Loop, parameters: Iterable[ParameterInfo], links: Links, columns: Columns) -> Row:
     owner = loop.owner
     is_ours = isinstance(owner, RecurrentCell)
     reads = {x.id for node in loop.copies[0].nodes for x in node.tensors()}
@@ -96,7 +94,7 @@ def _row(
         states=_states(loop, links),
         copies=len(loop.copies),
         parameters=tuple(p.name for p in parameters if p.node.id in reads),
-        reverse=reverse[loop.layer],
+        reverse=runs_back(loop, columns),
     )
 
 
@@ -113,6 +111,7 @@ def _states(loop: Loop, links: Links) -> tuple[str, ...]:
 class _Sections:
     """What stands where in a network, of which any columns can be asked for."""
 
+    rows: Sequence[Row]
     copies: Copies
     origins: Origins
     captions: Captions
@@ -122,7 +121,6 @@ class _Sections:
     used: set[Node]  # the values that the root was made from
     fed_back: Links
     loss: Port | None
-    reverse: Sequence[bool]
 
     def section(self, columns: Collection[int]) -> Section:
         """Some columns of the network."""
@@ -159,7 +157,7 @@ class _Sections:
             column = self.columns[copy.id]
             if column not in columns:
                 continue
-            t = column if self.reverse[copy.layer] else copy.t
+            t = column if self.rows[copy.layer].reverse else copy.t
             for x in values:
                 if (column, x) not in ports:
                     k = count[column]
@@ -198,14 +196,12 @@ class _Sections:
 
     def _call_numbers(self) -> dict[int, int]:
         """The call number of the highest row that runs forward, in each column."""
-        forward = (copy for copy in self.copies.all if not self.reverse[copy.layer])
+        forward = (copy for copy in self.copies.all if not self.rows[copy.layer].reverse)
         return {self.columns[copy.id]: copy.t for copy in forward}
 
     def _output_name(self, value: Node) -> str:
         copy = self.copies.of(value)
-        if copy is None:
-            return "y"
-        return _states(self.copies.loops[copy.layer], self.entered.links)[0]
+        return "y" if copy is None else self.rows[copy.layer].states[0]
 
     def _cell(self, copy: Copy) -> Cell:
         """Its outputs are its messages and whatever else others use, h first."""
