@@ -12,11 +12,13 @@ import pytest
 from diagrams.networks import draw, lstm
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.diagrams.player.ledger import ledgers_of
-from tinygrad_rnn.diagrams.player.score import moments_of, steps_of
+from tinygrad_rnn.diagrams.player.recording import PAGE_MOST, recording
+from tinygrad_rnn.diagrams.player.tensors import rounded
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.text import printable
+from tinygrad_rnn.tracing.network.flow import norm_of
 from tinygrad_rnn.tracing.network.unroll import unroll
+from tinygrad_rnn.tracing.questions.ledger import uses_in
 from tinygrad_rnn.tracing.script import run_script
 from tinygrad_rnn.training.word import Speller
 
@@ -95,14 +97,15 @@ def test_the_steps_are_the_copies_in_the_order_of_the_run_and_back(trace, score)
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_the_rows_of_a_ledger_sum_to_the_recorded_gradient(cell):
     network = unroll(spelled(cell=cell).graph())
-    steps = steps_of(network, moments_of(network))
-    for ledger in ledgers_of(network):
-        rows = list(ledger.rows(network, steps))
-        recorded = network.gradients[ledger.parameter.node.id]
-        assert len(rows) == 4
-        np.testing.assert_allclose(sum(row.term for row in rows), recorded, rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(rows[-1].total, recorded, rtol=1e-12, atol=1e-15)
-        assert [row.step for row in rows] == sorted({row.step for row in rows})
+    accounts = recording(network, (), PAGE_MOST)["ledgers"]
+    for uses, account in zip(uses_in(network), accounts, strict=True):
+        gradient = network.gradients[uses.parameter.node.id]
+        terms = [term for _, term in uses.terms(network)]
+        assert len(terms) == len(account["rows"]) == 4
+        np.testing.assert_allclose(sum(terms), gradient, rtol=1e-12, atol=1e-15)
+        assert account["rows"][-1]["total"] == rounded(norm_of(sum(terms)))
+        steps = [row["step"] for row in account["rows"]]
+        assert steps == sorted(set(steps))
 
 
 def test_a_ledger_counts_each_use_in_the_step_of_its_copy(score):
