@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from ...autograd.op import NUMPY, Op
+from ...autograd.op import NUMPY, Kind, Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...errors import TraceError
@@ -326,10 +326,15 @@ def _found_op(name: Any, module: Any, qualname: Any, doc: Any) -> tuple[str, Op]
 
 
 class _MissingOp(Op):
-    """An op that is not here: whoever wants to compute with it is told so."""
+    """An op that is not here: whoever wants to compute with it is told so.
+
+    It is taken to be of the kind of the op that has its name here.
+    """
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, self._refuse, ())
+        ops: list[Op] = [public.op for public in NUMPY.values()]  # type: ignore[attr-defined]
+        kind: Kind = next((op.kind for op in ops if op.name == name), "other")
+        super().__init__(name, self._refuse, (), kind=kind)
 
     def differentiable(self, slot: int) -> bool:
         return True
