@@ -332,9 +332,9 @@ class _MissingOp(Op):
     """
 
     def __init__(self, name: str) -> None:
-        ops: list[Op] = [public.op for public in NUMPY.values()]  # type: ignore[attr-defined]
-        kind: Kind = next((op.kind for op in ops if op.name == name), "other")
-        super().__init__(name, self._refuse, (), kind=kind)
+        ops = [getattr(public, "op", None) for public in NUMPY.values()]
+        kinds: dict[str, Kind] = {op.name: op.kind for op in ops if isinstance(op, Op)}
+        super().__init__(name, self._refuse, (), kind=kinds.get(name, "other"))
 
     def differentiable(self, slot: int) -> bool:
         return True
