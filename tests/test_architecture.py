@@ -2,9 +2,11 @@
 
 import ast
 import io
+import re
 import subprocess
 import sys
 import tokenize
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -23,6 +25,15 @@ NOT_CODE = {
 
 def test_imports_go_only_to_the_left():
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_no_imports_run_in_a_circle():
+    """Those inside functions and those for types alone count too: a reader follows them all."""
+    graph = grimp.build_graph("tinygrad_rnn", cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    # tr.debug() opens the debugger on itself.
+    imports["tinygrad_rnn.tracing.trace"].discard("tinygrad_rnn.debugger.start")
+    TopologicalSorter(imports).prepare()
 
 
 def test_the_engine_imports_numpy_alone():
@@ -84,6 +95,42 @@ def test_the_engine_can_be_read_in_one_sitting():
     machinery = [ENGINE / f"{name}.py" for name in ("state", "op", "tensor", "backward")]
     tokens = {path.name: tokens_of_code(path.read_text("utf-8")) for path in machinery}
     assert sum(tokens.values()) <= 5500, tokens
+
+
+def private_names(source: str) -> set[str]:
+    """The private names that a test imports, reads of anything but itself, or replaces."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case ast.Attribute(attr=name) | ast.alias(name=name):
+                names.append(name)
+            case ast.Call(func=ast.Attribute(attr="setattr"), args=arguments):
+                names += [part.value for part in arguments if isinstance(part, ast.Constant)]
+    last = {str(name).rpartition(".")[2] for name in names}
+    # A named tuple's fields and IPython's protocol are public.
+    return {name for name in last if re.fullmatch(r"_[A-Za-z](\w*[^\W_])?", name)} - {"_fields"}
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("from textual.keys import _a, b", {"_a"}),
+        ("app._answer.c = self._d.e", {"_answer"}),
+        ("x.__dict__, y._fields, z._repr_mimebundle_()", set()),
+        ("monkeypatch.setattr('a.b._C', 1); monkeypatch.setattr(a, '_d', 1)", {"_C", "_d"}),
+    ],
+)
+def test_private_names(source, names):
+    assert private_names(source) == names
+
+
+def test_no_test_uses_a_private_name():
+    """A test of what the public can see stays when the inside is written anew."""
+    tests = {*(ROOT / "tests").rglob("*.py")} - {ROOT / "tests" / "mutate.py"}
+    found = {path.name: private_names(path.read_text("utf-8")) for path in tests}
+    assert {name: names for name, names in found.items() if names} == {}
 
 
 def checked_out() -> set[str]:
