@@ -24,8 +24,7 @@ def detect_anomaly() -> AbstractContextManager[None]:
     ...     tg.tensor([1.0, 0.0]) / 0.0  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    tinygrad_rnn.errors.AnomalyError: div (forward) made inf at index [0] of shape (2,) from 1, 0,
-        at ...
+    tinygrad_rnn.errors.AnomalyError: div (forward) made inf at index [0] of shape (2,) from ...
     """
     return observed(_Detector().observe)
 
