@@ -267,6 +267,37 @@ for _name, _reference in COMPARISONS.items():
         differentiable=False,
     )
 
+LOGIC = {
+    "logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor,
+    "bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor,
+}  # fmt: skip
+for _name, _reference in LOGIC.items():
+    _kinds = [(f"below {n}", np.int64, False) for n in (2, 3)] + [("bool", np.bool_, False)]
+    _pairs = [(Arg(a, *kind), Arg(b, *kind)) for a, b in PAIRS for kind in _kinds]
+    record(
+        _name,
+        [case(_name, pair, _reference) for pair in _pairs],
+        errors=mismatch(_name)[1:],
+        differentiable=False,
+    )
+for _name, _reference in {"logical_not": np.logical_not, "invert": np.invert}.items():
+    record(
+        _name,
+        [case(_name, [Arg(s, "bool", np.bool_, False)], _reference) for s in SHAPES],
+        errors=[(getattr(ops, _name), f"{_name} takes 1 operands, got 0")],
+        differentiable=False,
+    )
+for _name, _reference in {"any": np.any, "all": np.all}.items():
+    record(
+        _name,
+        [
+            case(_name, [Arg((2, 3), "bool", np.bool_, False)], _reference, *given)
+            for given in [(), (0,), (-1,), ((0, 1),)]
+        ],
+        errors=[(partial(getattr(ops, _name), t(1.0), 3), f"{_name}(tensor float64 (1,), axis=3")],
+        differentiable=False,
+    )
+
 CHOICES = [
     ((), (), ()), ((3,), (3,), (3,)), ((3,), (), (3,)), ((), (3,), (2, 3)), ((2, 1), (1, 3), (3,)),
     ((2, 3), (2, 1), ()), ((2, 1, 3), (3,), (2, 1)), ((2, 0), (1,), (2, 1)),

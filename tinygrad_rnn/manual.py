@@ -18,6 +18,10 @@ from .errors import OpError, TinygradError
 _ROW, _OTHER = [0.5, -1.0, 2.0], [2.0, 3.0, -0.5]
 _TABLE = [[1.0, -2.0, 0.5], [0.3, 4.0, -1.0]]
 
+_OF_BOOLEANS = (
+    "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor",
+)  # fmt: skip
+
 # The example of an op that takes options, or that the two rows above do not show.
 _EXAMPLES: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]] = {
     "pow": (([0.5, 1.0, 2.0], _OTHER), {}),
@@ -27,6 +31,11 @@ _EXAMPLES: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]] = {
     "linear": ((_TABLE, [[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]), {}),
     "where": (([True, False, True], _ROW, _OTHER), {}),
     "clip": ((_ROW,), {"min": -0.5, "max": 1.5}),
+    **{name: (([True, False], [True, True]), {}) for name in _OF_BOOLEANS},
+    "logical_not": (([True, False],), {}),
+    "invert": (([True, False],), {}),
+    "any": (([[False, True], [False, False]],), {"axis": 1}),
+    "all": (([[False, True], [True, True]],), {"axis": 1}),
     "sum": ((_TABLE,), {"axis": 1}),
     "mean": ((_TABLE,), {"axis": 1}),
     "max": ((_TABLE,), {"axis": 1}),

@@ -75,7 +75,8 @@ def test_an_option_is_kept_as_it_was():
     nested = [0, 1]
     y = x[(nested,)]
     nested[0] = 2
-    assert y.options["index"] == ([0, 1],)
+    (kept,) = y.options["index"]
+    assert kept.tolist() == [0, 1]
 
 
 def test_an_option_may_be_a_tensor_without_a_gradient():
@@ -253,7 +254,8 @@ def test_numpy_warns_unless_the_op_is_quiet():
         (lambda x: x.mean(), [], np.nan),
         (ops.softmax, [np.inf, 0.0], [np.nan, np.nan]),
         (ops.log_softmax, [np.inf, 0.0], [np.nan, np.nan]),
-        (ops.logsumexp, [np.inf, 0.0], np.nan),
+        (ops.logsumexp, [np.inf, 0.0], np.inf),
+        (ops.logsumexp, [-np.inf, -np.inf], -np.inf),
         (lambda x: ops.cross_entropy(x, 1), [np.inf, 0.0], np.nan),
     ],
 )

@@ -1,6 +1,5 @@
 """Every op of the table: its values, its first and second derivatives, its dtypes, its refusals."""
 
-import inspect
 import re
 
 import numpy as np
@@ -11,14 +10,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import ops
 from tinygrad_rnn.errors import OpError, TinygradError
 
-PUBLIC = {
-    name
-    for name, value in vars(ops).items()
-    if inspect.isfunction(value)
-    and value.__module__ == ops.__name__
-    and name[0] != "_"
-    and name != "from_numpy"
-}
+PUBLIC = set(ops.__all__)
 
 
 def differentiable(case):

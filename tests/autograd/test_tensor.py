@@ -123,8 +123,10 @@ def test_data_of_a_leaf_can_be_bound_anew():
     new[0] = 9.0
     assert x.data.tolist() == [3.0, 4.0]
     x.data = [5.0, 6.0]
-    x.data = x.data.astype(np.float32)
-    assert x.dtype == np.float32
+    x.data = np.array([7.0, 8.0], np.float32)
+    assert (x.data.tolist(), x.dtype) == ([7.0, 8.0], np.float64)
+    x.data = [9, 10]
+    assert (x.data.tolist(), x.dtype) == ([9.0, 10.0], np.float64)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_data_of_a_leaf_can_be_bound_anew():
     [
         (leaf(1.0), "data", [1.0, 2.0], r"data: tensor float64 \(1,\) cannot .*\(2,\)"),
         (leaf(1.0, 2.0), "data", [1.0], r"data: tensor float64 \(2,\) cannot .*\(1,\)"),
-        (leaf(1.0), "data", [1], "only floats can require a gradient"),
+        (tensor([1]), "data", [0.5], r"data: tensor int64 \(1,\) cannot .* dtype float64"),
         (leaf(1.0), "data", "x", "a str of dtype <U1"),
         (leaf(1.0), "grad", [1.0, 2.0], r"grad: tensor float64 \(1,\) cannot have"),
         (leaf(1.0, 2.0), "grad", [1.0], r"grad: tensor float64 \(2,\) cannot have"),
@@ -362,7 +364,7 @@ def test_numpy_queries_give_arrays():
 def test_other_numpy_functions_raise(call, name):
     with pytest.raises(
         TypeError,
-        match=rf"np\.{name} is no op of tinygrad_rnn: write it with tg.ops, or without gradients",
+        match=rf"np\..*{name} is no op of tinygrad_rnn: write it with tg.ops, or without",
     ):
         call(leaf(1.0))
 
@@ -378,7 +380,7 @@ def test_other_numpy_functions_raise(call, name):
 )
 def test_out_is_refused(call):
     with pytest.raises(
-        OpError, match=r"(add|sum|concatenate): out= would write into a tensor; use the result"
+        OpError, match=r"np\.(add|sum|concatenate): out= would write into an array.*use the result"
     ):
         call(leaf(1.0), np.zeros(1))
 
@@ -390,7 +392,7 @@ def test_an_array_cannot_be_changed_by_a_tensor_in_place():
 
 
 def test_conversions_to_arrays():
-    x = leaf(1.0)
+    x = tensor([1.0])
     assert np.asarray(x, dtype=np.float32).dtype == np.float32
     assert np.array(x, copy=True).flags.writeable
     with pytest.raises(ValueError, match="copy"):

@@ -430,12 +430,10 @@ def test_a_file_that_was_cut_off(path, good, data):
         load_trace(path)
 
 
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=5,
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+flat = scalars | st.lists(scalars, max_size=3)
+anything = (
+    flat | st.lists(flat, max_size=3) | st.dictionaries(st.text(max_size=5), flat, max_size=3)
 )
 
 

@@ -1,9 +1,10 @@
 """The engine: tensors that remember how they were made, and their gradients. NumPy alone.
 
 Read in this order: `state` (what is switched on), `tensor` (an array and its history), `op` (how a
-node is recorded), `backward` (how gradients are found), and `ops`, the table of all ops.
+node is recorded), `backward` (how gradients are found), `ops` (the table of all ops, by chapters),
+`protocols` (what operators and NumPy's functions mean).
 """
 
-from . import backward, ops  # they give Tensor its operators and methods
+from . import backward, ops, protocols  # they give Tensor its methods and operators
 
-__all__ = ["backward", "ops"]
+__all__ = ["backward", "ops", "protocols"]

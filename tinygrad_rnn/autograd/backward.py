@@ -43,7 +43,7 @@ def reachable(output: Tensor) -> set[Tensor]:
     seen, stack = {output}, [output]
     while stack:
         for x in stack.pop().inputs:
-            if x is not None and x.requires_grad and x not in seen:
+            if x is not None and x._requires_grad and x not in seen:
                 seen.add(x)
                 stack.append(x)
     return seen
@@ -239,7 +239,11 @@ def _after_hooks(node: Tensor, g: Cotangent, symbolic: bool) -> Cotangent:
             raise GradientError(
                 f"hook: {describe(node)} needs a gradient of its shape, got {g.shape}"
             )
-    return _tensor(g) if symbolic else np.asarray(g)
+    if g.dtype != node.dtype:
+        g = g.astype(node.dtype)
+    if symbolic:
+        return _tensor(g)
+    return g._data if isinstance(g, Tensor) else g
 
 
 Tensor.backward = backward  # pyright: ignore[reportAttributeAccessIssue]  (self is output)

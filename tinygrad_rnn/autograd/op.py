@@ -131,6 +131,7 @@ def op(
     numpy: Any = None,
     quiet: bool = False,
     together: Mapping[int, Vjp] = {},
+    options: Mapping[str, Callable[[Any], Any]] = {},
     kind: Kind | None = None,
     sign: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
@@ -147,6 +148,7 @@ def op(
         quiet: compute without NumPy's warnings: log 0 is -inf, and `detect_anomaly` is there to
             ask.
         together: for an input that receives many terms in a loop, their sum in one call; see `Op`.
+        options: how an option is read: a function of what the caller gave, by the option's name.
         kind: how output elements depend on input elements; see `Kind`. By default "elementwise"
             where `numpy` is a function of numbers, else "other".
         sign: what a picture writes in its box; by default its name.
@@ -175,12 +177,14 @@ def op(
         if len(parameters) < arity:
             raise OpError(f"@op: {name} takes fewer inputs than it has VJPs: give one each")
         forward = numpy or function
+        if not function.__module__.startswith(_PACKAGE):
+            forward = _owned(forward)
         if quiet:
             forward = np.errstate(all="ignore")(forward)
         made = Op(name, forward, vjps, variadic, together, kind or _kind_of(numpy), sign or name)
         call = _recorder(made)
         if variadic or len(parameters) > arity:
-            call = _with_options(made, arity, parameters[arity:], call)
+            call = _with_options(made, arity, parameters[arity:], options, call)
         public: Any = wraps(function)(call)
         public.op = made
         object.__setattr__(made, "function", public)  # frozen, but each needs the other
@@ -188,6 +192,23 @@ def op(
         return public
 
     return decorate
+
+
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+def _owned(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A person's forward, whose result nobody else can write into: a view of a buffer is copied."""
+
+    @wraps(forward)
+    def owned(*operands: Any, **options: Any) -> Any:
+        y = np.asarray(forward(*operands, **options))
+        base = y
+        while isinstance(base.base, np.ndarray):
+            base = base.base
+        return y.copy() if base is not y and base.flags.writeable else y
+
+    return owned
 
 
 def _kind_of(function: Any) -> Kind:
@@ -222,7 +243,7 @@ def _recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast pat
                 inputs, arrays, requires_grad = _coerced(op, inputs)
                 break
             arrays.append(x._data)
-            if x.requires_grad:
+            if x._requires_grad:
                 requires_grad = True
         arrays = tuple(arrays)
         try:
@@ -245,10 +266,10 @@ def _recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast pat
         made._grad = made._hooks = made.name = None
         made.retains_grad = False
         if requires_grad and differentiable and state.recording:
-            made.requires_grad = True
+            made._requires_grad = True
             made.op, made.inputs, made.arrays, made.options = op, inputs, arrays, options
         else:
-            made.requires_grad = False
+            made._requires_grad = False
             made.op, made.inputs, made.arrays, made.options = None, (), (), _NO_OPTIONS
         if state.observers:
             notify("forward", made, op, inputs, arrays, options)
@@ -276,7 +297,7 @@ def _coerced(op: Op, given: Sequence[Any]) -> tuple[Inputs, list[Any], bool]:
                 raise OpError(f"{op.name}: {error}") from None
         inputs.append(x)
         arrays.append(x._data)
-    requires_grad = any(x is not None and x.requires_grad for x in inputs)
+    requires_grad = any(x is not None and x._requires_grad for x in inputs)
     return tuple(inputs), arrays, requires_grad
 
 
@@ -301,6 +322,7 @@ def _with_options(
     op: Op,
     arity: int,
     options: Sequence[inspect.Parameter],
+    read: Mapping[str, Callable[[Any], Any]],
     record: Callable[..., Tensor],
 ) -> Callable[..., Tensor]:
     """`record`, called as the forward's signature says: the operands, then the options."""
@@ -320,6 +342,11 @@ def _with_options(
                 f"{op.name} has the options {names}, not {list(kwargs)} beside {list(given)}"
             )
         given = defaults | given | kwargs
+        for name, function in read.items():
+            try:
+                given[name] = function(given[name])
+            except (ValueError, TypeError) as reason:
+                raise OpError(f"{op.name}: {name} = {given[name]!r}: {reason}") from None
         for name, value in given.items():
             if isinstance(value, _CHANGEABLE):
                 given[name] = _fixed(op, name, value)

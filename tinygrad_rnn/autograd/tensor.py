@@ -1,11 +1,10 @@
 """Tensor: an array, and how it was made.
 
-Operators, methods that are ops, and NumPy's functions on Tensors are bound at the end of `ops.py`;
+Operators, methods that are ops, and NumPy's functions on Tensors are bound in `protocols.py`;
 `backward` at the end of `backward.py`.
 """
 
 import itertools
-import operator
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -40,8 +39,8 @@ class Tensor:
     """
 
     __slots__ = (
-        "__weakref__", "_data", "_grad", "_hooks", "arrays", "id", "inputs", "name",
-        "op", "options", "requires_grad", "retains_grad", "scope",
+        "__weakref__", "_data", "_grad", "_hooks", "_requires_grad", "arrays", "id", "inputs",
+        "name", "op", "options", "retains_grad", "scope",
     )  # fmt: skip
 
     def __init__(
@@ -57,7 +56,7 @@ class Tensor:
         self._hooks: list[Callable[[Tensor], Tensor | None]] | None = None
         self.id = next(creation_ids)  # creation order is a topological order of the graph
         self.name = name
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         self.retains_grad = False
         self.scope: Scope | None = STATE.get().scope
         self.op: Any = None  # the Op that made it
@@ -80,12 +79,41 @@ class Tensor:
             raise GradientError(
                 f"data: {describe(self)} is a result, and stays what it is; detach() it first"
             )
-        before = self._data
-        after = freeze(value, None, self.requires_grad)
-        if after.shape != before.shape:
+        after = freeze(value)
+        if after.shape != self.shape:
             raise OpError(f"data: {describe(self)} cannot take values of shape {after.shape}")
-        self._data = after
-        notify("update", self, before, after)
+        if not np.can_cast(after.dtype, self.dtype, "same_kind"):
+            raise OpError(
+                f"data: {describe(self)} cannot take values of dtype {after.dtype}; astype() them"
+            )
+        self.bind(after.astype(self.dtype, copy=False))
+
+    def bind(self, array: Array) -> None:
+        """Make `array`, which nobody else may write into, the values of this leaf."""
+        array.flags.writeable = False
+        before, self._data = self._data, array
+        notify("update", self, before, array)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is computed for it. Of a leaf it can be switched.
+
+        Raises:
+            OpError: an integer cannot require a gradient.
+            GradientError: a result requires what its operands require; use detach().
+        """
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self.op is not None and not value:
+            raise GradientError(
+                f"requires_grad: {describe(self)} is a result, whose gradient its operands need; "
+                "use detach()"
+            )
+        if value:
+            _require_floats(self._data, self._data)
+        self._requires_grad = bool(value)
 
     @property
     def grad(self) -> "Tensor | None":
@@ -103,6 +131,8 @@ class Tensor:
         gradient = value if isinstance(value, Tensor) else Tensor(value)
         if gradient.shape != self.shape:
             raise OpError(f"grad: {describe(self)} cannot have the gradient {describe(gradient)}")
+        if gradient.dtype != self.dtype:
+            gradient = gradient.astype(self.dtype)
         notify("replace", self, gradient)
         self._grad = gradient
 
@@ -191,26 +221,8 @@ class Tensor:
             facts.append(f"name={self.name!r}")
         return f"tensor({', '.join(facts)})"
 
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        return operator.index(self.item())
-
     def __len__(self) -> int:
         return len(self._data)
-
-    def __iter__(self) -> "Iterator[Tensor]":
-        return (self[i] for i in range(len(self)))
-
-    def __contains__(self, value: Any) -> bool:
-        return bool(np.any(self.data == np.asarray(value)))
 
     def __setitem__(self, index: object, value: object) -> None:
         raise OpError(_IMMUTABLE.format(describe(self)))
@@ -225,19 +237,23 @@ class Tensor:
 
     __hash__ = object.__hash__  # by identity: == compares elementwise
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self.data, dtype=dtype, copy=copy)
-
-    if TYPE_CHECKING:  # what ops.py and backward.py bind, for editors
+    if TYPE_CHECKING:  # what protocols.py and backward.py bind, for editors
 
         def _op(self, *args: Any, **options: Any) -> "Tensor": ...
 
         __neg__ = __abs__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _op
         __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _op
         __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = sum = mean = max = min = clip = _op
-        detach = astype = squeeze = swapaxes = reshape = transpose = _op
+        detach = astype = squeeze = swapaxes = reshape = transpose = any = all = _op
+        __pos__ = __invert__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _op
         __eq__ = __ne__ = _op  # pyright: ignore[reportAssignmentType]
         T = mT = property(_op)
+
+        def __bool__(self) -> bool: ...
+        def __float__(self) -> float: ...
+        def __int__(self) -> int: ...
+        def __index__(self) -> int: ...
+        def __iter__(self) -> "Iterator[Tensor]": ...
 
         def backward(self, gradient: Any = None) -> None: ...
 
@@ -267,6 +283,10 @@ def tensor(
 def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
     """A read-only array of the values of `data` that nobody else can write into."""
     _refuse_graph_in(data)
+    if hasattr(data, "mask") and hasattr(data, "filled"):
+        raise OpError(
+            "tensor: a masked array has values that do not count; fill or drop them first"
+        )
     try:
         array: Array = data.data if isinstance(data, Tensor) else np.array(data)
         if dtype is not None:
@@ -275,13 +295,18 @@ def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
         raise OpError(f"tensor: {type(data).__name__} is no array of numbers: {error}") from None
     if array.dtype.kind not in "fiub":
         raise OpError(f"tensor: {_facts_of(data, array)} is no array of numbers")
-    if requires_grad and array.dtype.kind != "f":
+    if requires_grad:
+        _require_floats(data, array)
+    array.flags.writeable = False
+    return array
+
+
+def _require_floats(data: Any, array: Array) -> None:
+    if array.dtype.kind != "f":
         raise OpError(
             f"tensor: only floats can require a gradient, not {_facts_of(data, array)}; "
             "pass dtype=float"
         )
-    array.flags.writeable = False
-    return array
 
 
 def _facts_of(data: Any, array: Array) -> str:

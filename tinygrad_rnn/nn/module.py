@@ -126,7 +126,7 @@ class Module:
     def astype(self, dtype: Any) -> Self:
         """Convert every parameter to a float dtype, in place; gradients are forgotten."""
         for parameter in self.parameters():
-            parameter.data = parameter.data.astype(dtype)
+            parameter.bind(parameter.data.astype(dtype))
             parameter.grad = None
         return self
 

@@ -1,7 +1,7 @@
 """The rule of each op as text, from its docstring, and the same with one element's numbers in it.
 
 A docstring states "what: y = …; x̄ = …": the forward after the first colon, then the cotangent of
-each input. That one line is what people read in `ops.py`, and what the debugger shows.
+each input. That one line is what people read in `ops/`, and what the debugger shows.
 """
 
 import re

@@ -1,0 +1,164 @@
+"""Where floating-point numbers run out: large scores, infinities, NaN, inactive branches."""
+
+import array
+from collections import deque
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import ops, tensor
+
+SCORES = np.array([[0.0, 1.0, 2.0], [-1.0, 3.0, 0.5]])
+
+
+def slope(f, x):
+    x = tensor(x, requires_grad=True)
+    f(x).sum().backward()
+    return x.grad.data
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shift", [1e3, 1e4, 1e5, 1e6])
+def test_probabilities_do_not_depend_on_a_number_added_to_all_scores(dtype, shift):
+    x, moved = SCORES.astype(dtype), (SCORES + shift).astype(dtype)
+    moved = moved - (moved - x).mean(dtype=dtype) + dtype(shift)  # the shift that was rounded
+    x = moved - dtype(shift)
+    tolerance = 8 * np.finfo(dtype).eps
+    for f in (ops.softmax, ops.log_softmax, lambda z: ops.cross_entropy(z, [0, 1], "none")):
+        np.testing.assert_allclose(f(moved).data, f(x).data, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(ops.softmax(moved).data.sum(-1), 1, rtol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([-np.inf, -np.inf], -np.inf),
+        ([np.inf, 0.0], np.inf),
+        ([np.inf, np.inf], np.inf),
+        ([-np.inf, 1.0], 1.0),
+        ([1e308, 1e308], 1e308),
+    ],
+)
+def test_logsumexp_of_infinities(values, expected):
+    assert ops.logsumexp(values).item() == expected
+
+
+def test_logsumexp_of_minus_infinity_hands_nothing_back():
+    gradient = slope(ops.logsumexp, [-np.inf, 1.0])
+    assert gradient.tolist() == [0.0, 1.0]
+
+
+@given(st.floats(-745, 745))
+def test_sigmoid_has_relative_accuracy_in_both_tails(x):
+    exact = 1 / (1 + (-Decimal(x)).exp())
+    assert ops.sigmoid(x).item() == pytest.approx(float(exact), rel=1e-15, abs=1e-308)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: ops.sqrt(ops.relu(x)), -1.0),
+        (lambda x: ops.log(ops.relu(x)), -1.0),
+        (lambda x: ops.sqrt(ops.maximum(x, 0.0)), -1.0),
+        (lambda x: ops.log(ops.maximum(0.0, x)), -1.0),
+        (lambda x: ops.sqrt(ops.clip(x, 0, 1)), -1.0),
+        (lambda x: ops.sqrt(-ops.minimum(x, 0.0)), 1.0),
+        (lambda x: ops.sqrt(ops.where(x > 0, x, 0.0)), -1.0),
+        (lambda x: ops.sqrt(ops.max(ops.stack([x, tensor(0.0)]))), -1.0),
+    ],
+)
+def test_an_infinite_slope_behind_an_inactive_branch_is_not_handed_on(f, x):
+    assert slope(f, x) == 0
+
+
+@pytest.mark.parametrize(
+    ("f", "gradient"),
+    [
+        (ops.relu, 1.0),
+        (lambda x: ops.maximum(x, 0.0), 1.0),
+        (lambda x: ops.minimum(0.0, x), 1.0),
+        (lambda x: ops.max(x), 1.0),
+        (lambda x: ops.min(x), 1.0),
+        (lambda x: ops.clip(x, 0.0, 1.0), 0.0),
+    ],
+)
+def test_nan_passes_as_torch_has_it(f, gradient):
+    y = f(tensor([np.nan]))
+    assert np.isnan(y.data).all()
+    assert slope(f, [np.nan]).tolist() == [gradient]
+
+
+@pytest.mark.parametrize("reduced", [ops.sum, ops.mean, ops.max, ops.min, ops.logsumexp])
+@pytest.mark.parametrize("axis", [None, 0, -1, ()])
+def test_a_reduction_of_a_single_number_differentiates(reduced, axis):
+    assert slope(lambda x: reduced(x, axis), 2.0) == 1.0
+
+
+def test_a_mean_of_half_precision_does_not_overflow():
+    x = tensor(np.full(4, 60_000, np.float16), requires_grad=True)
+    assert x.mean().item() == 60_000
+    assert x.mean().dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [0, 0],
+        ((0, 0),),
+        array.array("i", [0, 0]),
+        memoryview(np.array([0, 0])),
+        range(1),
+        deque([0, 0]),
+        ([0, 0],),
+        np.array([True, False, False]),
+        (None, [0, 0]),
+        [[0, 1], [0, 2]],
+        (slice(None), (0, 0)),
+    ],
+)
+def test_an_element_counts_as_often_as_its_index_occurs(index):
+    values = np.arange(9.0).reshape(3, 3)
+    x = tensor(values, requires_grad=True)
+    y = x[index]
+    plain = tuple(index) if isinstance(index, tuple) else index
+    plain = np.array(index) if isinstance(index, deque) else plain
+    np.testing.assert_array_equal(y.data, values[plain])
+    y.sum().backward()
+    counts = np.zeros((3, 3))
+    np.add.at(counts, plain, 1)
+    np.testing.assert_array_equal(x.grad.data, counts)
+
+
+def test_a_sequence_that_changes_later_is_still_the_index_that_it_was():
+    index = array.array("i", [0, 0])
+    x = tensor([1.0, 2.0], requires_grad=True)
+    y = x[index]
+    index[0] = 1
+    y.sum().backward()
+    assert x.grad.data.tolist() == [2.0, 0.0]
+
+
+def test_a_persons_op_may_return_its_own_buffer():
+    buffer = np.zeros(2)
+
+    @tg.op(lambda g, y, x: g * 2)
+    def double(x):
+        """Twice: y = 2 x; x̄ = 2 ȳ."""
+        np.multiply(x, 2, out=buffer)
+        return buffer[:]
+
+    first = double(tensor([1.0, 2.0]))
+    double(tensor([10.0, 20.0]))
+    assert first.data.tolist() == [2.0, 4.0]
+
+
+def test_a_masked_array_is_refused():
+    masked = np.ma.masked_array([1.0, 2.0], mask=[True, False])
+    with pytest.raises(tg.errors.OpError, match="masked array has values that do not count"):
+        tensor(masked)
+    with pytest.raises(tg.errors.OpError, match="add: tensor: a masked array"):
+        tensor([1.0, 2.0]) + masked

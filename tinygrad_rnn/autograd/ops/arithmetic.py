@@ -1,0 +1,45 @@
+"""Sums, products, quotients and powers, elementwise."""
+
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportFunctionMemberAccess=false
+
+import numpy as np
+
+from ..op import op
+from ..tensor import Array
+
+
+@op(lambda g, y, a, b: g, lambda g, y, a, b: g, numpy=np.add, sign="+")
+def add(a: Array, b: Array):
+    """Sum: y = a + b; ā = ȳ, b̄ = ȳ."""
+
+
+@op(lambda g, y, a, b: g, lambda g, y, a, b: -g, numpy=np.subtract, sign="−")
+def sub(a: Array, b: Array):
+    """Difference: y = a - b; ā = ȳ, b̄ = -ȳ."""
+
+
+@op(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a, numpy=np.multiply, sign="×")
+def mul(a: Array, b: Array):
+    """Product, elementwise: y = a b; ā = ȳ b, b̄ = ȳ a."""
+
+
+@op(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b, numpy=np.divide, quiet=True, sign="÷")
+def div(a: Array, b: Array):
+    """Quotient, elementwise: y = a / b; ā = ȳ / b, b̄ = -ȳ y / b."""
+
+
+@op(
+    lambda g, y, a, b: g * b * a ** (b + 0 - (b != 0)),  # + 0: booleans cannot be subtracted
+    lambda g, y, a, b: g * y * np.log(np.where((a == 0) * (b >= 0), 1, a)),
+    numpy=np.power,
+    quiet=True,
+)
+def pow(a: Array, b: Array):
+    """Power: y = a^b; ā = ȳ b a^(b-1), 0 where b = 0; b̄ = ȳ y ln a, 0 where a = 0 ≤ b."""
+
+
+@op(lambda g, y, x: -g, numpy=np.negative, sign="−")
+def neg(x: Array):
+    """Negative: y = -x; x̄ = -ȳ."""

@@ -1,0 +1,152 @@
+"""Parts of arrays, and wholes made of parts."""
+
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportFunctionMemberAccess=false
+
+from collections.abc import Callable, Iterable, Sequence
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+
+from ...errors import OpError, describe
+from ..op import op
+from ..tensor import Array, Tensor
+
+
+@op(lambda i, g, y, parts, indices, shape: g[indices[i]], variadic=True)
+def scatter(parts: Sequence[Array], indices: Sequence[Any], shape: tuple[int, ...]) -> Array:
+    """Zeros, and part i added at index i: the adjoint of indexing; x̄ᵢ = ȳ[index i]."""
+    y = np.zeros(shape, dtype=np.result_type(*parts))
+    for part, index in zip(parts, indices, strict=True):
+        if _may_repeat(index):
+            np.add.at(y, index, part)
+        else:
+            y[index] += part
+    return y
+
+
+def as_index(index: Any) -> Any:
+    """An index of plain parts: ints, slices, None, Ellipsis, and arrays for all other sequences."""
+    if isinstance(index, tuple):
+        return tuple(_index_part(part) for part in index)
+    return _index_part(index)
+
+
+_BASIC = int | np.integer | slice | None | EllipsisType
+
+
+def _index_part(part: Any) -> Any:
+    if not isinstance(part, Sequence) or isinstance(part, str | bytes):
+        return part
+    array = np.array(part)
+    return array if array.size else array.astype(np.intp)  # [] is no list of floats
+
+
+def _may_repeat(index: Any) -> bool:
+    """Whether an index may name an element twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return not all(isinstance(part, _BASIC) for part in parts)
+
+
+def _scattered(gs: Sequence[Any], indices: Sequence[Any], like: Any) -> Any:
+    if isinstance(gs[0], Tensor):
+        return scatter(gs, indices, like.shape)
+    return scatter.op.forward(gs, indices, like.shape)
+
+
+def _getitem_x(gs: Sequence[Any], inputs: Sequence[Any], options: Sequence[Any]) -> Any:
+    """The sum over t of ȳ_t, each at its own index, in one array of zeros: linear in the terms."""
+    return _scattered(gs, [given["index"] for given in options], inputs[0][0])
+
+
+@op(
+    lambda g, y, x, index: _scattered([g], [index], x),
+    together={0: _getitem_x},
+    options={"index": as_index},
+    sign="[ ]",
+    kind="move",
+)
+def getitem(x: Array, index: Any) -> Array:
+    """Part of an array, by NumPy's indexing: y = x[index]; x̄ = zeros, with ȳ added at the index."""
+    return x[index]
+
+
+def _embedding_W(gs: Sequence[Any], inputs: Sequence[Any], options: Sequence[Any]) -> Any:
+    return _scattered(gs, [index for _, index in inputs], inputs[0][0])
+
+
+@op(
+    lambda g, y, W, index: _scattered([g], [index], W),
+    None,
+    together={0: _embedding_W},
+    kind="lookup",
+)
+def embedding(weight: Array, index: Array) -> Array:
+    """Rows of a table: y = weight[index]; W̄ = ȳ added to its rows.
+
+    Args:
+        weight: (N, D).
+        index: (…), integers in 0..N-1; y is (…, D).
+    """
+    return weight[class_numbers("index", index, len(weight))]
+
+
+def class_numbers(what: str, numbers: Any, limit: int) -> Array:
+    """The numbers, if each is an integer in 0..limit-1."""
+    numbers = np.asarray(numbers)
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(f"every {what} must be an integer, got dtype {numbers.dtype}")
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= limit):
+        raise IndexError(f"every {what} must be in 0..{limit - 1}, got {numbers}")
+    return numbers
+
+
+def _along(axis: int, ndim: int, index: Any) -> Any:
+    """The index that picks `index` of one axis, and all of the others."""
+    return (slice(None),) * (axis % ndim) + (index,) if axis % ndim else index
+
+
+@op(
+    lambda i, g, y, xs, axis: g[_along(axis, g.ndim, _span(xs, i, axis))],
+    variadic=True,
+    numpy=np.concatenate,
+    kind="move",
+)
+def concatenate(xs: Sequence[Array], axis: int = 0):
+    """Arrays joined along an axis; x̄ᵢ = the part of ȳ where xᵢ went."""
+
+
+def _span(xs: Sequence[Any], i: int, axis: int) -> slice:
+    start = int(np.sum([x.shape[axis] for x in xs[:i]]))
+    return slice(start, start + xs[i].shape[axis])
+
+
+@op(
+    lambda i, g, y, xs, axis: g[_along(axis, g.ndim, i)], variadic=True, numpy=np.stack, kind="move"
+)
+def stack(xs: Sequence[Array], axis: int = 0):
+    """Arrays of one shape laid side by side along a new axis; x̄ᵢ = slice i of ȳ."""
+
+
+def _cut(name: str, x: Tensor, axis: int, indices: Callable[[int], Iterable[Any]]) -> list[Tensor]:
+    try:
+        return [getitem(x, _along(axis, x.ndim, i)) for i in indices(x.shape[axis])]
+    except (ValueError, IndexError, TypeError) as reason:
+        raise OpError(f"{name}: axis {axis} of {describe(x)}: {reason}") from None
+
+
+def unstack(x: Tensor, axis: int = 0) -> list[Tensor]:
+    """The slices along an axis, that axis gone: the inverse of `stack`."""
+    return _cut("unstack", x, axis, range)
+
+
+def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """The parts along an axis, as `np.split`: so many equal ones, or cut at these indices."""
+
+    def parts(n: int) -> Iterable[slice]:
+        for places in np.split(np.arange(n), indices_or_sections):
+            yield slice(places[0], places[-1] + 1) if places.size else slice(0)
+
+    return _cut("split", x, axis, parts)

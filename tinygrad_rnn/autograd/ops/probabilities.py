@@ -1,0 +1,94 @@
+"""Probabilities from scores, and what they cost."""
+
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportFunctionMemberAccess=false
+
+from typing import Any
+
+import numpy as np
+
+from ..op import op
+from ..tensor import Array, Axis
+from .parts import class_numbers
+from .reductions import restored
+
+
+def _from_top(x: Any, axis: Axis = -1) -> Any:
+    """Scores with their largest moved to 0: probabilities stay, and none of e^x overflows."""
+    return x - x.max(axis=axis, keepdims=True)
+
+
+@op(
+    lambda g, y, x, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
+    kind="along",
+    quiet=True,
+)
+def softmax(x: Array, axis: int = -1) -> Array:
+    """Probabilities from scores: y = e^x / Σ e^x along an axis; x̄ = y (ȳ - Σ ȳ y)."""
+    e = np.exp(_from_top(x, axis))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+@op(
+    lambda g, y, x, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
+    kind="along",
+    quiet=True,
+)
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """Logarithm of `softmax`: y = x - ln Σ e^x along an axis; x̄ = ȳ - e^y Σ ȳ."""
+    z = _from_top(x, axis)
+    return z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
+
+
+def _finite(x: Any) -> Any:
+    """Infinities made the largest finite numbers, so that their differences are no NaN."""
+    largest = float(np.finfo(np.result_type(x.dtype, np.float16)).max)
+    return np.clip(x, -largest, largest)
+
+
+def _logsumexp_x(g: Any, y: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    y = restored(y, x, axis, keepdims)
+    return restored(g, x, axis, keepdims) * np.exp(x - _finite(y))
+
+
+@op(_logsumexp_x, quiet=True, kind="reduction")
+def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
+    """Logarithm of a sum of exponentials: y = ln Σ e^x over axes; x̄ = ȳ e^(x - y)."""
+    top = _finite(x.max(axis=axis, keepdims=True))
+    y = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    if keepdims or x.ndim == 0:
+        return y
+    return np.squeeze(y, axis=tuple(range(x.ndim)) if axis is None else axis)
+
+
+def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> Any:
+    one_hot = np.expand_dims(targets, -1) == np.arange(x.shape[-1])
+    e = np.exp(_from_top(x))
+    share = g[..., None]
+    if reduction == "mean":
+        share = share / (x.size / x.shape[-1])
+    return share * (e / e.sum(axis=-1, keepdims=True) - one_hot)
+
+
+@op(_cross_entropy_x, None, quiet=True)
+def cross_entropy(logits: Array, targets: Array, reduction: str = "mean") -> Array:
+    """Cross-entropy, in nats: y = ln Σ e^x - x[target]; x̄ = ȳ (softmax x - one-hot target).
+
+    Args:
+        logits: (…, C), the scores of C classes.
+        targets: (…), integers in 0..C-1.
+        reduction: "mean" or "sum" over all positions, or "none": one value a position, shape (…).
+    """
+    targets = class_numbers("target", targets, logits.shape[-1])
+    shape = logits.shape[:-1]
+    if shape != targets.shape:
+        raise ValueError(f"logits of shape {logits.shape} need targets of shape {shape}")
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError('the reduction must be "mean", "sum" or "none"')
+    z = _from_top(logits)
+    chosen = np.take_along_axis(z, targets[..., None], axis=-1)[..., 0]
+    y: Any = np.log(np.exp(z).sum(axis=-1)) - chosen
+    if reduction == "none":
+        return y
+    return np.mean(y) if reduction == "mean" else np.sum(y)
