@@ -101,7 +101,7 @@ def test_indices_out_of_range_are_refused_at_every_call():
 )
 def test_what_an_op_refuses_it_refuses_at_a_replay(fn, good, bad, message):
     fast = tg.compile(fn)
-    for _ in range(3):
+    for _ in range(CALLS):
         fast(np.ones(2), np.array(good))
     with pytest.raises(OpError, match=message):
         fast(np.ones(2), np.array(bad))
@@ -116,14 +116,14 @@ def test_a_shape_that_depends_on_values_is_refused():
 
 
 def test_an_op_that_has_run_out_does_not_end_a_replay_in_silence():
-    rows = iter([np.ones(2)] * 3)
+    rows = iter([np.ones(2)] * CALLS)
 
     @tg.op(lambda g, y, x: g)
     def feed(x):
         return x + next(rows)
 
     fast = tg.compile(lambda x: feed(x).sum())
-    for _ in range(3):
+    for _ in range(CALLS):
         fast(np.zeros(2))
     with pytest.raises(OpError, match="compile: feed raised StopIteration"):
         fast(np.zeros(2))

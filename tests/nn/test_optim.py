@@ -142,3 +142,16 @@ def test_bounds_that_make_no_sense():
         tg.nn.clip_grad_norm_([], -1.0)
     with pytest.raises(OpError, match="must not be negative"):
         tg.nn.clip_grad_value_([], float("nan"))
+
+
+@pytest.mark.parametrize("clip", [tg.nn.clip_grad_norm_, tg.nn.clip_grad_value_])
+def test_a_generator_that_is_used_up_is_not_clipped_in_silence(clip):
+    layer = tg.nn.Linear(2, 2, rng=0)
+    layer(np.full((1, 2), 1e6)).sum().backward()
+    parameters = layer.parameters()
+    tg.optim.SGD(parameters, lr=0.1)
+    with pytest.raises(OpError, match="used up: call parameters"):
+        clip(parameters, 1.0)
+    clip([], 1.0)
+    clip(layer.parameters(), 1.0)
+    assert np.abs(layer.weight.grad.data).max() <= 1

@@ -216,7 +216,7 @@ def _kind_of(function: Any) -> Kind:
     return "elementwise" if is_of_numbers else "other"
 
 
-_NO_OPTIONS: dict[str, Any] = {}
+NO_OPTIONS: dict[str, Any] = {}  # what every result has that keeps no graph
 
 
 def _recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path)
@@ -232,7 +232,7 @@ def _recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast pat
     new, ndarray = object.__new__, np.ndarray
 
     def record(  # noqa: C901
-        *inputs: Any, options: dict[str, Any] = _NO_OPTIONS
+        *inputs: Any, options: dict[str, Any] = NO_OPTIONS
     ) -> Tensor:
         if len(inputs) != arity and arity is not None:
             raise TypeError(f"{op.name} takes {arity} operands, got {len(inputs)}")
@@ -270,7 +270,7 @@ def _recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast pat
             made.op, made.inputs, made.arrays, made.options = op, inputs, arrays, options
         else:
             made._requires_grad = False
-            made.op, made.inputs, made.arrays, made.options = None, (), (), _NO_OPTIONS
+            made.op, made.inputs, made.arrays, made.options = None, (), (), NO_OPTIONS
         if state.observers:
             notify("forward", made, op, inputs, arrays, options)
         return made

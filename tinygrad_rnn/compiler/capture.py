@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.op import Op
+from ..autograd.op import NO_OPTIONS, Op
 from ..autograd.state import STATE, switched
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError, describe
@@ -40,6 +40,7 @@ class Recording:
     Args:
         program: what was computed.
         outputs: what the function returned.
+        trained: the numbers of those that require a gradient.
         gradients: what it left.
         had: tensors, and whether there must be a gradient before the call.
         argument_count: how many numbers are those of arguments.
@@ -55,6 +56,7 @@ class Recording:
 
     program: Program
     outputs: list[Value]
+    trained: list[int]
     gradients: list[Gradient]
     had: dict[int, bool]
     argument_count: int
@@ -234,6 +236,7 @@ class Capture:
         return Recording(
             program=self.program,
             outputs=results,
+            trained=[i for i, x in enumerate(outputs) if x.requires_grad],
             gradients=left,
             had=had,
             argument_count=len(self.given),
@@ -295,10 +298,11 @@ class Capture:
         """A tensor that is no operand but an index, say: one from outside must stay the same."""
         if self.gradients.owners(x):
             self._value(x, x._data)
-        if x.id < self.first_id and self.values.get(x) is None:
+        value = self.values.get(x)
+        if value is None and x.id < self.first_id:
             self.options[x] = x._data
             return
-        value = self.arrays.get(x._data)
+        value = value or self.arrays.get(x._data)
         if value is not None:
             self.arrays[array] = value
 
@@ -314,15 +318,18 @@ class Capture:
     def _forward(
         self, made: Tensor, op: Op, inputs: Sequence[Tensor | None], arrays: Any, options: Any
     ) -> None:
+        known = self._options(options)
+        live = self._live(options, known)
+        if made.op is not None:
+            made.options = live  # for the backward pass, whose formula is recorded as well
         if op in COMPOSED:
-            self._compose(made, op, inputs, arrays, options)
+            self._compose(made, op, inputs, arrays, live)
             return
         self.ops += 1
         self.nbytes += made._data.nbytes
         operands: list[Operand] = [
             a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)
         ]
-        known = self._options(options)
         if made.requires_grad and _holds_value(known.get("index")):
             what = f"{describe(made)} is indexed by a tensor"
             self._refuse(what, "take rows with tg.ops.embedding(table, index)")
@@ -346,8 +353,12 @@ class Capture:
         value = self.values.get(x)
         if value is not None:
             return value
-        is_new = x.id >= self.first_id
-        return self._keep(x, self._inside(array) if is_new else self._outside(x))
+        if x.id < self.first_id:
+            return self._keep(x, self._outside(x))
+        if x.op is not None or x.options is NO_OPTIONS:  # an op that nobody told us of
+            what = f"{describe(x)} was computed in another thread, which is not recorded"
+            self._refuse(what, "compute it here")
+        return self._keep(x, self._inside(array))
 
     def _keep(self, x: Tensor, value: Value) -> Value:
         self.values[x] = value
@@ -359,10 +370,25 @@ class Capture:
         """Options with values in place of the arrays of recorded tensors: an index may be one."""
         if isinstance(option, dict):
             return {name: self._options(part) for name, part in option.items()}
-        if isinstance(option, tuple | list):
+        if type(option) in (tuple, list):
             return type(option)(self._options(part) for part in option)
         if isinstance(option, np.ndarray):
             return self.arrays.get(option) or option
+        return option
+
+    def _live(self, option: Any, known: Any) -> Any:
+        """Options with Tensors in place of the arrays that differ from call to call."""
+        if isinstance(known, Value):
+            if known.kind == "constant":
+                return option
+            tensor = Tensor(option)
+            self.values[tensor] = known
+            return tensor
+        if isinstance(option, dict):
+            return {name: self._live(part, known[name]) for name, part in option.items()}
+        if type(option) in (tuple, list):
+            pairs = zip(option, known, strict=True)
+            return type(option)(self._live(part, value) for part, value in pairs)
         return option
 
     def _inside(self, array: Array) -> Value:

@@ -1,6 +1,8 @@
 """`compile`: a function that is recorded, and from then on replayed."""
 
 # pyright: reportPrivateUsage=false
+import pickle
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.op import NO_OPTIONS, Op
 from ..autograd.state import STATE
 from ..autograd.tensor import Array, Tensor, creation_ids
-from ..errors import CompileError
+from ..errors import CompileError, GradientError
 from ..outline import Outline
 from ..tracing.recording.graph import collector_paused
 from .capture import Capture, Recording
 from .plan import Plan, needed
-from .program import Program, Repetition
+from .program import Again, Program
 from .report import Report, Work
 from .rewrites import PASSES
 from .rewrites.peepholes import simpler
@@ -34,15 +37,16 @@ def compile(fn: Callable[..., Any]) -> "Compiled":
     Arrays and Tensors among the arguments (also inside tuples, lists and dicts) reach fn as
     Tensors; all else, numbers too, counts as part of the function: another value is recorded anew,
     as are other shapes and dtypes. The first two calls are recorded and compared; from the third on
-    fn itself no longer runs. Leaves from outside, parameters above all, are read at each call.
-    Returned Tensors have no history; `.grad` is left as fn would leave it. Under `trace()`, and
+    fn itself no longer runs, but at calls 4, 8, 16, … of a kind, when it must still do the same.
+    Leaves from outside, parameters above all, are read at each call. Returned Tensors have no
+    history, and backward on them raises; `.grad` is left as fn would leave it. Under `trace()`, and
     whatever else watches, fn runs as it is.
 
     Raises:
         CompileError: at a call, when fn does what cannot be replayed: it reads a value as an array
-            or a number, binds a parameter to other data, returns what is neither Tensor nor number,
-            or comes to something else when it runs again; or when an argument is none that could be
-            recognised.
+            or a number, binds a parameter to other data, draws from `random` or `np.random`, uses
+            what another thread computed, returns what is neither Tensor nor number, or comes to
+            something else when it runs again; or when an argument is none that could be recognised.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -89,7 +93,8 @@ class Compiled:
                 if entry is not entries[-1]:
                     entries.remove(entry)
                     entries.append(entry)
-                if entry.plan is None:
+                entry.calls += 1
+                if entry.plan is None or entry.calls == entry.checked_at:
                     return self._record(key, given, entries, entry)
                 return entry.replay(entry.plan, arrays, tensors)
             return self._record(key, given, entries, None)
@@ -165,20 +170,29 @@ class Compiled:
     def _record(
         self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None"
     ) -> Any:
-        program = Program(simpler) if earlier is None else Repetition(earlier.recording.program)
+        program = Program(simpler) if earlier is None else Again(simpler, earlier.marks)
         capture = Capture(_stand_ins(given), given, program)
         try:
             recording, returned, results = self._captured(capture, key)
             entry = _Entry(recording, returned)
             if earlier is None:
+                entry.marks = program.marks_of_all()
+                program.forget()
                 del entries[: 1 - _KEPT]  # of too many, those called least recently
+                entries.append(entry)
             else:
                 _require_same(earlier, entry)
-                entries.remove(earlier)
-                entry.plan = _planned(recording)
-            entries.append(entry)
-        except BaseException:
+                if earlier.plan is None:
+                    entry.plan, entry.marks, entry.calls = _planned(recording), earlier.marks, 2
+                    entries.remove(earlier)
+                    entries.append(entry)
+                else:
+                    earlier.checked_at *= 2
+                    recording.program.forget()
+        except BaseException as error:
             capture.gradients.undo()
+            if isinstance(error, CompileError) and earlier is not None and earlier.plan is not None:
+                entries.remove(earlier)  # what it does is not what the function does
             raise
         for gradient in recording.gradients:
             if gradient.of < len(given):
@@ -188,25 +202,39 @@ class Compiled:
     def _captured(self, capture: Capture, key: Any) -> tuple[Recording, Any, list[Tensor]]:
         """One run: its recording, the structure of what it returned, and that, without history."""
         outputs: list[Any] = []
+        drawn = _states_of_generators()
         returned = _structure(capture.run(lambda: self._call(key, capture.arguments)), outputs)
+        if _states_of_generators() != drawn:
+            raise CompileError(
+                "compile: the function draws random numbers (random, np.random), which would be "
+                "the same at every later call: pass them as arguments, or draw them with a "
+                "Generator of your own in an op without inputs, as nn.Dropout does"
+            )
         recording = capture.finish([_output(x) for x in outputs])
-        results = [Tensor(_output(x).data) for x in outputs]
+        results = [_owned(_output(x).data) for x in outputs]
+        for i in recording.trained:
+            results[i] = _without_history(results[i])
         returned = _structure(_rebuilt(returned, iter(results)), [])  # which has no history
         _require_plain(returned)
         return recording, returned, results
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
     recording: Recording
     returned: Any  # the structure of what fn returns
+    marks: Sequence[int] = ()  # of all values
     plan: Plan | None = None  # once two recordings were the same
+    calls: int = 1
+    checked_at: int = 4  # at this call fn runs again, and must do the same
 
     def replay(self, plan: Plan, arrays: Sequence[Array], tensors: Sequence[Any]) -> Any:
         results = [_owned(array) for array in plan.run(arrays)]
         made = iter(results[len(self.recording.outputs) :])
         for gradient in self.recording.gradients:
             tensors[gradient.of]._grad = None if gradient.value is None else next(made)
+        for i in self.recording.trained:
+            results[i] = _without_history(results[i])
         return _rebuilt(self.returned, iter(results))
 
 
@@ -322,6 +350,37 @@ def _output(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else Tensor(x)
 
 
+class _Returned(Tensor):
+    """A result that requires a gradient: whoever asks what it was made from is told of none."""
+
+    __slots__ = ()
+
+    @property
+    def inputs(self) -> Any:
+        raise GradientError(
+            f"backward: {self.name or 'a tensor'} {self.shape} comes from a compiled function and "
+            "has no history: call backward inside that function, or detach() what it returned"
+        )
+
+
+_RETURNED = Op("compiled", _output, ())
+
+
+def _without_history(x: Tensor) -> Tensor:
+    """x as what cannot be differentiated, though it should be."""
+    made = object.__new__(_Returned)
+    made._data, made.id, made.scope = x._data, x.id, None
+    made._grad = made._hooks = made.name = None
+    made.retains_grad, made.requires_grad = False, True
+    made.op, made.arrays, made.options = _RETURNED, (), NO_OPTIONS
+    return made
+
+
+def _states_of_generators() -> Any:
+    """What changes when somebody draws from a generator that is there for all."""
+    return random.getstate(), pickle.dumps(np.random.get_state(legacy=False))
+
+
 def _owned(array: Array) -> Tensor:
     """A Tensor of an array that nobody else has: no copy, which is quicker."""
     array.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
@@ -329,5 +388,5 @@ def _owned(array: Array) -> Tensor:
     tensor._data, tensor.id, tensor.scope = array, next(creation_ids), None
     tensor._grad = tensor._hooks = tensor.name = tensor.op = None
     tensor.retains_grad = tensor.requires_grad = False
-    tensor.inputs, tensor.arrays, tensor.options = (), (), {}
+    tensor.inputs, tensor.arrays, tensor.options = (), (), NO_OPTIONS
     return tensor

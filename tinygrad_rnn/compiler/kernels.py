@@ -57,7 +57,7 @@ def put(x: Array, places: Array, values: Array) -> None:
     x[places] = values
 
 
-def check(index: Array, unsigned: Array, what: str, limit: int) -> None:
-    """The same integers twice: seen without a sign, a negative one is huge."""
-    if index.size and unsigned.item(unsigned.argmax()) >= limit:  # sooner than `max`
+def check(index: Array, unsigned: Array, bound: int, what: str, limit: int) -> None:
+    """The same integers twice: seen without a sign, a negative one reaches the bound."""
+    if index.size and unsigned.item(unsigned.argmax()) >= bound:  # sooner than `max`
         raise OpError(f"every {what} must be in 0..{limit - 1}, got {index}")

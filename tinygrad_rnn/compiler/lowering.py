@@ -17,6 +17,8 @@ from ..autograd.tensor import Array
 from ..errors import CompileError, OpError, refusal
 from .program import Index, Program, Value, numpy_index, plain_index, shape_at
 
+_PACKAGE = f"{__name__.partition('.')[0]}."
+
 Operand = Value | int | float  # a Python number stays one until its dtype is known
 
 RULES: dict[Any, Callable[..., Value]] = {}
@@ -73,6 +75,8 @@ class Applied:
     options: dict[str, Any]
 
     def __call__(self, out: Array, *inputs: Array) -> None:
+        if not self.is_ours:  # it may keep what it gets, and these arrays are used again
+            inputs = tuple(map(_copied, inputs))
         operands, options = filled(self.operands, inputs), filled(self.options, inputs)
         try:
             made = self.op.forward(*self.op.given(operands), **options)
@@ -80,17 +84,32 @@ class Applied:
             raise refusal(self.op.name, operands, options, reason) from None
         except StopIteration as end:  # whoever runs the calls would take it for their end
             raise OpError(f"compile: {self.op.name} raised StopIteration") from end
-        if np.shape(made) != out.shape:
-            raise CompileError(
-                f"compile: {self.op.name}: the shape of the result depends on values: "
-                f"{out.shape} when recorded, now {np.shape(made)}"
-            )
+        made = np.asarray(made)
+        for what in ("shape", "dtype"):
+            recorded, now = getattr(out, what), getattr(made, what)
+            if now != recorded:
+                raise CompileError(
+                    f"compile: {self.op.name}: the {what} of the result depends on values: "
+                    f"{recorded} when recorded, now {now}"
+                )
         out[...] = made
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is an op of this package, none of which keeps an array."""
+        return self.op.function is not None and self.op.function.__module__.startswith(_PACKAGE)
 
     @property
     def identity(self) -> Any:
         """What two recordings must have in common."""
         return self.op, _plain(self.operands), _plain(self.options)
+
+
+def _copied(array: Array) -> Array:
+    """An array like those that an op gets when it is not replayed: read-only, and never changed."""
+    copy = array.copy()
+    copy.setflags(write=False)
+    return copy
 
 
 def slots_for(tree: Any, inputs: list[Value]) -> Any:
@@ -118,7 +137,7 @@ def _plain(tree: Any) -> Any:
 def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: function(part) for name, part in tree.items()}
-    if isinstance(tree, tuple | list):
+    if type(tree) in (tuple, list):
         return type(tree)(map(function, tree))
     return tree
 

@@ -201,7 +201,10 @@ class Planner:
     def _do_check(self, value: Value) -> None:
         index = self._flat(value.inputs[0])
         unsigned = index.view(index.dtype.str.replace("i", "u"))
-        self._emit(kernels.check, index, unsigned, *value.detail)
+        what, limit = value.detail
+        # Of int8, say, -1 is seen as 255: then 128 is too large, and no index can be.
+        bound = min(limit, np.iinfo(index.dtype).max + 1)
+        self._emit(kernels.check, index, unsigned, bound, what, limit)
         self.layout.place(value)
 
     def _do_sum_rows(self, value: Value) -> None:

@@ -25,11 +25,12 @@ draw         none, how to call it             random numbers, new at each call
 ===========  ===============================  ===========================================
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -169,16 +170,14 @@ class Program:
     def __init__(self, simpler: Simpler = _as_it_is) -> None:
         self.values: list[Value] = []
         self.simpler = simpler
-        self.met = 0  # values that there are so far
         self.repeated = 0  # values that were there already
         self._known = _Known()
         self._rows: dict[tuple[int, ...], tuple[Index, ...]] = {}  # by shape
         self._parts: dict[Value, dict[Index, Value]] = {}  # of what is laid together
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether all values have come: a repetition has them before."""
-        return self.met == len(self.values)
+    def marks_of_all(self) -> "array[int]":
+        """A number for each value, by which another run is compared with this one."""
+        return array("q", map(_mark, self.values))
 
     def add(
         self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any
@@ -189,31 +188,24 @@ class Program:
         simpler = self.simpler(self, made)
         if simpler is not None:
             return simpler
-        value = self._known.get(key) or self._new(made)
-        if value.id < self.met:
+        value = self._known.get(key)
+        if value is not None:
             self.repeated += kind not in FREE
-        else:
-            self._meet(value)
-        return value
+            return value
+        return self._new(made)
 
     def find(
         self, kind: str, inputs: Sequence[Value], detail: Any, shape: tuple[int, ...], dtype: Any
     ) -> Value | None:
-        """The value that is so made, if it has come already."""
-        found = self._known.get((kind, tuple(inputs), detail, shape, np.dtype(dtype)))
-        return found if found is not None and found.id < self.met else None
+        """The value that is so made, if there is one."""
+        return self._known.get((kind, tuple(inputs), detail, shape, np.dtype(dtype)))
 
     def _new(self, value: Value) -> Value:
         """A value equal to none before."""
-        value.id = len(self.values)
         value.is_fixed = _is_fixed(value)
         self.values.append(value)
         self._known.put(value)
         return value
-
-    def _meet(self, value: Value) -> None:
-        """A value comes for the first time."""
-        self.met += 1
 
     def forget(self) -> None:
         """Let go of how values follow from each other, which is larger than their arrays."""
@@ -315,41 +307,55 @@ class Program:
         return self.assemble(parts, indices, shape, parts[0].dtype)
 
 
-class Repetition(Program):
-    """A program that is made again: every value must be the one that came in its place before."""
+class Again(Program):
+    """A program that is made again: every value must be the one that came in its place before.
 
-    def __init__(self, first: Program) -> None:
-        super().__init__(first.simpler)
-        self.values, self._known = first.values, first._known
-        self._rows, self._parts = first._rows, first._parts
+    Args:
+        simpler: as that of the first.
+        marks: those of the first.
+    """
+
+    def __init__(self, simpler: Simpler, marks: Sequence[int]) -> None:
+        super().__init__(simpler)
+        self.marks = marks
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all values have come."""
+        return len(self.values) == len(self.marks)
 
     def _new(self, value: Value) -> Value:
-        """The one in its place, if both are calls of an op with no rule: these are never equal."""
-        if not self.is_complete:
-            there = self.values[self.met]
-            if _identity(there.key) == _identity(value.key):
-                return there
-        return self._refuse(value)
-
-    def _meet(self, value: Value) -> None:
-        if value.id > self.met:
-            self._refuse(value)
-        super()._meet(value)
-
-    def _refuse(self, value: Value) -> NoReturn:
         """Both recordings must match: a replay would silently reuse the first one's values."""
-        raise CompileError(
-            f"compile: {Source.of_caller()}: {value.call_name} {value.shape} is not what it was "
-            "at the first call: random numbers, a clock or changing data; pass it as an argument"
-        )
+        if self.is_complete or _mark(value) != self.marks[value.id]:
+            raise CompileError(
+                f"compile: {Source.of_caller()}: {value.call_name} {value.shape} is not what it "
+                "was at the first call: random numbers, a clock or changing data; "
+                "pass it as an argument"
+            )
+        return super()._new(value)
 
 
-def _identity(key: Key) -> Any:
-    """What two runs must have in common."""
-    kind, inputs, detail, *what = key
+def _mark(value: Value) -> int:
+    """A number that two runs have in common where they make the same value of the same ones."""
+    kind, inputs, detail, *what = value.key
     if not isinstance(detail, np.ufunc):
         detail = getattr(detail, "identity", detail)
-    return kind, inputs, detail, *what
+    return hash((kind, *(x.id for x in inputs), _hashable(detail), *what))
+
+
+def _hashable(part: Any) -> Any:
+    """What has no hash as what it holds; else it is itself alone."""
+    if isinstance(part, slice):
+        part = part.start, part.stop, part.step
+    if isinstance(part, dict):
+        return tuple((name, _hashable(value)) for name, value in part.items())
+    if isinstance(part, tuple | list):
+        return tuple(map(_hashable, part))
+    try:
+        hash(part)
+    except TypeError:
+        return _hashable(vars(part)) if hasattr(part, "__dict__") else id(part)
+    return part
 
 
 def _is_fixed(value: Value) -> bool:

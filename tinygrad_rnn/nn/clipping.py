@@ -1,7 +1,7 @@
 """Gradients kept in bounds, against the explosions of recurrent networks."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -31,7 +31,8 @@ def clip_grad_norm_(
 
     Raises:
         GradientError: a norm that is not finite, when asked to.
-        OpError: a negative max_norm, or a norm_type that is not positive.
+        OpError: a negative max_norm, a norm_type that is not positive, or a generator that has
+            nothing left.
 
     Source: Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks
     (2013); the semantics are those of torch.nn.utils.clip_grad_norm_.
@@ -56,7 +57,11 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Limit each element of every gradient to [-clip_value, clip_value]."""
+    """Limit each element of every gradient to [-clip_value, clip_value].
+
+    Raises:
+        OpError: a negative clip_value, or a generator that has nothing left.
+    """
     if not clip_value >= 0:
         raise OpError(f"clip_grad_value_: clip_value must not be negative, got {clip_value}")
     for p, gradient in _with_gradient(parameters):
@@ -64,7 +69,12 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:
-    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if not given and isinstance(parameters, Iterator):
+        raise OpError(
+            "clip_grad: the generator of parameters is used up: "
+            "call parameters() anew, or keep list(model.parameters())"
+        )
     return [(p, p.grad.data) for p in given if p.grad is not None]
 
 
