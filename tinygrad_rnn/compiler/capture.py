@@ -78,7 +78,7 @@ class Recording:
             return None
         if any(module.training is not was for module, was in self.modules.items()):
             return None
-        if [(x._data.dtype, x.requires_grad, x._hooks) for x in self.leaves] != self.states:
+        if [(x._data.dtype, x._requires_grad, x._hooks) for x in self.leaves] != self.states:
             return None
         arrays = [x._data if isinstance(x, Tensor) else x for x in tensors]
         for of, dtype in self.added.items():
@@ -236,7 +236,7 @@ class Capture:
         return Recording(
             program=self.program,
             outputs=results,
-            trained=[i for i, x in enumerate(outputs) if x.requires_grad],
+            trained=[i for i, x in enumerate(outputs) if x._requires_grad],
             gradients=left,
             had=had,
             argument_count=len(self.given),
@@ -330,7 +330,7 @@ class Capture:
         operands: list[Operand] = [
             a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)
         ]
-        if made.requires_grad and _holds_value(known.get("index")):
+        if made._requires_grad and _holds_value(known.get("index")):
             what = f"{describe(made)} is indexed by a tensor"
             self._refuse(what, "take rows with tg.ops.embedding(table, index)")
         self._keep(made, lower(self.program, op, operands, known, made._data))
@@ -362,7 +362,7 @@ class Capture:
 
     def _keep(self, x: Tensor, value: Value) -> Value:
         self.values[x] = value
-        if not x.requires_grad:  # else it can be no option
+        if not x._requires_grad:  # else it can be no option
             self.arrays[x._data] = value
         return value
 
@@ -419,7 +419,7 @@ class Capture:
             self.numbers[leaf] = len(self.given) + len(self.leaves)
             self.leaves.append(leaf)
             hooks = leaf._hooks and list(leaf._hooks)
-            self.states.append((leaf._data.dtype, leaf.requires_grad, hooks))
+            self.states.append((leaf._data.dtype, leaf._requires_grad, hooks))
             self.gradients.before[leaf] = leaf._grad
 
     def _replace(self, leaf: Tensor) -> None:

@@ -273,7 +273,7 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
     if isinstance(tree, Tensor):
         leaves.append(tree)
         shape, dtype = tree._data.shape, tree._data.dtype
-        if not tree.requires_grad:
+        if not tree._requires_grad:
             return Tensor, shape, dtype
         # Given twice it is one, and its hooks and history matter to its gradient.
         which = next(i for i, x in enumerate(leaves) if x is tree)
@@ -325,7 +325,7 @@ def _stand_ins(given: Sequence[Any]) -> list[Tensor]:
     made: dict[int, Tensor] = {}
     stand_ins: list[Tensor] = []
     for x in given:
-        gets_gradient = isinstance(x, Tensor) and x.requires_grad
+        gets_gradient = isinstance(x, Tensor) and x._requires_grad
         if not (gets_gradient and id(x) in made):
             made[id(x)] = _stand_in(x)
         stand_ins.append(made[id(x)])
@@ -341,7 +341,7 @@ def _stand_in(x: Any) -> Tensor:
         )
     # A view: the same values, but another array, since one array would be one argument.
     stand_in = _owned(x._data.view())
-    stand_in.requires_grad, stand_in.name = x.requires_grad, x.name
+    stand_in._requires_grad, stand_in.name = x._requires_grad, x.name
     stand_in._grad, stand_in._hooks = x._grad, x._hooks and list(x._hooks)
     return stand_in
 
@@ -371,7 +371,7 @@ def _without_history(x: Tensor) -> Tensor:
     made = object.__new__(_Returned)
     made._data, made.id, made.scope = x._data, x.id, None
     made._grad = made._hooks = made.name = None
-    made.retains_grad, made.requires_grad = False, True
+    made.retains_grad, made._requires_grad = False, True
     made.op, made.arrays, made.options = _RETURNED, (), NO_OPTIONS
     return made
 
@@ -387,6 +387,6 @@ def _owned(array: Array) -> Tensor:
     tensor = object.__new__(Tensor)
     tensor._data, tensor.id, tensor.scope = array, next(creation_ids), None
     tensor._grad = tensor._hooks = tensor.name = tensor.op = None
-    tensor.retains_grad = tensor.requires_grad = False
+    tensor.retains_grad = tensor._requires_grad = False
     tensor.inputs, tensor.arrays, tensor.options = (), (), NO_OPTIONS
     return tensor
