@@ -1,4 +1,4 @@
-"""Every error the package raises on purpose: one base class, few subclasses, and how they call tensors."""
+"""Every error that is raised on purpose: one base class, few subclasses, how they call tensors."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -47,7 +47,7 @@ class DrawError(TinygradError, ValueError):
 
 
 class CompileError(TinygradError, RuntimeError):
-    """What a compiled function does cannot be run again from its recording; names the line, and what to do."""
+    """A compiled function does what no replay can do again; names the line, and what to do."""
 
 
 class TrainingError(TinygradError, ValueError):
@@ -77,9 +77,3 @@ def refusal(
     """What NumPy refused, with the op, every operand and every option in it."""
     parts = [*map(describe, operands), *(f"{name}={value!r}" for name, value in options.items())]
     return OpError(f"{op}({', '.join(parts)}): {reason}")
-
-
-def require(condition: object, error: type[Exception], message: str, *facts: Any) -> None:
-    """Raise `error` unless the condition holds; each {} of the message is a fact, as `describe` has it."""
-    if not condition:
-        raise error(message.format(*map(describe, facts)))

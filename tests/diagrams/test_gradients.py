@@ -20,7 +20,7 @@ NETWORKS = {
     "lstm": lambda: trained(tg.nn.LSTM, 30, 2, last=True),
     "bidirectional": lambda: trained(tg.nn.GRU, layers=2, bidirectional=True),
     "cut": truncated,
-    "sick": lambda: truncated(factor=lambda t: math.inf if t == 1 else 1.0),
+    "non-finite": lambda: truncated(factor=lambda t: math.inf if t == 1 else 1.0),
 }
 
 
@@ -137,7 +137,7 @@ def test_a_detach_is_a_pair_of_scissors():
 
 
 def test_nan_has_its_own_mark():
-    diagram = tg.draw(NETWORKS["sick"](), gradients=True)
+    diagram = tg.draw(NETWORKS["non-finite"](), gradients=True)
     marked = {
         edge.id for edge in diagram.drawing.edges if edge.label and edge.label.text in ("NaN", "∞")
     }
@@ -185,7 +185,7 @@ def test_without_a_backward_pass_there_is_nothing_to_draw():
 
 @pytest.mark.parametrize("format", Diagram.FORMATS)
 def test_every_format(format):
-    assert tg.draw(NETWORKS["sick"](), gradients=True, theme="print").render(format)
+    assert tg.draw(NETWORKS["non-finite"](), gradients=True, theme="print").render(format)
 
 
 @pytest.mark.parametrize("options", [{}, {"gradients": True}, {"view": "both", "theme": "print"}])

@@ -38,7 +38,7 @@ def detached_inside(steps=3):
     return tr
 
 
-def sick(steps=4):
+def non_finite(steps=4):
     return truncated(steps, factor=lambda t: math.inf if t == 1 else 1.0)
 
 
@@ -48,7 +48,7 @@ RUNS = CELLS | {
     "own": partial(own_cell, loss=True),
     "cut": truncated,
     "detached inside": detached_inside,
-    "sick": sick,
+    "non-finite": non_finite,
 }
 EVERY_RUN = pytest.mark.parametrize("name", RUNS)
 
@@ -312,7 +312,7 @@ def test_exact_zeros_are_dashed_and_copies_tell_their_norms():
 
 
 def test_nan_and_infinity_have_their_own_mark_at_every_op():
-    diagram = drawn(sick())
+    diagram = drawn(non_finite())
     shapes = {shape.id: shape for shape in diagram.drawing.shapes}
     ops = {
         id: shape.line == "alarm"
@@ -412,7 +412,7 @@ def test_many_values_and_norms_fit_beside_the_way_up():
     ],
 )
 def test_every_format(format, start, end):
-    file = drawn(sick(), theme="print").render(format).rstrip()
+    file = drawn(non_finite(), theme="print").render(format).rstrip()
     assert file.startswith(start)
     assert file.endswith(end)
 

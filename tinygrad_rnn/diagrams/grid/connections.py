@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..picture.curves import beside, on_outline, rounded
 from ..picture.lanes import LANE_DISTANCE, LANE_WIDTH
-from ..picture.ramp import Ramp, is_sick, look_of, norm_text, strength
+from ..picture.ramp import Ramp, is_non_finite, look_of, norm_text, strength
 from ..picture.shapes import Edge, Point, Shape, Text
 from ..picture.stretches import drawn_once
 from ..picture.text_metrics import fit, text_width
@@ -272,7 +272,7 @@ def _mark(connection: Connection, norm: float, corners: Sequence[Point]) -> Text
     x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
     if connection.cut:
         return Text("✂", x, y, _CUT_SIZE, "backward", bold=True)
-    if not is_sick(norm):
+    if not is_non_finite(norm):
         return None
     mark = Text(norm_text(norm), x, y, LABEL_SIZE, "alarm", bold=True)
     level = abs(start[0] - end[0]) > abs(start[1] - end[1])

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from ...tracing.network.network import Cell
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
-from ..picture.ramp import SICK_OUTLINE
+from ..picture.ramp import ALARM_OUTLINE
 from ..picture.shapes import Shape, Text
 from ..picture.text_metrics import fit, text_width
 from .heat import Heat
@@ -134,7 +134,7 @@ class Box:
             height=height,
             fill=f"cell.{self.row}.fill",
             line="alarm" if self.alarm else f"cell.{self.row}.border",
-            line_width=SICK_OUTLINE if self.alarm else _OUTLINE,
+            line_width=ALARM_OUTLINE if self.alarm else _OUTLINE,
             texts=texts,
             tooltip=item.tooltip,
         )
@@ -240,7 +240,7 @@ class Circle:
             height=CIRCLE,
             fill=f"{role}.fill",
             line="alarm" if self.alarm else f"{role}.border",
-            line_width=SICK_OUTLINE if self.alarm else _OUTLINE,
+            line_width=ALARM_OUTLINE if self.alarm else _OUTLINE,
             dashed=item.role == "initial" or self.zero,
             texts=tuple(self._texts(item, x, y, room)),
             tooltip=item.tooltip,

@@ -12,7 +12,7 @@ from typing import Any
 from ...tracing.network.flow import Flow, handed_back, norm_of
 from ...tracing.network.network import Link
 from ...tracing.recording.graph import Node
-from ..picture.ramp import SICK_OUTLINE, Ramp, is_sick, look_of, strength
+from ..picture.ramp import ALARM_OUTLINE, Ramp, is_non_finite, look_of, strength
 from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.stretches import drawn_once
 from .anatomy import Part
@@ -83,8 +83,8 @@ def _with_norm(shape: Shape, norm: float | None) -> Shape:
     if norm is None or shape.cls != "op":
         return shape
     shape = replace(shape, tooltip=f"{shape.tooltip}; ‖∂L/∂·‖ = {norm:.4g}")
-    if is_sick(norm):
-        return replace(shape, line="alarm", line_width=SICK_OUTLINE)
+    if is_non_finite(norm):
+        return replace(shape, line="alarm", line_width=ALARM_OUTLINE)
     return shape
 
 

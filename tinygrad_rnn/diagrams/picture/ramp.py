@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from .theme import RAMP_STEPS
 
-_NARROW, _WIDE, _SICK = 1.0, 4.2, 3.0
-SICK_OUTLINE = 2.4  # of what a NaN or an infinity comes back to
+_NARROW, _WIDE, _ALARM = 1.0, 4.2, 3.0
+ALARM_OUTLINE = 2.4  # of what a NaN or an infinity comes back to
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -52,8 +52,8 @@ class Look:
 
 def look_of(norm: float, ramp: Ramp) -> Look:
     """Return the look of a way back with this norm; zero, NaN and inf have their own."""
-    if is_sick(norm):
-        return Look("alarm", _SICK, dashed=False)
+    if is_non_finite(norm):
+        return Look("alarm", _ALARM, dashed=False)
     if norm == 0:
         return Look("muted", _NARROW, dashed=True)
     step = ramp.step(norm)
@@ -69,7 +69,7 @@ def power_of_ten(exponent: int) -> str:
     return "10" + str(exponent).translate(_SUPERSCRIPTS)
 
 
-def is_sick(norm: float | None) -> bool:
+def is_non_finite(norm: float | None) -> bool:
     """Whether a norm is NaN or infinite."""
     return norm is not None and not math.isfinite(norm)
 

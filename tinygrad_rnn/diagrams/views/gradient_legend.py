@@ -13,7 +13,7 @@ from ..grid.items import LABEL_SIZE
 from ..grid.placement import HEADING_SIZE
 from ..picture.curves import rounded
 from ..picture.lanes import LANE_WIDTH
-from ..picture.ramp import Look, Ramp, is_sick, look_of
+from ..picture.ramp import Look, Ramp, is_non_finite, look_of
 from ..picture.shapes import Box, Drawing, Edge, Shape, Text
 from ..picture.theme import RAMP_STEPS
 from .gradients import Overlay
@@ -94,7 +94,7 @@ class _Strip:
             steps = self.norms[first : first + self.per_mark]
             known = [norm for norm in steps if norm is not None]
             if known:
-                norm = next(filter(is_sick, known), max(known))
+                norm = next(filter(is_non_finite, known), max(known))
                 yield self._mark(first, self.left + (place + 0.5) * width, width, norm, ramp)
 
     def _mark(self, first: int, x: float, width: float, norm: float, ramp: Ramp) -> Shape:
@@ -107,7 +107,7 @@ class _Strip:
         if self.per_mark > 1:
             steps += f" to {first + self.per_mark - 1}"
         warning = Text("!", x, self.y, LABEL_SIZE, "background", bold=True)
-        warns = is_sick(norm) and width > warning.width
+        warns = is_non_finite(norm) and width > warning.width
         return Shape(
             id=f"mark-{self.id}-{first}",
             cls="mark",
@@ -191,7 +191,7 @@ def _samples(overlay: Overlay, *, forward: bool) -> Iterator[tuple[str, Look | N
         yield "forward", Look("muted", LANE_WIDTH, dashed=False)
     if any(norm == 0 for norm in norms):
         yield "exactly zero", look_of(0.0, overlay.ramp)
-    if any(map(is_sick, norms)):
+    if any(map(is_non_finite, norms)):
         yield "NaN or ∞", look_of(math.nan, overlay.ramp)
     if overlay.has_cuts:
         yield "✂ detached: no gradient passes", None

@@ -8,7 +8,7 @@ from ...tracing.network.network import Link, Network
 from ..grid.grid import FOLD, Connection, Grid
 from ..grid.items import Box, Circle, Item, Opened
 from ..picture.lanes import LANE_CROWDED, LANE_DISTANCE
-from ..picture.ramp import Ramp, is_sick, norm_text
+from ..picture.ramp import Ramp, is_non_finite, norm_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _is_hidden_loss(link: Link, grid: Grid) -> bool:
 
 def _item(item: Item, flow: Flow, states: Sequence[str], network: Network) -> Item:
     norms = flow.parts.get(item.id, ())
-    alarm = any(map(is_sick, norms))
+    alarm = any(map(is_non_finite, norms))
     names = states
     match item.face:
         case Box() as face:

@@ -1,5 +1,8 @@
 """The recorder: an observer of the engine that writes down what happens, forward and backward."""
 
+# The `data` of a tensor tells observers that it is read, and this is one of them.
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -62,7 +65,7 @@ class Recorder:
         options: Any,
     ) -> None:
         run, nodes = self.run, self._inputs(inputs, arrays)
-        id, scope, data, source = output.id, output.scope, output.data, self._sources.of_caller()
+        id, scope, data, source = output.id, output.scope, output._data, self._sources.of_caller()
         node = Node(
             id, op.name, nodes, arrays, data, None, output.requires_grad, options, scope, source, op
         )
@@ -71,11 +74,11 @@ class Recorder:
 
     def _vjp(self, node: Tensor, slot: int, cotangent: Any, contribution: Any) -> None:
         nodes = self.run.nodes
-        of = nodes.get(node.id) or self._node(node, node.data)
+        of = nodes.get(node.id) or self._node(node, node._data)
         if of.rule is None:
             self._complete(of, node)
         elif self.budget is not None and of.is_gone:
-            self.budget.revive(of, node.data, node.arrays)
+            self.budget.revive(of, node._data, node.arrays)
         receiver = node.inputs[slot]
         assert receiver is not None
         output = nodes.get(receiver.id) or self._node(receiver, node.arrays[slot])
@@ -84,17 +87,17 @@ class Recorder:
         self._write(Vjp(index, scope, None, self._places, term, output, of, slot, g))
 
     def _seed(self, output: Tensor, gradient: Array) -> None:
-        self._about(Seed, self._node(output, output.data), gradient, self._sources.of_caller())
+        self._about(Seed, self._node(output, output._data), gradient, self._sources.of_caller())
 
     def _accumulate(self, leaf: Tensor, gradient: Any) -> None:
-        self._about(Accumulate, self._node(leaf, leaf.data), _array(gradient), None)
+        self._about(Accumulate, self._node(leaf, leaf._data), _array(gradient), None)
 
     def _update(self, leaf: Tensor, before: Array, after: Array) -> None:
         self.run.nodes.pop(leaf.id, None)
         self._about(Update, self._node(leaf, after), after, self._sources.of_caller())
 
     def _zero(self, leaf: Tensor) -> None:
-        self._about(Zero, self._node(leaf, leaf.data), None, self._sources.of_caller())
+        self._about(Zero, self._node(leaf, leaf._data), None, self._sources.of_caller())
 
     def _about(
         self,
@@ -108,7 +111,7 @@ class Recorder:
         self._write(kind(index, scope, source, self._places, value, node))
 
     def _error(self, op: Op, inputs: tuple[Tensor | None, ...], error: Exception) -> None:
-        nodes = tuple(None if x is None else self._node(x, x.data) for x in inputs)
+        nodes = tuple(None if x is None else self._node(x, x._data) for x in inputs)
         for x in nodes:
             if x is not None and x.source is not None:
                 error.add_note(f"{self.run.name(x)} {x.shape} was made by {x.op} at {x.source}")
@@ -166,7 +169,7 @@ class Recorder:
     def _complete(self, node: Node, tensor: Tensor) -> None:
         """Say how a tensor from before the recording was made: its op hands its gradient on."""
         if self.budget is not None and node.is_gone:
-            self.budget.revive(node, tensor.data)
+            self.budget.revive(node, tensor._data)
         held = len(node.arrays)
         inputs = self._inputs(tensor.inputs, tensor.arrays)
         node.complete(tensor.op, inputs, tensor.arrays, tensor.options)
@@ -186,4 +189,4 @@ class Recorder:
 
 def _array(value: Any) -> Any:
     """A gradient's array: in a recorded backward pass gradients are Tensors."""
-    return value.data if isinstance(value, Tensor) else value
+    return value._data if isinstance(value, Tensor) else value
