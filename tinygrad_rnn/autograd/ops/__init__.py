@@ -9,102 +9,32 @@ is undone elsewhere (`op.py`), once for all.
 tensor(0., op=tanh)
 """
 
-from .arithmetic import add, div, mul, neg, pow, sub
-from .choices import (
-    bitwise_and,
-    bitwise_or,
-    bitwise_xor,
-    clip,
-    equal,
-    greater,
-    greater_equal,
-    invert,
-    less,
-    less_equal,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    maximum,
-    minimum,
-    not_equal,
-    where,
+# ruff: noqa: F403
+from . import (
+    arithmetic,
+    choices,
+    functions,
+    parts,
+    probabilities,
+    products,
+    reductions,
+    shapes,
 )
-from .functions import abs, cos, exp, log, relu, sigmoid, sin, sqrt, tanh
-from .parts import concatenate, embedding, getitem, scatter, split, stack, unstack
-from .probabilities import cross_entropy, log_softmax, logsumexp, softmax
-from .products import linear, matmul
-from .reductions import all, any, max, mean, min, sum
-from .shapes import (
-    astype,
-    broadcast_to,
-    detach,
-    expand_dims,
-    reshape,
-    squeeze,
-    swapaxes,
-    transpose,
-)
+from .arithmetic import *
+from .choices import *
+from .functions import *
+from .parts import *
+from .probabilities import *
+from .products import *
+from .reductions import *
+from .shapes import *
 
-__all__ = [
-    "abs",
-    "add",
-    "all",
-    "any",
-    "astype",
-    "bitwise_and",
-    "bitwise_or",
-    "bitwise_xor",
-    "broadcast_to",
-    "clip",
-    "concatenate",
-    "cos",
-    "cross_entropy",
-    "detach",
-    "div",
-    "embedding",
-    "equal",
-    "exp",
-    "expand_dims",
-    "getitem",
-    "greater",
-    "greater_equal",
-    "invert",
-    "less",
-    "less_equal",
-    "linear",
-    "log",
-    "log_softmax",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "logsumexp",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "mul",
-    "neg",
-    "not_equal",
-    "pow",
-    "relu",
-    "reshape",
-    "scatter",
-    "sigmoid",
-    "sin",
-    "softmax",
-    "split",
-    "sqrt",
-    "squeeze",
-    "stack",
-    "sub",
-    "sum",
-    "swapaxes",
-    "tanh",
-    "transpose",
-    "unstack",
-    "where",
-]
+__all__: list[str] = []
+__all__ += arithmetic.__all__
+__all__ += choices.__all__
+__all__ += functions.__all__
+__all__ += parts.__all__
+__all__ += probabilities.__all__
+__all__ += products.__all__
+__all__ += reductions.__all__
+__all__ += shapes.__all__

@@ -9,6 +9,8 @@ import numpy as np
 from ..op import op
 from ..tensor import Array
 
+__all__ = ["add", "div", "mul", "neg", "pow", "sub"]
+
 
 @op(lambda g, y, a, b: g, lambda g, y, a, b: g, numpy=np.add, sign="+")
 def add(a: Array, b: Array):

@@ -11,6 +11,27 @@ import numpy as np
 from ..op import op
 from ..tensor import Array
 
+__all__ = [
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "clip",
+    "equal",
+    "greater",
+    "greater_equal",
+    "invert",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "not_equal",
+    "where",
+]
+
 
 def _to_larger(g: Any, a: Any, b: Any) -> Any:
     """The part of ȳ for a: all where a is larger, half where they are equal, else none."""

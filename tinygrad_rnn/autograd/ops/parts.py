@@ -14,6 +14,8 @@ from ...errors import OpError, describe
 from ..op import op
 from ..tensor import Array, Tensor
 
+__all__ = ["concatenate", "embedding", "getitem", "scatter", "split", "stack", "unstack"]
+
 
 @op(lambda i, g, y, parts, indices, shape: g[indices[i]], variadic=True)
 def scatter(parts: Sequence[Array], indices: Sequence[Any], shape: tuple[int, ...]) -> Array:

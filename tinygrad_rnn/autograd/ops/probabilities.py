@@ -13,6 +13,8 @@ from ..tensor import Array, Axis
 from .parts import class_numbers
 from .reductions import restored
 
+__all__ = ["cross_entropy", "log_softmax", "logsumexp", "softmax"]
+
 
 def _from_top(x: Any, axis: Axis = -1) -> Any:
     """Scores with their largest moved to 0: probabilities stay, and none of e^x overflows."""

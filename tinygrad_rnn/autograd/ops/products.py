@@ -12,6 +12,8 @@ import numpy as np
 from ..op import op
 from ..tensor import Array
 
+__all__ = ["linear", "matmul"]
+
 
 def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:

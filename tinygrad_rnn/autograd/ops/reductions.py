@@ -11,6 +11,8 @@ import numpy as np
 from ..op import op
 from ..tensor import Array, Axis
 
+__all__ = ["all", "any", "max", "mean", "min", "sum"]
+
 
 def restored(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     """A reduced array with its lost axes back, each of length 1."""

@@ -11,6 +11,17 @@ import numpy as np
 from ..op import op
 from ..tensor import Array, Axis
 
+__all__ = [
+    "astype",
+    "broadcast_to",
+    "detach",
+    "expand_dims",
+    "reshape",
+    "squeeze",
+    "swapaxes",
+    "transpose",
+]
+
 
 @op(lambda g, y, x, shape: g.reshape(x.shape), numpy=np.reshape, kind="move")
 def reshape(x: Array, shape: int | tuple[int, ...]):
