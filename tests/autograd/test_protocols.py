@@ -154,6 +154,8 @@ def test_requires_grad_is_for_leaves_of_floats():
     assert (x * 2.0).requires_grad
     with pytest.raises(OpError, match="only floats can require a gradient"):
         tensor([1, 2]).requires_grad = True
+    with pytest.raises(TypeError, match="it is True or False, not 'no'"):
+        x.requires_grad = "no"
     y = x * 2.0
     y.requires_grad = True
     with pytest.raises(GradientError, match=r"requires_grad: .*\(made by mul\).*use detach\(\)"):

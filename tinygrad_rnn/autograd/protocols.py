@@ -20,9 +20,25 @@ from ..errors import OpError, describe
 from . import ops
 from .op import NUMPY
 from .state import STATE
-from .tensor import Tensor
+from .tensor import Array, Tensor
 
-# Tensors of one value as numbers
+# Tensors as arrays and numbers
+
+
+def _item(x: Tensor) -> Any:
+    """The one value as a Python number.
+
+    Raises:
+        OpError: there is not exactly one.
+    """
+    if x.size != 1:
+        raise OpError(f"item: {describe(x)} holds {x.size} values, not one; reduce it first")
+    return x.data.item()
+
+
+def _numpy(x: Tensor) -> Array:
+    """The values as a read-only array: an explicit detach."""
+    return x.data
 
 
 def _format(x: Tensor, spec: str) -> str:
@@ -34,6 +50,7 @@ def _round(x: Tensor, digits: int | None = None) -> Any:
     return round(x.item(), digits)
 
 
+Tensor.item, Tensor.numpy = _item, _numpy
 Tensor.__bool__ = lambda x: bool(x.item())
 Tensor.__float__ = lambda x: float(x.item())
 Tensor.__int__ = lambda x: int(x.item())

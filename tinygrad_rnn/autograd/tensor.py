@@ -111,6 +111,8 @@ class Tensor:
                 f"requires_grad: {describe(self)} is a result, whose gradient its operands need; "
                 "use detach()"
             )
+        if value not in (True, False):
+            raise TypeError(f"requires_grad: it is True or False, not {value!r}")
         if value:
             _require_floats(self._data, self._data)
         self._requires_grad = bool(value)
@@ -156,22 +158,6 @@ class Tensor:
     def is_leaf(self) -> bool:
         """True when no recorded op made this tensor."""
         return self.op is None
-
-    def item(self) -> Any:
-        """The one value as a Python number.
-
-        Raises:
-            OpError: there is not exactly one.
-        """
-        if self.size != 1:
-            raise OpError(
-                f"item: {describe(self)} holds {self.size} values, not one; reduce it first"
-            )
-        return self.data.item()
-
-    def numpy(self) -> Array:
-        """The values as a read-only array: an explicit detach."""
-        return self.data
 
     # Gradients
 
@@ -249,6 +235,8 @@ class Tensor:
         __eq__ = __ne__ = _op  # pyright: ignore[reportAssignmentType]
         T = mT = property(_op)
 
+        def item(self) -> Any: ...
+        def numpy(self) -> Array: ...
         def __bool__(self) -> bool: ...
         def __float__(self) -> float: ...
         def __int__(self) -> int: ...
