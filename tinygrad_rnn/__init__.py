@@ -45,6 +45,7 @@ __all__ = [
 # them.
 sys.modules[f"{__name__}.ops"] = ops
 sys.modules[f"{__name__}.optim"] = optim
+sys.modules[f"{__name__}.optim.lr_scheduler"] = optim.lr_scheduler
 
 # What is slow to import waits until it is used.
 _LATE = {

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from .errors import TinygradError
 from .files import write_atomic
+from .text import elide
 
 # Bytes of names, shapes and description: a hostile file must not make us parse gigabytes.
 MAX_HEADER = 16 * 2**20
+_SHOWN = 300  # characters of a reason
 # What reading an inconsistent description may raise.
 _DAMAGED = (
     TinygradError,
@@ -98,14 +100,18 @@ class Archive:
         from safetensors.numpy import save as encode
 
         try:
+            _refuse_other_keys(description)
             text = json.dumps({"format": self.format, **description}, default=_python_number)
             if len(text) > MAX_HEADER // 2:
                 raise ValueError(
                     f"the metadata takes {len(text)} bytes as JSON; pass what is large as an array"
                 )
-            return encode(
-                {name: np.ascontiguousarray(a) for name, a in arrays.items()}, {self.key: text}
-            )
+            json.loads(text)  # what is nested too deeply can be written, and not be read
+            data = encode({name: _plain(name, a) for name, a in arrays.items()}, {self.key: text})
+            length = int.from_bytes(data[:8], "little")
+            if length > MAX_HEADER:
+                raise ValueError(f"names and shapes take {length} bytes, more than are read")
+            return data
         except (TypeError, ValueError, KeyError, RecursionError) as error:
             raise self.error(f"{self.save}: {error}") from error
 
@@ -121,9 +127,8 @@ class Archive:
             try:
                 arrays = decode(data)
             except SafetensorError as error:
-                raise self.error(
-                    f"{self.load}: {name} is not a safetensors file, or it is damaged: {error}"
-                ) from error
+                reason = f"is not a safetensors file, or it is damaged: {_short(error)}"
+                raise self.error(f"{self.load}: {name} {reason}") from error
             header = json.loads(data[8 : 8 + length])
             text = header.get("__metadata__", {}).get(self.key)
             if text is None:
@@ -132,10 +137,12 @@ class Archive:
                     f"but not one that {self.save_name} wrote"
                 )
             description = json.loads(text)
-            if description["format"] != self.format:
+            found = description["format"]
+            if found != self.format:
+                age = "an older" if found in range(self.format) else "a newer"
                 raise self.error(
-                    f"{self.load}: {name} has format {description['format']!r}, this version "
-                    f"reads {self.format}; a newer tinygrad_rnn may read it"
+                    f"{self.load}: {name} has format {_short(repr(found))}, this version reads "
+                    f"{self.format}; {age} tinygrad_rnn may read it"
                 )
         return description, arrays
 
@@ -147,8 +154,37 @@ class Archive:
         except self.error:
             raise
         except _DAMAGED as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {_short(error)}"
             raise self.error(f"{self.load}: {name} is damaged: {reason}") from error
+
+
+def _short(reason: object) -> str:
+    """What a file says, which may be megabytes, as far as an error shows it."""
+    return elide(str(reason), _SHOWN)
+
+
+def _refuse_other_keys(value: Any) -> None:
+    """JSON would make texts of the keys of dicts, and come back with others than were saved."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"metadata can have texts as keys, not {_short(repr(key))}")
+            _refuse_other_keys(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _refuse_other_keys(part)
+
+
+def _plain(name: str, array: Array) -> Array:
+    """The array as a file can hold it, in this machine's byte order; without axes it has none."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name!r} is a masked array; fill it first")
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise TypeError(
+            f"{name!r} is an array of {array.dtype}, and a file holds floats, integers and "
+            "booleans; pass texts as a list, complex numbers as two arrays"
+        )
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")
 
 
 def _python_number(value: Any) -> Any:

@@ -284,7 +284,7 @@ def test_sizes_that_lie_allocate_nothing(path, config):
     model = tg.nn.RNN(2, 3, output_size=2, rng=0)
     tg.save(path, model)
     description, arrays = ARCHIVE.decode("x", path.read_bytes())
-    description["model"]["config"] |= config
+    description["model"]["modules"]["config"] |= config
     path.write_bytes(ARCHIVE.encode(description, arrays))
     with pytest.raises(CheckpointError, match=r"is damaged|does not fit"):
         tg.load(path)
@@ -301,8 +301,9 @@ def test_a_header_that_claims_gigabytes(path):
 
 
 def test_modules_are_taken_from_a_list_of_ours(path):
-    description = {"format": 1, "class": "os", "metadata": {}, "optimizer": None}
-    for model in ({"class": "os.system", "config": {}}, {"class": "Module", "config": {}}):
+    description = {"class": "os", "metadata": {}, "optimizer": None}
+    for kind in ("os.system", "Module"):
+        model = {"modules": {"class": kind, "config": {}}, "ties": {}, "fixed": [], "frozen": []}
         path.write_bytes(ARCHIVE.encode(description | {"model": model}, {}))
         with pytest.raises(CheckpointError, match="no such module"):
             tg.load(path)
@@ -318,7 +319,7 @@ def test_nesting_without_end(path):
     from safetensors.numpy import save as encode
 
     deep = "[" * 50_000 + "]" * 50_000
-    whole = f'{{"format":1,"class":"x","metadata":{{}},"optimizer":null,"model":{deep}}}'
+    whole = f'{{"format":2,"class":"x","metadata":{{}},"optimizer":null,"model":{deep}}}'
     for described in (whole, text):
         path.write_bytes(encode({}, {"tinygrad_rnn": described}))
         with pytest.raises(CheckpointError, match="is damaged"):
@@ -331,8 +332,8 @@ def test_other_safetensors_files_and_newer_versions(path):
     path.write_bytes(encode({"w": np.ones(3)}))
     with pytest.raises(CheckpointError, match=r"not one that tg\.save wrote"):
         tg.load(path)
-    path.write_bytes(ARCHIVE.encode({"format": 2}, {}))
-    with pytest.raises(CheckpointError, match="has format 2, this version reads 1"):
+    path.write_bytes(ARCHIVE.encode({"format": 3}, {}))
+    with pytest.raises(CheckpointError, match="has format 3, this version reads 2"):
         tg.load(path)
 
 

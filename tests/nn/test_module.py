@@ -69,9 +69,38 @@ def test_astype():
     assert module(np.ones((4, 2), np.float32)).dtype == np.float32
 
 
-def test_repr_lists_the_parameters():
-    assert repr(tg.nn.Linear(2, 3)) == "Linear(\n  weight: float64 (3, 2)\n  bias: float64 (3,)\n)"
-    assert repr(tg.nn.Dropout()) == "Dropout()"
+PRINTED = """\
+Sequential(
+  (0): Embedding(5, 2)
+  (1): LSTM(2, 3, num_layers=2, bidirectional=True)
+  (2): LayerNorm((6,), eps=1e-05, elementwise_affine=True)
+  (3): Sequential(
+    (0): Linear(in_features=6, out_features=3, bias=False)
+    (1): ReLU()
+    (2): Dropout(p=0.5)
+  )
+  (4): GRUCell(3, 4, bias=False, reset_after=False)
+)"""
+
+
+def test_a_model_is_printed_as_torch_prints_it():
+    nn = tg.nn
+    inner = nn.Sequential(nn.Linear(6, 3, bias=False), nn.ReLU(), nn.Dropout())
+    model = nn.Sequential(
+        nn.Embedding(5, 2),
+        nn.LSTM(2, 3, num_layers=2, bidirectional=True),
+        nn.LayerNorm(6),
+        inner,
+        nn.GRUCell(3, 4, bias=False, reset_after=False),
+    )
+    assert repr(model) == PRINTED
+    assert repr(nn.RNN(2, 3, output_size=4, nonlinearity="relu", dtype=np.float32)) == (
+        "RNN(2, 3, dtype=float32, nonlinearity=relu, output_size=4)"
+    )
+    assert repr(Nest()).splitlines()[1:3] == [
+        "  (first): Linear(in_features=2, out_features=3, bias=True)",
+        "  (rest.0): Linear(in_features=3, out_features=3, bias=True)",
+    ]
 
 
 def test_a_module_without_a_forward():

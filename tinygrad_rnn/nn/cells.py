@@ -3,6 +3,7 @@
 A state is h, or (h, c) for an LSTM.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError
+from .arguments import number, positive, switch
 from .init import RandomState, by_fan
 from .torch_names import Table, TorchNamed, table, unknown_to_torch
 
@@ -45,12 +47,12 @@ class Cell(TorchNamed):
         name = type(self).__name__
         self.input_size = positive(name, "input_size", input_size)
         self.hidden_size = positive(name, "hidden_size", hidden_size)
-        self.bias = bool(bias)
+        self.bias = switch(name, "bias", bias)
         generator = np.random.default_rng(rng)
         rows = self.gates * self.hidden_size
         self.W_xh = by_fan(generator, (rows, self.input_size), self.hidden_size, dtype)
         self.W_hh = by_fan(generator, (rows, self.hidden_size), self.hidden_size, dtype)
-        self.b_h = by_fan(generator, (rows,), self.hidden_size, dtype) if bias else None
+        self.b_h = by_fan(generator, (rows,), self.hidden_size, dtype) if self.bias else None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -102,6 +104,9 @@ class Cell(TorchNamed):
         """Zeros, for a batch of shape (B,) or ()."""
         zeros = [Tensor(np.zeros((*batch, self.hidden_size), self.W_hh.dtype)) for _ in self.states]
         return state_of(zeros)
+
+    def extra_repr(self) -> str:
+        return unusual(self.config, type(self))
 
     def torch_table(self, owner: str, suffix: str = "") -> Table:
         for option, value in self.variant.items():
@@ -203,17 +208,21 @@ class LSTMCell(Cell):
         dtype: Any = np.float64,
         rng: RandomState = None,
     ) -> None:
+        self.peephole = switch("LSTMCell", "peephole", peephole)
+        self.coupled = switch("LSTMCell", "coupled", coupled)
+        forget_bias = number("LSTMCell", "forget_bias", forget_bias)
         if forget_bias and not bias:
             raise OpError(f"LSTMCell: forget_bias={forget_bias} needs bias=True")
         generator = np.random.default_rng(rng)
-        self.peephole, self.coupled = bool(peephole), bool(coupled)
-        if coupled:
+        if self.coupled:
             self.gates = 3
         super().__init__(input_size, hidden_size, bias=bias, dtype=dtype, rng=generator)
         size = self.hidden_size
-        self.w_c = by_fan(generator, ((self.gates - 1) * size,), size, dtype) if peephole else None
+        self.w_c = (
+            by_fan(generator, ((self.gates - 1) * size,), size, dtype) if self.peephole else None
+        )
         if self.b_h is not None and forget_bias:
-            forget = 0 if coupled else size
+            forget = 0 if self.coupled else size
             first = np.array(self.b_h.data)
             first[forget : forget + size] += forget_bias
             self.b_h.data = first
@@ -280,9 +289,9 @@ class GRUCell(Cell):
     ) -> None:
         generator = np.random.default_rng(rng)
         super().__init__(input_size, hidden_size, bias=bias, dtype=dtype, rng=generator)
-        self.reset_after = bool(reset_after)
-        size = self.hidden_size
-        self.b_x = by_fan(generator, (3 * size,), size, dtype) if bias and reset_after else None
+        self.reset_after = switch("GRUCell", "reset_after", reset_after)
+        size, two = self.hidden_size, self.bias and self.reset_after
+        self.b_x = by_fan(generator, (3 * size,), size, dtype) if two else None
 
     @property
     def variant(self) -> dict[str, Any]:
@@ -341,13 +350,22 @@ def plus(x: Tensor, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias
 
 
+def unusual(config: Mapping[str, Any], *kinds: type) -> str:
+    """What `print` shows of a cell or layer: its sizes, and what is not as it is by default."""
+    defaults: dict[str, Any] = {}
+    for kind in kinds:
+        for base in reversed(kind.__mro__):
+            parameters = inspect.signature(base.__init__).parameters
+            defaults |= {name: parameter.default for name, parameter in parameters.items()}
+    defaults["dtype"] = "float64"
+    others = dict(config)
+    shown = [str(others.pop(name)) for name in ("input_size", "hidden_size")]
+    for name, value in others.items():
+        if value != defaults.get(name):
+            shown.append(f"{name}={value}")
+    return ", ".join(shown)
+
+
 def look(z: Tensor, w: Tensor | None, c: Tensor) -> Tensor:
     """A gate's input, with a peephole on the memory when it has one."""
     return z if w is None else z + w * c
-
-
-def positive(name: str, what: str, size: Any) -> int:
-    """The size as an int; OpError when it is none, or less than 1."""
-    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-        raise OpError(f"{name}: {what} must be a positive integer, got {size!r}")
-    return int(size)

@@ -5,7 +5,7 @@ Loading a file that a stranger made runs nothing of theirs: see `archive`.
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,33 @@ import numpy as np
 from ..archive import Archive
 from ..autograd.tensor import Array, Tensor
 from ..errors import CheckpointError
+from ..text import elide
 from . import optim
-from .layers import Dropout, Embedding, Linear, Sequential
-from .module import Module, misfits
+from .layers import Dropout, Embedding, LayerNorm, Linear, ReLU, Sequential, Sigmoid, Tanh
+from .module import Buffer, Module, Parameter, array_of, misfits
 from .recurrent import LAYERS, Recurrent
 
 _RECURRENT = [kind for layer in LAYERS.values() for kind in (layer, layer.cell_type)]
+# Whose first values are no random ones.
+_NOT_DRAWN = (LayerNorm, Tanh, Sigmoid, ReLU)
 MODULES: dict[str, Any] = {
-    kind.__name__: kind for kind in (*_RECURRENT, Linear, Embedding, Dropout, Sequential)
+    kind.__name__: kind
+    for kind in (
+        *_RECURRENT,
+        Linear,
+        Embedding,
+        Dropout,
+        LayerNorm,
+        Tanh,
+        Sigmoid,
+        ReLU,
+        Sequential,
+    )
 }
-ARCHIVE = Archive("tinygrad_rnn", 1, CheckpointError, "load", "save", "tg.save")
+_SHOWN = 400  # characters of what does not fit
+# So many times the values that a file has, at most, a model with ties may have.
+_MOST_TIED = 16
+ARCHIVE = Archive("tinygrad_rnn", 2, CheckpointError, "load", "save", "tg.save")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +75,12 @@ def save(
     plain: dict[str, Any] = {}
     for name, value in metadata.items():
         if isinstance(value, np.ndarray | Tensor):
-            arrays[f"metadata.{name}"] = np.asarray(value)
+            arrays[f"metadata.{name}"] = array_of(value)
         else:
             plain[name] = value
     description = {
         "class": type(model).__name__,
-        "model": _describe(model),
+        "model": _describe_model(model),
         "optimizer": None if optimizer is None else _describe_optimizer(model, optimizer, arrays),
         "metadata": plain,
     }
@@ -89,16 +106,22 @@ def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint
     description, arrays = ARCHIVE.read(path)
     with ARCHIVE.blaming(name):
         if into is None and description["model"] is None:
+            kind = elide(repr(description["class"]), 60)
             raise CheckpointError(
-                f"load: {name} is of {description['class']!r}, which is not a module of tg.nn: "
+                f"load: {name} is of {kind}, which is not a module of tg.nn: "
                 "make one and pass it, tg.load(path, into=model)"
             )
-        model = into if into is not None else _build(description["model"], arrays)
         model_state = _part(arrays, "model")
-        _check(name, model, model_state)
+        model = into if into is not None else _build(description["model"], model_state)
+        problems = misfits(dict(model.named_tensors()), model_state, same_dtype=True)
+        if problems:
+            fit = f"does not fit {type(model).__name__}: {'; '.join(problems)}"
+            raise CheckpointError(f"load: {name} {elide(fit, _SHOWN)}")
         optimizer = _build_optimizer(description["optimizer"], model, _part(arrays, "optimizer"))
         metadata = dict(description["metadata"]) | _part(arrays, "metadata")
         model.load_state_dict(model_state)
+        if into is None:
+            _freeze(model, description["model"]["frozen"])
     return Checkpoint(model, optimizer, metadata)
 
 
@@ -114,36 +137,115 @@ def _part(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
 # The model
 
 
-def _describe(module: Any) -> dict[str, Any] | None:
-    """What `_build` needs; None for a module that is not ours, whose code no file can hold."""
-    name = type(module).__name__
+def _describe_model(model: Module) -> dict[str, Any] | None:
+    """What `_build` needs; None for a model that is not ours, whose code no file can hold.
+
+    Raises:
+        CheckpointError: it is ours, but what was changed in it would not come back.
+    """
+    modules = _describe(model, {})
+    if modules is None:
+        return None
+    first: dict[Tensor, str] = {}
+    ties: dict[str, str] = {}
+    fixed: list[str] = []
+    for path, module, attribute in _homes(model):
+        part = getattr(module, attribute)
+        if part in first:
+            ties[path] = first[part]
+        elif isinstance(part, Buffer):
+            fixed.append(path)
+        first.setdefault(part, path)
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    description = {"modules": modules, "ties": ties, "fixed": fixed, "frozen": frozen}
+    state = model.state_dict()
+    try:
+        again = _build(description, state)
+        problems = misfits(dict(again.named_tensors()), state, same_dtype=True)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        problems = [str(error)]
+    if problems:
+        raise CheckpointError(
+            f"save: {type(model).__name__} would not come back as it is: {'; '.join(problems)}; "
+            "make a class of your own of it"
+        )
+    return description
+
+
+def _homes(model: Module) -> Iterator[tuple[str, Module, str]]:
+    """Where each parameter and buffer is an attribute: the path, the module, the attribute."""
+    for path, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if isinstance(value, Parameter | Buffer):
+                yield f"{path}.{attribute}", module, attribute
+
+
+def _describe(module: Any, numbers: dict[int, int | None]) -> dict[str, Any] | None:
+    """One module, and those inside; `numbers` are of those described, None while they are."""
+    name, known = type(module).__name__, id(module)
     if MODULES.get(name) is not type(module):
         return None
-    if name != "Sequential":
-        return {"class": name, "config": module.config}
-    parts = [_describe(part) for part in module]
-    return None if None in parts else {"class": name, "modules": parts}
+    if known in numbers:
+        if numbers[known] is None:
+            raise CheckpointError(f"save: {name} holds itself, and cannot be built again")
+        return {"class": name, "same": numbers[known]}
+    numbers[known] = None
+    described: dict[str, Any] = {"class": name}
+    if name == "Sequential":
+        described["modules"] = [_describe(part, numbers) for part in module]
+        if None in described["modules"]:
+            return None
+    else:
+        described["config"] = module.config
+    numbers[known] = sum(number is not None for number in numbers.values())
+    return described
 
 
-def _build(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Module:
-    model = _build_module(description, _Blank(sum(a.size for a in arrays.values())))
+def _build(description: Mapping[str, Any], state: Mapping[str, Array]) -> Module:
+    """The model, with zeros for values."""
+    values, ties = sum(a.size for a in state.values()), dict(description["ties"])
+    # What is tied is made before it is replaced; the file has no values for it.
+    blank = _Blank(values * _MOST_TIED if ties else values)
+    model = _build_module(description["modules"], blank, [])
+    homes = {path: (module, attribute) for path, module, attribute in _homes(model)}
+    for path in description["fixed"]:
+        module, attribute = homes[path]
+        setattr(module, attribute, Buffer(getattr(module, attribute).data))
+    for path, first in ties.items():
+        (module, attribute), (owner, name) = homes[path], homes[first]
+        setattr(module, attribute, getattr(owner, name))
     for _, module in model.named_modules():
         if isinstance(module, Recurrent | Dropout):
             module.rng = np.random.default_rng()
     return model
 
 
-def _build_module(description: Mapping[str, Any], blank: "_Blank") -> Module:
+def _build_module(description: Mapping[str, Any], blank: "_Blank", built: list[Module]) -> Module:
     kind = MODULES.get(description["class"])
     if kind is None:
         raise ValueError(f"no such module: {description['class']!r}")
+    if "same" in description:
+        return built[description["same"]]
     if kind is Sequential:
-        return Sequential(*[_build_module(part, blank) for part in description["modules"]])
+        parts = [_build_module(part, blank, built) for part in description["modules"]]
+        built.append(Sequential(*parts))
+        return built[-1]
     config = dict(description["config"])
     if config.get("dtype", "float64") not in ("float16", "float32", "float64"):
         raise ValueError(f"no dtype of parameters: {config['dtype']!r}")
     blank.check_sizes(config)
-    return kind(**config, rng=blank)
+    if kind in _NOT_DRAWN:
+        built.append(kind(**config))
+        blank.take(sum(p.size for p in built[-1].parameters()))
+    else:
+        built.append(kind(**config, rng=blank))
+    return built[-1]
+
+
+def _freeze(model: Module, names: Any) -> None:
+    parameters = dict(model.named_parameters())
+    for name in names:
+        parameters[name].requires_grad = False
 
 
 class _Blank(np.random.Generator):
@@ -155,31 +257,22 @@ class _Blank(np.random.Generator):
 
     def check_sizes(self, config: Mapping[str, Any]) -> None:
         """Refuse sizes that no file of this length can mean."""
-        if any(isinstance(size, int) and size > max(self.left, 1) for size in config.values()):
+        sizes = [math.prod(v) if isinstance(v, list) else v for v in config.values()]
+        if any(isinstance(size, int) and size > max(self.left, 1) for size in sizes):
             raise ValueError(f"sizes {config} need more values than there are")
 
     def uniform(self, low: Any, high: Any, size: Any) -> Array:  # type: ignore[override]
         return self.standard_normal(size)
 
     def standard_normal(self, size: Any) -> Array:  # type: ignore[override]
-        self.left -= math.prod(size)
-        if self.left < 0:
-            raise ValueError(f"a parameter of shape {size} needs more values than there are")
+        self.take(math.prod(size))
         return np.zeros(size)
 
-
-def _check(name: str, model: Module, state: Mapping[str, Array]) -> None:
-    own = model.state_dict()
-    problems = misfits({key: value.shape for key, value in own.items()}, state)
-    problems += [
-        f"{key!r} has dtype {state[key].dtype}, needs {value.dtype}"
-        for key, value in own.items()
-        if key in state and state[key].dtype != value.dtype
-    ]
-    if problems:
-        raise CheckpointError(
-            f"load: {name} does not fit {type(model).__name__}: {'; '.join(problems)}"
-        )
+    def take(self, values: int) -> None:
+        """Refuse more values than the file has."""
+        self.left -= values
+        if self.left < 0:
+            raise ValueError("the modules need more values than there are")
 
 
 # The optimiser
@@ -188,7 +281,7 @@ def _check(name: str, model: Module, state: Mapping[str, Array]) -> None:
 def _describe_optimizer(
     model: Module, optimizer: optim.Optimizer, arrays: dict[str, Array]
 ) -> dict[str, Any]:
-    """Settings, parameters by name, and numbers of the state; its arrays go to the arrays."""
+    """Groups, parameters by name, and numbers of the state; its arrays go to the arrays."""
     kind = type(optimizer).__name__
     if optim.KINDS.get(kind) is not type(optimizer):
         raise CheckpointError(
@@ -199,20 +292,20 @@ def _describe_optimizer(
         raise CheckpointError(
             f"save: {kind} has a parameter that is not one of {type(model).__name__}'s"
         )
+    state = optimizer.state_dict()
+    groups = [
+        {**group, "params": [names[p] for p in own["params"]]}
+        for group, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
     numbers: list[dict[str, Any]] = []
-    for i, state in enumerate(optimizer.state):
+    for i, one in enumerate(state["state"]):
         numbers.append({})
-        for key, value in state.items():
+        for key, value in one.items():
             if isinstance(value, np.ndarray):
                 arrays[f"optimizer.{i}.{key}"] = value
             else:
                 numbers[i][key] = value
-    return {
-        "class": kind,
-        "settings": optimizer.settings,
-        "parameters": [names[p] for p in optimizer.params],
-        "numbers": numbers,
-    }
+    return {"class": kind, "groups": groups, "numbers": numbers}
 
 
 def _build_optimizer(
@@ -220,12 +313,14 @@ def _build_optimizer(
 ) -> optim.Optimizer | None:
     if description is None:
         return None
-    parameters = dict(model.named_parameters())
-    moved = [parameters[name] for name in description["parameters"]]
+    parameters, groups = dict(model.named_parameters()), description["groups"]
+    moved = [
+        {**group, "params": [parameters[name] for name in group["params"]]} for group in groups
+    ]
     optimizer = optim.KINDS[description["class"]](moved)
     states = [dict(numbers) for numbers in description["numbers"]]
     for name, value in arrays.items():
         position, _, key = name.partition(".")
         states[int(position)][key] = value
-    optimizer.load_state_dict({"settings": description["settings"], "state": states})
+    optimizer.load_state_dict({"param_groups": groups, "state": states})
     return optimizer

@@ -1,14 +1,16 @@
 """Module and Parameter: what has parameters, and what is trained."""
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
 import numpy as np
 
 from ..autograd.state import STATE, Scope, State, call_ids, notify
 from ..autograd.tensor import Array, Tensor
-from ..errors import StateDictError
+from ..errors import OpError, StateDictError
 
 
 class Parameter(Tensor):
@@ -22,11 +24,32 @@ class Parameter(Tensor):
         super().__init__(data, dtype=dtype, requires_grad=requires_grad, name=name)
 
 
+class Buffer(Tensor):
+    """What a module keeps beside its parameters: a mask, fixed weights.
+
+    Where it is an attribute it is found by `Module.buffers()`, is in the state dict and in
+    checkpoints, and floats follow `astype`. It has no gradient, and no optimiser takes it.
+
+    Raises:
+        OpError: it is asked to require a gradient.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, data: Any, *, dtype: Any = None, name: str | None = None, requires_grad: bool = False
+    ) -> None:
+        if requires_grad:
+            raise OpError("Buffer: it cannot require a gradient; make it a Parameter")
+        super().__init__(data, dtype=dtype, name=name)
+
+
 class Module:
     """A function with parameters.
 
-    Write `forward`, keep Parameters and Modules as attributes, and call it. Lists, tuples and dicts
-    of Modules count as attributes.
+    Write `forward`, keep Parameters, Buffers and Modules as attributes, and call it. Lists, tuples
+    and dicts of them count as attributes, and those inside such lists too. One that stands in two
+    places is one, under the name of the first.
 
     Each call enters a scope, so that the ops inside know which call of which module made them: that
     is how the diagrams find the copies of a network.
@@ -79,32 +102,97 @@ class Module:
                     return name
         return type(self).__name__
 
-    def _members(self) -> "Iterator[tuple[str, Parameter | Module]]":
-        """Parameters and modules that are attributes, or in a list, tuple or dict that is one."""
+    def _members(self) -> "Iterator[tuple[str, Parameter | Buffer | Module]]":
+        """Parameters, buffers and modules that are attributes, or in containers that are.
+
+        Raises:
+            TypeError: one is in a container that gives it no name that stays.
+        """
         for name, value in vars(self).items():
             if isinstance(value, _MEMBER):
                 yield name, value
-            elif isinstance(value, _HOLDS_MEMBERS):
-                for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-                    if isinstance(part, _MEMBER):
-                        yield f"{name}.{key}", part
+            elif isinstance(value, _CONTAINERS):
+                yield from self._in_container(name, value, [])
+
+    def _in_container(self, name: str, value: Any, outer: list[Any]) -> Iterator[tuple[str, Any]]:
+        """Members of a container; `outer` are those around it, which it may hold again."""
+        if any(value is one for one in outer):
+            return
+        if isinstance(value, _NAMELESS):
+            if any(isinstance(part, _MEMBER) for part in value):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a {type(value).__name__}: modules and "
+                    "parameters are found in lists, tuples and dicts"
+                )
+            return
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(part, _MEMBER):
+                yield f"{name}.{key}", part
+            elif isinstance(part, _CONTAINERS):
+                yield from self._in_container(f"{name}.{key}", part, [*outer, value])
 
     def named_modules(self, prefix: str = "") -> "Iterator[tuple[str, Module]]":
-        """This module (named "") and every module inside, with dotted names."""
+        """This module (named "") and every module inside, with dotted names.
+
+        One in two places has both names; what is inside stands below the first.
+        """
+        return self._named_modules(prefix, set())
+
+    def _named_modules(self, prefix: str, entered: set[int]) -> "Iterator[tuple[str, Module]]":
         yield prefix, self
+        if id(self) in entered:
+            return
+        entered.add(id(self))
         for name, part in self._members():
             if isinstance(part, Module):
-                yield from part.named_modules(f"{prefix}.{name}" if prefix else name)
+                yield from part._named_modules(f"{prefix}.{name}" if prefix else name, entered)
+
+    def named_tensors(self, prefix: str = "") -> "Iterator[tuple[str, Parameter | Buffer]]":
+        """Each parameter and buffer once, with its dotted name: what a state dict holds.
+
+        Raises:
+            StateDictError: two have one name.
+        """
+        names: dict[Tensor, str] = {}
+        taken: set[str] = set()
+        for name, part in self._walk(prefix, set()):
+            if part in names:
+                continue
+            if name in taken:
+                raise StateDictError(f"{type(self).__name__}: two tensors have the name {name!r}")
+            names[part] = name
+            taken.add(name)
+            yield name, part
+
+    def _walk(self, prefix: str, entered: set[int]) -> Iterator[tuple[str, Any]]:
+        if id(self) in entered:
+            return
+        entered.add(id(self))
+        dot = f"{prefix}." if prefix else ""
+        for name, part in self._named_members():
+            if isinstance(part, Module):
+                yield from part._walk(dot + name, entered)
+            else:
+                yield dot + name, part
+
+    def _named_members(self) -> Iterator[tuple[str, Any]]:
+        """The members, as state dicts name them."""
+        return self._members()
 
     def named_parameters(self, prefix: str = "") -> "Iterator[tuple[str, Parameter]]":
         """Each parameter once, with its dotted name: "0.W_hh"."""
-        seen: set[Parameter] = set()
-        for name, part in self._members():
-            found = [(name, part)] if isinstance(part, Parameter) else part.named_parameters(name)
-            for inner, parameter in found:
-                if parameter not in seen:
-                    seen.add(parameter)
-                    yield f"{prefix}.{inner}" if prefix else inner, parameter
+        for name, part in self.named_tensors(prefix):
+            if isinstance(part, Parameter):
+                yield name, part
+
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Buffer]]:
+        """Each buffer once, with its dotted name."""
+        for name, part in self.named_tensors(prefix):
+            if isinstance(part, Buffer):
+                yield name, part
+
+    def buffers(self) -> Iterator[Buffer]:
+        return (buffer for _, buffer in self.named_buffers())
 
     def parameters(self) -> Iterator[Parameter]:
         return (parameter for _, parameter in self.named_parameters())
@@ -124,50 +212,97 @@ class Module:
         return self.train(False)
 
     def astype(self, dtype: Any) -> Self:
-        """Convert every parameter to a float dtype, in place; gradients are forgotten."""
-        for parameter in self.parameters():
-            parameter.bind(parameter.data.astype(dtype))
-            parameter.grad = None
+        """Convert every parameter, and every buffer of floats, to a float dtype, in place.
+
+        Gradients are forgotten.
+
+        Raises:
+            OpError: no float dtype.
+        """
+        if np.dtype(dtype).kind != "f":
+            raise OpError(f"astype: parameters are floats, not {np.dtype(dtype)}")
+        for _, part in self.named_tensors():
+            if part.dtype.kind == "f":
+                part.bind(part.data.astype(dtype))
+                part.grad = None
         return self
 
     def state_dict(self) -> dict[str, Array]:
-        """Every parameter's values by name, as read-only arrays."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
+        """The values of every parameter and buffer by name, as read-only arrays."""
+        return {name: part.data for name, part in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take every parameter's values from `state`: all of them, or none if one does not fit.
+        """Take the values of all parameters and buffers; none, if one does not fit.
 
         Raises:
             StateDictError: a name is missing or unknown, a shape differs, or the values are no
-                numbers.
+                numbers of such a kind.
         """
-        own = dict(self.named_parameters())
-        arrays = {name: np.asarray(value) for name, value in state.items()}
-        problems = misfits({name: parameter.shape for name, parameter in own.items()}, arrays)
+        own = dict(self.named_tensors())
+        arrays = {name: array_of(value) for name, value in state.items()}
+        problems = misfits(own, arrays)
         if problems:
             raise StateDictError(f"load_state_dict: {type(self).__name__}: {'; '.join(problems)}")
-        for name, parameter in own.items():
-            parameter.data = arrays[name].astype(parameter.dtype)
+        for name, part in own.items():
+            part.data = arrays[name].astype(part.dtype)
+
+    def extra_repr(self) -> str:
+        """What stands in the brackets of `print(module)`, if no modules are inside."""
+        return ""
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {p.dtype} {p.shape}" for name, p in self.named_parameters()]
+        return self._described([])
+
+    def _described(self, outer: "list[Module]") -> str:
+        """As torch prints a module; `outer` are those around it, which it may hold again."""
+        kind, inside = type(self).__name__, self.extra_repr()
+        if any(self is one for one in outer):
+            return f"{kind}(…)"
+        lines: list[str] = []
+        for name, part in self._named_members():
+            if isinstance(part, Module):
+                text = part._described([*outer, self]).replace("\n", "\n  ")
+                lines.append(f"  ({name}): {text}")
         if not lines:
-            return f"{type(self).__name__}()"
-        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+            return f"{kind}({inside})"
+        return "\n".join([f"{kind}({inside}", *lines, ")"])
 
 
 # isinstance takes half the time with a tuple than with a union, and every call walks `_members`.
-_MEMBER = (Parameter, Module)
-_HOLDS_MEMBERS = (dict, list, tuple)
+_MEMBER = (Parameter, Buffer, Module)
+_NAMELESS = (AbstractSet, deque)
+_CONTAINERS = (dict, list, tuple, *_NAMELESS)
+_MOST_PROBLEMS = 5
 
 
-def misfits(shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, Array]) -> list[str]:
-    """Why `arrays` are not numbers of exactly these names and shapes: one phrase a reason."""
-    problems = [f"missing {name!r}" for name in shapes if name not in arrays]
-    problems += [f"unknown {name!r}" for name in arrays if name not in shapes]
-    for name in shapes.keys() & arrays.keys():
-        if arrays[name].shape != shapes[name]:
-            problems.append(f"{name!r} has shape {arrays[name].shape}, needs {shapes[name]}")
-        elif arrays[name].dtype.kind not in "fiu":
-            problems.append(f"{name!r} has dtype {arrays[name].dtype}, needs numbers")
+def array_of(value: Any) -> Array:
+    """The array in what a state dict may hold."""
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
+
+
+def misfits(
+    own: Mapping[str, Tensor], arrays: Mapping[str, Array], same_dtype: bool = False
+) -> list[str]:
+    """Why `arrays` cannot be the values of these tensors: one phrase a reason, the first few."""
+    problems = [f"missing {name!r}" for name in own if name not in arrays]
+    problems += [f"unknown {name!r}" for name in arrays if name not in own]
+    for name in own:
+        if name in arrays:
+            reason = _misfit(own[name], arrays[name], same_dtype)
+            problems += [f"{name!r} has {reason}"] if reason else []
+    if len(problems) > _MOST_PROBLEMS:
+        more = len(problems) - _MOST_PROBLEMS
+        problems[_MOST_PROBLEMS:] = [f"and {more} more"]
     return problems
+
+
+def _misfit(own: Tensor, array: Array, same_dtype: bool) -> str:
+    if array.shape != own.shape:
+        return f"shape {array.shape}, needs {own.shape}"
+    is_boolean = own.dtype.kind == "b"
+    if array.dtype.kind not in ("b" if is_boolean else "fiu"):
+        return f"dtype {array.dtype}, needs {'booleans' if is_boolean else 'numbers'}"
+    fits = np.can_cast(array.dtype, own.dtype, "same_kind")
+    if same_dtype:
+        fits = array.dtype == own.dtype
+    return "" if fits else f"dtype {array.dtype}, needs {own.dtype}"

@@ -12,7 +12,8 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError
-from .cells import Cell, GRUCell, LSTMCell, RNNCell, plus, positive, state_of, state_parts
+from .arguments import fraction, positive, switch
+from .cells import Cell, GRUCell, LSTMCell, RNNCell, plus, state_of, state_parts, unusual
 from .init import RandomState, by_fan
 from .layers import drop
 from .module import Parameter
@@ -62,11 +63,13 @@ class Recurrent(TorchNamed):
     ) -> None:
         name = type(self).__name__
         self.num_layers = positive(name, "num_layers", num_layers)
-        if not 0 <= dropout < 1:
-            raise OpError(f"{name}: dropout must be at least 0 and below 1, got {dropout}")
-        self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
-        self.dropout = float(dropout)
+        self.batch_first = switch(name, "batch_first", batch_first)
+        self.bidirectional = switch(name, "bidirectional", bidirectional)
+        self.dropout = fraction(name, "dropout", dropout)
         self.rng = np.random.default_rng(rng)
+        cell = self.cell_type.__name__
+        hidden_size = positive(cell, "hidden_size", hidden_size)
+        input_size = positive(cell, "input_size", input_size)
         width = hidden_size * self.directions
         self.cells = [
             self.cell_type(size, hidden_size, bias=bias, dtype=dtype, rng=self.rng, **variant)
@@ -102,18 +105,20 @@ class Recurrent(TorchNamed):
             suffix = f"_l{layer}" if layer else ""
             yield suffix + "_reverse" * direction, cell
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        dot = f"{prefix}." if prefix else ""
+    def _named_members(self) -> Iterator[tuple[str, Any]]:
         for suffix, cell in self._suffixed():
-            for name, parameter in cell.named_parameters():
-                yield f"{dot}{name}{suffix}", parameter
-        for name, parameter in (("W_hy", self.W_hy), ("b_y", self.b_y)):
-            if parameter is not None:
-                yield dot + name, parameter
+            for name, part in cell.named_tensors():
+                yield name + suffix, part
+        for name, part in self._members():
+            if not name.startswith("cells."):
+                yield name, part
+
+    def extra_repr(self) -> str:
+        return unusual(self.config, type(self), self.cell_type)
 
     def __getattr__(self, name: str) -> Parameter:
         if "cells" in vars(self):
-            for own, parameter in self.named_parameters():
+            for own, parameter in self._named_members():
                 if own == name:
                     return parameter
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
@@ -141,10 +146,22 @@ class Recurrent(TorchNamed):
         time_axis = self._check(xs)
         batch = (xs.shape[1 - time_axis],) if xs.ndim == 3 else ()
         alive = self._alive(lengths, xs.shape[time_axis], batch)
+        xs = self._without_padding(xs, alive)
         states = self._split(state, batch)
         loop = self._both_ways if self.bidirectional else self._one_way
         ys = loop(ops.unstack(xs, time_axis), states, alive)
         return ops.stack(ys, time_axis), self._join(states)
+
+    def _without_padding(self, xs: Tensor, alive: Sequence[Array | None]) -> Tensor:
+        """xs with 0 in the padding, since 0 · NaN would carry on what stands there."""
+        if all(living is None for living in alive):
+            return xs
+        batch = next(len(living) for living in alive if living is not None)
+        everyone = np.ones(batch, bool)
+        reads = np.stack([everyone if living is None else living for living in alive])
+        if self.batch_first:
+            reads = reads.T
+        return ops.where(reads[..., None], xs, np.zeros((), xs.dtype))
 
     def _one_way(
         self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]
