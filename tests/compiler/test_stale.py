@@ -4,6 +4,8 @@ import contextlib
 import random
 import threading
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from compiler.side_by_side import CALLS, agree, compare, leaf
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
 from tinygrad_rnn.errors import CompileError, GradientError, OpError
+
+RNG = np.random.default_rng(0)
 
 # What an op is given beside its operands
 
@@ -182,20 +186,40 @@ def seeds_of(draw):
         lambda: np.random.rand(),
         lambda: np.random.randint(2),
         np.random.default_rng(1).random,
-        lambda: time.perf_counter_ns() // 100 % 2,
     ],
-    ids=["random", "choice", "numpy", "integers", "Generator", "time"],
+    ids=["random", "choice", "numpy", "integers", "Generator"],
 )
 def test_a_choice_by_chance_is_noticed(draw):
     assert seeds_of(draw) == 0
 
 
-@pytest.mark.parametrize("draw", [random.random, np.random.rand])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        random.random,
+        np.random.rand,
+        np.random.default_rng(0).random,
+        np.random.RandomState(0).rand,
+        random.Random(0).random,
+        lambda rng=RNG: rng.integers(2),
+        partial(np.random.default_rng(0).normal, 0.0, 1.0),
+        SimpleNamespace(rng=np.random.default_rng(0), draw=None),
+    ],
+)
 def test_random_numbers_are_refused_at_once_with_the_way_out(draw):
     w = leaf(1.0)
-    with pytest.raises(CompileError, match=r"as arguments, or draw them .* in an op"):
-        tg.compile(lambda x: (w * x * draw()).sum().backward())(np.ones(1))
+    with pytest.raises(CompileError, match=r"as arguments, or draw them .* of an op"):
+        tg.compile(lambda x: (w * x * drawn(draw)).sum().backward())(np.ones(1))
     assert w.grad is None
+
+
+def drawn(draw):
+    return draw.rng.random() if isinstance(draw, SimpleNamespace) else draw()
+
+
+def test_a_generator_that_is_given_may_be_drawn_from_by_an_op_alone():
+    with pytest.raises(CompileError, match="as arguments"):
+        tg.compile(lambda x, rng: x * rng.random())(np.ones(1), np.random.default_rng(0))
 
 
 def test_what_an_op_draws_is_drawn_anew():
@@ -209,6 +233,13 @@ def test_what_an_op_draws_is_drawn_anew():
     found = np.array([fast(np.zeros(3), rng).data for _ in range(20)])
     expected = np.random.default_rng(0).standard_normal((20, 3))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_clock_is_noticed():
+    fast = tg.compile(lambda x: x * time.perf_counter_ns())
+    fast(np.ones(1))
+    with pytest.raises(CompileError, match="a clock"):
+        fast(np.ones(1))
 
 
 def changes_after(calls, first, then):

@@ -14,6 +14,7 @@ from ..autograd.state import STATE, switched
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError, describe
 from ..tracing.recording.source import Source
+from .guards import GENERATORS, Guards, state_of
 from .lowering import COMPOSED, Operand, lower
 from .program import Program, Value
 
@@ -49,6 +50,7 @@ class Recording:
         added: the tensors whose gradients are read, to be added to, and the dtypes of these.
         options: tensors from outside that are no operands but an index, say, and their values.
         modules: every module that had a part, and whether it was in training.
+        guards: what else was found around the function.
         ops: calls of ops, forward and backward.
         nbytes: of their results.
         work: what it was, in numbers: `report.Work`, once it is planned and the program forgotten.
@@ -65,6 +67,7 @@ class Recording:
     added: dict[int, np.dtype[Any]]
     options: dict[Tensor, Array]
     modules: dict[Any, bool]
+    guards: Guards
     ops: int
     nbytes: int
     work: Any = None
@@ -79,6 +82,8 @@ class Recording:
         if any(module.training is not was for module, was in self.modules.items()):
             return None
         if [(x._data.dtype, x._requires_grad, x._hooks) for x in self.leaves] != self.states:
+            return None
+        if not self.guards.hold():
             return None
         arrays = [x._data if isinstance(x, Tensor) else x for x in tensors]
         for of, dtype in self.added.items():
@@ -194,10 +199,19 @@ class Capture:
         arguments: stand-ins for the tensors of the call, which fn gets to see.
         given: the tensors that they stand for.
         program: where the values go.
+        around: fn, and its arguments that are no tensors.
     """
 
-    def __init__(self, arguments: Sequence[Tensor], given: Sequence[Any], program: Program) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[Tensor],
+        given: Sequence[Any],
+        program: Program,
+        around: Sequence[Any],
+    ) -> None:
         self.program = program
+        self.guards = Guards(around)
+        self.drawn_from: list[Any] = []  # by ops, which draw anew at a replay
         self.first_id = next(creation_ids)
         self.arguments, self.given = arguments, given
         self.gradients = _Gradients(arguments)
@@ -219,8 +233,21 @@ class Capture:
         with switched(symbolic=True, observers=(*STATE.get().observers, self)):
             return fn()
 
+    def check_generators(self) -> None:
+        """Refuse random numbers that would be the same at every later call."""
+        for generator, before in self.guards.generators:
+            of_an_op = any(generator is known for known in self.drawn_from)
+            if not of_an_op and state_of(generator) != before:
+                raise CompileError(
+                    "compile: the function draws random numbers, which would be the same at every "
+                    "later call: pass them as arguments, or draw them with a Generator that is an "
+                    "option of an op without inputs, as nn.Dropout does"
+                )
+
     def finish(self, outputs: Sequence[Tensor]) -> Recording:
         """The recording of a run that returned these tensors; gradients are plain tensors again."""
+        self.check_generators()
+        self.guards.settle()
         results = [self._value(x, x._data) for x in outputs]
         had: dict[int, bool] = {}
         left: list[Gradient] = []
@@ -245,6 +272,7 @@ class Capture:
             added=self.added,
             options=self.options,
             modules=self.modules,
+            guards=self.guards,
             ops=self.ops,
             nbytes=self.nbytes,
         )
@@ -278,6 +306,7 @@ class Capture:
         elif kind == "enter":
             (module,) = facts
             self.modules.setdefault(module, module.training)
+            self.guards.meet(module)
 
     def _read(self, owner: Any, attribute: str) -> None:
         """Python looks at a value, which only ops may do, unless it is the same at every call."""
@@ -318,6 +347,7 @@ class Capture:
     def _forward(
         self, made: Tensor, op: Op, inputs: Sequence[Tensor | None], arrays: Any, options: Any
     ) -> None:
+        self.drawn_from += [x for x in options.values() if isinstance(x, GENERATORS)]
         known = self._options(options)
         live = self._live(options, known)
         if made.op is not None:

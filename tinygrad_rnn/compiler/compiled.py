@@ -1,10 +1,8 @@
 """`compile`: a function that is recorded, and from then on replayed."""
 
 # pyright: reportPrivateUsage=false
-import pickle
-import random
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from threading import RLock
@@ -20,6 +18,7 @@ from ..errors import CompileError, GradientError
 from ..outline import Outline
 from ..tracing.recording.graph import collector_paused
 from .capture import Capture, Recording
+from .guards import FOR_ALL, INEXACT, PLAIN
 from .plan import Plan, needed
 from .program import Again, Program
 from .report import Report, Work
@@ -38,7 +37,8 @@ def compile(fn: Callable[..., Any]) -> "Compiled":
     Tensors; all else, numbers too, counts as part of the function: another value is recorded anew,
     as are other shapes and dtypes. The first two calls are recorded and compared; from the third on
     fn itself no longer runs, but at calls 4, 8, 16, … of a kind, when it must still do the same.
-    Leaves from outside, parameters above all, are read at each call. Returned Tensors have no
+    Leaves from outside, parameters above all, are read at each call; where a number, a parameter or
+    an object that the code of fn mentions is another, fn is recorded anew. Returned Tensors have no
     history, and backward on them raises; `.grad` is left as fn would leave it. Under `trace()`, and
     whatever else watches, fn runs as it is.
 
@@ -171,7 +171,10 @@ class Compiled:
         self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None"
     ) -> Any:
         program = Program(simpler) if earlier is None else Again(simpler, earlier.marks)
-        capture = Capture(_stand_ins(given), given, program)
+        around = [self.fn, *FOR_ALL]
+        for structure in filter(None, key[:2]):
+            around += _other_than_tensors(structure)
+        capture = Capture(_stand_ins(given), given, program, around)
         try:
             recording, returned, results = self._captured(capture, key)
             entry = _Entry(recording, returned)
@@ -202,14 +205,7 @@ class Compiled:
     def _captured(self, capture: Capture, key: Any) -> tuple[Recording, Any, list[Tensor]]:
         """One run: its recording, the structure of what it returned, and that, without history."""
         outputs: list[Any] = []
-        drawn = _states_of_generators()
         returned = _structure(capture.run(lambda: self._call(key, capture.arguments)), outputs)
-        if _states_of_generators() != drawn:
-            raise CompileError(
-                "compile: the function draws random numbers (random, np.random), which would be "
-                "the same at every later call: pass them as arguments, or draw them with a "
-                "Generator of your own in an op without inputs, as nn.Dropout does"
-            )
         recording = capture.finish([_output(x) for x in outputs])
         results = [_owned(_output(x).data) for x in outputs]
         for i in recording.trained:
@@ -250,7 +246,7 @@ def _planned(recording: Recording) -> Plan:
 
 def _require_same(earlier: _Entry, later: _Entry) -> None:
     """Both recordings must match: a replay would silently reuse the first one's values."""
-    computed_all = later.recording.program.is_complete
+    computed_all = len(later.recording.program.values) == len(earlier.marks)
     same_ends = _ends(earlier.recording) == _ends(later.recording)
     if not (computed_all and same_ends and earlier.returned == later.returned):
         raise CompileError(
@@ -285,18 +281,24 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
         return (type(tree), *[_structure(part, leaves) for part in tree])
     if isinstance(tree, dict):
         return (dict, *[(key, _structure(part, leaves)) for key, part in tree.items()])
-    sign = str(tree) if isinstance(tree, _INEXACT) else None  # 0.0 equals -0.0
+    sign = str(tree) if isinstance(tree, INEXACT) else None  # 0.0 equals -0.0
     return "is", type(tree), tree, sign
 
 
-_INEXACT = (float, complex, np.inexact)
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, type)
+def _other_than_tensors(structure: Any) -> Iterator[Any]:
+    """What is among arguments that are no tensors."""
+    kind, *parts = structure
+    if kind == "is":
+        yield parts[1]
+    elif kind is not Tensor:
+        for part in parts:
+            yield from _other_than_tensors(part[1] if kind is dict else part)
 
 
 def _require_plain(structure: Any) -> None:
     """Refuse what is no Tensor and may change: each call would return that of the recording."""
     kind, *parts = structure
-    if kind == "is" and not isinstance(parts[1], _PLAIN):
+    if kind == "is" and not isinstance(parts[1], PLAIN):
         raise CompileError(
             f"compile: the function returns a {parts[0].__name__}, which would be the same at "
             "every later call: return tensors and numbers, in tuples, lists and dicts"
@@ -356,14 +358,14 @@ class _Returned(Tensor):
     __slots__ = ()
 
     @property
-    def inputs(self) -> Any:
+    def inputs(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise GradientError(
             f"backward: {self.name or 'a tensor'} {self.shape} comes from a compiled function and "
             "has no history: call backward inside that function, or detach() what it returned"
         )
 
 
-_RETURNED = Op("compiled", _output, ())
+_RETURNED = Op("compiled", np.asarray, ())
 
 
 def _without_history(x: Tensor) -> Tensor:
@@ -374,11 +376,6 @@ def _without_history(x: Tensor) -> Tensor:
     made.retains_grad, made._requires_grad = False, True
     made.op, made.arrays, made.options = _RETURNED, (), NO_OPTIONS
     return made
-
-
-def _states_of_generators() -> Any:
-    """What changes when somebody draws from a generator that is there for all."""
-    return random.getstate(), pickle.dumps(np.random.get_state(legacy=False))
 
 
 def _owned(array: Array) -> Tensor:

@@ -1,0 +1,304 @@
+"""What is around a compiled function: once it is another, the function is recorded anew."""
+
+import operator
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from compiler.side_by_side import CALLS
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import ops
+from tinygrad_rnn.compiler.guards import Guards
+
+SCALE = 2.0
+
+
+class Config:
+    scale = 2.0
+    layers = (1, 2)
+
+
+class Child(Config):
+    pass
+
+
+class Scaled(tg.nn.Module):
+    """Reads its attribute in a method of its own, and has two that it does not read."""
+
+    factor = 1.0
+
+    def __init__(self, scale=2.0):
+        self.scale = scale
+        self.weight = tg.nn.Parameter(np.ones(2))
+        self.epoch = 0
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * self.weight * self.scale_of()
+
+    def scale_of(self):
+        return self.scale * self.factor
+
+
+def scale_of(config):
+    return config.scale
+
+
+def global_scale():
+    return SCALE
+
+
+def change_global(value):
+    globals()["SCALE"] = value
+
+
+def default(x, options={"scale": 2.0}):  # noqa: B006  (it changes: that is the test)
+    return x * options["scale"]
+
+
+@tg.op(lambda g, y, x: g * ops_scale())
+def by_rule(x):
+    return x * ops_scale()
+
+
+def ops_scale():
+    return SCALE
+
+
+# Each gives a function of x that is x times 2, and a way to make it x times a number.
+
+
+def of_a_closure():
+    scale = 2.0
+
+    def change(value):
+        nonlocal scale
+        scale = value
+
+    return lambda x: x * scale, change
+
+
+def of_a_function_in_a_closure():
+    fn, change = of_a_closure()
+    return lambda x: fn(x), change
+
+
+def of_a_list():
+    scales = [2.0]
+    return lambda x: x * scales[0], lambda value: operator.setitem(scales, 0, value)
+
+
+def of_a_list_that_grows():
+    scales = [2.0]
+    return lambda x: x * sum(scales), lambda value: scales.append(value - sum(scales))
+
+
+def of_a_dict():
+    scales = {"a": {"b": 2.0}}
+    return lambda x: x * scales["a"]["b"], lambda value: scales["a"].update(b=value)
+
+
+def of_a_namespace():
+    config = SimpleNamespace(scale=2.0)
+    return lambda x: x * config.scale, lambda value: setattr(config, "scale", value)
+
+
+def of_an_object():
+    config = type("Mine", (), {})()
+    config.scale = 2.0
+    return lambda x: x * scale_of(config), lambda value: setattr(config, "scale", value)
+
+
+def of_a_class():
+    return lambda x: x * Config.scale, lambda value: setattr(Config, "scale", value)
+
+
+def of_an_inherited_attribute():
+    config = Child()
+    return lambda x: x * config.scale, lambda value: setattr(Config, "scale", value)
+
+
+def of_an_attribute_that_hides_that_of_the_class():
+    config = Child()
+    return lambda x: x * config.scale, lambda value: setattr(config, "scale", value)
+
+
+def of_a_global():
+    return lambda x: x * SCALE, change_global
+
+
+def of_a_function_that_reads_a_global():
+    return lambda x: x * global_scale(), change_global
+
+
+def of_an_op():
+    return lambda x: by_rule(x), change_global
+
+
+def of_a_default():
+    return default, lambda value: default.__defaults__[0].update(scale=value)
+
+
+def of_a_partial():
+    config = [2.0]
+    return partial(lambda config, x: x * config[0], config), lambda value: config.insert(0, value)
+
+
+def of_a_module():
+    module = Scaled()
+    return module, lambda value: setattr(module, "scale", value)
+
+
+def of_a_module_in_a_list():
+    modules = [Scaled(1.0), Scaled(2.0)]
+    return (
+        lambda x: modules[1](modules[0](x)),
+        lambda value: setattr(modules[0], "scale", value / 2),
+    )
+
+
+def of_a_method():
+    module = Scaled()
+    return module.forward, lambda value: setattr(module, "scale", value)
+
+
+def of_a_class_of_modules():
+    module = Scaled()
+    return lambda x: module(x), lambda value: setattr(Scaled, "factor", value / 2)
+
+
+def of_a_replaced_parameter():
+    module = Scaled()
+    change = lambda value: setattr(module, "weight", tg.nn.Parameter(np.full(2, value / 2)))
+    return module, change
+
+
+def of_a_replaced_module():
+    modules = [Scaled(2.0)]
+    return lambda x: modules[0](x), lambda value: operator.setitem(modules, 0, Scaled(value))
+
+
+def of_a_replaced_method():
+    module = Scaled()
+    return lambda x: module(x), lambda value: setattr(module, "scale_of", lambda: value)
+
+
+def of_a_replaced_tensor():
+    box = [tg.tensor(2.0)]
+    return lambda x: x * box[0], lambda value: operator.setitem(box, 0, tg.tensor(value))
+
+
+AROUND = [value for name, value in list(globals().items()) if name.startswith("of_")]
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    yield
+    Config.scale = 2.0
+    Scaled.factor = 1.0
+    change_global(2.0)
+    default.__defaults__[0].update(scale=2.0)
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_what_is_read_around_a_function_is_guarded(around):
+    fn, change = around()
+    fast = tg.compile(fn)
+    for value in (None, 6.0, 10.0, 6.0):
+        if value is not None:
+            change(value)
+        for k in range(CALLS):
+            expected = [k * (value or 2.0)] * 2
+            assert fast(np.full(2, k + 0.0)).data.tolist() == expected
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_gradients_follow_too(around):
+    fn, change = around()
+    fast, x = tg.compile(lambda x: fn(x).sum().backward()), tg.tensor(np.ones(2))
+    x.requires_grad = True
+    for value in (2.0, 6.0):
+        if value != 2.0:
+            change(value)
+        for _ in range(CALLS):
+            x.grad = None
+            fast(x)
+            assert x.grad.data.tolist() == [value] * 2
+
+
+def test_dropout_and_recurrent_layers_are_guarded():
+    dropout = tg.nn.Dropout(0.5, rng=0)
+    net = tg.nn.RNN(2, 30, num_layers=2, dropout=0.5, rng=0)
+    fast, fast_net = tg.compile(lambda x: dropout(x)), tg.compile(lambda x: net(x)[0])
+    for p in (0.5, 0.0, 0.25):
+        dropout.p = net.dropout = p
+        for _ in range(CALLS):
+            zeros = (fast(np.ones(4000)).data == 0).mean()
+            assert abs(zeros - p) < 0.05
+            y = fast_net(np.ones((3, 1, 2)))
+            assert (p == 0) == np.allclose(y.data, net(tg.tensor(np.ones((3, 1, 2))))[0].data)
+
+
+def test_what_is_not_read_and_what_the_function_changes_itself_is_not_guarded():
+    module, log = Scaled(), []
+    runs = []
+
+    def step(x):
+        runs.append(True)
+        log.append(len(log))
+        return module(x)
+
+    fast = tg.compile(step)
+    for epoch in range(CALLS):
+        module.epoch = epoch
+        fast(np.ones(2))
+    assert len(runs) == 3
+
+
+def test_equal_numbers_are_the_same():
+    scale, runs = 0.5, []
+
+    def step(x):
+        runs.append(True)
+        return x * scale
+
+    fast = tg.compile(step)
+    for k in range(CALLS):
+        scale = float(f"0.{5 * 10**k}")  # another object each time
+        fast(np.ones(2))
+    assert len(runs) == 3
+    for zero in (0.0, -0.0):
+        scale = zero
+        assert np.signbit([fast(np.ones(1)).item() for _ in range(CALLS)]).tolist() == (
+            [bool(np.signbit(zero))] * CALLS
+        )
+
+
+def test_a_variable_that_is_gone_is_noticed():
+    scale = 2.0
+    fast = tg.compile(lambda x: x * scale)  # noqa: F821
+    fast(np.ones(1))
+    del scale
+    with pytest.raises(NameError):
+        fast(np.ones(1))
+
+
+def test_large_data_around_a_function_is_not_looked_through():
+    rows = list(range(1_000_000))
+    guards = Guards([lambda: rows])
+    guards.settle()
+    assert guards.hold()
+    rows.append(0)
+    assert not guards.hold()
+
+
+def test_a_number_in_a_compiled_function_that_another_calls():
+    scale = 2.0
+    inner = tg.compile(lambda x: x * scale)
+    outer = tg.compile(lambda x: inner(x) + ops.tanh(x) * 0)
+    for value in (2.0, 3.0):
+        scale = value
+        assert [outer(np.ones(1)).item() for _ in range(CALLS)] == [value] * CALLS
