@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_rnn.files import write_atomic
+from tinygrad_rnn.files import NotRegular, read_regular, write_atomic
 
 
 @pytest.fixture
@@ -159,3 +159,30 @@ def test_readers_never_see_a_part_while_writers_compete(target):
         done.set()
         assert seen.result() <= set(contents)
     assert os.listdir(target.parent) == ["figure.svg"]
+
+
+def test_an_error_after_the_file_was_replaced_is_a_warning_that_says_so(target, monkeypatch):
+    def refuse(path, flags, *rest, **more):
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *rest, **more)
+
+    target.write_bytes(b"old")
+    real = os.open
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.warns(UserWarning, match="saved, but its folder cannot be written"):
+        write_atomic(target, b"new")
+    assert target.read_bytes() == b"new"
+
+
+def test_what_is_no_regular_file_is_refused_unopened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotRegular) as caught:
+        read_regular(tmp_path / "pipe")
+    assert caught.value.filename == str(tmp_path / "pipe")
+    with pytest.raises(IsADirectoryError):
+        read_regular(tmp_path)
+    (tmp_path / "text").write_bytes(b"12345")
+    assert read_regular(tmp_path / "text", 5) == b"12345"
+    with pytest.raises(OSError, match="More than 0 MiB"):
+        read_regular(tmp_path / "text", 4)

@@ -6,7 +6,6 @@ stranger made runs nothing of theirs, and allocates no more than the file's own 
 
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import TinygradError
-from .files import write_atomic
+from .files import NotRegular, read_regular, write_atomic
 from .text import elide
 
 # Bytes of names, shapes and description: a hostile file must not make us parse gigabytes.
@@ -44,11 +43,12 @@ class Archive:
 
     Args:
         key: under which safetensors' own metadata keeps the description.
-        format: the version that is written, and the only one that is read.
+        format: the version that is written.
         error: what everything that goes wrong is raised as.
         load: the function that reads such files, as errors call it.
         save: the function that writes them.
         save_name: its full name.
+        oldest: the first version that is still read.
     """
 
     key: str
@@ -57,6 +57,7 @@ class Archive:
     load: str
     save: str
     save_name: str
+    oldest: int = 1
 
     def write(
         self,
@@ -86,10 +87,9 @@ class Archive:
         """
         name = os.fspath(path)
         try:
-            with open(path, "rb") as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise self.error(f"{self.load}: {name} is not a regular file")
-                data = file.read()
+            data = read_regular(path)
+        except NotRegular as error:
+            raise self.error(f"{self.load}: {name} is not a regular file") from error
         except (OSError, ValueError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or str(error) or "does not fit into memory"
             raise self.error(f"{self.load}: {name}: {reason}") from error
@@ -112,8 +112,9 @@ class Archive:
             if length > MAX_HEADER:
                 raise ValueError(f"names and shapes take {length} bytes, more than are read")
             return data
-        except (TypeError, ValueError, KeyError, RecursionError) as error:
-            raise self.error(f"{self.save}: {error}") from error
+        except (TypeError, ValueError, KeyError, RecursionError, MemoryError) as error:
+            reason = str(error) or "does not fit into memory"
+            raise self.error(f"{self.save}: {reason}") from error
 
     def decode(self, name: str, data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
         """The description and the arrays, of a file that keeps to safetensors' format."""
@@ -137,14 +138,18 @@ class Archive:
                     f"but not one that {self.save_name} wrote"
                 )
             description = json.loads(text)
-            found = description["format"]
-            if found != self.format:
-                age = "an older" if found in range(self.format) else "a newer"
-                raise self.error(
-                    f"{self.load}: {name} has format {_short(repr(found))}, this version reads "
-                    f"{self.format}; {age} tinygrad_rnn may read it"
-                )
+            self._check_format(name, description["format"])
         return description, arrays
+
+    def _check_format(self, name: str, found: Any) -> None:
+        if type(found) is int and self.oldest <= found <= self.format:
+            return
+        read = f"{self.oldest} to {self.format}" if self.oldest < self.format else f"{self.format}"
+        age = "an older" if found in range(self.oldest) else "a newer"
+        raise self.error(
+            f"{self.load}: {name} has format {_short(repr(found))}, this version reads "
+            f"{read}; {age} tinygrad_rnn may read it"
+        )
 
     @contextmanager
     def blaming(self, name: str) -> Iterator[None]:

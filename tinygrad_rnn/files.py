@@ -1,9 +1,11 @@
-"""Writes a file whole or not at all."""
+"""Writes a file whole or not at all, and reads none that could keep a reader waiting."""
 
+import errno
 import os
 import secrets
 import shutil
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,45 @@ except ImportError:  # Windows
     fcntl = None
 
 _TEMPORARY = ".tinygrad_rnn.tmp"
+# Bytes of a text that people give: its numbers take eight times as much.
+MOST_TEXT = 128 * 2**20
+
+
+class NotRegular(OSError):
+    """A pipe, a device, or the like, where a file is needed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(errno.EINVAL, "Not a regular file", name)
+
+
+def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
+
+    Raises:
+        OSError: it cannot be read, is larger, or is no regular file: pipes and devices are not even
+            opened, since that may wait for ever.
+    """
+    name = os.fspath(path)
+    mode = os.stat(name).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    if not stat.S_ISREG(mode):
+        raise NotRegular(name)
+    with open(name, "rb") as file:
+        if limit is None:
+            return file.read()
+        return within(file.read(limit + 1), limit, name)
+
+
+def within(data: bytes, limit: int, name: str) -> bytes:
+    """What was read from `name`, of at most `limit` bytes.
+
+    Raises:
+        OSError: it is more.
+    """
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"More than {limit // 2**20} MiB", name)
+    return data
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
@@ -23,6 +64,10 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     Symbolic links are followed, an existing file keeps its mode and a new one gets what `open`
     would give it. Devices and pipes, which cannot be replaced, are written to directly. What an
     earlier writer left beside `path` because it was killed is removed.
+
+    Warns:
+        UserWarning: it is saved, but whether it is on the disk yet is unknown: some folders cannot
+            be asked.
 
     Raises:
         OSError: what `open` and `write` would raise, naming `path`; the old content is still there.
@@ -57,7 +102,11 @@ def _replace(target: Path, data: bytes) -> None:
             open(target, "r+b").close()
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
-    _sync_directory(target.parent)
+    try:
+        _sync_directory(target.parent)
+    except OSError as error:
+        reason = f"its folder cannot be written to the disk at once: {error.strerror}"
+        warnings.warn(f"{target}: saved, but {reason}", stacklevel=4)
 
 
 @contextmanager
@@ -68,7 +117,8 @@ def _temporary(directory: Path) -> Iterator[tuple[Path, BinaryIO]]:
         yield path, file
     finally:
         file.close()
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # the file that counts has its name by now, or never gets it
+            path.unlink(missing_ok=True)
         os.close(lock)
 
 
