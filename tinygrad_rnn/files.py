@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,15 @@ def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> byte
         if limit is None:
             return file.read()
         return within(file.read(limit + 1), limit, name)
+
+
+def read_stdin(limit: int = MOST_TEXT) -> bytes:
+    """What stands in the standard input, at most `limit` bytes.
+
+    Raises:
+        OSError: it is more.
+    """
+    return within(sys.stdin.buffer.read(limit + 1), limit, "stdin")
 
 
 def within(data: bytes, limit: int, name: str) -> bytes:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.autograd.op import NUMPY
+from tinygrad_rnn.autograd.op import NUMPY, Op
 from tinygrad_rnn.debugger import views
 from tinygrad_rnn.debugger.commands import execute
 from tinygrad_rnn.debugger.events import name_written
@@ -411,9 +411,10 @@ def test_other_files_and_other_versions(path):
     recorded("loop").save(path)
     with pytest.raises(tg.errors.CheckpointError, match=r"not one that tg\.save wrote"):
         tg.load(path)
-    path.write_bytes(ARCHIVE.encode({"format": 2}, {}))
+    path.write_bytes(ARCHIVE.encode({"format": 3}, {}))
     with pytest.raises(
-        TraceError, match="has format 2, this version reads 1; a newer tinygrad_rnn may read it"
+        TraceError,
+        match="has format 3, this version reads 1 to 2; a newer tinygrad_rnn may read it",
     ):
         load_trace(path)
     path.write_bytes(b"\x80\x04\x95pickle")
@@ -537,3 +538,95 @@ def test_a_recording_is_not_run(path, words):
     assert result.exit_code in (1, 2)
     assert "is not a safetensors file" in result.output
     assert "Traceback" not in result.output
+
+
+# What a file may make its reader do
+
+
+def lied(path, text=lambda text: None, **columns):
+    """The file with its description changed, and with other columns."""
+    description, arrays = ARCHIVE.decode(str(path), path.read_bytes())
+    text(description)
+    changed = {name: make(arrays[name]) for name, make in columns.items()}
+    path.write_bytes(ARCHIVE.encode(description, arrays | changed))
+
+
+@tg.op(lambda g, y, x, calls: g)
+def counted(x, calls):
+    """The same, and a note of the call."""
+    CALLS.append(calls)
+    return x * 1.0
+
+
+CALLS = []
+
+
+def test_loading_and_drawing_call_no_op_of_the_program_and_say_what_the_file_chose(path):
+    w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    with tg.trace() as tr:
+        counted(w, calls="mine").sum().backward()
+    tr.save(path)
+    CALLS.clear()
+    lied(path, lambda text: text["options"].__setitem__(1, {"calls": "theirs"}))
+    with pytest.warns(UserWarning, match="counted\\(calls='theirs'\\)"):
+        loaded = load_trace(path)
+    _ = tg.draw(loaded).svg
+    assert CALLS == []
+
+
+def test_strides_that_overflow_are_refused_and_memory_is_not_left(path):
+    recorded("loop").save(path)
+
+    def far(strides):
+        return np.where(np.arange(len(strides)) == 0, -(2**62), strides)
+
+    lied(path, **{"array.strides.flat": far})
+    with pytest.raises(TraceError, match="is damaged: ValueError"):
+        load_trace(path)
+
+
+def test_what_a_file_grows_to_is_bounded_by_its_size_or_by_trust(path):
+    w = tg.tensor(np.ones((3, 3)), requires_grad=True)
+    with tg.trace() as tr:
+        for _ in range(40):
+            w @ w
+    tr.save(path)
+    lied(
+        path,
+        **{
+            "array.shape.flat": lambda shapes: np.where(shapes == 3, 400, shapes),
+            "array.strides.flat": np.zeros_like,
+        },
+    )
+    with pytest.raises(TraceError, match=r"grows to .* trust it with more"):
+        load_trace(path)
+    assert len(load_trace(path, trust="1G").events) == 40
+
+
+def test_ops_are_known_by_a_version_and_by_their_code(path, monkeypatch):
+    recorded("ops").save(path)
+    monkeypatch.setattr(tg.ops.tanh, "__doc__", "reworded")
+    monkeypatch.setattr(cube, "__doc__", None)
+    loaded = load_trace(path)
+    assert {type(node.rule) for node in loaded.run.nodes.values() if node.rule} == {Op}
+    lied(path, lambda text: [op.__setitem__(3, 2) for op in text["ops"] if op[0] == "sum"])
+    missing = [node.rule for node in load_trace(path).graph().nodes if node.op == "sum"]
+    with pytest.raises(TraceError, match="the rule of 'sum' is version 1 here, 2 there"):
+        missing[0].forward()
+    lied(path, lambda text: [op.__setitem__(3, "0") for op in text["ops"] if op[0] == "cube"])
+    (rule,) = [node.rule for node in load_trace(path).run.nodes.values() if node.op == "cube"][:1]
+    with pytest.raises(TraceError, match="the rule of 'cube' is not the one it was recorded with"):
+        rule.forward()
+
+
+def test_a_file_of_format_1_knew_ops_by_their_docstrings(path):
+    def older(text):
+        text["format"] = 1
+        text["ops"] = [
+            [name, "tinygrad_rnn.autograd.ops.x", name, "prose"] for name, *_ in text["ops"]
+        ]
+
+    tr = recorded("loop")
+    tr.save(path)
+    lied(path, older)
+    assert list(transcript(load_trace(path), every=11)) == list(transcript(tr, every=11))

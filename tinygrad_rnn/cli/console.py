@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import TinygradError
 from ..text import for_terminal
 
 if TYPE_CHECKING:
@@ -15,6 +16,16 @@ USAGE = 2
 
 PATH = click.Path(path_type=Path)
 COUNT = click.IntRange(1)
+
+
+def read_size(context: Any, parameter: click.Parameter, text: str | None) -> int | None:
+    """An option's number of bytes."""
+    from ..tracing.recording.held import parse_size
+
+    try:
+        return None if text is None else parse_size(text)
+    except TinygradError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def console(**options: Any) -> "Console":

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..errors import TinygradError
+from .console import read_size
 from .subject import Subject, subject_options
 
 
@@ -25,6 +25,7 @@ from .subject import Subject, subject_options
     "--max-memory",
     default="1G",
     metavar="SIZE",
+    callback=read_size,
     help='How much of memory recorded values may take: "256M". Above it the oldest are let go of.',
 )
 def debug(
@@ -32,7 +33,7 @@ def debug(
     plain: bool,
     until: str | None,
     steps: str | None,
-    max_memory: str,
+    max_memory: int,
     **options: Any,
 ) -> None:
     """Step through SCRIPT, or a text's network: forward, backward, and back in time.
@@ -54,7 +55,7 @@ def debug(
             keep_output=True,
             until_nan=until is not None,
             steps=_steps(steps),
-            max_memory=_size(max_memory),
+            max_memory=max_memory,
         ).trace
     elif until or steps:
         raise click.UsageError("--until and --steps are for a script that is run")
@@ -63,15 +64,6 @@ def debug(
     if commands is not None:
         sys.exit(debug_with_commands(trace, commands))
     sys.exit(debug_trace(trace, len(trace.events) - 1 if until else None, plain=plain))
-
-
-def _size(text: str) -> int:
-    from ..tracing.recording.held import parse_size
-
-    try:
-        return parse_size(text)
-    except TinygradError as error:
-        raise click.BadParameter(str(error), param_hint="--max-memory") from None
 
 
 def _steps(text: str | None) -> tuple[int, int] | None:

@@ -1,6 +1,7 @@
 """What a command is about: a script of the user's, a saved run, or a network made for a text."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..files import MOST_TEXT, read_regular, read_stdin
 from ..nn.recurrent import LAYERS
 from ..text import for_terminal
-from .console import COUNT, NO, PATH
+from .console import COUNT, NO, PATH, read_size
 
 if TYPE_CHECKING:
     from ..tracing.trace import Trace
@@ -28,6 +30,12 @@ _OPTIONS = (
     click.option("--layers", default=1, type=COUNT, help="Layers of the network."),
     click.option("--hidden", default=8, type=COUNT, help="Units of each layer."),
     click.option("--seed", default=0, help="Of the network's first weights."),
+    click.option(
+        "--trust",
+        metavar="SIZE",
+        callback=read_size,
+        help='What a saved run may grow to in memory: "8G".  [default: as its size justifies]',
+    ),
 )
 
 
@@ -50,6 +58,7 @@ class Subject:
     layers: int
     hidden: int
     seed: int
+    trust: int | None = None
 
     @property
     def is_script(self) -> bool:
@@ -69,7 +78,7 @@ class Subject:
             return self._record_text(), False
         if self.is_script:
             return _record_script(self.script, self.arguments)
-        return _load(self.script, self.arguments), False
+        return _load(self.script, self.arguments, self.trust), False
 
     def _record_text(self) -> "Trace":
         from ..tracing.trace import trace
@@ -85,9 +94,9 @@ class Subject:
         if self.text is not None and self.text_file is not None:
             raise click.UsageError("give --text or --text-file, not both")
         if self.text_file is not None:
-            return _decoded(self.text_file.read_bytes(), str(self.text_file))
+            return _decoded(read_regular(self.text_file, MOST_TEXT), str(self.text_file))
         if self.text == "-":
-            return _decoded(sys.stdin.buffer.read(), "stdin")
+            return _decoded(read_stdin(), "stdin")
         return "hello" if self.text is None else self.text
 
 
@@ -99,14 +108,19 @@ def _decoded(data: bytes, origin: str) -> str:
         raise click.UsageError(f"{origin} is not UTF-8 text: {error}") from None
 
 
-def _load(path: Path, arguments: Sequence[str]) -> "Trace":
+def _load(path: Path, arguments: Sequence[str], trust: int | None) -> "Trace":
     """A run that was recorded and saved before."""
     from ..tracing.trace import load_trace
 
     if arguments:
         given = " ".join(arguments)
         raise click.UsageError(f"{path} is a recorded run, which takes no arguments: {given}")
-    return load_trace(path)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        trace = load_trace(path, trust)
+    for warning in warned:
+        click.echo(for_terminal(str(warning.message)), err=True)
+    return trace
 
 
 def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, bool]":

@@ -225,19 +225,29 @@ def traced(max_memory: int | str | None) -> Generator[tuple[Trace, Recorder], No
         yield made, recorder
 
 
-def load_trace(path: str | os.PathLike[str]) -> Trace:
+def load_trace(path: str | os.PathLike[str], trust: int | str | None = None) -> Trace:
     """Read a recorded run that `Trace.save` wrote; it answers as the run did, and shows its source.
 
     An op that is not of this package is taken from this process, where one of its module, name and
-    docstring was defined; else its values can be looked at, but not explained. Nothing is imported.
+    code was defined; else its values can be looked at, but not explained. Nothing is imported, and
+    no op of the program is called before a question is asked about it.
+
+    Args:
+        path: of the file.
+        trust: how much it may grow to in memory, "8G", where that is more than its size justifies.
 
     Raises:
-        TraceError: no such file, not a recorded run, a damaged one, or one of a newer version.
+        TraceError: no such file, not a recorded run, a damaged one, one of a newer version, or one
+            that grows to more than it may.
+
+    Warns:
+        UserWarning: the file chose options of an op of this program, with which it will be called.
     """
     from .file.loading import load
 
     made = Trace(Run())
-    load(path, made.run, ref(made), lambda: made.queries)
+    bytes_ = 0 if trust is None else parse_size(trust)
+    load(path, made.run, ref(made), lambda: made.queries, bytes_)
     return made
 
 

@@ -1,15 +1,16 @@
 """Reading a recorded run that `saving` wrote: nothing that the file says is believed."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from math import prod
 from types import SimpleNamespace
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ...autograd.op import NUMPY, Kind, Op
+from ...autograd.op import Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...errors import TraceError
@@ -17,12 +18,17 @@ from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
 from ..recording.event import Event, Failure, Forward, Places, Vjp, Zero
 from ..recording.graph import Node, compute
-from ..recording.held import Gone
+from ..recording.held import Gone, in_units
 from ..recording.run import Run
 from ..recording.source import Known, Source
 from .options import dtype_named, restored, typed
-from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE, STRETCHED, defined_at
+from .rules import OWN, MissingOp, format_1, found, is_own
+from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE
+from .schema import check_extent, check_options, check_size, cost, excess
 
+# What a file justifies: so many times its own bytes, and the bytes that any file does.
+JUSTIFIED = (64, 2**24)
+STRANGE = 20  # calls that a warning lists
 _T = TypeVar("_T")
 # Of an event: its number in the run, and what `Happening` says of its call, line and places.
 _Facts = tuple[int, Scope | None, Source | None, Any]
@@ -33,6 +39,7 @@ def load(
     run: Run,
     places: Callable[[], Places | None],
     prove: Callable[[], object],
+    trust: int = 0,
 ) -> None:
     """Read a recorded run that `save` wrote; see `load_trace`.
 
@@ -41,18 +48,49 @@ def load(
         run: an empty one, which becomes what the file holds.
         places: asked by its events for the copy that they belong to.
         prove: asks the run about names and calls, where only the whole shows that a file lies.
+        trust: bytes that it may grow to, if that is more than its size justifies.
 
     Raises:
         TraceError: there is no such file, or it is not one.
+
+    Warns:
+        UserWarning: the file chose options of an op of this program.
     """
     name = os.fspath(path)
     description, arrays = ARCHIVE.read(path)
     with ARCHIVE.blaming(name):
-        _Reader(description, arrays, run, places).read()
         try:
+            reader = _Reader(description, arrays, run, places, _Allowance(arrays, trust))
+            reader.read()
             prove()
         except TraceError as error:
             raise TraceError(f"load_trace: {name}: {error}") from error
+    if reader.strange:
+        said = ", ".join(sorted(reader.strange))
+        warnings.warn(
+            f"{name}: what is asked about these runs ops of this program "
+            f"with options that the file chose: {said}",
+            stacklevel=3,
+        )
+
+
+class _Allowance:
+    """What the size of a file justifies to hold and to compute, in bytes that are read."""
+
+    def __init__(self, arrays: Mapping[str, Array], trust: int) -> None:
+        size = sum(array.nbytes for array in arrays.values())
+        self.total = max(JUSTIFIED[0] * size + JUSTIFIED[1], trust)
+        self.asked = 0
+
+    def take(self, count: int) -> None:
+        """Count what is asked for; refuse the file once that is too much."""
+        self.asked += count
+        if self.asked > self.total:
+            needed, allowed = " ".join(in_units(self.asked)), " ".join(in_units(self.total))
+            raise TraceError(
+                f"it grows to {needed} or more when it is looked at, and a file of its size may "
+                f"to {allowed}: if you know who made it, trust it with more, as --trust 8G"
+            )
 
 
 class _Reader:
@@ -64,8 +102,12 @@ class _Reader:
         arrays: Mapping[str, Array],
         run: Run,
         places: Callable[[], Places | None],
+        allowance: _Allowance,
     ) -> None:
         self.text, self.columns, self.run, self.places = description, arrays, run, places
+        self.allowance = allowance
+        # Ops of this program, with the options that the file chose.
+        self.strange: set[str] = set()
         self.strings: list[str] = [typed(text, str) for text in description["strings"]]
         run.limit = typed(description["limit"], int | None)
         self.arrays = self._arrays()
@@ -74,7 +116,7 @@ class _Reader:
             typed(restored(x, self._numbered), int | float | np.generic)
             for x in description["constants"]
         ]
-        self.ops = [_found_op(*op) for op in description["ops"]]
+        self.ops = [self._op(*op) for op in description["ops"]]
         self.sources = self._sources()
         self.scopes = self._scopes()
         self.nodes = self._nodes()
@@ -88,6 +130,13 @@ class _Reader:
         inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
         for row in self._rows("event", EVENT):
             run.events.append(self._event(len(run.events), row, inputs[len(run.events)]))
+
+    def _op(self, name: Any, module: Any, qualname: Any, version: Any) -> tuple[str, Op]:
+        typed(name, str)
+        row = [name, module, qualname, version]
+        if self.text["format"] == 1:
+            row = format_1(*row)
+        return name, found(*row)
 
     def _rows(self, table: str, names: Sequence[str]) -> list[tuple[int, ...]]:
         columns = [self._column(f"{table}.{name}") for name in names]
@@ -128,7 +177,9 @@ class _Reader:
         shapes = self._flat("array.ndim", "array.shape.flat", 0, high)
         strides = self._flat("array.ndim", "array.strides.flat", -high, high)
         rows = self._rows("array", ARRAY)
-        return [self._array(owners, *three) for three in zip(rows, shapes, strides, strict=True)]
+        made = [self._array(owners, *three) for three in zip(rows, shapes, strides, strict=True)]
+        self.allowance.take(sum(map(excess, made)))
+        return made
 
     def _array(
         self,
@@ -140,12 +191,14 @@ class _Reader:
         dtype, owner, offset, _, nans, infs = row
         kind = dtype_named(_entry(self.strings, dtype))
         size = prod(shape) * kind.itemsize
+        if size >= 2**62:
+            raise ValueError(f"an array of shape {tuple(shape)}")
         if owner == NONE:
             return Gone(tuple(shape), kind, bool(nans), bool(infs))
         memory = _entry(owners, owner)
-        if size > STRETCHED[0] * memory.nbytes + STRETCHED[1]:
+        if size > JUSTIFIED[0] * memory.nbytes + self.allowance.total:
             raise ValueError(f"an array of shape {tuple(shape)} in {memory.nbytes} bytes")
-        # NumPy refuses what leaves its memory
+        check_extent(shape, strides, offset, kind.itemsize, memory)
         made = np.ndarray(tuple(shape), kind, memory, offset, tuple(strides))
         made.flags.writeable = False
         return made
@@ -190,13 +243,30 @@ class _Reader:
             "node.inputs", "node.operands.flat", -1 - len(self.constants), len(self.arrays)
         )
         nodes: list[Node] = []
-        forwards, tensors = _Forwards(), dict[int, Node]()
+        tensors: dict[int, Node] = {}
         for row, given, seen in zip(rows, inputs, operands, strict=True):
             node = self._node(nodes, row, given, seen)
             _check_same(tensors.setdefault(node.id, node), node)
-            forwards.check(node, row[NODE.index("options")])
+            self._check(node)
             nodes.append(node)
         return nodes
+
+    def _check(self, node: Node) -> None:
+        """Refuse a node that its op could not have made; no op of the program is called for it."""
+        _check_inputs(node)
+        self.allowance.take(cost(node))
+        own = OWN.get(node.op or "")
+        if is_own(node.rule):
+            assert own is not None
+            check_options(own, node.options)
+            if not node.is_gone:
+                _check_result(own, node)
+        elif own is not None and isinstance(node.rule, MissingOp):
+            check_options(own, node.options)  # what pictures say of it depends on its name
+        elif node.options and not isinstance(node.rule, MissingOp):
+            chosen = ", ".join(f"{name}={value!r:.80}" for name, value in node.options.items())
+            if len(self.strange) < STRANGE:
+                self.strange.add(f"{node.op}({chosen})")
 
     def _node(
         self,
@@ -256,11 +326,14 @@ class _Reader:
         number: int,
     ) -> Vjp:
         receiver = of.inputs[slot] if 0 <= slot < len(of.inputs) else None
-        if receiver is None or receiver.id != output.id:
+        is_lost = of.rule is None or not of.rule.differentiable(slot)
+        if receiver is None or receiver.id != output.id or is_lost:
             raise ValueError(f"event {facts[0]} (vjp) hands on to nothing that there is")
         cotangent = self._numbered(number)
         if cotangent.shape != of.shape:
             raise ValueError(f"event {facts[0]} (vjp) starts from no gradient of its op's output")
+        seen, operands = of.seen
+        self.allowance.take(sum(map(excess, (term, cotangent, seen, *operands))))
         return Vjp(*facts, term, output, of, slot, cotangent)
 
 
@@ -274,35 +347,34 @@ def _check_same(first: Node, node: Node) -> None:
         )
 
 
-class _Forwards:
-    """Checks that nodes are what their ops make, once for each op, options and kind of operands."""
-
-    def __init__(self) -> None:
-        self._known: set[Any] = set()
-
-    def check(self, node: Node, options: int) -> None:
-        """Refuse a node whose data its op could not have made of its operands."""
-        data, operands = node.seen
-        for x, operand in zip(node.inputs, operands, strict=True):
-            if (x is None) != (not hasattr(operand, "shape") or isinstance(operand, np.generic)):
-                raise ValueError(f"an operand of {node.op} that is no number and no tensor")
-            if x is not None and operand.shape != x.shape:
-                raise ValueError(
-                    f"{node.op} has an operand of shape {operand.shape}, made from {x.shape}"
-                )
-        if node.rule is None or node.is_gone or isinstance(node.rule, _MissingOp):
-            return
-        seen = tuple((np.shape(x), np.asarray(x).dtype.str) for x in operands)
-        key = id(node.rule), options, seen, data.dtype.str, data.shape
-        if key in self._known:
-            return
-        with np.errstate(all="ignore"):
-            made = compute(node.rule, operands, node.options)
-        if (made.shape, made.dtype) != (data.shape, data.dtype):
+def _check_inputs(node: Node) -> None:
+    """Refuse a node that was made before what it was made from, or from something else."""
+    if (node.op is None) != (node.rule is None) or (node.op is None and node.inputs):
+        raise ValueError("a leaf that was made by an op, or an op that made nothing")
+    _, operands = node.seen
+    for x, operand in zip(node.inputs, operands, strict=True):
+        if x is not None and x.id >= node.id:
+            raise ValueError(f"tensor {node.id} is made from tensor {x.id}, which is newer")
+        if (x is None) != (not hasattr(operand, "shape") or isinstance(operand, np.generic)):
+            raise ValueError(f"an operand of {node.op} that is no number and no tensor")
+        if x is not None and operand.shape != x.shape:
             raise ValueError(
-                f"{node.op} makes {made.dtype} {made.shape}, not {data.dtype} {data.shape}"
+                f"{node.op} has an operand of shape {operand.shape}, made from {x.shape}"
             )
-        self._known.add(key)
+
+
+def _check_result(own: Op, node: Node) -> None:
+    """Refuse data of another shape or dtype than the op makes of its operands."""
+    data, operands = node.data, node.operands
+    if not own.variadic and len(operands) != len(own.vjps):
+        raise ValueError(f"{node.op} has {len(operands)} operands")
+    check_size(own, node)
+    with np.errstate(all="ignore"):
+        made = compute(own, operands, node.options)
+    if (made.shape, made.dtype) != (data.shape, data.dtype):
+        raise ValueError(
+            f"{node.op} makes {made.dtype} {made.shape}, not {data.dtype} {data.shape}"
+        )
 
 
 def _entry(table: Sequence[_T], number: int) -> _T:
@@ -314,39 +386,6 @@ def _entry(table: Sequence[_T], number: int) -> _T:
 
 def _or_none(table: Sequence[_T], number: int) -> _T | None:
     return None if number == NONE else _entry(table, number)
-
-
-def _found_op(name: Any, module: Any, qualname: Any, doc: Any) -> tuple[str, Op]:
-    """An op of this process by where it was defined; else one that says that it is not here."""
-    typed(name, str)
-    for public in NUMPY.values():
-        if defined_at(public) == (module, qualname, doc):
-            return name, public.op  # type: ignore[attr-defined]
-    return name, _MissingOp(name)
-
-
-class _MissingOp(Op):
-    """An op that is not here: whoever wants to compute with it is told so.
-
-    It is taken to be of the kind of the op that has its name here.
-    """
-
-    def __init__(self, name: str) -> None:
-        ops = [getattr(public, "op", None) for public in NUMPY.values()]
-        kinds: dict[str, Kind] = {op.name: op.kind for op in ops if isinstance(op, Op)}
-        super().__init__(name, self._refuse, (), kind=kinds.get(name, "other"))
-
-    def differentiable(self, slot: int) -> bool:
-        return True
-
-    def vjp(self, *_: Any, **__: Any) -> NoReturn:
-        self._refuse()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TraceError(
-            f"the op {self.name!r} is not here, and a recording holds no code: "
-            "import or define it, then load the recording"
-        )
 
 
 def _stand_in(described: Mapping[str, Any]) -> object:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ...archive import Archive
-from ...autograd.op import NUMPY, Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...errors import TraceError
@@ -26,12 +25,13 @@ from ..recording.held import Gone, is_array, owner_of
 from ..recording.run import Run
 from ..recording.source import Source
 from .options import plain
+from .rules import address, is_own
 
-ARCHIVE = Archive("tinygrad_rnn.trace", 1, TraceError, "load_trace", "save", "tr.save")
+ARCHIVE = Archive("tinygrad_rnn.trace", 2, TraceError, "load_trace", "save", "tr.save")
 KINDS = (Forward, Seed, Vjp, Accumulate, Update, Zero, Failure)  # in a file by their number here
 NONE = -1
-# How often larger than its memory a broadcast array may be, and the bytes that always may.
-STRETCHED = (64, 2**24)
+# How often larger than its memory a broadcast array may be, and the bytes that it always may.
+STRETCHED = (4, 2**16)
 NODE = ("id", "op", "data", "name", "requires_grad", "scope", "source", "options", "inputs")
 EVENT = (
     "kind",
@@ -48,7 +48,6 @@ EVENT = (
 )
 ARRAY = ("dtype", "owner", "offset", "ndim", "nans", "infs")
 SCOPE = ("name", "owner", "parent", "id")
-_PACKAGE = __name__.partition(".")[0]
 
 
 def save(run: Run, path: str | os.PathLike[str], term: Callable[[Vjp], Array]) -> None:
@@ -139,7 +138,7 @@ class _Writer:
         match event:
             case Vjp():
                 of, slot, cotangent = event.of, event.slot, event.held_cotangent
-                if event.recomputable and not _is_ours(of.rule):
+                if event.recomputable and not is_own(of.rule):
                     value = self.term(event)  # a reader may not have the op
                     self.terms.append(value)
             case Failure():
@@ -196,7 +195,7 @@ class _Writer:
 
     def _op(self, node: Node) -> int:
         key = (node.op, id(node.rule))
-        return self.ops.number(key, lambda: [node.op, *_address(node.rule)])
+        return self.ops.number(key, lambda: [node.op, *address(node.rule)])
 
     def _operand(self, x: Any) -> int:
         """An array by its number; a Python number by minus its own and two."""
@@ -273,23 +272,6 @@ def _columns(table: str, names: Sequence[str], rows: Iterable[Sequence[int]]) ->
 
 def _address_of(array: Array) -> int:
     return array.__array_interface__["data"][0]
-
-
-def _is_ours(rule: Op | None) -> bool:
-    return str(_address(rule)[0]).startswith(f"{_PACKAGE}.")
-
-
-def _address(rule: Op | None) -> tuple[str | None, str | None, str]:
-    """Where an op was defined, and what its docstring says."""
-    for public in NUMPY.values():
-        if rule is not None and getattr(public, "op", None) is rule:
-            return defined_at(public)
-    return None, None, ""
-
-
-def defined_at(public: Callable[..., Any]) -> tuple[str, str, str]:
-    """The module and name of an op's function, and what its docstring says."""
-    return public.__module__, public.__qualname__, public.__doc__ or ""
 
 
 def _described(owner: object) -> Any:
