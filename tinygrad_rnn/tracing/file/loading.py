@@ -247,8 +247,9 @@ class _Reader:
         for row, given, seen in zip(rows, inputs, operands, strict=True):
             node = self._node(nodes, row, given, seen)
             _check_same(tensors.setdefault(node.id, node), node)
-            self._check(node)
             nodes.append(node)
+        for node in nodes:
+            self._check(node)
         return nodes
 
     def _check(self, node: Node) -> None:
