@@ -139,6 +139,246 @@ def test_other_readers_of_safetensors_can_read_it(path):
     assert load_file(path).keys() == {f"model.{name}" for name in MODELS[0].state_dict()}
 
 
+# What is shared, frozen or fixed
+
+
+def tied_weight():
+    model = tg.nn.Sequential(tg.nn.Embedding(5, 3), tg.nn.RNN(3, 3), tg.nn.Linear(3, 5))
+    model[2].weight = model[0].weight
+    return model
+
+
+def twice():
+    layer = tg.nn.Linear(3, 3)
+    return tg.nn.Sequential(layer, tg.nn.Tanh(), tg.nn.Sequential(layer, tg.nn.LayerNorm(3)), layer)
+
+
+def tied_cells():
+    layer = tg.nn.LSTM(3, 3, num_layers=3)
+    layer.cells[1].W_hh = layer.cells[0].W_hh
+    layer.cells[2].b_h = layer.cells[1].b_h
+    return tg.nn.Sequential(layer)
+
+
+def everything_tied():
+    first = tg.nn.GRU(3, 3, num_layers=2, rng=0)
+    second = tg.nn.GRU(3, 3, num_layers=2, rng=1)
+    for cell, other in zip(first.cells, second.cells, strict=True):
+        for name, p in cell.named_parameters():
+            setattr(other, name, p)
+    return tg.nn.Sequential(first, second)
+
+
+@pytest.mark.parametrize("make", [tied_weight, twice, tied_cells, everything_tied])
+def test_what_is_shared_comes_back_shared(make, path):
+    model = make()
+    optimizer = tg.optim.Adam(model.parameters())
+    tg.save(path, model, optimizer)
+    found = tg.load(path)
+    again = found.model
+    assert_same_parameters(model, again)
+    ties = [[ps.index(p) for p in ps] for ps in (everything_in(model), everything_in(again))]
+    assert ties[0] == ties[1]
+    modules = [[ms.index(m) for m in ms] for ms in (modules_of(model), modules_of(again))]
+    assert modules[0] == modules[1]
+    assert len(found.optimizer.params) == len(list(model.parameters()))
+    tg.load(path, into=make())
+
+
+def modules_of(model):
+    return [module for _, module in model.named_modules()]
+
+
+def everything_in(model):
+    """Every place of a parameter: what is shared stands there several times."""
+    places = [v for m in modules_of(model) for v in vars(m).values()]
+    return [Same(value) for value in places if isinstance(value, tg.Tensor)]
+
+
+class Same:
+    """Equal to the same object alone, since == of Tensors compares elements."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __eq__(self, other):
+        return self.value is other.value
+
+    __hash__ = None
+
+
+def test_what_is_not_shared_does_not_fit_what_is(path):
+    model = tied_weight()
+    tg.save(path, model)
+    model[2].weight = tg.nn.Parameter(model[0].weight.data)
+    with pytest.raises(CheckpointError, match=r"does not fit Sequential: missing '2\.weight'"):
+        tg.load(path, into=model)
+
+
+def test_what_is_frozen_or_fixed_comes_back_so(path):
+    model = tg.nn.Sequential(tg.nn.Linear(2, 3), tg.nn.GRU(3, 2), tg.nn.Linear(2, 1))
+    model[0].weight = tg.nn.Buffer(model[0].weight.data)
+    model[1].W_hh.requires_grad = False
+    optimizer = tg.optim.SGD([{"params": model[1].parameters(), "lr": 0.5}], momentum=0.5)
+    optimizer.add_param_group({"params": model[2].parameters(), "lr": 0.25})
+    for p in model[2].parameters():
+        p.requires_grad = False
+    tg.save(path, model, optimizer)
+    found = tg.load(path)
+    assert [name for name, _ in found.model.named_buffers()] == ["0.weight"]
+    expected = [(name, p.requires_grad) for name, p in model.named_parameters()]
+    assert [(name, p.requires_grad) for name, p in found.model.named_parameters()] == expected
+    groups = [
+        [{**group, "params": None} for group in one.param_groups]
+        for one in (optimizer, found.optimizer)
+    ]
+    assert groups[0] == groups[1]
+
+
+def test_a_schedule_is_saved_beside_its_optimiser(path):
+    model = tg.nn.Linear(2, 2)
+    optimizer = tg.optim.Adam(model.parameters(), lr=0.8)
+    schedule = tg.optim.CosineAnnealingLR(optimizer, 10)
+    for _ in range(3):
+        schedule.step()
+    tg.save(path, model, optimizer, schedule=schedule.state_dict())
+    found = tg.load(path)
+    again = tg.optim.CosineAnnealingLR(found.optimizer, 10, last_epoch=0)
+    again.load_state_dict(found.metadata["schedule"])
+    found.optimizer.lr = optimizer.lr
+    for _ in range(5):
+        schedule.step()
+        again.step()
+        assert again.get_last_lr() == schedule.get_last_lr()
+
+
+class Buffered(tg.nn.Module):
+    def __init__(self):
+        self.mask, self.rest = tg.nn.Buffer([True, False]), {"k": [tg.nn.Linear(2, 2)]}
+        self.scale = tg.nn.Parameter(np.float32(1.5))
+
+
+def test_buffers_nests_and_numbers_without_axes_come_back(path):
+    model, other = Buffered(), Buffered()
+    optimizer = tg.optim.Adam(model.parameters())
+    model.scale.grad = 1.0
+    optimizer.step()
+    tg.save(path, model, optimizer)
+    other.mask.data = np.array([False, False])
+    found = tg.load(path, into=other)
+    assert other.mask.data.tolist() == [True, False]
+    assert (other.scale.shape, other.scale.dtype, other.scale.item()) == (
+        (),
+        np.float32,
+        model.scale.item(),
+    )
+    states = (one.state_dict()["state"] for one in (optimizer, found.optimizer))
+    for before, after in zip(*states, strict=True):
+        assert before.keys() == after.keys()
+        for name, value in before.items():
+            assert np.shape(value) == np.shape(after[name])
+            assert np.asarray(value).dtype == np.asarray(after[name]).dtype
+
+
+def changed(change):
+    model = tg.nn.Sequential(tg.nn.Linear(2, 3), tg.nn.LSTM(3, 3))
+    change(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model[0], "extra", tg.nn.Parameter([1.0])),
+        lambda model: setattr(model[0], "weight", tg.tensor(np.ones((3, 2)))),
+        lambda model: setattr(model[0], "bias", tg.nn.Parameter(np.ones(4))),
+        lambda model: setattr(model[0], "bias", tg.nn.Parameter(np.ones(3, np.float32))),
+        lambda model: setattr(model[1].cells[0], "b_h", None),
+        lambda model: model[1].cells.append(tg.nn.LSTMCell(3, 3)),
+        lambda model: setattr(model, "2", model),
+    ],
+)
+def test_what_would_not_come_back_is_refused_when_saved(change, path):
+    with pytest.raises(CheckpointError, match=r"save: .* (would not come back|holds itself)"):
+        tg.save(path, changed(change))
+    assert not path.exists()
+
+
+# Metadata: right, or refused when saved
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array(3.5), np.array(True), np.float32(2), np.zeros((0, 3)), np.zeros((2, 0), np.int8),
+        np.arange(6).reshape(2, 3).T, np.arange(3)[::-1], np.array([1, 2], ">i4"),
+        np.array([1.5], ">f8"), np.array([np.nan, -np.inf, -0.0]), np.arange(3, dtype=np.uint64),
+        np.array([1.5], np.float16), np.array([True, False]), tg.tensor(2.0),
+        tg.nn.Parameter([1.0]), tg.tensor([1.0], requires_grad=True),
+    ],
+)  # fmt: skip
+def test_arrays_come_back_as_they_were(array, path):
+    tg.save(path, MODELS[0], given=array)
+    found = tg.load(path).metadata["given"]
+    expected = array.data if isinstance(array, tg.Tensor) else np.asarray(array)
+    if isinstance(array, np.generic):
+        assert found == array
+        return
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype.newbyteorder("="))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "é\n\0\ud800\U0001f600", 10**30, -0.0, float("inf"), [], {}, [[{"a": None}]], "x" * 10**5],
+)
+def test_what_json_holds_comes_back_as_it_was(value, path):
+    tg.save(path, MODELS[0], given=value)
+    assert tg.load(path).metadata["given"] == value
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.array(["a", "b"]), "'metadata.given' is an array of <U1"),
+        (np.array([b"a"]), r"is an array of \|S1"),
+        (np.array([1j]), "is an array of complex128, and a file holds floats, integers and bool"),
+        (np.array(1, np.complex64), "is an array of complex64"),
+        (np.array([None]), "is an array of object"),
+        (np.array(["2020"], "M8[Y]"), "is an array of datetime64"),
+        (np.zeros(2, [("a", "i4")]), r"is an array of \[\('a'"),
+        (np.ma.masked_array([1.0, 2.0], [True, False]), "is a masked array"),
+        (1j, "complex is neither"),
+        ([1j], "complex is neither"),
+        ({1, 2}, "set is neither"),
+        (b"bytes", "bytes is neither"),
+        ([np.ones(2)], "ndarray is neither"),
+        ({"a": tg.tensor(1.0)}, "Tensor is neither"),
+        ({1: "a"}, "metadata can have texts as keys, not 1"),
+        ([{"a": {(1, 2): 3}}], r"texts as keys, not \(1, 2\)"),
+        ({None: 1}, "texts as keys, not None"),
+        (np.datetime64("2020"), "date.* is neither"),
+        ([10**5000], "Exceeds the limit"),
+        (json.loads("[" * 900 + "]" * 900), None),
+    ],
+)
+def test_what_no_file_can_hold_is_refused_when_saved(value, message, path):
+    if message is None:
+        tg.save(path, MODELS[0], given=value)
+        assert tg.load(path).metadata["given"] == value
+        return
+    with pytest.raises(CheckpointError, match=f"save: .*{message}"):
+        tg.save(path, MODELS[0], given=value)
+    assert not path.exists()
+
+
+def test_names_that_take_more_than_is_read_are_refused_when_saved(path):
+    module = tg.nn.Module()
+    module.x = {f"{k}" + "n" * 10**6: tg.nn.Linear(1, 1) for k in range(9)}
+    with pytest.raises(CheckpointError, match=r"names and shapes take \d+ bytes"):
+        tg.save(path, module)
+
+
 # What does not fit
 
 
@@ -288,6 +528,57 @@ def test_sizes_that_lie_allocate_nothing(path, config):
     path.write_bytes(ARCHIVE.encode(description, arrays))
     with pytest.raises(CheckpointError, match=r"is damaged|does not fit"):
         tg.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ties": {"0.weight": "9.weight"}},
+        {"ties": {f".W_{k}": ".W_hh" for k in range(100)}},
+        {"ties": 3},
+        {"fixed": ["nowhere"]},
+        {"frozen": ["nowhere"]},
+        {"modules": {"class": "RNN", "same": 0}},
+        {"modules": {"class": "LayerNorm", "config": {"normalized_shape": [10**6, 10**6]}}},
+        {"modules": {"class": "LayerNorm", "config": {"normalized_shape": [8]}}},
+        {"modules": {"class": "Tanh", "config": {"rng": 1}}},
+    ],
+)
+def test_a_structure_that_lies_allocates_nothing(path, change):
+    tg.save(path, tg.nn.RNN(2, 3, output_size=2, rng=0))
+    description, arrays = ARCHIVE.decode("x", path.read_bytes())
+    description["model"] |= change
+    path.write_bytes(ARCHIVE.encode(description, arrays))
+    with pytest.raises(CheckpointError, match=r"is damaged|does not fit"):
+        tg.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "x" * 10**6},
+        {"model": {"modules": {"class": "x" * 10**6}, "ties": {}, "fixed": [], "frozen": []}},
+        {"optimizer": {"class": "y" * 10**6, "groups": [], "numbers": []}},
+        {"metadata": ["z" * 10**6] * 3},
+        {"class": "x" * 10**6, "model": None},
+    ],
+)
+def test_errors_are_short_whatever_the_file_says(path, change):
+    tg.save(path, tg.nn.RNN(2, 3, output_size=2, rng=0))
+    description, arrays = ARCHIVE.decode("x", path.read_bytes())
+    path.write_bytes(ARCHIVE.encode({**description, **change}, arrays))
+    with pytest.raises(CheckpointError) as caught:
+        tg.load(path)
+    assert len(str(caught.value)) < 600 + len(str(path))
+
+
+def test_an_error_names_a_few_of_many_misfits(path):
+    many = {f"layer {k}": tg.nn.Linear(1, 1) for k in range(1000)}
+    one, other = tg.nn.Module(), tg.nn.Module()
+    one.x, other.y = many, many
+    tg.save(path, one)
+    with pytest.raises(CheckpointError, match=r"missing 'y\.layer 0\.weight'.* and 3995 more"):
+        tg.load(path, into=other)
 
 
 def test_a_header_that_claims_gigabytes(path):

@@ -1,6 +1,8 @@
 """Modules, layers without a memory, and losses."""
 
 import math
+import pickle
+from collections import deque
 
 import numpy as np
 import pytest
@@ -108,6 +110,183 @@ def test_a_module_without_a_forward():
         tg.nn.Module()(1)
 
 
+# Containers and sharing
+
+
+def linear():
+    return tg.nn.Linear(2, 2, bias=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda a, b: [[a], [b]], ["x.0.0", "x.1.0"]),
+        (lambda a, b: {"k": [a, (b,)]}, ["x.k.0", "x.k.1.0"]),
+        (lambda a, b: ({"k": {"l": a}}, [[[b]]]), ["x.0.k.l", "x.1.0.0.0"]),
+        (lambda a, b: [a, [b, a], {"k": b}], ["x.0", "x.1.0"]),
+        (lambda a, b: [1, "text", None, [np.ones(2)], {"k": a}], ["x.4.k"]),
+        (lambda a, b: [a.weight, {"k": [b.weight]}], ["x.0", "x.1.k.0"]),
+    ],
+)
+def test_whatever_containers_hold_is_found_once(make, names):
+    module = tg.nn.Module()
+    module.x = make(linear(), linear())
+    found = [name.removesuffix(".weight") for name, _ in module.named_parameters()]
+    assert found == names
+    assert list(module.state_dict()) == [name for name, _ in module.named_parameters()]
+    assert module.eval() is module
+    assert not any(inner.training for _, inner in module.named_modules())
+
+
+def test_a_list_that_holds_itself_and_a_child_that_holds_its_parent():
+    module, child = tg.nn.Module(), linear()
+    module.x = [child]
+    module.x.append(module.x)
+    module.x.append([module.x])
+    child.parent = module
+    assert [name for name, _ in module.named_parameters()] == ["x.0.weight"]
+    assert [name for name, _ in child.named_parameters()] == ["weight"]
+    assert len(list(module.named_modules())) == 3
+    assert repr(module).count("Module(…)") == 1
+    module.train().astype(np.float32).zero_grad()
+
+
+def test_modules_that_are_shared_a_million_ways_are_walked_once():
+    module = linear()
+    for _ in range(50):
+        outer = tg.nn.Module()
+        outer.a = outer.b = module
+        module = outer
+    assert len(list(module.parameters())) == 1
+    assert len(list(module.named_modules())) == 101
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, deque])
+def test_containers_in_which_nothing_has_a_name_are_refused(kind):
+    module = tg.nn.Module()
+    module.x = kind([1, 2])
+    assert list(module.parameters()) == []
+    module.x = [kind([linear()])]
+    with pytest.raises(TypeError, match=rf"Module\.x\.0 is a {kind.__name__}: .*lists, tuples"):
+        list(module.parameters())
+
+
+@pytest.mark.parametrize("keys", [(1, "1"), ("a.weight", "a")])
+def test_two_parameters_of_one_name_are_refused(keys):
+    module = tg.nn.Module()
+    one = linear().weight if "." in str(keys[0]) else linear()
+    module.x = dict(zip(keys, (one, linear()), strict=True))
+    with pytest.raises(StateDictError, match=r"Module: two tensors have the name 'x\."):
+        module.state_dict()
+
+
+def test_what_is_shared_is_one_parameter():
+    first, second = tg.nn.Linear(3, 3), tg.nn.Linear(3, 3)
+    second.weight = first.weight
+    both = tg.nn.Sequential(first, second, first)
+    assert list(both.state_dict()) == ["0.weight", "0.bias", "1.bias"]
+    tg.optim.SGD(both.parameters())
+    x = np.ones((1, 3))
+    both(x).sum().backward()
+    before = both(x).data
+    for p in both.parameters():
+        p.data = p.data - 0.01 * p.grad.data
+    assert (both(x).data != before).all()
+    assert both[1].weight is both[0].weight
+
+
+@pytest.mark.parametrize("kind", [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU])
+def test_a_cell_in_two_layers_is_one(kind):
+    layer = kind(3, 3, num_layers=2, output_size=2, rng=0)
+    count = len(list(layer.parameters()))
+    per_cell = len(list(layer.cells[0].parameters()))
+    layer.cells[1].W_hh = layer.cells[0].W_hh
+    assert len(list(layer.parameters())) == count - 1
+    assert layer.W_hh_l1 is layer.W_hh
+    layer.cells[1] = layer.cells[0]
+    assert len(list(layer.parameters())) == count - per_cell
+    tg.optim.SGD(layer.parameters())
+
+
+def test_what_a_user_adds_to_a_layer_is_found():
+    class Scaled(tg.nn.GRU):
+        def __init__(self):
+            super().__init__(2, 3)
+            self.scale = tg.nn.Parameter([1.0])
+            self.head = linear()
+
+    names = [name for name, _ in Scaled().named_parameters()]
+    assert names == ["W_xh", "W_hh", "b_h", "b_x", "scale", "head.weight"]
+
+
+# Buffers
+
+
+class Masked(tg.nn.Module):
+    def __init__(self):
+        self.mask = tg.nn.Buffer([True, False])
+        self.fixed = [tg.nn.Buffer([2.0, 3.0]), tg.nn.Buffer([4, 5])]
+        self.scale = tg.nn.Parameter([1.0, 1.0])
+
+    def forward(self, x):
+        return tg.ops.where(self.mask, x * self.fixed[0], 0.0) * self.scale
+
+
+def test_buffers_are_in_the_state_and_are_no_parameters():
+    module = Masked()
+    assert [name for name, _ in module.named_parameters()] == ["scale"]
+    assert [name for name, _ in module.named_buffers("m")] == ["m.mask", "m.fixed.0", "m.fixed.1"]
+    assert list(module.state_dict()) == ["mask", "fixed.0", "fixed.1", "scale"]
+    module(np.ones(2)).sum().backward()
+    assert [b.grad for b in module.buffers()] == [None] * 3
+    assert module.scale.grad.data.tolist() == [2.0, 0.0]
+    module.astype(np.float32)
+    dtypes = [b.dtype for b in module.buffers()]
+    assert dtypes == [np.bool_, np.float32, np.int64]
+    other = Masked()
+    other.mask.data = np.array([False, True])
+    module.load_state_dict(other.state_dict())
+    assert module.mask.data.tolist() == [False, True]
+    assert repr(pickle.loads(pickle.dumps(module.mask))) == repr(module.mask)
+
+
+def test_a_compiled_function_reads_buffers_as_they_are():
+    module = Masked()
+    fast = tg.compile(lambda x: module(x).sum())
+    for k in range(6):
+        if k == 4:
+            module.fixed[0].data = np.array([7.0, 7.0])
+        x = tg.tensor([1.0 + k, 2.0])
+        assert fast(x).item() == module(x).sum().item()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("mask", [1, 0], "'mask' has dtype int64, needs booleans"),
+        ("fixed.1", [0.5, 1.5], "'fixed.1' has dtype float64, needs int64"),
+        ("scale", [True, True], "'scale' has dtype bool, needs numbers"),
+        ("scale", [1j, 1], "'scale' has dtype complex128, needs numbers"),
+        ("scale", np.ma.masked_array([1.0, 2.0], [True, False]), "'scale' has masked values"),
+    ],
+)
+def test_values_of_another_kind_are_refused(name, value, message):
+    module = Masked()
+    with pytest.raises(StateDictError, match=message):
+        module.load_state_dict(module.state_dict() | {name: np.asanyarray(value)})
+
+
+def test_a_buffer_that_requires_a_gradient():
+    with pytest.raises(OpError, match="Buffer: it cannot require a gradient"):
+        tg.nn.Buffer([1.0], requires_grad=True)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, bool, complex])
+def test_parameters_stay_floats(dtype):
+    with pytest.raises(OpError, match="astype: parameters are floats"):
+        Masked().astype(dtype)
+
+
 # State dicts
 
 
@@ -179,6 +358,99 @@ def test_sequential():
     assert [name for name, _ in both.named_parameters()][-2:] == ["1.weight", "1.bias"]
     with pytest.raises(TypeError, match="Sequential: element 1 is no Module but function"):
         tg.nn.Sequential(first, lambda x: x)
+
+
+@pytest.mark.parametrize("shape", [4, (4,), (3, 4)])
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"elementwise_affine": False}])
+def test_layer_norm(shape, options):
+    layer = tg.nn.LayerNorm(shape, eps=1e-3, **options)
+    rng = np.random.default_rng(0)
+    for p in layer.parameters():
+        p.data = rng.standard_normal(p.shape)
+    x = rng.standard_normal((2, 3, 4))
+    axes = tuple(range(-len(layer.normalized_shape), 0))
+    expected = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-3)
+    if layer.weight is not None:
+        expected = expected * layer.weight.data
+    if layer.bias is not None:
+        expected = expected + layer.bias.data
+    np.testing.assert_allclose(layer(x).data, expected, rtol=1e-12)
+    given = tg.tensor(x, requires_grad=True)
+    assert tg.gradcheck(lambda x, *_: layer(x), [given, *layer.parameters()])
+    assert layer.astype(np.float32)(x.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [(tg.nn.Tanh(), tg.ops.tanh), (tg.nn.Sigmoid(), tg.ops.sigmoid), (tg.nn.ReLU(), tg.ops.relu)],
+)
+def test_activations(module, function):
+    x = tg.tensor([-1.0, 0.5], requires_grad=True)
+    np.testing.assert_array_equal(module(x).data, function(x).data)
+    assert tg.gradcheck(module, [x])
+    assert (module.state_dict(), repr(module)) == ({}, f"{type(module).__name__}()")
+
+
+def test_compiled_modules_are_the_eager_ones():
+    nn = tg.nn
+    model = nn.Sequential(
+        nn.Linear(3, 4, rng=0), nn.LayerNorm(4), nn.Tanh(), nn.Linear(4, 4, rng=1), nn.ReLU(),
+        nn.Linear(4, 2, rng=2), nn.Sigmoid(),
+    )  # fmt: skip
+
+    def step(x):
+        model.zero_grad()
+        loss = model(x).sum()
+        loss.backward()
+        return loss
+
+    fast = tg.compile(step)
+    for seed in range(5):
+        x = tg.tensor(np.random.default_rng(seed).standard_normal((5, 3)))
+        found = fast(x).item()
+        gradients = [p.grad.data for p in model.parameters()]
+        assert found == pytest.approx(step(x).item(), rel=1e-12)
+        for g, p in zip(gradients, model.parameters(), strict=True):
+            np.testing.assert_allclose(g, p.grad.data, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: tg.nn.Linear(2.5, 3), "Linear: in_features must be an integer, 0 or more"),
+        (lambda: tg.nn.Linear(2, "3"), "Linear: out_features must be an integer"),
+        (lambda: tg.nn.Linear(2, -1), "Linear: out_features must be an integer"),
+        (lambda: tg.nn.Linear(2, 3, bias="False"), "Linear: bias must be True or False"),
+        (lambda: tg.nn.Linear(2, 3, bias=None), "Linear: bias must be True or False"),
+        (lambda: tg.nn.Embedding(True, 3), "Embedding: num_embeddings must be an integer"),
+        (lambda: tg.nn.Dropout("0.5"), "Dropout: p must be a number, got '0.5'"),
+        (lambda: tg.nn.Dropout(float("nan")), "Dropout: p must be at least 0 and below 1"),
+        (lambda: tg.nn.LayerNorm(0), "LayerNorm: normalized_shape must be a positive integer"),
+        (lambda: tg.nn.LayerNorm(()), "must have one axis at least"),
+        (lambda: tg.nn.LayerNorm(3, eps="small"), "LayerNorm: eps must be a number"),
+        (lambda: tg.nn.LayerNorm(3, elementwise_affine="no"), "must be True or False, got 'no'"),
+        (lambda: tg.nn.LayerNorm(3)(np.ones((3, 4))), r"x must be \(…, 3\), got shape \(3, 4\)"),
+        (lambda: tg.nn.RNN(2, 3, batch_first="False"), "RNN: batch_first must be True or False"),
+        (lambda: tg.nn.RNN(2, 3, bidirectional="no"), "RNN: bidirectional must be True or False"),
+        (lambda: tg.nn.RNN(2, 3, bias="yes"), "RNNCell: bias must be True or False"),
+        (lambda: tg.nn.RNN(2, "3", bidirectional=True), "hidden_size must be a positive integer"),
+        (lambda: tg.nn.RNN(2, 3, dropout="0.5"), "RNN: dropout must be a number"),
+        (lambda: tg.nn.LSTMCell(2, 3, peephole="False"), "LSTMCell: peephole must be True or"),
+        (lambda: tg.nn.LSTMCell(2, 3, coupled=2), "LSTMCell: coupled must be True or False"),
+        (lambda: tg.nn.LSTMCell(2, 3, forget_bias="1"), "LSTMCell: forget_bias must be a number"),
+        (lambda: tg.nn.GRUCell(2, 3, reset_after="after"), "GRUCell: reset_after must be True"),
+    ],
+)
+def test_arguments_that_are_refused(make, message):
+    with pytest.raises(OpError, match=message):
+        make()
+
+
+def test_arguments_may_be_numpys():
+    layer = tg.nn.Linear(np.int64(2), np.int32(3), bias=np.bool_(False))
+    assert layer.config["bias"] is False
+    assert tg.nn.Dropout(np.float32(0.5)).p == 0.5
+    assert tg.nn.RNN(2, 3, batch_first=1).batch_first is True
 
 
 # Losses

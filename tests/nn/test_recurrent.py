@@ -307,6 +307,32 @@ def test_no_gradient_comes_from_beyond_the_end():
     assert not xs.grad.data[2:, 0].any()
 
 
+@EVERY_VARIANT
+@pytest.mark.parametrize(("bidirectional", "batch_first"), [(False, True), (True, False)])
+@pytest.mark.parametrize("padding", [np.nan, -np.inf])
+def test_whatever_stands_in_the_padding_reaches_nothing(
+    kind, options, bidirectional, batch_first, padding
+):
+    shape = {"num_layers": 2, "bidirectional": bidirectional, "batch_first": batch_first}
+    layer = make(kind, 2, 3, output_size=2, **shape, **options)
+    lengths = [2, 5, 0]
+    beyond = np.arange(5)[:, None] >= lengths
+    beyond = (beyond.T if batch_first else beyond)[..., None]
+    values = numbers(*beyond.shape[:2], 2)
+    found = []
+    for filled in (0.0, padding):
+        xs = tg.tensor(np.where(beyond, filled, values), requires_grad=True)
+        ys, state = layer(xs, lengths=lengths)
+        layer.zero_grad()
+        # A loss against targets that are padded as well: what comes back there stops.
+        loss = ((ys - np.where(beyond, filled, 1.0)) ** 2).sum()
+        (loss + sum((part * part).sum() for part in parts(state))).backward()
+        found.append([ys.data, *(part.data for part in parts(state)), xs.grad.data])
+        found[-1] += [p.grad.data for p in layer.parameters()]
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_reading_in_pieces_is_reading_at_once(kind):
     layer, xs = make(kind, 2, 3, num_layers=2), numbers(6, 4, 2)

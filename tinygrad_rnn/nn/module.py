@@ -277,7 +277,7 @@ _MOST_PROBLEMS = 5
 
 def array_of(value: Any) -> Array:
     """The array in what a state dict may hold."""
-    return value.data if isinstance(value, Tensor) else np.asarray(value)
+    return value.data if isinstance(value, Tensor) else np.asanyarray(value)
 
 
 def misfits(
@@ -297,6 +297,8 @@ def misfits(
 
 
 def _misfit(own: Tensor, array: Array, same_dtype: bool) -> str:
+    if isinstance(array, np.ma.MaskedArray):
+        return "masked values"
     if array.shape != own.shape:
         return f"shape {array.shape}, needs {own.shape}"
     is_boolean = own.dtype.kind == "b"
