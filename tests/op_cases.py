@@ -5,6 +5,7 @@ straddles one; what happens at the kinks is said separately, in `kinks`. A case 
 gradient is taken element by element.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -150,11 +151,25 @@ def sigmoid(x):
     return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(x.dtype)
 
 
+def of_each(function):
+    return lambda x: np.vectorize(function, otypes=[x.dtype])(x.astype(np.float64))
+
+
+def gelu(x, approximate="none"):
+    z = x.astype(np.float64)
+    if approximate == "none":
+        return x * of_each(lambda a: 0.5 * math.erfc(-a / math.sqrt(2)))(x)
+    return (0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))).astype(x.dtype)
+
+
 UNARY = {
     "neg": (np.negative, "any"), "tanh": (np.tanh, "any"), "sigmoid": (sigmoid, "any"),
     "exp": (np.exp, "any"), "relu": (lambda x: np.maximum(x, 0), "any"),
     "log": (np.log, "positive"), "sqrt": (np.sqrt, "positive"), "abs": (np.abs, "any"),
     "sin": (np.sin, "any"), "cos": (np.cos, "any"), "detach": (lambda x: x, "any"),
+    "erf": (of_each(math.erf), "any"), "erfc": (of_each(math.erfc), "any"),
+    "softplus": (of_each(lambda a: math.log1p(math.exp(a))), "any"),
+    "log_sigmoid": (lambda x: np.log(sigmoid(x)), "any"), "silu": (lambda x: x * sigmoid(x), "any"),
 }  # fmt: skip
 KINKS = {
     "relu": [(ops.relu, [[-1.0, 0.0, 2.0]], [[0.0, 0.0, 1.0]])],
@@ -177,6 +192,22 @@ for _name, (_reference, _kind) in UNARY.items():
             (getattr(ops, _name), f"{_name} takes 1 operands, got 0"),
         ],
     )
+
+record(
+    "gelu",
+    [
+        case("gelu", [Arg(s, dtype=d)], gelu, **options)
+        for s in [(), (3,), (0,), (2, 1, 3)]
+        for d in FLOATS
+        for options in [{}, {"approximate": "none"}, {"approximate": "tanh"}]
+    ],
+    errors=[
+        (
+            lambda: ops.gelu(t(1.0), approximate="erf"),
+            "gelu(tensor float64 (1,), approximate='erf'): approximate must be",
+        )
+    ],
+)
 
 # Functions of two
 
@@ -298,6 +329,14 @@ for _name, _reference in {"any": np.any, "all": np.all}.items():
         differentiable=False,
     )
 
+_pairs = [(Arg(a, "apart"), Arg(b, "apart")) for a, b in PAIRS]
+record(
+    "isclose",
+    [case("isclose", pair, np.isclose, *given) for pair in _pairs for given in [(), (0.0, 0.3)]],
+    errors=mismatch("isclose")[1:],
+    differentiable=False,
+)
+
 CHOICES = [
     ((), (), ()), ((3,), (3,), (3,)), ((3,), (), (3,)), ((), (3,), (2, 3)), ((2, 1), (1, 3), (3,)),
     ((2, 3), (2, 1), ()), ((2, 1, 3), (3,), (2, 1)), ((2, 0), (1,), (2, 1)),
@@ -391,10 +430,90 @@ record(
     ],
 )
 
+EINSUMS = [
+    ("ij,jk", (2, 3), (3, 2)), ("ij,jk->ki", (2, 3), (3, 2)), ("ij", (2, 3)), ("ji", (2, 3)),
+    ("ii", (3, 3)), ("ii->i", (3, 3)), ("iij->j", (2, 2, 3)), ("iii->i", (2, 2, 2)),
+    ("ii,i->i", (3, 3), (3,)), ("i,j", (2,), (3,)), ("ij->", (2, 3)), ("i,i,i", (3,), (3,), (3,)),
+    ("...i,...i", (2, 3), (3,)), ("...ij,jk", (2, 1, 3), (3, 2)),
+    ("ij...,j->i...", (2, 3, 2), (3,)),
+    ("...,...", (2, 1, 3), (2, 1)), ("ij,ij->ij", (1, 3), (2, 3)), ("ij,ij->i", (2, 1), (2, 3)),
+    ("ij,ij->", (2, 1), (1, 3)), (" i j , j -> i ", (2, 3), (3,)), (",ij->ij", (), (2, 3)),
+    ("...->...", ()), ("i->", (0,)), ("ij,j->i", (2, 0), (0,)), ("...ii->...i", (2, 3, 3)),
+    ("ij,jk,kl->il", (2, 3), (3, 2), (2, 2)), ("bi,bj->ij", (2, 3), (2, 2)),
+]  # fmt: skip
+record(
+    "einsum",
+    [
+        case(
+            "einsum",
+            [Arg(s, dtype=d) for s in shapes],
+            lambda *xs, subscripts, **o: np.einsum(subscripts, *xs, **o),
+            call=lambda *xs, subscripts, **o: ops.einsum(subscripts, *xs, **o),
+            subscripts=subscripts,
+            **options,
+        )
+        for subscripts, *shapes in EINSUMS
+        for d in FLOATS
+        for options in ([{}, {"optimize": True}] if len(shapes) == 3 else [{}])
+    ],
+    errors=[
+        (lambda: ops.einsum(t(1.0), [0]), "einsum: the subscripts come first, as one str: "),
+        (lambda: ops.einsum("ij", t(1.0)), "einsum(tensor float64 (1,), ...too many subscripts"),
+        (lambda: ops.einsum("i->j", t(1.0)), "einsum(tensor float64 (1,), ...output subscript 'j'"),
+        (lambda: ops.einsum("ij"), "einsum(...at least one operand"),
+        (
+            lambda: ops.einsum("i,i", t(1.0, 2.0), t(1.0, 2.0, 3.0)),
+            "einsum(tensor float64 (2,), tensor float64 (3,), ...broadcast",
+        ),
+    ],
+)
+DOTS = [*PRODUCTS[:8], ((), (3,)), ((2, 3), ()), ((2, 1, 3), (3,)), ((3,), (2, 3, 2)),
+        ((2, 1, 3), (2, 3, 2)), ((1, 2), (2, 2, 1))]  # fmt: skip
+record(
+    "dot",
+    [case("dot", [Arg(a, dtype=d), Arg(b, dtype=d)], np.dot) for a, b in DOTS for d in FLOATS],
+    errors=[
+        (
+            lambda: ops.dot(t(1.0, 2.0), t(1.0)),
+            "dot: matmul(tensor float64 (2,), tensor float64 (1,)): ...mismatch",
+        ),
+        (lambda: ops.dot(t(1.0), tensor(np.ones((2, 3, 4)))), "dot: axes (0,) of tensor float64"),
+    ],
+)
+record(
+    "tensordot",
+    [
+        case("tensordot", [Arg(a, dtype=d), Arg(b, dtype=d)], np.tensordot, *given)
+        for a, b, *given in [
+            ((2, 3), (2, 3)), ((2, 3), (3, 2), 1), ((2,), (3,), 0), ((), (3,), 0),
+            ((2, 3), (2, 3), (0, 0)), ((2, 1, 3), (3, 1, 2), ([0, 2], [2, 0])),
+            ((2, 3), (3, 2), ((-1,), (0,))), ((2, 3), (3, 2), (1, 0)), ((0, 2), (2, 0), ([0], [1])),
+        ]
+        for d in FLOATS
+    ],
+    errors=[
+        (
+            lambda: ops.tensordot(t(1.0, 2.0), t(1.0), 1),
+            "tensordot: axes (0,) of tensor float64 (2,) and (0,) of tensor float64 (1,) are not",
+        ),
+        (lambda: ops.tensordot(t(1.0), t(1.0), ([3], [0])), "tensordot: axis 3 is out of bounds"),
+    ],
+)  # fmt: skip
+record(
+    "outer",
+    [
+        case("outer", [Arg(a, dtype=d), Arg(b, dtype=d)], np.outer)
+        for a, b in [((), ()), ((2,), (3,)), ((2, 1), (1, 3)), ((2, 2), (0,)), ((3,), ())]
+        for d in FLOATS
+    ],
+    errors=[(lambda: ops.outer(t(1.0), "x"), "outer: reshape: tensor: a str")],
+)
+
 # Reductions
 
 REDUCTIONS = {
     "sum": (np.sum, "any"),
+    "prod": (np.prod, "any"),
     "mean": (np.mean, "any"),
     "max": (np.max, "apart"),
     "min": (np.min, "apart"),
@@ -423,6 +542,11 @@ def axis_errors(op):
 TOPS = {
     "max": [(ops.max, [[1.0, 3.0, 3.0]], [[0.0, 0.5, 0.5]])],
     "min": [(ops.min, [[1.0, 1.0, 3.0]], [[0.5, 0.5, 0.0]])],
+    "prod": [
+        (ops.prod, [[2.0, 0.0, 3.0]], [[0.0, 6.0, 0.0]]),
+        (ops.prod, [[2.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]),
+        (ops.prod, [[1e200, 1e-200, 3.0]], [[3e-200, 3e200, 1.0]]),
+    ],
 }
 EMPTY = [
     (
@@ -448,6 +572,78 @@ for _name, (_reference, _kind) in {**REDUCTIONS, "logsumexp": (logsumexp, "any")
         errors=axis_errors(_name) + [e for e in EMPTY if e[1].startswith(_name)],
         kinks=TOPS.get(_name, []),
     )
+
+for _name, _reference in {"argmax": np.argmax, "argmin": np.argmin}.items():
+    record(
+        _name,
+        [
+            case(_name, [Arg(s, "apart")], _reference, axis=axis, keepdims=keepdims)
+            for s, axis in [((3,), None), ((2, 3), None), ((2, 3), 0), ((2, 1, 3), -1), ((), None)]
+            for keepdims in (False, True)
+        ],
+        errors=axis_errors(_name)[:1] + axis_errors(_name)[2:],
+        differentiable=False,
+    )
+record(
+    "cumsum",
+    [
+        case("cumsum", [Arg(s, dtype=d)], np.cumsum, *given)
+        for s, *given in [
+            ((),), ((3,),), ((3,), 0), ((0,),), ((2, 3),), ((2, 3), 0), ((2, 3), -1),
+            ((2, 1, 3), 1), ((2, 1, 2, 2), -2),
+        ]
+        for d in FLOATS
+    ],
+    errors=axis_errors("cumsum")[:1],
+)  # fmt: skip
+for _name, _reference in {"var": np.var, "std": np.std}.items():
+    record(
+        _name,
+        [
+            case(_name, [Arg(s, "apart", d)], _reference, axis=axis, keepdims=keepdims, **options)
+            for s, axis in [
+                ((3,), None), ((3,), 0), ((2, 3), None), ((2, 3), 1), ((2, 2, 2), (0, -1)),
+            ]
+            for keepdims in (False, True)
+            for d in FLOATS
+            for options in [{}, {"ddof": 1}, {"correction": 1}]
+        ],
+        kinks=[(ops.std, [[2.0, 2.0]], [[0.0, 0.0]])] if _name == "std" else [],
+        errors=[
+            (
+                partial(getattr(ops, _name), t(1.0, 2.0), axis=1),
+                f"{_name}: mean(tensor float64 (2,), axis=1, keepdims=True): ...out of bounds",
+            ),
+            (partial(getattr(ops, _name), "x"), f"{_name}: tensor: a str of dtype"),
+        ],
+    )  # fmt: skip
+NORMS = [
+    ((), {}), ((3,), {}), ((2, 1, 3), {}), ((2, 3), {"keepdims": True}), ((0,), {}),
+    *(((3,), {"ord": n}) for n in (1, 2, 3, 0.5, -1, -2.5, np.inf, -np.inf)),
+    *(((2, 3), {"ord": n}) for n in ("fro", 1, -1, np.inf, -np.inf)),
+    *(((2, 1, 3), {"ord": n, "axis": 2, "keepdims": True}) for n in (None, 1, 1.5, np.inf)),
+    *(((2, 2, 3), {"ord": n, "axis": (2, 0)}) for n in (None, "fro", 1, -np.inf)),
+    ((2, 3), {"axis": -1}),
+]  # fmt: skip
+record(
+    "norm",
+    [case("norm", [Arg(s, dtype=d)], np.linalg.norm, **o) for s, o in NORMS for d in FLOATS],
+    kinks=[
+        (ops.norm, [[0.0, 0.0]], [[0.0, 0.0]]),
+        (lambda x: ops.norm(x, 1), [[0.0, -2.0]], [[0.0, -1.0]]),
+        (lambda x: ops.norm(x, 3), [[0.0, 0.0]], [[0.0, 0.0]]),
+        (lambda x: ops.norm(x, 0.5), [[0.0, 4.0]], [[0.0, 1.0]]),
+        (lambda x: ops.norm(x, -1), [[0.0, 4.0]], [[0.0, 0.0]]),
+        (lambda x: ops.norm(x, np.inf), [[2.0, -2.0]], [[0.5, -0.5]]),
+    ],
+    errors=[
+        (lambda: ops.norm(tensor([[1.0]]), "nuc"), "norm: ord='nuc' of matrices is not here"),
+        (lambda: ops.norm(t(1.0), "fro"), "norm: ord='fro' is no norm of vectors"),
+        (lambda: ops.norm(t(1.0), axis=1), "norm: axis 1 is out of bounds"),
+        (lambda: ops.norm(tensor([[[1.0]]]), 1), "norm: tensor float64 (1, 1, 1) has 3 axes"),
+        (lambda: ops.norm(tensor([[1.0]]), axis=(0, -2)), "norm: repeated axis"),
+    ],
+)  # fmt: skip
 
 # Shapes
 
@@ -537,6 +733,50 @@ record(
         )
     ],
 )
+
+shaped(
+    "flip",
+    np.flip,
+    [((), ()), ((3,), ()), ((2, 3), ()), ((2, 3), (0,)), ((2, 3), (-1,)), ((2, 1, 3), ((0, 2),))],
+    [(lambda: ops.flip(t(1.0), 1), "flip(tensor float64 (1,), axis=1): axis 1 is out of bounds")],
+)
+shaped(
+    "roll",
+    np.roll,
+    [
+        ((3,), (1,)), ((3,), (-4,)), ((2, 3), (2,)), ((2, 3), (1, 0)), ((2, 3), (-1, -1)),
+        ((2, 3), ((1, 2), (0, 1))), ((2, 3), (1, (0, 1))), ((0,), (1,)), ((2, 1, 3), ([1, 1], 2)),
+    ],
+    [(lambda: ops.roll(t(1.0), 1, 1), "roll(tensor float64 (1,), axis=1, shift=1): axis 1 is out")],
+)  # fmt: skip
+shaped(
+    "tile",
+    np.tile,
+    [((), (3,)), ((3,), (2,)), ((3,), ((2, 2),)), ((2, 3), (2,)), ((2, 1, 3), ([2, 1],)),
+     ((2,), (0,)), ((2, 1), ((1, 2, 3),)), ((2,), (np.int64(2),))],
+    [(lambda: ops.tile(t(1.0), -1), "tile: broadcast_to(")],
+)  # fmt: skip
+shaped(
+    "diff",
+    np.diff,
+    [((3,), ()), ((3,), (2,)), ((3,), (0,)), ((3,), (3,)), ((2, 3), (1, 0)), ((2, 3), ()),
+     ((2, 1, 3), (1, -1)), ((3, 2), (2, 0))],
+    [(lambda: ops.diff(tensor(1.0)), "diff: n must be 0 or more, and tensor float64 () must have"),
+     (lambda: ops.diff(t(1.0), -1), "diff: n must be 0 or more, "),
+     (lambda: ops.diff(t(1.0), 1, 1), "diff: axis 1 is out of bounds")],
+)  # fmt: skip
+for _name, _reference in {"zeros_like": np.zeros_like, "ones_like": np.ones_like}.items():
+    record(
+        _name,
+        [
+            case(_name, [Arg(s, dtype=d)], _reference, *given)
+            for s in SHAPES
+            for d in FLOATS
+            for given in [(), (np.int64,)]
+        ],
+        errors=[(partial(getattr(ops, _name), t(1.0), object()), "Cannot interpret")],
+        differentiable=False,
+    )
 
 # Parts and wholes
 
@@ -632,6 +872,107 @@ record(
         (lambda: ops.concatenate([]), "concatenate(axis=0): need at least one array"),
     ],
 )
+shaped(
+    "repeat",
+    np.repeat,
+    [
+        ((), (2,)), ((3,), (2,)), ((3,), (0,)), ((3,), ([1, 0, 2],)), ((2, 3), (2,)),
+        ((2, 3), (2, 0)), ((2, 3), ([2, 0, 1], 1)), ((2, 1, 3), (3, -2)), ((2, 3), ([3, 1], -2)),
+        ((0, 2), (2, 0)),
+    ],
+    [
+        (lambda: ops.repeat(t(1.0), 2, 1), "repeat(tensor float64 (1,), ...axis 1 is out of"),
+        (lambda: ops.repeat(t(1.0), -1), "repeat(tensor float64 (1,), ...repeats=-1): "),
+    ],
+)  # fmt: skip
+shaped(
+    "pad",
+    np.pad,
+    [
+        ((3,), (1,)), ((3,), ((2, 1),)), ((2, 3), (1,)), ((2, 3), ((1, 2),)), ((), (1,)),
+        ((2, 3), ([[0, 1], [2, 0]],)), ((2, 3), (((1,), (2,)),)), ((0, 2), (1,)),
+        *(((3,), ((4, 2), mode)) for mode in ("edge", "reflect", "symmetric", "wrap")),
+        *(((2, 3), (((1, 0), (1, 2)), mode)) for mode in ("edge", "reflect", "symmetric", "wrap")),
+    ],
+    [
+        (lambda: ops.pad(t(1.0), 1, "mean"), "pad(...mode='mean', ...): the mode must be one of"),
+        (lambda: ops.pad(t(1.0), 0.5), "pad(tensor float64 (1,), ...integral"),
+        (lambda: ops.pad(t(1.0), 1, constant_values=t(1.0)), "pad: constant_values = ...lose"),
+    ],
+)  # fmt: skip
+TAKEN = [
+    ((3,), (3,), 0), ((3,), (0,), 0), ((2, 3), (2, 3), 1), ((2, 3), (4, 3), 0),
+    ((2, 3), (2, 1), -1), ((2, 3), (4,), None), ((2, 3), (1, 2), 1), ((2, 1, 3), (2, 2, 3), 1),
+]  # fmt: skip
+record(
+    "take_along_axis",
+    [
+        case(
+            "take_along_axis",
+            [Arg(s, dtype=d), Arg(i, f"below {s[axis or 0]}", np.int64, False)],
+            np.take_along_axis,
+            axis=axis,
+        )
+        for s, i, axis in TAKEN
+        for d in FLOATS
+    ],
+    errors=[
+        (
+            lambda: ops.take_along_axis(t(1.0), [0.5]),
+            "take_along_axis(...): `indices` must be an integer array",
+        ),
+        (
+            lambda: ops.take_along_axis(t(1.0), [3]),
+            "take_along_axis(tensor float64 (1,), tensor int64 (1,), axis=-1): index 3 is out",
+        ),
+    ],
+)
+record(
+    "one_hot",
+    [
+        case(
+            "one_hot",
+            [Arg(s, "below 3", np.int64, False)],
+            lambda ids, num_classes: np.eye(num_classes, dtype=np.int64)[ids],
+            num_classes=n,
+        )
+        for s in [(), (1,), (4,), (0,), (2, 3)]
+        for n in (3, 5)
+    ],
+    differentiable=False,
+    errors=[
+        (
+            lambda: ops.one_hot([3], 3),
+            "one_hot(tensor int64 (1,), num_classes=3): every id must be",
+        ),
+        (lambda: ops.one_hot([0.5], 3), "one_hot(...): every id must be an integer, got dtype"),
+        (lambda: ops.one_hot([1]), "one_hot(...num_classes"),
+    ],
+)
+for _name, _reference in {"vstack": np.vstack, "hstack": np.hstack}.items():
+    _ours = getattr(ops, _name)
+    record(
+        _name,
+        [
+            case(
+                _name,
+                args,
+                lambda *xs, f=_reference: f(xs),
+                call=lambda *xs, f=_ours: f(xs),
+            )
+            for args, _ in [
+                *joined((), ()), *joined((3,)), *joined((3,), (3,)), *joined((2, 3), (2, 3)),
+                *joined((2, 1, 2), (2, 1, 2)), ([Arg((2,)), Arg((2,), dtype=np.float32)], {}),
+            ]
+        ],
+        errors=[
+            (
+                partial(_ours, [tensor([[1.0, 2.0]]), tensor([[[1.0]]])]),
+                f"{_name}: concatenate(tensor float64 (1, 2), tensor float64 (1, 1, 1), axis=",
+            ),
+            (partial(_ours, []), f"{_name}: concatenate(axis=0): need at least one"),
+        ],
+    )  # fmt: skip
 STACKS = [
     *joined((), ()), *joined((3,)), *joined((3,), (3,)), *joined((3,), (3,), axis=1),
     *joined((2, 3), (2, 3), axis=-1), *joined((2, 3), (2, 3), (2, 3), axis=1),

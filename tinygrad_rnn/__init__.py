@@ -7,6 +7,8 @@ from . import nn
 from .autograd import ops
 from .autograd.backward import grad
 from .autograd.op import op
+from .autograd.ops import ones_like, zeros_like
+from .autograd.ops.creation import ones, randn, zeros
 from .autograd.state import no_grad, scope
 from .autograd.tensor import Tensor, tensor
 from .check import gradcheck, gradgradcheck
@@ -32,13 +34,18 @@ __all__ = [
     "load_trace",
     "nn",
     "no_grad",
+    "ones",
+    "ones_like",
     "op",
     "ops",
     "optim",
+    "randn",
     "save",
     "scope",
     "tensor",
     "trace",
+    "zeros",
+    "zeros_like",
 ]
 
 # `import tinygrad_rnn.ops` works as `tg.ops` does: the files stand where the architecture wants

@@ -40,6 +40,19 @@ _EXAMPLES: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]] = {
     "mean": ((_TABLE,), {"axis": 1}),
     "max": ((_TABLE,), {"axis": 1}),
     "min": ((_TABLE,), {"axis": 1}),
+    "prod": ((_TABLE,), {"axis": 1}),
+    "cumsum": ((_TABLE,), {"axis": 1}),
+    "argmax": ((_TABLE,), {"axis": 1}),
+    "argmin": ((_TABLE,), {"axis": 1}),
+    "gelu": ((_ROW,), {"approximate": "none"}),
+    "isclose": ((_ROW, [0.5, -1.1, 2.0]), {"rtol": 1e-5}),
+    "einsum": ((_TABLE, [[1.0, 0.0], [2.0, -1.0], [0.0, 3.0]]), {"subscripts": "ij,jk->ik"}),
+    "flip": ((_ROW,), {"axis": 0}),
+    "roll": ((_ROW,), {"shift": 1}),
+    "repeat": ((_ROW,), {"repeats": 2}),
+    "pad": ((_ROW,), {"pad_width": (1, 2)}),
+    "take_along_axis": ((_TABLE, [[0, 2, 2], [1, 0, 1]]), {"axis": 1}),
+    "one_hot": (([2, 0],), {"num_classes": 3}),
     "reshape": ((_TABLE,), {"shape": (3, 2)}),
     "transpose": ((_TABLE,), {}),
     "swapaxes": ((_TABLE,), {"axis1": 0, "axis2": 1}),
@@ -160,4 +173,5 @@ def _operands(entry: Entry) -> tuple[list[Tensor], Mapping[str, Any]]:
 
 
 def _call(entry: Entry, tensors: Sequence[Tensor], options: Mapping[str, Any]) -> Tensor:
-    return entry.function(*entry.op.given(tensors), **options)
+    assert entry.op.function is not None
+    return entry.op.function(*entry.op.given(tensors), **options)

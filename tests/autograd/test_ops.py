@@ -88,13 +88,16 @@ def test_kinks_have_torchs_gradient(call, inputs, gradients):
             np.testing.assert_allclose(found.data, expected)
 
 
-@pytest.mark.parametrize("name", sorted(set(RECORDS) - {"split", "unstack"}))
+@pytest.mark.parametrize("name", sorted(RECORDS))
 def test_every_op_says_what_it_computes_and_its_rule(name):
     op = getattr(ops, name)
-    assert op.op.name == name == op.__name__
+    assert op.__name__ == name
     first = op.__doc__.splitlines()[0]
     assert first.endswith(".")
-    assert len(first) <= 120
+    assert len(first) <= 100
+    if not hasattr(op, "op"):  # it is made of others
+        return
+    assert op.op.name == name
     if RECORDS[name].differentiable:
         assert "ȳ" in op.__doc__.lower()
 

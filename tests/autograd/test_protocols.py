@@ -126,7 +126,7 @@ def test_arguments_have_numpys_names(f):
 
 
 REFUSALS = {
-    "np.linalg.norm": lambda x: np.linalg.norm(x),
+    "np.linalg.inv": lambda x: np.linalg.inv(x),
     "np.median": lambda x: np.median(x),
     "np.add.reduce": lambda x: np.add.reduce(x),
     "np.add.at": lambda x: np.add.at(x, [0], 1.0),

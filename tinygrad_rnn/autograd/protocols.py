@@ -115,8 +115,15 @@ def _astype(x: Tensor, dtype: Any, copy: bool = True) -> Tensor:
     return ops.astype(x, dtype)
 
 
+def _flatten(x: Tensor, order: str = "C") -> Tensor:
+    return _reshape(x, -1, order=order)
+
+
 Tensor.sum, Tensor.mean, Tensor.max, Tensor.min = ops.sum, ops.mean, ops.max, ops.min
-Tensor.any, Tensor.all = ops.any, ops.all
+Tensor.prod, Tensor.var, Tensor.std, Tensor.cumsum = ops.prod, ops.var, ops.std, ops.cumsum
+Tensor.any, Tensor.all, Tensor.argmax, Tensor.argmin = ops.any, ops.all, ops.argmax, ops.argmin
+Tensor.dot, Tensor.repeat = ops.dot, ops.repeat
+Tensor.flatten = Tensor.ravel = _flatten
 Tensor.clip, Tensor.astype, Tensor.detach = ops.clip, _astype, ops.detach
 Tensor.reshape, Tensor.transpose = _reshape, _transpose
 Tensor.squeeze, Tensor.swapaxes = ops.squeeze, ops.swapaxes
@@ -134,11 +141,19 @@ NUMPY[np.amin] = ops.min
 NUMPY[np.fabs] = ops.abs
 NUMPY[np.positive] = lambda x: x
 NUMPY[np.astype] = ops.astype
+NUMPY[np.shape] = lambda x: x.shape  # read without a look at the values
+NUMPY[np.ndim] = lambda x: x.ndim
+NUMPY[np.size] = lambda x, axis=None: x.size if axis is None else x.shape[axis]
+NUMPY[np.ravel] = _flatten
+NUMPY[np.einsum] = ops.einsum
+NUMPY[np.pad] = ops.pad
+NUMPY[np.dot], NUMPY[np.tensordot], NUMPY[np.outer] = ops.dot, ops.tensordot, ops.outer
+NUMPY[np.var], NUMPY[np.std], NUMPY[np.linalg.norm] = ops.var, ops.std, ops.norm
+NUMPY[np.vstack], NUMPY[np.hstack], NUMPY[np.tile] = ops.vstack, ops.hstack, ops.tile
+NUMPY[np.diff] = ops.diff
+NUMPY[np.zeros_like], NUMPY[np.ones_like] = ops.zeros_like, ops.ones_like
 
 _QUERIES = {
-    np.shape,
-    np.ndim,
-    np.size,
     np.isnan,
     np.isinf,
     np.isfinite,
@@ -174,13 +189,16 @@ def _with_our_names(
 ) -> Any:
     """Call `ours` with NumPy's arguments: operands by their places, options by their names."""
     try:
-        given = inspect.signature(function).bind(*args, **kwargs).arguments
+        bound = inspect.signature(function).bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(f"{_name_of(function)}: {error}") from None
+    given = bound.arguments
+    # np.pad(x, 1, **kwargs) and np.einsum(*operands)
+    given |= given.pop("kwargs", {})
     known = _names_of(ours)
-    positional: list[Any] = []
+    positional: list[Any] = list(given.pop("operands", ()))
     options: dict[str, Any] = {}
-    for place, (name, value) in enumerate(given.items()):
+    for place, (name, value) in enumerate(given.items(), len(positional)):
         name = _OURS.get(name, name)
         if place < operands:
             positional.append(value)
@@ -192,7 +210,7 @@ def _with_our_names(
 
 
 # What an immutable Tensor does in any case.
-_NO_DIFFERENCE = (("order", "C"), ("copy", True), ("copy", False), ("subok", True))
+_NO_DIFFERENCE = (("order", "C"), ("order", "K"), ("copy", True), ("copy", False), ("subok", True))
 
 
 def _plain(x: Any) -> Any:

@@ -13,6 +13,9 @@ tensor(0., op=tanh)
 from . import (
     arithmetic,
     choices,
+    composed,
+    contractions,
+    creation,
     functions,
     parts,
     probabilities,
@@ -22,6 +25,9 @@ from . import (
 )
 from .arithmetic import *
 from .choices import *
+from .composed import *
+from .contractions import *
+from .creation import *
 from .functions import *
 from .parts import *
 from .probabilities import *
@@ -32,6 +38,9 @@ from .shapes import *
 __all__: list[str] = []
 __all__ += arithmetic.__all__
 __all__ += choices.__all__
+__all__ += composed.__all__
+__all__ += contractions.__all__
+__all__ += creation.__all__
 __all__ += functions.__all__
 __all__ += parts.__all__
 __all__ += probabilities.__all__

@@ -20,6 +20,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "invert",
+    "isclose",
     "less",
     "less_equal",
     "logical_and",
@@ -100,6 +101,11 @@ def greater(a: Array, b: Array):
 @op(None, None, numpy=np.greater_equal)
 def greater_equal(a: Array, b: Array):
     """Comparison: y = (a ≥ b), elementwise; not differentiable."""
+
+
+@op(None, None, numpy=np.isclose, kind="elementwise", sign="≈")
+def isclose(a: Array, b: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False):
+    """Comparison: y = (|a - b| ≤ atol + rtol |b|), elementwise; not differentiable."""
 
 
 # Logic: of booleans, and bit by bit of integers

@@ -14,7 +14,19 @@ from ...errors import OpError, describe
 from ..op import op
 from ..tensor import Array, Tensor
 
-__all__ = ["concatenate", "embedding", "getitem", "scatter", "split", "stack", "unstack"]
+__all__ = [
+    "concatenate",
+    "embedding",
+    "getitem",
+    "one_hot",
+    "pad",
+    "repeat",
+    "scatter",
+    "split",
+    "stack",
+    "take_along_axis",
+    "unstack",
+]
 
 
 @op(lambda i, g, y, parts, indices, shape: g[indices[i]], variadic=True)
@@ -52,19 +64,19 @@ def _may_repeat(index: Any) -> bool:
     return not all(isinstance(part, _BASIC) for part in parts)
 
 
-def _scattered(gs: Sequence[Any], indices: Sequence[Any], like: Any) -> Any:
+def _scattered(gs: Sequence[Any], indices: Sequence[Any], shape: tuple[int, ...]) -> Any:
     if isinstance(gs[0], Tensor):
-        return scatter(gs, indices, like.shape)
-    return scatter.op.forward(gs, indices, like.shape)
+        return scatter(gs, indices, shape)
+    return scatter.op.forward(gs, indices, shape)
 
 
 def _getitem_x(gs: Sequence[Any], inputs: Sequence[Any], options: Sequence[Any]) -> Any:
     """The sum over t of ȳ_t, each at its own index, in one array of zeros: linear in the terms."""
-    return _scattered(gs, [given["index"] for given in options], inputs[0][0])
+    return _scattered(gs, [given["index"] for given in options], inputs[0][0].shape)
 
 
 @op(
-    lambda g, y, x, index: _scattered([g], [index], x),
+    lambda g, y, x, index: _scattered([g], [index], x.shape),
     together={0: _getitem_x},
     options={"index": as_index},
     sign="[ ]",
@@ -76,11 +88,11 @@ def getitem(x: Array, index: Any) -> Array:
 
 
 def _embedding_W(gs: Sequence[Any], inputs: Sequence[Any], options: Sequence[Any]) -> Any:
-    return _scattered(gs, [index for _, index in inputs], inputs[0][0])
+    return _scattered(gs, [index for _, index in inputs], inputs[0][0].shape)
 
 
 @op(
-    lambda g, y, W, index: _scattered([g], [index], W),
+    lambda g, y, W, index: _scattered([g], [index], W.shape),
     None,
     together={0: _embedding_W},
     kind="lookup",
@@ -105,13 +117,86 @@ def class_numbers(what: str, numbers: Any, limit: int) -> Array:
     return numbers
 
 
-def _along(axis: int, ndim: int, index: Any) -> Any:
+@op(None)
+def one_hot(ids: Array, num_classes: int) -> Array:
+    """Rows of zeros with a 1 at the id: y[…, k] = (k = id); not differentiable.
+
+    Args:
+        ids: (…), integers in 0..num_classes-1.
+        num_classes: the length of the rows: y is (…, num_classes), of integers, as torch's.
+    """
+    chosen = np.expand_dims(class_numbers("id", ids, num_classes), -1) == np.arange(num_classes)
+    return chosen.astype(np.int64)
+
+
+def slice_of(axis: int, ndim: int, index: Any) -> Any:
     """The index that picks `index` of one axis, and all of the others."""
     return (slice(None),) * (axis % ndim) + (index,) if axis % ndim else index
 
 
+def _in_flat(g: Any, index: Any, like: Any) -> Any:
+    """ȳ added at the indices of the elements in a row, one after the other."""
+    return _scattered([g], [index], (like.size,)).reshape(like.shape)
+
+
+def _repeat_x(g: Any, y: Any, x: Any, repeats: Any, axis: int | None) -> Any:
+    n = x.size if axis is None else x.shape[axis]
+    origins = np.repeat(np.arange(n), repeats)
+    if axis is None:
+        return _in_flat(g, origins, x)
+    return _scattered([g], [slice_of(axis, x.ndim, origins)], x.shape)
+
+
+@op(_repeat_x, numpy=np.repeat, kind="move")
+def repeat(x: Array, repeats: int | Sequence[int], axis: int | None = None):
+    """Each element so often in a row, as NumPy's `repeat`; x̄ = ȳ summed over the repetitions."""
+
+
+def _take_along_axis_x(g: Any, y: Any, x: Any, indices: Any, axis: int | None) -> Any:
+    if axis is None:
+        return _in_flat(g, indices, x)
+    places: list[Any] = list(np.ix_(*map(np.arange, x.shape)))
+    places[axis] = indices
+    return _scattered([g], [tuple(places)], x.shape)
+
+
+@op(_take_along_axis_x, None, numpy=np.take_along_axis, kind="lookup")
+def take_along_axis(x: Array, indices: Array, axis: int | None = -1):
+    """Of each row the elements at its indices: y = x[…, indices]; x̄ = zeros, ȳ added there."""
+
+
+# How the border is made; NumPy's other modes compute numbers that x does not hold.
+_BORDERS: Sequence[Any] = ("constant", "edge", "reflect", "symmetric", "wrap")
+
+
+def _pad_x(g: Any, y: Any, x: Any, pad_width: Any, mode: Any, constant_values: Any) -> Any:
+    widths = np.broadcast_to(pad_width, (x.ndim, 2)).tolist()
+    if mode == "constant":
+        inside = [slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True)]
+        return g[tuple(inside)]
+    origins = [np.pad(np.arange(n), width, mode) for n, width in zip(x.shape, widths, strict=True)]
+    return _scattered([g], [np.ix_(*origins)], x.shape)
+
+
+@op(_pad_x, options={"pad_width": np.array}, kind="move")
+def pad(x: Array, pad_width: Any, mode: Any = "constant", constant_values: Any = 0) -> Array:
+    """A border on all sides, as `np.pad`; x̄ = ȳ inside, and what came from there added.
+
+    Args:
+        x: any shape.
+        pad_width: how wide: one number, (before, after), or such a pair for each axis.
+        mode: "constant", "edge", "reflect", "symmetric" or "wrap".
+        constant_values: what a constant border holds; given as the widths are.
+    """
+    if mode not in _BORDERS:
+        raise ValueError(f"the mode must be one of {', '.join(_BORDERS)}")
+    if mode == "constant":
+        return np.pad(x, pad_width, "constant", constant_values=constant_values)
+    return np.pad(x, pad_width, mode)
+
+
 @op(
-    lambda i, g, y, xs, axis: g[_along(axis, g.ndim, _span(xs, i, axis))],
+    lambda i, g, y, xs, axis: g[slice_of(axis, g.ndim, _span(xs, i, axis))],
     variadic=True,
     numpy=np.concatenate,
     kind="move",
@@ -126,7 +211,10 @@ def _span(xs: Sequence[Any], i: int, axis: int) -> slice:
 
 
 @op(
-    lambda i, g, y, xs, axis: g[_along(axis, g.ndim, i)], variadic=True, numpy=np.stack, kind="move"
+    lambda i, g, y, xs, axis: g[slice_of(axis, g.ndim, i)],
+    variadic=True,
+    numpy=np.stack,
+    kind="move",
 )
 def stack(xs: Sequence[Array], axis: int = 0):
     """Arrays of one shape laid side by side along a new axis; x̄ᵢ = slice i of ȳ."""
@@ -134,7 +222,7 @@ def stack(xs: Sequence[Array], axis: int = 0):
 
 def _cut(name: str, x: Tensor, axis: int, indices: Callable[[int], Iterable[Any]]) -> list[Tensor]:
     try:
-        return [getitem(x, _along(axis, x.ndim, i)) for i in indices(x.shape[axis])]
+        return [getitem(x, slice_of(axis, x.ndim, i)) for i in indices(x.shape[axis])]
     except (ValueError, IndexError, TypeError) as reason:
         raise OpError(f"{name}: axis {axis} of {describe(x)}: {reason}") from None
 

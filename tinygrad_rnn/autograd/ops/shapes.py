@@ -16,7 +16,9 @@ __all__ = [
     "broadcast_to",
     "detach",
     "expand_dims",
+    "flip",
     "reshape",
+    "roll",
     "squeeze",
     "swapaxes",
     "transpose",
@@ -67,3 +69,13 @@ def astype(x: Array, dtype: Any) -> Array:
 def detach(x: Array) -> Array:
     """The same values, through which no gradient flows back."""
     return x
+
+
+@op(lambda g, y, x, axis: np.flip(g, axis), numpy=np.flip, kind="move")
+def flip(x: Array, axis: Axis = None):
+    """Elements in reverse order along axes, by default all; x̄ = ȳ reversed back."""
+
+
+@op(lambda g, y, x, shift, axis: np.roll(g, np.negative(shift), axis), numpy=np.roll, kind="move")
+def roll(x: Array, shift: int | tuple[int, ...], axis: Axis = None):
+    """Elements moved on along axes, the last ones to the front; x̄ = ȳ moved back."""
