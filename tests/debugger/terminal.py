@@ -78,10 +78,10 @@ class Terminal:
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display)
 
-    def until(self, wanted):
-        """Read until a text is on the screen, and what is being drawn with it."""
+    def until(self, wanted, gone="\0"):
+        """Read until a text is on the screen and another is not, and what is drawn with it."""
         end = time.monotonic() + PATIENCE
-        while wanted not in self.text:
+        while wanted not in self.text or gone in self.text:
             has_ended = self.process.poll() is not None
             assert self._read(0.1) or not has_ended, f"{wanted!r} never came:\n{self.text}"
             assert time.monotonic() < end, f"{wanted!r} never came:\n{self.text}"

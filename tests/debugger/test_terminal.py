@@ -10,18 +10,23 @@ from debugger.runs import TRAINING
 from debugger.terminal import Terminal
 from test_docs import blocks
 
+_HUES = re.compile(
+    rb"\x1b\[[\d;]*?\b(?:3[1-6]|4[1-6]|[34]8;2;(\d+);(?!\1;\1)\d+;\d+|[34]8;5;(?!2[3-5]\d|16|231)\d+)\b"
+)
 
-def test_commands_typed_ahead_keys_a_new_size_and_leaving(script):
+
+def test_commands_typed_ahead_keys_the_mouse_and_leaving(script):
     with Terminal.debugger(script(TRAINING)) as terminal:
         terminal.until("event 0/26")
         assert terminal.has_screen
+        assert _HUES.search(terminal.written)
+        row = next(i for i, line in enumerate(terminal.screen.display, 1) if line.startswith("█"))
+        for end in "Mm":  # pressed, and let go of
+            terminal.type(f"\x1b[<0;61;{row}{end}")
+        terminal.until(f"event {60 * 27 // 100}/26")
         terminal.type(":jump 4\rn")
         terminal.until("event 5/26")
         assert "∂L/∂w[0] = +1 · +1" in terminal.text
-        terminal.resize(60, 20)
-        terminal.type("n")
-        terminal.until("event 6/26")
-        assert "Events" not in terminal.text
         terminal.type("q")
         assert terminal.ends() == 0
         assert terminal.is_restored
@@ -40,23 +45,17 @@ def test_the_screen_in_the_docs_is_the_screen(script):
         assert terminal.text.rstrip().splitlines() == shown.splitlines()
 
 
-def test_the_mouse_goes_to_an_event(script):
-    with Terminal.debugger(script(TRAINING)) as terminal:
+def test_it_fits_terminals_of_every_size(script):
+    with Terminal.debugger(script(TRAINING), columns=20, rows=6) as terminal:
         terminal.until("event 0/26")
-        row = next(i for i, line in enumerate(terminal.screen.display, 1) if line.startswith("█"))
-        for end in "Mm":  # pressed, and let go of
-            terminal.type(f"\x1b[<0;61;{row}{end}")
-        terminal.until(f"event {60 * 27 // 100}/26")
-
-
-@pytest.mark.parametrize("size", [(140, 45), (80, 24), (40, 10), (20, 6)])
-def test_it_fits_terminals_of_every_size(script, size):
-    columns, rows = size
-    with Terminal.debugger(script(TRAINING), columns=columns, rows=rows) as terminal:
-        terminal.until("event 0/26"[:columns])
-        terminal.type("nnnnn")
-        terminal.until("event 5/26")
-        assert "#5 · backward" in terminal.text
+        for at, size in enumerate([(140, 45), (40, 10), (80, 24), (20, 6)], 1):
+            terminal.resize(*size)
+            terminal.type("n")
+            if size >= (80, 24):
+                terminal.until("Events")
+            else:
+                terminal.until(f"event {at}/26", gone="Events")
+            terminal.until(f"#{at} · ")
         terminal.type("q")
         assert terminal.ends() == 0
         assert terminal.is_restored
@@ -78,10 +77,22 @@ def test_it_ends_with_its_terminal(script):
         assert terminal.process.wait(30) == -signal.SIGHUP
 
 
-def test_an_exception_is_where_it_opens(script):
-    with Terminal.debugger(script(TRAINING + "raise RuntimeError('no luck')\n")) as terminal:
+def test_it_opens_at_an_exception_whatever_the_script_did_to_the_terminal(script):
+    """It drew on it, and goes on doing so from a thread."""
+    ending = (
+        "print('\\x1b[?1000h\\x1b[?25l\\x1b[31m\\x1b]0;title\\x07\\x1b[2J\\rbroken')\n"
+        "import threading, time\n"
+        "def talk():\n    while True:\n"
+        "        print('chatter', flush=True)\n        time.sleep(0.01)\n"
+        "threading.Thread(target=talk, daemon=True).start()\n"
+        "raise RuntimeError('no luck')\n"
+    )
+    with Terminal.debugger(script(TRAINING + ending)) as terminal:
         terminal.until("event 27/27")
         assert "RuntimeError: no luck" in terminal.text
+        terminal.type("ppppp")
+        terminal.until("event 22/27")
+        assert "chatter" not in terminal.text
         terminal.type("q")
         assert terminal.ends() == 0
         assert terminal.is_restored
@@ -96,14 +107,16 @@ def test_a_mistake_of_its_own_leaves_the_terminal_as_it_was(script):
         assert "ZeroDivisionError" in terminal.text
 
 
-def test_ctrl_c_ends_an_endless_script_and_opens_on_what_there_is(script):
+def test_a_script_asks_the_person_and_is_endless_until_ctrl_c(script):
     endless = (
         "import tinygrad_rnn as tg\n"
-        "x = tg.tensor(1.0)\n"
+        "x = tg.tensor(float(input('how much? ')))\n"
         "print('begun', flush=True)\n"
         "while True:\n    x = x * 1.0\n"
     )
     with Terminal.debugger(script(endless)) as terminal:
+        terminal.until("how much?")
+        terminal.type("21\r")
         terminal.until("begun")
         terminal.type("\x03")
         terminal.until("Ctrl-C ended the script here")
@@ -111,30 +124,8 @@ def test_ctrl_c_ends_an_endless_script_and_opens_on_what_there_is(script):
         assert last > 0
         terminal.type("p")
         terminal.until(f"event {last - 1}/{last}")
+        assert "+21" in terminal.text
         terminal.type("\x03")
-        assert terminal.ends() == 0
-        assert terminal.is_restored
-
-
-def test_a_script_that_plays_with_the_terminal_leaves_no_trace_of_it(script):
-    playing = "print('\\x1b[?1000h\\x1b[?25l\\x1b[31m\\x1b]0;title\\x07\\x1b[2J\\rbroken')\n"
-    with Terminal.debugger(script(TRAINING + playing)) as terminal:
-        terminal.until("event 0/26")
-        terminal.type("G")
-        terminal.until("event 26/26")
-        terminal.type("q")
-        assert terminal.ends() == 0
-        assert terminal.is_restored
-
-
-def test_a_script_may_ask_the_person_at_the_terminal(script):
-    asking = "import tinygrad_rnn as tg\nx = tg.tensor(float(input('how much? ')))\ny = x * 2.0\n"
-    with Terminal.debugger(script(asking)) as terminal:
-        terminal.until("how much?")
-        terminal.type("21\r")
-        terminal.until("event 0/0")
-        assert "+42" in terminal.text
-        terminal.type("q")
         assert terminal.ends() == 0
         assert terminal.is_restored
 
@@ -164,46 +155,15 @@ def test_with_its_errors_in_a_file_there_is_a_prompt_and_nothing_in_the_file(scr
     assert (tmp_path / "log").read_text("utf-8") == ""
 
 
-def test_in_the_c_locale_python_speaks_utf_8_and_so_does_the_screen(script):
-    with Terminal.debugger(script(TRAINING), LC_ALL="C", PYTHONUTF8=None) as terminal:
+def test_in_the_c_locale_the_screen_is_in_utf_8_and_with_no_color_in_greys(script):
+    with Terminal.debugger(script(TRAINING), LC_ALL="C", PYTHONUTF8=None, NO_COLOR="1") as terminal:
         terminal.until("event 0/26")
         assert "A = w (2,)  ‖·‖=2.236" in terminal.text
-
-
-_HUES = re.compile(
-    rb"\x1b\[[\d;]*?\b(?:3[1-6]|4[1-6]|[34]8;2;(\d+);(?!\1;\1)\d+;\d+|[34]8;5;(?!2[3-5]\d|16|231)\d+)\b"
-)
-
-
-def test_with_no_color_there_are_greys_alone(script):
-    colours = {}
-    for value in (None, "1"):
-        with Terminal.debugger(script(TRAINING), NO_COLOR=value) as terminal:
-            terminal.until("event 0/26")
-            terminal.type("nnd")
-            terminal.until("event 2/26")
-            terminal.type("q")
-            assert terminal.ends() == 0
-            colours[value] = _HUES.search(terminal.written)
-    assert colours[None]
-    assert not colours["1"]
-
-
-def test_what_threads_print_meanwhile_does_not_get_onto_the_screen(script):
-    talking = (
-        "import threading, time\n"
-        "def talk():\n    while True:\n"
-        "        print('chatter', flush=True)\n        time.sleep(0.01)\n"
-        "threading.Thread(target=talk, daemon=True).start()\n"
-    )
-    with Terminal.debugger(script(TRAINING + talking)) as terminal:
-        terminal.until("event 0/26")
-        terminal.type("nnnnn")
-        terminal.until("event 5/26")
-        assert "chatter" not in terminal.text
+        terminal.type("nnd")
+        terminal.until("event 2/26")
         terminal.type("q")
         assert terminal.ends() == 0
-        assert terminal.is_restored
+        assert not _HUES.search(terminal.written)
 
 
 BREAKPOINT = """

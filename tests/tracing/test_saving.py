@@ -69,6 +69,16 @@ def ops_of_all_kinds():
     (g * g).sum().backward()
 
 
+def huge():
+    """Squares and sums of such numbers overflow; to look at them says nothing of it."""
+    W = tg.tensor([1e200, 1e308], requires_grad=True, name="W")
+    h = tg.tensor([1.0, 1.0])
+    for _ in range(3):
+        with tg.scope("cell"):
+            h = W * h * 1e-200
+    (h * W).sum().backward()
+
+
 def refused():
     h = tg.tensor(np.ones((2, 3)), name="h") * 1.5
     with suppress(TinygradError):
@@ -81,6 +91,7 @@ RUNS = {
     "gru": network(tg.nn.GRU, bidirectional=True),
     "loop": users_loop,
     "ops": ops_of_all_kinds,
+    "huge": huge,
     "refused": refused,
 }
 

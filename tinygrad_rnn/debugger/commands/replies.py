@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ...tracing.network.flow import norm_of
 from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.ledger import Ledger
 from ...tracing.questions.queries import Difference
@@ -63,6 +64,5 @@ def one_line(value: Any) -> str:
         return str(value)
     array = np.asarray(value)
     if array.size != 1:
-        norm = np.linalg.norm(array.astype(float))
-        return f"{array.dtype} {array.shape}, norm {norm:.4g}"
+        return f"{array.dtype} {array.shape}, norm {norm_of(array):.4g}"
     return f"{array.item():.6g}" if array.dtype.kind == "f" else str(array.item())

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
+from ...tracing.network.flow import norm_of
 from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.ledger import Ledger
 from ...tracing.questions.notation import Index, element, number
@@ -80,7 +81,7 @@ def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
     heads = {head: head for head in columns} | {"bar": ""}
     sums = {
         "event": "sum",
-        "‖term‖": f"{np.linalg.norm(ledger.total):.3g}",
+        "‖term‖": f"{norm_of(ledger.total):.3g}",
         label: number(float(ledger.total[index])),
     }
     above = [

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ...errors import TraceError
 from ...text import elide
+from ...tracing.network.flow import norm_of
 from ...tracing.recording.graph import Node
 from ..commands import one_line
 from ..events import calls_of, source_of
@@ -57,7 +58,7 @@ def _gradient(session: Session, node: Node, name: str, width: int) -> Text:
     state = "✓" if expected else ""
     if arrived < expected:
         state = f"{arrived} of {expected}"
-    norm = float(np.linalg.norm(held))
+    norm = norm_of(held)
     style = "" if np.isfinite(norm) else "bold red"
     return pieces([(f"{name} ", ""), (f"‖·‖={norm:<10.4g}", style), (state, "yellow")], width)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...autograd.tensor import Array
 from ...errors import TraceError
+from ..network.flow import norm_of
 from ..network.network import Network, ParameterInfo, all_nodes
 from ..recording.graph import Node
 from ..recording.held import SMALL
@@ -56,6 +57,7 @@ class Ledger:
         return np.array_equal(self.again, self.recorded, equal_nan=True)
 
     @property
+    @np.errstate(all="ignore")
     def difference(self) -> float:
         """The largest difference between the sum of the rows and what was accumulated: rounding."""
         if self.recorded is None:
@@ -63,6 +65,7 @@ class Ledger:
         return float(np.max(np.abs(self.total - self.recorded), initial=0.0))
 
 
+@np.errstate(all="ignore")
 def ledger_of(queries: Queries, name: str, now: int) -> Ledger:
     """The ledger of a parameter in the backward pass of a moment.
 
@@ -93,7 +96,7 @@ def ledger_of(queries: Queries, name: str, now: int) -> Ledger:
 def _row(queries: Queries, index: int) -> LedgerRow:
     place = queries.here(queries.run.events[index]) or Place(BEFORE)
     term = queries.term(index)
-    norm = np.sqrt(np.vdot(term, term)) if term.size <= SMALL else np.linalg.norm(term)
+    norm = np.sqrt(np.vdot(term, term)) if term.size <= SMALL else norm_of(term)
     return LedgerRow(index, place.t, place.layer, float(norm), queries)
 
 

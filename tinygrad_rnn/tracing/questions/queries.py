@@ -17,6 +17,7 @@ from ...autograd.op import Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...errors import TraceError
+from ..network.flow import norm_of
 from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Vjp, Zero
 from ..recording.graph import Node, collector_paused
 from ..recording.held import Recent, gone_error
@@ -47,12 +48,13 @@ class Difference:
     values: tuple[Array, Array]
 
     @property
+    @np.errstate(all="ignore")
     def change(self) -> Array:
         return self.values[1] - self.values[0]
 
     @property
     def norms(self) -> tuple[float, float]:
-        return float(np.linalg.norm(self.values[0])), float(np.linalg.norm(self.values[1]))
+        return norm_of(self.values[0]), norm_of(self.values[1])
 
 
 class Queries:
