@@ -105,11 +105,13 @@ def test_binary_cross_entropy_with_logits(weight, pos_weight, reduction):
     assert tg.gradcheck(run, [leaf(LOGITS), leaf(t)])
 
 
-def test_binary_cross_entropy_does_not_overflow():
-    x = leaf([1000.0, -1000.0])
-    losses = nn.binary_cross_entropy_with_logits(x, [0, 1], "none")
+def test_binary_cross_entropy_neither_overflows_nor_loses_digits():
+    x = leaf([1000.0, -1000.0, 40.0, -40.0])
+    losses = nn.binary_cross_entropy_with_logits(x, [0, 1, 1, 0], "none")
+    np.testing.assert_allclose(losses.data, [1000, 1000, np.exp(-40), np.exp(-40)], rtol=1e-12)
     losses.sum().backward()
-    assert (losses.data.tolist(), x.grad.data.tolist()) == ([1000, 1000], [1, -1])
+    expected = [1, -1, -np.exp(-40), np.exp(-40)]
+    np.testing.assert_allclose(x.grad.data, expected, rtol=1e-12)
 
 
 def test_binary_targets_may_be_booleans():

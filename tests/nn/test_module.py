@@ -2,7 +2,7 @@
 
 import math
 import pickle
-from collections import deque
+from collections import UserDict, UserList, deque
 
 import numpy as np
 import pytest
@@ -161,13 +161,21 @@ def test_modules_that_are_shared_a_million_ways_are_walked_once():
     assert len(list(module.named_modules())) == 101
 
 
-@pytest.mark.parametrize("kind", [set, frozenset, deque])
-def test_containers_in_which_nothing_has_a_name_are_refused(kind):
+def values_of(parts):
+    return dict(enumerate(parts)).values()
+
+
+def own_dict_of(parts):
+    return UserDict(enumerate(parts))
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, deque, UserList, own_dict_of, values_of])
+def test_containers_that_are_not_walked_are_refused(kind):
     module = tg.nn.Module()
     module.x = kind([1, 2])
     assert list(module.parameters()) == []
     module.x = [kind([linear()])]
-    with pytest.raises(TypeError, match=rf"Module\.x\.0 is a {kind.__name__}: .*lists, tuples"):
+    with pytest.raises(TypeError, match=r"Module\.x\.0 is a \w+: .* lists, tuples and dicts"):
         list(module.parameters())
 
 

@@ -93,6 +93,14 @@ def test_a_torch_state_that_does_not_fit_changes_nothing():
     assert all(layer.state_dict()[name] is value for name, value in before.items())
 
 
+def test_a_torch_state_of_layers_that_are_shared_here():
+    layer, other = make("RNN", 3, 3, num_layers=2), make("RNN", 3, 3, num_layers=2)
+    layer.cells[1].W_hh = layer.cells[0].W_hh
+    layer.load_torch_state_dict(layer.to_torch_state_dict())
+    with pytest.raises(StateDictError, match="'weight_hh_l1' is shared here"):
+        layer.load_torch_state_dict(other.to_torch_state_dict())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cell_goes_to_torch_and_back(kind):
     cell, other = (getattr(tg.nn, f"{kind}Cell")(2, 3, rng=seed) for seed in (0, 1))

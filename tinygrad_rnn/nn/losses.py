@@ -91,7 +91,7 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """Cross-entropy, in nats, of yes and no: ℓ = -w (p t ln σ(x) + (1 - t) ln(1 - σ(x))).
 
-    Computed as (1 - t) x + (1 + (p - 1) t) ln(1 + e^-x), which neither overflows nor loses digits.
+    Computed as w (p t ln(1 + e^-x) + (1 - t) ln(1 + e^x)): exact in both tails.
 
     Args:
         logits: (…), the scores x of yes.
@@ -106,11 +106,10 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     x, t = _alike(name, logits, targets)
     t = t.astype(x.dtype)
-    zero = np.zeros((), x.dtype)
-    softplus = ops.logsumexp(ops.stack([-x, ops.broadcast_to(zero, x.shape)]), 0)
+    yes = t * ops.softplus(-x)
     if pos_weight is not None:
-        softplus = softplus * (1 + (_tensor(pos_weight) - 1) * t)
-    loss = (1 - t) * x + softplus
+        yes = yes * pos_weight
+    loss = yes + (1 - t) * ops.softplus(x)
     if weight is not None:
         loss = loss * weight
     if loss.shape != x.shape:

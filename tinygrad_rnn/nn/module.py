@@ -1,8 +1,8 @@
 """Module and Parameter: what has parameters, and what is trained."""
 
 import itertools
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import UserDict, UserList, deque
+from collections.abc import Iterator, Mapping, ValuesView
 from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
@@ -119,7 +119,8 @@ class Module:
         if any(value is one for one in outer):
             return
         if isinstance(value, _NAMELESS):
-            if any(isinstance(part, _MEMBER) for part in value):
+            parts = value.values() if isinstance(value, UserDict) else value
+            if any(isinstance(part, _MEMBER) for part in parts):
                 raise TypeError(
                     f"{type(self).__name__}.{name} is a {type(value).__name__}: modules and "
                     "parameters are found in lists, tuples and dicts"
@@ -270,7 +271,7 @@ class Module:
 
 # isinstance takes half the time with a tuple than with a union, and every call walks `_members`.
 _MEMBER = (Parameter, Buffer, Module)
-_NAMELESS = (AbstractSet, deque)
+_NAMELESS = (AbstractSet, ValuesView, UserDict, UserList, deque)
 _CONTAINERS = (dict, list, tuple, *_NAMELESS)
 _MOST_PROBLEMS = 5
 

@@ -67,9 +67,16 @@ class TorchNamed(Module):
         problems = misfits({name: p for p, names in table for name in names}, arrays)
         if problems:
             raise StateDictError(f"load_torch_state_dict: {owner}: {'; '.join(problems)}")
+        values: dict[Parameter, Array] = {}
         for parameter, names in table:
-            total = np.sum([arrays[name] for name in names], axis=0)
-            parameter.data = total.astype(parameter.dtype)
+            total = np.sum([arrays[name] for name in names], axis=0).astype(parameter.dtype)
+            if not np.array_equal(values.setdefault(parameter, total), total, equal_nan=True):
+                raise StateDictError(
+                    f"load_torch_state_dict: {owner}: {names[0]!r} is shared here, and has values "
+                    "of its own in the state"
+                )
+        for parameter, total in values.items():
+            parameter.data = total
 
     def to_torch_state_dict(self) -> dict[str, Array]:
         """The parameters under torch's names: bias_ih is b_h and bias_hh is 0, as torch adds them.
