@@ -1,6 +1,7 @@
 """Do the tests bite? Every mutant of the engine that cosmic-ray knows, against its tests.
 
-`cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session, `python tests/mutate.py
+`cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session (of the compiler
+`tests/mutation_compiler.toml`, of whose mutants `--sample 500` runs some), `python tests/mutate.py
 mutation.sqlite` runs what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with `--quick`
 first, and what survives again with `--survivors`.
 
@@ -42,9 +43,13 @@ from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa:
 
 UNITS = ("test_backward", "test_op", "test_tensor", "test_state", "test_check")
 TABLE = ("test_ops", "test_laws")
+OF_THE_COMPILER = (
+    "test_program", "test_rewrites", "test_plan", "test_lowering", "test_report", "test_outline",
+    "test_capture", "test_guards", "test_compiled", "test_stale",
+)  # fmt: skip
 SIZE = "tests/autograd/test_ops.py::test_every_op_has_a_record_and_the_table_is_large"
 # A mutant that takes more of them is killed.
-SECONDS, SECONDS_OF_LONG, GIGABYTES = 20, 90, 6
+SECONDS, SECONDS_OF_LONG, GIGABYTES = 40, 90, 6
 LONG = ("million", "threads", "test_laws.py")
 
 
@@ -133,6 +138,11 @@ def run_tests(mutation, output, quick):
     # What it imports is the mutant, so not before.
     import op_cases
 
+    if "compiler" in mutation.module_path.parts:
+        if failed := tests_fail(OF_THE_COMPILER, near, quick, "compiler"):
+            return failed
+        op_cases.CASES = op_cases.CASES[:: 12 if quick else 1]
+        return tests_fail(("test_every_op",), near, quick, "compiler")
     if near and (failed := tests_of_op(op_cases, near)):
         return failed
     if failed := tests_fail(UNITS, near, quick):
@@ -153,9 +163,9 @@ def tests_of_op(op_cases, name):
     return failed
 
 
-def tests_fail(names, near, quick):
+def tests_fail(names, near, quick, room="autograd"):
     """Pytest's exit code: 0 when all pass."""
-    files = [str(ROOT / "tests" / "autograd" / f"{name}.py") for name in names]
+    files = [str(ROOT / "tests" / room / f"{name}.py") for name in names]
     options = ["-xq", "--tb=line", "-pno:cacheprovider", "-oaddopts=--import-mode=importlib"]
     options += ["--deselect", SIZE]
     return int(pytest.main([*options, *files], plugins=[Bites(near, quick)]))
@@ -217,6 +227,7 @@ def main():
     parser.add_argument(
         "--quick", action="store_true", help="a third of the op table and no long test"
     )
+    parser.add_argument("--sample", type=int, help="run so many, drawn at random")
     parsed = parser.parse_args()
     with use_db(parsed.session, WorkDB.Mode.open) as database:
         items = list(database.pending_work_items)
@@ -231,6 +242,7 @@ def main():
                     item.job_id, WorkResult(WorkerOutcome.SKIPPED, "never evaluated")
                 )
         random.Random(0).shuffle(items)
+        del items[: len(items) - (parsed.sample or len(items))]
         run(database, items, parsed.workers, parsed.quick)
 
 

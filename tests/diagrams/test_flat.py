@@ -100,6 +100,23 @@ def test_the_backward_view_is_mirrored(name):
     assert not drawn.all("message", "link", "initial")
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda a, b: (a * 3).sum() + tg.ops.tanh(b).sum(),
+        lambda a, b: tg.ops.relu(a).sum() - b.mean(),
+        lambda a, b: (a + b).sum(),
+        lambda a, b: (a * b).sum(),
+    ],
+)
+def test_the_backward_view_shows_parameters_whose_gradient_is_a_constant(loss):
+    a, b = (tg.tensor([1.0, -2.0], requires_grad=True, name=name) for name in ("alpha", "beta"))
+    drawn = Picture(tg.draw(loss(a, b), view="backward").svg)
+    assert {"alpha", "beta"} <= {text for chip in drawn.all("chip") for text in chip.texts}
+    one = Picture(tg.draw(tg.ops.relu(a).sum(), view="backward").svg)
+    assert [op.texts[0] for op in one.all("op")] == ["constant"]
+
+
 def test_the_backward_view_of_a_formula_needs_the_tensor():
     with tg.trace() as tr:
         formula().backward()

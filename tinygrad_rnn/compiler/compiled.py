@@ -58,8 +58,8 @@ def compile(fn: Callable[..., Any]) -> "Compiled":
     >>> for _ in range(3):
     ...     w.grad = None
     ...     loss = step(tg.tensor([3.0, 4.0]))
-    >>> loss, w.grad
-    (tensor(73.), tensor([18., 64.]))
+    >>> loss.item(), w.grad
+    (73.0, tensor([18., 64.]))
     """
     return Compiled(fn)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...autograd import ops
 from ...autograd.backward import grad, reachable
+from ...autograd.op import op
 from ...autograd.state import observed
 from ...autograd.tensor import Array, Tensor
 from ...errors import DrawError
@@ -97,15 +98,27 @@ def gradients_of(output: Tensor) -> dict[int, Array]:
 def recorded_gradients(output: Tensor) -> Tensor:
     """Return the gradients of `output` in all leaves, one after the other, as recorded ops.
 
+    Every leaf has a part: one whose gradient does not depend on anything leads to a `constant`.
+
     Raises:
         GradientError: `output` is not a single number, or requires no gradient.
     """
-    gradients: list[Tensor] = grad(output, _leaves(output), create_graph=True)
+    leaves = _leaves(output)
+    gradients: list[Tensor] = grad(output, leaves, create_graph=True)
+    for i, leaf in enumerate(leaves):
+        if not gradients[i].requires_grad:  # where output is linear in the leaf
+            gradients[i] = constant(leaf, gradients[i].detach())
     joined = gradients[0]
     if len(gradients) > 1:
         joined = ops.concatenate([gradient.reshape(-1) for gradient in gradients])
     joined.name = "∇"
     return joined
+
+
+@op(lambda g, y, x, value: 0 * g)
+def constant(x: Any, value: Any) -> Any:
+    """The same value, whatever x is: y = value; x̄ = 0."""
+    return value
 
 
 def _leaves(output: Tensor) -> list[Tensor]:
