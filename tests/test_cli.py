@@ -1,5 +1,6 @@
 """What people type, and what they get: files, one line, an exit code."""
 
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -182,6 +183,58 @@ def test_bad_input_is_one_clear_line(run, tmp_path, words, message):
     assert message in result.stderr
     assert "Traceback" not in result.output
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-o", "out"],
+        ["-o", "out.xyz"],
+        ["-o", "nowhere/out.svg"],
+        ["-o", "folder.svg"],
+        ["-o", "pipe.svg"],
+        ["--width", "wide"],
+        ["--fold", "0"],
+        ["--dpi", "nan"],
+        ["--view", "rolled", "--gradients"],
+        ["--view", "ops", "--values", "--view", "rolled"],
+        ["--trust", "much"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_refused_is_refused_before_the_script_runs(run, tmp_path, words):
+    (tmp_path / "folder.svg").mkdir()
+    os.mkfifo(tmp_path / "pipe.svg")
+    (tmp_path / "s.py").write_text("open('ran', 'w')\n", "utf-8")
+    result = run("draw", *words, "s.py")
+    assert (result.exit_code, "Traceback" in result.output) == (2, False)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_picture_lies_where_it_was_asked_for_though_the_script_went_elsewhere(run, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "s.py").write_text(
+        "import os\nimport tinygrad_rnn as tg\nos.chdir('sub')\n"
+        "(tg.tensor(1.0, requires_grad=True) * 2).backward()\n",
+        "utf-8",
+    )
+    assert run("draw", "s.py", "-o", "out.svg").exit_code == 0
+    assert (tmp_path / "out.svg").exists()
+
+
+@pytest.mark.parametrize("command", ["draw", "check"])
+def test_ctrl_c_is_130_and_not_the_answer_no(run, tmp_path, command):
+    (tmp_path / "s.py").write_text("raise KeyboardInterrupt\n", "utf-8")
+    assert run(command, "s.py").exit_code == 130
+
+
+def test_out_of_memory_is_one_line(run, monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("tinygrad_rnn.training.word.Speller.of", exhausted)
+    result = run("draw")
+    assert (result.exit_code, result.stderr) == (2, "Error: out of memory\n")
 
 
 def test_a_graph_that_is_not_recurrent_is_drawn_and_a_loop_is_told_of_scopes(run, tmp_path):

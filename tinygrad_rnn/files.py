@@ -68,6 +68,32 @@ def within(data: bytes, limit: int, name: str) -> bytes:
     return data
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that nothing could be written to, before the work that makes it.
+
+    Raises:
+        OSError: there is no such folder, no permission, or it is a folder or a pipe.
+    """
+    name = os.fspath(path)
+    folder, refused = os.path.dirname(os.path.realpath(name)), 0
+    try:
+        mode = os.stat(name).st_mode
+    except FileNotFoundError:
+        if not os.path.isdir(folder):
+            refused = errno.ENOENT
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            refused = errno.EACCES
+    else:
+        if stat.S_ISFIFO(mode):
+            raise NotRegular(name)
+        if stat.S_ISDIR(mode):
+            refused = errno.EISDIR
+        elif not os.access(name, os.W_OK):
+            refused = errno.EACCES
+    if refused:
+        raise OSError(refused, os.strerror(refused), name)
+
+
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path`: a reader finds the old content or the new, never a part.
 

@@ -478,3 +478,23 @@ def test_mse_loss_refuses_to_broadcast():
         tg.nn.mse_loss(tg.tensor([1.0, 2.0]), [[1.0], [2.0]])
     with pytest.raises(OpError, match="the reduction must be"):
         tg.nn.mse_loss(tg.tensor([1.0]), [1.0], "max")
+
+
+class Refuses:
+    """As torch refuses bfloat16, sparse, and what requires a gradient."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+
+@pytest.mark.parametrize(
+    "value", [Refuses(), [[1.0, 2.0], [3.0]], object(), {1}], ids=lambda value: type(value).__name__
+)
+def test_an_entry_that_cannot_become_an_array_is_named(value):
+    rnn = tg.nn.RNN(2, 3, rng=0)
+    loads = [(rnn.load_state_dict, rnn.state_dict())]
+    loads += [(rnn.load_torch_state_dict, rnn.to_torch_state_dict())]
+    for load, state in loads:
+        first = next(iter(state))
+        with pytest.raises(StateDictError, match=first):
+            load(dict(state) | {first: value})

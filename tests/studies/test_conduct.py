@@ -100,6 +100,35 @@ def test_another_file_is_refused_and_left_alone(tmp_path, content):
     assert path.read_bytes() == content
 
 
+def lie(path, change):
+    content = json.loads(path.read_text("utf-8"))
+    change(content["runs"][0])
+    path.write_text(json.dumps(content), "utf-8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: run.update(seed="0"),
+        lambda run: run.update(seed=-1),
+        lambda run: run.update(seconds=float("inf")),
+        lambda run: run.update(settings=[]),
+        lambda run: run["measured"].update(slope="steep"),
+        lambda run: run["measured"].update(slope=float("nan")),
+        lambda run: run["measured"].update(norms=[1.0]),
+        lambda run: run["measured"].clear(),
+        lambda run: run.update(more=1),
+    ],
+)
+def test_kept_runs_that_no_run_can_have_been(tmp_path, change):
+    path, study = tmp_path / "vanish.json", Counted()
+    run(Vanish(), path, seeds=1)
+    lie(path, change)
+    with pytest.raises(StudyError, match=r"vanish\.json does not hold runs of the study vanish"):
+        run(study, path, seeds=1)
+    assert study.ran == []
+
+
 def test_a_study_does_not_take_up_another_one_s_runs(tmp_path):
     run(Vanish(), tmp_path / "x.json", seeds=1)
     with pytest.raises(StudyError, match="it is of vanish"):

@@ -1,5 +1,6 @@
 """`tinygrad-rnn train` and `tinygrad-rnn sample`, as they are typed."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from tinygrad_rnn.cli import cli
+from tinygrad_rnn.nn.checkpoint import ARCHIVE
 from tinygrad_rnn.training.loop import Saved, Settings
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 30
@@ -146,8 +148,10 @@ def test_the_help_tells_the_true_defaults():
         assert shown == (f"{value:g}" if isinstance(value, float) else str(value)), name
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_saves_and_says_how_to_go_on(fox):
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_saves_and_says_how_to_go_on(fox, name):
+    asked = getattr(signal, name)
     command = [sys.executable, "-m", "tinygrad_rnn", "train", "fox.txt", *SMALL, "--seconds", "60"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -156,9 +160,70 @@ def test_ctrl_c_saves_and_says_how_to_go_on(fox):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(asked)
         said, complained = process.communicate(timeout=30)
-    assert (process.returncode, complained) == (130, "")
+    assert (process.returncode, complained) == (128 + asked, "")
     assert "Interrupted. Saved after" in said
     assert "tinygrad-rnn train --resume fox.safetensors" in said
     assert Saved.load("fox.safetensors").step > 0
+
+
+LIES = [
+    ("settings", "hidden", 12000),
+    ("settings", "layers", 2),
+    ("settings", "cell", []),
+    ("settings", "cell", "lstm"),
+    ("settings", "seq", "x"),
+    ("settings", "seq", 10**6),
+    ("settings", "batch", 10**9),
+    ("settings", "batch", True),
+    ("settings", "clip", "x"),
+    ("settings", "lr", -1.0),
+    ("settings", "lr", float("nan")),
+    ("settings", "seed", -1),
+    ("settings", "more", 1),
+    ("rng", "has_uint32", 2**40),
+    ("rng", "bit_generator", "MT19937"),
+    ("text", "name", 5),
+    ("text", "encoding", "x" * 10_000),
+    (None, "step", 10**30),
+    (None, "step", 1.5),
+    (None, "vocabulary", ["a"]),
+    (None, "vocabulary", "aa"),
+    (None, "settings", 3),
+    (None, "rng", None),
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "fox.txt").write_text(TEXT)
+    made = folder / "good.safetensors"
+    run("train", folder / "fox.txt", *SMALL, "--steps", 1, "-o", made)
+    return ARCHIVE.decode("good", made.read_bytes())
+
+
+@pytest.mark.parametrize(("part", "key", "lie"), LIES, ids=str)
+def test_a_checkpoint_that_lies_of_itself_is_refused_before_anything_is_built(
+    fox, trained, part, key, lie
+):
+    description, arrays = copy.deepcopy(trained[0]), trained[1]
+    inner = description["metadata"]
+    (inner[part] if part else inner)[key] = lie
+    (fox / "lie").write_bytes(ARCHIVE.encode(description, arrays))
+    for words in (["train", "--resume", "lie", "--steps", 2], ["sample", "lie", "--length", 2]):
+        said = run(*words, code=2)
+        assert said.startswith("Error: load: lie is")
+        assert len(said.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes pipes")
+def test_texts_and_checkpoints_are_regular_files(fox):
+    os.mkfifo(fox / "pipe")
+    assert "pipe: Not a regular file" in run("train", "pipe", code=2)
+    assert "pipe is not a regular file" in run("train", "--resume", "pipe", code=2)
+    assert "pipe is a pipe" in run("train", "fox.txt", "-o", "pipe", code=2)
+    assert "pipe: Not a regular file" in run("draw", "--text-file", "pipe", code=2)
+    assert "pipe: Not a regular file" in run("draw", "pipe", "-o", "x.svg", code=2)
+    assert "pipe: Not a regular file" in run("debug", "--commands", "pipe", code=2)

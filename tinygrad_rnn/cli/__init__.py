@@ -10,7 +10,7 @@ from ..errors import TinygradError
 from ..text import for_terminal
 from .bench import bench
 from .check import check
-from .console import USAGE
+from .console import INTERRUPTED, USAGE
 from .debug import debug
 from .demo import demo
 from .draw import draw
@@ -26,6 +26,8 @@ class _Refusal(click.ClickException):
 
     def __init__(self, error: Exception) -> None:
         message = str(error)
+        if isinstance(error, MemoryError):
+            message = f"out of memory: {message}".removesuffix(": ")
         if isinstance(error, OSError) and error.strerror:
             message = error.strerror
             if error.filename:
@@ -42,7 +44,12 @@ class _Commands(click.Group):
         except BrokenPipeError:
             # Whoever read the output has seen enough; click ends without a word.
             raise
-        except (TinygradError, OSError) as error:
+        except KeyboardInterrupt:
+            if ctx.params["traceback"]:
+                raise
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except (TinygradError, OSError, MemoryError) as error:
             if ctx.params["traceback"]:
                 raise
             raise _Refusal(error) from None

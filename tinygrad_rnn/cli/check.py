@@ -26,9 +26,9 @@ def check(samples: int, check_all: bool, **subject: Any) -> None:
     down. One row per parameter: the worst relative error, and the verdict. Exits with 1 if one
     fails.
     """
-    trace, raised = Subject(**subject).record()
+    trace, code = Subject(**subject).record()
     passed = report_checks(console(), trace, None if check_all else samples)
-    sys.exit(0 if passed and not raised else NO)
+    sys.exit(code or (0 if passed else NO))
 
 
 def report_checks(output: "Console", trace: "Trace", samples: int | None) -> bool:

@@ -13,8 +13,19 @@ if TYPE_CHECKING:
 
 NO = 1  # the answer is no: a check failed, a script raised
 USAGE = 2
+INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 
-PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """A path that a file system can have."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if "\0" in str(value):
+            self.fail("a path has no character 0", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 COUNT = click.IntRange(1)
 
 

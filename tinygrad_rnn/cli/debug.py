@@ -1,19 +1,25 @@
 """`tinygrad-rnn debug`."""
 
+import io
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from .console import read_size
+from ..files import read_regular
+from .console import PATH, read_size
 from .subject import Subject, subject_options
+
+MOST_COMMANDS = 2**24  # bytes of a command file
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @subject_options
 @click.option(
     "--commands",
-    type=click.File(encoding="utf-8"),
+    type=PATH,
     help='Carry out a file of commands ("-": stdin) and end.',
 )
 @click.option("--plain", is_flag=True, help="A prompt in place of the screen.")
@@ -29,7 +35,7 @@ from .subject import Subject, subject_options
     help='How much of memory recorded values may take: "256M". Above it the oldest are let go of.',
 )
 def debug(
-    commands: Any,
+    commands: Path | None,
     plain: bool,
     until: str | None,
     steps: str | None,
@@ -46,6 +52,7 @@ def debug(
     from ..tracing.script import run_script
 
     subject = Subject(**options)
+    lines = None if commands is None else _lines(commands)
     if subject.script is not None and subject.is_script:
         subject.check()
         trace = run_script(
@@ -61,9 +68,21 @@ def debug(
         raise click.UsageError("--until and --steps are for a script that is run")
     else:
         trace, _ = subject.record()
-    if commands is not None:
-        sys.exit(debug_with_commands(trace, commands))
+    if lines is not None:
+        sys.exit(debug_with_commands(trace, lines))
     sys.exit(debug_trace(trace, len(trace.events) - 1 if until else None, plain=plain))
+
+
+def _lines(commands: Path) -> Iterable[str]:
+    """The lines of a command file; those of stdin are read one by one, as they come."""
+    if str(commands) == "-":
+        return sys.stdin
+    try:
+        return io.StringIO(read_regular(commands, MOST_COMMANDS).decode(), newline=None)
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(
+            f"{commands} is not UTF-8 text: {error}", param_hint="--commands"
+        ) from None
 
 
 def _steps(text: str | None) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """`tinygrad-rnn draw`."""
 
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagrams.picture.theme import THEMES
-from ..diagrams.views import VIEWS
+from ..diagrams.views import VIEWS, View
 from ..text import for_terminal
-from .console import NO, PATH
+from .console import PATH
 from .subject import Subject, subject_options
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ CHOICES = [view.name for view in VIEWS.values() if view.needs != "outline"]
 @click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
 @click.option("--theme", default="light", type=click.Choice(list(THEMES)))
 @click.option("--width", help='As printed: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
-@click.option("--dpi", default=144.0, type=click.FloatRange(1), help="Pixels an inch of a .png.")
+@click.option(
+    "--dpi", default=144.0, type=click.FloatRange(1, 10_000), help="Pixels an inch of a .png."
+)
 def draw(
     outputs: Sequence[Path],
     view: str,
@@ -58,16 +61,28 @@ def draw(
     that reached backward(), else that of the last output. Give options of the script's own behind
     "--".
     """
+    from ..diagrams import Diagram
     from ..diagrams import draw as draw_diagram
 
-    trace, raised = Subject(**subject).record()
-    diagram = draw_diagram(
-        trace, view=view, gradients=gradients, values=values, fold=_fold(fold), theme=theme
-    )
+    chosen = {"view": view, "gradients": gradients, "values": values, "fold": _fold(fold)}
+    _check_view(VIEWS[view], gradients, values)
     for output in outputs:
-        _save(diagram, output, width, dpi)
+        Diagram.check(output, width, dpi)
+    # The script may go to another folder.
+    paths = [output.absolute() for output in outputs]
+    trace, code = Subject(**subject).record()
+    diagram = draw_diagram(trace, theme=theme, **chosen)
+    for output, path in zip(outputs, paths, strict=True):
+        _save(diagram, output, path, width, dpi)
     _suggest_scopes(trace)
-    sys.exit(NO if raised else 0)
+    sys.exit(code)
+
+
+def _check_view(view: View, gradients: bool, values: bool) -> None:
+    if gradients and not (view.gradients or view.needs == "gradients"):
+        raise click.UsageError(f"--view {view.name} has no room for --gradients")
+    if values and not view.values:
+        raise click.UsageError(f"--view {view.name} has no room for --values")
 
 
 def _fold(text: str) -> Any:
@@ -75,17 +90,17 @@ def _fold(text: str) -> Any:
         return "auto"
     if text == "none":
         return None
-    if text.isdecimal():
+    if re.fullmatch(r"[1-9][0-9]{0,8}", text):
         return int(text)
     raise click.BadParameter(
         f'must be "auto", "none" or a number of copies, not {text!r}', param_hint="--fold"
     )
 
 
-def _save(diagram: "Diagram", output: Path, width: str | None, dpi: float) -> None:
+def _save(diagram: "Diagram", output: Path, path: Path, width: str | None, dpi: float) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        diagram.save(output, width=width, dpi=dpi)
+        diagram.save(path, width=width, dpi=dpi)
     file = for_terminal(str(output))
     click.echo(f"{for_terminal(diagram.title)}: {file}")
     for warning in warned:

@@ -12,7 +12,7 @@ import click
 from ..files import MOST_TEXT, read_regular, read_stdin
 from ..nn.recurrent import LAYERS
 from ..text import for_terminal
-from .console import COUNT, NO, PATH, read_size
+from .console import COUNT, INTERRUPTED, NO, PATH, read_size
 
 if TYPE_CHECKING:
     from ..tracing.trace import Trace
@@ -71,14 +71,14 @@ class Subject:
         if self.script is not None and given:
             raise click.UsageError("give a script or a text, not both")
 
-    def record(self) -> "tuple[Trace, bool]":
-        """The recorded run, and whether the user's script raised."""
+    def record(self) -> "tuple[Trace, int]":
+        """The recorded run, and the exit code: not 0 if the user's script raised or was stopped."""
         self.check()
         if self.script is None:
-            return self._record_text(), False
+            return self._record_text(), 0
         if self.is_script:
             return _record_script(self.script, self.arguments)
-        return _load(self.script, self.arguments, self.trust), False
+        return _load(self.script, self.arguments, self.trust), 0
 
     def _record_text(self) -> "Trace":
         from ..tracing.trace import trace
@@ -123,7 +123,7 @@ def _load(path: Path, arguments: Sequence[str], trust: int | None) -> "Trace":
     return trace
 
 
-def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, bool]":
+def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, int]":
     import traceback
 
     from ..tracing.script import run_script
@@ -131,15 +131,16 @@ def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, bool
     run = run_script(script, arguments)
     error = run.error
     if error is None:
-        return run.trace, False
+        return run.trace, 0
     if isinstance(error, SystemExit):
         lines = [f"{script} ended with sys.exit({error.code!r})\n"]
     else:
         lines = traceback.format_exception(error.with_traceback(_from_script(error, script)))
     click.echo(for_terminal("".join(lines), multiline=True), err=True, nl=False)
+    code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else NO
     if not run.trace.events:
-        sys.exit(NO)
-    return run.trace, True
+        sys.exit(code)
+    return run.trace, code
 
 
 def _from_script(error: BaseException, script: Path) -> Any:

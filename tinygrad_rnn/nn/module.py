@@ -11,6 +11,7 @@ import numpy as np
 from ..autograd.state import STATE, Scope, State, call_ids, notify
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError, StateDictError
+from ..text import elide
 
 
 class Parameter(Tensor):
@@ -240,7 +241,7 @@ class Module:
                 numbers of such a kind.
         """
         own = dict(self.named_tensors())
-        arrays = {name: array_of(value) for name, value in state.items()}
+        arrays = arrays_of("load_state_dict", state)
         problems = misfits(own, arrays)
         if problems:
             raise StateDictError(f"load_state_dict: {type(self).__name__}: {'; '.join(problems)}")
@@ -279,6 +280,23 @@ _MOST_PROBLEMS = 5
 def array_of(value: Any) -> Array:
     """The array in what a state dict may hold."""
     return value.data if isinstance(value, Tensor) else np.asanyarray(value)
+
+
+def arrays_of(call: str, state: Mapping[str, Any]) -> dict[str, Array]:
+    """The arrays of a state dict.
+
+    Raises:
+        StateDictError: an entry cannot become one: it is ragged, sparse, of a dtype that NumPy has
+            not, or still requires a gradient.
+    """
+    arrays: dict[str, Array] = {}
+    for name, value in state.items():
+        try:
+            arrays[name] = array_of(value)
+        except Exception as error:  # anything: a stranger's class says how it becomes an array
+            reason = elide(f"{type(error).__name__}: {error}", 200)
+            raise StateDictError(f"{call}: {name!r} cannot become an array: {reason}") from error
+    return arrays
 
 
 def misfits(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd.tensor import Array
 from ..errors import StateDictError
-from .module import Module, Parameter, array_of, misfits
+from .module import Module, Parameter, arrays_of, misfits
 
 # Each parameter, and torch's names for it.
 Table: TypeAlias = Sequence[tuple[Parameter, tuple[str, ...]]]
@@ -63,7 +63,7 @@ class TorchNamed(Module):
         """
         owner = type(self).__name__
         table = self.torch_table(owner)
-        arrays = {name: array_of(value) for name, value in state.items()}
+        arrays = arrays_of("load_torch_state_dict", state)
         problems = misfits({name: p for p, names in table for name in names}, arrays)
         if problems:
             raise StateDictError(f"load_torch_state_dict: {owner}: {'; '.join(problems)}")

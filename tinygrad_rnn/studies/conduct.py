@@ -4,6 +4,7 @@ A study that was stopped goes on where it was.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from ..errors import StudyError
-from ..files import write_atomic
-from .study import Findings, Record, Row, Study
+from ..files import read_regular, write_atomic
+from ..text import elide
+from .study import Chart, Findings, Grid, Record, Row, Study, by_seed
 
 FORMAT = 1
+MOST_RESULTS = 64 * 2**20  # bytes of kept runs
+# What reading runs that were made up may raise.
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
 
 Task = tuple[int, dict[str, Any]]  # a seed and a run's settings
 
@@ -74,6 +89,11 @@ def conduct(
     tasks = [(seed, settings) for seed in range(seeds) for settings in study.runs(full)]
     done = {_key(*task): kept[_key(*task)] for task in tasks if _key(*task) in kept}
     missing = [task for task in tasks if _key(*task) not in done]
+    if path is not None:
+        try:
+            _check_told(study, list(done.values()), full)
+        except _DAMAGED as error:
+            raise _no_runs(study, path, error) from None
     reporter.begins(len(tasks), len(done))
     if path is not None:
         # A path that cannot be written is known before the first run.
@@ -172,18 +192,67 @@ def read(study: Study, path: str | os.PathLike[str]) -> list[Record]:
         StudyError: the file is something else.
         OSError: the file cannot be read.
     """
+    data = read_regular(path, MOST_RESULTS)
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = json.loads(data, parse_constant=_refuse)
         if content["format"] != FORMAT or content["study"] != study.name:
             raise ValueError(f"it is of {content['study']}, format {content['format']}")
         if content["digest"] != study.digest:
             return []
-        return [Record(**run) for run in content["runs"]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise StudyError(
-            f"{os.fspath(path)} does not hold runs of the study {study.name} ({error}); "
-            "move it away, or name another folder with --out"
-        ) from None
+        records = [Record(**run) for run in content["runs"]]
+        for record in records:
+            _check(record)
+        return records
+    except _DAMAGED as error:
+        raise _no_runs(study, path, error) from None
+
+
+def _no_runs(study: Study, path: str | os.PathLike[str], error: Exception) -> StudyError:
+    reason = elide(" ".join(str(error).split()) or type(error).__name__, 200)
+    return StudyError(
+        f"{os.fspath(path)} does not hold runs of the study {study.name} ({reason}); "
+        "move it away, or name another folder with --out"
+    )
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"a number is {constant}")
+
+
+def _check(record: Record) -> None:
+    """Refuse what no run can have been: other types, or numbers that are none."""
+    if type(record.seed) is not int or record.seed < 0:
+        raise ValueError(f"no seed: {record.seed!r}")
+    if type(record.seconds) not in (int, float) or not 0 <= record.seconds < math.inf:
+        raise ValueError(f"no seconds: {record.seconds!r}")
+    for what in (record.settings, record.measured):
+        if not isinstance(what, dict):
+            raise TypeError(f"no settings or measurements: {what!r}")
+        _check_numbers(what)
+
+
+def _check_numbers(value: Any) -> None:
+    """Refuse what no study measures: it is numbers, words, and lists and dicts of them."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_numbers(part)
+    elif not isinstance(value, bool | str | None) and not abs(float(value)) < math.inf:
+        raise ValueError(f"no number: {value!r}")
+
+
+def _check_told(study: Study, records: Sequence[Record], full: bool) -> None:
+    """Refuse kept runs that the study cannot tell anything of."""
+    size = len(study.runs(full))
+    complete = [own for own in by_seed(records).values() if len(own) == size]
+    for own in complete:
+        study.rows(own)
+        if own[0].seed != 0:
+            continue
+        for chart in study.charts(own):
+            if isinstance(chart, Chart) and any(len(x.xs) != len(x.ys) for x in chart.lines):
+                raise ValueError(f"{chart.title}: as many numbers across as up are needed")
+            if isinstance(chart, Grid):
+                np.array(chart.values, float)
 
 
 def _kept(study: Study, path: Path) -> dict[str, Record]:

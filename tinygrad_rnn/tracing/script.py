@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..autograd.state import observed
+from ..files import read_regular
 from .recording.event import Failure
 from .recording.recorder import Recorder
 from .recording.run import Run
@@ -64,7 +65,7 @@ def run_script(
         OSError: the script cannot be read.
         TraceError: `max_memory` is no size.
     """
-    path.read_bytes()  # a missing file is our caller's error, not the script's
+    read_regular(path)  # a missing file is our caller's error, not the script's
     forget_files()
     process = os.getpid()
     error: BaseException | None = None

@@ -1,7 +1,6 @@
 """What `tinygrad-rnn train` and `tinygrad-rnn sample` do."""
 
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import click
 
 from ..errors import TrainingError
+from ..files import read_stdin
 from ..text import for_terminal
 from .data import STANDARD_LIBRARY, Corpus, decode, read_text, standard_library
 from .loop import Run, Saved, Settings, train
@@ -16,7 +16,7 @@ from .neurons import show
 from .progress import progress
 from .sampling import sample
 
-INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
+SIGNALLED = 128  # and the signal: as a shell reports a program that one ended
 
 
 def train_file(
@@ -40,6 +40,8 @@ def train_file(
         run, path = _resumed(resume, file, encoding, settings), output or resume
     else:
         run, path = _fresh(file, output, encoding or "utf-8", settings)
+    if path.is_fifo():
+        raise TrainingError(f"{path} is a pipe; a checkpoint is written again and again")
     console = Console()
     with progress(run, console) as reporter:
         interrupted = train(run, path, reporter, steps=steps, seconds=seconds, threads=threads)
@@ -48,7 +50,7 @@ def train_file(
     click.echo(f"{how}Saved after {run.step_number:,} steps: {name}")
     click.echo(f"Go on:  tinygrad-rnn train --resume {name}")
     click.echo(f"Listen: tinygrad-rnn sample {name}")
-    return INTERRUPTED if interrupted else 0
+    return SIGNALLED + run.ended_by if interrupted else 0
 
 
 def _fresh(
@@ -82,7 +84,7 @@ def _corpus(file: str | None, encoding: str, sequence: int) -> Corpus:
     if file in (None, STANDARD_LIBRARY):
         return Corpus.of(standard_library(), STANDARD_LIBRARY, sequence)
     if file == "-":
-        return Corpus.of(decode(sys.stdin.buffer.read(), "-", encoding), "-", sequence, encoding)
+        return Corpus.of(decode(read_stdin(), "-", encoding), "-", sequence, encoding)
     return Corpus.of(read_text(Path(file), encoding), file, sequence, encoding)
 
 

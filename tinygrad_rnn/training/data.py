@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autograd.tensor import Array
 from ..errors import TrainingError
+from ..files import MOST_TEXT, read_regular
 
 STANDARD_LIBRARY = "the standard library's source"
 # One in so many characters is held out for validation.
@@ -24,9 +25,9 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
     Raises:
         TrainingError: a file that is binary, or not in this encoding.
-        OSError: a file that cannot be read.
+        OSError: a file that cannot be read, no regular file, or one of more than 128 MiB.
     """
-    return decode(path.read_bytes(), str(path), encoding)
+    return decode(read_regular(path, MOST_TEXT), str(path), encoding)
 
 
 def decode(data: bytes, name: str, encoding: str = "utf-8") -> str:

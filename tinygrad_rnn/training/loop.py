@@ -21,6 +21,7 @@ from ..errors import CheckpointError, TrainingError
 from ..nn.cells import state_of, state_parts
 from ..nn.checkpoint import Checkpoint, load, save
 from ..nn.recurrent import LAYERS, Recurrent
+from ..text import elide
 from .data import Corpus, Vocabulary, batch
 from .sampling import sample
 
@@ -80,7 +81,7 @@ class Run:
             rng=settings.seed,
         )
         self.optimizer: nn.optim.Optimizer = nn.optim.Adam(self.model.parameters(), lr=settings.lr)
-        self.step_number = 0
+        self.step_number = self.ended_by = 0
         self.state: Any = None
 
     def step(self) -> Step:
@@ -179,16 +180,17 @@ class Saved:
         found = load(path)
         try:
             return cls._of(found)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            reason = elide(f"{type(error).__name__}: {' '.join(str(error).split())}", 200)
             raise CheckpointError(
                 f"load: {os.fspath(path)} is a checkpoint, but not of a model that "
-                f"`tinygrad-rnn train` made ({type(error).__name__}: {error})"
+                f"`tinygrad-rnn train` made ({reason})"
             ) from None
 
     @classmethod
     def _of(cls, found: Checkpoint) -> Self:
         data, model = found.metadata, found.model
-        vocabulary = Vocabulary(data["vocabulary"])
+        vocabulary = Vocabulary(_characters(data["vocabulary"]))
         if not isinstance(model, Recurrent) or model.W_hy is None or found.optimizer is None:
             raise TypeError(
                 "the model must be a recurrent layer with an output_size, and its optimiser"
@@ -196,19 +198,87 @@ class Saved:
         size = len(vocabulary)
         if model.W_hy.shape[0] != size or model.cells[0].input_size != size:
             raise ValueError(f"the vocabulary has {size} characters, the model another number")
-        # Raises for what is no state of a generator.
-        np.random.default_rng().bit_generator.state = data["rng"]
-        parts = tuple(Tensor(part) for part in data["state"])
+        settings = replace(Settings(), **data["settings"])
+        _check_settings(settings, model)
+        parts = [Tensor(part) for part in data["state"]]
+        _check_state(parts, model, settings.batch)
         return cls(
             model,
             found.optimizer,
-            settings=replace(Settings(), **data["settings"]),
+            settings=settings,
             vocabulary=vocabulary,
-            step=int(data["step"]),
-            text={key: str(data["text"][key]) for key in ("name", "encoding", "digest")},
-            rng=data["rng"],
+            step=_whole(data["step"], "step", 0, MOST_STEPS),
+            text={key: _text(data["text"][key], key) for key in ("name", "encoding", "digest")},
+            rng=_generator_state(data["rng"]),
             state=state_of(parts) if parts else None,
         )
+
+
+# What a checkpoint says of itself, before anything is built from it
+
+MOST_STEPS = 10**12
+# Numbers that a step of a small model may make; a larger model's are more, with its parameters.
+_STEP_NUMBERS = (2**27, 64)
+
+
+def _whole(value: Any, what: str, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{what} is {value!r:.40}, not a number from {low} to {high}")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or len(value) > 4096:
+        raise TypeError(f"{what} is no text: {value!r:.40}")
+    return value
+
+
+def _characters(value: Any) -> str:
+    if not isinstance(value, str) or len(set(value)) != len(value):
+        raise TypeError("the vocabulary is no text of different characters")
+    return value
+
+
+def _check_settings(settings: Settings, model: Recurrent) -> None:
+    """Refuse settings that are not those of this model, or of a step that nobody could wait for."""
+    for name in ("layers", "hidden", "seq", "batch"):
+        _whole(getattr(settings, name), name, 1, 2**40)
+    _whole(settings.seed, "seed", 0, 2**128)
+    for name in ("dropout", "lr", "clip"):
+        value = getattr(settings, name)
+        if type(value) not in (int, float) or not 0 <= value < np.inf:
+            raise ValueError(f"{name} is {value!r:.40}, not a number from 0 on")
+    if LAYERS.get(_text(settings.cell, "cell")) is not type(model) or model.directions != 1:
+        raise ValueError(f"the cell is {settings.cell!r:.40}, the model another")
+    own = model.config
+    said = (settings.layers, settings.hidden, settings.dropout)
+    if said != (own["num_layers"], own["hidden_size"], own["dropout"]):
+        raise ValueError("layers, hidden or dropout are not the model's")
+    size = sum(parameter.size for parameter in model.parameters())
+    width = own["input_size"] + 8 * settings.hidden * settings.layers
+    numbers = settings.batch * settings.seq * width
+    if numbers > _STEP_NUMBERS[0] + _STEP_NUMBERS[1] * size:
+        raise ValueError(f"a step of batch × seq would make {numbers:,} numbers")
+
+
+def _check_state(parts: list[Tensor], model: Recurrent, batch: int) -> None:
+    """Refuse a hidden state that is not the model's."""
+    cell = model.cells[0]
+    shape = (len(model.cells), batch, cell.hidden_size)
+    if parts and len(parts) != len(cell.states):
+        raise ValueError(f"the hidden state has {len(parts)} parts")
+    if any(part.shape != shape or part.dtype != model.W_hh.dtype for part in parts):
+        raise ValueError(f"the hidden state is not of shape {shape} and the model's dtype")
+
+
+def _generator_state(state: Any) -> dict[str, Any]:
+    """The state of NumPy's PCG64, as a checkpoint holds it."""
+    _whole(state["state"]["state"], "rng", 0, 2**128 - 1)
+    _whole(state["state"]["inc"], "rng", 0, 2**128 - 1)
+    _whole(state["has_uint32"], "rng", 0, 1)
+    _whole(state["uinteger"], "rng", 0, 2**32 - 1)
+    np.random.default_rng().bit_generator.state = state  # raises for another generator's
+    return state
 
 
 class Reporter(Protocol):
@@ -231,14 +301,15 @@ def train(
     threads: int = 1,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Train to `steps` steps in all, for `seconds`, or to Ctrl-C, whatever comes first.
+    """Train to `steps` steps in all, for `seconds`, or to a signal, whatever comes first.
 
     The checkpoint is written at the start (so that an unwritable path is known at once), now and
     then, and at the end. `threads` bounds those of each matrix product: more than one gain little
     at these sizes, lose much on a busy machine, and make the sums depend on how many there are.
 
     Returns:
-        Whether Ctrl-C ended it.
+        Whether a signal ended it: Ctrl-C, a terminal that closed, a machine that shuts down; then
+        `run.ended_by` is its number.
     """
     from threadpoolctl import threadpool_limits
 
@@ -260,7 +331,8 @@ def train(
         run.save(path)
         if looked_at != run.step_number:
             report(run, reporter)
-        return interrupted()
+        run.ended_by = interrupted()
+        return bool(run.ended_by)
 
 
 def report(run: Run, reporter: Reporter) -> int:
@@ -274,21 +346,33 @@ def report(run: Run, reporter: Reporter) -> int:
     return run.step_number
 
 
+_ENDS = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+
+
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, to be asked between steps; a second one interrupts at once."""
-    asked = threading.Event()
-    # Signals can be caught in the main thread alone.
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
+def interruptible() -> Iterator[Callable[[], int]]:
+    """The signal that asks for an end, or 0, to be asked between steps.
+
+    A second one does what it would have done before. One that was ignored, as `nohup` has it, stays
+    ignored.
+    """
+    asked: list[int] = []
+    before: dict[int, Any] = {}
 
     def ask(signum: int, frame: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
+        asked.append(signum)
+        restore()
 
-    before = signal.signal(signal.SIGINT, ask)
+    def restore() -> None:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+    # Signals can be caught in the main thread alone.
+    if threading.current_thread() is threading.main_thread():
+        for signum in _ENDS:
+            if signum is not None and signal.getsignal(signum) not in (signal.SIG_IGN, None):
+                before[signum] = signal.signal(signum, ask)
     try:
-        yield asked.is_set
+        yield lambda: asked[0] if asked else 0
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from ...errors import DrawError
-from ...files import write_atomic
+from ...files import check_writable, write_atomic
 from .shapes import MARGIN, Drawing
 from .text_metrics import FONT, without_glyph
 from .theme import Palette
@@ -96,10 +96,29 @@ class Diagram:
             case ".png":
                 self._warn_of_boxes()
                 return to_png(self.dot, *self.size, dpi)
-        raise DrawError(
-            f"cannot draw {format or 'a file without extension'!r}: "
-            f"use one of {', '.join(self.FORMATS)}"
-        )
+        raise _unknown(format)
+
+    @classmethod
+    def check(
+        cls,
+        path: str | os.PathLike[str],
+        width: float | str | None = None,
+        dpi: float = PNG_DPI,
+    ) -> None:
+        """Refuse what `save` would refuse of any picture, before there is one.
+
+        Raises:
+            DrawError: the extension is not one of `FORMATS`, or a bad width or dpi.
+            OSError: there is no such folder, or the file cannot be written.
+        """
+        format = PurePath(path).suffix.lower()
+        if format not in cls.FORMATS:
+            raise _unknown(format)
+        if width is not None:
+            _points(width)
+        if not 1 <= dpi < math.inf:
+            raise DrawError(f"dpi must be at least 1, not {dpi}")
+        check_writable(path)
 
     def save(
         self,
@@ -142,6 +161,13 @@ class Diagram:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg, "text/plain": repr(self)}
+
+
+def _unknown(format: str) -> DrawError:
+    return DrawError(
+        f"cannot draw {format or 'a file without extension'!r}: "
+        f"use one of {', '.join(Diagram.FORMATS)}"
+    )
 
 
 def _points(length: float | str) -> float:
