@@ -107,7 +107,7 @@ class Recurrent(TorchNamed):
 
     def _named_members(self) -> Iterator[tuple[str, Any]]:
         for suffix, cell in self._suffixed():
-            for name, part in cell.named_tensors():
+            for name, part in cell._walk("", set()):
                 yield name + suffix, part
         for name, part in self._members():
             if not name.startswith("cells."):
