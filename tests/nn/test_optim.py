@@ -64,6 +64,11 @@ def test_the_learning_rate_can_be_changed_between_steps():
     ("kind", "settings", "message"),
     [
         ("SGD", {"lr": -1.0}, "SGD: lr must not be negative, got -1.0"),
+        ("SGD", {"lr": "0.1"}, "SGD: lr must be a number, got '0.1'"),
+        ("SGD", {"nesterov": "False"}, "SGD: nesterov must be True or False, got 'False'"),
+        ("SGD", {"maximize": 2}, "SGD: maximize must be True or False, got 2"),
+        ("Adam", {"betas": 0.9}, "Adam: betas must be 2 numbers, got 0.9"),
+        ("Adam", {"betas": (0.9,)}, r"Adam: betas must be 2 numbers, got \(0.9,\)"),
         ("SGD", {"lr": float("nan")}, "SGD: lr must not be negative, got nan"),
         (
             "SGD",

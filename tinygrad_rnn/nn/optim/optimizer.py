@@ -3,6 +3,7 @@
 A step binds a parameter's data to new values, and never writes into a graph's array.
 """
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -30,8 +31,9 @@ class Optimizer:
             with "params" and whatever settings differ,
             `[{"params": head.parameters(), "lr": 0.1}, {"params": …}]`. Frozen parameters among
             others are kept, and skipped while they require no gradient.
-        defaults: the settings of groups that do not say otherwise. A setting is a switch where its
-            default is a bool, two fractions where it is a tuple, and else a number, 0 or more.
+        defaults: the settings of groups that do not say otherwise. A setting is a switch where the
+            subclass's own default is a bool, as many fractions where it is a tuple, and else a
+            number, 0 or more.
 
     `param_groups` are plain dicts: bind a group's setting to another value between steps, or
     `optimizer.lr`, which is that of all groups. What they hold is checked at each step.
@@ -45,6 +47,10 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
+        declared = inspect.signature(type(self).__init__).parameters
+        for name, value in defaults.items():
+            like = declared[name].default if name in declared else value
+            defaults[name] = _setting(self._name, name, value, like)
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = {}
