@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 SHAPE = (2, 3)
 
+TAKEN = np.array([[2, 0, 0], [1, 1, 2]])
+
 # What a step computes, from one or two values of one shape. Each entry is valid for tinygrad_rnn's
 # ops and for torch: `f` is the module of functions, `x` and `y` are the operands.
 STEPS = {
@@ -43,6 +45,35 @@ STEPS = {
     "stack": lambda f, x, y: f.stack([x[0], y[1]], 0),
     "where": lambda f, x, y: f.where(np.array([[True, False, True], [False, True, False]]), x, y),
     "negative": lambda f, x, y: -abs(x * x + 0.1),
+    "prod": lambda f, x, y: y * f.tanh(f.prod(x, 1, True)),
+    "prod of zeros": lambda f, x, y: f.tanh(y + f.prod(f.pad(x[:, :1], ((0, 0), (1, 1))) * x, 0)),
+    "cumsum": lambda f, x, y: f.tanh(f.cumsum(x, 0) - f.cumsum(y, 1)),
+    "flip": lambda f, x, y: f.tanh(f.flip(x, (0, 1)) * f.flip(y, (1,))),
+    "roll": lambda f, x, y: 0.5 * (f.roll(x, 1, 1) + f.roll(y, (1, -1), (0, 1))),
+    "pad": lambda f, x, y: f.tanh(f.pad(x, ((1, 0), (0, 2)))[:2, 1:4] + y),
+    "repeat": lambda f, x, y: f.tanh(f.repeat(x[:, 1:], 2, 1)[:, :3] * f.repeat(y[:1], 2, 0)),
+    "tile": lambda f, x, y: f.tanh(f.tile(x[:, :2], (2, 2))[1:3, 1:] + y),
+    "take": lambda f, x, y: f.tanh(f.take_along_axis(x, TAKEN, 1) - 0.5 * y),
+    "diff": lambda f, x, y: f.tanh(f.hstack([x[:, :1], f.diff(y, 1, 1)])),
+    "vstack": lambda f, x, y: f.vstack([y[1], x[:1]]),
+    "outer": lambda f, x, y: f.tanh(f.outer(x[:, 2], y[0])),
+    "dot": lambda f, x, y: f.tanh(x * f.dot(x[1], y[0])),
+    "tensordot": lambda f, x, y: f.tanh(f.tensordot(f.tensordot(x, y, ([1], [1])), x, 1)),
+    "einsum": lambda f, x, y: f.tanh(f.einsum("ij,kj,kl->il", x, y, x)),
+    "einsum of all": lambda f, x, y: f.tanh(y * f.einsum("ij,...j->...", x, y)[:, None]),
+    "einsum of a diagonal": lambda f, x, y: f.tanh(f.einsum("ii,ij->ij", x @ y.T, x)),
+    "var": lambda f, x, y: f.tanh(y + f.var(x, 0, correction=0)),
+    "std": lambda f, x, y: y / f.std(f.hstack([0.3 * x, 0.0 * x[:, :1] + 4.0]), 1)[:, None],
+    "norm": lambda f, x, y: (y + 2.0) / f.norm(0.1 * x + 2.0, 2, 1)[:, None],
+    "norm of order 3": lambda f, x, y: f.tanh(y * f.norm(0.1 * x + 1.0, 3, 0)),
+    "softplus": lambda f, x, y: f.tanh(f.softplus(3.0 * x) - 1.0),
+    "log_sigmoid": lambda f, x, y: f.tanh(f.log_sigmoid(2.0 * x) + y),
+    "silu": lambda f, x, y: f.tanh(f.silu(2.0 * x)),
+    "gelu": lambda f, x, y: f.tanh(f.gelu(x, approximate="none") - f.gelu(y, approximate="tanh")),
+    "erf": lambda f, x, y: f.erf(x) - 0.3 * f.erfc(y),
+    "rows twice": lambda f, x, y: f.tanh(x[[1, 1]] * y[:, [0, 0, 2]]),
+    "elements": lambda f, x, y: f.tanh(x[[0, 1, 1], [2, 2, 2]] + y[..., -1:]),
+    "new axes": lambda f, x, y: f.tanh((x[:, None] * y[None, :, :]).sum(1)),
 }
 
 
@@ -79,9 +110,9 @@ def programs(draw, least: int = 2, most: int = 30):
     return Program(draw(st.integers(0, 2**32 - 1)), leaves, tuple(steps))
 
 
-def random_program(rng: np.random.Generator) -> Program:
+def random_program(rng: np.random.Generator, most: int = 30) -> Program:
     """The same without Hypothesis, for a long run of the oracle."""
-    leaves, length, names = int(rng.integers(1, 4)), int(rng.integers(2, 31)), sorted(STEPS)
+    leaves, length, names = int(rng.integers(1, 4)), int(rng.integers(2, most + 1)), sorted(STEPS)
     steps = []
     for k in range(length):
         here = leaves + k

@@ -111,6 +111,42 @@ CALLS = {
     "squeeze": lambda x: np.squeeze(a=x),
     "swapaxes": lambda x: np.swapaxes(x, axis1=0, axis2=1),
     "broadcast_to": lambda x: np.broadcast_to(x, shape=(3, 2, 2)),
+    "dot": lambda x: np.dot(a=x, b=x),
+    "dot of an array": lambda x: np.dot(np.ones((3, 2)), x),
+    "einsum": lambda x: np.einsum("ij,kj", x, x, optimize=True),
+    "einsum of an array": lambda x: np.einsum("ij,jk->k", np.ones((3, 2)), x),
+    "tensordot": lambda x: np.tensordot(x, x, axes=([0], [1])),
+    "outer": lambda x: np.outer(a=x, b=[1.0, 2.0]),
+    "prod": lambda x: np.prod(a=x, axis=1, keepdims=True),
+    "cumsum": lambda x: np.cumsum(a=x, axis=0),
+    "var": lambda x: np.var(a=x, axis=0, ddof=1),
+    "var positional": lambda x: np.var(x, 0, None, None, 1),
+    "std": lambda x: np.std(x, axis=0, correction=1, keepdims=True),
+    "norm": lambda x: np.linalg.norm(x, axis=1, keepdims=True),
+    "norm ord": lambda x: np.linalg.norm(x=x, ord=1),
+    "norm counts": lambda x: np.linalg.norm(x, ord=0, axis=0),
+    "norm of integers": lambda x: np.linalg.norm((x * 2.0).astype(int), axis=0),
+    "pad": lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=-1.0),
+    "pad mode": lambda x: np.pad(array=x, pad_width=1, mode="reflect"),
+    "roll": lambda x: np.roll(a=x, shift=1, axis=0),
+    "flip": lambda x: np.flip(m=x, axis=(0, 1)),
+    "repeat": lambda x: np.repeat(a=x, repeats=[2, 1], axis=0),
+    "tile": lambda x: np.tile(A=x, reps=(2, 1)),
+    "take_along_axis": lambda x: np.take_along_axis(x, np.array([[1], [0]]), axis=1),
+    "take_along_axis, names": lambda x: np.take_along_axis(arr=x, indices=np.array([[1, 0]])),
+    "vstack": lambda x: np.vstack(tup=[x, x[0]]),
+    "hstack": lambda x: np.hstack((x, x)),
+    "diff": lambda x: np.diff(a=x, n=1, axis=0),
+    "argmax": lambda x: np.argmax(a=x, axis=1),
+    "argmin": lambda x: np.argmin(x, axis=0, keepdims=True),
+    "isclose": lambda x: np.isclose(x, [[1.0, 2.0]], rtol=0, atol=0.1),
+    "zeros_like": lambda x: np.zeros_like(a=x),
+    "ones_like": lambda x: np.ones_like(x, dtype=int),
+    "ravel": lambda x: np.ravel(x, order="C"),
+    "size": lambda x: tensor(np.size(x, 1) + np.size(x) + np.ndim(x) + np.shape(x)[0]),
+    "methods": lambda x: x.var(0) + x.std(ddof=1) + x.prod(axis=1) + x.cumsum()[2:].dot(x[0]),
+    "methods of places": lambda x: x.argmax(1) + x.argmin(axis=1) + x.argmax(),
+    "flatten": lambda x: x.flatten() + x.ravel() + x.repeat(2, axis=1).ravel(order="C")[::2],
     "isnan": lambda x: tensor(np.isnan(x)),
     "allclose": lambda x: tensor(np.allclose(a=x, b=x)),
 }
@@ -128,6 +164,12 @@ def test_arguments_have_numpys_names(f):
 REFUSALS = {
     "np.linalg.inv": lambda x: np.linalg.inv(x),
     "np.median": lambda x: np.median(x),
+    "np.cumsum: dtype": lambda x: np.cumsum(x, dtype="f4"),
+    "np.var: where": lambda x: np.var(x, where=np.array([True, False])),
+    "np.einsum: dtype": lambda x: np.einsum("i", x, dtype="f4"),
+    "np.diff: prepend": lambda x: np.diff(x, prepend=0.0),
+    "np.pad: stat_length": lambda x: np.pad(x, 1, "mean", stat_length=1),
+    "np.maximum.accumulate": lambda x: np.maximum.accumulate(x),
     "np.add.reduce": lambda x: np.add.reduce(x),
     "np.add.at": lambda x: np.add.at(x, [0], 1.0),
     "np.multiply: dtype": lambda x: np.multiply(x, x, dtype="f4"),
@@ -140,6 +182,46 @@ REFUSALS = {
 def test_a_refusal_names_what_was_called(name, f):
     with pytest.raises(TypeError, match=name.replace(".", r"\.")):
         f(leaf(1.0, 2.0))
+
+
+@pytest.mark.parametrize(("make", "value"), [(tg.zeros, 0.0), (tg.ones, 1.0)])
+def test_tensors_are_made_of_a_shape(make, value):
+    for x in (make(2, 3), make((2, 3)), make([2, np.int64(3)])):
+        assert x.data.tolist() == [[value] * 3] * 2
+        assert (x.dtype, x.requires_grad) == (np.float64, False)
+    x = make(2, dtype=np.float32, requires_grad=True, name="x")
+    assert (x.dtype, x.requires_grad, x.name, x.is_leaf) == (np.float32, True, "x", True)
+    assert make(()).shape == make().shape == ()
+    with pytest.raises(OpError, match="only floats can require a gradient"):
+        make(2, dtype=int, requires_grad=True)
+    for shape in [((2, 3), np.float32), (2.5,), ("2",)]:
+        with pytest.raises(TypeError, match=f"{make.__name__}: the shape is a tuple or several"):
+            make(*shape)
+
+
+def test_random_tensors_come_from_a_generator_a_seed_or_anywhere():
+    rng = np.random.default_rng(0)
+    expected = np.random.default_rng(0).standard_normal((2, 2, 3))
+    np.testing.assert_array_equal(tg.randn(2, 3, rng=rng).data, expected[0])
+    np.testing.assert_array_equal(tg.randn((2, 3), rng=rng).data, expected[1])
+    np.testing.assert_array_equal(tg.randn(2, 3, rng=0).data, expected[0])
+    assert (tg.randn(4).data != tg.randn(4).data).any()
+    x = tg.randn(2, dtype=np.float32, requires_grad=True, name="x")
+    assert (x.dtype, x.requires_grad, x.name, x.is_leaf) == (np.float32, True, "x", True)
+
+
+def test_a_compiled_function_draws_anew():
+    rng = np.random.default_rng(0)
+    fast = tg.compile(lambda x: x + tg.randn(2, rng=rng) + tg.zeros(2) + tg.ones_like(x))
+    drawn = [tuple(fast(np.ones(2)).data) for _ in range(5)]
+    assert len(set(drawn)) == 5
+
+
+def test_tensors_like_others():
+    x = leaf(1.0, 2.0, dtype=np.float32)
+    assert (tg.zeros_like(x).dtype, tg.ones_like(x, dtype=int).data.tolist()) == ("f4", [1, 1])
+    assert tg.ones_like(x, requires_grad=True).requires_grad
+    assert tg.zeros_like(np.ones((2, 1))).shape == (2, 1)
 
 
 def test_adding_to_an_array_in_place_says_what_to_write():

@@ -7,6 +7,7 @@ import pytest
 from compiler.side_by_side import CALLS, backward, compare
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strategies import SHAPE, random_program
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
@@ -106,6 +107,26 @@ BINARY = [
     lambda a, b: ops.stack([a, b]).sum(axis=0), lambda a, b: ops.tanh(a) + ops.tanh(b),
     lambda a, b: ops.concatenate([a[:1], b[1:]]),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "batch", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 200))]
+)
+def test_programs_of_all_ops(batch):
+    """`pytest -m slow` runs 20,000 of them."""
+    rng = np.random.default_rng(batch)
+    for _ in range(100 if batch else 20):
+        program = random_program(rng, most=10)
+        leaves = [tg.tensor(x, requires_grad=True) for x in program.arrays()]
+        u = rng.standard_normal(SHAPE)
+
+        def step(x, program=program, leaves=leaves, u=u):
+            y = program.run(ops, [*leaves[1:], leaves[0] * x])
+            if y.requires_grad:
+                (y * u).sum().backward()
+            return (y,)
+
+        compare(step, leaves, [(rng.uniform(-1, 1, SHAPE),) for _ in range(3)])
 
 
 # Operands that lie in many rows, all of them the same

@@ -236,3 +236,51 @@ def test_every_op_states_a_rule():
         assert rule.summary
     assert rule_of(tg.ops.mul.op).of_slot(1).startswith("b̄ = ")
     assert substituted("y = 1 / (1 + e^-x)", {"x": "+2"}) == "1 / (1 + e^-(+2))"
+
+
+def test_a_table_has_a_row_an_event():
+    tr, _ = recorded(layers=2)
+    table = tr.table()
+    assert {len(column) for column in table.values()} == {len(tr.events)}
+    for i, event in enumerate(tr.events):
+        row = {name: column[i] for name, column in table.items()}
+        assert (row["index"], row["kind"], row["op"]) == (i, event.kind, event.op)
+        assert (row["t"], row["layer"]) == (event.copy, event.layer)
+        assert row["name"].removeprefix("d.") == tr.queries.names.of(event.output)
+        assert row["name"].startswith("d.") == (event.kind != "forward")
+        value = tr.queries.written_by(event)
+        assert (row["shape"], row["dtype"]) == (value.shape, "float64")
+        assert row["norm"] == pytest.approx(np.sqrt(np.sum(value**2)))
+        assert (row["min"], row["max"]) == (value.min(), value.max())
+        assert row["mean"] == pytest.approx(value.mean(), abs=1e-15)
+        assert row["non_finite"] == 0
+        if event.kind in ("forward", "vjp"):
+            assert row["file"] == __file__
+            assert row["source"] in ("ys, _ = rnn(xs)", "loss = tg.nn.cross_entropy(ys, np.zeros("
+                                     "(steps, batch), int))")  # fmt: skip
+
+
+def test_a_table_counts_what_is_not_finite_and_leaves_out_what_is_not_there():
+    with tg.trace() as tr:
+        x = tg.tensor([0.0, np.nan, 2.0], name="x")
+        tg.ops.log(x)
+        with pytest.raises(tg.errors.OpError):
+            tg.ops.add(x, tg.tensor([1.0, 2.0]))
+    table = tr.table()
+    assert table["kind"] == ["forward", "error"]
+    assert table["non_finite"] == [2, None]
+    assert table["min"][0] == table["max"][0] == np.log(2.0)
+    assert table["name"][1] is table["shape"][1] is None
+    assert np.isnan(table["norm"][1])
+
+
+def test_a_table_says_what_is_known_of_what_is_gone():
+    with tg.trace(max_memory="4K") as tr:
+        x = tg.tensor(np.ones(256))
+        for _ in range(4):
+            x = x + 1.0
+    table = tr.table()
+    assert [event.is_gone for event in tr.events] == [bool(np.isnan(n)) for n in table["norm"]]
+    assert np.isnan(table["norm"][0])
+    assert table["shape"] == [(256,)] * 4
+    assert table["non_finite"] == [None, None, None, 0]

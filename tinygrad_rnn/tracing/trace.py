@@ -3,7 +3,7 @@
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..autograd.state import STATE
@@ -167,6 +167,42 @@ class Trace:
         from .questions.ledger import ledger_of
 
         return ledger_of(self.queries, parameter, self._moment(at))
+
+    def table(self) -> dict[str, list[Any]]:
+        """The run as a table, a row an event: columns by name, as `pandas.DataFrame` takes them.
+
+        ==============  ========================================================================
+        column          what it holds; None where there is no such thing
+        ==============  ========================================================================
+        ``index``       the event's number
+        ``kind``        "forward", "seed", "vjp", "accumulate", "update", "zero" or "error"
+        ``op``          the op that ran, forward or backward
+        ``name``        what was written, as `why` calls it: "h@3", "d.h@3"
+        ``t``           the timestep of the copy it belongs to
+        ``layer``       the row of that copy, 0 at the bottom
+        ``shape``       of what was written: a tuple
+        ``dtype``       its name
+        ``norm``        the root of the sum of squares; NaN where nothing was written or it is gone
+        ``min``         the smallest finite value, as ``max`` is the largest and ``mean`` their mean
+        ``non_finite``  how many values are NaN or infinite
+        ``file``        where the user's code stands
+        ``line``        its number there
+        ``source``      the line itself
+        ==============  ========================================================================
+
+        >>> import tinygrad_rnn as tg
+        >>> with tg.trace() as tr:
+        ...     x = tg.tensor([3.0, 4.0], requires_grad=True, name="x")
+        ...     (x * 2.0).sum().backward()
+        >>> table = tr.table()
+        >>> table["kind"]
+        ['forward', 'forward', 'seed', 'vjp', 'vjp', 'accumulate']
+        >>> table["norm"][0], table["name"][-1]
+        (10.0, 'd.x')
+        """
+        from .questions.table import table_of
+
+        return table_of(self.queries)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a file, whole or not at all: events, values, and lines of source.
