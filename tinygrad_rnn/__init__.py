@@ -9,7 +9,7 @@ from .autograd.backward import grad
 from .autograd.op import op
 from .autograd.ops import ones_like, zeros_like
 from .autograd.ops.creation import ones, randn, zeros
-from .autograd.state import no_grad, scope
+from .autograd.switches import no_grad, scope
 from .autograd.tensor import Tensor, tensor
 from .check import gradcheck, gradgradcheck
 from .diagrams import draw

@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
-from tinygrad_rnn.autograd.state import observed
+from tinygrad_rnn.autograd.switches import observed
 from tinygrad_rnn.errors import GradientError, OpError
 
 

@@ -1,14 +1,19 @@
 """Switches, scopes and observers: put back whatever happens, and never seen by another thread."""
 
+import asyncio
+import inspect
 import threading
 from dataclasses import fields
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
-from tinygrad_rnn.autograd.state import STATE, Scope, observed
+from tinygrad_rnn.autograd.state import STATE, Scope
+from tinygrad_rnn.autograd.switches import observed
 from tinygrad_rnn.check import Mismatch
 from tinygrad_rnn.errors import OpError
 
@@ -34,6 +39,139 @@ def test_no_grad_also_as_a_decorator():
     assert not frozen().requires_grad
     assert not frozen().requires_grad
     assert (x * 2.0).requires_grad
+
+
+SWITCHES = {
+    "no_grad": tg.no_grad,
+    "scope": lambda: tg.scope("s"),
+    "observed": lambda: observed(print),
+    "detect_anomaly": tg.detect_anomaly,
+}
+every_switch = pytest.mark.parametrize("switch", SWITCHES.values(), ids=SWITCHES)
+
+
+@every_switch
+def test_a_switch_is_entered_again_and_within_itself(switch):
+    again, before = switch(), STATE.get()
+    for _ in range(2):
+        with again:
+            once = STATE.get()
+            with again:
+                assert STATE.get() != before
+            assert STATE.get() is once != before
+        assert STATE.get() is before
+
+
+@every_switch
+def test_a_decorated_generator_or_coroutine_is_on_while_it_runs(switch):
+    before, seen = STATE.get(), []
+
+    @switch()
+    def generate():
+        try:
+            seen.append(STATE.get())
+            got = yield 1
+            seen.append(STATE.get())
+            with pytest.raises(ZeroDivisionError):
+                yield got
+            seen.append(STATE.get())
+            yield 3
+        finally:
+            seen.append(STATE.get())
+
+    @switch()
+    async def wait():
+        seen.append(STATE.get())
+        await asyncio.sleep(0)
+        seen.append(STATE.get())
+        return 5
+
+    made = generate()
+    for step in (
+        lambda: next(made) == 1,
+        lambda: made.send(2) == 2,
+        lambda: made.throw(ZeroDivisionError) == 3,
+        lambda: made.close() is None,
+        lambda: asyncio.run(wait()) == 5,
+    ):
+        assert step()
+        assert STATE.get() is before
+    assert len(seen) == 6
+    assert before not in seen
+    assert inspect.isgeneratorfunction(generate)
+    assert inspect.iscoroutinefunction(wait)
+
+
+def test_a_generator_of_one_call_is_one_call_of_its_scope():
+    @tg.scope("cell")
+    def generate():
+        yield STATE.get().scope
+        yield STATE.get().scope
+
+    first, second = generate()
+    assert first is second
+    assert next(generate()) is not first
+
+
+async def without_end():
+    yield
+
+
+@pytest.mark.parametrize("function", [without_end, int, 5], ids=["asynchronous", "class", "int"])
+def test_what_a_switch_cannot_decorate_is_refused(function):
+    with pytest.raises(TypeError, match=r"write `with`|decorates a function"):
+        tg.no_grad()(function)
+    with pytest.raises(TypeError, match="nobody could ask"):
+        tg.trace()(function)
+
+
+@given(st.permutations(list(SWITCHES)), st.permutations(list(SWITCHES)))
+def test_blocks_that_overlap_take_back_their_own_change(begun, ended):
+    def block(switch):
+        with switch():
+            yield
+
+    blocks, before = {name: block(SWITCHES[name]) for name in begun}, STATE.get()
+    for name in begun:
+        next(blocks[name])
+    left = set(begun)
+    for name in ended:
+        blocks[name].close()
+        left.remove(name)
+        state = STATE.get()
+        assert state.recording == ("no_grad" not in left)
+        assert (state.scope is not None) == ("scope" in left)
+        assert len(state.observers) == len(left & {"observed", "detect_anomaly"})
+    assert STATE.get() is before
+
+
+def test_a_block_that_outlives_the_call_of_a_module_is_taken_back():
+    class Begins(tg.nn.Module):
+        def forward(self, block):
+            next(block)
+
+    def block():
+        with tg.no_grad():
+            yield
+
+    before, begun = STATE.get(), block()
+    Begins()(begun)
+    assert (STATE.get().recording, STATE.get().scope) == (False, None)
+    begun.close()
+    assert STATE.get() is before
+
+
+def test_a_block_ends_in_the_thread_in_which_it_began():
+    def block():
+        with tg.no_grad():
+            yield
+
+    begun = block()
+    thread = threading.Thread(target=lambda: next(begun))
+    thread.start()
+    thread.join()
+    with pytest.raises(RuntimeError, match="another thread or task"):
+        next(begun)
 
 
 def test_scopes_nest_and_count_their_calls():
@@ -77,9 +215,7 @@ def test_what_many_hold_cannot_be_changed(fixed):
             setattr(fixed, name, None)
 
 
-@pytest.mark.parametrize(
-    "switch", [tg.no_grad, lambda: tg.scope("s"), lambda: observed(print), tg.detect_anomaly]
-)
+@every_switch
 def test_every_switch_is_put_back_on_exceptions(switch):
     before = STATE.get()
     seen = []

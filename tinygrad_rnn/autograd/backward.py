@@ -14,7 +14,8 @@ import numpy as np
 
 from ..errors import GradientError, OpError, describe
 from .op import Cotangent, Op
-from .state import STATE, notify, switched
+from .state import STATE, notify
+from .switches import switched
 from .tensor import Array, Tensor
 
 _BY_ID = attrgetter("id")

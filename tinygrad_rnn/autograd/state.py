@@ -1,11 +1,12 @@
 """Where in the program we are, and who is watching: one immutable `State` in one ContextVar.
 
+What changes it for a block of code is in `switches.py`.
+
 Threads and coroutines each see their own state, so no switch of one can leak into another.
 """
 
 import itertools
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -49,6 +50,10 @@ class Scope:
     parent: "Scope | None"
     id: int  # increases with every call in the process
 
+    def within(self, state: "State") -> "State":
+        """The state in this call."""
+        return State(state.recording, self, state.observers, state.symbolic)
+
     def chain(self) -> "tuple[Scope, ...]":
         """The calls we are in, the outermost first."""
         calls: list[Scope] = [self]
@@ -64,6 +69,16 @@ class State(NamedTuple):
     scope: Scope | None = None
     observers: tuple[Observer, ...] = ()
     symbolic: bool = False  # backward passes compute with Tensors, so that observers see their ops
+    entered: "Entered | None" = None  # the switch that was entered last
+
+
+class Entered(NamedTuple):
+    """A switch that is on: what it changed, and the state around it."""
+
+    key: object
+    change: Callable[[State], State]
+    end: Callable[[], None]
+    outside: State
 
 
 STATE: ContextVar[State] = ContextVar("tinygrad_rnn", default=State())  # noqa: B039  (a tuple)
@@ -73,46 +88,3 @@ def notify(kind: str, *facts: Any) -> None:
     """Tell every observer of this thread."""
     for observer in STATE.get().observers:
         observer(kind, *facts)
-
-
-@contextmanager
-def switched(**changes: Any) -> Generator[None]:
-    """Run a block under a changed state, and put the old one back whatever happens."""
-    token = STATE.set(STATE.get()._replace(**changes))
-    try:
-        yield
-    finally:
-        STATE.reset(token)
-
-
-def no_grad() -> Any:
-    """Compute without recording: results are leaves that require no gradient. Also a decorator."""
-    return switched(recording=False)
-
-
-def observed(observer: Observer) -> Any:
-    """Tell `observer` everything that happens in a block."""
-    return switched(observers=(*STATE.get().observers, observer))
-
-
-@contextmanager
-def scope(name: str, owner: object = None) -> Generator[Scope]:
-    """Mark a step of the program: ops inside belong to this call of `name`.
-
-    A loop that enters the same name again and again, and passes a tensor from one call to the next,
-    is recognised as copies of one network::
-
-        for x in xs:
-            with tg.scope("cell"):
-                h = tg.ops.tanh(W_xh @ x + W_hh @ h)
-
-    Raises:
-        TypeError: the name is no str.
-    """
-    if type(name) is not str:
-        raise TypeError(f"scope: the name must be a str, got {type(name).__name__}: {name!r}")
-    if owner is None:
-        owner = name
-    call = Scope(name, owner, STATE.get().scope, next(call_ids))
-    with switched(scope=call):
-        yield call

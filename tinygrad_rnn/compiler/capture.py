@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.op import NO_OPTIONS, Op
-from ..autograd.state import STATE, switched
+from ..autograd.switches import observed, switched
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError, describe
 from ..tracing.recording.source import Source
@@ -230,7 +230,7 @@ class Capture:
 
     def run(self, fn: Callable[[], Any]) -> Any:
         """Call `fn` and record it."""
-        with switched(symbolic=True, observers=(*STATE.get().observers, self)):
+        with switched(symbolic=True), observed(self):
             return fn()
 
     def check_generators(self) -> None:

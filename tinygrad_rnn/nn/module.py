@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..autograd.state import STATE, Scope, State, call_ids, notify
+from ..autograd.state import STATE, Scope, call_ids, notify
+from ..autograd.switches import entered_by, leave
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError, StateDictError
 from ..text import elide
@@ -80,12 +81,16 @@ class Module:
         if state.observers:
             notify("enter", self)
         scope = Scope(self._name_in(state.scope), self, state.scope, next(call_ids))
-        # `with scope(…)` takes ten times as long
-        token = STATE.set(State(state.recording, scope, state.observers, state.symbolic))
+        # `with scope(…)` takes several times as long.
         try:
-            return self.forward(*args, **kwargs)
+            try:
+                STATE.set(entered_by(scope, scope.within, state))
+                return self.forward(*args, **kwargs)
+            finally:
+                leave(scope)
         finally:
-            STATE.reset(token)
+            if STATE.get() is not state:  # Ctrl-C came in the line above, or a block overlaps
+                leave(scope)
 
     def _name_in(self, caller: Scope | None) -> str:
         """What the module that is calling knows this one as; by itself, its class."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from ..autograd.state import no_grad
+from ..autograd.switches import no_grad
 from ..autograd.tensor import Array, Tensor
 from ..nn.recurrent import LAYERS, Recurrent
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import nn
 from ..autograd.backward import grad
-from ..autograd.state import no_grad
+from ..autograd.switches import no_grad
 from ..autograd.tensor import Array, Tensor
 from ..nn.cells import detach
 from ..nn.recurrent import Recurrent

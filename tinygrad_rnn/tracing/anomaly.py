@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.op import Op
-from ..autograd.state import observed
+from ..autograd.switches import observed
 from ..autograd.tensor import Array, Tensor
 from ..errors import AnomalyError
 from .recording.source import Source

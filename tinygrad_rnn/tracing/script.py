@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..autograd.state import observed
+from ..autograd.switches import observed
 from ..files import read_regular
 from .recording.event import Failure
 from .recording.recorder import Recorder

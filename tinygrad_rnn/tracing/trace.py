@@ -1,18 +1,18 @@
 """A recorded run that answers questions, and how one is recorded, opened and read from a file."""
 
 import os
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..autograd.state import STATE
+from ..autograd.switches import Change, Switch, watching
 from ..autograd.tensor import Tensor
 from ..errors import TraceError
 from .recording.event import Event
 from .recording.graph import Graph, Node
 from .recording.held import Memory, parse_size
-from .recording.recorder import Recorder, recording
+from .recording.recorder import Recorder
 from .recording.run import Run
 
 if TYPE_CHECKING:
@@ -229,9 +229,20 @@ class Trace:
         debug_trace(self)
 
 
-@contextmanager
-def trace(max_memory: int | str | None = None) -> Generator[Trace, None, None]:
+class _Tracing(Switch[Trace]):
+    """`trace()`: a block."""
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        raise TypeError(
+            "trace: nobody could ask what a decorated function recorded; "
+            "write `with tg.trace() as tr:` where it is called"
+        )
+
+
+def trace(max_memory: int | str | None = None) -> Switch[Trace]:
     """Record everything that is computed in a block, forward and backward.
+
+    Entered again, it makes another recording.
 
     Args:
         max_memory: how much the recorded arrays may take: bytes, or "256M" or "1G". Above it the
@@ -248,17 +259,24 @@ def trace(max_memory: int | str | None = None) -> Generator[Trace, None, None]:
     >>> [event.kind for event in tr.events]
     ['forward', 'seed', 'vjp', 'vjp', 'accumulate']
     """
-    with traced(max_memory) as (made, _):
-        yield made
+
+    def begin() -> tuple[Change, Trace, Callable[[], None]]:
+        made, recorder = _recorded(max_memory)
+        return watching(recorder.observe), made, made.run.release_tensors
+
+    return _Tracing(begin)
 
 
-@contextmanager
-def traced(max_memory: int | str | None) -> Generator[tuple[Trace, Recorder], None, None]:
+def traced(max_memory: int | str | None) -> Switch[tuple[Trace, Recorder]]:
     """As `trace`, for those who need the recorder too."""
+    both = made, recorder = _recorded(max_memory)
+    return Switch(lambda: (watching(recorder.observe), both, made.run.release_tensors))
+
+
+def _recorded(max_memory: int | str | None) -> tuple[Trace, Recorder]:
     run = Run(None if max_memory is None else parse_size(max_memory))
     made = Trace(run)
-    with recording(run, ref(made)) as recorder:
-        yield made, recorder
+    return made, Recorder(run, ref(made))
 
 
 def load_trace(path: str | os.PathLike[str], trust: int | str | None = None) -> Trace:

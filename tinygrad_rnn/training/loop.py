@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from .. import nn
-from ..autograd.state import no_grad
+from ..autograd.switches import no_grad
 from ..autograd.tensor import Tensor
 from ..errors import CheckpointError, TrainingError
 from ..nn.cells import state_of, state_parts

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.state import no_grad
+from ..autograd.switches import no_grad
 from ..autograd.tensor import Array
 from ..errors import TrainingError
 from ..nn.cells import state_parts

@@ -15,7 +15,7 @@ import numpy as np
 from ...autograd import ops
 from ...autograd.backward import grad, reachable
 from ...autograd.op import op
-from ...autograd.state import observed
+from ...autograd.switches import observed
 from ...autograd.tensor import Array, Tensor
 from ...errors import DrawError
 from ..recording.graph import Node

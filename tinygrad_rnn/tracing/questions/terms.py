@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from ...autograd.backward import grad
-from ...autograd.state import switched
+from ...autograd.switches import switched
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError
 from ..recording.graph import Node

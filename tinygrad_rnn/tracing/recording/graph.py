@@ -1,12 +1,12 @@
 """The recorded graph as plain data: one `Node` per tensor, inputs before outputs."""
 
 import gc
-from collections.abc import Generator, Iterable, Iterator, Mapping, Reversible, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Reversible, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from math import prod
 from operator import attrgetter
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from ...autograd.tensor import Array, Tensor
 from ...errors import TraceError
 from .held import Gone, gone_error, is_array
 from .source import Source
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Node:
@@ -185,16 +188,30 @@ def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Ar
     return np.asarray(value)
 
 
-@contextmanager
-def collector_paused() -> Generator[None, None, None]:
-    """Switch the garbage collector off, while data is built that all stays alive."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+def collector_paused() -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Switch the garbage collector off while a function builds data that all stays alive."""
+
+    def decorated(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        @wraps(function)
+        def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            enabled = gc.isenabled()
+            try:
+                try:
+                    gc.disable()
+                    return function(*args, **kwargs)
+                finally:
+                    _enable(enabled)
+            finally:
+                _enable(enabled)  # where Ctrl-C came in the line above
+
+        return call
+
+    return decorated
+
+
+def _enable(enabled: bool) -> None:
+    if enabled:
+        gc.enable()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,31 +3,17 @@
 # The `data` of a tensor tells observers that it is read, and this is one of them.
 # pyright: reportPrivateUsage=false
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ...autograd.op import Op
-from ...autograd.state import STATE, observed
+from ...autograd.state import STATE
 from ...autograd.tensor import Array, Tensor
 from .budget import Budget
 from .event import Accumulate, Event, Failure, Forward, Places, Seed, Update, Vjp, Zero
 from .graph import Node, leaf_node, reached
 from .run import Run
 from .source import Source, Sources, variable_name
-
-
-@contextmanager
-def recording(
-    run: Run, places: Callable[[], Places | None] | None = None
-) -> Generator["Recorder", None, None]:
-    """Write down in `run` what a block computes; its events ask `places` where they belong."""
-    recorder = Recorder(run, places)
-    try:
-        with observed(recorder.observe):
-            yield recorder
-    finally:
-        run.release_tensors()
 
 
 class Recorder:
