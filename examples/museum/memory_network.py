@@ -49,8 +49,7 @@ def loss_fn(story, question, answer):
 
 
 story = rng.integers(0, WORDS, (SENTENCES, LENGTH))
-BATCH = (story, story[2, :2], story[2, 2])
-BATCH = tuple(np.asarray(array) for array in BATCH)
+BATCH = (story, story[2, :2], np.array(story[2, 2]))
 COLUMNS, ROWS = HOPS, 1
 
 if __name__ == "__main__":
