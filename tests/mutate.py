@@ -139,31 +139,31 @@ def run_tests(mutation, output, quick):
     import op_cases
 
     if "compiler" in mutation.module_path.parts:
-        if failed := tests_fail(OF_THE_COMPILER, near, quick, "compiler"):
+        if failed := tests_fail("compiler", OF_THE_COMPILER, near, quick):
             return failed
         op_cases.CASES = op_cases.CASES[:: 12 if quick else 1]
-        return tests_fail(("test_every_op",), near, quick, "compiler")
+        return tests_fail("compiler", ("test_every_op",), near, quick)
     if near and (failed := tests_of_op(op_cases, near)):
         return failed
-    if failed := tests_fail(UNITS, near, quick):
+    if failed := tests_fail("autograd", UNITS, near, quick):
         return failed
     if quick:
         op_cases.CASES = op_cases.CASES[::3]
-    return tests_fail(TABLE, near, quick)
+    return tests_fail("autograd", TABLE, near, quick)
 
 
 def tests_of_op(op_cases, name):
     """The op's own rows of the table, before all of it is collected."""
     every = op_cases.CASES
     op_cases.CASES = [case for case in every if case.op == name]
-    failed = op_cases.CASES and tests_fail(("test_ops",), name, quick=False)
+    failed = op_cases.CASES and tests_fail("autograd", ("test_ops",), name, quick=False)
     op_cases.CASES = every
     for imported in [module for module in sys.modules if module.endswith("test_ops")]:
         del sys.modules[imported]
     return failed
 
 
-def tests_fail(names, near, quick, room="autograd"):
+def tests_fail(room, names, near, quick):
     """Pytest's exit code: 0 when all pass."""
     files = [str(ROOT / "tests" / room / f"{name}.py") for name in names]
     options = ["-xq", "--tb=line", "-pno:cacheprovider", "-oaddopts=--import-mode=importlib"]

@@ -1,6 +1,8 @@
 """Ops of one's own: what they may be, and what is said when they are wrong."""
 
+import gc
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -334,3 +336,17 @@ def test_nan_is_a_value_where_numpy_raises_errors():
     with np.errstate(all="raise"):
         assert np.isnan((tg.tensor(np.inf) - tg.tensor(np.inf)).data)
         assert (tg.tensor(1e308) * tg.tensor(10.0)).item() == np.inf
+
+
+def test_ops_that_are_defined_in_a_loop_are_freed():
+    def define(k):
+        @tg.op(lambda g, y, x: g * k)
+        def scaled(x):
+            return x * k
+
+        scaled(leaf(1.0)).backward()
+        return weakref.ref(scaled)
+
+    defined = [define(k) for k in range(10_000)]
+    gc.collect()
+    assert not [reference for reference in defined if reference() is not None]

@@ -1,6 +1,8 @@
 """What is around a compiled function: once it is another, the function is recorded anew."""
 
+import copy
 import operator
+import pickle
 from functools import partial
 from types import SimpleNamespace
 
@@ -302,3 +304,25 @@ def test_a_number_in_a_compiled_function_that_another_calls():
     for value in (2.0, 3.0):
         scale = value
         assert [outer(np.ones(1)).item() for _ in range(CALLS)] == [value] * CALLS
+
+
+class Net(tg.nn.Module):
+    def __init__(self):
+        self.w = tg.nn.Parameter(np.ones(2))
+        self.fast = tg.compile(self.forward)
+
+    def forward(self, x):
+        return x * self.w
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+@pytest.mark.parametrize("calls", [0, 1, CALLS])
+def test_the_copy_of_a_compiled_method_is_of_the_copied_module(copied, calls):
+    net = Net()
+    for _ in range(calls):
+        net.fast(np.ones(2))
+    twin = copied(net)
+    twin.w.data = np.full(2, 5.0)
+    for _ in range(CALLS):
+        assert twin.fast(np.ones(2)).data.tolist() == [5.0, 5.0]
+        assert net.fast(np.ones(2)).data.tolist() == [1.0, 1.0]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -35,6 +36,8 @@ Kind = Literal[
 
 # NumPy's function -> ours: what `np.tanh(t)` and `np.where(c, t, 0)` mean.
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
+# What people call, of every op that is there: one that is defined in a loop goes as it came.
+PUBLIC: WeakValueDictionary[int, Callable[..., Any]] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +191,9 @@ def op(
         public: Any = wraps(function)(call)
         public.op = made
         object.__setattr__(made, "function", public)  # frozen, but each needs the other
-        NUMPY[numpy or function] = public
+        PUBLIC[id(public)] = public
+        if numpy is not None:
+            NUMPY[numpy] = public
         return public
 
     return decorate

@@ -103,6 +103,10 @@ class Compiled:
         """Bind it, where it is a method."""
         return self if instance is None else MethodType(self, instance)
 
+    def __reduce__(self) -> Any:
+        """A copy is of fn, or of the copy of its object, and has recorded nothing."""
+        return Compiled, (self.fn,)
+
     def _call(self, key: Any, arguments: Sequence[Tensor]) -> Any:
         """The function as it is, with these in the places of the key."""
         positional, named, _ = key

@@ -11,7 +11,7 @@ from textwrap import dedent
 from typing import Any, NoReturn
 
 from ...autograd import ops
-from ...autograd.op import NUMPY, Kind, Op
+from ...autograd.op import PUBLIC, Kind, Op
 from ...errors import TraceError
 
 _PACKAGE = __name__.partition(".")[0]
@@ -68,7 +68,7 @@ def found(name: str, module: Any, qualname: Any, version: Any) -> Op:
     """An op of this process by its row; else one that says why it cannot be computed."""
     if module == _PACKAGE:
         return _own(name, qualname, version)
-    for public in list(NUMPY.values()):
+    for public in list(PUBLIC.values()):
         made = getattr(public, "op", None)
         same = (public.__module__, public.__qualname__) == (module, qualname)
         if not (same and isinstance(made, Op)) or is_own(made):
