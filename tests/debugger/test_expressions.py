@@ -71,7 +71,7 @@ def test_values(text, expected):
         ("99999999999999999999", 0, "53 bits"),
         ("'text'", 0, "is not allowed"),
         ("", 0, "missing"),
-        ("é + 1", 0, "invalid"),
+        ("€ + 1", 0, "invalid"),
         ("f'{h}'", 1, "invalid syntax"),
     ],
 )

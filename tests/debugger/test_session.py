@@ -133,7 +133,9 @@ def test_a_longer_recording_says_the_same_of_its_beginning(kind):
     )
     for at in range(0, len(short.trace.events), 7):
         short.cursor = long.cursor = at
-        assert text(views.step(short, 90, 60)) == text(views.step(long, 90, 60))
+        # but for how many training steps there are
+        seen = text(views.step(long, 90, 60)).replace(" · step 0/2", "")
+        assert seen == text(views.step(short, 90, 60))
         assert [short.queries.gradient(n, at) is None for n in short.parameters] == [
             long.queries.gradient(n, at) is None for n in long.parameters
         ]

@@ -2,7 +2,7 @@
 
 break := "break" word* ["if" EXPR]
 word  := fwd|bwd|acc|upd | nan|inf|nonfinite | once | op=GLOB | in=GLOB | name=GLOB
-       | t=N[..M] | layer=N | line=[FILE:]N | change=EXPR | hits=N
+       | step=N[..M] | t=N[..M] | layer=N | line=[FILE:]N | change=EXPR | hits=N
 """
 
 import re
@@ -26,7 +26,7 @@ break fwd|bwd|acc|upd      events of the forward pass, the backward pass, into .
 break nan|inf|nonfinite    the event wrote such a value
 break op=GLOB in=GLOB      the op, the module it ran in
 break name=GLOB            what it wrote: name=h, name=h@3, name=d.W_*
-break t=2..4 layer=1       timesteps and layers, from 0
+break step=30 t=2..4 layer=1   training steps, timesteps and layers, from 0
 break line=[FILE:]N        the line of your code
 break change=E             the value of an expression changed
 break once  hits=N         the first time only, the Nth time only
@@ -130,10 +130,10 @@ def parse_breakpoint(line: str, start: int) -> Breakpoint:
 
 _WORD_AFTER_CHANGE = re.compile(
     r"(?<=\s)"
-    r"(?:fwd|bwd|acc|upd|nan|inf|nonfinite|once|(?:op|in|name|t|layer|line|hits)=(?!=)\S+)"
+    r"(?:fwd|bwd|acc|upd|nan|inf|nonfinite|once|(?:op|in|name|step|t|layer|line|hits)=(?!=)\S+)"
     r"(?=\s|$)"
 )
-_WORDS = "fwd bwd acc upd nan inf nonfinite once op= in= name= t= layer= line= change= hits="
+_WORDS = "fwd bwd acc upd nan inf nonfinite once op= in= name= step= t= layer= line= change= hits="
 
 
 def _end_of_change(line: str, start: int, end: int) -> int:
@@ -215,14 +215,25 @@ def _name(value: _Part) -> Test:
     return test
 
 
-def _timesteps(value: _Part) -> Test:
+def _numbers(value: _Part) -> tuple[int, int]:
+    """The first and the last of N or N..M."""
     low, dots, _ = value.text.partition("..")
     first = last = _Part(low, value.line, value.column).whole()
     if dots:
         last = value.after(len(low) + 2).whole()
     if first > last:
         raise value.error(f"{first}..{last} is empty")
+    return first, last
+
+
+def _timesteps(value: _Part) -> Test:
+    first, last = _numbers(value)
     return lambda queries, event: event.copy is not None and first <= event.copy <= last
+
+
+def _steps(value: _Part) -> Test:
+    first, last = _numbers(value)
+    return lambda queries, event: first <= queries.steps.of(event.index) <= last
 
 
 def _layer(value: _Part) -> Test:
@@ -247,6 +258,7 @@ _TESTS: dict[str, Callable[[_Part], Test]] = {
     "op": _op,
     "in": _module,
     "name": _name,
+    "step": _steps,
     "t": _timesteps,
     "layer": _layer,
     "line": _line,

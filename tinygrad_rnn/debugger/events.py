@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..autograd.state import Scope
 from ..autograd.tensor import Array
 from ..errors import TraceError
@@ -12,6 +14,9 @@ from ..tracing.recording.source import Source
 from .expressions import Lookup
 
 OPERANDS = ("A", "B", "C")
+# What a name means at an event alone; those of updates only where the run has no such name.
+OWN = ("out", "G", *OPERANDS)
+OF_UPDATES = ("before", "change")
 _PHASES = {
     "seed": "backward",
     "vjp": "backward",
@@ -78,7 +83,7 @@ def lookup(queries: Queries, at: int) -> Lookup:
     event = queries.run.events[at]
 
     def value(name: str) -> Array:
-        if name not in ("out", "G", *OPERANDS):
+        if name not in OWN and (name not in OF_UPDATES or name in queries.names):
             return queries.value(name, at)
         found = _own_value(queries, event, name)
         if found is None:
@@ -95,9 +100,23 @@ def _own_value(queries: Queries, event: Event, name: str) -> Any:
         return queries.written_by(event)
     if name == "G":
         return _cotangent(event)
+    if isinstance(event, Update):
+        return _of_update(queries, event, name)
+    if name in OF_UPDATES:
+        return None
     node, slot = computed_by(event), OPERANDS.index(name)
     operands = () if node is None else node.operands
     return operands[slot] if slot < len(operands) else None
+
+
+def _of_update(queries: Queries, event: Update, name: str) -> Array | None:
+    """What the leaf was before, which A is too, and by how much it changed."""
+    before, after = queries.before(event), event.value
+    if name in ("before", "A"):
+        return before
+    if name != "change" or before is None or after is None or before.shape != after.shape:
+        return None
+    return np.asarray(after - before)
 
 
 def _cotangent(event: Event) -> Array | None:

@@ -43,9 +43,10 @@ def is_whole(text: str, at_least: int = 0) -> bool:
 
 _NAME = re.compile(
     r"""
-    [A-Za-z_]\w*(?:\.\w+)*      # rnn.0.W_hh, d.h
+    [^\W\d]\w*(?:\.\w+)*        # rnn.0.W_hh, d.h, α
     (?:\#\d+)?                  # tanh#12
-    (?:@-?\d+)?                 # h@3, directly behind: `W @ h` with spaces is a product
+    # h@3, h@30:3, loss@30:, directly behind: `W @ h` with spaces is a product
+    (?:@\d+:(?:-?\d+)?|@-?\d+)?
     (?:\.(?:T|shape|size|ndim)(?!\w))?
     """,
     re.VERBOSE,

@@ -43,7 +43,7 @@ class Transcript:
         except TinygradError:
             event = session.event
             about = event.message.splitlines() if isinstance(event, Failure) else []
-        self.put([views.title(session.event)])
+        self.put([views.title(session)])
         self.put(f"  {line}" for line in about)
         self.put(f"  | {line}" for line in session.printed().splitlines())
 

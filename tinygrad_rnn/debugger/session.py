@@ -16,6 +16,7 @@ from ..autograd.tensor import Array
 from ..errors import TinygradError, TraceError
 from ..tracing.questions.names import Place
 from ..tracing.questions.notation import Index
+from ..tracing.questions.training import StepRow, steps_of
 from ..tracing.questions.why import Why
 from ..tracing.recording.event import Event, Forward
 from ..tracing.recording.graph import Node
@@ -25,7 +26,7 @@ from .breakpoints import Breakpoint
 from .events import calls_of, lookup, name_written, phase_of, source_of
 from .expressions import Expression, Lookup
 
-UNITS = ("op", "cell", "t", "layer", "phase")
+UNITS = ("op", "cell", "t", "layer", "phase", "update")
 _MARKED_EVENTS = 20_000
 
 
@@ -154,12 +155,18 @@ class Session:
 
     @cached_property
     def parameters(self) -> list[Node]:
-        """The parameters as they were first seen, in order."""
+        """The parameters as they were first seen, in order; at last those that no op read."""
         first: dict[int, Node] = {}
-        for node in self.queries.names.places:
+        names = self.queries.names
+        for node in (*names.places, *names.unread):
             if node.is_parameter:
                 first.setdefault(node.id, node)
         return list(first.values())
+
+    @cached_property
+    def training_steps(self) -> list[StepRow]:
+        """A row for each training step of the run."""
+        return steps_of(self.queries)
 
     # Stepping by units
 
@@ -187,6 +194,8 @@ class Session:
             return self._op_key
         if unit == "phase":
             return phase_of
+        if unit == "update":
+            return lambda event: self.queries.steps.of(event.index)
         part = _PARTS_OF_PLACES[unit]
 
         def key(event: Event) -> Any:

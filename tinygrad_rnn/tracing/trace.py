@@ -81,6 +81,10 @@ class Trace:
         """The copy that an event belongs to: what `event.copy` and `event.layer` ask."""
         return self.queries.here(event)
 
+    def step_of(self, event: Event) -> int:
+        """The training step that an event belongs to: what `event.step` asks."""
+        return self.queries.steps.of(event.index)
+
     def _moment(self, at: int | None) -> int:
         return len(self.events) - 1 if at is None else at
 

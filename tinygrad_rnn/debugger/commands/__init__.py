@@ -6,16 +6,28 @@ decorator. Their order here is that of the help.
 
 from . import moving, asking, watching, about  # noqa: F401, I001
 from .registry import COMMANDS, Command, execute
-from .replies import Answer, Help, Message, Origin, Reply, Value, one_line
+from .replies import (
+    Answer,
+    Gradients,
+    Help,
+    Message,
+    Origin,
+    Reply,
+    TrainingSteps,
+    Value,
+    one_line,
+)
 
 __all__ = [
     "COMMANDS",
     "Answer",
     "Command",
+    "Gradients",
     "Help",
     "Message",
     "Origin",
     "Reply",
+    "TrainingSteps",
     "Value",
     "execute",
     "one_line",

@@ -5,12 +5,13 @@ from ...tracing.questions.checks import check_vjp
 from ...tracing.questions.ledger import ledger_of
 from ...tracing.questions.notation import Index
 from ...tracing.questions.queries import GRADIENT
+from ...tracing.questions.training import gradients_of
 from ...tracing.recording.event import Vjp
 from ..events import OPERANDS, computed_by, node_of
 from ..session import Session
 from .arguments import Arguments
 from .registry import command
-from .replies import Origin, Reply, said
+from .replies import Gradients, Origin, Reply, TrainingSteps, said
 
 
 @command("why [X[r,c]]", "the formula that made an element, with its numbers", keys="w")
@@ -111,6 +112,20 @@ def _parameter_here(session: Session) -> str:
     if not found:
         raise TraceError("this run has no parameters")
     return session.queries.names.of(found[0])
+
+
+@command("steps", "one row a training step: loss, norm of the gradient, size of the update")
+def steps(session: Session, arguments: Arguments) -> Reply:
+    arguments.end()
+    here = session.queries.steps.of(session.cursor)
+    return Reply(TrainingSteps(tuple(session.training_steps), here))
+
+
+@command("grads", "one row a parameter: its gradient so far in this step, or that none reached it")
+def grads(session: Session, arguments: Arguments) -> Reply:
+    arguments.end()
+    rows = gradients_of(session.queries, session.parameters, session.cursor)
+    return Reply(Gradients(session.queries.steps.of(session.cursor), tuple(rows)))
 
 
 @command("verify", "this vjp against a central difference, on these numbers", keys="v")

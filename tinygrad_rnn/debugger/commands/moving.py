@@ -12,9 +12,15 @@ from .replies import Reply, said
 
 
 @command(
-    "step [op|cell|t|layer|phase] [N]",
+    "step [op|cell|t|layer|phase|update] [N]",
     "forward to the end of the next event, cell, timestep …",
-    keys={"n": "step", "c": "step cell", "t": "step t", "l": "step layer"},
+    keys={
+        "n": "step",
+        "c": "step cell",
+        "t": "step t",
+        "l": "step layer",
+        "S": "step update",
+    },
 )
 def step(session: Session, arguments: Arguments) -> Reply:
     unit, count = _unit_and_count(arguments)
@@ -22,7 +28,7 @@ def step(session: Session, arguments: Arguments) -> Reply:
 
 
 @command(
-    "back [op|cell|t|layer|phase] [N]",
+    "back [op|cell|t|layer|phase|update] [N]",
     "the same, back in time",
     keys={"p": "back", "C": "back cell", "T": "back t", "L": "back layer"},
 )
@@ -92,16 +98,34 @@ def _run(session: Session, way: Iterable[int], end: int, called: str) -> Reply:
     return said(f"no breakpoint on the way to the {called}", moved=session.move(end))
 
 
-@command("jump N|±N|start|end", "go to an event", keys={"g": "jump start", "G": "jump end"})
+@command(
+    "jump N|±N|start|end|step N",
+    "go to an event, or to where a training step begins",
+    keys={"g": "jump start", "G": "jump end"},
+)
 def jump(session: Session, arguments: Arguments) -> Reply:
+    if arguments.next == "step":
+        arguments.word()
+        return _jump_to_step(session, arguments)
     where = {"start": "0", "end": str(session.last)}.get(arguments.text, arguments.text)
     if not re.fullmatch(r"[+-]?\d{1,9}", where, re.ASCII):
-        raise arguments.error(f"an event number, +N, -N, start or end, not {where!r}")
+        raise arguments.error(f"an event number, +N, -N, start, end or step N, not {where!r}")
     if where[0] in "+-":
         return Reply(moved=session.move(session.cursor + int(where)))
     if int(where) > session.last:
         raise arguments.error(f"the last event is {session.last}")
     return Reply(moved=session.move(int(where)))
+
+
+def _jump_to_step(session: Session, arguments: Arguments) -> Reply:
+    steps = session.queries.steps
+    if not arguments.next:
+        raise arguments.error(f"a training step, 0 to {len(steps) - 1}: jump step 2")
+    step = arguments.number()
+    arguments.end()
+    if step >= len(steps):
+        raise arguments.error(f"the last training step is {len(steps) - 1}")
+    return Reply(moved=session.move(steps.first(step)))
 
 
 @command("flip", "between an op's forward and its vjp", keys="f")

@@ -9,6 +9,7 @@ from ...tracing.network.flow import norm_of
 from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.ledger import Ledger
 from ...tracing.questions.queries import Difference
+from ...tracing.questions.training import GradientRow, StepRow
 from ...tracing.questions.why import OriginStep, Why
 
 
@@ -35,11 +36,38 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingSteps:
+    """One row a training step, up to the one that we are at."""
+
+    rows: tuple[StepRow, ...]
+    here: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """One row a parameter."""
+
+    step: int
+    rows: tuple[GradientRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """Every command."""
 
 
-Answer = Message | Value | Why | Origin | Ledger | Difference | GradientCheck | Help
+Answer = (
+    Message
+    | Value
+    | Why
+    | Origin
+    | Ledger
+    | Difference
+    | GradientCheck
+    | TrainingSteps
+    | Gradients
+    | Help
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,17 @@ from ...tracing.questions.ledger import Ledger
 from ...tracing.questions.notation import Index, element, number
 from ...tracing.questions.queries import Difference
 from ...tracing.questions.why import Why
-from ..commands import COMMANDS, Answer, Help, Message, Origin, Value, one_line
+from ..commands import (
+    COMMANDS,
+    Answer,
+    Gradients,
+    Help,
+    Message,
+    Origin,
+    TrainingSteps,
+    Value,
+    one_line,
+)
 from ..expressions import CommandError
 from ..session import Session
 from .lines import HEADING, DrawnLater, Lines, blank, cropped, line, pieces, safe, wrapped
@@ -43,13 +53,25 @@ def answer(session: Session, reply: Answer | None, width: int) -> Sequence[Text]
             marks = ["  ", *["← "] * len(steps)]
             texts = [f"{mark}{step}" for mark, step in zip(marks, steps, strict=False)]
             return _paragraphs(texts, width)
-        case Ledger():
-            return _ledger(session, reply, width)
-        case Difference():
-            return _difference(session, reply, width)
         case GradientCheck():
             style = "green" if reply.passed else "bold red"
             return wrapped(check_text(reply), width, style)
+        case Ledger() | TrainingSteps() | Gradients() | Difference():
+            return _table(session, reply, width)
+
+
+def _table(
+    session: Session, reply: Ledger | TrainingSteps | Gradients | Difference, width: int
+) -> Sequence[Text]:
+    match reply:
+        case Ledger():
+            return _ledger(session, reply, width)
+        case TrainingSteps():
+            return _training_steps(reply, width)
+        case Gradients():
+            return _gradients(reply, width)
+        case Difference():
+            return _difference(session, reply, width)
 
 
 def _paragraphs(texts: Iterable[str], width: int) -> Lines:
@@ -110,9 +132,64 @@ def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
     return DrawnLater(above, len(rows), draw, below)
 
 
+# Training steps, and the gradients of one
+
+
+def _training_steps(reply: TrainingSteps, width: int) -> Sequence[Text]:
+    """A row for each training step, with a bar for the norm of its gradient."""
+    columns = {"step": 5, "event": 7, "loss": 10, "‖gradient‖": 10, "‖Δw‖/‖w‖": 10, "bar": _BAR}
+    if width < _BAR_FROM:
+        del columns["bar"]
+    heads = {head: head for head in columns} | {"bar": ""}
+    above = [line(_aligned(columns, heads), width, "dim")]
+    norms = [row.gradient for row in reply.rows if row.gradient is not None]
+    largest = max(filter(np.isfinite, norms), default=0.0) or 1.0
+
+    def draw(at: int) -> Text:
+        row = reply.rows[at]
+        cells = {
+            "step": str(row.step),
+            "event": str(row.first),
+            "loss": _cell(row.loss),
+            "‖gradient‖": _cell(row.gradient),
+            "‖Δw‖/‖w‖": _cell(row.change),
+            "bar": _bar(0.0 if row.gradient is None else row.gradient / largest),
+        }
+        mark = "▶" if row.step == reply.here else " "
+        drawn = pieces([(f"{_aligned(columns, cells)} {mark} {safe(row.optimizer)}", "")], width)
+        drawn.highlight_regex("▇+", "cyan")
+        return drawn
+
+    return DrawnLater(above, len(reply.rows), draw, [])
+
+
+def _cell(value: float | None) -> str:
+    return "—" if value is None else f"{value:.4g}"
+
+
+def _gradients(reply: Gradients, width: int) -> Lines:
+    """A row for each parameter; those that no gradient reached say so."""
+    names = [safe(row.name) for row in reply.rows]
+    column = max([9, *map(len, names)])
+    columns = {"parameter": -column, "shape": 12, "‖gradient‖": 10, "contributed": 14}
+    lines = [line(_aligned(columns, {head: head for head in columns}), width, "dim")]
+    for name, row in zip(names, reply.rows, strict=True):
+        used = f"{row.contributed} of {row.uses}"
+        cells = {"parameter": name, "shape": str(row.shape), "contributed": used}
+        if row.is_reached:
+            cells["‖gradient‖"] = _cell(row.norm)
+            lines.append(line(_aligned(columns, cells), width))
+            continue
+        cells |= {"‖gradient‖": "—"}
+        why = "never reached" if row.uses else "never used"
+        lines.append(line(f"{_aligned(columns, cells)}  {why}", width, "yellow"))
+    return lines or [line("this run has no parameters", width)]
+
+
 def _aligned(columns: Mapping[str, int], cells: Mapping[str, str]) -> str:
-    """A row of a table: each cell at the right of its column."""
-    return " ".join(f"{cells.get(head, ''):>{room}}" for head, room in columns.items())
+    """A row of a table: each cell at the right of its column; at the left of a negative one."""
+    aligned = ((cells.get(head, ""), room) for head, room in columns.items())
+    return " ".join(f"{cell:>{room}}" if room > 0 else f"{cell:<{-room}}" for cell, room in aligned)
 
 
 def _bar(share: float) -> str:

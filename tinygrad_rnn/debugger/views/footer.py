@@ -68,7 +68,7 @@ def status(session: Session, width: int) -> Text:
     parts = [
         f"event {session.cursor}/{session.last}",
         phase,
-        *place_of(event),
+        *place_of(event, session.queries.steps.trained),
         *warning,
         *session.memory.split(" · "),
     ]

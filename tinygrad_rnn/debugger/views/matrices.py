@@ -37,7 +37,7 @@ def matrices(session: Session, why: Why | None) -> list[Matrix]:
             after = _held(session, leaf, session.cursor, "after") if before else []
             return [*before, *_result(session), *after]
         case Update():
-            return _update(session)
+            return _update(session, event)
         case Zero(output=leaf):
             return _held(session, leaf, session.cursor - 1, "before")
         case Failure(inputs=inputs):
@@ -132,20 +132,17 @@ def _held(session: Session, node: Node, at: int, when: str) -> list[Matrix]:
     return [Matrix(f"{session.queries.names.of(node)}.grad {when}", held)]
 
 
-def _update(session: Session) -> list[Matrix]:
+def _update(session: Session, event: Update) -> list[Matrix]:
     """What was replaced, by how much it moved, and what it is now."""
-    name, after = session.name, session.value
-    if name is None or after is None:
-        return []
-    result = _result(session)
+    after, result = session.value, _result(session)
     try:
-        before = session.queries.value(name, session.cursor - 1)
+        before = session.queries.before(event)
     except TraceError:
         return result
-    if before.shape != after.shape:
+    if before is None or after is None or before.shape != after.shape:
         return result
     change = np.asarray(after - before)
-    return [Matrix(f"{name} before", before), Matrix("change", change), *result]
+    return [Matrix(f"{session.name} before", before), Matrix("change", change), *result]
 
 
 def _refused(session: Session, inputs: Sequence[Node | None]) -> list[Matrix]:

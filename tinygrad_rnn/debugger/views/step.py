@@ -59,9 +59,10 @@ def _why_or_none(session: Session) -> Why | None:
 # The title
 
 
-def title(event: Event, *, modules: bool = True) -> str:
-    """Number, phase, op, timestep, layer and modules of an event."""
-    parts = [f"#{event.index}", _phase(event), event.op or "", *place_of(event)]
+def title(session: Session, *, modules: bool = True) -> str:
+    """Number, phase, op, training step, timestep, layer and modules of the event at the cursor."""
+    event, steps = session.event, session.queries.steps.trained
+    parts = [f"#{event.index}", _phase(event), event.op or "", *place_of(event, steps)]
     if modules:
         parts.append(" › ".join(call.name for call in calls_of(event)))
     return safe(" · ".join(filter(None, parts)))
@@ -80,9 +81,9 @@ def _head(session: Session, width: int) -> Lines:
 def _short_head(session: Session, why: Why | None, width: int) -> Lines:
     """The title in one line, where need be without the modules; in words what no formula says."""
     event = session.event
-    text = title(event)
+    text = title(session)
     if len(text) > width:
-        text = title(event, modules=False)
+        text = title(session, modules=False)
     lines = [_marked_phase(event, line(text, width, "bold"))]
     if why is None and not isinstance(event, Failure):
         lines += wrapped(safe(describe(session.queries.names, event)), width)
@@ -90,7 +91,7 @@ def _short_head(session: Session, why: Why | None, width: int) -> Lines:
 
 
 def _title_lines(session: Session, width: int) -> Lines:
-    first, *more = wrapped(title(session.event), width, "bold")
+    first, *more = wrapped(title(session), width, "bold")
     return [_marked_phase(session.event, first), *more]
 
 

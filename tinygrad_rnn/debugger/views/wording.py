@@ -38,9 +38,11 @@ def describe(names: Names, event: Event, *, brief: bool = False) -> str:
             return f"{op or 'the program'} raised" if brief else message.partition("\n")[0]
 
 
-def place_of(event: Event) -> list[str]:
-    """Timestep and layer of an event, as far as it has them."""
+def place_of(event: Event, steps: int = 1) -> list[str]:
+    """Training step, where there are several, timestep and layer of an event, where it has them."""
     words: list[str] = []
+    if steps > 1:
+        words.append(f"step {event.step}/{steps}")
     if event.copy is not None:
         words.append(f"t={event.copy}")
     if event.layer is not None:

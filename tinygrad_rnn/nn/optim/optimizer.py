@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd.state import scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import OpError, StateDictError, describe
 from ..arguments import fraction, number, switch
@@ -155,9 +156,11 @@ class Optimizer:
         """
         checked = [self.checked(group) for group in self.param_groups]
         for group, settings in zip(self.param_groups, checked, strict=True):
-            for p in group["params"]:
-                if p.requires_grad and p.grad is not None:
-                    self._move(p, settings)
+            # A recorded update tells by its scope which optimiser made it.
+            with scope(f"{type(self).__name__} lr={settings['lr']:.4g}"):
+                for p in group["params"]:
+                    if p.requires_grad and p.grad is not None:
+                        self._move(p, settings)
 
     def _move(self, p: Tensor, settings: Mapping[str, Any]) -> None:
         data, dtype = p.data, p.dtype

@@ -102,6 +102,8 @@ class Origins:
     def __init__(self, copies: Copies) -> None:
         self.routing = Routing()
         self._copies = copies
+        # What is not in the graph is given to it, whatever op made it before.
+        self._inside = {*copies.outside, *(node for copy in copies.all for node in copy.nodes)}
         self._made_from: dict[Node, list[Node]] = {}
 
     def roots(self, source: Node, unchanged: bool = False) -> Sequence[Copy]:
@@ -113,7 +115,7 @@ class Origins:
         copy = self._copies.of(source)
         if copy is not None:
             return (copy,)
-        if source.op is None:
+        if source.op is None or source not in self._inside:
             return ()
         roots: set[Copy] = set()
         seen, stack = {source}, [source]
@@ -136,5 +138,5 @@ class Origins:
         if node not in self._made_from:
             made = [x for x in node.tensors() if x.op is not None]
             sources = [source for x in made for source in self.routing.sources(x)]
-            self._made_from[node] = [source for source in sources if source.op is not None]
+            self._made_from[node] = [x for x in sources if x.op is not None and x in self._inside]
         return self._made_from[node]

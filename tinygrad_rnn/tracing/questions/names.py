@@ -3,7 +3,8 @@
 A name is the tensor's own, else that of the variable it was bound to, else "op#event". Inside
 copies it carries the timestep: "h@3" is h at t = 3, "h_l1@3" the same in the layer above, as
 parameters of layer 1 end in "_l1". A parameter is called as its module knows it. A name may be
-written more than once; a moment of the run decides which is meant.
+written more than once; a moment of the run decides which is meant, or the training step does:
+"h@30:3" is h at t = 3 of step 30, "loss@30:" the loss of step 30.
 """
 
 from bisect import bisect_right
@@ -14,12 +15,14 @@ from itertools import count
 
 from ...errors import TraceError
 from ...nn.cells import Cell as RecurrentCell
-from ..network.namer import State, initial_states, parameter_names, passed_states
+from ...nn.module import Module
+from ..network.namer import State, initial_states, names_in, parameter_names, passed_states
 from ..network.network import Cell, Network, Port
 from ..network.unroll import unroll
 from ..recording.event import Event, Forward, Update
-from ..recording.graph import Graph, Node
+from ..recording.graph import Graph, Node, leaf_node
 from ..recording.run import Run
+from ..recording.steps import Steps
 
 BEFORE = -1  # the event at which what existed before the recording was written
 
@@ -42,6 +45,7 @@ class Written:
     event: int
     node: Node
     place: Place
+    step: int  # the training step that it belongs to
 
 
 class Names:
@@ -49,29 +53,47 @@ class Names:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.steps = Steps(run.events)
         self._made = _first_written(run.events)
         self.places: dict[Node, Place] = {}
         # what copies are fed, pass on and put out: x, h, c, y
         self.roles: set[Node] = set()
         # the name without its timestep
         self._bases: dict[Node, str] = {}
-        for number, nodes in enumerate(_connected(run.events)):
+        # What an earlier step made is called otherwise where a later one reads it: h@4 is its h@-1.
+        self._also: list[tuple[str, Written]] = []
+        for number, nodes in enumerate(_connected(run.events, self.steps)):
             self._name_graph(number, nodes)
+        self.unread: list[Node] = []
         self._name_the_rest()
         self._written = self._by_name()
 
     def _name_graph(self, number: int, nodes: Sequence[Node]) -> None:
-        made = [node for node in nodes if node.op is not None]
+        made = [node for node in nodes if node.op is not None and node not in self.places]
         network = unroll(Graph(tuple(nodes), made[-1], {}))
         placing = _Placing(self._given)
         if network is not None:
             placing.place(network, nodes)
         bases = _base_names(nodes, placing, self._given)
         times = placing.times if network is not None else _rounds(bases)
+        step = self.steps.of(self._made[made[-1]])
         for node, base in bases.items():
+            place = Place(number, times.get(node), placing.layers.get(node))
+            if node.op is not None and node in self.places:
+                if base and place.t is not None:
+                    self._also.append((base, Written(self._made[node], node, place, step)))
+                continue
             self._bases[node] = base or self._numbered(node)
-            self.places[node] = Place(number, times.get(node), placing.layers.get(node))
+            self.places[node] = place
         self.roles.update(placing.roles)
+
+    def _modules(self) -> list[Module]:
+        """The modules that were called, in the order of their first calls."""
+        scopes = {event.scope for event in self._run.events if event.scope is not None}
+        calls = {call for scope in scopes for call in scope.chain()}
+        in_order = sorted(calls, key=lambda call: call.id)
+        owners = {id(call.owner): call.owner for call in in_order}
+        return [owner for owner in owners.values() if isinstance(owner, Module)]
 
     def _given(self, node: Node) -> str | None:
         name = self._run.name(node)
@@ -82,8 +104,18 @@ class Names:
         return f"{node.op or 'leaf'}#{node.id if event == BEFORE else event}"
 
     def _name_the_rest(self) -> None:
-        """What no op has read yet: new values of a leaf are called as the old ones."""
-        of_tensors = {node.id: base for node, base in self._bases.items()}
+        """What no op has read yet: new values of a leaf are called as the old ones.
+
+        The parameters that no op reads at all have the names that their modules give them.
+        """
+        modules = self._modules()
+        of_tensors = names_in(modules) | {node.id: base for node, base in self._bases.items()}
+        seen = {node.id for node in self._made}
+        for parameter in (x for module in modules for x in module.parameters()):
+            if parameter.id not in seen:
+                seen.add(parameter.id)
+                self.unread.append(leaf_node(parameter, parameter.data))
+        self._made |= dict.fromkeys(self.unread, BEFORE)
         for node in self._made:
             if node not in self._bases:
                 self._bases[node] = of_tensors.get(node.id) or self._run.name(node)
@@ -92,7 +124,10 @@ class Names:
     def _by_name(self) -> dict[str, list[Written]]:
         by_name: defaultdict[str, list[Written]] = defaultdict(list)
         for node, event in self._made.items():
-            by_name[self._bases[node]].append(Written(event, node, self.places[node]))
+            written = Written(event, node, self.places[node], self.steps.of(event))
+            by_name[self._bases[node]].append(written)
+        for base, also in self._also:
+            by_name[base].append(also)
         for written in by_name.values():
             written.sort(key=lambda one: (one.event, one.node.id))
         return dict(by_name)
@@ -124,17 +159,21 @@ class Names:
         Without a timestep it is the one at `here`, for a name that has timesteps there.
 
         Raises:
-            TraceError: there is no such name, or not at this timestep.
+            TraceError: there is no such name, or not at this timestep or in this training step.
         """
-        base, _, step = name.partition("@")
+        base, _, at = name.partition("@")
         written = self._all_called(base)
-        if step:
-            if step.lstrip("-").isdecimal():
-                written = _at_timestep(step, base, written)
+        if at.endswith(":"):
+            written = _in_step(int(at[:-1]), base, written, self.steps)
+        elif at:
+            written = _at_timestep(at, base, written)
         elif here is not None:
-            written = _nearest(written, here)
-        at = bisect_right(written, now, key=lambda one: one.event)
-        return written[max(at - 1, 0)]
+            near = _nearest(written, here)
+            if near[0].event > now:  # then the one before it, of an earlier training step
+                near = [one for one in written if one.place.t == near[0].place.t]
+            written = near
+        newest = bisect_right(written, now, key=lambda one: one.event)
+        return written[max(newest - 1, 0)]
 
     def all_of(self, name: str) -> list[Written]:
         """Every tensor that has this name, in the order of writing.
@@ -142,8 +181,12 @@ class Names:
         Raises:
             TraceError: there is none.
         """
-        base, _, step = name.partition("@")
-        return [one for one in self._all_called(base) if not step or str(one.place.t) == step]
+        base, _, at = name.partition("@")
+        step, _, t = at.rpartition(":")
+        found = self._all_called(base)
+        if t:
+            found = [one for one in found if str(one.place.t) == t]
+        return [one for one in found if not step or str(one.step) == step]
 
     def _all_called(self, base: str) -> list[Written]:
         known = self._base(base)
@@ -152,12 +195,17 @@ class Names:
         return self._written[known]
 
     def _base(self, name: str) -> str | None:
-        """A module's variable may stand before its parameters: `rnn.W_hh`."""
+        """A module's variable may stand before its parameters, `rnn.W_hh`, or be left out."""
+        whole = name
         while name not in self._written:
             _, dot, name = name.partition(".")
             if not dot:
-                return None
+                return self._only_one_in_a_module(whole)
         return name
+
+    def _only_one_in_a_module(self, name: str) -> str | None:
+        found = [known for known in self._written if known.endswith(f".{name}")]
+        return found[0] if len(found) == 1 else None
 
     def _suggestion(self, name: str) -> str:
         from difflib import get_close_matches
@@ -167,15 +215,50 @@ class Names:
         return f"perhaps {', '.join(close)}" if close else "nothing in it has a name"
 
 
-def _at_timestep(step: str, base: str, written: Sequence[Written]) -> list[Written]:
-    found = [one for one in written if one.place.t == int(step)]
+def _at_timestep(at: str, base: str, written: Sequence[Written]) -> list[Written]:
+    """Those of "3", or of "30:3", which is t = 3 of step 30."""
+    step, _, t = at.rpartition(":")
+    in_step = [one for one in written if not step or one.step == int(step)]
+    found = [one for one in in_step if str(one.place.t) == t]
     if found:
         return found
-    times = sorted({one.place.t for one in written if one.place.t is not None})
+    times = sorted({one.place.t for one in in_step if one.place.t is not None})
+    before = f"{base}@{step}:" if step else f"{base}@"
     there = f"{base} has no timesteps"
     if times:
-        there = f"only {base}@{times[0]} to {base}@{times[-1]}"
-    raise TraceError(f"there is no {base}@{step}: {there}")
+        there = f"only {_ranges(before, times)}"
+    elif not in_step:
+        there = _only_steps(base, written)
+    raise TraceError(f"there is no {base}@{at}: {there}")
+
+
+def _in_step(step: int, base: str, written: Sequence[Written], steps: Steps) -> Sequence[Written]:
+    """Those of one training step; of a parameter, what the step began with."""
+    if step >= len(steps):
+        raise TraceError(f"there is no step {step}: the run has {len(steps)}, from 0")
+    if written[0].node.is_parameter:
+        began = [one for one in written if one.event < steps.first(step)]
+        return began[-1:] or written[:1]
+    found = [one for one in written if one.step == step]
+    if not found:
+        raise TraceError(f"there is no {base}@{step}: ; {_only_steps(base, written)}")
+    return found
+
+
+def _only_steps(base: str, written: Sequence[Written]) -> str:
+    steps = sorted({one.step for one in written})
+    return f"{base} is written in step {_ranges('', steps)}"
+
+
+def _ranges(before: str, numbers: Sequence[int]) -> str:
+    """Sorted numbers as people write them: "h@-1, h@2 to h@5"."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [number]
+        else:
+            ranges.append([number])
+    return ", ".join(" to ".join(f"{before}{end}" for end in one) for one in ranges)
 
 
 def _nearest(written: list[Written], here: Place) -> list[Written]:
@@ -203,15 +286,20 @@ def _first_written(events: Iterable[Event]) -> dict[Node, int]:
     return written
 
 
-def _connected(events: Iterable[Event]) -> list[list[Node]]:
-    """The nodes of each connected graph with the leaves they use.
+def _connected(events: Iterable[Event], steps: Steps) -> list[list[Node]]:
+    """The nodes of each connected graph of a training step, with the leaves they use.
 
-    Graphs that share a leaf alone are not connected.
+    Graphs that share a leaf alone are not connected; nor are those of two training steps, where
+    a state is carried from one to the next.
     """
     group: dict[Node, int] = {}
     members: dict[int, list[Node]] = {}
     numbers = count()
+    following, ends = 0, [*steps.starts[1:], None]
     for event in events:
+        if event.index == ends[following]:
+            group.clear()
+            following += 1
         if not isinstance(event, Forward):
             continue
         node = event.output
@@ -342,10 +430,10 @@ class _Placing:
         if node in self.times or node.op is None or not node.shape:
             return  # a single number, as a loss is, is of the whole run
         found = {self.times.get(x) for x in node.tensors() if not x.is_parameter}
-        if len(found) == 1:
-            (t,) = found
-            if t is not None:
-                self.times[node] = t
+        times = {t for t in found if t is not None}
+        # h = h + f(h) is made of this step's f and of the h before it
+        if times and times == found and max(times) - min(times) <= 1:
+            self.times[node] = max(times)
 
 
 def _is_ours(cell: Cell, network: Network) -> bool:

@@ -18,10 +18,11 @@ from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..network.flow import norm_of
-from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Vjp, Zero
+from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from ..recording.graph import Node, collector_paused
 from ..recording.held import Recent, gone_error
 from ..recording.run import Run
+from ..recording.steps import Steps
 from .names import BEFORE, Names, Place, Written
 from .terms import vjp_term
 
@@ -72,9 +73,16 @@ class Queries:
         self._grads: defaultdict[int, list[int]] = defaultdict(list)
         # what the first op that read a node made of it
         self._made_of: dict[Node, Node] = {}
+        # what a leaf held before an update, by the event
+        self._before: dict[int, Node | None] = {}
         # seed -> the last event of its pass
         self._pass_ends: dict[int, int] = {}
+        newest: dict[int, Node] = {node.id: node for node in self.names.unread}
         for event in run.events:
+            if isinstance(event, Update):
+                before = newest.get(event.output.id)
+                self._before[event.index] = before
+            newest.update((x.id, x) for x in event.used)
             self._file(event)
         limit = _TERMS_KEPT if run.limit is None else min(_TERMS_KEPT, run.limit // 4)
         self._computed = Recent(limit)
@@ -101,6 +109,22 @@ class Queries:
         event = self.run.events[index]
         assert isinstance(event, Vjp)
         return event
+
+    # Training steps
+
+    @property
+    def steps(self) -> Steps:
+        """The training steps of the run."""
+        return self.names.steps
+
+    def before(self, update: Update) -> Array | None:
+        """What a leaf held before an update; None where the recording never saw that.
+
+        Raises:
+            TraceError: it is gone.
+        """
+        node = self._before[update.index]
+        return None if node is None else node.data
 
     # Where it happened
 
@@ -168,14 +192,24 @@ class Queries:
 
     def _gradient_named(self, name: str, now: int) -> Array:
         node = self.find(name, now).node
-        gradient = self.gradient(node, now)
+        gradient = self.gradient(node, self.moment(name, now))
         if gradient is not None:
             return gradient
         label = f"∂L/∂{self.names.of(node)}"
         for event in self._received[node.id]:
             if event > now:
                 raise _not_yet(label, event, now)
+        if not self._received[node.id]:
+            raise TraceError(f"{label} is not there: no backward pass reaches it")
         raise TraceError(f"{label} is not there: no backward pass reaches it after this")
+
+    def moment(self, name: str, now: int) -> int:
+        """When a gradient is meant: in "W@30:" at the end of the passes of step 30, else now."""
+        step, colon, _ = name.partition("@")[2].rpartition(":")
+        if not colon:
+            return now
+        seeds = [seed for seed in self.seeds if self.steps.of(seed) == int(step)]
+        return min(self.pass_end(seeds[-1]), now) if seeds else now
 
     def written_by(self, event: Event) -> Array | None:
         """The array that an event wrote; of a vjp its own term, even if several were summed."""
@@ -204,14 +238,26 @@ class Queries:
         """The last event of a backward pass."""
         return self._pass_ends.get(seed, seed)
 
+    def pass_for(self, node: Node, now: int) -> int | None:
+        """The pass of this moment; of a result, the newest so far that came to it."""
+        if node.op is None:
+            return self.pass_of(now)
+        events = self._received[node.id], self._handed[node.id]
+        came = [found[at - 1] for found in events if (at := bisect_right(found, now))]
+        return self.pass_of(max(came, default=now))
+
     def terms(self, node: Node, now: int) -> list[int]:
         """The events that handed `node` a term in the pass of this moment, so far."""
-        start = self.pass_of(now)
+        start = self.pass_for(node, now)
         return [] if start is None else _between(self._received[node.id], start, now)
+
+    def received(self, node: Node, after: int, until: int) -> list[int]:
+        """The events after one, up to another, that handed `node` a term, in whatever pass."""
+        return _between(self._received[node.id], after, until)
 
     def expected(self, node: Node, now: int) -> int:
         """How many terms the pass of this moment hands to `node`: it waits for all of them."""
-        start = self.pass_of(now)
+        start = self.pass_for(node, now)
         return 0 if start is None else len(self.terms(node, self.pass_end(start)))
 
     def handed(self, node: Node) -> list[int]:
@@ -290,7 +336,7 @@ class Queries:
 
     def _in_pass(self, node: Node, now: int) -> Array | None:
         """The sum of the terms so far; once the node has handed it on, what it handed on."""
-        start = self.pass_of(now)
+        start = self.pass_for(node, now)
         if start is None:
             return None
         handed = _between(self._handed[node.id], start, now)

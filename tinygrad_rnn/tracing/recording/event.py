@@ -51,6 +51,10 @@ class Places(Protocol):
         """Its copy, which has a timestep `t` and a row `layer`; None outside of copies."""
         ...
 
+    def step_of(self, event: Any) -> int:
+        """Its training step."""
+        ...
+
 
 # The kinds are not frozen: a frozen dataclass takes three times as long to make, and a budget lets
 # events go of their arrays.
@@ -110,6 +114,12 @@ class Happening:
         """The row of its copies, 0 at the bottom."""
         place = self._place()
         return None if place is None else place.layer
+
+    @property
+    def step(self) -> int | None:
+        """The training step that it belongs to, from 0."""
+        places = None if self.places is None else self.places()
+        return None if places is None else places.step_of(self)
 
     def _place(self) -> Any:
         places = None if self.places is None else self.places()
