@@ -55,9 +55,12 @@ class Breakpoint:
     kinds: set[str] = field(default_factory=set[str])
     tests: list[Test] = field(default_factory=list[Test])
     hits: int | None = None
+    conditions: list["_Condition"] = field(default_factory=list["_Condition"])
     # Events that were looked at for `hits`, from the start of the run, and those that passed.
     _counted: int = 0
     _passed: list[int] = field(default_factory=list[int])
+    # Event -> whether it passes the tests: asked again by the timeline and by every `continue`.
+    _known: dict[int, bool] = field(default_factory=dict[int, bool])
 
     def matches(self, queries: Queries, event: Event) -> bool:
         """Whether it stops at this event."""
@@ -74,7 +77,16 @@ class Breakpoint:
     def _passes(self, queries: Queries, event: Event) -> bool:
         if self.kinds and event.kind not in self.kinds:
             return False
-        return all(test(queries, event) for test in self.tests)
+        if event.index not in self._known:
+            self._known[event.index] = all(test(queries, event) for test in self.tests)
+        return self._known[event.index]
+
+    def failure(self) -> TinygradError | None:
+        """Why a condition could not be evaluated at any event that it was asked at."""
+        for condition in self.conditions:
+            if condition.error is not None and not condition.was_evaluated:
+                return condition.error
+        return None
 
 
 # Reading
@@ -113,7 +125,8 @@ def parse_breakpoint(line: str, start: int) -> Breakpoint:
     end, asked_last = len(line), list[Test]()
     if condition:
         end, at = start + condition.start(), start + condition.end()
-        asked_last.append(_condition(parse(line[at:].rstrip(), line, at)))
+        made.conditions.append(_Condition(parse(line[at:].rstrip(), line, at)))
+        asked_last.append(made.conditions[0].holds)
     at = start
     while (word := re.compile(r"\s*(\S+)").match(line, at, end)) is not None:
         at = word.end()
@@ -265,15 +278,25 @@ _TESTS: dict[str, Callable[[_Part], Test]] = {
 }
 
 
-def _condition(expression: Expression) -> Test:
-    def test(queries: Queries, event: Event) -> bool:
-        try:
-            return expression.holds(lookup(queries, event.index))
-        except TinygradError:
-            # A name that is not written yet, or another shape, is no reason to stop.
-            return False
+class _Condition:
+    """An expression that must be true; it knows whether it could be evaluated anywhere."""
 
-    return test
+    def __init__(self, expression: Expression) -> None:
+        self._expression = expression
+        self.was_evaluated, self.error = False, None
+
+    was_evaluated: bool
+    error: TinygradError | None
+
+    def holds(self, queries: Queries, event: Event) -> bool:
+        try:
+            held = self._expression.holds(lookup(queries, event.index))
+        except TinygradError as error:
+            # A name that is not written yet, or another shape, is no reason to stop.
+            self.error = error
+            return False
+        self.was_evaluated = True
+        return held
 
 
 def _change(expression: Expression) -> Test:

@@ -28,6 +28,7 @@ from .expressions import Expression, Lookup
 
 UNITS = ("op", "cell", "t", "layer", "phase", "update")
 _MARKED_EVENTS = 20_000
+_COUNTED_EVENTS = 200_000
 
 
 class Session:
@@ -249,6 +250,13 @@ class Session:
             hits = [event.index for event in events if self.breakpoint_at(event) is not None]
             self._stops = (list(self.breakpoints), hits)
         return self._stops[1]
+
+    def hits(self, breakpoint: Breakpoint) -> list[int] | None:
+        """Every event that a breakpoint stops at; None in a run too long to look through."""
+        if self.last >= _COUNTED_EVENTS:
+            return None
+        events = self.trace.events
+        return [event.index for event in events if breakpoint.matches(self.queries, event)]
 
     def breakpoint_at(self, event: Event) -> int | None:
         """The number of the first breakpoint that stops at an event."""

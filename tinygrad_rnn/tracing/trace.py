@@ -18,8 +18,9 @@ from .recording.run import Run
 if TYPE_CHECKING:
     from .questions.ledger import Ledger
     from .questions.names import Place
+    from .questions.origin import OriginStep
     from .questions.queries import Difference, Queries
-    from .questions.why import Explainer, OriginStep, Why
+    from .questions.why import Explainer, Why
 
 
 class Trace:
@@ -121,7 +122,9 @@ class Trace:
 
         Arguments and errors are those of `why`.
         """
-        return self.explainer.origin(name, tuple(index), self._moment(at))
+        from .questions.origin import origin_of
+
+        return origin_of(self.queries, name, tuple(index), self._moment(at))
 
     def last(self, name: str, at: int | None = None) -> Event | None:
         """The event that wrote `name` last; None before the first.

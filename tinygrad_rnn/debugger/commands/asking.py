@@ -4,6 +4,7 @@ from ...errors import TraceError
 from ...tracing.questions.checks import check_vjp
 from ...tracing.questions.ledger import ledger_of
 from ...tracing.questions.notation import Index
+from ...tracing.questions.origin import origin_of
 from ...tracing.questions.queries import GRADIENT
 from ...tracing.questions.training import gradients_of
 from ...tracing.recording.event import Vjp
@@ -29,7 +30,7 @@ def origin(session: Session, arguments: Arguments) -> Reply:
     if name in ("", "out"):
         name = _name_here(session)
     name, index = _resolved(session, name, index)
-    return Reply(Origin(tuple(session.explainer.origin(name, index, session.cursor))))
+    return Reply(Origin(tuple(origin_of(session.queries, name, index, session.cursor))))
 
 
 def _name_here(session: Session) -> str:

@@ -68,9 +68,23 @@ def execute(session: Session, line: str) -> Reply:
         return Reply()
     if stripped.startswith("/"):
         return named("search", line).run(session, Arguments(line, line.index("/") + 1))
+    line = _without_keys(line)
     word = re.match(r"\s*([^\s\[]*)", line)
     assert word is not None
     return named(word[1], line).run(session, Arguments(line, word.end()))
+
+
+_KEY = re.compile(r"\s*(\d{0,4})(\S)(?=\s|$)")
+
+
+def _without_keys(line: str) -> str:
+    """The line with a key of the table at its start spelled out; a count goes before a motion."""
+    match = _KEY.match(line)
+    meant = {key: line for command in COMMANDS for key, line in command.keys}
+    if match is None or match[2] not in meant:
+        return line
+    count = f" {match[1]}" if match[1] else ""
+    return meant[match[2]] + count + line[match.end() :]
 
 
 def named(word: str, line: str) -> Command:
@@ -83,8 +97,9 @@ def named(word: str, line: str) -> Command:
     if word in by_name:
         return by_name[word]
     found = [name for name in by_name if name.startswith(word)]
-    if len(found) == 1:
-        return by_name[found[0]]
+    shortest = min(found, key=len, default="")
+    if found and all(name.startswith(shortest) for name in found):
+        return by_name[shortest]
     which = f"there is no command {word!r}; `help` lists them"
     if found:
         which = f"{word!r} may be {', '.join(found)}"

@@ -8,9 +8,10 @@ import numpy as np
 from ...tracing.network.flow import norm_of
 from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.ledger import Ledger
+from ...tracing.questions.origin import OriginStep
 from ...tracing.questions.queries import Difference
 from ...tracing.questions.training import GradientRow, StepRow
-from ...tracing.questions.why import OriginStep, Why
+from ...tracing.questions.why import Why
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,20 @@
 """Commands that compute with values: show them, test them, stop where they are so."""
 
+import fnmatch
 import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
-from ..breakpoints import BREAK_HELP, parse_breakpoint
+from ...tracing.questions.queries import GRADIENT
+from ..breakpoints import BREAK_HELP, Breakpoint, parse_breakpoint
+from ..expressions import CommandError
 from ..session import Session
 from .arguments import Arguments
 from .registry import command
 from .replies import Reply, Value, one_line, said
+
+_HITS_LISTED, _OPS_LISTED = 3, 8
 
 
 @command("select r,c", "the element that formulas are shown for")
@@ -55,8 +62,47 @@ def assert_(session: Session, arguments: Arguments) -> Reply:
 )
 def break_(session: Session, arguments: Arguments) -> Reply:
     made = parse_breakpoint(arguments.line, arguments.start)
+    told = _hits_told(session, made)
     session.breakpoints.append(made)
-    return said(f"breakpoint {len(session.breakpoints) - 1}: {made.text or 'every event'}")
+    return said(f"breakpoint {len(session.breakpoints) - 1}: {made.text or 'every event'}", *told)
+
+
+def _hits_told(session: Session, made: Breakpoint) -> list[str]:
+    """How often a breakpoint hits: the run is known, so one that never can is told at once.
+
+    Raises:
+        CommandError: its condition cannot be evaluated at any event.
+    """
+    hits = session.hits(made)
+    if hits:
+        counted = "1 event matches" if len(hits) == 1 else f"{len(hits)} events match"
+        return [f"{counted}: {_listed(hits)}"]
+    failure = made.failure()
+    if failure is not None:
+        raise CommandError(f"this condition never has a value: {failure}")
+    if hits is None:
+        return []
+    return [f"no event of this run matches{_instead(session, made)}"]
+
+
+def _listed(hits: Sequence[int]) -> str:
+    shown = ", ".join(map(str, hits[:_HITS_LISTED]))
+    return f"{shown} …" if len(hits) > _HITS_LISTED else shown
+
+
+def _instead(session: Session, made: Breakpoint) -> str:
+    """What there is in place of an op or a name that is not in the run."""
+    events, asked = session.trace.events, dict(re.findall(r"(op|name)=(\S+)", made.text))
+    ops = sorted({event.op for event in events if event.op})
+    if "op" in asked and not fnmatch.filter(ops, asked["op"]):
+        close = get_close_matches(asked["op"], ops, n=3) or ops
+        return f"; its ops are {', '.join(close[:_OPS_LISTED])}"
+    names = session.queries.names.known()
+    bare = asked.get("name", "").removeprefix(GRADIENT).partition("@")[0]
+    if bare and not fnmatch.filter(names, bare):
+        close = get_close_matches(bare, names, n=3) or names
+        return f"; there is no {bare!r}, but {', '.join(close[:_OPS_LISTED])}"
+    return ""
 
 
 @command("delete [N]", "remove breakpoint N, or all of them")

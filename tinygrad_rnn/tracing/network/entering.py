@@ -1,7 +1,7 @@
 """What enters the copies: from other copies, from initial states, and from outside."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from itertools import pairwise
 
 from ...nn.cells import Cell as RecurrentCell
@@ -51,6 +51,12 @@ class Entrances:
     def __init__(self, copies: Copies, origins: Origins) -> None:
         self._structures = copies.structures
         self._messages = {loop.layer: _messages(loop, copies, origins) for loop in copies.loops}
+        # A first copy that makes its own state is made otherwise: its entrances have other places.
+        self._models = {
+            loop.layer: _Model(loop, copies, self._messages[loop.layer])
+            for loop in copies.loops
+            if len(loop.copies) > 1
+        }
         self._known: dict[tuple[int, Structure], Sequence[tuple[Entrance, bool]]] = {}
 
     def of(self, copy: Copy) -> Sequence[tuple[Entrance, bool]]:
@@ -59,10 +65,48 @@ class Entrances:
         key = copy.layer, structure
         if key not in self._known:
             messages = self._messages[copy.layer]
+            model = self._models.get(copy.layer)
+            if model is not None and structure not in model.structures:
+                messages = model.messages_in(copy, structure)
             trained = (entrance for entrance in structure.parameters if entrance in messages)
             entrances = sorted((*structure.given, *trained))
             self._known[key] = [(entrance, entrance in messages) for entrance in entrances]
         return self._known[key]
+
+
+class _Model:
+    """What the entrances of a loop's second copy are for, by which those of the first are known.
+
+    Args:
+        loop: the loop.
+        copies: those of the network.
+        messages: where a copy receives what the one before it made.
+    """
+
+    def __init__(self, loop: Loop, copies: Copies, messages: set[Entrance]) -> None:
+        self.structures = {copies.structures[copy] for copy in loop.copies[1:]}
+        self._all, copy = messages, loop.copies[1]
+        given = copies.structures[copy].given
+        self._uses = {_use(copy, at) for at in given if at in messages}
+        self._others = {_use(copy, at) for at in given if at not in messages}
+
+    def messages_in(self, copy: Copy, structure: Structure) -> set[Entrance]:
+        """The entrances of another copy that are for the message."""
+        found = {at for at in structure.given if _use(copy, at) in self._uses - self._others}
+        return found or self._all
+
+
+def _use(copy: Copy, entrance: Entrance) -> Hashable:
+    """What an entrance is for: the first op that computes with it, and with which parameters."""
+    op, slot = entrance
+    node = copy.nodes[op]
+    for later in copy.nodes[op + 1 :]:
+        if not node.is_move:
+            break
+        if node in later.inputs:
+            node, slot = later, later.inputs.index(node)
+    parameters = frozenset(x.id for x in node.tensors() if x.is_parameter)
+    return node.op, slot, parameters
 
 
 def _messages(loop: Loop, copies: Copies, origins: Origins) -> set[Entrance]:

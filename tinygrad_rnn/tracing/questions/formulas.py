@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from inspect import signature
 
 from ...autograd.op import Op
 
@@ -31,8 +32,10 @@ class Rule:
 
     def of_slot(self, slot: int) -> str:
         """The formula of one input's cotangent; where the docstring says it in prose, the prose."""
-        symbols = self.symbols[: slot + 1]
-        return self.backward.get(symbols[-1], self.summary) if symbols else self.summary
+        if slot >= len(self.symbols):
+            return next(iter(self.backward.values()), self.summary)
+        symbol = self.symbols[slot]
+        return self.backward.get(symbol) or self.backward.get(symbol[0].lower(), self.summary)
 
 
 @lru_cache(maxsize=1024)
@@ -41,10 +44,18 @@ def rule_of(op: Op) -> Rule:
     stated = op.function.__doc__ if op.function is not None else None
     first, _, _ = (stated or op.name).partition("\n\n")
     text = " ".join(first.split())
-    return _parsed(unicodedata.normalize("NFD", text).rstrip("."))
+    return _parsed(unicodedata.normalize("NFD", text).rstrip("."), _operands(op))
 
 
-def _parsed(text: str) -> Rule:
+def _operands(op: Op) -> tuple[str, ...]:
+    """What the function of an op calls its inputs; nothing where they are one sequence."""
+    if op.function is None or op.variadic:
+        return ()
+    names = list(signature(op.function).parameters)[: len(op.vjps)]
+    return tuple(name.lower() if len(name) == 1 else name for name in names)
+
+
+def _parsed(text: str, operands: tuple[str, ...] = ()) -> Rule:
     _, _, statement = text.partition(": ")
     found = list(_ASSIGNMENT.finditer(statement))
     ends = [*(match.start() for match in found[1:]), len(statement)]
@@ -56,13 +67,20 @@ def _parsed(text: str) -> Rule:
         elif not forward:
             forward = _ASIDE.split(formula)[0]
     composed = {name: unicodedata.normalize("NFC", formula) for name, formula in backward.items()}
-    return Rule(unicodedata.normalize("NFC", text), forward, composed, _symbols(forward, backward))
+    symbols = _symbols(forward, backward, operands)
+    return Rule(unicodedata.normalize("NFC", text), forward, composed, symbols)
 
 
-def _symbols(forward: str, backward: Mapping[str, str]) -> tuple[str, ...]:
+def _symbols(
+    forward: str, backward: Mapping[str, str], operands: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The parameters of the function where the rule speaks of these, else its letters in order."""
     _, _, right = forward.partition("=")
-    letters = [token.lower() for token in _TOKEN.findall(right) if len(token) == 1]
-    return tuple(dict.fromkeys([*(x for x in letters if x in "cxabw"), *backward]))
+    tokens = [token.lower() if len(token) == 1 else token for token in _TOKEN.findall(right)]
+    if not backward.keys().isdisjoint(operands) or any(name in tokens for name in operands):
+        return operands
+    letters = [token for token in tokens if token in tuple("cxabw")]
+    return tuple(dict.fromkeys([*letters, *backward]))
 
 
 def is_elementwise(rule: Rule) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,19 @@ from .terms import Term, Terms, backward_terms, forward_terms
 _SHOWN = 4  # terms of a sum that are written out
 _STEEPEST = {"tanh": 1.0, "sigmoid": 0.25}  # the slope at 0 of what saturates
 _SATURATED = 0.1  # of the steepest slope
-_LONGEST_ORIGIN = 100_000
+_OPTION_MOST = 8  # elements of an option that is written out
+# Why the gradient of an op's input is 0 there; of two inputs, {0} is this one.
+_STOPS = {
+    "relu": "its input is not above 0: the rectifier is closed",
+    "where": "the condition chose the other operand, or this is the condition",
+    "maximum": "{1} is larger than {0}",
+    "minimum": "{1} is smaller than {0}",
+    "max": "another element is the largest",
+    "min": "another element is the smallest",
+    "clip": "the input is outside of the bounds",
+    "abs": "the input is 0",
+    "astype": "integers and booleans pass no gradient on",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +49,6 @@ class Why:
     def __str__(self) -> str:
         # a name with a line end makes no line
         return "\n".join(map(printable, [self.rule, *self.lines]))
-
-
-@dataclass(frozen=True, slots=True)
-class OriginStep:
-    """One step back: the element that contributed most to the one before it in the list."""
-
-    event: int
-    name: str
-    index: Index
-    value: float
-    share: float  # of the size of all contributions, 0 to 1
-
-    def __str__(self) -> str:
-        where = f"event {self.event}" if self.event >= 0 else "before the recording"
-        name = printable(element(self.name, self.index))
-        return f"{name} = {number(self.value)}  ({self.share:.0%}, {where})"
 
 
 class Explainer:
@@ -85,7 +82,27 @@ class Explainer:
                 rule = "the sum of all terms of this pass was added to .grad"
                 return _plain(at_index, f"∂L/∂{name}", index, value, rule)
             case Update():
-                return _plain(at_index, name, index, value, "bound to new values")
+                return self._update(event, index)
+
+    def _update(self, event: Update, index: Index) -> Why:
+        """What it was before, and by how much it moved."""
+        name, after = self.names.of(event.output), float(event.output.data[index])
+        scope, before = event.scope, self.queries.before(event)
+        rule = "bound to new values" if scope is None else f"updated by {scope.name}"
+        if before is None or before.shape != event.output.shape:
+            return _plain(event.index, name, index, event.output.data, rule)
+        label, old = element(name, index), float(before[index])
+        lines = [
+            f"{label} = what it was before + its change",
+            f"{_below(label)} = {precise(old)} {precise(after - old)}",
+            f"{_below(label)} = {precise(after)}",
+        ]
+        gradient = self.queries.accumulated(event.output, event.index)
+        if gradient is not None and gradient.shape == before.shape:
+            lines.append(
+                f"its gradient: {element(f'∂L/∂{name}', index)} = {precise(float(gradient[index]))}"
+            )
+        return Why(event.index, name, index, after, rule, tuple(lines))
 
     def _forward(self, event: Forward, index: Index) -> Why:
         node = event.output
@@ -109,7 +126,8 @@ class Explainer:
             slope = number(_only_slope(terms))
             lines.append(f"slope ∂{name}/∂{self._operand_names(node)[0]} = {slope}")
             lines += _saturation(node, terms)
-        text = rule.forward or rule.summary
+        lines += _dead(node, index)
+        text = (rule.forward or rule.summary) + _options(node)
         return Why(event.index, name, index, value, text, tuple(lines), terms)
 
     def _vjp(self, event: Vjp, index: Index) -> Why:
@@ -127,8 +145,9 @@ class Explainer:
             lines += self._sum_of_cotangents(of, label, terms)
         lines.append(f"{_below(label)} = {precise(value)}")
         lines += _saturation(of, terms)
+        lines += _stopped(of, slot, value, event.cotangent)
         lines += _broadcasting(of, np.shape(of.operands[slot]))
-        return Why(event.index, name, index, value, formula, tuple(lines), terms)
+        return Why(event.index, name, index, value, formula + _options(of), tuple(lines), terms)
 
     # Lines
 
@@ -197,8 +216,10 @@ class Explainer:
             return self._why_gradient(name, index, now)
         value, written = self.queries.value(name, now), self.queries.find(name, now)
         checked_index(index, value.shape, name)
-        if written.node.op is not None:
-            return self.event(self.queries.run.events[written.event], index)
+        written_at = self.queries.run.events[written.event] if written.event >= 0 else None
+        if isinstance(written_at, Update) or written.node.op is not None:
+            assert written_at is not None
+            return self.event(written_at, index)
         rule = "given: nothing in this run computed it"
         return _plain(written.event, self.names.of(written.node), index, value, rule)
 
@@ -223,68 +244,11 @@ class Explainer:
         event = parts[-1].event if parts else now
         return Why(event, label, index, value, rule, tuple(lines))
 
-    # Where it came from
-
-    def origin(self, name: str, index: Index, now: int) -> list[OriginStep]:
-        """Follow the largest contribution back: to a leaf, or, for a gradient, to the loss.
-
-        Raises:
-            TraceError: it is not there, or not yet.
-        """
-        checked_index(index, self.queries.value(name, now).shape, name)
-        node = self.queries.find(name.removeprefix(GRADIENT), now).node
-        is_gradient = name.startswith(GRADIENT)
-        steps: list[OriginStep] = []
-        share = 1.0
-        while len(steps) < _LONGEST_ORIGIN:
-            if is_gradient:
-                steps.append(self._gradient_step(node, index, share, now))
-                terms = self._backward_contributions(node, index, now)
-            else:
-                steps.append(self._value_step(node, index, share))
-                terms = forward_terms(node, index)
-            known = [term for term in terms if term.node is not None]
-            largest = max(known, key=lambda term: term.weight, default=None)
-            # of zeros none contributed more than another
-            if largest is None or largest.node is None or not largest.weight:
-                break
-            # a product with data: the path is at its source
-            if not is_gradient and largest.factor_index is not None and _is_data(largest.node):
-                break
-            share = _share(largest, sum(term.weight for term in known) + terms.weight)
-            node, index = largest.node, largest.index
-        return steps
-
-    def _value_step(self, node: Node, index: Index, share: float) -> OriginStep:
-        event, value = self.names.made_at(node), float(node.data[index])
-        return OriginStep(event, self.names.of(node), index, value, share)
-
-    def _gradient_step(self, node: Node, index: Index, share: float, now: int) -> OriginStep:
-        held = self.queries.gradient(node, now)
-        value = float(held[index]) if held is not None else 0.0
-        events = self.queries.terms(node, now)
-        event = events[-1] if events else self.queries.pass_of(now) or 0
-        return OriginStep(event, f"∂L/∂{self.names.of(node)}", index, value, share)
-
-    def _backward_contributions(self, node: Node, index: Index, now: int) -> Terms:
-        found = Terms()
-        for event in map(self.queries.vjp, self.queries.terms(node, now)):
-            found += backward_terms(event.of, event.slot, event.cotangent, index)
-        return found
-
 
 def _plain(event: int, name: str, index: Index, values: Array, rule: str) -> Why:
     """An element that was given, or only copied: there is nothing to compute."""
     value = float(values[index])
     return Why(event, name, index, value, rule, (f"{element(name, index)} = {precise(value)}",))
-
-
-def _is_data(node: Node) -> bool:
-    return node.op is None and not node.requires_grad
-
-
-def _share(term: Term, total: float) -> float:
-    return term.weight / total if np.isfinite(total) and total else 1.0
 
 
 def _is_elementwise(rule: Rule, node: Node) -> bool:
@@ -298,8 +262,41 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 
 
 def _operand_values(rule: Rule, node: Node, index: Index) -> dict[str, str]:
-    values = (number(float(np.broadcast_to(a, node.shape)[index])) for a in node.operands)
+    values = (_operand(np.broadcast_to(a, node.shape)[index]) for a in node.operands)
     return dict(zip(rule.symbols, values, strict=False))
+
+
+def _operand(value: Any) -> str:
+    return number(float(value)) if value.dtype.kind != "b" else str(bool(value.item()))
+
+
+def _options(node: Node) -> str:
+    """The op's other arguments behind its formula; the index of a part stands in its name."""
+    shown = {name: value for name, value in node.options.items() if name != "index"}
+    given = [f"{name} = {value}" for name, value in shown.items() if _is_told(value)]
+    return f", with {', '.join(given)}" if given else ""
+
+
+def _is_told(value: Any) -> bool:
+    return value is not None and value is not False and np.size(value) <= _OPTION_MOST
+
+
+def _stopped(of: Node, slot: int, value: float, cotangent: Array) -> list[str]:
+    """Why nothing comes through an op that chooses, where something came to it."""
+    reason = _STOPS.get(of.op or "")
+    if reason is None or value or not np.any(cotangent):
+        return []
+    return [f"0 since {reason.format('AB'[slot % 2], 'BA'[slot % 2])}"]
+
+
+def _dead(node: Node, index: Index) -> list[str]:
+    """A unit of a rectifier that is 0 in all rows at once."""
+    if node.op != "relu" or not index or node.data[..., index[-1]].any():
+        return []
+    rows = node.size // node.shape[-1]
+    if rows == 1:
+        return ["closed: its input is not above 0"]
+    return [f"unit {index[-1]} is dead here: 0 in all {rows} rows"]
 
 
 def _places(terms: Iterable[Term]) -> str:
