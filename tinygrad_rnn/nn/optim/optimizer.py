@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd.state import scope
+from ...autograd.switches import scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import OpError, StateDictError, describe
 from ..arguments import fraction, number, switch
