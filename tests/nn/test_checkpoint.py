@@ -624,7 +624,10 @@ def test_other_safetensors_files_and_newer_versions(path):
     with pytest.raises(CheckpointError, match=r"not one that tg\.save wrote"):
         tg.load(path)
     path.write_bytes(ARCHIVE.encode({"format": 3}, {}))
-    with pytest.raises(CheckpointError, match="has format 3, this version reads 2"):
+    with pytest.raises(CheckpointError, match="has format 3, this version reads 2; a newer"):
+        tg.load(path)
+    path.write_bytes(ARCHIVE.encode({"format": 1}, {}))
+    with pytest.raises(CheckpointError, match="has format 1, this version reads 2; an older"):
         tg.load(path)
 
 

@@ -40,7 +40,7 @@ MODULES: dict[str, Any] = {
 _SHOWN = 400  # characters of what does not fit
 # So many times the values that a file has, at most, a model with ties may have.
 _MOST_TIED = 16
-ARCHIVE = Archive("tinygrad_rnn", 2, CheckpointError, "load", "save", "tg.save")
+ARCHIVE = Archive("tinygrad_rnn", 2, CheckpointError, "load", "save", "tg.save", oldest=2)
 
 
 @dataclass(frozen=True, slots=True)
