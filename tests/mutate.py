@@ -139,8 +139,11 @@ def run_tests(mutation, output, quick):
     import op_cases
 
     if "compiler" in mutation.module_path.parts:
-        if failed := tests_fail("compiler", OF_THE_COMPILER, near, quick):
-            return failed
+        own = f"test_{mutation.module_path.stem}"
+        first = [own] if own in OF_THE_COMPILER else []
+        for names in (first, OF_THE_COMPILER):
+            if names and (failed := tests_fail("compiler", names, near, quick)):
+                return failed
         op_cases.CASES = op_cases.CASES[:: 12 if quick else 1]
         return tests_fail("compiler", ("test_every_op",), near, quick)
     if near and (failed := tests_of_op(op_cases, near)):
