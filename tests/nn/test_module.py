@@ -447,6 +447,11 @@ def test_compiled_modules_are_the_eager_ones():
         (lambda: tg.nn.LSTMCell(2, 3, coupled=2), "LSTMCell: coupled must be True or False"),
         (lambda: tg.nn.LSTMCell(2, 3, forget_bias="1"), "LSTMCell: forget_bias must be a number"),
         (lambda: tg.nn.GRUCell(2, 3, reset_after="after"), "GRUCell: reset_after must be True"),
+        (lambda: tg.nn.Tanh().train("False"), "Tanh: training must be True or False, got 'False'"),
+        (lambda: tg.nn.clip_grad_norm_([], "1"), "clip_grad_norm_: max_norm must be a number"),
+        (lambda: tg.nn.clip_grad_norm_([], 1, "inf"), "norm_type must be a number, got 'inf'"),
+        (lambda: tg.nn.clip_grad_norm_([], 1, 2, "no"), "error_if_nonfinite must be True or False"),
+        (lambda: tg.nn.clip_grad_value_([], None), "clip_value must be a number, got None"),
     ],
 )
 def test_arguments_that_are_refused(make, message):

@@ -34,12 +34,24 @@ def switch(owner: str, what: str, value: Any) -> bool:
     return bool(value)
 
 
+def real(owner: str, what: str, value: Any) -> float:
+    """Any number, infinities and NaN too."""
+    if type(value) is float:
+        return value
+    plain = value.data if isinstance(value, Tensor) else value
+    is_number = isinstance(plain, int | float | np.number | np.ndarray)
+    array = np.asarray(plain) if is_number else np.asarray(None)
+    if isinstance(plain, bool) or array.shape or array.dtype.kind not in "fiu":
+        raise OpError(f"{owner}: {what} must be a number, got {value!r}")
+    return float(array)
+
+
 def number(owner: str, what: str, value: Any) -> float:
     """A finite number, 0 or more.
 
     A Python float, as an np.float64 would make float64 of float32 arrays.
     """
-    found = _as_float(owner, what, value)
+    found = real(owner, what, value)
     if not found >= 0:
         raise OpError(f"{owner}: {what} must not be negative, got {value}")
     if math.isinf(found):
@@ -49,7 +61,7 @@ def number(owner: str, what: str, value: Any) -> float:
 
 def fraction(owner: str, what: str, value: Any) -> float:
     """A number of at least 0 and below 1."""
-    found = _as_float(owner, what, value)
+    found = real(owner, what, value)
     if not 0 <= found < 1:
         raise OpError(f"{owner}: {what} must be at least 0 and below 1, got {value}")
     return found
@@ -57,14 +69,3 @@ def fraction(owner: str, what: str, value: Any) -> float:
 
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _as_float(owner: str, what: str, value: Any) -> float:
-    if type(value) is float:
-        return value
-    plain = value.data if isinstance(value, Tensor) else value
-    is_number = isinstance(plain, int | float | np.number | np.ndarray)
-    array = np.asarray(plain) if is_number else np.asarray(None)
-    if isinstance(plain, bool) or array.shape or array.dtype.kind not in "fiu":
-        raise OpError(f"{owner}: {what} must be a number, got {value!r}")
-    return float(array)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..autograd.tensor import Array, Tensor
 from ..errors import GradientError, OpError
+from .arguments import real, switch
 
 
 def clip_grad_norm_(
@@ -37,6 +38,9 @@ def clip_grad_norm_(
     Source: Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks
     (2013); the semantics are those of torch.nn.utils.clip_grad_norm_.
     """
+    error_if_nonfinite = switch("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
+    max_norm = real("clip_grad_norm_", "max_norm", max_norm)
+    norm_type = real("clip_grad_norm_", "norm_type", norm_type)
     if not (max_norm >= 0 and norm_type > 0):
         raise OpError(
             f"clip_grad_norm_: needs max_norm ≥ 0 and norm_type > 0, got {max_norm} and {norm_type}"
@@ -62,6 +66,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     Raises:
         OpError: a negative clip_value, or a generator that has nothing left.
     """
+    clip_value = real("clip_grad_value_", "clip_value", clip_value)
     if not clip_value >= 0:
         raise OpError(f"clip_grad_value_: clip_value must not be negative, got {clip_value}")
     for p, gradient in _with_gradient(parameters):

@@ -13,6 +13,7 @@ from ..autograd.switches import entered_by, leave
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError, StateDictError
 from ..text import elide
+from .arguments import switch
 
 
 class Parameter(Tensor):
@@ -71,7 +72,7 @@ class Module:
 
     @training.setter
     def training(self, mode: bool) -> None:
-        self._training = mode
+        self._training = switch(type(self).__name__, "training", mode)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} needs a forward method")
