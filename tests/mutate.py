@@ -50,7 +50,7 @@ OF_THE_COMPILER = (
 SIZE = "tests/autograd/test_ops.py::test_every_op_has_a_record_and_the_table_is_large"
 # A mutant that takes more of them is killed.
 SECONDS, SECONDS_OF_LONG, GIGABYTES = 40, 90, 6
-LONG = ("million", "threads", "test_laws.py")
+LONG = ("chain_of_many", "threads", "test_laws.py")
 
 
 class Bites:

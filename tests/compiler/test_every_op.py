@@ -55,4 +55,6 @@ def check(case, copies):
                 assert (a is None) == (b is None)
                 if b is not None:
                     assert (a.shape, a.dtype) == (b.shape, b.dtype)
-                    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+                    # Most are equal, which is found out thrice as fast.
+                    if not np.array_equal(a, b):
+                        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)

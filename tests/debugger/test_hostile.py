@@ -5,7 +5,7 @@ import random
 import unicodedata
 
 import pytest
-from diagrams.test_hostile import generated, run_with_names
+from diagrams.test_hostile import SEEDS, generated, run_with_names
 
 from tinygrad_rnn.debugger.plain import Transcript
 from tinygrad_rnn.debugger.session import Session
@@ -31,9 +31,8 @@ def number_of_plain_lines():
     return len(lines_of([f"~{k}" for k in range(500)]))
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_five_thousand_names_on_the_terminal(seed):
-    """Ten runs with five hundred names each."""
+@pytest.mark.parametrize("seed", SEEDS)
+def test_thousands_of_names_on_the_terminal(seed):
     rng = random.Random(seed)
     # All of them different, and none of them empty.
     names = [f"{generated(rng)}~{k}" for k in range(500)]

@@ -38,6 +38,8 @@ ACTIVE = [
     "{|}",
     ";",
 ]
+# Five hundred texts or names a seed; every seed's are looked at by `-m slow`.
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 10))]
 names = st.lists(st.sampled_from(ACTIVE) | st.text(max_size=4), max_size=8).map("".join)
 
 
@@ -106,9 +108,8 @@ def generated(rng):
     return "".join(parts)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_five_thousand_texts_in_dot_and_svg(seed):
-    """Ten pictures with five hundred texts each."""
+@pytest.mark.parametrize("seed", SEEDS)
+def test_thousands_of_texts_in_dot_and_svg(seed):
     rng = random.Random(seed)
     texts = [generated(rng) for _ in range(500)]
     diagram = diagram_of(texts)
@@ -131,9 +132,9 @@ def page_of_plain_names():
     return Elements(tg.draw(run_with_names(names), title=names[2]).html)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_five_thousand_names_in_html(seed):
-    """Pages of five hundred names have the elements of a plain page, and hold every name."""
+@pytest.mark.parametrize("seed", SEEDS)
+def test_thousands_of_names_in_html(seed):
+    """A page of them has the elements of a plain page, and holds every name."""
     rng = random.Random(seed)
     names = [
         f"{generated(rng)}~{k}" for k in range(500)
@@ -149,33 +150,29 @@ def test_five_thousand_names_in_html(seed):
     assert [name for name in names if printable(name) not in said] == []
 
 
+def structure(diagram):
+    elements = ElementTree.fromstring(diagram.svg.encode()).iter()
+    return [element.get("class") for element in elements if element.get("class")]
+
+
+@functools.cache
+def opened(texts):
+    run = run_with_names([f"{text}~{k}" for k, text in enumerate(texts)])
+    return structure(tg.draw(run, view="ops", gradients=True))
+
+
+@functools.cache
+def both_views(text):
+    return structure(draw(hostile_network(text), view="both"))
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.lists(names, min_size=4, max_size=4))
 def test_opened_copies_with_gradients_of_hostile_names_have_the_structure_of_any(given_names):
-    def structure(texts):
-        svg = tg.draw(
-            run_with_names([f"{text}~{k}" for k, text in enumerate(texts)]),
-            view="ops",
-            gradients=True,
-        ).svg
-        return [
-            element.get("class")
-            for element in ElementTree.fromstring(svg.encode()).iter()
-            if element.get("class")
-        ]
-
-    assert structure(given_names) == structure(["a", "b", "c", "d"])
+    assert opened(tuple(given_names)) == opened(("a", "b", "c", "d"))
 
 
 @settings(max_examples=25, deadline=None)
 @given(names)
 def test_a_network_of_hostile_names_has_the_structure_of_any(name):
-    def structure(text):
-        svg = draw(hostile_network(text), view="both").svg
-        return [
-            element.get("class")
-            for element in ElementTree.fromstring(svg.encode()).iter()
-            if element.get("class")
-        ]
-
-    assert structure(name) == structure("name")
+    assert both_views(name) == both_views("name")
