@@ -1,0 +1,217 @@
+"""Reads mutants of every format and uses what could be read: `python fuzz.py FORMAT SEED COUNT`.
+
+Prints what nobody should see: an error that is not the package's own, one of several lines, a
+mutant that took longer than SECONDS, or more memory than BOUND in all.
+"""
+
+import io
+import os
+import resource
+import signal
+import sys
+import tempfile
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import TinygradError
+
+sys.path.insert(0, str(Path(__file__).parent))
+import mutants  # noqa: E402
+
+SECONDS = 20
+BOUND = 2**30  # bytes that the process may take in all
+
+
+class TooLong(BaseException):
+    pass
+
+
+def ring(*_):
+    raise TooLong
+
+
+@tg.op(lambda g, y, x, power: g * power * x ** (power - 1))
+def raised(x, power):
+    """A power: an op of the program's own, with an option."""
+    return x**power
+
+
+def step():
+    """Two layers that learn: copies, a stack, an index, broadcasting, a user's own loop."""
+    rnn = tg.nn.GRU(3, 4, output_size=2, num_layers=2, rng=0)
+    optimizer = tg.optim.Adam(rnn.parameters(), lr=0.1)
+    for _ in range(2):
+        ys, _ = rnn(np.random.default_rng(0).standard_normal((3, 2, 3)))
+        loss = tg.nn.cross_entropy(ys[-2:, [0, 1]], np.zeros((2, 2), int)) + raised(ys, 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def loop():
+    W = tg.tensor(np.eye(3), requires_grad=True, name="W")
+    h = tg.tensor(np.ones(3), name="h")
+    hs = []
+    for x in tg.tensor(np.eye(3), name="xs"):
+        with tg.scope("cell"):
+            h = tg.ops.tanh(W @ h + x * 2)
+            hs.append(h)
+    parts = tg.ops.concatenate([tg.ops.stack(hs)[::-1, [0, 2]], tg.ops.stack(hs).T[:, :2]], axis=0)
+    (parts.astype(np.float32).clip(max=0.9).sum(axis=0, keepdims=True).reshape(2).mean()).backward()
+
+
+def trace_of(run, path, limit=None):
+    with tg.trace(max_memory=limit) as recorded:
+        run()
+    recorded.save(path)
+    return path.read_bytes()
+
+
+def use_trace(path):
+    from tinygrad_rnn.debugger.commands import execute
+    from tinygrad_rnn.debugger.session import Session
+    from tinygrad_rnn.tracing.questions.checks import check_gradients
+    from tinygrad_rnn.tracing.trace import load_trace
+
+    run = load_trace(path)
+    session = Session(run)
+
+    def ask(text):
+        execute(session, text)
+
+    questions = [
+        lambda: list(check_gradients(run.graph(), 2)),
+        lambda: tg.draw(run).svg,
+        lambda: tg.draw(run, view="backward").dot,
+        lambda: tg.draw(run, view="ops", values=True, gradients=True).dot,
+        lambda: tg.draw(run, view="rolled").dot,
+        lambda: tg.draw(run).html,
+    ]
+    words = ["jump end", "why", "origin", "back 5", "why", "ledger", "verify", "info", "list", "tree"]
+    for word in words:
+        questions.append(lambda word=word: ask(word))
+    for question in questions:
+        allowed(question)
+
+
+def use_checkpoint(path):
+    from tinygrad_rnn.nn.checkpoint import load
+
+    found = load(path)
+    str(found.model), found.model.state_dict()
+    if found.optimizer is not None:
+        for parameter in found.model.parameters():
+            parameter.grad = np.ones(parameter.shape, parameter.dtype)
+        allowed(found.optimizer.step)
+
+
+def use_training(path):
+    """What the two commands do with a checkpoint of `train`."""
+    command("sample", path, "--length", "3", "--seed", "1")
+    command("train", "--resume", path, "--steps", "3", "--seconds", "1", "-o", f"{path}.out")
+
+
+def use_study(path):
+    from tinygrad_rnn.studies.conduct import conduct
+    from tinygrad_rnn.studies.vanish import Vanish
+
+    _ = conduct(Vanish(), seeds=1, path=path, backend="sequential").charts
+
+
+def command(*words):
+    from click.testing import CliRunner
+    from tinygrad_rnn.cli import cli
+
+    done = CliRunner().invoke(cli, list(map(str, words)))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    error = done.stderr.strip()
+    if done.exit_code not in (0, 1, 2, 130) or (done.exit_code == 2 and "Error" not in error):
+        raise AssertionError(f"exit {done.exit_code}: {error}")
+    return done
+
+
+def allowed(question):
+    """Ask; the package's own errors are answers too."""
+    try:
+        question()
+    except TinygradError as error:
+        one_line(error)
+
+
+def one_line(error):
+    if "Traceback" in str(error):
+        raise AssertionError(f"not one line: {error}")
+
+
+def prepared(name, folder):
+    """The mutants of a format, and how one is used."""
+    path = folder / "good"
+    if name == "tgtrace":
+        data = [trace_of(step, path), trace_of(loop, path), trace_of(loop, path, 1500)]
+        from tinygrad_rnn.tracing.file.saving import ARCHIVE
+
+        makers = [mutants.of_archive(ARCHIVE, one) for one in data]
+        return lambda rng: makers[rng.integers(len(makers))](rng), use_trace
+    if name == "study":
+        use_study(path)
+        return mutants.of_json(path.read_bytes()), use_study
+    from tinygrad_rnn.nn.checkpoint import ARCHIVE
+
+    if name == "checkpoint":
+        made = tg.nn.Sequential(tg.nn.Linear(2, 3, rng=0), tg.nn.LSTM(3, 4, num_layers=2, rng=0))
+        optimizer = tg.optim.Adam(made.parameters(), lr=0.1)
+        for parameter in made.parameters():
+            parameter.grad = np.ones(parameter.shape)
+        optimizer.step()
+        tg.save(path, made, optimizer, note={"a": [1, 2]}, more=np.eye(2))
+        return mutants.of_archive(ARCHIVE, path.read_bytes()), use_checkpoint
+    (folder / "t.txt").write_text("hello world, " * 60)
+    command("train", folder / "t.txt", "--hidden", "4", "--seq", "5", "--batch", "2", "--steps",
+            "2", "--cell", "lstm", "-o", path)  # fmt: skip
+    return mutants.of_archive(ARCHIVE, path.read_bytes()), use_training
+
+
+def run(name, seed, count):
+    """What went wrong with `count` mutants, and how many were refused."""
+    signal.signal(signal.SIGALRM, ring)
+    wrong, refused = [], 0
+    with tempfile.TemporaryDirectory() as name_of, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        folder = Path(name_of)
+        mutant, use = prepared(name, folder)
+        for number in range(seed, seed + count):
+            path = folder / "mutant"
+            path.write_bytes(mutant(np.random.default_rng(number)))
+            signal.alarm(SECONDS)
+            try:
+                with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                    use(path)
+            except TinygradError as error:
+                refused += 1
+                if "\n" in str(error) or str(path) not in str(error):
+                    wrong.append(f"{number}: {error!r:.300}")
+            except (Exception, TooLong) as error:
+                wrong.append(f"{number}: {error!r:.300}")
+            finally:
+                signal.alarm(0)
+    return wrong, refused
+
+
+def main(name, seed, count):
+    wrong, refused = run(name, int(seed), int(count))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if peak > BOUND:
+        wrong.append(f"took {peak >> 20} MiB")
+    print(*wrong, sep="\n")
+    print(f"{name}: {count} mutants, {refused} refused, {len(wrong)} wrong, {peak >> 20} MiB")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    main(*sys.argv[1:])
