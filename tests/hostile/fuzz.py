@@ -1,5 +1,7 @@
 """Reads mutants of every format and uses what could be read: `python fuzz.py FORMAT SEED COUNT`.
 
+FORMAT is tgtrace, checkpoint, training, study, or commands: command lines, of which none is a file.
+
 Prints what nobody should see: an error that is not the package's own, one of several lines, a
 mutant that took longer than SECONDS, or more memory than BOUND in all.
 """
@@ -20,7 +22,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.errors import TinygradError
 
 sys.path.insert(0, str(Path(__file__).parent))
-import mutants  # noqa: E402
+import mutants
 
 SECONDS = 20
 BOUND = 2**30  # bytes that the process may take in all
@@ -60,6 +62,8 @@ def loop():
         with tg.scope("cell"):
             h = tg.ops.tanh(W @ h + x * 2)
             hs.append(h)
+    wide = tg.ops.einsum("ij,jk->ik", W, tg.ops.pad(W, 1)[:3])
+    hs[0] = hs[0] + tg.ops.repeat(wide.sum(axis=0), 2)[:3] + tg.ops.one_hot([1], 3)[0] * 0.1
     parts = tg.ops.concatenate([tg.ops.stack(hs)[::-1, [0, 2]], tg.ops.stack(hs).T[:, :2]], axis=0)
     (parts.astype(np.float32).clip(max=0.9).sum(axis=0, keepdims=True).reshape(2).mean()).backward()
 
@@ -91,7 +95,18 @@ def use_trace(path):
         lambda: tg.draw(run, view="rolled").dot,
         lambda: tg.draw(run).html,
     ]
-    words = ["jump end", "why", "origin", "back 5", "why", "ledger", "verify", "info", "list", "tree"]
+    words = [
+        "jump end",
+        "why",
+        "origin",
+        "back 5",
+        "why",
+        "ledger",
+        "verify",
+        "info",
+        "list",
+        "tree",
+    ]
     for word in words:
         questions.append(lambda word=word: ask(word))
     for question in questions:
@@ -122,8 +137,51 @@ def use_study(path):
     _ = conduct(Vanish(), seeds=1, path=path, backend="sequential").charts
 
 
+SCRIPT = """
+import numpy as np, tinygrad_rnn as tg
+h = tg.tensor(np.ones(3), requires_grad=True, name="h")
+for _ in range(3):
+    with tg.scope("cell"): h = tg.ops.tanh(h * 2)
+h.sum().backward()
+"""
+OPTIONS = """
+-o --view --fold --theme --width --dpi --text --text-file --cell --layers --hidden --seed
+--trust --samples --all --commands --until --steps --max-memory --resume --encoding --seq
+--batch --lr --clip --prime --length --temperature --neuron --gradients --values --plain --
+--threads --dropout --list --json --out -h --traceback --seconds
+""".split()  # noqa: SIM905
+WORDS = """
+s.py t.txt run.tgtrace c.safetensors pipe folder missing - x.svg x.png x.html x.dot x.xyz
+nowhere/x.svg 0 1 2 3 -1 1e9 nan inf 99999999999999999999 auto none rolled unrolled both ops
+backward dark 8.5cm hello rnn lstm gru tanh 0..3 nan 256M 1T utf-8 utf-7 idna rot13 ../x
+/dev/zero /dev/null all
+""".split()  # noqa: SIM905
+WORDS += ["a" * 300, "", "💩", "\x1b[31m"]
+VERBS = ["draw", "check", "debug", "train", "sample", "explain", "study", "nothing"]
+
+
+def command_line(rng):
+    """A verb, and options and words of any kind in any order."""
+    words = [VERBS[rng.integers(len(VERBS))]]
+    if words == ["train"]:
+        words += ["--steps", "1", "--hidden", "2"]
+    for _ in range(rng.integers(7)):
+        if rng.integers(2):
+            words.append(OPTIONS[rng.integers(len(OPTIONS))])
+        words.append(WORDS[rng.integers(len(WORDS))])
+    return "\0".join(words).encode()
+
+
+def use_command_line(path):
+    words = path.read_bytes().decode().split("\0")
+    if words[0] == "study" and "--list" not in words:
+        words.insert(1, "--list")  # a study takes minutes
+    command(*words)
+
+
 def command(*words):
     from click.testing import CliRunner
+
     from tinygrad_rnn.cli import cli
 
     done = CliRunner().invoke(cli, list(map(str, words)))
@@ -151,6 +209,17 @@ def one_line(error):
 def prepared(name, folder):
     """The mutants of a format, and how one is used."""
     path = folder / "good"
+    if name == "commands":
+        os.chdir(folder)
+        Path("s.py").write_text(SCRIPT)
+        Path("t.txt").write_text("hello world, " * 60)
+        os.mkfifo("pipe")
+        Path("folder").mkdir()
+        trace_of(loop, Path("run.tgtrace"))
+        command(
+            "train", "t.txt", "--hidden", "4", "--seq", "5", "--steps", "1", "-o", "c.safetensors"
+        )
+        return command_line, use_command_line
     if name == "tgtrace":
         data = [trace_of(step, path), trace_of(loop, path), trace_of(loop, path, 1500)]
         from tinygrad_rnn.tracing.file.saving import ARCHIVE

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from op_cases import CASES
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.autograd.op import PUBLIC, Op
@@ -549,6 +550,17 @@ def test_a_recording_is_not_run(path, words):
     assert result.exit_code in (1, 2)
     assert "is not a safetensors file" in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("op", sorted({case.op for case in CASES}))
+def test_every_op_can_be_saved_and_read_with_the_options_that_it_has(path, op):
+    with tg.trace() as tr:
+        for case in CASES:
+            if case.op == op:
+                case.call(*case.tensors())
+    loaded = saved(tr, path)
+    for one, other in zip(tr.events, loaded.events, strict=True):
+        np.testing.assert_array_equal(one.value, other.value)
 
 
 # What a file may make its reader do

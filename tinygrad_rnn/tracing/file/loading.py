@@ -22,7 +22,7 @@ from ..recording.held import Gone, in_units
 from ..recording.run import Run
 from ..recording.source import Known, Source
 from .options import dtype_named, restored, typed
-from .rules import OWN, MissingOp, format_1, found, is_own
+from .rules import OWN, MissingOp, format_1, found
 from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE
 from .schema import check_extent, check_options, check_size, cost, excess
 
@@ -255,15 +255,14 @@ class _Reader:
     def _check(self, node: Node) -> None:
         """Refuse a node that its op could not have made; no op of the program is called for it."""
         _check_inputs(node)
-        self.allowance.take(cost(node))
         own = OWN.get(node.op or "")
-        if is_own(node.rule):
-            assert own is not None
+        # What pictures say of an op that is missing depends on its name.
+        if own is not None and (node.rule is own or isinstance(node.rule, MissingOp)):
             check_options(own, node.options)
+        self.allowance.take(cost(node))
+        if own is not None and node.rule is own:
             if not node.is_gone:
                 _check_result(own, node)
-        elif own is not None and isinstance(node.rule, MissingOp):
-            check_options(own, node.options)  # what pictures say of it depends on its name
         elif node.options and not isinstance(node.rule, MissingOp):
             chosen = ", ".join(f"{name}={value!r:.80}" for name, value in node.options.items())
             if len(self.strange) < STRANGE:

@@ -19,10 +19,12 @@ from ...autograd.op import Op
 from ...autograd.tensor import Array
 from ..recording.graph import Node
 from ..recording.held import Gone, is_array, owner_of
+from .rules import OWN
 
 # Multiplications of a matrix product that take as long as to read a byte: where BLAS does them,
 # and where a plain loop does.
 _PER_BYTE, _PER_BYTE_SLOWLY = 64, 4
+_WORD = 1000  # characters of an option: the subscripts of a long einsum
 _GONE = 16  # bytes that are gone, of which a shape is left, that weigh as one that is there
 
 
@@ -44,6 +46,8 @@ def _is_index_part(x: Any) -> bool:
         return all(end is None or _is_int(end) for end in (x.start, x.stop, x.step))
     if is_array(x):
         return x.dtype.kind in "iub"
+    if isinstance(x, list):
+        return all(map(_is_index_part, x))
     return x is None or isinstance(x, EllipsisType | bool | np.bool_) or _is_int(x)
 
 
@@ -51,6 +55,13 @@ def _is_dtype(x: Any) -> bool:
     if isinstance(x, str) and len(x) > 20:
         return False
     return isinstance(x, str | type | np.dtype) and np.dtype(x).kind in "fiub"
+
+
+def _is_data(x: Any) -> bool:
+    """Whether it is a number, a word, an array, or several of them: what any other option is."""
+    if isinstance(x, tuple | list):
+        return all(map(_is_data, x))
+    return _is_bound(x) or _is_index_part(x) or (isinstance(x, str) and len(x) <= _WORD)
 
 
 def _is_bound(x: Any) -> bool:
@@ -86,7 +97,7 @@ def check_options(own: Op, options: Mapping[str, Any]) -> None:
     if sorted(options) != sorted(names):
         raise ValueError(f"{name} has the options {names}, not {list(options)!s:.80}")
     for option, value in options.items():
-        if not _OPTIONS[option](value):
+        if not _OPTIONS.get(option, _is_data)(value):
             raise ValueError(f"{name}: no {option} is {value!r:.40}")
 
 
@@ -108,25 +119,34 @@ def _expected_size(
     own: Op, shapes: Sequence[tuple[int, ...]], options: Mapping[str, Any], size: int
 ) -> int:
     """How many elements an op makes; where that is no more than it is given, what the file says."""
-    match own.name:
-        case _ if own.kind == "elementwise":
-            bounds = [np.shape(x) for x in options.values() if x is not None]
-            return prod(np.broadcast_shapes(*shapes, *bounds))
-        case "linear":
-            return prod(shapes[0][:-1]) * shapes[1][0]
-        case "matmul":
-            return _product_size(*shapes)
-        case "embedding":
-            return prod(shapes[1]) * prod(shapes[0][1:])
-        case "stack" | "concatenate":
-            return sum(map(prod, shapes))
-        case "broadcast_to" | "scatter":
-            shape = options["shape"]
-            return prod(shape) if isinstance(shape, tuple | list) else shape
-        case "getitem" if 0 not in shapes[0]:
-            return _picked(shapes[0], options["index"])
-        case _:
-            return size
+    if own.kind == "elementwise":
+        bounds = [np.shape(x) for x in options.values() if x is not None]
+        return prod(np.broadcast_shapes(*shapes, *bounds))
+    if own.name not in _SIZES or (own.name == "getitem" and 0 in shapes[0]):
+        return size
+    return _SIZES[own.name](shapes, options)
+
+
+# Ops whose result may be larger than what they are given: how many elements it has.
+_SIZES: dict[str, Callable[[Sequence[tuple[int, ...]], Mapping[str, Any]], int]] = {
+    "linear": lambda shapes, _: prod(shapes[0][:-1]) * shapes[1][0],
+    "matmul": lambda shapes, _: _product_size(shapes[0], shapes[1]),
+    "embedding": lambda shapes, _: prod(shapes[1]) * prod(shapes[0][1:]),
+    "stack": lambda shapes, _: sum(map(prod, shapes)),
+    "concatenate": lambda shapes, _: sum(map(prod, shapes)),
+    "broadcast_to": lambda _, options: int(np.prod(options["shape"], dtype=object)),
+    "scatter": lambda _, options: int(np.prod(options["shape"], dtype=object)),
+    "one_hot": lambda shapes, options: prod(shapes[0]) * options["num_classes"],
+    "getitem": lambda shapes, options: _picked(shapes[0], options["index"]),
+    "take_along_axis": lambda shapes, options: _taken(shapes[0], shapes[1], options["axis"]),
+    "repeat": lambda shapes, options: _repeated(shapes[0], options["repeats"], options["axis"]),
+    "pad": lambda shapes, options: _padded(shapes[0], options["pad_width"]),
+}
+
+
+def _padded(x: tuple[int, ...], widths: Any) -> int:
+    borders = np.broadcast_to(widths, (len(x), 2)).tolist()
+    return prod(n + before + after for n, (before, after) in zip(x, borders, strict=True))
 
 
 def _product_size(a: tuple[int, ...], b: tuple[int, ...]) -> int:
@@ -134,6 +154,22 @@ def _product_size(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     rows = a[-2] if len(a) > 1 else 1
     columns = b[-1] if len(b) > 1 else 1
     return prod(stack) * rows * columns
+
+
+def _taken(x: tuple[int, ...], indices: tuple[int, ...], axis: int | None) -> int:
+    if axis is None:
+        return prod(indices)
+    beside = [n for i, n in enumerate(x) if i != axis % len(x)]
+    taken = [n for i, n in enumerate(indices) if i != axis % len(x)]
+    return prod(np.broadcast_shapes(beside, taken)) * indices[axis]
+
+
+def _repeated(x: tuple[int, ...], repeats: Any, axis: int | None) -> int:
+    numbers = np.asarray(repeats)
+    n = prod(x) if axis is None else x[axis]
+    if numbers.size == 1:
+        return prod(x) * int(numbers.reshape(()))
+    return prod(x) // max(n, 1) * int(numbers.sum())
 
 
 def _picked(shape: tuple[int, ...], index: Any) -> int:
@@ -168,10 +204,27 @@ def cost(node: Node) -> int:
     held = data.nbytes + sum(map(excess, operands))
     if isinstance(data, Gone):
         return data.nbytes // _GONE
+    if node.rule is OWN["einsum"]:
+        shapes = [np.shape(x) for x in operands]
+        return held + _multiplications(node.options["subscripts"], shapes) // _PER_BYTE_SLOWLY
     if node.kind != "product" or not is_array(operands[0]):
         return held
     inner = max(operands[0].shape[-1:], default=1)
     return held + prod(data.shape) * inner // _speed(operands)
+
+
+def _multiplications(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> int:
+    """What an einsum makes of all letters at once: the most that any order of them takes."""
+    terms = subscripts.replace(" ", "").partition("->")[0].split(",")
+    lengths: dict[str, int] = {}
+    others: list[tuple[int, ...]] = []
+    for term, shape in zip(terms, shapes, strict=True):
+        before, _, after = term.partition("...")
+        named = [*shape[: len(before)], *shape[len(shape) - len(after) :]]
+        for letter, n in zip(before + after, named, strict=True):
+            lengths[letter] = max(n, lengths.get(letter, 1))
+        others.append(shape[len(before) : len(shape) - len(after)])
+    return prod(lengths.values()) * prod(np.broadcast_shapes(*others))
 
 
 def _speed(operands: Sequence[Any]) -> int:
