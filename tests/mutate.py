@@ -41,7 +41,10 @@ from cosmic_ray.mutating import mutate_code  # noqa: E402
 from cosmic_ray.work_db import WorkDB, use_db  # noqa: E402
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa: E402
 
-UNITS = ("test_backward", "test_op", "test_tensor", "test_state", "test_check")
+UNITS = (
+    "test_backward", "test_op", "test_tensor", "test_state", "test_check", "test_numerics",
+    "test_protocols",
+)  # fmt: skip
 TABLE = ("test_ops", "test_laws")
 OF_THE_COMPILER = (
     "test_program", "test_rewrites", "test_plan", "test_lowering", "test_report", "test_outline",
