@@ -1,5 +1,9 @@
 """Expressions: what they mean, what they refuse, and the caret at the spot."""
 
+import random
+import re
+import time
+import tracemalloc
 from contextlib import suppress
 
 import numpy as np
@@ -7,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.debugger.expressions import CommandError, parse
+from tinygrad_rnn.debugger.expressions import MAX_ELEMENTS, CommandError, parse
 from tinygrad_rnn.errors import TinygradError
 
 VALUES = {
@@ -49,6 +53,10 @@ def value(text):
         ("7 // 2 % 2", 1),
         ("W[-1, -1]", 3.0),
         ("1e3 + .5", 1000.5),
+        ("mean(W, 0)", [1.0, 2.0]),
+        ("max(W, (0, 1))", 3.0),
+        ("any(mean(W[:0]) == 1) or not has_nan(W)", True),
+        ("(1, 2)[1]", 2),
     ],
 )
 def test_values(text, expected):
@@ -73,6 +81,23 @@ def test_values(text, expected):
         ("", 0, "missing"),
         ("€ + 1", 0, "invalid"),
         ("f'{h}'", 1, "invalid syntax"),
+        ("2h", 1, "directly"),
+        ("2h@3", 1, "directly"),
+        ("3W + 1", 1, "directly"),
+        ("h@3W", 3, "directly"),
+        ("tanh#12x", 7, "directly"),
+        ("1_000_000", 1, "directly"),
+        ("0x10", 1, "directly"),
+        ("1j", 1, "directly"),
+        ("1e", 1, "directly"),
+        ("5e+", 1, "directly"),
+        ("1and 2", 1, "directly"),
+        ("1 < 2 # or not", 6, "directly"),
+        ("h@٣", 2, "invalid"),
+        ("1.2.3", 3, "invalid syntax"),
+        ("abs(h, h)", 0, r"abs\(x\): too many"),
+        ("sum(h, 0, W, h)", 0, r"sum\(x, axis=None\): too many"),
+        ("norm()", 0, "missing"),
     ],
 )
 def test_what_is_no_expression_is_refused_at_the_spot(text, column, message):
@@ -97,6 +122,14 @@ def test_what_is_no_expression_is_refused_at_the_spot(text, column, message):
         ("any(h) + h.shape", "compared and indexed"),
         ("not h", "neither true nor false"),
         ("sat(h, 1, 2, 3)", "argument"),
+        ("big == big.T", "elements, more than"),
+        ("1 < big < big.T", "elements, more than"),
+        ("norm((many, many, many))", "is more than"),
+        ("(many, many, many) == h", "is more than"),
+        ("(many, many, many)[0]", "is more than"),
+        ("+".join(["tanh(many)"] * 15), "steps"),
+        ("+".join(["square @ square"] * 3), "steps"),
+        ("sum(h, 0.5)", "integer"),
     ],
 )
 def test_what_would_cost_too_much_or_does_not_fit_is_refused(text, message):
@@ -104,6 +137,8 @@ def test_what_would_cost_too_much_or_does_not_fit_is_refused(text, message):
         "big": np.zeros((3000, 1)),
         "huge": np.broadcast_to(1.0, 5_000_000),
         "wide": np.zeros(3),
+        "many": np.zeros(2_000_000),
+        "square": np.zeros((700, 700)),
     }
     with pytest.raises(CommandError, match=message):
         parse(text)(values.__getitem__)
@@ -119,3 +154,72 @@ def test_no_text_at_all_does_more_than_raise_our_error(text):
 def test_nothing_that_resembles_an_expression_does_either(text):
     with suppress(TinygradError):
         parse(text)(lambda name: np.ones((2, 2)))
+
+
+WORDS = re.findall(
+    r"\S+",
+    """
+    h h@3 d.h@3 W tanh#12 t 0 1 2.5 .5 1e3 1e400 9007199254740991 nan inf pi True ( ) [ ] , : + - *
+    / // % ** @ < <= == != > >= and or not . .T .shape .size # _ ٣ ' \\ x 0x1 is in if lambda
+    norm( absmax( mean( std( sum( min( max( any( all( abs( exp( log( sqrt( tanh( sat( frac( has_nan(
+    """,
+)
+
+
+def mutant(rng):
+    """An expression that may be one, and what people could mistype."""
+    if rng.random() < 0.5:
+        return "".join(
+            rng.choice(WORDS) + rng.choice(["", " "]) for _ in range(rng.randrange(1, 40))
+        )
+    text = "1"
+    for _ in range(rng.randrange(1, 12)):
+        other = rng.choice(WORDS[:16])
+        text = rng.choice(
+            [
+                f"({text}) {rng.choice(['+', '*', '@', '**', '==', '<', 'and', '//'])} {other}",
+                f"{rng.choice(WORDS[-15:])}{text})",
+                f"({text}, {other})",
+                f"({text})[{other}]",
+                f"{other} - ({text}).T",
+            ]
+        )
+    return text
+
+
+def check_mutants(number, seed):
+    rng, values = (
+        random.Random(seed),
+        {
+            "h": np.ones((1500, 1500)),
+            "h@3": np.ones((1, 0)),
+            "d.h@3": np.arange(3),
+            "W": np.ones((2, 2, 500, 1), np.float32),
+            "tanh#12": np.array(True),
+            "t": np.array(2),
+        },
+    )
+    for value in values.values():
+        value.setflags(write=False)
+    slowest = computed = 0
+    tracemalloc.start()
+    for _ in range(number):
+        text, begun = mutant(rng), time.process_time()
+        with suppress(TinygradError):
+            parse(text)(values.get)
+            computed += 1
+        slowest = max(slowest, time.process_time() - begun)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert computed > number / 20
+    assert slowest < 10
+    assert most < 10 * 8 * MAX_ELEMENTS
+
+
+def test_three_hundred_mutants():
+    check_mutants(300, seed=1)
+
+
+@pytest.mark.slow
+def test_five_thousand_mutants():
+    check_mutants(5000, seed=2)

@@ -30,6 +30,38 @@ HOSTILE = [
 ]
 
 
+FORK_WHILE_DRAWING = """
+import os, signal, threading, warnings
+import numpy as np
+import tinygrad_rnn as tg
+warnings.simplefilter("ignore")  # a process of several threads is forked
+w = tg.tensor(np.ones(2), requires_grad=True)
+tg.draw((w * w).sum()).svg
+drawing = True
+def draw():
+    while drawing:
+        tg.draw((w * w).sum()).svg
+thread = threading.Thread(target=draw)
+thread.start()
+statuses = []
+for _ in range(8):
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        tg.draw((w * w).sum()).svg
+        os._exit(0)
+    statuses.append(os.waitpid(child, 0)[1])
+drawing = False
+thread.join()
+assert not any(statuses), statuses
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_process_that_is_forked_while_another_thread_draws_can_draw():
+    subprocess.run([sys.executable, "-c", FORK_WHILE_DRAWING], check=True, timeout=60)
+
+
 def hostile_network(name):
     maker = Maker()
     maker.row(name, name, name, (name,))

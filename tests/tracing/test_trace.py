@@ -163,3 +163,18 @@ def test_steps_that_carry_their_state_on(tmp_path):
     assert all(event.of.rule is not None for event in handed)
     tr.save(tmp_path / "run.tgtrace")
     assert len(tg.load_trace(tmp_path / "run.tgtrace").events) == len(tr.events)
+
+
+@pytest.mark.parametrize("max_memory", [None, "1G"])
+def test_no_recorded_array_can_be_written_into(max_memory):
+    w = tg.tensor(np.ones((2, 2)), requires_grad=True)
+    with tg.trace(max_memory) as run:
+        for _ in range(2):
+            (tg.ops.tanh(w @ w) + w[0] * 2.0).sum().backward()
+        w.data = np.zeros((2, 2))
+        tg.grad((w * w).sum(), w, create_graph=True)
+    arrays = [x for event in run.events for x in (*event.arrays, event.value, *event.saved)]
+    arrays += [run.queries.written_by(event) for event in run.events]
+    writable = [x for x in arrays if isinstance(x, np.ndarray) and x.flags.writeable]
+    assert len(arrays) > 100
+    assert not writable

@@ -19,7 +19,7 @@ from ..errors import TinygradError
 from ..tracing.questions.queries import Queries
 from ..tracing.recording.event import Event
 from .events import lookup, module_paths, name_written, source_of
-from .expressions import CommandError, Expression, is_whole, parse
+from .expressions import MAX_CHARACTERS, CommandError, Expression, is_whole, parse
 
 BREAK_HELP = """\
 break fwd|bwd|acc|upd      events of the forward pass, the backward pass, into .grad, of parameters
@@ -151,7 +151,7 @@ _WORDS = "fwd bwd acc upd nan inf nonfinite once op= in= name= step= t= layer= l
 
 def _end_of_change(line: str, start: int, end: int) -> int:
     """Where the expression of "change=" ends: before the first word that leaves it whole."""
-    for word in _WORD_AFTER_CHANGE.finditer(line, start, end):
+    for word in _WORD_AFTER_CHANGE.finditer(line, start, min(end, start + MAX_CHARACTERS)):
         with suppress(CommandError):
             parse(line[start : word.start()].strip())
             return word.start()

@@ -1,14 +1,18 @@
 """Expressions: read by Python's own parser, evaluated over a whitelisted tree, never by `eval`.
 
 Names of tensors are no Python ("h@3", "d.rnn.0.W_hh", "tanh#12"), so they are taken out before
-parsing. What an expression may cost is bounded: 500 characters, 200 nodes, arrays of 4M elements.
+parsing. What an expression may cost is bounded: 500 characters, 200 nodes, and for each value, a
+tuple's too, 4M elements. All of them together take at most 40M steps: one for each element that is
+made, and for 16 multiplications in a product of matrices.
 """
 
 import ast
+import inspect
 import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,7 @@ from ..errors import TinygradError
 MAX_CHARACTERS = 500
 MAX_NODES = 200
 MAX_ELEMENTS = 4_000_000
+MAX_STEPS = 40_000_000
 
 Lookup = Callable[[str], Any]
 
@@ -44,14 +49,15 @@ def is_whole(text: str, at_least: int = 0) -> bool:
 _NAME = re.compile(
     r"""
     [^\W\d]\w*(?:\.\w+)*        # rnn.0.W_hh, d.h, α
-    (?:\#\d+)?                  # tanh#12
+    (?:\#[0-9]+)?               # tanh#12
     # h@3, h@30:3, loss@30:, directly behind: `W @ h` with spaces is a product
-    (?:@\d+:(?:-?\d+)?|@-?\d+)?
+    (?:@[0-9]+:(?:-?[0-9]+)?|@-?[0-9]+)?
     (?:\.(?:T|shape|size|ndim)(?!\w))?
     """,
     re.VERBOSE,
 )
-_NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_GOES_ON = re.compile(r"\w")  # directly behind a name or a number: it is another than it seems
 _ATTRIBUTES = ("T", "shape", "size", "ndim")
 _CONSTANTS = {"True": True, "False": False, "nan": np.nan, "inf": np.inf, "pi": np.pi}
 _KEYWORDS = {
@@ -59,27 +65,38 @@ _KEYWORDS = {
     "None",
 }  # fmt: skip
 
+
+def _mean(x: Any, axis: Any = None) -> Any:
+    return np.mean(x, axis=axis) if np.size(x) else np.nan
+
+
+def _std(x: Any, axis: Any = None) -> Any:
+    return np.std(x, axis=axis) if np.size(x) else np.nan
+
+
+# With signatures of their own: NumPy's have an `out`, which would be written into.
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "norm": lambda x: float(np.linalg.norm(np.asarray(x, float))),
     "absmax": lambda x: float(np.max(np.abs(x), initial=0.0)),
-    "mean": np.mean,
-    "std": np.std,
-    "sum": np.sum,
-    "min": np.min,
-    "max": np.max,
-    "any": np.any,
-    "all": np.all,
-    "abs": np.abs,
-    "exp": np.exp,
-    "log": np.log,
-    "sqrt": np.sqrt,
-    "tanh": np.tanh,
-    "sat": lambda x, limit=0.95: float(np.mean(np.abs(x) > limit)),
-    "frac": lambda condition: float(np.mean(np.asarray(condition, bool))),
+    "mean": _mean,
+    "std": _std,
+    "sum": lambda x, axis=None: np.sum(x, axis=axis),
+    "min": lambda x, axis=None: np.min(x, axis=axis),
+    "max": lambda x, axis=None: np.max(x, axis=axis),
+    "any": lambda x, axis=None: np.any(x, axis=axis),
+    "all": lambda x, axis=None: np.all(x, axis=axis),
+    "abs": lambda x: np.abs(x),
+    "exp": lambda x: np.exp(x),
+    "log": lambda x: np.log(x),
+    "sqrt": lambda x: np.sqrt(x),
+    "tanh": lambda x: np.tanh(x),
+    "sat": lambda x, limit=0.95: float(_mean(np.abs(x) > limit)),
+    "frac": lambda condition: float(_mean(np.asarray(condition, bool))),
     "has_nan": lambda x: bool(np.isnan(x).any()),
     "has_inf": lambda x: bool(np.isinf(x).any()),
     "nonfinite": lambda x: bool(not np.isfinite(x).all()),
 }
+_SIGNATURES = {name: inspect.signature(function) for name, function in FUNCTIONS.items()}
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -99,7 +116,13 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
+    ast.And: np.logical_and,
 }
+
+
+_REFUSALS = (
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, MemoryError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +148,9 @@ class Expression:
         with np.errstate(all="ignore"):
             try:
                 return _Evaluation(self, lookup).of(self.tree)
-            except (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError) as error:
-                if isinstance(error, TinygradError):
-                    raise
+            except TinygradError:
+                raise
+            except _REFUSALS as error:
                 raise CommandError(f"{self.text}: {error}") from None
 
     def holds(self, lookup: Lookup) -> bool:
@@ -154,7 +177,13 @@ def parse(text: str, line: str | None = None, origin: int = 0) -> Expression:
         )
     if not text.strip():
         raise CommandError("an expression is missing", line, origin)
-    source, columns, names = _without_names(text)
+    source, columns, names, fused = _without_names(text)
+    if fused is not None:
+        raise CommandError(
+            f"no expression: {text[fused]!r} follows a name or a number directly",
+            line,
+            origin + fused,
+        )
 
     def error(message: str, at: int) -> CommandError:
         return CommandError(message, line, origin + columns[min(at, len(columns) - 1)])
@@ -176,9 +205,12 @@ def parse(text: str, line: str | None = None, origin: int = 0) -> Expression:
     return Expression(text, tree, tuple(names))
 
 
-def _without_names(text: str) -> tuple[str, list[int], list[str]]:
-    """The text with placeholders for names, the column each character came from, and the names."""
-    source, names, columns, at = "", list[str](), list[int](), 0
+def _without_names(text: str) -> tuple[str, list[int], list[str], int | None]:
+    """The text with placeholders for names, the column each character came from, and the names.
+
+    Also where something follows a name or a number that would make another one of it.
+    """
+    source, names, columns, at, fused = "", list[str](), list[int](), 0, None
     while at < len(text):
         number = _NUMBER.match(text, at)
         name = None if number else _NAME.match(text, at)
@@ -195,7 +227,11 @@ def _without_names(text: str) -> tuple[str, list[int], list[str]]:
         source += shown
         columns += [at] * len(shown)
         at += len(piece)
-    return source, [*columns, len(text)], names
+        if fused is None and text[at - 1] == "#":
+            fused = at - 1  # to Python's parser a comment
+        if fused is None and (number or name) and _GOES_ON.match(text, at):
+            fused = at
+    return source, [*columns, len(text)], names, fused
 
 
 def _placeholder(piece: str, rest: str, names: list[str]) -> str:
@@ -237,7 +273,11 @@ def _refusal(node: ast.AST) -> str:
             return f".{attribute} is none of {', '.join(_ATTRIBUTES)}"
         case ast.Attribute():
             return ""
-        case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
+            try:
+                _SIGNATURES[name].bind(*args)
+            except TypeError as error:
+                return f"{name}{_SIGNATURES[name]}: {error}"
             return ""
         case ast.Call():
             return f"the functions are {', '.join(FUNCTIONS)}"
@@ -252,6 +292,7 @@ class _Evaluation:
 
     def __init__(self, expression: Expression, lookup: Lookup) -> None:
         self.names, self.lookup = expression.names, lookup
+        self.left = MAX_STEPS
 
     def of(self, node: ast.AST) -> Any:
         match node:
@@ -260,7 +301,7 @@ class _Evaluation:
             case ast.Name(id=name):
                 return self._named(name)
             case ast.UnaryOp(op=op, operand=operand):
-                return _OPERATORS[type(op)](self._bounded(self.of(operand)))
+                return _OPERATORS[type(op)](self._counted(self.of(operand)))
             case ast.BinOp(left=left, op=op, right=right):
                 return self._binary(op, self.of(left), self.of(right))
             case ast.BoolOp(op=op, values=values):
@@ -274,14 +315,14 @@ class _Evaluation:
     def _part(self, node: ast.AST) -> Any:
         match node:
             case ast.Attribute(value=value, attr=attribute):
-                return getattr(np.asarray(self.of(value)), attribute)
+                return getattr(self._array(value), attribute)
             case ast.Subscript(value=value, slice=index):
-                return np.asarray(self.of(value))[self._index(index)]
+                return self._array(value)[self._index(index)]
             case ast.Call(func=ast.Name(id=name), args=arguments):
-                values = [self._bounded(self.of(argument)) for argument in arguments]
+                values = [self._counted(self.of(argument)) for argument in arguments]
                 return FUNCTIONS[name](*values)
             case ast.Tuple(elts=elements):
-                return tuple(self.of(element) for element in elements)
+                return self._counted(tuple(self.of(element) for element in elements))
             case _:
                 raise CommandError(f"{type(node).__name__} is not allowed here")
 
@@ -290,25 +331,36 @@ class _Evaluation:
             return _CONSTANTS[name]
         return self.lookup(self.names[int(name[1:])])
 
+    def _array(self, node: ast.expr) -> Any:
+        value = self.of(node)
+        return np.asarray(self._counted(value)) if isinstance(value, tuple) else np.asarray(value)
+
     def _binary(self, op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(left, tuple) or isinstance(right, tuple):
             raise CommandError("a shape can be compared and indexed, not computed with")
+        if not isinstance(op, ast.MatMult):
+            return self._pointwise(op, left, right)
         a, b = np.shape(left), np.shape(right)
-        if isinstance(op, ast.MatMult):
-            columns = b[-1] if len(b) > 1 else 1
-            size = int(np.prod((*a[:-1], *b[:-2], columns), dtype=float))
-        else:
-            size = int(np.prod(np.broadcast_shapes(a, b), dtype=float))
-        if size > MAX_ELEMENTS:
-            raise CommandError(f"the result would have {size} elements, more than {MAX_ELEMENTS}")
+        columns = b[-1] if len(b) > 1 else 1
+        size = prod((*a[:-1], *b[:-2], columns))
+        products = size * max(a[-1:], default=1)
+        self._count(size, size + products // 16)
+        return left @ right
+
+    def _pointwise(self, op: ast.AST, left: Any, right: Any) -> Any:
+        size = prod(np.broadcast_shapes(np.shape(left), np.shape(right)))
+        self._count(size, size)
         return _OPERATORS[type(op)](left, right)
 
     def _compare(self, left: Any, ops: list[ast.cmpop], others: list[ast.expr]) -> Any:
         result: Any = True
         for op, other in zip(ops, others, strict=True):
             right = self.of(other)
-            this = _OPERATORS[type(op)](left, right)
-            result = this if result is True else np.logical_and(result, this)
+            if isinstance(left, tuple) and isinstance(right, tuple):
+                this = _OPERATORS[type(op)](left, right)
+            else:
+                this = self._pointwise(op, self._counted(left), self._counted(right))
+            result = this if result is True else self._pointwise(ast.And(), result, this)
             left = right
         return result
 
@@ -322,15 +374,29 @@ class _Evaluation:
             case _:
                 return operator.index(self.of(node))
 
-    @staticmethod
-    def _bounded(value: Any) -> Any:
-        if np.size(value) > MAX_ELEMENTS:
-            raise CommandError(f"an array of {np.size(value)} elements is more than {MAX_ELEMENTS}")
+    def _counted(self, value: Any) -> Any:
+        """A value that something is made of, as large at most."""
+        size = _size(value)
+        if size > MAX_ELEMENTS:
+            raise CommandError(f"an array of {size} elements is more than {MAX_ELEMENTS}")
+        self._count(size, size)
         return value
+
+    def _count(self, size: int, steps: int) -> None:
+        """Refuse a result that is too large, or all of them together."""
+        self.left -= steps
+        if size > MAX_ELEMENTS:
+            raise CommandError(f"the result would have {size} elements, more than {MAX_ELEMENTS}")
+        if self.left < 0:
+            raise CommandError(f"it would take more than {MAX_STEPS} steps")
+
+
+def _size(value: Any) -> int:
+    return sum(map(_size, value)) if isinstance(value, tuple) else np.size(value)
 
 
 def _truth(value: Any) -> bool:
-    if np.size(value) != 1:
-        count = np.size(value)
+    count = _size(value)
+    if count != 1:
         raise CommandError(f"{count} values are neither true nor false; use any(…) or all(…)")
     return bool(np.asarray(value).item())

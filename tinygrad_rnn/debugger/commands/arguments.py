@@ -7,7 +7,7 @@ from ...tracing.questions.notation import Index
 from ..expressions import CommandError, Expression, is_whole, parse
 
 _WORD = re.compile(r"\S+")
-_ELEMENT = re.compile(r"\s*(?P<name>[^\s\[\]]+)\s*(?:\[(?P<index>[-\d\s,]*)\])?\s*$")
+_ELEMENT = re.compile(r"\s*+(?P<name>[^\s\[\]]++)\s*+(?:\[(?P<index>[-\d\s,]*+)\])?\s*+$")
 
 
 class Arguments:

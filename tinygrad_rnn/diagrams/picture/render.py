@@ -29,7 +29,14 @@ _PDF_DATE = b"D:20000101000000Z"
 # Verdana has DejaVu's widths within a few percent, so nothing overlaps where DejaVu is missing.
 _FONT_STACK = f"{FONT}, Verdana, Geneva, sans-serif"
 
-_one_at_a_time = threading.Lock()  # Graphviz keeps global state
+_one_at_a_time = threading.RLock()  # Graphviz keeps global state
+if hasattr(os, "register_at_fork"):
+    # A process is forked between two pictures: the other's copy of the lock would never be free.
+    os.register_at_fork(
+        before=_one_at_a_time.acquire,
+        after_in_parent=_one_at_a_time.release,
+        after_in_child=_one_at_a_time.release,
+    )
 
 
 @collector_paused()

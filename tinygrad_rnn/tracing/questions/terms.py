@@ -195,6 +195,7 @@ def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
     with _again(of):
         term = of.rule.vjp(slot, cotangent, of.data, of.operands, of.options)
     assert term is not None
+    term.flags.writeable = False
     return term
 
 

@@ -174,5 +174,12 @@ class Recorder:
 
 
 def _array(value: Any) -> Any:
-    """A gradient's array: in a recorded backward pass gradients are Tensors."""
-    return value._data if isinstance(value, Tensor) else value
+    """A gradient's array, which from now on nobody may write into.
+
+    In a recorded backward pass gradients are Tensors; a term that is summed later is None.
+    """
+    if isinstance(value, Tensor):
+        return value._data
+    if value is not None:
+        value.flags.writeable = False
+    return value
