@@ -6,6 +6,8 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ...autograd.op import Op
 from ...autograd.state import STATE
 from ...autograd.tensor import Array, Tensor
@@ -180,6 +182,8 @@ def _array(value: Any) -> Any:
     """
     if isinstance(value, Tensor):
         return value._data
-    if value is not None:
-        value.flags.writeable = False
-    return value
+    if value is None:
+        return None
+    array: Array = np.asarray(value)
+    array.flags.writeable = False
+    return array
