@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from op_cases import CASES
 
 import tinygrad_rnn as tg
+from tinygrad_rnn import manual
 from tinygrad_rnn.autograd.op import PUBLIC, Op
 from tinygrad_rnn.debugger import views
 from tinygrad_rnn.debugger.commands import execute
@@ -653,3 +654,18 @@ def test_a_file_of_format_1_knew_ops_by_their_docstrings(path):
     tr.save(path)
     lied(path, older)
     assert list(transcript(load_trace(path), every=11)) == list(transcript(tr, every=11))
+
+
+@pytest.mark.parametrize("entry", manual.table(), ids=lambda entry: entry.name)
+def test_every_op_is_read_again(path, entry):
+    example = manual.example(entry)
+    operands = [tg.tensor(x, requires_grad=x.dtype.kind == "f") for x in example.inputs]
+    with tg.trace() as tr:
+        y = entry.op.function(*entry.op.given(operands), **example.options)
+        if y.requires_grad:
+            y.backward(np.ones(y.shape))
+    tr.save(path)
+    loaded = load_trace(path)
+    assert str(loaded.table()) == str(tr.table())
+    name, place = tr.table()["name"][0], (0,) * y.ndim
+    assert str(loaded.why(name, place)) == str(tr.why(name, place))

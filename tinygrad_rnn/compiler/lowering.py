@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd import ops
 from ..autograd.op import Op
@@ -151,6 +152,25 @@ def _typed(program: Program, operands: Sequence[Operand]) -> list[Value]:
         return [x if isinstance(x, Value) else program.constant(x, dtype) for x in operands]
     except OverflowError:
         return []
+
+
+@rule(ops.softplus)
+def _softplus(program: Program, like: Array, x: Value) -> Value:
+    zero = program.constant(0, like.dtype)
+    return program.ufunc(np.logaddexp, x, zero, dtype=like.dtype)
+
+
+@rule(ops.log_sigmoid)
+def _log_sigmoid(program: Program, like: Array, x: Value) -> Value:
+    negative = program.ufunc(np.negative, x, dtype=x.dtype)
+    return program.ufunc(np.negative, _softplus(program, like, negative), dtype=like.dtype)
+
+
+@rule(np.flip)
+def _flip(program: Program, like: Array, x: Value, axis: Any) -> Value:
+    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    steps = [slice(None, None, -1 if i in axes else 1) for i in range(x.ndim)]
+    return _getitem(program, like, x, tuple(steps))
 
 
 @rule(np.matmul)
@@ -360,7 +380,9 @@ def _linear(x: Any, W: Any) -> Any:
     return x @ W.T
 
 
-_made_of_others: list[Any] = [ops.sigmoid, ops.relu, ops.softmax, ops.log_softmax, ops.logsumexp]
+_made_of_others: list[Any] = [
+    ops.sigmoid, ops.relu, ops.silu, ops.gelu, ops.softmax, ops.log_softmax, ops.logsumexp,
+]  # fmt: skip
 COMPOSED: dict[Op, Callable[..., Any]] = {
     function.op: function.op.forward for function in _made_of_others
 }

@@ -17,6 +17,9 @@ from ..tensor import Array, Tensor
 __all__ = ["einsum"]
 
 
+_WAYS = (False, True, "greedy", "optimal")  # to multiply more than two operands
+
+
 def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
     """The letters of each operand's axes and of the output's: all written out, "..." too.
 
@@ -90,4 +93,6 @@ def einsum(xs: Sequence[Array], subscripts: str, optimize: Any = False) -> Array
     operand repeats takes its diagonal. More than two operands are faster with `optimize=True`.
     Lists of axes in place of the subscripts are not taken.
     """
+    if optimize not in _WAYS:
+        raise ValueError(f"optimize must be one of {_WAYS}")
     return np.einsum(subscripts, *xs, optimize=optimize)

@@ -94,7 +94,7 @@ _SLOPE = 2 / math.sqrt(math.pi)  # of erf at 0
 
 @op(lambda g, y, x: g * (_SLOPE * np.exp(-x * x)), kind="elementwise", quiet=True)
 def erf(x: Array) -> Array:
-    """Error function: y = 2/√π ∫₀ˣ e^-t² dt; x̄ = ȳ 2/√π e^-x²."""
+    """Error function, 2/√π ∫ e^-t² dt from 0 to x: y = erf x; x̄ = ȳ 2/√π e^-x²."""
     return _of_each(math.erf, x)
 
 
@@ -113,13 +113,13 @@ def _of(function: Any, x: Any) -> Any:
 
 @op(lambda g, y, x: g * _of(sigmoid, x), kind="elementwise")
 def softplus(x: Array) -> Array:
-    """Smooth rectifier: y = ln(1 + e^x), exact in both tails; x̄ = ȳ σ(x)."""
+    """Smooth rectifier, exact in both tails: y = ln(1 + e^x); x̄ = ȳ σ(x)."""
     return np.logaddexp(x, 0)
 
 
 @op(lambda g, y, x: g * _of(sigmoid, -x), kind="elementwise")
 def log_sigmoid(x: Array) -> Array:
-    """Logarithm of `sigmoid`: y = -ln(1 + e^-x), exact in both tails; x̄ = ȳ σ(-x)."""
+    """Logarithm of `sigmoid`, exact in both tails: y = -ln(1 + e^-x); x̄ = ȳ σ(-x)."""
     return -np.logaddexp(-x, 0)
 
 
@@ -155,7 +155,9 @@ def _gelu_x(g: Any, y: Any, x: Any, approximate: str) -> Any:
 
 @op(_gelu_x, kind="elementwise", quiet=True)
 def gelu(x: Array, approximate: str = "none") -> Array:
-    """Gaussian error linear unit: y = x Φ(x), Φ(x) = erfc(-x/√2) / 2; x̄ = ȳ (Φ(x) + x Φ'(x)).
+    """Gaussian error linear unit: y = x Φ(x); x̄ = ȳ (Φ(x) + x φ(x)).
+
+    Φ(x) = erfc(-x/√2) / 2 is the part of the normal distribution below x, φ its density.
 
     NumPy has no error function: this one is Python's, element by element, some six times as slow as
     `tanh`. `approximate="tanh"`, as torch names it, takes (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2

@@ -119,7 +119,7 @@ def class_numbers(what: str, numbers: Any, limit: int) -> Array:
 
 @op(None)
 def one_hot(ids: Array, num_classes: int) -> Array:
-    """Rows of zeros with a 1 at the id: y[…, k] = (k = id); not differentiable.
+    """Rows of zeros, each with a 1 at its id; not differentiable.
 
     Args:
         ids: (…), integers in 0..num_classes-1.

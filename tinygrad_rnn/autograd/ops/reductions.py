@@ -119,7 +119,7 @@ def _prod_x(g: Any, y: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
 
 @op(_prod_x, numpy=np.prod, kind="reduction", sign="∏")
 def prod(x: Array, axis: Axis = None, keepdims: bool = False):
-    """Product over axes: y = ∏ x; x̄ᵢ = ȳ ∏ xⱼ over all j ≠ i, zeros or not."""
+    """Product over axes: y = ∏ x; x̄ = ȳ ∏ of all the others, zeros or not."""
 
 
 def _cumsum_x(g: Any, y: Any, x: Any, axis: int | None) -> Any:
@@ -128,4 +128,4 @@ def _cumsum_x(g: Any, y: Any, x: Any, axis: int | None) -> Any:
 
 @op(_cumsum_x, numpy=np.cumsum, kind="along")
 def cumsum(x: Array, axis: int | None = None):
-    """Sums of all elements so far: yᵢ = Σ xⱼ over j ≤ i; x̄ⱼ = Σ ȳᵢ over i ≥ j."""
+    """Running sum along an axis: y = Σ x up to there; x̄ = Σ ȳ from there on."""
