@@ -273,7 +273,8 @@ def _operand(value: Any) -> str:
 def _options(node: Node) -> str:
     """The op's other arguments behind its formula; the index of a part stands in its name."""
     shown = {name: value for name, value in node.options.items() if name != "index"}
-    given = [f"{name} = {value}" for name, value in shown.items() if _is_told(value)]
+    named = {name: getattr(value, "__name__", value) for name, value in shown.items()}  # a dtype's
+    given = [f"{name} = {value}" for name, value in named.items() if _is_told(value)]
     return f", with {', '.join(given)}" if given else ""
 
 
