@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tinygrad_rnn.cli import cli
+from tinygrad_rnn.cli.console import console, markup
 
 
 @pytest.fixture
@@ -290,3 +291,18 @@ def test_the_lines_of_a_text_s_network_are_those_that_computed_it(run, tmp_path)
     page = (tmp_path / "out.html").read_text("utf-8")
     assert "word.py" in page
     assert "core.py" not in page
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--x\x1b[31m\u200b"], ["x\x1b[31m"], ["draw", "--hidden", "\x1b]0;x\x07"], ["demo", "\x9b"]],
+)
+def test_what_was_typed_acts_in_no_refusal(run, words):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert not set(result.output) & set("\x1b\x07\x9b\u200b")
+
+
+def test_the_console_prints_text_as_it_is(capsys):
+    console().print(markup(":smile: [red] \\ \\[bold]x[/] C:\\"), soft_wrap=True)
+    assert capsys.readouterr().out == ":smile: [red] \\ \\[bold]x[/] C:\\\n"

@@ -56,7 +56,9 @@ NASTY = {
 
 every_nasty_case = pytest.mark.parametrize("text", NASTY.values(), ids=NASTY.keys())
 any_text = st.text(st.characters(codec=None)) | st.text(
-    st.sampled_from("\\\"<>&;#nNlG92amp{}|'\0\n\x1b\ud83d\u202e ")
+    st.sampled_from(
+        "\\\"<>&;#nNlG92amp{}|'\0\n\x1b\ud83d\u202e \u200b\u200c\u200d\ufe0f🔥❤ی\U000e0041"
+    )
 )
 
 
@@ -120,7 +122,16 @@ def test_printable_text_is_encodable_and_a_fixed_point(text):
     assert not ACTS_ON_A_TERMINAL.search(once)
 
 
-@given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"])))
+# Letters and marks that nothing shows.
+FILLERS = "\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f"
+SELECTORS = "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+
+
+@given(
+    st.text(
+        st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters=FILLERS + SELECTORS)
+    )
+)
 def test_harmless_text_is_left_alone(text):
     assert printable(text) == for_terminal(text) == text
 
@@ -135,6 +146,13 @@ def test_harmless_text_is_left_alone(text):
         ("\ud800", "<U+D800>"),
         ("\uffff", "<U+FFFF>"),
         ("👩‍🔬", "👩‍🔬"),
+        ("❤️‍🔥1️⃣", "❤️‍🔥1️⃣"),
+        ("می‌خواهم", "می‌خواهم"),
+        ("क्‍ष", "क्‍ष"),
+        ("W\u200b_\u200ch\u200dh", "W<U+200B>_<U+200C>h<U+200D>h"),
+        ("h\ufe0f\u200d♂", "h<U+FE0F><U+200D>♂"),
+        ("h\u2060\u00ad\ufeff", "h<U+2060><U+00AD><U+FEFF>"),
+        ("h\U000e0041\U000e0100", "h<U+E0041><U+E0100>"),
     ],
 )
 def test_what_cannot_be_shown_has_a_sign(text, shown):

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .text import elide
+
 
 class TinygradError(Exception):
     """Base of all errors raised on purpose; the message says what happened and what to do."""
@@ -66,7 +68,7 @@ def describe(value: Any) -> str:
     """What an error calls a tensor: its name, dtype, shape, op; other things as Python does."""
     if not hasattr(value, "requires_grad"):
         return f"{value}"
-    name = f"{value.name!r}:" if value.name else "tensor"
+    name = f"{elide(value.name, 60)!r}:" if value.name else "tensor"
     made = f" (made by {value.op.name})" if value.op else ""
     return f"{name} {value.dtype} {value.shape}{made}"
 

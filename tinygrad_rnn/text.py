@@ -12,19 +12,32 @@ import unicodedata
 from bisect import bisect_right
 from itertools import accumulate
 
+# What Unicode lets a renderer ignore, with tags and variation selectors; the joiners, which emoji
+# and some scripts are written with, and the selectors of emoji are looked at in their place below.
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_EMOJI = "\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+_JOINED_SCRIPTS = "\u0620-\u08ff\u0900-\u0dff"  # Arabic and its kin, those of India
+
 _INVISIBLE_OR_ACTIVE = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # C0 (ESC among them), DEL, C1
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # bidirectional controls
+    f"{_INVISIBLE}"
     "\u2028\u2029"  # line and paragraph separators: str.splitlines breaks lines there
     "\ud800-\udfff"  # lone surrogates: not encodable in UTF-8
     "\ufffe\uffff"  # not characters, and illegal in XML
     "]"
+    f"|(?<![{_JOINED_SCRIPTS}])\u200c"
+    f"|(?<![{_JOINED_SCRIPTS}])(?!(?:(?<=[{_EMOJI}])|(?<=[{_EMOJI}]\ufe0f))\u200d[{_EMOJI}])\u200d"
+    f"|(?<![{_EMOJI}#*0-9\u00a9\u00ae\u203c\u2049\u2122\u2139])[\ufe0e\ufe0f]"
 )
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Return `text` with every control, bidi and unencodable character replaced by a visible sign.
+    r"""Return `text` with every control, invisible and unencodable character as a visible sign.
 
     C0 controls become Unicode's control pictures, anything else its number in angle brackets;
     characters in `keep` stay as they are. The result encodes in UTF-8 and holds only characters
@@ -34,6 +47,8 @@ def printable(text: str, *, keep: str = "") -> str:
     'a␀b␛[31m'
     >>> printable("total\u202e0001")
     'total<U+202E>0001'
+    >>> printable("W\u200b")
+    'W<U+200B>'
     """
     return _INVISIBLE_OR_ACTIVE.sub(
         lambda match: match[0] if match[0] in keep else _sign(match[0]), text
@@ -99,7 +114,7 @@ def elide(text: str, width: int) -> str:
     ends = list(accumulate(map(_columns, text), initial=0))
     if ends[-1] <= width:
         return text
-    return text[: bisect_right(ends, width - 1) - 1] + "…"
+    return text[: bisect_right(ends, width - 1) - 1].rstrip("\u200d\ufe0e\ufe0f") + "…"
 
 
 def _columns(character: str) -> int:

@@ -398,3 +398,21 @@ def test_conversions_to_arrays():
     with pytest.raises(ValueError, match="copy"):
         np.asarray(x, dtype=np.float32, copy=False)
     assert np.asarray([tensor(1.0), tensor(2.0)]).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("name", [5, b"x", ["a"], object()])
+def test_a_name_is_text(name):
+    with pytest.raises(TypeError, match="a tensor's name is a str"):
+        tensor(1.0, name=name)
+    x = tensor(1.0, name=np.str_("x"))
+    with pytest.raises(TypeError, match="a tensor's name is a str"):
+        x.name = name
+    assert (x.name, type(x.name)) == ("x", str)
+
+
+def test_an_endless_name_is_cut_in_errors():
+    x = tensor([1.0, 2.0], name="x\u200b" * 100_000)
+    with pytest.raises(OpError) as caught:
+        x + tensor([1.0, 2.0, 3.0])
+    assert len(str(caught.value)) < 500
+    assert "\u200b" not in str(caught.value)

@@ -268,7 +268,7 @@ def _recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast pat
         made._data = y
         made.id = next_id()
         made.scope = state.scope
-        made._grad = made._hooks = made.name = None
+        made._grad = made._hooks = made._name = None
         made.retains_grad = False
         if requires_grad and differentiable and state.recording:
             made._requires_grad = True

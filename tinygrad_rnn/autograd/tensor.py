@@ -39,8 +39,8 @@ class Tensor:
     """
 
     __slots__ = (
-        "__weakref__", "_data", "_grad", "_hooks", "_requires_grad", "arrays", "id", "inputs",
-        "name", "op", "options", "retains_grad", "scope",
+        "__weakref__", "_data", "_grad", "_hooks", "_name", "_requires_grad", "arrays", "id",
+        "inputs", "op", "options", "retains_grad", "scope",
     )  # fmt: skip
 
     def __init__(
@@ -137,6 +137,17 @@ class Tensor:
             gradient = gradient.astype(self.dtype)
         notify("replace", self, gradient)
         self._grad = gradient
+
+    @property
+    def name(self) -> str | None:
+        """What diagrams, the debugger and errors call it."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if not (name is None or isinstance(name, str)):
+            raise TypeError(f"name: a tensor's name is a str, not {type(name).__name__}")
+        self._name = None if name is None else str.__str__(name)
 
     @property
     def shape(self) -> tuple[int, ...]:

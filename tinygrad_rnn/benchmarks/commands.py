@@ -39,8 +39,8 @@ def run_benchmarks(
         reason = f"there is no folder {json_file.parent}"
         raise BenchmarkError(f"bench: {json_file} cannot be written: {reason}")
     before = machine()
-    found = _measure(jobs(parts, sizes, dtypes, quick), Console(stderr=True))
-    console = Console(width=200) if markdown else Console()
+    found = _measure(jobs(parts, sizes, dtypes, quick), Console(stderr=True, emoji=False))
+    console = Console(width=200, emoji=False) if markdown else Console(emoji=False)
     for table in tables(found, markdown=markdown):
         console.print(table)
     after = machine()["load"]

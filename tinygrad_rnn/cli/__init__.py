@@ -35,12 +35,27 @@ class _Refusal(click.ClickException):
         super().__init__(for_terminal(message))
 
 
+def _shown(error: click.UsageError) -> click.UsageError:
+    """A refusal of click's, which repeats what was typed."""
+    message = for_terminal(error.format_message())
+    error.format_message = lambda: message
+    return error
+
+
 class _Commands(click.Group):
     """Turns errors made on purpose into one line, unless the traceback is asked for."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **options)
+        except click.UsageError as error:
+            raise _shown(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _shown(error) from None
         except BrokenPipeError:
             # Whoever read the output has seen enough; click ends without a word.
             raise

@@ -40,10 +40,10 @@ def read_size(context: Any, parameter: click.Parameter, text: str | None) -> int
 
 
 def console(**options: Any) -> "Console":
-    """A console of rich's."""
+    """A console of rich's, to which ":smile:" is seven characters."""
     from rich.console import Console
 
-    return Console(**options)
+    return Console(**options, emoji=False)
 
 
 def markup(text: str, multiline: bool = False) -> str:

@@ -387,7 +387,7 @@ def _owned(array: Array) -> Tensor:
     array.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
     tensor = object.__new__(Tensor)
     tensor._data, tensor.id, tensor.scope = array, next(creation_ids), None
-    tensor._grad = tensor._hooks = tensor.name = tensor.op = None
+    tensor._grad = tensor._hooks = tensor._name = tensor.op = None
     tensor.retains_grad = tensor._requires_grad = False
     tensor.inputs, tensor.arrays, tensor.options = (), (), NO_OPTIONS
     return tensor

@@ -24,7 +24,7 @@ def list_studies() -> None:
     table = Table("study", "question", "source")
     for name, study in STUDIES.items():
         table.add_row(name, study.question, study.source)
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 def run_study(
@@ -48,8 +48,8 @@ def run_study(
 
     study = named(name, file)
     out.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    with progress(name, Console(stderr=True)) as bar:
+    console = Console(emoji=False)
+    with progress(name, Console(stderr=True, emoji=False)) as bar:
         path = out / f"{name}.json"
         findings = conduct(
             study, seeds=seeds, full=full, path=path, jobs=jobs, backend=backend, reporter=bar

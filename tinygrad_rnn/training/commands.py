@@ -42,7 +42,7 @@ def train_file(
         run, path = _fresh(file, output, encoding or "utf-8", settings)
     if path.is_fifo():
         raise TrainingError(f"{path} is a pipe; a checkpoint is written again and again")
-    console = Console()
+    console = Console(emoji=False)
     with progress(run, console) as reporter:
         interrupted = train(run, path, reporter, steps=steps, seconds=seconds, threads=threads)
     name = for_terminal(shlex.quote(str(path)))
@@ -114,7 +114,7 @@ def sample_checkpoint(
         # The character to begin with was nobody's wish: it is read, but not shown.
         next(reads)
     if neuron is not None:
-        show(list(reads), units, Console())
+        show(list(reads), units, Console(emoji=False))
         return
     for read in reads:
         click.echo(for_terminal(read.character, multiline=True), nl=False)
