@@ -49,8 +49,19 @@ def report_checks(output: "Console", trace: "Trace", samples: int | None) -> boo
             table.add_row(*_cells(row))
             passed = passed and row.passed
             progress.advance(task)
+    for name, shape in _never_reached(trace):
+        table.add_row(markup(name), shape, "—", "—", "—", "[yellow]never reached[/yellow]")
     output.print(table)
     return passed
+
+
+def _never_reached(trace: "Trace") -> list[tuple[str, str]]:
+    """The parameters that no gradient reached in the whole run."""
+    names, events = trace.queries.names, trace.events
+    reached = {event.output.id for event in events if event.kind == "vjp"}
+    nodes = {node.id: node for node in names.places if node.is_parameter}
+    missed = [node for id, node in nodes.items() if id not in reached]
+    return [(names.of(node), "×".join(map(str, node.shape)) or "1") for node in missed]
 
 
 def _cells(row: "GradientCheck") -> tuple[str, ...]:

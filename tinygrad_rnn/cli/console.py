@@ -1,5 +1,6 @@
 """What commands share: exit codes, types of options, a console, untrusted text made safe."""
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,16 @@ class _Path(click.Path):
 
 PATH = _Path(path_type=Path)
 COUNT = click.IntRange(1)
+
+
+class Finite(click.FloatRange):
+    """A number of a range; neither NaN, which lies in every range, nor an infinity."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
 
 
 def read_size(context: Any, parameter: click.Parameter, text: str | None) -> int | None:

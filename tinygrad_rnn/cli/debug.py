@@ -1,6 +1,5 @@
 """`tinygrad-rnn debug`."""
 
-import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +25,6 @@ MOST_COMMANDS = 2**24  # bytes of a command file
 @click.option(
     "--until", type=click.Choice(["nan"]), help="End SCRIPT at the first NaN or infinity."
 )
-@click.option("--steps", help='Training steps to record, counted from 0: "0..3".')
 @click.option(
     "--max-memory",
     default="1G",
@@ -38,7 +36,6 @@ def debug(
     commands: Path | None,
     plain: bool,
     until: str | None,
-    steps: str | None,
     max_memory: int,
     **options: Any,
 ) -> None:
@@ -52,20 +49,24 @@ def debug(
     from ..tracing.script import run_script
 
     subject = Subject(**options)
-    lines = None if commands is None else _lines(commands)
-    if subject.script is not None and subject.is_script:
+    lines = None if commands is None else _lines(commands, subject.is_script)
+    if subject.is_script:
         subject.check()
-        trace = run_script(
-            subject.script,
+        run = run_script(
+            subject.target,
             subject.arguments,
             echo=None if commands is not None or is_driven() else sys.stdout,
             keep_output=True,
             until_nan=until is not None,
-            steps=_steps(steps),
+            steps=subject.steps,
             max_memory=max_memory,
-        ).trace
-    elif until or steps:
-        raise click.UsageError("--until and --steps are for a script that is run")
+        )
+        trace = run.trace
+        subject.tell_of_steps(run)
+        if run.error is not None:
+            click.echo(f"{subject.script} ended with exit code {run.exit_code}", err=True)
+    elif until:
+        raise click.UsageError("--until is for a script that is run")
     else:
         trace, _ = subject.record()
     if lines is not None:
@@ -73,26 +74,15 @@ def debug(
     sys.exit(debug_trace(trace, len(trace.events) - 1 if until else None, plain=plain))
 
 
-def _lines(commands: Path) -> Iterable[str]:
-    """The lines of a command file; those of stdin are read one by one, as they come."""
-    if str(commands) == "-":
+def _lines(commands: Path, is_script: bool) -> Iterable[str]:
+    """The lines of a command file; those of stdin are read one by one, as they come.
+
+    Before a script runs they are all read: it may read from stdin, too.
+    """
+    from ..debugger.plain import command_lines
+
+    if str(commands) == "-" and not is_script:
         return sys.stdin
-    try:
-        return io.StringIO(read_regular(commands, MOST_COMMANDS).decode(), newline=None)
-    except UnicodeDecodeError as error:
-        raise click.BadParameter(
-            f"{commands} is not UTF-8 text: {error}", param_hint="--commands"
-        ) from None
-
-
-def _steps(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    first, dots, last = text.partition("..")
-    if not dots:
-        last = first
-    if first.isdecimal() and last.isdecimal() and int(first) <= int(last):
-        return int(first), int(last)
-    raise click.BadParameter(
-        f'must be a step or two, "2" or "0..3", not {text!r}', param_hint="--steps"
-    )
+    if str(commands) == "-":
+        return command_lines(sys.stdin.buffer.read(MOST_COMMANDS))
+    return command_lines(read_regular(commands, MOST_COMMANDS))

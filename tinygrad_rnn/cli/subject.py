@@ -15,13 +15,33 @@ from ..text import for_terminal
 from .console import COUNT, INTERRUPTED, NO, PATH, read_size
 
 if TYPE_CHECKING:
+    from ..tracing.script import ScriptRun
     from ..tracing.trace import Trace
 
 CELLS = click.Choice(list(LAYERS))
 
+
+def _read_steps(ctx: click.Context, option: click.Parameter, text: str | None) -> Any:
+    if text is None:
+        return None
+    first, dots, last = text.partition("..")
+    if not dots:
+        last = first
+    if first.isdecimal() and last.isdecimal() and int(first) <= int(last):
+        return int(first), int(last)
+    raise click.BadParameter(f'must be a step or two, "2" or "0..3", not {text!r}')
+
+
 _OPTIONS = (
     click.argument("script", required=False, type=PATH),
     click.argument("arguments", nargs=-1),
+    click.option("-m", "is_module", is_flag=True, help="SCRIPT is a module, as for python -m."),
+    click.option(
+        "--steps",
+        callback=_read_steps,
+        metavar="A[..B]",
+        help='Training steps of SCRIPT to record, counted from 0: "0..3".',
+    ),
     click.option(
         "--text", help='A text for a network to spell; "-" reads it from stdin.  [default: hello]'
     ),
@@ -59,17 +79,32 @@ class Subject:
     hidden: int
     seed: int
     trust: int | None = None
+    is_module: bool = False
+    steps: tuple[int, int] | None = None
+
+    @property
+    def target(self) -> Path | str:
+        """The script: its path, or the name of a module."""
+        assert self.script is not None
+        return str(self.script) if self.is_module else self.script
+
+    def tell_of_steps(self, run: "ScriptRun") -> None:
+        """Say where a script had fewer training steps than were asked for."""
+        if self.steps is not None and run.trained <= self.steps[1]:
+            click.echo(f"{self.script} had {run.trained} training steps, counted from 0", err=True)
 
     @property
     def is_script(self) -> bool:
         """Whether there is a script to run: not a recorded run, not a text."""
-        return self.script is not None and self.script.suffix != ".tgtrace"
+        return self.script is not None and (self.is_module or self.script.suffix != ".tgtrace")
 
     def check(self) -> None:
         """Raise UsageError for a script and a text."""
         given = self.text is not None or self.text_file is not None
         if self.script is not None and given:
             raise click.UsageError("give a script or a text, not both")
+        if self.steps is not None and not self.is_script:
+            raise click.UsageError("--steps is for a script that is run")
 
     def record(self) -> "tuple[Trace, int]":
         """The recorded run, and the exit code: not 0 if the user's script raised or was stopped."""
@@ -77,8 +112,29 @@ class Subject:
         if self.script is None:
             return self._record_text(), 0
         if self.is_script:
-            return _record_script(self.script, self.arguments)
+            return self._record_script()
         return _load(self.script, self.arguments, self.trust), 0
+
+    def _record_script(self) -> "tuple[Trace, int]":
+        import traceback
+
+        from ..tracing.script import run_script
+
+        script = self.target
+        run = run_script(script, self.arguments, steps=self.steps)
+        self.tell_of_steps(run)
+        error = run.error
+        if error is None:
+            return run.trace, 0
+        if isinstance(error, SystemExit):
+            lines = [f"{script} ended with sys.exit({error.code!r})\n"]
+        else:
+            lines = traceback.format_exception(error.with_traceback(_from_script(error, script)))
+        click.echo(for_terminal("".join(lines), multiline=True), err=True, nl=False)
+        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else NO
+        if not run.trace.events:
+            sys.exit(code)
+        return run.trace, code
 
     def _record_text(self) -> "Trace":
         from ..tracing.trace import trace
@@ -123,29 +179,13 @@ def _load(path: Path, arguments: Sequence[str], trust: int | None) -> "Trace":
     return trace
 
 
-def _record_script(script: Path, arguments: Sequence[str]) -> "tuple[Trace, int]":
-    import traceback
-
-    from ..tracing.script import run_script
-
-    run = run_script(script, arguments)
-    error = run.error
-    if error is None:
-        return run.trace, 0
-    if isinstance(error, SystemExit):
-        lines = [f"{script} ended with sys.exit({error.code!r})\n"]
-    else:
-        lines = traceback.format_exception(error.with_traceback(_from_script(error, script)))
-    click.echo(for_terminal("".join(lines), multiline=True), err=True, nl=False)
-    code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else NO
-    if not run.trace.events:
-        sys.exit(code)
-    return run.trace, code
-
-
-def _from_script(error: BaseException, script: Path) -> Any:
+def _from_script(error: BaseException, script: Path | str) -> Any:
     """The traceback from the script's first line on, without the frames that ran the script."""
     step = error.__traceback__
-    while step is not None and step.tb_frame.f_code.co_filename != str(script):
+    while (
+        isinstance(script, Path)
+        and step is not None
+        and step.tb_frame.f_code.co_filename != str(script)
+    ):
         step = step.tb_next
     return step

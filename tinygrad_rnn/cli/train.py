@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .console import COUNT, PATH
+from .console import COUNT, PATH, Finite
 from .subject import CELLS
 
 
@@ -26,18 +26,18 @@ def _setting(name: str, default: str, kind: Any, help: str) -> Any:
 @_setting(
     "dropout",
     "0",
-    click.FloatRange(0, 1, max_open=True),
+    Finite(0, 1, max_open=True),
     "Share of units hidden from the layer above.",
 )
 @_setting("seq", "48", COUNT, "Characters that gradients flow back through.")
 @_setting("batch", "32", COUNT, "Places of the text that are read side by side.")
-@_setting("lr", "0.005", click.FloatRange(0), "Adam's learning rate.")
-@_setting("clip", "5", click.FloatRange(0), "Greatest norm of the gradient.")
+@_setting("lr", "0.005", Finite(0), "Adam's learning rate.")
+@_setting("clip", "5", Finite(0), "Greatest norm of the gradient.")
 @_setting("seed", "0", click.IntRange(0), "Of the first weights and of dropout.")
 @click.option("--steps", type=click.IntRange(0), help="Stop when so many steps are done in all.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0),
+    type=Finite(0),
     help="Stop after so long.  [default: 60, unless --steps is given]",
 )
 @click.option("--threads", default=1, type=COUNT, help="Of each matrix product.")
@@ -81,7 +81,7 @@ def train(
 @click.command()
 @click.argument("checkpoint", type=PATH)
 @click.option("--prime", help="What the model reads first.  [default: a line's end]")
-@click.option("--temperature", default=1.0, type=click.FloatRange(0), help="0: the likeliest.")
+@click.option("--temperature", default=1.0, type=Finite(0), help="0: the likeliest.")
 @click.option("--length", default=500, type=click.IntRange(0), help="Characters to say.")
 @click.option("--seed", type=click.IntRange(0), help="Say the same each time.")
 @click.option(

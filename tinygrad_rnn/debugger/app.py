@@ -35,13 +35,22 @@ _EXTRAS_FROM = 16  # rows; a lower terminal has no timeline and no key hints
 
 
 class Pane(Widget):
-    """Lines of text, drawn as they are."""
+    """Lines of text, drawn as they are.
+
+    Args:
+        id: its name.
+        redraw: makes new lines, for a size that it has just been given.
+    """
 
     DEFAULT_CSS = "Pane { height: 1fr; }"
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, redraw: Callable[[], None]) -> None:
         super().__init__(id=id)
         self._lines: views.Lines = []
+        self._redraw = redraw
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._redraw()
 
     def show(self, lines: views.Lines) -> None:
         """Draw these lines from now on."""
@@ -197,14 +206,14 @@ class Debugger(App[int]):
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="panes"):
-            yield Pane("tree")
-            yield Pane("step")
-            yield Pane("side")
-        yield Pane("status")
-        yield Pane("timeline")
-        yield Pane("message")
+            yield Pane("tree", self.show)
+            yield Pane("step", self.show)
+            yield Pane("side", self.show)
+        yield Pane("status", self.show)
+        yield Pane("timeline", self.show)
+        yield Pane("message", self.show)
         yield CommandLine(self.execute)
-        yield Pane("keys")
+        yield Pane("keys", self.show)
 
     def on_mount(self) -> None:
         self.pane("tree").border_title = "Events"

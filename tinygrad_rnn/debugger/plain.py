@@ -1,5 +1,6 @@
 """The debugger without a screen: command files, pipes, notebooks, and poor terminals."""
 
+import re
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 
@@ -74,6 +75,22 @@ class Transcript:
             self.show_position()
 
 
+def command_lines(data: bytes) -> list[str]:
+    """The lines of a command file, whatever editor and system it was written with.
+
+    Raises:
+        CommandError: it is no text.
+    """
+    marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    try:
+        return data.decode(marks.get(data[:2], "utf-8-sig")).splitlines()
+    except UnicodeDecodeError as error:
+        raise CommandError(f"the command file is no UTF-8 or UTF-16 text: {error}") from None
+
+
+_COMMENT = re.compile(r"\s#\s.*$")
+
+
 def run_commands(
     session: Session, lines: Iterable[str], write: Write, *, ascii_only: bool = False
 ) -> Exit:
@@ -85,7 +102,7 @@ def run_commands(
     transcript = Transcript(session, write, ascii_only=ascii_only)
     transcript.show_position()
     for line in lines:
-        text = line.strip()
+        text = _COMMENT.sub("", line).strip()
         if not text or text.startswith("#"):
             continue
         transcript.put([PROMPT + text])
@@ -104,6 +121,9 @@ def run_prompt(
         try:
             line = read(PROMPT)
         except (EOFError, KeyboardInterrupt):
+            break
+        except OSError as error:  # as where a test runner has taken stdin
+            transcript.put([f"no commands can be read here: {error}"])
             break
         if not transcript.run(line):
             break

@@ -1,7 +1,9 @@
 """Opening the debugger: on its screen where there is one, else with a prompt."""
 
+import asyncio
 import os
 import sys
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -23,12 +25,28 @@ def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> 
         TraceError: nothing was recorded.
     """
     session = Session(trace, beginning(trace) if at is None else at)
+    if not plain and has_screen() and (reason := _why_no_screen()):
+        sys.stdout.write(f"{reason}: a prompt in place of the screen\n")
+        plain = True
     if plain or not has_screen():
         _edit_lines()
         return run_prompt(session, input, sys.stdout.write, ascii_only=not speaks_unicode())
     from .app import run_app
 
     return run_app(session)
+
+
+def _why_no_screen() -> str:
+    """Why the screen cannot be opened though there is one; "" where it can."""
+    if threading.current_thread() is not threading.main_thread():
+        return "this is not the main thread"
+    if sys.stdin is not sys.__stdin__ or sys.stdout is not sys.__stdout__:
+        return "the standard streams were replaced"
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return ""
+    return "an event loop is running here"
 
 
 def _edit_lines() -> None:

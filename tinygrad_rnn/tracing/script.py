@@ -1,27 +1,33 @@
 """Running a person's own script under recording."""
 
+import codecs
 import io
+import linecache
 import os
 import runpy
 import sys
-import traceback
+import sysconfig
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, TextIO, cast
 
 import numpy as np
 
 from ..autograd.switches import observed
+from ..errors import TraceError
 from ..files import read_regular
 from .recording.event import Failure
 from .recording.recorder import Recorder
 from .recording.run import Run
 from .recording.source import Source, forget_files
+from .recording.steps import Steps
 from .trace import Trace, traced
 
 _PRINTED_MOST = 1_000_000  # characters of output that are kept
+_CALLS_MOST = 50  # of the stack of an exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,20 @@ class ScriptRun:
 
     trace: Trace
     error: BaseException | None
+    trained: int = 0  # training steps, as far as it ran
+
+    @property
+    def exit_code(self) -> int:
+        """What Python would have ended with."""
+        match self.error:
+            case None:
+                return 0
+            case SystemExit(code=int() as code):
+                return code
+            case KeyboardInterrupt():
+                return 130
+            case _:
+                return 1
 
 
 class _Enough(BaseException):
@@ -37,7 +57,7 @@ class _Enough(BaseException):
 
 
 def run_script(
-    path: Path,
+    script: Path | str,
     arguments: Sequence[str] = (),
     *,
     until_nan: bool = False,
@@ -51,11 +71,11 @@ def run_script(
     Ctrl-C ends it too: what was recorded by then is kept. `sys.exit(0)` is a normal end.
 
     Args:
-        path: of the script.
+        script: its path, or the name of a module, which is run as `python -m` does.
         arguments: its own, behind its name in `sys.argv`.
         until_nan: end it at the first event that writes a NaN or an infinity.
         steps: keep these training steps alone, the first and the last counted from 0, and end it
-            after them. A step ends where something is computed again after a backward pass.
+            in the backward pass after them; without updates of parameters, where it ends itself.
         echo: where its output also goes while it runs.
         keep_output: put what it prints into `trace.printed`, by event; its exception becomes the
             last event.
@@ -65,53 +85,97 @@ def run_script(
         OSError: the script cannot be read.
         TraceError: `max_memory` is no size.
     """
-    read_regular(path)  # a missing file is our caller's error, not the script's
     forget_files()
+    if isinstance(script, Path):
+        read_regular(script)  # a missing file is our caller's error, not the script's
+        linecache.getlines(str(script))  # it may change the folder, in which its path is found
     process = os.getpid()
     error: BaseException | None = None
     with (
-        _as_main(path, arguments),
+        _as_main(script, arguments),
         traced(max_memory) as (trace, recorder),
         _limited(recorder, until_nan, steps),
     ):
         with _kept_output(recorder.run, echo, keep_output):
-            error = _run(path)
+            error = _run(script)
         if keep_output and error is not None:
             _add_error(recorder, error)
     if os.getpid() != process:
         # a child that the script forked came to the script's end here: it is not the debugger
         sys.stdout.flush()
         os._exit(int(error is not None))
-    return ScriptRun(trace, error)
+    trained = recorder.run.forgotten_steps + Steps(recorder.run.events).trained
+    if steps is not None:
+        _keep_steps(recorder, *steps)
+    return ScriptRun(trace, error, trained)
 
 
-def _run(path: Path) -> BaseException | None:
+def _run(script: Path | str) -> BaseException | None:
     try:
-        runpy.run_path(str(path), run_name="__main__")
+        if isinstance(script, Path):
+            runpy.run_path(str(script), run_name="__main__")
+        else:
+            runpy.run_module(script, run_name="__main__", alter_sys=True)
     except _Enough:
         return None
     except SystemExit as exit:
         return exit if exit.code not in (None, 0) else None
-    except (Exception, KeyboardInterrupt) as raised:
+    except BaseException as raised:  # whatever ended it: what was recorded is there to look at
         return raised
     return None
 
 
 def _add_error(recorder: Recorder, error: BaseException) -> None:
     """Make the exception the last event, unless an op's refusal that is it already stands there."""
-    message = str(error)
     match recorder.run.events[-1:]:
-        case [Failure(message=refusal)] if refusal == message:
+        case [Failure(message=refusal)] if refusal == _message(error):
             return
         case _:
             pass
-    frames = traceback.extract_tb(error.__traceback__)
-    package = str(Path(__file__).parents[1])
-    own = [f for f in frames if not f.filename.startswith((package, "<frozen"))]
-    source = Source(own[-1].filename, own[-1].lineno or 1) if own else None
+    recorder.fail("\n".join(_told(error)), _raised_at(error))
+
+
+def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        message = "Ctrl-C ended the script here"
-    recorder.fail(f"{type(error).__name__}: {message}", source)
+        return "Ctrl-C ended the script here"
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"(its text cannot be had: {type(failure).__name__})"
+
+
+def _told(error: BaseException) -> list[str]:
+    """An exception with its notes, what it holds where it is a group, and what it came from."""
+    lines = [f"{type(error).__name__}: {_message(error)}"]
+    lines += [str(note) for note in getattr(error, "__notes__", ())]
+    if isinstance(error, BaseExceptionGroup):
+        members: Sequence[BaseException] = cast(Any, error).exceptions
+        lines += [f"| {line}" for member in members for line in _told(member)]
+    cause = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    if cause is not None:
+        first, *more = _told(cause)
+        lines += [f"caused by {first}", *more]
+    return lines
+
+
+def _raised_at(error: BaseException) -> Source | None:
+    """The user's own line that was running, with the calls that led to it."""
+    package = str(Path(__file__).parents[1])
+    steps: list[TracebackType] = []
+    step = error.__traceback__
+    while step is not None:
+        if not step.tb_frame.f_code.co_filename.startswith((package, "<frozen")):
+            steps.append(step)
+        step = step.tb_next
+    if not steps:
+        return None
+    library = tuple({path for path in sysconfig.get_paths().values() if path})
+    own = [x for x in steps if not x.tb_frame.f_code.co_filename.startswith(library)]
+    kept = steps[: steps.index(own[-1]) + 1] if own else steps
+    calls = tuple((x.tb_frame.f_code, x.tb_lasti) for x in reversed(kept[-_CALLS_MOST:]))
+    return Source(kept[-1].tb_frame.f_code.co_filename, kept[-1].tb_lineno, calls)
 
 
 # Where it ends
@@ -146,45 +210,109 @@ def _stop_at_nan(run: Run) -> None:
 
 
 class _Steps:
-    """Counts training steps, and keeps those from `first` to `last`."""
+    """Counts training steps that end in an update, and lets go of those before `first`."""
 
     def __init__(self, recorder: Recorder, first: int, last: int) -> None:
         self.recorder, self.first, self.last = recorder, first, last
-        self.step, self.passed = 0, False
+        self.step, self._steps = 0, Steps()
 
     def watch(self, kind: str) -> None:
-        if kind == "forward" and self.passed:
-            self.step, self.passed = self.step + 1, False
-            if self.step > self.last:
-                self.recorder.run.events.pop()
-                raise _Enough
-            if self.step <= self.first:
-                self.recorder.forget(keep_last=1)
-        self.passed = self.passed or kind == "seed"
+        events = self.recorder.run.events
+        if not events or kind not in _COUNTED or not self._steps.add(events[-1]):
+            return
+        self.step += 1
+        if self.step > self.last:
+            raise _Enough
+        if self.step <= self.first:
+            self.recorder.forget(keep_last=len(events) - self._steps.starts[-1])
+            self.recorder.run.forgotten_steps = self.step
+            self._steps = Steps()
+            for event in events:
+                self._steps.add(event)
+
+
+_COUNTED = ("forward", "seed", "accumulate", "update", "zero")
+
+
+def _keep_steps(recorder: Recorder, first: int, last: int) -> None:
+    """Let go of all that is no event of these steps, now that all of them are known.
+
+    Raises:
+        TraceError: there were fewer steps.
+    """
+    run = recorder.run
+    steps, before = Steps(run.events), run.forgotten_steps
+    count = before + steps.trained
+    if first >= before + len(steps):
+        raise TraceError(
+            f"the run has {count} training steps, 0 to {count - 1}: there is no {first}"
+        )
+    if last - before + 1 < len(steps):
+        del run.events[steps.first(last - before + 1) :]
+    start = steps.first(first - before)
+    if start:
+        recorder.forget(keep_last=len(run.events) - start)
+    run.forgotten_steps = first
 
 
 # What it prints
 
 
-class _Kept(io.TextIOBase):
-    """A stream that files what is written by the event after which it was written."""
+class _Printed:
+    """What was printed, filed by the event after which it was written."""
 
-    def __init__(self, run: Run, echo: TextIO | None) -> None:
-        self._run, self._echo, self._room = run, echo, _PRINTED_MOST
+    def __init__(self, run: Run) -> None:
+        self._run, self._room = run, _PRINTED_MOST
 
-    def write(self, text: str, /) -> int:
-        if self._echo is not None:
-            self._echo.write(text)
-        kept = text[: self._room]
-        self._room -= len(kept)
+    def add(self, text: str) -> None:
+        kept = text[: max(self._room, 0)]
+        if self._room >= 0 and len(text) > self._room:
+            kept += "\n… what was printed after this is not kept"
+            self._room = -1
+        else:
+            self._room -= len(text)
         at = max(len(self._run.events) - 1, 0)
         if kept:
             self._run.printed[at] = self._run.printed.get(at, "") + kept
-        return len(text)
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes below a stream: filed as text, and passed on where the stream is shown."""
+
+    def __init__(self, below: TextIO, printed: _Printed, echo: TextIO | None) -> None:
+        self._below, self._printed, self._echo = below, printed, echo
+        encoding = getattr(below, "encoding", None) or "utf-8"
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        text = self._decoder.decode(bytes(data))
+        self._printed.add(text)
+        if self._echo is not None:
+            self._echo.write(text)
+        return len(data)
 
     def flush(self) -> None:
         if self._echo is not None:
             self._echo.flush()
+
+    def fileno(self) -> int:
+        return self._below.fileno()
+
+    def isatty(self) -> bool:
+        return self._echo is not None and self._echo.isatty()
+
+
+def _stream(below: TextIO, printed: _Printed, echo: TextIO | None) -> io.TextIOWrapper:
+    """A stream that has all that Python's own has: a buffer, an encoding, a number."""
+    raw: Any = _Bytes(below, printed, echo)
+    encoding = getattr(below, "encoding", None) or "utf-8"
+    errors = getattr(below, "errors", None) or "strict"
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw, 1), encoding, errors, line_buffering=True, write_through=True
+    )
 
 
 @contextmanager
@@ -192,17 +320,26 @@ def _kept_output(run: Run, echo: TextIO | None, keep: bool) -> Generator[None, N
     if not keep:
         yield
         return
-    stream: Any = _Kept(run, echo)
-    with redirect_stdout(stream), redirect_stderr(stream):
-        yield
+    printed = _Printed(run)
+    out, err = (_stream(below, printed, echo) for below in (sys.stdout, sys.stderr))
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            yield
+        finally:
+            for stream in (out, err):
+                with suppress(ValueError, OSError):  # the script may have closed it
+                    stream.flush()
 
 
 @contextmanager
-def _as_main(path: Path, arguments: Sequence[str]) -> Generator[None, None, None]:
-    """`sys.argv` and `sys.path` as Python itself sets them for a script."""
-    argv, paths = sys.argv, sys.path
-    sys.argv, sys.path = [str(path), *arguments], [str(path.resolve().parent), *sys.path]
+def _as_main(script: Path | str, arguments: Sequence[str]) -> Generator[None, None, None]:
+    """`sys.argv`, `sys.path` and the folder as Python itself sets them, and then as they were."""
+    argv, paths, folder = sys.argv, sys.path, os.getcwd()
+    found_in = str(script.resolve().parent) if isinstance(script, Path) else folder
+    sys.argv, sys.path = [str(script), *arguments], [found_in, *sys.path]
     try:
         yield
     finally:
         sys.argv, sys.path = argv, paths
+        with suppress(OSError):
+            os.chdir(folder)

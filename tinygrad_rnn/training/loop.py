@@ -311,9 +311,28 @@ def train(
         Whether a signal ended it: Ctrl-C, a terminal that closed, a machine that shuts down; then
         `run.ended_by` is its number.
     """
+    is_new, began_at = not os.path.exists(path), run.step_number
+    run.save(path)
+    try:
+        return _train(run, path, reporter, steps, seconds, threads, clock)
+    except BaseException:
+        # A first checkpoint without a step is worth nothing, and would stand in the next run's way.
+        if is_new and run.step_number == began_at:
+            os.remove(path)
+        raise
+
+
+def _train(
+    run: Run,
+    path: str | os.PathLike[str],
+    reporter: Reporter,
+    steps: int | None,
+    seconds: float | None,
+    threads: int,
+    clock: Callable[[], float],
+) -> bool:
     from threadpoolctl import threadpool_limits
 
-    run.save(path)
     started = reported = saved = clock()
     looked_at = -1
     with threadpool_limits(threads), interruptible() as interrupted:

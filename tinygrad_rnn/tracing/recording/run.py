@@ -24,6 +24,7 @@ class Run:
         printed: event -> what the program printed after it, where a script was run.
         gone: bytes of arrays that were let go of.
         is_loaded: whether it comes from a file: then its ids are those of another program.
+        forgotten_steps: training steps before the first event, which were let go of.
         tensors: while it is recorded, the tensors by id: a name may be given after the event.
     """
 
@@ -34,6 +35,7 @@ class Run:
     printed: dict[int, str] = field(default_factory=dict[int, str])
     gone: int = 0
     is_loaded: bool = False
+    forgotten_steps: int = 0
     tensors: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
 
     def __str__(self) -> str:
