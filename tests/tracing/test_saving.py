@@ -669,3 +669,31 @@ def test_every_op_is_read_again(path, entry):
     assert str(loaded.table()) == str(tr.table())
     name, place = tr.table()["name"][0], (0,) * y.ndim
     assert str(loaded.why(name, place)) == str(tr.why(name, place))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.update(gone=10**400),
+        lambda text: text.update(gone=-1),
+        lambda text: text.update(limit=True),
+        lambda text: text["sources"][0].__setitem__(1, 10**30),
+        lambda text: text["names"].append([-1, "x"]),
+    ],
+)
+def test_numbers_that_no_run_has(path, change):
+    recorded("loop").save(path)
+    lied(path, change)
+    with pytest.raises(
+        TraceError, match=r"run\.tgtrace is damaged: ValueError: .* is no number from"
+    ):
+        load_trace(path)
+
+
+def test_a_result_larger_than_its_operands_is_refused_before_it_is_made(path):
+    with tg.trace() as tr:
+        tg.ops.repeat(tg.tensor(np.ones(3)), 2)
+    tr.save(path)
+    lied(path, lambda text: text["options"][1].update(repeats=10**12))
+    with pytest.raises(TraceError, match="repeat makes 3000000000000 elements"):
+        load_trace(path)

@@ -21,13 +21,14 @@ from ..recording.graph import Node, compute
 from ..recording.held import Gone, in_units
 from ..recording.run import Run
 from ..recording.source import Known, Source
-from .options import dtype_named, restored, typed
+from .options import counted, dtype_named, restored, typed
 from .rules import OWN, MissingOp, format_1, found
 from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE
 from .schema import check_extent, check_options, check_size, cost, excess
 
 # What a file justifies: so many times its own bytes, and the bytes that any file does.
 JUSTIFIED = (64, 2**24)
+DEEPEST = 1000  # calls inside of each other: Python itself allows no more
 STRANGE = 20  # calls that a warning lists
 _T = TypeVar("_T")
 # Of an event: its number in the run, and what `Happening` says of its call, line and places.
@@ -109,7 +110,8 @@ class _Reader:
         # Ops of this program, with the options that the file chose.
         self.strange: set[str] = set()
         self.strings: list[str] = [typed(text, str) for text in description["strings"]]
-        run.limit = typed(description["limit"], int | None)
+        limit = description["limit"]
+        run.limit = None if limit is None else counted(limit)
         self.arrays = self._arrays()
         self.options = [self._options(options) for options in description["options"]]
         self.constants = [
@@ -123,10 +125,10 @@ class _Reader:
 
     def read(self) -> None:
         run, count = self.run, len(self.nodes)
-        run.is_loaded, run.gone = True, typed(self.text["gone"], int)
+        run.is_loaded, run.gone = True, counted(self.text["gone"])
         run.nodes.update((node.id, node) for node in self.nodes)
-        run.names.update((typed(id, int), typed(name, str)) for id, name in self.text["names"])
-        run.printed.update((typed(at, int), typed(text, str)) for at, text in self.text["printed"])
+        run.names.update((counted(id), typed(name, str)) for id, name in self.text["names"])
+        run.printed.update((counted(at), typed(text, str)) for at, text in self.text["printed"])
         inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
         for row in self._rows("event", EVENT):
             run.events.append(self._event(len(run.events), row, inputs[len(run.events)]))
@@ -221,7 +223,7 @@ class _Reader:
         for file, line, variable, inside in self.text["sources"]:
             name, lines = _entry(files, file)
             known = Known(typed(variable, str | None), typed(inside, bool), lines)
-            found.append(Source(name, typed(line, int), (), known))
+            found.append(Source(name, counted(line), (), known))
         return found
 
     def _scopes(self) -> list[Scope]:
@@ -229,8 +231,12 @@ class _Reader:
             owner if isinstance(owner, str) else _stand_in(owner) for owner in self.text["owners"]
         ]
         scopes: list[Scope] = []
+        depths: list[int] = []
         for name, owner, parent, id in self._rows("scope", SCOPE):
             above = _or_none(scopes, parent)  # only one before it
+            depths.append(1 if above is None else 1 + depths[parent])
+            if depths[-1] > DEEPEST:
+                raise ValueError(f"calls inside of calls, more than {DEEPEST} deep")
             scopes.append(Scope(_entry(self.strings, name), _entry(owners, owner), above, id))
         return scopes
 

@@ -101,6 +101,17 @@ def typed(value: Any, kind: Any) -> Any:
     return value
 
 
+def counted(value: Any, low: int = 0) -> int:
+    """`value`, which must be a whole number from `low` on that a column could hold.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if type(value) is not int or not low <= value < 2**63:
+        raise ValueError(f"{value!r:.40} is no number from {low} on")
+    return value
+
+
 def dtype_named(text: Any) -> "np.dtype[Any]":
     """The dtype of numbers that a text such as "<f8" names.
 
