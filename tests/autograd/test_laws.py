@@ -1,7 +1,7 @@
 """Laws that every gradient obeys, whatever the program: Hypothesis looks for a counterexample."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import broadcasts, programs, seeds, shapes
 
@@ -31,7 +31,6 @@ def test_random_programs_agree_with_finite_differences(program):
     assert tg.gradcheck(lambda *xs: program.run(ops, xs), leaves_of(program), rtol=2e-6, atol=1e-7)
 
 
-@settings(max_examples=settings.default.max_examples // 4)
 @given(programs(most=8))
 def test_random_programs_agree_with_finite_differences_twice(program):
     assert tg.gradgradcheck(
