@@ -460,6 +460,7 @@ record(
         (lambda: ops.einsum(t(1.0), [0]), "einsum: the subscripts come first, as one str: "),
         (lambda: ops.einsum("ij", t(1.0)), "einsum(tensor float64 (1,), ...too many subscripts"),
         (lambda: ops.einsum("i->j", t(1.0)), "einsum(tensor float64 (1,), ...output subscript 'j'"),
+        (lambda: ops.einsum("i", t(1.0), optimize="x"), "einsum(...): optimize must be one of"),
         (lambda: ops.einsum("ij"), "einsum(...at least one operand"),
         (
             lambda: ops.einsum("i,i", t(1.0, 2.0), t(1.0, 2.0, 3.0)),

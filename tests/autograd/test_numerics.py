@@ -1,6 +1,7 @@
 """Where floating-point numbers run out: large scores, infinities, NaN, inactive branches."""
 
 import array
+import math
 from collections import deque
 from decimal import Decimal
 
@@ -56,6 +57,34 @@ def test_logsumexp_of_minus_infinity_hands_nothing_back():
 def test_sigmoid_has_relative_accuracy_in_both_tails(x):
     exact = 1 / (1 + (-Decimal(x)).exp())
     assert ops.sigmoid(x).item() == pytest.approx(float(exact), rel=1e-15, abs=1e-308)
+
+
+@given(st.floats(-700, 700))
+def test_smooth_rectifiers_have_relative_accuracy_in_both_tails(x):
+    e = Decimal(x).exp()
+    softplus = (1 + e).ln() if x > -30 else e * (1 - e / 2)
+    close = {"rel": 4e-15, "abs": 1e-308}
+    assert ops.softplus(x).item() == pytest.approx(float(softplus), **close)
+    assert ops.log_sigmoid(-x).item() == pytest.approx(-float(softplus), **close)
+    assert ops.silu(x).item() == pytest.approx(float(Decimal(x) * e / (1 + e)), **close)
+    if x > -37:
+        below = 0.5 * math.erfc(-x / math.sqrt(2))
+        assert ops.gelu(x).item() == pytest.approx(x * below, rel=1e-13, abs=1e-300)
+
+
+@pytest.mark.parametrize("f", [ops.softplus, ops.log_sigmoid, ops.silu, ops.gelu])
+def test_derivatives_of_smooth_rectifiers_are_finite_afar(f):
+    x = tensor([-1000.0, -40.0, 40.0, 1000.0], requires_grad=True)
+    first = tg.grad(f(x).sum(), x, create_graph=True)
+    assert np.isfinite(first.data).all()
+    assert np.isfinite(tg.grad(first.sum(), x).data).all()
+
+
+def test_a_variance_of_too_few_is_numpys():
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning):
+        expected = np.var([1.0, 2.0], ddof=2), np.var([1.0], ddof=1)
+    found = ops.var([1.0, 2.0], ddof=2).item(), ops.var([1.0], ddof=1).item()
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(

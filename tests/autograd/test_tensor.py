@@ -356,8 +356,8 @@ def test_numpy_queries_give_arrays():
         (lambda x: np.median(x), "median"),
         (lambda x: np.arctan(x), "arctan"),
         (lambda x: np.add.reduce(x), "reduce"),
-        (lambda x: np.einsum("i,i", x, x), "einsum"),
-        (lambda x: np.linalg.norm(x), "norm"),
+        (lambda x: np.interp(x, x, x), "interp"),
+        (lambda x: np.linalg.det(x), "det"),
         (lambda x: np.add.at(x, [0], 1.0), "at"),
     ],
 )

@@ -84,9 +84,9 @@ def cos(x: Array):
 
 def _of_each(function: Callable[[float], float], x: Array) -> Array:
     """A function of Python's numbers, of each element: some six times as slow as `np.tanh`."""
-    dtype = np.result_type(x, np.float16)
-    values = map(function, np.ravel(x).tolist())
-    return np.fromiter(values, np.float64, np.size(x)).reshape(np.shape(x)).astype(dtype)
+    array = np.asarray(x)
+    values = np.fromiter(map(function, array.ravel().tolist()), np.float64, array.size)
+    return values.reshape(array.shape).astype(np.result_type(array, np.float16))
 
 
 _SLOPE = 2 / math.sqrt(math.pi)  # of erf at 0
