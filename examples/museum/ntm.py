@@ -28,8 +28,8 @@ class Head(tg.nn.Module):
         lengths = np.sqrt((memory**2).sum(axis=1)) * np.sqrt((key**2).sum())
         w = softmax(softplus(beta) * (memory @ key) / (lengths + 1e-6))
         w = gate * w + (1 - gate) * before
-        left, right = np.concatenate([w[1:], w[:1]]), np.concatenate([w[-1:], w[:-1]])
-        w = (shift[0] * left + shift[1] * w + shift[2] * right + 1e-8) ** (1 + softplus(gamma))
+        w = shift[0] * np.roll(w, -1) + shift[1] * w + shift[2] * np.roll(w, 1)
+        w = (w + 1e-8) ** (1 + softplus(gamma))
         return w / w.sum(), extras
 
 

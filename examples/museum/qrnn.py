@@ -17,7 +17,7 @@ class QRNNLayer(tg.nn.Module):
         self.conv = tg.nn.Linear(2 * inputs, 3 * hidden, rng=rng)
 
     def forward(self, xs):
-        before = np.concatenate([np.zeros((1, xs.shape[1])), xs[:-1]])
+        before = np.concatenate([np.zeros_like(xs[:1]), xs[:-1]])
         windows = np.concatenate([before, xs], axis=-1)
         Z, F, O = np.split(self.conv(windows), 3, axis=-1)
         Z, F, O = np.tanh(Z), tg.ops.sigmoid(F), tg.ops.sigmoid(O)
