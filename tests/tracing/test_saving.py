@@ -23,6 +23,7 @@ from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.errors import TinygradError, TraceError
 from tinygrad_rnn.tracing.file.options import plain, restored
 from tinygrad_rnn.tracing.file.saving import ARCHIVE
+from tinygrad_rnn.tracing.questions.checks import check_gradients
 from tinygrad_rnn.tracing.script import run_script
 from tinygrad_rnn.tracing.trace import load_trace, traced
 
@@ -697,3 +698,17 @@ def test_a_result_larger_than_its_operands_is_refused_before_it_is_made(path):
     lied(path, lambda text: text["options"][1].update(repeats=10**12))
     with pytest.raises(TraceError, match="repeat makes 3000000000000 elements"):
         load_trace(path)
+
+
+def test_an_op_of_the_program_that_the_file_calls_wrongly_is_one_error(path):
+    w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    with tg.trace() as tr:
+        counted(w, calls="mine").sum().backward()
+    tr.save(path)
+    lied(path, lambda text: text["options"].__setitem__(1, {"axis": 0}))
+    with pytest.warns(UserWarning, match="counted"):
+        loaded = load_trace(path)
+    with pytest.raises(TraceError, match="counted cannot be run again on what was recorded"):
+        list(check_gradients(loaded.graph()))
+    with pytest.raises(TraceError, match="counted cannot be run again on what was recorded"):
+        loaded.why("d.w", (0,))

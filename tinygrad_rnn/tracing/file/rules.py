@@ -7,12 +7,14 @@ import ast
 import hashlib
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 from textwrap import dedent
 from typing import Any, NoReturn
 
 from ...autograd import ops
 from ...autograd.op import PUBLIC, Kind, Op
-from ...errors import TraceError
+from ...errors import TinygradError, TraceError
 
 _PACKAGE = __name__.partition(".")[0]
 # What the op table holds: pure functions of arrays, safe to call on anything.
@@ -75,12 +77,30 @@ def found(name: str, module: Any, qualname: Any, version: Any) -> Op:
             continue
         if version and _digest(public) not in ("", version):
             return MissingOp(name, f"the rule of {name!r} is not the one it was recorded with")
-        return made
+        vjps = tuple(rule and _guarded(name, rule) for rule in made.vjps)
+        return replace(made, forward=_guarded(name, made.forward), vjps=vjps)
     return MissingOp(
         name,
         f"the op {name!r} is not here, and a recording holds no code: "
         "import or define it, then load the recording",
     )
+
+
+def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A program's function, called with what a file says: whatever it raises is the file's."""
+
+    @wraps(function)
+    def call(*operands: Any, **options: Any) -> Any:
+        try:
+            return function(*operands, **options)
+        except TinygradError:
+            raise
+        except Exception as error:
+            raise TraceError(
+                f"{name} cannot be run again on what was recorded: {type(error).__name__}: {error}"
+            ) from error
+
+    return call
 
 
 def _own(name: str, qualname: Any, version: Any) -> Op:

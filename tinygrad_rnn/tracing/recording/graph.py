@@ -13,7 +13,7 @@ import numpy as np
 from ...autograd.op import Kind, Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
-from ...errors import TraceError
+from ...errors import TinygradError, TraceError
 from .held import Gone, gone_error, is_array
 from .source import Source
 
@@ -181,11 +181,19 @@ class Node:
 
 
 def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Array:
-    """The forward of an op once more."""
-    value = (
-        rule.forward(operands, **options) if rule.variadic else rule.forward(*operands, **options)
-    )
-    return np.asarray(value)
+    """The forward of an op once more.
+
+    Raises:
+        TraceError: the op cannot be run on them: the recording lies, or the op is another one now.
+    """
+    try:
+        return np.asarray(rule.forward(*rule.given(operands), **options))
+    except TinygradError:
+        raise
+    except Exception as error:  # a person's op may raise anything
+        raise TraceError(
+            f"{rule.name} cannot be run again on what was recorded: {error}"
+        ) from error
 
 
 def collector_paused() -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
