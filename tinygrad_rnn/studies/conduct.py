@@ -103,7 +103,13 @@ def conduct(
         if path is not None:
             save(study, list((kept | done).values()), path)
         reporter.ran(record)
-    findings = Findings(study, [done[_key(*task)] for task in tasks])
+    records = [done[_key(*task)] for task in tasks]
+    if kept:
+        try:
+            _check_told(study, records, full)
+        except _DAMAGED as error:
+            raise _no_runs(study, path or "", error) from None
+    findings = Findings(study, records)
     if path is not None:
         save(study, list((kept | done).values()), path, findings.rows)
     return findings
@@ -242,6 +248,9 @@ def _check_numbers(value: Any) -> None:
 
 def _check_told(study: Study, records: Sequence[Record], full: bool) -> None:
     """Refuse kept runs that the study cannot tell anything of."""
+    if type(study).rows is Study.rows:  # each run says something by itself
+        for record in records:
+            study.rows([record])
     size = len(study.runs(full))
     complete = [own for own in by_seed(records).values() if len(own) == size]
     for own in complete:
