@@ -119,15 +119,17 @@ def var(
         keepdims: keep the axes, with length 1.
         correction: another name of ddof, NumPy's and PyTorch's.
     """
-    return _var(x, axis, ddof if correction is None else correction, keepdims)
+    return _var(x, axis, ddof, keepdims, correction)
 
 
-def _var(x: Any, axis: Axis, ddof: float, keepdims: bool) -> Tensor:
+def _var(x: Any, axis: Axis, ddof: float, keepdims: bool, correction: float | None) -> Tensor:
     x = _tensor(x)
+    if correction is not None:
+        ddof = correction
     apart = sub(x, mean(x, axis, True))
     total = sum(mul(apart, apart), axis, keepdims)
-    count = x.size / (total.size or 1) - ddof
-    return div(total, count if count > 0 else 0)
+    count = np.maximum(x.size / (total.size or 1) - ddof, 0)
+    return div(total, float(count))
 
 
 @_named
@@ -143,7 +145,7 @@ def std(
 
     Arguments are those of `var`.
     """
-    return _root(_var(x, axis, ddof if correction is None else correction, keepdims))
+    return _root(_var(x, axis, ddof, keepdims, correction))
 
 
 def _root(x: Tensor) -> Tensor:
@@ -181,7 +183,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
         y = _norm_of_matrices(x, ord, axes)
     else:
         raise OpError(f"{describe(x)} has {len(axes)} axes here: a vector has 1, a matrix 2")
-    return y if keepdims else squeeze(y, axes)
+    if keepdims:
+        return y
+    return squeeze(y, axes)
 
 
 def _norm_of_vectors(x: Tensor, ord: Any, axes: tuple[int, ...]) -> Tensor:
@@ -215,9 +219,10 @@ def _norm_of_matrices(x: Tensor, ord: Any, axes: tuple[int, ...]) -> Tensor:
         return _root(sum(mul(x, x), axes, True))
     if ord not in (1, -1, np.inf, -np.inf):
         raise OpError(f"ord={ord!r} of matrices is not here: it needs singular values, or is none")
-    along, across = (row, column) if math.fabs(ord) == 1 else (column, row)
-    sums = sum(abs(x), along, True)
-    return max(sums, across, True) if ord > 0 else min(sums, across, True)
+    if math.isinf(ord):  # of the rows' sums, else of the columns'
+        row, column = column, row
+    extremum = max if ord > 0 else min
+    return extremum(sum(abs(x), row, True), column, True)
 
 
 # Wholes and differences
@@ -226,23 +231,29 @@ def _norm_of_matrices(x: Tensor, ord: Any, axes: tuple[int, ...]) -> Tensor:
 @_named
 def vstack(tup: Sequence[Any]) -> Tensor:
     """Arrays below each other, vectors as rows: `concatenate` along the first axis."""
-    rows = [_tensor(x) for x in tup]
-    return concatenate([x if x.ndim > 1 else reshape(x, (1, -1)) for x in rows])
+    return concatenate([_rows(_tensor(x)) for x in tup])
+
+
+def _rows(x: Tensor) -> Tensor:
+    if x.ndim > 1:
+        return x
+    return reshape(x, (1, -1))
 
 
 @_named
 def hstack(tup: Sequence[Any]) -> Tensor:
     """Arrays beside each other: `concatenate` along the second axis, or the only one."""
     columns = [_tensor(x) for x in tup]
+    have_rows = any(x.ndim > 1 for x in columns[:1])
     columns = [x if x.ndim else reshape(x, 1) for x in columns]
-    return concatenate(columns, 1 if columns and columns[0].ndim > 1 else 0)
+    return concatenate(columns, int(have_rows))
 
 
 @_named
 def tile(A: Any, reps: int | Sequence[int]) -> Tensor:
     """The whole array so often along each axis, as `np.tile` (PyTorch's method `repeat`)."""
     x = _tensor(A)
-    times = (reps,) if isinstance(reps, int | np.integer) else tuple(reps)
+    times = tuple(np.atleast_1d(reps).tolist())
     shape = (1,) * (len(times) - x.ndim) + x.shape
     times = (1,) * (x.ndim - len(times)) + times
     copies = [part for pair in zip(times, shape, strict=True) for part in pair]
