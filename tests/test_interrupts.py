@@ -113,3 +113,30 @@ def test_at_a_hundred_lines(work):
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
 def test_at_every_line(work):
     check(work, 1_000_000)
+
+
+SAVES = {
+    "run.tgtrace": lambda path, run, model: run.save(path),
+    "model.safetensors": lambda path, run, model: tg.save(path, model),
+}
+
+
+@pytest.mark.parametrize("number", [60, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", SAVES)
+@pytest.mark.filterwarnings("ignore")  # a file that was being opened is closed unasked
+def test_an_interrupted_save_leaves_the_old_file_or_the_new_and_no_other(tmp_path, name, number):
+    with tg.trace() as run:
+        (W * W).sum().backward()
+    model, path = tg.nn.Linear(1, 1, rng=0), tmp_path / name
+
+    def save():
+        SAVES[name](path, run, model)
+
+    save()
+    whole, lines = path.read_bytes(), interrupted(save, 0)
+    for at in {*range(1, lines, max(lines // number, 1)), *range(max(lines - 60, 1), lines)}:
+        interrupted(save, at)
+        gc.collect()
+        assert (at, [*tmp_path.iterdir()]) == (at, [path])
+        assert path.read_bytes() == whole
+        assert not left_behind()

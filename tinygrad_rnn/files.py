@@ -148,36 +148,37 @@ def _replace(target: Path, data: bytes) -> None:
 @contextmanager
 def _temporary(directory: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new file, removed at the end unless it was renamed; its lock says its writer is alive."""
-    path, file, lock = _created(directory)
+    path = directory / f".{secrets.token_hex(8)}{_TEMPORARY}"
+    held: list[BinaryIO] = []
     try:
-        yield path, file
+        try:
+            while not held:
+                held.append(open(path, "xb"))  # noqa: SIM115  (_discard closes it)
+                held.append(open(os.dup(held[0].fileno()), "rb"))  # noqa: SIM115
+                _lock(held[1])
+                if not os.fstat(held[1].fileno()).st_nlink:  # another writer swept it away
+                    _discard(path, held)
+            yield path, held[0]
+        finally:
+            _discard(path, held)
     finally:
-        file.close()
-        with suppress(OSError):  # the file that counts has its name by now, or never gets it
-            path.unlink(missing_ok=True)
-        os.close(lock)
+        _discard(path, held)  # where Ctrl-C came in the line above, else there is nothing to do
 
 
-def _created(directory: Path) -> tuple[Path, BinaryIO, int]:
-    while True:
-        path = directory / f".{secrets.token_hex(8)}{_TEMPORARY}"
-        file = open(path, "xb")  # noqa: SIM115 (closed by the caller, who must, before Windows lets it be renamed)
-        lock = _locked(file)
-        if lock is not None:
-            return path, file, lock
+def _discard(path: Path, held: list[BinaryIO]) -> None:
+    while held:
+        held[0].close()
+        if len(held) == 1:
+            with suppress(OSError):  # the file that counts has its name by now, or never gets it
+                path.unlink(missing_ok=True)
+        held.pop(0)
 
 
-def _locked(file: BinaryIO) -> int | None:
-    """A descriptor that holds a lock until it is closed; None if the file was swept away before."""
-    descriptor = os.dup(file.fileno())
+def _lock(file: BinaryIO) -> None:
+    """Hold a lock until the file is closed."""
     if fcntl:
         with suppress(OSError):  # a file system without locks: then nobody sweeps there either
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink == 0:
-            os.close(descriptor)
-            file.close()
-            return None
-    return descriptor
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _sweep(directory: Path) -> None:

@@ -61,4 +61,9 @@ def markup(text: str, multiline: bool = False) -> str:
     """The text as rich prints it literally."""
     from rich.markup import escape
 
-    return escape(for_terminal(text, multiline=multiline))
+    shown = for_terminal(text, multiline=multiline)
+    body = shown.rstrip("\\")
+    if body == shown:
+        return escape(shown)
+    # Before a tag two stand for one; so that they are before one, whatever follows, here is one.
+    return escape(body) + (len(shown) - len(body)) * "\\\\" + "[dim][/dim]"

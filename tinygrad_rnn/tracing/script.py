@@ -119,7 +119,8 @@ def _run(script: Path | str) -> BaseException | None:
     except _Enough:
         return None
     except SystemExit as exit:
-        return exit if exit.code not in (None, 0) else None
+        is_normal = exit.code is None or (isinstance(exit.code, int) and exit.code == 0)
+        return None if is_normal else exit
     except BaseException as raised:  # whatever ended it: what was recorded is there to look at
         return raised
     return None
