@@ -40,8 +40,6 @@ def _why_no_screen() -> str:
     """Why the screen cannot be opened though there is one; "" where it can."""
     if threading.current_thread() is not threading.main_thread():
         return "this is not the main thread"
-    if sys.stdin is not sys.__stdin__ or sys.stdout is not sys.__stdout__:
-        return "the standard streams were replaced"
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -78,6 +76,9 @@ def has_screen() -> bool:
         return True
     streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
     terminals = all(stream is not None and stream.isatty() for stream in streams)
+    # As a test runner does, which then holds what is written and lets nothing be read.
+    if sys.stdin is not sys.__stdin__ or sys.stdout is not sys.__stdout__:
+        return False
     return terminals and os.environ.get("TERM") != "dumb" and speaks_unicode()
 
 

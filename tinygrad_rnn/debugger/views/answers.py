@@ -178,7 +178,8 @@ def _gradients(reply: Gradients, width: int) -> Lines:
         cells = {"parameter": name, "shape": str(row.shape), "contributed": used}
         if row.is_reached:
             cells["‖gradient‖"] = _cell(row.norm)
-            lines.append(line(_aligned(columns, cells), width))
+            more = "  from earlier steps too" if row.contributed > row.uses else ""
+            lines.append(line(_aligned(columns, cells) + more, width))
             continue
         cells |= {"‖gradient‖": "—"}
         why = "never reached" if row.uses else "never used"

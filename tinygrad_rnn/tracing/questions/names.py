@@ -9,10 +9,14 @@ written more than once; a moment of the run decides which is meant, or the train
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
+import numpy as np
+
+from ...autograd.state import Scope
 from ...errors import TraceError
 from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
@@ -62,30 +66,79 @@ class Names:
         self._bases: dict[Node, str] = {}
         # What an earlier step made is called otherwise where a later one reads it: h@4 is its h@-1.
         self._also: list[tuple[str, Written]] = []
+        # The first graph of each wiring: those of other training steps are named as it was.
+        first: dict[Hashable, Sequence[Node]] = {}
+        self._borrowed: dict[Node, dict[Node, tuple[str, Written]]] = {}
         for number, nodes in enumerate(_connected(run.events, self.steps)):
-            self._name_graph(number, nodes)
+            model = first.setdefault(self._wiring(nodes), nodes)
+            if model is nodes:
+                self._name_graph(number, nodes)
+            else:
+                self._name_alike(number, nodes, model)
         self.unread: list[Node] = []
         self._name_the_rest()
         self._written = self._by_name()
 
     def _name_graph(self, number: int, nodes: Sequence[Node]) -> None:
         made = [node for node in nodes if node.op is not None and node not in self.places]
-        network = unroll(Graph(tuple(nodes), made[-1], {}))
+        # What an earlier step made is given to this one.
+        own = (node for node in nodes if node.op is None or node not in self.places)
+        network = unroll(Graph(tuple(own), made[-1], {}))
         placing = _Placing(self._given)
         if network is not None:
             placing.place(network, nodes)
         bases = _base_names(nodes, placing, self._given)
         times = placing.times if network is not None else _rounds(bases)
-        step = self.steps.of(self._made[made[-1]])
+        step, borrowed = self.steps.of(self._made[made[-1]]), dict[Node, tuple[str, Written]]()
         for node, base in bases.items():
             place = Place(number, times.get(node), placing.layers.get(node))
             if node.op is not None and node in self.places:
                 if base and place.t is not None:
                     self._also.append((base, Written(self._made[node], node, place, step)))
+                    borrowed[node] = self._also[-1]
                 continue
             self._bases[node] = base or self._numbered(node)
             self.places[node] = place
         self.roles.update(placing.roles)
+        self._borrowed[nodes[-1]] = borrowed
+
+    def _name_alike(self, number: int, nodes: Sequence[Node], model: Sequence[Node]) -> None:
+        """Name a graph as another of the same wiring was named."""
+        borrowed = self._borrowed[model[-1]]
+        step = self.steps.of(self._made[nodes[-1]])
+        for node, named in zip(nodes, model, strict=True):
+            if named in borrowed:
+                base, written = borrowed[named]
+                place = replace(written.place, graph=number)
+                self._also.append((base, Written(self._made[node], node, place, step)))
+            if node.op is not None and node in self.places:
+                continue
+            base = self._bases[named]
+            self._bases[node] = self._numbered(node) if "#" in base else base
+            self.places[node] = replace(self.places[named], graph=number)
+            if named in self.roles:
+                self.roles.add(node)
+
+    def _wiring(self, nodes: Sequence[Node]) -> Hashable:
+        """All that names and places in a graph depend on: graphs of one wiring are named alike."""
+        at: dict[Node | None, int] = {}
+        calls: dict[Scope | None, int] = {None: 0}
+        parts: list[Any] = []
+        for node in nodes:
+            if node.scope not in calls:
+                parts += _note_calls(node.scope, calls)
+            call, given = calls[node.scope], self._run.given_name(node)
+            if node.op is None:
+                parts.append((node.is_parameter and node.id, node.shape, call, given, node.name))
+            elif node in self.places:
+                parts.append(node.shape)
+            else:
+                inputs = tuple([at.get(x) for x in node.inputs])
+                options = _comparable(node.options) if node.options else ()
+                about = id(node.source), id(node.rule)
+                parts.append((node.op, inputs, call, given, node.shape, *about, options))
+            at[node] = len(at)
+        return tuple(parts)
 
     def _modules(self) -> list[Module]:
         """The modules that were called, in the order of their first calls."""
@@ -270,6 +323,28 @@ def _nearest(written: list[Written], here: Place) -> list[Written]:
     if here.layer is not None:
         return [one for one in written if one.place.graph == here.graph] or written
     return written
+
+
+def _note_calls(scope: Scope | None, calls: dict[Scope | None, int]) -> Iterator[Any]:
+    """Number a call and those around it, and say whose calls these are."""
+    for call in () if scope is None else scope.chain():
+        if call not in calls:
+            calls[call] = len(calls)
+            owner = call.owner if isinstance(call.owner, str) else id(call.owner)
+            yield calls[call.parent], call.name, owner
+
+
+def _comparable(option: Any) -> Hashable:
+    """What tells options apart."""
+    match option:
+        case Mapping():
+            return tuple((name, _comparable(value)) for name, value in option.items())
+        case tuple() | list():
+            return tuple(map(_comparable, option))
+        case np.ndarray():
+            return option.shape, option.tobytes()
+        case _:
+            return repr(option)
 
 
 # Collecting what there is to name

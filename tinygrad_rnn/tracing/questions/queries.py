@@ -73,16 +73,9 @@ class Queries:
         self._grads: defaultdict[int, list[int]] = defaultdict(list)
         # what the first op that read a node made of it
         self._made_of: dict[Node, Node] = {}
-        # what a leaf held before an update, by the event
-        self._before: dict[int, Node | None] = {}
         # seed -> the last event of its pass
         self._pass_ends: dict[int, int] = {}
-        newest: dict[int, Node] = {node.id: node for node in self.names.unread}
         for event in run.events:
-            if isinstance(event, Update):
-                before = newest.get(event.output.id)
-                self._before[event.index] = before
-            newest.update((x.id, x) for x in event.used)
             self._file(event)
         limit = _TERMS_KEPT if run.limit is None else min(_TERMS_KEPT, run.limit // 4)
         self._computed = Recent(limit)
@@ -123,8 +116,18 @@ class Queries:
         Raises:
             TraceError: it is gone.
         """
-        node = self._before[update.index]
-        return None if node is None else node.data
+        values = self._values[update.output.id]
+        at = values.index(update.output)
+        return values[at - 1].data if at else None
+
+    @cached_property
+    def _values(self) -> dict[int, list[Node]]:
+        """The nodes of each leaf in the order of writing: one for each value that it had."""
+        values: defaultdict[int, list[Node]] = defaultdict(list)
+        for node in sorted(self.names.places, key=self.names.made_at):
+            if node.op is None:
+                values[node.id].append(node)
+        return values
 
     # Where it happened
 

@@ -122,6 +122,7 @@ class Explainer:
         else:
             lines = [f"{label}, from the elements that weigh most:", *self._weights(terms)]
         lines.append(f"{_below(label)} = {precise(value)}")
+        lines += self._stretched(node)
         if node.op in _STEEPEST:
             slope = number(_only_slope(terms))
             lines.append(f"slope ∂{name}/∂{self._operand_names(node)[0]} = {slope}")
@@ -154,6 +155,17 @@ class Explainer:
     def _operand_names(self, node: Node) -> list[str]:
         pairs = zip(node.inputs, node.operands, strict=True)
         return [self.names.of(x) if x is not None else f"{float(a):.4g}" for x, a in pairs]
+
+    def _stretched(self, node: Node) -> list[str]:
+        """That both operands were broadcast, which is seldom meant: (B, 1) and (B,) make (B, B)."""
+        shapes = {np.shape(operand) for operand in node.operands if np.ndim(operand)}
+        if node.kind != "elementwise" or len(shapes) < 2 or node.shape in shapes:
+            return []
+        names = [
+            f"{x} {np.shape(a)}"
+            for x, a in zip(self._operand_names(node), node.operands, strict=True)
+        ]
+        return [f"broadcast: {' and '.join(names)} make {node.shape}"]
 
     def _slope(self, formula: str, of: Node, name: str, label: str, term: Term) -> list[str]:
         """An elementwise VJP: names, numbers, then the cotangent times the slope."""

@@ -69,9 +69,12 @@ class Run:
 
     def name(self, node: Node) -> str:
         """What the user calls a tensor: its name, else its line's variable, else "op#id"."""
+        return self.given_name(node) or node.given_name or f"{node.op or 'leaf'}#{node.id}"
+
+    def given_name(self, node: Node) -> str | None:
+        """The name that the user gave the tensor of a node."""
         tensor = self.tensors.get(node.id)
-        given = self.names.get(node.id) if tensor is None else tensor.name
-        return given or node.given_name or f"{node.op or 'leaf'}#{node.id}"
+        return self.names.get(node.id) if tensor is None else tensor.name
 
     def given_names(self) -> dict[int, str]:
         """The names that tensors have by now, by their ids."""
