@@ -98,6 +98,7 @@ ROWS = [
      lambda s, at: [b.text for b in s.breakpoints] == ["inf"], "0 removed"),
     ("info", "tanh", lambda s, at: s.cursor == at, "held"),
     ("list", "tanh", lambda s, at: s.cursor == at, "→"),
+    ("where", "tanh", lambda s, at: s.cursor == at, "runs.py:"),
     ("/cross_entropy", "tanh", lambda s, at: s.event.op == "cross_entropy", ""),
     ("help", "tanh", lambda s, at: s.cursor == at, "Every key stands for a command"),
     ("help break", "tanh", lambda s, at: s.cursor == at, "break fwd|bwd|acc|upd"),

@@ -30,7 +30,20 @@ def list_(session: Session, arguments: Arguments) -> Reply:
     if source is None or not lines:
         return said("this event has no line of source that can be read")
     marks = {source.line: "→"}
-    return said(*(f"{marks.get(number, ' ')}{number:>4} {text}" for number, text in lines))
+    numbered = (f"{marks.get(number, ' ')}{number:>4} {text}" for number, text in lines)
+    return said(f"{source.file}:{source.line}", *numbered)
+
+
+@command("where", "the calls that led to the line that ran, the innermost last")
+def where(session: Session, arguments: Arguments) -> Reply:
+    arguments.end()
+    source = source_of(session.event)
+    if source is None:
+        return said("this event has no line of source")
+    # Python's own calls, which ran the script, are none of the user's.
+    calls = [call for call in source.calls() if not call[0].startswith("<frozen")]
+    calls = calls or [(source.file, source.line, "")]
+    return said(*(f"{file}:{line} {name}".rstrip() for file, line, name in reversed(calls)))
 
 
 @command(

@@ -56,6 +56,10 @@ def command(
     return register
 
 
+# What those type who know pdb or vim.
+_AS_IN_PDB = {"exit": "quit", "q!": "quit", "bt": "where"}
+
+
 def execute(session: Session, line: str) -> Reply:
     """Carry out one command line.
 
@@ -94,6 +98,7 @@ def named(word: str, line: str) -> Command:
         CommandError: there is none, or more than one; marks the word in `line`.
     """
     by_name = {one.name: one for one in COMMANDS}
+    word = _AS_IN_PDB.get(word, word)
     if word in by_name:
         return by_name[word]
     found = [name for name in by_name if name.startswith(word)]

@@ -34,6 +34,7 @@ _DIFFERENCE_ROWS = 10
 _BAR = 11  # columns
 _LAYERS_FROM = 46  # columns; a narrower answer has no room for layers
 _BAR_FROM = 64  # columns; a narrower answer has no room for bars
+_OPTIMIZER_AND_BAR_FROM = 84
 
 
 def answer(session: Session, reply: Answer | None, width: int) -> Sequence[Text]:
@@ -138,8 +139,10 @@ def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
 def _training_steps(reply: TrainingSteps, width: int) -> Sequence[Text]:
     """A row for each training step, with a bar for the norm of its gradient."""
     columns = {"step": 5, "event": 7, "loss": 10, "‖gradient‖": 10, "‖Δw‖/‖w‖": 10, "bar": _BAR}
-    if width < _BAR_FROM:
+    if width < _OPTIMIZER_AND_BAR_FROM:
         del columns["bar"]
+    if width < _BAR_FROM:
+        del columns["event"]
     heads = {head: head for head in columns} | {"bar": ""}
     above = [line(_aligned(columns, heads), width, "dim")]
     norms = [row.gradient for row in reply.rows if row.gradient is not None]

@@ -1,7 +1,7 @@
 """The left pane: everything that happened, under the calls it happened in."""
 
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from rich.text import Text
 
@@ -18,8 +18,7 @@ from .wording import describe
 _GUIDES = 4  # deeper than that, calls are not indented further
 
 
-@dataclass(frozen=True, slots=True)
-class TreeRow:
+class TreeRow(NamedTuple):
     """A line of the tree: an event, or the call (a module, a `tg.scope`) around those below it.
 
     Of a call, `event` is the last event in it and `first` the first.
@@ -51,7 +50,9 @@ class Tree:
             if scope not in chains:
                 chains[scope] = calls_of(event)
             calls = chains[scope]
-            folded = next((i for i, call in enumerate(calls) if call in folded_calls), None)
+            folded = None
+            if folded_calls:
+                folded = next((i for i, call in enumerate(calls) if call in folded_calls), None)
             if folded is not None:
                 calls = calls[: folded + 1]
             if now != phase or calls != opened:
@@ -62,7 +63,7 @@ class Tree:
             if folded is None:
                 rows.append(TreeRow(event.index, depth=len(calls)))
             else:
-                rows[-1] = replace(rows[-1], event=event.index)
+                rows[-1] = rows[-1]._replace(event=event.index)
 
     def position(self, event: int) -> int:
         """The row of an event, or that of the folded call around it."""

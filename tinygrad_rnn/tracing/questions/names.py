@@ -10,11 +10,8 @@ written more than once; a moment of the run decides which is meant, or the train
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple, cast
 
 from ...autograd.state import Scope
 from ...errors import TraceError
@@ -25,6 +22,7 @@ from ..network.network import Cell, Network, Port
 from ..network.unroll import unroll
 from ..recording.event import Event, Forward, Update
 from ..recording.graph import Graph, Node, leaf_node
+from ..recording.held import is_array
 from ..recording.run import Run
 from ..recording.steps import Steps
 
@@ -33,8 +31,7 @@ BEFORE = -1  # the event at which what existed before the recording was written
 GivenName = Callable[[Node], str | None]  # what the user calls a tensor; None where nobody did
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a tensor stands: at timestep `t` in row `layer`, in graph number `graph` of the run."""
 
     graph: int
@@ -42,8 +39,7 @@ class Place:
     layer: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """One tensor that has a name, and the event that wrote it."""
 
     event: int
@@ -109,13 +105,13 @@ class Names:
         for node, named in zip(nodes, model, strict=True):
             if named in borrowed:
                 base, written = borrowed[named]
-                place = replace(written.place, graph=number)
+                place = written.place._replace(graph=number)
                 self._also.append((base, Written(self._made[node], node, place, step)))
             if node.op is not None and node in self.places:
                 continue
             base = self._bases[named]
             self._bases[node] = self._numbered(node) if "#" in base else base
-            self.places[node] = replace(self.places[named], graph=number)
+            self.places[node] = self.places[named]._replace(graph=number)
             if named in self.roles:
                 self.roles.add(node)
 
@@ -336,15 +332,14 @@ def _note_calls(scope: Scope | None, calls: dict[Scope | None, int]) -> Iterator
 
 def _comparable(option: Any) -> Hashable:
     """What tells options apart."""
-    match option:
-        case Mapping():
-            return tuple((name, _comparable(value)) for name, value in option.items())
-        case tuple() | list():
-            return tuple(map(_comparable, option))
-        case np.ndarray():
-            return option.shape, option.tobytes()
-        case _:
-            return repr(option)
+    if is_array(option):
+        return option.shape, option.tobytes()
+    if isinstance(option, Mapping):
+        pairs = cast("Mapping[str, Any]", option).items()
+        return tuple([(name, _comparable(value)) for name, value in pairs])
+    if isinstance(option, tuple | list):
+        return tuple(map(_comparable, cast("Sequence[Any]", option)))
+    return repr(option)
 
 
 # Collecting what there is to name

@@ -7,7 +7,7 @@ answer.
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -153,7 +153,7 @@ class Queries:
             place = self.names.places.get(x)
             is_same_module = any(call.owner in owners for call in x.calls)
             if is_same_module and place is not None and place.t is not None:
-                return replace(place, t=place.t + 1)
+                return place._replace(t=place.t + 1)
         return None
 
     @cached_property

@@ -85,6 +85,14 @@ class Source:
                 return _target_name(binding.target, path)
         return None
 
+    def calls(self) -> list[tuple[str, int, str]]:
+        """File, line and function of each call, the innermost first; none in a loaded run."""
+        found: list[tuple[str, int, str]] = []
+        for code, instruction in self.frames:
+            line = _position(code, instruction)[0] or code.co_firstlineno
+            found.append((code.co_filename, line, code.co_qualname))
+        return found
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
