@@ -254,3 +254,10 @@ def test_a_leaf_and_its_gradient_keep_their_dtype(dtype):
     assert x.grad.dtype == dtype
     x.data = x.data - np.float64(0.1) * x.grad.data
     assert x.dtype == dtype
+
+
+def test_elements_have_one_order():
+    with pytest.raises(OpError, match="reshape: the order of elements must be 'C', not 'F'"):
+        leaf(1.0, 2.0).reshape((2, 1), order="F")
+    with pytest.raises(OpError, match=r"getitem: index = \[\[0, 1\], \[1\]\]: .*inhomogeneous"):
+        leaf(1.0, 2.0)[[[0, 1], [1]]]

@@ -188,10 +188,8 @@ def _with_our_names(
     function: Any, ours: Any, operands: int, args: Any, kwargs: Mapping[str, Any]
 ) -> Any:
     """Call `ours` with NumPy's arguments: operands by their places, options by their names."""
-    try:
-        bound = inspect.signature(function).bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{_name_of(function)}: {error}") from None
+    # NumPy has held the arguments against its signature before it asks us.
+    bound = inspect.signature(function).bind(*args, **kwargs)
     given = bound.arguments
     # np.pad(x, 1, **kwargs) and np.einsum(*operands)
     given |= given.pop("kwargs", {})
