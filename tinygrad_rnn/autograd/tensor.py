@@ -145,7 +145,7 @@ class Tensor:
 
     @name.setter
     def name(self, name: str | None) -> None:
-        if not (name is None or isinstance(name, str)):
+        if not (name is None or isinstance(name, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"name: a tensor's name is a str, not {type(name).__name__}")
         self._name = None if name is None else str.__str__(name)
 
