@@ -316,6 +316,11 @@ def _stream(below: TextIO, printed: _Printed, echo: TextIO | None) -> io.TextIOW
     )
 
 
+# Kept for good: a thread of the script may be in the middle of a print() when the script ends, and
+# print() holds no reference to the stream that it writes to.
+_STREAMS: list[io.TextIOWrapper] = []
+
+
 @contextmanager
 def _kept_output(run: Run, echo: TextIO | None, keep: bool) -> Generator[None, None, None]:
     if not keep:
@@ -323,6 +328,7 @@ def _kept_output(run: Run, echo: TextIO | None, keep: bool) -> Generator[None, N
         return
     printed = _Printed(run)
     out, err = (_stream(below, printed, echo) for below in (sys.stdout, sys.stderr))
+    _STREAMS.extend((out, err))
     with redirect_stdout(out), redirect_stderr(err):
         try:
             yield

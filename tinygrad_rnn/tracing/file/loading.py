@@ -355,7 +355,8 @@ def _check_same(first: Node, node: Node) -> None:
 
 def _check_inputs(node: Node) -> None:
     """Refuse a node that was made before what it was made from, or from something else."""
-    if (node.op is None) != (node.rule is None) or (node.op is None and node.inputs):
+    is_leaf = node.op is None
+    if is_leaf != (node.rule is None) or (is_leaf and (node.inputs or node.options)):
         raise ValueError("a leaf that was made by an op, or an op that made nothing")
     _, operands = node.seen
     for x, operand in zip(node.inputs, operands, strict=True):
