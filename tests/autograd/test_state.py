@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
 from tinygrad_rnn.autograd.state import STATE, Scope
-from tinygrad_rnn.autograd.switches import observed
+from tinygrad_rnn.autograd.switches import Switch, observed
 from tinygrad_rnn.check import Mismatch
 from tinygrad_rnn.errors import OpError
 
@@ -322,3 +322,22 @@ def test_observers_nest():
             ops.neg(leaf(1.0))
         ops.neg(leaf(1.0))
     assert (len(outer), len(inner)) == (2, 1)
+
+
+def test_a_change_that_fails_leaves_the_state_as_it_was():
+    before = STATE.get()
+
+    def fails(state):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), Switch(lambda: (fails, None, lambda: None)):
+        raise AssertionError("the block does not begin")
+    assert STATE.get() is before
+
+
+def test_an_object_that_can_be_called_can_be_decorated():
+    class Twice:
+        def __call__(self, x):
+            return x * 2.0
+
+    assert not tg.no_grad()(Twice())(tensor(1.0, requires_grad=True)).requires_grad
