@@ -49,7 +49,7 @@ def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 def _extremum(g: Any, y: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     """ȳ in equal parts for all that equal the extremum; NaN is one where there is any."""
     y = restored(y, x, axis, keepdims)
-    chosen = (x == y) | ((x != x) & (y != y))
+    chosen = (x == y) | (x != x)
     share = restored(g, x, axis, keepdims) / np.sum(chosen, axis=axis, keepdims=True)
     return np.where(chosen, share, 0)
 
