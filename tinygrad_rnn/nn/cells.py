@@ -136,20 +136,34 @@ class Cell(TorchNamed):
 class RNNCell(Cell):
     """Elman's cell: h_t = tanh(W_xh x_t + W_hh h_{t-1} + b_h).
 
-    `h = cell(x, h)`: x (B, I) or (I,), h (B, H) or (H,), zeros when left out. `nonlinearity` is
-    "tanh" or "relu".
+    `h = cell(x, h)`: x (B, I) or (I,), h (B, H) or (H,), zeros when left out.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        nonlinearity: "tanh" or "relu".
+        bias: whether b_h is added.
+        dtype: of the parameters.
+        rng: a Generator, a seed or None, for the first values.
 
     Source: J. L. Elman, Finding Structure in Time, Cognitive Science 14 (1990).
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", **options: Any
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        dtype: Any = np.float64,
+        rng: RandomState = None,
     ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise OpError(
                 f'RNNCell: the nonlinearity must be "tanh" or "relu", got {nonlinearity!r}'
             )
-        super().__init__(input_size, hidden_size, **options)
+        super().__init__(input_size, hidden_size, bias=bias, dtype=dtype, rng=rng)
         self.nonlinearity = nonlinearity
 
     @property
@@ -184,7 +198,9 @@ class LSTMCell(Cell):
             (3H), and w_c is (2H), in the order f, o.
         forget_bias: added to the first values of the forget gate's bias; 1.0 makes a network
             remember from the start.
-        options: bias, dtype, rng, as every cell's.
+        bias: whether b_h is added.
+        dtype: of the parameters.
+        rng: a Generator, a seed or None, for the first values.
 
     Source: Hochreiter, Schmidhuber, Long Short-Term Memory, Neural Computation 9 (1997); Gers,
     Schmidhuber, Recurrent Nets that Time and Count (2000) for peepholes; Greff et al., LSTM: A
@@ -268,8 +284,16 @@ class GRUCell(Cell):
         n = tanh(W_xn x_t + b_xn + r ⊙ (W_hn h_{t-1} + b_hn))
         h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
 
-    `h = cell(x, h)`. With `reset_after=False` the gate comes before the matrix, as in the first
-    paper: n = tanh(W_xn x_t + W_hn (r ⊙ h_{t-1}) + b_hn), and one bias b_h is enough.
+    `h = cell(x, h)`: x (B, I) or (I,), h (B, H) or (H,), zeros when left out.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        reset_after: False: the gate comes before the matrix, as in the first paper,
+            n = tanh(W_xn x_t + W_hn (r ⊙ h_{t-1}) + b_hn), and one bias b_h is enough.
+        bias: whether the biases are added.
+        dtype: of the parameters.
+        rng: a Generator, a seed or None, for the first values.
 
     Source: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder (2014).
     """
@@ -350,13 +374,12 @@ def plus(x: Tensor, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias
 
 
-def unusual(config: Mapping[str, Any], *kinds: type) -> str:
+def unusual(config: Mapping[str, Any], kind: type) -> str:
     """What `print` shows of a cell or layer: its sizes, and what is not as it is by default."""
     defaults: dict[str, Any] = {}
-    for kind in kinds:
-        for base in reversed(kind.__mro__):
-            parameters = inspect.signature(base.__init__).parameters
-            defaults |= {name: parameter.default for name, parameter in parameters.items()}
+    for base in reversed(kind.__mro__):
+        parameters = inspect.signature(base.__init__).parameters
+        defaults |= {name: parameter.default for name, parameter in parameters.items()}
     defaults["dtype"] = "float64"
     others = dict(config)
     shown = [str(others.pop(name)) for name in ("input_size", "hidden_size")]

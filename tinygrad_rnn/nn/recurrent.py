@@ -21,23 +21,10 @@ from .torch_names import Table, TorchNamed, unknown_to_torch
 
 
 class Recurrent(TorchNamed):
-    """A stack of layers, each a loop over its cell.
+    """A stack of layers, each a loop over its cell: what `RNN`, `LSTM` and `GRU` have in common.
 
-    `ys, state = layer(xs, state=None, lengths=None)`.
-
-    Args:
-        input_size: I, features of each x_t.
-        hidden_size: H, features of each h_t.
-        output_size: O; when given, y_t = W_hy h_t + b_y of the last layer, else y_t = h_t.
-        num_layers: layers, each fed the h_t of the one below.
-        bias: whether cells and outputs add a bias.
-        batch_first: xs is (B, T, I) and ys (B, T, O), not (T, B, ·).
-        bidirectional: each layer has a second cell that reads from the end to the beginning; what
-            the layer above, or the output, sees is both h_t side by side (2H).
-        dropout: in training, the share of each layer's h_t that the layer above does not get to
-            see.
-        dtype: of the parameters.
-        rng: a Generator, a seed or None, for the first values and for dropout.
+    `ys, state = layer(xs, state=None, lengths=None)`. A layer of your own needs no more than its
+    `cell_type`; `variant` is what its cells take beside the arguments that every cell has.
 
     The cells hold the parameters; here they are named as in the cell for layer 0 (`W_hh`), with
     `_l1`, `_l2` … behind for the layers above, and `_reverse` for the other direction:
@@ -114,7 +101,7 @@ class Recurrent(TorchNamed):
                 yield name, part
 
     def extra_repr(self) -> str:
-        return unusual(self.config, type(self), self.cell_type)
+        return unusual(self.config, type(self))
 
     def __getattr__(self, name: str) -> Parameter:
         if "cells" in vars(self):
@@ -257,30 +244,185 @@ class Recurrent(TorchNamed):
 class RNN(Recurrent):
     """Elman's network: h_t = tanh(W_xh x_t + W_hh h_{t-1} + b_h), y_t = W_hy h_t + b_y.
 
-    Arguments and shapes are those of `Recurrent`, and `nonlinearity`: "tanh" or "relu".
+    `ys, state = layer(xs, state=None, lengths=None)`: see `forward` for the shapes.
+
+    Args:
+        input_size: I, features of each x_t.
+        hidden_size: H, features of each h_t.
+        output_size: O; when given, y_t = W_hy h_t + b_y of the last layer, else y_t = h_t.
+        num_layers: layers, each fed the h_t of the one below.
+        bias: whether cells and outputs add a bias.
+        batch_first: xs is (B, T, I) and ys (B, T, O), not (T, B, ·).
+        bidirectional: each layer has a second cell that reads from the end to the beginning; what
+            the layer above, or the output, sees is both h_t side by side (2H).
+        dropout: in training, the share of each layer's h_t that the layer above does not get to
+            see.
+        nonlinearity: "tanh" or "relu".
+        dtype: of the parameters.
+        rng: a Generator, a seed or None, for the first values and for dropout.
+
+    The parameters are named as in the cell for layer 0 (`W_hh`), with `_l1`, `_l2` … behind for the
+    layers above, and `_reverse` for the other direction: `W_hh_l1_reverse`. `W_hy`
+    (O, H · directions) and `b_y` (O) exist once.
+
+    Source: J. L. Elman, Finding Structure in Time, Cognitive Science 14 (1990).
     """
 
     cell_type = RNNCell
 
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        output_size: int | None = None,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        nonlinearity: str = "tanh",
+        dtype: Any = np.float64,
+        rng: RandomState = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            output_size=output_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            nonlinearity=nonlinearity,
+            dtype=dtype,
+            rng=rng,
+        )
+
 
 class LSTM(Recurrent):
-    """Long short-term memory, by the equations of `LSTMCell`.
+    """Long short-term memory, by the equations of `LSTMCell`. The state is (h, c).
 
-    Arguments and shapes are those of `Recurrent`.
+    `ys, state = layer(xs, state=None, lengths=None)`: see `forward` for the shapes.
 
-    Also `peephole`, `coupled` and `forget_bias`, as the cell's. The state is (h, c).
+    Args:
+        input_size: I, features of each x_t.
+        hidden_size: H, features of each h_t.
+        output_size: O; when given, y_t = W_hy h_t + b_y of the last layer, else y_t = h_t.
+        num_layers: layers, each fed the h_t of the one below.
+        bias: whether cells and outputs add a bias.
+        batch_first: xs is (B, T, I) and ys (B, T, O), not (T, B, ·).
+        bidirectional: each layer has a second cell that reads from the end to the beginning; what
+            the layer above, or the output, sees is both h_t side by side (2H).
+        dropout: in training, the share of each layer's h_t that the layer above does not get to
+            see.
+        peephole: the gates see the memory, too.
+        coupled: the input gate is 1 - f.
+        forget_bias: added to the first bias of the forget gate: 1 or more keeps it open at first.
+        dtype: of the parameters.
+        rng: a Generator, a seed or None, for the first values and for dropout.
+
+    The parameters are named as in the cell for layer 0 (`W_hh`), with `_l1`, `_l2` … behind for the
+    layers above, and `_reverse` for the other direction: `W_hh_l1_reverse`. `W_hy`
+    (O, H · directions) and `b_y` (O) exist once.
+
+    Source: Hochreiter, Schmidhuber, Long Short-Term Memory, Neural Computation 9 (1997).
     """
 
     cell_type = LSTMCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        output_size: int | None = None,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        peephole: bool = False,
+        coupled: bool = False,
+        forget_bias: float = 0.0,
+        dtype: Any = np.float64,
+        rng: RandomState = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            output_size=output_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            peephole=peephole,
+            coupled=coupled,
+            forget_bias=forget_bias,
+            dtype=dtype,
+            rng=rng,
+        )
 
 
 class GRU(Recurrent):
     """Gated recurrent units, by the equations of `GRUCell`.
 
-    Arguments and shapes are those of `Recurrent`. Also `reset_after`, as the cell's.
+    `ys, state = layer(xs, state=None, lengths=None)`: see `forward` for the shapes.
+
+    Args:
+        input_size: I, features of each x_t.
+        hidden_size: H, features of each h_t.
+        output_size: O; when given, y_t = W_hy h_t + b_y of the last layer, else y_t = h_t.
+        num_layers: layers, each fed the h_t of the one below.
+        bias: whether cells and outputs add a bias.
+        batch_first: xs is (B, T, I) and ys (B, T, O), not (T, B, ·).
+        bidirectional: each layer has a second cell that reads from the end to the beginning; what
+            the layer above, or the output, sees is both h_t side by side (2H).
+        dropout: in training, the share of each layer's h_t that the layer above does not get to
+            see.
+        reset_after: the reset gate comes after the matrix W_hn, as in cuDNN; False: before it, as
+            in the first paper.
+        dtype: of the parameters.
+        rng: a Generator, a seed or None, for the first values and for dropout.
+
+    The parameters are named as in the cell for layer 0 (`W_hh`), with `_l1`, `_l2` … behind for the
+    layers above, and `_reverse` for the other direction: `W_hh_l1_reverse`. `W_hy`
+    (O, H · directions) and `b_y` (O) exist once.
+
+    Source: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder (2014).
     """
 
     cell_type = GRUCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        output_size: int | None = None,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        reset_after: bool = True,
+        dtype: Any = np.float64,
+        rng: RandomState = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            output_size=output_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            reset_after=reset_after,
+            dtype=dtype,
+            rng=rng,
+        )
 
 
 LAYERS: dict[str, type[Recurrent]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
