@@ -1,0 +1,349 @@
+"""The network in a recorded graph as plain data: the quotient of the graph by its blocks.
+
+Every element that the root depends on belongs to one piece, every piece to one block. An arrow
+stands for exactly the reads across it. Nothing here is invented for a picture: what a view leaves
+out or folds it decides itself, and says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from ...autograd.state import Scope
+from ...autograd.tensor import Array
+from ..recording.graph import Node
+from .slices import Slice
+
+BlockKind = Literal[
+    "input",  # a leaf, or a slice of one, as one column reads it: data, integers, a condition
+    "initial",  # a state before the first copy of a chain
+    "parameter",  # a leaf that is trained
+    "derived",  # made from parameters and constants alone: exp(log_A), W.T
+    "constant",  # a leaf that only copies, or only the loss, brought along: no circle is needed
+    "cell",  # a copy of a recurrent module, scope or plain loop
+    "bar",  # a value of several columns that others read as a whole
+    "between",  # everything else
+    "loss",
+]
+
+ArrowKind = Literal[
+    "initial",  # from an initial state
+    "message",  # along a chain: to the next copy, or to and from a sign on the way there
+    "input",  # from an input
+    "up",  # within a column, or into a bar
+    "skip",  # within a column, past a row of copies
+    "tap",  # from a bar to its readers
+    "other",  # from one column to another
+    "loss",  # into the loss
+    "parameter",  # from a parameter or a derived one: a picture has it in the legend
+]
+
+RowKind = Literal["cell", "loop", "between", "bar"]
+
+ReadFlow = Literal["gradient", "cut", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a value: the elements of one time.
+
+    Args:
+        node: the value.
+        where: which elements; None: all of them. `where.of(array)` takes them out of an array of
+            the value's shape, `where.text` is "[3]" where one index says it, `where.shape` theirs.
+    """
+
+    node: Node
+    where: Slice | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the part."""
+        return self.node.shape if self.where is None else self.where.shape
+
+    def of(self, array: Array) -> Array:
+        """These elements of an array of the value's shape: its data, its gradient."""
+        return array if self.where is None else self.where.of(array)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An op reads a value: the atom of which arrows are made.
+
+    Args:
+        reader: what was computed from it, as a whole or a part.
+        slot: which input of the reader's op it is.
+        value: what is read.
+        flow: "gradient": the op hands a gradient back here; "cut": the value passed a `detach` here
+            (scissors); "none": the value requires no gradient, or the op is not differentiable in
+            it (integers, conditions, constants: a plain arrow without a lane).
+    """
+
+    reader: Piece
+    slot: int
+    value: Piece
+    flow: ReadFlow
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What a picture may draw as one thing: a box, a circle, a chip, a sign on an arrow.
+
+    Args:
+        id: "cell-<row>-<t>", "between-<row>-<t>", "bar-<name>", "input-<column>",
+            "input-<column>-<k>" for the k-th (k ≥ 1) input beside it, "initial-<row>", or
+            "initial-<row>-<t>" of a chain that begins at copy t > 0; "parameter-<name>" (derived
+            ones too), "constant-<k>", "loss". `t` counts the blocks of a row from 0.
+        kind: what it is.
+        pieces: everything in it, in the order of creation. A parameter, input or initial state
+            has one.
+        row: its row in `Quotient.rows`; None for inputs, initial states, parameters and the loss.
+        t: which block of its row it is, from 0: the timestep of the copy.
+        columns: the columns that it stands in: one, several for a bar or a wide op, none for
+            parameters and the loss. An initial state stands in the column of its reader.
+        label: what is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α".
+        caption: what the program calls it or its value, where that is not the label: "" else.
+        formula: of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)".
+        sign: what a small between-block may shrink to on its arrow: "⊕ ⊙ ⊖ ∥ ◇ σ ∇ …"; "" for
+            pure moves, which need none (the arrow's caption shows the slice); None: it needs a box.
+        call: the call of a module or `tg.scope` that it is, if any.
+        states: of a cell, the values that it passes on or would: in the order of `Row.states`.
+        outputs: the pieces that other blocks read, or that the root is: states first. "h₃" in a
+            cell's box is the first.
+        structure: equal for blocks that are made alike: same ops, wired alike, same parameters.
+        unread: ops that nothing reads: they stay inside, muted.
+        wide: whether it mixes several times ("all t").
+        outside: of an input: made outside the graph (`.item()`, a detached array of a later run).
+    """
+
+    id: str
+    kind: BlockKind
+    pieces: tuple[Piece, ...]
+    row: "Row | None" = None
+    t: int = 0
+    columns: tuple[int, ...] = ()
+    label: str = ""
+    caption: str = ""
+    formula: str = ""
+    sign: str | None = None
+    call: Scope | None = None
+    states: tuple[Piece, ...] = ()
+    outputs: tuple[Piece, ...] = ()
+    structure: object = None
+    unread: tuple[Piece, ...] = ()
+    wide: bool = False
+    outside: bool = False
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The values of which it has parts or all, in the order of creation."""
+        return tuple(dict.fromkeys(piece.node for piece in self.pieces))
+
+    @property
+    def column(self) -> int | None:
+        """The column it stands in: of several the last one, None where it stands in none."""
+        return self.columns[-1] if self.columns else None
+
+    def __repr__(self) -> str:
+        return f"<{self.id}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Arrow:
+    """The reads of one block's values by another block.
+
+    Its gradient is the sum, value by value, of the contributions handed back at exactly these
+    reads: ask `Flow.arrow(arrow)`.
+    """
+
+    source: Block
+    target: Block
+    reads: tuple[Read, ...]
+    kind: ArrowKind
+    caption: str = ""  # of several values, or of a slice: which pass here: "h, c", "ys[3]"
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}-{self.source.id}-{self.target.id}"
+
+    @property
+    def values(self) -> tuple[Piece, ...]:
+        """What passes along it, each once, in the order of the source's states."""
+        return tuple(dict.fromkeys(read.value for read in self.reads))
+
+    @property
+    def cut(self) -> bool:
+        """Whether a `detach` stands here: the value passes, its gradient does not."""
+        flows = {read.flow for read in self.reads}
+        return "cut" in flows and "gradient" not in flows
+
+    def __repr__(self) -> str:
+        return f"<{self.id}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Blocks beside each other that are the same part of the network: a layer, a head, a loop.
+
+    Args:
+        kind: "cell": copies of a module or scope; "loop": copies of a plain loop (dashed border);
+            "between": calls of one path, or one formula, outside the copies; "bar".
+        number: the <row> of its blocks' ids; cells and loops are counted together, from the bottom.
+        path: where the module sits, as the user's code names it: "rnn", "decoder.gru".
+        name: the module's class, "scope", "loop at line 24", or the formula.
+        equation: "hₜ = tanh(W_xh xₜ + …)" where the module states one.
+        states: what the copies pass on, under the cell's own names: ("h", "c"), ("memory", "w_r").
+        blocks: in the order of their calls.
+        parameters: the names of those that its first block reads.
+        reverse: its calls run from the last column to the first.
+        tree: its calls are the nodes of a tree; columns are the depths.
+    """
+
+    kind: RowKind
+    number: int
+    path: str
+    name: str
+    equation: str | None = None
+    states: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    parameters: tuple[str, ...] = ()
+    reverse: bool = False
+    tree: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Copies of one row, each of which receives from the one before it.
+
+    Args:
+        id: "chain-<row>-<n>".
+        row: their row.
+        copies: in the order of time. (Of a tree: in the order of their calls.)
+        direction: 1: columns run to the right; -1: reversed, to the left.
+        initial: its initial states; a chain that begins with another one's end has none.
+    """
+
+    id: str
+    row: Row
+    copies: tuple[Block, ...]
+    direction: Literal[1, -1]
+    initial: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A value that crosses into the loss, or that the root is: a circle at the end of its arrow.
+
+    Args:
+        id: "output-<column>", "output-<column>-<k>" for further ones of the column; "output" where
+            it belongs to no column.
+        value: what it shows.
+        source: the block that the value belongs to.
+        column: where it stands.
+        label: "y₃".
+        caption: what the program calls it, "" where the label says it.
+        used: whether the root was made from it.
+    """
+
+    id: str
+    value: Piece
+    source: Block
+    column: int | None
+    label: str
+    caption: str = ""
+    used: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Columns that belong to one step of an outer loop: drawn below them."""
+
+    first: int
+    last: int
+    label: str  # "step 2"
+
+
+@dataclass(frozen=True, eq=False)
+class Quotient:
+    """The whole network.
+
+    Args:
+        blocks: all of them; those of rows from the bottom row up and from left to right.
+        arrows: all of them, those into and out of parameters too.
+        rows: from the bottom of the picture up: cells, betweens and bars as they stand.
+        chains: those of all rows.
+        columns: how many there are.
+        outputs: from left to right.
+        brackets: of nested loops, the outer steps.
+        parameters: the legend: parameters and derived ones, in the order of their first use.
+        loss: the block that the root is in, where that is a loss.
+        root: what everything leads to, where the backward pass starts.
+        gradients: node id -> ∂L/∂node, where recorded.
+        names: what each node is called wherever it is shown: "h", "f_gate"; without a timestep.
+        times: the timestep of a named node, where it has one.
+    """
+
+    blocks: tuple[Block, ...]
+    arrows: tuple[Arrow, ...]
+    rows: tuple[Row, ...]
+    chains: tuple[Chain, ...]
+    columns: int
+    outputs: tuple[Output, ...]
+    root: Node
+    brackets: tuple[Bracket, ...] = ()
+    parameters: tuple[Block, ...] = ()
+    loss: Block | None = None
+    gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])
+    names: Mapping[Node, str] = field(default_factory=dict[Node, str])
+    times: Mapping[Node, int] = field(default_factory=dict[Node, int])
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Block]:
+        """The blocks by their ids."""
+        return {block.id: block for block in self.blocks}
+
+    @cached_property
+    def entering(self) -> Mapping[Block, tuple[Arrow, ...]]:
+        """The arrows into each block."""
+        found: dict[Block, list[Arrow]] = {block: [] for block in self.blocks}
+        for arrow in self.arrows:
+            found[arrow.target].append(arrow)
+        return {block: tuple(arrows) for block, arrows in found.items()}
+
+    @cached_property
+    def leaving(self) -> Mapping[Block, tuple[Arrow, ...]]:
+        """The arrows out of each block."""
+        found: dict[Block, list[Arrow]] = {block: [] for block in self.blocks}
+        for arrow in self.arrows:
+            found[arrow.source].append(arrow)
+        return {block: tuple(arrows) for block, arrows in found.items()}
+
+    @cached_property
+    def _of_node(self) -> Mapping[Node, tuple[Block, ...]]:
+        found: dict[Node, dict[Block, None]] = {}
+        for block in self.blocks:
+            for piece in block.pieces:
+                found.setdefault(piece.node, {})[block] = None
+        return {node: tuple(blocks) for node, blocks in found.items()}
+
+    def blocks_of(self, node: Node) -> tuple[Block, ...]:
+        """The blocks that a value, or parts of it, belong to; none where it is not in the graph."""
+        return self._of_node.get(node, ())
+
+    @property
+    def cells(self) -> tuple[Block, ...]:
+        """The copies."""
+        return tuple(block for block in self.blocks if block.kind == "cell")
+
+
+_SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
+
+
+def indexed(name: str, t: int) -> str:
+    """A name with the timestep below it.
+
+    >>> indexed("h", 12), indexed("h", -1)
+    ('h₁₂', 'h₋₁')
+    """
+    return name + str(t).translate(_SUBSCRIPTS)

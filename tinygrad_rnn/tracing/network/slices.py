@@ -1,0 +1,67 @@
+"""Which elements of a value belong to which time."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ...autograd.tensor import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """The elements of one value that have one label.
+
+    Two slices of one value are one and the same object where they are the same elements.
+
+    Args:
+        label: the time.
+        labels: of all elements of the value; along axes where it is constant its length is 1.
+        whole: the shape of the value.
+    """
+
+    label: int
+    labels: Array
+    whole: tuple[int, ...]
+
+    @cached_property
+    def index(self) -> tuple[slice | int, ...] | None:
+        """The index that takes them out, where they are one slice or range of one axis."""
+        long = [axis for axis, n in enumerate(self.labels.shape) if n > 1]
+        if len(long) != 1:
+            return None
+        (axis,) = long
+        (places,) = np.nonzero(self.labels.ravel() == self.label)
+        first, last = int(places[0]), int(places[-1])
+        if last - first + 1 != len(places):
+            return None
+        part = first if len(places) == 1 else slice(first, last + 1)
+        return (*[slice(None)] * axis, part)
+
+    def of(self, array: Array) -> Array:
+        """These elements of an array of the value's shape: a slice, or else one after the other."""
+        if self.index is not None:
+            return array[self.index]
+        return array[np.broadcast_to(self.labels == self.label, array.shape)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `of`."""
+        if self.index is not None:
+            return np.broadcast_to(0, self.whole)[self.index].shape
+        return (int(np.broadcast_to(self.labels == self.label, self.whole).sum()),)
+
+    @property
+    def text(self) -> str:
+        """How the program would write it: "[3]", "[:, 3]", "[2:4]"; "" where no one index does."""
+        if self.index is None:
+            return ""
+        return f"[{', '.join(map(_written, self.index))}]"
+
+
+def _written(part: slice | int) -> str:
+    if isinstance(part, int):
+        return str(part)
+    if part == slice(None):
+        return ":"
+    return f"{part.start}:{part.stop}"
