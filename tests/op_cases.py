@@ -83,6 +83,9 @@ def values(arg: Arg, number: int, rng: np.random.Generator) -> Any:
         flat = (rng.permutation(n) - n // 2) * 0.1 + 0.02 * number + 0.01
     elif arg.kind == "positive":
         flat = rng.uniform(0.5, 2.0, n)
+    elif arg.kind in ("inner", "outer"):  # of ±1
+        ends = (0.1, 0.8) if arg.kind == "inner" else (1.2, 2.0)
+        flat = rng.uniform(*ends, n)
     elif arg.kind == "bool":
         flat = rng.random(n) < 0.5
     elif arg.kind.startswith("below "):
@@ -170,7 +173,17 @@ UNARY = {
     "erf": (of_each(math.erf), "any"), "erfc": (of_each(math.erfc), "any"),
     "softplus": (of_each(lambda a: math.log1p(math.exp(a))), "any"),
     "log_sigmoid": (lambda x: np.log(sigmoid(x)), "any"), "silu": (lambda x: x * sigmoid(x), "any"),
+    "log1p": (np.log1p, "positive"), "expm1": (np.expm1, "any"), "square": (np.square, "any"),
+    "tan": (np.tan, "inner"), "arcsin": (np.arcsin, "inner"), "arccos": (np.arccos, "inner"),
+    "arctan": (np.arctan, "any"), "sinh": (np.sinh, "any"), "cosh": (np.cosh, "any"),
+    "arcsinh": (np.arcsinh, "any"), "arccosh": (np.arccosh, "outer"),
+    "arctanh": (np.arctanh, "inner"), "floor": (np.floor, "apart"), "ceil": (np.ceil, "apart"),
+    "rint": (np.rint, "apart"), "trunc": (np.trunc, "apart"), "sign": (np.sign, "any"),
+    "isnan": (np.isnan, "any"), "isinf": (np.isinf, "any"),
 }  # fmt: skip
+# Of these a few shapes say enough: what broadcasting does is said by the others.
+FEW_SHAPES = [(), (3,), (0,), (2, 1, 3)]
+RARE = list(UNARY)[list(UNARY).index("log1p") :]
 KINKS = {
     "relu": [(ops.relu, [[-1.0, 0.0, 2.0]], [[0.0, 0.0, 1.0]])],
     "abs": [(ops.abs, [[-1.0, 0.0, 2.0]], [[-1.0, 0.0, 1.0]])],
@@ -178,12 +191,13 @@ KINKS = {
     "log": [(ops.log, [[0.0, 2.0]], [[np.inf, 0.5]])],
 }
 for _name, (_reference, _kind) in UNARY.items():
-    _cases = [case(_name, [Arg(s, _kind, d)], _reference) for s in SHAPES for d in FLOATS]
+    _shapes = FEW_SHAPES if _name in RARE else SHAPES
+    _cases = [case(_name, [Arg(s, _kind, d)], _reference) for s in _shapes for d in FLOATS]
     record(
         _name,
         _cases,
         kinks=KINKS.get(_name, []),
-        differentiable=_name != "detach",
+        differentiable=_name not in ("detach", "isnan", "isinf"),
         errors=[
             (
                 partial(getattr(ops, _name), object()),
@@ -216,7 +230,8 @@ BINARY = {
     "add": (np.add, "any", "any"), "sub": (np.subtract, "any", "any"),
     "mul": (np.multiply, "any", "any"), "div": (np.divide, "any", "positive"),
     "pow": (np.power, "positive", "any"), "maximum": (np.maximum, "apart", "apart"),
-    "minimum": (np.minimum, "apart", "apart"),
+    "minimum": (np.minimum, "apart", "apart"), "remainder": (np.remainder, "any", "positive"),
+    "fmod": (np.fmod, "any", "positive"),
 }  # fmt: skip
 TIES = {
     "maximum": [(ops.maximum, [[1.0, 2.0], [1.0, 3.0]], [[0.5, 0.0], [0.5, 1.0]])],
@@ -297,6 +312,13 @@ for _name, _reference in COMPARISONS.items():
         errors=mismatch(_name),
         differentiable=False,
     )
+
+record(
+    "floor_divide",
+    [case("floor_divide", [Arg(a, "any"), Arg(b, "positive")], np.floor_divide) for a, b in PAIRS],
+    errors=mismatch("floor_divide"),
+    differentiable=False,
+)
 
 LOGIC = {
     "logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor,

@@ -22,11 +22,20 @@ _OF_BOOLEANS = (
     "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor",
 )  # fmt: skip
 
+_STEPS = ("floor", "ceil", "rint", "trunc")  # whose jumps are at whole numbers
+_OF_SMALL_NUMBERS = ("arcsin", "arccos", "arctanh", "tan")
+
 # The example of an op that takes options, or that the two rows above do not show.
 _EXAMPLES: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]] = {
     "pow": (([0.5, 1.0, 2.0], _OTHER), {}),
     "log": (([0.5, 1.0, 2.0],), {}),
     "sqrt": (([0.25, 1.0, 4.0],), {}),
+    **{name: (([0.4, -1.2, 2.7],), {}) for name in _STEPS},
+    **{name: (([0.5, -0.3, 0.0],), {}) for name in _OF_SMALL_NUMBERS},
+    "log1p": (([0.5, 1e-9, 2.0],), {}),
+    "arccosh": (([1.5, 2.0, 4.0],), {}),
+    "remainder": (([0.5, -1.0, 2.0], [2.0, 3.0, -0.7]), {}),
+    "fmod": (([0.5, -1.0, 2.0], [2.0, 3.0, -0.7]), {}),
     "matmul": ((_TABLE, [[1.0, 0.0], [2.0, -1.0], [0.0, 3.0]]), {}),
     "linear": ((_TABLE, [[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]), {}),
     "where": (([True, False, True], _ROW, _OTHER), {}),

@@ -9,7 +9,7 @@ import numpy as np
 from ..op import op
 from ..tensor import Array
 
-__all__ = ["add", "div", "mul", "neg", "pow", "sub"]
+__all__ = ["add", "div", "floor_divide", "fmod", "mul", "neg", "pow", "remainder", "sub"]
 
 
 @op(lambda g, y, a, b: g, lambda g, y, a, b: g, numpy=np.add, sign="+")
@@ -45,3 +45,33 @@ def pow(a: Array, b: Array):
 @op(lambda g, y, x: -g, numpy=np.negative, sign="−")
 def neg(x: Array):
     """Negative: y = -x; x̄ = -ȳ."""
+
+
+# Divisions without a fraction
+
+
+@op(None, None, numpy=np.floor_divide, quiet=True, sign="⌊÷⌋")
+def floor_divide(a: Array, b: Array):
+    """Quotient rounded down: y = ⌊a / b⌋; not differentiable."""
+
+
+@op(
+    lambda g, y, a, b: g,
+    lambda g, y, a, b: -g * np.floor_divide(a, b),
+    numpy=np.remainder,
+    quiet=True,
+    sign="mod",
+)
+def remainder(a: Array, b: Array):
+    """What is left of a division, with the sign of b: y = a - ⌊a / b⌋ b; ā = ȳ, b̄ = -ȳ ⌊a / b⌋."""
+
+
+@op(
+    lambda g, y, a, b: g,
+    lambda g, y, a, b: -g * np.trunc(a / b),
+    numpy=np.fmod,
+    quiet=True,
+    sign="fmod",
+)
+def fmod(a: Array, b: Array):
+    """What is left of a division, as a is signed: y = a - q b, q = trunc(a / b); b̄ = -ȳ q."""

@@ -15,20 +15,39 @@ from ..tensor import Array, Tensor
 
 __all__ = [
     "abs",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctanh",
+    "ceil",
     "cos",
+    "cosh",
     "erf",
     "erfc",
     "exp",
+    "expm1",
+    "floor",
     "gelu",
+    "isinf",
+    "isnan",
     "log",
+    "log1p",
     "log_sigmoid",
     "relu",
+    "rint",
     "sigmoid",
+    "sign",
     "silu",
     "sin",
+    "sinh",
     "softplus",
     "sqrt",
+    "square",
+    "tan",
     "tanh",
+    "trunc",
 ]
 
 
@@ -77,6 +96,104 @@ def sin(x: Array):
 @op(lambda g, y, x: -g * np.sin(x), numpy=np.cos)
 def cos(x: Array):
     """Cosine, of radians: y = cos x; x̄ = -ȳ sin x."""
+
+
+@op(lambda g, y, x: g / (1 + x), numpy=np.log1p, quiet=True)
+def log1p(x: Array):
+    """Logarithm, exact near 0: y = ln(1 + x); x̄ = ȳ / (1 + x)."""
+
+
+@op(lambda g, y, x: g * (y + 1.0), numpy=np.expm1, quiet=True)
+def expm1(x: Array):
+    """Exponential, exact near 0: y = e^x - 1; x̄ = ȳ (y + 1)."""
+
+
+@op(lambda g, y, x: g * (2 * x), numpy=np.square)
+def square(x: Array):
+    """Square: y = x²; x̄ = 2 x ȳ."""
+
+
+@op(lambda g, y, x: g * (1.0 + y * y), numpy=np.tan)
+def tan(x: Array):
+    """Tangent, of radians: y = tan x; x̄ = ȳ (1 + y²)."""
+
+
+@op(lambda g, y, x: g / np.sqrt(1.0 - x * x), numpy=np.arcsin, quiet=True)
+def arcsin(x: Array):
+    """Inverse sine, in radians: y = arcsin x; x̄ = ȳ / √(1 - x²)."""
+
+
+@op(lambda g, y, x: -g / np.sqrt(1.0 - x * x), numpy=np.arccos, quiet=True)
+def arccos(x: Array):
+    """Inverse cosine, in radians: y = arccos x; x̄ = -ȳ / √(1 - x²)."""
+
+
+@op(lambda g, y, x: g / (1.0 + x * x), numpy=np.arctan)
+def arctan(x: Array):
+    """Inverse tangent, in radians: y = arctan x; x̄ = ȳ / (1 + x²)."""
+
+
+@op(lambda g, y, x: g * np.cosh(x), numpy=np.sinh, quiet=True)
+def sinh(x: Array):
+    """Hyperbolic sine: y = sinh x; x̄ = ȳ cosh x."""
+
+
+@op(lambda g, y, x: g * np.sinh(x), numpy=np.cosh, quiet=True)
+def cosh(x: Array):
+    """Hyperbolic cosine: y = cosh x; x̄ = ȳ sinh x."""
+
+
+@op(lambda g, y, x: g / np.sqrt(x * x + 1.0), numpy=np.arcsinh)
+def arcsinh(x: Array):
+    """Inverse hyperbolic sine: y = arsinh x; x̄ = ȳ / √(x² + 1)."""
+
+
+@op(lambda g, y, x: g / np.sqrt(x * x - 1.0), numpy=np.arccosh, quiet=True)
+def arccosh(x: Array):
+    """Inverse hyperbolic cosine: y = arcosh x; x̄ = ȳ / √(x² - 1)."""
+
+
+@op(lambda g, y, x: g / (1.0 - x * x), numpy=np.arctanh, quiet=True)
+def arctanh(x: Array):
+    """Inverse hyperbolic tangent: y = artanh x; x̄ = ȳ / (1 - x²)."""
+
+
+# Steps: flat but for their jumps, so that no gradient flows back
+
+
+@op(lambda g, y, x: np.zeros_like(g), numpy=np.floor)
+def floor(x: Array):
+    """The integer below: y = ⌊x⌋; x̄ = 0 ȳ."""
+
+
+@op(lambda g, y, x: np.zeros_like(g), numpy=np.ceil)
+def ceil(x: Array):
+    """The integer above: y = ⌈x⌉; x̄ = 0 ȳ."""
+
+
+@op(lambda g, y, x: np.zeros_like(g), numpy=np.rint)
+def rint(x: Array):
+    """The nearest integer, from the middle the even one: y = rint x; x̄ = 0 ȳ."""
+
+
+@op(lambda g, y, x: np.zeros_like(g), numpy=np.trunc)
+def trunc(x: Array):
+    """The integer towards 0: y = x without its fraction; x̄ = 0 ȳ."""
+
+
+@op(lambda g, y, x: np.zeros_like(g), numpy=np.sign)
+def sign(x: Array):
+    """Sign: y = -1, 0 or 1; x̄ = 0 ȳ."""
+
+
+@op(None, numpy=np.isnan)
+def isnan(x: Array):
+    """Whether it is no number: y = (x ≠ x), elementwise; not differentiable."""
+
+
+@op(None, numpy=np.isinf)
+def isinf(x: Array):
+    """Whether it is infinite: y = (|x| = ∞), elementwise; not differentiable."""
 
 
 # Functions of Gauss, which NumPy does not have
