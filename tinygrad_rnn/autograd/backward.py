@@ -106,9 +106,8 @@ def grad(
     seed = _seed(output, gradient)
     relevant = _leading_to(set(targets), reachable(output))
     found = _sweep(output, seed, relevant, set(targets), create_graph)
-    gradients = [
-        _tensor(found[x]) if x in found else Tensor(np.zeros_like(x._data)) for x in targets
-    ]
+    gradients = [_tensor(found.get(x, np.zeros_like(x._data))) for x in targets]
+    notify("gradients", targets, gradients)
     return gradients[0] if isinstance(inputs, Tensor) else gradients
 
 
@@ -232,9 +231,11 @@ def _live_operands(node: Tensor) -> tuple[Any, ...]:
 
 
 def _after_hooks(node: Tensor, g: Cotangent, symbolic: bool) -> Cotangent:
+    g = _tensor(g)
     for hook in list(node._hooks or ()):
-        replaced = hook(_tensor(g))
+        replaced = hook(g)
         if replaced is not None:
+            notify("hook", node, g, replaced)
             g = _tensor(replaced)
         if g.shape != node.shape:
             raise GradientError(
@@ -242,9 +243,7 @@ def _after_hooks(node: Tensor, g: Cotangent, symbolic: bool) -> Cotangent:
             )
     if g.dtype != node.dtype:
         g = g.astype(node.dtype)
-    if symbolic:
-        return _tensor(g)
-    return g._data if isinstance(g, Tensor) else g
+    return g if symbolic else g._data
 
 
 Tensor.backward = backward  # pyright: ignore[reportAttributeAccessIssue]  (self is output)

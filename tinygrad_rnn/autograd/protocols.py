@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import OpError, describe
 from . import ops
 from .op import NUMPY
-from .state import STATE
+from .state import STATE, notify
 from .tensor import Array, Tensor
 
 # Tensors as arrays and numbers
@@ -50,11 +50,17 @@ def _round(x: Tensor, digits: int | None = None) -> Any:
     return round(x.item(), digits)
 
 
+def _asked(x: Tensor, kind: str) -> Any:
+    """The one value, of which less than all is asked."""
+    notify("asked", x, kind)
+    return x.item()
+
+
 Tensor.item, Tensor.numpy = _item, _numpy
-Tensor.__bool__ = lambda x: bool(x.item())
+Tensor.__bool__ = lambda x: bool(_asked(x, "bool"))
 Tensor.__float__ = lambda x: float(x.item())
-Tensor.__int__ = lambda x: int(x.item())
-Tensor.__index__ = lambda x: operator.index(x.item())
+Tensor.__int__ = lambda x: int(_asked(x, "int"))
+Tensor.__index__ = lambda x: operator.index(_asked(x, "int"))
 Tensor.__format__, Tensor.__round__ = _format, _round
 
 

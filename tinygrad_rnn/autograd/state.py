@@ -37,6 +37,15 @@ kind              facts                                what happened
                                                        or "grad", a module's "training"
 ``"option"``      tensor, array                        the values of `tensor` are an option of the
                                                        next op, as `array`
+``"asked"``       tensor, kind                         what is read next is asked for as a "bool"
+                                                       or an "int"
+``"hook"``        node, given, replaced                a hook of `node` got the gradient `given`,
+                                                       and returned `replaced` in its place
+``"gradients"``   tensors, gradients                   `grad` returns these, one per tensor
+``"step"``        optimizer, leaf, move, state         `move` says all that the new values of
+                                                       `leaf`, which follow, are made from;
+                                                       `state` is what the step leaves
+``"clip"``        leaves, rule, settings               the gradients of `leaves` are clipped
 ================  ===================================  ============================================
 """
 

@@ -193,9 +193,7 @@ class Tensor:
         """
         if not self.requires_grad:
             raise GradientError(f"register_hook: {describe(self)} requires no gradient")
-        if self._hooks is None:
-            self._hooks = []
-        hooks = self._hooks
+        hooks = self._hooks = self._hooks or []
         hooks.append(hook)
 
         def remove() -> None:

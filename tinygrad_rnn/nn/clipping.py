@@ -1,13 +1,18 @@
 """Gradients kept in bounds, against the explosions of recurrent networks."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from ..autograd.state import notify
 from ..autograd.tensor import Array, Tensor
 from ..errors import GradientError, OpError
 from .arguments import real, switch
+
+Gradients = Sequence[Array]
+Settings = Mapping[str, Any]
 
 
 def clip_grad_norm_(
@@ -46,17 +51,14 @@ def clip_grad_norm_(
             f"clip_grad_norm_: needs max_norm ≥ 0 and norm_type > 0, got {max_norm} and {norm_type}"
         )
     found = _with_gradient(parameters)
-    norms = [_norm(gradient, norm_type) for _, gradient in found]
-    total = _norm(np.array(norms), norm_type) if norms else 0.0
+    gradients = [gradient for _, gradient in found]
+    total = _total_norm(gradients, norm_type)
     if error_if_nonfinite and not math.isfinite(total):
         raise GradientError(
             f"clip_grad_norm_: the gradients' norm is {total}; "
             "tg.detect_anomaly() finds the op that made it so"
         )
-    scale = max_norm / (total + 1e-6)
-    if not scale >= 1:  # so that a NaN is passed on
-        for p, gradient in found:
-            p.grad = gradient * p.dtype.type(scale)
+    _bind(found, "norm", {"max_norm": max_norm, "norm_type": norm_type})
     return total
 
 
@@ -69,8 +71,34 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     clip_value = real("clip_grad_value_", "clip_value", clip_value)
     if not clip_value >= 0:
         raise OpError(f"clip_grad_value_: clip_value must not be negative, got {clip_value}")
-    for p, gradient in _with_gradient(parameters):
-        p.grad = np.clip(gradient, -clip_value, clip_value)
+    _bind(_with_gradient(parameters), "value", {"clip_value": clip_value})
+
+
+def _within_norm(gradients: Gradients, settings: Settings) -> Gradients:
+    scale = settings["max_norm"] / (_total_norm(gradients, settings["norm_type"]) + 1e-6)
+    if scale >= 1:  # so that a NaN is passed on
+        return gradients
+    return [gradient * gradient.dtype.type(scale) for gradient in gradients]
+
+
+def _within_values(gradients: Gradients, settings: Settings) -> Gradients:
+    bound = settings["clip_value"]
+    return [np.clip(gradient, -bound, bound) for gradient in gradients]
+
+
+RULES: dict[str, Callable[[Gradients, Settings], Gradients]] = {
+    "norm": _within_norm,
+    "value": _within_values,
+}
+
+
+def _bind(found: Sequence[tuple[Tensor, Array]], rule: str, settings: Settings) -> None:
+    """Bind the gradients to what a rule makes of them."""
+    notify("clip", [p for p, _ in found], rule, settings)
+    gradients = [gradient for _, gradient in found]
+    for (p, before), gradient in zip(found, RULES[rule](gradients, settings), strict=True):
+        if gradient is not before:
+            p.grad = gradient
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:
@@ -81,6 +109,12 @@ def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, 
             "call parameters() anew, or keep list(model.parameters())"
         )
     return [(p, p.grad.data) for p in given if p.grad is not None]
+
+
+def _total_norm(gradients: Gradients, p: float) -> float:
+    """The norm of all gradients as one vector."""
+    norms = [_norm(gradient, p) for gradient in gradients]
+    return _norm(np.array(norms), p) if norms else 0.0
 
 
 def _norm(values: Array, p: float) -> float:

@@ -250,6 +250,7 @@ def _keep_steps(recorder: Recorder, first: int, last: int) -> None:
         )
     if last - before + 1 < len(steps):
         del run.events[steps.first(last - before + 1) :]
+        run.notes[:] = [note for note in run.notes if note.after <= len(run.events)]
     start = steps.first(first - before)
     if start:
         recorder.forget(keep_last=len(run.events) - start)

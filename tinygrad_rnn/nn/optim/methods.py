@@ -1,12 +1,12 @@
 """The optimisers: the settings of each, and how it moves a parameter."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ...autograd.tensor import Array
+from ...autograd.tensor import Array, Tensor
 from ...errors import OpError
 from .optimizer import Optimizer, State
 
@@ -243,6 +243,26 @@ def _average(state: State, key: str, value: Array, keep: float) -> Array:
     return state[key]
 
 
-KINDS: dict[str, Callable[..., Optimizer]] = {
+KINDS: dict[str, type[Optimizer]] = {
     kind.__name__: kind for kind in (SGD, Adagrad, RMSprop, Adam, AdamW)
 }
+
+
+def check_step(kind: str, data: Array, state: State, settings: Settings) -> None:
+    """Refuse what no step of an optimiser of this package begins with.
+
+    Raises:
+        OpError: there is no such optimiser, or the settings make no sense.
+        StateDictError: no step can have left such a state.
+    """
+    if kind not in KINDS:
+        raise OpError(f"there is no optimiser {kind!r:.40}")
+    leaf = Tensor(data, requires_grad=True)
+    group = {"params": [0], **settings}
+    KINDS[kind]([leaf]).load_state_dict({"param_groups": [group], "state": [state]})
+
+
+def moved_again(kind: str, gradient: Array, data: Array, state: State, settings: Settings) -> Array:
+    """What a step of an optimiser of this package makes of a parameter; `state` goes on."""
+    optimizer = KINDS[kind].__new__(KINDS[kind])  # a step asks nothing of its own settings
+    return optimizer.moved(gradient, data, state, settings)

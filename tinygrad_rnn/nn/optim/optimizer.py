@@ -6,10 +6,12 @@ A step binds a parameter's data to new values, and never writes into a graph's a
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ...autograd.state import STATE, notify
 from ...autograd.switches import scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import OpError, StateDictError, describe
@@ -22,6 +24,31 @@ State = dict[str, Any]
 Group = dict[str, Any]
 
 _MOST_STEPS = 2**53
+
+
+@dataclass(slots=True, eq=False)
+class Move:
+    """All that one step makes the new values of one parameter from.
+
+    Args:
+        kind: the name of the optimiser's class.
+        owner: tells optimisers of one kind apart.
+        follows: whether `state` is what the last step left, and nobody has changed it.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    gradient: Array
+    data: Array
+    state: Mapping[str, Any]
+    owner: int = 0
+    follows: bool = False
+
+    @property
+    def arrays(self) -> list[Array]:
+        """The arrays that it holds."""
+        held = (self.gradient, self.data, *self.state.values())
+        return [array for array in held if isinstance(array, np.ndarray)]
 
 
 class Optimizer:
@@ -72,6 +99,18 @@ class Optimizer:
     ) -> Array:
         """What to subtract from one parameter, from its gradient, its values, and its state."""
         raise NotImplementedError
+
+    def moved(
+        self, gradient: Array, data: Array, state: State, settings: Mapping[str, Any]
+    ) -> Array:
+        """The new values of one parameter; `state` becomes what the step leaves."""
+        _follow(state, data.dtype)
+        if settings.get("maximize"):
+            gradient = -gradient
+        gradient = self.decayed(gradient, data, settings)
+        values = np.asarray(data - self.update(gradient, data, state, settings))
+        _follow(state, data.dtype)
+        return values.astype(data.dtype, copy=False)
 
     def decayed(self, gradient: Array, data: Array, settings: Mapping[str, Any]) -> Array:
         """The gradient of L + weight_decay/2 ‖p‖²."""
@@ -165,12 +204,14 @@ class Optimizer:
     def _move(self, p: Tensor, settings: Mapping[str, Any]) -> None:
         data, dtype = p.data, p.dtype
         gradient = p.grad.data.astype(dtype, copy=False)  # type: ignore[union-attr]
-        if settings.get("maximize"):
-            gradient = -gradient
         state = self.state.setdefault(p, {})
         _follow(state, dtype)
-        gradient = self.decayed(gradient, data, settings)
-        p.data = (data - self.update(gradient, data, state, settings)).astype(dtype, copy=False)
+        before = dict(state)
+        values = self.moved(gradient, data, state, settings)
+        if STATE.get().observers:
+            move = Move(type(self).__name__, settings, gradient, data, before)
+            notify("step", self, p, move, state)
+        p.data = values
 
     # State dicts
 

@@ -15,15 +15,28 @@ from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ...nn.cells import Cell as RecurrentCell
+from ...nn.clipping import RULES
 from ...nn.module import Module
-from ..recording.event import Event, Failure, Forward, Places, Vjp, Zero
+from ...nn.optim.methods import check_step
+from ...nn.optim.optimizer import Move
+from ..recording.event import Event, Failure, Forward, Places, Update, Vjp, Zero
 from ..recording.graph import Node
 from ..recording.held import Gone, in_units
+from ..recording.notes import (
+    Clipped,
+    GradientTaken,
+    Hooked,
+    Look,
+    Note,
+    Optioned,
+    Replaced,
+    Symbolic,
+)
 from ..recording.run import Run
 from ..recording.source import Known, Source
-from .options import counted, dtype_named, restored, typed
+from .options import counted, dtype_named, one_of, restored, typed
 from .rules import OWN, MissingOp, format_1, found
-from .saving import ARCHIVE, ARRAY, EVENT, KINDS, NODE, NONE, SCOPE
+from .saving import ARCHIVE, ARRAY, EVENT, KINDS, MOVE, NODE, NONE, NOTE, NOTES, SCOPE
 from .schema import check_extent, check_options, check_size, cost, excess
 
 # What a file justifies: so many times its own bytes, and the bytes that any file does.
@@ -132,6 +145,10 @@ class _Reader:
         inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
         for row in self._rows("event", EVENT):
             run.events.append(self._event(len(run.events), row, inputs[len(run.events)]))
+        run.has_notes = self.text["format"] >= 3 and typed(self.text["has_notes"], bool)
+        if run.has_notes:
+            self._read_notes()
+            self._read_moves()
 
     def _op(self, name: Any, module: Any, qualname: Any, version: Any) -> tuple[str, Op]:
         typed(name, str)
@@ -341,6 +358,60 @@ class _Reader:
         seen, operands = of.seen
         self.allowance.take(sum(map(excess, (term, cotangent, seen, *operands))))
         return Vjp(*facts, term, output, of, slot, cotangent)
+
+    # Between the events
+
+    def _read_notes(self) -> None:
+        leaves = self._flat("note.leaves", "note.leaves.flat", 0, 2**62)
+        for row, some in zip(self._rows("note", NOTE), leaves, strict=True):
+            note, before = self._note(row, some), self.run.notes[-1:]
+            if before and before[0].after > note.after:
+                raise ValueError("notes that are not in order")
+            self.run.notes.append(note)
+
+    def _note(self, row: tuple[int, ...], leaves: Sequence[int]) -> Note:
+        number, after, tensor, of, text, line, array, settings, _ = row
+        if not 0 <= after <= len(self.run.events):
+            raise ValueError(f"a note after {after} of {len(self.run.events)} events")
+        kind, word = _entry(NOTES, number), _or_none(self.strings, text)
+        if kind is Symbolic:
+            return Symbolic(after)
+        if kind is GradientTaken:
+            return GradientTaken(after, tensor, of, one_of(word, ("grad", "pass", "hook")))
+        if kind is Optioned:
+            return Optioned(after, tensor, typed(self._numbered(array), np.ndarray))
+        source = _entry(self.sources, line)
+        if kind is Look:
+            return Look(after, tensor, one_of(word, ("data", "bool", "int")), source)
+        if kind is Hooked:
+            return Hooked(after, tensor, of, source)
+        if kind is Replaced:
+            return Replaced(after, tensor, of, self._numbered(array), word is not None, source)
+        rule, options = one_of(word, tuple(RULES)), _entry(self.options, settings)
+        RULES[rule]([np.zeros(1)], options)  # settings that it cannot use are refused here
+        return Clipped(after, tuple(leaves), rule, options, source)
+
+    def _read_moves(self) -> None:
+        states = self._flat("move.state", "move.state.flat", 0, len(self.arrays))
+        for row, state in zip(self._rows("move", MOVE), states, strict=True):
+            self._read_move(row, state)
+
+    def _read_move(self, row: tuple[int, ...], state: Sequence[int]) -> None:
+        """Say of an update which step of an optimiser it was, as far as there is such a step."""
+        index, kind, owner, follows, gradient, data, settings, names, step, _ = row
+        update = typed(_entry(self.run.events, index), Update)
+        before, g = (typed(self._numbered(number), np.ndarray) for number in (data, gradient))
+        like = update.output.seen[0]
+        if not (before.shape == g.shape == like.shape and before.dtype == g.dtype == like.dtype):
+            raise ValueError(f"event {index} (update) was made from something of another shape")
+        named = typed(_entry(self.options, names)["names"], list)
+        arrays = [self._numbered(number) for number in state]
+        held: dict[str, Any] = dict(zip(named, arrays, strict=True))
+        if step != NONE:
+            held["step"] = step
+        name, given = _entry(self.strings, kind), _entry(self.options, settings)
+        check_step(name, before, held, given)
+        update.move = Move(name, given, g, before, held, counted(owner), bool(follows))
 
 
 def _check_same(first: Node, node: Node) -> None:

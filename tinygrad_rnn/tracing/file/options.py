@@ -7,16 +7,17 @@ What is more than a number or text is a list that begins with a tag.
 # What JSON holds has no one type.
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..recording.held import is_array
 
 _DTYPE = re.compile(r"[<>|][fiub]\d{1,2}", re.ASCII)
+_Word = TypeVar("_Word", bound=str)
 _PLAIN = (bool, str, int, float, type(None))
 
 
@@ -98,6 +99,17 @@ def typed(value: Any, kind: Any) -> Any:
     """
     if not isinstance(value, kind):
         raise TypeError(f"{value!r:.40} is {type(value).__name__}, not {kind}")
+    return value
+
+
+def one_of(value: Any, known: Sequence[_Word]) -> _Word:
+    """`value`, which must be one of these words.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in known:
+        raise ValueError(f"{value!r:.40} is none of {', '.join(known)}")
     return value
 
 

@@ -19,15 +19,26 @@ from ...autograd.tensor import Array
 from ...errors import TraceError
 from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
+from ...nn.optim.optimizer import Move
 from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from ..recording.graph import Node
 from ..recording.held import Gone, is_array, owner_of
+from ..recording.notes import (
+    Clipped,
+    GradientTaken,
+    Hooked,
+    Look,
+    Note,
+    Optioned,
+    Replaced,
+    Symbolic,
+)
 from ..recording.run import Run
 from ..recording.source import Source
 from .options import plain
 from .rules import address, is_own
 
-ARCHIVE = Archive("tinygrad_rnn.trace", 2, TraceError, "load_trace", "save", "tr.save")
+ARCHIVE = Archive("tinygrad_rnn.trace", 3, TraceError, "load_trace", "save", "tr.save")
 KINDS = (Forward, Seed, Vjp, Accumulate, Update, Zero, Failure)  # in a file by their number here
 NONE = -1
 # How often larger than its memory a broadcast array may be, and the bytes that it always may.
@@ -45,6 +56,20 @@ EVENT = (
     "source",
     "message",
     "inputs",
+)
+NOTES = (Look, GradientTaken, Hooked, Replaced, Clipped, Optioned, Symbolic)  # as KINDS
+NOTE = ("kind", "after", "tensor", "of", "text", "source", "array", "settings", "leaves")
+MOVE = (
+    "event",
+    "kind",
+    "owner",
+    "follows",
+    "gradient",
+    "data",
+    "settings",
+    "names",
+    "step",
+    "state",
 )
 ARRAY = ("dtype", "owner", "offset", "ndim", "nans", "infs")
 SCOPE = ("name", "owner", "parent", "id")
@@ -92,7 +117,12 @@ class _Writer:
         self.error_inputs: list[int] = []
         # Terms that are computed for the file alone: an array's id is its own while it lives.
         self.terms: list[Array] = []
+        self.leaves: list[int] = []
+        self.states: list[int] = []
         self.events = [self._event(event) for event in run.events]
+        self.notes = [self._note(note) for note in run.notes] if run.has_notes else []
+        updates = [event for event in run.events if isinstance(event, Update)]
+        self.moves = [self._move(x.index, x.move) for x in updates if x.move is not None]
 
     def description(self) -> dict[str, Any]:
         """What is text, and the small tables."""
@@ -110,6 +140,7 @@ class _Writer:
             "printed": [[at, text] for at, text in run.printed.items()],
             "limit": run.limit,
             "gone": run.gone,
+            "has_notes": run.has_notes,
         }
 
     def arrays(self) -> dict[str, Array]:
@@ -120,6 +151,10 @@ class _Writer:
             **_columns("event", EVENT, self.events),
             **_columns("array", ARRAY, self.views.rows),
             **_columns("scope", SCOPE, self.scopes.rows),
+            **_columns("note", NOTE, self.notes),
+            **_columns("move", MOVE, self.moves),
+            "note.leaves.flat": _integers(self.leaves),
+            "move.state.flat": _integers(self.states),
             "node.inputs.flat": _integers(self.inputs),
             "node.operands.flat": _integers(self.operands),
             "event.inputs.flat": _integers(self.error_inputs),
@@ -158,6 +193,48 @@ class _Writer:
             self._source(event.source),
             self._string(message),
             len(refused),
+        ]
+
+    def _note(self, note: Note) -> list[int]:
+        tensor = of = source = array = settings = text = NONE
+        leaves: tuple[int, ...] = ()
+        match note:
+            case Look():
+                tensor, text, source = note.tensor, self._string(note.kind), note.source
+            case GradientTaken():
+                tensor, of, text = note.tensor, note.of, self._string(note.origin)
+            case Hooked():
+                tensor, of, source = note.tensor, note.of, note.source
+            case Replaced():
+                tensor, of, source = note.tensor, note.leaf, note.source
+                array = self._array(note.held)
+                text = self._string("clipped") if note.is_clipped else NONE
+            case Clipped():
+                text, settings = self._string(note.rule), self._options(note.settings)
+                leaves, source = note.leaves, note.source
+            case Optioned():
+                tensor, array = note.tensor, self._array(note.array)
+            case Symbolic():
+                pass
+        self.leaves += leaves
+        line = self._source(source) if isinstance(source, Source) else NONE
+        kind = NOTES.index(type(note))
+        return [kind, note.after, tensor, of, text, line, array, settings, len(leaves)]
+
+    def _move(self, event: int, move: Move) -> list[int]:
+        names = sorted(name for name in move.state if name != "step")
+        self.states += [self._array(move.state[name]) for name in names]
+        return [
+            event,
+            self._string(move.kind),
+            move.owner,
+            int(move.follows),
+            self._array(move.gradient),
+            self._array(move.data),
+            self._options(move.settings),
+            self._options({"names": names}),
+            move.state.get("step", NONE),
+            len(names),
         ]
 
     def _node(self, wanted: Node | None) -> int:

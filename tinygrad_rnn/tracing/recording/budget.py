@@ -1,22 +1,23 @@
 """Keeping a recording under a budget: what it lets go of, and in which order."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from ...autograd.tensor import Array
 from .event import Event, Failure
 from .graph import Node
 from .held import Memory, owner_of
+from .notes import Note, Remark
 
 
-def memory_of(events: Iterable[Event], gone: int = 0) -> Memory:
-    """How much events hold; every array is counted once, whoever shares it."""
+def memory_of(events: Sequence[Event], gone: int = 0, notes: Iterable[Note] = ()) -> Memory:
+    """How much events and notes hold; every array is counted once, whoever shares it."""
     sizes: dict[int, int] = {}
     seen: set[Node] = set()
-    subjects: set[Node | Failure] = set()
-    count = recomputable = 0
-    for event in events:
-        count += 1
+    subjects: set[Node | Failure | Remark] = set()
+    recomputable = 0
+    for event in chain(events, notes):
         recomputable += event.recomputable
         arrays = event.arrays
         if event.subject not in subjects:  # which may have many inputs: they come once
@@ -29,7 +30,7 @@ def memory_of(events: Iterable[Event], gone: int = 0) -> Memory:
             owner = array if array.base is None else owner_of(array)
             if id(owner) not in sizes:
                 sizes[id(owner)] = owner.nbytes
-    return Memory(count, sum(sizes.values()), recomputable, gone)
+    return Memory(len(events), sum(sizes.values()), recomputable, gone)
 
 
 class Budget:
@@ -48,23 +49,23 @@ class Budget:
         self.limit, self._released = limit, released
         self.restart()
 
-    def restart(self, events: Iterable[Event] = ()) -> None:
+    def restart(self, events: Iterable[Event | Note] = ()) -> None:
         """Count anew, for a recording that begins with these events."""
         self.held = self.gone = 0
-        self._events: list[Event] = []
+        self._events: list[Event | Note] = []
         # the next event to lose its term, and the next to lose everything
         self._next_term = self._oldest = 0
         # id of an array that owns memory -> how many nodes and events hold it
         self._holders: dict[int, int] = {}
         # subject -> how many events that are not gone are about it
-        self._about: dict[Node | Failure, int] = {}
+        self._about: dict[Node | Failure | Remark, int] = {}
         # node -> how many of these subjects use it
         self._uses: dict[Node, int] = {}
         for event in events:
             self.add(event)
 
-    def add(self, event: Event) -> None:
-        """Count an event that was just recorded, and let go of what is too much."""
+    def add(self, event: Event | Note) -> None:
+        """Count an event or note that was just recorded, and let go of what is too much."""
         self._events.append(event)
         about = self._about.get(event.subject, 0)
         self._about[event.subject] = about + 1
@@ -110,7 +111,7 @@ class Budget:
         self._release(event)
         return True
 
-    def _release(self, event: Event) -> None:
+    def _release(self, event: Event | Note) -> None:
         before = self.held
         self.gone += event.recomputable
         self._about[event.subject] -= 1

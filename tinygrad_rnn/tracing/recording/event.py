@@ -13,6 +13,7 @@ import numpy as np
 
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
+from ...nn.optim.optimizer import Move
 from .graph import Node
 from .held import SMALL, Gone, gone_error, is_array
 from .source import Source
@@ -336,9 +337,23 @@ class Accumulate(Written):
 @final
 @dataclass(slots=True, eq=False, repr=False)
 class Update(Written):
-    """A leaf was bound to new data."""
+    """A leaf was bound to new data: in a step of one of our optimisers, or by the program itself.
+
+    Args:
+        move: what the optimiser made the data from; None where the program did it, or it is gone.
+    """
 
     kind: ClassVar[Literal["update"]] = "update"
+    move: Move | None = None
+
+    @property
+    def arrays(self) -> list[Array]:
+        held = [] if self.move is None else self.move.arrays
+        return [*Happening.arrays.__get__(self), *held]
+
+    def release(self) -> None:
+        Happening.release(self)
+        self.move = None
 
 
 @final

@@ -3,7 +3,8 @@
 # The `data` of a tensor tells observers that it is read, and this is one of them.
 # pyright: reportPrivateUsage=false
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from os.path import dirname, join
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,11 +12,36 @@ import numpy as np
 from ...autograd.op import Op
 from ...autograd.state import STATE
 from ...autograd.tensor import Array, Tensor
+from ...nn import clipping, optim
+from ...nn.optim.methods import KINDS
+from ...nn.optim.optimizer import Move, Optimizer
 from .budget import Budget
 from .event import Accumulate, Event, Failure, Forward, Places, Seed, Update, Vjp, Zero
 from .graph import Node, leaf_node, reached
+from .notes import (
+    Clipped,
+    GradientTaken,
+    Hooked,
+    Look,
+    Note,
+    Optioned,
+    Replaced,
+    Symbolic,
+)
 from .run import Run
 from .source import Source, Sources, variable_name
+
+NO_TENSOR = -1  # what is no tensor has this id
+NO_MOVE: tuple[int, Move | None] = (NO_TENSOR, None)
+_PACKAGE = dirname(dirname(clipping.__file__))
+_CLIPPING = (clipping.__file__,)
+# Files of this package whose looks at values are computed again, and files that only show them.
+_FOLLOWED = (
+    *_CLIPPING,
+    dirname(optim.__file__),
+    join(_PACKAGE, "debugger"),
+    join(_PACKAGE, "diagrams"),
+)
 
 
 class Recorder:
@@ -31,6 +57,12 @@ class Recorder:
         if run.limit is not None:
             self.budget = Budget(run.limit, run.release_tensor)
         self._places, self._sources = places, Sources()
+        # What the next update is made from; and what steps left of a parameter's state.
+        self._move = NO_MOVE
+        self._optimizers: dict[Optimizer, int] = {}
+        self._states: dict[tuple[int, int], dict[str, Any]] = {}
+        self._asked = "data"  # how much of what is read next
+        self._pass_is_noted = False
 
     def observe(self, kind: str, *facts: Any) -> None:
         """Write down one thing that the engine did; what it has no word for is left out."""
@@ -62,6 +94,9 @@ class Recorder:
 
     def _vjp(self, node: Tensor, slot: int, cotangent: Any, contribution: Any) -> None:
         nodes = self.run.nodes
+        if not self._pass_is_noted and isinstance(cotangent, Tensor):
+            self._pass_is_noted = True
+            self._note(Symbolic(len(self.run.events)))
         of = nodes.get(node.id) or self._node(node, node._data)
         if of.rule is None:
             self._complete(of, node)
@@ -75,6 +110,7 @@ class Recorder:
         self._write(Vjp(index, scope, None, self._places, term, output, of, slot, g))
 
     def _seed(self, output: Tensor, gradient: Array) -> None:
+        self._pass_is_noted = False
         self._about(Seed, self._node(output, output._data), gradient, self._sources.of_caller())
 
     def _accumulate(self, leaf: Tensor, gradient: Any) -> None:
@@ -82,14 +118,20 @@ class Recorder:
 
     def _update(self, leaf: Tensor, before: Array, after: Array) -> None:
         self.run.nodes.pop(leaf.id, None)
-        self._about(Update, self._node(leaf, after), after, self._sources.of_caller())
+        (of, move), self._move = self._move, NO_MOVE
+        index, scope, source = len(self.run.events), STATE.get().scope, self._sources.of_caller()
+        node = self._node(leaf, after)
+        made = Update(index, scope, source, self._places, after, node)
+        if of == leaf.id:
+            made.move = move
+        self._write(made)
 
     def _zero(self, leaf: Tensor) -> None:
         self._about(Zero, self._node(leaf, leaf._data), None, self._sources.of_caller())
 
     def _about(
         self,
-        kind: type[Seed | Accumulate | Update | Zero],
+        kind: type[Seed | Accumulate | Zero],
         node: Node,
         value: Array | None,
         source: Source | None,
@@ -115,15 +157,82 @@ class Recorder:
         index, scope = len(self.run.events), STATE.get().scope
         self._write(Failure(index, scope, source, self._places, None, op, inputs, message))
 
+    # Between the events
+
+    def _note(self, note: Note) -> None:
+        self.run.notes.append(note)
+        if self.budget is not None and note.arrays:
+            self.budget.add(note)
+            self.run.gone = self.budget.gone
+
+    def _ask(self, tensor: Tensor, kind: str) -> None:
+        self._asked = kind
+
+    def _read(self, owner: Any, attribute: str) -> None:
+        """Python looks at a value; a module's switch is none."""
+        asked, self._asked = self._asked, "data"
+        if not isinstance(owner, Tensor):
+            return
+        if attribute == "grad":
+            if owner._grad is not None:
+                taken = GradientTaken(len(self.run.events), owner._grad.id, owner.id, "grad")
+                self._note(taken)
+            return
+        source = self._sources.of_caller()
+        if not source.is_of(_FOLLOWED):
+            self._note(Look(len(self.run.events), owner.id, asked, source))
+
+    def _option(self, tensor: Tensor, array: Array) -> None:
+        self._note(Optioned(len(self.run.events), tensor.id, array))
+
+    def _hook(self, node: Tensor, given: Tensor, replaced: Any) -> None:
+        after = len(self.run.events)
+        self._note(GradientTaken(after, given.id, node.id, "hook"))
+        id = replaced.id if isinstance(replaced, Tensor) else NO_TENSOR
+        self._note(Hooked(after, id, node.id, self._sources.of_caller()))
+
+    def _gradients(self, tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        after, nodes = len(self.run.events), self.run.nodes
+        for x, gradient in zip(tensors, gradients, strict=True):
+            if gradient.id not in nodes:  # else the pass was recorded itself
+                self._note(GradientTaken(after, gradient.id, x.id, "pass"))
+
+    def _replace(self, leaf: Tensor, gradient: Tensor) -> None:
+        source, held = self._sources.of_caller(), gradient._data
+        is_clipped = source.is_of(_CLIPPING)
+        after = len(self.run.events)
+        self._note(Replaced(after, gradient.id, leaf.id, held, is_clipped, source))
+
+    def _clip(self, leaves: Sequence[Tensor], rule: str, settings: Mapping[str, Any]) -> None:
+        ids, source = tuple([x.id for x in leaves]), self._sources.of_caller()
+        self._note(Clipped(len(self.run.events), ids, rule, settings, source))
+
+    def _step(
+        self, optimizer: Optimizer, leaf: Tensor, move: Move, state: Mapping[str, Any]
+    ) -> None:
+        """An update follows; what a person's own optimiser does cannot be followed."""
+        if KINDS.get(move.kind) is not type(optimizer):
+            return
+        move.owner = self._optimizers.setdefault(optimizer, len(self._optimizers))
+        left = self._states.get((move.owner, leaf.id))
+        if left is not None and left.keys() == move.state.keys():
+            move.follows = all(left[name] is value for name, value in move.state.items())
+        self._states[move.owner, leaf.id] = dict(state)
+        self._move = leaf.id, move
+
     def forget(self, keep_last: int) -> None:
         """Drop all but the last events: they begin the recording."""
         run = self.run
+        dropped = len(run.events) - keep_last
         run.events[:] = run.events[-keep_last:]
         for index, event in enumerate(run.events):
             event.index = index
+        run.notes[:] = [note for note in run.notes if note.after >= dropped]
+        for note in run.notes:
+            note.after -= dropped
         run.printed.clear()
         if self.budget is not None:
-            self.budget.restart(run.events)
+            self.budget.restart([*run.events, *(note for note in run.notes if note.arrays)])
             run.gone = self.budget.gone
         kept = {x.id for x in reached(x for event in run.events for x in event.used)}
         for id in [id for id, x in run.nodes.items() if id not in kept and not x.is_parameter]:
@@ -172,6 +281,14 @@ class Recorder:
         "accumulate": _accumulate,
         "update": _update,
         "zero": _zero,
+        "asked": _ask,
+        "read": _read,
+        "option": _option,
+        "hook": _hook,
+        "gradients": _gradients,
+        "replace": _replace,
+        "clip": _clip,
+        "step": _step,
     }
 
 

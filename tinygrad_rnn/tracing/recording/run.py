@@ -10,6 +10,7 @@ from .budget import memory_of
 from .event import Accumulate, Event, Forward, Seed, Vjp
 from .graph import Graph, Node, collector_paused
 from .held import Memory
+from .notes import Note
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -25,6 +26,8 @@ class Run:
         gone: bytes of arrays that were let go of.
         is_loaded: whether it comes from a file: then its ids are those of another program.
         forgotten_steps: training steps before the first event, which were let go of.
+        notes: what is known of the moments between the events, in order.
+        has_notes: whether notes were taken; files of older versions have none.
         tensors: while it is recorded, the tensors by id: a name may be given after the event.
     """
 
@@ -36,6 +39,8 @@ class Run:
     gone: int = 0
     is_loaded: bool = False
     forgotten_steps: int = 0
+    notes: list[Note] = field(default_factory=list[Note])
+    has_notes: bool = True
     tensors: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
 
     def __str__(self) -> str:
@@ -63,7 +68,7 @@ class Run:
     @collector_paused()
     def memory(self) -> Memory:
         """What it holds."""
-        return memory_of(self.events, self.gone)
+        return memory_of(self.events, self.gone, self.notes)
 
     # Names
 

@@ -59,6 +59,10 @@ class Source:
             return self.known.is_inside_package
         return bool(self.frames) and self.frames[0][0].co_filename.startswith(_FOLDER)
 
+    def is_of(self, places: tuple[str, ...]) -> bool:
+        """Whether the innermost call, our own included, stands in one of these files or folders."""
+        return bool(self.frames) and self.frames[0][0].co_filename.startswith(places)
+
     @property
     def lines(self) -> list[str]:
         """The lines of the file; none when it is gone."""
