@@ -93,6 +93,14 @@ def test_text_from_a_file_and_from_stdin(run, tmp_path):
     assert (tmp_path / "file.svg").read_bytes() == (tmp_path / "stdin.svg").read_bytes()
 
 
+def test_a_title_is_written_and_names_the_page(run, tmp_path):
+    title = "<i>hello</i> & more"
+    assert run("draw", "--title", title, "-o", "x.svg", "-o", "x.html").exit_code == 0
+    for page in ("x.svg", "x.html"):
+        text = (tmp_path / page).read_text("utf-8")
+        assert "<title>&lt;i&gt;hello&lt;/i&gt; &amp; more</title>" in text
+
+
 def test_characters_that_a_png_cannot_show_are_named(run, tmp_path):
     result = run("draw", "--text", "日本", "-o", str(tmp_path / "x.png"))
     assert result.exit_code == 0

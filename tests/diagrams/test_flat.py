@@ -70,10 +70,18 @@ def test_a_layout_that_takes_too_long_is_stopped():
         dot_layout.arrange({"a": (10, 10)}, [], seconds=0.001)
 
 
-@pytest.mark.parametrize("options", [{"view": "rolled"}, {"view": "both"}, {"gradients": True}])
+@pytest.mark.parametrize(
+    "options", [{"view": "rolled"}, {"view": "both"}, {"gradients": True}, {"values": True}]
+)
 def test_what_only_copies_have(options):
     with pytest.raises(DrawError, match=r"nothing recurrent was found.*tg\.scope"):
         tg.draw(perceptron(), **options)
+
+
+@pytest.mark.parametrize("option", [{"view": "nonsense"}, {"fold": 0}, {"fold": "all"}])
+def test_what_nobody_has_is_not_taken_without_a_word(option):
+    with pytest.raises(DrawError, match=r"no view 'nonsense'|fold is \"auto\", None or"):
+        tg.draw(formula(), **option)
 
 
 BACKWARD = {

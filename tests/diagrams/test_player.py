@@ -222,7 +222,7 @@ def test_the_page_holds_no_address_and_no_style_or_handler_of_its_own(html):
 @pytest.mark.parametrize("values", [False, True])
 def test_each_colour_of_the_picture_is_a_variable_named_for_its_role(trace, values):
     style, _, picture = tg.draw(trace, values=values).html.partition('id="player-stage"')
-    used = set(re.findall(r"var\((--c-[\w-]+)\)", picture))
+    used = set(re.findall(r"var\((--c-[\w-]+),#\w{6}\)", picture))
     assert used == set(re.findall(r"(--c-[\w-]+):light-dark\(#\w{6},#\w{6}\)", style))
     assert {"--c-cell-1-fill", "--c-chip-0", "--c-ramp-5"} < used
     assert ("--c-heat-high" in used) is values
@@ -432,7 +432,7 @@ def test_buttons_scrubber_and_playing_to_the_end(play, html, score):
     player.page.locator("#player-speed").select_option("10")
     player.page.locator("#player-play").click()
     assert player.page.locator("#player-status").get_attribute("aria-live") == "off"
-    player.page.wait_for_selector("body[data-playing=false]")
+    player.page.wait_for_selector(".tinygrad-player[data-playing=false]")
     assert player.step == len(score["steps"]) - 1
     assert player.page.locator("#player-status").get_attribute("aria-live") == "polite"
 
@@ -561,7 +561,7 @@ def test_dark_and_light(play, html):
         ("light", ["255, 255, 255", "20, 23, 28"]),
     ):
         player = play(html, color_scheme=scheme)
-        background = "getComputedStyle(document.body).backgroundColor"
+        background = "getComputedStyle(document.querySelector('.tinygrad-player')).backgroundColor"
         assert player.page.evaluate(background) == f"rgb({colors[0]})"
         player.press("d")
         assert player.page.evaluate(background) == f"rgb({colors[1]})"

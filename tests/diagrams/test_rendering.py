@@ -12,6 +12,7 @@ from diagrams.networks import Maker, draw, lstm, stack
 from diagrams.reading import Picture
 
 from tinygrad_rnn.diagrams import Diagram
+from tinygrad_rnn.diagrams.picture.render import PNG_MOST, to_png
 from tinygrad_rnn.errors import DrawError
 
 HOSTILE = [
@@ -136,7 +137,8 @@ def test_the_files_are_what_they_claim(tmp_path):
     for format, start in starts.items():
         diagram.save(tmp_path / f"x{format.upper()}")
         assert (tmp_path / f"x{format.upper()}").read_bytes().startswith(start)
-    assert diagram._repr_mimebundle_()["image/svg+xml"] == diagram.svg
+    shown = diagram._repr_mimebundle_()["image/svg+xml"]
+    assert shown.replace(' style="max-width:100%;height:auto"', "") == diagram.svg
     assert repr(diagram) == "<Diagram: Unrolled RNNCell: 3 steps, 1 layer>"
 
 
@@ -171,6 +173,14 @@ def test_too_wide_for_a_png(tmp_path):
         diagram.save(tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
     diagram.save(tmp_path / "x.svg")
+
+
+def test_too_high_for_a_png_says_what_helps():
+    with pytest.raises(DrawError, match=r"px high.*\.svg or \.pdf, or with (\d+) dots") as refused:
+        to_png("", 100.0, 40_000.0, 144)
+    assert "fold" not in str(refused.value)  # columns are what is folded: it would be as high
+    dpi = int(re.search(r"(\d+) dots", str(refused.value))[1])
+    assert dpi * 40_000 / 72 <= PNG_MOST < (dpi + 1) * 40_000 / 72
 
 
 def test_a_pdf_finds_its_objects():

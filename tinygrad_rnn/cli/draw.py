@@ -40,6 +40,7 @@ CHOICES = [view.name for view in VIEWS.values() if view.needs != "outline"]
 )
 @click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
 @click.option("--theme", default="light", type=click.Choice(list(THEMES)))
+@click.option("--title", help="Written above the picture, and the name of the page.")
 @click.option("--width", help='As printed: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
 @click.option(
     "--dpi", default=144.0, type=click.FloatRange(1, 10_000), help="Pixels an inch of a .png."
@@ -51,6 +52,7 @@ def draw(
     values: bool,
     fold: str,
     theme: str,
+    title: str | None,
     width: str | None,
     dpi: float,
     **subject: Any,
@@ -71,7 +73,7 @@ def draw(
     # The script may go to another folder.
     paths = [output.absolute() for output in outputs]
     trace, code = Subject(**subject).record()
-    diagram = draw_diagram(trace, theme=theme, **chosen)
+    diagram = draw_diagram(trace, theme=theme, title=title, **chosen)
     for output, path in zip(outputs, paths, strict=True):
         _save(diagram, output, path, width, dpi)
     _suggest_scopes(trace)

@@ -1,20 +1,26 @@
 """`Diagram`: a finished picture, that shows and saves itself in any format."""
 
+import base64
 import math
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from ...errors import DrawError
 from ...files import check_writable, write_atomic
+from .frame import HEIGHT_MOST, Frame
 from .shapes import MARGIN, Drawing
 from .text_metrics import FONT, without_glyph
 from .theme import Palette
 
 PNG_DPI = 144.0
+# Of the PNG that a notebook keeps beside the SVG: dots an inch, and pixels at its longer side.
+_NOTEBOOK_DPI, _NOTEBOOK_PIXELS = 96.0, 2000
+_CELL_WIDTH = 900.0  # pixels of a notebook's cell, about
+_CONTROLS_HEIGHT = 620.0  # pixels of what stands above and below the picture of a player, about
 _NAMED = 5  # characters that a warning names
 _UNITS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
 _LENGTH = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|mm|in|pt)\s*")
@@ -32,7 +38,7 @@ class Diagram:
     theme: Palette
     title: str
     description: str
-    player: Callable[[], str]  # makes the HTML player of what is drawn here
+    page: Callable[[], str]  # makes the HTML player of what is drawn here
     zoom: float = 1.0
 
     FORMATS = (".svg", ".pdf", ".png", ".dot", ".html")
@@ -60,7 +66,32 @@ class Diagram:
     @property
     def html(self) -> str:
         """One HTML file that plays the recorded run over the picture; it loads nothing else."""
-        return self.player()
+        return self.page()
+
+    def player(self, height: int | None = None) -> Frame:
+        """Return the player as a notebook shows it: inline, in a frame of its own.
+
+        Two of them on a page do not disturb each other, nor the page.
+
+        Args:
+            height: of the frame in pixels; by default it grows to what it shows.
+
+        Raises:
+            DrawError: what is drawn has no player, or the height is no number from 100 to 3,000.
+        """
+        least = 100
+        if height is not None and not least <= height <= HEIGHT_MOST:
+            raise DrawError(
+                f"the height of a player is a number of pixels from {least} to {HEIGHT_MOST:,}, "
+                f"not {height!r}"
+            )
+        return Frame(self.html, self.title, int(height or self._player_height()), height is None)
+
+    def _player_height(self) -> float:
+        """About how many pixels the player takes in a notebook's cell, until it says so itself."""
+        width, height = self.size
+        scale = min(max(_CELL_WIDTH / width, 0.6), 1.2)
+        return min(height * scale + _CONTROLS_HEIGHT, HEIGHT_MOST)
 
     def fitted(self, width: float | str) -> "Diagram":
         """Return the same picture, `width` wide: points, or "8.5cm", "85mm", "3.3in", "240pt".
@@ -159,8 +190,45 @@ class Diagram:
     def __repr__(self) -> str:
         return f"<Diagram: {self.title}>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg, "text/plain": repr(self)}
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """Return the picture in each format that a notebook, or what it is exported to, may want.
+
+        LaTeX takes the PDF; a notebook that is not trusted yet shows the PNG.
+        """
+        makers: dict[str, Callable[[], str]] = {
+            "image/svg+xml": self._svg_that_fits,
+            "image/png": lambda: _in_base64(self._small_png()),
+            "application/pdf": lambda: _in_base64(self._without_warning(".pdf")),
+            "text/plain": self.__repr__,
+        }
+        wanted = [
+            format
+            for format in makers
+            if (not include or format in include) and format not in (exclude or ())
+        ]
+        return {format: makers[format]() for format in wanted}
+
+    def _svg_that_fits(self) -> str:
+        """The SVG, no wider than the cell of the notebook that shows it."""
+        return self.svg.replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
+
+    def _small_png(self) -> bytes:
+        longest = max(self.size)
+        return self._without_warning(
+            ".png", dpi=min(_NOTEBOOK_DPI, 72 * _NOTEBOOK_PIXELS / longest)
+        )
+
+    def _without_warning(self, format: str, dpi: float = PNG_DPI) -> bytes:
+        """Render for a notebook, which shows the SVG: nobody asked for this format."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return self.render(format, dpi=dpi)
+
+
+def _in_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _unknown(format: str) -> DrawError:

@@ -83,9 +83,11 @@ def to_png(dot: str, width: float, height: float, dpi: float) -> bytes:
     for name, points in (("wide", width), ("high", height)):
         pixels = math.ceil(points * dpi / 72)
         if pixels > PNG_MOST:
+            fold = "fold the middle copies (fold=3), " if name == "wide" else ""
+            fitting = math.floor(PNG_MOST * 72 / points)
             raise DrawError(
                 f"the PNG would be {pixels:,} px {name}, and {PNG_MOST:,} is the most it can be: "
-                "fold the middle copies (fold=3), or save as .svg or .pdf"
+                f"{fold}save as .svg or .pdf, or with {max(fitting, 1)} dots an inch at most (dpi)"
             )
     return _draw(dot, "png", dpi=dpi)
 

@@ -24,6 +24,7 @@ _START = {
     "dark": ("dark", (LIGHT, DARK)),
     "print": ("print", (PRINT, PRINT)),
 }
+_KEY = 12  # characters that tell the colours of one picture from those of another
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 # What would end the element or begin another, and the line ends that are none in JSON.
 _ESCAPED_IN_JSON = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -39,14 +40,19 @@ def to_html(network: Network, options: Options, title: str | None) -> str:
     start, themes = _START[options.theme]
     player = partial(to_html, network, options, title)
     diagram = draw_network(network, options, title, player)
-    picture = picture_of(diagram)
-    style, script = _asset("player.css") + picture.style(*themes), _asset("player.js")
+    picture = picture_of(diagram, themes[0])
+    colors = picture.colors(*themes)
+    # Players of other colours on the same page keep theirs.
+    key = hashlib.sha256(colors.encode()).hexdigest()[:_KEY]
+    style = _asset("player.css") + f'.tinygrad-player[data-colors="{key}"]{{{colors}}}\n'
+    script = _asset("player.js")
     room = PAGE_MOST - len((picture.svg + style + script).encode())
     score = recording(network, picture.ids, room)
     content = {
         "title": for_xml(diagram.title),
         "description": for_xml(diagram.description),
         "theme": start,
+        "colors": key,
         "policy": _policy(style, script),
         "style": style,
         "picture": picture.without_titles(score["parts"].keys()),

@@ -1,7 +1,7 @@
 """The picture as part of a page: its colours follow the page's theme, and it is small."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import DrawError
@@ -27,6 +27,9 @@ _EDGE = re.compile(
     r'(<g id="[^"]*" class="edge [^"]*")>(\n<title>[^<]*</title>\n)<path stroke=("[^"]*")([^>]*>\n)'
     r'<polygon fill=\3 stroke=\3(?: stroke-width="[^"]*")?'
 )
+# A polygon ends where it starts, whether that is said or not.
+_CLOSED = re.compile(r'points="([^ "]+)([^"]*) \1"')
+_WRITTEN_ON = re.compile(r'<g [^>]* stroke="currentColor">.*?</g>', re.DOTALL)
 _TITLED = re.compile(r'(<g id="(?:gradient-)?([^"]*)" class="[^"]*"[^>]*>\n)<title>[^<]*</title>\n')
 _ID = re.compile(r'<g id="([^"]*)"')
 
@@ -51,13 +54,12 @@ class Picture:
         """The ids of all its parts, in the order of drawing."""
         return dict.fromkeys(_ID.findall(self.svg)).keys()
 
-    def style(self, light: Theme, dark: Theme) -> str:
+    def colors(self, light: Theme, dark: Theme) -> str:
         """Say in CSS which colour each role has in either theme: the page chooses."""
-        colors = "".join(
+        return "".join(
             f"{variable(role)}:light-dark({light.color(role)},{dark.color(role)});"
             for role in self.roles
         )
-        return f"\n:root{{{colors}}}\n"
 
 
 class _Placeholders:
@@ -70,14 +72,14 @@ class _Placeholders:
         return self.roles.setdefault(role, f"#{len(self.roles) + 1:06x}")
 
 
-def picture_of(diagram: Diagram) -> Picture:
+def picture_of(diagram: Diagram, plain: Theme) -> Picture:
     """Return a diagram with the roles of its colours in place of a theme's."""
     placeholders = _Placeholders()
     svg = _for_page(replace(diagram, theme=placeholders).svg)
-    values = {color: _value(role) for role, color in placeholders.roles.items()}
+    values = {color: _value(role, plain) for role, color in placeholders.roles.items()}
     svg = _COLOR.sub(lambda match: f'{match[1]}="{values[match[2]]}"', svg)
     roles = dict.fromkeys((*placeholders.roles, *HEAT_ENDS))
-    return Picture(svg, tuple(role for role in roles if f"var({variable(role)})" in svg))
+    return Picture(svg, tuple(role for role in roles if f"var({variable(role)}," in svg))
 
 
 def variable(role: Role) -> str:
@@ -89,12 +91,15 @@ def variable(role: Role) -> str:
     return "--c-" + role.replace(".", "-")
 
 
-def _value(role: Role) -> str:
-    """The CSS colour of a role: its variable, or the mixture that a value's is."""
+def _value(role: Role, plain: Theme) -> str:
+    """The CSS colour of a role: its variable, or the mixture that a value's is.
+
+    The colour of the plain theme stands where the page's style is not allowed.
+    """
     if not is_share(role):
-        return f"var({variable(role)})"
+        return f"var({variable(role)},{plain.color(role)})"
     end, share = heat_mix(role)
-    return f"color-mix(in srgb,var({variable(end)}) {share:.1%},var({variable('heat.zero')}))"
+    return f"color-mix(in srgb,{_value(end, plain)} {share:.1%},{_value('heat.zero', plain)})"
 
 
 def _for_page(svg: str) -> str:
@@ -105,20 +110,51 @@ def _for_page(svg: str) -> str:
     body = _SAID_BY_PAGE.sub("", svg[head.end() :])
     body = _NORM.sub('<text class="norm" ', body)
     body = _PATH.sub(_simplified, body)
-    body = _EDGE.sub(r"\1 color=\3>\2<path\4<polygon", body)
+    body = _EDGE.sub(
+        r'\1 color=\3 stroke="currentColor">\2<path\4<polygon fill="currentColor"', body
+    )
+    body = _WRITTEN_ON.sub(lambda edge: edge[0].replace("<text ", '<text stroke="none" '), body)
+    body = _CLOSED.sub(r'points="\1\2"', body)
     body = _COORDINATES.sub(lambda match: f'{match[1]}="{_shortened(match[2])}"', body)
     given = 'role="group" aria-labelledby="player-title" text-anchor="middle" fill="none"'
     return f'<svg viewBox="{head[1]}" {given}>\n{body}'
 
 
 def _simplified(path: re.Match[str]) -> str:
-    """A path around a box as the rectangle it is; any other as it stands."""
-    points = [tuple(map(float, point.split(","))) for point in (path[2] + " " + path[3]).split()]
+    """A path around a box as the rectangle it is; in any other, lines where it is straight."""
+    x_and_y = [point.split(",") for point in (path[2] + " " + path[3]).split()]
+    points = [(float(x), float(y)) for x, y in x_and_y]
     if len(points) != _AROUND_A_BOX or points[0] != points[-1]:
-        return path[0]
+        return f'<path{path[1]} d="{_with_lines(points)}"/>'
     (left, *_, right), (top, *_, bottom) = (sorted(values) for values in zip(*points, strict=True))
     size = f'width="{right - left:.1f}" height="{bottom - top:.1f}" rx="{_RADIUS}"'
     return f'<rect{path[1]} x="{left:.1f}" y="{top:.1f}" {size}/>'
+
+
+def _with_lines(points: Sequence[tuple[float, float]]) -> str:
+    """Say in SVG's words how a curve of Bézier segments runs: each from where the last one ends.
+
+    Positions are in tenths of a point, so that what is rounded away does not add up.
+    """
+    here, *rest = [(round(10 * x), round(10 * y)) for x, y in points]
+    words = [f"M{_pair(here, (0, 0))}"]
+    for first in range(0, len(rest) - 2, 3):
+        one, other, end = rest[first : first + 3]
+        if _is_straight(here, one, other, end):
+            words.append(f"l{_pair(end, here)}")
+        else:
+            words.append("c" + " ".join(_pair(point, here) for point in (one, other, end)))
+        here = end
+    return "".join(words)
+
+
+def _is_straight(*points: tuple[int, int]) -> bool:
+    """Whether they lie level, or above each other."""
+    return any(len(set(ways)) == 1 for ways in zip(*points, strict=True))
+
+
+def _pair(point: tuple[int, int], origin: tuple[int, int]) -> str:
+    return ",".join(f"{(to - start) / 10:g}" for to, start in zip(point, origin, strict=True))
 
 
 def _shortened(coordinates: str) -> str:

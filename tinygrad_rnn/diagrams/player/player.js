@@ -1,8 +1,27 @@
-"use strict";
-// Plays a recorded run over its picture. `state` says where we are; `render` makes the page show it, from that alone, so
+// Plays a recorded run over its picture. `state` says where we are; `render` makes the player show it, from that alone, so
 // that going back needs no undoing. Whatever comes from the recording reaches the page as text, never as markup.
+// All happens inside `root`, the first player of the page that does not play yet: a page may hold several.
+((root) => {
+"use strict";
 
-const score = JSON.parse(document.getElementById("player-score").textContent);
+const isPage = document.querySelector("head > meta[name=tinygrad-player]") !== null; // not a part of another page
+const before = document.querySelectorAll(".tinygrad-player[data-playing]").length;
+const prefix = before ? `p${before + 1}-` : "";
+const $ = (name) => root.querySelector(`#${CSS.escape(`${prefix}player-${name}`)}`);
+
+// The ids of the first player are those of its picture's parts, which people's scripts know; another has its own.
+function renamed() {
+  if (!prefix) return;
+  for (const element of root.querySelectorAll("[id], [for], [aria-labelledby], [href^='#']")) {
+    for (const name of ["id", "for", "aria-labelledby"]) {
+      if (element.hasAttribute(name)) element.setAttribute(name, prefix + element.getAttribute(name));
+    }
+    if (element.hasAttribute("href")) element.setAttribute("href", `#${prefix}${element.getAttribute("href").slice(1)}`);
+  }
+}
+
+renamed();
+const score = JSON.parse($("score").textContent);
 const { steps, parts, kinds, ops, shapes, sources, ledgers } = score;
 const tensors = score.tensors.map(([kind, name, value, gradient, inputs]) => ({ ...kinds[kind], name, value, gradient: gradient || null, inputs }));
 const last = steps.length - 1;
@@ -21,7 +40,6 @@ const state = {
   entry: null, // [row, column] in the ledger's parameter; null: its largest
 };
 
-const $ = (name) => document.getElementById(`player-${name}`);
 const picture = $("stage").querySelector("svg");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -30,7 +48,8 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(options)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    if (name === "id") element.id = prefix + value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.filter((child) => child !== null && child !== ""));
@@ -358,7 +377,8 @@ function ledgerRow(row, arrived, sum, place, most) {
 
 // The picture
 
-const element = (id) => (id ? picture.querySelector(`#${CSS.escape(id)}`) : null);
+const element = (id) => (id ? picture.querySelector(`#${CSS.escape(prefix + id)}`) : null);
+const idOf = (target) => target.id.slice(prefix.length);
 const standIn = (id) => score.standIns[id] ?? id;
 const appears = new Map(); // element -> the step with which it appears
 const arrives = new Map(); // cell or port -> the step in which its gradient has arrived
@@ -391,7 +411,7 @@ function preparePicture() {
 function open(target, id) {
   if (target.hasAttribute("tabindex")) return;
   const names = parts[id].tensors.map((i) => tensors[i].name).filter(Boolean);
-  const label = `${target.id === `gradient-${id}` ? "Gradient. " : ""}${titleOf(parts[id])}${names.length === 1 ? `: ${names[0]}` : ""}`;
+  const label = `${idOf(target) === `gradient-${id}` ? "Gradient. " : ""}${titleOf(parts[id])}${names.length === 1 ? `: ${names[0]}` : ""}`;
   asButton(target, label, () => choosePart(pick(target, id)));
 }
 
@@ -412,7 +432,7 @@ function asButton(target, label, action) {
 // What stands for many copies shows the one that is being played, if it is one of them.
 function pick(target, id) {
   const { part } = steps[state.step];
-  return part && standIn(part) === target.id ? part : id;
+  return part && standIn(part) === idOf(target) ? part : id;
 }
 
 function renderPicture() {
@@ -442,8 +462,8 @@ function follow(target) {
 function render() {
   const step = steps[state.step];
   const phase = { start: "Start", end: "End" }[step.phase] ?? (step.phase === "forward" ? "Forward" : "Backward");
-  document.body.dataset.phase = step.phase === "seed" ? "backward" : step.phase;
-  document.body.dataset.playing = String(state.playing);
+  root.dataset.phase = step.phase === "seed" ? "backward" : step.phase;
+  root.dataset.playing = String(state.playing);
   $("scrubber").value = String(state.step);
   $("scrubber").setAttribute("aria-valuetext", `step ${state.step} of ${last}, ${phase.toLowerCase()}`);
   $("counter").textContent = `${state.step} / ${last}`;
@@ -468,7 +488,7 @@ const FOCUSABLE = "button, select, [tabindex]";
 
 // Cards are made anew; the focus stays on what is now in the place of what had it, in a grid on the chosen element.
 function keepingFocus(change) {
-  const card = document.activeElement?.closest(".card");
+  const card = root.contains(document.activeElement) ? document.activeElement.closest(".card") : null;
   const place = card ? [...card.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement) : -1;
   const result = change();
   if (place >= 0) {
@@ -545,13 +565,13 @@ function changeSpeed(by) {
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function showTheme(theme) {
-  if (theme !== "print") document.documentElement.dataset.theme = theme;
+  if (theme !== "print") root.dataset.theme = theme;
   $("theme").hidden = theme === "print";
   $("theme").textContent = theme === "dark" ? "Light" : "Dark";
 }
 
 function switchTheme() {
-  showTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  showTheme(root.dataset.theme === "dark" ? "light" : "dark");
 }
 
 // What people do
@@ -567,7 +587,7 @@ const KEYS = {
   t: () => $("jump").focus(),
   "[": () => changeSpeed(-1),
   "]": () => changeSpeed(1),
-  d: () => document.documentElement.dataset.theme !== "print" && switchTheme(),
+  d: () => root.dataset.theme !== "print" && switchTheme(),
   Escape: () => choosePart(null),
   "?": () => $("keys").showModal(),
 };
@@ -595,7 +615,7 @@ function listen() {
   for (const [name, action] of Object.entries(clicks)) $(name).addEventListener("click", action);
   $("scrubber").addEventListener("input", (event) => stepTo(Number(event.target.value)));
   $("jump").addEventListener("change", (event) => event.target.value !== "" && jump(Number(event.target.value)));
-  document.addEventListener("keydown", onKey);
+  (isPage ? document : root).addEventListener("keydown", onKey);
 }
 
 function start() {
@@ -610,15 +630,28 @@ function start() {
   $("scrubber").max = String(last);
   $("jump").max = String(Math.max(...Object.values(parts).map((part) => part.t ?? 0)));
   $("notes").replaceChildren(...score.notes.map((note) => make("p", {}, note)));
+  for (const part of root.querySelectorAll("[data-live]")) part.hidden = false;
+  $("still").hidden = true;
   const { width, height } = picture.viewBox.baseVal;
-  document.body.dataset.many = String(picture.querySelectorAll(".column").length > 16);
-  document.body.dataset.wide = String(width > 1.7 * height);
+  root.dataset.many = String(picture.querySelectorAll(".column").length > 16);
+  root.dataset.wide = String(width > 1.7 * height);
   picture.style.setProperty("--natural", `${width * 1.2}px`);
-  const theme = document.documentElement.dataset.theme;
+  const theme = root.dataset.theme;
   showTheme(theme === "system" ? (dark.matches ? "dark" : "light") : theme);
   preparePicture();
   listen();
   render();
+  if (isPage && parent !== window) {
+    root.dataset.framed = "true";
+    tellHeight(); // of a frame that is not in sight yet no observer tells
+    new ResizeObserver(tellHeight).observe(root);
+  }
+}
+
+// A frame cannot grow by itself: what holds it is told how high the player is, and nothing else.
+function tellHeight() {
+  parent.postMessage({ tinygradPlayerHeight: root.offsetHeight }, "*");
 }
 
 start();
+})(document.querySelector(".tinygrad-player:not([data-playing])"));

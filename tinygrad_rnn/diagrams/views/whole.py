@@ -56,8 +56,13 @@ def draw_graph(graph: Graph, options: Options, title: str | None) -> Diagram:
         DrawError: Graphviz had no layout for it in time, or what only copies have was asked for.
     """
     view = view_named(options.view)
-    if options.gradients or view.needs == "copies":
-        what = "gradients" if options.gradients else f'view="{view.name}"'
+    asked = {
+        "gradients": options.gradients,
+        "values": options.values,
+        f'view="{view.name}"': view.needs == "copies",
+    }
+    if any(asked.values()):
+        what = next(name for name, is_asked in asked.items() if is_asked)
         raise DrawError(f"{what}: {NOT_RECURRENT}")
     drawing, parameters, description = flat_drawing(graph)
     name = title or ("Gradient computation" if view.needs == "gradients" else "Graph")

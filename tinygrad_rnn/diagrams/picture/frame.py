@@ -1,0 +1,44 @@
+"""A page in a frame of its own within another page, that of a notebook say."""
+
+from dataclasses import dataclass
+
+from ...text import for_xml
+
+HEIGHT_MOST = 3000  # pixels
+
+# The page in the frame says how high it is. The frame only grows: what is below it should not jump.
+_FIT = """
+addEventListener("message", ({ source, data }) => {
+  const height = Math.min(Number(data?.tinygradPlayerHeight) || 0, %d);
+  for (const frame of document.querySelectorAll("iframe.tinygrad-player-frame[data-fit]")) {
+    if (frame.contentWindow === source && height > Number(frame.height)) frame.height = height;
+  }
+});
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An HTML page that a notebook shows inline.
+
+    It is in a frame that may run the page's own script, and reaches nothing of the notebook.
+    """
+
+    page: str
+    title: str
+    height: int  # pixels
+    fits: bool  # whether it grows to the height of the page
+
+    def __repr__(self) -> str:
+        return f"<Player: {self.title}>"
+
+    def _repr_html_(self) -> str:
+        # `for_xml` would make visible what stands in the page as it has to, its line ends say.
+        page = self.page.replace("&", "&amp;").replace('"', "&quot;")
+        fit = " data-fit" * self.fits
+        frame = (
+            f'<iframe class="tinygrad-player-frame"{fit} title="{for_xml(self.title)}" '
+            f'sandbox="allow-scripts" width="100%" height="{self.height}" frameborder="0" '
+            f'srcdoc="{page}"></iframe>'
+        )
+        return frame + f"\n<script>{_FIT % HEIGHT_MOST}</script>" * self.fits
