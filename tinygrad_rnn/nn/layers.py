@@ -133,7 +133,7 @@ class LayerNorm(Module):
     The variance is that of the n values, not n - 1. As torch.nn.LayerNorm.
 
     Args:
-        normalized_shape: the last axes of x, (…, *normalized_shape); an integer for one axis.
+        normalized_shape: the last axes of x, `(…, *normalized_shape)`; an integer for one axis.
         eps: keeps the root away from 0.
         elementwise_affine: whether there is a weight, and a bias.
         bias: whether there is a bias.

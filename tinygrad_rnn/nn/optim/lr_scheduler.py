@@ -19,6 +19,8 @@ from ...errors import OpError, StateDictError
 from ..arguments import natural, number, positive
 from .optimizer import Group, Optimizer
 
+__all__ = ["CosineAnnealingLR", "LRScheduler", "LambdaLR", "StepLR"]
+
 
 class LRScheduler:
     """What schedules share; a subclass writes `lr_of`.

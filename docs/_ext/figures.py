@@ -1,0 +1,52 @@
+"""Figures that follow the reader's dark mode.
+
+Pictures are drawn in the light theme. A style of its own tells a browser the dark theme's colour of
+each colour in the file; whatever knows no styles still shows the light picture.
+"""
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from tinygrad_rnn.diagrams.picture.theme import DARK, LIGHT
+
+_COLOR = re.compile(r'\b(fill|stroke)="(#[0-9A-Fa-f]{6})"')
+_HEAT_STEPS = 128
+
+
+def _dark_colors() -> dict[str, str]:
+    """The dark colour of each light one."""
+    roles = list(LIGHT.single)
+    for kind, colors in LIGHT.series.items():
+        name, _, part = kind.partition(".")
+        roles += [f"{name}.{i}" + (f".{part}" if part else "") for i in range(len(colors))]
+    roles += [f"heat.{k / _HEAT_STEPS}" for k in range(-_HEAT_STEPS, _HEAT_STEPS + 1)]
+    roles.remove("chip.text")  # dark text on a light chip, in either theme
+    return {LIGHT.color(role).lower(): DARK.color(role) for role in reversed(roles)}
+
+
+def with_dark_mode(svg: str) -> str:
+    """The same picture with a style for dark mode."""
+    dark = _dark_colors()
+    used = dict.fromkeys((name, color.lower()) for name, color in _COLOR.findall(svg))
+    rules = [
+        f'[{name}="{color}" i]{{{name}:{dark[color]}}}' for name, color in used if color in dark
+    ]
+    rules.append(f".parameter text{{fill:{DARK.color('chip.text')}}}")
+    style = f"<style>@media (prefers-color-scheme: dark){{{''.join(rules)}}}</style>"
+    return re.sub(r"(<svg[^>]*>)", rf"\1{style}", svg, count=1)
+
+
+def _convert(app: Sphinx, exception: Exception | None) -> None:
+    if exception is not None:
+        return
+    for path in Path(app.outdir, "_images").glob("*.svg"):
+        svg = path.read_text("utf-8")
+        if "prefers-color-scheme" not in svg:
+            path.write_text(with_dark_mode(svg), "utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("build-finished", _convert)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
