@@ -518,6 +518,8 @@ def test_a_description_that_lies_anywhere(victim, data):
         {"dtype": "V1000000000"},
         {"dtype": "float32"},
         {"rng": 0},
+        {"hidden_size": ["array", 10**9]},
+        {"hidden_size": [10**9] * 10**4},
     ],
 )
 def test_sizes_that_lie_allocate_nothing(path, config):

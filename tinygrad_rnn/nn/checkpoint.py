@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -40,6 +40,7 @@ MODULES: dict[str, Any] = {
 _SHOWN = 400  # characters of what does not fit
 # So many times the values that a file has, at most, a model with ties may have.
 _MOST_TIED = 16
+_MOST_AXES = 64
 ARCHIVE = Archive("tinygrad_rnn", 2, CheckpointError, "load", "save", "tg.save", oldest=2)
 
 
@@ -248,6 +249,12 @@ def _freeze(model: Module, names: Any) -> None:
         parameters[name].requires_grad = False
 
 
+def _size_of_shape(name: str, shape: list[Any]) -> int:
+    if len(shape) > _MOST_AXES or any(type(length) is not int for length in shape):
+        raise ValueError(f"{name} is no shape")
+    return math.prod(shape)
+
+
 class _Blank(np.random.Generator):
     """Zeros in place of random first values, and no more of them than the file has values for."""
 
@@ -257,9 +264,12 @@ class _Blank(np.random.Generator):
 
     def check_sizes(self, config: Mapping[str, Any]) -> None:
         """Refuse sizes that no file of this length can mean."""
-        sizes = [math.prod(v) if isinstance(v, list) else v for v in config.values()]
-        if any(isinstance(size, int) and size > max(self.left, 1) for size in sizes):
-            raise ValueError(f"sizes {config} need more values than there are")
+        for name, value in config.items():
+            size: Any = value
+            if isinstance(value, list):
+                size = _size_of_shape(name, cast("list[Any]", value))
+            if isinstance(size, int) and size > max(self.left, 1):
+                raise ValueError(f"sizes {config} need more values than there are")
 
     def uniform(self, low: Any, high: Any, size: Any) -> Array:  # type: ignore[override]
         return self.standard_normal(size)
