@@ -9,6 +9,7 @@ from debugger.runs import KINDS, recorded, session, text
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import tinygrad_rnn as tg
 from tinygrad_rnn.debugger import views
 from tinygrad_rnn.debugger.breakpoints import BREAK_HELP
 from tinygrad_rnn.debugger.commands import COMMANDS, execute
@@ -548,3 +549,65 @@ def test_the_key_card_has_every_command_key_and_word():
     for shown, _, does in views.SCREEN_KEYS:
         assert f"| {' '.join(f'`{key}`' for key in shown.split())} | {does} |" in card
     assert BREAK_HELP in card
+
+
+# Formulas that name what they mean
+
+
+def test_an_operand_of_the_results_name_is_called_after_its_event():
+    cell, h, cost = tg.nn.RNNCell(1, 2, rng=0), None, 0.0
+    with tg.trace() as run:
+        for _ in range(3):
+            h = cell(np.ones(1), h)
+            cost = cost + h.sum()
+        cost.backward()
+    sums = [e for e in run.events if e.kind == "forward" and e.op == "add" and not e.value.shape]
+    s, before = Session(run, sums[2].index), sums[1].index
+    assert f"cost = cost#{before} + sum#" in execute(s, "why").answer.lines[0]
+    assert execute(s, f"print cost#{before}").answer.value == sums[1].value
+    assert execute(s, "print cost").answer.value == sums[2].value
+    back = next(e for e in run.events if e.kind == "vjp" and e.of is sums[2].output)
+    s.move(back.index)
+    assert execute(s, "why").answer.name == f"∂L/∂cost#{before}"
+    with pytest.raises(TraceError, match="no 'cost#2' in this run"):
+        execute(s, "print cost#2")
+
+
+def reasons(make, *values):
+    """What is said of each element of the gradients of `make`'s operands."""
+    xs = [tg.tensor(value, requires_grad=True) for value in values]
+    with tg.trace() as run:
+        make(*xs).sum().backward()
+    s = Session(run)
+    found = []
+    for event in run.events:
+        if event.kind == "vjp" and event.of.op != "sum":
+            s.move(event.index)
+            found += [execute(s, f"why out[{i}]").answer.lines[-1] for i in range(len(xs[0]))]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("make", "values", "zero"),
+    [
+        (tg.ops.relu, ([1.0, -1.0],), "0 since its input is not above 0: the rectifier is closed"),
+        (tg.ops.maximum, ([1.0, 2.0], [0.0, 3.0]), "0 since B is larger than A"),
+        (tg.ops.minimum, ([1.0, 2.0], [2.0, 1.0]), "0 since B is smaller than A"),
+        (tg.ops.max, ([2.0, 1.0],), "0 since another element is the largest"),
+        (lambda x: x[:1], ([2.0, 1.0],), "0 since no element of the result was made from it"),
+        (
+            lambda a, b: tg.ops.where([True, False], a, b),
+            ([1.0, 1.0], [1.0, 1.0]),
+            "0 since the condition chose the other operand",
+        ),
+    ],
+)
+def test_the_backward_pass_says_why_a_gradient_is_0(make, values, zero):
+    found = reasons(make, *values)
+    assert "= +1" in found[0]
+    assert found[1] == zero
+
+
+def test_what_is_stacked_was_not_broadcast():
+    found = reasons(lambda a, b: tg.ops.stack([a, b]), [1.0, 2.0], [3.0, 4.0])
+    assert all(line.endswith(" = +1") for line in found)

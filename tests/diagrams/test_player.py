@@ -612,3 +612,13 @@ def test_hostile_names_are_text_and_run_nothing(play, hostile):
         player.page.evaluate("document.querySelectorAll('script, img, iframe, style').length") == 3
     )
     player.page.wait_for_timeout(50)
+
+
+def test_a_parameter_may_be_a_condition_to_which_no_gradient_goes():
+    W, h = tg.tensor([0.5, -1.0], requires_grad=True, name="W"), tg.tensor([1.0, 1.0])
+    with tg.trace() as run:
+        for _ in range(3):
+            with tg.scope("cell"):
+                h = tg.ops.tanh(tg.ops.where(W, h * W, 0.5 * h))
+        h.sum().backward()
+    assert "<svg" in tg.draw(run).html

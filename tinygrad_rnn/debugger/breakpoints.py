@@ -223,7 +223,7 @@ def _name(value: _Part) -> Test:
         name = name_written(queries, event)
         if name is None:
             return False
-        return fnmatchcase(name, pattern) or fnmatchcase(name.partition("@")[0], pattern)
+        return any(fnmatchcase(part, pattern) for part in (name, *re.split("[@#]", name)[:1]))
 
     return test
 

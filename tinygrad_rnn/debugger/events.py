@@ -74,6 +74,8 @@ def name_written(queries: Queries, event: Event) -> str | None:
     """What an event writes, as expressions call it: "h@3", "d.h@3"."""
     if isinstance(event, Failure):
         return None
+    if isinstance(event, Vjp):
+        return GRADIENT + queries.names.in_formula(event.output, event.of)
     name = queries.names.of(event.output)
     return name if isinstance(event, Forward | Update) else GRADIENT + name
 

@@ -39,7 +39,7 @@ def div(a: Array, b: Array):
     quiet=True,
 )
 def pow(a: Array, b: Array):
-    """Power: y = a^b; ā = ȳ b a^(b-1), 0 where b = 0; b̄ = ȳ y ln a, 0 where a = 0 ≤ b."""
+    """Power: y = a^b; ā = ȳ b a^(b-1), 0 where b is 0; b̄ = ȳ y ln a, 0 where a is 0 ≤ b."""
 
 
 @op(lambda g, y, x: -g, numpy=np.negative, sign="−")

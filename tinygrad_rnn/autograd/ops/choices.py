@@ -45,7 +45,10 @@ def _to_larger(g: Any, a: Any, b: Any) -> Any:
     numpy=np.maximum,
 )
 def maximum(a: Array, b: Array):
-    """The larger: y = max(a, b); ȳ goes to the larger, half to each where they are equal."""
+    """The larger: y = max(a, b); ā = ȳ where a > b, else 0, b̄ = ȳ where b > a, else 0.
+
+    Where they are equal, each gets half of ȳ.
+    """
 
 
 @op(
@@ -54,7 +57,10 @@ def maximum(a: Array, b: Array):
     numpy=np.minimum,
 )
 def minimum(a: Array, b: Array):
-    """The smaller: y = min(a, b); ȳ goes to the smaller, half to each where they are equal."""
+    """The smaller: y = min(a, b); ā = ȳ where a < b, else 0, b̄ = ȳ where b < a, else 0.
+
+    Where they are equal, each gets half of ȳ.
+    """
 
 
 @op(
@@ -65,7 +71,7 @@ def minimum(a: Array, b: Array):
     kind="elementwise",
 )
 def where(c: Array, a: Array, b: Array):
-    """Choice: y = a where the condition c holds, else b; each gets ȳ where it was chosen."""
+    """Choice: y = a where c holds, else b; ā = ȳ where c, else 0, b̄ = 0 where c, else ȳ."""
 
 
 @op(lambda g, y, x, min, max: np.where(x == y, g, 0), numpy=np.clip, kind="elementwise")

@@ -49,7 +49,7 @@ def _resolved(session: Session, name: str, index: Index | None) -> tuple[str, In
         operand = computed.inputs[slot] if slot < len(computed.inputs) else None
         if operand is None:
             raise TraceError(f"event {session.cursor} has no tensor {name}")
-        name = names.of(operand)
+        name = names.in_formula(operand, computed)
     elif name == "G" and node is not None:
         name = GRADIENT + names.of(node)
     if index is None:

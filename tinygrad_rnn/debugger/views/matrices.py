@@ -72,7 +72,7 @@ def _vjp(session: Session, event: Vjp, why: Why | None) -> list[Matrix]:
     if mentions(formula, "y"):
         found.append(Matrix(f"y = {name}", node.data, None, marked))
     found += _operands(session, node, {1 - slot: factors}, formula)
-    return [*found, *_sum_so_far(session, event.output), *_result(session)]
+    return [*found, *_sum_so_far(session, event), *_result(session)]
 
 
 def _by_weight(why: Why | None) -> list[Term]:
@@ -93,21 +93,21 @@ def _operands(
             continue
         if " = " in formula and slot < len(symbols) and not mentions(formula, symbols[slot]):
             continue
-        name = session.queries.names.of(x)
+        name = session.queries.names.in_formula(x, node)
         title = f"{'ABC'[slot]} = {name}" if slot < 3 else name
         found.append(Matrix(title, array, None, marks.get(slot, {})))
     return found
 
 
-def _sum_so_far(session: Session, node: Node) -> list[Matrix]:
+def _sum_so_far(session: Session, event: Vjp) -> list[Matrix]:
     """The gradient that the term of this event was added to."""
-    queries = session.queries
+    queries, node = session.queries, event.output
     arrived = len(queries.terms(node, session.cursor))
     total = gradient_or_none(session, node)
     if arrived < 2 or total is None:
         return []
     so_far = "" if arrived == queries.expected(node, session.cursor) else " so far"
-    title = f"∂L/∂{queries.names.of(node)}{so_far}"
+    title = f"∂L/∂{queries.names.in_formula(node, event.of)}{so_far}"
     return [Matrix(title, total, session.selected(total.shape))]
 
 

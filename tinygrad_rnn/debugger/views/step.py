@@ -149,7 +149,7 @@ def contributions(session: Session, width: int, *, brief: bool = False) -> Lines
     total = gradient_or_none(session, node)
     if expected < 2 or total is None:
         return []
-    index, name = session.selected(total.shape), f"∂L/∂{queries.names.of(node)}"
+    index, name = session.selected(total.shape), f"∂L/∂{queries.names.in_formula(node, event.of)}"
     whole = number(float(total[index]))
     counted = f"{len(terms)} of {expected} terms{_dots(len(terms), expected)}"
     newest = [(_term(session, i, index), queries.origin_of_term(i)) for i in terms[-_TERMS_LISTED:]]

@@ -67,14 +67,14 @@ def _operands(names: Names, output: Node) -> str:
     pairs = list(zip(output.inputs, output.numbers, strict=True))
     shown: list[str] = []
     for node, number in pairs[:_OPERANDS_NAMED]:
-        shown.append(f"{number:.4g}" if node is None else names.of(node))
+        shown.append(f"{number:.4g}" if node is None else names.in_formula(node, output))
     if len(pairs) > _OPERANDS_NAMED:
         shown.append(f"… {len(pairs)} in all")
     return ", ".join(shown)
 
 
 def _vjp(names: Names, event: Vjp, brief: bool) -> str:
-    gradient, source = f"∂L/∂{names.of(event.output)}", names.of(event.of)
+    gradient, source = f"∂L/∂{names.in_formula(event.output, event.of)}", names.of(event.of)
     if brief:
         return f"{gradient} ← {event.op}"
     # "tanh#12" says already which op it is.

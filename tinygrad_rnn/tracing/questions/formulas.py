@@ -16,7 +16,8 @@ from ...autograd.op import Op
 _BAR = "\N{COMBINING MACRON}"
 _ASSIGNMENT = re.compile(rf"(?P<name>\w)(?P<bar>{_BAR})?ᵢ? = ")
 _TOKEN = re.compile(rf"\w+{_BAR}|[a-zA-Z]+|\d+(?:\.\d+)?|[√Σ·]|\^|[²³ᵀ]|\S")
-_ASIDE = re.compile(r";|, computed|, \w+ \(")  # what a docstring says about the formula, behind it
+# What a docstring says about the formula, behind it.
+_ASIDE = re.compile(r";|, computed|, elementwise|, 0 (?:at|where|outside)|, \w+ \(")
 _FUNCTIONS = frozenset({"ln", "sin", "cos", "tanh", "sign", "max", "min"})
 _WORDS = frozenset({"where", "else", "is", "at", "the", "condition", "holds"})
 
@@ -36,6 +37,10 @@ class Rule:
             return next(iter(self.backward.values()), self.summary)
         symbol = self.symbols[slot]
         return self.backward.get(symbol) or self.backward.get(symbol[0].lower(), self.summary)
+
+    def states(self, formula: str) -> bool:
+        """Whether it is the formula of a cotangent, in which numbers can stand for letters."""
+        return formula in self.backward.values()
 
 
 @lru_cache(maxsize=1024)
@@ -102,7 +107,7 @@ def substituted(formula: str, values: Mapping[str, str]) -> str:
     '-0.5 · (1 - (+0.6)²)'
     """
     known = {unicodedata.normalize("NFD", name): value for name, value in values.items()}
-    _, _, right = unicodedata.normalize("NFD", formula).partition(" = ")
+    _, _, right = unicodedata.normalize("NFD", _ASIDE.split(formula)[0]).partition(" = ")
     # with the two tokens before each, and the one after
     tokens: list[str] = ["", "", *_TOKEN.findall(right), ""]
     out = ""

@@ -105,7 +105,7 @@ def _row(queries: Queries, index: int) -> LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """The ops that read one parameter, and which of their inputs it is.
+    """The ops that hand a gradient to one parameter, and which of their inputs it is.
 
     They are those that the backward pass went through, in its order.
     """
@@ -119,6 +119,11 @@ class Uses:
             yield node, vjp_term(node, slot, network.gradients[node.id])
 
 
+def _passes_on(node: Node, slot: int) -> bool:
+    """Whether a gradient goes back to this input: none goes to the condition of a `where`."""
+    return node.rule is not None and node.rule.differentiable(slot)
+
+
 def uses_in(network: Network) -> list[Uses]:
     """The uses of each parameter of a network; none where it has no gradients."""
     if not network.gradients:
@@ -127,6 +132,6 @@ def uses_in(network: Network) -> list[Uses]:
     for node in reversed(all_nodes(network)):
         if node.id in network.gradients:
             for slot, x in enumerate(node.inputs):
-                if x is not None and x.id in places:
+                if x is not None and x.id in places and _passes_on(node, slot):
                     places[x.id].append((node, slot))
     return [Uses(parameter, places[parameter.node.id]) for parameter in network.parameters]

@@ -56,6 +56,7 @@ class Names:
         self.steps = Steps(run.events)
         self._made = _first_written(run.events)
         self.places: dict[Node, Place] = {}
+        self._leaves = Counter[int]()
         # what copies are fed, pass on and put out: x, h, c, y
         self.roles: set[Node] = set()
         # the name without its timestep
@@ -150,7 +151,11 @@ class Names:
 
     def _numbered(self, node: Node) -> str:
         event = self._made.get(node, BEFORE)
-        return f"{node.op or 'leaf'}#{node.id if event == BEFORE else event}"
+        if node.op is not None or event == BEFORE:
+            return f"{node.op or 'leaf'}#{node.id if event == BEFORE else event}"
+        self._leaves[event] += 1  # an event may be the first that reads several
+        which = f"_{self._leaves[event]}" if self._leaves[event] > 1 else ""
+        return f"leaf{which}#{event}"
 
     def _name_the_rest(self) -> None:
         """What no op has read yet: new values of a leaf are called as the old ones.
@@ -172,9 +177,8 @@ class Names:
 
     def _by_name(self) -> dict[str, list[Written]]:
         by_name: defaultdict[str, list[Written]] = defaultdict(list)
-        for node, event in self._made.items():
-            written = Written(event, node, self.places[node], self.steps.of(event))
-            by_name[self._bases[node]].append(written)
+        for node in self._made:
+            by_name[self._bases[node]].append(self.written(node))
         for base, also in self._also:
             by_name[base].append(also)
         for written in by_name.values():
@@ -191,9 +195,26 @@ class Names:
             return base
         return f"{base}@{place.t}"
 
+    def in_formula(self, node: Node, subject: Node) -> str:
+        """What the formula of `subject` calls a node of it.
+
+        Where another one there has its name, it is called after the event that wrote it, so that
+        `cost = cost + new` reads "cost = cost#57 + new".
+        """
+        name, event = self.of(node), self.made_at(node)
+        if node is subject or event == BEFORE or "#" in name:
+            return name
+        alike = (x for x in (subject, *subject.tensors()) if x is not node and self.of(x) == name)
+        return f"{name.partition('@')[0]}#{event}" if any(alike) else name
+
     def made_at(self, node: Node) -> int:
         """The event that wrote a node; BEFORE where it was there from the start."""
         return self._made.get(node, BEFORE)
+
+    def written(self, node: Node) -> Written:
+        """When and where a node was written."""
+        event = self._made[node]
+        return Written(event, node, self.places[node], self.steps.of(event))
 
     def __contains__(self, name: str) -> bool:
         return self._base(name.partition("@")[0]) is not None
@@ -239,9 +260,15 @@ class Names:
 
     def _all_called(self, base: str) -> list[Written]:
         known = self._base(base)
-        if known is None:
+        if known is not None:
+            return self._written[known]
+        name, _, event = base.rpartition("#")
+        known = self._base(name) if event.isdecimal() else None
+        found = [] if known is None else self._written[known]
+        found = [one for one in found if str(one.event) == event]
+        if not found:
             raise TraceError(f"there is no {base!r} in this run; {self._suggestion(base)}")
-        return self._written[known]
+        return found
 
     def _base(self, name: str) -> str | None:
         """A module's variable may stand before its parameters, `rnn.W_hh`, or be left out."""

@@ -175,7 +175,17 @@ class Queries:
         """
         events = self.run.events
         event = events[now] if 0 <= now < len(events) else None
-        return self.names.find(name, now, self.here(event))
+        return self._in_formula(name, event) or self.names.find(name, now, self.here(event))
+
+    def _in_formula(self, name: str, event: Event | None) -> Written | None:
+        """What an event's formula calls so: of several tensors of one name it is that one."""
+        if event is None or isinstance(event, Failure):
+            return None
+        subject = event.subject
+        for node in (subject, *subject.tensors()):
+            if self.names.of(node) == name:
+                return self.names.written(node)
+        return None
 
     def value(self, name: str, now: int) -> Array:
         """What `name`, or ∂L/∂name for "d.name", holds at a moment.

@@ -23,7 +23,7 @@ _OPTION_MOST = 8  # elements of an option that is written out
 # Why the gradient of an op's input is 0 there; of two inputs, {0} is this one.
 _STOPS = {
     "relu": "its input is not above 0: the rectifier is closed",
-    "where": "the condition chose the other operand, or this is the condition",
+    "where": "the condition chose the other operand",
     "maximum": "{1} is larger than {0}",
     "minimum": "{1} is smaller than {0}",
     "max": "another element is the largest",
@@ -120,7 +120,7 @@ class Explainer:
                 f"{label} = {substituted(rule.forward, numbers)}",
             ]
         else:
-            lines = [f"{label}, from the elements that weigh most:", *self._weights(terms)]
+            lines = [f"{label}, from the elements that weigh most:", *self._weights(node, terms)]
         lines.append(f"{_below(label)} = {precise(value)}")
         lines += self._stretched(node)
         if node.op in _STEEPEST:
@@ -136,25 +136,28 @@ class Explainer:
         assert of.rule is not None
         rule, terms = rule_of(of.rule), backward_terms(of, slot, event.cotangent, index)
         formula = rule.of_slot(slot)
-        name = f"∂L/∂{self.names.of(event.output)}"
+        name = f"∂L/∂{self.names.in_formula(event.output, of)}"
         label = element(name, index)
         value = float(self.queries.term(event.index)[index])
-        if _is_elementwise(rule, of) and len(terms) == 1 and " = " in formula:
-            lines = self._slope(formula, of, name, label, terms[0])
+        at = _one_place(event, index, terms)
+        if at is not None and _is_elementwise(rule, of) and rule.states(formula):
+            lines = self._slope(formula, event, name, label, at, terms)
         else:
             lines = [f"{label}, the term from {self.names.of(of)}:"]
             lines += self._sum_of_cotangents(of, label, terms)
         lines.append(f"{_below(label)} = {precise(value)}")
         lines += _saturation(of, terms)
-        lines += _stopped(of, slot, value, event.cotangent)
-        lines += _broadcasting(of, np.shape(of.operands[slot]))
+        lines += _stopped(of, slot, value, terms, event.cotangent)
+        lines += _broadcasting(rule, of, np.shape(of.operands[slot]))
         return Why(event.index, name, index, value, formula + _options(of), tuple(lines), terms)
 
     # Lines
 
     def _operand_names(self, node: Node) -> list[str]:
         pairs = zip(node.inputs, node.operands, strict=True)
-        return [self.names.of(x) if x is not None else f"{float(a):.4g}" for x, a in pairs]
+        return [
+            f"{float(a):.4g}" if x is None else self.names.in_formula(x, node) for x, a in pairs
+        ]
 
     def _stretched(self, node: Node) -> list[str]:
         """That both operands were broadcast, which is seldom meant: (B, 1) and (B,) make (B, B)."""
@@ -167,19 +170,24 @@ class Explainer:
         ]
         return [f"broadcast: {' and '.join(names)} make {node.shape}"]
 
-    def _slope(self, formula: str, of: Node, name: str, label: str, term: Term) -> list[str]:
-        """An elementwise VJP: names, numbers, then the cotangent times the slope."""
+    def _slope(
+        self, formula: str, event: Vjp, name: str, label: str, at: Index, terms: Terms
+    ) -> list[str]:
+        """An elementwise VJP at an element: names, numbers, then the cotangent times the slope."""
+        of = event.of
         assert of.rule is not None
         rule = rule_of(of.rule)
         names = dict(zip(rule.symbols, self._operand_names(of), strict=False))
         names |= {"y": self.names.of(of), "ȳ": f"∂L/∂{self.names.of(of)}"}
-        values = _operand_values(rule, of, term.index)
-        values |= {"y": number(float(of.data[term.index])), "ȳ": number(term.value)}
-        return [
+        values = _operand_values(rule, of, at)
+        values |= {"y": number(float(of.data[at])), "ȳ": number(float(event.cotangent[at]))}
+        lines = [
             f"{name} = {substituted(formula, names)}",
             f"{label} = {substituted(formula, values)}",
-            f"{_below(label)} = {number(term.value)} · {number(term.factor)}",
         ]
+        for term in terms:
+            lines.append(f"{_below(label)} = {number(term.value)} · {number(term.factor)}")
+        return lines
 
     def _product(self, node: Node, label: str, terms: Terms) -> list[str]:
         left, right = self._operand_names(node)
@@ -202,10 +210,10 @@ class Explainer:
             f"{_below(label)} = {_largest(terms)}",
         ]
 
-    def _weights(self, terms: Terms) -> list[str]:
+    def _weights(self, of: Node, terms: Terms) -> list[str]:
         ordered = _heaviest_first(terms)
         lines = [
-            f"  {self._term_name(term)} = {number(term.value)}, slope {number(term.factor)}"
+            f"  {self._term_name(of, term)} = {number(term.value)}, slope {number(term.factor)}"
             for term in ordered[:_SHOWN]
         ]
         left_out = len(ordered) - _SHOWN + terms.others
@@ -213,8 +221,10 @@ class Explainer:
             lines.append(f"  and {left_out} smaller")
         return lines
 
-    def _term_name(self, term: Term) -> str:
-        return "the number" if term.node is None else element(self.names.of(term.node), term.index)
+    def _term_name(self, of: Node, term: Term) -> str:
+        if term.node is None:
+            return "the number"
+        return element(self.names.in_formula(term.node, of), term.index)
 
     # One name
 
@@ -294,12 +304,24 @@ def _is_told(value: Any) -> bool:
     return value is not None and value is not False and np.size(value) <= _OPTION_MOST
 
 
-def _stopped(of: Node, slot: int, value: float, cotangent: Array) -> list[str]:
-    """Why nothing comes through an op that chooses, where something came to it."""
-    reason = _STOPS.get(of.op or "")
-    if reason is None or value or not np.any(cotangent):
+def _one_place(event: Vjp, index: Index, terms: Terms) -> Index | None:
+    """The element of a cotangent that element `index` of the term came from; None for several."""
+    if len(terms) == 1 and not terms.others:
+        return terms[0].index
+    is_same_shape = np.shape(event.of.operands[event.slot]) == event.cotangent.shape
+    return index if is_same_shape and not terms else None
+
+
+def _stopped(of: Node, slot: int, value: float, terms: Terms, cotangent: Array) -> list[str]:
+    """Why nothing comes through an op, where something came to it."""
+    if value or not np.any(cotangent):
         return []
-    return [f"0 since {reason.format('AB'[slot % 2], 'BA'[slot % 2])}"]
+    reason = _STOPS.get(of.op or "")
+    if reason is not None:
+        return [f"0 since {reason.format('AB'[slot % 2], 'BA'[slot % 2])}"]
+    if terms or of.kind not in ("move", "lookup"):
+        return []
+    return ["0 since no element of the result was made from it"]
 
 
 def _dead(node: Node, index: Index) -> list[str]:
@@ -350,10 +372,11 @@ def _saturation(of: Node, terms: Sequence[Term]) -> list[str]:
     return [f"saturated: it lets {passed:.1%} of the steepest slope {steepest:g} through"]
 
 
-def _broadcasting(of: Node, shape: tuple[int, ...]) -> list[str]:
+def _broadcasting(rule: Rule, of: Node, shape: tuple[int, ...]) -> list[str]:
     """Over which axes the term was summed, where the input was broadcast."""
     padded = (1,) * (len(of.shape) - len(shape)) + shape
-    if of.kind == "product" or not _broadcasts(shape, of.shape) or padded == of.shape:
+    is_stretched = is_elementwise(rule) or of.op == "broadcast_to"
+    if not is_stretched or not _broadcasts(shape, of.shape) or padded == of.shape:
         return []
     axes = [i for i, n in enumerate(padded) if n != of.shape[i]]
     sizes = ", ".join(f"axis {i} (of {of.shape[i]})" for i in axes)
