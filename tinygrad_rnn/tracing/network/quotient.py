@@ -20,7 +20,8 @@ BlockKind = Literal[
     "initial",  # a state before the first copy of a chain
     "parameter",  # a leaf that is trained
     "derived",  # made from parameters and constants alone: exp(log_A), W.T
-    "constant",  # a leaf that only copies, or only the loss, brought along: no circle is needed
+    "constant",  # a leaf that the copies brought along, the same in each: no circle is needed
+    "target",  # a leaf that only the loss reads: listed on the loss
     "cell",  # a copy of a recurrent module, scope or plain loop
     "bar",  # a value of several columns that others read as a whole
     "between",  # everything else
@@ -36,7 +37,7 @@ ArrowKind = Literal[
     "tap",  # from a bar to its readers
     "other",  # from one column to another
     "loss",  # into the loss
-    "parameter",  # from a parameter or a derived one: a picture has it in the legend
+    "parameter",  # from a parameter, derived or constant: a picture has it in the legend
 ]
 
 RowKind = Literal["cell", "loop", "between", "bar"]
@@ -65,6 +66,10 @@ class Piece:
     def of(self, array: Array) -> Array:
         """These elements of an array of the value's shape: its data, its gradient."""
         return array if self.where is None else self.where.of(array)
+
+    def only(self, array: Array) -> Array:
+        """An array of the value's shape, 0 at all other elements."""
+        return array if self.where is None else self.where.only(array)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,9 @@ class Block:
         row: its row in `Quotient.rows`; None for inputs, initial states, parameters and the loss.
         t: which block of its row it is, from 0: the timestep of the copy.
         columns: the columns that it stands in: one, several for a bar or a wide op, none for
-            parameters and the loss. An initial state stands in the column of its reader.
+            parameters and the loss. An initial state stands in the column of its reader. An input
+            that several columns read is drawn once in each: see `circles`.
+        circles: of an input the id of its circle in each of `columns`: "input-3", "input-3-1".
         label: what is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α".
         caption: what the program calls it or its value, where that is not the label: "" else.
         formula: of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)".
@@ -114,6 +121,7 @@ class Block:
         structure: equal for blocks that are made alike: same ops, wired alike, same parameters.
         unread: ops that nothing reads: they stay inside, muted.
         wide: whether it mixes several times ("all t").
+        trained: of a parameter its name in the legend; of an initial state too, if it is trained.
         outside: of an input: made outside the graph (`.item()`, a detached array of a later run).
     """
 
@@ -134,6 +142,8 @@ class Block:
     unread: tuple[Piece, ...] = ()
     wide: bool = False
     outside: bool = False
+    circles: tuple[str, ...] = ()
+    trained: str = ""
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -44,6 +44,10 @@ class Slice:
             return array[self.index]
         return array[np.broadcast_to(self.labels == self.label, array.shape)]
 
+    def only(self, array: Array) -> Array:
+        """An array of the value's shape, 0 at all elements but these."""
+        return np.where(np.broadcast_to(self.labels == self.label, array.shape), array, 0)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of `of`."""

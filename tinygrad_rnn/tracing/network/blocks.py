@@ -1,0 +1,442 @@
+"""From a recorded graph to its quotient: blocks in rows, arrows between them, chains, outputs."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ...nn.cells import Cell as RecurrentCell
+from ..recording.graph import Graph, Node, collector_paused, reached
+from .cells import Cells, Copy, Loop, Structure
+from .groups import Group, Groups
+from .pieces import WHOLE, Atom, RawRead
+from .quotient import (
+    Arrow,
+    ArrowKind,
+    Block,
+    Chain,
+    Output,
+    Piece,
+    Quotient,
+    Read,
+    ReadFlow,
+    Row,
+    RowKind,
+    indexed,
+)
+from .recurrence import is_light, recurrence_of
+
+
+@collector_paused()
+def network_of(graph: Graph) -> Quotient | None:
+    """The quotient of a graph; None when nothing in it is recurrent."""
+    behind = reached([graph.root])
+    nodes = [node for node in graph.nodes if node in behind]
+    cells = Cells(nodes, recurrence_of(nodes))
+    if not cells.loops:
+        return None
+    return _Assembly(graph, nodes, cells).quotient()
+
+
+class _Assembly:
+    """Makes blocks and arrows of groups of atoms."""
+
+    def __init__(self, graph: Graph, nodes: Sequence[Node], cells: Cells) -> None:
+        self.graph, self.nodes, self.cells = graph, nodes, cells
+        self.groups = Groups(graph.root, nodes, cells)
+        self.pieces: dict[Atom, Piece] = {}
+        self.states = {id(loop): _states_made(loop, cells) for loop in cells.loops}
+        self.names = {id(loop): self.state_names(loop) for loop in cells.loops}
+
+    def quotient(self) -> Quotient:
+        self.arrows = self.raw_arrows()
+        sources: dict[int, set[Atom]] = defaultdict(set)
+        for (_, b), reads in self.arrows.items():
+            sources[b].update(read.value for read in reads)
+        self.sources = {b: len(values) for b, values in sources.items()}
+        rows = self.rows()
+        self.name_others()
+        blocks = {id(group): self.block(group) for group in self.groups.groups}
+        made = [self.row(*row, blocks) for row in rows]
+        arrows = tuple(
+            Arrow(blocks[a], blocks[b], tuple(map(self.read, reads)), self.kind(reads))
+            for (a, b), reads in self.arrows.items()
+        )
+        in_rows = [block for row in made for block in row.blocks]
+        others = [block for block in blocks.values() if block.row is None]
+        legend = (block for block in others if block.trained or block.kind == "derived")
+        return Quotient(
+            blocks=(*in_rows, *others),
+            arrows=arrows,
+            rows=tuple(made),
+            chains=tuple(self.chains(made, blocks)),
+            columns=self.groups.placement.count,
+            outputs=tuple(self.outputs(blocks)),
+            root=self.graph.root,
+            parameters=tuple(legend),
+            loss=next((block for block in others if block.kind == "loss"), None),
+            gradients=self.graph.gradients,
+        )
+
+    # Arrows
+
+    def raw_arrows(self) -> dict[tuple[int, int], list[RawRead]]:
+        found: dict[tuple[int, int], list[RawRead]] = {}
+        group_of = self.groups.group_of
+        for read in self.groups.reads:
+            source, target = group_of[read.value], group_of[read.reader]
+            if source is not target:
+                found.setdefault((id(source), id(target)), []).append(read)
+        return found
+
+    def piece(self, atom: Atom) -> Piece:
+        if atom not in self.pieces:
+            self.pieces[atom] = Piece(atom.node, self.groups.pieces.slices.get(atom))
+        return self.pieces[atom]
+
+    def read(self, raw: RawRead) -> Read:
+        return Read(self.piece(raw.reader), raw.slot, self.piece(raw.value), _flow(raw))
+
+    def kind(self, reads: Sequence[RawRead]) -> ArrowKind:
+        source = self.groups.group_of[reads[0].value]
+        target = self.groups.group_of[reads[0].reader]
+        match source.kind, target.kind:
+            case ("parameter" | "derived" | "constant", _):
+                return "parameter"
+            case (_, "loss"):
+                return "loss"
+            case ("initial", _):
+                return "initial"
+            case ("input", _):
+                return "input"
+            case ("bar", _):
+                return "tap"
+            case _:
+                pass
+        if self.is_message(source, target, reads):
+            return "message"
+        return "up" if source.columns[-1] == target.columns[0] else "other"
+
+    def is_message(self, source: Group, target: Group, reads: Sequence[RawRead]) -> bool:
+        if target.copy is None:
+            return False
+        if any(self.groups.is_state(read) for read in reads):
+            return source.copy is None or source.copy in target.copy.before
+        return False
+
+    # Rows
+
+    def rows(self) -> list[tuple[RowKind, int, list[Group]]]:
+        """Rows of copies, and rows of between-blocks of one path or formula."""
+        cells: list[tuple[RowKind, int, list[Group]]] = [
+            ("cell", number, []) for number in range(len(self.cells.loops))
+        ]
+        between: dict[object, tuple[RowKind, int, list[Group]]] = {}
+        bars: list[tuple[RowKind, int, list[Group]]] = []
+        for group in self.groups.groups:
+            if group.copy is not None:
+                cells[group.copy.row][2].append(group)
+            elif group.kind == "between":
+                key = _path(group), tuple(atom.node.op for atom in group.atoms)
+                between.setdefault(key, ("between", len(between), []))[2].append(group)
+            elif group.kind == "bar":
+                bars.append(("bar", len(bars), [group]))
+        for _, number, groups in between.values():
+            for t, group in enumerate(groups):
+                group.id = f"between-{number}-{t}"
+        return self.from_below([*cells, *between.values(), *bars])
+
+    def from_below(
+        self, rows: list[tuple[RowKind, int, list[Group]]]
+    ) -> list[tuple[RowKind, int, list[Group]]]:
+        """In the order in which they feed each other within a column."""
+        row_of = {id(group): i for i, (_, _, groups) in enumerate(rows) for group in groups}
+        columns = {id(group): group.columns for group in self.groups.groups}
+        below: list[set[int]] = [set() for _ in rows]
+        for a, b in self.arrows:
+            if a not in row_of or b not in row_of or row_of[a] == row_of[b]:
+                continue
+            if columns[a][-1] == columns[b][0] or len(columns[a]) > 1:
+                below[row_of[b]].add(row_of[a])
+        first = [
+            min(atom.node.id for group in groups for atom in group.atoms) for *_, groups in rows
+        ]
+        done: dict[int, None] = {}
+        while len(done) < len(rows):
+            left = [i for i in range(len(rows)) if i not in done]
+            free = [i for i in left if below[i] <= done.keys()] or left
+            done[min(free, key=first.__getitem__)] = None
+        return [rows[i] for i in done]
+
+    def row(
+        self, kind: RowKind, number: int, groups: Sequence[Group], blocks: dict[int, Block]
+    ) -> Row:
+        mine = [blocks[id(group)] for group in groups]
+        parameters = [
+            self.groups.parameter_names[x.id]
+            for atom in groups[0].atoms
+            for x in atom.node.tensors()
+            if x.is_parameter and x.id in self.groups.parameter_names
+        ]
+        path, name, equation, states, reverse = _path(groups[0]), "", None, (), False
+        if kind == "cell":
+            loop = self.cells.loops[number]
+            owner = loop.owner
+            path, states = loop.path, self.names[id(loop)]
+            name = "scope" if isinstance(owner, str) else type(owner).__name__
+            equation = owner.equation if isinstance(owner, RecurrentCell) else None
+            reverse = any(self.groups.placement.reversed(copy) for copy in loop.copies)
+        found = Row(
+            kind=kind,
+            number=number,
+            path=path,
+            name=name,
+            equation=equation,
+            states=states,
+            blocks=tuple(mine),
+            parameters=tuple(dict.fromkeys(parameters)),
+            reverse=reverse,
+        )
+        for block in mine:
+            object.__setattr__(block, "row", found)  # each knows the other
+        return found
+
+    def chains(self, rows: Iterable[Row], blocks: dict[int, Block]) -> Iterator[Chain]:
+        of_copy = {group.copy: blocks[id(group)] for group in self.groups.groups if group.copy}
+        begun: dict[int, list[Block]] = defaultdict(list)
+        for a, b in self.arrows:
+            if blocks[a].kind == "initial":
+                begun[id(blocks[b])].append(blocks[a])
+        for row in rows:
+            if row.kind not in ("cell", "loop"):
+                continue
+            loop = self.cells.loops[row.number]
+            for n, copies in enumerate(_chains(loop)):
+                mine = tuple(of_copy[copy] for copy in copies)
+                direction = -1 if self.groups.placement.reversed(copies[-1]) else 1
+                initial = tuple(dict.fromkeys(one for block in mine for one in begun[id(block)]))
+                yield Chain(f"chain-{row.number}-{n}", row, mine, direction, initial)
+
+    # Blocks
+
+    def name_others(self) -> None:
+        counts: dict[str, int] = defaultdict(int)
+        for group in self.groups.groups:
+            if not group.id:
+                group.id = f"{group.kind}-{counts[group.kind]}"
+                counts[group.kind] += 1
+
+    def block(self, group: Group) -> Block:
+        states: tuple[Piece, ...] = ()
+        label, copy = group.label, group.copy
+        if copy is not None:
+            loop = self.cells.loops[copy.row]
+            made = self.states[id(loop)].get(copy.made, ())
+            states = tuple(self.piece(Atom(copy.nodes[i], WHOLE)) for i in made)
+            label = indexed(self.names[id(loop)][0], copy.t)
+        elif group.kind == "between":
+            label = _path(group)
+        elif group.kind == "input":
+            label = indexed("x" + group.marks, group.columns[0])
+        elif group.kind == "initial":
+            label = self.initial_label(group)
+        read = [atom for atom in group.atoms if self.is_read_elsewhere(atom, group)]
+        outputs = dict.fromkeys([*states, *map(self.piece, read)])
+        return Block(
+            id=group.id,
+            kind=group.kind,
+            pieces=tuple(map(self.piece, group.atoms)),
+            t=copy.t if copy else _number(group.id),
+            columns=group.columns,
+            label=label,
+            sign=_sign(group, self.sources.get(id(group), 0)),
+            call=copy.call if copy else None,
+            states=states,
+            outputs=tuple(outputs),
+            structure=copy.made if copy else None,
+            circles=group.circles,
+            trained=self.trained(group),
+        )
+
+    def initial_label(self, group: Group) -> str:
+        reads = (read for atom in group.atoms for read in self.groups.readers[atom])
+        copies = (self.cells.of(read.reader.node) for read in reads)
+        copy = next(copy for copy in copies if copy is not None)
+        names = self.names[id(self.cells.loops[copy.row])]
+        return ", ".join(indexed(name, copy.t - 1) for name in names)
+
+    def trained(self, group: Group) -> str:
+        names = self.groups.parameter_names
+        if group.kind not in ("parameter", "initial"):
+            return ""
+        found = (names.get(atom.node.id, "") for atom in group.atoms if atom.node.is_parameter)
+        return ", ".join(found)
+
+    def is_read_elsewhere(self, atom: Atom, group: Group) -> bool:
+        if atom.node is self.graph.root:
+            return True
+        group_of = self.groups.group_of
+        return any(group_of[read.reader] is not group for read in self.groups.readers[atom])
+
+    def state_names(self, loop: Loop) -> tuple[str, ...]:
+        """What a loop passes on: h and c as one of our cells calls them, else as the program."""
+        if isinstance(loop.owner, RecurrentCell):
+            return loop.owner.states
+        found: list[str] = []
+        for structure, places in self.states[id(loop)].items():
+            copy = next(copy for copy in loop.copies if copy.made is structure)
+            for k, i in enumerate(places):
+                name = copy.nodes[i].given_name or "h" + "′" * k
+                if len(found) <= k:
+                    found.append(name if name not in found else name + "′" * k)
+        return tuple(found) or ("h",)
+
+    # Outputs
+
+    def outputs(self, blocks: Mapping[int, Block]) -> Iterator[Output]:
+        """What crosses into the loss; where there is none, what the root is."""
+        count: dict[int | None, int] = defaultdict(int)
+        for atom, used in self.leaving():
+            group = self.groups.group_of[atom]
+            column = self.groups.pieces.column(atom) if atom.label != WHOLE else None
+            if column is None and group.columns:
+                column = group.columns[-1]
+            k = count[column]
+            count[column] += 1
+            key = id(group)
+            own = "output" if column is None else f"output-{column}"
+            name = self.output_name(atom, group)
+            yield Output(
+                id=f"{own}-{k}" if k else own,
+                value=self.piece(atom),
+                source=blocks[key],
+                column=column,
+                label=name if column is None else indexed(name, column),
+                caption=atom.node.given_name or "",
+                used=used,
+            )
+
+    def leaving(self) -> list[tuple[Atom, bool]]:
+        found: dict[Atom, bool] = {}
+        for read in self.groups.reads:
+            group = self.groups.group_of[read.value]
+            if self.groups.group_of[read.reader].kind != "loss" or group.kind == "loss":
+                continue
+            if group.copy is not None or group.kind in ("between", "bar"):
+                found[read.value] = True
+        if not self.groups.loss:
+            found |= dict.fromkeys(self.groups.pieces.atoms[self.graph.root], True)
+        for group in self.groups.groups:
+            if group.kind == "between" and not all(atom.node.is_move for atom in group.atoms):
+                unread = [atom for atom in group.atoms if not self.groups.readers[atom]]
+                found |= {atom: False for atom in unread if atom not in found}
+        return list(found.items())
+
+    def output_name(self, atom: Atom, group: Group) -> str:
+        if group.copy is None:
+            return "y"
+        loop = self.cells.loops[group.copy.row]
+        made = self.states[id(loop)].get(group.copy.made, ())
+        place = self.groups.place[atom.node]
+        names = self.names[id(loop)]
+        return names[made.index(place)] if place in made else "y"
+
+
+def _number(id: str) -> int:
+    last = id.rpartition("-")[2]
+    return int(last) if last.isdigit() else 0
+
+
+def _path(group: Group) -> str:
+    """The calls of modules in it, as the program names them."""
+    scopes = (atom.node.scope for atom in group.atoms if not atom.node.is_move)
+    return ", ".join(dict.fromkeys(scope.name for scope in scopes if scope is not None))
+
+
+def _flow(raw: RawRead) -> ReadFlow:
+    """What comes back there."""
+    node, x = raw.reader.node, raw.value.node
+    if not x.requires_grad:
+        return "none"
+    if node.op == "detach":
+        return "cut"
+    rule = node.rule
+    return "gradient" if rule is not None and rule.differentiable(raw.slot) else "none"
+
+
+_SIGNS = {"add": "⊕", "sub": "⊖", "mul": "⊙", "div": "⊘", "where": "◇", "sigmoid": "σ"}
+_MOST = 3  # ops of what is drawn as a sign
+
+
+def _sign(group: Group, sources: int) -> str | None:
+    """What a small block may shrink to; "" for pure moves, None where it needs a box."""
+    if group.kind != "between":
+        return None
+    nodes = dict.fromkeys(atom.node for atom in group.atoms)
+    computing = [node for node in nodes if not node.is_move]
+    if any(node.reads_a_parameter for node in nodes) or len(computing) > _MOST:
+        return None
+    if not computing:
+        return "∥" if sources > 1 else ""
+    if len(computing) == 1:
+        op = computing[0].op or ""
+        return _SIGNS.get(op, op if len(op) <= 4 else None)
+    return _SIGNS.get(computing[-1].op or "")
+
+
+def _chains(loop: Loop) -> list[list[Copy]]:
+    """The copies of a row, each with those that it receives its state from."""
+    chain_of: dict[Copy, list[Copy]] = {}
+    chains: list[list[Copy]] = []
+    for copy in loop.copies:
+        before = [one for one in copy.before if one in chain_of]
+        if not before:
+            chains.append([copy])
+            chain_of[copy] = chains[-1]
+            continue
+        own = chain_of[before[0]]
+        for one in before[1:]:
+            other = chain_of[one]
+            if other is not own:
+                chains.remove(other)
+                own += other
+                for each in other:
+                    chain_of[each] = own
+        own.append(copy)
+        chain_of[copy] = own
+    return chains
+
+
+def _states_made(loop: Loop, cells: Cells) -> dict[Structure, tuple[int, ...]]:
+    """Of each structure which ops make the states that the next copy receives."""
+    found: dict[Structure, tuple[int, ...]] = {}
+    place = {node: i for copy in loop.copies for i, node in enumerate(copy.nodes)}
+    for copy in reversed(loop.copies):
+        for before in copy.before:
+            if before.made in found:
+                continue
+            made: list[int] = []
+            for entries in loop.states[copy.made]:
+                node = _origin(copy.read(entries[0]), before, cells)
+                if node is not None and place[node] not in made:
+                    made.append(place[node])
+            found[before.made] = tuple(made)
+    for copy in loop.copies:
+        known = next(iter(found.values()), ())
+        same = len(copy.nodes) > max(known, default=0)
+        found.setdefault(copy.made, known if same and known else (len(copy.nodes) - 1,))
+    return found
+
+
+def _origin(x: Node, copy: Copy, cells: Cells) -> Node | None:
+    """The op of a copy that made a state, seen through what it lightly passed."""
+    seen = {x}
+    waiting = [x]
+    while waiting:
+        node = waiting.pop()
+        owner = cells.of(node)
+        if owner is copy:
+            return node
+        if owner is None and is_light(node):
+            fresh = [y for y in node.tensors() if y not in seen]
+            seen.update(fresh)
+            waiting += sorted(fresh, key=lambda y: y.id)
+    return None

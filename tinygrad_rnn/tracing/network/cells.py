@@ -1,0 +1,282 @@
+"""The copies of each cell: what they hold, where something enters them, and what is their state."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ...autograd.state import Scope
+from ...nn.cells import Cell as RecurrentCell
+from ..recording.graph import Node
+from .recurrence import Recurrence, is_light, key_of
+
+Entry = tuple[int, int]  # where a value enters a copy: which of its ops, which input of that op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """How a copy is made: its ops, and what each reads. Copies that are made alike share one."""
+
+    ops: tuple[str, ...]
+    given: tuple[Entry, ...]  # what comes from elsewhere …
+    parameters: tuple[Entry, ...]  # … and, beside that, the parameters
+
+
+@dataclass(slots=True, eq=False)
+class Copy:
+    """Copy `t` of a row.
+
+    Args:
+        row: which row.
+        t: which of the row's copies.
+        call: the call that it is; None for a step of a plain loop.
+        nodes: its ops, in creation order.
+        structure: how it is made.
+        before: the copies of its row that it receives a state from: one, of a tree several.
+    """
+
+    row: int
+    t: int
+    call: Scope | None
+    nodes: list[Node] = field(default_factory=list[Node])
+    structure: Structure | None = None
+    before: "list[Copy]" = field(default_factory=lambda: list[Copy]())
+
+    @property
+    def made(self) -> Structure:
+        """Its structure, once that is known."""
+        assert self.structure is not None
+        return self.structure
+
+    def read(self, entry: Entry) -> Node:
+        """What enters there."""
+        op, slot = entry
+        x = self.nodes[op].inputs[slot]
+        assert x is not None
+        return x
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """All copies of one cell: a row.
+
+    Args:
+        owner: the Module, or the name of a tg.scope; None for a plain loop.
+        path: where it sits, as the user's code names it.
+        copies: in the order of their last ops.
+        states: of each structure the entries where states come in, state by state.
+    """
+
+    owner: object
+    path: str
+    copies: list[Copy] = field(default_factory=list[Copy])
+    states: dict[Structure, list[list[Entry]]] = field(
+        default_factory=dict[Structure, list[list[Entry]]]
+    )
+
+    def is_state(self, copy: Copy, entry: Entry) -> bool:
+        """Whether a state enters there."""
+        return any(entry in entries for entries in self.states[copy.made])
+
+
+class Cells:
+    """The copies in a graph, row by row, and which copy each node lies in."""
+
+    def __init__(self, nodes: Sequence[Node], recurrence: Recurrence) -> None:
+        self.loops: list[Loop] = []
+        self._of: dict[Node, Copy] = {}
+        self._collect(nodes, recurrence)
+        self.all = [copy for loop in self.loops for copy in loop.copies]
+        _find_structures(self.all)
+        self._find_states(nodes)
+
+    def of(self, node: Node) -> Copy | None:
+        """The copy that made a value; None for a leaf, and for what was made outside."""
+        return self._of.get(node)
+
+    def _collect(self, nodes: Iterable[Node], recurrence: Recurrence) -> None:
+        rows: dict[Hashable, int] = {}
+        copies: dict[Scope, Copy] = {}
+        copy_of = recurrence.copy_of
+        for node in nodes:
+            call = copy_of.get(node.scope) if node.op is not None else None
+            if call is None:
+                continue
+            copy = copies.get(call)
+            if copy is None:
+                key = key_of(call)
+                if key not in rows:
+                    rows[key] = len(self.loops)
+                    path = ".".join(scope.name for scope in call.chain())
+                    self.loops.append(Loop(call.owner, path))
+                copy = copies[call] = Copy(rows[key], 0, call)
+                self.loops[rows[key]].copies.append(copy)
+            copy.nodes.append(node)
+            self._of[node] = copy
+        for loop in self.loops:
+            # a node of a tree is made when all below it are
+            loop.copies.sort(key=lambda copy: copy.nodes[-1].id)
+            for t, copy in enumerate(loop.copies):
+                copy.t = t
+
+    # States
+
+    def _find_states(self, nodes: Iterable[Node]) -> None:
+        """Where a value comes in that, in some pair of copies, is what an earlier one made."""
+        received = self._received(nodes)
+        for loop in self.loops:
+            found: defaultdict[Structure, set[Entry]] = defaultdict(set)
+            for copy in loop.copies:
+                for entry in (*copy.made.given, *copy.made.parameters):
+                    if (copy, entry) in received:
+                        found[copy.made].add(entry)
+                        before = received[copy, entry]
+                        copy.before += [one for one in before if one not in copy.before]
+            if not found and isinstance(loop.owner, RecurrentCell):
+                for copy in loop.copies:
+                    found[copy.made] |= _all_but_x(copy, loop.owner)
+            _find_those_of_others(loop, found)
+            for copy in loop.copies:
+                loop.states.setdefault(copy.made, [])
+            _group(loop, found)
+
+    def _received(self, nodes: Iterable[Node]) -> dict[tuple[Copy, Entry], list[Copy]]:
+        """Each entry where a copy of the same row handed something over, unchanged."""
+        place = {node: i for copy in self.all for i, node in enumerate(copy.nodes)}
+        # node -> row -> the newest copy whose state it is
+        carried: dict[Node, dict[int, Copy]] = {}
+        found: dict[tuple[Copy, Entry], list[Copy]] = {}
+        for node in nodes:
+            if node.op is None:
+                continue
+            copy = self._of.get(node)
+            if copy is None:
+                if is_light(node):
+                    carried[node] = _newest(carried[x] for x in node.tensors() if x in carried)
+                continue
+            carried[node] = {copy.row: copy}
+            for slot, x in enumerate(node.inputs):
+                one = carried.get(x, {}).get(copy.row) if x is not None else None
+                if one is not None and one is not copy:
+                    found.setdefault((copy, (place[node], slot)), []).append(one)
+        return found
+
+
+def _newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
+    found: dict[int, Copy] = {}
+    for rows in given:
+        for row, copy in rows.items():
+            if row not in found or found[row].t < copy.t:
+                found[row] = copy
+    return found
+
+
+def _all_but_x(copy: Copy, cell: RecurrentCell) -> set[Entry]:
+    """With one timestep nothing was passed on: what does not enter through W_xh is the state."""
+    return {
+        (i, slot)
+        for i, slot in copy.made.given
+        if not any(x.id == cell.W_xh.id for x in copy.nodes[i].tensors())
+    }
+
+
+def _find_those_of_others(loop: Loop, found: dict[Structure, set[Entry]]) -> None:
+    """A first copy that is made otherwise has its states' entries at other places."""
+    if not found:
+        return
+    model = next(copy for copy in reversed(loop.copies) if copy.made in found)
+    entries = found[model.made]
+    uses = {_use(model, entry) for entry in entries}
+    uses -= {_use(model, entry) for entry in model.made.given if entry not in entries}
+    for copy in loop.copies:
+        if copy.made not in found:
+            own = {entry for entry in copy.made.given if _use(copy, entry) in uses}
+            found[copy.made] = own
+
+
+def _use(copy: Copy, entry: Entry) -> Hashable:
+    """What an entry is for: the first op that computes with it, and with which parameters."""
+    op, slot = entry
+    node = copy.nodes[op]
+    for later in copy.nodes[op + 1 :]:
+        if not node.is_move:
+            break
+        if node in later.inputs:
+            node, slot = later, later.inputs.index(node)
+    parameters = frozenset(x.id for x in node.tensors() if x.is_parameter)
+    return node.op, slot, parameters
+
+
+def _group(loop: Loop, found: Mapping[Structure, set[Entry]]) -> None:
+    """Entries where the same value comes in are of one state: h is read by W_hh and by z ⊙ h."""
+    for structure, entries in found.items():
+        copies = [copy for copy in loop.copies if copy.made is structure]
+        model = copies[len(copies) // 2]
+        states: dict[Node, list[Entry]] = {}
+        for entry in sorted(entries):
+            states.setdefault(model.read(entry), []).append(entry)
+        groups = list(states.values())
+        owner = loop.owner
+        if isinstance(owner, RecurrentCell):
+            groups.sort(key=partial(_sort_key, model, owner))
+        loop.states[structure] = groups
+
+
+def _sort_key(copy: Copy, cell: RecurrentCell, entries: Sequence[Entry]) -> bool:
+    """False for h, which meets W_hh; True for others."""
+    slices = {node for node in copy.nodes if node.is_move and _reads(node, cell.W_hh.id)}
+    readers = [copy.nodes[i] for i, _ in entries]
+    return not any(
+        _reads(node, cell.W_hh.id) or not slices.isdisjoint(node.tensors()) for node in readers
+    )
+
+
+def _reads(node: Node, id: int) -> bool:
+    return any(x.id == id for x in node.tensors())
+
+
+# How copies are made
+
+
+def _find_structures(copies: Iterable[Copy]) -> None:
+    known: dict[Hashable, Structure] = {}
+    for copy in copies:
+        key = _wiring(copy)
+        if key not in known:
+            known[key] = _structure(copy)
+        copy.structure = known[key]
+
+
+def _wiring(copy: Copy) -> Hashable:
+    """Each op and what it reads: an op of the copy, a parameter, a number, or from elsewhere."""
+    place: dict[Node | None, int] = {node: i for i, node in enumerate(copy.nodes)}
+    wiring: list[Any] = []
+    for node in copy.nodes:
+        wiring.append(node.op)
+        for x in node.inputs:
+            at = place.get(x)
+            wiring.append(_from_elsewhere(x) if at is None else at)
+    return tuple(wiring)
+
+
+def _from_elsewhere(x: Node | None) -> int | None:
+    """None for a number, and each parameter its own."""
+    if x is None:
+        return None
+    return -2 - x.id if x.is_parameter else -1
+
+
+def _structure(copy: Copy) -> Structure:
+    inside = set(copy.nodes)
+    given: list[Entry] = []
+    parameters: list[Entry] = []
+    for i, node in enumerate(copy.nodes):
+        for slot, x in enumerate(node.inputs):
+            if x is None or x in inside:
+                continue
+            if x.is_parameter:
+                parameters.append((i, slot))
+            else:
+                given.append((i, slot))
+    return Structure(tuple(node.op or "" for node in copy.nodes), tuple(given), tuple(parameters))

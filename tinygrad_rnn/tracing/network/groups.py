@@ -1,0 +1,290 @@
+"""Which block every piece belongs to: the groups of atoms of a graph."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..recording.graph import Node
+from .cells import Cells, Copy
+from .namer import parameter_names
+from .pieces import WHOLE, Atom, Pieces, RawRead
+from .placement import Placement
+from .quotient import BlockKind
+from .regions import derived_parameters, loss_of
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """A block that is being made."""
+
+    kind: BlockKind
+    atoms: list[Atom] = field(default_factory=list[Atom])
+    copy: Copy | None = None
+    columns: tuple[int, ...] = ()
+    id: str = ""
+    label: str = ""
+    circles: tuple[str, ...] = ()
+    marks: str = ""
+
+
+class Groups:
+    """All atoms of a graph, sorted into groups.
+
+    Args:
+        root: what everything leads to.
+        nodes: all, in creation order.
+        cells: the copies among them.
+    """
+
+    def __init__(self, root: Node, nodes: Sequence[Node], cells: Cells) -> None:
+        self.nodes, self.cells = nodes, cells
+        self.place = {node: i for copy in cells.all for i, node in enumerate(copy.nodes)}
+        self.derived = derived_parameters(nodes, cells)
+        self.loss = loss_of(nodes, root, cells, self.derived)
+        self.placement = Placement(nodes, cells)
+        self.pieces = Pieces(nodes, cells, self.loss | self.derived, self.placement)
+        self.reads = [read for node in nodes if node.op for read in self.pieces.reads(node)]
+        self.readers: dict[Atom, list[RawRead]] = defaultdict(list)
+        for read in self.reads:
+            self.readers[read.value].append(read)
+        self.groups: list[Group] = []
+        self.group_of: dict[Atom, Group] = {}
+        self.parameter_names = parameter_names(nodes)
+        self.group_copies()
+        self.group_loss()
+        self.group_leaves()
+        self.group_bars()
+        self.group_between()
+        self.place_between()
+        self.place_inputs()
+
+    # Groups
+
+    def add(self, group: Group, atoms: Iterable[Atom]) -> None:
+        for atom in atoms:
+            group.atoms.append(atom)
+            self.group_of[atom] = group
+
+    def new(self, kind: BlockKind, atoms: Iterable[Atom] = (), copy: Copy | None = None) -> Group:
+        group = Group(kind, copy=copy)
+        self.groups.append(group)
+        self.add(group, atoms)
+        return group
+
+    def group_copies(self) -> None:
+        for copy in self.cells.all:
+            group = self.new("cell", [Atom(node, WHOLE) for node in copy.nodes], copy)
+            group.id = f"cell-{copy.row}-{copy.t}"
+            group.columns = (self.placement.columns[copy],)
+
+    def group_loss(self) -> None:
+        if self.loss:
+            group = self.new(
+                "loss", [Atom(node, WHOLE) for node in self.nodes if node in self.loss]
+            )
+            group.id, group.label = "loss", "L"
+
+    def group_leaves(self) -> None:
+        """Leaves and derived parameters."""
+        initial: dict[Copy, Group] = {}
+        for node in self.nodes:
+            if node in self.derived:
+                self.group_derived(node)
+            if node.op is not None:
+                continue
+            for atom in self.pieces.atoms[node]:
+                begun = self.begins(atom)
+                if begun is not None:
+                    if begun not in initial:
+                        initial[begun] = self.new("initial")
+                        t = f"-{begun.t}" if begun.t else ""
+                        initial[begun].id = f"initial-{begun.row}{t}"
+                        initial[begun].columns = (self.placement.columns[begun],)
+                    self.add(initial[begun], [atom])
+                elif node.is_parameter:
+                    group = self.new("parameter", [atom])
+                    group.label = self.parameter_names.get(node.id, "parameter")
+                    group.id = f"parameter-{group.label}"
+                else:
+                    self.group_input(atom)
+
+    def group_derived(self, node: Node) -> None:
+        """With what it alone is made from, or that alone it is made for."""
+        before = [self.group_of[Atom(x, WHOLE)] for x in node.tensors() if x in self.derived]
+        alone = [group for group in before if self.only_reader_is(group, node)]
+        group = alone[0] if alone else self.new("derived")
+        self.add(group, [Atom(node, WHOLE)])
+        for other in alone[1:]:
+            atoms = list(other.atoms)
+            other.atoms.clear()
+            self.groups.remove(other)
+            self.add(group, atoms)
+
+    def only_reader_is(self, group: Group, node: Node) -> bool:
+        reads = (read for atom in group.atoms for read in self.readers[atom])
+        own = set(group.atoms)
+        return all(read.reader.node is node or read.reader in own for read in reads)
+
+    def begins(self, atom: Atom) -> Copy | None:
+        """The first copy of a chain whose state it is at first."""
+        for read in self.readers[atom]:
+            copy = self.cells.of(read.reader.node)
+            if copy is None or copy.before:
+                continue
+            if self.is_state(read):
+                return copy
+        return None
+
+    def group_input(self, atom: Atom) -> None:
+        readers = [read.reader for read in self.readers[atom]]
+        groups = [self.group_of.get(reader) for reader in readers]
+        if readers and all(group is not None and group.kind == "loss" for group in groups):
+            self.new("target", [atom])
+        elif not readers:
+            self.new("constant", [atom])
+        else:
+            self.new("input", [atom])
+
+    def group_bars(self) -> None:
+        """Values of which another op reads three columns or more."""
+        for node in self.nodes:
+            atoms = self.pieces.atoms[node]
+            if len(atoms) < 3 or node.op is None:
+                continue
+            if any(self.reads_as_a_whole(reader, atoms) for reader in self.whole_readers(atoms)):
+                group = self.new("bar", atoms)
+                columns = {self.pieces.column(atom) for atom in atoms}
+                group.columns = tuple(sorted(c for c in columns if c is not None))
+
+    def whole_readers(self, atoms: Sequence[Atom]) -> Iterator[Atom]:
+        """The uncut ops that read a value's first piece."""
+        for read in self.readers[atoms[-1]]:
+            if read.reader.label == WHOLE and read.reader.node not in self.loss:
+                yield read.reader
+
+    def reads_as_a_whole(self, reader: Atom, atoms: Sequence[Atom]) -> bool:
+        count = 0
+        for atom in atoms:
+            count += any(read.reader == reader for read in self.readers[atom])
+            if count >= 3:
+                return True
+        return False
+
+    def group_between(self) -> None:
+        """All others, by what they depend on and what they lead to."""
+        keys = self.keys()
+        parent: dict[Atom, Atom] = {atom: atom for atom in keys}
+
+        def find(atom: Atom) -> Atom:
+            while parent[atom] != atom:
+                parent[atom] = parent[parent[atom]]
+                atom = parent[atom]
+            return atom
+
+        for read in self.reads:
+            a, b = read.value, read.reader
+            if a in keys and b in keys and keys[a] == keys[b]:
+                parent[find(a)] = find(b)
+        groups: dict[Atom, Group] = {}
+        for atom in keys:
+            root = find(atom)
+            if root not in groups:
+                groups[root] = self.new("between")
+            self.add(groups[root], [atom])
+        for group in groups.values():
+            group.atoms.sort(key=lambda atom: atom.node.id)
+
+    def keys(self) -> dict[Atom, tuple[int, int]]:
+        """Of each atom between the anchors: those it depends on, and those it leads to, as bits."""
+        anchors: dict[int, int] = {}
+        for group in self.groups:
+            if group.kind in ("cell", "bar", "loss", "initial", "input"):
+                anchors[id(group)] = 1 << len(anchors)
+        down: dict[Atom, int] = {}
+        up: dict[Atom, int] = {}
+        order = [atom for node in self.nodes for atom in self.pieces.atoms[node]]
+        entering: dict[Atom, list[Atom]] = defaultdict(list)
+        for read in self.reads:
+            entering[read.reader].append(read.value)
+        for atom in order:
+            if atom in self.group_of:
+                continue
+            mask = 0
+            for value in entering[atom]:
+                group = self.group_of.get(value)
+                mask |= down[value] if group is None else anchors.get(id(group), 0)
+            down[atom] = mask
+        for atom in reversed(order):
+            if atom in self.group_of:
+                continue
+            mask = 0
+            for read in self.readers[atom]:
+                group = self.group_of.get(read.reader)
+                mask |= up[read.reader] if group is None else anchors.get(id(group), 0)
+            up[atom] = mask
+        return {atom: (down[atom], up[atom]) for atom in order if atom not in self.group_of}
+
+    # Columns
+
+    def place_between(self) -> None:
+        """In the column of their slice; else after what they read, or with what they feed."""
+        for group in self.groups:
+            if group.kind != "between":
+                continue
+            columns = [self.pieces.column(atom) for atom in group.atoms]
+            known = [column for column in columns if column is not None]
+            column = max(known, default=0)
+            feeds = self.feeds(group)
+            if feeds and group.atoms[0].label == WHOLE:
+                column = max(column, min(feeds))
+            group.columns = (column,)
+
+    def feeds(self, group: Group) -> set[int]:
+        """The columns of the copies that it feeds, if it feeds these alone, and no state."""
+        found: set[int] = set()
+        seen = {id(group)}
+        waiting = [group]
+        while waiting:
+            for atom in waiting.pop().atoms:
+                for read in self.readers[atom]:
+                    reader = self.group_of[read.reader]
+                    if reader.copy is not None:
+                        if self.is_state(read):
+                            return set()
+                        found.add(self.placement.columns[reader.copy])
+                    elif reader.kind != "between":
+                        return set()
+                    elif id(reader) not in seen:
+                        seen.add(id(reader))
+                        waiting.append(reader)
+        return found
+
+    def is_state(self, read: RawRead) -> bool:
+        """Whether a state enters a copy there."""
+        copy = self.cells.of(read.reader.node)
+        if copy is None:
+            return False
+        entry = self.place[read.reader.node], read.slot
+        return self.cells.loops[copy.row].is_state(copy, entry)
+
+    def place_inputs(self) -> None:
+        count: dict[int, int] = defaultdict(int)
+        for group in self.groups:
+            if group.kind != "input":
+                continue
+            columns: set[int] = set()
+            for atom in group.atoms:
+                for read in self.readers[atom]:
+                    columns |= set(self.group_of[read.reader].columns[:1])
+                own = self.pieces.column(atom)
+                if atom.label != WHOLE and own is not None:
+                    columns = {own}
+            group.columns = tuple(sorted(columns)) or (0,)
+            ids: list[str] = []
+            for column in group.columns:
+                k = count[column]
+                count[column] += 1
+                ids.append(f"input-{column}-{k}" if k else f"input-{column}")
+                group.marks = "′" * k
+            group.circles = tuple(ids)
+            group.id = ids[0]

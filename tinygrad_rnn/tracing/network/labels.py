@@ -1,0 +1,329 @@
+"""Which time every element of a value belongs to: stacked sequences are cut into their timesteps.
+
+A time is a token. Outputs of copies have one, and so has each slice of a leaf of which copies read
+single slices. What only moves data is run once more on the tokens instead of the data; of other ops
+it is known which elements of an input an element of the output depends on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from ...autograd import ops
+from ...autograd.tensor import Array
+from ..recording.graph import Node, compute
+
+Token = int  # 0: of no time
+# Of a value of one time its tokens, few; else the token of every element, constant axes of length 1
+Label = frozenset[Token] | Array
+
+TIMELESS: frozenset[Token] = frozenset()
+_WINDOW = 3  # an element may depend on so many times, and stands in the latest
+
+
+@dataclass(slots=True)
+class Times:
+    """The tokens: which column each is bound to, and which are the same.
+
+    A slice of a leaf has a token before it is known when it is read: it is bound later.
+    """
+
+    _same: list[Token] = field(default_factory=lambda: [0])
+    _column: list[int | None] = field(default_factory=lambda: [None])
+    _sequence: list[tuple[object, int]] = field(default_factory=lambda: [(None, 0)])
+    _of_column: dict[int, Token] = field(default_factory=dict[int, Token])
+
+    def new(self, sequence: object, position: int) -> Token:
+        """A token that is not bound: of one slice of a sequence."""
+        self._same.append(len(self._same))
+        self._column.append(None)
+        self._sequence.append((sequence, position))
+        return len(self._same) - 1
+
+    def find(self, token: Token) -> Token:
+        """The token that stands for this one and all that are the same."""
+        while self._same[token] != token:
+            self._same[token] = self._same[self._same[token]]
+            token = self._same[token]
+        return token
+
+    def column(self, token: Token) -> int | None:
+        """The column that it is bound to, if it is."""
+        return self._column[self.find(token)]
+
+    def columns(self, label: Label) -> list[int]:
+        """The columns of all its tokens that are bound."""
+        found = {self.column(token) for token in tokens_of(label)}
+        return sorted(column for column in found if column is not None)
+
+    def bind(self, token: Token, column: int) -> None:
+        """Say which column it is; one that is bound stays so."""
+        token = self.find(token)
+        if self._column[token] is not None or not token:
+            return
+        known = self._of_column.get(column)
+        if known is None:
+            self._of_column[column] = token
+            self._column[token] = column
+        else:
+            self._same[token] = known
+
+    def of_column(self, column: int) -> Token:
+        """The token of a column."""
+        if column not in self._of_column:
+            self.bind(self.new(None, column), column)
+        return self._of_column[column]
+
+    def place(self, token: Token) -> tuple[object, int]:
+        """The sequence that a token was made for, and which slice of it it is."""
+        return self._sequence[token]
+
+    def resolved(self, label: Array) -> Array:
+        """The tokens of an array, each replaced by the one that stands for it."""
+        used, inverse = np.unique(label, return_inverse=True)
+        found = np.array([self.find(int(token)) for token in used], np.int32)
+        return found[inverse].reshape(label.shape)
+
+    def latest(self, tokens: Iterable[Token]) -> frozenset[Token]:
+        """Of several tokens those that are not bound, and of the others the latest."""
+        found = {self.find(token) for token in tokens}
+        if len(found) < 2:
+            return frozenset(found)
+        bound = [token for token in found if self._column[token] is not None]
+        last = max(bound, key=lambda token: self._column[token] or 0, default=None)
+        return frozenset(token for token in found if token not in bound or token == last)
+
+    def one(self, tokens: Iterable[Token]) -> Token:
+        """The one of several tokens that stands for all; 0 of none."""
+        found = self.latest(tokens)
+        bound = [token for token in found if self._column[token] is not None]
+        return next(iter(bound or sorted(found)), 0)
+
+    def window(self, tokens: set[Token]) -> Token | None:
+        """The time of what depends on these: the latest of a few neighbours; None: on too many."""
+        if len(tokens) < 2:
+            return next(iter(tokens), 0)
+        if len(tokens) > 2 * _WINDOW:
+            return None
+        columns = {self._column[token] for token in tokens}
+        if None not in columns:
+            ends = [column for column in columns if column is not None]
+            wide = max(ends) - min(ends) >= _WINDOW
+            return None if wide else max(tokens, key=lambda token: self._column[token] or 0)
+        free = [token for token in tokens if self._column[token] is None]
+        by_sequence: dict[int, list[Token]] = {}
+        for token in free:
+            by_sequence.setdefault(id(self._sequence[token][0]), []).append(token)
+        newest: list[Token] = []
+        for group in by_sequence.values():
+            group.sort(key=lambda token: self._sequence[token][1])
+            if self._sequence[group[-1]][1] - self._sequence[group[0]][1] >= _WINDOW:
+                return None
+            newest.append(group[-1])
+        # what stands at one place of several sequences is of one time
+        bound = self.window(tokens.difference(free)) if len(free) < len(tokens) else newest[0]
+        if bound is None:
+            return None
+        for token in newest:
+            if self.find(token) != bound:
+                self._same[token] = bound
+        return bound
+
+
+def tokens_of(label: Label) -> set[Token]:
+    """All tokens in it but 0."""
+    if isinstance(label, frozenset):
+        return set(label)
+    return {int(token) for token in np.unique(label) if token}
+
+
+def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, bool]:
+    """The label of what an op made from inputs with these labels, and whether it mixes times."""
+    tensors = list(node.tensors())
+    if node.op in ("astype", "detach") and len(labels) == 1:
+        return labels[0], False
+    varying = [label for label in labels if not isinstance(label, frozenset)]
+    if not varying:
+        if node.op == "stack":
+            return _stacked(node, labels, times), False
+        if node.is_move and len(set(labels)) > 1 and _differ(labels, times):
+            return _moved(node, tensors, labels, times), False
+        return times.latest(token for label in labels for token in label), False
+    if node.is_move:
+        return _moved(node, tensors, labels, times), False
+    every = frozenset(token for label in labels for token in tokens_of(label))
+    if _is_later(labels, times):
+        return _bound(times.latest(every), times), True
+    found = _combined(node, tensors, labels, times)
+    if found is None:
+        return _bound(times.latest(every), times), True
+    return compressed(found), False
+
+
+def _differ(labels: Sequence[Label], times: Times) -> bool:
+    """Whether moved values of one time each are of different ones."""
+    ones = {times.one(label) for label in labels if isinstance(label, frozenset)}
+    return len(ones - {0}) > 1
+
+
+def _bound(tokens: frozenset[Token], times: Times) -> frozenset[Token]:
+    """What mixes the slices of a leaf is of no time of its own."""
+    return frozenset(token for token in tokens if times.column(token) is not None)
+
+
+def _is_later(labels: Sequence[Label], times: Times) -> bool:
+    """Whether an operand of one time comes after a slice: then no column can hold that slice."""
+    ones = [times.columns(label) for label in labels if isinstance(label, frozenset)]
+    last = max((column for columns in ones for column in columns), default=None)
+    if last is None:
+        return False
+    slices = (times.columns(label) for label in labels if not isinstance(label, frozenset))
+    return any(column < last for columns in slices for column in columns)
+
+
+# Moves
+
+
+def _stacked(node: Node, labels: Sequence[Label], times: Times) -> Label:
+    """One token for each slice along the new axis."""
+    tokens = [times.one(label) for label in labels if isinstance(label, frozenset)]
+    axis = node.options["axis"] % len(node.shape)
+    shape = [1] * len(node.shape)
+    shape[axis] = len(tokens)
+    return compressed(np.array(tokens, np.int32).reshape(shape))
+
+
+def _moved(node: Node, tensors: Sequence[Node], labels: Sequence[Label], times: Times) -> Label:
+    """The op itself, run on the tokens."""
+    if node.op == "getitem" and not isinstance(labels[0], frozenset):
+        found = _indexed(labels[0], node.options["index"])
+        if found is not None:
+            return compressed(found)
+    spread = [_spread(x, label, times) for x, label in zip(tensors, labels, strict=True)]
+    options = dict(node.options)
+    if "constant_values" in options:
+        options["constant_values"] = 0
+    assert node.rule is not None
+    return compressed(compute(node.rule, spread, options))
+
+
+def _spread(x: Node, label: Label, times: Times) -> Array:
+    if isinstance(label, frozenset):
+        return np.broadcast_to(np.int32(times.one(label)), x.shape)
+    return np.broadcast_to(label, x.shape)
+
+
+def _indexed(label: Array, index: Any) -> Array | None:
+    """The tokens of `x[index]`, where it is made of numbers and slices: without spreading them."""
+    parts: tuple[Any, ...] = (index,)
+    if isinstance(index, tuple):
+        parts = (*index,)
+    if not all(isinstance(part, int | np.integer | slice) for part in parts):
+        return None
+    taken: list[Any] = []
+    for axis, part in enumerate(parts):
+        if label.shape[axis] > 1:
+            taken.append(part)
+        elif isinstance(part, slice):
+            taken.append(slice(None))
+        else:
+            taken.append(0)
+    return label[tuple(taken)]
+
+
+def compressed(label: Array) -> Label:
+    """Axes along which it is constant made of length 1; a set where all elements have one token."""
+    if not label.size:
+        return TIMELESS
+    for axis in range(label.ndim):
+        n = label.shape[axis]
+        if n > 1 and (label.strides[axis] == 0 or (label == label.take([0], axis)).all()):
+            label = label.take([0], axis)
+    if label.size == 1:
+        token = int(label.ravel()[0])
+        return frozenset((token,)) if token else TIMELESS
+    return label
+
+
+# Other ops: along the last axis of what is aligned stand all that an element depends on
+
+
+def _combined(
+    node: Node, tensors: Sequence[Node], labels: Sequence[Label], times: Times
+) -> Array | None:
+    """The time of each element; None where one depends on too many."""
+    parts = [
+        times.resolved(aligned(node, slot, label))
+        for slot, label in enumerate(labels)
+        if not isinstance(label, frozenset)
+    ]
+    shape = np.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    spread = [np.broadcast_to(part, (*shape, part.shape[-1])) for part in parts]
+    rows = np.concatenate(spread, axis=-1)
+    known: dict[bytes, Token | None] = {}
+    found: list[Token] = []
+    for row in rows.reshape(-1, rows.shape[-1]):
+        key = row.tobytes()
+        if key not in known:
+            known[key] = times.window({int(token) for token in np.unique(row) if token})
+        token = known[key]
+        if token is None:
+            return None
+        found.append(token)
+    return np.array(found, np.int32).reshape(shape)
+
+
+def aligned(node: Node, slot: int, label: Array) -> Array:
+    """The tokens of an input as the output's elements read them, and their number as last axis.
+
+    Its other axes are the output's, of length 1 where all along them read the same.
+    """
+    ndim = len(node.shape)
+    match node.kind:
+        case "elementwise":
+            found = label[..., None]
+        case "along":
+            found = _gathered(label, node.options["axis"], keepdims=True)
+        case "reduction":
+            found = _gathered(label, node.options["axis"], node.options["keepdims"])
+        case "lookup" if "axis" in node.options:
+            axis = node.options["axis"]
+            found = _gathered(label, axis, keepdims=True) if slot == 0 else label[..., None]
+        case "lookup" if slot == 1:
+            found = label[..., None, None]
+        case "product" if node.rule is _LINEAR:
+            found = label[..., None, :] if slot == 0 else label
+        case "product":
+            found = _of_product(node, slot, label)
+        case _:
+            found = label.reshape(*[1] * ndim, -1)
+    return found.reshape(*[1] * (ndim + 1 - found.ndim), *found.shape)
+
+
+_LINEAR = getattr(ops.linear, "op")  # noqa: B009
+
+
+def _gathered(label: Array, axis: Any, keepdims: bool) -> Array:
+    """All along some axes, as one axis at the end."""
+    axes = range(label.ndim) if axis is None else normalize_axis_tuple(axis, label.ndim)
+    kept = [i for i in range(label.ndim) if i not in axes]
+    moved = np.transpose(label, (*kept, *axes))
+    found = moved.reshape(*moved.shape[: len(kept)], -1)
+    if keepdims:
+        found = np.expand_dims(found, tuple(axes))
+    return found
+
+
+def _of_product(node: Node, slot: int, label: Array) -> Array:
+    """Of a matrix product: the rows of the first, the columns of the second."""
+    ndims = [len(x.shape) if x is not None else 0 for x in node.inputs]
+    if slot == 0:
+        found = label  # (…, rows, all)
+        return found[..., None, :] if ndims[1] > 1 else found
+    if label.ndim == 1:
+        return label
+    found = np.swapaxes(label, -1, -2)  # (…, columns, all)
+    return found[..., None, :, :] if ndims[0] > 1 else found

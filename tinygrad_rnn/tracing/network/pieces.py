@@ -1,0 +1,155 @@
+"""The values cut into pieces, and every read of one: what blocks and arrows are made of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...autograd.tensor import Array
+from ..recording.graph import Node
+from .cells import Cells
+from .labels import Label, aligned
+from .placement import Placement
+from .slices import Slice
+
+WHOLE = -1  # the label of a piece that is all of its value
+
+
+class Atom(NamedTuple):
+    """A piece, as long as it is sorted into blocks: a value and the time of the part."""
+
+    node: Node
+    label: int
+
+
+class RawRead(NamedTuple):
+    """A read between two atoms."""
+
+    reader: Atom
+    slot: int
+    value: Atom
+
+
+class Pieces:
+    """The atoms of all values.
+
+    Args:
+        nodes: all, in creation order.
+        cells: the copies among them, which are not cut.
+        uncut: what is not cut, either: the loss and derived parameters.
+        placement: the label of every value.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Node], cells: Cells, uncut: set[Node], placement: Placement
+    ) -> None:
+        self._placement = placement
+        # of what is cut: the time of each element, axes along which it is constant of length 1
+        self._labels: dict[Node, Array] = {}
+        self.slices: dict[Atom, Slice] = {}
+        self.atoms: dict[Node, list[Atom]] = {}
+        for node in nodes:
+            self.atoms[node] = self._cut(node, cells.of(node) is None and node not in uncut)
+
+    def _cut(self, node: Node, may: bool) -> list[Atom]:
+        label = self._placement.labels.get(node)
+        if not may or label is None or isinstance(label, frozenset) or node in self._placement.wide:
+            return [Atom(node, WHOLE)]
+        tokens = self._placement.times.resolved(label)
+        found = [Atom(node, int(token)) for token in np.unique(tokens)]
+        if len(found) == 1:
+            return [Atom(node, WHOLE)]
+        self._labels[node] = tokens
+        for atom in found:
+            self.slices[atom] = Slice(atom.label, tokens, node.shape)
+        return found
+
+    def column(self, atom: Atom) -> int | None:
+        """The column that it belongs to by its label."""
+        times = self._placement.times
+        if atom.label != WHOLE:
+            return times.column(atom.label)
+        label = self._placement.labels.get(atom.node)
+        columns = times.columns(label) if isinstance(label, frozenset) else []
+        return columns[-1] if columns else None
+
+    def reads(self, node: Node) -> Iterator[RawRead]:
+        """What an op reads: each pair of atoms once."""
+        own = self.atoms[node]
+        for slot, x in enumerate(node.inputs):
+            if x is None:
+                continue
+            if node in self._labels:
+                yield from self._reads_of_parts(node, slot, x)
+            else:
+                for value in self._taken(node, x):
+                    yield RawRead(own[0], slot, value)
+
+    def _taken(self, node: Node, x: Node) -> list[Atom]:
+        """Of a value that is cut: all of it, of what a move takes only that."""
+        every = self.atoms[x]
+        if len(every) == 1 or not node.is_move:
+            return every
+        label = self._placement.labels.get(node)
+        if label is None or len(list(node.tensors())) > 1:
+            return every
+        taken = self._tokens(label)
+        return [atom for atom in every if atom.label in taken] or every
+
+    def _tokens(self, label: Label) -> set[int]:
+        times = self._placement.times
+        if isinstance(label, frozenset):
+            return {times.find(token) for token in label} or {0}
+        return {int(token) for token in np.unique(times.resolved(label))}
+
+    def _reads_of_parts(self, node: Node, slot: int, x: Node) -> Iterator[RawRead]:
+        if node.is_move:
+            yield from self._reads_of_moved(node, slot, x)
+            return
+        if x not in self._labels:
+            for reader in self.atoms[node]:
+                yield RawRead(reader, slot, self.atoms[x][0])
+            return
+        read = aligned(node, slot, self._labels[x])
+        mine = np.broadcast_arrays(self._labels[node][..., None], read)[0]
+        pairs = np.unique(
+            np.stack([mine.ravel(), np.broadcast_to(read, mine.shape).ravel()]), axis=1
+        )
+        for reader, value in pairs.T.tolist():
+            yield RawRead(Atom(node, reader), slot, Atom(x, value))
+
+    def _reads_of_moved(self, node: Node, slot: int, x: Node) -> Iterator[RawRead]:
+        """What is moved keeps its time."""
+        own = {atom.label for atom in self.atoms[node]}
+        if x in self._labels:
+            for atom in self.atoms[x]:
+                if atom.label in own:
+                    yield RawRead(Atom(node, atom.label), slot, atom)
+            return
+        for token in np.unique(self._where_moved(node, slot)).tolist():
+            yield RawRead(Atom(node, token), slot, self.atoms[x][0])
+
+    def _where_moved(self, node: Node, slot: int) -> Array:
+        """The times of the part of a joined array that an input went to."""
+        label = self._labels[node]
+        if "axis" not in node.options or len(node.inputs) == 1:
+            return label
+        axis = node.options["axis"] % len(node.shape)
+        if label.shape[axis] == 1:
+            return label
+        if node.op == "stack":
+            return label.take([slot], axis)
+        sizes: list[int] = [x.shape[axis] for x in node.tensors()]
+        start = sum(sizes[:slot])
+        return label.take(range(start, start + sizes[slot]), axis)
+
+
+def columns_of(atoms: Sequence[Atom], pieces: Pieces) -> list[int]:
+    """The columns that some atoms belong to."""
+    found = {pieces.column(atom) for atom in atoms}
+    return sorted(column for column in found if column is not None)
+
+
+def index_of(nodes: Sequence[Node]) -> Mapping[Node, int]:
+    """The place of each node in the order of creation."""
+    return {node: i for i, node in enumerate(nodes)}

@@ -1,0 +1,283 @@
+"""In which column each copy stands, and to which column each element of a value belongs.
+
+One pass in the order of creation: a copy stands as far left as it can. No arrow goes back, a chain
+goes on by a column a copy, and what is fed by a slice of a sequence stands in that slice's column.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ..recording.graph import Node
+from .cells import Cells, Copy, Entry
+from .labels import TIMELESS, Label, Times, label_of, tokens_of
+
+
+class Placement:
+    """The columns of the copies, and the label of every value outside of them.
+
+    Args:
+        nodes: all, in creation order.
+        cells: the copies among them.
+    """
+
+    def __init__(self, nodes: Sequence[Node], cells: Cells) -> None:
+        self.times = Times()
+        self.columns: dict[Copy, int] = {}
+        self.labels: dict[Node, Label] = {}
+        # what mixes several times
+        self.wide: set[Node] = set()
+        self._cells = cells
+        self._tokens: dict[Copy, int] = {}
+        # the newest copy, by column, that a value depends on
+        self._last: dict[Node, Copy] = {}
+        self._starts: dict[int, int] = defaultdict(int)  # of a row: the first column that is free
+        self._backwards: set[Copy] = set()
+        self._readers = _leaf_readers(nodes, cells)
+        self._label_leaves(nodes)
+        ends = {copy.nodes[-1]: copy for copy in cells.all}
+        for node in nodes:
+            if node.op is None:
+                continue
+            copy = cells.of(node)
+            if copy is None:
+                self._label(node)
+            else:
+                self._label_inside(node, copy)
+                if ends.get(node) is copy:
+                    self._place(copy)
+
+    @property
+    def count(self) -> int:
+        """How many columns there are."""
+        return max(self.columns.values(), default=-1) + 1
+
+    def reversed(self, copy: Copy) -> bool:
+        """Whether its chain runs from the right to the left."""
+        return copy in self._backwards
+
+    # Labels
+
+    def _label_leaves(self, nodes: Iterable[Node]) -> None:
+        axes = _time_axes(nodes, self._cells)
+        for node in nodes:
+            if node.op is not None:
+                continue
+            if node.is_parameter:
+                self.labels[node] = TIMELESS
+            elif node in axes:
+                n = node.shape[axes[node]]
+                shape = [1] * len(node.shape)
+                shape[axes[node]] = n
+                tokens = [self.times.new(node, k) for k in range(n)]
+                self.labels[node] = np.array(tokens, np.int32).reshape(shape)
+            else:
+                self.labels[node] = frozenset((self.times.new(node, 0),))
+
+    def _label(self, node: Node) -> None:
+        labels = [self._label_of(x) for x in node.tensors()]
+        self.labels[node], wide = label_of(node, labels, self.times)
+        if wide:
+            self.wide.add(node)
+        newest = max(
+            (self._last[x] for x in node.tensors() if x in self._last),
+            key=lambda copy: self.columns.get(copy, -1),
+            default=None,
+        )
+        if newest is not None:
+            self._last[node] = newest
+
+    def _label_of(self, x: Node) -> Label:
+        copy = self._cells.of(x)
+        if copy is None:
+            return self.labels[x]
+        return frozenset((self._token(copy),))
+
+    def _token(self, copy: Copy) -> int:
+        token = self._tokens.get(copy)
+        if token is None:
+            token = self._tokens[copy] = self.times.new(copy, 0)
+        return token
+
+    def _label_inside(self, node: Node, copy: Copy) -> None:
+        """What a move in a copy takes of a sequence outside: for `xs[t]` in the cell itself."""
+        if not node.is_move or len(node.inputs) != 1:
+            return
+        (x,) = node.inputs
+        if x is None or (self._cells.of(x) is copy and x not in self.labels):
+            return
+        label = self.labels.get(x, TIMELESS)
+        if not isinstance(label, frozenset):
+            self.labels[node], _ = label_of(node, [label], self.times)
+
+    def taken(self, copy: Copy, entry: Entry) -> Label:
+        """The label of what comes in at an entry: of a move in the copy, only what that takes."""
+        op, _ = entry
+        inside = self.labels.get(copy.nodes[op])
+        return self._label_of(copy.read(entry)) if inside is None else inside
+
+    # Columns
+
+    def _place(self, copy: Copy) -> None:
+        loop = self._cells.loops[copy.row]
+        times = self.times
+        states: list[Node] = []
+        fed: set[int] = set()
+        slices: set[int] = set()
+        for entry in (*copy.made.given, *copy.made.parameters):
+            x = copy.read(entry)
+            if loop.is_state(copy, entry):
+                states.append(x)
+                continue
+            label = self.taken(copy, entry)
+            fed |= tokens_of(label)
+            if self._is_slice(x, label, copy):
+                slices |= {times.find(token) for token in tokens_of(label)}
+        known = times.columns(frozenset(fed))
+        lowest = max(known, default=0)
+        sliced = times.columns(frozenset(slices))
+        if copy.before:
+            column = self._after(copy, lowest, sliced)
+        else:
+            column = lowest
+            others = [self._last_of(x) for x in states]
+            if not sliced:
+                for other in others:
+                    if other is not None and other.row != copy.row:
+                        column = max(column, self._starts[other.row])
+                column = max(column, self._starts[copy.row])
+        self.columns[copy] = column
+        self._starts[copy.row] = max(self._starts[copy.row], column + 1)
+        self._bind(copy, column, fed)
+
+    def _after(self, copy: Copy, lowest: int, sliced: Sequence[int]) -> int:
+        """The column after that of the copy before; in a reversed row the one before it."""
+        before = max(self.columns[one] for one in copy.before)
+        first = copy.before[0]
+        backwards = first in self._backwards
+        if sliced and max(sliced) == before - 1 and (backwards or not first.before):
+            self._backwards |= {copy, first}
+            return before - 1
+        if backwards:
+            self._backwards.add(copy)
+            return before - 1
+        return max(before + 1, lowest)
+
+    def _is_slice(self, x: Node, label: Label, copy: Copy) -> bool:
+        """Whether it is fed one slice of a sequence: no other copy of its row reads that."""
+        if not isinstance(label, frozenset):
+            return False
+        whole = self.labels.get(x)
+        if whole is not None and not isinstance(whole, frozenset):
+            return True
+        if x in self._readers:
+            return len(self._readers[x].get(copy.row, ())) == 1
+        source = x
+        while source.is_move and len(source.inputs) == 1 and source.inputs[0] is not None:
+            source = source.inputs[0]
+            whole = self.labels.get(source)
+            if whole is not None and not isinstance(whole, frozenset):
+                return True
+        return False
+
+    def _last_of(self, x: Node) -> Copy | None:
+        return self._cells.of(x) or self._last.get(x)
+
+    def _bind(self, copy: Copy, column: int, fed: Iterable[int]) -> None:
+        """What it is the first to read stands in its column; neighbours beside that."""
+        times = self.times
+        times.bind(self._token(copy), column)
+        free = [token for token in fed if times.column(token) is None]
+        newest: dict[int, int] = {}
+        for token in free:
+            sequence, position = times.place(token)
+            newest[id(sequence)] = max(position, newest.get(id(sequence), position))
+        for token in free:
+            sequence, position = times.place(token)
+            at = column - newest[id(sequence)] + position
+            if at >= 0:
+                times.bind(token, at)
+        for node in copy.nodes:
+            self._last[node] = copy
+
+
+def _leaf_readers(nodes: Iterable[Node], cells: Cells) -> Mapping[Node, Mapping[int, set[Copy]]]:
+    """The copies that read a leaf, or what is made of leaves alone: by their row."""
+    found: dict[Node, dict[int, set[Copy]]] = {}
+    of_leaves: set[Node] = set()
+    for node in nodes:
+        if node.op is None:
+            if not node.is_parameter:
+                of_leaves.add(node)
+            continue
+        copy = cells.of(node)
+        if copy is not None:
+            for x in node.tensors():
+                if x in of_leaves:
+                    found.setdefault(x, {}).setdefault(copy.row, set()).add(copy)
+        elif all(x in of_leaves or x.is_parameter for x in node.tensors()):
+            of_leaves.add(node)
+    return found
+
+
+# Which axis of a leaf is time
+
+
+def _time_axes(nodes: Iterable[Node], cells: Cells) -> dict[Node, int]:
+    """Of leaves that are read slice by slice: the axis of which each reader takes one place."""
+    candidates = {
+        node: [axis for axis, n in enumerate(node.shape) if n > 1]
+        for node in nodes
+        if node.op is None and not node.is_parameter
+    }
+    found: dict[Node, int] = {}
+    trials = _trials(nodes, cells, candidates)
+    for leaf, axes in candidates.items():
+        counts = {axis: len(trials.get((leaf, axis), {})) for axis in axes}
+        best = max(counts, key=lambda axis: (counts[axis], -axis), default=None)
+        if best is not None and counts[best] > 1 and len(set(trials[leaf, best].values())) > 1:
+            found[leaf] = best
+    return found
+
+
+def _trials(
+    nodes: Iterable[Node], cells: Cells, candidates: Mapping[Node, Sequence[int]]
+) -> dict[tuple[Node, int], dict[int, object]]:
+    """For each leaf and axis the places that a reader takes alone, and who does so last."""
+    times = Times()
+    alone: dict[tuple[Node, int], dict[int, object]] = defaultdict(dict)
+    # node -> (leaf, axis) -> its label, if that axis were time
+    labels: dict[Node, dict[tuple[Node, int], Label]] = {}
+    of: dict[tuple[Node, int], dict[int, int]] = {}
+    for leaf, axes in candidates.items():
+        labels[leaf] = {}
+        for axis in axes:
+            n = leaf.shape[axis]
+            shape = [1] * len(leaf.shape)
+            shape[axis] = n
+            tokens = [times.new((leaf, axis), k) for k in range(n)]
+            of[leaf, axis] = {token: k for k, token in enumerate(tokens)}
+            labels[leaf][leaf, axis] = np.array(tokens, np.int32).reshape(shape)
+    for node in nodes:
+        if node.op is None:
+            continue
+        inputs = [labels.get(x, {}) for x in node.tensors()]
+        keys = dict.fromkeys(key for known in inputs for key in known)
+        copy = cells.of(node)
+        made: dict[tuple[Node, int], Label] = {}
+        for key in keys:
+            if copy is not None and not node.is_move:
+                continue
+            given = [known.get(key, TIMELESS) for known in inputs]
+            label, wide = label_of(node, given, times)
+            if wide:
+                continue
+            if isinstance(label, frozenset):
+                places = [of[key][token] for token in label if token in of[key]]
+                alone[key] |= dict.fromkeys(places, copy or node)
+            else:
+                made[key] = label
+        if made:
+            labels[node] = made
+    return alone
