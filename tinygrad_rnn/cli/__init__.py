@@ -14,6 +14,7 @@ from .console import INTERRUPTED, USAGE
 from .debug import debug
 from .demo import demo
 from .draw import draw
+from .exercise import exercise
 from .explain import explain
 from .study import study
 from .train import sample, train
@@ -80,7 +81,7 @@ def cli(traceback: bool) -> None:
     """Recurrent networks whose every number can be seen, stepped through and explained."""
 
 
-for _command in (bench, check, debug, demo, draw, explain, sample, study, train):
+for _command in (bench, check, debug, demo, draw, exercise, explain, sample, study, train):
     cli.add_command(_command)
 
 
