@@ -18,6 +18,7 @@ from .tracing.anomaly import detect_anomaly
 from .tracing.trace import breakpoint, load_trace, trace
 
 if TYPE_CHECKING:
+    from . import onnx
     from .compiler import compile
     from .nn.checkpoint import load, save
 
@@ -36,6 +37,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "onnx",
     "op",
     "ops",
     "optim",
@@ -63,8 +65,10 @@ _LATE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    if name == "onnx":
+        return importlib.import_module(".onnx", __name__)
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f".{_LATE[name]}", __name__), name)

@@ -40,6 +40,10 @@ class CheckpointError(TinygradError, ValueError):
     """A checkpoint cannot be written, read, or does not fit; names the file and every reason."""
 
 
+class OnnxError(TinygradError, ValueError):
+    """A model cannot be read from ONNX, run or written; names the file or node, and the reason."""
+
+
 class TraceError(TinygradError, RuntimeError):
     """A recorded run cannot answer: nothing was recorded, or a name is not in it."""
 

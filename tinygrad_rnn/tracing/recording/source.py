@@ -10,7 +10,7 @@ from types import CodeType, FrameType
 
 _PACKAGE = __name__.partition(".")[0]
 _FOLDER = sys.modules[_PACKAGE].__path__[0]
-_MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.tracing", "numpy")
+_MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.onnx", f"{_PACKAGE}.tracing", "numpy")
 _COMMANDS = f"{_PACKAGE}.cli"
 _MACHINE, _OURS, _USERS, _COMMAND_LINE = range(4)  # whose code it is, see `_owner`
 # Frames between the walk and the op that is recorded: they are the recorder's own.

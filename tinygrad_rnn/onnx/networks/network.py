@@ -1,0 +1,246 @@
+"""A graph as a module, and the model of a file."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...autograd.tensor import Array, Tensor
+from ...errors import OnnxError, describe
+from ...nn.module import Buffer, Module, Parameter
+from ..nodes import is_handled
+from ..nodes.registry import MODULES
+from ..reading.graph import Graph, Model, Node, Value
+from .control import If, Loop, Scan
+from .recurrent import WEIGHTS, RecurrentLayer
+from .sections import Placed, sections
+from .steps import ModuleStep, NodeStep, Step, named, run_all
+from .tree import attach, part_at, path_of
+from .values import Values
+
+_GRAPHS: dict[str, Sequence[str]] = {
+    "If": ("then_branch", "else_branch"),
+    "Loop": ("body",),
+    "Scan": ("body",),
+}
+_KINDS: dict[str, Any] = {"If": If, "Loop": Loop, "Scan": Scan}
+
+
+class Body(Module):
+    """A graph: its parameters and modules by their names, its nodes in order.
+
+    Args:
+        graph: of a file.
+        trained: which initializers are parameters; None: all floats that have axes.
+    """
+
+    def __init__(self, graph: Graph, trained: frozenset[str] | None = None) -> None:
+        self._graph, self._trained = graph, trained
+        self._there, self._taken = Values(), frozenset[str]()
+        self._counts = Counter(graph.reads())
+        self._statistics = {
+            name
+            for node in graph.nodes
+            if node.op == "BatchNormalization"
+            for name in node.inputs[3:5]
+        }
+        steps = [
+            Placed(self._step(node), node.calls or (), self._reads(node)) for node in graph.nodes
+        ]
+        for name, array in graph.initializers.items():
+            self._keep(name, array)
+        self._steps = sections(self, steps)
+
+    @property
+    def inputs(self) -> Sequence[Value]:
+        """What it takes, in order."""
+        return self._graph.inputs
+
+    @property
+    def outputs(self) -> Sequence[Value]:
+        """What it returns, in order."""
+        return self._graph.outputs
+
+    def extra_repr(self) -> str:
+        inputs, outputs = (", ".join(map(str, values)) for values in (self.inputs, self.outputs))
+        return f"{inputs} -> {outputs}"
+
+    def forward(self, outer: Values | None, *inputs: Any) -> tuple[Any, ...]:
+        """Run the graph on its inputs, in the order of `inputs`; returns its outputs."""
+        values = Values(self._there, outer)
+        for value, given in zip(self.inputs, inputs, strict=True):
+            values[value.name] = given
+        run_all(self._steps(), values)
+        return tuple(values[value.name] for value in self.outputs)
+
+    def _step(self, node: Node) -> Step:
+        if node.op not in MODULES or node.domain:
+            return NodeStep(node)
+        reads = node.inputs
+        if node.op in _GRAPHS:
+            graphs = dict(node.graphs())
+            bodies = [Body(graphs[name], self._trained) for name in _GRAPHS[node.op]]
+            module: Module = _KINDS[node.op](node, *bodies)
+        else:
+            weights = self._weights(node)
+            module = RecurrentLayer(node, weights)
+            reads = tuple("" if i in weights else name for i, name in enumerate(reads))
+        home = part_at(self, [call.name for call in node.calls or () if not call.is_scope])
+        attach(home, _short(node), module)
+        return ModuleStep(node, module, reads, node.op in _GRAPHS)
+
+    def _reads(self, node: Node) -> frozenset[tuple[str, str]]:
+        """The parameters that a node reads, and by what op."""
+        return frozenset(
+            (node.op, name) for name in node.inputs if name in self._graph.initializers
+        )
+
+    def _weights(self, node: Node) -> dict[int, Array]:
+        """The weights of a recurrent node that no other node reads: they become its cells'."""
+        arrays = {
+            i: self._graph.initializers.get(name)
+            for i, name in enumerate(node.inputs)
+            if i in WEIGHTS and name
+        }
+        names = [node.inputs[i] for i in arrays]
+        if any(array is None for array in arrays.values()):
+            return {}
+        if any(self._counts[name] > 1 for name in names):
+            return {}
+        self._taken |= set(names)
+        return {i: array for i, array in arrays.items() if array is not None}
+
+    def _keep(self, name: str, array: Array) -> None:
+        """Make an initializer a parameter, a buffer or a constant."""
+        if name in self._taken:
+            return
+        is_trained = array.ndim > 0 if self._trained is None else name in self._trained
+        if array.dtype.kind != "f" or not is_trained:
+            self._there[name] = array
+            return
+        kind = Buffer if name in self._statistics else Parameter
+        part = kind(array)
+        *path, last = self._path_of(name)
+        attach(part_at(self, path), last, part)
+        self._there[name] = part
+
+    def _path_of(self, name: str) -> list[str]:
+        """The modules that an initializer is in, and its own name.
+
+        One that an exporter made up belongs to the module of the node that reads it.
+        """
+        if not _MADE_UP.fullmatch(name) or self._counts[name] != 1:
+            return path_of(name)
+        for node in self._graph.nodes:
+            if name in node.inputs and node.calls:
+                last = "weight" if node.op in ("MatMul", "Gemm") else node.op.lower()
+                return [*(call.name for call in node.calls if not call.is_scope), last]
+        return path_of(name)
+
+
+# "onnx::MatMul_216" and "val_142" of PyTorch's exporters.
+_MADE_UP = re.compile(r"onnx::\w+|val_[0-9]+|_?[0-9]+")
+
+
+def _short(node: Node) -> str:
+    """What a module of a node is called: the end of the node's name, without its number."""
+    last = node.name.rpartition("/")[2] or node.op
+    return last if any(letter.isalpha() for letter in last) else node.op
+
+
+class Network(Body):
+    """The model of an ONNX file, as `tg.onnx.load` returns it.
+
+    `y = network(x)`, or `network(x=…)` by the names that `print(network)` shows; several outputs
+    come as a tuple. It is a module like any other: its parameters are trained, its calls recorded
+    and drawn.
+
+    Args:
+        model: what the file says.
+        dtype: of floats that are given; None: as the file's.
+    """
+
+    def __init__(self, model: Model, dtype: Any = None) -> None:
+        check_supported(model.graph)
+        super().__init__(model.graph, model.trained)
+        self._names, self._dtype = model.names, dtype
+
+    def forward(self, *inputs: Any, **by_name: Any) -> Any:
+        """Run the model.
+
+        Raises:
+            OnnxError: an input is missing, unknown, or of another dtype or shape.
+        """
+        given = self._given(inputs, by_name)
+        tensors = [self._input(value, x) for value, x in zip(self.inputs, given, strict=True)]
+        outputs = super().forward(None, *tensors)
+        for value, made in zip(self.outputs, outputs, strict=True):
+            named(made, self._names.get(value.name, value.name))
+        results = [x if isinstance(x, Tensor | list) else Tensor(x) for x in outputs]
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _given(self, inputs: Sequence[Any], by_name: Mapping[str, Any]) -> list[Any]:
+        names = [value.name for value in self.inputs]
+        given = dict(zip(names, inputs, strict=False))
+        missing = [name for name in names if name not in given and name not in by_name]
+        unknown = [name for name in by_name if name not in names or name in given]
+        if len(inputs) > len(names) or missing or unknown:
+            expected = ", ".join(map(str, self.inputs)) or "nothing"
+            reason = f"it takes {expected}"
+            reason += f"; missing {missing}" if missing else ""
+            reason += f"; unknown {unknown}" if unknown else ""
+            raise OnnxError(f"Network: {len(inputs) + len(by_name)} inputs given: {reason}")
+        given.update(by_name)
+        return [given[name] for name in names]
+
+    def _input(self, value: Value, x: Any) -> Any:
+        """An input as a tensor of the dtype that the file asks for.
+
+        Raises:
+            OnnxError: no such conversion, or axes of other lengths.
+        """
+        if value.shape is None and isinstance(x, list | None):
+            return x
+        if not isinstance(x, Tensor):
+            x = Tensor(np.asarray(x, self._wanted(value, np.asarray(x))), name=value.name)
+        wanted = self._wanted(value, x)
+        if wanted is not None and x.dtype != wanted:
+            raise OnnxError(f"Network: {value} is needed, got {describe(x)}")
+        if value.shape is not None and not _fits(x.shape, value.shape):
+            raise OnnxError(f"Network: {value} is needed, got shape {x.shape}")
+        return x
+
+    def _wanted(self, value: Value, x: Any) -> Any:
+        """The dtype of an input; floats that are given become the file's."""
+        if value.dtype is None:
+            return None
+        wanted = np.dtype(value.dtype)
+        if wanted.kind == "f" and self._dtype is not None:
+            wanted = np.dtype(self._dtype)
+        if isinstance(x, np.ndarray) and not np.can_cast(x.dtype, wanted, "same_kind"):
+            raise OnnxError(f"Network: {value} is needed, got dtype {x.dtype}")
+        return wanted
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:
+    if len(shape) != len(wanted):
+        return False
+    return all(isinstance(n, str) or n == m for m, n in zip(shape, wanted, strict=True))
+
+
+def check_supported(graph: Graph) -> None:
+    """Refuse a file with nodes that cannot be run, all of them in one error.
+
+    Raises:
+        OnnxError: lists their ops, and how often each occurs.
+    """
+    unknown: Counter[str] = Counter()
+    for node in graph.every_node():
+        if not is_handled(node.key) or (node.version == 0 and not node.domain):
+            unknown[f"{node.domain}.{node.op}".removeprefix(".")] += 1
+    if unknown:
+        listed = ", ".join(f"{op} ({count})" for op, count in sorted(unknown.items())[:40])
+        total = sum(unknown.values())
+        raise OnnxError(f"{total} nodes of ops that are not here: {listed}")

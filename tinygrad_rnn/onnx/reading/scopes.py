@@ -1,0 +1,126 @@
+"""Which modules a node stood in: what the program that wrote the file says of it."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any
+
+from ...text import elide
+from .graph import Call, Node
+
+# What our files say of a node: its calls, the outermost first, each with its number.
+SCOPES = "tinygrad_rnn.scopes"
+# Of the model: which initializers are parameters, and what tensors were called.
+TRAINED = "tinygrad_rnn.parameters"
+NAMES = "tinygrad_rnn.names"
+_TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
+_MOST_CALLS = 16
+_MOST_LETTERS = 60
+
+
+def calls_of(name: str, metadata: Mapping[str, str]) -> tuple[Call, ...] | None:
+    """The calls around a node; None where nothing says them.
+
+    Our own files do. PyTorch writes the names of modules in the metadata, or begins the node's name
+    with them: "/encoder/rnn/LSTM".
+    """
+    if SCOPES in metadata:
+        return _ours(metadata[SCOPES])
+    if _TORCH_SCOPES in metadata:
+        return _of_torch(metadata[_TORCH_SCOPES])
+    return _of_name(name)
+
+
+def _ours(text: str) -> tuple[Call, ...]:
+    try:
+        rows = json.loads(text)
+        return tuple(_call(row) for row in rows[:_MOST_CALLS])
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        return ()  # somebody else's, or damaged: names alone are lost
+
+
+def _call(row: Mapping[str, Any]) -> Call:
+    states = tuple(elide(str(state), 20) for state in row.get("states", ())[:4])
+    return Call(
+        elide(str(row["name"]), _MOST_LETTERS),
+        int(row["call"]),
+        states,
+        elide(str(row.get("equation", "")), 200),
+        bool(row.get("scope", False)),
+    )
+
+
+def _of_torch(text: str) -> tuple[Call, ...]:
+    """`['', 'encoder', 'encoder.rnn', 'lstm']`: the modules by their whole names, then the node."""
+    parts = re.findall(r"'([^']*)'", text[:4096])[:-1]
+    calls: list[Call] = []
+    outer = ""
+    for part in parts[:_MOST_CALLS]:
+        if part and not part.startswith("_empty_nn_module"):  # a filler of its own
+            own = part.removeprefix(f"{outer}.") if outer else part
+            calls += [Call(elide(step, _MOST_LETTERS)) for step in own.split(".") if step]
+            outer = part
+    return tuple(calls[:_MOST_CALLS])
+
+
+def _of_name(name: str) -> tuple[Call, ...] | None:
+    if not name.startswith("/"):
+        return None
+    parts = [part for part in name[:4096].split("/")[1:-1] if part]
+    return tuple(Call(elide(part, _MOST_LETTERS)) for part in parts[:_MOST_CALLS])
+
+
+def placed(nodes: Sequence[Node], known: Set[str]) -> list[Node]:
+    """The nodes, each in the calls that it must stand in.
+
+    Args:
+        nodes: in order; where nothing says the calls of one, its neighbours do.
+        known: the names of modules, by the parameters in them: "encoder", "encoder.rnn".
+    """
+    numbered = [_numbered(node, known) for node in nodes]
+    before: tuple[Call, ...] = ()
+    after = _next_calls(numbered)
+    made: list[Node] = []
+    for node, following in zip(numbered, after, strict=True):
+        calls = node.calls
+        if calls is None:
+            calls = tuple(a for a, b in takewhile(_are_one, zip(before, following, strict=False)))
+            node = replace(node, calls=calls)
+        made.append(node)
+        before = calls
+    return made
+
+
+def _are_one(pair: tuple[Call, Call]) -> bool:
+    return pair[0] == pair[1]
+
+
+def _next_calls(nodes: Sequence[Node]) -> list[tuple[Call, ...]]:
+    """For each node, the calls of the first one after it that says them."""
+    following: tuple[Call, ...] = ()
+    made: list[tuple[Call, ...]] = []
+    for node in reversed(nodes):
+        made.append(following)
+        following = following if node.calls is None else node.calls
+    return made[::-1]
+
+
+_AGAIN = re.compile(r"(.+)_([0-9]{1,6})")
+
+
+def _numbered(node: Node, known: Set[str]) -> Node:
+    """A node whose "cell_2" is the second call after the first of "cell", if that is a module."""
+    if not node.calls:
+        return node
+    path, calls = "", list[Call]()
+    for call in node.calls:
+        again = _AGAIN.fullmatch(call.name)
+        whole = f"{path}.{call.name}".lstrip(".")
+        if again and whole not in known and f"{path}.{again[1]}".lstrip(".") in known:
+            call = replace(call, name=again[1], number=int(again[2]))
+            whole = f"{path}.{call.name}".lstrip(".")
+        calls.append(call)
+        path = whole
+    return replace(node, calls=tuple(calls))
