@@ -1,8 +1,11 @@
 """The pages do what they say: their Python runs, and so do the commands they show."""
 
+import ast
+import io
 import shlex
 import traceback
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -55,11 +58,19 @@ def blocks(markdown: str) -> Iterator[Block]:
             yield Block(token.info.split()[0], token.content, token.map[0] + 2)
 
 
-def run_python(block: Block, page: str, namespace: dict[str, object]) -> None:
+def run_python(block: Block, page: str, namespace: dict[str, object]) -> bool:
+    """Run a block; whether it showed anything, by printing or as the value of its last line."""
     if block.file_name:
         Path(block.file_name).write_text(block.text, "utf-8")
-    aligned = "\n" * (block.line - 1) + block.text  # a traceback then names the page's own line
-    exec(compile(aligned, page, "exec"), namespace)
+    tree = ast.parse(block.text, page)
+    ast.increment_lineno(tree, block.line - 1)  # a traceback then names the page's own line
+    last = ast.Expression(tree.body.pop().value) if isinstance(tree.body[-1], ast.Expr) else None
+    shown = None
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(compile(tree, page, "exec"), namespace)
+        if last is not None:
+            shown = eval(compile(last, page, "eval"), namespace)
+    return shown is not None or bool(printed.getvalue())
 
 
 def run_command(command: str) -> str:
@@ -74,7 +85,9 @@ def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(path.read_text("utf-8")):
         if block.language == "python":
-            run_python(block, str(path), namespace)
+            shown = run_python(block, str(path), namespace)
+            # A reader of a chapter sees what a block did.
+            assert shown or not path.name[0].isdigit(), f"{path.name}:{block.line} shows nothing"
         if block.language == "console":
             for command in block.commands:
                 output = iter(run_command(command).splitlines())

@@ -62,6 +62,14 @@ def require(holds: bool, help: str) -> None:
         raise NotYet(help)
 
 
+def _reflowed(text: str) -> str:
+    """The text with one line a paragraph, as wide as whatever shows it; code stays as it is."""
+    paragraphs = text.strip("\n").split("\n\n")
+    return "\n\n".join(
+        each if each.startswith("    ") else " ".join(each.split("\n")) for each in paragraphs
+    ).rstrip()
+
+
 def _shown(array: np.ndarray[Any, Any]) -> str:
     text = np.array2string(array, precision=5, threshold=12, edgeitems=3, separator=", ")
     return " ".join(text.split())
@@ -113,7 +121,7 @@ def exercise(
             name=test.__name__.replace("_", "-"),
             chapter=chapter,
             title=title.removesuffix("."),
-            question=question.strip(),
+            question=_reflowed(question),
             hints=tuple(hints),
             solution=dedent(solution).strip() + "\n",
             suffix=suffix,
