@@ -1,7 +1,7 @@
 """A recorded run that answers questions, and how one is recorded, opened and read from a file."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from .questions.origin import OriginStep
     from .questions.queries import Difference, Queries
     from .questions.why import Explainer, Why
+    from .whatif.branch import Branch
+    from .whatif.compare import Comparison
+    from .whatif.edits import Edit
+    from .whatif.program import Program
+    from .whatif.replay import Unfollowed
+    from .whatif.verify import Verification
 
 
 class Trace:
@@ -31,10 +37,13 @@ class Trace:
         printed: event -> what the program printed after it, where a script was run.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, branch: "Branch | None" = None) -> None:
         self.run, self.events, self.printed = run, run.events, run.printed
         self._explainer: Explainer | None = None  # of the run as long as it was when last asked
         self._asked_at = 0
+        self._branch = branch
+        self._root: Trace | None = None
+        self._program: Program | None = None
 
     def __repr__(self) -> str:
         return f"<trace of {self.run}>"
@@ -71,7 +80,8 @@ class Trace:
         from .questions.why import Explainer
 
         if self._explainer is None or self._asked_at != len(self.events):
-            self._explainer, self._asked_at = Explainer(Queries(self.run)), len(self.events)
+            queries = Queries(self.run) if self._branch is None else self._branch.queries
+            self._explainer, self._asked_at = Explainer(queries), len(self.events)
         return self._explainer
 
     @property
@@ -224,6 +234,118 @@ class Trace:
         from .file.saving import save
 
         save(self.run, path, lambda event: self.queries.term(event.index))
+
+    # What if
+
+    def __getitem__(self, place: str) -> Any:
+        """What a place holds at the end of the run: `tr["h@3"]`, `tr["d.h@3"]`, `tr["f@2[0,5]"]`.
+
+        Returns:
+            An array, read-only; of an element a number.
+
+        Raises:
+            TraceError: there is no such place, or it is gone.
+        """
+        from .whatif.edits import value_at
+
+        return value_at(self.queries, place)
+
+    def what_if(self, changes: Mapping[str, Any]) -> "Trace":
+        """The run that would have been, had some of its numbers been others.
+
+        All that depends on them is computed anew, forward and backward and in the steps of the
+        optimisers of `tg.optim`, by the ops that were recorded, in the recorded order. Everything
+        else is shared with this run. It is the recorded program: where that looked at a value that
+        is another now, what it did is kept, and `other.unfollowed` says so.
+
+        Args:
+            changes: what takes the place of what. A place is called as by `why`: "h@3", an element
+                "f@2[0,5]" or a part "h@3[:,0]", "d.h@4" for ∂L/∂h@4 once it is summed, "W_hh" from
+                its first read on, "h@30:3" in training step 30, else in the last. A value is a
+                number, an array or Tensor of the same shape, or a function of the array that would
+                be there; NaN is a number.
+
+        Raises:
+            TraceError: there is no such place; the value has another shape or dtype; what is
+                changed was computed before the recording began; a number that is needed was let go
+                of; or the code of an op is not there.
+
+        >>> import tinygrad_rnn as tg
+        >>> x = tg.tensor([3.0, 4.0], requires_grad=True, name="x")
+        >>> with tg.trace() as tr:
+        ...     (x * x).sum().backward()
+        >>> other = tr.what_if({"x[0]": 10.0})
+        >>> other["d.x"]
+        array([20.,  8.])
+        >>> print(tr.compare(other))
+        5 of 6 events differ, the first is event 0, mul#0: ‖Δ‖ = 91
+        sum#1 25 → 116
+        ‖d.x‖ 10 → 21.5407
+        """
+        from .whatif.edits import edits_of
+
+        return self.branch_of(edits_of(self.program, changes))
+
+    def branch_of(self, changes: "Sequence[Edit]") -> "Trace":
+        """The run with these changes, after those that it has already."""
+        from .whatif.branch import branched
+
+        root = self if self._root is None else self._root
+        made: list[Trace] = []
+        branch = branched(
+            root.program, [*self.changes, *changes], lambda: made[0] if made else None
+        )
+        made.append(Trace(branch.run, branch))
+        made[0]._root = root
+        return made[0]
+
+    @property
+    def program(self) -> "Program":
+        """The run as a program that can be run again; of a branch, that which it is a branch of."""
+        from .whatif.program import Program
+
+        if self._root is not None:
+            return self._root.program
+        if self._program is None or self._program.queries is not self.queries:
+            self._program = Program(self.queries)
+        return self._program
+
+    @property
+    def changes(self) -> "tuple[Edit, ...]":
+        """What was changed, where this is a run that would have been."""
+        return () if self._branch is None else self._branch.changes
+
+    @property
+    def unfollowed(self) -> "tuple[Unfollowed, ...]":
+        """Where the program itself, run with the changes, might have gone another way."""
+        return () if self._branch is None else self._branch.unfollowed
+
+    def compare(self, other: "Trace") -> "Comparison":
+        """How another run of the same events differs from this one.
+
+        Args:
+            other: what `what_if` gave, or another recording of the same program.
+
+        Raises:
+            TraceError: these are not the same events.
+        """
+        from .whatif.compare import Comparison
+
+        return Comparison(self.queries, other.queries)
+
+    def verify(self) -> "Verification":
+        """Compute every event again from its own recorded numbers: is it the same, bit for bit?
+
+        >>> import tinygrad_rnn as tg
+        >>> with tg.trace() as tr:
+        ...     tg.ops.tanh(tg.tensor([0.5], requires_grad=True)).sum().backward()
+        >>> print(tr.verify())
+        5 events computed again, bit for bit the same · 1 given
+        """
+        from .whatif.program import Program
+        from .whatif.verify import verify
+
+        return verify(Program(self.queries))
 
     def debug(self) -> None:
         """Open the debugger on this run; return when the person leaves it.

@@ -10,8 +10,9 @@ written more than once; a moment of the run decides which is meant, or the train
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import count
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ...autograd.state import Scope
 from ...errors import TraceError
@@ -26,6 +27,7 @@ from ..recording.held import is_array
 from ..recording.run import Run
 from ..recording.steps import Steps
 
+_T = TypeVar("_T")
 BEFORE = -1  # the event at which what existed before the recording was written
 
 GivenName = Callable[[Node], str | None]  # what the user calls a tensor; None where nobody did
@@ -185,6 +187,22 @@ class Names:
             written.sort(key=lambda one: (one.event, one.node.id))
         return dict(by_name)
 
+    def of_branch(self, run: Run, nodes: Mapping[Node, Node]) -> "Names":
+        """The names of a run of the same events, in which `nodes` stand for some of these nodes."""
+        made = copy(self)
+        made._run = run
+        made.places = _renamed(self.places, nodes)
+        made.roles = {nodes.get(node, node) for node in self.roles}
+        made._made, made._bases = _renamed(self._made, nodes), _renamed(self._bases, nodes)
+        made._written = dict(self._written)
+        bases = {self._bases[node] for node in nodes if node in self._bases}
+        bases |= {base for base, also in self._also if also.node in nodes}
+        for base in bases:
+            made._written[base] = [
+                one._replace(node=nodes.get(one.node, one.node)) for one in self._written[base]
+            ]
+        return made
+
     # Asking
 
     def of(self, node: Node) -> str:
@@ -289,6 +307,11 @@ class Names:
         known = self.known()
         close = get_close_matches(name, known, n=3, cutoff=0.5) or known[:8]
         return f"perhaps {', '.join(close)}" if close else "nothing in it has a name"
+
+
+def _renamed(known: Mapping[Node, _T], nodes: Mapping[Node, Node]) -> dict[Node, _T]:
+    """The same of other nodes, in the same order."""
+    return {nodes.get(node, node): value for node, value in known.items()}
 
 
 def _at_timestep(at: str, base: str, written: Sequence[Written]) -> list[Written]:

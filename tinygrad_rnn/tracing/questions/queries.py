@@ -6,7 +6,8 @@ answer.
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -96,6 +97,16 @@ class Queries:
                 pass
         if self.seeds and isinstance(event, Vjp | Accumulate):
             self._pass_ends[self.seeds[-1]] = event.index
+
+    def of_branch(self, run: Run, nodes: Mapping[Node, Node]) -> "Queries":
+        """The index of a run of the same events, in which `nodes` stand for some of these nodes."""
+        made = copy(self)
+        for name in ("_values", "_copies"):
+            made.__dict__.pop(name, None)
+        made.run, made.names = run, self.names.of_branch(run, nodes)
+        made._made_of = {nodes.get(x, x): nodes.get(y, y) for x, y in self._made_of.items()}
+        made._computed = Recent(self._computed.limit)
+        return made
 
     def vjp(self, index: int) -> Vjp:
         """The event of this number, which handed on a term."""
@@ -266,7 +277,11 @@ class Queries:
 
     def received(self, node: Node, after: int, until: int) -> list[int]:
         """The events after one, up to another, that handed `node` a term, in whatever pass."""
-        return _between(self._received[node.id], after, until)
+        return self.received_by(node.id, after, until)
+
+    def received_by(self, id: int, after: int, until: int) -> list[int]:
+        """The same of the tensor of an id."""
+        return _between(self._received.get(id, []), after, until)
 
     def expected(self, node: Node, now: int) -> int:
         """How many terms the pass of this moment hands to `node`: it waits for all of them."""

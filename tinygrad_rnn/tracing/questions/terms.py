@@ -195,8 +195,9 @@ def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
     with _again(of):
         term = of.rule.vjp(slot, cotangent, of.data, of.operands, of.options)
     assert term is not None
-    term.flags.writeable = False
-    return term
+    made = np.asarray(term)  # of arrays without axes NumPy makes its own scalars
+    made.flags.writeable = False
+    return made
 
 
 def _vjp(node: Node, slot: int, g: Any, operands: Sequence[Any]) -> Any:
