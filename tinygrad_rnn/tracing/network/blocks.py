@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused, reached
-from .cells import Cells, Copy, Loop, Structure
+from .cells import Cells, Copy, Loop, Structure, cells_in
 from .groups import Group, Groups
 from .pieces import WHOLE, Atom, RawRead
 from .quotient import (
@@ -22,7 +22,7 @@ from .quotient import (
     RowKind,
     indexed,
 )
-from .recurrence import is_light, recurrence_of
+from .recurrence import is_light
 
 
 @collector_paused()
@@ -30,7 +30,7 @@ def network_of(graph: Graph) -> Quotient | None:
     """The quotient of a graph; None when nothing in it is recurrent."""
     behind = reached([graph.root])
     nodes = [node for node in graph.nodes if node in behind]
-    cells = Cells(nodes, recurrence_of(nodes))
+    cells = cells_in(nodes)
     if not cells.loops:
         return None
     return _Assembly(graph, nodes, cells).quotient()
@@ -109,6 +109,8 @@ class _Assembly:
                 return "input"
             case ("bar", _):
                 return "tap"
+            case (_, "bar"):
+                return "up"
             case _:
                 pass
         if self.is_message(source, target, reads):
@@ -127,7 +129,8 @@ class _Assembly:
     def rows(self) -> list[tuple[RowKind, int, list[Group]]]:
         """Rows of copies, and rows of between-blocks of one path or formula."""
         cells: list[tuple[RowKind, int, list[Group]]] = [
-            ("cell", number, []) for number in range(len(self.cells.loops))
+            ("loop" if loop.owner is None else "cell", number, [])
+            for number, loop in enumerate(self.cells.loops)
         ]
         between: dict[object, tuple[RowKind, int, list[Group]]] = {}
         bars: list[tuple[RowKind, int, list[Group]]] = []
@@ -176,13 +179,16 @@ class _Assembly:
             for x in atom.node.tensors()
             if x.is_parameter and x.id in self.groups.parameter_names
         ]
-        path, name, equation, states, reverse = _path(groups[0]), "", None, (), False
-        if kind == "cell":
+        path, name, equation, states = _path(groups[0]), "", None, ()
+        reverse = tree = False
+        if kind in ("cell", "loop"):
             loop = self.cells.loops[number]
             owner = loop.owner
             path, states = loop.path, self.names[id(loop)]
             name = "scope" if isinstance(owner, str) else type(owner).__name__
+            name = name if owner is not None else path
             equation = owner.equation if isinstance(owner, RecurrentCell) else None
+            tree = loop.is_tree
             reverse = any(self.groups.placement.reversed(copy) for copy in loop.copies)
         found = Row(
             kind=kind,
@@ -194,6 +200,7 @@ class _Assembly:
             blocks=tuple(mine),
             parameters=tuple(dict.fromkeys(parameters)),
             reverse=reverse,
+            tree=tree,
         )
         for block in mine:
             object.__setattr__(block, "row", found)  # each knows the other

@@ -9,7 +9,8 @@ from typing import Any
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Node
-from .recurrence import Recurrence, is_light, key_of
+from .loops import Rounds, loops_in
+from .recurrence import Recurrence, is_light, key_of, recurrence_of
 
 Entry = tuple[int, int]  # where a value enters a copy: which of its ops, which input of that op
 
@@ -28,18 +29,18 @@ class Copy:
     """Copy `t` of a row.
 
     Args:
+        call: the call that it is; None for a round of a plain loop.
+        nodes: its ops, in creation order.
         row: which row.
         t: which of the row's copies.
-        call: the call that it is; None for a step of a plain loop.
-        nodes: its ops, in creation order.
         structure: how it is made.
         before: the copies of its row that it receives a state from: one, of a tree several.
     """
 
-    row: int
-    t: int
     call: Scope | None
     nodes: list[Node] = field(default_factory=list[Node])
+    row: int = 0
+    t: int = 0
     structure: Structure | None = None
     before: "list[Copy]" = field(default_factory=lambda: list[Copy]())
 
@@ -63,7 +64,7 @@ class Loop:
 
     Args:
         owner: the Module, or the name of a tg.scope; None for a plain loop.
-        path: where it sits, as the user's code names it.
+        path: where it sits, as the user's code names it; "loop at line 24".
         copies: in the order of their last ops.
         states: of each structure the entries where states come in, state by state.
     """
@@ -75,6 +76,11 @@ class Loop:
         default_factory=dict[Structure, list[list[Entry]]]
     )
 
+    @property
+    def is_tree(self) -> bool:
+        """Whether a copy receives states from several."""
+        return any(len(copy.before) > 1 for copy in self.copies)
+
     def is_state(self, copy: Copy, entry: Entry) -> bool:
         """Whether a state enters there."""
         return any(entry in entries for entries in self.states[copy.made])
@@ -83,10 +89,18 @@ class Loop:
 class Cells:
     """The copies in a graph, row by row, and which copy each node lies in."""
 
-    def __init__(self, nodes: Sequence[Node], recurrence: Recurrence) -> None:
-        self.loops: list[Loop] = []
+    def __init__(
+        self, nodes: Sequence[Node], recurrence: Recurrence, plain: Iterable[Rounds] = ()
+    ) -> None:
         self._of: dict[Node, Copy] = {}
-        self._collect(nodes, recurrence)
+        loops = [*self._of_calls(nodes, recurrence), *map(_of_rounds, plain)]
+        self.loops = sorted(loops, key=lambda loop: loop.copies[0].nodes[0].id)
+        for row, loop in enumerate(self.loops):
+            # a node of a tree is made when all below it are
+            loop.copies.sort(key=lambda copy: copy.nodes[-1].id)
+            for t, copy in enumerate(loop.copies):
+                copy.row, copy.t = row, t
+                self._of.update(dict.fromkeys(copy.nodes, copy))
         self.all = [copy for loop in self.loops for copy in loop.copies]
         _find_structures(self.all)
         self._find_states(nodes)
@@ -95,30 +109,22 @@ class Cells:
         """The copy that made a value; None for a leaf, and for what was made outside."""
         return self._of.get(node)
 
-    def _collect(self, nodes: Iterable[Node], recurrence: Recurrence) -> None:
-        rows: dict[Hashable, int] = {}
+    def _of_calls(self, nodes: Iterable[Node], recurrence: Recurrence) -> Iterable[Loop]:
+        loops: dict[Hashable, Loop] = {}
         copies: dict[Scope, Copy] = {}
-        copy_of = recurrence.copy_of
         for node in nodes:
-            call = copy_of.get(node.scope) if node.op is not None else None
+            call = recurrence.copy_of.get(node.scope) if node.op is not None else None
             if call is None:
                 continue
-            copy = copies.get(call)
-            if copy is None:
+            if call not in copies:
                 key = key_of(call)
-                if key not in rows:
-                    rows[key] = len(self.loops)
+                if key not in loops:
                     path = ".".join(scope.name for scope in call.chain())
-                    self.loops.append(Loop(call.owner, path))
-                copy = copies[call] = Copy(rows[key], 0, call)
-                self.loops[rows[key]].copies.append(copy)
-            copy.nodes.append(node)
-            self._of[node] = copy
-        for loop in self.loops:
-            # a node of a tree is made when all below it are
-            loop.copies.sort(key=lambda copy: copy.nodes[-1].id)
-            for t, copy in enumerate(loop.copies):
-                copy.t = t
+                    loops[key] = Loop(call.owner, path)
+                copies[call] = Copy(call)
+                loops[key].copies.append(copies[call])
+            copies[call].nodes.append(node)
+        return loops.values()
 
     # States
 
@@ -161,6 +167,11 @@ class Cells:
                 if one is not None and one is not copy:
                     found.setdefault((copy, (place[node], slot)), []).append(one)
         return found
+
+
+def _of_rounds(plain: Rounds) -> Loop:
+    copies = [Copy(None, nodes) for nodes in plain.rounds]
+    return Loop(None, f"loop at line {plain.line}", copies)
 
 
 def _newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
@@ -234,6 +245,13 @@ def _sort_key(copy: Copy, cell: RecurrentCell, entries: Sequence[Entry]) -> bool
 
 def _reads(node: Node, id: int) -> bool:
     return any(x.id == id for x in node.tensors())
+
+
+def cells_in(nodes: Sequence[Node]) -> Cells:
+    """The copies among nodes: of modules and scopes, else of plain loops."""
+    recurrence = recurrence_of(nodes)
+    taken = {node for node in nodes if node.op is not None and node.scope in recurrence.copy_of}
+    return Cells(nodes, recurrence, loops_in(nodes, taken))
 
 
 # How copies are made

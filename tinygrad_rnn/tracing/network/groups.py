@@ -1,7 +1,7 @@
 """Which block every piece belongs to: the groups of atoms of a graph."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..recording.graph import Node
@@ -10,6 +10,7 @@ from .namer import parameter_names
 from .pieces import WHOLE, Atom, Pieces, RawRead
 from .placement import Placement
 from .quotient import BlockKind
+from .recurrence import key_of
 from .regions import derived_parameters, loss_of
 
 
@@ -41,12 +42,14 @@ class Groups:
         self.place = {node: i for copy in cells.all for i, node in enumerate(copy.nodes)}
         self.derived = derived_parameters(nodes, cells)
         self.loss = loss_of(nodes, root, cells, self.derived)
-        self.placement = Placement(nodes, cells)
+        self.placement = Placement(nodes, cells, self.loss)
         self.pieces = Pieces(nodes, cells, self.loss | self.derived, self.placement)
         self.reads = [read for node in nodes if node.op for read in self.pieces.reads(node)]
         self.readers: dict[Atom, list[RawRead]] = defaultdict(list)
+        self.entering: dict[Atom, list[RawRead]] = defaultdict(list)
         for read in self.reads:
             self.readers[read.value].append(read)
+            self.entering[read.reader].append(read)
         self.groups: list[Group] = []
         self.group_of: dict[Atom, Group] = {}
         self.parameter_names = parameter_names(nodes)
@@ -171,28 +174,22 @@ class Groups:
         return False
 
     def group_between(self) -> None:
-        """All others, by what they depend on and what they lead to."""
+        """All others: together where they depend on the same and lead to the same.
+
+        Neighbours that are apart in one column are so in all: the last steps of a sequence, where
+        nothing follows, are divided as the others are.
+        """
         keys = self.keys()
-        parent: dict[Atom, Atom] = {atom: atom for atom in keys}
-
-        def find(atom: Atom) -> Atom:
-            while parent[atom] != atom:
-                parent[atom] = parent[parent[atom]]
-                atom = parent[atom]
-            return atom
-
-        for read in self.reads:
-            a, b = read.value, read.reader
-            if a in keys and b in keys and keys[a] == keys[b]:
-                parent[find(a)] = find(b)
-        groups: dict[Atom, Group] = {}
-        for atom in keys:
-            root = find(atom)
-            if root not in groups:
-                groups[root] = self.new("between")
-            self.add(groups[root], [atom])
-        for group in groups.values():
-            group.atoms.sort(key=lambda atom: atom.node.id)
+        inside = [read for read in self.reads if read.value in keys and read.reader in keys]
+        joints = {read: _joint(read) for read in inside}
+        apart = {joints[read] for read in inside if keys[read.value] != keys[read.reader]}
+        together = [read for read in inside if keys[read.value] == keys[read.reader]]
+        groups = _joined(keys, [read for read in together if joints[read] not in apart])
+        if not _is_acyclic(groups, inside):
+            groups = _joined(keys, together)
+        for atoms in groups:
+            atoms.sort(key=lambda atom: atom.node.id)
+            self.new("between", atoms)
 
     def keys(self) -> dict[Atom, tuple[int, int]]:
         """Of each atom between the anchors: those it depends on, and those it leads to, as bits."""
@@ -203,16 +200,13 @@ class Groups:
         down: dict[Atom, int] = {}
         up: dict[Atom, int] = {}
         order = [atom for node in self.nodes for atom in self.pieces.atoms[node]]
-        entering: dict[Atom, list[Atom]] = defaultdict(list)
-        for read in self.reads:
-            entering[read.reader].append(read.value)
         for atom in order:
             if atom in self.group_of:
                 continue
             mask = 0
-            for value in entering[atom]:
-                group = self.group_of.get(value)
-                mask |= down[value] if group is None else anchors.get(id(group), 0)
+            for read in self.entering[atom]:
+                group = self.group_of.get(read.value)
+                mask |= down[read.value] if group is None else anchors.get(id(group), 0)
             down[atom] = mask
         for atom in reversed(order):
             if atom in self.group_of:
@@ -227,37 +221,57 @@ class Groups:
     # Columns
 
     def place_between(self) -> None:
-        """In the column of their slice; else after what they read, or with what they feed."""
-        for group in self.groups:
-            if group.kind != "between":
-                continue
-            columns = [self.pieces.column(atom) for atom in group.atoms]
-            known = [column for column in columns if column is not None]
-            column = max(known, default=0)
-            feeds = self.feeds(group)
-            if feeds and group.atoms[0].label == WHOLE:
-                column = max(column, min(feeds))
-            group.columns = (column,)
+        """After what they read; or with the copies that they feed, if it is these alone."""
+        between = self.in_order()
+        for group in between:
+            known = [self.pieces.column(atom) or 0 for atom in group.atoms]
+            for source in self.sources(group):
+                known += source.columns[-1:]
+            group.columns = (max(known, default=0),)
+        late: set[int] = set()
+        for group in reversed(between):
+            targets = list(self.targets(group))
+            if targets and all(feeds and self.is_late(to, late) for to, feeds in targets):
+                late.add(id(group))
+                group.columns = (min(to.columns[0] for to, _ in targets),)
 
-    def feeds(self, group: Group) -> set[int]:
-        """The columns of the copies that it feeds, if it feeds these alone, and no state."""
-        found: set[int] = set()
-        seen = {id(group)}
-        waiting = [group]
-        while waiting:
-            for atom in waiting.pop().atoms:
-                for read in self.readers[atom]:
-                    reader = self.group_of[read.reader]
-                    if reader.copy is not None:
-                        if self.is_state(read):
-                            return set()
-                        found.add(self.placement.columns[reader.copy])
-                    elif reader.kind != "between":
-                        return set()
-                    elif id(reader) not in seen:
-                        seen.add(id(reader))
-                        waiting.append(reader)
-        return found
+    def is_late(self, group: Group, late: set[int]) -> bool:
+        return group.copy is not None or id(group) in late
+
+    def sources(self, group: Group) -> Iterator[Group]:
+        """What it reads and has a column."""
+        for atom in group.atoms:
+            for read in self.entering[atom]:
+                source = self.group_of[read.value]
+                if source is not group and source.kind in ("cell", "bar", "between"):
+                    yield source
+
+    def targets(self, group: Group) -> Iterator[tuple[Group, bool]]:
+        """What reads it, and whether as something else than a state."""
+        for atom in group.atoms:
+            for read in self.readers[atom]:
+                target = self.group_of[read.reader]
+                if target is not group:
+                    yield target, not self.is_state(read)
+
+    def in_order(self) -> list[Group]:
+        """The between-blocks, each after those that it reads."""
+        waiting = {
+            id(group): len({id(one) for one in self.sources(group) if one.kind == "between"})
+            for group in self.groups
+            if group.kind == "between"
+        }
+        free = [group for group in reversed(self.groups) if waiting.get(id(group)) == 0]
+        order: list[Group] = []
+        while free:
+            group = free.pop()
+            order.append(group)
+            following = {id(to): to for to, _ in self.targets(group) if id(to) in waiting}
+            for key, to in following.items():
+                waiting[key] -= 1
+                if not waiting[key]:
+                    free.append(to)
+        return order
 
     def is_state(self, read: RawRead) -> bool:
         """Whether a state enters a copy there."""
@@ -288,3 +302,54 @@ class Groups:
                 group.marks = "′" * k
             group.circles = tuple(ids)
             group.id = ids[0]
+
+
+def _joint(read: RawRead) -> Hashable:
+    """Two neighbouring ops of the program, wherever they are run."""
+    return _site(read.reader.node), read.slot, _site(read.value.node)
+
+
+def _site(node: Node) -> Hashable:
+    parameters = tuple(x.id for x in node.tensors() if x.is_parameter)
+    return node.op, parameters, tuple(key_of(call) for call in node.calls)
+
+
+def _joined(atoms: Iterable[Atom], reads: Iterable[RawRead]) -> list[list[Atom]]:
+    """The atoms that reads hold together, weakly: in the order of their first ones."""
+    parent = {atom: atom for atom in atoms}
+
+    def find(atom: Atom) -> Atom:
+        while parent[atom] != atom:
+            parent[atom] = parent[parent[atom]]
+            atom = parent[atom]
+        return atom
+
+    for read in reads:
+        parent[find(read.value)] = find(read.reader)
+    groups: dict[Atom, list[Atom]] = {}
+    for atom in parent:
+        groups.setdefault(find(atom), []).append(atom)
+    return list(groups.values())
+
+
+def _is_acyclic(groups: Sequence[Sequence[Atom]], reads: Iterable[RawRead]) -> bool:
+    """Whether none of the groups leads back to itself."""
+    number = {atom: i for i, atoms in enumerate(groups) for atom in atoms}
+    following: list[set[int]] = [set() for _ in groups]
+    for read in reads:
+        a, b = number[read.value], number[read.reader]
+        if a != b:
+            following[a].add(b)
+    waiting = [0] * len(groups)
+    for others in following:
+        for b in others:
+            waiting[b] += 1
+    free = [i for i, count in enumerate(waiting) if not count]
+    done = 0
+    while free:
+        done += 1
+        for b in following[free.pop()]:
+            waiting[b] -= 1
+            if not waiting[b]:
+                free.append(b)
+    return done == len(groups)

@@ -7,7 +7,7 @@ it is known which elements of an input an element of the output depends on.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -149,7 +149,7 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
     if not varying:
         if node.op == "stack":
             return _stacked(node, labels, times), False
-        if node.is_move and len(set(labels)) > 1 and _differ(labels, times):
+        if _is_sequence(node, tensors) and _differ(labels, times):
             return _moved(node, tensors, labels, times), False
         return times.latest(token for label in labels for token in label), False
     if node.is_move:
@@ -161,6 +161,13 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
     if found is None:
         return _bound(times.latest(every), times), True
     return compressed(found), False
+
+
+def _is_sequence(node: Node, tensors: Sequence[Node]) -> bool:
+    """Whether it joins the steps of a sequence, and not several features of one step."""
+    if not node.is_move or len(tensors) < 2 or len({x.shape for x in tensors}) > 1:
+        return False
+    return len(tensors) > 2 or node.options["axis"] % len(node.shape) < len(node.shape) - 1
 
 
 def _differ(labels: Sequence[Label], times: Times) -> bool:
@@ -218,9 +225,7 @@ def _spread(x: Node, label: Label, times: Times) -> Array:
 
 def _indexed(label: Array, index: Any) -> Array | None:
     """The tokens of `x[index]`, where it is made of numbers and slices: without spreading them."""
-    parts: tuple[Any, ...] = (index,)
-    if isinstance(index, tuple):
-        parts = (*index,)
+    parts = cast("tuple[Any, ...]", index) if isinstance(index, tuple) else (index,)
     if not all(isinstance(part, int | np.integer | slice) for part in parts):
         return None
     taken: list[Any] = []

@@ -5,7 +5,8 @@ goes on by a column a copy, and what is fed by a slice of a sequence stands in t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,10 @@ class Placement:
     Args:
         nodes: all, in creation order.
         cells: the copies among them.
+        loss: the nodes in the loss.
     """
 
-    def __init__(self, nodes: Sequence[Node], cells: Cells) -> None:
+    def __init__(self, nodes: Sequence[Node], cells: Cells, loss: Container[Node]) -> None:
         self.times = Times()
         self.columns: dict[Copy, int] = {}
         self.labels: dict[Node, Label] = {}
@@ -34,8 +36,12 @@ class Placement:
         self._last: dict[Node, Copy] = {}
         self._starts: dict[int, int] = defaultdict(int)  # of a row: the first column that is free
         self._backwards: set[Copy] = set()
+        # of a copy: the latest column that feeds it, but for its state
+        self._lowest: dict[Copy, int] = {}
         self._readers = _leaf_readers(nodes, cells)
-        self._label_leaves(nodes)
+        # of a leaf that is read slice by slice: the first slice that is
+        self._first: dict[Any, int] = {}
+        self._label_leaves(nodes, loss)
         ends = {copy.nodes[-1]: copy for copy in cells.all}
         for node in nodes:
             if node.op is None:
@@ -47,6 +53,7 @@ class Placement:
                 self._label_inside(node, copy)
                 if ends.get(node) is copy:
                     self._place(copy)
+        self._bind_the_rest()
 
     @property
     def count(self) -> int:
@@ -59,17 +66,18 @@ class Placement:
 
     # Labels
 
-    def _label_leaves(self, nodes: Iterable[Node]) -> None:
-        axes = _time_axes(nodes, self._cells)
+    def _label_leaves(self, nodes: Iterable[Node], loss: Container[Node]) -> None:
+        axes = _time_axes(nodes, self._cells, loss)
         for node in nodes:
             if node.op is not None:
                 continue
             if node.is_parameter:
                 self.labels[node] = TIMELESS
             elif node in axes:
-                n = node.shape[axes[node]]
+                axis, self._first[node] = axes[node]
+                n = node.shape[axis]
                 shape = [1] * len(node.shape)
-                shape[axes[node]] = n
+                shape[axis] = n
                 tokens = [self.times.new(node, k) for k in range(n)]
                 self.labels[node] = np.array(tokens, np.int32).reshape(shape)
             else:
@@ -121,7 +129,6 @@ class Placement:
 
     def _place(self, copy: Copy) -> None:
         loop = self._cells.loops[copy.row]
-        times = self.times
         states: list[Node] = []
         fed: set[int] = set()
         slices: set[int] = set()
@@ -133,34 +140,40 @@ class Placement:
             label = self.taken(copy, entry)
             fed |= tokens_of(label)
             if self._is_slice(x, label, copy):
-                slices |= {times.find(token) for token in tokens_of(label)}
-        known = times.columns(frozenset(fed))
-        lowest = max(known, default=0)
-        sliced = times.columns(frozenset(slices))
+                slices |= tokens_of(label)
+        lowest = max(self.times.columns(frozenset(fed)), default=-1)
+        lowest = max(lowest, *(self._earliest(token) for token in fed), -1)
+        self._lowest[copy] = lowest
         if copy.before:
-            column = self._after(copy, lowest, sliced)
+            column = self._after(copy, lowest)
         else:
-            column = lowest
-            others = [self._last_of(x) for x in states]
-            if not sliced:
-                for other in others:
-                    if other is not None and other.row != copy.row:
-                        column = max(column, self._starts[other.row])
-                column = max(column, self._starts[copy.row])
+            column = max(lowest, 0)
+            if not self.times.columns(frozenset(slices)) and not loop.is_tree:
+                column = max(column, self._free(copy, states))
         self.columns[copy] = column
         self._starts[copy.row] = max(self._starts[copy.row], column + 1)
         self._bind(copy, column, fed)
 
-    def _after(self, copy: Copy, lowest: int, sliced: Sequence[int]) -> int:
+    def _earliest(self, token: int) -> int:
+        """Before a slice of a leaf there must be room for those before it that are read."""
+        sequence, position = self.times.place(token)
+        if self.times.column(token) is not None or sequence not in self._first:
+            return -1
+        return position - self._first[sequence]
+
+    def _free(self, copy: Copy, states: Iterable[Node]) -> int:
+        """The first column after the chains of its row, and that from which its state comes."""
+        makers = (self._last_of(x) for x in states)
+        rows = [maker.row for maker in makers if maker is not None]
+        return max(self._starts[row] for row in (copy.row, *rows))
+
+    def _after(self, copy: Copy, lowest: int) -> int:
         """The column after that of the copy before; in a reversed row the one before it."""
-        before = max(self.columns[one] for one in copy.before)
         first = copy.before[0]
-        backwards = first in self._backwards
-        if sliced and max(sliced) == before - 1 and (backwards or not first.before):
+        before = max(self.columns[one] for one in copy.before)
+        turns = not first.before and self._lowest[first] == before and lowest == before - 1
+        if turns or first in self._backwards:
             self._backwards |= {copy, first}
-            return before - 1
-        if backwards:
-            self._backwards.add(copy)
             return before - 1
         return max(before + 1, lowest)
 
@@ -201,6 +214,18 @@ class Placement:
         for node in copy.nodes:
             self._last[node] = copy
 
+    def _bind_the_rest(self) -> None:
+        """Slices of a leaf that no copy reads stand beside those that one does."""
+        for leaf in self._first:
+            tokens = sorted(tokens_of(self.labels[leaf]))
+            shift: int | None = None
+            for token in (*tokens, *reversed(tokens)):
+                column, (_, position) = self.times.column(token), self.times.place(token)
+                if column is not None:
+                    shift = column - position
+                elif shift is not None and 0 <= position + shift < self.count:
+                    self.times.bind(token, position + shift)
+
 
 def _leaf_readers(nodes: Iterable[Node], cells: Cells) -> Mapping[Node, Mapping[int, set[Copy]]]:
     """The copies that read a leaf, or what is made of leaves alone: by their row."""
@@ -224,29 +249,35 @@ def _leaf_readers(nodes: Iterable[Node], cells: Cells) -> Mapping[Node, Mapping[
 # Which axis of a leaf is time
 
 
-def _time_axes(nodes: Iterable[Node], cells: Cells) -> dict[Node, int]:
-    """Of leaves that are read slice by slice: the axis of which each reader takes one place."""
+def _time_axes(
+    nodes: Iterable[Node], cells: Cells, loss: Container[Node]
+) -> dict[Node, tuple[int, int]]:
+    """Of leaves that are read slice by slice: the axis of which each reader takes one place.
+
+    And the first place that is taken, but by the loss.
+    """
     candidates = {
         node: [axis for axis, n in enumerate(node.shape) if n > 1]
         for node in nodes
         if node.op is None and not node.is_parameter
     }
-    found: dict[Node, int] = {}
+    found: dict[Node, tuple[int, int]] = {}
     trials = _trials(nodes, cells, candidates)
     for leaf, axes in candidates.items():
         counts = {axis: len(trials.get((leaf, axis), {})) for axis in axes}
         best = max(counts, key=lambda axis: (counts[axis], -axis), default=None)
         if best is not None and counts[best] > 1 and len(set(trials[leaf, best].values())) > 1:
-            found[leaf] = best
+            taken = trials[leaf, best]
+            found[leaf] = best, min([k for k, by in taken.items() if by not in loss], default=0)
     return found
 
 
 def _trials(
     nodes: Iterable[Node], cells: Cells, candidates: Mapping[Node, Sequence[int]]
-) -> dict[tuple[Node, int], dict[int, object]]:
+) -> dict[tuple[Node, int], dict[int, Any]]:
     """For each leaf and axis the places that a reader takes alone, and who does so last."""
     times = Times()
-    alone: dict[tuple[Node, int], dict[int, object]] = defaultdict(dict)
+    alone: dict[tuple[Node, int], dict[int, Any]] = defaultdict(dict)
     # node -> (leaf, axis) -> its label, if that axis were time
     labels: dict[Node, dict[tuple[Node, int], Label]] = {}
     of: dict[tuple[Node, int], dict[int, int]] = {}

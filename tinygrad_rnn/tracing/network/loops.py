@@ -1,0 +1,183 @@
+"""Plain loops: steps that nobody marked, told by the lines of the program that ran again.
+
+Ops of one line are one op of a rolled graph. Where that goes round in a circle, outside of all
+copies, there is a cell: its copies are the rounds, each with what feeds it alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ...autograd import ops
+from ..recording.graph import Node
+from .recurrence import is_light, key_of
+
+Site = Hashable
+
+_sums: tuple[object, ...] = (ops.add, ops.sub)
+_SUMS = frozenset(getattr(function, "op") for function in _sums)  # noqa: B009
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """A loop: the ops of each round, and the first line that they stand in."""
+
+    line: int
+    rounds: list[list[Node]]
+
+
+def loops_in(nodes: Sequence[Node], taken: Container[Node]) -> list[Rounds]:
+    """The loops among nodes that are not `taken` by copies, in the order of their first ops."""
+    free = [node for node in nodes if node.op is not None and node not in taken and node.source]
+    sites = _sites(free)
+    found: list[Rounds] = []
+    for component in _circles(free, sites):
+        inside = [node for node in free if sites[node] in component]
+        rounds = _rounds(inside, sites)
+        if len(rounds) > 1 and _is_cell(inside, rounds, nodes, taken):
+            line = min(node.source.line for node in inside if node.source is not None)
+            found.append(Rounds(line, rounds))
+    _add_what_feeds(found, nodes, taken)
+    return sorted(found, key=lambda loop: loop.rounds[0][0].id)
+
+
+def _sites(nodes: Iterable[Node]) -> dict[Node, Site]:
+    """The place in the program that made each: module, way of calls, and which op there.
+
+    A line that makes several at once, as a split or a gradient does, numbers them.
+    """
+    sites: dict[Node, Site] = {}
+    count, before = 0, None
+    for node in nodes:
+        source = node.source
+        assert source is not None
+        place = source.file, source.line, source.frames
+        count = count + 1 if place == before else 0
+        before = place
+        modules = tuple(key_of(call) for call in node.calls)
+        sites[node] = place, modules, node.op, count
+    return sites
+
+
+def _circles(nodes: Iterable[Node], sites: Mapping[Node, Site]) -> list[set[Site]]:
+    """The strongly connected components of the rolled graph that hold a circle."""
+    following: dict[Site, dict[Site, None]] = {site: {} for site in sites.values()}
+    for node in nodes:
+        for x in node.tensors():
+            if x in sites:
+                following[sites[x]][sites[node]] = None
+    components = _strongly_connected(following)
+    return [
+        one for one in components if len(one) > 1 or next(iter(one)) in following[next(iter(one))]
+    ]
+
+
+def _strongly_connected(following: Mapping[Site, Iterable[Site]]) -> list[set[Site]]:
+    """Sites that lead to each other. Source: Kosaraju; Sharir (1981), without recursion."""
+    before: dict[Site, list[Site]] = {site: [] for site in following}
+    for site, others in following.items():
+        for other in others:
+            before[other].append(site)
+    components: list[set[Site]] = []
+    placed: set[Site] = set()
+    for start in reversed(_finished(following)):
+        component = set[Site]()
+        waiting = [start]
+        while waiting:
+            site = waiting.pop()
+            if site not in placed:
+                placed.add(site)
+                component.add(site)
+                waiting += before[site]
+        if component:
+            components.append(component)
+    return components
+
+
+def _finished(following: Mapping[Site, Iterable[Site]]) -> list[Site]:
+    """The sites, each after those that can be reached from it but do not lead back."""
+    order: list[Site] = []
+    seen: set[Site] = set()
+    stack: list[tuple[Site, bool]] = [(site, False) for site in list(following)[::-1]]
+    while stack:
+        site, done = stack.pop()
+        if done:
+            order.append(site)
+        elif site not in seen:
+            seen.add(site)
+            stack.append((site, True))
+            stack += [(after, False) for after in following[site] if after not in seen]
+    return order
+
+
+def _rounds(nodes: Iterable[Node], sites: Mapping[Node, Site]) -> list[list[Node]]:
+    """A round ends where one of its ops comes again."""
+    rounds: list[list[Node]] = []
+    seen: set[Site] = set()
+    for node in nodes:
+        if not rounds or sites[node] in seen:
+            rounds.append([])
+            seen.clear()
+        rounds[-1].append(node)
+        seen.add(sites[node])
+    return rounds
+
+
+def _is_cell(
+    inside: Sequence[Node],
+    rounds: Sequence[Sequence[Node]],
+    nodes: Sequence[Node],
+    taken: Container[Node],
+) -> bool:
+    """Whether it is more than a running sum, a sign on a message, or a stack of layers."""
+    if all(node.is_move or node.rule in _SUMS for node in inside):
+        return False
+    if all(map(is_light, inside)) and _lies_between_copies(inside, nodes, taken):
+        return False
+    read = [{x.id for node in one for x in node.tensors() if x.is_parameter} for one in rounds]
+    return not any(read) or any(a & b for a, b in pairwise(read))
+
+
+def _lies_between_copies(
+    inside: Sequence[Node], nodes: Iterable[Node], taken: Container[Node]
+) -> bool:
+    """Whether a copy depends on it, and it on a copy."""
+    loop = set(inside)
+    after: set[Node] = set()
+    depends = False
+    for node in nodes:
+        if node in taken:
+            if any(x in after for x in node.tensors()):
+                return depends
+            continue
+        if node in loop:
+            depends = depends or any(x in taken for x in node.tensors())
+        if node in loop or any(x in after for x in node.tensors()):
+            after.add(node)
+    return False
+
+
+def _add_what_feeds(loops: Sequence[Rounds], nodes: Sequence[Node], taken: Container[Node]) -> None:
+    """Give each round the ops whose results it alone reads."""
+    round_of: dict[Node, list[Node]] = {}
+    for loop in loops:
+        for one in loop.rounds:
+            round_of |= dict.fromkeys(one, one)
+    inside = set(round_of)
+    # by their ids, the rounds that read a value; 0: somebody else does
+    readers: defaultdict[Node, set[int]] = defaultdict(set)
+    known = {id(one): one for one in round_of.values()}
+    for node in reversed(nodes):
+        own = round_of.get(node)
+        if own is None and node.op is not None and node not in taken and len(readers[node]) == 1:
+            own = known.get(next(iter(readers[node])))
+            if own is not None:
+                round_of[node] = own
+        for x in node.tensors():
+            readers[x].add(id(own) if own is not None else 0)
+    for node in nodes:
+        if node in round_of and node not in inside:
+            round_of[node].append(node)
+    for one in known.values():
+        one.sort(key=lambda node: node.id)
