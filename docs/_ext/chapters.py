@@ -25,8 +25,8 @@ _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def is_chapter(name: str) -> bool:
-    """Whether a page is a numbered chapter."""
-    return re.match(r"\d\d_", name) is not None
+    """Whether a page is a chapter, whose Python is run: a numbered one, or the questions."""
+    return name == "questions" or re.match(r"\d\d_", name) is not None
 
 
 def notebook_of(markdown: str) -> nbformat.NotebookNode:
