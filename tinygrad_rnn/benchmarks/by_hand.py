@@ -54,7 +54,7 @@ class TimeBatched:
         # Vectors for a batch of one: a product with a vector is quicker.
         self.batch = () if self.B == 1 else (self.B,)
         self.N = self.T * self.B
-        gates = problem.W_hh.shape[0]
+        gates = problem.W_xh.shape[0]
         self.xs = problem.xs.reshape(self.N, V)
         self.zx = self._new(self.N, gates)
         # The first is the initial state.
@@ -65,7 +65,9 @@ class TimeBatched:
         self.carried = self._new(*self.batch, self.H)
         self.W_hh_T = self._new(self.H, gates)
         self.W_xh_T, self.W_hy_T = problem.W_xh.T, problem.W_hy.T
-        self.dW_xh, self.dW_hh, self.dW_hy = (np.empty_like(W) for W in problem.weights.values())
+        empty = {name: np.empty_like(W) for name, W in problem.weights.items()}
+        self.dW_xh, self.dW_hy = empty["W_xh"], empty["W_hy"]
+        self.dW_hh = empty.get("W_hh", self.dW_xh)
         self.ys, self.column = self._new(self.N, V), self._new(self.N, 1)
         self.targets = np.arange(self.N) * V + problem.targets.reshape(-1)
 

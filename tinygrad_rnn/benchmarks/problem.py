@@ -39,20 +39,38 @@ SIZES = {
 }
 
 
+# What is stacked in W_xh and W_hh, by cell; those after the layers are written from ops alone.
+GATES = {name: layer.cell_type.gates for name, layer in LAYERS.items()}
+GATES |= {"mingru": 2, "peephole": 4, "layernorm": 4}
+
+
 class Problem:
     """Parameters, one-hot inputs (T, B, V) and targets (T, B): the same for the same arguments."""
 
     def __init__(self, size: Size, dtype: str, cell: str = "rnn") -> None:
         rng = np.random.default_rng(0)
         self.size, self.dtype, self.cell = size, np.dtype(dtype), cell
-        rows = LAYERS[cell].cell_type.gates * size.H
-        self.W_xh, self.W_hh, self.W_hy = (
-            (rng.standard_normal(shape) / np.sqrt(shape[1])).astype(dtype)
-            for shape in ((rows, V), (rows, size.H), (V, size.H))
-        )
+        self.weights = {
+            name: (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(dtype)
+            for name, shape in _shapes(cell, size.H).items()
+        }
+        self.W_xh, self.W_hy = self.weights["W_xh"], self.weights["W_hy"]
         self.xs = np.eye(V, dtype=dtype)[rng.integers(0, V, (size.T, size.B))]
         self.targets = rng.integers(0, V, (size.T, size.B))
 
     @property
-    def weights(self) -> dict[str, Array]:
-        return {"W_xh": self.W_xh, "W_hh": self.W_hh, "W_hy": self.W_hy}
+    def W_hh(self) -> Array:
+        return self.weights["W_hh"]
+
+
+def _shapes(cell: str, H: int) -> dict[str, tuple[int, ...]]:
+    """Those of all parameters of a cell and of the outputs."""
+    rows = GATES[cell] * H
+    shapes: dict[str, tuple[int, ...]] = {"W_xh": (rows, V), "W_hh": (rows, H), "W_hy": (V, H)}
+    if cell == "mingru":
+        del shapes["W_hh"]
+    if cell == "peephole":
+        shapes["w_c"] = (3 * H,)
+    if cell == "layernorm":
+        shapes |= {"g_x": (rows,), "g_h": (rows,), "g_c": (H,)}
+    return shapes

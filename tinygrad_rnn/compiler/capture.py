@@ -5,7 +5,7 @@
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..autograd.switches import observed, switched
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError, describe
 from ..tracing.recording.source import Source
+from .gather import gathered
 from .guards import GENERATORS, Guards, state_of
 from .lowering import COMPOSED, Operand, lower
 from .program import Program, Value
@@ -341,7 +342,7 @@ class Capture:
             if x._grad is self.gradients.before[x]:
                 self.gradients.use(x)
 
-    def _refuse(self, what: str, fix: str) -> None:
+    def _refuse(self, what: str, fix: str) -> NoReturn:
         raise CompileError(f"compile: {Source.of_caller()}: {what}: {fix}")
 
     def _forward(
@@ -361,9 +362,16 @@ class Capture:
             a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)
         ]
         if made._requires_grad and _holds_value(known.get("index")):
+            self._keep(made, self._gathered(made, operands[0], known["index"]))
+            return
+        self._keep(made, lower(self.program, op, operands, known, made._data))
+
+    def _gathered(self, made: Tensor, x: Any, index: Any) -> Value:
+        value = gathered(self.program, x, index, made._data)
+        if value is None:
             what = f"{describe(made)} is indexed by a tensor"
             self._refuse(what, "take rows with tg.ops.embedding(table, index)")
-        self._keep(made, lower(self.program, op, operands, known, made._data))
+        return value
 
     def _compose(self, made: Tensor, op: Op, inputs: Any, arrays: Any, options: Any) -> None:
         """An op made of others: what its formula does to Tensors, counted as one op."""

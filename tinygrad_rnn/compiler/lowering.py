@@ -16,6 +16,7 @@ from ..autograd import ops
 from ..autograd.op import Op
 from ..autograd.tensor import Array
 from ..errors import CompileError, OpError, refusal
+from .gather import Picked, counted, picked
 from .program import Index, Program, Value, numpy_index, plain_index, shape_at
 
 _PACKAGE = f"{__name__.partition('.')[0]}."
@@ -310,6 +311,9 @@ def _scatter(
 ) -> Value:
     if all(_are_rows(part, index, like) for part, index in zip(parts, indices, strict=True)):
         return _sum_rows(program, like, parts, indices)
+    picks = [picked(program, index, like.shape) for index in indices]
+    if all(pick is not None for pick in picks):
+        return _put(program, like, parts, picks)
     totals: dict[Index, Value] = {}
     for part, index in zip(parts, indices, strict=True):
         plain = plain_index(index, like.shape)
@@ -327,6 +331,16 @@ def _scatter(
     if _overlap(like.shape, list(totals)):
         return NotImplemented
     return program.assemble(list(totals.values()), list(totals), like.shape, like.dtype)
+
+
+def _put(program: Program, like: Array, parts: Sequence[Operand], picks: Sequence[Any]) -> Value:
+    """Each part at the elements that it was picked from."""
+    total: Value | None = None
+    for part, pick in zip(parts, picks, strict=True):
+        put = pick.put(program, _part(program, part, like.dtype), like.shape)
+        total = put if total is None else program.ufunc(np.add, total, put, dtype=like.dtype)
+    assert total is not None
+    return total
 
 
 def _are_rows(part: Operand, index: Any, like: Array) -> bool:
@@ -360,6 +374,28 @@ def _embedding(program: Program, like: Array, table: Value, index: Operand) -> V
     index = index if isinstance(index, Value) else program.constant(index)
     program.add("check", (index,), ("index", table.shape[0]), (), np.bool_)
     return program.take(table, index)
+
+
+@rule(ops.one_hot)
+def _one_hot(program: Program, like: Array, ids: Operand, num_classes: int) -> Value:
+    ids = ids if isinstance(ids, Value) else program.constant(ids)
+    program.add("check", (ids,), ("id", num_classes), (), np.bool_)
+    numbers = program.reshape(ids, (*ids.shape, 1))
+    classes = program.constant(np.arange(num_classes))
+    return program.cast(program.ufunc(np.equal, numbers, classes, dtype=np.bool_), like.dtype)
+
+
+@rule(ops.take_along_axis)
+def _take_along_axis(
+    program: Program, like: Array, x: Value, indices: Operand, axis: int | None
+) -> Value:
+    if axis is None or not isinstance(indices, Value) or indices.shape[axis] != 1:
+        return NotImplemented
+    lead = tuple(n for k, n in enumerate(indices.shape) if k != axis % x.ndim)
+    if lead != tuple(n for k, n in enumerate(x.shape) if k != axis % x.ndim):
+        return NotImplemented
+    index = counted(program, program.reshape(indices, lead), x.shape[axis])
+    return program.reshape(Picked(axis % x.ndim, index).of(program, x), like.shape)
 
 
 # Ops that are made of others: their own formula says of which, run on Tensors; where that calls

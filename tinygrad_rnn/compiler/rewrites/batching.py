@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..program import ELEMENTWISE, Program, Value, count_of, uses_of
+from ..program import ELEMENTWISE, Program, Value, uses_of, whole_of
+from .ancestry import self_dependent
 from .packing import is_stack, pack, padded, row_of
 from .rewriter import Group, Match, Rewriter, Users, key_of, stand_for
 
@@ -88,7 +89,7 @@ def _acyclic(classes: Classes, values: Sequence[Value]) -> list[Group]:
         ordered = users.in_order(stuck)
         free += ordered
         stuck = _without(stuck, ordered)
-        bad = _self_dependent(stuck)
+        bad = self_dependent(stuck, [value for group in stuck for value in group])
         if stuck and not bad:  # several wait for each other: the smallest gives way
             bad = [min((group for group in stuck if len(group) > 1), key=len)]
         stuck = _without(stuck, bad)
@@ -121,28 +122,13 @@ def _can_be_batched(value: Value) -> bool:
     if value.is_fixed or value.kind not in _BATCH or is_stack(value):
         return False
     if value.kind == "matmul":
-        return all(x.ndim <= 2 for x in value.inputs)
+        return all(x.ndim <= 2 for x in value.inputs) and not _is_of_all_rows(value)
     return value.kind != "take" or value.inputs[0].is_fixed
 
 
-def _self_dependent(groups: Sequence[Group]) -> list[Group]:
-    """The groups in which one member is another's ancestor: all of them at once, one bit each."""
-    inside = sorted((value for group in groups for value in group), key=lambda value: value.id)
-    bits = [0] * count_of(inside)
-    several = [group for group in groups if len(group) > 1]
-    for i, group in enumerate(several):
-        for value in group:
-            bits[value.id] = 1 << i
-    above = [0] * len(bits)
-    same: dict[int, int] = {}
-    found = 0
-    for value in inside:
-        mask = 0
-        for x in value.inputs:
-            mask |= above[x.id] | bits[x.id]
-        above[value.id] = same.setdefault(mask, mask)
-        found |= mask & bits[value.id]
-    return [group for i, group in enumerate(several) if found >> i & 1]
+def _is_of_all_rows(product: Value) -> bool:
+    """Whether both factors are laid together from all timesteps: it is one call for them."""
+    return all(whole_of(x).kind == "assemble" for x in product.inputs)
 
 
 # One call for a class

@@ -1,9 +1,14 @@
-"""Chains: h_0 … h_T-1 and h_-1 … h_T-2 are parts of one sequence, which is laid out once."""
+"""What is needed in two arrangements is laid out once, and seen in both.
 
+Chains: h_0 … h_T-1 and h_-1 … h_T-2 are parts of one sequence. Parts: the gates of each step lie
+side by side for one product, and those of all steps below each other for another.
+"""
+
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..program import Program, Value, count_of
+from ..program import Index, Program, Value, count_of, shape_at
 from .packing import is_stack
 from .rewriter import Match, Rewriter
 
@@ -101,3 +106,67 @@ def _follows(parts: Sequence[Value], stacks: Sequence[Value], values: Sequence[V
         if any(after[x.id] for x in value.inputs):
             after[value.id] = True
     return any(after[x.id] for x in parts)
+
+
+# Parts that lie in other wholes already
+
+
+class _Side(NamedTuple):
+    """A whole that lies in rows of another one, and the stacks that are its parts, by index."""
+
+    like: Value
+    stacks: dict[Index, Value]
+
+
+def stacks_of_parts(values: Sequence[Value], _results: Sequence[Value]) -> list[Match]:
+    """Stacks, row by row, of what lies side by side in other wholes, and all there is in these."""
+    places = _places(values)
+    found: dict[Any, _Side] = {}
+    for stack in filter(is_stack, values):
+        wholes = [places.get(part, ()) for part in stack.inputs]
+        for whole, index in next(filter(None, wholes), ()):
+            rows = tuple(_whole_at(index, whole, of_part) for of_part in wholes)
+            if sum(row is not None for row in rows) > 1:
+                found.setdefault(rows, _Side(whole, {})).stacks.setdefault(index, stack)
+    matches: list[Match] = []
+    for rows, side in found.items():
+        stacks = [side.stacks.get(index) for index in side.like.detail[0]]
+        laid = [stack for stack in stacks if stack is not None]
+        distinct = len(laid) == len(stacks) == len(set(laid))
+        if distinct and not _follows([row for row in rows if row is not None], laid, values):
+            matches.append(Match(sorted(laid, key=lambda x: x.id), side))
+    return matches
+
+
+def _places(values: Sequence[Value]) -> dict[Value, list[tuple[Value, Index]]]:
+    """By part, the wholes that it is laid into, and where; stacks do not count."""
+    places: dict[Value, list[tuple[Value, Index]]] = defaultdict(list)
+    for whole in values:
+        if whole.kind == "assemble" and whole.detail[1] and not is_stack(whole):
+            for part, index in zip(whole.inputs, whole.detail[0], strict=True):
+                if part.shape == shape_at(whole.shape, index) and part.dtype == whole.dtype:
+                    places[part].append((whole, index))
+    return places
+
+
+def _whole_at(index: Index, like: Value, places: Sequence[tuple[Value, Index]]) -> Value | None:
+    """The one whole like this that has a part at this index."""
+    layout = like.shape, like.detail[0]
+    at = [w for w, i in places if i == index and (w.shape, w.detail[0]) == layout]
+    return at[0] if len(at) == 1 else None
+
+
+def seen_in_wholes(rewriter: Rewriter, match: Match) -> list[Value]:
+    """The wholes below each other; each stack is a part of that."""
+    program, side = rewriter.program, match.found
+    indices = side.like.detail[0]
+    columns = [[rewriter[part] for part in side.stacks[index].inputs] for index in indices]
+    rows = [
+        program.assemble(parts, indices, side.like.shape, side.like.dtype)
+        for parts in zip(*columns, strict=True)
+    ]
+    whole = program.stack(rows)
+    parts = {
+        side.stacks[index]: program.index(whole, ((0, len(rows), 1), *index)) for index in indices
+    }
+    return [parts[stack] for stack in match.values]

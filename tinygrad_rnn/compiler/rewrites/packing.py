@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..program import Program, Value
+from ..program import Index, Program, Value
 
 
 def is_stack(x: Value) -> bool:
@@ -65,7 +65,46 @@ def pack(program: Program, parts: Sequence[Value]) -> Value:
         if len({(part.detail, part.inputs[0].shape) for part in parts}) == 1:
             wholes = pack(program, [part.inputs[0] for part in parts])
             return _view_of_each(program, first, wholes, count)
-    return program.stack(parts)
+    return _in_blocks(program, parts)
+
+
+def _in_blocks(program: Program, parts: Sequence[Value]) -> Value:
+    """Laid below each other; neighbours that are rows of one whole are one part, computed there."""
+    runs = _runs(parts)
+    if len(runs) == len(parts):
+        return program.stack(parts)
+    shape = (len(parts), *parts[0].shape)
+    blocks: list[Value] = []
+    indices: list[Index] = []
+    start = 0
+    for run in runs:
+        rows = _rows_between(program, run) if len(run) > 1 else None
+        blocks.append(run[0] if rows is None else rows)
+        indices.append((start,) if rows is None else ((start, start + len(run), 1),))
+        start += len(run)
+    return program.assemble(blocks, indices, shape, parts[0].dtype)
+
+
+def _runs(parts: Sequence[Value]) -> list[list[Value]]:
+    """Parts, split where the next one is not the next row of the same whole."""
+    runs: list[list[Value]] = [[parts[0]]]
+    step = 0
+    for before, part in pairwise(parts):
+        a, b = _own_row(before), _own_row(part)
+        is_next = a and b and (a.whole, a.axis) == (b.whole, b.axis)
+        if a and b and is_next and b.number - a.number == step and len(runs[-1]) > 1:
+            runs[-1].append(part)
+        elif a and b and is_next and abs(b.number - a.number) == 1 and len(runs[-1]) == 1:
+            step = b.number - a.number
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return runs
+
+
+def _own_row(x: Value) -> Row | None:
+    """The row that x is, not one seen in another shape."""
+    return row_of(x) if x.kind == "view" and x.head == "index" else None
 
 
 def _rows_between(program: Program, parts: Sequence[Value]) -> Value | None:

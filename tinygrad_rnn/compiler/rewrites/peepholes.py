@@ -4,58 +4,13 @@ Each is one row: a pattern, and a rule that says what to make of what matches. A
 them whenever a value is added; to try another, add a row.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..program import Program, Value, for_all_axes, whole_of
-
-ANY = object()  # in place of a head: whatever it is
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """What a value must be made by.
-
-    Args:
-        kind: its kind.
-        head: its ufunc, or how it is seen; `ANY` of them.
-        operands: the patterns of its first inputs, or the names by which the rule gets them.
-    """
-
-    kind: str
-    head: Any = None
-    operands: "tuple[Pattern | str, ...]" = ()
-
-    def match(self, value: Value) -> dict[str, Value] | None:
-        """The values by their names in the pattern; None: it does not match."""
-        if value.kind != self.kind or (self.head is not ANY and value.head != self.head):
-            return None
-        return self.named(value.inputs)
-
-    def named(self, inputs: Sequence[Value]) -> dict[str, Value] | None:
-        """The same for the inputs of a value of this kind and head."""
-        found: dict[str, Value] = {}
-        for operand, x in zip(self.operands, inputs, strict=False):
-            if isinstance(operand, str):
-                found[operand] = x
-                continue
-            inner = operand.match(x)
-            if inner is None:
-                return None
-            found |= inner
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Peephole:
-    """One row: `rule(program, value, **named)` returns what is simpler than the value, or None."""
-
-    name: str
-    pattern: Pattern
-    rule: Callable[..., Value | None]
+from .patterns import ANY, Pattern, Peephole, ufunc, view
+from .transposes import TRANSPOSES
 
 
 def simpler(program: Program, value: Value) -> Value | None:
@@ -154,7 +109,7 @@ def _one_hot_index(
     if classes.kind != "constant" or not (classes.array() == np.arange(count)).all():
         return None
     index = program.reshape(numbers, shape[:-1])
-    for what in ("target", "index"):
+    for what in ("target", "index", "id"):
         if program.find("check", (index,), (what, count), (), np.bool_) is not None:
             return index
     return None
@@ -191,40 +146,46 @@ def _part_of_whole(program: Program, value: Value) -> Value | None:
     return None if part is None else program.reshape(part, value.shape)
 
 
+def _part_of_repeated(program: Program, value: Value, x: Value) -> Value:
+    """A part of what is the same along an axis is one of fewer, or none."""
+    shape, index = value.inputs[0].shape, value.detail[1]
+    padded = program.reshape(x, (1,) * (len(shape) - x.ndim) + x.shape)
+    entries: list[Any] = []
+    for own, n, entry in zip(padded.shape, shape, index, strict=True):
+        if own != n:
+            entry = 0 if isinstance(entry, int) else (0, 1, 1)
+        entries.append(entry)
+    return program.broadcast(program.index(padded, tuple(entries)), value.shape)
+
+
 def _one_part(program: Program, value: Value, part: Value) -> Value | None:
     indices, _ = value.detail
     is_whole = indices == (for_all_axes((), value.shape),)
     return program.cast(part, value.dtype) if is_whole else None
 
 
-def _ufunc(function: Any, *operands: Pattern | str) -> Pattern:
-    return Pattern("ufunc", function, operands)
-
-
-def _view(how: Any, *operands: Pattern | str) -> Pattern:
-    return Pattern("view", how, operands)
-
-
-_ONE_HOT = _ufunc(np.equal, "numbers", "classes")
+_ONE_HOT = ufunc(np.equal, "numbers", "classes")
 _CHOSEN = Pattern("where", None, (_ONE_HOT, "x", "rest"))
-_LOG_SUM_EXP = _ufunc(np.add, _ufunc(np.log, "total"), "top")
-_LOG_SOFTMAX = _ufunc(np.subtract, "a", _LOG_SUM_EXP)
-_TRANSPOSED = _view("transpose", "x")
+_LOG_SUM_EXP = ufunc(np.add, ufunc(np.log, "total"), "top")
+_LOG_SOFTMAX = ufunc(np.subtract, "a", _LOG_SUM_EXP)
+_TRANSPOSED = view("transpose", "x")
 
 PEEPHOLES = (
-    Peephole("what follows from constants", _ufunc(ANY), _folded),
-    Peephole("1 · x", _ufunc(np.multiply, "one", "x"), _times_one),
-    Peephole("x · 1", _ufunc(np.multiply, "x", "one"), _times_one),
-    Peephole("softmax after log-sum-exp", _ufunc(np.exp, _LOG_SOFTMAX), _softmax),
-    Peephole("x less a one-hot row", _ufunc(np.subtract, "x", _ONE_HOT), _less_one),
+    *TRANSPOSES,
+    Peephole("what follows from constants", ufunc(ANY), _folded),
+    Peephole("1 · x", ufunc(np.multiply, "one", "x"), _times_one),
+    Peephole("x · 1", ufunc(np.multiply, "x", "one"), _times_one),
+    Peephole("softmax after log-sum-exp", ufunc(np.exp, _LOG_SOFTMAX), _softmax),
+    Peephole("x less a one-hot row", ufunc(np.subtract, "x", _ONE_HOT), _less_one),
     Peephole("sum of x where one-hot", Pattern("reduce", np.add, (_CHOSEN,)), _pick),
     Peephole("reduction over one element", Pattern("reduce", ANY, ("x",)), _over_one_element),
     Peephole("cast to the same dtype", Pattern("cast", None, ("x",)), _cast),
-    Peephole("reshape of a reshape", _view("reshape", _view("reshape", "x")), _reshaped_twice),
-    Peephole("reshape of a constant", _view("reshape", "x"), _reshaped_constant),
-    Peephole("transpose of a transpose", _view("transpose", _TRANSPOSED), _transposed_twice),
-    Peephole("view of everything as it is", _view(ANY, "x"), _unchanged),
-    Peephole("part of what is laid together", _view("index", Pattern("assemble")), _part_of_whole),
+    Peephole("reshape of a reshape", view("reshape", view("reshape", "x")), _reshaped_twice),
+    Peephole("reshape of a constant", view("reshape", "x"), _reshaped_constant),
+    Peephole("transpose of a transpose", view("transpose", _TRANSPOSED), _transposed_twice),
+    Peephole("view of everything as it is", view(ANY, "x"), _unchanged),
+    Peephole("part of what is laid together", view("index", Pattern("assemble")), _part_of_whole),
+    Peephole("part of what is repeated", view("index", view("broadcast", "x")), _part_of_repeated),
     Peephole("one part alone", Pattern("assemble", None, ("part",)), _one_part),
 )
 

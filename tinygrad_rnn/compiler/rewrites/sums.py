@@ -5,13 +5,14 @@ below each other, it is one product: Σ_t A_tᵀ G_t = [A_0; A_1; …]ᵀ [G_0; 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..program import Program, Value, uses_of
 from .packing import rows_laid
+from .products import is_projection, order_of, recurrent_products
 from .rewriter import Match, Rewriter, key_of
 
 _MANY = 3  # terms; fewer are added one by one
@@ -22,23 +23,34 @@ def long_sums(values: Sequence[Value], results: Sequence[Value]) -> list[Match]:
     uses = uses_of(values, results)
     sums = [value for value in values if _is_sum(value)]
     inner = {x for value in sums for x in value.inputs if _is_sum(x, value) and uses[x.id] == 1}
-    return [_sum_of_terms(value, inner) for value in sums if value not in inner]
+    carried = recurrent_products(values)
+    return [_sum_of_terms(value, inner, carried) for value in sums if value not in inner]
 
 
 def summed_at_once(rewriter: Rewriter, match: Match) -> list[Value]:
     """The sum, with as few additions as its terms allow."""
+    terms, carried = match.found
     kinds: dict[Any, list[Value]] = defaultdict(list)
-    for term in match.found:
-        operands = tuple(x.id if x.is_fixed else key_of(x) for x in term.inputs)
-        kinds[key_of(term), operands].append(rewriter[term])
+    for term in terms:
+        kinds[_kind_of(term, term in carried)].append(rewriter[term])
     program = rewriter.program
     parts: list[Value] = []
-    for alike in kinds.values():
-        parts += [_total(program, alike)] if len(alike) >= _MANY else alike
+    for (kind, *facts), alike in kinds.items():
+        parts += _SUMMED[kind](program, alike, *facts)
     total = parts[0]
     for part in parts[1:]:
         total = program.ufunc(np.add, total, part, dtype=total.dtype)
     return [total]
+
+
+def _kind_of(term: Value, is_carried: bool) -> tuple[Any, ...]:
+    """Terms of one kind go together: products however their factors were made, others alike."""
+    if is_projection(term):
+        return "projections", term.inputs[0].ndim, is_carried
+    if _factors(term) is not None:
+        return ("products",)
+    operands = tuple(x.id if x.is_fixed else key_of(x) for x in term.inputs)
+    return "others", key_of(term), operands
 
 
 def _is_sum(x: Value, like: Value | None = None) -> bool:
@@ -49,7 +61,7 @@ def _is_sum(x: Value, like: Value | None = None) -> bool:
     return all(part.shape == like.shape and part.dtype == like.dtype for part in (x, *x.inputs))
 
 
-def _sum_of_terms(total: Value, inner: set[Value]) -> Match:
+def _sum_of_terms(total: Value, inner: set[Value], carried: set[Value]) -> Match:
     terms: list[Value] = []
     additions: list[Value] = []
     stack = [*reversed(total.inputs)]
@@ -60,24 +72,67 @@ def _sum_of_terms(total: Value, inner: set[Value]) -> Match:
             stack += reversed(x.inputs)
         else:
             terms.append(x)
-    return Match((total,), terms, additions)
+    return Match((total,), (terms, carried), additions)
 
 
-def _total(program: Program, terms: Sequence[Value]) -> Value:
+def _others(program: Program, terms: list[Value]) -> list[Value]:
+    if len(terms) < _MANY:
+        return terms
     terms = sorted(terms, key=lambda x: x.id)
-    products = [product for x in terms if (product := _as_product(program, x))]
-    if len(products) < len(terms):
-        total = program.reduce(np.add, program.stack(terms), (0,))
-    else:
-        transposed = [program.transpose(column, (1, 0)) for column, _ in products]
-        left = program.concatenate(transposed)
-        right = program.concatenate([row for _, row in products])
-        total = program.matmul(program.transpose(left, (1, 0)), right)
+    total = program.reduce(np.add, program.stack(terms), (0,))
     total.stands_for = len(terms)
-    return total
+    return [total]
 
 
-def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
+def _products(program: Program, terms: list[Value]) -> list[Value]:
+    """Σ A_tᵀ G_t as one product; the rows of G_t in the order in which they were made."""
+    if len(terms) < _MANY:
+        return terms
+    products = [factors for x in terms if (factors := _as_product(program, x))]
+    if len(products) < len(terms):  # one that has become simpler
+        return _others(program, terms)
+    if len({row for _, row in products}) == 1:  # Σ (A_tᵀ G) = (Σ A_t)ᵀ G
+        (total,) = _others(program, [column for column, _ in products])
+        return [program.matmul(total, products[0][1])]
+    products.sort(key=lambda factors: factors[1].id)
+    left = program.concatenate([program.transpose(column, (1, 0)) for column, _ in products])
+    right = program.concatenate([row for _, row in products])
+    total = program.matmul(program.transpose(left, (1, 0)), right)
+    total.stands_for = len(terms)
+    return [total]
+
+
+def _projections(program: Program, terms: list[Value], is_carried: bool) -> list[Value]:
+    """Σ X_k W_k: of one parameter (Σ X_k) W, of several the product of what stands side by side.
+
+    Side by side only in a loop, where a product for each of them would be computed at every step.
+    """
+    of_each: dict[Value, list[Value]] = defaultdict(list)
+    for term in terms:
+        if term.kind != "matmul":
+            return terms
+        of_each[term.inputs[1]].append(term)
+    rows: dict[Value, list[Value]] = {}
+    for matrix, these in of_each.items():
+        rows[matrix] = _others(program, [x.inputs[0] for x in these])
+    apart = len(rows) == 1 or not is_carried or any(len(these) > 1 for these in rows.values())
+    if apart:
+        return [program.matmul(x, matrix) for matrix, these in rows.items() for x in these]
+    matrices = sorted(rows, key=order_of)
+    side_by_side = program.concatenate([rows[matrix][0] for matrix in matrices], terms[0].ndim - 1)
+    total = program.matmul(side_by_side, program.concatenate(matrices))
+    total.stands_for = len(terms)
+    return [total]
+
+
+_SUMMED: dict[str, Callable[..., list[Value]]] = {
+    "others": lambda program, terms, *_: _others(program, terms),
+    "products": lambda program, terms: _products(program, terms),
+    "projections": lambda program, terms, _, is_carried: _projections(program, terms, is_carried),
+}
+
+
+def _factors(x: Value) -> tuple[Value, Value] | None:
     """The factors of a product of matrices, or of an outer product written elementwise."""
     if x.kind == "matmul" and x.inputs[0].ndim == x.inputs[1].ndim == 2:
         return x.inputs[0], x.inputs[1]
@@ -85,8 +140,16 @@ def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
         a, b = x.inputs
         n, m = x.shape
         if a.shape == (n, 1) and b.shape in ((m,), (1, m)):
-            return a, program.reshape(b, (1, m))
+            return a, b
     return None
+
+
+def _as_product(program: Program, x: Value) -> tuple[Value, Value] | None:
+    factors = _factors(x)
+    if factors is None:
+        return None
+    column, row = factors
+    return column, program.reshape(row, (1, row.size)) if row.ndim == 1 else row
 
 
 # Products of rows that lie below each other already

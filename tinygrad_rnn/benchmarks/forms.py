@@ -1,0 +1,317 @@
+"""The same step as different people write it, and cells that are written from ops alone.
+
+A form is a function `form(weights, xs, targets)` that returns the loss. `weights` are those of the
+problem, by name; in a form with `separate` matrices each gate's are a list's. The inputs (T, B, V)
+are (T, V, B) in a form of `columns`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autograd import ops
+from ..autograd.tensor import Array, Tensor
+from ..compiler import compile
+from ..nn import Parameter, cross_entropy
+from . import by_hand_cells
+from .by_hand import TimeBatchedRNN
+from .by_hand_gated import TimeBatchedGRU, TimeBatchedLSTM
+from .problem import GATES, Problem
+
+linear, sigmoid, tanh = ops.linear, ops.sigmoid, ops.tanh
+
+Loss = Callable[[Mapping[str, Any], Any, Any], Tensor]
+
+REFERENCES: dict[str, Callable[[Problem], Any]] = {
+    "rnn": TimeBatchedRNN,
+    "lstm": TimeBatchedLSTM,
+    "gru": TimeBatchedGRU,
+    "mingru": by_hand_cells.TimeBatchedMinGRU,
+    "peephole": by_hand_cells.TimeBatchedPeepholeLSTM,
+    "layernorm": by_hand_cells.TimeBatchedNormLSTM,
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to write the step of a cell."""
+
+    name: str
+    cell: str
+    loss: Loss
+    columns: bool = False
+    separate: bool = False
+
+    def steps(self, problem: Problem) -> tuple[Callable[[], Any], Callable[[], Any]]:
+        """The step, compiled and eager; each returns the loss and the gradients."""
+        return self._step(problem, compile), self._step(problem, lambda step: step)
+
+    def _step(self, problem: Problem, wrap: Callable[[Any], Any]) -> Callable[[], Any]:
+        weights = {name: self._parameters(name, W, problem) for name, W in problem.weights.items()}
+        parameters = [p for part in weights.values() for p in _listed(part)]
+        xs = problem.xs.transpose(0, 2, 1) if self.columns else problem.xs
+        given = Tensor(np.ascontiguousarray(xs)), Tensor(problem.targets)
+
+        def differentiated(xs: Tensor, targets: Tensor) -> Tensor:
+            loss = self.loss(weights, xs, targets)
+            loss.backward()
+            return loss
+
+        function = wrap(differentiated)
+
+        def step() -> Any:
+            for parameter in parameters:
+                parameter.grad = None
+            loss = function(*given)
+            return loss, *(_gradient(part) for part in weights.values())
+
+        return step
+
+    def _parameters(self, name: str, W: Array, problem: Problem) -> Any:
+        if not self.separate or name not in ("W_xh", "W_hh"):
+            return Parameter(W)
+        return [Parameter(part) for part in np.split(W, GATES[problem.cell])]
+
+
+def _listed(part: Any) -> list[Any]:
+    return part if isinstance(part, list) else [part]
+
+
+def _gradient(part: Any) -> list[Any]:
+    return [parameter.grad for parameter in _listed(part)]
+
+
+FORMS: list[Form] = []
+
+
+def form(name: str, cell: str = "rnn", **options: bool) -> Callable[[Loss], Loss]:
+    """Add a way to write the step."""
+
+    def decorate(loss: Loss) -> Loss:
+        FORMS.append(Form(name, cell, loss, **options))
+        return loss
+
+    return decorate
+
+
+def _start(x: Tensor, size: int) -> Tensor:
+    return Tensor(np.zeros((x.shape[0], size), x.dtype))
+
+
+# The plain cell, by those who write it
+
+
+def _states(weights: Mapping[str, Any], xs: Any) -> Iterator[Tensor]:
+    h = _start(xs[0], weights["W_hh"].shape[1])
+    for x in xs:
+        h = tanh(linear(x, weights["W_xh"]) + linear(h, weights["W_hh"]))
+        yield h
+
+
+@form("outputs stacked, one cross-entropy")
+def stacked(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    ys = [linear(h, weights["W_hy"]) for h in _states(weights, xs)]
+    return cross_entropy(ops.stack(ys), targets)
+
+
+@form("loss added up in the loop")
+def added(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    loss: Any = 0.0
+    for h, target in zip(_states(weights, xs), targets, strict=True):
+        loss = loss + cross_entropy(linear(h, weights["W_hy"]), target)
+    return loss / len(xs)
+
+
+@form("losses in a list, sum()")
+def listed(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    hs = _states(weights, xs)
+    pairs = zip(hs, targets, strict=True)
+    losses = [cross_entropy(linear(h, weights["W_hy"]), target) for h, target in pairs]
+    return sum(losses) / len(losses)  # pyright: ignore[reportReturnType]
+
+
+@form("losses stacked, mean()")
+def stacked_losses(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    hs = _states(weights, xs)
+    pairs = zip(hs, targets, strict=True)
+    return ops.stack([cross_entropy(linear(h, weights["W_hy"]), y) for h, y in pairs]).mean()
+
+
+@form("x @ W.T + h @ U.T")
+def transposed(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U, V = weights.values()
+    h, ys = _start(xs[0], U.shape[1]), []
+    for x in xs:
+        h = tanh(x @ W.T + h @ U.T)
+        ys.append(h @ V.T)
+    return cross_entropy(ops.stack(ys), targets)
+
+
+@form("x @ W.T + h @ U.T, loss added up")
+def transposed_added(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U, V = weights.values()
+    h, loss = _start(xs[0], U.shape[1]), 0.0
+    for x, target in zip(xs, targets, strict=True):
+        h = tanh(x @ W.T + h @ U.T)
+        loss = loss + cross_entropy(h @ V.T, target)
+    return loss / len(xs)
+
+
+def _columns(weights: Mapping[str, Any], xs: Any) -> Iterator[Tensor]:
+    W, U, V = weights.values()
+    h = np.zeros((U.shape[1], xs.shape[2]), xs.dtype)
+    for x in xs:
+        h = tanh(W @ x + U @ h)
+        yield V @ h
+
+
+@form("columns, W @ h", columns=True)
+def columns(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    loss: Any = 0.0
+    for y, target in zip(_columns(weights, xs), targets, strict=True):
+        loss = loss + cross_entropy(y.T, target)
+    return loss / len(xs)
+
+
+@form("columns, softmax and log written out", columns=True)
+def written_out(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    loss, each = 0.0, np.arange(xs.shape[2])
+    for y, target in zip(_columns(weights, xs), targets, strict=True):
+        p = np.exp(y) / np.sum(np.exp(y), axis=0)
+        loss = loss - np.log(p[target, each]).sum()
+    return loss / targets.size
+
+
+@form("columns, softmax written out, one-hot targets", columns=True)
+def written_out_one_hot(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    loss: Any = 0.0
+    for y, target in zip(_columns(weights, xs), targets, strict=True):
+        p = np.exp(y) / np.sum(np.exp(y), axis=0)
+        loss = loss - (ops.one_hot(target, len(y)).T * np.log(p)).sum()
+    return loss / targets.size
+
+
+@form("log_softmax, picked by take_along_axis")
+def picked(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    loss: Any = 0.0
+    for h, target in zip(_states(weights, xs), targets, strict=True):
+        scores = ops.log_softmax(linear(h, weights["W_hy"]))
+        loss = loss - np.take_along_axis(scores, target[:, None], -1).mean()
+    return loss / len(xs)
+
+
+# Gated cells, with a matrix for all gates or for each
+
+
+def _read(weights: Mapping[str, Any], xs: Any, targets: Any, cell: Any, start: Any) -> Tensor:
+    """The loss of a cell, which makes a new state of x and the old one; h stands first in it."""
+    state, ys = start, []
+    for x in xs:
+        state = cell(x, *state)
+        ys.append(linear(state[0], weights["W_hy"]))
+    return cross_entropy(ops.stack(ys), targets)
+
+
+def _parts(z: Tensor, count: int) -> list[Tensor]:
+    size = z.shape[-1] // count
+    return [z[..., k * size : (k + 1) * size] for k in range(count)]
+
+
+def _lstm(i: Tensor, f: Tensor, g: Tensor, o: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
+@form("LSTM, stacked", "lstm")
+def lstm(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U = weights["W_xh"], weights["W_hh"]
+    cell = lambda x, h, c: _lstm(*_parts(linear(x, W) + linear(h, U), 4), c)
+    zeros = _start(xs[0], U.shape[1])
+    return _read(weights, xs, targets, cell, (zeros, zeros))
+
+
+@form("LSTM, a matrix for each gate", "lstm", separate=True)
+def lstm_separate(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U = weights["W_xh"], weights["W_hh"]
+
+    def cell(x: Any, h: Any, c: Any) -> Any:
+        return _lstm(*(linear(x, a) + linear(h, b) for a, b in zip(W, U, strict=True)), c)
+
+    zeros = _start(xs[0], U[0].shape[1])
+    return _read(weights, xs, targets, cell, (zeros, zeros))
+
+
+@form("LSTM, a matrix for each gate, @ .T", "lstm", separate=True)
+def lstm_transposed(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U = weights["W_xh"], weights["W_hh"]
+
+    def cell(x: Any, h: Any, c: Any) -> Any:
+        return _lstm(*(x @ a.T + h @ b.T for a, b in zip(W, U, strict=True)), c)
+
+    zeros = _start(xs[0], U[0].shape[1])
+    return _read(weights, xs, targets, cell, (zeros, zeros))
+
+
+def _gru(xr: Any, xz: Any, xn: Any, hr: Any, hz: Any, hn: Any, h: Any) -> tuple[Tensor]:
+    r, z = sigmoid(xr + hr), sigmoid(xz + hz)
+    n = tanh(xn + r * hn)
+    return ((1 - z) * n + z * h,)
+
+
+@form("GRU, stacked", "gru")
+def gru(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U = weights["W_xh"], weights["W_hh"]
+    cell = lambda x, h: _gru(*_parts(linear(x, W), 3), *_parts(linear(h, U), 3), h)
+    return _read(weights, xs, targets, cell, (_start(xs[0], U.shape[1]),))
+
+
+@form("GRU, a matrix for each gate", "gru", separate=True)
+def gru_separate(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U = weights["W_xh"], weights["W_hh"]
+    cell = lambda x, h: _gru(*(linear(x, a) for a in W), *(linear(h, b) for b in U), h)
+    return _read(weights, xs, targets, cell, (_start(xs[0], U[0].shape[1]),))
+
+
+@form("minGRU", "mingru")
+def mingru(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    def cell(x: Any, h: Any) -> tuple[Tensor]:
+        z, n = _parts(linear(x, weights["W_xh"]), 2)
+        z = sigmoid(z)
+        return ((1 - z) * h + z * n,)
+
+    return _read(weights, xs, targets, cell, (_start(xs[0], weights["W_hy"].shape[1]),))
+
+
+@form("LSTM with peepholes", "peephole")
+def peephole(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U = weights["W_xh"], weights["W_hh"]
+    w_i, w_f, w_o = _parts(weights["w_c"], 3)
+
+    def cell(x: Any, h: Any, c: Any) -> tuple[Tensor, Tensor]:
+        i, f, g, o = _parts(linear(x, W) + linear(h, U), 4)
+        new = sigmoid(f + w_f * c) * c + sigmoid(i + w_i * c) * tanh(g)
+        return sigmoid(o + w_o * new) * tanh(new), new
+
+    zeros = _start(xs[0], U.shape[1])
+    return _read(weights, xs, targets, cell, (zeros, zeros))
+
+
+def _norm(x: Tensor) -> Tensor:
+    moved = x - x.mean(axis=-1, keepdims=True)
+    return moved / np.sqrt((moved * moved).mean(axis=-1, keepdims=True) + by_hand_cells.EPS)
+
+
+@form("LSTM with layer norms", "layernorm")
+def layernorm(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    W, U, _, g_x, g_h, g_c = weights.values()
+
+    def cell(x: Any, h: Any, c: Any) -> tuple[Tensor, Tensor]:
+        z = _norm(linear(x, W)) * g_x + _norm(linear(h, U)) * g_h
+        i, f, g, o = _parts(z, 4)
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        return sigmoid(o) * tanh(_norm(c) * g_c), c
+
+    zeros = _start(xs[0], U.shape[1])
+    return _read(weights, xs, targets, cell, (zeros, zeros))

@@ -1,0 +1,178 @@
+"""Transposes move towards the results, and meet their opposites on the way.
+
+`x @ W.T`, `W @ x` with columns, and `linear(x, W)` are one product: whatever a person writes, the
+rows of x stand on the left, and a parameter on the right. What is made of transposed values is the
+transpose of what is made of the values, up to a sum or a row, where the order no longer matters.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..program import Program, Value, whole_of
+from .patterns import ANY, Pattern, Peephole, ufunc, view
+
+
+def _is_computed(x: Value) -> bool:
+    """Whether it is more than a view of a source, or of what follows from parameters."""
+    return not x.is_fixed and whole_of(x).kind not in ("source", "constant")
+
+
+def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
+
+
+def _moved(program: Program, x: Value) -> Value:
+    """A matrix, transposed."""
+    return program.transpose(x, (1, 0))
+
+
+def _is_spread(x: Value) -> bool:
+    return x.kind == "view" and x.head == "broadcast"
+
+
+# Products
+
+
+def _parameter_on_the_right(program: Program, value: Value, a: Value, b: Value) -> Value | None:
+    """W X = (Xᵀ Wᵀ)ᵀ."""
+    if a.ndim != 2 or not a.is_fixed or b.is_fixed or b.ndim not in (1, 2):
+        return None
+    if b.ndim == 1:
+        return program.matmul(b, _moved(program, a))
+    return _moved(program, program.matmul(_moved(program, b), _moved(program, a)))
+
+
+def _product_of_transposed(program: Program, value: Value, a: Value, b: Value) -> Value | None:
+    """(A B)ᵀ = Bᵀ Aᵀ, unless B is a parameter, which stays on the right."""
+    has_parameter = b.is_fixed and not a.is_fixed
+    if value.ndim != 2 or a.ndim != 2 or b.ndim != 2 or has_parameter:
+        return None
+    return program.matmul(_moved(program, b), _moved(program, a))
+
+
+def _outer_of_transposed(program: Program, value: Value, a: Value, b: Value) -> Value | None:
+    """(a bᵀ)ᵀ = b aᵀ, where a column is multiplied by a row elementwise."""
+    n, m = value.inputs[0].shape if value.ndim == 2 else (0, 0)
+    if a.shape != (n, 1) or b.shape not in ((1, m), (m,)):
+        return None
+    column, row = program.reshape(b, (m, 1)), program.reshape(a, (1, n))
+    return program.ufunc(np.multiply, column, row, dtype=value.dtype)
+
+
+# What is made of transposed values
+
+
+def _elementwise(program: Program, value: Value) -> Value | None:
+    """f(Xᵀ, Yᵀ) = f(X, Y)ᵀ, where fewer are transposed afterwards."""
+    axes = _order_of_most(value)
+    if axes is None:
+        return None
+    back = _inverse(axes)
+    inputs = [_in_order(program, x, back) for x in value.inputs]
+    shape = [value.shape[axis] for axis in back]
+    made = program.add(value.kind, inputs, value.detail, shape, value.dtype)
+    return program.transpose(made, axes)
+
+
+def _order_of_most(value: Value) -> tuple[int, ...] | None:
+    """The order of axes in which most of the computed operands, all of one shape, are seen."""
+    transposed: list[tuple[int, ...]] = []
+    others = 0
+    for x in value.inputs:
+        if x.shape != value.shape or _is_spread(x) or not _is_computed(x):
+            continue
+        if x.kind == "view" and x.head == "transpose":
+            transposed.append(x.detail[1])
+        else:
+            others += 1
+    if not transposed:
+        return None
+    others += sum(axes != transposed[0] for axes in transposed)
+    return transposed[0] if transposed.count(transposed[0]) > others else None
+
+
+def _in_order(program: Program, x: Value, axes: Sequence[int]) -> Value:
+    """An operand with its axes in this order, so that it broadcasts as before."""
+    if x.ndim == 0:
+        return x
+    padded = program.reshape(x, (1,) * (len(axes) - x.ndim) + x.shape)
+    return program.transpose(padded, axes)
+
+
+def _reduced(program: Program, value: Value, x: Value) -> Value | None:
+    """Sums over axes do not mind their order."""
+    order = value.inputs[0].detail[1]
+    function, axes = value.detail
+    kept = [axis for i, axis in enumerate(order) if i not in axes]
+    if kept != sorted(kept) or not _is_computed(x):
+        return None
+    return program.reduce(function, x, [order[axis] for axis in axes], value.dtype)
+
+
+# Views of transposed values
+
+
+def _indexed(program: Program, value: Value, x: Value) -> Value | None:
+    order, index = value.inputs[0].detail[1], value.detail[1]
+    if not _is_computed(x):
+        return None
+    part = program.index(x, tuple(index[i] for i in _inverse(order)))
+    left = [axis for axis, entry in zip(order, index, strict=True) if not isinstance(entry, int)]
+    places = sorted(left)
+    return program.transpose(part, [places.index(axis) for axis in left])
+
+
+def _has_one_row(x: Value) -> bool:
+    return sum(n != 1 for n in x.shape) <= 1
+
+
+def _row_reshaped(program: Program, value: Value, x: Value) -> Value | None:
+    """A row is a column, but for its shape."""
+    return program.reshape(x, value.shape) if _has_one_row(x) else None
+
+
+def _reshaped_row(program: Program, value: Value, x: Value) -> Value | None:
+    return program.reshape(x, value.shape) if _has_one_row(value) else None
+
+
+def _spread(program: Program, value: Value, x: Value) -> Value | None:
+    """What is repeated in rows is repeated in columns."""
+    return program.broadcast(_in_order(program, x, value.detail[1]), value.shape)
+
+
+def _constant(program: Program, value: Value, x: Value) -> Value | None:
+    if x.kind != "constant":
+        return None
+    return program.constant(x.array().transpose(value.detail[1]))
+
+
+_TRANSPOSED: Any = view("transpose", "x")
+
+TRANSPOSES = (
+    Peephole(
+        "a parameter stands on the right",
+        Pattern("matmul", None, ("a", "b")),
+        _parameter_on_the_right,
+    ),
+    Peephole(
+        "transposed product",
+        view("transpose", Pattern("matmul", None, ("a", "b"))),
+        _product_of_transposed,
+    ),
+    Peephole(
+        "transposed outer product",
+        view("transpose", ufunc(np.multiply, "a", "b")),
+        _outer_of_transposed,
+    ),
+    Peephole("transpose of a constant", view("transpose", "x"), _constant),
+    Peephole("transpose of a row", view("transpose", view("reshape", "x")), _reshaped_row),
+    Peephole("transpose of what is repeated", view("transpose", view("broadcast", "x")), _spread),
+    Peephole("row of a transpose", view("reshape", _TRANSPOSED), _row_reshaped),
+    Peephole("part of a transpose", view("index", _TRANSPOSED), _indexed),
+    Peephole("sum over a transpose", Pattern("reduce", ANY, (_TRANSPOSED,)), _reduced),
+    Peephole("elementwise of transposes", ufunc(ANY), _elementwise),
+    Peephole("choice of transposes", Pattern("where"), _elementwise),
+    Peephole("cast of a transpose", Pattern("cast"), _elementwise),
+)
