@@ -6,7 +6,7 @@ from compiler.side_by_side import CALLS, agree, backward, compare, gradients, le
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
-from tinygrad_rnn.errors import CompileError
+from tinygrad_rnn.errors import CompileError, OpError
 
 READS = [
     lambda t: t.item(),
@@ -170,10 +170,48 @@ def test_a_gradient_from_before_the_call_that_is_a_bound_is_read_at_each_call():
         assert fast(np.full(3, 9.0)).data.tolist() == [bound] * 3
 
 
-def test_a_tuple_of_indices_with_a_gradient_is_refused():
+COLUMNS = np.arange(3)
+INDICES = [
+    (lambda W, i: W[i], (2, 2)),
+    (lambda W, i: W[i[0]], (2, 2)),
+    (lambda W, i: W[np.arange(2), i], (2,)),  # of some rows
+    (lambda W, i: W[COLUMNS, i], (3,)),  # an element of each row
+    (lambda W, i: W[i, COLUMNS], (3,)),  # and of each column
+    (lambda W, i: W[i[:, None], COLUMNS], (2,)),
+    (lambda W, i: W[i, 1], (2,)),
+    (lambda W, i: W[i, i], (2,)),
+    (lambda W, i: W[:1][0, i], ()),
+    (lambda W, i: ops.log_softmax(W.T)[COLUMNS, i], (3,)),
+    (lambda W, i: np.stack([W, W.T])[[[0], [1]], COLUMNS, i], (2, 3)),
+    (lambda W, i: np.take_along_axis(W, i[:, None], 1), (3,)),
+    (lambda W, i: np.take_along_axis(W, i[None], 0), (3,)),
+    (lambda W, i: np.take_along_axis(W, i, 1), (3, 2)),
+    (lambda W, i: ops.one_hot(np.maximum(i, -i), 4)[:, 1:] * W, (3,)),
+]
+
+
+@pytest.mark.parametrize(("take", "shape"), INDICES)
+@pytest.mark.parametrize("copies", [1, 3])
+def test_integers_that_differ_from_call_to_call_pick_elements_and_rows(take, shape, copies):
+    """Also the same ones twice, and from the end; at one step, and at three."""
+    rng = np.random.default_rng(0)
+    W = tg.tensor(rng.standard_normal((3, 3)), requires_grad=True)
+
+    def step(indices):
+        ys = [take(W * (k + 1.0), i) for k, i in enumerate(indices)]
+        return backward(sum((y * y * (k + 0.5)).sum() for k, y in enumerate(ys)))
+
+    compare(step, [W], [(rng.integers(-3, 3, (copies, *shape)),) for _ in range(CALLS)])
+
+
+def test_an_index_out_of_range_is_refused_at_a_replay():
     W = tg.tensor(np.eye(3), requires_grad=True)
-    with pytest.raises(CompileError, match="is indexed by a tensor"):
-        tg.compile(lambda i: W[np.arange(2), i].sum().backward())(np.array([0, 1]))
+    fast = tg.compile(lambda i: backward(W[COLUMNS, i].sum()))
+    for _ in range(CALLS):
+        fast(np.array([0, 2, -3]))
+    for wrong in (3, -4):
+        with pytest.raises(OpError, match=r"every index must be in 0\.\.2"):
+            fast(np.array([0, wrong, 1]))
 
 
 def test_a_tensor_as_an_index():
@@ -182,9 +220,12 @@ def test_a_tensor_as_an_index():
         [],
         [(np.arange(5.0) + k, np.array([k, 0])) for k in range(CALLS)],
     )
-    x = tg.tensor(np.arange(4.0), requires_grad=True)
-    with pytest.raises(CompileError, match="indexed by a tensor: take rows with"):
-        tg.compile(lambda index: x[index].sum().backward())(np.array([1, 2]))
+
+
+def test_a_tensor_among_slices_is_refused():
+    W = tg.tensor(np.eye(3), requires_grad=True)
+    with pytest.raises(CompileError, match="is indexed by a tensor: take rows with"):
+        tg.compile(lambda i: W[:, i].sum().backward())(np.array([0, 1]))
 
 
 def test_an_index_that_is_given_twice_is_two():

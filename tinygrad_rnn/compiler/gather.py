@@ -80,11 +80,70 @@ def counted(program: Program, index: Value, limit: int) -> Value:
     return index
 
 
+def flat(program: Program, index: Any, shape: Sequence[int]) -> Value | None:
+    """Integers for the first axes as one for all of these; None: there is something else."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) > len(shape) or not any(isinstance(part, Value) for part in parts):
+        return None
+    whole: Value | None = None
+    for part, n in zip(parts, shape, strict=False):
+        if not isinstance(part, Value):
+            part = program.constant(np.asarray(part))
+        if part.dtype.kind not in "iu":
+            return None
+        part = program.cast(counted(program, part, n), np.intp)
+        if whole is not None:
+            before = program.ufunc(np.multiply, whole, program.constant(n), dtype=np.intp)
+            part = program.ufunc(np.add, before, part, dtype=np.intp)
+        whole = part
+    return whole
+
+
 def gathered(program: Program, x: Value, index: Any, like: Array) -> Value | None:
     """x[index], where the index holds integers that differ from call to call; None: not known."""
     pick = picked(program, index, x.shape)
     if pick is not None:
         return program.reshape(pick.of(program, x), like.shape)
-    if isinstance(index, Value) and index.dtype.kind in "iu" and x.ndim:
-        return program.take(x, counted(program, index, x.shape[0]))
-    return None
+    rows = flat(program, index, x.shape)
+    if rows is None:
+        return None
+    return program.take(program.reshape(x, _table(index, x.shape)), rows)
+
+
+def _table(index: Any, shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape in which the axes that an index picks from are one."""
+    count = len(index) if isinstance(index, tuple) else 1
+    return prod(shape[:count]), *shape[count:]
+
+
+def added(
+    program: Program, parts: Sequence[Value], indices: Sequence[Any], shape: tuple[int, ...]
+) -> Value | None:
+    """Zeros of this shape, and each part added at its index; None: not known."""
+    picks = [picked(program, index, shape) for index in indices]
+    if all(pick is not None for pick in picks):
+        pairs = zip(picks, parts, strict=True)
+        return _sum(program, [pick.put(program, part, shape) for pick, part in pairs if pick])
+    numbers: list[Value] = []
+    rows: list[Value] = []
+    for index, part in zip(indices, parts, strict=True):
+        found = flat(program, index, shape)
+        table = _table(index, shape)
+        if (
+            found is None
+            or part.shape != (*found.shape, *table[1:])
+            or table != _table(indices[0], shape)
+        ):
+            return None
+        numbers.append(program.reshape(found, (found.size,)))
+        rows.append(program.reshape(part, (found.size, *table[1:])))
+    both = [program.concatenate(x) for x in (rows, numbers)]
+    table = _table(indices[0], shape)
+    return program.reshape(program.add("sum_rows", both, None, table, parts[0].dtype), shape)
+
+
+def _sum(program: Program, terms: Sequence[Value]) -> Value:
+    total = terms[0]
+    for term in terms[1:]:
+        total = program.ufunc(np.add, total, term, dtype=total.dtype)
+    return total

@@ -16,7 +16,7 @@ from ..autograd import ops
 from ..autograd.op import Op
 from ..autograd.tensor import Array
 from ..errors import CompileError, OpError, refusal
-from .gather import Picked, counted, picked
+from .gather import Picked, added, counted
 from .program import Index, Program, Value, numpy_index, plain_index, shape_at
 
 _PACKAGE = f"{__name__.partition('.')[0]}."
@@ -309,11 +309,10 @@ def _part(program: Program, x: Operand, dtype: Any) -> Value:
 def _scatter(
     program: Program, like: Array, parts: Sequence[Operand], indices: Any, shape: Any
 ) -> Value:
-    if all(_are_rows(part, index, like) for part, index in zip(parts, indices, strict=True)):
-        return _sum_rows(program, like, parts, indices)
-    picks = [picked(program, index, like.shape) for index in indices]
-    if all(pick is not None for pick in picks):
-        return _put(program, like, parts, picks)
+    terms = [_part(program, part, like.dtype) for part in parts]
+    at_integers = added(program, terms, indices, like.shape)
+    if at_integers is not None:
+        return at_integers
     totals: dict[Index, Value] = {}
     for part, index in zip(parts, indices, strict=True):
         plain = plain_index(index, like.shape)
@@ -331,34 +330,6 @@ def _scatter(
     if _overlap(like.shape, list(totals)):
         return NotImplemented
     return program.assemble(list(totals.values()), list(totals), like.shape, like.dtype)
-
-
-def _put(program: Program, like: Array, parts: Sequence[Operand], picks: Sequence[Any]) -> Value:
-    """Each part at the elements that it was picked from."""
-    total: Value | None = None
-    for part, pick in zip(parts, picks, strict=True):
-        put = pick.put(program, _part(program, part, like.dtype), like.shape)
-        total = put if total is None else program.ufunc(np.add, total, put, dtype=like.dtype)
-    assert total is not None
-    return total
-
-
-def _are_rows(part: Operand, index: Any, like: Array) -> bool:
-    """Whether a part holds a row of the table for each integer of the index."""
-    if not isinstance(part, Value) or not isinstance(index, Value) or index.dtype.kind not in "iu":
-        return False
-    return part.shape == (*index.shape, *like.shape[1:]) and part.dtype == like.dtype
-
-
-def _sum_rows(
-    program: Program, like: Array, parts: Sequence[Any], indices: Sequence[Value]
-) -> Value:
-    """Rows of all parts added into a table, in one call."""
-    pairs = zip(parts, indices, strict=True)
-    rows = [program.reshape(part, (index.size, *like.shape[1:])) for part, index in pairs]
-    numbers = [program.reshape(index, (index.size,)) for index in indices]
-    both = [program.concatenate(x) for x in (rows, numbers)]
-    return program.add("sum_rows", both, None, like.shape, like.dtype)
 
 
 def _overlap(shape: Sequence[int], places: Sequence[Index]) -> bool:

@@ -255,7 +255,7 @@ class Program:
         return self._view(x, "reshape", shape, shape)
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
-        axes = tuple(axis % x.ndim for axis in axes)
+        axes = tuple(int(axis) % x.ndim for axis in axes)
         return self._view(x, "transpose", axes, [x.shape[axis] for axis in axes])
 
     def broadcast(self, x: Value, shape: Iterable[int]) -> Value:

@@ -129,11 +129,12 @@ def stacks_of_parts(values: Sequence[Value], _results: Sequence[Value]) -> list[
             if sum(row is not None for row in rows) > 1:
                 found.setdefault(rows, _Side(whole, {})).stacks.setdefault(index, stack)
     matches: list[Match] = []
-    for rows, side in found.items():
+    for side in found.values():
         stacks = [side.stacks.get(index) for index in side.like.detail[0]]
         laid = [stack for stack in stacks if stack is not None]
         distinct = len(laid) == len(stacks) == len(set(laid))
-        if distinct and not _follows([row for row in rows if row is not None], laid, values):
+        parts = [part for stack in laid for part in stack.inputs]
+        if distinct and not _follows(parts, laid, values):
             matches.append(Match(sorted(laid, key=lambda x: x.id), side))
     return matches
 

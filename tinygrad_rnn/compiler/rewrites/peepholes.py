@@ -171,7 +171,6 @@ _LOG_SOFTMAX = ufunc(np.subtract, "a", _LOG_SUM_EXP)
 _TRANSPOSED = view("transpose", "x")
 
 PEEPHOLES = (
-    *TRANSPOSES,
     Peephole("what follows from constants", ufunc(ANY), _folded),
     Peephole("1 · x", ufunc(np.multiply, "one", "x"), _times_one),
     Peephole("x · 1", ufunc(np.multiply, "x", "one"), _times_one),
@@ -187,6 +186,7 @@ PEEPHOLES = (
     Peephole("part of what is laid together", view("index", Pattern("assemble")), _part_of_whole),
     Peephole("part of what is repeated", view("index", view("broadcast", "x")), _part_of_repeated),
     Peephole("one part alone", Pattern("assemble", None, ("part",)), _one_part),
+    *TRANSPOSES,
 )
 
 # By kind and head, each with those for any head of the kind.

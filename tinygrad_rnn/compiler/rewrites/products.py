@@ -32,8 +32,16 @@ def products_of_one(values: Sequence[Value], _results: Sequence[Value]) -> list[
     groups: dict[Any, list[Value]] = defaultdict(list)
     for value in values:
         if is_projection(value):
-            groups[value.inputs[0], value in carried].append(value)
+            group = groups[value.inputs[0], value in carried]
+            if not group or _is_there_before(value.inputs[1], group[0]):
+                group.append(value)
     return [Match(group) for group in groups.values() if len(group) > 1]
+
+
+def _is_there_before(matrix: Value, product: Value) -> bool:
+    """Whether a parameter, or what was made of parameters, cannot follow from a product."""
+    whole = whole_of(matrix)
+    return whole.kind == "source" or whole.id < product.id
 
 
 def stacked(rewriter: Rewriter, match: Match) -> list[Value]:

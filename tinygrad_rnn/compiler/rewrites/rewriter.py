@@ -2,7 +2,7 @@
 
 import heapq
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -42,15 +42,17 @@ def rewritten(
     rules: dict[Value, tuple[Rewrite, Match]] = {}
     matched: set[Value] = set()
     groups: list[Group] = []
+    inside: dict[Value, Value] = {}  # the first value of the group
     for rewrite in rewrites:
         for match in rewrite.pattern(values, results):
             rules[match.values[0]] = rewrite, match
             matched.update(match.values, match.inside)
             groups.append(match.values)
+            inside.update(dict.fromkeys(match.inside, match.values[0]))
     groups += [(value,) for value in values if value not in matched]
     groups.sort(key=lambda group: group[0].id)
     if any(len(group) > 1 for group in groups):
-        groups = Users(values).in_order(groups)
+        groups = Users(values).in_order(groups, inside)
     rewriter = Rewriter(values)
     for group in groups:
         if group[0] in rules:
@@ -112,8 +114,10 @@ class Users:
                 self._begin[x.id] -= 1
                 self._users[self._begin[x.id]] = value.id
 
-    def in_order(self, groups: Sequence[Group]) -> list[Group]:
+    def in_order(self, groups: Sequence[Group], inside: Mapping[Value, Value] = {}) -> list[Group]:
         """The groups, each after those it needs, and else as early as its first member.
+
+        A group also needs what is read by values `inside` it, given with its first member.
 
         Those in a cycle are left out; one that needs itself is a cycle. What values in no group
         make is there before.
@@ -123,6 +127,8 @@ class Users:
         for i, group in enumerate(groups):
             for value in group:
                 owner[value.id] = i
+        for value, first in inside.items():
+            owner[value.id] = owner[first.id]
         for group in groups:
             for i in self._among(group, owner):
                 waiting[i] += 1

@@ -31,15 +31,18 @@ def summed_at_once(rewriter: Rewriter, match: Match) -> list[Value]:
     """The sum, with as few additions as its terms allow."""
     terms, carried = match.found
     kinds: dict[Any, list[Value]] = defaultdict(list)
-    for term in terms:
-        kinds[_kind_of(term, term in carried)].append(rewriter[term])
+    for term, is_taken in terms:
+        kinds[is_taken, *_kind_of(term, term in carried)].append(rewriter[term])
     program = rewriter.program
-    parts: list[Value] = []
-    for (kind, *facts), alike in kinds.items():
-        parts += _SUMMED[kind](program, alike, *facts)
-    total = parts[0]
-    for part in parts[1:]:
-        total = program.ufunc(np.add, total, part, dtype=total.dtype)
+    total: Value | None = None
+    for (is_taken, kind, *facts), alike in sorted(kinds.items(), key=lambda item: item[0][0]):
+        for part in _SUMMED[kind](program, alike, *facts):
+            if total is None:
+                total = part
+            else:
+                sign = np.subtract if is_taken else np.add
+                total = program.ufunc(sign, total, part, dtype=total.dtype)
+    assert total is not None
     return [total]
 
 
@@ -54,24 +57,26 @@ def _kind_of(term: Value, is_carried: bool) -> tuple[Any, ...]:
 
 
 def _is_sum(x: Value, like: Value | None = None) -> bool:
-    """An addition without broadcasting."""
-    if x.detail is not np.add:
+    """An addition or subtraction without broadcasting."""
+    if x.detail is not np.add and x.detail is not np.subtract:
         return False
     like = like or x
     return all(part.shape == like.shape and part.dtype == like.dtype for part in (x, *x.inputs))
 
 
 def _sum_of_terms(total: Value, inner: set[Value], carried: set[Value]) -> Match:
-    terms: list[Value] = []
+    terms: list[tuple[Value, bool]] = []  # and whether it is taken from the others
     additions: list[Value] = []
-    stack = [*reversed(total.inputs)]
+    stack = [(total, False)]
     while stack:
-        x = stack.pop()
-        if x in inner:
+        x, is_taken = stack.pop()
+        if x is not total and x not in inner:
+            terms.append((x, is_taken))
+            continue
+        if x is not total:
             additions.append(x)
-            stack += reversed(x.inputs)
-        else:
-            terms.append(x)
+        a, b = x.inputs
+        stack += (b, is_taken != (x.detail is np.subtract)), (a, is_taken)
     return Match((total,), (terms, carried), additions)
 
 
