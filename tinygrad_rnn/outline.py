@@ -28,6 +28,7 @@ class Stage:
         calls: how many there are, one after the other.
         at_once: the most values of the recording that one of the calls computes.
         reads: ids of sources and stages; its own, where one call reads what another made.
+        why: several calls are not one: what stands in the way.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Stage:
     calls: int
     at_once: int
     reads: tuple[str, ...]
+    why: str = ""
 
     def __str__(self) -> str:
         shapes = self.operands if self.what == "matmul" else (self.shape,)

@@ -15,7 +15,6 @@ lstm = tg.nn.LSTM(FRAMES, HIDDEN, num_layers=2, bidirectional=True, rng=0)
 output = tg.nn.Linear(2 * HIDDEN, PHONES, rng=1)
 PARAMS = [*lstm.parameters(), *output.parameters()]
 rng = np.random.default_rng(0)
-COMPILES = False  # the lengths are looked at, to know which recordings are over
 
 
 def loss_fn(frames, lengths, phones):

@@ -21,7 +21,6 @@ Why = tg.tensor(rng.standard_normal((vocab_size, hidden_size)) * 0.3, requires_g
 bh = tg.tensor(np.zeros((hidden_size, 1)), requires_grad=True)
 by = tg.tensor(np.zeros((vocab_size, 1)), requires_grad=True)
 PARAMS = [Wxh, Whh, Why, bh, by]
-COMPILES = False  # the characters are looked at, to make one-hot columns of them
 
 
 def loss_fn(inputs, targets, hprev):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tinygrad_rnn.benchmarks import conduct, jobs, ours, per_op, problem, tables, targets
+from tinygrad_rnn.benchmarks import conduct, forms, jobs, ours, per_op, problem, tables, targets
 from tinygrad_rnn.benchmarks.by_hand import TimeBatchedRNN, min_char_rnn
 from tinygrad_rnn.benchmarks.by_hand_gated import TimeBatchedGRU, TimeBatchedLSTM
 from tinygrad_rnn.benchmarks.contenders import (
@@ -42,6 +42,31 @@ def run(tmp_path, monkeypatch):
 def test_by_hand_eager_and_compiled_take_the_same_step(cell, dtype, T, B):
     given = problem.Problem(problem.Size("small", 7, T, B), dtype, cell)
     require_agreement({make.__name__: make(given) for make in OWN[cell]}, dtype)
+
+
+@pytest.mark.parametrize("cell", forms.REFERENCES)
+def test_all_forms_of_a_step_take_the_same_one(cell):
+    """By hand, compiled and eager; in every one that is compiled all products are of rows."""
+    given = problem.Problem(problem.Size("small", 7, 4, 2), "float64", cell)
+    steps = forms.contenders(given)
+    assert len(steps) == 1 + 2 * sum(form.cell == cell for form in forms.FORMS)
+
+
+def test_a_form_that_takes_another_step_is_not_timed(monkeypatch):
+    other = forms.Form("other", "mingru", lambda *given: 2 * forms.mingru(*given))
+    monkeypatch.setattr(forms, "FORMS", [other])
+    with pytest.raises(BenchmarkError, match="mingru: other: the loss or a gradient is"):
+        forms.contenders(problem.Problem(problem.SIZES["tiny"], "float64", "mingru"))
+
+
+def test_the_forms_make_a_table_and_promises():
+    form = forms.FORMS[0]
+    times = {name: [1.0] for f in forms.FORMS for name in (f.name, f.name + forms.EAGER)}
+    found = measured("forms", seconds={forms.BY_HAND: [1.0], **times})
+    (table,) = [t for t in tables.tables([found]) if "Forms" in str(t.title)]
+    assert [*table.columns[0].cells] == [f.name for f in forms.FORMS]
+    assert {v.measured for v in targets.verdicts([found])} == {1.0}
+    assert form.name in next(iter(targets.verdicts([found]))).claim
 
 
 def test_a_step_can_be_taken_again_with_other_weights():
@@ -90,7 +115,8 @@ def test_chains_by_hand_and_recorded_have_one_gradient():
 
 def test_the_command_measures_every_part_and_keeps_every_time(run, tmp_path):
     """Each contender that is installed is compared with the first, in the command's processes."""
-    result = run("--size", "tiny", "--dtype", "float32", "--json", "bench.json")
+    parts = [word for part in conduct.PARTS if part != "forms" for word in ("--part", part)]
+    result = run(*parts, "--size", "tiny", "--dtype", "float32", "--json", "bench.json")
     assert result.exit_code == 0, result.output  # tiny makes no promises
     for title in ("RNN:", "LSTM:", "GRU:", "Growth:", "Memory:", "Chains of 10 ops"):
         assert title in result.stdout

@@ -92,6 +92,12 @@ def test_the_report_lists_what_is_done_at_once_and_what_in_order(kind):
     step = compiled_step(kind)
     text = str(step.report())
     at_once, in_order = text.partition("at once:\n")[2].split("one after the other:\n")
+    in_order, rewritten = in_order.split("rewritten:\n")
+    assert all(
+        line.endswith(("each needs the one before", "made in different ways"))
+        for line in in_order.splitlines()
+    )
+    assert "what is alike at every step is one call" in rewritten
     counts = [[int(line.split()[0]) for line in part.splitlines()] for part in (at_once, in_order)]
     assert all(count > 1 for part in counts for count in part)
     assert [max(part) >= T for part in counts] == [True, True]

@@ -161,7 +161,10 @@ class Norm:
 
 
 class TimeBatchedNormLSTM(TimeBatchedLSTM):
-    """As the LSTM, of g_x norm(W_xh x_t) + g_h norm(W_hh h_{t-1}); h_t = σ(o) tanh(g_c norm(c_t))."""
+    """As the LSTM, of gates g_x norm(W_xh x_t) + g_h norm(W_hh h_{t-1}).
+
+    h_t = σ(o) tanh(g_c norm(c_t)).
+    """
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)

@@ -17,10 +17,11 @@ from threadpoolctl import threadpool_info
 
 from ..errors import BenchmarkError
 from .contenders import BY_HAND, COMPILED, CONTENDERS
+from .forms import REFERENCES
 from .jobs import Job
 from .problem import SIZES, Size
 
-PARTS = ("step", "gates", "growth", "memory", "ops")
+PARTS = ("step", "gates", "growth", "memory", "ops", "forms")
 LONG = 3200  # timesteps
 _LENGTHS = {"tiny": (4, 8, 16), "karpathy": (25, 100, 400, 1600, LONG)}
 _ROUNDS = {"tiny": 2, "karpathy": 60, "medium": 15, "large": 7}
@@ -59,18 +60,19 @@ def jobs(
         "growth": _growth,
         "memory": _memory,
         "ops": _ops,
+        "forms": _forms,
     }
     wanted = [size for name, size in SIZES.items() if name in sizes]
     found: list[Job] = []
     for part in (part for part in PARTS if part in parts):
-        of_part = dtypes[:1] if part in ("growth", "ops") else dtypes
+        of_part = dtypes[:1] if part in ("growth", "ops", "forms") else dtypes
         for size, dtype in itertools.product(wanted, of_part):
             found += makers[part](size, dtype, _fewer(_ROUNDS[size.name], quick))
     if not found:
         raise BenchmarkError(
             f"bench: nothing to measure of {', '.join(parts)} at {', '.join(sizes)}: gates are "
-            "measured at medium, growth and ops at karpathy, memory at karpathy and large, and all "
-            "of them at tiny"
+            "measured at medium, growth and ops at karpathy, memory at karpathy and large, forms "
+            "at karpathy and medium, and all of them at tiny"
         )
     return found
 
@@ -105,6 +107,12 @@ def _memory(size: Size, dtype: str, _: int) -> list[Job]:
 def _ops(size: Size, dtype: str, rounds: int) -> list[Job]:
     length = {"tiny": 10, "karpathy": 1000}.get(size.name)
     return [] if length is None else [Job("ops", size, dtype, rounds, length=length)]
+
+
+def _forms(size: Size, dtype: str, rounds: int) -> list[Job]:
+    if size.name == "large":
+        return []
+    return [Job("forms", size, dtype, rounds, cell) for cell in REFERENCES]
 
 
 def run(job: Job, tick: Callable[[], None]) -> Measured:

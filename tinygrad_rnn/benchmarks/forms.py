@@ -14,6 +14,7 @@ import numpy as np
 from ..autograd import ops
 from ..autograd.tensor import Array, Tensor
 from ..compiler import compile
+from ..errors import BenchmarkError
 from ..nn import Parameter, cross_entropy
 from . import by_hand_cells
 from .by_hand import TimeBatchedRNN
@@ -21,6 +22,9 @@ from .by_hand_gated import TimeBatchedGRU, TimeBatchedLSTM
 from .problem import GATES, Problem
 
 linear, sigmoid, tanh = ops.linear, ops.sigmoid, ops.tanh
+
+BY_HAND, EAGER = "by hand, time-batched", ", eager"
+TOLERANCE = {"float64": 1e-12, "float32": 1e-3}  # of the greatest element
 
 Loss = Callable[[Mapping[str, Any], Any, Any], Tensor]
 
@@ -83,6 +87,40 @@ def _gradient(part: Any) -> list[Any]:
     return [parameter.grad for parameter in _listed(part)]
 
 
+def contenders(problem: Problem) -> dict[str, Callable[[], Any]]:
+    """The cell's step by hand, which stands first, and every form of it, compiled and eager.
+
+    Raises:
+        BenchmarkError: they do not take the same step.
+    """
+    steps: dict[str, Callable[[], Any]] = {BY_HAND: REFERENCES[problem.cell](problem)}
+    for form in FORMS:
+        if form.cell == problem.cell:
+            compiled, eager = form.steps(problem)
+            steps |= {form.name: compiled, f"{form.name}{EAGER}": eager}
+    expected = _flat(steps[BY_HAND]())
+    for name, step in steps.items():
+        for _ in range(2):
+            step()
+        for a, b in zip(_flat(step()), expected, strict=True):
+            worst = float(np.abs(a - b).max() / np.abs(b).max())
+            if not worst <= TOLERANCE[problem.dtype.name]:
+                raise BenchmarkError(
+                    f"bench: {problem.cell}: {name}: the loss or a gradient is {worst:.2g} of the "
+                    "greatest element away from that by hand: nothing was timed"
+                )
+    return steps
+
+
+def _flat(found: Any) -> list[Array]:
+    """The loss and the gradients, those of separate matrices below each other."""
+    return [np.concatenate([_array(x).reshape(-1) for x in _listed(part)]) for part in found]
+
+
+def _array(x: Any) -> Array:
+    return np.array(x.data if isinstance(x, Tensor) else x)
+
+
 FORMS: list[Form] = []
 
 
@@ -112,12 +150,14 @@ def _states(weights: Mapping[str, Any], xs: Any) -> Iterator[Tensor]:
 
 @form("outputs stacked, one cross-entropy")
 def stacked(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """h = tanh(linear(x, W) + linear(h, U)), as `bench --part step` times it."""
     ys = [linear(h, weights["W_hy"]) for h in _states(weights, xs)]
     return cross_entropy(ops.stack(ys), targets)
 
 
 @form("loss added up in the loop")
 def added(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """A loss for each timestep, added to those before."""
     loss: Any = 0.0
     for h, target in zip(_states(weights, xs), targets, strict=True):
         loss = loss + cross_entropy(linear(h, weights["W_hy"]), target)
@@ -126,6 +166,7 @@ def added(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("losses in a list, sum()")
 def listed(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """A loss for each timestep, summed by Python."""
     hs = _states(weights, xs)
     pairs = zip(hs, targets, strict=True)
     losses = [cross_entropy(linear(h, weights["W_hy"]), target) for h, target in pairs]
@@ -134,6 +175,7 @@ def listed(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("losses stacked, mean()")
 def stacked_losses(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """A loss for each timestep, and their mean."""
     hs = _states(weights, xs)
     pairs = zip(hs, targets, strict=True)
     return ops.stack([cross_entropy(linear(h, weights["W_hy"]), y) for h, y in pairs]).mean()
@@ -141,6 +183,7 @@ def stacked_losses(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("x @ W.T + h @ U.T")
 def transposed(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """The products as PyTorch's tutorials write them."""
     W, U, V = weights.values()
     h, ys = _start(xs[0], U.shape[1]), []
     for x in xs:
@@ -151,6 +194,7 @@ def transposed(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("x @ W.T + h @ U.T, loss added up")
 def transposed_added(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """The same, and a loss for each timestep."""
     W, U, V = weights.values()
     h, loss = _start(xs[0], U.shape[1]), 0.0
     for x, target in zip(xs, targets, strict=True):
@@ -169,6 +213,7 @@ def _columns(weights: Mapping[str, Any], xs: Any) -> Iterator[Tensor]:
 
 @form("columns, W @ h", columns=True)
 def columns(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """Columns, as in the equations."""
     loss: Any = 0.0
     for y, target in zip(_columns(weights, xs), targets, strict=True):
         loss = loss + cross_entropy(y.T, target)
@@ -177,6 +222,7 @@ def columns(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("columns, softmax and log written out", columns=True)
 def written_out(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """As min-char-rnn writes its loss, the targets an index."""
     loss, each = 0.0, np.arange(xs.shape[2])
     for y, target in zip(_columns(weights, xs), targets, strict=True):
         p = np.exp(y) / np.sum(np.exp(y), axis=0)
@@ -186,6 +232,7 @@ def written_out(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("columns, softmax written out, one-hot targets", columns=True)
 def written_out_one_hot(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """The same, the targets one-hot rows."""
     loss: Any = 0.0
     for y, target in zip(_columns(weights, xs), targets, strict=True):
         p = np.exp(y) / np.sum(np.exp(y), axis=0)
@@ -195,6 +242,7 @@ def written_out_one_hot(weights: Mapping[str, Any], xs: Any, targets: Any) -> Te
 
 @form("log_softmax, picked by take_along_axis")
 def picked(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """Log-probabilities, of which each timestep's target is taken."""
     loss: Any = 0.0
     for h, target in zip(_states(weights, xs), targets, strict=True):
         scores = ops.log_softmax(linear(h, weights["W_hy"]))
@@ -226,6 +274,7 @@ def _lstm(i: Tensor, f: Tensor, g: Tensor, o: Tensor, c: Tensor) -> tuple[Tensor
 
 @form("LSTM, stacked", "lstm")
 def lstm(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """All gates are columns of one product."""
     W, U = weights["W_xh"], weights["W_hh"]
     cell = lambda x, h, c: _lstm(*_parts(linear(x, W) + linear(h, U), 4), c)
     zeros = _start(xs[0], U.shape[1])
@@ -234,6 +283,7 @@ def lstm(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("LSTM, a matrix for each gate", "lstm", separate=True)
 def lstm_separate(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """Eight matrices."""
     W, U = weights["W_xh"], weights["W_hh"]
 
     def cell(x: Any, h: Any, c: Any) -> Any:
@@ -245,6 +295,7 @@ def lstm_separate(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("LSTM, a matrix for each gate, @ .T", "lstm", separate=True)
 def lstm_transposed(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """Eight matrices, transposed."""
     W, U = weights["W_xh"], weights["W_hh"]
 
     def cell(x: Any, h: Any, c: Any) -> Any:
@@ -262,6 +313,7 @@ def _gru(xr: Any, xz: Any, xn: Any, hr: Any, hz: Any, hn: Any, h: Any) -> tuple[
 
 @form("GRU, stacked", "gru")
 def gru(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """All gates are columns of one product."""
     W, U = weights["W_xh"], weights["W_hh"]
     cell = lambda x, h: _gru(*_parts(linear(x, W), 3), *_parts(linear(h, U), 3), h)
     return _read(weights, xs, targets, cell, (_start(xs[0], U.shape[1]),))
@@ -269,6 +321,7 @@ def gru(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("GRU, a matrix for each gate", "gru", separate=True)
 def gru_separate(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """Six matrices."""
     W, U = weights["W_xh"], weights["W_hh"]
     cell = lambda x, h: _gru(*(linear(x, a) for a in W), *(linear(h, b) for b in U), h)
     return _read(weights, xs, targets, cell, (_start(xs[0], U[0].shape[1]),))
@@ -276,6 +329,8 @@ def gru_separate(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("minGRU", "mingru")
 def mingru(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """Only an average is carried."""
+
     def cell(x: Any, h: Any) -> tuple[Tensor]:
         z, n = _parts(linear(x, weights["W_xh"]), 2)
         z = sigmoid(z)
@@ -286,6 +341,7 @@ def mingru(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
 
 @form("LSTM with peepholes", "peephole")
 def peephole(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """The gates look at the memory."""
     W, U = weights["W_xh"], weights["W_hh"]
     w_i, w_f, w_o = _parts(weights["w_c"], 3)
 
@@ -305,6 +361,7 @@ def _norm(x: Tensor) -> Tensor:
 
 @form("LSTM with layer norms", "layernorm")
 def layernorm(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """As Ba, Kiros and Hinton (2016), without biases."""
     W, U, _, g_x, g_h, g_c = weights.values()
 
     def cell(x: Any, h: Any, c: Any) -> tuple[Tensor, Tensor]:

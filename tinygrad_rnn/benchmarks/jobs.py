@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import per_op
+from . import forms, per_op
 from .contenders import BY_HAND, COMPILED, CONTENDERS, LOOP, installed, require_agreement
 from .problem import Problem, Size
 
@@ -40,6 +40,7 @@ class Job:
             "growth": f"growth, {self.size}, {self.dtype}",
             "memory": f"memory of {self.contender}, {self.size}, {self.dtype}",
             "ops": f"chains of {self.length:,} ops",
+            "forms": f"forms of {self.cell}, {self.size}, {self.dtype}",
         }[self.kind]
 
     @property
@@ -144,11 +145,19 @@ def measure_ops(job: Job, tick: Tick) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
+def measure_forms(job: Job, tick: Tick) -> dict[str, Any]:
+    """The step in all ways of writing it, once all have been found to take the same one."""
+    steps = forms.contenders(Problem(job.size, job.dtype, job.cell))
+    tick()
+    return {"seconds": interleaved(steps, job.rounds, tick)}
+
+
 KINDS: dict[str, Callable[[Job, Tick], dict[str, Any]]] = {
     "step": measure_steps,
     "growth": measure_growth,
     "memory": measure_memory,
     "ops": measure_ops,
+    "forms": measure_forms,
 }
 
 

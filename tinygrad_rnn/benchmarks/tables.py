@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from .conduct import Measured
 from .contenders import BY_HAND, COMPILED, CONTENDERS, LOOP
+from .forms import BY_HAND as FORMS_BY_HAND
+from .forms import EAGER, FORMS
 from .per_op import BY_HAND as CHAIN_BY_HAND
 from .targets import Verdict, memory, op_costs, verdicts
 
@@ -19,7 +21,7 @@ def tables(found: Sequence[Measured], *, markdown: bool = False) -> Tables:
     """One table for each part that was measured, and the promises."""
     from rich import box
 
-    for make in (_steps, _growth, _memory, _ops, _promises):
+    for make in (_steps, _growth, _memory, _ops, _forms, _promises):
         for table in make(found):
             table.title_justify = "left"
             if markdown:
@@ -105,6 +107,25 @@ def _ops(found: Sequence[Measured]) -> Tables:
                 extra = [by[name] - by[CHAIN_BY_HAND] for name in names[1:]]
                 table.add_row(op, *(f"{1e6 * value:.2f}" for value in (*by.values(), *extra)))
             yield table
+
+
+def _forms(found: Sequence[Measured]) -> Tables:
+    """Every way to write a step: compiled and eager, ÷ by hand."""
+    these = [one for one in found if one.job.kind == "forms"]
+    if not these:
+        return
+    sizes = list(dict.fromkeys(one.job.size.name for one in these))
+    heads = [f"{size}\n{how}" for size in sizes for how in ("compiled", "eager")]
+    table = _table("Forms: processor time ÷ by hand, time-batched", "", *heads)
+    medians = {(one.job.size.name, one.job.cell): one.medians for one in these}
+    for form in FORMS:
+        cells: list[str] = []
+        for size in sizes:
+            by = medians.get((size, form.cell), {})
+            for name in (form.name, f"{form.name}{EAGER}"):
+                cells.append(f"{by[name] / by[FORMS_BY_HAND]:.2f}" if name in by else "")
+        table.add_row(form.name, *cells)
+    yield table
 
 
 def _promises(found: Sequence[Measured]) -> Tables:

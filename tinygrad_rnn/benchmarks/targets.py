@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import log
 from statistics import median
 
-from . import per_op
+from . import forms, per_op
 from .conduct import Measured
 from .contenders import BY_HAND, COMPILED, JAX, LAYER, LOOP, MIN_CHAR_RNN, TORCH_LAYER, TORCH_LOOP
 
@@ -28,6 +28,8 @@ GATED: list[tuple[str, str, Bounds]] = [
     (COMPILED, BY_HAND, {"medium": 1.15}),
     (COMPILED, TORCH_LAYER, {"medium": 1.30}),
 ]
+FORMS = {"karpathy": 1.15, "medium": 1.06}  # compiled ÷ by hand, however it is written
+SEPARATE = 1.15  # a matrix for each gate ÷ one for all
 MEMORY = {"large": 1.5, "karpathy": 4.0}
 LINEAR = 1.1  # the power of T
 COMPILING = 100.0  # eager steps
@@ -50,7 +52,7 @@ class Verdict:
 
 def verdicts(found: Sequence[Measured]) -> list[Verdict]:
     """On every promise that the run says something about."""
-    return [*_ratios(found), *_growth(found), *_memory(found), *_ops(found)]
+    return [*_ratios(found), *_growth(found), *_memory(found), *_ops(found), *_forms(found)]
 
 
 def _ratios(found: Sequence[Measured]) -> Iterator[Verdict]:
@@ -122,6 +124,23 @@ def _ops(found: Sequence[Measured]) -> Iterator[Verdict]:
                     ratio = (costs[per_op.OURS] - by_hand) / (costs[per_op.TORCH] - by_hand)
                     claim = f"{op} over NumPy: eager ÷ PyTorch eager"
                     yield Verdict(claim, "shape (10,)", ratio, PER_OP)
+
+
+def _forms(found: Sequence[Measured]) -> Iterator[Verdict]:
+    for measured in found:
+        size, cell = measured.job.size.name, measured.job.cell
+        if measured.job.kind != "forms" or size not in FORMS:
+            continue
+        by = measured.medians
+        where = f"{size} {measured.job.dtype}"
+        these = [form for form in forms.FORMS if form.cell == cell]
+        for form in these:
+            claim = f"{form.name}: compiled ÷ by hand"
+            yield Verdict(claim, where, by[form.name] / by[forms.BY_HAND], FORMS[size])
+        for form in these:
+            if form.separate:
+                claim = f"{form.name} ÷ {these[0].name}"
+                yield Verdict(claim, where, by[form.name] / by[these[0].name], SEPARATE)
 
 
 def op_costs(measured: Measured) -> dict[str, dict[str, float]]:

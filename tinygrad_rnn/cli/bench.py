@@ -8,7 +8,7 @@ import click
 
 from .console import PATH
 
-PARTS = ("step", "gates", "growth", "memory", "ops")
+PARTS = ("step", "gates", "growth", "memory", "ops", "forms")
 SIZES = ("karpathy", "medium", "large")
 DTYPES = ("float64", "float32")
 
@@ -19,7 +19,8 @@ DTYPES = ("float64", "float32")
     "parts",
     multiple=True,
     type=click.Choice(PARTS),
-    help="The RNN's step; LSTM's and GRU's; steps of more timesteps; memory; single ops.  "
+    help="The RNN's step; LSTM's and GRU's; steps of more timesteps; memory; single ops; "
+    "the step in all ways of writing it.  "
     "[default: all]",
 )
 @click.option(

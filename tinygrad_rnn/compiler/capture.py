@@ -17,7 +17,7 @@ from ..tracing.recording.source import Source
 from .gather import gathered
 from .guards import GENERATORS, Guards, state_of
 from .lowering import COMPOSED, Operand, lower
-from .program import Program, Value
+from .program import Program, Value, needed
 
 _BAKED = (
     "its value would be the same at every later call; "
@@ -51,6 +51,7 @@ class Recording:
         added: the tensors whose gradients are read, to be added to, and the dtypes of these.
         options: tensors from outside that are no operands but an index, say, and their values.
         modules: every module that had a part, and whether it was in training.
+        values: the arguments of integers whose values Python looked at, by number.
         guards: what else was found around the function.
         ops: calls of ops, forward and backward.
         nbytes: of their results.
@@ -68,6 +69,7 @@ class Recording:
     added: dict[int, np.dtype[Any]]
     options: dict[Tensor, Array]
     modules: dict[Any, bool]
+    values: dict[int, Array]
     guards: Guards
     ops: int
     nbytes: int
@@ -87,6 +89,8 @@ class Recording:
         if not self.guards.hold():
             return None
         arrays = [x._data if isinstance(x, Tensor) else x for x in tensors]
+        if not all(np.array_equal(arrays[of], seen) for of, seen in self.values.items()):
+            return None
         for of, dtype in self.added.items():
             array = tensors[of]._grad._data
             if array.dtype != dtype:
@@ -223,6 +227,7 @@ class Capture:
         self.added: dict[int, np.dtype[Any]] = {}
         self.options: dict[Tensor, Array] = {}
         self.modules: dict[Any, bool] = {}
+        self.looked_at: dict[int, Array] = {}
         self.ops = self.nbytes = 0
         self.values = _OfTensors(self.first_id)
         self.arrays = _OfArrays()
@@ -273,6 +278,7 @@ class Capture:
             added=self.added,
             options=self.options,
             modules=self.modules,
+            values=self.looked_at,
             guards=self.guards,
             ops=self.ops,
             nbytes=self.nbytes,
@@ -321,8 +327,22 @@ class Capture:
     def _refuse_to_bake(self, x: Tensor) -> None:
         value = self.values.get(x)
         inside = value is None and x.id >= self.first_id
+        if value is not None and self._is_made_of_integers(value):
+            return
         if not inside and (value is None or value.kind != "constant"):
             self._refuse(f"the values of {describe(x)} are read as an array or a number", _BAKED)
+
+    def _is_made_of_integers(self, value: Value) -> bool:
+        """Whether it follows from arguments of integers alone, which must then stay the same."""
+        behind = needed([value], self.program.values[: value.id + 1], effects=False)
+        sources = [x for x in behind if x.kind == "source"]
+        varying = any(x.kind in ("draw", "call") for x in behind)
+        if not sources or varying or not all(map(_is_integers, sources)):
+            return False
+        for x in sources:
+            _, number = x.detail
+            self.looked_at.setdefault(number, np.array(self.arguments[number]._data))
+        return True
 
     def _option(self, x: Tensor, array: Array) -> None:
         """A tensor that is no operand but an index, say: one from outside must stay the same."""
@@ -467,6 +487,11 @@ class Capture:
 
     def _source(self, what: Any, array: Array) -> Value:
         return self.program.add("source", (), what, array.shape, array.dtype)
+
+
+def _is_integers(source: Value) -> bool:
+    what, _ = source.detail
+    return what == "argument" and source.dtype.kind in "iub"
 
 
 def _holds_value(option: Any) -> bool:

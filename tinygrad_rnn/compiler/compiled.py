@@ -1,6 +1,7 @@
 """`compile`: a function that is recorded, and from then on replayed."""
 
 # pyright: reportPrivateUsage=false
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +20,18 @@ from ..outline import Outline
 from ..tracing.recording.graph import collector_paused
 from .capture import Capture, Recording
 from .guards import FOR_ALL, INEXACT, PLAIN
-from .plan import Plan, needed
-from .program import Again, Program
+from .plan import Plan
+from .program import Again, Program, needed
 from .report import Report, Work
 from .rewrites import PASSES
 from .rewrites.peepholes import simpler
 from .rewrites.rewriter import rewritten
 from .stages import outline
 
-_KEPT = 16  # recordings; beyond that the one unused for longest goes
+_KEPT = 16  # recordings; what is new beyond that runs as it is
+_CHECKED_AT, _FEW, _CHECKED_LATER = 4, 4, 32  # calls, kinds, and calls where there are more
+_OFTEN = 64  # until it was called so often: then the recording unused for longest goes
+_OF_VALUES = 4  # recordings that hold for some values of an argument alone
 
 
 def compile(fn: Callable[..., Any]) -> "Compiled":
@@ -35,12 +39,16 @@ def compile(fn: Callable[..., Any]) -> "Compiled":
 
     Arrays and Tensors among the arguments (also inside tuples, lists and dicts) reach fn as
     Tensors; all else, numbers too, counts as part of the function: another value is recorded anew,
-    as are other shapes and dtypes. The first two calls are recorded and compared; from the third on
-    fn itself no longer runs, but at calls 4, 8, 16, … of a kind, when it must still do the same.
-    Leaves from outside, parameters above all, are read at each call; where a number, a parameter or
-    an object that the code of fn mentions is another, fn is recorded anew. Returned Tensors have no
-    history, and backward on them raises; `.grad` is left as fn would leave it. Under `trace()`, and
-    whatever else watches, fn runs as it is.
+    as are other shapes and dtypes. At most 16 kinds of calls are recorded; then what is new runs as
+    it is, and a warning says so. Integers among the arguments may be looked at, as NumPy does in
+    `np.eye(10)[ids]`: other ones are recorded anew a few times, and then run as they are.
+
+    The first two calls are recorded and compared; from the third on fn itself no longer runs, but
+    at calls 4, 8, 16, … of a kind (32, 64, … where there are many kinds), when it must still do the
+    same. Leaves from outside, parameters above all, are read at each call; where a number, a
+    parameter or an object that the code of fn mentions is another, fn is recorded anew. Returned
+    Tensors have no history, and backward on them raises; `.grad` is left as fn would leave it.
+    Under `trace()`, and whatever else watches, fn runs as it is.
 
     Raises:
         CompileError: at a call, when fn does what cannot be replayed: it reads a value as an array
@@ -72,6 +80,8 @@ class Compiled:
         self._recorded: OrderedDict[Any, list[_Entry]] = OrderedDict()
         # Of these, the one called last: a call of the same kind need not look for it.
         self._latest: tuple[Any, list[_Entry]] = (None, [])
+        self._left_alone: OrderedDict[Any, int] = OrderedDict()  # calls that ran as they are
+        self._notes: list[str] = []  # why they did
         self._lock = RLock()  # a plan has one set of buffers
         update_wrapper(self, fn, updated=())  # what a module holds is not ours
 
@@ -97,7 +107,9 @@ class Compiled:
                 if entry.plan is None or entry.calls == entry.checked_at:
                     return self._record(key, given, entries, entry)
                 return entry.replay(entry.plan, arrays, tensors)
-            return self._record(key, given, entries, None)
+            if self._is_worth_recording(key, entries):
+                return self._record(key, given, entries, None)
+        return self._as_it_is(key, given)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind it, where it is a method."""
@@ -117,18 +129,76 @@ class Compiled:
 
     def _entries(self, key: Any) -> "list[_Entry]":
         """What is recorded of calls of this kind, the one called last at the end."""
-        positional, named, recording = key
-        hashable = positional, named or None, recording
+        kind = _hashable(key)
         try:
-            entries = self._recorded.setdefault(hashable, [])
+            entries = self._recorded.get(kind)
         except TypeError as error:
             rule = "pass tensors, arrays and what never changes, in tuples, lists and dicts"
             raise CompileError(f"compile: an argument is {error}: {rule}") from None
-        self._recorded.move_to_end(hashable)
-        while len(self._recorded) > _KEPT:
-            self._recorded.popitem(last=False)
+        if entries is None:
+            entries = []
+        else:
+            self._recorded.move_to_end(kind)
         self._latest = key, entries
         return entries
+
+    def _is_worth_recording(self, key: Any, entries: "list[_Entry]") -> bool:
+        """Whether a call of a new kind is recorded, which takes as long as many that are not."""
+        for_values = [entry for entry in entries if entry.recording.values]
+        if len(for_values) >= _OF_VALUES:
+            numbers = ", ".join(f"argument {of}" for of in for_values[0].recording.values)
+            self._leave(
+                f"looks at the values of {numbers}, which differ from call to call: it runs as it "
+                "is, uncompiled, for any but those it saw first; keep to ops, as tg.ops.one_hot"
+            )
+            return False
+        if self._count() < _KEPT:
+            return True
+        kind = _hashable(key)
+        calls = self._left_alone.pop(kind, 0) + 1
+        if calls == _OFTEN:
+            self._forget_oldest()
+            return True
+        self._left_alone[kind] = calls  # at the end: those called least recently are forgotten
+        while len(self._left_alone) > _OFTEN:
+            self._left_alone.popitem(last=False)
+        self._leave(
+            f"was called with more than {_KEPT} kinds of arguments (shapes, dtypes, numbers): what "
+            f"is new runs as it is, uncompiled, until it was called {_OFTEN} times; pad sequences "
+            "to a few lengths, and pass numbers that change as arrays"
+        )
+        return False
+
+    def _count(self) -> int:
+        return sum(map(len, self._recorded.values()))
+
+    def _forget_oldest(self) -> None:
+        """Let go of the recording that was not called for longest."""
+        for kind, entries in self._recorded.items():
+            del entries[0]
+            if not entries:
+                del self._recorded[kind]
+            return
+
+    def _leave(self, why: str) -> None:
+        """Say once why calls run as they are."""
+        if why not in self._notes:
+            self._notes.append(why)
+            name = getattr(self.fn, "__name__", type(self.fn).__name__)
+            warnings.warn(f"compile: {name} {why}", stacklevel=4)
+
+    def _as_it_is(self, key: Any, given: Sequence[Any]) -> Any:
+        """What the function returns by itself: without history, as a replay's results are."""
+        for x in given:
+            _require_no_history(x)
+        outputs: list[Any] = []
+        returned = _structure(self._call(key, [_output(x) for x in given]), outputs)
+        _require_plain(returned)
+        results: list[Tensor] = []
+        for x in map(_output, outputs):
+            plain = _owned(x._data.view())
+            results.append(_without_history(plain) if x._requires_grad else plain)
+        return _rebuilt(returned, iter(results))
 
     def report(self) -> Report:
         """What was batched, removed and reused in the recording that was called last.
@@ -147,7 +217,7 @@ class Compiled:
         flops                 30              30
         removed 1, batched 0, in place 1
         """
-        return Report.of(*self.latest("report"))
+        return Report.of(*self.latest("report"), self._notes)
 
     def outline(self) -> Outline:
         """What the recording that was called last does at a call: what `draw` draws.
@@ -167,7 +237,7 @@ class Compiled:
             for entry in reversed(entries):
                 if entry.plan is not None:
                     return entry.recording, entry.plan
-        rule = "call the function twice, it is recorded at each"
+        rule = "; ".join(["call the function twice, it is recorded at each", *self._notes])
         raise CompileError(f"{asked}: nothing is compiled yet: {rule}")
 
     @collector_paused()
@@ -185,12 +255,15 @@ class Compiled:
             if earlier is None:
                 entry.marks = program.marks_of_all()
                 program.forget()
-                del entries[: 1 - _KEPT]  # of too many, those called least recently
                 entries.append(entry)
+                self._recorded[_hashable(key)] = entries
+                if self._count() > _FEW:
+                    entry.checked_at = _CHECKED_LATER
             else:
                 _require_same(earlier, entry)
                 if earlier.plan is None:
                     entry.plan, entry.marks, entry.calls = _planned(recording), earlier.marks, 2
+                    entry.checked_at = earlier.checked_at
                     entries.remove(earlier)
                     entries.append(entry)
                 else:
@@ -226,7 +299,7 @@ class _Entry:
     marks: Sequence[int] = ()  # of all values
     plan: Plan | None = None  # once two recordings were the same
     calls: int = 1
-    checked_at: int = 4  # at this call fn runs again, and must do the same
+    checked_at: int = _CHECKED_AT  # at this call fn runs again, and must do the same
 
     def replay(self, plan: Plan, arrays: Sequence[Array], tensors: Sequence[Any]) -> Any:
         results = [_owned(array) for array in plan.run(arrays)]
@@ -242,9 +315,13 @@ def _planned(recording: Recording) -> Plan:
     results = [*recording.outputs, *(g.value for g in recording.gradients if g.value is not None)]
     values = needed(results, recording.program.values)
     recording.work = Work.of(recording, values)
+    applied = recording.program.rewrites.copy()
     for rewrites in PASSES:
-        values, results = rewritten(rewrites, needed(results, values), results)
+        program, results = rewritten(rewrites, needed(results, values), results)
         recording.program.forget()  # there is another now
+        values = program.values
+        applied += program.rewrites
+    recording.work.rewrites.update(applied)
     return Plan(needed(results, values), results, recording.position)
 
 
@@ -266,6 +343,11 @@ def _ends(recording: Recording) -> Any:
 
 
 # Arguments and results
+
+
+def _hashable(key: Any) -> Any:
+    positional, named, recording = key
+    return positional, named or None, recording
 
 
 def _structure(tree: Any, leaves: list[Any]) -> Any:
@@ -341,15 +423,19 @@ def _stand_ins(given: Sequence[Any]) -> list[Tensor]:
 def _stand_in(x: Any) -> Tensor:
     if not isinstance(x, Tensor):
         return Tensor(x)
-    if x.op is not None:
-        raise CompileError(
-            f"compile: the argument {x.name or x.shape} was computed with a history: detach() it"
-        )
+    _require_no_history(x)
     # A view: the same values, but another array, since one array would be one argument.
     stand_in = _owned(x._data.view())
     stand_in._requires_grad, stand_in.name = x._requires_grad, x.name
     stand_in._grad, stand_in._hooks = x._grad, x._hooks and list(x._hooks)
     return stand_in
+
+
+def _require_no_history(x: Any) -> None:
+    if isinstance(x, Tensor) and x.op is not None:
+        raise CompileError(
+            f"compile: the argument {x.name or x.shape} was computed with a history: detach() it"
+        )
 
 
 def _output(x: Any) -> Tensor:

@@ -72,6 +72,7 @@ def _count_up(parts: Sequence[Array], shape: Sequence[int], lead: Sequence[int])
 def counted(program: Program, index: Value, limit: int) -> Value:
     """The same places counted from 0, where NumPy counts negative ones from the end; checked."""
     if index.dtype.kind == "i":
+        index = program.cast(index, np.result_type(index.dtype, np.min_scalar_type(-limit - 1)))
         zero, all_ = (program.constant(n, index.dtype) for n in (0, limit))
         is_negative = program.ufunc(np.less, index, zero, dtype=np.bool_)
         moved = program.ufunc(np.add, index, all_, dtype=index.dtype)

@@ -19,7 +19,7 @@ from ..errors import OpError
 from . import kernels
 from .memory import Arena, Place, Port, share, worth_binding
 from .planner import Planner
-from .program import EFFECTS, Value, count_of
+from .program import Value
 
 _UNBOUND = np.empty(0)  # stands for the caller's arrays, until there is a call
 
@@ -104,19 +104,6 @@ class Plan:
         function, arguments = self._bound[number]
         arguments[position] = argument
         self.calls[number] = kernels.quickest(function, arguments)
-
-
-def needed(results: Sequence[Value], values: Sequence[Value]) -> list[Value]:
-    """The values that results, and what must happen anyway, are made from."""
-    wanted = bytearray(count_of(values))
-    for value in results:
-        wanted[value.id] = True
-    for value in reversed(values):
-        if wanted[value.id] or value.kind in EFFECTS:
-            wanted[value.id] = True
-            for x in value.inputs:
-                wanted[x.id] = True
-    return [value for value in values if wanted[value.id]]
 
 
 def _ports(planner: Planner) -> dict[int, Port]:

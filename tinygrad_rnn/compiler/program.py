@@ -26,6 +26,7 @@ draw         none, how to call it             random numbers, new at each call
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -171,6 +172,7 @@ class Program:
         self.values: list[Value] = []
         self.simpler = simpler
         self.repeated = 0  # values that were there already
+        self.rewrites: Counter[str] = Counter()  # that were applied, by name
         self._known = _Known()
         self._rows: dict[tuple[int, ...], tuple[Index, ...]] = {}  # by shape
         self._parts: dict[Value, dict[Index, Value]] = {}  # of what is laid together
@@ -373,6 +375,19 @@ def uses_of(values: Sequence[Value], results: Iterable[Value] = ()) -> list[int]
     for x in results:
         uses[x.id] += 1
     return uses
+
+
+def needed(results: Sequence[Value], values: Sequence[Value], effects: bool = True) -> list[Value]:
+    """The values that results, and what must happen anyway, are made from."""
+    wanted = bytearray(count_of(values))
+    for value in results:
+        wanted[value.id] = True
+    for value in reversed(values):
+        if wanted[value.id] or (effects and value.kind in EFFECTS):
+            wanted[value.id] = True
+            for x in value.inputs:
+                wanted[x.id] = True
+    return [value for value in values if wanted[value.id]]
 
 
 def whole_of(x: Value) -> Value:

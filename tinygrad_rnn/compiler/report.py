@@ -1,7 +1,8 @@
 """What the compiler did, in numbers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..outline import Outline
 from .capture import Recording
@@ -19,6 +20,7 @@ class Work:
     flops: int
     computed: int  # values that the results are made from
     removed: int
+    rewrites: Counter[str] = field(default_factory=Counter[str])  # how often each was applied
 
     @classmethod
     def of(cls, recording: Recording, live: Sequence[Value]) -> "Work":
@@ -43,9 +45,11 @@ class Report:
     batched: int  # values that became rows of another
     in_place: int  # values that are written over an operand
     outline: Outline  # what is called, each kind of call once
+    rewrites: Mapping[str, int]  # how often each was applied, by name
+    notes: Sequence[str]  # why some calls are not compiled
 
     @classmethod
-    def of(cls, recording: Recording, plan: Plan) -> "Report":
+    def of(cls, recording: Recording, plan: Plan, notes: Sequence[str] = ()) -> "Report":
         """The report on a recording and what was planned for it."""
         before: Work = recording.work
         after = plan.values
@@ -57,6 +61,8 @@ class Report:
             batched=max(0, before.computed - _computed(after)),
             in_place=plan.in_place,
             outline=outline(recording, plan),
+            rewrites=before.rewrites,
+            notes=tuple(notes),
         )
 
     def __str__(self) -> str:
@@ -66,13 +72,22 @@ class Report:
         lines.append(f"removed {self.removed}, batched {self.batched}, in place {self.in_place}")
         lines += self._listed("at once", "at_once")
         lines += self._listed("one after the other", "calls")
+        lines += self._rewritten()
+        lines += [f"as it is: the function {note}" for note in self.notes]
         return "\n".join(lines)
 
     def _listed(self, title: str, how_many: str) -> list[str]:
         """A line for each kind of call that computes many values, or that there are many of."""
         many = [(getattr(stage, how_many), stage) for stage in self.outline.stages]
         lines = [f"{count:6,}  {stage}" for count, stage in many if count > 1]
+        if how_many == "calls":
+            lines = [f"{count:6,}  {stage}: {stage.why}" for count, stage in many if count > 1]
         return [f"{title}:", *lines] if lines else []
+
+    def _rewritten(self) -> list[str]:
+        """A line for each rewrite that was applied."""
+        lines = [f"{count:6,}  {name}" for name, count in sorted(self.rewrites.items()) if count]
+        return ["rewritten:", *lines] if lines else []
 
 
 def _computed(values: Sequence[Value]) -> int:

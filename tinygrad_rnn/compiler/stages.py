@@ -11,6 +11,7 @@ from ..tracing.network.namer import names_in
 from .capture import Recording
 from .plan import Plan
 from .program import FREE, Value
+from .rewrites.ancestry import self_dependent
 from .rewrites.batching import Classes
 
 _REDUCED = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
@@ -35,7 +36,12 @@ def outline(recording: Recording, plan: Plan) -> Outline:
     sources = {value: names.source(value) for value in plan.values if value.kind == "source"}
     ids |= {value: source.id for value, source in sources.items()}
     made_of = _origins(plan.values, ids)
-    stages = [_stage(ids[members[0]], members, made_of) for members in groups.values()]
+    in_order = self_dependent([*groups.values()], plan.values)
+    carried = {members[0] for members in in_order}
+    stages = [
+        _stage(ids[members[0]], members, made_of, members[0] in carried)
+        for members in groups.values()
+    ]
     ends = zip(names.results(), plan.results, strict=True)
     results = tuple((name, tuple(made_of[value])) for name, value in ends)
     return Outline(tuple(sources.values()), tuple(stages), results)
@@ -53,8 +59,11 @@ def _once(values: Iterable[Value], found: dict[Value, list[str]]) -> list[str]:
     return list(dict.fromkeys(id for value in values for id in found[value]))
 
 
-def _stage(id: str, members: Sequence[Value], made_of: dict[Value, list[str]]) -> Stage:
+def _stage(
+    id: str, members: Sequence[Value], made_of: dict[Value, list[str]], is_carried: bool
+) -> Stage:
     first = members[0]
+    why = "each needs the one before" if is_carried else "made in different ways"
     return Stage(
         id=id,
         what=_word(first),
@@ -63,6 +72,7 @@ def _stage(id: str, members: Sequence[Value], made_of: dict[Value, list[str]]) -
         calls=len(members),
         at_once=max(value.stands_for for value in members),
         reads=tuple(_once([x for value in members for x in value.inputs], made_of)),
+        why=why if len(members) > 1 else "",
     )
 
 

@@ -50,6 +50,7 @@ class Peephole:
     name: str
     pattern: Pattern
     rule: Callable[..., Value | None]
+    is_told: bool = True  # in a report; what only tidies up is not
 
 
 def ufunc(function: Any, *operands: Pattern | str) -> Pattern:

@@ -24,6 +24,8 @@ def simpler(program: Program, value: Value) -> Value | None:
             continue
         made = row.rule(program, value, **named)
         if made is not None:
+            if row.is_told:
+                program.rewrites[row.name] += 1
             return made
     return None
 
@@ -177,15 +179,19 @@ PEEPHOLES = (
     Peephole("softmax after log-sum-exp", ufunc(np.exp, _LOG_SOFTMAX), _softmax),
     Peephole("x less a one-hot row", ufunc(np.subtract, "x", _ONE_HOT), _less_one),
     Peephole("sum of x where one-hot", Pattern("reduce", np.add, (_CHOSEN,)), _pick),
-    Peephole("reduction over one element", Pattern("reduce", ANY, ("x",)), _over_one_element),
-    Peephole("cast to the same dtype", Pattern("cast", None, ("x",)), _cast),
-    Peephole("reshape of a reshape", view("reshape", view("reshape", "x")), _reshaped_twice),
-    Peephole("reshape of a constant", view("reshape", "x"), _reshaped_constant),
-    Peephole("transpose of a transpose", view("transpose", _TRANSPOSED), _transposed_twice),
-    Peephole("view of everything as it is", view(ANY, "x"), _unchanged),
-    Peephole("part of what is laid together", view("index", Pattern("assemble")), _part_of_whole),
+    Peephole(
+        "reduction over one element", Pattern("reduce", ANY, ("x",)), _over_one_element, False
+    ),
+    Peephole("cast to the same dtype", Pattern("cast", None, ("x",)), _cast, False),
+    Peephole("reshape of a reshape", view("reshape", view("reshape", "x")), _reshaped_twice, False),
+    Peephole("reshape of a constant", view("reshape", "x"), _reshaped_constant, False),
+    Peephole("transpose of a transpose", view("transpose", _TRANSPOSED), _transposed_twice, False),
+    Peephole("view of everything as it is", view(ANY, "x"), _unchanged, False),
+    Peephole(
+        "part of what is laid together", view("index", Pattern("assemble")), _part_of_whole, False
+    ),
     Peephole("part of what is repeated", view("index", view("broadcast", "x")), _part_of_repeated),
-    Peephole("one part alone", Pattern("assemble", None, ("part",)), _one_part),
+    Peephole("one part alone", Pattern("assemble", None, ("part",)), _one_part, False),
     *TRANSPOSES,
 )
 

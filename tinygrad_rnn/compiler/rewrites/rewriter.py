@@ -37,7 +37,7 @@ class Rewrite(NamedTuple):
 
 def rewritten(
     rewrites: Sequence[Rewrite], values: Sequence[Value], results: Sequence[Value]
-) -> tuple[list[Value], list[Value]]:
+) -> tuple[Program, list[Value]]:
     """A program after one pass of rewrites that match different values, and its results in it."""
     rules: dict[Value, tuple[Rewrite, Match]] = {}
     matched: set[Value] = set()
@@ -58,9 +58,10 @@ def rewritten(
         if group[0] in rules:
             rewrite, match = rules[group[0]]
             rewriter.put(group, rewrite.rule(rewriter, match))
+            rewriter.program.rewrites[rewrite.name] += len(group) > 1 or bool(match.inside)
         else:
             rewriter.make_again(group[0])
-    return rewriter.program.values, [rewriter[x] for x in results]
+    return rewriter.program, [rewriter[x] for x in results]
 
 
 class Rewriter:

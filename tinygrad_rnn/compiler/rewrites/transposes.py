@@ -166,10 +166,12 @@ TRANSPOSES = (
         view("transpose", ufunc(np.multiply, "a", "b")),
         _outer_of_transposed,
     ),
-    Peephole("transpose of a constant", view("transpose", "x"), _constant),
-    Peephole("transpose of a row", view("transpose", view("reshape", "x")), _reshaped_row),
-    Peephole("transpose of what is repeated", view("transpose", view("broadcast", "x")), _spread),
-    Peephole("row of a transpose", view("reshape", _TRANSPOSED), _row_reshaped),
+    Peephole("transpose of a constant", view("transpose", "x"), _constant, False),
+    Peephole("transpose of a row", view("transpose", view("reshape", "x")), _reshaped_row, False),
+    Peephole(
+        "transpose of what is repeated", view("transpose", view("broadcast", "x")), _spread, False
+    ),
+    Peephole("row of a transpose", view("reshape", _TRANSPOSED), _row_reshaped, False),
     Peephole("part of a transpose", view("index", _TRANSPOSED), _indexed),
     Peephole("sum over a transpose", Pattern("reduce", ANY, (_TRANSPOSED,)), _reduced),
     Peephole("elementwise of transposes", ufunc(ANY), _elementwise),
