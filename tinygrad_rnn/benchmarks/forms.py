@@ -5,6 +5,9 @@ problem, by name; in a form with `separate` matrices each gate's are a list's. T
 are (T, V, B) in a form of `columns`.
 """
 
+# NumPy's functions are declared for arrays alone.
+# pyright: reportCallIssue=false, reportArgumentType=false, reportReturnType=false
+
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
