@@ -38,6 +38,8 @@ def test_the_table_is_every_op():
 
 def test_numpys_name_finds_the_op():
     assert manual.find("multiply").name == "mul"
+    assert manual.find("@").name == "matmul"
+    assert manual.find("tg.ops.tanh").name == manual.find("np.tanh").name == "tanh"
     assert manual.find("mul").numpy == "multiply"
 
 

@@ -76,6 +76,15 @@ _EXAMPLES: Mapping[str, tuple[Sequence[Any], Mapping[str, Any]]] = {
 }
 
 
+# What Python's operators call.
+_OPERATORS = {
+    "@": "matmul", "+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floor_divide",
+    "%": "remainder", "**": "pow", "[]": "getitem", "~": "invert", "&": "bitwise_and",
+    "|": "bitwise_or", "^": "bitwise_xor", "==": "equal", "!=": "not_equal", "<": "less",
+    "<=": "less_equal", ">": "greater", ">=": "greater_equal",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An op of the table: its names, and its rule in one paragraph."""
@@ -120,17 +129,18 @@ def table() -> list[Entry]:
 
 
 def find(name: str) -> Entry:
-    """The op of that name, ours or NumPy's.
+    """The op of that name, ours or NumPy's: "tanh", "tg.ops.tanh", "np.divide", or "/" of Python.
 
     Raises:
         OpError: there is none; says which names are close.
     """
     entries = {entry.numpy: entry for entry in table() if entry.numpy}
     entries |= {entry.name: entry for entry in table()}
+    asked, name = name, _OPERATORS.get(name, name.rpartition(".")[2])
     if name not in entries:
         close = " or ".join(difflib.get_close_matches(name, entries))
         hint = f"did you mean {close}?" if close else "`explain` alone lists the table"
-        raise OpError(f"no op {name!r}: {hint}")
+        raise OpError(f"no op {asked!r}: {hint}")
     return entries[name]
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 from debugger.runs import recorded, session
+from textual import events
 from textual.widgets import OptionList
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.debugger import views
-from tinygrad_rnn.debugger.app import Debugger
+from tinygrad_rnn.debugger.app import CommandLine, Debugger
 from tinygrad_rnn.debugger.commands import COMMANDS, execute
 from tinygrad_rnn.debugger.session import Session
 from tinygrad_rnn.errors import TraceError
@@ -380,3 +381,32 @@ def test_tr_debug_opens_it_on_the_run(monkeypatch):
     assert opened[1].event.op == "add"
     with pytest.raises(TraceError, match="no trace is open"):
         tg.breakpoint()
+
+
+def test_three_lines_pasted_are_three_commands():
+    given = []
+
+    async def paste(pilot):
+        pilot.app.post_message(events.Paste("jump 5\nbreak op=tanh\nstep 2\n"))
+        await pilot.pause()
+        given.extend(pilot.app.query_one(CommandLine).given)
+
+    app = drive(["colon", paste])
+    assert app.session.cursor == 7
+    assert len(app.session.breakpoints) == 1
+    assert given == ["jump 5", "break op=tanh", "step 2"]
+
+
+def test_a_count_repeats_a_motion_and_n_a_search_while_it_is_open():
+    assert drive(["1", "0", "n"]).session.cursor == 10
+    assert drive(["7", "G"]).session.cursor == 7
+    first = drive(typed("/tanh\n")).session.cursor
+    assert drive([*typed("/tanh\n"), "n", "N"]).session.cursor == first
+    assert drive([*typed("/tanh\n"), "escape", "n"]).session.cursor == first + 1
+
+
+def test_pages_of_an_array_are_turned_by_braces():
+    at = next(e.index for e in recorded().events if e.op == "stack")
+    app = drive(["right_curly_bracket", "right_curly_bracket", "left_curly_bracket"], start=at)
+    assert app.session.index[0] == 1
+    assert "[1, 0:2, 0:2]" in app.seen["step"]

@@ -81,8 +81,37 @@ def test_exit_codes_of_a_command_file(script):
     assert debug(path, commands="assert 1 >\n").exit_code == 2
     assert debug("missing.py").exit_code == 2
     assert debug(script("x = 1\n", "empty.py")).exit_code == 2
-    assert debug(path, "--steps").exit_code == 0  # behind the script, its own
+    assert debug(path, "--", "--steps").exit_code == 0  # behind "--" all is the script's
     assert CliRunner().invoke(cli, ["debug", "--steps", "3..1", "script.py"]).exit_code == 2
+
+
+ARGUMENTS = """
+import sys, tinygrad_rnn as tg
+print("given", sys.argv[1:])
+x = tg.tensor([1.0], requires_grad=True)
+(x * x).sum().backward()
+"""
+
+
+@pytest.mark.parametrize("verb", ["draw", "check", "debug"])
+def test_one_rule_says_whose_an_option_is(script, verb):
+    """Those that the command knows are its own, wherever they stand; all others the script's."""
+    path = str(script(ARGUMENTS))
+    Path("c.tgdb").write_text("info\n")
+    own = {"draw": ["-o", "x.svg"], "check": ["--samples", "3"], "debug": ["--commands", "c.tgdb"]}
+
+    def given(*words):
+        done = CliRunner().invoke(cli, [verb, *words])
+        assert done.exit_code == 0, done.output
+        return re.search(r"given (.*)", done.output)[1]
+
+    assert given(*own[verb], path, "--lr", "3", "-v") == "['--lr', '3', '-v']"
+    assert given(path, "--lr", "3", *own[verb]) == "['--lr', '3']"
+    assert given(*own[verb], path, "--", "--steps", "0..2") == "['--steps', '0..2']"
+    mine = CliRunner().invoke(cli, [verb, path, "--hidden", "3"])
+    assert (mine.exit_code, "stands behind --:" in mine.output) == (2, True)
+    unknown = CliRunner().invoke(cli, [verb, "--lr", path])
+    assert (unknown.exit_code, "No such option '--lr'" in unknown.output) == (2, True)
 
 
 def test_commands_come_from_stdin_too(script):
@@ -112,6 +141,22 @@ def test_until_nan_ends_where_the_first_nan_is_written(script):
     )
     trace = run_script(path, until_nan=True).trace
     assert [e.op for e in trace.events] == ["sqrt"]
+
+
+@pytest.mark.parametrize(
+    ("line", "last"),
+    [
+        ("y = tg.ops.where([True, False], x, -np.inf); y = tg.ops.softmax(y)", "softmax"),
+        ("y = x + np.array([0.0, -np.inf]); y = tg.ops.softmax(y * 2)", "softmax"),
+        ("y = tg.ops.exp(x * 1e9); y = y + 1", "exp"),
+        ("y = tg.ops.exp(tg.ops.where([True, False], x * 1e9, -np.inf)); y = y + 1", "exp"),
+        ("y = tg.ops.where([True, False], x, -np.inf); y = y - y; y = y + 1", "sub"),
+    ],
+)
+def test_until_nan_passes_a_mask_of_infinities(script, line, last):
+    imports = "import numpy as np\nimport tinygrad_rnn as tg\n"
+    path = script(f"{imports}x = tg.tensor([1.0, 2.0], requires_grad=True)\n{line}\n")
+    assert run_script(path, until_nan=True).trace.events[-1].op == last
 
 
 def test_an_exception_is_the_last_event_at_its_line(script):

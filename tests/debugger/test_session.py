@@ -238,7 +238,7 @@ def test_jump_flip_last_next_and_search():
     assert s.name == "h@3"
     execute(s, "last h")
     assert s.cursor == forward
-    execute(s, "next")
+    execute(s, "next out")
     assert s.name == "h@3"
     assert "nothing writes h@3 after" in said(s, "next h@3")
     execute(s, "next d.h@0")
@@ -549,6 +549,113 @@ def test_the_key_card_has_every_command_key_and_word():
     for shown, _, does in views.SCREEN_KEYS:
         assert f"| {' '.join(f'`{key}`' for key in shown.split())} | {does} |" in card
     assert BREAK_HELP in card
+
+
+# Habits
+
+
+def test_a_letter_of_pdb_is_told_once():
+    s = session()
+    first, second = execute(s, "c"), execute(s, "c")
+    assert first.note == "`c` is `step cell` here; what pdb does at `c` is `continue`"
+    assert second.note == ""
+    with pytest.raises(CommandError, match="what pdb does at `p` is `print E`"):
+        execute(s, "p norm(h)")
+
+
+@pytest.mark.parametrize(("word", "name"), [("pp 1 + 1", "= 2"), ("h step", "step [op")])
+def test_words_of_pdb_are_known(word, name):
+    assert name in said(session(), word)
+
+
+@pytest.mark.parametrize("word", ["exit", "q!", ":q", ":q!", "quit"])
+def test_every_way_out(word):
+    assert execute(session(), word).quit
+
+
+def test_next_steps_over_the_calls_that_begin():
+    s = session(layers=2)
+    execute(s, "next")
+    while len(s.unfolded_calls()) > 1:
+        execute(s, "next")
+    before = s.cursor
+    events = s.trace.events
+    while s.cursor < s.last and phase_of(events[s.cursor + 1]) == "forward":
+        execute(s, "next")
+    assert s.cursor > before
+    assert s.event.op == "cross_entropy"
+
+
+def test_n_and_N_go_on_with_a_search_while_it_is_open():
+    s = session()
+    execute(s, "/tanh")
+    first = s.cursor
+    execute(s, "n")
+    second = s.cursor
+    assert s.event.op == "tanh"
+    assert second > first
+    execute(s, "N")
+    assert s.cursor == first
+    execute(s, "3n")
+    execute(s, "3N")
+    assert s.cursor == first
+    assert "past the start" in said(s, "N")
+    execute(s, "jump 3")
+    execute(s, "n")
+    assert s.cursor == 4
+    with pytest.raises(CommandError, match="none is open"):
+        execute(s, "N")
+
+
+def test_ends_are_told():
+    s = session()
+    assert said(s, "back") == "the start of the run: no event is before it"
+    execute(s, "10G")
+    assert s.cursor == 10
+    execute(s, "G")
+    assert said(s, "n") == "the end of the run: no event follows"
+    assert said(s, "next") == "the end of the run: no event follows"
+    assert "all are behind: `[`" in said(s, "break op=tanh")
+    assert "no breakpoint on the way to the end; 8 events with one are behind: `[`" in said(s, "]")
+
+
+def test_axes_are_paged_through():
+    s = Session(recorded(), next(e.index for e in recorded().events if e.op == "stack"))
+    execute(s, "axis 0 = 3")
+    assert s.index[0] == 3
+    shown = text(views.result(s, 60, 12))
+    assert "[3, 0:2, 0:2]" in shown
+    with pytest.raises(CommandError, match="axis 0 has places 0 to 3"):
+        execute(s, "axis 0 = +1")
+    with pytest.raises(CommandError, match="there is no axis 5"):
+        execute(s, "axis 5 = 0")
+
+
+def test_a_closed_gate_is_saturated():
+    z = tg.tensor([-10.0, 0.0, 10.0, 0.0], name="z")
+    with tg.trace() as run:
+        gate = tg.ops.sigmoid(z)
+        part = gate[:2]
+        plain = gate * 2.0
+    s = Session(run, 0)
+    assert execute(s, "print sat(out)").answer.value == 0.5
+    assert execute(s, "print sat(gate[0:1])").answer.value == 1
+    s.move(1)
+    assert execute(s, "print sat(part)").answer.value == 0.5
+    assert execute(s, "print sat(A)").answer.value == 0.5
+    s.move(2)
+    assert execute(s, "print sat(plain)").answer.value == 0.75
+    del part, plain
+
+
+def test_gradients_to_come_are_not_said_to_be_missing():
+    s = session()
+    assert "not used yet" in said(s, "grads")
+    assert "never" not in said(s, "grads")
+    s.move(next(e.index for e in s.trace.events if e.kind == "seed"))
+    assert "not reached yet" in said(s, "grads")
+    execute(s, "G")
+    assert "yet" not in said(s, "grads")
 
 
 # Formulas that name what they mean

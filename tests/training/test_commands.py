@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,7 +124,29 @@ def test_a_checkpoint_is_not_overwritten_by_another_run():
 def test_what_a_resumed_run_was_begun_with_stays():
     run("train", "fox.txt", *SMALL, "--steps", 1)
     said = run("train", "--resume", "fox.safetensors", "--hidden", 16, "--lr", 1, code=2)
-    assert "goes on with what fox.safetensors was begun with; leave out --hidden, --lr" in said
+    assert "goes on with what fox.safetensors was begun with, --hidden 8; only --lr, --clip" in said
+
+
+def test_how_a_resumed_run_learns_may_change():
+    run("train", "fox.txt", *SMALL, "--steps", 1)
+    run("train", "--resume", "fox.safetensors", "--lr", 0.5, "--clip", 2, "--steps", 2)
+    saved = Saved.load("fox.safetensors")
+    assert (saved.step, saved.settings.lr, saved.settings.clip) == (2, 0.5, 2)
+    assert saved.optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_settings_that_do_nothing_are_told():
+    assert "nothing would be learned" in run("train", "fox.txt", *SMALL, "--clip", 0, code=2)
+    assert "nothing would be learned" in run("train", "fox.txt", *SMALL, "--lr", 0, code=2)
+    said = run("train", "fox.txt", *SMALL, "--dropout", 0.5, "--steps", 1)
+    assert "--dropout 0.5 does nothing: it hides units from the layer above" in said
+
+
+@pytest.mark.parametrize("temperature", ["-1", "nan", "inf", "hot"])
+def test_a_temperature_that_is_none_is_told_the_range(temperature):
+    run("train", "fox.txt", *SMALL, "--steps", 1)
+    said = run("sample", "fox.safetensors", "--temperature", temperature, code=2)
+    assert re.search(r"x>=0|of the range, 0 or more", said)
 
 
 def test_neurons():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import COUNT, NO, console, markup
-from .subject import Subject, subject_options
+from .subject import ScriptCommand, Subject, subject_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..tracing.trace import Trace
 
 
-@click.command()
+@click.command(cls=ScriptCommand)
 @subject_options
 @click.option("--samples", default=64, type=COUNT, help="Elements of each parameter.")
 @click.option("--all", "check_all", is_flag=True, help="Check every element.")
@@ -24,7 +24,7 @@ def check(samples: int, check_all: bool, **subject: Any) -> None:
 
     The graph of the last backward pass is computed again with each parameter moved a little, up and
     down. One row per parameter: the worst relative error, and the verdict. Exits with 1 if one
-    fails.
+    fails. Options that are none of those below are the script's, and all behind "--".
     """
     trace, code = Subject(**subject).record()
     passed = report_checks(console(), trace, None if check_all else samples)

@@ -1,5 +1,6 @@
 """What commands share: exit codes, types of options, a console, untrusted text made safe."""
 
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,10 +35,13 @@ class Finite(click.FloatRange):
     """A number of a range; neither NaN, which lies in every range, nor an infinity."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        number = super().convert(value, param, ctx)
-        if not isfinite(number):
-            self.fail(f"{value} is no finite number.", param, ctx)
-        return number
+        is_number = False
+        with suppress(ValueError):
+            is_number = isfinite(float(value))
+        if not is_number:
+            range = f"{self.min:g} or more" if self.max is None else f"{self.min:g} to {self.max:g}"
+            self.fail(f"{value!r} is no finite number of the range, {range}.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def read_size(context: Any, parameter: click.Parameter, text: str | None) -> int | None:

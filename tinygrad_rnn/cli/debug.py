@@ -9,12 +9,12 @@ import click
 
 from ..files import read_regular
 from .console import PATH, read_size
-from .subject import Subject, subject_options
+from .subject import ScriptCommand, Subject, subject_options
 
 MOST_COMMANDS = 2**24  # bytes of a command file
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command(cls=ScriptCommand)
 @subject_options
 @click.option(
     "--commands",
@@ -43,7 +43,8 @@ def debug(
 
     SCRIPT runs with its ARGUMENTS under recording, to the end or until it raises or Ctrl-C ends it;
     then the debugger opens on it, at the error if there was one. With --commands it exits with 1 if
-    an assertion failed, and with 2 if a command was wrong.
+    an assertion failed, and with 2 if a command was wrong. Options that are none of those below are
+    the script's, and all behind "--".
     """
     from ..debugger.start import debug_trace, debug_with_commands, is_driven
     from ..tracing.script import run_script

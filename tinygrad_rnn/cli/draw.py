@@ -13,7 +13,7 @@ from ..diagrams.picture.theme import THEMES
 from ..diagrams.views import VIEWS, View
 from ..text import for_terminal
 from .console import PATH
-from .subject import Subject, subject_options
+from .subject import ScriptCommand, Subject, subject_options
 
 if TYPE_CHECKING:
     from ..diagrams.picture.diagram import Diagram
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHOICES = [view.name for view in VIEWS.values() if view.needs != "outline"]
 
 
-@click.command()
+@click.command(cls=ScriptCommand)
 @subject_options
 @click.option(
     "-o",
@@ -60,8 +60,8 @@ def draw(
     """Draw the unrolled network of SCRIPT, or of a text.
 
     SCRIPT runs with its ARGUMENTS under recording, and what it computed is drawn: the last graph
-    that reached backward(), else that of the last output. Give options of the script's own behind
-    "--".
+    that reached backward(), else that of the last output. Options that are none of those below are
+    the script's, and all behind "--".
     """
     from ..diagrams import Diagram
     from ..diagrams import draw as draw_diagram

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..files import MOST_TEXT, read_regular, read_stdin
 from ..nn.recurrent import LAYERS
@@ -57,6 +58,37 @@ _OPTIONS = (
         help='What a saved run may grow to in memory: "8G".  [default: as its size justifies]',
     ),
 )
+
+
+# Options of a network that is made for a text, which many scripts have too.
+_OF_A_TEXT = ("cell", "layers", "hidden", "seed")
+
+
+class ScriptCommand(click.Command):
+    """A command about a script: of what stands behind it, the command takes the options it knows.
+
+    All others are the script's, and all behind "--".
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.context_settings = {**self.context_settings, "ignore_unknown_options": True}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        script = ctx.params["script"]
+        if script is None or ctx.resilient_parsing:
+            return rest
+        if str(script).startswith("-"):
+            raise click.NoSuchOption(str(script), ctx=ctx)
+        for name in _OF_A_TEXT:
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(
+                    f"--{name} is of a network for a text; "
+                    f"an option of the script's own stands behind --: {script} -- --{name} …",
+                    ctx,
+                )
+        return rest
 
 
 def subject_options(command: Any) -> Any:

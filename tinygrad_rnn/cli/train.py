@@ -32,7 +32,7 @@ def _setting(name: str, default: str, kind: Any, help: str) -> Any:
 @_setting("seq", "48", COUNT, "Characters that gradients flow back through.")
 @_setting("batch", "32", COUNT, "Places of the text that are read side by side.")
 @_setting("lr", "0.005", Finite(0), "Adam's learning rate.")
-@_setting("clip", "5", Finite(0), "Greatest norm of the gradient.")
+@_setting("clip", "5", Finite(0), "Greatest norm of the gradient, above 0.")
 @_setting("seed", "0", click.IntRange(0), "Of the first weights and of dropout.")
 @click.option("--steps", type=click.IntRange(0), help="Stop when so many steps are done in all.")
 @click.option(
@@ -59,7 +59,8 @@ def train(
     """Train a character model on FILE ("-": stdin), and keep it in a checkpoint.
 
     Without FILE, on the source of this Python's own standard library. Ctrl-C saves, and says how to
-    go on; the run is then, bit for bit, the one that was not interrupted.
+    go on; the run is then, bit for bit, the one that was not interrupted. A run that goes on may
+    have another learning rate and another greatest norm.
     """
     from ..training.commands import train_file
 
@@ -81,7 +82,7 @@ def train(
 @click.command()
 @click.argument("checkpoint", type=PATH)
 @click.option("--prime", help="What the model reads first.  [default: a line's end]")
-@click.option("--temperature", default=1.0, type=Finite(0), help="0: the likeliest.")
+@click.option("--temperature", default=1.0, type=Finite(0), help="0: the likeliest; 1: as learned.")
 @click.option("--length", default=500, type=click.IntRange(0), help="Characters to say.")
 @click.option("--seed", type=click.IntRange(0), help="Say the same each time.")
 @click.option(

@@ -25,13 +25,14 @@ from textual.widgets import Input
 
 from ..errors import TinygradError
 from . import views
-from .commands import COMMANDS, execute
+from .commands import COMMANDS, Reply, execute
 from .session import Session
 
 TREE_WIDTH, SIDE_WIDTH = 32, 36
 _SLIM_TREE_WIDTH = 28  # where there is no room for the right pane either
 _TREE_FROM = 64  # columns; a narrower terminal shows the step alone
 _EXTRAS_FROM = 16  # rows; a lower terminal has no timeline and no key hints
+_MOST_DIGITS = 4
 
 
 class Pane(Widget):
@@ -99,7 +100,7 @@ class CommandLine(Input):
         than the next key the app.
         """
         if isinstance(event, events.Paste):
-            self._insert(event.text.partition("\n")[0].rstrip("\r"))
+            await self._take_lines(event.text)
         elif event.is_printable and event.character is not None:
             self._insert(event.character)
         elif event.key in _EDITING:
@@ -107,6 +108,17 @@ class CommandLine(Input):
         else:
             return False
         return True
+
+    async def _take_lines(self, text: str) -> None:
+        """Of several lines each is a command; one is for the person to end."""
+        lines = text.splitlines()
+        if len(lines) == 1:
+            self._insert(lines[0])
+            return
+        for line in lines:
+            self._insert(line)
+            if self.value.strip():
+                await self.action_submit()
 
     def _insert(self, text: str) -> None:
         if self.selection.is_empty:
@@ -175,7 +187,11 @@ class Debugger(App[int]):
         Binding("colon", "command('')", "a command", show=False, priority=True),
         Binding("slash", "command('/')", "search", show=False, priority=True),
         Binding("ctrl+c", "quit", "leave", show=False, priority=True),
-        Binding("escape", "close", "close the answer", show=False),
+        Binding("ctrl+z", "suspend_process", "suspend, as other programs", show=False),
+        Binding("escape", "close", "close the answer, end the search", show=False),
+        Binding("N", "run('N')", "the match before, while a search is open", show=False),
+        Binding("left_curly_bracket", "page(-1)", "the page before, of three axes", show=False),
+        Binding("right_curly_bracket", "page(1)", "the next page of three axes", show=False),
         Binding("m", "zoom", "the matrix or the answer alone, on the whole screen", show=False),
         Binding("up", "select(-1, 0)", "select the element above", show=False),
         Binding("down", "select(1, 0)", "select the element below", show=False),
@@ -201,6 +217,8 @@ class Debugger(App[int]):
         self.answer: Sequence[Text] = []
         self._offset = 0
         self.message = Text()
+        # The digits before a motion.
+        self._count = ""
         self._zoomed = False
         self.was_told_to_end = False
 
@@ -312,7 +330,7 @@ class Debugger(App[int]):
                 return
             if reply.moved:
                 self._tree_top = None
-            self._say(lambda width: views.answer(self.session, reply.answer, width))
+            self._say(lambda width: _with_note(self.session, reply, width))
         self.show()
 
     def _say(self, draw: Callable[[int], Sequence[Text]]) -> None:
@@ -329,8 +347,31 @@ class Debugger(App[int]):
         if len(lines) <= 1:
             self.answer, self.message = [], lines[0] if lines else Text()
 
+    def on_key(self, event: events.Key) -> None:
+        """Digits are the count of the motion that follows."""
+        if event.character is None or not event.character.isdecimal() or self.focused is not None:
+            return
+        self._count = (self._count + event.character)[-_MOST_DIGITS:]
+        self.message = Text(self._count)
+        self.pane("message").show([self.message])
+
     def action_run(self, line: str) -> None:
+        """Carry out the line of a key."""
+        count, self._count = self._count, ""
+        if line == "step" and self.session.is_searching:
+            line = "n"
+        if line in ("n", "N"):
+            line = count + line
+        elif count:
+            line = "jump" if line.startswith("jump ") else line
+            line = f"{line} {count}"
         self.execute(line)
+
+    def action_page(self, by: int) -> None:
+        """Turn to another matrix of an array that has more than two axes."""
+        value = self.session.value
+        if value is not None and value.ndim > 2:
+            self.execute(f"axis 0 = {by:+d}")
 
     def action_command(self, start: str) -> None:
         line = self.query_one(CommandLine)
@@ -343,6 +384,7 @@ class Debugger(App[int]):
         return not (action == "command" and isinstance(self.focused, CommandLine))
 
     def action_close(self) -> None:
+        self.session.is_searching, self._count = False, ""
         self._say(lambda width: [])
         self.show()
 
@@ -399,6 +441,12 @@ class Debugger(App[int]):
         for key, line, summary in _KEYS:
             run = partial(self.action_run, line)
             yield SystemCommand(line, f"{summary} ({key})", run)
+
+
+def _with_note(session: Session, reply: Reply, width: int) -> Sequence[Text]:
+    """The answer to a command, and what else there is to say."""
+    lines = views.answer(session, reply.answer, width)
+    return [*lines, *views.remark(reply.note, width)] if reply.note else lines
 
 
 def run_app(session: Session) -> int:

@@ -32,7 +32,8 @@ break change=E             the value of an expression changed
 break once  hits=N         the first time only, the Nth time only
 break … if E               and the expression is true, with out, A, B, G of the event:
                            break bwd op=tanh t=2..4 if norm(G) > 1
-expressions                h (at the event's timestep), h@3, d.h@3 (gradient), d.W_hh, + - * / ** @, comparisons,
+expressions                h (at the event's timestep), h@3, h@-1 (the initial state), d.h@3 (gradient), d.W_hh, h@30:3
+                           (training step 30), + - * / ** @, comparisons,
                            and or not, X[r,c], X.T .shape .size .ndim; norm absmax mean std sum min max any all
                            abs exp log sqrt tanh sat(X, limit) frac(condition) has_nan has_inf nonfinite"""  # noqa: E501
 

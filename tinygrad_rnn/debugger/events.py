@@ -11,7 +11,7 @@ from ..tracing.questions.queries import GRADIENT, Queries
 from ..tracing.recording.event import Event, Failure, Forward, Seed, Update, Vjp
 from ..tracing.recording.graph import Node
 from ..tracing.recording.source import Source
-from .expressions import Lookup
+from .expressions import Gate, Lookup
 
 OPERANDS = ("A", "B", "C")
 # What a name means at an event alone; those of updates only where the run has no such name.
@@ -86,7 +86,10 @@ def lookup(queries: Queries, at: int) -> Lookup:
 
     def value(name: str) -> Array:
         if name not in OWN and (name not in OF_UPDATES or name in queries.names):
-            return queries.value(name, at)
+            found = queries.value(name, at)
+            if name.startswith(GRADIENT):
+                return found
+            return _as_gate(queries.find(name, at).node, found)
         found = _own_value(queries, event, name)
         if found is None:
             yours = f"; your own {name} is my.{name}" if name in queries.names else ""
@@ -96,10 +99,21 @@ def lookup(queries: Queries, at: int) -> Lookup:
     return value
 
 
+def _as_gate(node: Node | None, value: Array) -> Array:
+    """A value that a sigmoid made, perhaps moved since, as one of which `sat` knows the range."""
+    while node is not None and node.kind == "move":
+        node = next(node.tensors(), None)
+    is_gate = node is not None and node.op == "sigmoid"
+    return value.view(Gate) if is_gate else value
+
+
 def _own_value(queries: Queries, event: Event, name: str) -> Any:
     """The value of out, G, A, B or C at an event; None where it has none."""
     if name == "out":
-        return queries.written_by(event)
+        written = queries.written_by(event)
+        if written is None or not isinstance(event, Forward):
+            return written
+        return _as_gate(event.output, written)
     if name == "G":
         return _cotangent(event)
     if isinstance(event, Update):
@@ -107,8 +121,10 @@ def _own_value(queries: Queries, event: Event, name: str) -> Any:
     if name in OF_UPDATES:
         return None
     node, slot = computed_by(event), OPERANDS.index(name)
-    operands = () if node is None else node.operands
-    return operands[slot] if slot < len(operands) else None
+    if node is None or slot >= len(node.operands):
+        return None
+    operand = node.operands[slot]
+    return _as_gate(node.inputs[slot], operand) if isinstance(operand, np.ndarray) else operand
 
 
 def _of_update(queries: Queries, event: Update, name: str) -> Array | None:

@@ -74,6 +74,18 @@ def _std(x: Any, axis: Any = None) -> Any:
     return np.std(x, axis=axis) if np.size(x) else np.nan
 
 
+class Gate(np.ndarray):
+    """What a sigmoid made: saturated near 0, a closed gate, as well as near 1, an open one."""
+
+
+def _saturated(x: Any, limit: Any) -> float:
+    """The share of what is near an end of its range: ±1, of a gate 0 and 1."""
+    is_near = np.abs(x) > limit
+    if isinstance(x, Gate):
+        is_near = is_near | (np.asarray(x) < 1 - limit)
+    return float(_mean(is_near))
+
+
 # With signatures of their own: NumPy's have an `out`, which would be written into.
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "norm": lambda x: float(np.linalg.norm(np.asarray(x, float))),
@@ -90,7 +102,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "log": lambda x: np.log(x),
     "sqrt": lambda x: np.sqrt(x),
     "tanh": lambda x: np.tanh(x),
-    "sat": lambda x, limit=0.95: float(_mean(np.abs(x) > limit)),
+    "sat": lambda x, limit=0.95: _saturated(x, limit),
     "frac": lambda condition: float(_mean(np.asarray(condition, bool))),
     "has_nan": lambda x: bool(np.isnan(x).any()),
     "has_inf": lambda x: bool(np.isinf(x).any()),
@@ -333,7 +345,7 @@ class _Evaluation:
 
     def _array(self, node: ast.expr) -> Any:
         value = self.of(node)
-        return np.asarray(self._counted(value)) if isinstance(value, tuple) else np.asarray(value)
+        return np.asanyarray(self._counted(value) if isinstance(value, tuple) else value)
 
     def _binary(self, op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(left, tuple) or isinstance(right, tuple):

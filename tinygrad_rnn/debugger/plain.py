@@ -71,6 +71,7 @@ class Transcript:
         if reply.failed:
             self.exit = max(self.exit, Exit.ASSERTION_FAILED)
         self.put(text.plain for text in views.answer(self.session, reply.answer, self.width))
+        self.put([reply.note] if reply.note else [])
         if reply.moved:
             self.show_position()
 

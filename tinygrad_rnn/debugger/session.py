@@ -21,6 +21,7 @@ from ..tracing.questions.why import Why
 from ..tracing.recording.event import Event, Forward
 from ..tracing.recording.graph import Node
 from ..tracing.recording.held import gone_error
+from ..tracing.recording.source import Source
 from ..tracing.trace import Trace
 from .breakpoints import Breakpoint
 from .events import calls_of, lookup, name_written, phase_of, source_of
@@ -49,8 +50,12 @@ class Session:
         self.folded: set[Scope] = set()
         # The element that formulas are shown for.
         self.index: Index = ()
-        # What `/` alone looks for.
-        self.sought = ""
+        # What `/` alone looks for; and whether `n` and `N` go on with it.
+        self.sought, self.is_searching = "", False
+        # How many calls further out than the user's own line `up` went.
+        self.frame = 0
+        # What was said already, and is said once alone.
+        self.told: set[str] = set()
         # The breakpoints that were looked for in the whole run, and where they are.
         self._stops: tuple[list[Breakpoint], list[int]] = ([], [])
 
@@ -70,6 +75,8 @@ class Session:
         """Put the cursor somewhere, at either end at the latest; whether it moved."""
         before = self.cursor
         self.cursor = min(max(to, 0), self.last)
+        if self.cursor != before:
+            self.frame = 0
         return self.cursor != before
 
     @property
@@ -103,9 +110,34 @@ class Session:
             self.event, self.selected(value.shape) if index is None else index
         )
 
+    def calls(self) -> list[tuple[str, int, str]]:
+        """File, line and function of each call that led here, the innermost first."""
+        source = source_of(self.event)
+        if source is None:
+            return []
+        # Python's own calls, which ran the script, are none of the user's.
+        calls = [call for call in source.calls() if not call[0].startswith("<frozen")]
+        return calls or [(source.file, source.line, "")]
+
+    def call_at(self, frame: int) -> int:
+        """Which of the calls is so many further out than the user's own line; the last at most."""
+        source, calls = source_of(self.event), self.calls()
+        places = [call[:2] for call in calls]
+        own = (source.file, source.line) if source is not None else None
+        at = (places.index(own) if own in places else 0) + frame
+        return min(max(at, 0), len(calls) - 1)
+
+    def source_here(self) -> Source | None:
+        """The line that ran; after `up` that of a caller."""
+        source = source_of(self.event)
+        if source is None or not self.frame:
+            return source
+        file, line, _ = self.calls()[self.call_at(self.frame)]
+        return Source(file, line)
+
     def source_lines(self, around: int) -> list[tuple[int, str]]:
         """The user's lines around the one that ran, with their numbers."""
-        source = source_of(self.event)
+        source = self.source_here()
         lines = [] if source is None else source.lines
         if source is None or not lines:
             return []
@@ -170,6 +202,23 @@ class Session:
         return steps_of(self.queries)
 
     # Stepping by units
+
+    def over(self) -> int:
+        """The next event that is in no call begun after this one: calls are stepped over."""
+        events, calls = self.trace.events, calls_of(self.event)
+        at = self.cursor + 1
+        if at > self.last:
+            return self.last
+        inner = calls_of(events[at])
+        if len(inner) <= len(calls) or inner[: len(calls)] != calls:
+            return at
+        entered, phase = inner[len(calls)], phase_of(events[at])
+        while at < self.last:
+            following = events[at + 1]
+            if entered not in calls_of(following) or phase_of(following) != phase:
+                break
+            at += 1
+        return at
 
     def ends(self, unit: str, after: int = -1) -> Iterator[int]:
         """The last event of each unit (op, cell, timestep …) after event `after`, in order."""

@@ -16,10 +16,10 @@ from typing import Any, TextIO, cast
 
 import numpy as np
 
-from ..autograd.switches import observed
+from ..autograd.switches import observed, switched
 from ..errors import TraceError
 from ..files import read_regular
-from .recording.event import Failure
+from .recording.event import Event, Failure, Forward, Vjp
 from .recording.recorder import Recorder
 from .recording.run import Run
 from .recording.source import Source, forget_files
@@ -205,9 +205,41 @@ def _limited(
 
 
 def _stop_at_nan(run: Run) -> None:
-    value = run.events[-1].value if run.events else None
-    if value is not None and value.dtype.kind == "f" and not np.isfinite(value).all():
+    """End the script at a NaN, or at an infinity that an op made; one that was given is meant."""
+    event = run.events[-1] if run.events else None
+    value = None if event is None else event.value
+    if event is None or value is None or value.dtype.kind != "f" or np.isfinite(value).all():
+        return
+    if np.isnan(value).any() or not _was_given(event):
         raise _Enough
+
+
+def _was_given(event: Event) -> bool:
+    """Whether the infinities of a value are those of what it was made from, as of a mask of -inf.
+
+    They are, if there are none with ones in their places.
+    """
+    if not isinstance(event, Forward | Vjp):
+        return True  # of what was handed on, or of a leaf
+    node = event.subject
+    operands = [_without_inf(operand) for operand in node.operands]
+    cotangent = _without_inf(event.cotangent) if isinstance(event, Vjp) else None
+    is_same = all(a is b for a, b in zip(operands, node.operands, strict=True))
+    if is_same and (not isinstance(event, Vjp) or cotangent is event.cotangent):
+        return False
+    assert node.rule is not None
+    with switched(observers=(), recording=False), np.errstate(all="ignore"):
+        if isinstance(event, Vjp):
+            again = node.rule.vjp(event.slot, cotangent, node.data, operands, node.options)
+        else:
+            again = node.rule.forward(*node.rule.given(operands), **node.options)
+    return not np.isinf(np.asarray(again)).any()
+
+
+def _without_inf(value: Any) -> Any:
+    if not np.isinf(value).any():
+        return value
+    return np.where(np.isinf(value), np.ones((), np.asarray(value).dtype), value)
 
 
 class _Steps:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def train_file(
 ) -> int:
     """Train a model on a file, or go on with one; returns the exit code.
 
-    `settings` are those of `Settings` that the user chose; a checkpoint's own cannot be changed.
+    `settings` are those of `Settings` that the user chose; of a checkpoint's own few may change.
     """
     from rich.console import Console
 
@@ -57,6 +58,7 @@ def _fresh(
     file: str | None, output: Path | None, encoding: str, settings: Mapping[str, Any]
 ) -> tuple[Run, Path]:
     chosen = Settings(**settings)
+    _tell_of_idle(chosen)
     corpus = _corpus(file, encoding, chosen.seq)
     path = output or Path(f"{_stem(corpus.name)}.safetensors")
     if path.is_file():
@@ -71,13 +73,48 @@ def _resumed(
     resume: Path, file: str | None, encoding: str | None, settings: Mapping[str, Any]
 ) -> Run:
     saved = Saved.load(resume)
-    if settings:
-        given = ", ".join(f"--{name}" for name in settings)
+    fixed = [
+        name
+        for name, value in settings.items()
+        if name not in _MAY_CHANGE and getattr(saved.settings, name) != value
+    ]
+    if fixed:
+        given = ", ".join(f"--{name} {getattr(saved.settings, name)}" for name in fixed)
         raise TrainingError(
-            f"--resume goes on with what {resume} was begun with; leave out {given}"
+            f"--resume goes on with what {resume} was begun with, {given}; only "
+            f"--{', --'.join(_MAY_CHANGE)}, --steps, --seconds and --threads may be others"
         )
+    chosen = replace(saved.settings, **settings)
+    _tell_of_idle(chosen)
     name = saved.text["name"] if file is None else file
-    return Run.resume(saved, _corpus(name, encoding or saved.text["encoding"], saved.settings.seq))
+    run = Run.resume(saved, _corpus(name, encoding or saved.text["encoding"], saved.settings.seq))
+    run.change(lr=chosen.lr, clip=chosen.clip)
+    return run
+
+
+# Of a run that goes on: how it learns, not what.
+_MAY_CHANGE = ("lr", "clip")
+
+
+def _tell_of_idle(settings: Settings) -> None:
+    """Refuse, or say, what a setting does not do.
+
+    Raises:
+        TrainingError: nothing would be learned.
+    """
+    if settings.clip == 0:
+        raise TrainingError(
+            "--clip 0 leaves nothing of any gradient, so nothing would be learned; "
+            "a large one, --clip 1e9, clips nothing"
+        )
+    if settings.lr == 0:
+        raise TrainingError("--lr 0 changes no parameter, so nothing would be learned")
+    if settings.dropout and settings.layers == 1:
+        click.echo(
+            f"--dropout {settings.dropout:g} does nothing: "
+            "it hides units from the layer above, and there is one layer",
+            err=True,
+        )
 
 
 def _corpus(file: str | None, encoding: str, sequence: int) -> Corpus:

@@ -103,6 +103,12 @@ class Run:
         self.step_number += 1
         return Step(self.step_number, loss.item(), norm)
 
+    def change(self, lr: float, clip: float) -> None:
+        """Go on with another learning rate, and another greatest norm of the gradient."""
+        self.settings = replace(self.settings, lr=lr, clip=clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
     def validate(self) -> float:
         """The mean loss on text held out, in nats a character; nothing of the run changes."""
         numbers = self.corpus.held_out

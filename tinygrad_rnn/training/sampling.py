@@ -48,7 +48,7 @@ def sample(
             "the prime is empty; the model needs one character at least to begin with"
         )
     if not 0 <= temperature < np.inf:
-        raise TrainingError(f"the temperature must be 0 or more, got {temperature}")
+        raise TrainingError(f"the temperature must be finite and at least 0, got {temperature}")
     generator = np.random.default_rng(rng)
     numbers = [int(n) for n in vocabulary.encode(prime)]
     was_training, state, scores = model.training, None, np.zeros(len(vocabulary))

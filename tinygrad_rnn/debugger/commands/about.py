@@ -1,11 +1,11 @@
 """Commands about the session and the run as a whole."""
 
-from ..events import name_written, source_of
 from ..expressions import CommandError
 from ..session import Session
 from .arguments import Arguments
 from .registry import command, named
 from .replies import Help, Reply, one_line, said
+from .searching import go_on
 
 _LISTED_AROUND = 5  # lines of source before and after the one that ran
 
@@ -26,7 +26,7 @@ def info(session: Session, arguments: Arguments) -> Reply:
 @command("list", "the source around the line that ran")
 def list_(session: Session, arguments: Arguments) -> Reply:
     arguments.end()
-    source, lines = source_of(session.event), session.source_lines(_LISTED_AROUND)
+    source, lines = session.source_here(), session.source_lines(_LISTED_AROUND)
     if source is None or not lines:
         return said("this event has no line of source that can be read")
     marks = {source.line: "→"}
@@ -37,18 +37,43 @@ def list_(session: Session, arguments: Arguments) -> Reply:
 @command("where", "the calls that led to the line that ran, the innermost last")
 def where(session: Session, arguments: Arguments) -> Reply:
     arguments.end()
-    source = source_of(session.event)
-    if source is None:
+    calls = session.calls()
+    if not calls:
         return said("this event has no line of source")
-    # Python's own calls, which ran the script, are none of the user's.
-    calls = [call for call in source.calls() if not call[0].startswith("<frozen")]
-    calls = calls or [(source.file, source.line, "")]
-    return said(*(f"{file}:{line} {name}".rstrip() for file, line, name in reversed(calls)))
+    lines: list[str] = []
+    for at, (file, line, name) in reversed(list(enumerate(calls))):
+        mark = "→" if at == session.call_at(session.frame) else " "
+        lines.append(f"{mark} {file}:{line} {name}".rstrip())
+    return said(*lines)
+
+
+@command("up [N]", "look at the line that called this one; `list` shows it")
+def up(session: Session, arguments: Arguments) -> Reply:
+    return _to_frame(session, arguments, +1, "the outermost call that was recorded")
+
+
+@command("down [N]", "back to what it called")
+def down(session: Session, arguments: Arguments) -> Reply:
+    return _to_frame(session, arguments, -1, "the innermost call")
+
+
+def _to_frame(session: Session, arguments: Arguments, way: int, end: str) -> Reply:
+    count = arguments.number() if arguments.next else 1
+    arguments.end()
+    calls = session.calls()
+    if not calls:
+        return said("this event has no line of source")
+    before, at = session.call_at(session.frame), session.call_at(session.frame + way * count)
+    session.frame += at - before
+    source, (file, line, name) = session.source_here(), calls[at]
+    text = "" if source is None else source.text
+    ends = [f"this is {end}"] if at == before else []
+    return said(*ends, f"→ {file}:{line} {name}".rstrip(), f"  {text}")
 
 
 @command(
     "/text",
-    "go to the next event whose name, op or line contains the text",
+    "go to the next event whose name, op or line contains the text; n and N repeat it",
     keys={"/": "/"},
     name="search",
 )
@@ -58,20 +83,8 @@ def search(session: Session, arguments: Arguments) -> Reply:
         raise CommandError(
             "search for what? /h finds the next event whose name, op or line contains h", "/", 1
         )
-    events = session.trace.events
-    after = session.cursor + 1
-    for index in (*range(after, len(events)), *range(after)):
-        if any(text in part for part in _searched(session, index)):
-            return Reply(moved=session.move(index))
-    return said(f"no event contains {text!r}")
-
-
-def _searched(session: Session, index: int) -> tuple[str, ...]:
-    """What a search looks through at an event."""
-    event = session.trace.events[index]
-    source = source_of(event)
-    name = name_written(session.queries, event) or ""
-    return name, event.op or event.kind, "" if source is None else source.text
+    session.is_searching = True
+    return go_on(session, +1)
 
 
 @command("help [COMMAND]", "this list", keys="?")

@@ -11,6 +11,7 @@ from ...tracing.recording.event import Vjp
 from ..events import OPERANDS, computed_by, node_of
 from ..session import Session
 from .arguments import Arguments
+from .moving import over
 from .registry import command
 from .replies import Gradients, Origin, Reply, TrainingSteps, said
 
@@ -59,24 +60,33 @@ def _resolved(session: Session, name: str, index: Index | None) -> tuple[str, In
 
 @command("last [X]", "go to the event that wrote X last, before this one", keys="<")
 def last(session: Session, arguments: Arguments) -> Reply:
-    name = arguments.text or _name_at_any_timestep(session)
+    name = _written_name(session, arguments)
     to = session.queries.last(name, session.cursor - 1)
     if to is None:
         return said(f"nothing wrote {name} before event {session.cursor}")
     return Reply(moved=session.move(to))
 
 
-@command("next [X]", "go to the event that writes X next", keys=">")
+@command(
+    "next [X]",
+    "go to the event that writes X next; without X as pdb's: `over`",
+    keys={">": "next out"},
+)
 def next_(session: Session, arguments: Arguments) -> Reply:
-    name = arguments.text or _name_at_any_timestep(session)
+    if not arguments.text or arguments.text.isdecimal():
+        return over(session, arguments)
+    name = _written_name(session, arguments)
     to = session.queries.next(name, session.cursor)
     if to is None:
         return said(f"nothing writes {name} after event {session.cursor}")
     return Reply(moved=session.move(to))
 
 
-def _name_at_any_timestep(session: Session) -> str:
-    return _name_here(session).partition("@")[0]
+def _written_name(session: Session, arguments: Arguments) -> str:
+    """The name that is asked about; else, and for "out", what is written here, at any timestep."""
+    if arguments.text in ("", "out"):
+        return _name_here(session).partition("@")[0]
+    return arguments.text
 
 
 @command("diff [X I J]", "two timesteps of X side by side", keys="D")

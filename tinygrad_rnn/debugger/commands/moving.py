@@ -28,6 +28,20 @@ def step(session: Session, arguments: Arguments) -> Reply:
 
 
 @command(
+    "over [N]",
+    "the next event; calls that begin there are stepped over, as pdb's `next` does",
+)
+def over(session: Session, arguments: Arguments) -> Reply:
+    count = arguments.number() if arguments.next else 1
+    arguments.end()
+    before = session.cursor
+    for _ in range(count):
+        if not session.move(session.over()):
+            break
+    return _arrived(session, before)
+
+
+@command(
     "back [op|cell|t|layer|phase|update] [N]",
     "the same, back in time",
     keys={"p": "back", "C": "back cell", "T": "back t", "L": "back layer"},
@@ -53,7 +67,19 @@ def _to_nth(session: Session, ends: Iterator[int], count: int, otherwise: int) -
     """Go to the Nth of these ends; where there are fewer, to the end of the run."""
     if count == 0:
         return Reply()
-    return Reply(moved=session.move(next(islice(ends, count - 1, None), otherwise)))
+    before = session.cursor
+    session.move(next(islice(ends, count - 1, None), otherwise))
+    return _arrived(session, before)
+
+
+def _arrived(session: Session, before: int) -> Reply:
+    """A move is told where it is none: the run has two ends."""
+    if session.cursor != before:
+        return Reply(moved=True)
+    end = "the start of the run: no event is before it"
+    if session.cursor == session.last:
+        end = "the end of the run: no event follows"
+    return said(end)
 
 
 @command("into", "unfold the module at the cursor: step through its ops", keys="enter")
@@ -95,7 +121,13 @@ def _run(session: Session, way: Iterable[int], end: int, called: str) -> Reply:
         if number is not None:
             found = f"breakpoint {number}: {session.breakpoints[number].text}"
             return said(found, moved=session.move(index))
-    return said(f"no breakpoint on the way to the {called}", moved=session.move(end))
+    moved = session.move(end)
+    behind = len(session.stops()) if end == session.last else 0
+    if behind:
+        events = "1 event" if behind == 1 else f"{behind} events"
+        back = f"no breakpoint on the way to the {called}; {events} with one are behind: `[`"
+        return said(back, moved=moved)
+    return said(f"no breakpoint on the way to the {called}", moved=moved)
 
 
 @command(

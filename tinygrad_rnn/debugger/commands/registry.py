@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..expressions import CommandError
 from ..session import Session
 from .arguments import Arguments
 from .replies import Reply
+from .searching import go_on
 
 Run = Callable[[Session, Arguments], Reply]
 
@@ -57,7 +58,15 @@ def command(
 
 
 # What those type who know pdb or vim.
-_AS_IN_PDB = {"exit": "quit", "q!": "quit", "bt": "where"}
+_AS_IN_PDB = {
+    "exit": "quit", "q!": "quit", ":q": "quit", ":q!": "quit", "bt": "where",
+    "s": "step", "cont": "continue", "pp": "print", "ll": "list", "display": "watch",
+    "undisplay": "unwatch", "clear": "delete", "h": "help",
+}  # fmt: skip
+# Letters that are commands of pdb, and keys of another command here.
+_LETTERS_OF_PDB = {
+    "c": "continue", "p": "print E", "d": "down", "u": "up", "l": "list", "w": "where",
+}  # fmt: skip
 
 
 def execute(session: Session, line: str) -> Reply:
@@ -72,10 +81,38 @@ def execute(session: Session, line: str) -> Reply:
         return Reply()
     if stripped.startswith("/"):
         return named("search", line).run(session, Arguments(line, line.index("/") + 1))
-    line = _without_keys(line)
+    repeated = _REPEATS.fullmatch(stripped)
+    if repeated and session.is_searching:
+        return go_on(session, +1 if repeated[2] == "n" else -1, int(repeated[1] or 1))
+    session.is_searching = False
+    if stripped == "N":
+        raise CommandError("N goes back through a search, and none is open: /text begins one")
+    note, line = _note(session, line), _without_keys(line)
     word = re.match(r"\s*([^\s\[]*)", line)
     assert word is not None
-    return named(word[1], line).run(session, Arguments(line, word.end()))
+    try:
+        reply = named(word[1], line).run(session, Arguments(line, word.end()))
+    except CommandError as error:
+        if note:
+            raise CommandError(f"{error}; {note}", error.text, error.column) from None
+        raise
+    return replace(reply, note=note) if note else reply
+
+
+_REPEATS = re.compile(r"(\d{0,4})([nN])")
+
+
+def _note(session: Session, line: str) -> str:
+    """That a letter is another command in pdb: once."""
+    match = _KEY.match(line)
+    letter = match[2] if match else ""
+    if letter not in _LETTERS_OF_PDB or letter in session.told:
+        return ""
+    session.told.add(letter)
+    meant = next(line for command in COMMANDS for key, line in command.keys if key == letter)
+    return (
+        f"`{letter}` is `{meant}` here; what pdb does at `{letter}` is `{_LETTERS_OF_PDB[letter]}`"
+    )
 
 
 _KEY = re.compile(r"\s*(\d{0,4})(\S)(?=\s|$)")
@@ -87,8 +124,10 @@ def _without_keys(line: str) -> str:
     meant = {key: line for command in COMMANDS for key, line in command.keys}
     if match is None or match[2] not in meant:
         return line
-    count = f" {match[1]}" if match[1] else ""
-    return meant[match[2]] + count + line[match.end() :]
+    words, count = meant[match[2]], match[1]
+    if count and words.startswith("jump "):  # as in vim, 10G
+        words = "jump"
+    return f"{words} {count}".rstrip() + line[match.end() :]
 
 
 def named(word: str, line: str) -> Command:

@@ -80,6 +80,8 @@ class Reply:
     # An assertion did not hold.
     failed: bool = False
     quit: bool = False
+    # What else is worth saying.
+    note: str = ""
 
 
 def said(*lines: str, moved: bool = False, failed: bool = False) -> Reply:

@@ -26,6 +26,26 @@ def select(session: Session, arguments: Arguments) -> Reply:
     return Reply(moved=True)
 
 
+@command("axis N = I", "page through axis N of what is shown: the element I along it")
+def axis(session: Session, arguments: Arguments) -> Reply:
+    match = re.fullmatch(r"(\d{1,3})\s*=?\s*([+-]?\d{1,9})", arguments.text, re.ASCII)
+    if match is None:
+        raise arguments.error("an axis and a place along it: axis 0 = 3, axis 0 = +1")
+    value = session.value
+    number, place = int(match[1]), match[2]
+    if value is None or number >= value.ndim:
+        shape = "wrote no numbers" if value is None else f"has shape {value.shape}"
+        raise arguments.error(f"there is no axis {number}: what this event wrote {shape}")
+    index = list(session.selected(value.shape))
+    at = index[number] + int(place) if place[0] in "+-" else int(place)
+    last = value.shape[number] - 1
+    if not 0 <= at <= last:
+        raise arguments.error(f"axis {number} has places 0 to {last}")
+    index[number] = at
+    session.index = tuple(index)
+    return Reply(moved=True)
+
+
 @command("watch [E]", "show an expression at every step", details=BREAK_HELP)
 def watch(session: Session, arguments: Arguments) -> Reply:
     if arguments.text:
@@ -76,7 +96,8 @@ def _hits_told(session: Session, made: Breakpoint) -> list[str]:
     hits = session.hits(made)
     if hits:
         counted = "1 event matches" if len(hits) == 1 else f"{len(hits)} events match"
-        return [f"{counted}: {_listed(hits)}"]
+        behind = "; all are behind: `[`" if hits[-1] <= session.cursor else ""
+        return [f"{counted}: {_listed(hits)}{behind}"]
     failure = made.failure()
     if failure is not None:
         raise CommandError(f"this condition never has a value: {failure}")

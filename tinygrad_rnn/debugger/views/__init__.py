@@ -5,7 +5,7 @@ the selected element and what it was made of carry marks, and `plain_ascii` spel
 for terminals without UTF-8.
 """
 
-from .answers import SCREEN_KEYS, answer, failure, help_lines
+from .answers import SCREEN_KEYS, answer, failure, help_lines, remark
 from .footer import key_hints, status, timeline, timeline_event
 from .lines import Lines, plain_ascii
 from .matrix import Matrix
@@ -26,6 +26,7 @@ __all__ = [
     "help_lines",
     "key_hints",
     "plain_ascii",
+    "remark",
     "result",
     "side",
     "status",

@@ -61,6 +61,11 @@ def answer(session: Session, reply: Answer | None, width: int) -> Sequence[Text]
             return _table(session, reply, width)
 
 
+def remark(text: str, width: int) -> Lines:
+    """What is said beside an answer."""
+    return wrapped(safe(text), width, "yellow")
+
+
 def _table(
     session: Session, reply: Ledger | TrainingSteps | Gradients | Difference, width: int
 ) -> Sequence[Text]:
@@ -186,7 +191,10 @@ def _gradients(reply: Gradients, width: int) -> Lines:
             continue
         cells |= {"‖gradient‖": "—"}
         why = "never reached" if row.uses else "never used"
-        lines.append(line(f"{_aligned(columns, cells)}  {why}", width, "yellow"))
+        if row.is_to_come:
+            why = "not reached yet" if row.uses else "not used yet"
+        style = "" if row.is_to_come else "yellow"
+        lines.append(line(f"{_aligned(columns, cells)}  {why}", width, style))
     return lines or [line("this run has no parameters", width)]
 
 
@@ -276,8 +284,16 @@ SCREEN_KEYS = (
     ("m", ("m",), "the matrix alone, on the whole screen; an answer, too"),
     ("PgUp PgDn", ("pageup", "pagedown"), "scroll the answer, else the events; so does the wheel"),
     ("Home End", ("home", "end"), "the first event, the last"),
-    ("Esc", ("escape",), "close the answer"),
+    (
+        "{ }",
+        ("left_curly_bracket", "right_curly_bracket"),
+        "page through axis 0, where there are 3",
+    ),
+    ("N", ("N",), "while a search is open the match before; n the next one"),
+    ("10n", (), "a count before a motion repeats it"),
+    ("Esc", ("escape",), "close the answer, end the search"),
     ("Ctrl-P", ("ctrl+p",), "find a command by what it does"),
+    ("Ctrl-Z", ("ctrl+z",), "suspend, as other programs; `fg` comes back"),
     ("Ctrl-C", ("ctrl+c",), "leave"),
 )
 """What is no command: keys of the screen, as people write them and as Textual does."""

@@ -11,7 +11,7 @@ from ...text import elide
 from ...tracing.network.flow import norm_of
 from ...tracing.recording.graph import Node
 from ..commands import one_line
-from ..events import calls_of, source_of
+from ..events import calls_of
 from ..session import Session
 from .lines import HEADING, Lines, blank, cropped, line, pieces, safe, safe_lines, wrapped
 
@@ -73,7 +73,7 @@ def watches(session: Session, width: int) -> Lines:
 
 def _source(session: Session, width: int, height: int) -> Lines:
     """The lines around the one that ran: that one whole, the others as far as they fit."""
-    source = source_of(session.event)
+    source = session.source_here()
     if source is None:
         return []
     lines = [line(f"{safe(source.file.rpartition('/')[2])}:{source.line}", width, HEADING)]

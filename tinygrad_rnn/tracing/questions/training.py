@@ -34,8 +34,9 @@ class GradientRow:
     name: str  # as its module has it
     shape: tuple[int, ...]
     norm: float | None  # of .grad, or of what has arrived so far; None where nothing has
-    uses: int  # ops of the step that read it
-    contributed: int  # terms that came back, in all passes of the step
+    uses: int  # ops of the step that read it, so far
+    contributed: int  # terms that came back, in all passes of the step, so far
+    is_to_come: bool  # more of either follows in this step
 
     @property
     def is_reached(self) -> bool:
@@ -109,19 +110,27 @@ def _square(array: Array) -> float:
 
 def gradients_of(queries: Queries, parameters: Sequence[Node], now: int) -> list[GradientRow]:
     """A row for each of these parameters, of the training step at a moment of the run."""
-    step = queries.steps.of(now)
-    first, events = queries.steps.first(step), queries.run.events
-    uses, terms = Counter[int](), Counter[int]()
+    steps, events = queries.steps, queries.run.events
+    step = steps.of(now)
+    first = steps.first(step)
+    end = steps.first(step + 1) if step + 1 < len(steps) else len(events)
     ids = {node.id for node in parameters}
-    for event in events[first : now + 1]:
-        if isinstance(event, Forward):
-            uses.update(x.id for x in event.output.tensors() if x.id in ids)
-    for node in parameters:
-        terms[node.id] = len(queries.received(node, first - 1, now))
+    uses, later = _reads(events[first : now + 1], ids), _reads(events[now + 1 : end], ids)
     rows: list[GradientRow] = []
     for node in parameters:
         gradient = queries.gradient(node, now)
         norm = None if gradient is None else sqrt(_square(gradient))
+        contributed = len(queries.received(node, first - 1, now))
+        is_to_come = later[node.id] > 0 or bool(queries.received(node, now, end - 1))
         name = queries.names.of(node)
-        rows.append(GradientRow(name, node.shape, norm, uses[node.id], terms[node.id]))
+        rows.append(GradientRow(name, node.shape, norm, uses[node.id], contributed, is_to_come))
     return rows
+
+
+def _reads(events: Sequence[Event], ids: set[int]) -> Counter[int]:
+    """How many ops of these events read each of these leaves."""
+    reads = Counter[int]()
+    for event in events:
+        if isinstance(event, Forward):
+            reads.update(x.id for x in event.output.tensors() if x.id in ids)
+    return reads
