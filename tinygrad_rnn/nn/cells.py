@@ -262,15 +262,19 @@ class LSTMCell(Cell):
         w_i, w_f, w_o = self._peepholes()
         f = ops.sigmoid(look(f, w_f, c))
         i = ops.sigmoid(look(i, w_i, c))
-        c = f * c + i * ops.tanh(g)
-        return ops.sigmoid(look(o, w_o, c)) * ops.tanh(c), c
+        g = ops.tanh(g)
+        c = f * c + i * g
+        o = ops.sigmoid(look(o, w_o, c))
+        return o * ops.tanh(c), c
 
     def _coupled(self, c: Tensor, f: Tensor, g: Tensor, o: Tensor) -> tuple[Tensor, Tensor]:
         w_f, w_o = self._peepholes()
         f = ops.sigmoid(look(f, w_f, c))
         i = 1.0 - f
-        c = f * c + i * ops.tanh(g)
-        return ops.sigmoid(look(o, w_o, c)) * ops.tanh(c), c
+        g = ops.tanh(g)
+        c = f * c + i * g
+        o = ops.sigmoid(look(o, w_o, c))
+        return o * ops.tanh(c), c
 
     def _peepholes(self) -> Sequence[Tensor | None]:
         """The part of w_c for each gate that may look at the memory."""

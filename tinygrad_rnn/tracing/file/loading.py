@@ -240,7 +240,7 @@ class _Reader:
         for file, line, variable, inside in self.text["sources"]:
             name, lines = _entry(files, file)
             known = Known(typed(variable, str | None), typed(inside, bool), lines)
-            found.append(Source(name, counted(line), (), known))
+            found.append(Source(name, counted(line), (), known=known))
         return found
 
     def _scopes(self) -> list[Scope]:

@@ -50,9 +50,7 @@ def _sites(nodes: Iterable[Node]) -> dict[Node, Site]:
     sites: dict[Node, Site] = {}
     count, before = 0, None
     for node in nodes:
-        source = node.source
-        assert source is not None
-        place = source.file, source.line, source.frames
+        place = id(node.source)
         count = count + 1 if place == before else 0
         before = place
         modules = tuple(key_of(call) for call in node.calls)

@@ -15,7 +15,7 @@ from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError
 from .held import Gone, gone_error, is_array
-from .source import Source
+from .source import Source, callers_name
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -255,7 +255,7 @@ class Graph:
         made: dict[int, Node] = {}
         for tensor in sorted(_ancestors(output), key=lambda t: t.id):
             inputs = tuple(
-                None if x is None else made.get(x.id) or made.setdefault(x.id, leaf_node(x, array))
+                None if x is None else made.get(x.id) or made.setdefault(x.id, _leaf(x, array))
                 for x, array in zip(tensor.inputs, tensor.arrays, strict=True)
             )
             made[tensor.id] = Node(
@@ -328,6 +328,13 @@ def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:
         options={},
         scope=tensor.scope,
     )
+
+
+def _leaf(tensor: Tensor, array: Array) -> Node:
+    """A leaf of a graph that a tensor remembers: what is trained is called as its variable."""
+    is_trained = tensor.requires_grad and tensor.is_leaf
+    name = callers_name(tensor) if is_trained and not tensor.name else None
+    return leaf_node(tensor, array, name)
 
 
 def reached(nodes: Iterable[Node]) -> set[Node]:

@@ -29,7 +29,7 @@ from .notes import (
     Symbolic,
 )
 from .run import Run
-from .source import Source, Sources, variable_name
+from .source import Source, Sources, callers_name, variable_name
 
 NO_TENSOR = -1  # what is no tensor has this id
 NO_MOVE: tuple[int, Move | None] = (NO_TENSOR, None)
@@ -257,7 +257,7 @@ class Recorder:
         """The node of a tensor; one made outside the recording is a leaf to it at first."""
         node = self.run.nodes.get(tensor.id)
         if node is None:
-            node = leaf_node(tensor, array, variable_name(tensor))
+            node = leaf_node(tensor, array, _name_of(tensor))
             self.run.nodes[tensor.id], self.run.tensors[tensor.id] = node, tensor
         elif self.budget is not None and node.is_gone:
             self.budget.revive(node, array)
@@ -290,6 +290,13 @@ class Recorder:
         "clip": _clip,
         "step": _step,
     }
+
+
+def _name_of(leaf: Tensor) -> str | None:
+    """The variable of a leaf: of what is trained the program's own, and no helper's."""
+    if leaf._name:
+        return leaf._name
+    return callers_name(leaf) if leaf._requires_grad and leaf.op is None else variable_name(leaf)
 
 
 def _array(value: Any) -> Any:

@@ -3,10 +3,11 @@
 import ast
 import linecache
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any, cast
 
 _PACKAGE = __name__.partition(".")[0]
 _FOLDER = sys.modules[_PACKAGE].__path__[0]
@@ -17,6 +18,10 @@ _MACHINE, _OURS, _USERS, _COMMAND_LINE = range(4)  # whose code it is, see `_own
 _RECORDING = 4
 # A helper function's result is named where the helper was called, or a few calls further out.
 _CALLERS_KEPT = 4
+# A line that unpacks more values than that at once names none of the others.
+_PARTS_MOST = 16
+
+_HELD_MOST = 1000  # how long a list may be that is looked through for a parameter
 
 Frames = tuple[tuple[CodeType, int], ...]
 
@@ -37,6 +42,8 @@ class Source:
     file: str
     line: int
     frames: Frames = field(default=(), repr=False, compare=False)
+    # Which of the values it is that its line made one after the other: for `i, f = split(z)`.
+    part: int = field(default=0, repr=False, compare=False)
     known: Known | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -48,9 +55,9 @@ class Source:
         return cls._of(*_calls(2)[1:])
 
     @classmethod
-    def _of(cls, frames: list[FrameType], user: FrameType) -> "Source":
+    def _of(cls, frames: list[FrameType], user: FrameType, part: int = 0) -> "Source":
         calls = tuple((frame.f_code, frame.f_lasti) for frame in frames)
-        return cls(user.f_code.co_filename, user.f_lineno, calls)
+        return cls(user.f_code.co_filename, user.f_lineno, calls, part)
 
     @property
     def is_inside_package(self) -> bool:
@@ -86,6 +93,8 @@ class Source:
                 return None
             path = binding.path + path
             if binding.target is not None:
+                if not path and isinstance(binding.target, ast.Tuple | ast.List):
+                    path = (self.part,)
                 return _target_name(binding.target, path)
         return None
 
@@ -106,13 +115,23 @@ class Sources:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, ...], Source] = {}
+        self._before: tuple[int, ...] = ()
+        self._part = 0
 
     def of_caller(self) -> Source:
         """As `Source.of_caller`."""
         key, frames, user = _calls(_RECORDING)
-        found = self._known.get(key)
+        part = 0
+        if key == self._before:
+            self._part += 1
+            if self._part < _PARTS_MOST:
+                part = self._part
+        else:
+            self._before, self._part = key, 0
+        found = self._known.get((*key, part))
         if found is None:
-            found = self._known[key] = Source._of(frames, user)  # pyright: ignore[reportPrivateUsage]
+            found = Source._of(frames, user, part)  # pyright: ignore[reportPrivateUsage]
+            self._known[*key, part] = found
         return found
 
 
@@ -184,12 +203,55 @@ def _user_frames() -> Iterator[FrameType]:
 
 def variable_name(value: object) -> str | None:
     """The variable that holds `value` in the innermost frame of the user's code, if any."""
-    frame = next(_user_frames())
-    for variables in (frame.f_locals, frame.f_globals):
-        for name, held in variables.items():
-            if held is value and not name.startswith("_"):
-                return name
+    return _name_in([next(_user_frames())], value)
+
+
+def callers_name(value: object) -> str | None:
+    """The variable that holds `value` in the outermost frame of the user's code that has it.
+
+    So a helper that it is given to does not name it. Where no variable holds it, a dict, a list or
+    an object that a variable holds may: then it is the key, "Ws.0", or the attribute.
+    """
+    frames = list(_user_frames())[::-1]
+    return _name_in(frames, value) or _name_in_containers(frames, value)
+
+
+def _name_in(frames: Iterable[FrameType], value: object) -> str | None:
+    for frame in frames:
+        for variables in (frame.f_locals, frame.f_globals):
+            for name, held in variables.items():
+                if held is value and not name.startswith("_"):
+                    return name
     return None
+
+
+def _name_in_containers(frames: Iterable[FrameType], value: object) -> str | None:
+    for frame in frames:
+        for variables in (frame.f_locals, frame.f_globals):
+            for name, held in variables.items():
+                found = None if name.startswith("_") else _name_within(name, held, value)
+                if found is not None:
+                    return found
+    return None
+
+
+def _name_within(name: str, held: Any, value: object) -> str | None:
+    match held:
+        case dict() if len(cast("dict[Any, Any]", held)) <= _HELD_MOST:
+            pairs = cast("dict[Any, Any]", held).items()
+            return next((key for key, one in pairs if one is value and isinstance(key, str)), None)
+        case list() | tuple() if len(cast("Sequence[Any]", held)) <= _HELD_MOST:
+            parts = enumerate(cast("Sequence[Any]", held))
+            return next((f"{name}.{i}" for i, one in parts if one is value), None)
+        case _:
+            pass
+    attributes: dict[str, Any] = getattr(held, "__dict__", {}) if _is_plain_object(held) else {}
+    return next((key for key, one in attributes.items() if one is value), None)
+
+
+def _is_plain_object(held: Any) -> bool:
+    """An instance of a class of the user's: not a module, a function or a class."""
+    return not isinstance(held, type | ModuleType | FunctionType)
 
 
 def forget_files() -> None:
@@ -234,26 +296,35 @@ def _bindings(file: str) -> dict[Position, _Binding]:
         return {}
     found: dict[Position, _Binding] = {}
     for node in ast.walk(tree):
-        match node:
-            case (
-                ast.Assign(targets=[target], value=value)
-                | ast.NamedExpr(target=target, value=value)
-            ):
-                found |= _parts(value, target)
-            case ast.AnnAssign(target=target, value=ast.expr() as value):
-                found |= _parts(value, target)
-            case ast.For(target=target, iter=value):
-                # Python 3.11 places the instruction at the loop, later ones at what it loops over
-                found |= {_span(node): _Binding(target), _span(value): _Binding(target)}
-            case ast.AugAssign(target=target):
-                found[_span(node)] = _Binding(target)
-            case ast.Return(value=ast.expr() as value):
-                found |= _parts(value, None)
-            case ast.Lambda(body=value):
-                found |= _parts(value, None)
-            case _:
-                pass
+        found |= _bound_by(node)
     return found
+
+
+def _bound_by(node: ast.AST) -> dict[Position, _Binding]:
+    """The expressions that a statement binds or returns."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            return _parts(value, _best(targets))
+        case ast.NamedExpr(target=target, value=value):
+            return _parts(value, target)
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            return _parts(value, target)
+        case ast.Call(func=ast.Attribute(attr="append", value=target), args=[value]):
+            return _parts(value, target)
+        case ast.For(target=target, iter=value):
+            # Python 3.11 places the instruction at the loop, later ones at what it loops over
+            return {_span(node): _Binding(target), _span(value): _Binding(target)}
+        case ast.AugAssign(target=target):
+            return {_span(node): _Binding(target)}
+        case ast.Return(value=ast.expr() as value) | ast.Lambda(body=value):
+            return _parts(value, None)
+        case _:
+            return {}
+
+
+def _best(targets: list[ast.expr]) -> ast.expr:
+    """Of `past[t] = h = …` the variable, h."""
+    return next((one for one in targets if isinstance(one, ast.Name)), targets[0])
 
 
 def _parts(
@@ -284,5 +355,7 @@ def _target_name(target: ast.expr, path: tuple[int, ...]) -> str | None:
     match target:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return None if name.startswith("_") else name
+        case ast.Subscript(value=whole):
+            return _target_name(whole, ())
         case _:
             return None
