@@ -6,11 +6,19 @@ import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import tinygrad_rnn as tg
 from tinygrad_rnn.cli import cli
 from tinygrad_rnn.cli.console import console, markup
+from tinygrad_rnn.diagrams.picture.ramp import Ramp
+from tinygrad_rnn.diagrams.picture.theme import LIGHT
+from tinygrad_rnn.tracing.script import run_script
+from tinygrad_rnn.training.data import Corpus
+from tinygrad_rnn.training.loop import Run, Saved, Settings
+from tinygrad_rnn.training.word import Speller
 
 
 @pytest.fixture
@@ -314,3 +322,139 @@ def test_what_was_typed_acts_in_no_refusal(run, words):
 def test_the_console_prints_text_as_it_is(capsys):
     console().print(markup(":smile: [red] \\ \\[bold]x[/] C:\\"), soft_wrap=True)
     assert capsys.readouterr().out == ":smile: [red] \\ \\[bold]x[/] C:\\\n"
+
+
+# A trained model, and which loss is differentiated
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trained") / "talk.safetensors"
+    trained = Run(Corpus.of("hello " * 50, "x", 4), Settings(hidden=5, seq=4, batch=2, dropout=0.5))
+    trained.step()
+    trained.save(path)
+    return path
+
+
+def test_a_trained_model_is_drawn_checked_and_debugged(run, checkpoint):
+    model = Saved.load(checkpoint).model
+    assert run("draw", checkpoint, "-o", "x.svg").exit_code == 0
+    assert classes("x.svg")["cell"] == 4  # h, e, l, l are read
+    result = run("check", checkpoint, "--text", "hell", "--all")
+    assert result.exit_code == 0, result.output
+    assert "W_hy" in result.output
+    result = run("debug", checkpoint, "--text", "he", "--commands", "-", input="print W_hh[0,0]\n")
+    assert f"{model.W_hh.data[0, 0]:.4g}"[:5] in result.output
+
+
+def test_what_a_trained_model_cannot_read_or_be(run, checkpoint, tmp_path):
+    for words, says in (
+        (("--text", "hexe"), "never seen 'x'"),
+        (("--text", "h"), "too short"),
+        (("--hidden", "5"), "--hidden is of a new network"),
+        (("--radius", "2"), "--radius is of a new network"),
+        (("more",), "takes no arguments: more"),
+        (("--steps", "0..1"), "--steps is for a script"),
+    ):
+        result = run("draw", checkpoint, *words)
+        assert result.exit_code == 2
+        assert says in result.stderr
+        assert len(result.stderr.strip().splitlines()[-1]) < 200
+    tg.save(tmp_path / "other.safetensors", tg.nn.RNN(3, 4, output_size=3, rng=0))
+    for command in ("draw", "check", "debug"):
+        assert "tg.load reads any other" in run(command, "other.safetensors").stderr
+
+
+def test_options_of_a_text_are_not_taken_for_a_script_without_a_word(run, tmp_path):
+    (tmp_path / "train.py").write_text(TRAINING, "utf-8")
+    for option in (("--radius", "3"), ("--loss", "last")):
+        result = run("draw", *option, "train.py")
+        assert result.exit_code == 2
+        assert f"{option[0]} is of a network for a text" in result.stderr
+        assert f"arguments {list(option)}" in run("draw", "train.py", "--", *option).output
+
+
+def marks(path):
+    """The norm of the gradient at every step, as the strip of a picture says it."""
+    titles = [
+        title.text or "" for title in ET.parse(path).iter("{http://www.w3.org/2000/svg}title")
+    ]
+    return [float(text.rpartition(": ")[2]) for text in titles if text.startswith("t = ")]
+
+
+TEXT = "the quick brown fox jumps over "
+
+
+def test_the_last_loss_fades_or_explodes_and_every_loss_hides_it(run):
+    drawn = {}
+    for name, options in {
+        "every": (),
+        "fading": ("--loss", "last"),
+        "exploding": ("--loss", "last", "--radius", "3", "--hidden", "32"),
+    }.items():
+        words = ("--text", TEXT, "--gradients", "--scale", "-9..4", "-o", f"{name}.svg")
+        assert run("draw", *words, *options).exit_code == 0
+        drawn[name] = marks(f"{name}.svg")
+        assert len(drawn[name]) == 30
+    assert max(drawn["every"]) < 10 * min(drawn["every"])
+    assert drawn["fading"][-1] > 1e7 * drawn["fading"][0]
+    assert drawn["exploding"][0] > 1e3 * drawn["exploding"][-1]
+    speller = Speller.of(TEXT, hidden=32, radius=3.0)
+    sizes = np.linalg.svd(speller.network.W_hh.data, compute_uv=False)
+    np.testing.assert_allclose(sizes, 3.0)
+    np.testing.assert_allclose(drawn["exploding"], norms_by_hand(speller), rtol=1e-3)
+
+
+def norms_by_hand(speller):
+    """‖∂L/∂h_t‖ of the last step's loss at every step, written out in NumPy."""
+    names = ("W_xh", "W_hh", "b_h", "W_hy", "b_y")
+    W_xh, W_hh, b_h, W_hy, b_y = (getattr(speller.network, name).data for name in names)
+    *read, asked = (speller.vocabulary.characters.index(character) for character in TEXT)
+    states, h = [], np.zeros(len(b_h))
+    for character in read:
+        h = np.tanh(W_xh[:, character] + W_hh @ h + b_h)
+        states.append(h)
+    scores = np.exp(W_hy @ h + b_y)
+    error = scores / scores.sum()
+    error[asked] -= 1
+    gradient, norms = W_hy.T @ error, []
+    for h in reversed(states):
+        norms.append(np.linalg.norm(gradient))
+        gradient = W_hh.T @ (gradient * (1 - h * h))
+    return norms[::-1]
+
+
+def fill_of_marks(path):
+    groups = [g for g in ET.parse(path).iter() if "mark" in g.get("class", "").split()]
+    return [shape.get("fill") for g in groups for shape in g if shape.get("fill")]
+
+
+def test_pictures_of_one_scale_have_one_colour_for_one_norm(run):
+    for name, scale in (("own", ()), ("wide", ("--scale", "-3..2")), ("low", ("--scale=-9..-6",))):
+        assert run("draw", "--gradients", *scale, "-o", f"{name}.svg").exit_code == 0
+    ramp = Ramp(-3, 2)
+    expected = [LIGHT.color(f"ramp.{ramp.step(norm)}").lower() for norm in marks("wide.svg")]
+    assert fill_of_marks("wide.svg") == expected
+    assert set(fill_of_marks("low.svg")) == {LIGHT.color("ramp.5").lower()}
+    texts = lambda path: [t.text for t in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    assert "≥ 10⁻⁶" in texts("low.svg")  # what lies beyond the scale is not passed off as its end
+    assert not {"≤", "≥"} & {text[0] for name in ("own", "wide") for text in texts(f"{name}.svg")}
+
+
+@pytest.mark.parametrize("scale", ["0..-6", "1..1", "a..b", "-6", "-6..inf", "1e2..3"])
+def test_a_bad_scale(run, scale):
+    result = run("draw", "--gradients", f"--scale={scale}")
+    assert result.exit_code == 2
+    assert "two powers of ten" in result.stderr
+    assert "--scale is for --gradients" in run("draw", "--scale", "-6..0").stderr
+
+
+def test_a_picture_of_a_training_keeps_the_last_step_alone(tmp_path, run):
+    (tmp_path / "train.py").write_text(TRAINING, "utf-8")
+    whole = run_script(tmp_path / "train.py").trace
+    last = run_script(tmp_path / "train.py", last_step=True)
+    assert len(last.trace.events) == len(whole.events) // 100
+    assert last.trained == 100
+    assert tg.draw(last.trace, gradients=True).svg == tg.draw(whole, gradients=True).svg
+    assert run("draw", "train.py", "--max-memory", "1M", "-o", "x.svg").exit_code == 0
+    assert run("draw", "train.py", "--max-memory", "lots").exit_code == 2

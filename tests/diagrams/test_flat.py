@@ -78,9 +78,21 @@ def test_what_only_copies_have(options):
         tg.draw(perceptron(), **options)
 
 
-@pytest.mark.parametrize("option", [{"view": "nonsense"}, {"fold": 0}, {"fold": "all"}])
-def test_what_nobody_has_is_not_taken_without_a_word(option):
-    with pytest.raises(DrawError, match=r"no view 'nonsense'|fold is \"auto\", None or"):
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"view": "nonsense"}, "no view 'nonsense'"),
+        ({"fold": 0}, 'fold is "auto", None or'),
+        ({"fold": "all"}, 'fold is "auto", None or'),
+        ({"scale": (-6, 0)}, "a scale is that of gradients"),
+        ({"scale": (0, -6), "view": "backward"}, "two powers of ten, the lower one first"),
+        ({"scale": 3, "view": "backward"}, "two powers of ten"),
+        ({"scale": (0, True), "view": "backward"}, "two powers of ten"),
+        ({"scale": (-1000, 0), "view": "backward"}, "two powers of ten"),
+    ],
+)
+def test_what_nobody_has_is_not_taken_without_a_word(option, says):
+    with pytest.raises(DrawError, match=re.escape(says)):
         tg.draw(formula(), **option)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .console import COUNT, NO, console, markup
+from .console import COUNT, NO, console, markup, read_size
 from .subject import ScriptCommand, Subject, subject_options
 
 if TYPE_CHECKING:
@@ -18,15 +18,22 @@ if TYPE_CHECKING:
 @click.command(cls=ScriptCommand)
 @subject_options
 @click.option("--samples", default=64, type=COUNT, help="Elements of each parameter.")
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    callback=read_size,
+    help='How much of memory recorded values may take: "256M".  [default: as much as there is]',
+)
 @click.option("--all", "check_all", is_flag=True, help="Check every element.")
-def check(samples: int, check_all: bool, **subject: Any) -> None:
-    """Check the gradients of SCRIPT, or of a text's network, against central differences.
+def check(samples: int, max_memory: int | None, check_all: bool, **subject: Any) -> None:
+    """Check the gradients of SCRIPT, of a trained model (.safetensors), or of a text's network.
 
-    The graph of the last backward pass is computed again with each parameter moved a little, up and
-    down. One row per parameter: the worst relative error, and the verdict. Exits with 1 if one
-    fails. Options that are none of those below are the script's, and all behind "--".
+    Against central differences: the graph of the last backward pass is computed again with each
+    parameter moved a little, up and down. One row per parameter: the worst relative error, and the
+    verdict. Exits with 1 if one fails. Options that are none of those below are the script's, and
+    all behind "--".
     """
-    trace, code = Subject(**subject).record()
+    trace, code = Subject(**subject).record(max_memory=max_memory)
     passed = report_checks(console(), trace, None if check_all else samples)
     sys.exit(code or (0 if passed else NO))
 

@@ -39,7 +39,9 @@ def debug(
     max_memory: int,
     **options: Any,
 ) -> None:
-    """Step through SCRIPT, or a text's network: forward, backward, and back in time.
+    """Step through SCRIPT, a trained model (.safetensors), or a text's network.
+
+    Forward, backward, and back in time.
 
     SCRIPT runs with its ARGUMENTS under recording, to the end or until it raises or Ctrl-C ends it;
     then the debugger opens on it, at the error if there was one. With --commands it exits with 1 if

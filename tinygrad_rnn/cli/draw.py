@@ -12,7 +12,7 @@ import click
 from ..diagrams.picture.theme import THEMES
 from ..diagrams.views import VIEWS, View
 from ..text import for_terminal
-from .console import PATH
+from .console import PATH, read_size
 from .subject import ScriptCommand, Subject, subject_options
 
 if TYPE_CHECKING:
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from ..tracing.trace import Trace
 
 CHOICES = [view.name for view in VIEWS.values() if view.needs != "outline"]
+
+
+def _read_scale(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    ends = re.fullmatch(r"(-?\d{1,3})\.\.(-?\d{1,3})", text, re.ASCII)
+    if ends is None or int(ends[1]) >= int(ends[2]):
+        raise click.BadParameter(f'must be two powers of ten, such as "-6..0", not {text!r}')
+    return int(ends[1]), int(ends[2])
 
 
 @click.command(cls=ScriptCommand)
@@ -38,10 +49,22 @@ CHOICES = [view.name for view in VIEWS.values() if view.needs != "outline"]
 @click.option(
     "--gradients", is_flag=True, help="Also what the backward pass sends back, by colour and width."
 )
+@click.option(
+    "--scale",
+    metavar="LOW..HIGH",
+    callback=_read_scale,
+    help='Powers of ten that the colours of gradients lie between: "-6..0".  [default: as they do]',
+)
 @click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
 @click.option("--theme", default="light", type=click.Choice(list(THEMES)))
 @click.option("--title", help="Written above the picture, and the name of the page.")
 @click.option("--width", help='As printed: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    callback=read_size,
+    help='How much of memory recorded values may take: "256M".  [default: as much as there is]',
+)
 @click.option(
     "--dpi", default=144.0, type=click.FloatRange(1, 10_000), help="Pixels an inch of a .png."
 )
@@ -50,14 +73,16 @@ def draw(
     view: str,
     gradients: bool,
     values: bool,
+    scale: tuple[int, int] | None,
     fold: str,
     theme: str,
     title: str | None,
     width: str | None,
     dpi: float,
+    max_memory: int | None,
     **subject: Any,
 ) -> None:
-    """Draw the unrolled network of SCRIPT, or of a text.
+    """Draw the unrolled network of SCRIPT, of a trained model (.safetensors), or of a text.
 
     SCRIPT runs with its ARGUMENTS under recording, and what it computed is drawn: the last graph
     that reached backward(), else that of the last output. Options that are none of those below are
@@ -66,13 +91,21 @@ def draw(
     from ..diagrams import Diagram
     from ..diagrams import draw as draw_diagram
 
-    chosen = {"view": view, "gradients": gradients, "values": values, "fold": _fold(fold)}
+    chosen: dict[str, Any] = {
+        "view": view,
+        "gradients": gradients,
+        "values": values,
+        "scale": scale,
+        "fold": _fold(fold),
+    }
     _check_view(VIEWS[view], gradients, values)
+    if scale and not gradients and VIEWS[view].needs != "gradients":
+        raise click.UsageError("--scale is for --gradients")
     for output in outputs:
         Diagram.check(output, width, dpi)
     # The script may go to another folder.
     paths = [output.absolute() for output in outputs]
-    trace, code = Subject(**subject).record()
+    trace, code = Subject(**subject).record(last_step=True, max_memory=max_memory)
     diagram = draw_diagram(trace, theme=theme, title=title, **chosen)
     for output, path in zip(outputs, paths, strict=True):
         _save(diagram, output, path, width, dpi)

@@ -1,11 +1,11 @@
-"""What a command is about: a script of the user's, a saved run, or a network made for a text."""
+"""What a command is about: a script of the user's, a saved run, a trained model, or a text."""
 
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -13,11 +13,15 @@ from click.core import ParameterSource
 from ..files import MOST_TEXT, read_regular, read_stdin
 from ..nn.recurrent import LAYERS
 from ..text import for_terminal
-from .console import COUNT, INTERRUPTED, NO, PATH, read_size
+from .console import COUNT, INTERRUPTED, NO, PATH, Finite, read_size
 
 if TYPE_CHECKING:
     from ..tracing.script import ScriptRun
     from ..tracing.trace import Trace
+    from ..training.word import Speller
+
+_CHECKPOINT = ".safetensors"
+_FILES = ".tgtrace", _CHECKPOINT
 
 CELLS = click.Choice(list(LAYERS))
 
@@ -44,13 +48,27 @@ _OPTIONS = (
         help='Training steps of SCRIPT to record, counted from 0: "0..3".',
     ),
     click.option(
-        "--text", help='A text for a network to spell; "-" reads it from stdin.  [default: hello]'
+        "--text",
+        help="A text for a network, new or from a checkpoint, to spell; "
+        '"-" reads it from stdin.  [default: hello]',
     ),
     click.option("--text-file", type=PATH, help="A file with the text."),
     click.option("--cell", default="rnn", type=CELLS, help="Its cell."),
     click.option("--layers", default=1, type=COUNT, help="Layers of the network."),
     click.option("--hidden", default=8, type=COUNT, help="Units of each layer."),
     click.option("--seed", default=0, help="Of the network's first weights."),
+    click.option(
+        "--radius",
+        type=Finite(0),
+        help="Begin with W_hh = RADIUS times an orthogonal matrix: below 1 the gradient fades, "
+        "above it may explode.",
+    ),
+    click.option(
+        "--loss",
+        default="every",
+        type=click.Choice(["every", "last"]),
+        help="What is differentiated: the mean of all steps' losses, or the last step's alone.",
+    ),
     click.option(
         "--trust",
         metavar="SIZE",
@@ -61,7 +79,7 @@ _OPTIONS = (
 
 
 # Options of a network that is made for a text, which many scripts have too.
-_OF_A_TEXT = ("cell", "layers", "hidden", "seed")
+_OF_A_TEXT = ("cell", "layers", "hidden", "seed", "radius", "loss")
 
 
 class ScriptCommand(click.Command):
@@ -83,12 +101,21 @@ class ScriptCommand(click.Command):
             raise click.NoSuchOption(str(script), ctx=ctx)
         for name in _OF_A_TEXT:
             if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(
-                    f"--{name} is of a network for a text; "
-                    f"an option of the script's own stands behind --: {script} -- --{name} …",
-                    ctx,
-                )
+                _check_fits(name, script, ctx)
         return rest
+
+
+def _check_fits(name: str, script: Path, ctx: click.Context) -> None:
+    """Refuse an option of a network for a text where the subject is none."""
+    is_model = not ctx.params["is_module"] and _kind(script) == _CHECKPOINT
+    if is_model and name != "loss":
+        raise click.UsageError(f"--{name} is of a new network, and {script} is a trained one", ctx)
+    if not is_model:
+        raise click.UsageError(
+            f"--{name} is of a network for a text; "
+            f"an option of the script's own stands behind --: {script} -- --{name} …",
+            ctx,
+        )
 
 
 def subject_options(command: Any) -> Any:
@@ -110,6 +137,8 @@ class Subject:
     layers: int
     hidden: int
     seed: int
+    radius: float | None = None
+    loss: Literal["every", "last"] = "every"
     trust: int | None = None
     is_module: bool = False
     steps: tuple[int, int] | None = None
@@ -127,33 +156,51 @@ class Subject:
 
     @property
     def is_script(self) -> bool:
-        """Whether there is a script to run: not a recorded run, not a text."""
-        return self.script is not None and (self.is_module or self.script.suffix != ".tgtrace")
+        """Whether there is a script to run: not a recorded run, not a model, not a text."""
+        return self.script is not None and (self.is_module or _kind(self.script) not in _FILES)
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it is a model that `train` wrote."""
+        return self.script is not None and not self.is_script and _kind(self.script) == _CHECKPOINT
 
     def check(self) -> None:
-        """Raise UsageError for a script and a text."""
+        """Raise UsageError for what does not go together."""
         given = self.text is not None or self.text_file is not None
-        if self.script is not None and given:
+        if self.script is not None and not self.is_checkpoint and given:
             raise click.UsageError("give a script or a text, not both")
         if self.steps is not None and not self.is_script:
             raise click.UsageError("--steps is for a script that is run")
 
-    def record(self) -> "tuple[Trace, int]":
-        """The recorded run, and the exit code: not 0 if the user's script raised or was stopped."""
-        self.check()
-        if self.script is None:
-            return self._record_text(), 0
-        if self.is_script:
-            return self._record_script()
-        return _load(self.script, self.arguments, self.trust), 0
+    def record(
+        self, *, last_step: bool = False, max_memory: int | None = None
+    ) -> "tuple[Trace, int]":
+        """The recorded run, and the exit code: not 0 if the user's script raised or was stopped.
 
-    def _record_script(self) -> "tuple[Trace, int]":
+        Args:
+            last_step: of a script that trains keep no more than the last step.
+            max_memory: bytes of arrays that the recording of a script may hold.
+        """
+        self.check()
+        if self.is_script:
+            return self._record_script(last_step, max_memory)
+        if self.script is not None and not self.is_checkpoint:
+            return _load(self.script, self.arguments, self.trust), 0
+        return self._record_text(), 0
+
+    def _record_script(self, last_step: bool, max_memory: int | None) -> "tuple[Trace, int]":
         import traceback
 
         from ..tracing.script import run_script
 
         script = self.target
-        run = run_script(script, self.arguments, steps=self.steps)
+        run = run_script(
+            script,
+            self.arguments,
+            steps=self.steps,
+            last_step=last_step and self.steps is None,
+            max_memory=max_memory,
+        )
         self.tell_of_steps(run)
         error = run.error
         if error is None:
@@ -170,13 +217,19 @@ class Subject:
 
     def _record_text(self) -> "Trace":
         from ..tracing.trace import trace
+
+        speller = self._speller(self._chosen_text())
+        with trace() as recorded:
+            speller.loss(self.loss).backward()
+        return recorded
+
+    def _speller(self, text: str) -> "Speller":
         from ..training.word import Speller
 
-        text = self._chosen_text()
-        speller = Speller.of(text, self.cell, self.layers, self.hidden, self.seed)
-        with trace() as recorded:
-            speller.loss().backward()
-        return recorded
+        if self.script is None:
+            return Speller.of(text, self.cell, self.layers, self.hidden, self.seed, self.radius)
+        _refuse_arguments(self.script, "a trained model", self.arguments)
+        return Speller.trained(self.script, text)
 
     def _chosen_text(self) -> str:
         if self.text is not None and self.text_file is not None:
@@ -186,6 +239,16 @@ class Subject:
         if self.text == "-":
             return _decoded(read_stdin(), "stdin")
         return "hello" if self.text is None else self.text
+
+
+def _kind(script: Path) -> str:
+    return script.suffix.lower()
+
+
+def _refuse_arguments(path: Path, kind: str, arguments: Sequence[str]) -> None:
+    if arguments:
+        given = " ".join(arguments)
+        raise click.UsageError(f"{path} is {kind}, which takes no arguments: {given}")
 
 
 def _decoded(data: bytes, origin: str) -> str:
@@ -200,9 +263,7 @@ def _load(path: Path, arguments: Sequence[str], trust: int | None) -> "Trace":
     """A run that was recorded and saved before."""
     from ..tracing.trace import load_trace
 
-    if arguments:
-        given = " ".join(arguments)
-        raise click.UsageError(f"{path} is a recorded run, which takes no arguments: {given}")
+    _refuse_arguments(path, "a recorded run", arguments)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         trace = load_trace(path, trust)

@@ -32,6 +32,7 @@ def draw(
     fold: int | Literal["auto"] | None = "auto",
     theme: str = "light",
     title: str | None = None,
+    scale: tuple[int, int] | None = None,
 ) -> "Diagram":
     """Draw the recurrent network that a recorded graph holds, every timestep a copy of it.
 
@@ -54,6 +55,9 @@ def draw(
             draws all.
         theme: "light", "dark", or "print" (greys).
         title: written above the picture.
+        scale: the powers of ten that the colours of gradients lie between, such as (-6, 0), for
+            several pictures that are to be compared; None takes those of this picture. What lies
+            beyond is drawn as its ends, which then say "≤" or "≥".
 
     Raises:
         TraceError: nothing was recorded.
@@ -72,7 +76,9 @@ def draw(
     from .views.options import Options
     from .views.whole import draw_graph, draw_network
 
-    options = Options(view=view, fold=fold, theme=theme, gradients=gradients, values=values)
+    options = Options(
+        view=view, fold=fold, theme=theme, gradients=gradients, values=values, scale=scale
+    )
     if isinstance(what, Outlined):
         return _draw_compiled(what, options, title)
     if not isinstance(what, Tensor | Trace):
@@ -80,6 +86,8 @@ def draw(
             f"draw: give a Tensor, a trace or a compiled function, not {type(what).__name__}"
         )
     needs = view_named(view).needs
+    if scale is not None and not gradients and needs != "gradients":
+        raise DrawError('a scale is that of gradients: ask for them, or for view="backward"')
     if needs == "outline":
         raise DrawError(
             f'draw: view="{view}" is of what tg.compile returned, not of a {type(what).__name__}'

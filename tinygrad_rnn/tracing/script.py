@@ -3,6 +3,7 @@
 import codecs
 import io
 import linecache
+import math
 import os
 import runpy
 import sys
@@ -62,6 +63,7 @@ def run_script(
     *,
     until_nan: bool = False,
     steps: tuple[int, int] | None = None,
+    last_step: bool = False,
     echo: TextIO | None = None,
     keep_output: bool = False,
     max_memory: int | str | None = None,
@@ -76,6 +78,7 @@ def run_script(
         until_nan: end it at the first event that writes a NaN or an infinity.
         steps: keep these training steps alone, the first and the last counted from 0, and end it
             in the backward pass after them; without updates of parameters, where it ends itself.
+        last_step: of a script that trains keep the last step alone, and what came after it.
         echo: where its output also goes while it runs.
         keep_output: put what it prints into `trace.printed`, by event; its exception becomes the
             last event.
@@ -94,7 +97,7 @@ def run_script(
     with (
         _as_main(script, arguments),
         traced(max_memory) as (trace, recorder),
-        _limited(recorder, until_nan, steps),
+        _limited(recorder, until_nan, steps, last_step),
     ):
         with _kept_output(recorder.run, echo, keep_output):
             error = _run(script)
@@ -184,7 +187,7 @@ def _raised_at(error: BaseException) -> Source | None:
 
 @contextmanager
 def _limited(
-    recorder: Recorder, until_nan: bool, steps: tuple[int, int] | None
+    recorder: Recorder, until_nan: bool, steps: tuple[int, int] | None, last_step: bool
 ) -> Generator[None, None, None]:
     """Watch what is recorded, and end the script where that is enough."""
     watches: list[Callable[[str], None]] = []
@@ -192,6 +195,8 @@ def _limited(
         watches.append(lambda kind: _stop_at_nan(recorder.run))
     if steps is not None:
         watches.append(_Steps(recorder, *steps).watch)
+    elif last_step:
+        watches.append(_Steps(recorder, math.inf, math.inf).watch)
     if not watches:
         yield
         return
@@ -245,7 +250,7 @@ def _without_inf(value: Any) -> Any:
 class _Steps:
     """Counts training steps that end in an update, and lets go of those before `first`."""
 
-    def __init__(self, recorder: Recorder, first: int, last: int) -> None:
+    def __init__(self, recorder: Recorder, first: float, last: float) -> None:
         self.recorder, self.first, self.last = recorder, first, last
         self.step, self._steps = 0, Steps()
 

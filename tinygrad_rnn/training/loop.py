@@ -190,7 +190,7 @@ class Saved:
             reason = elide(f"{type(error).__name__}: {' '.join(str(error).split())}", 200)
             raise CheckpointError(
                 f"load: {os.fspath(path)} is a checkpoint, but not of a model that "
-                f"`tinygrad-rnn train` made ({reason})"
+                f"`tinygrad-rnn train` made ({reason}); tg.load reads any other in a script"
             ) from None
 
     @classmethod

@@ -1,15 +1,17 @@
 """A recurrent network that spells a text: every character is predicted from all those before it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Literal
 
 from .. import nn
 from ..autograd import ops
 from ..autograd.tensor import Tensor, tensor
 from ..errors import TrainingError
 from ..nn.recurrent import LAYERS, Recurrent
+from .data import Vocabulary
+from .loop import Saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,40 +22,65 @@ class Speller:
     """
 
     text: str
-    vocabulary: str
+    vocabulary: Vocabulary
     network: Recurrent
 
     @classmethod
     def of(
-        cls, text: str, cell: str = "rnn", layers: int = 1, hidden: int = 8, seed: int = 0
+        cls,
+        text: str,
+        cell: str = "rnn",
+        layers: int = 1,
+        hidden: int = 8,
+        seed: int = 0,
+        radius: float | None = None,
     ) -> "Speller":
         """A fresh network for a text.
+
+        With a `radius` each matrix from state to state (each gate's) is that times an orthogonal
+        one: all its singular values are `radius`.
 
         Raises:
             TrainingError: fewer than two characters, so that there is nothing to predict.
         """
-        if len(text) < 2:
-            raise TrainingError(
-                f"the text {text!r} is too short: each character is predicted from those before "
-                "it, so there must be two at least"
-            )
-        vocabulary = "".join(sorted(set(text)))
+        _check_length(text)
+        vocabulary = Vocabulary.of(text)
         size = len(vocabulary)
         network = LAYERS[cell](size, hidden, output_size=size, num_layers=layers, rng=seed)
+        if radius is not None:
+            for own in network.cells:
+                blocks = own.W_hh.shape[0] // hidden
+                nn.init.orthogonal_(own.W_hh, radius, blocks=blocks, rng=seed)
         return cls(text, vocabulary, network)
 
-    def loss(self) -> Tensor:
-        """The mean cross-entropy, in nats, of each next character.
+    @classmethod
+    def trained(cls, checkpoint: str | os.PathLike[str], text: str) -> "Speller":
+        """The network of a checkpoint that `train` wrote, as it is when it is not trained.
+
+        Raises:
+            CheckpointError: no checkpoint, or not one of a character model.
+            TrainingError: the text is too short, or has characters that the model does not know.
+        """
+        saved = Saved.load(checkpoint)
+        _check_length(text)
+        saved.vocabulary.encode(text)
+        saved.model.eval()
+        return cls(text, saved.vocabulary, saved.model)
+
+    def loss(self, at: Literal["every", "last"] = "every") -> Tensor:
+        """The mean cross-entropy, in nats, of each next character, or that of the last one alone.
 
         Inputs and outputs are named by their characters.
         """
-        numbers = [self.vocabulary.index(character) for character in self.text]
-        one_hot = np.eye(len(self.vocabulary))
-        read = zip(numbers[:-1], self.text[:-1], strict=True)
-        xs = ops.stack([tensor(one_hot[number], name=_visible(c)) for number, c in read])
+        numbers = self.vocabulary.encode(self.text)
+        one_hot = self.vocabulary.one_hot(numbers[:-1], self.network.W_hh.dtype)
+        read = zip(one_hot, self.text[:-1], strict=True)
+        xs = ops.stack([tensor(row, name=_visible(character)) for row, character in read])
         ys, _ = self.network(xs)
         for y, character in zip(ys, self.text[1:], strict=True):
             y.name = _visible(character)
+        if at == "last":
+            return nn.cross_entropy(ys[-1], numbers[-1])
         return nn.cross_entropy(ys, numbers[1:])
 
     def train(self, steps: int, lr: float = 0.1) -> Iterator[float]:
@@ -65,6 +92,14 @@ class Speller:
             loss.backward()
             optimizer.step()
             yield loss.item()
+
+
+def _check_length(text: str) -> None:
+    if len(text) < 2:
+        raise TrainingError(
+            f"the text {text!r} is too short: each character is predicted from those before it, "
+            "so there must be two at least"
+        )
 
 
 def _visible(character: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .theme import RAMP_STEPS
 
@@ -13,17 +13,29 @@ _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """The powers of ten between which all norms of a picture lie, divided into `RAMP_STEPS`."""
+    """The powers of ten between which the norms of a picture lie, divided into `RAMP_STEPS`.
+
+    `least` and `most` are the powers of its smallest and its largest norm. A scale that was chosen
+    need not reach them: what lies beyond an end has that end's look, and the end says so.
+    """
 
     low: int
     high: int
+    least: float = math.inf
+    most: float = -math.inf
 
     @classmethod
     def of(cls, norms: Iterable[float | None]) -> "Ramp":
         """Return the ramp of a picture that shows these norms."""
         powers = [math.log10(norm) for norm in norms if norm and math.isfinite(norm)] or [0.0]
         low = math.floor(min(powers))
-        return cls(low, max(math.ceil(max(powers)), low + 1))
+        return cls(low, max(math.ceil(max(powers)), low + 1), min(powers), max(powers))
+
+    def between(self, scale: tuple[int, int] | None) -> "Ramp":
+        """Return the ramp with another scale, where one was chosen."""
+        if scale is None:
+            return self
+        return replace(self, low=scale[0], high=scale[1])
 
     def step(self, norm: float) -> int:
         """Return which of the steps a positive norm falls in."""
@@ -37,8 +49,17 @@ class Ramp:
     def ticks(self) -> list[tuple[float, str]]:
         """Return up to four powers of ten along the ramp, each with its share of the way."""
         span = self.high - self.low
-        exponents = range(self.high, self.low - 1, -math.ceil(span / 3))
-        return [((exponent - self.low) / span, power_of_ten(exponent)) for exponent in exponents]
+        exponents = [*range(self.high, self.low - 1, -math.ceil(span / 3))]
+        if self.least < self.low:
+            exponents[-1] = self.low
+        return [((exponent - self.low) / span, self._tick(exponent)) for exponent in exponents]
+
+    def _tick(self, exponent: int) -> str:
+        if exponent == self.low and self.least < self.low:
+            return "≤ " + power_of_ten(exponent)
+        if exponent == self.high and self.most > self.high:
+            return "≥ " + power_of_ten(exponent)
+        return power_of_ten(exponent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ _SIDES = {"left": "right", "right": "left", "center": "center"}
 def drawing(network: Network, options: Options) -> Drawing:
     """Draw the way of the gradient: the same copies from the last timestep to the first."""
     overlay = with_gradients(unrolled_grid(network, options.fold), network)
+    overlay = overlay.between(options.scale)
     place = Placement(_gradient_grid(overlay))
     mirrored = _mirrored(drawn(place, place.bands()), overlay)
     return mirrored + ramp_legend(overlay, mirrored.bounds)

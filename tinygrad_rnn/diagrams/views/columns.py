@@ -16,7 +16,7 @@ def placed(grid: Grid, network: Network, options: Options) -> tuple[Placement, O
     """Return a grid in its place, with the gradients that were asked for."""
     if not options.gradients:
         return Placement(grid), None
-    overlay = with_gradients(grid, network)
+    overlay = with_gradients(grid, network).between(options.scale)
     return Placement(overlay.grid), overlay
 
 

@@ -19,6 +19,10 @@ class Overlay:
     flow: Flow
     ramp: Ramp
 
+    def between(self, scale: tuple[int, int] | None) -> "Overlay":
+        """Return it with the scale that was chosen for its colours, if one was."""
+        return replace(self, ramp=self.ramp.between(scale))
+
     @property
     def norms(self) -> Iterator[float | None]:
         """Those of all that comes back in the picture."""

@@ -1,10 +1,13 @@
 """What a picture was asked to be."""
 
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 from ...errors import DrawError
 from ..grid.grid import Fold
 from ..picture.theme import THEMES
+
+_POWERS = 330  # of ten, that floats may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +15,7 @@ class Options:
     """What `tinygrad_rnn.draw` was asked for.
 
     Raises:
-        DrawError: there is no theme of that name, or `fold` is not "auto", None or a positive int.
+        DrawError: there is no theme of that name, or a bad `fold` or `scale`.
     """
 
     view: str = "unrolled"
@@ -20,14 +23,29 @@ class Options:
     theme: str = "light"
     gradients: bool = False
     values: bool = False
+    scale: tuple[int, int] | None = None  # powers of ten, of the gradients' colours
 
     def __post_init__(self) -> None:
         if self.theme not in THEMES:
             raise DrawError(f"no theme {self.theme!r}: use one of {', '.join(THEMES)}")
-        if self.fold == "auto" or self.fold is None:
-            return
-        if not isinstance(self.fold, int) or isinstance(self.fold, bool) or self.fold < 1:
+        if self.fold not in ("auto", None) and not (_is_whole(self.fold) and self.fold >= 1):
             raise DrawError(
                 'fold is "auto", None or how many copies to keep at each end (at least 1), '
                 f"not {self.fold!r}"
             )
+        if self.scale is not None and not _is_scale(self.scale):
+            raise DrawError(
+                "scale is two powers of ten, the lower one first, such as (-6, 0), "
+                f"not {self.scale!r}"
+            )
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_scale(value: Any) -> bool:
+    """Whether these are two powers of ten between those of the smallest and largest float."""
+    if not isinstance(value, tuple | list) or len(value) != 2 or not all(map(_is_whole, value)):
+        return False
+    return -_POWERS <= value[0] < value[1] <= _POWERS
