@@ -7,6 +7,7 @@ The package `onnx` is an extra: `pip install 'tinygrad-rnn[onnx]'`.
 """
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OnnxError
@@ -14,7 +15,7 @@ from ..errors import OnnxError
 if TYPE_CHECKING:
     from .networks.network import Network
 
-__all__ = ["load"]
+__all__ = ["load", "save"]
 
 
 def load(path: str | os.PathLike[str] | bytes, *, dtype: Any = None) -> "Network":
@@ -44,3 +45,34 @@ def load(path: str | os.PathLike[str] | bytes, *, dtype: Any = None) -> "Network
         if message.startswith("load: "):
             raise
         raise OnnxError(f"load: {name}: {message}") from error
+
+
+def save(
+    path: str | os.PathLike[str],
+    module_or_function: Callable[..., Any],
+    *example: Any,
+    unrolled: bool = False,
+    dtype: Any = None,
+) -> None:
+    """Write what a module or a function computes, as one run of it shows.
+
+    Calls of `tg.nn`'s RNN, LSTM and GRU become recurrent nodes, everything else the ops that it
+    ran. Parameters keep their names, and each node knows the calls of modules that it was made in,
+    so that `load` finds the copies again. The file has opset 20, and passed `onnx.checker`.
+
+    Args:
+        path: where; `.onnx` is the usual ending.
+        module_or_function: in evaluation: dropout cannot be written.
+        example: its arguments. Arrays and Tensors become inputs of their shapes; all else is
+            written as it is.
+        unrolled: write recurrent layers as plain ops, too.
+        dtype: what floats are written as, say np.float32, which onnxruntime has all ops for; by
+            default as they are.
+
+    Raises:
+        OnnxError: ops that ONNX has not, all in one error; a function that looks at the numbers of
+            an input, or that returns no tensor; a file that cannot be written.
+    """
+    from .writing.save import save_model
+
+    save_model(path, module_or_function, example, unrolled=unrolled, dtype=dtype)

@@ -17,7 +17,7 @@ from .control import If, Loop, Scan
 from .recurrent import WEIGHTS, RecurrentLayer
 from .sections import Placed, sections
 from .steps import ModuleStep, NodeStep, Step, named, run_all
-from .tree import attach, part_at, path_of
+from .tree import Tree, attach, path_of
 from .values import Values
 
 _GRAPHS: dict[str, Sequence[str]] = {
@@ -34,10 +34,17 @@ class Body(Module):
     Args:
         graph: of a file.
         trained: which initializers are parameters; None: all floats that have axes.
+        leaves: which others are tensors.
     """
 
-    def __init__(self, graph: Graph, trained: frozenset[str] | None = None) -> None:
-        self._graph, self._trained = graph, trained
+    def __init__(
+        self,
+        graph: Graph,
+        trained: frozenset[str] | None = None,
+        leaves: frozenset[str] = frozenset(),
+    ) -> None:
+        self._graph, self._trained, self._leaves = graph, trained, leaves
+        self._tree = Tree(self, list(graph.initializers))
         self._there, self._taken = Values(), frozenset[str]()
         self._counts = Counter(graph.reads())
         self._statistics = {
@@ -49,9 +56,9 @@ class Body(Module):
         steps = [
             Placed(self._step(node), node.calls or (), self._reads(node)) for node in graph.nodes
         ]
+        self._steps = sections(self._tree, steps)
         for name, array in graph.initializers.items():
             self._keep(name, array)
-        self._steps = sections(self, steps)
 
     @property
     def inputs(self) -> Sequence[Value]:
@@ -81,13 +88,13 @@ class Body(Module):
         reads = node.inputs
         if node.op in _GRAPHS:
             graphs = dict(node.graphs())
-            bodies = [Body(graphs[name], self._trained) for name in _GRAPHS[node.op]]
+            bodies = [Body(graphs[name], self._trained, self._leaves) for name in _GRAPHS[node.op]]
             module: Module = _KINDS[node.op](node, *bodies)
         else:
             weights = self._weights(node)
             module = RecurrentLayer(node, weights)
             reads = tuple("" if i in weights else name for i, name in enumerate(reads))
-        home = part_at(self, [call.name for call in node.calls or () if not call.is_scope])
+        home = self._tree.called(node.calls or ())
         attach(home, _short(node), module)
         return ModuleStep(node, module, reads, node.op in _GRAPHS)
 
@@ -118,12 +125,12 @@ class Body(Module):
             return
         is_trained = array.ndim > 0 if self._trained is None else name in self._trained
         if array.dtype.kind != "f" or not is_trained:
-            self._there[name] = array
+            self._there[name] = Tensor(array) if name in self._leaves else array
             return
         kind = Buffer if name in self._statistics else Parameter
         part = kind(array)
         *path, last = self._path_of(name)
-        attach(part_at(self, path), last, part)
+        attach(self._tree.home(path), last, part)
         self._there[name] = part
 
     def _path_of(self, name: str) -> list[str]:
@@ -164,7 +171,7 @@ class Network(Body):
 
     def __init__(self, model: Model, dtype: Any = None) -> None:
         check_supported(model.graph)
-        super().__init__(model.graph, model.trained)
+        super().__init__(model.graph, model.trained, model.leaves)
         self._names, self._dtype = model.names, dtype
 
     def forward(self, *inputs: Any, **by_name: Any) -> Any:

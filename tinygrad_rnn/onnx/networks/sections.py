@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...nn.module import Module
 from ..reading.graph import Call
 from .steps import Part, Section, Step, Stretch
-from .tree import part_at
+from .tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class _Open:
     used: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
 
-def sections(root: Module, steps: Sequence[Placed]) -> Callable[[], list[Any]]:
+def sections(tree: Tree, steps: Sequence[Placed]) -> Callable[[], list[Any]]:
     """The steps, in sections; as a function, since a list would be looked through for modules.
 
     Steps that follow each other in one call of a module are a section of it. Where the file numbers
@@ -40,7 +39,7 @@ def sections(root: Module, steps: Sequence[Placed]) -> Callable[[], list[Any]]:
         del stack[_shared(stack, placed) + 1 :]
         for depth in range(len(stack) - 1, len(placed.calls)):
             inner = _Open(placed.calls[depth])
-            stack[-1].steps.append(_opened(root, placed.calls[: depth + 1], inner.steps))
+            stack[-1].steps.append(_opened(tree, placed.calls[: depth + 1], inner.steps))
             stack.append(inner)
         stack[-1].steps.append(placed.step)
         stack[-1].used.update(placed.reads)
@@ -61,9 +60,9 @@ def _shared(stack: Sequence[_Open], placed: Placed) -> int:
     return count
 
 
-def _opened(root: Module, calls: Sequence[Call], steps: Sequence[Step]) -> Step:
+def _opened(tree: Tree, calls: Sequence[Call], steps: Sequence[Step]) -> Step:
     if calls[-1].is_scope:
         return Stretch(calls[-1].name, steps)
-    part = part_at(root, [call.name for call in calls if not call.is_scope])
+    part = tree.called(calls)
     assert isinstance(part, Part)
     return Section(part, steps)

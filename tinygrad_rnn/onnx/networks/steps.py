@@ -7,9 +7,10 @@ from typing import Any, Protocol
 from ...autograd.switches import scope
 from ...autograd.tensor import Tensor
 from ...errors import TinygradError
+from ...nn.cells import Cell
 from ...nn.module import Module
 from ..nodes import run_node
-from ..reading.graph import Node
+from ..reading.graph import Call, Node
 from .values import Values
 
 
@@ -90,6 +91,39 @@ class Part(Module):
 
     def forward(self, steps: Sequence[Step], values: Values) -> None:
         run_all(steps, values)
+
+
+class CellPart(Part, Cell):
+    """A recurrent cell of the file, as a program of ours wrote it: with its states and equation."""
+
+    known_equation = ""
+
+    def __init__(self) -> None:
+        # The parameters come one by one; a Cell would make its own.
+        pass
+
+    @property
+    def equation(self) -> str | None:
+        return self.known_equation or None
+
+    forward: Any = Part.forward
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+def part_of(call: Call, has_weights: bool) -> Part:
+    """A module for a call that a file tells of, of a class with the name that it had.
+
+    Args:
+        call: of it.
+        has_weights: whether the file has the parameters that every cell of ours has.
+    """
+    name = call.kind if call.kind.isidentifier() else "Part"
+    if call.states and has_weights:
+        cell = type(name, (CellPart,), {"states": call.states, "known_equation": call.equation})
+        return cell()
+    return type(name, (Part,), {})()
 
 
 def run_all(steps: Sequence[Step], values: Values) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...nn.module import Module
-from .steps import Part
+from ..reading.graph import Call
+from .steps import Part, part_of
 
 _DEEPEST = 16
 _LONGEST = 80
@@ -12,7 +13,7 @@ _LONGEST = 80
 
 def safe(module: Module, name: str) -> str:
     """A name for an attribute, which is not one that modules have."""
-    name = name[:_LONGEST].replace(".", "_") or "_"
+    name = name[:_LONGEST] or "_"
     while name.startswith("_") or hasattr(type(module), name):
         name = f"{name.lstrip('_')}_" if name.strip("_") else "unnamed"
     return name
@@ -28,17 +29,47 @@ def attach(module: Module, name: str, part: Any) -> str:
     return name
 
 
-def part_at(root: Module, path: Sequence[str], kind: type[Part] = Part) -> Module:
-    """The module at a path of names; those on the way are made."""
-    module = root
-    for name in path[:_DEEPEST]:
-        found = vars(module).get(safe(module, name))
-        if not isinstance(found, Module):
-            made = Part()
-            attach(module, name, made)
-            found = made
-        module = found
-    return module
+class Tree:
+    """The modules below a root.
+
+    Args:
+        root: the module of a graph.
+        parameters: the dotted names of its parameters.
+    """
+
+    def __init__(self, root: Module, parameters: Sequence[str]) -> None:
+        self._root, self._names = root, frozenset(parameters)
+
+    def called(self, calls: Sequence[Call]) -> Module:
+        """The module of the innermost of some calls; those on the way are made."""
+        module, path = self._root, ""
+        for call in calls:
+            if call.is_scope:
+                continue
+            path = f"{path}.{call.name}".lstrip(".")
+            found = vars(module).get(safe(module, call.name))
+            if not isinstance(found, Module):
+                has_weights = {f"{path}.W_xh", f"{path}.W_hh"} <= self._names
+                found = part_of(call, has_weights)
+                attach(module, call.name, found)
+            module = found
+        return module
+
+    def home(self, path: Sequence[str]) -> Module:
+        """The module at a path of names, of which several may be one: "cells" and "0"."""
+        module, rest = self._root, list(path[:_DEEPEST])
+        while rest:
+            count = next((n for n in range(len(rest), 0, -1) if _is_inside(module, rest[:n])), 0)
+            if not count:
+                count, made = 1, Part()
+                attach(module, rest[0], made)
+            module = vars(module)[safe(module, ".".join(rest[:count]))]
+            rest = rest[count:]
+        return module
+
+
+def _is_inside(module: Module, names: Sequence[str]) -> bool:
+    return isinstance(vars(module).get(safe(module, ".".join(names))), Module)
 
 
 def path_of(name: str) -> list[str]:

@@ -8,12 +8,12 @@ from ...autograd import ops
 from ...autograd.tensor import Tensor
 from ..reading.graph import Node
 from .registry import handles
-from .values import aside, plain
+from .values import aside, numbers, plain
 
 
 @handles("Where")
 def where(node: Node, condition: Any, a: Any, b: Any) -> Any:
-    return ops.where(condition, a, b)
+    return ops.where(condition, *numbers(a, b))
 
 
 @handles("Clip")

@@ -11,7 +11,7 @@ from ...autograd.tensor import Tensor
 from ..reading.graph import Node
 from ..reading.tensors import dtype_of
 from .registry import HANDLERS, handles
-from .values import aside, kind_of, plain, refuse
+from .values import aside, kind_of, numbers, plain, refuse
 
 _ONE = {
     "Abs": ops.abs, "Acos": ops.arccos, "Acosh": ops.arccosh, "Asin": ops.arcsin,
@@ -35,7 +35,7 @@ def _of_one(function: Callable[..., Tensor]) -> Callable[..., Any]:
 
 
 def _of_two(function: Callable[..., Tensor]) -> Callable[..., Any]:
-    return lambda node, a, b: function(a, _aligned(node, a, b))
+    return lambda node, a, b: function(*numbers(a, _aligned(node, a, b)))
 
 
 HANDLERS.update({("", name): _of_one(function) for name, function in _ONE.items()})
@@ -55,7 +55,7 @@ def _aligned(node: Node, a: Any, b: Any) -> Any:
 def div(node: Node, a: Any, b: Any) -> Any:
     b = _aligned(node, a, b)
     if kind_of(a) == "f":
-        return ops.div(a, b)
+        return ops.div(*numbers(a, b))
     return aside(node, _integer_quotient, a, b)
 
 
@@ -72,7 +72,7 @@ def mod(node: Node, a: Any, b: Any) -> Any:
 
 @handles("Pow")
 def pow(node: Node, a: Any, b: Any) -> Any:
-    y = ops.pow(a, _aligned(node, a, b))
+    y = ops.pow(*numbers(a, _aligned(node, a, b)))
     return y if y.dtype == a.dtype else ops.astype(y, a.dtype)
 
 
@@ -97,7 +97,7 @@ def mean(node: Node, *xs: Any) -> Any:
 
 
 def _folded(function: Callable[..., Tensor], xs: Any) -> Any:
-    return reduce(function, xs) if len(xs) > 1 else xs[0]
+    return reduce(function, numbers(*xs)) if len(xs) > 1 else xs[0]
 
 
 @handles("Identity")

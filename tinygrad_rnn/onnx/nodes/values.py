@@ -67,6 +67,16 @@ def refuse(node: Node, reason: str) -> NoReturn:
     raise node.refused(reason)
 
 
+def numbers(*xs: Any) -> Sequence[Any]:
+    """Operands, of which constants without axes are Python's numbers beside tensors.
+
+    A number is no value of its own: nothing is drawn for the 1 in 1 - z.
+    """
+    if not any(isinstance(x, Tensor) for x in xs):
+        return xs
+    return [x.item() if isinstance(x, np.ndarray) and not x.ndim else x for x in xs]
+
+
 def kind_of(x: Any) -> str:
     """NumPy's letter for a value's dtype: "f", "i", "u", "b"."""
     return x.dtype.kind

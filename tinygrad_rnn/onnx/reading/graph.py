@@ -18,6 +18,7 @@ class Call:
     states: tuple[str, ...] = ()  # of a recurrent cell: what a copy passes on
     equation: str = ""
     is_scope: bool = False  # a scope that the program named, not a module
+    kind: str = ""  # the module's class
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +123,12 @@ class Model:
         graph: the main one.
         opset: the version of ONNX's own ops.
         trained: the initializers that are parameters; None where the file does not say.
+        leaves: other initializers that were tensors, and so are drawn.
         names: value name -> what the program that wrote it called the tensor.
     """
 
     graph: Graph
     opset: int
     trained: frozenset[str] | None = None
+    leaves: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -14,7 +14,7 @@ from ...text import elide
 from ..package import onnx_module
 from .functions import Functions
 from .graph import Call, Graph, Model, Node, Value
-from .scopes import NAMES, TRAINED, calls_of, placed
+from .scopes import LEAVES, NAMES, TRAINED, calls_of, placed
 from .tensors import array_of, dtype_of
 
 MOST_BYTES = 2**31 - 1  # what protobuf reads
@@ -338,13 +338,11 @@ def _title(proto: Any) -> str:
 def facts_of(proto: Any, graph: Graph, opset: int) -> Model:
     """The model, with what our own files say of their parameters and names."""
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    trained = names = None
     try:
-        if TRAINED in metadata:
-            trained = frozenset(map(str, json.loads(metadata[TRAINED])))
-        if NAMES in metadata:
-            pairs = json.loads(metadata[NAMES]).items()
-            names = {str(key): elide(str(name), 60) for key, name in pairs}
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        trained = names = None
-    return Model(graph, opset, trained, names or {})
+        trained = frozenset(map(str, json.loads(metadata[TRAINED])))
+        leaves = frozenset(map(str, json.loads(metadata[LEAVES])))
+        pairs = json.loads(metadata[NAMES]).items()
+        names = {str(key): elide(str(name), 60) for key, name in pairs}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return Model(graph, opset)  # another's file, or damaged: the names alone are lost
+    return Model(graph, opset, trained, leaves, names)

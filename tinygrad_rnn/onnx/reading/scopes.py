@@ -12,10 +12,13 @@ from .graph import Call, Node
 
 # What our files say of a node: its calls, the outermost first, each with its number.
 SCOPES = "tinygrad_rnn.scopes"
-# Of the model: which initializers are parameters, and what tensors were called.
+# Of the model: which initializers are parameters, which others were tensors, what tensors were
+# called.
 TRAINED = "tinygrad_rnn.parameters"
+LEAVES = "tinygrad_rnn.leaves"
 NAMES = "tinygrad_rnn.names"
 _TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
+_TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
 _MOST_CALLS = 16
 _MOST_LETTERS = 60
 
@@ -29,7 +32,7 @@ def calls_of(name: str, metadata: Mapping[str, str]) -> tuple[Call, ...] | None:
     if SCOPES in metadata:
         return _ours(metadata[SCOPES])
     if _TORCH_SCOPES in metadata:
-        return _of_torch(metadata[_TORCH_SCOPES])
+        return _of_torch(metadata[_TORCH_SCOPES], metadata.get(_TORCH_CLASSES, ""))
     return _of_name(name)
 
 
@@ -49,18 +52,25 @@ def _call(row: Mapping[str, Any]) -> Call:
         states,
         elide(str(row.get("equation", "")), 200),
         bool(row.get("scope", False)),
+        elide(str(row.get("class", "")), _MOST_LETTERS),
     )
 
 
-def _of_torch(text: str) -> tuple[Call, ...]:
-    """`['', 'encoder', 'encoder.rnn', 'lstm']`: the modules by their whole names, then the node."""
-    parts = re.findall(r"'([^']*)'", text[:4096])[:-1]
+def _of_torch(names: str, classes: str) -> tuple[Call, ...]:
+    """`['', 'encoder', 'encoder.rnn', 'lstm']`: the modules by their whole names, then the node.
+
+    The classes stand beside: `['model.Tagger', 'model.Encoder', 'torch.nn.LSTM', 'aten.lstm']`.
+    """
+    parts, kinds = (re.findall(r"'([^']*)'", text[:4096])[:-1] for text in (names, classes))
+    kinds += [""] * (len(parts) - len(kinds))
     calls: list[Call] = []
     outer = ""
-    for part in parts[:_MOST_CALLS]:
+    for part, kind in zip(parts[:_MOST_CALLS], kinds, strict=False):
         if part and not part.startswith("_empty_nn_module"):  # a filler of its own
-            own = part.removeprefix(f"{outer}.") if outer else part
-            calls += [Call(elide(step, _MOST_LETTERS)) for step in own.split(".") if step]
+            *above, own = part.removeprefix(f"{outer}.").split(".")
+            calls += [Call(elide(step, _MOST_LETTERS)) for step in above if step]
+            name = kind.rpartition(".")[2]
+            calls.append(Call(elide(own, _MOST_LETTERS), kind=elide(name, _MOST_LETTERS)))
             outer = part
     return tuple(calls[:_MOST_CALLS])
 

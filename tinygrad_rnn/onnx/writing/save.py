@@ -1,0 +1,198 @@
+"""Writes what a module or a function computes, as one run of it shows."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import OnnxError
+from ...files import write_atomic
+from ...text import elide
+from ...tracing.recording.graph import Node, reached
+from ..package import onnx_module
+from ..reading.scopes import LEAVES, NAMES, TRAINED
+from ..reading.tensors import NUMBERS
+from . import rules
+from .builder import RULES, Builder
+from .layers import LayerCall, LayerWriter, layer_calls
+from .recording import Recorded, recorded
+
+__all__ = ["model_of", "rules", "save_model"]
+
+OPSET = 20
+_IR = 10  # the first in which nodes have metadata
+
+
+def save_model(
+    path: str | os.PathLike[str],
+    function: Callable[..., Any],
+    example: Sequence[Any],
+    *,
+    unrolled: bool = False,
+    dtype: Any = None,
+) -> None:
+    """Write a file; see `tg.onnx.save`."""
+    data = model_of(function, example, unrolled=unrolled, dtype=dtype).SerializeToString()
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise OnnxError(f"save: {os.fspath(path)}: {error.strerror}") from error
+
+
+def model_of(
+    function: Callable[..., Any], example: Sequence[Any], *, unrolled: bool, dtype: Any
+) -> Any:
+    """The ModelProto of a function.
+
+    Raises:
+        OnnxError: it has ops that ONNX has not, all in one error; or ONNX's checker refuses it.
+    """
+    if (dtype is not None and np.dtype(dtype) not in NUMBERS) or np.dtype(
+        dtype or "f8"
+    ).kind != "f":
+        raise OnnxError(f"save: floats cannot be written as {dtype}")
+    run = recorded(function, example)
+    model = _Writer(run, unrolled, dtype).model()
+    onnx = onnx_module()
+    try:
+        onnx_module("checker").check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise OnnxError(f"save: ONNX's checker refuses it: {elide(str(error), 400)}") from error
+    except ValueError as error:  # protobuf holds no more than 2 GiB
+        raise OnnxError(f"save: {elide(str(error), 200)}") from error
+    return model
+
+
+class _Writer:
+    """Writes one run."""
+
+    def __init__(self, run: Recorded, unrolled: bool, dtype: Any) -> None:
+        self._run = run
+        self._nodes = {node.id: node for node in run.nodes}
+        self._b = Builder(dtype, run.options, run.root, run.modules)
+        self._needed = self._reached()
+        self._calls, self._covered = ({}, set[int]()) if unrolled else layer_calls(run)
+        self._names: dict[str, str] = {}
+
+    def _reached(self) -> set[int]:
+        """The ids of what the outputs were made from, options that are tensors included."""
+        nodes = self._nodes
+        waiting = [nodes[id] for _, id in self._run.outputs]
+        needed: set[Node] = set()
+        while waiting:
+            found = reached(waiting) - needed
+            needed |= found
+            waiting = [nodes[id] for node in found for id in self._in_options(node) if id in nodes]
+        return {node.id for node in needed}
+
+    def _in_options(self, node: Node) -> list[int]:
+        found: list[int] = []
+        for value in node.options.values():
+            parts = value if isinstance(value, tuple | list) else (value,)
+            found += [self._run.options[id(p)] for p in parts if id(p) in self._run.options]
+        return found
+
+    def model(self) -> Any:
+        """The whole model."""
+        helper = onnx_module("helper")
+        self._refuse_unknown()
+        inputs = [self._input(name, id) for name, id in self._run.inputs]
+        for node in self._run.nodes:
+            if node.id in self._needed and node.op is not None:
+                self._write(node)
+        outputs = [self._output(name, id) for name, id in self._run.outputs]
+        title = type(self._run.root).__name__ if self._run.root else "function"
+        initializers = list(self._b.initializers.values())
+        graph = helper.make_graph(self._b.nodes, title, inputs, outputs, initializers)
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR)
+        model.producer_name = "tinygrad_rnn"
+        facts = {TRAINED: self._b.trained_names, LEAVES: self._b.leaves, NAMES: self._names}
+        for key, value in facts.items():
+            entry = model.metadata_props.add()
+            entry.key, entry.value = key, json.dumps(value)
+        return model
+
+    def _refuse_unknown(self) -> None:
+        unknown: Counter[str] = Counter()
+        for node in self._run.nodes:
+            is_written = node.id in self._covered or node.op is None or node.op in RULES
+            if node.id in self._needed and not is_written:
+                unknown[str(node.op)] += 1
+        if unknown:
+            listed = ", ".join(f"{op} ({n})" for op, n in sorted(unknown.items()))
+            hint = ""
+            if "dropout_mask" in unknown:
+                hint = "; dropout draws anew at each call: call model.eval() first"
+            raise OnnxError(f"save: ops that have no form in ONNX here: {listed}{hint}")
+
+    def _input(self, name: str, id: int) -> Any:
+        node = self._run.kept_tensor(id)
+        written = self._b.unique(name)
+        self._b.keep(id, written, node.dtype)
+        return _info(written, self._b.dtype_of(node.dtype), node.shape)
+
+    def _output(self, name: str, id: int) -> Any:
+        """An output under its own name: two may be one tensor, or an input."""
+        node, b = self._run.node(id), self._b
+        self._write(node)
+        b.enter(None)
+        written = b.add("Identity", b.value(id).name)
+        final = b.rename(written, name)
+        return _info(final, b.dtype_of(node.data.dtype), node.shape)
+
+    def _write(self, node: Node) -> None:
+        b = self._b
+        if b.has(node.id):
+            return
+        if node.op is None:
+            self._leaf(node)
+        elif node.id in self._covered:
+            call = self._calls.get(node.id)
+            if call is not None:
+                self._write_call(call)
+        else:
+            self._write_leaves(node)
+            b.enter(node.scope)
+            name = RULES[str(node.op)](b, node)
+            given = self._run.given.get(node.id, "")
+            if given:
+                name = b.rename(name, given)
+                self._names[name] = given
+            b.keep(node.id, name, node.data.dtype)
+
+    def _write_leaves(self, node: Node) -> None:
+        """What an op reads that no op made, where it is first read."""
+        by_id = {x.id: x for x in node.tensors()}
+        by_id.update((id, self._nodes[id]) for id in self._in_options(node) if id in self._nodes)
+        for x in by_id.values():
+            if x.op is None and not self._b.has(x.id):
+                self._leaf(x)
+
+    def _write_call(self, call: LayerCall) -> None:
+        for node in (call.xs, *call.states):
+            self._write(node)
+        path = [scope.name for scope in call.scope.chain()]
+        if self._run.root is not None and call.scope.chain()[0].owner is self._run.root:
+            path = path[1:] or path
+        LayerWriter(self._b, call, ".".join(path), self._needed).write()
+
+    def _leaf(self, node: Node) -> None:
+        """A parameter, or what is always the same."""
+        name = self._run.leaves.get(node.id) or self._run.given.get(node.id) or ""
+        if node.requires_grad:
+            written = self._b.array(node.data, name or "parameter")
+            self._b.trained([written])
+        else:
+            written = self._b.array(node.data, name or "constant")
+            self._b.leaves.append(written)
+            if name:
+                self._names[written] = name
+        self._b.keep(node.id, written, node.data.dtype)
+
+
+def _info(name: str, dtype: Any, shape: Sequence[int]) -> Any:
+    return onnx_module("helper").make_tensor_value_info(name, NUMBERS[np.dtype(dtype)], list(shape))
