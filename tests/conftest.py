@@ -1,5 +1,6 @@
 """Hypothesis profiles, and what holds in CI alone."""
 
+import gc
 import os
 import signal
 
@@ -23,6 +24,11 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("nightly", deadline=None, max_examples=2000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev"))
+
+
+def pytest_collection_finish():
+    """What was imported stays; the garbage collector need not look through it again and again."""
+    gc.freeze()
 
 
 def fail_if_skipped(report):

@@ -1179,19 +1179,28 @@ record(
 CASES = [one for made in RECORDS.values() for one in made.cases]
 
 
-def with_every_case(accept: Callable[[Case], bool] = lambda _: True):
+def with_every_case(accept: Callable[[Case], bool] = lambda _: True, one_in: int = 1):
     """Make of `test(case)` one test an op: it goes through the op's cases, and names what fails.
 
-    A test costs pytest more than most cases cost, and there are thousands.
+    A test costs pytest more than most cases cost, and there are thousands. Of what costs much, one
+    case in so many is run, at random but always the same; `-m slow` runs the others.
     """
     of_op: dict[str, list[Case]] = {}
     for one in filter(accept, CASES):
         of_op.setdefault(one.op, []).append(one)
 
     def decorate(test):
-        @pytest.mark.parametrize("op", of_op)
-        def test_of_op(op):
-            for one in of_op[op]:
+        some, others = [], []
+        for op, cases in of_op.items():
+            drawn = sorted(cases, key=lambda one: zlib.crc32(f"{test.__name__} {one.id}".encode()))
+            few = -(-len(drawn) // one_in)
+            some.append(pytest.param(drawn[:few], id=op))
+            if drawn[few:]:
+                others.append(pytest.param(drawn[few:], id=f"{op}-rest", marks=pytest.mark.slow))
+
+        @pytest.mark.parametrize("cases", [*some, *others])
+        def test_of_op(cases):
+            for one in cases:
                 try:
                     test(one)
                 except BaseException as error:

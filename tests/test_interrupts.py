@@ -121,6 +121,15 @@ SAVES = {
 }
 
 
+@pytest.fixture
+def quick_collections():
+    """What other tests have left in memory is not looked through again and again."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("number", [60, pytest.param(1_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SAVES)
 @pytest.mark.filterwarnings("ignore")  # a file that was being opened is closed unasked

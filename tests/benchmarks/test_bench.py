@@ -113,6 +113,15 @@ def test_chains_by_hand_and_recorded_have_one_gradient():
         per_op.require_agreement(found, 10)
 
 
+def test_the_command_measures_in_a_process_of_its_own(run, tmp_path):
+    result = run("--part", "ops", "--size", "tiny", "--dtype", "float32", "--json", "bench.json")
+    assert result.exit_code == 0, result.output
+    assert "Chains of 10 ops" in result.stdout
+    (measured,) = json.loads((tmp_path / "bench.json").read_text())["measured"]
+    assert measured["kind"] == "ops"
+
+
+@pytest.mark.slow  # it starts nine processes
 def test_the_command_measures_every_part_and_keeps_every_time(run, tmp_path):
     """Each contender that is installed is compared with the first, in the command's processes."""
     parts = [word for part in conduct.PARTS if part != "forms" for word in ("--part", part)]

@@ -45,6 +45,7 @@ def test_the_screen_in_the_docs_is_the_screen(script):
         assert terminal.text.rstrip().splitlines() == shown.splitlines()
 
 
+@pytest.mark.slow  # test_app.py counts the panes of each size
 def test_it_fits_terminals_of_every_size(script):
     with Terminal.debugger(script(TRAINING), columns=20, rows=6) as terminal:
         terminal.until("event 0/26")

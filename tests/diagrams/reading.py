@@ -3,8 +3,10 @@
 import math
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from xml.etree import ElementTree
+
+import numpy as np
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,6 +36,33 @@ class Part:
         return (
             left - margin < point[0] < right + margin and top - margin < point[1] < bottom + margin
         )
+
+
+def overlap(a, b):
+    """Whether two boxes do, by more than half a point."""
+    return a[0] < b[2] - 0.5 and b[0] < a[2] - 0.5 and a[1] < b[3] - 0.5 and b[1] < a[3] - 0.5
+
+
+def overlapping(ones, others):
+    """All pairs of boxes that overlap: the place of the one and of the other."""
+    if not (ones and others):
+        return []
+    low, high = (np.array(ones)[:, None, part] for part in (slice(2), slice(2, 4)))
+    low_of_others, high_of_others = (np.array(others)[:, part] for part in (slice(2), slice(2, 4)))
+    both = (low < high_of_others - 0.5) & (low_of_others < high - 0.5)
+    return np.argwhere(both.all(-1)).tolist()
+
+
+def overlapping_parts(parts):
+    """The ids of all pairs of parts whose boxes overlap."""
+    boxes = [part.box for part in parts]
+    return [(parts[i].id, parts[j].id) for i, j in overlapping(boxes, boxes) if i < j]
+
+
+@cache
+def picture_of(diagram):
+    """A diagram's SVG, read once."""
+    return Picture(diagram.svg)
 
 
 class Picture:

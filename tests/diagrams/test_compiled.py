@@ -1,11 +1,9 @@
 """The compiled view: every kind of call once, what is read below, the results above."""
 
-from itertools import combinations
-
 import pytest
 from compiler.recorded import compiled_step
-from diagrams.reading import Picture
-from diagrams.test_geometry import check_texts, overlap
+from diagrams.reading import Picture, overlapping_parts
+from diagrams.test_geometry import check_texts
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import CompileError, DrawError
@@ -18,8 +16,7 @@ def test_stages_lie_apart_and_every_wire_has_its_ends(kind):
     diagram = tg.draw(compiled_step(kind), view="compiled")
     drawn = Picture(diagram.svg)
     parts = drawn.all("op", "input", "output", "parameter")
-    for one, other in combinations(parts, 2):
-        assert not overlap(one.box, other.box), (one.id, other.id)
+    assert overlapping_parts(parts) == []
     check_texts(diagram.drawing)
     ids = {part.id for part in parts}
     assert all({edge.source, edge.target} <= ids for edge in diagram.drawing.edges)

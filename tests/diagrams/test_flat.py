@@ -1,13 +1,12 @@
 """Graphs without copies, the backward view, sizes on paper."""
 
 import re
-from itertools import combinations
 
 import numpy as np
 import pytest
-from diagrams.reading import Picture
+from diagrams.reading import Picture, overlapping_parts
 from diagrams.recorded import trained, truncated
-from diagrams.test_geometry import check_shapes_and_edges, check_texts, overlap
+from diagrams.test_geometry import check_shapes_and_edges, check_texts
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.picture import dot_layout
@@ -31,8 +30,7 @@ def formula():
 def test_every_op_is_drawn_apart_from_the_others(make, view):
     diagram = tg.draw(make(), view=view)
     drawn = Picture(diagram.svg)
-    for one, other in combinations(drawn.all("op", "input", "output", "loss"), 2):
-        assert not overlap(one.box, other.box), (one.id, other.id)
+    assert overlapping_parts(drawn.all("op", "input", "output", "loss")) == []
     check_texts(diagram.drawing)
     assert all(diagram.render(format) for format in (".png", ".pdf", ".dot"))
     with pytest.raises(DrawError, match=r"player.*nothing recurrent"):

@@ -39,7 +39,7 @@ ACTIVE = [
     ";",
 ]
 # Five hundred texts or names a seed; every seed's are looked at by `-m slow`.
-SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 10))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
 names = st.lists(st.sampled_from(ACTIVE) | st.text(max_size=4), max_size=8).map("".join)
 
 
@@ -166,7 +166,7 @@ def both_views(text):
     return structure(draw(hostile_network(text), view="both"))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(names, min_size=4, max_size=4))
 def test_opened_copies_with_gradients_of_hostile_names_have_the_structure_of_any(given_names):
     assert opened(tuple(given_names)) == opened(("a", "b", "c", "d"))

@@ -1,13 +1,12 @@
 """Opened copies: every recorded op is there once, and known cells have their known form."""
 
 from functools import cache
-from itertools import combinations
 
 import numpy as np
 import pytest
-from diagrams.reading import Picture
+from diagrams.reading import Picture, overlapping, overlapping_parts, picture_of
 from diagrams.recorded import trained
-from diagrams.test_geometry import check_texts, overlap
+from diagrams.test_geometry import check_texts
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.inside.anatomy import cell_anatomy
@@ -88,15 +87,15 @@ def test_nothing_overlaps_inside_or_outside(name):
 
 
 def check_opened(diagram):
-    drawn = Picture(diagram.svg)
+    drawn = picture_of(diagram)
     ops = drawn.all("op")
-    for one, other in combinations([*ops, *drawn.all("input", "output", "state", "loss")], 2):
-        assert not overlap(one.box, other.box), (one.id, other.id)
+    assert overlapping_parts([*ops, *drawn.all("input", "output", "state", "loss")]) == []
     ends = {edge.id: {edge.source, edge.target} for edge in diagram.drawing.edges}
-    for edge in (part for part in drawn.parts if "edge" in part.classes):
-        for op in ops:
-            if overlap(op.box, edge.box) and op.id not in ends[edge.id]:
-                assert not any(op.covers(point, 1) for point in edge.points), (edge.id, op.id)
+    edges = drawn.all("edge")
+    for i, j in overlapping([op.box for op in ops], [edge.box for edge in edges]):
+        op, edge = ops[i], edges[j]
+        if op.id not in ends[edge.id]:
+            assert not any(op.covers(point, 1) for point in edge.points), (edge.id, op.id)
     boxes = {op.id: op.box for op in ops}
     for chip in drawn.all("chip"):
         left, top, right, bottom = chip.box
@@ -108,14 +107,14 @@ def check_opened(diagram):
 
 @EVERY_CELL
 def test_ids_are_unique(name):
-    ids = [part.id for part in Picture(opened(name).svg).parts]
+    ids = [part.id for part in picture_of(opened(name)).parts]
     assert len(set(ids)) == len(ids)
 
 
 @EVERY_CELL
 def test_every_recorded_op_is_drawn_or_joined_to_one_that_is(name):
     network = unroll(trace_of(name).graph())
-    drawn = set(Picture(tg.draw(trace_of(name), view="ops", fold=None).svg).ids("op"))
+    drawn = set(picture_of(tg.draw(trace_of(name), view="ops", fold=None)).ids("op"))
     for cell in network.cells:
         anatomy = cell_anatomy(
             cell, network, [link for link in network.links if link.target == cell.id]
@@ -169,7 +168,7 @@ def test_an_lstm_written_by_hand_is_drawn_as_one():
 
 
 def test_parameters_are_chips_in_the_ops_that_use_them():
-    drawn = Picture(tg.draw(trained(tg.nn.LSTM, 4), view="ops").svg)
+    drawn = picture_of(tg.draw(trained(tg.nn.LSTM, 4), view="ops"))
     chips = [chip.texts[0] for chip in drawn.all("chip")]
     assert sorted(set(chips)) == ["W_hh", "W_hy", "W_xh", "b_h", "b_y"]
     assert all(chips.count(name) == 4 for name in set(chips))
@@ -177,7 +176,7 @@ def test_parameters_are_chips_in_the_ops_that_use_them():
 
 
 def test_each_state_has_its_line_and_messages_are_counted_once():
-    drawn = Picture(tg.draw(trained(tg.nn.LSTM, 4), view="ops").svg)
+    drawn = picture_of(tg.draw(trained(tg.nn.LSTM, 4), view="ops"))
     assert [len(drawn.all(cls)) for cls in ("cell", "message", "initial")] == [4, 3, 1]
     assert len(drawn.all("memory")) == 4
     assert [part.texts for part in drawn.all("state")] == [("h₋₁",), ("c₋₁",)]

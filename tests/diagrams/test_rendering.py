@@ -45,7 +45,7 @@ def draw():
 thread = threading.Thread(target=draw)
 thread.start()
 statuses = []
-for _ in range(8):
+for _ in range(4):
     child = os.fork()
     if not child:
         signal.alarm(20)
@@ -91,8 +91,8 @@ def test_hostile_names_stay_text(name, view):
 
         assert drawn.all("parameter")[0].title == printable(name) + " 2×3"
         assert printable(name) in (*drawn.all("parameter")[0].texts, "")
-    for format in (".png", ".pdf", ".dot"):
-        assert diagram.render(format)
+    if view == "both":
+        assert all(diagram.render(format) for format in (".png", ".pdf", ".dot"))
 
 
 def test_hostile_names_do_not_widen_the_picture():

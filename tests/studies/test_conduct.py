@@ -100,10 +100,11 @@ def test_another_file_is_refused_and_left_alone(tmp_path, content):
     assert path.read_bytes() == content
 
 
-def lie(path, change):
-    content = json.loads(path.read_text("utf-8"))
-    change(content["runs"][0])
-    path.write_text(json.dumps(content), "utf-8")
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    path = tmp_path_factory.mktemp("kept") / "vanish.json"
+    run(Vanish(), path, seeds=1)
+    return path.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -120,17 +121,18 @@ def lie(path, change):
         lambda run: run.update(more=1),
     ],
 )
-def test_kept_runs_that_no_run_can_have_been(tmp_path, change):
+def test_kept_runs_that_no_run_can_have_been(tmp_path, kept, change):
     path, study = tmp_path / "vanish.json", Counted()
-    run(Vanish(), path, seeds=1)
-    lie(path, change)
+    content = json.loads(kept)
+    change(content["runs"][0])
+    path.write_text(json.dumps(content), "utf-8")
     with pytest.raises(StudyError, match=r"vanish\.json does not hold runs of the study vanish"):
         run(study, path, seeds=1)
     assert study.ran == []
 
 
-def test_a_study_does_not_take_up_another_one_s_runs(tmp_path):
-    run(Vanish(), tmp_path / "x.json", seeds=1)
+def test_a_study_does_not_take_up_another_one_s_runs(tmp_path, kept):
+    (tmp_path / "x.json").write_text(kept, "utf-8")
     with pytest.raises(StudyError, match="it is of vanish"):
         run(Rtrl(), tmp_path / "x.json", seeds=1)
 
@@ -142,7 +144,9 @@ def test_a_path_that_cannot_be_written_is_known_before_the_first_run(tmp_path):
     assert study.ran == []
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading", "dask"])
+@pytest.mark.parametrize(
+    "backend", ["loky", "threading", pytest.param("dask", marks=pytest.mark.slow)]
+)
 def test_whoever_runs_it_the_numbers_are_the_same(backend, expected):
     assert measured(run(Vanish(), backend=backend, jobs=2)) == expected
 

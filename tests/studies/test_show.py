@@ -83,11 +83,11 @@ CHART = Chart("title", "x, steps", "y, nats", [
 GRID = Grid("title", "k", "t", "norm", [[1.0, 0.0], [0.5, 2.0]])
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-def test_charts_are_a_file_and_the_same_each_time(theme):
-    svg = render([CHART, GRID], theme, "svg")
-    assert ET.fromstring(svg).tag.endswith("svg")
-    assert svg == render([CHART, GRID], theme, "svg")
+def test_charts_are_a_file_and_the_same_each_time():
+    light, again, dark = (render([CHART, GRID], theme, "svg") for theme in (LIGHT, LIGHT, DARK))
+    assert ET.fromstring(light).tag.endswith("svg")
+    assert ET.fromstring(dark).tag.endswith("svg")
+    assert light == again != dark
 
 
 def texts_of(drawn_figure):

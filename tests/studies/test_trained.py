@@ -150,6 +150,7 @@ def test_truncation_loses_next_to_nothing_where_the_network_forgets():
         assert held(study, {"kind": "cosine", "memory": memory}) == [True, True]
 
 
+@pytest.mark.slow
 def test_truncated_gradients_learn_a_long_gap_that_the_state_keeps():
     assert held(
         STUDIES["tbptt"](), {"kind": "train", "asked": "last", "piece": 4, "bias": 3.0}

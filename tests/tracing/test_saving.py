@@ -165,7 +165,7 @@ def transcript(tr, questions=QUESTIONS, every=1):
 @pytest.mark.parametrize("name", RUNS)
 def test_a_loaded_run_is_that_run(name, tmp_path):
     tr = recorded(name)
-    every = 1 + len(tr.events) // 40
+    every = 1 + len(tr.events) // 15
     assert list(transcript(saved(tr, tmp_path / "run.tgtrace"), every=every)) == list(
         transcript(tr, every=every)
     )
@@ -463,7 +463,14 @@ def places(value, here=()):
             yield from places(value[key], (*here, key))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+# `-m slow` looks at thousands more, in tests/hostile.
+FEW = settings(
+    max_examples=settings().max_examples * 2 // 5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@FEW
 @given(place=somewhere, value=anything)
 def test_a_description_that_lies_anywhere(path, good, place, value):
     description, arrays = ARCHIVE.decode("good", good)
@@ -488,7 +495,7 @@ def test_two_tensors_of_one_id(path, good, at, other):
         load_trace(path)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@FEW
 @given(
     table=somewhere,
     row=somewhere,

@@ -48,6 +48,7 @@ class Pane(Widget):
     def __init__(self, id: str, redraw: Callable[[], None]) -> None:
         super().__init__(id=id)
         self._lines: views.Lines = []
+        self._base = Style()
         self._redraw = redraw
 
     def on_resize(self, event: events.Resize) -> None:
@@ -56,20 +57,21 @@ class Pane(Widget):
     def show(self, lines: views.Lines) -> None:
         """Draw these lines from now on."""
         self._lines = lines
+        self._base = self.rich_style  # asks every ancestor, so once for all lines
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y >= len(self._lines):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._base)
         line, console = self._lines[y], self.app.console
         # The style of a whole line is in none of its segments; one without any would crash where
         # NO_COLOR is set.
-        base = self.rich_style + console.get_style(line.style)
+        base = self._base + console.get_style(line.style)
         pieces = [
             Segment(s.text, base + (s.style or Style())) for s in line.render(console) if s.text
         ]
-        return Strip(pieces).adjust_cell_length(width, self.rich_style)
+        return Strip(pieces).adjust_cell_length(width, self._base)
 
 
 class CommandLine(Input):

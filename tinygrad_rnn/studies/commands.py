@@ -98,9 +98,10 @@ def save_flow(study: Study, out: Path) -> list[Path]:
         return []
     written = []
     for ending, theme in THEMES.items():
+        diagram = draw(loss, gradients=True, theme=theme.name)
         for format in ("svg", "png"):
             path = out / f"{study.name}-flow{ending}.{format}"
-            draw(loss, gradients=True, theme=theme.name).save(path)
+            diagram.save(path)
             written.append(path)
     return written
 
