@@ -121,18 +121,16 @@ def test_integers_of_every_width_are_indices_and_targets(dtype, rows):
 
 @pytest.mark.parametrize("dtype", [*"bhilqBHILQ"])
 @pytest.mark.parametrize("rows", [3, 100, 200, 300, 40_000, 70_000])
-@pytest.mark.parametrize("off", [-1, -2, -128, 0, 1, 50])
-def test_an_index_out_of_range_is_refused_whatever_its_width(dtype, rows, off):
-    index = rows + off if off >= 0 else off
+def test_an_index_out_of_range_is_refused_whatever_its_width(dtype, rows):
     limits = np.iinfo(dtype)
-    if not limits.min <= index <= limits.max:
-        return
     table = tg.tensor(np.arange(rows + 0.0))
     fast = tg.compile(lambda i: ops.embedding(table, i))
     for _ in range(CALLS):
         fast(np.array([1, 2], dtype))
-    with pytest.raises(OpError, match=f"every index must be in 0..{rows - 1}"):
-        fast(np.array([1, index], dtype))
+    for index in (-1, -2, -128, rows, rows + 1, rows + 50):
+        if limits.min <= index <= limits.max:
+            with pytest.raises(OpError, match=f"every index must be in 0..{rows - 1}"):
+                fast(np.array([1, index], dtype))
 
 
 # Results

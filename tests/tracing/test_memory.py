@@ -141,7 +141,7 @@ def whole(request):
     return request.param, recorded(kind=request.param)
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(share=st.floats(0.0, 1.0))
 def test_every_question_is_answered_as_without_a_budget_or_says_gone(whole, share):
     kind, without = whole
