@@ -1,4 +1,4 @@
-"""Hypothesis profiles, and what holds in CI alone."""
+"""Hypothesis profiles, what a test may cost, and what holds in CI alone."""
 
 import gc
 import os
@@ -37,6 +37,31 @@ def fail_if_skipped(report):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
     return report
+
+
+# Seconds of CPU, those of processes that it waited for included; what takes more is marked slow.
+MOST_CPU = 10.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    before = sum(os.times()[:4])
+    yield
+    took = sum(os.times()[:4]) - before
+    item.user_properties.append(("cpu", took))
+    if took > MOST_CPU and item.get_closest_marker("slow") is None:
+        pytest.fail(f"it took {took:.1f} s of CPU: mark it slow, or share what it makes")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the run cost, and which tests cost most: seconds on a clock say as much of others."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ())]
+    cost = {r.nodeid: dict(r.user_properties).get("cpu", 0.0) for r in reports}
+    if len(cost) > 1000:
+        most = sorted(cost, key=cost.__getitem__)[:-6:-1]
+        terminalreporter.write_line(f"{sum(cost.values()):.0f} s of CPU in tests, most of it in")
+        for name in most:
+            terminalreporter.write_line(f"{cost[name]:6.1f} s  {name}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,9 +19,7 @@ def module_name(path):
 
 
 SHOWING = [
-    module_name(path)
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if ">>>" in path.read_text("utf-8")
+    module_name(path) for path in sorted(PACKAGE.rglob("*.py")) if ">>>" in path.read_text("utf-8")
 ]
 
 

@@ -135,7 +135,14 @@ def test_every_gradient_passes_gradcheck(name):
     assert tg.gradcheck(lambda *_: here.loss_fn(*batch), tuple(here.parameters))
 
 
-@museum
+# To record and plan a program costs more than all else here.
+one_in_three = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (at % 3 > 0)) for at, name in enumerate(NAMES)],
+)
+
+
+@one_in_three
 def test_compiled_is_eager(name):
     here = program(name)
     step = differentiated(here.loss_fn)
