@@ -12,8 +12,7 @@ from tinygrad_rnn.studies import adding as adding_study
 from tinygrad_rnn.studies.cliff import Unit, descend, loss, wall
 from tinygrad_rnn.studies.commands import named
 from tinygrad_rnn.studies.conduct import run_one
-from tinygrad_rnn.studies.forget_bias import kept, memory_flow
-from tinygrad_rnn.studies.gap import first_gradient, longest_learned, network_of
+from tinygrad_rnn.studies.gap import first_gradient, network_of
 from tinygrad_rnn.studies.tasks import Learner, adding, endless, recall
 from tinygrad_rnn.studies.tbptt import PIECES, compared_gradients, forgetting, remembering
 
@@ -91,10 +90,14 @@ def test_adding_says_what_tanh_reaches_over_half_the_gap():
 # Forget bias
 
 
-@pytest.mark.parametrize("bias", [0.0, 1.0, 3.0])
-def test_the_memory_s_gradient_shrinks_by_the_forget_gate(bias):
-    slope = np.polyfit(np.arange(40), np.log(memory_flow(bias, 0, straight=True)), 1)[0]
-    assert abs(slope - math.log(kept(bias))) < 0.15
+@pytest.mark.parametrize("bias", [0.0, 1.0, 3.0, 5.0])
+def test_the_memory_s_gradient_shrinks_by_the_forget_gate_and_no_other_theory_passes(bias):
+    study = STUDIES["forget-bias"]()
+    record = run_one(study, 0, {"kind": "flow", "bias": bias})
+    assert [row.holds for row in study.rows([record])] == [True, True]
+    for theory in (bias + 0.01, bias - 1, bias + 4):
+        wrong = Record({**record.settings, "bias": theory}, 0, record.measured, 1.0)
+        assert not study.rows([wrong])[0].holds
 
 
 def test_a_bias_of_one_learns_a_gap_that_a_bias_of_zero_does_not():
@@ -117,15 +120,16 @@ def test_what_is_in_between_is_seen_and_not_claimed():
 # Gap
 
 
-def test_the_longest_gap_is_the_one_before_the_first_that_was_not_learned():
-    errors = {5: 0.01, 10: 0.02, 20: 0.6, 40: 0.03}
-    records = [
-        Record({"kind": "RNN", "gap": gap}, 0, {"error": error}, 1.0)
-        for gap, error in errors.items()
-    ]
-    assert longest_learned(records, "RNN") == 10
-    assert longest_learned(records[2:], "RNN") == 0
-    assert longest_learned(records, "GRU") == 0
+def gap_row(kind, gap, error):
+    record = Record({"kind": kind, "gap": gap}, 0, {"error": error, "updates": 200}, 1.0)
+    return [row.holds for row in STUDIES["gap"]().rows([record])]
+
+
+def test_gap_refutes_that_every_lstm_outlasts_tanh_and_that_none_does():
+    assert gap_row("LSTM, bias 0", 40, 0.69) == gap_row("LSTM, bias 3", 40, 0.01) == [True]
+    assert gap_row("LSTM, bias 0", 40, 0.01) == gap_row("LSTM, bias 3", 40, 0.69) == [False]
+    assert gap_row("GRU", 5, 0.69) == [False]
+    assert gap_row("RNN", 40, 0.69) == gap_row("RNN", 80, 0.01) == []
 
 
 def test_gap_sees_an_open_gate_outlast_a_half_shut_one():

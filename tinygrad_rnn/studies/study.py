@@ -7,6 +7,7 @@ kept, resumed and shown alike.
 
 import hashlib
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,13 +35,54 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a study's table: a claim, and whether what was measured bears it out."""
+    """What one seed says about a claim: whether what was measured bears it out."""
 
     claim: str
     reference: str
     measured: str
     seed: int
     holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim over all seeds: in how many it held, and the range of what was measured."""
+
+    claim: str
+    reference: str
+    measured: str
+    held: int
+    seeds: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether it held for every seed."""
+        return self.held == self.seeds
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "Claim":
+        """The claim that some rows, one a seed, make."""
+        first = rows[0]
+        references = {row.reference for row in rows}
+        return cls(
+            claim=first.claim,
+            reference=first.reference if len(references) == 1 else "by seed",
+            measured=_range([row.measured for row in rows]),
+            held=sum(row.holds for row in rows),
+            seeds=len(rows),
+        )
+
+
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?")
+
+
+def _range(measured: Sequence[str]) -> str:
+    """The least and the greatest, where each begins with a number; else all that was seen."""
+    numbers = [_NUMBER.match(each) for each in measured]
+    if not all(numbers):
+        return "; ".join(dict.fromkeys(measured))
+    ordered = sorted(measured, key=lambda each: float(_NUMBER.match(each)[0]))  # type: ignore[index]
+    return " … ".join(dict.fromkeys([ordered[0], ordered[-1]]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +138,14 @@ class Findings:
     def holds(self) -> bool:
         """Whether every claim held."""
         return all(row.holds for row in self.rows)
+
+    @property
+    def claims(self) -> "list[Claim]":
+        """The table: a claim a line, over all seeds."""
+        grouped: dict[str, list[Row]] = {}
+        for row in self.rows:
+            grouped.setdefault(row.claim, []).append(row)
+        return [Claim.of(rows) for rows in grouped.values()]
 
     @property
     def charts(self) -> "Sequence[Chart | Grid]":

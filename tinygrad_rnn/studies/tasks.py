@@ -63,11 +63,16 @@ class Learner:
         """y of the last step."""
         return self.network(inputs)[0][-1]
 
-    def step(self, inputs: Array, targets: Array) -> None:
-        """Learn from one batch."""
+    def backward(self, inputs: Array, targets: Array) -> Tensor:
+        """The gradients of one batch; `tg.compile` makes a flat list of NumPy calls of it."""
         loss = self.error(self.answer(inputs), targets)
-        self.optimizer.zero_grad()
         loss.backward()
+        return loss
+
+    def step(self, backward: Callable[[Array, Array], Tensor], batch: Batch) -> None:
+        """Learn from one batch."""
+        self.optimizer.zero_grad()
+        backward(*batch)
         nn.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimizer.step()
 
@@ -86,10 +91,13 @@ class Learner:
         Returns:
             {"updates": [...], "errors": [...]}: the error of each look.
         """
+        from ..compiler import compile
+
+        backward = compile(self.backward)
         seen, errors = [0], [self.test(*test)]
         while errors[-1] >= goal and seen[-1] < updates:
             for _ in range(every):
-                self.step(*next(batches))
+                self.step(backward, next(batches))
             seen.append(seen[-1] + every)
             errors.append(self.test(*test))
         return {"updates": seen, "errors": errors}

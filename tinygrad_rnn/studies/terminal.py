@@ -27,20 +27,16 @@ SHADES, PLAIN_SHADES = "░▒▓█", ".:*#"
 
 
 def table(findings: Findings) -> "Table":
-    """Reference, measured, seed, verdict: a line for each claim."""
+    """Reference, what was measured over the seeds, verdict: a line for each claim."""
     from rich.table import Table
     from rich.text import Text
 
-    found = Table(
-        "claim", "reference", "measured", "seed", "verdict", title=findings.study.question
-    )
-    for row in findings.rows:
-        verdict = Text("holds", "green") if row.holds else Text("does not hold", "bold red")
-        words = [
-            Text(for_terminal(word))
-            for word in (row.claim, row.reference, row.measured, str(row.seed))
-        ]
-        found.add_row(*words, verdict)
+    found = Table("claim", "reference", "measured", "holds for", title=findings.study.question)
+    for claim in findings.claims:
+        words = (claim.claim, claim.reference, claim.measured)
+        seeds = f"{claim.held} of {claim.seeds}"
+        verdict = Text(seeds, "green" if claim.holds else "bold red")
+        found.add_row(*(Text(for_terminal(word)) for word in words), verdict)
     return found
 
 
