@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "check_all", is_flag=True, help="Check every element.")
 def check(samples: int, max_memory: int | None, check_all: bool, **subject: Any) -> None:
-    """Check the gradients of SCRIPT, of a trained model (.safetensors), or of a text's network.
+    """Check the gradients of SCRIPT, of a model (.safetensors, .onnx), or of a text's network.
 
     Against central differences: the graph of the last backward pass is computed again with each
     parameter moved a little, up and down. One row per parameter: the worst relative error, and the
     verdict. Exits with 1 if one fails. Options that are none of those below are the script's, and
     all behind "--".
     """
-    trace, code = Subject(**subject).record(max_memory=max_memory)
+    trace, code = Subject(**subject).record(max_memory=max_memory, exact=True)
     passed = report_checks(console(), trace, None if check_all else samples)
     sys.exit(code or (0 if passed else NO))
 

@@ -39,7 +39,7 @@ def debug(
     max_memory: int,
     **options: Any,
 ) -> None:
-    """Step through SCRIPT, a trained model (.safetensors), or a text's network.
+    """Step through SCRIPT, a model (.safetensors, .onnx), or a text's network.
 
     Forward, backward, and back in time.
 

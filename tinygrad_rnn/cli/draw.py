@@ -82,7 +82,7 @@ def draw(
     max_memory: int | None,
     **subject: Any,
 ) -> None:
-    """Draw the unrolled network of SCRIPT, of a trained model (.safetensors), or of a text.
+    """Draw the unrolled network of SCRIPT, of a model (.safetensors, .onnx), or of a text.
 
     SCRIPT runs with its ARGUMENTS under recording, and what it computed is drawn: the last graph
     that reached backward(), else that of the last output. Options that are none of those below are

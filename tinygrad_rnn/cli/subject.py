@@ -1,9 +1,9 @@
-"""What a command is about: a script of the user's, a saved run, a trained model, or a text."""
+"""What a command is about: a script of the user's, a saved run, a model, or a text."""
 
 import sys
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ..training.word import Speller
 
 _CHECKPOINT = ".safetensors"
-_FILES = ".tgtrace", _CHECKPOINT
+_ONNX = ".onnx"
+_FILES = ".tgtrace", _CHECKPOINT, _ONNX
 
 CELLS = click.Choice(list(LAYERS))
 
@@ -35,6 +36,16 @@ def _read_steps(ctx: click.Context, option: click.Parameter, text: str | None) -
     if first.isdecimal() and last.isdecimal() and int(first) <= int(last):
         return int(first), int(last)
     raise click.BadParameter(f'must be a step or two, "2" or "0..3", not {text!r}')
+
+
+def _read_axes(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) -> Any:
+    axes: dict[str, int] = {}
+    for text in texts:
+        name, sign, number = text.rpartition("=")
+        if not (name and sign and number.isdecimal() and 0 < int(number) < 2**31):
+            raise click.BadParameter(f'must be as "time=5", not {text!r}')
+        axes[name] = int(number)
+    return axes
 
 
 _OPTIONS = (
@@ -68,6 +79,19 @@ _OPTIONS = (
         default="every",
         type=click.Choice(["every", "last"]),
         help="What is differentiated: the mean of all steps' losses, or the last step's alone.",
+    ),
+    click.option(
+        "--inputs", type=PATH, help="Of an ONNX model: a file of arrays by name, of np.savez."
+    ),
+    click.option("--random", is_flag=True, help="Of an ONNX model: draw its inputs at random."),
+    click.option("--length", type=COUNT, help="Of axes that an ONNX model leaves open."),
+    click.option(
+        "--axis",
+        "axes",
+        multiple=True,
+        callback=_read_axes,
+        metavar="NAME=N",
+        help="The length of one of them. May be given several times.",
     ),
     click.option(
         "--trust",
@@ -142,6 +166,10 @@ class Subject:
     trust: int | None = None
     is_module: bool = False
     steps: tuple[int, int] | None = None
+    inputs: Path | None = None
+    random: bool = False
+    length: int | None = None
+    axes: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def target(self) -> Path | str:
@@ -164,8 +192,17 @@ class Subject:
         """Whether it is a model that `train` wrote."""
         return self.script is not None and not self.is_script and _kind(self.script) == _CHECKPOINT
 
+    @property
+    def is_onnx(self) -> bool:
+        """Whether it is a model that another program exported."""
+        return self.script is not None and not self.is_script and _kind(self.script) == _ONNX
+
     def check(self) -> None:
         """Raise UsageError for what does not go together."""
+        if not self.is_onnx and (self.inputs or self.random or self.length or self.axes):
+            raise click.UsageError("--inputs, --random, --length and --axis are for an ONNX model")
+        if self.inputs is not None and (self.random or self.length or self.axes):
+            raise click.UsageError("give --inputs, or --random with --length and --axis")
         given = self.text is not None or self.text_file is not None
         if self.script is not None and not self.is_checkpoint and given:
             raise click.UsageError("give a script or a text, not both")
@@ -173,17 +210,20 @@ class Subject:
             raise click.UsageError("--steps is for a script that is run")
 
     def record(
-        self, *, last_step: bool = False, max_memory: int | None = None
+        self, *, last_step: bool = False, max_memory: int | None = None, exact: bool = False
     ) -> "tuple[Trace, int]":
         """The recorded run, and the exit code: not 0 if the user's script raised or was stopped.
 
         Args:
             last_step: of a script that trains keep no more than the last step.
             max_memory: bytes of arrays that the recording of a script may hold.
+            exact: run an ONNX model in double precision, whatever its numbers are.
         """
         self.check()
         if self.is_script:
             return self._record_script(last_step, max_memory)
+        if self.is_onnx:
+            return self._record_onnx(exact), 0
         if self.script is not None and not self.is_checkpoint:
             return _load(self.script, self.arguments, self.trust), 0
         return self._record_text(), 0
@@ -214,6 +254,26 @@ class Subject:
         if not run.trace.events:
             sys.exit(code)
         return run.trace, code
+
+    def _record_onnx(self, exact: bool) -> "Trace":
+        """One run of an ONNX model, and the gradient of the mean of its outputs' squares."""
+        from .. import onnx
+        from ..onnx.examples import loss_of, random_inputs, read_inputs
+        from ..tracing.trace import trace
+
+        assert self.script is not None
+        _refuse_arguments(self.script, "a model", self.arguments)
+        model = onnx.load(self.script, dtype="float64" if exact else None)
+        if self.inputs is not None:
+            inputs = read_inputs(model, self.inputs)
+        elif self.random or self.length or not model.inputs:
+            inputs = random_inputs(model, self.length, self.axes)
+        else:
+            listed = ", ".join(map(str, model.inputs))
+            raise click.UsageError(f"{self.script} takes {listed}: give --inputs x.npz or --random")
+        with trace() as recorded:
+            loss_of(model(**inputs)).backward()
+        return recorded
 
     def _record_text(self) -> "Trace":
         from ..tracing.trace import trace

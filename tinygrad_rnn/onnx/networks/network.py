@@ -61,6 +61,11 @@ class Body(Module):
             self._keep(name, array)
 
     @property
+    def graph(self) -> Graph:
+        """What the file says."""
+        return self._graph
+
+    @property
     def inputs(self) -> Sequence[Value]:
         """What it takes, in order."""
         return self._graph.inputs
