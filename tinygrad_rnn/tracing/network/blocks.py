@@ -3,15 +3,19 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused, reached
-from .cells import Cells, Copy, Loop, Structure, cells_in
+from .cells import Cells, Copy, Loop, cells_in
+from .formulas import formula_of
 from .groups import Group, Groups
+from .naming import Naming
 from .pieces import WHOLE, Atom, RawRead
 from .quotient import (
     Arrow,
     ArrowKind,
     Block,
+    Bracket,
     Chain,
     Output,
     Piece,
@@ -22,7 +26,6 @@ from .quotient import (
     RowKind,
     indexed,
 )
-from .recurrence import is_light
 
 
 @collector_paused()
@@ -43,8 +46,11 @@ class _Assembly:
         self.graph, self.nodes, self.cells = graph, nodes, cells
         self.groups = Groups(graph.root, nodes, cells)
         self.pieces: dict[Atom, Piece] = {}
-        self.states = {id(loop): _states_made(loop, cells) for loop in cells.loops}
-        self.names = {id(loop): self.state_names(loop) for loop in cells.loops}
+        self.formulas: dict[object, str] = {}
+        groups = self.groups
+        self.naming = Naming(
+            graph, cells, groups.placement, groups.parameter_names, groups.containers
+        )
 
     def quotient(self) -> Quotient:
         self.arrows = self.raw_arrows()
@@ -56,6 +62,8 @@ class _Assembly:
         self.name_others()
         blocks = {id(group): self.block(group) for group in self.groups.groups}
         made = [self.row(*row, blocks) for row in rows]
+        names = {node: name for node in self.nodes if (name := self.naming.of(node))}
+        times = {node: self.naming.time(copy) for copy in self.cells.all for node in copy.nodes}
         arrows = tuple(
             Arrow(blocks[a], blocks[b], tuple(map(self.read, reads)), self.kind(reads))
             for (a, b), reads in self.arrows.items()
@@ -74,6 +82,9 @@ class _Assembly:
             parameters=tuple(legend),
             loss=next((block for block in others if block.kind == "loss"), None),
             gradients=self.graph.gradients,
+            brackets=tuple(self.brackets()),
+            names=names,
+            times=times,
         )
 
     # Arrows
@@ -138,7 +149,7 @@ class _Assembly:
             if group.copy is not None:
                 cells[group.copy.row][2].append(group)
             elif group.kind == "between":
-                key = _path(group), tuple(atom.node.op for atom in group.atoms)
+                key = self.path(group), tuple(atom.node.op for atom in group.atoms)
                 between.setdefault(key, ("between", len(between), []))[2].append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
@@ -179,12 +190,14 @@ class _Assembly:
             for x in atom.node.tensors()
             if x.is_parameter and x.id in self.groups.parameter_names
         ]
-        path, name, equation, states = _path(groups[0]), "", None, ()
+        path, name, equation, states = self.path(groups[0]), "", None, ()
         reverse = tree = False
         if kind in ("cell", "loop"):
             loop = self.cells.loops[number]
             owner = loop.owner
-            path, states = loop.path, self.names[id(loop)]
+            call = loop.copies[0].call
+            path = loop.path if call is None else self.naming.path(call)
+            states = self.naming.states[id(loop)]
             name = "scope" if isinstance(owner, str) else type(owner).__name__
             name = name if owner is not None else path
             equation = owner.equation if isinstance(owner, RecurrentCell) else None
@@ -233,18 +246,10 @@ class _Assembly:
 
     def block(self, group: Group) -> Block:
         states: tuple[Piece, ...] = ()
-        label, copy = group.label, group.copy
+        copy = group.copy
         if copy is not None:
-            loop = self.cells.loops[copy.row]
-            made = self.states[id(loop)].get(copy.made, ())
+            made = self.naming.states_made[id(self.cells.loops[copy.row])].get(copy.made, ())
             states = tuple(self.piece(Atom(copy.nodes[i], WHOLE)) for i in made)
-            label = indexed(self.names[id(loop)][0], copy.t)
-        elif group.kind == "between":
-            label = _path(group)
-        elif group.kind == "input":
-            label = indexed("x" + group.marks, group.columns[0])
-        elif group.kind == "initial":
-            label = self.initial_label(group)
         read = [atom for atom in group.atoms if self.is_read_elsewhere(atom, group)]
         outputs = dict.fromkeys([*states, *map(self.piece, read)])
         return Block(
@@ -253,7 +258,9 @@ class _Assembly:
             pieces=tuple(map(self.piece, group.atoms)),
             t=copy.t if copy else _number(group.id),
             columns=group.columns,
-            label=label,
+            label=self.label(group),
+            caption=self.caption(group),
+            formula=self.formula(group),
             sign=_sign(group, self.sources.get(id(group), 0)),
             call=copy.call if copy else None,
             states=states,
@@ -263,12 +270,68 @@ class _Assembly:
             trained=self.trained(group),
         )
 
-    def initial_label(self, group: Group) -> str:
-        reads = (read for atom in group.atoms for read in self.groups.readers[atom])
-        copies = (self.cells.of(read.reader.node) for read in reads)
-        copy = next(copy for copy in copies if copy is not None)
-        names = self.names[id(self.cells.loops[copy.row])]
-        return ", ".join(indexed(name, copy.t - 1) for name in names)
+    def label(self, group: Group) -> str:
+        """What is written in a block."""
+        naming, copy = self.naming, group.copy
+        match group.kind:
+            case "cell" if copy is not None:
+                names = naming.states[id(self.cells.loops[copy.row])]
+                return indexed(next(iter(names)), naming.time(copy))
+            case "initial":
+                reads = (read for atom in group.atoms for read in self.groups.readers[atom])
+                copies = (self.cells.of(read.reader.node) for read in reads)
+                begun = next(copy for copy in copies if copy is not None)
+                names = naming.states[id(self.cells.loops[begun.row])]
+                return ", ".join(indexed(name, naming.time_before(begun)) for name in names)
+            case "input":
+                if len(group.columns) > 1:
+                    return "x" + group.marks
+                (column,) = group.columns
+                return indexed("x" + group.marks, naming.time_in(column))
+            case "between":
+                return self.path(group) or self.formula(group)
+            case "bar" | "derived":
+                return naming.of(group.atoms[-1].node) or self.formula(group)
+            case "target" | "constant":
+                return naming.caption(group.atoms[0].node)
+            case _:
+                return group.label
+
+    def path(self, group: Group) -> str:
+        """The modules that are called in it."""
+        return ", ".join(self.naming.modules(atom.node for atom in group.atoms))
+
+    def caption(self, group: Group) -> str:
+        """What the program calls it."""
+        if group.kind in ("input", "initial", "target"):
+            found = (self.input_caption(atom) for atom in group.atoms)
+            return ", ".join(dict.fromkeys(name for name in found if name))
+        if group.kind in ("between", "bar", "derived", "loss"):
+            return self.naming.of(group.atoms[-1].node)
+        return ""
+
+    def input_caption(self, atom: Atom) -> str:
+        """The name of a leaf, or of the one slice of it that is read."""
+        own = self.naming.of(atom.node)
+        if atom.label == WHOLE:
+            return own
+        moved = [read.reader.node for read in self.groups.readers[atom] if read.reader.node.is_move]
+        names = (self.naming.caption(node) for node in moved)
+        return next((name for name in names if name), own)
+
+    def formula(self, group: Group) -> str:
+        """What is computed in it: of all blocks of one row the same."""
+        if group.kind not in ("between", "bar", "derived", "loss"):
+            return ""
+        key = tuple((atom.node.op, atom.node.shape) for atom in group.atoms), self.path(group)
+        if group.kind == "loss" or key not in self.formulas:
+            inside = {atom.node for atom in group.atoms}
+            self.formulas[key] = formula_of(group.atoms[-1].node, inside, self.short_name)
+        return self.formulas[key]
+
+    def short_name(self, node: Node) -> str:
+        """A name in a formula: of a parameter without the modules that it is in."""
+        return self.naming.of(node).rpartition(".")[2]
 
     def trained(self, group: Group) -> str:
         names = self.groups.parameter_names
@@ -282,19 +345,6 @@ class _Assembly:
             return True
         group_of = self.groups.group_of
         return any(group_of[read.reader] is not group for read in self.groups.readers[atom])
-
-    def state_names(self, loop: Loop) -> tuple[str, ...]:
-        """What a loop passes on: h and c as one of our cells calls them, else as the program."""
-        if isinstance(loop.owner, RecurrentCell):
-            return loop.owner.states
-        found: list[str] = []
-        for structure, places in self.states[id(loop)].items():
-            copy = next(copy for copy in loop.copies if copy.made is structure)
-            for k, i in enumerate(places):
-                name = copy.nodes[i].given_name or "h" + "′" * k
-                if len(found) <= k:
-                    found.append(name if name not in found else name + "′" * k)
-        return tuple(found) or ("h",)
 
     # Outputs
 
@@ -316,8 +366,8 @@ class _Assembly:
                 value=self.piece(atom),
                 source=blocks[key],
                 column=column,
-                label=name if column is None else indexed(name, column),
-                caption=atom.node.given_name or "",
+                label=name if column is None else indexed(name, self.output_time(group, column)),
+                caption=self.naming.caption(atom.node),
                 used=used,
             )
 
@@ -338,24 +388,33 @@ class _Assembly:
         return list(found.items())
 
     def output_name(self, atom: Atom, group: Group) -> str:
+        """The state that it is, y of what is no state."""
         if group.copy is None:
             return "y"
         loop = self.cells.loops[group.copy.row]
-        made = self.states[id(loop)].get(group.copy.made, ())
+        made = self.naming.states_made[id(loop)].get(group.copy.made, ())
         place = self.groups.place[atom.node]
-        names = self.names[id(loop)]
-        return names[made.index(place)] if place in made else "y"
+        return self.naming.states[id(loop)][made.index(place)] if place in made else "y"
+
+    def output_time(self, group: Group, column: int) -> int:
+        if group.copy is not None:
+            return self.naming.time(group.copy)
+        return self.naming.time_in(column)
+
+    def brackets(self) -> Iterator[Bracket]:
+        """The columns of each step of an outer loop."""
+        columns: dict[Scope, list[int]] = {}
+        for copy in self.cells.all:
+            step = self.cells.around.get(copy.call) if copy.call is not None else None
+            if step is not None:
+                columns.setdefault(step, []).append(self.groups.placement.columns[copy])
+        for number, found in enumerate(columns.values()):
+            yield Bracket(min(found), max(found), f"step {number}")
 
 
 def _number(id: str) -> int:
     last = id.rpartition("-")[2]
     return int(last) if last.isdigit() else 0
-
-
-def _path(group: Group) -> str:
-    """The calls of modules in it, as the program names them."""
-    scopes = (atom.node.scope for atom in group.atoms if not atom.node.is_move)
-    return ", ".join(dict.fromkeys(scope.name for scope in scopes if scope is not None))
 
 
 def _flow(raw: RawRead) -> ReadFlow:
@@ -410,40 +469,3 @@ def _chains(loop: Loop) -> list[list[Copy]]:
         own.append(copy)
         chain_of[copy] = own
     return chains
-
-
-def _states_made(loop: Loop, cells: Cells) -> dict[Structure, tuple[int, ...]]:
-    """Of each structure which ops make the states that the next copy receives."""
-    found: dict[Structure, tuple[int, ...]] = {}
-    place = {node: i for copy in loop.copies for i, node in enumerate(copy.nodes)}
-    for copy in reversed(loop.copies):
-        for before in copy.before:
-            if before.made in found:
-                continue
-            made: list[int] = []
-            for entries in loop.states[copy.made]:
-                node = _origin(copy.read(entries[0]), before, cells)
-                if node is not None and place[node] not in made:
-                    made.append(place[node])
-            found[before.made] = tuple(made)
-    for copy in loop.copies:
-        known = next(iter(found.values()), ())
-        same = len(copy.nodes) > max(known, default=0)
-        found.setdefault(copy.made, known if same and known else (len(copy.nodes) - 1,))
-    return found
-
-
-def _origin(x: Node, copy: Copy, cells: Cells) -> Node | None:
-    """The op of a copy that made a state, seen through what it lightly passed."""
-    seen = {x}
-    waiting = [x]
-    while waiting:
-        node = waiting.pop()
-        owner = cells.of(node)
-        if owner is copy:
-            return node
-        if owner is None and is_light(node):
-            fresh = [y for y in node.tensors() if y not in seen]
-            seen.update(fresh)
-            waiting += sorted(fresh, key=lambda y: y.id)
-    return None

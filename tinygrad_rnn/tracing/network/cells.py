@@ -93,6 +93,7 @@ class Cells:
         self, nodes: Sequence[Node], recurrence: Recurrence, plain: Iterable[Rounds] = ()
     ) -> None:
         self._of: dict[Node, Copy] = {}
+        self.around = recurrence.around
         loops = [*self._of_calls(nodes, recurrence), *map(_of_rounds, plain)]
         self.loops = sorted(loops, key=lambda loop: loop.copies[0].nodes[0].id)
         for row, loop in enumerate(self.loops):

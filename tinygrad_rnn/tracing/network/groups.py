@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ...autograd.state import Scope
 from ..recording.graph import Node
 from .cells import Cells, Copy
 from .namer import parameter_names
@@ -53,6 +54,7 @@ class Groups:
         self.groups: list[Group] = []
         self.group_of: dict[Atom, Group] = {}
         self.parameter_names = parameter_names(nodes)
+        self.containers = containers_of(root, cells)
         self.group_copies()
         self.group_loss()
         self.group_leaves()
@@ -187,16 +189,56 @@ class Groups:
         groups = _joined(keys, [read for read in together if joints[read] not in apart])
         if not _is_acyclic(groups, inside):
             groups = _joined(keys, together)
-        for atoms in groups:
+        for atoms in self.by_calls(groups):
             atoms.sort(key=lambda atom: atom.node.id)
             self.new("between", atoms)
+
+    def by_calls(self, groups: list[list[Atom]]) -> list[list[Atom]]:
+        """Together what one call of a module makes for one column, where nothing lies between."""
+        calls = [self.call_of(atoms) for atoms in groups]
+        joined = _merged(groups, calls)
+        number: dict[Atom | int, int] = {}
+        for i, atoms in enumerate(joined):
+            number |= dict.fromkeys(atoms, i)
+        ring = _rings(len(joined), self.links(number, len(joined)))
+        if not ring:
+            return joined
+        broken = {self.call_of(joined[i]) for i in ring if i < len(joined)}
+        calls = [None if call in broken else call for call in calls]
+        return _merged(groups, calls)
+
+    def call_of(self, atoms: Sequence[Atom]) -> Hashable:
+        """The one call of a module that some atoms belong to, and their column; None: several."""
+        found = {self.part_of(atom.node) for atom in atoms if not atom.node.is_move}
+        if len(found) != 1 or None in found:
+            return None
+        columns = {self.pieces.column(atom) for atom in atoms if atom.label != WHOLE}
+        return found.pop(), frozenset(columns)
+
+    def part_of(self, node: Node) -> Scope | None:
+        """Of the calls that it was made in, the outermost that is only a part of the model."""
+        return next((call for call in node.calls if call not in self.containers), None)
+
+    def links(self, number: dict[Atom | int, int], count: int) -> Iterator[tuple[int, int]]:
+        """What reads what, among numbered blocks and all others."""
+        others: dict[int, int] = {}
+        for read in self.reads:
+            ends: list[int] = []
+            for atom in (read.value, read.reader):
+                if atom in number:
+                    ends.append(number[atom])
+                else:
+                    key = id(self.group_of[atom])
+                    ends.append(others.setdefault(key, count + len(others)))
+            if ends[0] != ends[1]:
+                yield ends[0], ends[1]
 
     def keys(self) -> dict[Atom, tuple[int, int]]:
         """Of each atom between the anchors: those it depends on, and those it leads to, as bits."""
         anchors: dict[int, int] = {}
         for group in self.groups:
             if group.kind in ("cell", "bar", "loss", "initial", "input"):
-                anchors[id(group)] = 1 << len(anchors)
+                anchors[id(group)] = 1 << 2 * len(anchors)
         down: dict[Atom, int] = {}
         up: dict[Atom, int] = {}
         order = [atom for node in self.nodes for atom in self.pieces.atoms[node]]
@@ -214,7 +256,10 @@ class Groups:
             mask = 0
             for read in self.readers[atom]:
                 group = self.group_of.get(read.reader)
-                mask |= up[read.reader] if group is None else anchors.get(id(group), 0)
+                if group is None:
+                    mask |= up[read.reader]
+                else:  # as a state, or as something else
+                    mask |= anchors.get(id(group), 0) << self.is_state(read)
             up[atom] = mask
         return {atom: (down[atom], up[atom]) for atom in order if atom not in self.group_of}
 
@@ -304,6 +349,17 @@ class Groups:
             group.id = ids[0]
 
 
+def containers_of(root: Node, cells: Cells) -> set[Scope]:
+    """Calls in which copies are made, or the root: they are the whole model, and no part."""
+    found: set[Scope] = set(root.calls)
+    for copy in cells.all:
+        if copy.call is not None:
+            found.update(copy.call.chain()[:-1])
+        else:
+            found.update(call for node in copy.nodes[:1] for call in node.calls)
+    return found
+
+
 def _joint(read: RawRead) -> Hashable:
     """Two neighbouring ops of the program, wherever they are run."""
     return _site(read.reader.node), read.slot, _site(read.value.node)
@@ -332,24 +388,40 @@ def _joined(atoms: Iterable[Atom], reads: Iterable[RawRead]) -> list[list[Atom]]
     return list(groups.values())
 
 
+def _merged(groups: Sequence[list[Atom]], calls: Sequence[Hashable]) -> list[list[Atom]]:
+    found: dict[Hashable, list[Atom]] = {}
+    for i, (atoms, call) in enumerate(zip(groups, calls, strict=True)):
+        found.setdefault(i if call is None else call, []).extend(atoms)
+    return list(found.values())
+
+
 def _is_acyclic(groups: Sequence[Sequence[Atom]], reads: Iterable[RawRead]) -> bool:
     """Whether none of the groups leads back to itself."""
     number = {atom: i for i, atoms in enumerate(groups) for atom in atoms}
-    following: list[set[int]] = [set() for _ in groups]
-    for read in reads:
-        a, b = number[read.value], number[read.reader]
-        if a != b:
-            following[a].add(b)
-    waiting = [0] * len(groups)
-    for others in following:
-        for b in others:
-            waiting[b] += 1
-    free = [i for i, count in enumerate(waiting) if not count]
-    done = 0
-    while free:
-        done += 1
-        for b in following[free.pop()]:
-            waiting[b] -= 1
-            if not waiting[b]:
-                free.append(b)
-    return done == len(groups)
+    pairs = ((number[read.value], number[read.reader]) for read in reads)
+    return not _rings(len(groups), ((a, b) for a, b in pairs if a != b))
+
+
+def _rings(count: int, links: Iterable[tuple[int, int]]) -> set[int]:
+    """What lies on a circle of links, or between two: what is left when all others are taken away.
+
+    `count` are numbered from 0; links may name more.
+    """
+    following: dict[int, set[int]] = defaultdict(set)
+    before: dict[int, set[int]] = defaultdict(set)
+    for a, b in links:
+        following[a].add(b)
+        before[b].add(a)
+    left = {*range(count), *following, *before}
+    for forward, back in ((following, before), (before, following)):
+        waiting = {i: len(back[i] & left) for i in left}
+        free = [i for i in left if not waiting[i]]
+        while free:
+            i = free.pop()
+            left.discard(i)
+            for other in forward[i]:
+                if other in left:
+                    waiting[other] -= 1
+                    if not waiting[other]:
+                        free.append(other)
+    return left

@@ -1,6 +1,6 @@
 """The values cut into pieces, and every read of one: what blocks and arrows are made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,8 +48,32 @@ class Pieces:
         self._labels: dict[Node, Array] = {}
         self.slices: dict[Atom, Slice] = {}
         self.atoms: dict[Node, list[Atom]] = {}
+        wanted = self._wanted_in_slices(nodes, cells, uncut)
         for node in nodes:
-            self.atoms[node] = self._cut(node, cells.of(node) is None and node not in uncut)
+            self.atoms[node] = self._cut(node, node in wanted)
+
+    def _wanted_in_slices(self, nodes: Sequence[Node], cells: Cells, uncut: set[Node]) -> set[Node]:
+        """What is cut: sequences, and what is computed from one and then taken slice by slice.
+
+        What is only read as a whole, as by attention, is computed in one block.
+        """
+        wanted: set[Node] = set()
+        asked = set(nodes[-1:])
+        for node in reversed(nodes):
+            outside = cells.of(node) is None and node not in uncut
+            if outside and (node in asked or node.op is None or _joins(node)):
+                wanted.add(node)
+            if node.op is None:
+                continue
+            takes = node in uncut or (node in wanted and self._varies(node))
+            takes = takes or (node.is_move and not self._varies(node))
+            if takes:
+                asked.update(node.tensors())
+        return wanted
+
+    def _varies(self, node: Node) -> bool:
+        label = self._placement.labels.get(node)
+        return label is not None and not isinstance(label, frozenset)
 
     def _cut(self, node: Node, may: bool) -> list[Atom]:
         label = self._placement.labels.get(node)
@@ -144,12 +168,6 @@ class Pieces:
         return label.take(range(start, start + sizes[slot]), axis)
 
 
-def columns_of(atoms: Sequence[Atom], pieces: Pieces) -> list[int]:
-    """The columns that some atoms belong to."""
-    found = {pieces.column(atom) for atom in atoms}
-    return sorted(column for column in found if column is not None)
-
-
-def index_of(nodes: Sequence[Node]) -> Mapping[Node, int]:
-    """The place of each node in the order of creation."""
-    return {node: i for i, node in enumerate(nodes)}
+def _joins(node: Node) -> bool:
+    """Whether it makes a sequence of several values."""
+    return node.is_move and len(node.inputs) > 1

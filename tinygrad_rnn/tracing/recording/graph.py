@@ -231,12 +231,14 @@ class Graph:
     Args:
         names: node id -> the name that the user gave the tensor.
         gradients: node id -> ∂L/∂node, where recorded.
+        owners: id of a module that the program itself called -> its variable there.
     """
 
     nodes: tuple[Node, ...]
     root: Node
     names: Mapping[int, str]
     gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])
+    owners: Mapping[int, str] = field(default_factory=dict[int, str])
 
     @classmethod
     @collector_paused()
@@ -271,7 +273,8 @@ class Graph:
                 rule=tensor.op,
             )
         nodes = tuple(sorted(made.values(), key=lambda node: node.id))
-        return cls(nodes, made[output.id], {node.id: node.name for node in nodes if node.name})
+        names = {node.id: node.name for node in nodes if node.name}
+        return cls(nodes, made[output.id], names, owners=_owners_of(nodes))
 
     @classmethod
     @collector_paused()
@@ -281,6 +284,7 @@ class Graph:
         made: Reversible[Node],
         names: Mapping[int, str],
         gradients: Mapping[int, Array],
+        owners: Mapping[int, str] = {},
     ) -> "Graph":
         """The graph of everything that `root` was made from.
 
@@ -292,6 +296,7 @@ class Graph:
                 them.
             names: node id -> the name that the user gave the tensor.
             gradients: node id -> ∂L/∂node.
+            owners: id of a module that the program itself called -> its variable there.
         """
         # what the ops that were met so far read; a number is None
         waiting: dict[Node | None, None] = {root: None}
@@ -309,7 +314,8 @@ class Graph:
             used = set(nodes)
             named = [x for x in made if x.id in names and x not in used]
             nodes += [x for x in named if x.inputs and all(y in used for y in x.tensors())]
-        return cls(tuple(sorted(nodes, key=attrgetter("id"))), root, names, gradients)
+        in_order = tuple(sorted(nodes, key=attrgetter("id")))
+        return cls(in_order, root, names, gradients, owners)
 
 
 def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:
@@ -328,6 +334,14 @@ def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:
         options={},
         scope=tensor.scope,
     )
+
+
+def _owners_of(nodes: Iterable[Node]) -> dict[int, str]:
+    """The variables of the modules that the program itself called."""
+    scopes = {node.scope for node in nodes if node.op is not None and node.scope is not None}
+    owners = {id(owner): owner for scope in scopes for owner in (scope.chain()[0].owner,)}
+    named = {key: callers_name(owner) for key, owner in owners.items() if type(owner) is not str}
+    return {key: name for key, name in named.items() if name is not None}
 
 
 def _leaf(tensor: Tensor, array: Array) -> Node:

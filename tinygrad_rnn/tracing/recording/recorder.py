@@ -273,6 +273,13 @@ class Recorder:
         if self.budget is not None:
             self.budget.completed(node, held)
 
+    def _enter(self, module: Any) -> None:
+        """A module that no other one calls has the name of its variable."""
+        if STATE.get().scope is None and id(module) not in self.run.owners:
+            name = callers_name(module)
+            if name is not None:
+                self.run.owners[id(module)] = name
+
     _writers: ClassVar[dict[str, Callable[..., None]]] = {
         "forward": _forward,
         "error": _error,
@@ -289,6 +296,7 @@ class Recorder:
         "replace": _replace,
         "clip": _clip,
         "step": _step,
+        "enter": _enter,
     }
 
 

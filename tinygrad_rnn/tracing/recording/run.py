@@ -28,6 +28,7 @@ class Run:
         forgotten_steps: training steps before the first event, which were let go of.
         notes: what is known of the moments between the events, in order.
         has_notes: whether notes were taken; files of older versions have none.
+        owners: id of a module that the program itself called -> its variable there.
         tensors: while it is recorded, the tensors by id: a name may be given after the event.
     """
 
@@ -41,6 +42,7 @@ class Run:
     forgotten_steps: int = 0
     notes: list[Note] = field(default_factory=list[Note])
     has_notes: bool = True
+    owners: dict[int, str] = field(default_factory=dict[int, str])
     tensors: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
 
     def __str__(self) -> str:
@@ -63,7 +65,8 @@ class Run:
                 "(what other threads compute is not recorded)"
             )
         gradients = Gradients(self.events[seed.index :] if seed else ())
-        return Graph.leading_to(last.output, self.nodes.values(), self.given_names(), gradients)
+        names = self.given_names()
+        return Graph.leading_to(last.output, self.nodes.values(), names, gradients, self.owners)
 
     @collector_paused()
     def memory(self) -> Memory:

@@ -82,6 +82,7 @@ def branched(
         run.forgotten_steps,
         notes=run.notes,
         has_notes=run.has_notes,
+        owners=run.owners,
     )
     changed = tuple(sorted(replay.events))
     return Branch(program, tuple(changes), made, replay.nodes, changed, tuple(unfollowed))

@@ -1,0 +1,180 @@
+"""What everything in a network is called: the one namer of pictures, player and debugger.
+
+A value has the name that its tensor was given, else that of the variable it was bound to. In a copy
+its timestep stands behind it; that is the number of the call, and in a row that runs backwards it
+counts from the other end.
+"""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+
+from ...autograd.state import Scope
+from ...nn.cells import Cell as RecurrentCell
+from ..recording.graph import Graph, Node
+from .cells import Cells, Copy, Loop, Structure
+from .placement import Placement
+from .recurrence import is_light
+
+_UNNAMED = "h"
+
+
+class Naming:
+    """The names in one graph.
+
+    Args:
+        graph: with the names that the user gave.
+        cells: the copies in it.
+        placement: their columns.
+        trained: id of a parameter -> its name in the modules.
+        containers: calls that are no part of the model, but all of it.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        cells: Cells,
+        placement: Placement,
+        trained: Mapping[int, str],
+        containers: Container[Scope],
+    ) -> None:
+        self._graph, self._cells, self._placement = graph, cells, placement
+        self._containers = containers
+        self.trained = trained
+        self._given = _given_names(graph)
+        # of each row and structure which ops make its states, and their names
+        self.states_made = {id(loop): _states_made(loop, cells) for loop in cells.loops}
+        self.states = {id(loop): self._state_names(loop) for loop in cells.loops}
+        self._column_times = self._times_of_columns()
+
+    def of(self, node: Node) -> str:
+        """What a value is called, without its timestep; "" where nobody named it."""
+        if node.is_parameter and node.id in self.trained:
+            return self.trained[node.id]
+        copy = self._cells.of(node)
+        if copy is not None:
+            loop = self._cells.loops[copy.row]
+            made = self.states_made[id(loop)].get(copy.made, ())
+            place = copy.nodes.index(node) if made else -1
+            if place in made and made.index(place) < len(self.states[id(loop)]):
+                return self.states[id(loop)][made.index(place)]
+        return self._given.get(node) or node.given_name or ""
+
+    def caption(self, node: Node) -> str:
+        """What the user calls a value, or the one that it was only moved from."""
+        while not (found := self._given.get(node) or node.given_name):
+            if not node.is_move or len(node.inputs) != 1 or node.inputs[0] is None:
+                return ""
+            (node,) = node.tensors()
+        return found
+
+    # Times
+
+    def time(self, copy: Copy) -> int:
+        """The timestep of a copy: in a reversed row it counts from the end."""
+        if not self._placement.reversed(copy):
+            return copy.t
+        return len(self._cells.loops[copy.row].copies) - 1 - copy.t
+
+    def time_before(self, copy: Copy) -> int:
+        """The timestep of the state that the first copy of a chain begins with."""
+        return self.time(copy) + 1 if self._placement.reversed(copy) else -1
+
+    def time_in(self, column: int) -> int:
+        """The timestep that inputs and outputs of a column have: that of its highest copy."""
+        return self._column_times.get(column, column)
+
+    def _times_of_columns(self) -> dict[int, int]:
+        forward = (copy for copy in self._cells.all if not self._placement.reversed(copy))
+        return {self._placement.columns[copy]: copy.t for copy in forward}
+
+    # Modules
+
+    def path(self, scope: Scope) -> str:
+        """Where a call sits, the outermost module by its variable: "model.encoder.cells.0"."""
+        first, *others = scope.chain()
+        name = self._graph.owners.get(id(first.owner), first.name)
+        return ".".join((name, *(call.name for call in others)))
+
+    def module(self, node: Node) -> str:
+        """The module that made a value, of those that hold no copies the outermost; "" else."""
+        for call in node.calls:
+            if call not in self._containers:
+                if call.parent is None:
+                    return self._graph.owners.get(id(call.owner), call.name)
+                return call.name
+        return ""
+
+    def modules(self, nodes: Iterable[Node]) -> tuple[str, ...]:
+        """The modules that made some values, each once."""
+        found = (self.module(node) for node in nodes if not node.is_move)
+        return tuple(dict.fromkeys(name for name in found if name))
+
+    # States
+
+    def _state_names(self, loop: Loop) -> tuple[str, ...]:
+        """What a loop passes on: h and c as one of our cells calls them, else as the program."""
+        if isinstance(loop.owner, RecurrentCell):
+            return loop.owner.states
+        found: list[str] = []
+        for structure, places in self.states_made[id(loop)].items():
+            copy = next(copy for copy in reversed(loop.copies) if copy.made is structure)
+            for place in places[len(found) :]:
+                node = copy.nodes[place]
+                name = self._given.get(node) or node.given_name or _UNNAMED
+                while name in found:
+                    name += "′"
+                found.append(name)
+        return tuple(found) or (_UNNAMED,)
+
+
+def _given_names(graph: Graph) -> dict[Node, str]:
+    """The names given to tensors; a name of a slice of a stack also is that of what it shows."""
+    found: dict[Node, str] = {}
+    for node in graph.nodes if graph.names else ():
+        name = graph.names.get(node.id)
+        if not name:
+            continue
+        found[node] = name
+        source = node
+        while source.is_move and len(source.inputs) == 1 and source.inputs[0] is not None:
+            (source,) = source.tensors()
+        # a slice of a leaf is only a part of it, so the name is not the leaf's
+        if source is not node and source.op is not None:
+            found.setdefault(source, name)
+    return found
+
+
+def _states_made(loop: Loop, cells: Cells) -> dict[Structure, tuple[int, ...]]:
+    """Of each structure which ops make the states that the next copy receives."""
+    found: dict[Structure, tuple[int, ...]] = {}
+    place = {node: i for copy in loop.copies for i, node in enumerate(copy.nodes)}
+    for copy in reversed(loop.copies):
+        for before in copy.before:
+            if before.made in found:
+                continue
+            made: list[int] = []
+            for entries in loop.states[copy.made]:
+                node = _origin(copy.read(entries[0]), before, cells)
+                if node is not None and place[node] not in made:
+                    made.append(place[node])
+            found[before.made] = tuple(made)
+    known: Sequence[int] = next(iter(found.values()), ())
+    for copy in loop.copies:
+        same = bool(known) and len(copy.nodes) > max(known)
+        found.setdefault(copy.made, tuple(known) if same else (len(copy.nodes) - 1,))
+    return found
+
+
+def _origin(x: Node, copy: Copy, cells: Cells) -> Node | None:
+    """The op of a copy that made a state, seen through what it lightly passed."""
+    seen = {x}
+    waiting = [x]
+    while waiting:
+        node = waiting.pop()
+        owner = cells.of(node)
+        if owner is copy:
+            return node
+        if owner is None and is_light(node):
+            fresh = [y for y in node.tensors() if y not in seen]
+            seen.update(fresh)
+            waiting += sorted(fresh, key=lambda y: y.id)
+    return None
