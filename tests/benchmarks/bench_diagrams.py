@@ -1,12 +1,16 @@
 """How long pictures take, from the recorded run to SVG.
 
-Run it with `python tests/benchmarks/bench_diagrams.py`.
+Run it with `python tests/benchmarks/bench_diagrams.py`; with `museum` behind it, or names of its
+programs, it draws each program at two lengths: ten times the ops may take twelve times as long.
 
-CPU time, the best of three. Peers on the same loops (torchviz, torchview, mygrad by way of dot)
-need minutes, or do not finish, at T = 50 to 100.
+CPU time, Graphviz' processes included, the best of three. Peers on the same loops (torchviz,
+torchview, mygrad by way of dot) need minutes, or do not finish, at T = 50 to 100.
 """
 
-import time
+import os
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -22,11 +26,41 @@ def recorded(steps, layer=tg.nn.LSTM, num_layers=2):
     return tr
 
 
+MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
+SHORT, GROWTH = 12, 10  # steps of a program, and how many times more there are of its ops
+
+
+def cpu():
+    """Seconds of this process, and of those that it waited for."""
+    return sum(os.times()[:4])
+
+
 def seconds(trace, **options):
-    start = time.process_time()
+    start = cpu()
     diagram = tg.draw(trace, **options)
     diagram.svg  # noqa: B018
-    return time.process_time() - start
+    return cpu() - start
+
+
+def of_program(program, steps):
+    """A trace of a program of the museum at a length."""
+    with tg.trace() as tr:
+        program["loss_fn"](*program["scaled"](steps)).backward()
+    return tr
+
+
+def museum(names):
+    """Draw each program at two lengths, and say how its time grows with its ops."""
+    for name in names or sorted(path.stem for path in MUSEUM.glob("*.py")):
+        program = runpy.run_path(str(MUSEUM / f"{name}.py"), run_name=name)
+        if "scaled" not in program:
+            continue
+        short, long = (of_program(program, steps) for steps in (SHORT, GROWTH * SHORT))
+        ops = len(long.graph().nodes) / len(short.graph().nodes)
+        growth = best(long, 2) / best(short)
+        share = growth / ops * GROWTH
+        mark = "" if share <= 1.2 * GROWTH else "   too slow"
+        print(f"{name:22} {ops:5.1f} × the ops, {growth:5.1f} × the time{mark}", flush=True)
 
 
 def best(trace, times=3, **options):
@@ -34,6 +68,9 @@ def best(trace, times=3, **options):
 
 
 def main():
+    if len(sys.argv) > 1:
+        museum([name for name in sys.argv[1:] if name != "museum"])
+        return
     seconds(recorded(2))  # the first picture also starts Graphviz and fontconfig
     runs = {steps: recorded(steps) for steps in (100, 1000, 10_000)}
     views = {

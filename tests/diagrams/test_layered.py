@@ -57,7 +57,7 @@ def test_the_ranks_of_a_layout_are_dots_own_and_wires_bend_between_them():
     assert order == [*sizes]
     for (source, target), points in zip(edges, routed.edges, strict=True):
         heights = [y for _, y in points]
-        assert heights == sorted(heights)
+        assert heights == pytest.approx(sorted(heights))
         assert points[0][1] == pytest.approx(routed.nodes[source][1] + sizes[source][1] / 2)
         assert points[-1][1] == pytest.approx(routed.nodes[target][1] - sizes[target][1] / 2)
     # One value has one trunk: both last edges are one until the first of them turns off.

@@ -13,6 +13,8 @@ from diagrams.reading import Picture
 
 from tinygrad_rnn.diagrams import Diagram
 from tinygrad_rnn.diagrams.picture.render import PNG_MOST, to_png
+from tinygrad_rnn.diagrams.picture.shapes import Drawing, Edge, Shape
+from tinygrad_rnn.diagrams.picture.theme import LIGHT
 from tinygrad_rnn.errors import DrawError
 
 HOSTILE = [
@@ -181,6 +183,18 @@ def test_too_high_for_a_png_says_what_helps():
     assert "fold" not in str(refused.value)  # columns are what is folded: it would be as high
     dpi = int(re.search(r"(\d+) dots", str(refused.value))[1])
     assert dpi * 40_000 / 72 <= PNG_MOST < (dpi + 1) * 40_000 / 72
+
+
+def test_an_edge_of_thousands_of_bends_is_drawn():
+    points = tuple((float(x % 7), float(x)) for x in range(3 * 3000 + 1))
+    ends = [Shape(id, "cell", "circle", 0.0, y, 9.0, 9.0, "cell.0.fill", "text") for id, y in ENDS]
+    edge = Edge("way", "message", "a", "b", points, "text")
+    diagram = Diagram(Drawing(tuple(ends), (edge,)), LIGHT, "long", "", str)
+    (drawn,) = Picture(diagram.svg).all("message")
+    assert drawn.points[-1][1] == pytest.approx(drawn.points[0][1] - 9000, abs=10)
+
+
+ENDS = [("a", 0.0), ("b", 9000.0)]
 
 
 def test_a_pdf_finds_its_objects():

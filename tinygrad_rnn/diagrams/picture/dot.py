@@ -16,6 +16,7 @@ from .theme import Palette
 
 PART = "part"  # the class of the nodes that carry a shape's texts
 _CANVAS = "canvas"
+_STRING_MOST = 8000  # characters: at twice as many Graphviz gives up
 _ARROW = 10.0  # Graphviz's length of an arrowhead of size 1
 _FORMS = {"box": "box", "chip": "box", "circle": "circle", "text": "none"}
 _STYLES = {"box": "filled,rounded", "chip": "filled", "circle": "filled", "text": "filled"}
@@ -109,7 +110,7 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge, theme: Palette) -> None:
     attributes = {
         "class": edge.cls,
         "id": edge.id,
-        "pos": _with_head(edge.points, arrow_size * _ARROW) if edge.arrow else line,
+        "pos": _in_pieces(_with_head(edge.points, arrow_size * _ARROW) if edge.arrow else line),
         "arrowsize": _number(arrow_size),
         "color": theme.color(edge.color),
         "penwidth": _number(edge.width),
@@ -166,6 +167,20 @@ def _with_head(points: Sequence[Point], arrow: float) -> str:
     dx, dy = ((tip[0] - control[0]) / length * arrow, (tip[1] - control[1]) / length * arrow)
     shortened = [*before, (control[0] - dx, control[1] - dy), (tip[0] - dx, tip[1] - dy)]
     return " ".join([f"e,{_position(tip)}", *map(_position, shortened)])
+
+
+def _in_pieces(positions: str) -> str:
+    """Return a long list of positions as several strings that DOT joins: it reads none so long."""
+    if len(positions) <= _STRING_MOST:
+        return positions
+    words, pieces, length = positions.split(" "), [""], 0
+    for word in words:
+        if length + len(word) >= _STRING_MOST:
+            pieces.append("")
+            length = 0
+        pieces[-1] += f"{word} "
+        length += len(word) + 1
+    return '" + "'.join(pieces).rstrip()
 
 
 def _position(point: Point) -> str:

@@ -162,9 +162,11 @@ def _curve(
         stops += [(at, middle - halves[stop]), (at, middle + halves[stop])]
     below = (last[0], places[way[-1]][1] - halves[way[-1]])
     stops += [below] * (last[1] - below[1] > _HEAD)
-    for to in (*stops, last):
-        if math.dist((x, y), to) < HERE:
-            continue
+    stops.append(last)
+    for number, to in enumerate(stops):
+        goes_on = number + 1 < len(stops) and x == to[0] == stops[number + 1][0]
+        if goes_on or math.dist((x, y), to) < HERE:
+            continue  # it runs straight here, or nowhere
         half = (to[1] - y) / 2
         yield from ((x, y + half), (to[0], to[1] - half), to)
         x, y = to
