@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import GradientError, OpError, describe
 from .op import Cotangent, Op
 from .state import STATE, notify
-from .switches import switched
+from .switches import Pass
 from .tensor import Array, Tensor
 
 _BY_ID = attrgetter("id")
@@ -161,7 +161,7 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
     symbolic = create_graph or STATE.get().symbolic
     observers = STATE.get().observers
     sums[output] = seed if symbolic else seed._data
-    with np.errstate(all="ignore"), switched(recording=create_graph):
+    with np.errstate(all="ignore"), Pass(create_graph):
         while sums:
             node, g = sums.popitem()
             if node in later:

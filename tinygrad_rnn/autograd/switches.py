@@ -155,6 +155,32 @@ def switched(**changes: Any) -> Switch[None]:
     return Switch(lambda: (lambda state: state._replace(**changes), None, _nothing))
 
 
+class Pass:
+    """The state of one backward pass, `with Pass(recording):`; as a Switch, but entered sooner.
+
+    It is held by the function that runs the pass, and so ends with it, whatever happens.
+    """
+
+    __slots__ = ("_outside", "_recording")
+
+    def __init__(self, recording: bool) -> None:
+        self._recording = recording
+
+    def __enter__(self) -> None:
+        self._outside = STATE.get()
+        STATE.set(entered_by(self, self._change, self._outside))
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            leave(self)
+        finally:
+            if STATE.get() is not self._outside:  # Ctrl-C came in the line above
+                leave(self)
+
+    def _change(self, state: State) -> State:
+        return State(self._recording, state.scope, state.observers, state.symbolic)
+
+
 def no_grad() -> Switch[None]:
     """Compute without recording: results are leaves that require no gradient. Also a decorator."""
     return switched(recording=False)

@@ -112,7 +112,9 @@ def class_numbers(what: str, numbers: Any, limit: int) -> Array:
     numbers = np.asarray(numbers)
     if numbers.dtype.kind not in "iu":
         raise TypeError(f"every {what} must be an integer, got dtype {numbers.dtype}")
-    if numbers.size and (numbers.min() < 0 or numbers.max() >= limit):
+    # NumPy's methods min and max start later than this.
+    smallest, largest = np.minimum.reduce, np.maximum.reduce
+    if numbers.size and (smallest(numbers, None) < 0 or largest(numbers, None) >= limit):
         raise IndexError(f"every {what} must be in 0..{limit - 1}, got {numbers}")
     return numbers
 

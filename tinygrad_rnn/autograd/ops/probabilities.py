@@ -4,12 +4,13 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportFunctionMemberAccess=false
 
+import weakref
 from typing import Any
 
 import numpy as np
 
 from ..op import op
-from ..tensor import Array, Axis
+from ..tensor import Array, Axis, Tensor
 from .parts import class_numbers
 from .reductions import restored
 
@@ -64,13 +65,34 @@ def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
     return np.squeeze(y, axis=tuple(range(x.ndim)) if axis is None else axis)
 
 
+# What the forward pass of `cross_entropy` leaves for its backward pass, by the scores' id: these,
+# weakly, since what is kept goes when they do; then e^(x - max x), its sums, and which element of
+# all is each row's target.
+_KEPT: dict[int, tuple[weakref.ref[Array], Array, Array, Array]] = {}
+
+
+def _exponentials(x: Array, targets: Array) -> tuple[Array, Array, Array, Array]:
+    """e^(x - max x), its sums, the places of the targets, and x - max x there."""
+    z = x - np.maximum.reduce(x, -1, keepdims=True)
+    places = np.arange(0, x.size, x.shape[-1]) + targets.reshape(-1)
+    chosen = z.reshape(-1)[places]
+    np.exp(z, out=z)
+    return z, np.add.reduce(z, -1, keepdims=True), places, chosen
+
+
 def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> Any:
-    one_hot = np.expand_dims(targets, -1) == np.arange(x.shape[-1])
-    e = np.exp(_from_top(x))
     share = g[..., None]
     if reduction == "mean":
         share = share / (x.size / x.shape[-1])
-    return share * (e / e.sum(axis=-1, keepdims=True) - one_hot)
+    if isinstance(x, Tensor):
+        one_hot = np.expand_dims(targets, -1) == np.arange(x.shape[-1])
+        e = np.exp(_from_top(x))
+        return share * (e / e.sum(axis=-1, keepdims=True) - one_hot)
+    scores, *kept = _KEPT.pop(id(x), (None,))
+    e, total, places = kept if scores and scores() is x else _exponentials(x, targets)[:3]
+    e *= share / total  # nobody else has it
+    e.reshape(-1)[places] -= share.reshape(-1)
+    return e
 
 
 @op(_cross_entropy_x, None, quiet=True)
@@ -82,15 +104,19 @@ def cross_entropy(logits: Array, targets: Array, reduction: str = "mean") -> Arr
         targets: (…), integers in 0..C-1.
         reduction: "mean" or "sum" over all positions, or "none": one value a position, shape (…).
     """
-    targets = class_numbers("target", targets, logits.shape[-1])
     shape = logits.shape[:-1]
+    targets = class_numbers("target", targets, logits.shape[-1])
     if shape != targets.shape:
         raise ValueError(f"logits of shape {logits.shape} need targets of shape {shape}")
     if reduction not in ("mean", "sum", "none"):
         raise ValueError('the reduction must be "mean", "sum" or "none"')
-    z = _from_top(logits)
-    chosen = np.take_along_axis(z, targets[..., None], axis=-1)[..., 0]
-    y: Any = np.log(np.exp(z).sum(axis=-1)) - chosen
+    e, total, places, chosen = _exponentials(logits, targets)
+    at = id(logits)
+    _KEPT[at] = weakref.ref(logits, lambda _: _KEPT.pop(at, None)), e, total, places
+    y = np.log(total.reshape(-1)) - chosen
     if reduction == "none":
-        return y
-    return np.mean(y) if reduction == "mean" else np.sum(y)
+        return y.reshape(shape)
+    if reduction == "mean" and y.dtype == np.float16:  # whose sums overflow at 65,504
+        return np.mean(y)
+    sum = np.add.reduce(y)
+    return sum / y.size if reduction == "mean" else sum
