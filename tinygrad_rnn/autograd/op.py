@@ -185,7 +185,7 @@ def op(
         if quiet:
             forward = np.errstate(all="ignore")(forward)
         made = Op(name, forward, vjps, variadic, together, kind or _kind_of(numpy), sign or name)
-        call = _recorder(made)
+        call = recorder(made)
         if variadic or len(parameters) > arity:
             call = _with_options(made, arity, parameters[arity:], options, call)
         public: Any = wraps(function)(call)
@@ -224,7 +224,7 @@ def _kind_of(function: Any) -> Kind:
 NO_OPTIONS: dict[str, Any] = {}  # what every result has that keeps no graph
 
 
-def _recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path)
+def recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path)
     """The function that computes `op` and remembers how: every node of every graph is made here.
 
     It is most of what an eager step costs. So what never changes is looked up outside, and the

@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import OpError, describe
 from . import ops
 from .op import NUMPY
+from .ops.parts import part_of
 from .state import STATE, notify
 from .tensor import Array, Tensor
 
@@ -96,7 +97,7 @@ Tensor.__xor__, Tensor.__rxor__ = ops.bitwise_xor, _reflected(ops.bitwise_xor)
 Tensor.__eq__, Tensor.__ne__ = _equal, _not_equal
 Tensor.__lt__, Tensor.__le__ = ops.less, ops.less_equal
 Tensor.__gt__, Tensor.__ge__ = ops.greater, ops.greater_equal
-Tensor.__getitem__ = ops.getitem
+Tensor.__getitem__ = part_of
 Tensor.__iter__ = lambda x: (x[i] for i in range(len(x)))
 Tensor.__contains__ = lambda x, value: bool(np.any(x.data == _plain(value)))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import OpError, describe
-from ..op import op
+from ..op import op, recorder
 from ..tensor import Array, Tensor
 
 __all__ = [
@@ -85,6 +85,19 @@ def _getitem_x(gs: Sequence[Any], inputs: Sequence[Any], options: Sequence[Any])
 def getitem(x: Array, index: Any) -> Array:
     """Part of an array, by NumPy's indexing: y = x[index]; x̄ = zeros, with ȳ added at the index."""
     return x[index]
+
+
+_record_getitem = recorder(getitem.op)
+_PLAIN = frozenset({int, slice, type(None), EllipsisType})
+
+
+def part_of(x: Tensor, index: Any) -> Tensor:
+    """x[index]: `getitem`, sooner where the index holds nothing to be read or copied first."""
+    parts = index if type(index) is tuple else (index,)
+    for part in parts:
+        if type(part) not in _PLAIN:
+            return getitem(x, index)
+    return _record_getitem(x, options={"index": index})
 
 
 def _embedding_W(gs: Sequence[Any], inputs: Sequence[Any], options: Sequence[Any]) -> Any:

@@ -113,7 +113,7 @@ def cross_entropy(logits: Array, targets: Array, reduction: str = "mean") -> Arr
     e, total, places, chosen = _exponentials(logits, targets)
     at = id(logits)
     _KEPT[at] = weakref.ref(logits, lambda _: _KEPT.pop(at, None)), e, total, places
-    y = np.log(total.reshape(-1)) - chosen
+    y: Any = np.log(total.reshape(-1)) - chosen
     if reduction == "none":
         return y.reshape(shape)
     if reduction == "mean" and y.dtype == np.float16:  # whose sums overflow at 65,504
