@@ -85,15 +85,28 @@ class Archive:
             TinygradError: of the archive's own kind: no such file, another kind of file, a damaged
                 one, or one of another version.
         """
+        return self.decode(os.fspath(path), self._content(path))
+
+    def read_arrays(self, path: str | os.PathLike[str]) -> dict[str, Array]:
+        """The arrays of any safetensors file, whoever wrote it.
+
+        Raises:
+            TinygradError: of the archive's own kind: no such file, another kind of file, a damaged
+                one, or numbers of a type that NumPy has not.
+        """
+        name = os.fspath(path)
+        with self.blaming(name):
+            return self._arrays(name, self._content(path))
+
+    def _content(self, path: str | os.PathLike[str]) -> bytes:
         name = os.fspath(path)
         try:
-            data = read_regular(path)
+            return read_regular(path)
         except NotRegular as error:
             raise self.error(f"{self.load}: {name} is not a regular file") from error
         except (OSError, ValueError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or str(error) or "does not fit into memory"
             raise self.error(f"{self.load}: {name}: {reason}") from error
-        return self.decode(name, data)
 
     def encode(self, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
         """The content of a file."""
@@ -118,19 +131,9 @@ class Archive:
 
     def decode(self, name: str, data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
         """The description and the arrays, of a file that keeps to safetensors' format."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load as decode
-
-        length = int.from_bytes(data[:8], "little")
-        if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER):
-            raise self.error(f"{self.load}: {name} is not a safetensors file, or it was cut off")
         with self.blaming(name):
-            try:
-                arrays = decode(data)
-            except SafetensorError as error:
-                reason = f"is not a safetensors file, or it is damaged: {_short(error)}"
-                raise self.error(f"{self.load}: {name} {reason}") from error
-            header = json.loads(data[8 : 8 + length])
+            arrays = self._arrays(name, data)
+            header = json.loads(data[8 : 8 + _header_length(data)])
             text = header.get("__metadata__", {}).get(self.key)
             if text is None:
                 raise self.error(
@@ -140,6 +143,18 @@ class Archive:
             description = json.loads(text)
             self._check_format(name, description["format"])
         return description, arrays
+
+    def _arrays(self, name: str, data: bytes) -> dict[str, Array]:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load as decode
+
+        if len(data) < 8 or _header_length(data) > min(len(data) - 8, MAX_HEADER):
+            raise self.error(f"{self.load}: {name} is not a safetensors file, or it was cut off")
+        try:
+            return decode(data)
+        except SafetensorError as error:
+            reason = f"is not a safetensors file, or it is damaged: {_short(error)}"
+            raise self.error(f"{self.load}: {name} {reason}") from error
 
     def _check_format(self, name: str, found: Any) -> None:
         if type(found) is int and self.oldest <= found <= self.format:
@@ -161,6 +176,10 @@ class Archive:
         except _DAMAGED as error:
             reason = f"{type(error).__name__}: {_short(error)}"
             raise self.error(f"{self.load}: {name} is damaged: {reason}") from error
+
+
+def _header_length(data: bytes) -> int:
+    return int.from_bytes(data[:8], "little")
 
 
 def _short(reason: object) -> str:

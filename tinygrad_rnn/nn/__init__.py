@@ -16,6 +16,7 @@ from .layers import (
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
 from .module import Buffer, Module, Parameter
 from .recurrent import GRU, LSTM, RNN
+from .torch_checkpoint import load_torch
 
 __all__ = [
     "GRU",
@@ -41,6 +42,7 @@ __all__ = [
     "cross_entropy",
     "detach",
     "init",
+    "load_torch",
     "mse_loss",
     "nll_loss",
     "optim",
