@@ -881,7 +881,7 @@ record(
             call=lambda *xs, **o: ops.concatenate(xs, **o),
             **o,
         )
-        for args, o in JOINS
+        for args, o in [*JOINS, *joined((2, 3), (), (1, 2), axis=None)]
     ],
     errors=[
         (

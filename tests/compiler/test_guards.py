@@ -3,6 +3,7 @@
 import copy
 import operator
 import pickle
+from collections import deque
 from functools import partial
 from types import SimpleNamespace
 
@@ -186,6 +187,21 @@ def of_a_replaced_module():
 def of_a_replaced_method():
     module = Scaled()
     return lambda x: module(x), lambda value: setattr(module, "scale_of", lambda: value)
+
+
+def of_a_set():
+    numbers = {2.0}
+
+    def change(value):
+        numbers.clear()
+        numbers.add(value)
+
+    return lambda x: x * sum(numbers), change
+
+
+def of_a_deque():
+    numbers = deque([2.0], maxlen=1)
+    return lambda x: x * numbers[0], numbers.append
 
 
 def of_a_replaced_tensor():

@@ -9,6 +9,7 @@ import pickle
 import random
 import sys
 from argparse import Namespace
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
@@ -128,7 +129,7 @@ class Guards:
     def _parts_that_change(self, thing: Any) -> Iterable[Any]:
         if isinstance(thing, GENERATORS):
             self.generators.append((thing, state_of(thing)))
-        elif isinstance(thing, list):
+        elif isinstance(thing, list | set | deque):
             return self._items(thing, partial(iter, thing))
         elif isinstance(thing, dict):
             self._items(thing, partial(iter, thing))

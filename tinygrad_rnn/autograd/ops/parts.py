@@ -210,14 +210,16 @@ def pad(x: Array, pad_width: Any, mode: Any = "constant", constant_values: Any =
     return np.pad(x, pad_width, mode)
 
 
-@op(
-    lambda i, g, y, xs, axis: g[slice_of(axis, g.ndim, _span(xs, i, axis))],
-    variadic=True,
-    numpy=np.concatenate,
-    kind="move",
-)
-def concatenate(xs: Sequence[Array], axis: int = 0):
-    """Arrays joined along an axis; x̄ᵢ = the part of ȳ where xᵢ went."""
+def _concatenate_x(i: int, g: Any, y: Any, xs: Sequence[Any], axis: int | None) -> Any:
+    if axis is None:
+        start = sum(x.size for x in xs[:i])
+        return g[start : start + xs[i].size].reshape(xs[i].shape)
+    return g[slice_of(axis, g.ndim, _span(xs, i, axis))]
+
+
+@op(_concatenate_x, variadic=True, numpy=np.concatenate, kind="move")
+def concatenate(xs: Sequence[Array], axis: int | None = 0):
+    """Arrays joined along an axis, or with None all elements; x̄ᵢ = the part of ȳ where xᵢ went."""
 
 
 def _span(xs: Sequence[Any], i: int, axis: int) -> slice:

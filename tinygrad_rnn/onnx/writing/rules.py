@@ -314,7 +314,10 @@ def _taken(b: Builder, node: Node, places: Any) -> str:
 @writes("concatenate")
 def concatenate(b: Builder, node: Node) -> str:
     operands = [b.operand(node, i) for i in range(len(node.inputs))]
-    return b.add("Concat", *operands, axis=int(node.options["axis"]))
+    axis = node.options["axis"]
+    if axis is None:
+        operands = [b.add("Reshape", x, b.integers([-1])) for x in operands]
+    return b.add("Concat", *operands, axis=int(axis or 0))
 
 
 @writes("stack")
