@@ -191,9 +191,19 @@ def _linear_in(
 
 def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
     """The term that `of` hands to its input `slot`, computed again as the engine does."""
+    with np.errstate(all="ignore"):
+        return loud_vjp_term(of, slot, cotangent)
+
+
+def loud_vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
+    """The same for those who compute many, and keep NumPy's warnings off themselves."""
     assert of.rule is not None
-    with _again(of):
+    try:
         term = of.rule.vjp(slot, cotangent, of.data, of.operands, of.options)
+    except TinygradError:
+        raise
+    except _FAILURES as error:
+        raise _cannot_run(of, error) from error
     assert term is not None
     made = np.asarray(term)  # of arrays without axes NumPy makes its own scalars
     made.flags.writeable = False
@@ -214,14 +224,22 @@ def _vjp(node: Node, slot: int, g: Any, operands: Sequence[Any]) -> Any:
 @contextmanager
 def _again(node: Node) -> Generator[None, None, None]:
     """Run a rule on recorded numbers, quietly: a failure is the recording's or the rule's."""
-    failures = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
     try:
         with np.errstate(all="ignore"):
             yield
     except TinygradError:
         raise
-    except (*failures, MemoryError) as error:
-        raise TraceError(f"{node.op} cannot be run again on what was recorded: {error}") from error
+    except _FAILURES as error:
+        raise _cannot_run(node, error) from error
+
+
+_FAILURES = (
+    ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, MemoryError,
+)  # fmt: skip
+
+
+def _cannot_run(node: Node, error: Exception) -> TraceError:
+    return TraceError(f"{node.op} cannot be run again on what was recorded: {error}")
 
 
 def _one_hot(like: Array | Tensor, index: Index) -> Array:

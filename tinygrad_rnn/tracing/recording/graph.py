@@ -42,8 +42,8 @@ class Node:
     """
 
     __slots__ = (
-        "_data", "_operands", "id", "inputs", "name", "op", "options", "requires_grad", "rule",
-        "scope", "source")  # fmt: skip
+        "_data", "_is_whole", "_operands", "id", "inputs", "name", "op", "options", "requires_grad",
+        "rule", "scope", "source")  # fmt: skip
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Node:
         self.id, self.op, self.inputs, self._operands, self._data = id, op, inputs, operands, data
         self.name, self.requires_grad, self.options = name, requires_grad, options
         self.scope, self.source, self.rule = scope, source, rule
+        self._is_whole = False  # whether all operands were looked through: there may be thousands
 
     def __repr__(self) -> str:
         return f"<{self.name or self.op or 'leaf'} {self.shape}>"
@@ -84,9 +85,10 @@ class Node:
         Raises:
             TraceError: one is gone.
         """
-        for x in self._operands:
-            if isinstance(x, Gone):
+        if not self._is_whole:
+            if any(isinstance(x, Gone) for x in self._operands):
                 raise gone_error(f"what {self.name or self.op} {self.shape} was made from")
+            self._is_whole = True
         return self._operands
 
     @property
@@ -164,7 +166,7 @@ class Node:
         self._data, *operands = (
             Gone(x.shape, x.dtype) if is_array(x) else x for x in (self._data, *self._operands)
         )
-        self._operands = tuple(operands)
+        self._operands, self._is_whole = tuple(operands), False
 
     def complete(
         self, rule: Op, inputs: "tuple[Node | None, ...]", operands: tuple[Any, ...], options: Any
@@ -172,12 +174,13 @@ class Node:
         """Say which op made it: it was taken for a leaf, since the recording began after that."""
         self.op, self.rule, self.requires_grad = rule.name, rule, True
         self.inputs, self._operands, self.options = inputs, operands, options
+        self._is_whole = False
 
     def revive(self, data: Array, operands: tuple[Any, ...] | None = None) -> None:
         """Hold the arrays again."""
         self._data = data
         if operands is not None:
-            self._operands = operands
+            self._operands, self._is_whole = operands, False
 
 
 def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Array:

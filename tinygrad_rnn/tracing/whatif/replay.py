@@ -19,7 +19,7 @@ from ...errors import TinygradError, TraceError
 from ...nn.clipping import RULES
 from ...nn.optim.methods import moved_again
 from ...nn.optim.optimizer import Move, State
-from ..questions.terms import vjp_term
+from ..questions.terms import loud_vjp_term
 from ..recording.event import (
     Accumulate,
     Event,
@@ -333,13 +333,13 @@ class Replay:
             if is_later:
                 self._reached.add(id)
             else:
-                made = vjp_term(node, event.slot, _there(g, event))
+                made = loud_vjp_term(node, event.slot, _there(g, event))
                 if not (is_array(term) and same_bits(made, term)):
                     term = made
                     self._reached.add(id)
         for change in self._of_terms.get(event.index, ()):
             if term is None:
-                term = vjp_term(node, event.slot, _there(g, event))
+                term = loud_vjp_term(node, event.slot, _there(g, event))
             term = change.applied(_there(term, event))
             self._reached.add(id)
             self._alone.add(event.index)
@@ -597,7 +597,7 @@ def summed(
             continue
         term = event.value
         if term is None:
-            term = vjp_term(event.of, event.slot, event.cotangent)
+            term = loud_vjp_term(event.of, event.slot, event.cotangent)
         total = term if total is None else total + term
     for (rule, slot), events in together.items():
         term = _in_one_call(rule, slot, events)
