@@ -378,7 +378,7 @@ def test_commands_may_be_cut_short_while_they_are_clear():
     s = session()
     execute(s, "ste 3")
     assert s.cursor == 3
-    with pytest.raises(CommandError, match="'b' may be back, break"):
+    with pytest.raises(CommandError, match="'b' may be back, branch, break"):
         execute(s, "b")
 
 

@@ -341,7 +341,7 @@ class Debugger(App[int]):
         self._draw_answer, self._drawn_for = draw, None
 
     def _read_answer(self, width: int) -> None:
-        depends_on = width, self.session.cursor, self.session.index
+        depends_on = width, self.session.cursor, self.session.index, self.session.trace
         if depends_on == self._drawn_for:
             return
         lines, self._drawn_for = self._draw_answer(max(width, 1)), depends_on

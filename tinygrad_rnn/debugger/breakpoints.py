@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import TinygradError
 from ..tracing.questions.queries import Queries
 from ..tracing.recording.event import Event
+from ..tracing.whatif.compare import delta
 from .events import lookup, module_paths, name_written, source_of
 from .expressions import MAX_CHARACTERS, CommandError, Expression, is_whole, parse
 
@@ -29,6 +30,7 @@ break name=GLOB            what it wrote: name=h, name=h@3, name=d.W_*
 break step=30 t=2..4 layer=1   training steps, timesteps and layers, from 0
 break line=[FILE:]N        the line of your code
 break change=E             the value of an expression changed
+break differs > 0.01       in a branch: the event wrote something that differs by more from the run's, as ‖Δ‖
 break once  hits=N         the first time only, the Nth time only
 break … if E               and the expression is true, with out, A, B, G of the event:
                            break bwd op=tanh t=2..4 if norm(G) > 1
@@ -62,6 +64,12 @@ class Breakpoint:
     _passed: list[int] = field(default_factory=list[int])
     # Event -> whether it passes the tests: asked again by the timeline and by every `continue`.
     _known: dict[int, bool] = field(default_factory=dict[int, bool])
+
+    def restart(self) -> None:
+        """Forget what was found: another run of the same events is looked at."""
+        self._counted = 0
+        self._passed.clear()
+        self._known.clear()
 
     def matches(self, queries: Queries, event: Event) -> bool:
         """Whether it stops at this event."""
@@ -128,6 +136,8 @@ def parse_breakpoint(line: str, start: int) -> Breakpoint:
         end, at = start + condition.start(), start + condition.end()
         made.conditions.append(_Condition(parse(line[at:].rstrip(), line, at)))
         asked_last.append(made.conditions[0].holds)
+    line, asked = _without_differs(line, start, end)
+    asked_last += asked
     at = start
     while (word := re.compile(r"\s*(\S+)").match(line, at, end)) is not None:
         at = word.end()
@@ -142,12 +152,42 @@ def parse_breakpoint(line: str, start: int) -> Breakpoint:
     return made
 
 
+_DIFFERS = re.compile(r"(?<!\S)differs\s*>\s*(\S+)(?=\s|$)")
+
+
+def _without_differs(line: str, start: int, end: int) -> tuple[str, list[Test]]:
+    """The line with blanks in place of "differs > 0.01", and the tests that it asks for."""
+    tests: list[Test] = []
+    for found in _DIFFERS.finditer(line, start, end):
+        try:
+            limit = float(found[1])
+        except ValueError:
+            message = f"differs > needs a number, not {found[1]!r}"
+            raise CommandError(message, line, found.start(1)) from None
+        tests.append(_differs(limit))
+        line = line[: found.start()] + " " * len(found[0]) + line[found.end() :]
+    return line, tests
+
+
+def _differs(limit: float) -> Test:
+    def test(queries: Queries, event: Event) -> bool:
+        if queries.base is None:
+            return False
+        norm = delta(queries.base, queries, event.index).norm
+        return norm is not None and not norm <= limit  # a NaN differs
+
+    return test
+
+
 _WORD_AFTER_CHANGE = re.compile(
     r"(?<=\s)"
     r"(?:fwd|bwd|acc|upd|nan|inf|nonfinite|once|(?:op|in|name|step|t|layer|line|hits)=(?!=)\S+)"
     r"(?=\s|$)"
 )
-_WORDS = "fwd bwd acc upd nan inf nonfinite once op= in= name= step= t= layer= line= change= hits="
+_WORDS = (
+    "fwd bwd acc upd nan inf nonfinite once op= in= name= step= t= layer= line= change= hits= "
+    "differs >"
+)
 
 
 def _end_of_change(line: str, start: int, end: int) -> int:

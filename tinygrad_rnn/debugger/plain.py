@@ -46,6 +46,7 @@ class Transcript:
             about = event.message.splitlines() if isinstance(event, Failure) else []
         self.put([views.title(session)])
         self.put(f"  {line}" for line in about)
+        self.put(f"  set here: {text}" for text in session.set_here)
         self.put(f"  | {line}" for line in session.printed().splitlines())
 
     def put(self, texts: Iterable[str]) -> None:

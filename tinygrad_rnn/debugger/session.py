@@ -23,6 +23,8 @@ from ..tracing.recording.graph import Node
 from ..tracing.recording.held import gone_error
 from ..tracing.recording.source import Source
 from ..tracing.trace import Trace
+from ..tracing.whatif.edits import Edit
+from .branches import Branches
 from .breakpoints import Breakpoint
 from .events import calls_of, lookup, name_written, phase_of, source_of
 from .expressions import Expression, Lookup
@@ -42,7 +44,8 @@ class Session:
     def __init__(self, trace: Trace, cursor: int = 0) -> None:
         if not trace.events:
             raise TraceError("nothing was recorded: no op of tinygrad_rnn ran inside the trace")
-        self.trace = trace
+        self.run = self.trace = trace  # the run itself, and what is looked at: it or a branch of it
+        self.branches = Branches(trace)
         self.explainer, self.queries = trace.explainer, trace.queries
         self.cursor = min(max(cursor, 0), self.last)
         self.breakpoints: list[Breakpoint] = []
@@ -58,6 +61,69 @@ class Session:
         self.told: set[str] = set()
         # The breakpoints that were looked for in the whole run, and where they are.
         self._stops: tuple[list[Breakpoint], list[int]] = ([], [])
+
+    # Runs that would have been
+
+    def change(self, edit: Edit) -> None:
+        """Change a number, and look at the branch that comes of it, at the same event.
+
+        Raises:
+            TraceError: it does not fit.
+        """
+        self.branches.change(edit)
+        self._look()
+
+    def undo(self) -> str:
+        """Take back the last change of the branch; returns its text.
+
+        Raises:
+            TraceError: this is the run itself.
+        """
+        undone = self.branches.undo()
+        self._look()
+        return undone
+
+    def show(self, number: int | None) -> None:
+        """Look at a branch, or at the run itself, at the same event.
+
+        Raises:
+            TraceError: there is no such branch.
+        """
+        self.branches.show(number)
+        self._look()
+
+    def toggle(self) -> None:
+        """Go between the run and the branch that was looked at last.
+
+        Raises:
+            TraceError: there is no branch.
+        """
+        self.branches.toggle()
+        self._look()
+
+    def drop(self, number: int) -> None:
+        """Forget a branch.
+
+        Raises:
+            TraceError: there is none of this number.
+        """
+        self.branches.drop(number)
+        self._look()
+
+    @property
+    def set_here(self) -> list[str]:
+        """The changes that make what the current event wrote another than its op would."""
+        return [edit.text for edit in self.trace.changes if edit.sets(self.run.events[self.cursor])]
+
+    def _look(self) -> None:
+        """Answer from now on for what is looked at."""
+        self.trace = self.branches.shown
+        self.explainer, self.queries = self.trace.explainer, self.trace.queries
+        for known in ("parameters", "training_steps", "alerts", "memory"):
+            self.__dict__.pop(known, None)
+        self._stops = ([], [])
+        for breakpoint in self.breakpoints:
+            breakpoint.restart()
 
     # Where we are
 

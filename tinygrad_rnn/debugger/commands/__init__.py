@@ -4,10 +4,11 @@ A command is one function in one of the chapters, with its usage, its summary an
 decorator. Their order here is that of the help.
 """
 
-from . import moving, asking, watching, about  # noqa: F401, I001
+from . import moving, asking, what_if, watching, about  # noqa: F401, I001
 from .registry import COMMANDS, Command, execute
 from .replies import (
     Answer,
+    Beside,
     Gradients,
     Help,
     Message,
@@ -21,6 +22,7 @@ from .replies import (
 __all__ = [
     "COMMANDS",
     "Answer",
+    "Beside",
     "Command",
     "Gradients",
     "Help",

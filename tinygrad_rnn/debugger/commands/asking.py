@@ -5,15 +5,17 @@ from ...tracing.questions.checks import check_vjp
 from ...tracing.questions.ledger import ledger_of
 from ...tracing.questions.notation import Index
 from ...tracing.questions.origin import origin_of
-from ...tracing.questions.queries import GRADIENT
+from ...tracing.questions.queries import GRADIENT, Difference
 from ...tracing.questions.training import gradients_of
 from ...tracing.recording.event import Vjp
+from ...tracing.whatif.compare import Comparison
+from ...tracing.whatif.replay import same_bits
 from ..events import OPERANDS, computed_by, node_of
 from ..session import Session
 from .arguments import Arguments
 from .moving import over
 from .registry import command
-from .replies import Gradients, Origin, Reply, TrainingSteps, said
+from .replies import Beside, Gradients, Origin, Reply, TrainingSteps, said
 
 
 @command("why [X[r,c]]", "the formula that made an element, with its numbers", keys="w")
@@ -89,8 +91,14 @@ def _written_name(session: Session, arguments: Arguments) -> str:
     return arguments.text
 
 
-@command("diff [X I J]", "two timesteps of X side by side", keys="D")
+@command(
+    "diff [X I J]",
+    "two timesteps of X side by side; in a branch alone, the run and the branch",
+    keys="D",
+)
 def diff(session: Session, arguments: Arguments) -> Reply:
+    if len(arguments) == 0 and session.trace is not session.run:
+        return Reply(_beside(session))
     if len(arguments) == 0:
         name, i, j = _neighbours(session)
     elif len(arguments) == 3:
@@ -98,6 +106,21 @@ def diff(session: Session, arguments: Arguments) -> Reply:
     else:
         raise arguments.error("a name and two timesteps: diff h 2 5")
     return Reply(session.queries.diff(name, i, j, session.cursor))
+
+
+def _beside(session: Session) -> Beside:
+    """What the current event wrote in the run and in the branch."""
+    run, here, name = session.run.queries, session.queries, session.name
+    before = run.written_by(session.run.events[session.cursor])
+    after = here.written_by(session.event)
+    if name is None or before is None or after is None:
+        raise TraceError(f"event {session.cursor} ({session.event.kind}) wrote no numbers")
+    names = f"{name} in the run", f"in branch {session.branches.current}"
+    loss = Comparison(run, here).loss
+    lines = ["the same, to the last bit"] if same_bits(before, after) else []
+    if loss is not None:
+        lines.append(str(loss))
+    return Beside(Difference(names, (before, after)), tuple(lines))
 
 
 def _neighbours(session: Session) -> tuple[str, int, int]:

@@ -53,6 +53,14 @@ class Gradients:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What an event wrote in the run and in a branch of it, and what became of the loss."""
+
+    difference: Difference
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """Every command."""
 
@@ -64,6 +72,7 @@ Answer = (
     | Origin
     | Ledger
     | Difference
+    | Beside
     | GradientCheck
     | TrainingSteps
     | Gradients

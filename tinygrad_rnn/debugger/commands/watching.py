@@ -113,6 +113,8 @@ def _listed(hits: Sequence[int]) -> str:
 
 def _instead(session: Session, made: Breakpoint) -> str:
     """What there is in place of an op or a name that is not in the run."""
+    if "differs" in made.text and session.trace is session.run:
+        return ", which differs from itself nowhere: `set h@3 = 0` makes a branch"
     events, asked = session.trace.events, dict(re.findall(r"(op|name)=(\S+)", made.text))
     ops = sorted({event.op for event in events if event.op})
     if "op" in asked and not fnmatch.filter(ops, asked["op"]):

@@ -15,6 +15,7 @@ from ...tracing.questions.why import Why
 from ..commands import (
     COMMANDS,
     Answer,
+    Beside,
     Gradients,
     Help,
     Message,
@@ -57,6 +58,8 @@ def answer(session: Session, reply: Answer | None, width: int) -> Sequence[Text]
         case GradientCheck():
             style = "green" if reply.passed else "bold red"
             return wrapped(check_text(reply), width, style)
+        case Beside(difference, lines):
+            return [*_difference(session, difference, width), blank(), *_paragraphs(lines, width)]
         case Ledger() | TrainingSteps() | Gradients() | Difference():
             return _table(session, reply, width)
 

@@ -65,7 +65,9 @@ def status(session: Session, width: int) -> Text:
     event, alerts = session.event, session.alerts
     phase = phase_of(event)
     warning = [f"first NaN or inf: event {alerts[0]}"] if alerts else []
+    branch = [session.branches.title] if session.branches.title else []
     parts = [
+        *branch,
         f"event {session.cursor}/{session.last}",
         phase,
         *place_of(event, session.queries.steps.trained),
@@ -74,6 +76,7 @@ def status(session: Session, width: int) -> Text:
     ]
     shown = line(fitting(parts, width), width)
     shown.highlight_words(warning, "bold red")
+    shown.highlight_words(branch, "bold yellow")
     shown.highlight_words([phase], KIND_STYLES[event.kind])
     return shown
 

@@ -30,6 +30,8 @@ def step(session: Session, width: int, height: int) -> Lines:
         lines += explained(why, width, brief=height < _TALL)
     elif why is not None:
         lines += _in_few_lines(why, width)
+    for text in session.set_here:
+        lines += wrapped(safe(f"set here: {text}"), width, "bold yellow")
     if session.gone:
         lines += wrapped(session.gone, width, "yellow")
     if isinstance(session.event, Failure):
@@ -62,7 +64,8 @@ def _why_or_none(session: Session) -> Why | None:
 def title(session: Session, *, modules: bool = True) -> str:
     """Number, phase, op, training step, timestep, layer and modules of the event at the cursor."""
     event, steps = session.event, session.queries.steps.trained
-    parts = [f"#{event.index}", _phase(event), event.op or "", *place_of(event, steps)]
+    numbered = f"#{event.index}"
+    parts = [session.branches.title, numbered, _phase(event), event.op, *place_of(event, steps)]
     if modules:
         parts.append(" › ".join(call.name for call in calls_of(event)))
     return safe(" · ".join(filter(None, parts)))

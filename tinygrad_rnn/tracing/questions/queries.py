@@ -60,7 +60,13 @@ class Difference:
 
 
 class Queries:
-    """An index of one run, as long as it was when it was made."""
+    """An index of one run, as long as it was when it was made.
+
+    Attributes:
+        base: the index of the recorded run, where this is a run that would have been.
+    """
+
+    base: "Queries | None" = None
 
     @collector_paused()
     def __init__(self, run: Run) -> None:
@@ -103,6 +109,7 @@ class Queries:
         made = copy(self)
         for name in ("_values", "_copies"):
             made.__dict__.pop(name, None)
+        made.base = self
         made.run, made.names = run, self.names.of_branch(run, nodes)
         made._made_of = {nodes.get(x, x): nodes.get(y, y) for x, y in self._made_of.items()}
         made._computed = Recent(self._computed.limit)

@@ -67,7 +67,7 @@ class Comparison:
     def at(self, event: int) -> Delta:
         """What one event wrote in both."""
         if event not in self._deltas:
-            self._deltas[event] = self._delta(self._a.run.events[event])
+            self._deltas[event] = delta(self._a, self._b, event)
         return self._deltas[event]
 
     @property
@@ -78,7 +78,7 @@ class Comparison:
     @cached_property
     def different(self) -> list[int]:
         """The events that wrote something else."""
-        return [delta.event for delta in self.deltas if not delta.is_equal]
+        return [one.event for one in self.deltas if not one.is_equal]
 
     @property
     def first(self) -> Event | None:
@@ -166,24 +166,26 @@ class Comparison:
         name = before + self._a.names.of(node)
         return Both(name, _size(one), _size(other), _distance(one, other))
 
-    def _delta(self, event: Event) -> Delta:
-        other = self._b.run.events[event.index]
-        if isinstance(event, Failure):
-            return Delta(event.index, "", None, None, True)
-        name = self._a.names.of(event.output)
-        name = name if isinstance(event, Forward | Update) else GRADIENT + name
-        if event is other:
-            return Delta(event.index, name, 0.0, 0.0, True)
-        try:
-            one, two = self._a.written_by(event), self._b.written_by(other)
-        except TraceError:
-            return Delta(event.index, name, None, None, event.held is other.held)
-        if one is None or two is None:
-            return Delta(event.index, name, None, None, True)
-        if one is two or (one.dtype == two.dtype and one.tobytes() == two.tobytes()):
-            return Delta(event.index, name, 0.0, 0.0, True)
-        norm, size = _distance(one, two), _norm(one)
-        return Delta(event.index, name, norm, norm / size if size else None, False)
+
+def delta(a: Queries, b: Queries, index: int) -> Delta:
+    """What one event wrote in two runs of the same events."""
+    event, other = a.run.events[index], b.run.events[index]
+    if isinstance(event, Failure):
+        return Delta(index, "", None, None, True)
+    name = a.names.of(event.output)
+    name = name if isinstance(event, Forward | Update) else GRADIENT + name
+    if event is other:
+        return Delta(index, name, 0.0, 0.0, True)
+    try:
+        one, two = a.written_by(event), b.written_by(other)
+    except TraceError:
+        return Delta(index, name, None, None, event.held is other.held)
+    if one is None or two is None:
+        return Delta(index, name, None, None, True)
+    if one is two or (one.dtype == two.dtype and one.tobytes() == two.tobytes()):
+        return Delta(index, name, 0.0, 0.0, True)
+    norm, size = _distance(one, two), _norm(one)
+    return Delta(index, name, norm, norm / size if size else None, False)
 
 
 def _check_alike(a: Sequence[Event], b: Sequence[Event]) -> None:

@@ -1,7 +1,7 @@
 """What is changed in a recorded run, and what becomes of it: "h@3[1] = 0"."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 from ...autograd.tensor import Array, Tensor
 from ...errors import TraceError
 from ..questions.queries import GRADIENT, Queries
-from ..recording.event import Forward, Seed, Vjp
+from ..recording.event import Accumulate, Event, Forward, Seed, Update, Vjp
 from ..recording.graph import Node
 from .program import Program
 
@@ -79,6 +79,20 @@ class Edit:
         match self.target:
             case OfNode(first=event) | OfGradient(first=event) | OfTerm(event=event):
                 return event
+
+    def sets(self, event: Event) -> bool:
+        """Whether it is this event, of the recorded run, whose own value or cotangent it is."""
+        match self.target, event:
+            case OfNode(node=node), Forward(output=made) | Update(output=made):
+                return made is node
+            case OfTerm(event=index), _:
+                return event.index == index
+            case OfGradient(id=id), Vjp(of=node):
+                return node.id == id
+            case OfGradient(id=id), Seed(output=node) | Accumulate(output=node):
+                return node.id == id
+            case _:
+                return False
 
     def applied(self, array: Array) -> Array:
         """The changed array, in place of the one that would be there.
@@ -217,7 +231,13 @@ def _value_target(program: Program, name: str, now: int, is_first: bool) -> OfNo
     written = program.queries.find(name, now)
     if is_first and written.node.is_parameter and "@" not in name:
         written = names.all_of(name)[0]
-    node, event = written.node, max(written.event, 0)
+    if written.node in names.unread:
+        raise TraceError(f"what_if: no op of this run reads {name}: nothing would be another")
+    return _node_target(program, written.node, name)
+
+
+def _node_target(program: Program, node: Node, name: str) -> OfNode:
+    event = max(program.queries.names.made_at(node), 0)
     if node.op is not None:
         made = program.run.events[event]
         if not isinstance(made, Forward) or made.output is not node:
@@ -225,8 +245,6 @@ def _value_target(program: Program, name: str, now: int, is_first: bool) -> OfNo
                 f"what_if: {name} was computed before the recording began, by {node.op}: only what "
                 "the recording saw computed can be another"
             )
-    if node in names.unread:
-        raise TraceError(f"what_if: no op of this run reads {name}: nothing would be another")
     return OfNode(node, event)
 
 
@@ -268,23 +286,47 @@ def gradient_in(program: Program, node: Node, seed: int, name: str) -> OfGradien
     return OfGradient(node.id, seed, handed[0] if handed else came[-1])
 
 
-def target_here(queries: Queries, program: Program, name: str, now: int) -> Target:
-    """What `out`, or the cotangent `G`, is at event `now`.
+def edit_at(
+    program: Program, place: str, value: Any, now: int, text: str, operands: Sequence[str]
+) -> Edit:
+    """A change of what event `now` has: `out`, its cotangent `G`, or an operand by its letter.
 
     Raises:
-        TraceError: that event has none.
+        TraceError: that event has no such thing, or it cannot be changed.
     """
-    event = program.run.events[now]
+    found = _matched(place)
+    target = _target_here(program, found["name"], now, operands)
+    label, names = "", program.queries.names
+    match target:
+        case OfNode(node=node):
+            label = names.of(node)
+        case OfGradient(id=id):
+            label = GRADIENT + names.of(program.run.nodes[id])
+        case OfTerm(event=event):
+            label = f"term#{event}"
+    shown = text.replace(found["name"], label, 1)
+    return Edit(shown, target, _index(place, found["index"]), value)
+
+
+def _target_here(program: Program, name: str, now: int, operands: Sequence[str]) -> Target:
+    event, queries = program.run.events[now], program.queries
+    seed = queries.pass_of(now) or 0
     match event:
         case Forward(output=node) if name == "out":
             return OfNode(node, now)
+        case Vjp() if name == "out" and seed in program.symbolic:
+            raise TraceError("this pass was recorded itself: change what an op of it made")
         case Vjp() if name == "out":
-            if (queries.pass_of(now) or 0) in program.symbolic:
-                raise TraceError("what_if: this pass was recorded itself: change what its ops made")
             return OfTerm(now)
         case Vjp(of=node) if name == "G":
-            return gradient_in(program, node, queries.pass_of(now) or 0, "G")
-        case Seed(output=node):
+            return gradient_in(program, node, seed, name)
+        case Seed(output=node) if name in ("out", "G"):
             return gradient_in(program, node, now, name)
+        case Forward() | Vjp() if name in operands:
+            inputs, slot = event.subject.inputs, operands.index(name)
+            operand = inputs[slot] if slot < len(inputs) else None
+            if operand is not None:
+                return _node_target(program, operand, queries.names.of(operand))
         case _:
-            raise TraceError(f"event {now} ({event.kind}) has no {name} to change")
+            pass
+    raise TraceError(f"event {now} ({event.kind}) has no {name} to change")
