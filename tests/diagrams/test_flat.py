@@ -63,6 +63,31 @@ def test_of_a_large_graph_the_newest_ops_are_drawn_and_the_others_counted():
     assert "100 earlier ops are left out" in diagram.description
 
 
+def test_several_results_are_drawn_together():
+    first, second = tg.nn.Linear(3, 4, rng=0), tg.nn.Linear(4, 2, rng=1)
+    hidden = first(tg.tensor(np.ones((5, 3)), name="x"))
+    scores = second(tg.ops.tanh(hidden))
+    hidden.name, scores.name = "hidden", "scores"
+    drawn = Picture(tg.draw((hidden, [scores, None])).svg)
+    assert [part.title for part in drawn.all("output")] == ["hidden (5, 4)", "scores (5, 2)"]
+    ops = {part.title.split()[0] for part in drawn.all("op")}
+    assert ops == {"linear", "tanh"}  # and none that nobody wrote
+    assert Picture(tg.draw(scores).svg).ids("op") == Picture(tg.draw([scores]).svg).ids("op")
+
+
+def test_several_results_of_a_recurrent_network():
+    ys, (_, c) = tg.nn.LSTM(3, 4, rng=0)(np.eye(3))
+    drawn = Picture(tg.draw((ys, c)).svg)
+    assert len(drawn.all("cell")) == 3
+    assert {"h₀", "h₁", "h₂"} <= {part.texts[0] for part in drawn.all("output")}
+    with pytest.raises(DrawError, match="those of one number, and here are 2"):
+        tg.draw((ys, c), gradients=True)
+    with pytest.raises(DrawError, match="no Tensor"):
+        tg.draw(((), None))
+    with pytest.raises(DrawError, match="not str"):
+        tg.draw((ys, "c"))
+
+
 def test_a_layout_that_takes_too_long_is_stopped():
     with pytest.raises(DrawError, match=r"no layout after 0\.001 seconds"):
         dot_layout.arrange({"a": (10, 10)}, [], seconds=0.001)

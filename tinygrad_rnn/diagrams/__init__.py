@@ -6,7 +6,7 @@ already decided. So a picture takes time linear in what it shows, and its column
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..autograd.tensor import Tensor
 from ..errors import DrawError
@@ -15,6 +15,8 @@ from ..tracing.recording.graph import collector_paused
 from ..tracing.trace import Trace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from ..tracing.recording.graph import Graph
     from .picture.diagram import Diagram
     from .views.options import Options
@@ -24,7 +26,7 @@ __all__ = ["Diagram", "draw"]
 
 @collector_paused()
 def draw(
-    what: Tensor | Trace | Outlined,
+    what: "Tensor | Sequence[Any] | Trace | Outlined",
     *,
     view: str = "unrolled",
     gradients: bool = False,
@@ -39,8 +41,9 @@ def draw(
     A graph in which nothing is recurrent is drawn op by op, as "unrolled", "ops" or "backward".
 
     Args:
-        what: a Tensor, whose own history is drawn; or a trace: its last graph that reached
-            `backward()`, else that of its last output; or what `compile` returned.
+        what: a Tensor, whose own history is drawn; or several of them, in tuples and lists as a
+            model returns them; or a trace: its last graph that reached `backward()`, else that of
+            its last output; or what `compile` returned.
         view: "unrolled" (one copy per timestep), "rolled" (one cell with a loop), "both" (rolled =
             unrolled), "ops" (every copy opened into its ops) or "backward" (the way of the gradient
             through the copies); of a compiled function "compiled": every kind of call once, how
@@ -81,10 +84,10 @@ def draw(
     )
     if isinstance(what, Outlined):
         return _draw_compiled(what, options, title)
+    if isinstance(what, tuple | list):
+        what = _together(cast("Sequence[Any]", what), gradients)
     if not isinstance(what, Tensor | Trace):
-        raise DrawError(
-            f"draw: give a Tensor, a trace or a compiled function, not {type(what).__name__}"
-        )
+        raise _not_drawn(what)
     needs = view_named(view).needs
     if scale is not None and not gradients and needs != "gradients":
         raise DrawError('a scale is that of gradients: ask for them, or for view="backward"')
@@ -99,6 +102,39 @@ def draw(
     if needs == "gradients":
         graph = _backward_graph(what)
     return draw_graph(graph, options, title)
+
+
+def _together(what: "Sequence[Any]", gradients: bool) -> Tensor:
+    """Several results as one: what a picture of all of them is a picture of."""
+    from ..tracing.network.results import results
+
+    found = list(_tensors_in(what))
+    if not found:
+        raise DrawError("draw: there is no Tensor in what was given")
+    if len(found) == 1:
+        return found[0]
+    if gradients:
+        raise DrawError(
+            f"draw: gradients are those of one number, and here are {len(found)} results: "
+            "give one of them, or what they sum up to"
+        )
+    return results(found)
+
+
+def _tensors_in(what: "Sequence[Any]") -> "Iterator[Tensor]":
+    for part in what:
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, tuple | list):
+            yield from _tensors_in(cast("Sequence[Any]", part))
+        elif part is not None:
+            raise _not_drawn(part)
+
+
+def _not_drawn(what: Any) -> DrawError:
+    return DrawError(
+        f"draw: give a Tensor, several, a trace or a compiled function, not {type(what).__name__}"
+    )
 
 
 def _draw_compiled(what: Outlined, options: "Options", title: str | None) -> "Diagram":

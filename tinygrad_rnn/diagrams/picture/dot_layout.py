@@ -9,7 +9,7 @@ from .layered import passes, through_the_ranks
 SECONDS = 20.0  # then dot is stopped
 # Its routing takes seconds, then minutes, where many edges pass many ranks of nodes.
 _FEW = 100  # edges, which it routes in a second whatever they pass
-_PASSES_MOST = 800  # ranks that all edges pass
+_PASSES_MOST = 400  # ranks that all edges pass
 
 
 def arrange(

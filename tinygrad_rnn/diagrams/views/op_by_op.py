@@ -1,10 +1,11 @@
 """Graphs without copies, an MLP or a formula: every op once, laid out by Graphviz's dot."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...tracing.network.namer import parameter_names
 from ...tracing.network.network import ParameterInfo
+from ...tracing.network.results import results_of
 from ...tracing.recording.graph import Graph, Node
 from ..grid.items import CIRCLE, circle_text
 from ..inside.anatomy import Anatomy, Inlet, Part
@@ -24,17 +25,23 @@ def flat_drawing(graph: Graph) -> tuple[Drawing, list[ParameterInfo], str]:
     Raises:
         DrawError: Graphviz had no layout for it in time.
     """
+    ends = results_of(graph.root)
     nodes = [node for node in graph.nodes if node.op is not None]
     names = parameter_names(graph.nodes)
     leaves = [node for node in graph.nodes if node.op is None and node.id not in names]
     inlets = {leaf: Inlet(state=False, number=number) for number, leaf in enumerate(leaves)}
-    parts = Anatomy(nodes, names, inlets).parts
+    anatomy = Anatomy(nodes, names, inlets)
+    parts = [part for part in anatomy.parts if part.node in ends or part.node is not graph.root]
     shown = parts[-PARTS_MOST:]
     fills = {id: f"chip.{index}" for index, id in enumerate(names)}
     drawing = _drawing(
         shown,
         [_Leaf(number, leaf, graph) for number, leaf in enumerate(leaves)],
-        _Result(graph),
+        {
+            _Result(number, node, graph): anatomy.values[node]
+            for number, node in enumerate(ends)
+            if node in anatomy.values  # it is no parameter
+        },
         _Earlier(len(parts) - len(shown)),
         Ink("text", fills),
     )
@@ -100,23 +107,28 @@ class _Leaf:
 
 @dataclass(frozen=True, eq=False)
 class _Result:
-    """What the graph computes: the loss if it is one number."""
+    """What the graph computes, or one of several things: the loss if it is one number alone."""
 
+    number: int
+    node: Node
     graph: Graph
 
     round = True
     size = (CIRCLE, CIRCLE)
 
     @property
+    def kind(self) -> str:
+        return "loss" if self.node is self.graph.root and self.node.size == 1 else "output"
+
+    @property
     def id(self) -> str:
-        return "loss" if self.graph.root.size == 1 else "output"
+        return self.kind if self.number == 0 else f"{self.kind}-{self.number}"
 
     def shapes(self, at: Point) -> Iterator[Shape]:
-        root = self.graph.root
-        label = self.graph.names.get(root.id)
+        label = self.graph.names.get(self.node.id)
         if not label:
-            label = "L" if self.id == "loss" else "y"
-        yield _circle(self.id, self.id, label, at, root)
+            label = "L" if self.kind == "loss" else "y"
+        yield _circle(self.id, self.kind, label, at, self.node)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,23 +159,24 @@ _Drawn = _Op | _Leaf | _Result | _Earlier
 
 
 def _drawing(
-    parts: Sequence[Part], leaves: Sequence[_Leaf], result: _Result, earlier: _Earlier, ink: Ink
+    parts: Sequence[Part],
+    leaves: Sequence[_Leaf],
+    results: Mapping[_Result, tuple[Part | Inlet, str]],
+    earlier: _Earlier,
+    ink: Ink,
 ) -> Drawing:
     ops = {part: _Op(part, ink) for part in parts}
+    reads: list[tuple[Part | Inlet, str, _Drawn]] = [
+        (read.source, read.cut, ops[part]) for part in parts for read in part.reads
+    ]
+    reads += [(source, cut, result) for result, (source, cut) in results.items()]
     ends: list[tuple[_Drawn, _Drawn]] = []
-    cuts: list[str] = []
-    for part in parts:
-        for source, cut, _ in part.reads:
-            if isinstance(source, Inlet):
-                start = leaves[source.number]
-            else:
-                start = ops.get(source, earlier)
-            ends.append((start, ops[part]))
-            cuts.append(cut)
-    ends.append((ops[parts[-1]], result))
-    cuts.append("")
+    for source, _, target in reads:
+        start = leaves[source.number] if isinstance(source, Inlet) else ops.get(source, earlier)
+        ends.append((start, target))
+    cuts = [cut for _, cut, _ in reads]
     read = {start for start, _ in ends}
-    drawn: list[_Drawn] = [*ops.values(), *(leaf for leaf in leaves if leaf in read), result]
+    drawn: list[_Drawn] = [*ops.values(), *(leaf for leaf in leaves if leaf in read), *results]
     if earlier.count:
         drawn.append(earlier)
     return _arranged(drawn, ends, cuts)
