@@ -160,11 +160,22 @@ def test_the_backward_view_shows_parameters_whose_gradient_is_a_constant(loss):
     assert [op.texts[0] for op in one.all("op")] == ["constant"]
 
 
-def test_the_backward_view_of_a_formula_needs_the_tensor():
+def joined():
+    a, b = (tg.tensor([1.0, 2.0], requires_grad=True, name=name) for name in "ab")
+    return (tg.ops.concatenate([a * 2, tg.ops.tanh(b)])[1:] ** 2).sum()
+
+
+@pytest.mark.parametrize("make", [perceptron, formula, joined])
+def test_the_backward_view_of_a_recorded_formula_is_that_of_the_formula(make, tmp_path):
     with tg.trace() as tr:
-        formula().backward()
-    with pytest.raises(DrawError, match="give the loss itself"):
-        tg.draw(tr, view="backward")
+        loss = make()
+        loss.backward()
+    kinds = lambda diagram: [op.title for op in Picture(diagram.svg).all("op")]
+    expected = kinds(tg.draw(loss, view="backward"))
+    assert len(expected) > 5
+    assert kinds(tg.draw(tr, view="backward")) == expected
+    tr.save(tmp_path / "run.tgtrace")
+    assert kinds(tg.draw(tg.load_trace(tmp_path / "run.tgtrace"), view="backward")) == expected
 
 
 @pytest.mark.parametrize(

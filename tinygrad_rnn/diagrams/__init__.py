@@ -172,16 +172,13 @@ def _player(graph: "Graph", options: "Options", title: str | None) -> str:
 
 
 def _backward_graph(what: Tensor | Trace) -> "Graph":
-    """The recorded graph of a Tensor's gradients."""
+    """The recorded graph of the gradients of a Tensor, or of what a trace's last pass began at."""
+    from ..tracing.network.again import tensor_of
     from ..tracing.network.flow import recorded_gradients
     from ..tracing.recording.graph import Graph
 
-    if isinstance(what, Trace):
-        raise DrawError(
-            'view="backward" of a graph that is not recurrent: give the loss itself to draw, '
-            "not the trace"
-        )
-    return Graph.of(recorded_gradients(what))
+    output = tensor_of(what.graph()) if isinstance(what, Trace) else what
+    return Graph.of(recorded_gradients(output))
 
 
 def __getattr__(name: str) -> Any:
