@@ -43,8 +43,7 @@ def computed_by(event: Event) -> Node | None:
 
 def scope_of(event: Event) -> Scope | None:
     """The innermost call around an event; a vjp belongs to that of its forward."""
-    node = computed_by(event)
-    return event.scope if node is None else node.scope
+    return event.of.scope if isinstance(event, Vjp) else event.scope
 
 
 def calls_of(event: Event) -> tuple[Scope, ...]:

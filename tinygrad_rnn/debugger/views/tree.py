@@ -7,9 +7,9 @@ from rich.text import Text
 
 from ...autograd.state import Scope
 from ...text import elide
-from ...tracing.recording.event import Event, Failure, Forward
+from ...tracing.recording.event import Event, Failure, Forward, Vjp
 from ...tracing.recording.graph import collector_paused
-from ..events import calls_of, phase_of, scope_of
+from ..events import calls_of, phase_of
 from ..session import Session
 from .footer import has_any
 from .lines import HEADING, Lines, pieces, safe
@@ -36,34 +36,40 @@ class Tree:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.rows: list[TreeRow] = []
+        # The events that have a row of their own, and which row that is.
+        self._events: list[int] = []
+        self._positions: list[int] = []
         self._grow()
-        self._events = [row.event for row in self.rows if row.call is None]
-        self._positions = [i for i, row in enumerate(self.rows) if row.call is None]
 
     @collector_paused()
     def _grow(self) -> None:
-        rows, folded_calls = self.rows, self.session.folded
+        rows, alone, positions = self.rows, self._events, self._positions
         phase, opened = "", tuple[Scope, ...]()
-        chains: dict[Scope | None, tuple[Scope, ...]] = {}
-        for event in self.session.trace.events:
-            scope, now = scope_of(event), phase_of(event)
-            if scope not in chains:
-                chains[scope] = calls_of(event)
-            calls = chains[scope]
-            folded = None
-            if folded_calls:
-                folded = next((i for i, call in enumerate(calls) if call in folded_calls), None)
-            if folded is not None:
-                calls = calls[: folded + 1]
-            if now != phase or calls != opened:
+        here, kind, depth, is_folded = None, "", 0, False
+        for index, event in enumerate(self.session.trace.events):
+            scope = event.of.scope if isinstance(event, Vjp) else event.scope
+            if scope is not here or event.kind != kind:  # most events are where the one before is
+                here, kind, now = scope, event.kind, phase_of(event)
+                calls, is_folded = self._shown_calls(event)
                 common = _common(opened, calls) if now == phase else 0
                 for depth in range(common, len(calls)):
-                    rows.append(TreeRow(event.index, calls[depth], event.index, depth))
-                phase, opened = now, calls
-            if folded is None:
-                rows.append(TreeRow(event.index, depth=len(calls)))
-            else:
-                rows[-1] = rows[-1]._replace(event=event.index)
+                    rows.append(TreeRow(index, calls[depth], index, depth))
+                phase, opened, depth = now, calls, len(calls)
+            if is_folded:
+                rows[-1] = rows[-1]._replace(event=index)
+                continue
+            alone.append(index)
+            positions.append(len(rows))
+            rows.append(TreeRow(index, None, 0, depth))
+
+    def _shown_calls(self, event: Event) -> tuple[tuple[Scope, ...], bool]:
+        """The calls around an event, down to the first folded one; whether there is such a one."""
+        calls, folded_calls = calls_of(event), self.session.folded
+        if folded_calls:
+            for i, call in enumerate(calls):
+                if call in folded_calls:
+                    return calls[: i + 1], True
+        return calls, False
 
     def position(self, event: int) -> int:
         """The row of an event, or that of the folded call around it."""

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import count
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar, cast
 
 from ...autograd.state import Scope
@@ -179,12 +180,14 @@ class Names:
 
     def _by_name(self) -> dict[str, list[Written]]:
         by_name: defaultdict[str, list[Written]] = defaultdict(list)
-        for node in self._made:
-            by_name[self._bases[node]].append(self.written(node))
+        bases, places, step_of = self._bases, self.places, self.steps.of
+        for node, event in self._made.items():
+            written = Written(event, node, places[node], step_of(event))
+            by_name[bases[node]].append(written)
         for base, also in self._also:
             by_name[base].append(also)
-        for written in by_name.values():
-            written.sort(key=lambda one: (one.event, one.node.id))
+        for found in by_name.values():
+            found.sort(key=itemgetter(0))  # by event
         return dict(by_name)
 
     def of_branch(self, run: Run, nodes: Mapping[Node, Node]) -> "Names":
@@ -412,7 +415,7 @@ def _connected(events: Iterable[Event], steps: Steps) -> list[list[Node]]:
     Graphs that share a leaf alone are not connected; nor are those of two training steps, where
     a state is carried from one to the next.
     """
-    group: dict[Node, int] = {}
+    group: dict[Node | None, int] = {}
     members: dict[int, list[Node]] = {}
     numbers = count()
     following, ends = 0, [*steps.starts[1:], None]
@@ -423,17 +426,26 @@ def _connected(events: Iterable[Event], steps: Steps) -> list[list[Node]]:
         if not isinstance(event, Forward):
             continue
         node = event.output
-        found = {group[x] for x in node.tensors() if x in group}
-        # the others join the largest, so that few nodes change their group
-        largest, *others = sorted(found, key=lambda g: -len(members[g])) or [next(numbers)]
-        joined = members.setdefault(largest, [])
-        for other in others:
-            for x in members[other]:
-                group[x] = largest
-            joined += members.pop(other)
+        found = {group[x] for x in node.inputs if x in group}
+        if len(found) == 1:  # most often
+            largest = found.pop()
+        else:
+            largest = _joined(found, group, members) if found else next(numbers)
         group[node] = largest
-        joined.append(node)
+        members.setdefault(largest, []).append(node)
     return [_with_leaves(nodes) for _, nodes in sorted(members.items())]
+
+
+def _joined(
+    found: Iterable[int], group: dict[Node | None, int], members: dict[int, list[Node]]
+) -> int:
+    """One group of several: the others join the largest, so that few nodes change their group."""
+    largest, *others = sorted(found, key=lambda g: -len(members[g]))
+    for other in others:
+        for x in members[other]:
+            group[x] = largest
+        members[largest] += members.pop(other)
+    return largest
 
 
 def _with_leaves(nodes: Iterable[Node]) -> list[Node]:

@@ -88,19 +88,19 @@ class Queries:
         self._computed = Recent(limit)
 
     def _file(self, event: Event) -> None:
-        match event:
-            case Seed():
-                self.seeds.append(event.index)
-            case Vjp(output=node, of=of):
-                self._received[node.id].append(event.index)
-                self._handed[of.id].append(event.index)
-            case Accumulate(output=leaf) | Zero(output=leaf):
-                self._grads[leaf.id].append(event.index)
-            case Forward(output=node):
-                for x in node.tensors():
-                    self._made_of.setdefault(x, node)
-            case _:
-                pass
+        if isinstance(event, Vjp):  # the most frequent first: there are tens of thousands
+            self._received[event.output.id].append(event.index)
+            self._handed[event.of.id].append(event.index)
+        elif isinstance(event, Forward):
+            node, made_of = event.output, self._made_of
+            for x in node.inputs:
+                if x is not None and x not in made_of:
+                    made_of[x] = node
+            return
+        elif isinstance(event, Accumulate | Zero):
+            self._grads[event.output.id].append(event.index)
+        elif isinstance(event, Seed):
+            self.seeds.append(event.index)
         if self.seeds and isinstance(event, Vjp | Accumulate):
             self._pass_ends[self.seeds[-1]] = event.index
 

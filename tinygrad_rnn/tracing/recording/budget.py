@@ -1,7 +1,6 @@
 """Keeping a recording under a budget: what it lets go of, and in which order."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from typing import Any
 
 from ...autograd.tensor import Array
@@ -13,24 +12,15 @@ from .notes import Note, Remark
 
 def memory_of(events: Sequence[Event], gone: int = 0, notes: Iterable[Note] = ()) -> Memory:
     """How much events and notes hold; every array is counted once, whoever shares it."""
-    sizes: dict[int, int] = {}
-    seen: set[Node] = set()
-    subjects: set[Node | Failure | Remark] = set()
-    recomputable = 0
-    for event in chain(events, notes):
-        recomputable += event.recomputable
-        arrays = event.arrays
-        if event.subject not in subjects:  # which may have many inputs: they come once
-            subjects.add(event.subject)
-            for node in event.used:
-                if node not in seen:
-                    seen.add(node)
-                    arrays += node.arrays
-        for array in arrays:
-            owner = array if array.base is None else owner_of(array)
-            if id(owner) not in sizes:
-                sizes[id(owner)] = owner.nbytes
-    return Memory(len(events), sum(sizes.values()), recomputable, gone)
+    everything = [*events, *notes]
+    # Events of one subject use the same nodes, and there may be many inputs: they come once.
+    about = {event.subject: event for event in everything}
+    nodes = {node for event in about.values() for node in event.used}
+    arrays = [array for event in everything for array in event.arrays]
+    arrays += [array for node in nodes for array in node.arrays]
+    owners = [array if array.base is None else owner_of(array) for array in arrays]
+    held = sum({id(owner): owner.nbytes for owner in owners}.values())
+    return Memory(len(events), held, sum([event.recomputable for event in everything]), gone)
 
 
 class Budget:

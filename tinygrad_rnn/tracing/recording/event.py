@@ -150,9 +150,11 @@ class Happening:
     def is_finite(self) -> bool:
         """Whether it wrote neither NaN nor infinity, as far as the value is its own."""
         value = self.held
+        if value is None:
+            return True
         if isinstance(value, Gone):
             return not (value.nans or value.infs)
-        if not _is_float(value):
+        if value.dtype.kind != "f":
             return True
         if value.size <= SMALL and isfinite(np.vdot(value, value)):
             return True
@@ -299,7 +301,7 @@ class Vjp(Written):
 
     @property
     def arrays(self) -> list[Array]:
-        return [x for x in (self.held, self.held_cotangent) if is_array(x)]
+        return [x for x in (self.held, self.held_cotangent) if isinstance(x, np.ndarray)]
 
     @property
     def recomputable(self) -> int:

@@ -159,7 +159,7 @@ class Node:
     @property
     def arrays(self) -> list[Array]:
         """The arrays that it holds."""
-        return [x for x in (self._data, *self._operands) if is_array(x)]
+        return [x for x in (self._data, *self._operands) if isinstance(x, np.ndarray)]
 
     def release(self) -> None:
         """Let go of all arrays."""
