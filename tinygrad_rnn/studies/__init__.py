@@ -1,11 +1,17 @@
 """One question a file: what recurrent networks remember, why they forget, and what helps."""
 
 from .adding import Adding
+from .anbn import Anbn
 from .cliff import Cliff
 from .conduct import conduct, read, save
+from .elman_xor import ElmanXor
+from .exposure import Exposure
 from .forget_bias import ForgetBias
 from .gap import Gap
 from .history import History
+from .neurons import Neurons
+from .order import Order
+from .orthogonal import Orthogonal
 from .rtrl import Rtrl
 from .study import Chart, Findings, Grid, Line, Record, Row, Study
 from .tbptt import Tbptt
@@ -14,7 +20,23 @@ from .vanish import Vanish
 
 STUDIES: dict[str, type[Study]] = {
     study.name: study
-    for study in (History, Vanish, Rtrl, Tbptt, Cliff, Adding, ForgetBias, Gap, Text)
+    for study in (
+        History,
+        Order,
+        ElmanXor,
+        Vanish,
+        Orthogonal,
+        Rtrl,
+        Tbptt,
+        Cliff,
+        Adding,
+        ForgetBias,
+        Gap,
+        Anbn,
+        Exposure,
+        Neurons,
+        Text,
+    )
 }
 
 __all__ = [

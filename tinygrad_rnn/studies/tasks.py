@@ -9,12 +9,12 @@ import numpy as np
 from .. import nn
 from ..autograd.switches import no_grad
 from ..autograd.tensor import Array, Tensor
-from ..nn.recurrent import LAYERS, Recurrent
+from ..nn.recurrent import LAYERS
 
 CELLS = {layer.__name__: layer for layer in LAYERS.values()}
 CLIP = 1.0
 
-Batch = tuple[Array, Array]  # inputs (T, B, I), and the targets of the last step
+Batch = tuple[Array, Array]  # inputs (T, B, I), and the targets
 
 
 def adding(rng: np.random.Generator, steps: int, batch: int) -> Batch:
@@ -45,23 +45,101 @@ def recall(rng: np.random.Generator, gap: int, batch: int) -> Batch:
     return inputs, bits
 
 
+def first_of_two(rng: np.random.Generator, steps: int, batch: int) -> Batch:
+    """Two symbols at two random steps, blanks elsewhere: which of them came first?
+
+    Inputs (T, B, 3), one-hot: the symbols are 0 and 1, a blank is 2. Targets (B,): 0 or 1. The sum
+    of a sequence's inputs is the same whatever the answer is. Guessing has a loss of ln 2.
+    """
+    places = np.argsort(rng.random((steps, batch)), axis=0)[:2]
+    places.sort(axis=0)
+    first = rng.integers(0, 2, batch)
+    symbols = np.full((steps, batch), 2)
+    symbols[places[0], np.arange(batch)] = first
+    symbols[places[1], np.arange(batch)] = 1 - first
+    return np.eye(3, dtype=np.float32)[symbols], first
+
+
+def xor_stream(rng: np.random.Generator, steps: int, batch: int) -> Batch:
+    """Two random bits, then their exclusive or, and again: what comes next?
+
+    Inputs (T, B, 2), one-hot. Targets (T · B,): the next bit. Of three bits one can be told from
+    the two before; the others are chance. Source: Elman, Finding Structure in Time (1990).
+    """
+    triples = -(-(steps + 1) // 3)
+    bits = rng.integers(0, 2, (triples, 3, batch))
+    bits[:, 2] = bits[:, 0] ^ bits[:, 1]
+    stream = bits.reshape(-1, batch)
+    return np.eye(2, dtype=np.float32)[stream[:steps]], stream[1 : steps + 1].reshape(-1)
+
+
+def counting(rng: np.random.Generator, steps: int, batch: int, most: int) -> Batch:
+    """Streams of aⁿbⁿ, with n from 1 to `most`: what comes next?
+
+    Inputs (T, B, 2), one-hot: 0 is a, 1 is b. Targets (T · B,): the next letter. Once b has begun,
+    all that follows up to the next a can be told by who has counted. Source: Gers, Schmidhuber,
+    LSTM Recurrent Networks Learn Simple Context-Free and Context-Sensitive Languages (2001).
+    """
+    streams = np.empty((steps + 1, batch), int)
+    for column in range(batch):
+        words: list[int] = []
+        while len(words) <= steps:
+            n = int(rng.integers(1, most + 1))
+            words += [0] * n + [1] * n
+        streams[:, column] = words[: steps + 1]
+    return np.eye(2, dtype=np.float32)[streams[:-1]], streams[1:].reshape(-1)
+
+
+def brackets(rng: np.random.Generator, steps: int, batch: int) -> Batch:
+    """Letters at random, some of them in brackets: what comes next?
+
+    Inputs (T, B, 6), one-hot: 0 to 3 are letters, 4 opens and 5 closes a bracket. A letter
+    says nothing of where it stands: to tell which bracket may come, one must remember the last.
+    Targets (T · B,): the next symbol.
+    """
+    symbols = np.empty((steps + 1, batch), int)
+    inside = np.zeros(batch, bool)
+    for row in symbols:
+        turns = rng.random(batch) < 0.15
+        row[:] = rng.integers(0, 4, batch)
+        row[turns] = np.where(inside[turns], 5, 4)
+        inside = inside ^ turns
+    return np.eye(6, dtype=np.float32)[symbols[:-1]], symbols[1:].reshape(-1)
+
+
+def last(network: Any, inputs: Array) -> Tensor:
+    """The answer of the last step, (B, O)."""
+    return network(inputs)[0][-1]
+
+
+def each(network: Any, inputs: Array) -> Tensor:
+    """The answers of all steps, (T · B, O)."""
+    ys = network(inputs)[0]
+    return ys.reshape(-1, ys.shape[-1])
+
+
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A network whose last output answers, its optimiser, and how wrong an answer is."""
+    """A network, its optimiser, which of its outputs answer, and how wrong an answer is."""
 
-    network: Recurrent
+    network: Any
     error: Callable[[Tensor, Array], Tensor]
     optimizer: nn.optim.Optimizer
+    read: Callable[[Any, Array], Tensor]
 
     @classmethod
     def of(
-        cls, network: Recurrent, error: Callable[[Tensor, Array], Tensor], lr: float
+        cls,
+        network: Any,
+        error: Callable[[Tensor, Array], Tensor],
+        lr: float,
+        read: Callable[[Any, Array], Tensor] = last,
     ) -> "Learner":
-        return cls(network, error, nn.optim.Adam(network.parameters(), lr=lr))
+        return cls(network, error, nn.optim.Adam(network.parameters(), lr=lr), read)
 
     def answer(self, inputs: Array) -> Tensor:
-        """y of the last step."""
-        return self.network(inputs)[0][-1]
+        """What is held against the targets."""
+        return self.read(self.network, inputs)
 
     def backward(self, inputs: Array, targets: Array) -> Tensor:
         """The gradients of one batch; `tg.compile` makes a flat list of NumPy calls of it."""
