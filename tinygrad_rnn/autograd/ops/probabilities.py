@@ -84,7 +84,7 @@ def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> An
     share = g[..., None]
     if reduction == "mean":
         share = share / (x.size / x.shape[-1])
-    if isinstance(x, Tensor):
+    if isinstance(x, Tensor) or isinstance(g, Tensor):
         one_hot = np.expand_dims(targets, -1) == np.arange(x.shape[-1])
         e = np.exp(_from_top(x))
         return share * (e / e.sum(axis=-1, keepdims=True) - one_hot)

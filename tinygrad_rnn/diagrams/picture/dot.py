@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import graphviz
 
 from ...text import for_dot
-from .shapes import MARGIN, Box, Drawing, Edge, Point, Shape, Text
+from .shapes import MARGIN, Bounds, Drawing, Edge, Point, Shape, Text
 from .text_metrics import FONT
 from .theme import Palette
 
@@ -47,13 +47,13 @@ def to_dot(drawing: Drawing, theme: Palette, zoom: float) -> str:
     return graph.source
 
 
-def _viewport(box: Box, zoom: float) -> str:
+def _viewport(box: Bounds, zoom: float) -> str:
     """Return the picture's size, centred on the canvas: texts may reach beyond its edge."""
     width, height = ((length + 2 * MARGIN) * zoom for length in (box.width, box.height))
     return f"{_number(width)},{_number(height)},{zoom:.6g},'{_CANVAS}'"
 
 
-def _write_canvas(graph: graphviz.Digraph, box: Box) -> None:
+def _write_canvas(graph: graphviz.Digraph, box: Bounds) -> None:
     attributes = {
         "pos": _position(((box.left + box.right) / 2, (box.bottom + box.top) / 2)),
         "style": "invis",

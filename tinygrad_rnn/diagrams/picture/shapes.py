@@ -119,7 +119,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Bounds:
     """An upright rectangle: what a drawing covers."""
 
     left: float
@@ -159,7 +159,7 @@ class Drawing:
         return texts + [text for edge in self.edges for text in (edge.label, edge.note) if text]
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         texts = self.texts
         boxes = [(s.left, s.bottom, s.right, s.top) for s in self.shapes if s.form != "text"]
         boxes += [
@@ -168,7 +168,7 @@ class Drawing:
         ]
         points = [point for edge in self.edges for point in edge.points]
         x, y = itemgetter(0), itemgetter(1)
-        return Box(
+        return Bounds(
             left=min([*map(x, boxes), *map(x, points)]),
             bottom=min([*map(y, boxes), *map(y, points)]),
             right=max([*map(itemgetter(2), boxes), *map(x, points)]),

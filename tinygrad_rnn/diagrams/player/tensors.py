@@ -178,7 +178,7 @@ def op_record(op: Op) -> Record:
     kind = "other"
     if op.kind == "product":
         kind = "product"
-    elif is_elementwise(rule):
+    elif is_elementwise(op):
         kind = "elementwise"
     return {
         "name": op.name,

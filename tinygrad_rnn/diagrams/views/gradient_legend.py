@@ -14,7 +14,7 @@ from ..grid.placement import HEADING_SIZE
 from ..picture.curves import rounded
 from ..picture.lanes import LANE_WIDTH
 from ..picture.ramp import Look, Ramp, is_non_finite, look_of
-from ..picture.shapes import Box, Drawing, Edge, Shape, Text
+from ..picture.shapes import Bounds, Drawing, Edge, Shape, Text
 from ..picture.theme import RAMP_STEPS
 from .gradients import Overlay
 
@@ -45,7 +45,7 @@ def gradient_legend(overlay: Overlay, network: Network, picture: Drawing) -> Dra
     return strips + _legend(overlay, box.left, strips.bounds.bottom - _GAP, forward=True)
 
 
-def ramp_legend(overlay: Overlay, box: Box) -> Drawing:
+def ramp_legend(overlay: Overlay, box: Bounds) -> Drawing:
     """Return the legend alone, below `box`, of a picture that shows nothing but the way back."""
     return _legend(overlay, box.left, box.bottom - _GAP, forward=False)
 

@@ -88,8 +88,14 @@ def _symbols(
     return tuple(dict.fromkeys([*letters, *backward]))
 
 
-def is_elementwise(rule: Rule) -> bool:
-    """Whether the formula is of single numbers: no sum over others, no matrices."""
+def is_elementwise(op: Op) -> bool:
+    """Whether its formula is of single numbers: no sum over others, no matrices.
+
+    An op of a person's own may say nothing of its kind; then its formula does.
+    """
+    rule = rule_of(op)
+    if op.kind != "other":
+        return op.kind == "elementwise" and bool(rule.forward)
     text = "".join([rule.forward, *rule.backward.values()])
     return bool(rule.forward) and not re.search(r"[ΣᵀA-Z\[\]]|\bn\b", text)
 

@@ -112,7 +112,7 @@ class Explainer:
         label = element(name, index)
         if node.kind == "product":
             lines = self._product(node, label, terms)
-        elif _is_elementwise(rule, node):
+        elif _is_elementwise(node):
             names = dict(zip(rule.symbols, self._operand_names(node), strict=False))
             numbers = _operand_values(rule, node, index)
             lines = [
@@ -140,7 +140,7 @@ class Explainer:
         label = element(name, index)
         value = float(self.queries.term(event.index)[index])
         at = _one_place(event, index, terms)
-        if at is not None and _is_elementwise(rule, of) and rule.states(formula):
+        if at is not None and _is_elementwise(of) and rule.states(formula):
             lines = self._slope(formula, event, name, label, at, terms)
         else:
             lines = [f"{label}, the term from {self.names.of(of)}:"]
@@ -148,7 +148,7 @@ class Explainer:
         lines.append(f"{_below(label)} = {precise(value)}")
         lines += _saturation(of, terms)
         lines += _stopped(of, slot, value, terms, event.cotangent)
-        lines += _broadcasting(rule, of, np.shape(of.operands[slot]))
+        lines += _broadcasting(of, np.shape(of.operands[slot]))
         return Why(event.index, name, index, value, formula + _options(of), tuple(lines), terms)
 
     # Lines
@@ -273,9 +273,10 @@ def _plain(event: int, name: str, index: Index, values: Array, rule: str) -> Why
     return Why(event, name, index, value, rule, (f"{element(name, index)} = {precise(value)}",))
 
 
-def _is_elementwise(rule: Rule, node: Node) -> bool:
+def _is_elementwise(node: Node) -> bool:
+    assert node.rule is not None
     fits = all(_broadcasts(np.shape(operand), node.shape) for operand in node.operands)
-    return is_elementwise(rule) and fits
+    return is_elementwise(node.rule) and fits
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
@@ -372,10 +373,11 @@ def _saturation(of: Node, terms: Sequence[Term]) -> list[str]:
     return [f"saturated: it lets {passed:.1%} of the steepest slope {steepest:g} through"]
 
 
-def _broadcasting(rule: Rule, of: Node, shape: tuple[int, ...]) -> list[str]:
+def _broadcasting(of: Node, shape: tuple[int, ...]) -> list[str]:
     """Over which axes the term was summed, where the input was broadcast."""
     padded = (1,) * (len(of.shape) - len(shape)) + shape
-    is_stretched = is_elementwise(rule) or of.op == "broadcast_to"
+    assert of.rule is not None
+    is_stretched = is_elementwise(of.rule) or of.op == "broadcast_to"
     if not is_stretched or not _broadcasts(shape, of.shape) or padded == of.shape:
         return []
     axes = [i for i, n in enumerate(padded) if n != of.shape[i]]
