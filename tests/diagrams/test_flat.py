@@ -1,6 +1,7 @@
 """Graphs without copies, the backward view, sizes on paper."""
 
 import re
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from diagrams.recorded import trained, truncated
 from diagrams.test_geometry import check_shapes_and_edges, check_texts
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.diagrams.picture import dot_layout
+from tinygrad_rnn.diagrams.picture import dot_layout, dot_process
 from tinygrad_rnn.errors import DrawError
 
 
@@ -91,6 +92,15 @@ def test_several_results_of_a_recurrent_network():
 def test_a_layout_that_takes_too_long_is_stopped():
     with pytest.raises(DrawError, match=r"no layout after 0\.001 seconds"):
         dot_layout.arrange({"a": (10, 10)}, [], seconds=0.001)
+
+
+@pytest.mark.skipif(find_spec("resource") is None, reason="no limits of a process's time")
+def test_the_time_of_a_layout_is_the_processors(monkeypatch):
+    busy = "import sys, resource\nwhile True: pass"
+    limit = dot_process.WORKER.partition("import pygraphviz")[0]
+    monkeypatch.setattr(dot_process, "WORKER", limit + busy)
+    with pytest.raises(DrawError, match="no layout after 1 seconds"):
+        dot_layout.arrange({"a": (10, 10)}, [], seconds=1)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,18 @@ from ...errors import DrawError
 from .shapes import Point
 
 APART = 21.6, 24.5  # one node from the next at its side, one rank from the next
+_PATIENCE = 6  # seconds by the clock for each of the processor
 _STRAIGHT = 50  # how much more than another edge
 
 # Graphviz holds on to the interpreter while it works, so it cannot be stopped from within.
-_WORKER = """
-import sys, pygraphviz
+WORKER = """
+import sys
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_CPU, 2 * (max(round(float(sys.argv[1])), 1),))
+except (ImportError, ValueError, OSError):
+    pass  # the time by the clock is bounded in any case
+import pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.read())
 sys.stdout.buffer.write(graph.draw(format="plain", prog="dot"))
 """
@@ -90,25 +97,30 @@ def _label(size: tuple[float, float] | None) -> str:
 
 
 def _run(dot: str, seconds: float) -> str:
+    """Run dot for so many seconds of the processor: a busy machine draws the same picture."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _WORKER],
+            [sys.executable, "-c", WORKER, str(seconds)],
             input=dot.encode(),
             capture_output=True,
-            timeout=seconds,
-            check=True,
+            timeout=_PATIENCE * seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DrawError(
-            f"Graphviz had no layout after {seconds:g} seconds: draw a smaller graph, or mark the "
-            "steps of a loop with tg.scope so that it is drawn as copies"
-        ) from None
-    except subprocess.CalledProcessError as error:
-        reason = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise DrawError(
-            f"Graphviz found no layout: {' '.join(reason) or 'it gave no reason'}"
-        ) from None
+        raise _took_too_long(seconds) from None
+    if done.returncode < 0:  # ended by a signal: that its time is over
+        raise _took_too_long(seconds)
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise DrawError(f"Graphviz found no layout: {' '.join(reason) or 'it gave no reason'}")
     return done.stdout.decode()
+
+
+def _took_too_long(seconds: float) -> DrawError:
+    return DrawError(
+        f"Graphviz had no layout after {seconds:g} seconds: draw a smaller graph, or mark the "
+        "steps of a loop with tg.scope so that it is drawn as copies"
+    )
 
 
 def _parsed(
