@@ -1,7 +1,5 @@
 """Networks made by hand, as the finder would make them, with real arrays behind them."""
 
-from collections import Counter
-from dataclasses import replace
 from itertools import count, pairwise
 
 import numpy as np
@@ -9,21 +7,22 @@ import numpy as np
 from tinygrad_rnn.diagrams.player import to_html
 from tinygrad_rnn.diagrams.views.options import Options
 from tinygrad_rnn.diagrams.views.whole import draw_network
-from tinygrad_rnn.tracing.network.network import (
-    Cell,
-    Link,
-    Network,
-    ParameterInfo,
-    Port,
+from tinygrad_rnn.tracing.network.quotient import (
+    Arrow,
+    Block,
+    Chain,
+    Output,
+    Piece,
+    Quotient,
+    Read,
     Row,
-    Section,
+    indexed,
 )
 from tinygrad_rnn.tracing.recording.graph import Node
 
 RNN = "hₜ = tanh(W_hh hₜ₋₁ + W_xh xₜ + b_h)"
 LSTM = "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
 BATCH, INPUT, HIDDEN, OUTPUT = 1, 3, 5, 2
-_SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
 
 
 def draw(network, *, title=None, **options):
@@ -32,108 +31,180 @@ def draw(network, *, title=None, **options):
     return draw_network(network, chosen, title, lambda: to_html(network, chosen, title))
 
 
-def below(t):
-    return str(t).translate(_SUBSCRIPTS)
-
-
 class Maker:
-    """Collects the parts of a network; every method adds one and returns it."""
+    """Collects the parts of a network; every method adds one and returns it.
+
+    Blocks know their row, and rows their blocks: both are filled in at the end.
+    """
 
     def __init__(self):
         self.ids = count()
-        self.rows, self.cells, self.ports, self.links, self.parameters = [], [], [], [], []
+        self.rows, self.blocks, self.arrows, self.chains = [], [], [], []
+        self.outputs, self.parameters, self.brackets = [], [], []
+        self.sources, self.to_loss, self.formula = {}, None, ""
 
-    def node(self, *shape, name=None):
-        return Node(
+    def piece(self, *shape):
+        node = Node(
             id=next(self.ids),
             op=None,
             inputs=(),
             operands=(),
             data=np.zeros(shape),
-            name=name,
+            name=None,
             requires_grad=False,
             options={},
             scope=None,
         )
+        return Piece(node)
 
     def hidden(self):
-        return self.node(BATCH, HIDDEN)
+        return self.piece(BATCH, HIDDEN)
 
     def row(self, kind="RNNCell", path="rnn", equation=RNN, states=("h",), reverse=False):
-        row = Row(len(self.rows), path, kind, equation, states, 0, reverse=reverse)
+        number = sum(row.kind == "cell" for row in self.rows)
+        row = Row("cell", number, path, kind, equation, states, reverse=reverse)
         self.rows.append(row)
         return row
 
+    def between_row(self, path, kind="between"):
+        row = Row(kind, sum(row.kind == kind for row in self.rows), path, path)
+        self.rows.append(row)
+        return row
+
+    def block(self, id, kind, **more):
+        block = Block(id, kind, more.pop("pieces", None) or (self.hidden(),), **more)
+        self.blocks.append(block)
+        return block
+
     def cell(self, layer, t, column=None):
-        hidden = tuple(self.hidden() for _ in self.rows[layer].states)
-        cell = Cell(layer, t, t if column is None else column, (), hidden or (self.hidden(),))
-        self.cells.append(cell)
-        return cell
+        row = next(row for row in self.rows if row.kind == "cell" and row.number == layer)
+        states = tuple(self.hidden() for _ in row.states) or (self.hidden(),)
+        return self.block(
+            f"cell-{layer}-{t}",
+            "cell",
+            pieces=states,
+            row=row,
+            t=t,
+            columns=(t if column is None else column,),
+            label=indexed((*row.states, row.name)[0], t),
+            states=states,
+            outputs=states,
+        )
 
     def chain(self, layer, columns, initial=True):
         """One row's cells over `columns` in calling order, their messages and the initial state."""
         cells = [self.cell(layer, t, column) for t, column in enumerate(columns)]
+        row = cells[0].row
+        begun = ()
         if initial:
-            port = Port(f"initial-{layer}", "initial", "h₋₁", "", self.hidden(), layer=layer)
-            self.ports.append(port)
-            self.link("initial", port, cells[0])
+            label = ", ".join(indexed(state, -1) for state in row.states) or "h₋₁"
+            pieces = tuple(self.hidden() for _ in row.states)
+            columns = cells[0].columns
+            block = self.block(
+                f"initial-{layer}", "initial", pieces=pieces, columns=columns, label=label
+            )
+            self.link("initial", block, cells[0])
+            begun = (block,)
         for source, target in pairwise(cells):
             self.link("message", source, target)
+        id, direction = f"chain-{layer}-0", -1 if row.reverse else 1
+        self.chains.append(Chain(id, row, tuple(cells), direction, begun))
         return cells
 
-    def input(self, number, column, caption="", label="x"):
-        node = self.node(BATCH, INPUT)
-        port = Port(
-            f"input-{number}", "input", f"{label}{below(column)}", caption, node, column=column
+    def between(self, row, t, columns, label, sign=None, formula=""):
+        return self.block(
+            f"bar-{label}" if row.kind == "bar" else f"between-{row.number}-{t}",
+            row.kind,
+            row=row,
+            t=t,
+            columns=columns,
+            label=label,
+            formula=formula,
+            sign=sign,
+            outputs=(self.hidden(),),
         )
-        self.ports.append(port)
-        return port
+
+    def input(self, number, column, caption="", label="x"):
+        return self.block(
+            f"input-{number}",
+            "input",
+            pieces=(self.piece(BATCH, INPUT),),
+            columns=(column,),
+            label=indexed(label, column),
+            caption=caption,
+        )
 
     def output(self, number, column, caption=""):
-        node = self.node(BATCH, OUTPUT)
-        port = Port(f"output-{number}", "output", f"y{below(column)}", caption, node, column=column)
-        self.ports.append(port)
-        return port
+        value = self.piece(BATCH, OUTPUT)
+        made = Output(f"output-{number}", value, None, column, indexed("y", column), caption)
+        self.outputs.append(made)
+        self.sources[made] = []
+        return made
 
-    def loss(self, *sources):
-        port = Port("loss", "loss", "L", "", self.node())
-        self.ports.append(port)
-        for source in sources:
-            self.link("loss", source, port)
-        return port
+    def loss(self, *outputs, formula=""):
+        self.to_loss, self.formula = outputs, formula
 
     def link(self, kind, source, target):
-        if isinstance(source, Cell):
-            values = (target.node,) if kind == "output" else source.outputs
-        else:
-            values = (source.node,)
-        self.links.append(Link(kind, source.id, target.id, values))
+        if kind == "output":
+            self.sources[target].append(source)
+            return
+        values = source.outputs or source.pieces
+        if kind not in ("message", "initial"):
+            values = values[:1]
+        reads = tuple(Read(target.pieces[0], 0, value, "gradient") for value in values)
+        self.arrows.append(Arrow(source, target, reads, kind))
 
     def parameter(self, name, *shape):
-        self.parameters.append(ParameterInfo(name, shape, self.node(*shape, name=name)))
+        piece = self.piece(*shape)
+        block = self.block(
+            f"parameter-{name}", "parameter", pieces=(piece,), label=name, trained=name
+        )
+        self.parameters.append(block)
+
+    def joined(self, output):
+        """What an output is of: of several blocks it is joined together first."""
+        sources = self.sources[output]
+        if len(sources) < 2:
+            return sources[0] if sources else None
+        row = next((row for row in self.rows if row.path == "joined"), None)
+        row = row or self.between_row("joined")
+        t = sum(block.row is row for block in self.blocks)
+        block = self.between(row, t, (output.column,), "∥", sign="∥")
+        for source in sources:
+            self.link("up", source, block)
+        return block
 
     def network(self):
-        copies = Counter(cell.layer for cell in self.cells)
-        rows = tuple(replace(row, copies=copies[row.layer]) for row in self.rows)
-        columns = 1 + max(cell.column for cell in self.cells)
-        kinds = {port.kind for port in self.ports}
-        return Network(
-            rows, columns, "input" in kinds, "output" in kinds, self.part, tuple(self.parameters)
+        outputs = []
+        for output in self.outputs:
+            source = self.joined(output)
+            if source is not None:
+                used = self.to_loss is not None and output in self.to_loss
+                value = (source.outputs or source.pieces)[0]
+                object.__setattr__(output, "source", source)
+                object.__setattr__(output, "value", value)
+                object.__setattr__(output, "used", used or self.to_loss is None)
+                outputs.append(output)
+        loss = None
+        if self.to_loss is not None:
+            loss = self.block("loss", "loss", label="L", formula=self.formula)
+            for source in dict.fromkeys(output.source for output in outputs if output.used):
+                self.link("loss", source, loss)
+        for row in self.rows:
+            object.__setattr__(row, "blocks", tuple(b for b in self.blocks if b.row is row))
+        columns = [column for block in self.blocks for column in block.columns]
+        return Quotient(
+            blocks=tuple(self.blocks),
+            arrows=tuple(self.arrows),
+            rows=tuple(self.rows),
+            chains=tuple(self.chains),
+            columns=1 + max(columns),
+            outputs=tuple(outputs),
+            brackets=tuple(self.brackets),
+            parameters=tuple(self.parameters),
+            loss=loss,
+            root=self.piece().node,
         )
-
-    def part(self, columns):
-        shown = {part.id for part in (*self.cells, *self.ports) if part.column in columns}
-        to_loss = [link for link in self.links if link.kind == "loss" and link.source not in shown][
-            :1
-        ]
-        links = [
-            link
-            for link in self.links
-            if link.source in shown or link.target in shown or link in to_loss
-        ]
-        cells = [cell for cell in self.cells if cell.column in columns]
-        ports = [port for port in self.ports if port.column is None or port.column in columns]
-        return Section(tuple(cells), tuple(ports), tuple(links))
 
 
 def stack(

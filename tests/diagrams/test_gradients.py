@@ -11,8 +11,9 @@ from diagrams.test_geometry import check_shapes_and_edges, check_texts
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams import Diagram
 from tinygrad_rnn.errors import DrawError, GradientError
-from tinygrad_rnn.tracing.network.flow import flow_of, gradients_of
-from tinygrad_rnn.tracing.network.unroll import unroll
+from tinygrad_rnn.tracing.network.flow import gradients_of
+from tinygrad_rnn.tracing.network.norms import norms_of
+from tinygrad_rnn.tracing.network.blocks import network_of
 
 NETWORKS = {
     "last": lambda: trained(layers=2, last=True),
@@ -47,8 +48,8 @@ def test_what_comes_back_to_a_message_is_its_share():
             g = upper(h, g)
             lower.append(h)
         (g * g).sum().backward()
-    network = unroll(tr.graph())
-    flow = flow_of(network, network.links)
+    network = network_of(tr.graph())
+    norms, arrows = norms_of(network), {arrow.id: arrow for arrow in network.arrows}
     terms = {}
     for event in tr.events:
         if event.kind == "vjp" and event.value is not None:
@@ -56,11 +57,12 @@ def test_what_comes_back_to_a_message_is_its_share():
     for t in range(3):
         shares = sorted(np.linalg.norm(term) for term in terms[lower[t].id])
         ours = [
-            flow.link(f"message-cell-0-{t}-cell-0-{t + 1}"),
-            flow.link(f"up-cell-0-{t}-cell-1-{t}"),
+            norms.arrow(arrows[f"message-cell-0-{t}-cell-0-{t + 1}"]).norm,
+            norms.arrow(arrows[f"up-cell-0-{t}-cell-1-{t}"]).norm,
         ]
         assert sorted(ours) == pytest.approx(shares)
-        assert flow.part(f"cell-0-{t}") == pytest.approx(np.linalg.norm(sum(terms[lower[t].id])))
+        state = network.by_id[f"cell-0-{t}"].states[0]
+        assert norms.norm(state) == pytest.approx(np.linalg.norm(sum(terms[lower[t].id])))
 
 
 def test_what_comes_back_to_a_learned_initial_state_is_its_gradient():
@@ -70,8 +72,9 @@ def test_what_comes_back_to_a_learned_initial_state_is_its_gradient():
         for t in range(3):
             h = cell(np.ones(3) * t, h)
         (h * h).sum().backward()
-    network = unroll(tr.graph())
-    norm = flow_of(network, network.links).link("initial-initial-0-cell-0-0")
+    network = network_of(tr.graph())
+    (arrow,) = (arrow for arrow in network.arrows if arrow.id == "initial-initial-0-cell-0-0")
+    norm = norms_of(network).arrow(arrow).norm
     assert norm == pytest.approx(np.linalg.norm(h0.grad.data))
     assert norm > 0
 
@@ -104,9 +107,6 @@ def test_cells_tell_the_norm_and_outputs_nobody_asked_are_exactly_zero():
     diagram = tg.draw(trained(steps=4, last=True), gradients=True)
     shapes = {shape.id: shape for shape in diagram.drawing.shapes}
     assert [shapes[f"output-{t}"].dashed for t in range(4)] == [True, True, True, False]
-    edges = {edge.id: edge for edge in diagram.drawing.edges}
-    dashed = [edges[f"gradient-output-cell-0-{t}-output-{t}"].dashed for t in range(4)]
-    assert dashed == [True, True, True, False]
     assert all(shapes[f"cell-0-{t}"].texts[1].text.startswith("‖∇‖ 0.") for t in range(4))
     assert "sample-exactly" in shapes
     assert "sample-NaN" not in shapes

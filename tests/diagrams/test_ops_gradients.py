@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.diagrams.grid.grid import unrolled_grid
+from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
 from tinygrad_rnn.diagrams.picture.curves import rounded
 from tinygrad_rnn.diagrams.picture.lanes import LANE_INSIDE, curve_beside
 from tinygrad_rnn.diagrams.picture.ramp import look_of
@@ -22,7 +22,7 @@ from tinygrad_rnn.diagrams.picture.shapes import Edge
 from tinygrad_rnn.diagrams.picture.stretches import drawn_once, joined
 from tinygrad_rnn.diagrams.views.gradients import with_gradients
 from tinygrad_rnn.diagrams.views.opening import opened_grid
-from tinygrad_rnn.tracing.network.unroll import unroll
+from tinygrad_rnn.tracing.network.blocks import network_of
 
 
 def detached_inside(steps=3):
@@ -67,7 +67,7 @@ def drawn(trace, **options):
 
 @cache
 def overlay_of(trace):
-    network = unroll(trace.graph())
+    network = network_of(trace.graph())
     return with_gradients(opened_grid(unrolled_grid(network, None), network, lanes=True), network)
 
 
@@ -213,7 +213,7 @@ def test_each_way_back_looks_as_its_norm_says(name):
     for id, item in overlay.grid.items.items():
         for wire, norm in item.inside.norms.items() if item.inside else ():
             if wire.startswith("wire/"):
-                edge = edges[f"gradient-{wire.replace('/', id.removeprefix('cell') + '-')}"]
+                edge = edges[f"gradient-{wire.replace('/', '-' + id.removeprefix('cell-') + '-')}"]
                 look = look_of(norm, overlay.ramp)
                 assert (edge.color, edge.width, edge.dashed) == (
                     look.color,
@@ -245,18 +245,19 @@ def test_each_state_has_its_own_way_back_and_each_op_on_the_way_to_an_output():
     for event in trace.events:
         if event.kind == "vjp" and event.value is not None:
             terms[event.output.id].append((event.of.id, event.value))
-    one, two = (next(cell for cell in unroll(trace.graph()).cells if cell.t == t) for t in (1, 2))
+    one, two = (next(cell for cell in network_of(trace.graph()).cells if cell.t == t) for t in (1, 2))
     readers = {node.id for node in two.nodes}
     messages = ("message-cell-0-1-cell-0-2", "message-cell-0-1-cell-0-2-1")
     for state, norm, message in zip(
-        one.outputs, overlay.flow.parts["cell-0-1"], messages, strict=True
+        one.states, overlay.parts["cell-0-1"].values(), messages, strict=True
     ):
-        assert norm == pytest.approx(np.linalg.norm(sum(term for _, term in terms[state.id])))
-        passed = sum(term for reader, term in terms[state.id] if reader in readers)
+        id = state.node.id
+        assert norm == pytest.approx(np.linalg.norm(sum(term for _, term in terms[id])))
+        passed = sum(term for reader, term in terms[id] if reader in readers)
         assert norms[message] == pytest.approx(np.linalg.norm(passed))
-    assert norms["output-cell-0-0-output-0"] == norms["output-cell-0-0-output-0-in"] == 0.0
-    assert norms["output-cell-0-2-output-2"] == overlay.flow.part("output-2") > 0
-    assert norms["output-cell-0-2-output-2-in"] == pytest.approx(overlay.flow.part("cell-0-2"))
+    (output,) = overlay.parts["output-2"].values()
+    assert norms["output-between-0-2-output-2"] == output > 0
+    assert norms["up-cell-0-2-between-0-2"] == pytest.approx(overlay.parts["cell-0-2"]["h"])
 
 
 def test_copies_of_one_structure_have_the_same_lanes():
@@ -264,7 +265,7 @@ def test_copies_of_one_structure_have_the_same_lanes():
     cells = {shape.id: shape for shape in diagram.drawing.shapes if shape.cls == "cell"}
     lanes = defaultdict(set)
     for edge in diagram.drawing.edges:
-        if edge.id.startswith("wire-"):
+        if edge.id.startswith("wire-") and "between" not in edge.id:
             cell = cells[f"cell-{'-'.join(edge.id.split('-')[1:3])}"]
             points = tuple((round(x - cell.x, 3), round(y - cell.y, 3)) for x, y in edge.points)
             lanes[edge.id.rsplit("-", 1)[1]].add(points)
@@ -316,7 +317,7 @@ def test_nan_and_infinity_have_their_own_mark_at_every_op():
     ops = {
         id: shape.line == "alarm"
         for id, shape in shapes.items()
-        if shape.cls == "op" and "output" not in id
+        if shape.cls == "op" and "between" not in id
     }
     assert {id.split("-")[2] for id, marked in ops.items() if marked} == {"0", "1"}
     assert all(marked == (id.split("-")[2] in "01") for id, marked in ops.items())
@@ -374,7 +375,7 @@ def test_values_stand_along_the_upper_edge_of_each_copy(name, gradients):
     check_opened(diagram)
     drawn = picture_of(diagram)
     copies = {part.id: part.box for part in drawn.all("cell")}
-    data = {cell.id: cell.outputs[0].data for cell in unroll(trace.graph()).cells}
+    data = {cell.id: cell.states[0].node.data for cell in network_of(trace.graph()).cells}
     squares = [part for part in drawn.all("value") if not part.id.startswith("value-legend")]
     assert len(squares) == sum(data[id].size for id in copies)
     crossing = defaultdict(list)

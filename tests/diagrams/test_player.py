@@ -17,7 +17,7 @@ from tinygrad_rnn.diagrams.player.tensors import rounded
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.text import printable
 from tinygrad_rnn.tracing.network.flow import norm_of
-from tinygrad_rnn.tracing.network.unroll import unroll
+from tinygrad_rnn.tracing.network.blocks import network_of
 from tinygrad_rnn.tracing.questions.ledger import uses_in
 from tinygrad_rnn.tracing.script import run_script
 from tinygrad_rnn.training.word import Speller
@@ -82,11 +82,11 @@ def test_the_steps_are_the_copies_in_the_order_of_the_run_and_back(trace, score)
         "end",
     ]
     forward = [step["part"] for step in score["steps"][1:middle]]
-    assert forward[:4] == ["cell-0-0", "cell-1-0", "output-0", "cell-0-1"]
+    assert forward[:4] == ["cell-0-0", "cell-1-0", "between-0-0", "cell-0-1"]
     assert forward[-1] == "loss"
     back = [step["part"] for step in score["steps"][middle + 1 : -1]]
     assert back == forward[-2::-1]
-    network = unroll(trace.graph())
+    network = network_of(trace.graph())
     cell_of = {node: cell.id for cell in network.cells for node in cell.nodes}
     handed_on = [
         cell_of[event.of] for event in trace.events if event.kind == "vjp" and event.of in cell_of
@@ -96,10 +96,10 @@ def test_the_steps_are_the_copies_in_the_order_of_the_run_and_back(trace, score)
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_the_rows_of_a_ledger_sum_to_the_recorded_gradient(cell):
-    network = unroll(spelled(cell=cell).graph())
+    network = network_of(spelled(cell=cell).graph())
     accounts = recording(network, (), PAGE_MOST)["ledgers"]
     for uses, account in zip(uses_in(network), accounts, strict=True):
-        gradient = network.gradients[uses.parameter.node.id]
+        gradient = network.gradients[uses.parameter.pieces[0].node.id]
         terms = [term for _, term in uses.terms(network)]
         assert len(terms) == len(account["rows"]) == 4
         np.testing.assert_allclose(sum(terms), gradient, rtol=1e-12, atol=1e-15)
@@ -112,7 +112,7 @@ def test_a_ledger_counts_each_use_in_the_step_of_its_copy(score):
     for ledger in score["ledgers"]:
         parts = [score["steps"][row["step"]]["part"] for row in ledger["rows"]]
         kind = (
-            "output"
+            "between-0"
             if ledger["name"] in ("W_hy", "b_y")
             else "cell-1"
             if ledger["name"].endswith("_l1")
@@ -122,12 +122,13 @@ def test_a_ledger_counts_each_use_in_the_step_of_its_copy(score):
 
 
 def test_numbers_in_the_page_are_the_recorded_ones(trace, score):
-    network = unroll(trace.graph())
+    network = network_of(trace.graph())
     for cell in network.cells:
         kind, name, value, gradient, _ = score["tensors"][score["parts"][cell.id]["tensors"][0]]
         assert name == "h" + "₀₁₂₃"[cell.t]
-        np.testing.assert_allclose(value, cell.outputs[0].data, rtol=5e-4)
-        np.testing.assert_allclose(gradient, network.gradients[cell.outputs[0].id], rtol=5e-4)
+        node = cell.states[0].node
+        np.testing.assert_allclose(value, node.data, rtol=5e-4)
+        np.testing.assert_allclose(gradient, network.gradients[node.id], rtol=5e-4)
         assert score["shapes"][score["kinds"][kind]["shape"]]["shape"] == [4]
 
 
@@ -170,7 +171,7 @@ def test_every_view_and_theme_plays(trace, view, theme):
     score = score_of(page)
     shown = {score["standIns"].get(step["part"], step["part"]) for step in score["steps"][1:-1]}
     if view == "rolled":
-        assert shown == {"cell-0", "cell-1", "output", ""}  # there is no loss in it
+        assert shown == {"cell-0", "cell-1", "between-0", ""}  # there is no loss in it
     assert all(f'<g id="{id}"' in page for id in shown if id)
 
 
@@ -469,7 +470,7 @@ def test_the_gradients_of_an_opened_copy_come_back_with_it(play, trace):
     back = player.page.locator("[id^='gradient-wire-1-2-']")
     memory = "message-cell-1-1-cell-1-2-1"
     assert back.count() > 15
-    assert {state(id) for id in (memory, f"gradient-{memory}", "output-cell-1-2-output-2-in")} == {
+    assert {state(id) for id in (memory, f"gradient-{memory}", "up-cell-1-2-between-0-2")} == {
         "todo"
     }
     while player.text("#player-part-title") != "Layer 1, t = 2" or "gradient" not in player.text(
@@ -478,7 +479,7 @@ def test_the_gradients_of_an_opened_copy_come_back_with_it(play, trace):
         assert {element.get_attribute("data-state") for element in back.all()} == {"todo"}
         player.press("ArrowRight")
     assert {element.get_attribute("data-state") for element in back.all()} == {"done"}
-    assert {state(id) for id in (memory, f"gradient-{memory}", "output-cell-1-2-output-2-in")} == {
+    assert {state(id) for id in (memory, f"gradient-{memory}", "up-cell-1-2-between-0-2")} == {
         "done"
     }
     player.press("ArrowLeft")

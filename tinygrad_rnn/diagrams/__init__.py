@@ -74,7 +74,7 @@ def draw(
     >>> tg.draw(ys)
     <Diagram: Unrolled RNNCell: 2 steps, 1 layer>
     """
-    from ..tracing.network.unroll import unroll
+    from ..tracing.network.blocks import network_of
     from .views import view_named
     from .views.options import Options
     from .views.whole import draw_graph, draw_network
@@ -96,7 +96,7 @@ def draw(
             f'draw: view="{view}" is of what tg.compile returned, not of a {type(what).__name__}'
         )
     graph = _graph(what, gradients=gradients or needs == "gradients")
-    network = unroll(graph)
+    network = network_of(graph)
     if network is not None:
         return draw_network(network, options, title, partial(_player, graph, options, title))
     if needs == "gradients":
@@ -163,10 +163,10 @@ def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
 
 def _player(graph: "Graph", options: "Options", title: str | None) -> str:
     """The player of the network in a graph: found anew, since it is large and seldom asked for."""
-    from ..tracing.network.unroll import unroll
+    from ..tracing.network.blocks import network_of
     from .player import to_html
 
-    network = unroll(graph)
+    network = network_of(graph)
     assert network is not None
     return to_html(network, options, title)
 

@@ -14,11 +14,12 @@ from ..picture.text_metrics import fit, text_width
 from .grid import FOLD, Connection
 from .items import CIRCLE, LABEL_SIZE, NOTE_SIZE
 from .placement import FOLD_STEP, LANE_ROOM, TRACK, Bands, Placement
-from .wiring import Along, Around, Between, Frame, Loop, Up, Way
+from .wiring import Along, Around, Beside, Between, Frame, Loop, Up, Way
 
 _MESSAGE_WIDTH, _EDGE_WIDTH = 2.4, 1.2
 _LOOP_WIDTH, _LOOP_LABEL_WIDTH = 38.0, 120.0
 _CUT_SIZE = 17.0
+ENTRY_PITCH = 12.0  # between what comes around to one side of a box
 # Out of an output's side, before the first bend: an arrowhead on the way back, in the widest lanes
 # of any view.
 _REACH_WITH_GRADIENTS = LANE_ROOM + LANE_DISTANCE
@@ -65,19 +66,29 @@ class Pen:
         return [*map(self._forward_lane, self._lines), *drawn_once(back)]
 
     def _arrival_offsets(self) -> dict[str, float]:
-        """Return how far from its middle each item is entered by what comes around."""
+        """Return how far from its target's middle each connection enters that comes around."""
         straight: defaultdict[str, float] = defaultdict(float)
+        around: defaultdict[tuple[str, str], dict[str, list[str]]] = defaultdict(dict)
         for line in self._lines:
-            if isinstance(line.way, Up):
-                id = line.target.id
-                distance = abs(line.way.offset - self._place.frames[id].offset)
-                straight[id] = max(straight[id], distance)
+            target = line.target.id
+            frame = self._place.frames.get(target)
+            if isinstance(line.way, Up) and frame is not None and not frame.spans:
+                straight[target] = max(straight[target], abs(line.way.offset - frame.offset))
+            if isinstance(line.way, Around):
+                ways = around[target, line.way.side]
+                ways.setdefault(line.source.id, []).append(line.connection.id)
         offsets: dict[str, float] = {}
-        for id, frame in self._place.frames.items():
-            if frame.round:
-                offsets[id] = CIRCLE * 0.31
-            else:
-                offsets[id] = min(straight[id] + 24, frame.width / 2 - 10)
+        for (target, side), ways in around.items():
+            frame = self._place.frames[target]
+            sign = -1 if side == "left" else 1
+            for place, ids in enumerate(ways.values()):
+                offset = frame.width * 0.31
+                if frame.spans:
+                    offset = 24 + place * ENTRY_PITCH
+                elif not frame.round:
+                    farther = place * ENTRY_PITCH
+                    offset = min(straight[target] + 24 + farther, frame.width / 2 - 10)
+                offsets.update(dict.fromkeys(ids, sign * offset))
         return offsets
 
     def _labelled(self, line: _Line) -> Edge:
@@ -91,7 +102,7 @@ class Pen:
             source=line.source.id,
             target=line.target.id,
             points=points,
-            color="message" if line.is_message else "text",
+            color="message" if line.is_message or line.connection.in_time else "text",
             width=_MESSAGE_WIDTH if line.is_message else _EDGE_WIDTH,
             tooltip=line.connection.tooltip,
             arrow=not self._is_opened(line.target.id),
@@ -149,13 +160,21 @@ class Pen:
         match line.way:
             case Along() | Loop():
                 return self._level_line(line)
-            case Up(offset):
-                x = self._place.middle[self._items[source.id].slot] + offset
+            case Beside():
+                ends = source.right, target.left
+                if source.x > target.x:
+                    ends = source.left, target.right
+                return [(ends[0], target.y), (ends[1], target.y)]
+            case Up(offset, slot):
+                x = self._place.middle[slot] + offset
                 return [(x, _rim(source, x, 1)), (x, _rim(target, x, -1))]
-            case Between():
-                x = self._before_right_one(line)
-                start, end = (source.right, source.y), (target.left, target.y)
-                return [start, (x, source.y), (x, target.y), end]
+            case Between(number):
+                x = self._before_right_one(line) - TRACK * number
+                state = line.connection.state or 0
+                leaves = source.y + self._frame(source).leaves.get(state, 0.0)
+                arrives = target.y + self._frame(target).arrives.get(state, 0.0)
+                start, end = (source.right, leaves), (target.left, arrives)
+                return [start, (x, leaves), (x, arrives), end]
             case Around() as way:
                 return self._detour(line, way)
 
@@ -172,6 +191,9 @@ class Pen:
             leaves = source.y + self._frame(source).leaves.get(state, 0.0)
         if target.id != FOLD:
             arrives = target.y + self._frame(target).arrives.get(state, 0.0)
+            if leaves is not None and not self._is_opened(target.id):
+                if abs(leaves - target.y) < target.height / 2 - 6:
+                    arrives = leaves
         start, end = leaves or arrives or source.y, arrives or leaves or target.y
         left, right = source.right, target.left
         if source.x >= target.x:
@@ -194,8 +216,11 @@ class Pen:
         start = self._departure(line)
         target = line.target
         x, side = target.x, 1
-        if not way.from_above:
-            aside = self._arrivals[target.id] * (-1 if way.side == "left" else 1)
+        if self._frame(target).spans:
+            x = self._place.middle[way.slot] + self._arrivals[line.connection.id]
+            side = 1 if way.from_above else -1
+        elif not way.from_above:
+            aside = self._arrivals[line.connection.id]
             x += self._frame(target).entries.get(line.connection.id, aside)
             side = -1
         end = [(x, arrive), (x, _rim(target, x, side))]
@@ -204,10 +229,13 @@ class Pen:
             return [*start, turn, *end]
         slot = way.lane.slot
         reach = self._place.half[slot]
-        if slot < len(self._place.grid.slots):
+        if slot in self._place.columns:
             reach = self._place.content
         reach += LANE_ROOM + way.lane.track * self._place.track
         lane = self._place.middle[slot] + (-reach if way.lane.side == "left" else reach)
+        if way.into_side:
+            edge = target.left if way.side == "left" else target.right
+            return [*start, turn, (lane, leave), (lane, target.y), (edge, target.y)]
         return [*start, turn, (lane, leave), (lane, arrive), *end]
 
     def _departure(self, line: _Line) -> list[Point]:
@@ -216,10 +244,23 @@ class Pen:
         if source.id == FOLD:
             return [(source.x + FOLD_STEP, self._bands.top)]
         item = self._items[source.id]
+        if item.last is not None:
+            return [(source.right, source.y), (source.right + TRACK, source.y)]
+        if line.connection.leaves is not None:
+            height = source.y + self._frame(source).leaves.get(line.connection.leaves, 0.0)
+            reach = TRACK * (1 + line.connection.leaves)
+            return [(source.right, height), (source.right + reach, height)]
+        if item.aside is not None:
+            end = source.left if item.face_left else source.right
+            away = -TRACK if item.face_left else TRACK
+            return [(end, source.y), (end + away, source.y)]
         if item.role == "output" and item.caption:
             reach = TRACK if line.connection.norm is None else _REACH_WITH_GRADIENTS
+            caption = max(text_width(text.text, text.size) for text in source.texts)
+            reach = max(reach, (caption - source.width) / 2 + TRACK / 2)
             return [(source.right, source.y), (source.right + reach, source.y)]
-        return [(source.x + (self._frame(source).exit or 0.0), source.top)]
+        exit = self._frame(source).exits.get(line.connection.id, 0.0)
+        return [(source.x + exit, source.top)]
 
     def _before_right_one(self, line: _Line) -> float:
         """Return the middle of the strip between columns, before the right one of two shapes."""
@@ -236,8 +277,8 @@ class Pen:
                 return _loop_text(line), None
             case Along() if line.connection.label:
                 return self._message_texts(line)
-            case Up(offset):
-                return None, self._value_text(line, offset)
+            case Up(offset, slot):
+                return None, self._value_text(line, offset, slot)
             case _:
                 return None, None
 
@@ -252,7 +293,7 @@ class Pen:
             return above, None
         return above, Text(note, x, y - 11, NOTE_SIZE, "muted")
 
-    def _value_text(self, line: _Line, offset: float) -> Text | None:
+    def _value_text(self, line: _Line, offset: float, slot: int) -> Text | None:
         """Return the shape of a value, left of its way up, where it fits beside the items."""
         source, note = self._items[line.source.id], line.connection.note
         if not note or note == source.note:  # the source says it already
@@ -262,7 +303,7 @@ class Pen:
         alone = all(abs(frame.offset) < 0.5 for frame in ends)
         if width > (self._place.content - 6 if alone else CIRCLE):
             return None
-        x = self._place.middle[source.slot] + offset - 6 - width / 2
+        x = self._place.middle[slot] + offset - 6 - width / 2
         return Text(note, x, line.source.top + 18, NOTE_SIZE, "muted")
 
 

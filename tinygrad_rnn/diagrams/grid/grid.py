@@ -13,11 +13,13 @@ from typing import Literal
 
 from ...errors import DrawError
 from ...tracing.network.network import Cell, Link, LinkKind, Network, Port, Row, Section, indexed
+from ...tracing.network.quotient import Read
 from ...tracing.recording.graph import Node
 from ..picture.notation import at_any_step, shape_text
 from .items import Box, Circle, Item
 
 FOLD = "fold"  # the id of the panel that stands for the columns left out
+MARGIN = -1  # in place of a column: a slot for the initial state of a chain that begins later
 _FOLD_ABOVE, _FOLD_KEEPS = 16, 3
 
 Fold = int | Literal["auto"] | None
@@ -41,9 +43,11 @@ class Connection:
     # Where copies are opened: which state it hands on, or as what it enters from below.
     state: int | None = None
     inlet: int | None = None
-    link: str = ""  # the id of the network's link that it is drawn for, where that is another
-    # The op outside the copies that it leads to, and as which of its inputs.
-    reader: tuple[Node, int] | None = None
+    outlet: int | None = None  # … and the place of the part whose value it is
+    leaves: int | None = None  # the state as which it leaves on the right, where it is no message
+    link: str = ""  # the id of the connection that it is a part of, where that is another
+    reads: tuple[Read, ...] = ()  # what it stands for
+    in_time: bool = False  # it hands something on to a later column
     laned: bool = False  # it keeps to its lane even if nothing comes back
 
 
@@ -66,6 +70,15 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Bracket:
+    """Slots that belong to one step of an outer loop, drawn below them."""
+
+    first: int
+    last: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """Items by id, connections between them, and the column in each slot (None: the fold).
 
@@ -81,6 +94,7 @@ class Grid:
     folded: int = 0  # how many columns the fold stands for
     left_out: int = 0  # links to or from folded columns that are not drawn
     unlike: tuple[int, ...] = ()  # folded columns with a copy made otherwise than any shown
+    brackets: tuple[Bracket, ...] = ()
     panels: bool = True  # draw each column as a panel with its timestep
     lane: float = 0.0
     crowded_lane: float = 0.0
@@ -92,7 +106,7 @@ def unrolled_grid(network: Network, fold: Fold, *, headings: bool = True) -> Gri
     Raises:
         DrawError: `fold` is not "auto", None or a positive int.
     """
-    slots = _slots(network.columns, fold)
+    slots = slots_of(network.columns, fold)
     levels = _Levels.of(network)
     slot_of = {column: slot for slot, column in enumerate(slots) if column is not None}
     section = network.section(slot_of)
@@ -141,7 +155,12 @@ def rolled_grid(network: Network, *, prefix: str = "") -> Grid:
     )
 
 
-def _slots(columns: int, fold: Fold) -> tuple[int | None, ...]:
+def slots_of(columns: int, fold: Fold) -> tuple[int | None, ...]:
+    """Return the column in each slot, None for the fold.
+
+    Raises:
+        DrawError: `fold` is not "auto", None or a positive int.
+    """
     keep = columns
     if fold == "auto":
         if columns > _FOLD_ABOVE:

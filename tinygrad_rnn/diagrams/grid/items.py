@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from ...tracing.network.network import Cell
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.ramp import ALARM_OUTLINE
 from ..picture.shapes import Shape, Text
-from ..picture.text_metrics import fit, text_width
+from ..picture.text_metrics import fit, fit_middle, text_width
 from .heat import Heat
 
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
@@ -17,12 +16,16 @@ CIRCLE = 42.0
 NAME_SIZE, LABEL_SIZE, NOTE_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 13.0
 
 _OUTLINE = 1.2
+_NOTE_LINE = 13.0
 _HEAT_ROOM = 16.0  # in a closed copy, for the row of its values
 # The line along the upper edge of an opened copy: how far below that, between its parts.
 _UPPER, _AIR = 12.0, 10.0
 _VALUE, _VALUES_LEAST, _VALUES_MOST = 12.0, 30.0, 150.0  # the width of one value, of all of them
 
-Role = Literal["cell", "head", "input", "output", "initial", "loss"]
+PLATE_WIDTH, PLATE_WIDTH_MOST = 56.0, 168.0
+SIGN, BAR_HEIGHT = 22.0, 26.0
+
+Role = Literal["cell", "head", "input", "output", "initial", "loss", "between", "sign", "bar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,19 @@ class Item:
     label: str
     face: "Face"
     tooltip: str = ""
+    last: int | None = None  # the last slot of several that it spans
+    aside: int | None = None  # beside a copy, on the way of its message: which of these ways
+    face_left: bool = False  # … of a copy that hands it on to the left
+
+    @property
+    def last_slot(self) -> int:
+        """The last of the slots that it stands in."""
+        return self.slot if self.last is None else self.last
+
+    @property
+    def slots(self) -> range:
+        """The slots that it stands in."""
+        return range(self.slot, self.last_slot + 1)
 
     @property
     def plan(self) -> Plan | None:
@@ -86,17 +102,31 @@ class Box:
     """A closed copy: its name, a note below that, and its values if these are asked for."""
 
     row: int  # chooses its colour
-    note: str = ""  # the shape of its state, or the norms of its gradients
+    note: str = ""  # the shape of its state
+    notes: tuple[str, ...] = ()  # the norms of its gradients, in one line or below each other
     alarm: bool = False  # a gradient is not finite
     heat: Heat | None = None
+    dashed: bool = False  # a plain loop, which nobody named
 
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height; all closed copies have the same width."""
-        return width, CELL_HEIGHT + _HEAT_ROOM if self.heat else CELL_HEIGHT
+        height = CELL_HEIGHT + _NOTE_LINE * (len(self._lines) - 1) if self._lines else CELL_HEIGHT
+        return width, height + _HEAT_ROOM if self.heat else height
 
     def least_width(self, label: str) -> float:
         """Return how wide its texts are."""
-        return max(text_width(label, NAME_SIZE), text_width(self.note, NOTE_SIZE))
+        notes = (text_width(line, NOTE_SIZE, bold=self.alarm) for line in self._lines)
+        return max(text_width(label, NAME_SIZE), *notes, 0.0)
+
+    @property
+    def _lines(self) -> tuple[str, ...]:
+        """What stands below the name: a number is never cut, so what is too wide gets more lines."""
+        if not self.notes:
+            return (self.note,) if self.note else ()
+        joined = " · ".join(self.notes)
+        if text_width(joined, NOTE_SIZE, bold=self.alarm) <= CELL_WIDTH_MOST - 20:
+            return (joined,)
+        return self.notes
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         _, height = self.size(width)
@@ -109,17 +139,29 @@ class Box:
             yield from self.heat.shapes(item.id, x, y - height / 2 + 12, width - 18)
 
     def _texts(self, label: str, x: float, y: float, room: float) -> Iterator[Text]:
-        name = fit(label, room, NAME_SIZE)
-        if not self.note:
+        name = fit_middle(label, room, NAME_SIZE)
+        lines = self._lines
+        if not lines:
             yield Text(name, x, y, NAME_SIZE, "text")
             return
-        yield Text(name, x, y + 7.5, NAME_SIZE, "text")
-        note = fit(self.note, room, NOTE_SIZE)
-        yield Text(note, x, y - 11.5, NOTE_SIZE, self._note_color, bold=self.alarm)
+        top = y + _NOTE_LINE * (len(lines) - 1) / 2
+        yield Text(name, x, top + 7.5, NAME_SIZE, "text")
+        for place, line in enumerate(lines):
+            note = line if self.notes else fit_middle(line, room, NOTE_SIZE)
+            below = top - 11.5 - _NOTE_LINE * place
+            yield Text(note, x, below, NOTE_SIZE, self._note_color, bold=self.alarm)
 
     @property
     def _note_color(self) -> str:
         return "alarm" if self.alarm else "muted"
+
+    @property
+    def _fill(self) -> str:
+        return f"cell.{self.row}.fill"
+
+    @property
+    def _line(self) -> str:
+        return f"cell.{self.row}.border"
 
     def _outline(
         self, item: Item, x: float, y: float, width: float, height: float, texts: tuple[Text, ...]
@@ -132,9 +174,10 @@ class Box:
             y=y,
             width=width,
             height=height,
-            fill=f"cell.{self.row}.fill",
-            line="alarm" if self.alarm else f"cell.{self.row}.border",
+            fill=self._fill,
+            line="alarm" if self.alarm else self._line,
             line_width=ALARM_OUTLINE if self.alarm else _OUTLINE,
+            dashed=self.dashed,
             texts=texts,
             tooltip=item.tooltip,
         )
@@ -155,8 +198,9 @@ class _UpperLine(NamedTuple):
 class Opened(Box):
     """An opened copy, drawn by its plan; its name, values and note stand along its edges."""
 
-    cell: Cell
+    name: str  # what stands in the ids of what is inside it
     plan: Plan
+    white: bool = False  # what stands between copies
     inside: Inside | None = None  # in a picture with gradients
 
     def size(self, width: float) -> tuple[float, float]:
@@ -182,17 +226,26 @@ class Opened(Box):
             middle = line.values_at + line.values_width / 2
             yield from self.heat.shapes(item.id, middle, top, line.values_width)
 
+    @property
+    def _fill(self) -> str:
+        return "background" if self.white else f"cell.{self.row}.fill"
+
+    @property
+    def _line(self) -> str:
+        return "text" if self.white else f"cell.{self.row}.border"
+
     def _upper_line(self, label: str, x: float) -> _UpperLine:
         """Place name and values, if these are asked for, and then the norms of its gradients.
 
         They stand on the wider side of where its state leaves upwards.
         """
-        width, exit = self.plan.width, self.plan.exit
+        width = self.plan.width
+        exit = max(self.plan.exits.values(), default=width / 2)
         room = max(exit, width - exit) - 2 * _AIR
         name = note = ""
         named = noted = values = 0.0
         if self.inside:
-            note = fit(self.note, room, LABEL_SIZE, bold=self.alarm)
+            note = " · ".join(self.notes)
             noted = text_width(note, LABEL_SIZE, bold=self.alarm)
         if self.heat:
             name = fit(label, room / 3, LABEL_SIZE)
@@ -219,6 +272,9 @@ class Circle:
     """An input, an output, an initial state or the loss."""
 
     caption: str = ""  # what a user named it
+    lines: tuple[str, ...] = ()  # what stands below it besides, muted
+    dashed: bool = False  # made outside the graph
+    unused: bool = False  # an output that the loss does not read
     zero: bool = False  # its gradient is exactly zero
     alarm: bool = False  # … or not finite
 
@@ -228,7 +284,7 @@ class Circle:
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         role = item.role
-        if role == "initial" or (role == "output" and self.zero):
+        if role == "initial" or (role == "output" and (self.zero or self.unused)):
             role = "state"
         yield Shape(
             id=item.id,
@@ -241,7 +297,7 @@ class Circle:
             fill=f"{role}.fill",
             line="alarm" if self.alarm else f"{role}.border",
             line_width=ALARM_OUTLINE if self.alarm else _OUTLINE,
-            dashed=item.role == "initial" or self.zero,
+            dashed=item.role == "initial" or self.zero or self.dashed or self.unused,
             texts=tuple(self._texts(item, x, y, room)),
             tooltip=item.tooltip,
         )
@@ -253,8 +309,11 @@ class Circle:
             offset = CIRCLE / 2 + 11
             if item.role != "output":
                 offset = -offset
-            caption = fit(self.caption, room, CAPTION_SIZE)
+            caption = fit_middle(self.caption, room, CAPTION_SIZE)
             yield Text(caption, x, y + offset, CAPTION_SIZE, "text")
+        for place, line in enumerate(self.lines):
+            below = y - CIRCLE / 2 - 11 - 13.0 * place
+            yield Text(line, x, below, NOTE_SIZE + 1, "muted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +330,118 @@ class Glyph:
         return (shape.moved(x, y) for shape in self.drawn)
 
 
-Face = Box | Opened | Circle | Glyph
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plate:
+    """What stands between copies: the module that it is a call of, or its formula."""
+
+    note: str = ""
+    alarm: bool = False
+    dashed: bool = False
+
+    def size(self, width: float) -> tuple[float, float]:
+        """Return width and height, as its texts need them."""
+        return width, 40.0 if self.note else 30.0
+
+    def least_width(self, label: str) -> float:
+        """Return how wide it is by itself."""
+        widest = max(text_width(label, LABEL_SIZE + 1), text_width(self.note, NOTE_SIZE))
+        return min(max(widest + 18, PLATE_WIDTH), PLATE_WIDTH_MOST)
+
+    def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
+        texts: list[Text] = []
+        name = fit_middle(item.label, width - 12, LABEL_SIZE + 1)
+        if self.note:
+            texts.append(Text(name, x, y + 6.5, LABEL_SIZE + 1, "text"))
+            color = "alarm" if self.alarm else "muted"
+            note = fit_middle(self.note, width - 10, NOTE_SIZE)
+            texts.append(Text(note, x, y - 9.5, NOTE_SIZE, color, bold=self.alarm))
+        else:
+            texts.append(Text(name, x, y, LABEL_SIZE + 1, "text"))
+        _, height = self.size(width)
+        yield _plain_box(item, x, y, width, height, tuple(texts), alarm=self.alarm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """A small op on an arrow: a circle with its sign."""
+
+    alarm: bool = False
+
+    def size(self, width: float) -> tuple[float, float]:
+        """Return width and height."""
+        return SIGN, SIGN
+
+    def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
+        size = min(15.0, 15.0 * (SIGN - 5) / max(text_width(item.label, 15.0), 1.0))
+        yield Shape(
+            id=item.id,
+            cls=item.cls,
+            form="circle",
+            x=x,
+            y=y,
+            width=SIGN,
+            height=SIGN,
+            fill="background",
+            line="alarm" if self.alarm else "text",
+            line_width=ALARM_OUTLINE if self.alarm else _OUTLINE,
+            texts=(Text(item.label, x, y, size, "text"),),
+            tooltip=item.tooltip,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A value of many columns, which others read as a whole: a thin block over these columns."""
+
+    note: str = ""
+    alarm: bool = False
+
+    def size(self, width: float) -> tuple[float, float]:
+        """Return width and height; as wide as its columns."""
+        return width, BAR_HEIGHT
+
+    def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
+        note = self.note
+        label = fit_middle(item.label, width - 12, LABEL_SIZE)
+        if note and text_width(f"{label}  {note}", LABEL_SIZE) > width - 12:
+            note = ""
+        named = text_width(label, LABEL_SIZE)
+        noted = text_width(note, NOTE_SIZE + 1)
+        start = x - (named + (noted + 8 if note else 0.0)) / 2
+        texts = [Text(label, start, y, LABEL_SIZE, "text", align="left")]
+        if note:
+            color = "alarm" if self.alarm else "muted"
+            texts.append(Text(note, start + named + 8, y, NOTE_SIZE + 1, color, align="left"))
+        yield _plain_box(item, x, y, width, BAR_HEIGHT, tuple(texts), alarm=self.alarm)
+
+
+Face = Box | Opened | Circle | Glyph | Plate | Sign | Bar
+
+
+def _plain_box(
+    item: Item,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    texts: tuple[Text, ...],
+    *,
+    alarm: bool,
+) -> Shape:
+    return Shape(
+        id=item.id,
+        cls=item.cls,
+        form="box",
+        x=x,
+        y=y,
+        width=width,
+        height=height,
+        fill="background",
+        line="alarm" if alarm else "text",
+        line_width=ALARM_OUTLINE if alarm else _OUTLINE,
+        texts=texts,
+        tooltip=item.tooltip,
+    )
 
 
 def circle_text(
@@ -279,5 +449,5 @@ def circle_text(
 ) -> Text:
     """Return the text in a circle, in a size that lets it fit; what does not even then is cut."""
     room = CIRCLE - 9
-    size = max(min(size, size * room / max(text_width(label, size), 1)), 8.0)
-    return Text(fit(label, room, size, bold=bold), x, y, size, color, bold)
+    size = max(min(size, size * room / max(text_width(label, size), 1)), 7.0)
+    return Text(fit_middle(label, room + 4, size, bold=bold), x, y, size, color, bold)

@@ -6,13 +6,15 @@ to pass.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ..inside.plan import Plan
 from ..picture.text_metrics import text_width
-from .grid import Connection, Grid
+from .grid import MARGIN, Connection, Grid
 from .items import (
+    BAR_HEIGHT,
     CELL_WIDTH,
     CELL_WIDTH_MOST,
     CIRCLE,
@@ -21,6 +23,8 @@ from .items import (
     Box,
     Circle,
     Item,
+    Plate,
+    Sign,
 )
 from .wiring import Frame, Wiring
 
@@ -65,6 +69,10 @@ class Placement:
         self.gap = min(max([SLOT_GAP, *(w + 14 for w in self._label_widths())]), SLOT_GAP_MOST)
         self.half = self._slot_half_widths()
         self.middle = self._slot_middles()
+        for item in grid.items.values():
+            if item.last is not None:
+                width = self.middle[item.last] - self.middle[item.slot] + 2 * self.content
+                self.frames[item.id] = replace(self.frames[item.id], width=width)
 
     def bands(self, *others: "Placement") -> Bands:
         """Return heights with room for everything in this picture and in `others`."""
@@ -74,11 +82,12 @@ class Placement:
         for placement in placements:
             tracks |= Counter(placement.wiring.gap_tracks)
         levels = self.grid.levels
-        half = [CIRCLE / 2] * levels
+        half = [BAR_HEIGHT / 2] * levels
         captioned: set[str] = set()
         for placement in placements:
             for item in placement.grid.items.values():
-                half[item.level] = max(half[item.level], placement.frames[item.id].height / 2)
+                frame = placement.frames[item.id]
+                half[item.level] = max(half[item.level], abs(frame.rise) + frame.height / 2)
                 if item.caption:
                     captioned.add(item.role)
         y = 0.0
@@ -111,11 +120,16 @@ class Placement:
         content: defaultdict[int, float] = defaultdict(float)
         for item in self.grid.items.values():
             frame = self.frames[item.id]
+            if item.last is not None:
+                continue
             content[item.slot] = max(content[item.slot], abs(frame.offset) + frame.width / 2)
-        columns = range(len(self.grid.slots))
+        columns = [slot for slot, column in enumerate(self.grid.slots) if column != MARGIN]
+        self.columns = frozenset(columns)
         self.content = max((content[slot] for slot in columns), default=0.0)
         panel = self.content + PANEL_PADDING + self.lanes_width
         half = {**content, **dict.fromkeys(columns, panel)}
+        for slot in set(range(len(self.grid.slots))).difference(columns):
+            half[slot] = max(content[slot], CIRCLE / 2)
         if None in self.grid.slots:
             widest = max(text_width(line, size) for line, size, _ in fold_lines(self.grid))
             half[self.grid.slots.index(None)] = widest / 2 + PANEL_PADDING + FOLD_STEP
@@ -131,6 +145,9 @@ class Placement:
         return middles
 
     def x(self, item: Item) -> float:
+        """Return where the middle of an item is."""
+        if item.last is not None:
+            return (self.middle[item.slot] + self.middle[item.last]) / 2
         return self.middle[item.slot] + self.frames[item.id].offset
 
 
@@ -161,27 +178,124 @@ def _frames(grid: Grid) -> dict[str, Frame]:
         text_width(c.note, NOTE_SIZE) for c in grid.connections if c.kind in ("input", "output")
     ]
     spacing = CIRCLE + 10 + min(max(notes, default=0.0), 40.0) * 0.5
-    crowd = max(len(group) for group in groups.values())
+    crowd = _most_circles_at_a_copy(grid)
     cell_width = max(_cell_width(grid), (crowd - 1) * spacing + 30)
+    plates = _plate_widths(grid)
     arriving: defaultdict[str, list[Connection]] = defaultdict(list)
+    leaving: defaultdict[str, list[Connection]] = defaultdict(list)
     for connection in grid.connections:
         arriving[connection.target].append(connection)
+        leaving[connection.source].append(connection)
     frames: dict[str, Frame] = {}
     for group in groups.values():
-        for place, item in enumerate(group):
+        sizes: dict[str, tuple[float, float]] = {}
+        for item in group:
             if item.plan:
                 together = grid.lane > 0
-                frames[item.id] = _opened_frame(item.plan, arriving[item.id], together=together)
+                frames[item.id] = _opened_frame(
+                    item.plan, arriving[item.id], leaving[item.id], together=together
+                )
+                sizes[item.id] = item.plan.width, item.plan.height
+            else:
+                sizes[item.id] = item.face.size(plates.get(item.id, cell_width))
+        offsets = _offsets(group, sizes, spacing)
+        rises = _rises(group, sizes)
+        for item in group:
+            if item.plan:
+                frames[item.id] = replace(frames[item.id], offset=offsets[item.id])
                 continue
-            width, height = item.face.size(cell_width)
-            pitch = cell_width + 20 if isinstance(item.face, Box) else spacing
-            offset = (place - (len(group) - 1) / 2) * pitch
-            frames[item.id] = Frame(offset, width, height, isinstance(item.face, Circle))
+            width, height = sizes[item.id]
+            frames[item.id] = Frame(
+                offset=offsets[item.id],
+                width=width,
+                height=height,
+                round=isinstance(item.face, Circle | Sign),
+                rise=rises.get(item.id, 0.0),
+                spans=item.last is not None,
+            )
+    frames |= _circles_in_line(groups.values(), grid, frames, spacing)
     alone = {group[0].id for group in groups.values() if len(group) == 1}
     return _aligned(frames, grid, alone)
 
 
-def _opened_frame(plan: Plan, arriving: Iterable[Connection], *, together: bool) -> Frame:
+_ASIDE_GAP, _BESIDE_GAP, _RISE_GAP = 20.0, 16.0, 10.0
+
+
+def _offsets(
+    group: Sequence[Item], sizes: Mapping[str, tuple[float, float]], spacing: float
+) -> dict[str, float]:
+    """Return where each item of a group stands, right of the middle of its slot.
+
+    What is on the way of a message stands behind its copy, the next one behind and below it.
+    """
+    aside = [item for item in group if item.aside is not None]
+    others = [item for item in group if item.aside is None]
+    reach = 0.0
+    if aside:
+        reach = _ASIDE_GAP / 2 + sum(sizes[item.id][0] + _ASIDE_GAP / 2 for item in aside)
+    rooms: list[float] = []
+    for item, after in pairwise(others):
+        gap = (sizes[item.id][0] + sizes[after.id][0]) / 2 + _BESIDE_GAP
+        round_ones = isinstance(item.face, Circle) and isinstance(after.face, Circle)
+        rooms.append(spacing if round_ones else gap)
+    backwards = bool(aside) and aside[0].face_left
+    shift = reach / 2 if backwards else -reach / 2
+    x = -sum(rooms) / 2 + shift
+    offsets: dict[str, float] = {}
+    for item, room in zip(others, [*rooms, 0.0], strict=True):
+        offsets[item.id] = x
+        x += room
+    if not others:
+        return dict.fromkeys((item.id for item in aside), 0.0)
+    edge = others[-1] if not backwards else others[0]
+    way = -1 if backwards else 1
+    distance = sizes[edge.id][0] / 2 + _ASIDE_GAP
+    for item in sorted(aside, key=lambda item: item.aside or 0):
+        width = sizes[item.id][0]
+        offsets[item.id] = offsets[edge.id] + way * (distance + width / 2)
+        distance += width + _ASIDE_GAP / 2
+    return offsets
+
+
+def _rises(group: Sequence[Item], sizes: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Return how far above the middle each stands of several that are beside one copy."""
+    aside = sorted((item for item in group if item.aside is not None), key=lambda i: i.aside or 0)
+    heights = [sizes[item.id][1] for item in aside]
+    y = (sum(heights) + _RISE_GAP * (len(aside) - 1)) / 2
+    rises: dict[str, float] = {}
+    for item, height in zip(aside, heights, strict=True):
+        rises[item.id] = y - height / 2
+        y -= height + _RISE_GAP
+    return rises
+
+
+def _most_circles_at_a_copy(grid: Grid) -> int:
+    """Return how many inputs, or outputs, of one column a copy has at most."""
+    count: Counter[tuple[str, str]] = Counter()
+    for c in grid.connections:
+        source, target = grid.items.get(c.source), grid.items.get(c.target)
+        if source is None or target is None or source.slot != target.slot:
+            continue
+        if source.role == "input" and target.role == "cell":
+            count[target.id, "below"] += 1
+        if source.role == "cell" and target.role == "output":
+            count[source.id, "above"] += 1
+    return max(count.values(), default=1)
+
+
+def _plate_widths(grid: Grid) -> dict[str, float]:
+    """Return the width of each box between copies: those of one row have the same."""
+    widest: defaultdict[str, float] = defaultdict(float)
+    plates = {id: item for id, item in grid.items.items() if isinstance(item.face, Plate)}
+    for id, item in plates.items():
+        row = id.rpartition("-")[0]
+        widest[row] = max(widest[row], item.face.least_width(item.label))
+    return {id: widest[id.rpartition("-")[0]] for id in plates}
+
+
+def _opened_frame(
+    plan: Plan, arriving: Iterable[Connection], leaving: Iterable[Connection], *, together: bool
+) -> Frame:
     """Measure an opened copy.
 
     With `together`, what was joined before it was read enters where the rest of it does.
@@ -194,11 +308,57 @@ def _opened_frame(plan: Plan, arriving: Iterable[Connection], *, together: bool)
         width=plan.width,
         height=plan.height,
         round=False,
-        exit=plan.exit - plan.width / 2,
+        exits={
+            c.id: plan.exits[c.outlet] - plan.width / 2 for c in leaving if c.outlet in plan.exits
+        },
         entries={id: x - plan.width / 2 for id, x in below.items() if x is not None},
         arrives={state: y - plan.height / 2 for state, y in plan.left.items()},
         leaves={state: y - plan.height / 2 for state, y in plan.right.items()},
     )
+
+
+def _circles_in_line(
+    groups: Iterable[Sequence[Item]], grid: Grid, frames: Mapping[str, Frame], spacing: float
+) -> dict[str, Frame]:
+    """Put inputs and outputs straight below and above what they are joined with, as far as it goes.
+
+    Those of one slot keep their distance, and stand in the order of what they are joined with.
+    """
+    wanted: defaultdict[str, list[float]] = defaultdict(list)
+    for c in grid.connections:
+        source, target = grid.items.get(c.source), grid.items.get(c.target)
+        if source is None or target is None or source.slot != target.slot:
+            continue
+        if source.role == "input" and target.last is None:
+            wanted[source.id].append(frames[target.id].offset)
+        if target.role == "output" and source.last is None:
+            offset = frames[source.id].offset
+            if source.aside is not None:
+                away = frames[source.id].width / 2 + TRACK
+                offset += -away if source.face_left else away
+            wanted[target.id].append(offset)
+    moved: dict[str, Frame] = {}
+    for group in groups:
+        if not all(isinstance(item.face, Circle) for item in group):
+            continue
+        if not any(wanted.get(item.id) for item in group):
+            continue
+        desired = {item.id: min(wanted.get(item.id, [0.0]), key=abs) for item in group}
+        order = sorted(group, key=lambda item: desired[item.id])
+        places: list[float] = []
+        for item in order:
+            least = places[-1] + spacing if places else desired[item.id]
+            places.append(max(desired[item.id], least))
+        middle = sum(desired.values()) / len(order)
+        shift = middle - sum(places) / len(places)
+        if all(place == desired[item.id] for item, place in zip(order, places, strict=True)):
+            shift = 0.0
+        for item, place in zip(order, places, strict=True):
+            moved[item.id] = replace(frames[item.id], offset=place + shift)
+    return moved
+
+
+_ABOVE = "between", "sign", "output"
 
 
 def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> dict[str, Frame]:
@@ -215,10 +375,13 @@ def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> di
             frames[source.id] = replace(start, offset=0.0, rise=rise)
         elif source.slot != target.slot:
             continue
+        elif target.aside is not None and source.plan is not None and c.state is not None:
+            frames[target.id] = replace(end, rise=start.leaves.get(c.state, end.rise))
         elif source.role == "input" and c.inlet is not None and source.id in alone:
             frames[source.id] = replace(start, offset=end.below(c.id))
-        elif target.role in ("head", "output") and target.id in alone:
-            frames[target.id] = replace(end, offset=start.above)
+        elif target.role in _ABOVE and target.id in alone and source.aside is None:
+            if source.last is None and source.plan is not None:
+                frames[target.id] = replace(end, offset=start.above(c.id))
     return frames
 
 

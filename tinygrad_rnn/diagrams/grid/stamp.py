@@ -2,18 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from ..inside.plan import Spot
 from ..inside.ways_back import with_ways_back
 from ..picture.ramp import Ramp
 from ..picture.shapes import Drawing, Shape, Text
 from ..picture.text_metrics import fit
-from .grid import FOLD, Heading
+from .grid import FOLD, MARGIN, Heading
 from .items import LABEL_SIZE, Item, Opened
-from .placement import FOLD_STEP, HEADING_SIZE, STEP_ROOM, Bands, Placement, fold_lines
+from .placement import FOLD_STEP, HEADING_SIZE, LANE_ROOM, STEP_ROOM, Bands, Placement, fold_lines
 from .wiring import Around, Up
 
 _HEADING_GAP, _HEADING_WIDTH = 26.0, 360.0
+_BRACKET_GAP = 10.0
 
 
 class Stamp:
@@ -32,6 +34,7 @@ class Stamp:
         """Yield panels first, since later shapes are drawn over earlier ones."""
         if self._grid.panels:
             yield from self._panels()
+            yield from self._brackets()
         yield from map(self._heading, self._grid.headings)
         for item in self._grid.items.values():
             frame = self._place.frames[item.id]
@@ -41,33 +44,37 @@ class Stamp:
     def insides(self) -> Iterable[Drawing]:
         """Yield what is drawn inside each opened copy."""
         ways = self._place.wiring.ways
-        # The copies whose state leaves upwards too, and the norms of what comes back to it.
-        upward: defaultdict[str, list[float]] = defaultdict(list)
+        # Of each copy the parts whose values leave upwards, and the norms of what comes back.
+        upward: defaultdict[str, defaultdict[int, list[float]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         for connection in self._grid.connections:
-            if isinstance(ways[connection.id], Up | Around):
-                norms = upward[connection.source]
+            if connection.outlet is not None and isinstance(ways[connection.id], Up | Around):
+                norms = upward[connection.source][connection.outlet]
                 if connection.norm is not None:
                     norms.append(connection.norm)
         for item in self._grid.items.values():
             if isinstance(item.face, Opened):
                 yield self._inside(item, item.face, upward)
 
-    def _inside(self, item: Item, face: Opened, upward: Mapping[str, list[float]]) -> Drawing:
+    def _inside(
+        self, item: Item, face: Opened, upward: Mapping[str, Mapping[int, list[float]]]
+    ) -> Drawing:
         plan = face.plan
         left = self._place.x(item) - plan.width / 2
         bottom = self._bands.levels[item.level] - plan.height / 2
-        spot = Spot(face.cell, left, bottom)
-        drawing = plan.stamped(spot, upward=item.id in upward)
+        spot = Spot(item.id, face.name, left, bottom)
+        above = upward.get(item.id, {})
+        drawing = plan.stamped(spot, upward=above)
         if face.inside is None or self._ramp is None:
             return drawing
-        above = upward.get(item.id, ())
         return with_ways_back(drawing, plan, face.inside, above, spot, self._ramp)
 
     def _panels(self) -> Iterable[Shape]:
         for slot, column in enumerate(self._grid.slots):
             if column is None:
                 yield from self._fold_stack(slot)
-            else:
+            elif column != MARGIN:
                 yield self._panel(slot, column)
 
     def _panel(self, slot: int, column: int) -> Shape:
@@ -89,6 +96,28 @@ class Stamp:
             tooltip=f"timestep {column}",
         )
 
+    def _brackets(self) -> Iterable[Shape]:
+        """Yield a thin bar below the columns of each step of an outer loop, and its name."""
+        for number, bracket in enumerate(self._grid.brackets):
+            left = self._place.middle[bracket.first] - self._place.half[bracket.first]
+            right = self._place.middle[bracket.last] + self._place.half[bracket.last]
+            x, y = (left + right) / 2, self._bands.bottom - _BRACKET_GAP
+            text = Text(bracket.label, x, y - 13, LABEL_SIZE, "muted", bold=True)
+            yield Shape(
+                id=f"bracket-{number}",
+                cls="bracket",
+                form="chip",
+                x=x,
+                y=y,
+                width=right - left,
+                height=3.0,
+                fill="muted",
+                line="muted",
+                line_width=0.5,
+                texts=(text,),
+                tooltip=bracket.label,
+            )
+
     def _fold_stack(self, slot: int) -> Iterable[Shape]:
         """Three sheets, the front one at the lower left; edges end at the outline of the stack."""
         width = 2 * self._place.half[slot] - 2 * FOLD_STEP
@@ -100,8 +129,9 @@ class Stamp:
             id, texts = f"{FOLD}-sheet-{sheet}", []
             if sheet == 0:
                 id = FOLD
+                middle = self._free_middle(slot, y)
                 texts = [
-                    Text(line, x, y + dy, size, "muted")
+                    Text(line, x, middle + dy, size, "muted")
                     for line, size, dy in fold_lines(self._grid)
                 ]
             yield Shape(
@@ -119,6 +149,16 @@ class Stamp:
                 tooltip=f"{self._grid.folded} more columns, left out of the picture",
             )
 
+    def _free_middle(self, slot: int, y: float) -> float:
+        """Return where the text of the fold stands: in the largest room between the bars."""
+        levels = {item.level for item in self._grid.items.values() if slot in item.slots}
+        if not levels:
+            return y
+        bands = self._bands
+        edges = [bands.bottom, *(bands.levels[level] for level in sorted(levels)), bands.top]
+        low, high = max(pairwise(edges), key=lambda room: room[1] - room[0])
+        return (low + high) / 2
+
     def _heading(self, heading: Heading) -> Shape:
         lines = [(line, HEADING_SIZE, False, "muted") for line in heading.lines]
         name = heading.lines[0]
@@ -128,6 +168,9 @@ class Stamp:
             name = heading.title.replace(" ", "-")
         leftmost = min(self._place.half)
         right = self._place.middle[leftmost] - self._place.half[leftmost] - _HEADING_GAP
+        if leftmost not in self._place.columns:
+            tracks = self._place.wiring.lane_tracks.get((leftmost, "left"), 0)
+            right -= self._place.track * tracks + (LANE_ROOM if tracks else 0.0)
         middle = self._bands.levels[heading.level]
         y = middle + sum(_leading(size) for _, size, _, _ in lines) / 2
         texts: list[Text] = []

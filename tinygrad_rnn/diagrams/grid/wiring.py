@@ -5,7 +5,7 @@ upwards into the gap above their source, change slot or pass other items in a la
 target from the gap below it. Only then is it known how much room each gap and lane needs.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -26,7 +26,7 @@ _CLEARANCE = 4.0  # the least distance between an edge and an item it passes
 class Frame:
     """An item's size, how far right of its slot's middle it stands, and where connections meet it.
 
-    Offsets are from the slot's middle; `exit`, `entries`, `arrives` and `leaves` from the item's.
+    Offsets are from the slot's middle; `exits`, `entries`, `arrives` and `leaves` from the item's.
     """
 
     offset: float
@@ -35,27 +35,27 @@ class Frame:
     round: bool
     # how far above its level's middle it stands
     rise: float = 0.0
-    # of an opened copy: where connections leave upwards, and where each enters from below
-    exit: float | None = None
+    # of an opened copy: where each connection leaves upwards, and where each enters from below
+    exits: Mapping[str, float] = field(default_factory=dict[str, float])
     entries: Mapping[str, float] = field(default_factory=dict[str, float])
+    spans: bool = False  # it stands over several slots, and is met anywhere
     # … and the height of each state, on either side
     arrives: Mapping[int, float] = field(default_factory=dict[int, float])
     leaves: Mapping[int, float] = field(default_factory=dict[int, float])
 
-    @property
-    def above(self) -> float:
+    def above(self, connection: str) -> float:
         """Where a connection leaves upwards."""
-        return self.offset + (self.exit or 0.0)
+        return self.offset + self.exits.get(connection, 0.0)
 
     def below(self, connection: str) -> float:
         """Where a connection enters from below."""
         return self.offset + self.entries.get(connection, 0.0)
 
-    def lets_out(self, offset: float) -> bool:
+    def lets_out(self, offset: float, connection: str) -> bool:
         """Whether a vertical line at `offset` may leave it upwards."""
-        if self.exit is None:
+        if connection not in self.exits:
             return self._spans(offset)
-        return abs(offset - self.above) < 0.5
+        return abs(offset - self.above(connection)) < 0.5
 
     def lets_in(self, offset: float, connection: str) -> bool:
         """Whether a vertical line at `offset` may enter it from below."""
@@ -65,6 +65,8 @@ class Frame:
 
     def _spans(self, offset: float) -> bool:
         """Whether a vertical line at `offset` meets the item at a place fit for an arrow."""
+        if self.spans:
+            return True
         reach = 0.5 if self.round else self.width / 2 - _EDGE
         return abs(offset - self.offset) <= reach
 
@@ -80,15 +82,23 @@ class Along:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """From a copy to what stands beside it in its slot."""
+
+
+@dataclass(frozen=True, slots=True)
 class Up:
-    """Up (or down) the slot, `offset` from its middle."""
+    """Up the slot, `offset` from its middle."""
 
     offset: float
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class Between:
     """Out of the right side, up or down between two slots, into the left side."""
+
+    number: int = 0  # of those that arrive at one level of a slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +121,11 @@ class Around:
     entry_track: int
     from_above: bool
     side: Side  # where on the target it arrives
+    slot: int = 0  # where it arrives at a target that spans several
+    into_side: bool = False  # from the lane straight into the target's side
 
 
-Way = Loop | Along | Up | Between | Around
+Way = Loop | Along | Beside | Up | Between | Around
 
 
 class Wiring:
@@ -126,8 +138,13 @@ class Wiring:
         self._top_gap = grid.levels - 1
         self._by_level: dict[int, dict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
         for item in grid.items.values():
-            self._by_level[item.level][item.slot].append(item)
-        self._taken: set[tuple[str, Side, int]] = set()
+            for slot in item.slots:
+                self._by_level[item.level][slot].append(item)
+        self._taken: set[tuple[str, Side, float]] = set()
+        self._entered: Counter[tuple[int, int]] = Counter()
+        self._slots = [slot for item in grid.items.values() for slot in item.slots]
+        # of each slot: verticals between items, where they are and whose
+        self._uprights: dict[int, list[tuple[float, tuple[int, int], str]]] = defaultdict(list)
         self._gaps: dict[int, Tracks] = defaultdict(Tracks)
         self._lanes: dict[tuple[int, Side], Tracks] = defaultdict(Tracks)
         straight_first = sorted(
@@ -153,29 +170,63 @@ class Wiring:
                 return Along()
             return self._around(connection)
         return (
-            self._along(connection, source, target)
+            self._beside(connection, source, target)
+            or self._along(connection, source, target)
             or self._up(connection, source, target)
-            or self._between(source, target)
+            or self._between(connection, source, target)
             or self._around(connection)
         )
+
+    def _beside(self, connection: Connection, source: Item, target: Item) -> Beside | None:
+        """From a copy to a sign on the way of its message, or back into it from there."""
+        same = source.level == target.level and source.slot == target.slot
+        if not same or target.aside is None or source.aside is not None:
+            return None
+        rise = self._frames[target.id].rise
+        side: Side = "right"
+        if self._frames[target.id].offset < self._frames[source.id].offset:
+            side = "left"
+        into: Side = "left" if side == "right" else "right"
+        if self._claim((source.id, side, rise), (target.id, into, 0.0)):
+            return Beside()
+        return None
 
     def _along(self, connection: Connection, source: Item, target: Item) -> Along | None:
         if source.level != target.level or source.slot == target.slot:
             return None
-        between = range(min(source.slot, target.slot) + 1, max(source.slot, target.slot))
+        if target.aside is not None:  # an old state passes over the copy
+            return None
+        low, high = sorted((source.slot, target.slot))
+        between = range(low + 1, high)
         occupied = self._by_level[source.level]
         if self._fold_slot in between or any(slot in occupied for slot in between):
             return None
+        forwards = source.slot < target.slot
+        if self._is_behind_others(source, forwards) or self._is_behind_others(target, not forwards):
+            return None
         out_of: Side = "right"
         into: Side = "left"
-        if source.slot > target.slot:
+        if not forwards:
             out_of, into = into, out_of
-        state = connection.state or 0
-        if self._claim((source.id, out_of, state), (target.id, into, state)):
+        height = connection.state or self._frames[source.id].rise or 0
+        if self._claim((source.id, out_of, height), (target.id, into, height)):
             return Along()
         return None
 
-    def _claim(self, *ends: tuple[str, Side, int]) -> bool:
+    def _is_behind_others(self, item: Item, rightwards: bool) -> bool:
+        """Whether something stands between an item and that edge of its slot, at its height."""
+        own = self._frames[item.id]
+        for other in self._by_level[item.level][item.slot]:
+            frame = self._frames[other.id]
+            if other is item or (frame.offset > own.offset) != rightwards:
+                continue
+            if abs(frame.rise - own.rise) < (frame.height + own.height) / 2 and not (
+                item.role == "cell" and other.aside is not None and abs(frame.rise) > 1
+            ):
+                return True
+        return False
+
+    def _claim(self, *ends: tuple[str, Side, float]) -> bool:
         """Take these sides of items, unless an edge is there already."""
         if not self._taken.isdisjoint(ends):
             return False
@@ -183,59 +234,157 @@ class Wiring:
         return True
 
     def _up(self, connection: Connection, source: Item, target: Item) -> Up | None:
-        if source.slot != target.slot or source.level >= target.level:
+        shared = [slot for slot in source.slots if slot in target.slots]
+        if not shared or source.level >= target.level or source.aside is not None:
             return None
+        if connection.leaves is not None:
+            return None
+        slot = shared[-1]
         start, end = self._frames[source.id], self._frames[target.id]
-        if end.lets_in(start.above, connection.id):
-            offset = start.above
-        elif start.lets_out(end.below(connection.id)):
+        if end.lets_in(start.above(connection.id), connection.id):
+            offset = start.above(connection.id)
+        elif start.lets_out(end.below(connection.id), connection.id):
             offset = end.below(connection.id)
         else:
             return None
         for level in range(source.level + 1, target.level):
-            for item in self._by_level[level].get(source.slot, ()):
+            for item in self._by_level[level].get(slot, ()):
                 frame = self._frames[item.id]
-                if abs(frame.offset - offset) < frame.width / 2 + _CLEARANCE:
+                if frame.spans or abs(frame.offset - offset) < frame.width / 2 + _CLEARANCE:
                     return None
-        return Up(offset)
+        if not self._is_alone(slot, offset, source, target):
+            return None
+        return Up(offset, slot)
 
-    def _between(self, source: Item, target: Item) -> Between | None:
-        """A state handed to a cell of another row in the next column, if those sides are free."""
-        if source.role != "cell" or target.role != "cell":
+    def _is_alone(self, slot: int, offset: float, source: Item, target: Item) -> bool:
+        """Take a vertical stretch of a slot, unless it would lie on that of another source."""
+        taken = self._uprights[slot]
+        stretch = (source.level, target.level)
+        for at, (low, high), owner in taken:
+            if abs(at - offset) > _CLEARANCE or owner == source.id:
+                continue
+            if low < stretch[1] and stretch[0] < high:
+                return False
+        taken.append((offset, stretch, source.id))
+        return True
+
+    def _between(
+        self, connection: Connection, source: Item, target: Item
+    ) -> Between | None:
+        """A state handed to a copy at another height in a later column, if the sides are free."""
+        if target.role != "cell" or source.slot >= target.slot or source.level == target.level:
             return None
-        if source.slot + 1 != target.slot or source.level == target.level:
+        if source.role not in ("cell", "initial") and source.aside is None:
             return None
-        if source.plan is not None or target.plan is not None:
+        opened = source.plan is not None or target.plan is not None
+        if opened and connection.state is None:
             return None
-        if self._claim((source.id, "right", 0), (target.id, "left", 0)):
-            return Between()
-        return None
+        between = range(source.slot + 1, target.slot)
+        occupied = self._by_level[source.level]
+        if self._fold_slot in between or any(slot in occupied for slot in between):
+            return None
+        if self._is_behind_others(source, True) or self._is_behind_others(target, False):
+            return None
+        rise = connection.state or self._frames[source.id].rise
+        joins = connection.kind == "message"  # the children of a node of a tree come together
+        if (source.id, "right", rise) in self._taken:
+            return None
+        if (target.id, "left", connection.state or 0) in self._taken and not joins:
+            return None
+        self._taken.add((source.id, "right", rise))
+        self._entered[target.slot, target.level] += 1
+        return Between(self._entered[target.slot, target.level] - 1)
 
     def _around(self, connection: Connection) -> Around:
         target = self._items[connection.target]
-        exit_gap, start = self._exit(connection.source)
-        from_above = target.level == 0 or (target.role == "loss" and exit_gap == self._top_gap)
+        exit_gap, start = self._exit(connection)
+        from_above = self._comes_from_above(connection, target, exit_gap)
         entry_gap = target.level if from_above else target.level - 1
-        end = target.slot * _SLOT + self._frames[target.id].below(connection.id)
+        frame = self._frames[target.id]
+        slot = self._slot_at(target, connection)
+        end = slot * _SLOT + frame.below(connection.id)
         owner = connection.target if connection.kind == "loss" else connection.source
         side: Side
+        if exit_gap == entry_gap and not self._enters_sidewards(target, from_above):
+            track = self._gaps[exit_gap].take(start, end, owner)
+            side = "left" if start < end else "right"
+            return Around(exit_gap, track, None, entry_gap, track, from_above, side, slot)
+        low, high = sorted((exit_gap, entry_gap))
+        at, side = self._lane_of(connection, target, range(low + 1, high + 1))
+        if target.last is not None:
+            slot = target.slot if at <= target.slot else min(max(at, target.slot), target.last)
+            end = slot * _SLOT + frame.below(connection.id)
+        lane_x = at * _SLOT + (_LANE if side == "right" else -_LANE)
+        into_side = self._enters_sidewards(target, from_above) and at == target.slot
+        into_side = into_side and self._claim((target.id, side, -1.0))
+        exit_track = self._gaps[exit_gap].take(start, lane_x, owner)
+        top = entry_gap + 0.5 if into_side else entry_gap
+        lane_owner = connection.source if into_side else target.id
+        lane_track = self._lanes[at, side].take(exit_gap, top, lane_owner)
+        lane = Lane(at, side, lane_track)
+        if into_side:
+            return Around(
+                exit_gap, exit_track, lane, entry_gap, 0, False, side, slot, into_side=True
+            )
         if exit_gap == entry_gap:
             track = self._gaps[exit_gap].take(start, end, owner)
             side = "left" if start < end else "right"
-            return Around(exit_gap, track, None, entry_gap, track, from_above, side)
-        side, lane_x = "left", target.slot * _SLOT - _LANE
-        if connection.kind == "output":
-            side, lane_x = "right", target.slot * _SLOT + _LANE
-        exit_track = self._gaps[exit_gap].take(start, lane_x, owner)
-        lane_track = self._lanes[target.slot, side].take(exit_gap, entry_gap, target.id)
-        entry_track = self._gaps[entry_gap].take(lane_x, end, ("into", target.id))
-        lane = Lane(target.slot, side, lane_track)
-        return Around(exit_gap, exit_track, lane, entry_gap, entry_track, from_above, side)
+            return Around(exit_gap, track, None, entry_gap, track, from_above, side, slot)
+        entry_track = self._gaps[entry_gap].take(lane_x, end, ("into", owner, target.id))
+        return Around(exit_gap, exit_track, lane, entry_gap, entry_track, from_above, side, slot)
 
-    def _exit(self, source: str) -> tuple[int, float]:
+    def _slot_at(self, target: Item, connection: Connection) -> int:
+        """Return the slot of a target in which something arrives: that of its source, or next."""
+        source = self._items.get(connection.source)
+        if source is None:
+            return target.slot
+        return min(max(source.slot, target.slot), target.last_slot)
+
+    def _comes_from_above(self, connection: Connection, target: Item, exit_gap: int) -> bool:
+        if target.level == 0 or (target.role == "loss" and exit_gap == self._top_gap):
+            return True
+        source = self._items.get(connection.source)
+        return source is not None and target.aside is not None and source.level == target.level
+
+    def _enters_sidewards(self, target: Item, from_above: bool) -> bool:
+        """Whether what does not come straight from below comes into a sign from its side."""
+        alone = len(self._by_level[target.level][target.slot]) == 1
+        return target.role == "sign" and target.aside is None and alone and not from_above
+
+    def _lane_of(self, connection: Connection, target: Item, passed: range) -> tuple[int, Side]:
+        """Return the nearest lane that does not cross a bar on the levels that it passes."""
+        sides: tuple[Side, Side] = ("left", "right")
+        source = self._items.get(connection.source)
+        beside = source is not None and source.slot == target.slot and target.role == "sign"
+        if connection.kind == "output" or beside:
+            sides = ("right", "left")
+        last = max(self._slots)
+        for distance in range(last + 2):
+            for side in sides:
+                slot = target.slot - distance if side == "left" else target.last_slot + distance
+                if not self._crosses_a_bar(slot, side, passed):
+                    return slot, side
+        return target.slot, sides[0]
+
+    def _crosses_a_bar(self, slot: int, side: Side, levels: range) -> bool:
+        inner = slot - 1 if side == "left" else slot + 1
+        for level in levels:
+            for item in self._by_level[level].get(slot, ()):
+                if inner in item.slots and slot in item.slots:
+                    return True
+        return False
+
+    def _exit(self, connection: Connection) -> tuple[int, float]:
         """Return the gap that something leaves into, and where: the fold, into the topmost."""
+        source = connection.source
         if source == FOLD:
             assert self._fold_slot is not None
             return self._top_gap, self._fold_slot * _SLOT
         item = self._items[source]
-        return item.level, item.slot * _SLOT + self._frames[source].above
+        if item.last is not None:
+            return item.level, item.last * _SLOT + _LANE / 2
+        frame = self._frames[source]
+        aside = frame.width if item.aside is not None else 0.0
+        if connection.leaves is not None:
+            aside = frame.width / 2
+        return item.level, item.slot * _SLOT + frame.above(connection.id) + aside

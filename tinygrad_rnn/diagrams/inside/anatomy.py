@@ -6,12 +6,12 @@ a value (the wire it leaves by).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...autograd.ops import broadcast_to
-from ...tracing.network.network import Cell, Link, Network
+from ...autograd.state import Scope
 from ...tracing.questions.notation import index_text
 from ...tracing.recording.graph import Node
 
@@ -32,11 +32,12 @@ class Chip(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What an op reads: which slice of what, as which of its inputs."""
+    """What an op reads: which slice of what, and the node that does, as which of its inputs."""
 
     source: "Part | Inlet"
     cut: str
     slot: int
+    reader: Node
 
 
 @dataclass(slots=True, eq=False)
@@ -51,15 +52,16 @@ class Part:
     chips: list[Chip] = field(default_factory=list[Chip])
     reads: list[Read] = field(default_factory=list[Read])
     absorbed: list[Node] = field(default_factory=list[Node])  # other nodes that are drawn with it
-
-    @property
-    def reader(self) -> Node:
-        """The node that reads what the part reads."""
-        return self.absorbed[0] if self.absorbed else self.node
+    muted: bool = False  # nothing reads it
+    module: bool = False  # all that a module computes, closed
 
     @property
     def tooltip(self) -> str:
         ops = " then ".join(node.op or "" for node in [*self.absorbed, self.node])
+        if self.module:
+            ops = f"{self.sign}: {len(self.absorbed) + 1} ops,"
+        if self.muted:
+            ops = f"not read: {ops}"
         text = f"{ops} {self.node.shape}"
         if self.chips:
             text += f" with {', '.join(chip.name for chip in self.chips)}"
@@ -70,9 +72,17 @@ class Anatomy:
     """The parts of a set of nodes, each of which computes from what enters and from other parts."""
 
     def __init__(
-        self, nodes: Sequence[Node], names: Mapping[int, str], inlets: Mapping[Node, Inlet]
+        self,
+        nodes: Sequence[Node],
+        names: Mapping[int, str],
+        inlets: Mapping[Node, Inlet],
+        unread: Collection[Node] = (),
+        module_of: Mapping[Node, Scope] | None = None,
     ) -> None:
         self._names = names
+        self._unread = unread
+        self._modules: dict[Scope, Part] = {}
+        self._module_of = module_of or {}
         self._readers = Counter(x for node in nodes for x in node.tensors())
         self._views: dict[Node, Chip] = {}  # of parameters
         # Each value that a part can read: where it comes from, and which slice it is.
@@ -89,6 +99,10 @@ class Anatomy:
         return source if isinstance(source, Part) else None
 
     def _add(self, node: Node, place: int) -> None:
+        module = self._module_of.get(node)
+        if module is not None:
+            self._add_to_module(node, place, module)
+            return
         tensors = list(node.tensors())
         if _is_slice(node, tensors):
             (x,) = tensors
@@ -96,7 +110,7 @@ class Anatomy:
                 return
         chips = [chip for x in tensors if (chip := self._chip(x))]
         reads = [
-            Read(*self.values[x], slot)
+            Read(*self.values[x], slot, node)
             for slot, x in enumerate(node.inputs)
             if x is not None and x in self.values
         ]
@@ -110,7 +124,27 @@ class Anatomy:
         constants = len(tensors) - len(chips) - len(reads)  # what the formula brings along
         sign = _sign_with_number(node) + " const" * constants
         part = Part(node, place, sign, node.op or "", _is_arithmetic(node), chips, reads)
+        part.muted = node in self._unread
         self.parts.append(part)
+        self.values[node] = (part, "")
+
+    def _add_to_module(self, node: Node, place: int, module: Scope) -> None:
+        """Draw an op as a part of its module: what the module reads of others, it reads once."""
+        part = self._modules.get(module)
+        if part is None:
+            part = self._modules[module] = Part(node, place, module.name, "module", module=True)
+            self.parts.append(part)
+        else:
+            part.absorbed.append(part.node)
+            part.node = node
+        known = {(read.source, read.cut) for read in part.reads}
+        for slot, x in enumerate(node.inputs):
+            if x is None or x not in self.values:
+                continue
+            source, cut = self.values[x]
+            if source is not part and (source, cut) not in known:
+                known.add((source, cut))
+                part.reads.append(Read(source, cut, slot, node))
         self.values[node] = (part, "")
 
     def _add_slice(self, node: Node, x: Node) -> bool:
@@ -130,8 +164,8 @@ class Anatomy:
         """Return the product or sum that a parameter is added to, if nobody else reads that."""
         if _sign(node) != "+" or len(chips) != 1 or len(reads) != 1:
             return None
-        target, cut, _ = reads[0]
-        if isinstance(target, Inlet) or cut or self._readers[target.node] != 1:
+        target, cut, *_ = reads[0]
+        if isinstance(target, Inlet) or cut or self._readers[target.node] != 1 or target.module:
             return None
         rule = target.node.rule
         if rule is None or (rule.kind != "product" and rule.sign != "+"):
@@ -139,54 +173,24 @@ class Anatomy:
         return target
 
     def _chip(self, x: Node) -> Chip | None:
-        if x.is_parameter and x.id in self._names:
+        if x.id in self._names:
             return Chip(x.id, self._names[x.id])
         return self._views.get(x)
 
 
-def cell_anatomy(cell: Cell, network: Network, links: Iterable[Link]) -> Anatomy:
-    """Return the parts of a copy; `links` are those that lead to it."""
-    names = {parameter.node.id: parameter.name for parameter in network.parameters}
-    return Anatomy(cell.nodes, names, _inlets(cell.nodes, links))
+def parts_of_modules(nodes: Sequence[Node], call: Scope | None, depth: int) -> dict[Node, Scope]:
+    """Return the module call that each op of a copy is part of, `depth` levels inside the copy.
 
-
-def _inlets(nodes: Sequence[Node], links: Iterable[Link]) -> dict[Node, Inlet]:
-    """Say for each value that enters by which link it comes, seeing through ops on the way."""
-    handed: dict[Node, Inlet] = {}
-    others = 0
-    for link in links:
-        state = is_state(link)
-        for place, value in enumerate(link.values):
-            handed.setdefault(value, Inlet(state, 0 if state else others, place))
-        if not state:
-            others += 1
-    inside = set(nodes)
-    inlets: dict[Node, Inlet] = {}
+    Ops that lie less deep are in no call.
+    """
+    found: dict[Node, Scope] = {}
     for node in nodes:
-        for x in node.tensors():
-            if x not in inside and x not in inlets and not x.is_parameter:
-                found = _handed(x, handed, inside)
-                if found is not None:
-                    inlets[x] = found
-    return inlets
-
-
-def is_state(link: Link) -> bool:
-    """Whether a link brings what the copy before passes on."""
-    return link.kind in ("message", "initial")
-
-
-def _handed(x: Node, handed: Mapping[Node, Inlet], inside: set[Node]) -> Inlet | None:
-    seen, stack = {x}, [x]
-    while stack:
-        node = stack.pop()
-        if node in handed:
-            return handed[node]
-        for before in node.tensors():
-            if before not in seen and before not in inside:
-                seen.add(before)
-                stack.append(before)
-    return None
+        chain = node.calls
+        start = chain.index(call) + 1 if call in chain else 0
+        inner = chain[start:]
+        if len(inner) >= depth:
+            found[node] = inner[depth - 1]
+    return found
 
 
 def _is_slice(node: Node, tensors: Sequence[Node]) -> bool:

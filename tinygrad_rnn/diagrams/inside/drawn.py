@@ -35,30 +35,41 @@ def signature(anatomy: Anatomy, outputs: Sequence[Node]) -> tuple[object, ...]:
             part.sign,
             part.op,
             part.place,
+            part.muted,
             tuple(part.chips),
             tuple((source(read.source), read.cut) for read in part.reads),
         )
         for part in anatomy.parts
     )
-    return parts, tuple(number.get(part, -1) for part in _state_parts(anatomy, outputs))
+    found = map(anatomy.part, outputs)
+    return parts, tuple(-1 if part is None else number[part] for part in found)
 
 
-def _state_parts(anatomy: Anatomy, outputs: Iterable[Node]) -> list[Part]:
-    return list(filter(None, map(anatomy.part, outputs)))
-
-
-def plan_of(anatomy: Anatomy, outputs: Sequence[Node], states: int, ink: Ink) -> Plan | None:
+def plan_of(
+    anatomy: Anatomy, states: Sequence[Node], upward: Sequence[int], ink: Ink
+) -> Plan | None:
     """Return how to draw a copy; None where it is too large to be opened, or has no op of its own.
+
+    Args:
+        anatomy: its parts.
+        states: what it hands on to the next copy.
+        upward: the places of the parts that something above reads.
+        ink: what it is drawn with.
 
     Raises:
         DrawError: Graphviz had no layout for it in time.
     """
-    leaving = _state_parts(anatomy, outputs)
-    if not leaving or not 0 < len(anatomy.parts) <= OPS_MOST:
+    if not 0 < len(anatomy.parts) <= OPS_MOST:
         return None
-    known = recognised(anatomy.parts, leaving[0])
-    if known is None:
-        return generic_plan(anatomy, leaving[:states], leaving[0], ink)
+    leaving = {
+        number: part
+        for number, part in enumerate(map(anatomy.part, states))
+        if part is not None
+    }
+    known = recognised(anatomy.parts, leaving[0]) if 0 in leaving else None
+    if known is None or not {leaving[0].place}.issuperset(upward):
+        exits = [part for part in anatomy.parts if part.place in upward]
+        return generic_plan(anatomy, leaving, exits, ink)
     canonical, roles = known
     widths = {role: part_width(part) for role, part in roles.items()}
     layout = canonical.layout(roles, widths, 1.2 * ink.lane)
@@ -112,8 +123,8 @@ class _Canonical:
             left=layout.states,
             right=layout.states,
             below={0: layout.entry},
-            upward=self._wire(len(ways), upward),
-            exit=layout.exit[-1][0],
+            upward={self._roles["h"].place: self._wire(len(ways), upward)},
+            exits={self._roles["h"].place: layout.exit[-1][0]},
             leaving=leaving,
         )
 
@@ -121,7 +132,7 @@ class _Canonical:
         for part in self._parts:
             end = self._role_of[part]
             last = self._layout.at[end]
-            for source, cut, _ in part.reads:
+            for source, cut, *_ in part.reads:
                 start, first = self._start(source)
                 via = self._layout.via.get((start, end))
                 if via is None:

@@ -4,7 +4,7 @@ What enters the copy and what leaves it has a place on Graphviz's lowest and hig
 there it is led to the outline of the copy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..picture.curves import CORNER, rounded
@@ -25,9 +25,10 @@ _LANE = 14.0  # between their ways back to these lines, over the ops and down be
 
 
 class _Outlet(NamedTuple):
-    """Where a state leaves the copy to the right; None: where the first one leaves upwards."""
+    """Where a state leaves the copy to the right; None: where a part's value leaves upwards."""
 
     state: int | None
+    place: int = -1  # of that part
 
 
 class _Wire(NamedTuple):
@@ -36,18 +37,28 @@ class _Wire(NamedTuple):
     cut: str = ""  # which slice of a value it carries
 
 
-def generic_plan(anatomy: Anatomy, leaving: Sequence[Part], exit: Part, ink: Ink) -> Plan:
-    """Let Graphviz lay out the ops: what enters on the lowest rank, what leaves on the highest."""
+def generic_plan(
+    anatomy: Anatomy, leaving: Mapping[int, Part], exits: Sequence[Part], ink: Ink
+) -> Plan:
+    """Let Graphviz lay out the ops: what enters on the lowest rank, what leaves on the highest.
+
+    Args:
+        anatomy: the ops.
+        leaving: what makes each state that leaves to the right.
+        exits: what makes the values that leave upwards.
+        ink: what it is drawn with.
+    """
     wires = [
         _Wire(_start(read.source), part, read.cut) for part in anatomy.parts for read in part.reads
     ]
     inlets = {wire.source for wire in wires if isinstance(wire.source, Inlet)}
     states = sorted(inlet for inlet in inlets if inlet.state)
     inputs = sorted(inlet for inlet in inlets if not inlet.state)
-    outlets = [_Outlet(state) for state, _ in enumerate(leaving)]
-    wires.append(_Wire(exit, _Outlet(None)))
-    wires += map(_Wire, leaving, outlets)
-    found = _arranged(anatomy.parts, wires, [*states, *inputs], [_Outlet(None), *outlets], ink)
+    outlets = [_Outlet(state) for state in leaving]
+    upward = [_Outlet(None, part.place) for part in exits]
+    wires += map(_Wire, exits, upward)
+    wires += map(_Wire, leaving.values(), outlets)
+    found = _arranged(anatomy.parts, wires, [*states, *inputs], [*upward, *outlets], ink)
     return _Outline(anatomy, found, ink, states, inputs, outlets).plan(wires)
 
 
@@ -117,28 +128,39 @@ class _Outline:
             for track, inlet in enumerate(states)
         }
         self._over = {
-            state: self._at[outlet][1] + bend + self._lane * (len(outlets) - 1 - state)
-            for state, outlet in enumerate(outlets)
+            outlet.state: self._at[outlet][1] + bend + self._lane * (len(outlets) - 1 - place)
+            for place, outlet in enumerate(outlets)
+            if outlet.state is not None
         }
         self._right = {state: self._left.get(state, over) for state, over in self._over.items()}
+        self._order = {outlet.state: place for place, outlet in enumerate(outlets)}
 
     def plan(self, wires: Sequence[_Wire]) -> Plan:
         shapes = [
             shape for part in self._parts for shape in part_shapes(part, *self._at[part], self._ink)
         ]
         edges = [self._edge(number, wire) for number, wire in enumerate(wires)]
-        reads = next(k for k, wire in enumerate(wires) if wire.target == _Outlet(None))
-        upward = edges.pop(reads)
+        upward: dict[int, Edge] = {}
+        leaving: dict[int, str] = {}
+        inner: list[Edge] = []
+        for wire, edge in zip(wires, edges, strict=True):
+            if not isinstance(wire.target, _Outlet):
+                inner.append(edge)
+            elif wire.target.state is None:
+                upward[wire.target.place] = edge
+            else:
+                inner.append(edge)
+                leaving[wire.target.state] = edge.id
         return Plan(
             width=self._width,
             height=self._height,
-            drawing=Drawing(tuple(shapes), tuple(edges)),
+            drawing=Drawing(tuple(shapes), tuple(inner)),
             left=self._left,
             right=self._right,
             below={inlet.number: self._at[inlet][0] for inlet in self._inputs},
             upward=upward,
-            exit=upward.points[-1][0],
-            leaving={state: edge.id for state, edge in enumerate(edges[reads:])},
+            exits={place: edge.points[-1][0] for place, edge in upward.items()},
+            leaving=leaving,
         )
 
     def _moved(self, point: Point) -> Point:
@@ -192,7 +214,7 @@ class _Outline:
         x, y = self._at[outlet]
         way = [(x, y), (x, self._height)]
         if outlet.state is not None:
-            down = self._width - _PAD - self._lane * outlet.state
+            down = self._width - _PAD - self._lane * self._order[outlet.state]
             over, height = self._over[outlet.state], self._right[outlet.state]
             way = [(x, y), (x, over), (down, over), (down, height), (self._width, height)]
         if self._ink.lane:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..picture.shapes import Shape, Text
-from ..picture.text_metrics import fit, text_width
+from ..picture.text_metrics import fit_middle, text_width
 from .anatomy import Part
 
 OP_HEIGHT, CHIP_HEIGHT, POINT, GATE_WIDTH = 30.0, 20.0, 24.0, 44.0
 SIGN_SIZE, CHIP_SIZE, TAP_SIZE = 14.0, 11.0, 8.5
-_CHIP_MOST = 90.0
+_CHIP_MOST, _SIGN_MOST = 120.0, 160.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def part_width(part: Part) -> float:
         return 8.0 + sum(content.width for content in _contents(part)) + 4.0
     if is_point(part):
         return POINT
-    return max(GATE_WIDTH, text_width(part.sign, SIGN_SIZE) + 16)
+    return max(GATE_WIDTH, min(text_width(part.sign, SIGN_SIZE), _SIGN_MOST) + 16)
 
 
 def is_point(part: Part) -> bool:
@@ -52,7 +52,9 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
     texts: list[Text] = []
     chips: list[Shape] = []
     if not part.chips:
-        texts.append(Text(part.sign, x, y, SIGN_SIZE, "text"))
+        color = "muted" if part.muted else "text"
+        sign = fit_middle(part.sign, _SIGN_MOST, SIGN_SIZE)
+        texts.append(Text(sign, x, y, SIGN_SIZE, color))
     left = x - width / 2 + 6.0
     for content in _contents(part):
         middle = left + content.width / 2
@@ -62,7 +64,8 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
             id = f"chip/{part.place}-{len(chips)}"
             chips.append(_chip(id, content, middle, y, ink.fills[content.parameter]))
         left += content.width
-    activation = not part.chips and not part.arithmetic
+    activation = not part.chips and not part.arithmetic and not part.muted
+    line = "muted" if part.muted else "text"
     point = is_point(part)
     yield Shape(
         id=f"op/{part.place}",
@@ -73,7 +76,7 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
         width=width,
         height=POINT if point else OP_HEIGHT,
         fill="background",
-        line=ink.line if activation else "text",
+        line=ink.line if activation else line,
         line_width=1.6 if activation else 1.0,
         texts=tuple(texts),
         tooltip=part.tooltip,
@@ -93,7 +96,7 @@ def _contents(part: Part) -> Iterator[_Content]:
         if number or not infix:
             sign = part.sign if number < own else "+"
             yield _Content(sign, text_width(sign, SIGN_SIZE) + 5, None)
-        label = fit(chip.name, _CHIP_MOST, CHIP_SIZE)
+        label = fit_middle(chip.name, _CHIP_MOST, CHIP_SIZE)
         yield _Content(label, text_width(label, CHIP_SIZE) + 12, chip.parameter)
 
 

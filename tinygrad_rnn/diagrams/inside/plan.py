@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from ...tracing.network.network import Cell
 from ..picture.lanes import lanes_of
 from ..picture.shapes import Drawing, Edge, Shape
 
@@ -23,8 +22,9 @@ class Plan:
     left: Mapping[int, float]  # the height at which each state enters, by its number
     right: Mapping[int, float]  # … and leaves
     below: Mapping[int, float]  # where the link number k that enters from below does
-    upward: Edge  # the way of the first state out of the top: drawn where something above reads it
-    exit: float  # where that is
+    # The way out of the top of what something above reads, by the place of its part, and where.
+    upward: Mapping[int, Edge]
+    exits: Mapping[int, float]
     leaving: Mapping[int, str]  # the id of each state's way out to the right
     back: tuple[Edge, ...] = ()  # the way back of each wire, as yet without its norm
 
@@ -37,41 +37,43 @@ class Plan:
             self,
             drawing=Drawing(shapes, edges),
             below={number: self.width - x for number, x in self.below.items()},
-            upward=_mirrored_edge(self.upward, self.width),
-            exit=self.width - self.exit,
+            upward={part: _mirrored_edge(edge, self.width) for part, edge in self.upward.items()},
+            exits={part: self.width - x for part, x in self.exits.items()},
         )
 
     def with_lanes(self, single: Collection[str]) -> "Plan":
         """Return the drawing with two lanes for each wire, but one for those in `single`."""
         shapes = {shape.id: shape for shape in self.drawing.shapes}
-        (*forward, upward), back = lanes_of([*self.drawing.edges, self.upward], shapes, single)
-        drawing = Drawing(self.drawing.shapes, tuple(forward))
+        inner = len(self.drawing.edges)
+        edges, back = lanes_of([*self.drawing.edges, *self.upward.values()], shapes, single)
+        drawing = Drawing(self.drawing.shapes, edges[:inner])
+        upward = dict(zip(self.upward, edges[inner:], strict=True))
         return replace(self, drawing=drawing, upward=upward, back=back)
 
-    def stamped(self, spot: "Spot", *, upward: bool) -> Drawing:
+    def stamped(self, spot: "Spot", *, upward: Collection[int]) -> Drawing:
         """Return the drawing of one copy, at its place and under its ids.
 
-        `upward`: something above reads its first state.
+        `upward`: the places of the parts that something above reads.
         """
-        edges = self.drawing.edges
-        if upward:
-            edges = (self.upward, *edges)
+        ways = [edge for part, edge in self.upward.items() if part in upward]
+        edges = (*ways, *self.drawing.edges)
         return Drawing(tuple(map(spot.shape, self.drawing.shapes)), tuple(map(spot.edge, edges)))
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a plan is drawn, and for which copy."""
+    """Where a plan is drawn, and for which block: its id, and what stands in those of its parts."""
 
-    cell: Cell
+    id: str
+    name: str
     left: float
     bottom: float
 
     def named(self, id: str) -> str:
         """Return the id here of something in the plan; what has none is the copy's outline."""
         if not id:
-            return self.cell.id
-        return id.replace("/", f"-{self.cell.layer}-{self.cell.t}-")
+            return self.id
+        return id.replace("/", f"-{self.name}-")
 
     def shape(self, shape: Shape) -> Shape:
         return replace(shape.moved(self.left, self.bottom), id=self.named(shape.id))

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...tracing.network.flow import Flow, handed_back, norm_of
-from ...tracing.network.network import Link
+from ...tracing.network.flow import handed_back, norm_of, together
+from ...tracing.network.norms import Norms
+from ...tracing.network.quotient import Read
 from ...tracing.recording.graph import Node
 from ..picture.ramp import ALARM_OUTLINE, Ramp, is_non_finite, look_of, strength
 from ..picture.shapes import Drawing, Edge, Point, Shape, Text
@@ -28,25 +29,25 @@ class Inside:
     ops: Mapping[str, Node]
     # Of each wire to an op: the op that reads it, and as which of its inputs.
     reads: Mapping[str, tuple[Node, int]]
-    # Of each wire to the next copy: by which link it goes, and as which state.
-    hands: Mapping[str, tuple[str, int]]
+    # Of each wire to the next copy: the reads that it is for there.
+    hands: Mapping[str, tuple[Read, ...]]
     # Of those that require a gradient.
     norms: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @classmethod
-    def of(cls, parts: Sequence[Part], plan: Plan, link: Link | None) -> "Inside":
-        """Return what a copy of these parts has inside; `link` hands its states on."""
-        reads = [(part.reader, read.slot) for part in parts for read in part.reads]
-        hands: dict[str, tuple[str, int]] = {}
-        if link is not None:
-            hands = {id: (link.id, state) for state, id in plan.leaving.items()}
+    def of(
+        cls, parts: Sequence[Part], plan: Plan, handed: Mapping[int, tuple[Read, ...]]
+    ) -> "Inside":
+        """Return what a copy of these parts has inside; `handed`: who reads each of its states."""
+        reads = [(read.reader, read.slot) for part in parts for read in part.reads]
+        hands = {id: handed[state] for state, id in plan.leaving.items() if state in handed}
         return cls(
             ops={f"op/{part.place}": part.node for part in parts},
             reads={f"wire/{number}": read for number, read in enumerate(reads)},
             hands=hands,
         )
 
-    def with_norms(self, flow: Flow, gradients: Mapping[int, Any]) -> "Inside":
+    def with_norms(self, flow: Norms, gradients: Mapping[int, Any]) -> "Inside":
         """Return it with the norms at the ops, and along the wires."""
         norms: dict[str, float | None] = {}
         for id, op in self.ops.items():
@@ -54,8 +55,8 @@ class Inside:
                 norms[id] = norm_of(gradients.get(op.id, 0.0))
         for id, (node, slot) in self.reads.items():
             norms[id] = handed_back(node, slot, gradients)
-        for id, (link, state) in self.hands.items():
-            norms[id] = next(iter(flow.links[link][state:]), None)
+        for id, reads in self.hands.items():
+            norms[id] = together(flow.reads(reads))
         return replace(self, norms={id: norm for id, norm in norms.items() if norm is not None})
 
     def is_cut(self, id: str) -> bool:
@@ -64,11 +65,16 @@ class Inside:
 
 
 def with_ways_back(
-    drawing: Drawing, plan: Plan, inside: Inside, upward: Sequence[float], spot: Spot, ramp: Ramp
+    drawing: Drawing,
+    plan: Plan,
+    inside: Inside,
+    upward: Mapping[int, Sequence[float]],
+    spot: Spot,
+    ramp: Ramp,
 ) -> Drawing:
     """Return the drawing of one copy with its gradients.
 
-    `upward` are the norms of what comes back from above to its first state.
+    `upward` are the norms of what comes back from above to its parts, by their places.
     """
     norms = {spot.named(id): norm for id, norm in inside.norms.items()}
     shapes = tuple(_with_norm(shape, norms.get(shape.id)) for shape in drawing.shapes)
@@ -89,12 +95,13 @@ def _with_norm(shape: Shape, norm: float | None) -> Shape:
 
 
 def _ways(
-    plan: Plan, inside: Inside, upward: Sequence[float]
+    plan: Plan, inside: Inside, upward: Mapping[int, Sequence[float]]
 ) -> Iterator[tuple[Edge, float, bool]]:
     """Yield each way back, how much comes by it, and whether a `detach` stops it."""
     norms = {f"gradient-{wire}": norm for wire, norm in inside.norms.items()}
-    if upward:
-        norms[f"gradient-{plan.upward.id}"] = max(upward, key=strength)
+    for place, back in upward.items():
+        if back and place in plan.upward:
+            norms[f"gradient-{plan.upward[place].id}"] = max(back, key=strength)
     ways = [(edge, strength(norms[edge.id])) for edge in plan.back if edge.id in norms]
     for edge in drawn_once(ways):
         yield edge, norms[edge.id], inside.is_cut(edge.id.removeprefix("gradient-"))

@@ -40,6 +40,29 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
     return text[: max(bisect_right(ends, width - advance("…") * scale) - 1, 0)] + "…"
 
 
+def fit_middle(text: str, width: float, size: float, *, bold: bool = False) -> str:
+    """Return `text` made printable and cut to `width` points, with "…" for its middle.
+
+    Long names that begin alike are told apart by their ends.
+    """
+    text = printable(text)
+    if text_width(text, size, bold=bold) <= width:
+        return text
+    kept, low = len(text) - 1, 0
+    while low < kept:
+        middle = (low + kept + 1) // 2
+        if text_width(_without_middle(text, middle), size, bold=bold) <= width:
+            low = middle
+        else:
+            kept = middle - 1
+    return _without_middle(text, low)
+
+
+def _without_middle(text: str, kept: int) -> str:
+    ending = kept // 2
+    return text[: kept - ending] + "…" + text[len(text) - ending :]
+
+
 def without_glyph(texts: Iterable[str]) -> list[str]:
     """Return the characters of some texts that DejaVu Sans lacks, in the order of Unicode.
 

@@ -12,7 +12,7 @@ written, so the same drawing serves every theme, and a page can restyle it.
 - "heat.low", "heat.zero", "heat.high", and between them "heat.-0.25": a value as its share of the
   largest one.
 
-Numbers above those of a theme start again at its first.
+Numbers above those of a theme start again at its first, chips in another shade.
 
 Light and dark are from Okabe and Ito's palette for the colour-blind; print is grey. No theme tells
 two things apart by colour alone: messages are wider than other edges, initial states dashed.
@@ -61,12 +61,26 @@ class Theme:
         if numbered is None:
             raise KeyError(role)
         colors = self.series[numbered["kind"] + numbered["part"]]
-        return colors[int(numbered["number"]) % len(colors)]
+        turn, place = divmod(int(numbered["number"]), len(colors))
+        if numbered["kind"] == "chip":
+            return _shade(colors[place], turn)
+        return colors[place]
 
     def _mixed(self, end: Role, share: float) -> str:
         zero, full = self.single["heat.zero"], self.single[end]
         parts = ((int(zero[k : k + 2], 16), int(full[k : k + 2], 16)) for k in (1, 3, 5))
         return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in parts)
+
+
+# What the colours of chips are mixed with from one round through them to the next, and how much.
+_SHADES = ((0, 0.0), (255, 0.5), (0, 0.22), (255, 0.72), (0, 0.1))
+
+
+def _shade(color: str, turn: int) -> str:
+    """Return a colour lighter or darker: another for each of the first rounds."""
+    end, share = _SHADES[turn % len(_SHADES)]
+    parts = (int(color[k : k + 2], 16) for k in (1, 3, 5))
+    return "#" + "".join(f"{round(part + (end - part) * share):02X}" for part in parts)
 
 
 def is_share(role: Role) -> bool:

@@ -4,19 +4,21 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
 from ...text import for_xml, printable
-from ...tracing.network.network import Network
+from ...tracing.network.quotient import Quotient
 from ..picture.theme import DARK, LIGHT, PRINT
 from ..views import VIEWS
 from ..views.options import Options
 from ..views.whole import draw_network
 from .picture import picture_of
 from .recording import PAGE_MOST, recording
+from .tensors import Record
 
 # How a page of a theme starts, and which themes it has for light and dark.
 _START = {
@@ -30,16 +32,16 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _ESCAPED_IN_JSON = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def to_html(network: Network, options: Options, title: str | None) -> str:
+def to_html(quotient: Quotient, options: Options, title: str | None) -> str:
     """Return the player of a network as one HTML document, with the gradients that were recorded.
 
     It starts in the theme of `options`; light and dark can be switched, "print" stays what it is.
     """
-    if network.gradients and VIEWS[options.view].gradients:
+    if quotient.gradients and VIEWS[options.view].gradients:
         options = replace(options, gradients=True)
     start, themes = _START[options.theme]
-    player = partial(to_html, network, options, title)
-    diagram = draw_network(network, options, title, player)
+    player = partial(to_html, quotient, options, title)
+    diagram = draw_network(quotient, options, title, player)
     picture = picture_of(diagram, themes[0])
     colors = picture.colors(*themes)
     # Players of other colours on the same page keep theirs.
@@ -47,7 +49,7 @@ def to_html(network: Network, options: Options, title: str | None) -> str:
     style = _asset("player.css") + f'.tinygrad-player[data-colors="{key}"]{{{colors}}}\n'
     script = _asset("player.js")
     room = PAGE_MOST - len((picture.svg + style + script).encode())
-    score = recording(network, picture.ids, room)
+    score = recording(quotient, picture.ids, room)
     content = {
         "title": for_xml(diagram.title),
         "description": for_xml(diagram.description),
@@ -55,11 +57,17 @@ def to_html(network: Network, options: Options, title: str | None) -> str:
         "colors": key,
         "policy": _policy(style, script),
         "style": style,
-        "picture": picture.without_titles(score["parts"].keys()),
+        "picture": picture.without_titles(_told(score, picture.ids)),
         "score": in_script(score),
         "script": script,
     }
     return _PLACE.sub(lambda place: content[place[1]], _asset("player.html"))
+
+
+def _told(score: Record, ids: Collection[str]) -> Collection[str]:
+    """What the page's script tells of, so that the picture need not: all, where room is scarce."""
+    parts = score["parts"]
+    return parts.keys() if any("from" in part for part in parts.values()) else ids
 
 
 def in_script(value: Any) -> str:

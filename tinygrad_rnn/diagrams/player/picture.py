@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ...errors import DrawError
 from ..picture.diagram import Diagram
@@ -29,6 +30,7 @@ _EDGE = re.compile(
 )
 # A polygon ends where it starts, whether that is said or not.
 _CLOSED = re.compile(r'points="([^ "]+)([^"]*) \1"')
+_HEADS = re.compile(r'<polygon fill="currentColor" points="([^"]*)"/>')
 _WRITTEN_ON = re.compile(r'<g [^>]* stroke="currentColor">.*?</g>', re.DOTALL)
 _TITLED = re.compile(r'(<g id="(?:gradient-)?([^"]*)" class="[^"]*"[^>]*>\n)<title>[^<]*</title>\n')
 _ID = re.compile(r'<g id="([^"]*)"')
@@ -115,9 +117,20 @@ def _for_page(svg: str) -> str:
     )
     body = _WRITTEN_ON.sub(lambda edge: edge[0].replace("<text ", '<text stroke="none" '), body)
     body = _CLOSED.sub(r'points="\1\2"', body)
+    body = _HEADS.sub(_arrowhead, body)
     body = _COORDINATES.sub(lambda match: f'{match[1]}="{_shortened(match[2])}"', body)
     given = 'role="group" aria-labelledby="player-title" text-anchor="middle" fill="none"'
     return f'<svg viewBox="{head[1]}" {given}>\n{body}'
+
+
+def _arrowhead(head: re.Match[str]) -> str:
+    """An arrowhead as a path, whose points are told from each other: that is shorter."""
+    points = [tuple(map(float, point.split(","))) for point in head[1].split()]
+    steps = "".join(
+        f"l{round(x - a, 1):g},{round(y - b, 1):g}" for (a, b), (x, y) in pairwise(points)
+    )
+    x, y = points[0]
+    return f'<path fill="currentColor" d="M{x:.1f},{y:.1f}{steps}z"/>'
 
 
 def _simplified(path: re.Match[str]) -> str:

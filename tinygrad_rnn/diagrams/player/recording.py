@@ -5,38 +5,39 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, takewhile
 from typing import Any
 
 from ...autograd.tensor import Array
 from ...tracing.network.flow import norm_of
-from ...tracing.network.namer import made_outside, shown_elsewhere
-from ...tracing.network.network import Cell, Link, Network, Port, Row
+from ...tracing.network.quotient import Block, Output, Piece, Quotient
 from ...tracing.questions.ledger import Uses, uses_in
-from ...tracing.recording.graph import Node
 from ..grid.grid import FOLD, drawn_id
+from ..grid.unrolled import Shown, Standing, shown_arrows
 from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
 from .tensors import DIGITS, Corner, Record, Tensors, rounded
 
 PAGE_MOST = 1_000_000  # bytes that a page may have, in most cases
-_INSIDE = re.compile(r"(?:op|chip|wire)-(?:(output-\d+)|(\d+-\d+))-")
+_INSIDE = re.compile(r"(?:op|chip|wire)-(?:(between-\d+-\d+)|(\d+-\d+))-")
+_STATES = 12  # that may be drawn one by one
 _ELEMENTS = (256, 128, 64, 32, 16, 8, 4)  # kept of an array
 # Bytes, about: of a step with its part, of a tensor, of a number.
-_STEP_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = 420, 45, 9
+_STEP_SIZE, _PART_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = 420, 130, 45, 9
 
 
-def recording(network: Network, shown: Collection[str], room: int) -> Record:
+def recording(quotient: Quotient, shown: Collection[str], room: int) -> Record:
     """Everything that the page plays and shows, in about `room` bytes; `shown` are its ids."""
-    moments = moments_of(network)
-    steps = steps_of(network, moments)
-    ledgers = uses_in(network)
-    detail = _detail(network, ledgers, room - _STEP_SIZE * len(steps))
-    tensors = Tensors(network, detail.corner, Clock(steps))
-    parts = dict(_parts(network, tensors, shown, detail))
+    moments = moments_of(quotient)
+    steps = steps_of(quotient, moments)
+    ledgers = uses_in(quotient)
+    room -= _STEP_SIZE * len(steps) + _PART_SIZE * len(quotient.outputs)
+    room -= _PART_SIZE * sum(id in shown for id in _link_ids(quotient))
+    detail = _detail(quotient, ledgers, room)
+    tensors = Tensors(quotient, detail.corner, Clock(steps))
+    parts = dict(_parts(quotient, tensors, shown, detail))
     opened = _opened(shown)
     for moment in moments:
         parts[moment.part] |= _appearance(moment, shown, opened)
-    accounts = [_account(uses, network, steps, tensors) for uses in ledgers]
+    accounts = [_account(uses, quotient, steps, tensors) for uses in ledgers]
     tensors.link_inputs()
     return {
         "steps": [{"phase": step.phase, "text": step.text, "part": step.part} for step in steps],
@@ -58,30 +59,43 @@ class _Detail:
 
     corner: Corner
     inside: bool
+    links: bool = True  # what passes along each arrow
 
-    def size(self, network: Network, ledgers: Sequence[Uses]) -> int:
+    def size(self, quotient: Quotient, ledgers: Sequence[Uses]) -> int:
         """About how many bytes the tensors take."""
-        nodes = {node for cell in network.cells for node in cell.outputs}
-        if self.inside:
-            nodes |= {node for cell in network.cells for node in cell.nodes}
-        nodes |= {port.node for port in network.ports if port.node is not None}
-        arrays = [node.shape for node in nodes]
-        arrays += [node.shape for node in nodes if node.id in network.gradients]
+        pieces = {piece for block in quotient.blocks for piece in _kept(block, inside=self.inside)}
+        arrays = [piece.shape for piece in pieces]
+        arrays += [piece.shape for piece in pieces if piece.node.id in quotient.gradients]
         numbers = sum(map(self._kept, arrays))
         for uses in ledgers:
-            numbers += self._kept(uses.parameter.shape) * (len(uses.places) + 2)
+            numbers += self._kept(uses.parameter.pieces[0].shape) * (len(uses.places) + 2)
         rows = sum(len(uses.places) for uses in ledgers)
-        return _NUMBER_SIZE * numbers + _TENSOR_SIZE * (len(nodes) + rows)
+        return _NUMBER_SIZE * numbers + _TENSOR_SIZE * (len(pieces) + rows)
 
     def _kept(self, shape: tuple[int, ...]) -> int:
         return math.prod(self.corner.size(shape))
 
 
-def _detail(network: Network, ledgers: Sequence[Uses], room: int) -> _Detail:
+def _kept(block: Block, *, inside: bool) -> Iterator[Piece]:
+    """The values of a block that a page holds: what others read first, the newest of the rest."""
+    shown = dict.fromkeys((*block.states, *block.outputs))
+    if not shown:
+        shown = dict.fromkeys(block.pieces[-1:])
+    yield from shown
+    if inside and block.kind in ("cell", "between", "bar"):
+        yield from (piece for piece in reversed(block.pieces) if piece not in shown)
+
+
+def _detail(quotient: Quotient, ledgers: Sequence[Uses], room: int) -> _Detail:
     """As much as there is room for; the least of all where there is none."""
     options = [_Detail(Corner(limit), inside) for inside in (True, False) for limit in _ELEMENTS]
-    fitting = (option for option in options if option.size(network, ledgers) <= room)
+    options.append(_Detail(Corner(_ELEMENTS[-1]), inside=False, links=False))
+    fitting = (option for option in options if option.size(quotient, ledgers) <= room)
     return next(fitting, options[-1])
+
+
+def _link_ids(quotient: Quotient) -> Iterator[str]:
+    return (link.id for link in shown_arrows(Standing(quotient)))
 
 
 def _opened(shown: Iterable[str]) -> Mapping[str, list[str]]:
@@ -104,16 +118,15 @@ def _appearance(moment: Moment, shown: Collection[str], opened: Mapping[str, lis
     return appearance
 
 
-def _drawn_for(link: Link, shown: Collection[str]) -> Iterator[str]:
-    """The ids drawn for a link: between opened copies one edge a state, and one to each op."""
-    yield from filter(shown.__contains__, (drawn_id(link.id), drawn_id(link.id, "in")))
-    yield from takewhile(shown.__contains__, (drawn_id(link.id, number) for number in count(1)))
+def _drawn_for(link: str, shown: Collection[str]) -> Iterator[str]:
+    """The ids drawn for a link: between opened copies one edge a state."""
+    yield from (id for id in (drawn_id(link, state) for state in range(_STATES)) if id in shown)
 
 
 def _element(part: str, shown: Collection[str]) -> str:
     """The element that stands for a part: its own, that of all copies, or the fold."""
     kind, *numbers = part.split("-")
-    rolled = f"cell-{numbers[0]}" if kind == "cell" else kind
+    rolled = f"{kind}-{numbers[0]}" if kind in ("cell", "between", "bar") else kind
     return next((id for id in (part, rolled, FOLD) if id in shown), "")
 
 
@@ -121,75 +134,105 @@ def _element(part: str, shown: Collection[str]) -> str:
 
 
 def _parts(
-    network: Network, tensors: Tensors, shown: Collection[str], detail: _Detail
+    quotient: Quotient, tensors: Tensors, shown: Collection[str], detail: _Detail
 ) -> Iterator[tuple[str, Record]]:
-    """All cells and ports, since all are played, folded away or not; the links that are shown."""
-    for cell in network.cells:
-        yield cell.id, _cell(cell, network.rows[cell.layer], tensors, shown, detail)
-    elsewhere = shown_elsewhere(network)
-    for port in network.ports:
-        if port.node is not None:
-            nodes = [port.node]
-            if detail.inside:
-                nodes += made_outside(port, elsewhere)
-            yield port.id, _port(port, nodes, tensors)
-    for link in network.links:
-        if link.id in shown:
+    """All blocks, since all are played, folded away or not; the links that are shown."""
+    standing = Standing(quotient)
+    for block in quotient.blocks:
+        if not standing.stands(block) or standing.item_of[block] != block.id:
+            continue
+        record = _block(block, quotient, tensors, shown, detail)
+        for id in block.circles or (block.id,):
+            yield id, record
+    for output in quotient.outputs:
+        yield output.id, _output(output, tensors)
+    for link in shown_arrows(standing):
+        if link.id in shown and detail.links:
             yield link.id, _link(link, tensors)
 
 
-def _cell(
-    cell: Cell, row: Row, tensors: Tensors, shown: Collection[str], detail: _Detail
+_TITLES = {"input": "Input", "initial": "Initial state", "loss": "Loss"}
+
+
+def _block(
+    block: Block, quotient: Quotient, tensors: Tensors, shown: Collection[str], detail: _Detail
 ) -> Record:
-    """A copy's outputs come first, then what it computed on the way, the newest first."""
-    nodes = [*cell.outputs]
-    if detail.inside:
-        nodes += [node for node in reversed(cell.nodes) if node not in cell.outputs]
-    ops = {f"op-{cell.layer}-{cell.t}-{place}": node for place, node in enumerate(cell.nodes)}
-    return {
-        "title": f"Layer {cell.layer}, t = {cell.t}",
-        "about": row.path if row.path == row.kind else f"{row.path} · {row.kind}",
-        "equation": equation_at(row.equation, cell.t),
-        "layer": cell.layer,
-        "t": cell.t,
-        "column": cell.column,
-        "marks": [f"mark-{cell.layer}-{state}-{cell.column}" for state in range(len(row.states))],
-        "tensors": [tensors.add(node) for node in nodes],
-        "ops": {id: nodes.index(node) for id, node in ops.items() if id in shown and node in nodes},
-    }
-
-
-def _port(port: Port, nodes: Sequence[Node], tensors: Tensors) -> Record:
-    kinds = {"input": "Input", "output": "Output", "initial": "Initial state", "loss": "Loss"}
+    """What is known of a block: what others read of it comes first, the newest of the rest."""
+    pieces = list(_kept(block, inside=detail.inside))
+    if block.kind == "loss":
+        pieces = [Piece(quotient.root)]
+    numbers = [tensors.add(piece) for piece in pieces]
+    if block.kind == "cell" and block.row is not None:
+        return _cell(block, pieces, numbers, shown)
     record: Record = {
-        "title": f"{kinds[port.kind]} {port.label}",
-        "about": port.caption,
-        **tensors.times(nodes[0]),
+        "title": f"{_TITLES.get(block.kind, '')} {block.label or block.formula}".strip(),
+        "about": block.caption or block.formula,
+        "tensors": numbers,
     }
-    if port.column is not None:
-        record |= {"t": port.column, "column": port.column}
-    return record | {"tensors": [tensors.add(node) for node in nodes]}
+    if block.kind in _TITLES:
+        record |= tensors.times(pieces[0].node)
+    elif block.formula:
+        record["equation"] = block.formula
+    if len(block.columns) == 1:
+        record |= {"t": block.column, "column": block.column}
+    return record
 
 
-def _link(link: Link, tensors: Tensors) -> Record:
+def _cell(
+    block: Block, pieces: Sequence[Piece], numbers: Sequence[int], shown: Collection[str]
+) -> Record:
+    row = block.row
+    assert row is not None
+    place = {piece.node: number for number, piece in enumerate(pieces)}
+    ops = {f"op-{row.number}-{block.t}-{k}": node for k, node in enumerate(block.nodes)}
+    return {
+        "title": f"Layer {row.number}, t = {block.t}",
+        "about": row.name if row.path in (row.name, "") else f"{row.path} · {row.name}",
+        "equation": equation_at(row.equation, block.t),
+        "layer": row.number,
+        "t": block.t,
+        "column": block.column,
+        "marks": [
+            f"mark-{row.number}-{state}-{block.column}" for state in range(len(row.states))
+        ],
+        "tensors": list(numbers),
+        "ops": {id: place[node] for id, node in ops.items() if id in shown and node in place},
+    }
+
+
+def _output(output: Output, tensors: Tensors) -> Record:
+    record: Record = {
+        "title": f"Output {output.label}",
+        "about": output.caption,
+        **tensors.times(output.value.node),
+    }
+    if output.column is not None:
+        record |= {"t": output.column, "column": output.column}
+    return record | {"tensors": [tensors.add(output.value)]}
+
+
+def _link(link: Shown, tensors: Tensors) -> Record:
     record: Record = {"from": link.source, "to": link.target}
-    if link.cut:
+    flows = {read.flow for read in link.reads}
+    if "cut" in flows and "gradient" not in flows:
         record["cut"] = True
-    return record | {"tensors": [tensors.add(value) for value in link.values]}
+    values = dict.fromkeys(read.value for read in link.reads)
+    return record | {"tensors": [tensors.add(value) for value in values]}
 
 
 # Ledgers: what each use of a parameter added to its gradient
 
 
-def _account(uses: Uses, network: Network, steps: Sequence[Step], tensors: Tensors) -> Record:
+def _account(uses: Uses, quotient: Quotient, steps: Sequence[Step], tensors: Tensors) -> Record:
     clock, rows = Clock(steps), list[Record]()
     total: Any = 0
-    for node, term in uses.terms(network):
+    for node, term in uses.terms(quotient):
         total = total + term
         row: Record = {"step": clock.handed_on(node.id), "term": tensors.corner.numbers(term)}
         rows.append(row | {"norm": _norm(term), "total": _norm(total)})
     parameter = uses.parameter
-    return {"name": parameter.name, "tensor": tensors.add(parameter.node), "rows": rows}
+    number = tensors.add(parameter.pieces[0])
+    return {"name": parameter.label, "tensor": number, "rows": rows}
 
 
 def _norm(array: Array) -> float | int | str:
@@ -208,4 +251,6 @@ def _notes(detail: _Detail, tensors: Tensors) -> list[str]:
         notes.append(
             "Of each copy only what it passes on is in this page, not what it computes on the way."
         )
+    if not detail.links:
+        notes.append("What passes along an arrow is in this page at the parts that it joins.")
     return notes

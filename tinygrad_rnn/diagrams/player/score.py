@@ -12,10 +12,10 @@ from typing import Literal
 
 from ...autograd.tensor import Array
 from ...tracing.network.flow import norm_of
-from ...tracing.network.network import Cell, Link, Network, Port, Row, indexed
-from ...tracing.recording.graph import Node
+from ...tracing.network.quotient import Block, Piece, Quotient, indexed
+from ..grid.unrolled import Standing, shown_arrows
 
-LOSS = "loss"  # the id of its port
+LOSS = "loss"  # the id of its block
 Phase = Literal["start", "forward", "seed", "backward", "end"]
 
 
@@ -31,15 +31,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The computing of one part: a port, or a cell with the outputs that are its own values."""
+    """The computing of one block, with the outputs that are its values."""
 
     part: str
     label: str
     formula: str  # "h₃ = tanh(…)", or "" where nothing states one
-    values: tuple[tuple[str, Node], ...]  # by what they are called
+    values: tuple[tuple[str, Piece], ...]  # by what they are called
     newest: int
     appears: tuple[str, ...]  # what the picture shows once it is computed
-    links: tuple[Link, ...]  # that bring in what it is made of
+    links: tuple[str, ...]  # that bring in what it is made of, and lead to its outputs
 
     def forward(self) -> Step:
         """The step that computes it."""
@@ -49,7 +49,11 @@ class Moment:
 
     def backward(self, gradients: Mapping[int, Array]) -> Step | None:
         """The step that hands on its complete gradient; None where the backward pass never got."""
-        found = [(name, gradients[node.id]) for name, node in self.values if node.id in gradients]
+        found = [
+            (name, piece.of(gradients[piece.node.id]))
+            for name, piece in self.values
+            if piece.node.id in gradients
+        ]
         if not found or self.part == LOSS:
             return None
         norms = ", ".join(f"‖∂L/∂{name}‖ = {norm_of(gradient):.4g}" for name, gradient in found)
@@ -57,12 +61,12 @@ class Moment:
         return Step("backward", text, self.part, self.newest)
 
 
-def steps_of(network: Network, moments: Sequence[Moment]) -> list[Step]:
+def steps_of(quotient: Quotient, moments: Sequence[Moment]) -> list[Step]:
     """All steps of a run: the start, the forward pass, the backward pass if it was recorded."""
-    steps = [_start(network), *(moment.forward() for moment in moments)]
-    if network.gradients:
-        back = (moment.backward(network.gradients) for moment in reversed(moments))
-        steps += [_seed(network), *filter(None, back), _END]
+    steps = [_start(quotient), *(moment.forward() for moment in moments)]
+    if quotient.gradients:
+        back = (moment.backward(quotient.gradients) for moment in reversed(moments))
+        steps += [_seed(quotient), *filter(None, back), _END]
     return steps
 
 
@@ -72,46 +76,73 @@ _END = Step(
 )
 
 
-def moments_of(network: Network) -> list[Moment]:
-    """Every computed part, in the order of computing: what is given is there before."""
-    into: defaultdict[str, list[Link]] = defaultdict(list)
-    for link in network.links:
-        into[link.target].append(link)
-    own = {node: cell.id for cell in network.cells for node in cell.nodes}
-    merged: defaultdict[str, list[str]] = defaultdict(list)
+def moments_of(quotient: Quotient) -> list[Moment]:
+    """Every computed block, in the order of computing: what is given is there before."""
+    standing = Standing(quotient)
+    into: defaultdict[str, list[str]] = defaultdict(list)
+    for link in shown_arrows(standing):
+        into[link.target].append(link.id)
+    outputs: defaultdict[Block, list[str]] = defaultdict(list)
+    for output in quotient.outputs:
+        outputs[output.source].append(output.id)
     moments: list[Moment] = []
-    for port in network.ports:
-        if port.node in own:
-            merged[own[port.node]].append(port.id)
-        elif port.kind in ("output", "loss") and port.node is not None:
-            moments.append(_of_port(port, port.node, into[port.id]))
-    for cell in network.cells:
-        parts = (cell.id, *merged[cell.id])
-        links = [link for id in parts for link in into[id]]
-        moments.append(_of_cell(cell, network.rows[cell.layer], parts, links))
+    for block in quotient.blocks:
+        if block.kind in _COMPUTED and standing.stands(block):
+            parts = (block.id, *outputs[block])
+            links = [link for id in parts for link in into[id]]
+            moments.append(_moment(block, quotient, parts, links))
     return sorted(moments, key=lambda moment: moment.newest)
 
 
-def _of_port(port: Port, node: Node, links: Iterable[Link]) -> Moment:
-    label, formula = f"Output, t = {port.column}", ""
-    if port.kind == "loss":
+_COMPUTED = "cell", "bar", "between", "loss"
+
+
+def _moment(
+    block: Block, quotient: Quotient, parts: tuple[str, ...], links: Iterable[str]
+) -> Moment:
+    newest = _computed(block)
+    named = _named(block, quotient)
+    formula = ""
+    if block.kind == "loss":
         label = "The loss"
-        if node.size == 1:
-            formula = f"L = {node.data.item():.6g}"
-    return Moment(port.id, label, formula, ((port.label, node),), node.id, (port.id,), tuple(links))
+        root = quotient.root
+        if root.size == 1:
+            formula = f"{block.label} = {root.data.item():.6g}"
+    elif block.kind == "cell" and block.row is not None:
+        label = f"Layer {block.row.number}, t = {block.t}"
+        formula = equation_at(block.row.equation, block.t)
+    else:
+        label = block.label or block.formula
+        if block.column is not None and len(block.columns) == 1:
+            label += f", t = {block.column}"
+        formula = block.formula if block.formula != block.label else ""
+    return Moment(block.id, label, formula, named, newest, parts, tuple(links))
 
 
-def _of_cell(cell: Cell, row: Row, parts: tuple[str, ...], links: Iterable[Link]) -> Moment:
-    names = [indexed(state, cell.t) for state in row.states or ("h",)]
-    return Moment(
-        part=cell.id,
-        label=f"Layer {cell.layer}, t = {cell.t}",
-        formula=equation_at(row.equation, cell.t),
-        values=tuple(zip(names, cell.outputs, strict=False)),
-        newest=max((node.id for node in (*cell.nodes, *cell.outputs)), default=-1),
-        appears=parts,
-        links=tuple(links),
-    )
+def _computed(block: Block) -> int:
+    """The id of the newest value that a block computes, what is only moved left out."""
+    made = [piece.node.id for piece in block.pieces if not piece.node.is_move]
+    return max(made or [piece.node.id for piece in block.pieces], default=-1)
+
+
+def _named(block: Block, quotient: Quotient) -> tuple[tuple[str, Piece], ...]:
+    """What a block shows to others, by what it is called."""
+    if block.kind == "loss":
+        return ((block.label, Piece(quotient.root)),)
+    if block.kind == "cell" and block.row is not None and block.states:
+        names = [indexed(state, block.t) for state in block.row.states]
+        return tuple(zip(names, block.states, strict=False))
+    shown = block.outputs or block.pieces[-1:]
+    return tuple((called(piece, block, quotient), piece) for piece in shown)
+
+
+def called(piece: Piece, block: Block, quotient: Quotient) -> str:
+    """What a value of a block is called: its name in the program, with its time."""
+    name = quotient.names.get(piece.node, "")
+    time = quotient.times.get(piece.node)
+    if not name:
+        return block.label or "it"
+    return name if time is None else indexed(name, time)
 
 
 def equation_at(equation: str | None, t: int) -> str:
@@ -149,18 +180,17 @@ class Clock:
         return self._backward[at - 1][1] if at else self._last
 
 
-def _start(network: Network) -> Step:
-    given = [port for port in network.ports if port.kind in ("input", "initial")]
+def _start(quotient: Quotient) -> Step:
+    given = [block for block in quotient.blocks if block.kind in ("input", "initial")]
     what = "the inputs and the initial state are given" if given else "nothing is computed yet"
     text = f"Before the first step: {what}."
-    if not network.gradients:
+    if not quotient.gradients:
         text += " There is no backward pass in this recording: only the forward pass is played."
     return Step("start", text)
 
 
-def _seed(network: Network) -> Step:
-    loss = next((port for port in network.ports if port.kind == "loss"), None)
-    newest = network.root.id if network.root is not None else -1
+def _seed(quotient: Quotient) -> Step:
+    loss, newest = quotient.loss, quotient.root.id
     if loss is None:
         text = "The backward pass starts at the output, with the gradient that was given."
         return Step("seed", text, newest=newest)

@@ -6,7 +6,7 @@ small; it says so.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -15,8 +15,7 @@ import numpy as np
 
 from ...autograd.op import Op
 from ...autograd.tensor import Array
-from ...tracing.network.namer import names_in_picture
-from ...tracing.network.network import Network, all_nodes
+from ...tracing.network.quotient import Piece, Quotient, indexed
 from ...tracing.questions.formulas import is_elementwise, rule_of, substituted
 from ...tracing.recording.graph import Node
 from ...tracing.recording.source import Source
@@ -81,7 +80,7 @@ class Tensors:
     A record is [kind, name, value, gradient, inputs]; a kind is a shape, an op and a source line.
     """
 
-    network: Network
+    quotient: Quotient
     corner: Corner
     clock: Clock
     records: list[list[Any]] = field(default_factory=list[list[Any]])
@@ -89,64 +88,74 @@ class Tensors:
     ops: dict[Op, Record] = field(default_factory=dict[Op, Record])
     shapes: dict[tuple[int, ...], Record] = field(default_factory=dict[tuple[int, ...], Record])
     sources: dict[Source, Record] = field(default_factory=dict[Source, Record])
-    _numbers: dict[Node, int] = field(default_factory=dict[Node, int])
+    _numbers: dict[Piece, int] = field(default_factory=dict[Piece, int])
+    _of_node: dict[Node, int] = field(default_factory=dict[Node, int])
     _names: Mapping[Node, str] = field(init=False)
+    _near: Mapping[Piece, set[Node]] = field(init=False)  # what parts of stacks are made of
     _first_use: Mapping[int, int] = field(init=False)  # leaf id -> the oldest tensor made of it
 
     def __post_init__(self) -> None:
-        self._names = names_in_picture(self.network)
+        self._names = _names_in(self.quotient)
         uses = [
             (x.id, node.id)
-            for node in all_nodes(self.network)
+            for node in _all_nodes(self.quotient)
             for x in node.tensors()
             if x.op is None
         ]
         self._first_use = dict(reversed(uses))
+        self._near = dict(_parts_of_stacks(self.quotient))
 
-    def add(self, node: Node) -> int:
-        """The number of a tensor's record."""
-        if node not in self._numbers:
-            self._numbers[node] = len(self.records)
+    def add(self, piece: Piece) -> int:
+        """The number of the record of a value, or of a part of one."""
+        if piece not in self._numbers:
+            number = self._numbers[piece] = len(self.records)
+            node = piece.node
+            self._of_node.setdefault(node, number)
             record = [
-                self._kind(node),
+                self._kind(piece),
                 self._names.get(node, ""),
-                self.corner.numbers(node.data),
+                self.corner.numbers(piece.of(node.data)),
                 0,
             ]
-            if node.id in self.network.gradients:
-                record[-1] = self.corner.numbers(self.network.gradients[node.id])
+            if node.id in self.quotient.gradients:
+                record[-1] = self.corner.numbers(piece.of(self.quotient.gradients[node.id]))
             self.records.append(record)
-        return self._numbers[node]
+        return self._numbers[piece]
 
     def times(self, node: Node) -> Record:
         """The steps that make a tensor, 0 for what is given, and complete its gradient."""
         times: Record = {"made": self.clock.made(node.id) if node.op is not None else 0}
-        if node.id in self.network.gradients:
+        if node.id in self.quotient.gradients:
             times["arrives"] = self.clock.handed_on(self._first_use.get(node.id, node.id))
         return times
 
     def link_inputs(self) -> None:
         """Add to each record what its tensor is made of: a record, a name, or [a number]."""
-        for node, number in list(self._numbers.items()):
+        for piece, number in list(self._numbers.items()):
+            node = piece.node
             if node.rule is not None:
                 pairs = zip(node.inputs, node.operands, strict=True)
+                if piece.where is not None and node.rule.variadic:
+                    known = self._near.get(piece, ())
+                    pairs = [(x, operand) for x, operand in pairs if x in known]
                 self.records[number].append([self._input(x, operand) for x, operand in pairs])
 
     def _input(self, node: Node | None, operand: Any) -> int | str | list[float | int | str]:
         if node is None:
             return [rounded(operand)]
-        if node in self._numbers:
-            return self._numbers[node]
+        if node in self._of_node:
+            return self._of_node[node]
         return [rounded(node.data.item())] if node.size == 1 else self._names.get(node, "…")
 
-    def _kind(self, node: Node) -> int:
+    def _kind(self, piece: Piece) -> int:
         """The number of a tensor's kind: its shape, and its op and source where known."""
         op = source = None
+        node = piece.node
         if node.rule is not None:
             op = _placed(self.ops, node.rule, op_record)
         if node.source is not None:
             source = _placed(self.sources, node.source, _source_record)
-        kind = (_placed(self.shapes, node.shape, self._shape), op, source)
+        kind = (_placed(self.shapes, piece.shape, self._shape), op, source)
         named: Record = dict(zip(("shape", "op", "source"), kind, strict=True))
         return _placed(self.kinds, kind, lambda _: named)
 
@@ -194,3 +203,56 @@ def op_record(op: Op) -> Record:
 def _source_record(source: Source) -> Record:
     """Of the file its name alone: a page is shown to others, who need not know its folder."""
     return {"line": f"{PurePath(source.file).name}:{source.line}", "text": source.text}
+
+
+def _parts_of_stacks(quotient: Quotient) -> Iterator[tuple[Piece, set[Node]]]:
+    """Yield the parts of stacked sequences, each with what its block has or reads."""
+    for block in quotient.blocks:
+        parts = [piece for piece in block.pieces if piece.where is not None]
+        if parts:
+            near = {read.value.node for arrow in quotient.entering[block] for read in arrow.reads}
+            near.update(block.nodes)
+            yield from ((piece, near) for piece in parts)
+
+
+def _all_nodes(quotient: Quotient) -> list[Node]:
+    """Every value of a network, in the order of creation."""
+    nodes = {node for block in quotient.blocks for node in block.nodes}
+    return sorted(nodes, key=lambda node: node.id)
+
+
+def _shown_names(quotient: Quotient) -> Iterator[tuple[Node, str]]:
+    """Yield what the picture itself calls values: states, parameters, inputs, the loss."""
+    for block in quotient.blocks:
+        if block.row is not None and block.kind == "cell":
+            for piece, state in zip(block.states, block.row.states, strict=False):
+                yield piece.node, indexed(state, block.t)
+        elif block.kind in ("input", "initial", "parameter") and len(block.pieces) == 1:
+            yield block.pieces[0].node, block.trained or block.label
+    if quotient.loss is not None:
+        yield quotient.root, quotient.loss.label
+
+
+def _names_in(quotient: Quotient) -> dict[Node, str]:
+    """What values are called: by the program, else v₁, v₂ … in each block."""
+    names = dict(_shown_names(quotient))
+    for node, name in quotient.names.items():
+        time = quotient.times.get(node)
+        names.setdefault(node, name if time is None else indexed(name, time))
+    for block in quotient.blocks:
+        unnamed = 0
+        for node in block.nodes:
+            if node in names:
+                continue
+            if node.op is None:
+                names[node] = block.trained or block.label or node.name or ""
+                continue
+            name = node.given_name
+            if name is not None:
+                column = block.t if block.kind == "cell" else block.column
+                names[node] = name if column is None else indexed(name, column)
+                continue
+            # v₁, v₂ … as intermediate values are called in the literature on autodiff
+            unnamed += 1
+            names[node] = indexed("v", unnamed)
+    return names

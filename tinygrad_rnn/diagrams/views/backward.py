@@ -6,9 +6,10 @@ right. An edge is there where a gradient flows, in the colour and width of its n
 
 from dataclasses import replace
 
-from ...tracing.network.network import Network
-from ..grid.grid import Grid, unrolled_grid
+from ...tracing.network.quotient import Quotient
+from ..grid.grid import Grid
 from ..grid.placement import Placement
+from ..grid.unrolled import unrolled_grid
 from ..picture.ramp import look_of
 from ..picture.shapes import Drawing, Edge, Shape
 from .columns import drawn
@@ -16,12 +17,13 @@ from .gradient_legend import ramp_legend
 from .gradients import Overlay, with_gradients
 from .options import Options
 
+_NAMED = "cell", "input", "output", "initial"  # after the gradient that arrives there
 _SIDES = {"left": "right", "right": "left", "center": "center"}
 
 
-def drawing(network: Network, options: Options) -> Drawing:
+def drawing(quotient: Quotient, options: Options) -> Drawing:
     """Draw the way of the gradient: the same copies from the last timestep to the first."""
-    overlay = with_gradients(unrolled_grid(network, options.fold), network)
+    overlay = with_gradients(unrolled_grid(quotient, options.fold), quotient)
     overlay = overlay.between(options.scale)
     place = Placement(_gradient_grid(overlay))
     mirrored = _mirrored(drawn(place, place.bands()), overlay)
@@ -35,7 +37,8 @@ def _gradient_grid(overlay: Overlay) -> Grid:
     """
     items = dict(overlay.grid.items)
     for id, item in items.items():
-        if item.role != "loss" and overlay.flow.part(id) is not None:
+        known = any(norm is not None for norm in overlay.parts.get(id, {}).values())
+        if item.role in _NAMED and known:
             items[id] = replace(item, label=_gradient(item.label))
     return replace(overlay.grid, items=items, lane=0.0)
 

@@ -1,10 +1,11 @@
 """What the views of copies in columns have in common: a placed grid, its shapes and edges."""
 
-from ...tracing.network.network import Network
+from ...tracing.network.quotient import Quotient
 from ..grid.connections import Pen
-from ..grid.grid import Grid, unrolled_grid
+from ..grid.grid import Grid
 from ..grid.placement import Bands, Placement
 from ..grid.stamp import Stamp
+from ..grid.unrolled import unrolled_grid
 from ..picture.shapes import Drawing
 from .gradient_legend import gradient_legend
 from .gradients import Overlay, with_gradients
@@ -12,18 +13,18 @@ from .options import Options
 from .values import values_legend, with_values
 
 
-def placed(grid: Grid, network: Network, options: Options) -> tuple[Placement, Overlay | None]:
+def placed(grid: Grid, quotient: Quotient, options: Options) -> tuple[Placement, Overlay | None]:
     """Return a grid in its place, with the gradients that were asked for."""
     if not options.gradients:
         return Placement(grid), None
-    overlay = with_gradients(grid, network).between(options.scale)
+    overlay = with_gradients(grid, quotient).between(options.scale)
     return Placement(overlay.grid), overlay
 
 
-def copies_grid(network: Network, options: Options, *, headings: bool = True) -> Grid:
+def copies_grid(quotient: Quotient, options: Options, *, headings: bool = True) -> Grid:
     """Return every copy in its column, the middle ones folded, with its values if asked for."""
-    grid = unrolled_grid(network, options.fold, headings=headings)
-    return with_values(grid, network) if options.values else grid
+    grid = unrolled_grid(quotient, options.fold, headings=headings)
+    return with_values(grid, quotient) if options.values else grid
 
 
 def drawn(place: Placement, bands: Bands, overlay: Overlay | None = None) -> Drawing:
@@ -40,8 +41,8 @@ def drawn(place: Placement, bands: Bands, overlay: Overlay | None = None) -> Dra
     )
 
 
-def with_scales(drawing: Drawing, grid: Grid, overlay: Overlay | None, network: Network) -> Drawing:
+def with_scales(drawing: Drawing, grid: Grid, overlay: Overlay | None, quotient: Quotient) -> Drawing:
     """Return a drawing with what the colours of its gradients and values stand for below it."""
     if overlay:
-        drawing += gradient_legend(overlay, network, drawing)
+        drawing += gradient_legend(overlay, quotient, drawing)
     return drawing + values_legend(grid, drawing)

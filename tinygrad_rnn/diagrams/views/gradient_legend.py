@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ...tracing.network.network import Network
+from ...tracing.network.flow import together
+from ...tracing.network.quotient import Quotient
 from ..grid.items import LABEL_SIZE
 from ..grid.placement import HEADING_SIZE
 from ..picture.curves import rounded
@@ -16,7 +17,7 @@ from ..picture.lanes import LANE_WIDTH
 from ..picture.ramp import Look, Ramp, is_non_finite, look_of
 from ..picture.shapes import Bounds, Drawing, Edge, Shape, Text
 from ..picture.theme import RAMP_STEPS
-from .gradients import Overlay
+from .gradients import Overlay, named_pieces
 
 Direction = Literal[1, -1]  # to the right, to the left
 
@@ -25,21 +26,21 @@ _MARK_HEIGHT, _STRIP_PITCH, _GAP = 14.0, 20.0, 26.0
 _SWATCH, _SAMPLE = 34.0, 30.0
 
 
-def gradient_legend(overlay: Overlay, network: Network, picture: Drawing) -> Drawing:
+def gradient_legend(overlay: Overlay, quotient: Quotient, picture: Drawing) -> Drawing:
     """Return the strips, as wide as the columns of `picture`, and below them the legend."""
     columns = [shape for shape in picture.shapes if shape.cls in ("column", "fold")]
     box = picture.bounds
     left = min((shape.left for shape in columns), default=box.left)
     right = max((shape.right for shape in columns), default=box.right)
     y = box.bottom - _GAP - _MARK_HEIGHT / 2
-    per_mark = math.ceil(network.columns / MARKS_MOST)
+    per_mark = math.ceil(quotient.columns / MARKS_MOST)
     shapes: list[Shape] = []
-    for id, name, norms in _histories(overlay, network):
+    for id, name, norms in _histories(overlay, quotient):
         strip = _Strip(id, norms, per_mark, left, right, y)
         shapes.append(strip.heading(name))
         shapes += strip.marks(overlay.ramp)
         y -= _STRIP_PITCH
-    caption = Text(_caption(network, per_mark), (left + right) / 2, y, LABEL_SIZE, "muted")
+    caption = Text(_caption(quotient, per_mark), (left + right) / 2, y, LABEL_SIZE, "muted")
     shapes.append(Shape.of_text("strip-caption", "strip", caption, caption.text))
     strips = Drawing(tuple(shapes))
     return strips + _legend(overlay, box.left, strips.bounds.bottom - _GAP, forward=True)
@@ -50,25 +51,24 @@ def ramp_legend(overlay: Overlay, box: Bounds) -> Drawing:
     return _legend(overlay, box.left, box.bottom - _GAP, forward=False)
 
 
-def _histories(overlay: Overlay, network: Network) -> Iterator[tuple[str, str, list[float | None]]]:
+def _histories(overlay: Overlay, quotient: Quotient) -> Iterator[tuple[str, str, list[float | None]]]:
     """Yield an id and a name of each state of each layer, and its norm at every step."""
-    for row in reversed(network.rows):
-        parts = {
-            cell.column: overlay.flow.parts[cell.id]
-            for cell in network.cells
-            if cell.layer == row.layer
-        }
-        count = max(map(len, parts.values()), default=0)
-        states = row.states[:count]
+    for row in reversed(quotient.rows):
+        if row.kind not in ("cell", "loop"):
+            continue
+        states = row.states or ("",)
         for number, state in enumerate(states):
-            norms: list[float | None] = [None] * network.columns
-            for column, part in parts.items():
-                if number < len(part):
-                    norms[column] = part[number]
-            name = f"layer {row.layer}"
+            norms: list[float | None] = [None] * quotient.columns
+            for block in row.blocks:
+                found = named_pieces(block)
+                piece = found.get(state) or next(iter(found.values()), None)
+                if piece is not None and block.column is not None:
+                    norm = overlay.flow.norm(piece)
+                    norms[block.column] = together((norms[block.column], norm))
+            name = f"layer {row.number}"
             if len(states) > 1:
                 name += f", {state}"
-            yield f"{row.layer}-{number}", name, norms
+            yield f"{row.number}-{number}", name, norms
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +125,10 @@ class _Strip:
         )
 
 
-def _caption(network: Network, per_mark: int) -> str:
-    states = dict.fromkeys(state for row in network.rows for state in row.states)
+def _caption(quotient: Quotient, per_mark: int) -> str:
+    states = dict.fromkeys(state for row in quotient.rows for state in row.states or ("·",) if row.kind in ("cell", "loop"))
     caption = ", ".join(f"‖∂L/∂{state}ₜ‖" for state in states)
-    caption += f" at all {network.columns:,} steps" if network.columns > 1 else " at the one step"
+    caption += f" at all {quotient.columns:,} steps" if quotient.columns > 1 else " at the one step"
     if per_mark > 1:
         caption += f", each mark the largest of {per_mark}"
     return caption

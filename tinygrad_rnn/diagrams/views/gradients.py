@@ -1,12 +1,13 @@
-"""Puts what the backward pass left on a grid: a norm in each cell, and one on each way back."""
+"""Puts what the backward pass left on a grid: a norm in each block, and one on each way back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...tracing.network.flow import Flow, flow_of, handed_back, together
-from ...tracing.network.network import Link, Network
-from ..grid.grid import FOLD, Connection, Grid
-from ..grid.items import Box, Circle, Item, Opened
+from ...tracing.network.flow import together
+from ...tracing.network.norms import Norms, norms_of
+from ...tracing.network.quotient import Block, Piece, Quotient
+from ..grid.grid import Connection, Grid
+from ..grid.items import Bar, Box, Circle, Item, Opened, Plate, Sign
 from ..picture.lanes import LANE_CROWDED, LANE_DISTANCE
 from ..picture.ramp import Ramp, is_non_finite, norm_text
 
@@ -16,8 +17,14 @@ class Overlay:
     """A grid with its gradients, what they are at every step, and the ramp for all of them."""
 
     grid: Grid
-    flow: Flow
+    flow: Norms
     ramp: Ramp
+    # of each item: what it holds, by the names of these
+    parts: Mapping[str, Mapping[str, float | None]]
+
+    def between(self, scale: tuple[int, int] | None) -> "Overlay":
+        """Return it with the scale that was chosen for its colours, if one was."""
+        return replace(self, ramp=self.ramp.between(scale))
 
     def between(self, scale: tuple[int, int] | None) -> "Overlay":
         """Return it with the scale that was chosen for its colours, if one was."""
@@ -45,24 +52,21 @@ def _norms(grid: Grid) -> Iterator[float | None]:
             yield from item.inside.norms.values()
 
 
-def with_gradients(grid: Grid, network: Network) -> Overlay:
-    """Return `grid` with the gradients of `network` on its items and connections.
+def with_gradients(grid: Grid, quotient: Quotient) -> Overlay:
+    """Return `grid` with the gradients of `quotient` on its items and connections.
 
     Raises:
         DrawError: no backward pass was recorded.
     """
-    links = {link.id: link for link in network.links}
-    shown = {c.id: [links[c.link or c.id]] for c in grid.connections}
-    for connection in grid.connections:
-        if connection.kind == "loss" and connection.source == FOLD:
-            shown[connection.id] = [link for link in network.links if _is_hidden_loss(link, grid)]
-    flow = flow_of(network, [link for group in shown.values() for link in group])
-    states = {cell.id: network.rows[cell.layer].states for cell in network.cells}
-    items = {id: _item(item, flow, states.get(id, ()), network) for id, item in grid.items.items()}
-    connections = tuple(
-        _connection(c, shown[c.id], _norm(c, shown[c.id], grid, flow, network))
-        for c in grid.connections
-    )
+    flow = norms_of(quotient)
+    pieces = dict(_pieces(quotient))
+    parts = {
+        id: {name: flow.norm(piece) for name, piece in pieces[id].items()}
+        for id in grid.items
+        if id in pieces
+    }
+    items = {id: _item(item, parts.get(id, {}), flow, quotient) for id, item in grid.items.items()}
+    connections = tuple(_connection(c, flow) for c in grid.connections)
     whole = replace(
         grid,
         items=items,
@@ -70,78 +74,73 @@ def with_gradients(grid: Grid, network: Network) -> Overlay:
         lane=grid.lane or LANE_DISTANCE,
         crowded_lane=grid.crowded_lane or LANE_CROWDED,
     )
-    norms = [norm for cell in network.cells for norm in flow.parts[cell.id]]
-    return Overlay(whole, flow, Ramp.of([*norms, *_norms(whole)]))
+    cells = (flow.norm(piece) for cell in quotient.cells for piece in cell.states)
+    return Overlay(whole, flow, Ramp.of([*cells, *_norms(whole)]), parts)
 
 
-def _is_hidden_loss(link: Link, grid: Grid) -> bool:
-    return link.kind == "loss" and link.source not in grid.items
+def _pieces(quotient: Quotient) -> Iterator[tuple[str, dict[str, Piece]]]:
+    """Yield for each item what its norms are of, under its names."""
+    for block in quotient.blocks:
+        for id in block.circles or (block.id,):
+            yield id, named_pieces(block)
+    for output in quotient.outputs:
+        yield output.id, {output.label: output.value}
 
 
-def _item(item: Item, flow: Flow, states: Sequence[str], network: Network) -> Item:
-    norms = flow.parts.get(item.id, ())
-    alarm = any(map(is_non_finite, norms))
-    names = states
+def named_pieces(block: Block) -> dict[str, Piece]:
+    """Return what a block is to others, by name: a copy's states, else what others read of it."""
+    if block.kind == "cell" and block.row is not None and block.states:
+        return dict(zip(block.row.states, block.states, strict=False))
+    if block.kind in ("cell", "bar", "between", "loss"):
+        found = block.outputs or block.pieces[-1:]
+        if len(found) == 1:
+            return {"": found[0]}
+        return {f"v{number}": piece for number, piece in enumerate(found)}
+    return {"": block.pieces[0]} if block.pieces else {}
+
+
+def _item(item: Item, norms: Mapping[str, float | None], flow: Norms, quotient: Quotient) -> Item:
+    known = {name: norm for name, norm in norms.items() if norm is not None}
+    alarm = any(map(is_non_finite, known.values()))
     match item.face:
         case Box() as face:
-            face = replace(face, note=_note(states, norms), alarm=alarm)
+            face = replace(face, note="", notes=_notes(known), alarm=alarm)
             if isinstance(face, Opened) and face.inside:
-                face = replace(face, inside=face.inside.with_norms(flow, network.gradients))
+                face = replace(face, inside=face.inside.with_norms(flow, quotient.gradients))
         case Circle() as face:
-            zero = bool(norms) and norms[0] == 0
+            zero = bool(known) and all(norm == 0 for norm in known.values())
             face = replace(face, zero=zero, alarm=alarm)
-            names = [item.label]
+        case Plate() | Bar() as face:
+            total = together(tuple(norms.values()))
+            note = "" if total is None else f"‖∇‖ {norm_text(total)}"
+            face = replace(face, note=note, alarm=alarm)
+        case Sign() as face:
+            face = replace(face, alarm=alarm)
         case face:
             pass
-    return replace(item, face=face, tooltip=_with_norms(item.tooltip, norms, names))
+    return replace(item, face=face, tooltip=_with_norms(item.tooltip, known.items()))
 
 
-def _note(states: Sequence[str], norms: Sequence[float | None]) -> str:
-    several = len(states) > 1
-    return " · ".join(
-        f"‖∇{name if several else ''}‖ {norm_text(norm)}"
-        for name, norm in zip(states, norms, strict=False)
-        if norm is not None
+def _notes(norms: Mapping[str, float]) -> tuple[str, ...]:
+    several = len(norms) > 1
+    return tuple(
+        f"‖∇{name if several else ''}‖ {norm_text(norm)}" for name, norm in norms.items()
     )
 
 
-def _norm(
-    connection: Connection, links: Sequence[Link], grid: Grid, flow: Flow, network: Network
-) -> float | None:
-    """Return the norm of what comes back.
-
-    That is of one state, or to or from one op outside the copies, or by whole links.
-    """
-    if connection.state is not None:
-        (link,) = links
-        return next(iter(flow.links[link.id][connection.state :]), None)
-    if connection.reader is not None:
-        return handed_back(*connection.reader, network.gradients)
-    source = grid.items.get(connection.source)
-    if source is not None and source.role == "head":
-        return flow.part(connection.target)
-    return together(tuple(flow.link(link.id) for link in links))
-
-
-def _connection(connection: Connection, links: Sequence[Link], norm: float | None) -> Connection:
-    return replace(
-        connection,
-        norm=norm,
-        cut=_is_cut(connection, links, norm),
-        tooltip=_with_norms(connection.tooltip, (norm,), ["what is handed over, by this way,"]),
+def _connection(connection: Connection, flow: Norms) -> Connection:
+    norms = flow.reads(connection.reads)
+    norm = together(norms)
+    flows = {read.flow for read in connection.reads}
+    about = _with_norms(
+        connection.tooltip, [("what is handed over, by this way,", norm)] if norm is not None else ()
     )
+    cut = (connection.cut or "cut" in flows) and "gradient" not in flows
+    return replace(connection, norm=0.0 if cut else norm, cut=cut, tooltip=about)
 
 
-def _is_cut(connection: Connection, links: Sequence[Link], norm: float | None) -> bool:
-    """Whether a `detach` stops the gradient on this way."""
-    if connection.reader is not None:
-        return connection.reader[0].op == "detach"
-    passes = connection.state is not None and norm  # of several states one may be cut alone
-    return any(link.cut for link in links) and not passes
-
-
-def _with_norms(tooltip: str, norms: Iterable[float | None], names: Iterable[str]) -> str:
-    for name, norm in zip(names, norms, strict=False):
+def _with_norms(tooltip: str, norms: Iterable[tuple[str, float | None]]) -> str:
+    for name, norm in norms:
         if norm is not None:
-            tooltip += f"; ‖∂L/∂{name}‖ = {norm:.4g}"
+            tooltip += f"; ‖∂L/∂{name or '·'}‖ = {norm:.4g}"
     return tooltip

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...tracing.network.namer import parameter_names
-from ...tracing.network.network import ParameterInfo
 from ...tracing.network.results import results_of
 from ...tracing.recording.graph import Graph, Node
 from ..grid.items import CIRCLE, circle_text
@@ -14,12 +13,13 @@ from ..picture.dot_layout import arrange
 from ..picture.notation import shape_text
 from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.text_metrics import text_width
+from .parameters import Entry
 
 PARTS_MOST = 200  # of a larger graph the newest ops are drawn, and what came before is counted
 _NAME_SIZE = 14.0
 
 
-def flat_drawing(graph: Graph) -> tuple[Drawing, list[ParameterInfo], str]:
+def flat_drawing(graph: Graph) -> tuple[Drawing, list[Entry], str]:
     """Return the drawing of a graph, the parameters in it, and what it shows in words.
 
     Raises:
@@ -47,7 +47,7 @@ def flat_drawing(graph: Graph) -> tuple[Drawing, list[ParameterInfo], str]:
     )
     used = {chip.parameter for part in shown for chip in part.chips}
     parameters = [
-        ParameterInfo(names[node.id], node.shape, node) for node in graph.nodes if node.id in used
+        Entry(names[node.id], node.shape) for node in graph.nodes if node.id in used
     ]
     return drawing, parameters, _description(len(parts), len(parts) - len(shown))
 

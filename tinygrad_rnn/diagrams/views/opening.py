@@ -1,284 +1,353 @@
-"""The grid of the ops view: every shown copy opened, and the ops between copies and outputs."""
+"""The grid of the ops view: every shown copy opened, and what stands between the copies."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from ...tracing.network.network import Cell, Link, Network
+from ...tracing.network.quotient import Block, Quotient, Read
 from ...tracing.recording.graph import Node
 from ..grid.grid import Connection, Grid, drawn_id
-from ..grid.items import Box, Glyph, Item, Opened
-from ..inside.anatomy import Anatomy, Inlet, Part, cell_anatomy, is_state
+from ..grid.items import Box, Glyph, Item, Opened, Plate
+from ..inside.anatomy import Anatomy, Inlet, Part, parts_of_modules
 from ..inside.drawn import plan_of, signature
 from ..inside.parts import Ink, part_shapes
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.lanes import LANE_INSIDE
+from .states import StateEntries
 
-_FROM_A_COPY = Inlet(state=False)  # of all that an op outside the copies reads from one
-_HEAD_MOST = 4  # ops between a copy and its output that are drawn one by one
+OPS_READABLE = 40  # a copy of more parts is opened by its modules
 
 
-def opened_grid(grid: Grid, network: Network, *, lanes: bool = False) -> Grid:
-    """Return `grid` with its cells opened, a connection for each state, and the outputs' ops.
+def opened_grid(
+    grid: Grid, quotient: Quotient, *, lanes: bool = False, depth: int | None = None
+) -> Grid:
+    """Return `grid` with its blocks opened, and a connection for each state.
 
     With `lanes` there is room for what comes back along every wire, and it is said what each is of.
+    `depth` says how many levels of modules are opened; None: all, down to the ops.
 
     Raises:
         DrawError: Graphviz had no layout for a copy in time.
     """
     lane = LANE_INSIDE if lanes else 0.0
-    opening = _Opening(network, lane)
-    opening.look_into(grid.items)
-    items = {id: opening.item(item) for id, item in grid.items.items()}
-    connections = [
-        c for connection in grid.connections for c in opening.connections(connection, items)
-    ]
-    for c in connections:
-        if c.kind == "initial" and c.state is not None:
-            items[c.source] = replace(items[opening.port_of(c)], id=c.source, label=c.label)
-    heads = _Heads(network, grid, opening)
-    top = grid.levels - 1
-    raised = top + heads.height
-    for id, item in items.items():
-        if item.role in ("output", "loss") and item.level == top:
-            items[id] = replace(item, level=raised)
-    headings = list(grid.headings)
-    for place, heading in enumerate(headings):
-        if heading.level == top and not heading.title:
-            headings[place] = replace(heading, level=raised)
+    opening = _Opening(grid, quotient, lane, depth)
+    connections = tuple(opening.connections())
+    items = dict(opening.items(connections))
     return replace(
         grid,
-        items=items | heads.items,
-        connections=tuple(c for connection in connections for c in heads.connections(connection)),
-        headings=tuple(headings),
-        levels=grid.levels + heads.height,
+        items=items,
+        connections=tuple(opening.led(connections, items)),
         lane=lane,
         crowded_lane=lane,  # the same, since lanes go on inside the copies
     )
 
 
+@dataclass(slots=True)
+class _Inner:
+    """A block that is opened: its parts, what it hands on, and which of its parts others read."""
+
+    block: Block
+    anatomy: Anatomy
+    states: tuple[Node, ...]
+
+
 class _Opening:
-    """Opens the copies of a network, each structure once."""
+    """Opens the blocks of a network, each structure once."""
 
-    def __init__(self, network: Network, lane: float) -> None:
-        self._lane = lane
-        self._network = network
-        self._cells = {cell.id: cell for cell in network.cells}
-        self._rows = {row.layer: row for row in network.rows}
-        self._links = {link.id: link for link in network.links}
-        self._into: dict[str, list[Link]] = {}
-        for link in network.links:
-            self._into.setdefault(link.target, []).append(link)
-        self._fills = {p.node.id: f"chip.{index}" for index, p in enumerate(network.parameters)}
-        self._handing = {
-            link.source: link for link in reversed(network.links) if link.kind == "message"
-        }
+    def __init__(self, grid: Grid, quotient: Quotient, lane: float, depth: int | None) -> None:
+        self._grid, self._quotient, self._lane, self._depth = grid, quotient, lane, depth
+        self._entries = StateEntries(quotient)
+        self._fills: dict[int, str] = {}
+        self._names: dict[int, str] = {}
+        for index, block in enumerate(quotient.parameters):
+            for piece in (block.outputs or block.pieces[-1:])[:1]:
+                self._fills[piece.node.id] = f"chip.{index}"
+                self._names[piece.node.id] = block.label
+        blocks = {id: quotient.by_id.get(id) for id in grid.items}
+        self._inner: dict[str, _Inner] = {}
         self._plans: dict[object, Plan | None] = {}
-        self._anatomies: dict[str, Anatomy] = {}
-        # Layer, and number of what may carry a gradient into its copies from below.
-        self._carrying: set[tuple[int, int]] = set()
+        self._opened = {
+            id: block
+            for id, block in blocks.items()
+            if block is not None and _can_open(grid.items[id])
+        }
+        self._circles = dict(self._initial_circles())
+        self._split = list(self._splitted())
+        into: defaultdict[str, list[Connection]] = defaultdict(list)
+        for connection in self._split:
+            into[connection.target].append(connection)
+        for id, block in self._opened.items():
+            self._inner[id] = self._look_into(block, into[id])
+        # Row of blocks, and number of what may carry a gradient into them from below.
+        self._carrying = set(self._carried(into))
 
-    def look_into(self, items: Iterable[str]) -> None:
-        """See what the copies among these items are made of, and what carries gradients there."""
-        for cell in filter(None, map(self._cells.get, items)):
-            links = self._into.get(cell.id, ())
-            anatomy = cell_anatomy(cell, self._network, links)
-            self._anatomies[cell.id] = anatomy
-            others = [link for link in links if not is_state(link)]
-            for number, link in enumerate(others):
-                if any(value.requires_grad for value in link.values):
-                    self._carrying.add((cell.layer, number))
-            for _, inlet, x in _entering(anatomy):
-                if x.requires_grad:
-                    self._carrying.add((cell.layer, inlet.number))
+    # Connections
 
-    def item(self, item: Item) -> Item:
-        """Return a cell with its plan; anything else, and what cannot be opened, as it is."""
-        cell, box = self._cells.get(item.id), item.face
-        if cell is None or not isinstance(box, Box):
-            return item
-        plan = self._plan(cell, box)
+    def connections(self) -> Iterator[Connection]:
+        """Yield all connections, one for each state, with where they leave and enter copies."""
+        numbers: defaultdict[str, int] = defaultdict(int)
+        for connection in self._split:
+            inlet = outlet = leaves = None
+            if connection.target in self._inner and connection.state is None:
+                inlet = numbers[connection.target]
+                numbers[connection.target] += 1
+            source = self._inner.get(connection.source)
+            if source is not None and connection.reads:
+                node = connection.reads[0].value.node
+                part = source.anatomy.part(node)
+                outlet = None if part is None else part.place
+                if connection.state is None and node in source.states[1:]:
+                    leaves = source.states.index(node)
+            yield replace(connection, inlet=inlet, outlet=outlet, leaves=leaves)
+
+    def led(
+        self, connections: Iterable[Connection], items: Mapping[str, Item]
+    ) -> Iterator[Connection]:
+        """Yield the connections, in a lane where they go on in one inside a copy."""
+        for connection in connections:
+            if connection.inlet is not None and items[connection.target].plan is None:
+                connection = replace(connection, inlet=None)
+            if connection.outlet is not None and items[connection.source].plan is None:
+                connection = replace(connection, outlet=None, leaves=None)
+            if connection.leaves is not None:
+                connection = replace(connection, outlet=None)
+            yield replace(connection, laned=self._is_laned(connection, items))
+
+    def _splitted(self) -> Iterator[Connection]:
+        """Yield each connection; those of several states one for each."""
+        for connection in self._grid.connections:
+            reads = self._states_of(connection)
+            if reads is None:
+                yield self._from_its_circle(connection)
+                continue
+            labels = dict(zip(reads, connection.label.split(", "), strict=False))
+            for state, ones in reads.items():
+                shape = ones[0].value.shape
+                source = self._circles.get((connection.source, ones[0].value.node))
+                yield replace(
+                    connection,
+                    id=drawn_id(connection.id, state),
+                    source=connection.source if source is None else source.id,
+                    cls=connection.cls if state == 0 else "memory",
+                    label=labels.get(state, ""),
+                    note=str(shape),
+                    state=state,
+                    link=connection.id,
+                    reads=tuple(ones),
+                    laned=bool(self._lane),
+                )
+
+    def _from_its_circle(self, connection: Connection) -> Connection:
+        nodes = [read.value.node for read in connection.reads]
+        circle = self._circles.get((connection.source, nodes[0])) if nodes else None
+        return connection if circle is None else replace(connection, source=circle.id)
+
+    def _initial_circles(self) -> Iterator[tuple[tuple[str, Node], Item]]:
+        """Yield a circle for each of several initial states of a copy that is opened."""
+        for connection in self._grid.connections:
+            item = self._grid.items.get(connection.source)
+            if connection.kind != "initial" or item is None or item.role != "initial":
+                continue
+            reads = self._states_of(connection)
+            if reads is None or len(reads) < 2:
+                continue
+            labels = dict(zip(reads, item.label.split(", "), strict=False))
+            for state, ones in reads.items():
+                id = drawn_id(item.id, state)
+                while state and id in self._grid.items:
+                    id += "-c"
+                label = labels.get(state, item.label)
+                about = item.tooltip.replace(item.label, label)
+                circle = replace(item, id=id, label=label, tooltip=about)
+                yield (item.id, ones[0].value.node), circle
+
+    def _states_of(self, connection: Connection) -> dict[int, list[Read]] | None:
+        """Return the reads of a message by the state that each is; None if it is no message."""
+        if connection.kind not in ("message", "initial"):
+            return None
+        ends = (connection.source, connection.target)
+        if not any(id in self._opened for id in ends):
+            return None
+        found: dict[int, list[Read]] = {}
+        for read in connection.reads:
+            state = self._entries.state(
+                self._quotient.by_id.get(ends[0]), self._quotient.by_id.get(ends[1]), read
+            )
+            if state is not None:
+                found.setdefault(state, []).append(read)
+        return dict(sorted(found.items())) or None
+
+    def _is_laned(self, connection: Connection, items: Mapping[str, Item]) -> bool:
+        """Whether a connection goes on in a lane inside one of the copies that it joins."""
+        if not self._lane:
+            return False
+        source, target = items.get(connection.source), items.get(connection.target)
+        if source is not None and source.plan is not None:
+            return True
+        if connection.state is not None:
+            return True
+        if target is None or target.plan is None:
+            return False
+        return (_row(connection.target), connection.inlet) in self._carrying
+
+    # Blocks
+
+    def _look_into(self, block: Block, into: Iterable[Connection]) -> _Inner:
+        inlets: dict[Node, Inlet] = {}
+        others = 0
+        for connection in into:
+            if connection.state is not None:
+                for read in connection.reads:
+                    inlets.setdefault(read.value.node, Inlet(True, 0, connection.state))
+                continue
+            for place, read in enumerate(connection.reads):
+                inlets.setdefault(read.value.node, Inlet(False, others, place))
+            others += 1
+        unread = {piece.node for piece in block.unread}
+        states = tuple(piece.node for piece in block.states)
+        for depth in self._depths():
+            modules = parts_of_modules(block.nodes, block.call, depth) if depth else {}
+            anatomy = Anatomy(block.nodes, self._names, inlets, unread, modules)
+            if len(anatomy.parts) <= OPS_READABLE:
+                break
+        return _Inner(block, anatomy, states)
+
+    def _depths(self) -> Sequence[int]:
+        """How deep modules may be opened, the deepest first; 0: down to the ops."""
+        if self._depth is not None:
+            return (max(self._depth - 1, 1),)
+        return (0, 3, 2, 1)
+
+    def _carried(self, into: Mapping[str, Iterable[Connection]]) -> Iterator[tuple[str, int]]:
+        for id in self._inner:
+            number = 0
+            for connection in into[id]:
+                if connection.state is not None:
+                    continue
+                if any(read.value.node.requires_grad for read in connection.reads):
+                    yield _row(id), number
+                number += 1
+
+    def items(self, connections: Iterable[Connection]) -> Iterator[tuple[str, Item]]:
+        """Yield all items, blocks with their plans."""
+        upward: defaultdict[str, set[int]] = defaultdict(set)
+        handed: defaultdict[str, dict[int, tuple[Read, ...]]] = defaultdict(dict)
+        for c in connections:
+            if c.outlet is None or c.leaves is not None:
+                continue
+            if c.state is None or _leaves_upwards(c, self._grid):
+                upward[c.source].add(c.outlet)
+        for c in connections:
+            state = c.leaves if c.state is None else c.state
+            if state is not None:
+                before = handed[c.source].get(state, ())
+                handed[c.source][state] = before + c.reads
+        alike: defaultdict[object, set[int]] = defaultdict(set)
+        keys = {id: self._key(inner) for id, inner in self._inner.items()}
+        for id, key in keys.items():
+            alike[key] |= upward[id]
+        divided = {id for id, _ in self._circles}
+        for circle in self._circles.values():
+            yield circle.id, circle
+        for id, item in self._grid.items.items():
+            if id in divided:
+                continue
+            inner = self._inner.get(id)
+            if inner is None:
+                yield id, item
+                continue
+            yield id, self._item(item, inner, keys[id], alike[keys[id]], handed[id])
+
+    def _key(self, inner: _Inner) -> object:
+        row = inner.block.row
+        return row and (row.kind, row.number), signature(inner.anatomy, inner.states)
+
+    def _item(
+        self,
+        item: Item,
+        inner: _Inner,
+        key: object,
+        upward: set[int],
+        handed: Mapping[int, tuple[Read, ...]],
+    ) -> Item:
+        """Return a block with its plan; what cannot be opened, as it is."""
+        between = item.role != "cell"
+        if between and len(inner.anatomy.parts) == 1:
+            return replace(item, face=self._glyph(inner.anatomy.parts[0], item.id))
+        box = item.face if isinstance(item.face, Box) else Box(row=0)
+        if key not in self._plans:
+            self._plans[key] = self._new_plan(inner, box, between, sorted(upward))
+        plan = self._plans[key]
         if plan is None:
             return item
         inside = None
         if self._lane:
-            inside = Inside.of(self._anatomies[cell.id].parts, plan, self._handing.get(cell.id))
+            inside = Inside.of(inner.anatomy.parts, plan, handed)
+        block = inner.block
+        assert block.row is not None
+        name = f"{block.row.number}-{block.t}"
+        if between:
+            name = f"{block.row.kind}-{name}"
         opened = Opened(
-            row=box.row, note=box.note, heat=box.heat, cell=cell, plan=plan, inside=inside
+            row=box.row,
+            note=box.note,
+            heat=box.heat,
+            dashed=box.dashed,
+            name=name,
+            plan=plan,
+            inside=inside,
+            white=between,
         )
         return replace(item, face=opened)
 
-    def _plan(self, cell: Cell, box: Box) -> Plan | None:
-        key = (cell.layer, signature(self._anatomies[cell.id], cell.outputs))
-        if key not in self._plans:
-            self._plans[key] = self._new_plan(cell, box)
-        return self._plans[key]
-
-    def _new_plan(self, cell: Cell, box: Box) -> Plan | None:
-        row = self._rows[cell.layer]
+    def _new_plan(
+        self, inner: _Inner, box: Box, between: bool, upward: Sequence[int]
+    ) -> Plan | None:
+        row = inner.block.row
         noted = bool(self._lane or box.heat)
-        ink = Ink(f"cell.{box.row}.border", self._fills, self._lane, noted)
-        plan = plan_of(self._anatomies[cell.id], cell.outputs, len(row.states), ink)
-        if plan and row.reverse:
+        line = "text" if between else f"cell.{box.row}.border"
+        plan = plan_of(inner.anatomy, inner.states, upward, Ink(line, self._fills, self._lane, noted))
+        if plan and row is not None and row.reverse:
             plan = plan.mirrored()
         if plan and self._lane:
-            plan = plan.with_lanes(self._single(cell))
+            plan = plan.with_lanes(self._single(inner))
         return plan
 
-    def _single(self, cell: Cell) -> set[str]:
-        """The wires from below that never carry a gradient, in no copy of the layer."""
+    def _single(self, inner: _Inner) -> set[str]:
+        """The wires from below that never carry a gradient, in no copy of the row."""
         return {
             f"wire/{wire}"
-            for wire, inlet, _ in _entering(self._anatomies[cell.id])
-            if (cell.layer, inlet.number) not in self._carrying
+            for wire, inlet in _entering(inner.anatomy)
+            if (_row(inner.block.id), inlet.number) not in self._carrying
         }
 
-    def connections(
-        self, connection: Connection, items: Mapping[str, Item]
-    ) -> Iterator[Connection]:
-        """Yield a connection for each state of a link; say of any other link where it enters."""
-        link = self._links[connection.id]
-        source, target = items.get(connection.source), items.get(connection.target)
-        if is_state(link):
-            cells = [item for item in (source, target) if item and item.role == "cell"]
-            if all(item.plan for item in cells):
-                yield from self._states(connection, link)
-                return
-        inlet = None
-        if target is not None and target.plan is not None and not is_state(link):
-            inlet = self._number(link)
-        yield replace(connection, inlet=inlet, laned=self._is_laned(link, source, inlet))
-
-    def _states(self, connection: Connection, link: Link) -> Iterator[Connection]:
-        labels = connection.label.split(", ")
-        first_note, several, _ = connection.note.partition("), ")
-        for state, _ in enumerate(link.values):
-            source = connection.source
-            if connection.kind == "initial":
-                source = drawn_id(source, state)
-            yield replace(
-                connection,
-                id=drawn_id(connection.id, state),
-                cls=connection.cls if state == 0 else "memory",
-                source=source,
-                label=labels[state] if state < len(labels) else "",
-                note=first_note + ")" if several else first_note,
-                state=state,
-                link=link.id,
-                laned=bool(self._lane),
-            )
-
-    def _is_laned(self, link: Link, source: Item | None, inlet: int | None) -> bool:
-        """Whether a connection goes on in a lane inside one of the copies that it joins."""
-        if not self._lane:
-            return False
-        if source is not None and source.plan is not None:
-            return True
-        return inlet is not None and (self._cells[link.target].layer, inlet) in self._carrying
-
-    def port_of(self, connection: Connection) -> str:
-        """Return the port that an initial state of one or several values is."""
-        return self._links[connection.link].source
-
-    def _number(self, link: Link) -> int:
-        return [other.id for other in self._into[link.target] if not is_state(other)].index(link.id)
-
-    def glyph(self, part: Part, id: str) -> Glyph:
+    def _glyph(self, part: Part, id: str) -> Glyph:
         """Return the drawing of one op outside the copies."""
         box, *chips = part_shapes(part, 0.0, 0.0, Ink("text", self._fills, self._lane))
         named = [replace(chip, id=f"{id}-chip-{k}") for k, chip in enumerate(chips)]
         return Glyph((replace(box, id=id), *named))
 
 
-def _entering(anatomy: Anatomy) -> Iterator[tuple[int, Inlet, Node]]:
-    """Yield for each wire from below its number, where it enters, and the tensor that is read."""
-    reads = [(part, read) for part in anatomy.parts for read in part.reads]
-    for number, (part, (source, _, slot)) in enumerate(reads):
-        x = part.reader.inputs[slot]
-        if isinstance(source, Inlet) and not source.state and x is not None:
-            yield number, source, x
+def _can_open(item: Item) -> bool:
+    return isinstance(item.face, Box | Plate)
 
 
-class _Heads:
-    """The ops between the copies and the outputs: y_t = W_hy h_t + b_y."""
-
-    def __init__(self, network: Network, grid: Grid, opening: _Opening) -> None:
-        self._opening = opening
-        self._names = {parameter.node.id: parameter.name for parameter in network.parameters}
-        self._inside = {node for cell in network.cells for node in cell.nodes}
-        # The ops of each output by their ids, the lowest first.
-        self._chains: dict[str, dict[str, Part]] = {}
-        self._drawn: set[str] = set()
-        self.items: dict[str, Item] = {}
-        for port in network.ports:
-            output = grid.items.get(port.id) if port.kind == "output" else None
-            if output is not None and port.node and port.node not in self._inside:
-                self._add(output, port.node)
-        self.height = max((len(chain) for chain in self._chains.values()), default=0)
-
-    def _add(self, output: Item, node: Node) -> None:
-        nodes = self._between(node)
-        inlets = {x: _FROM_A_COPY for made in nodes for x in made.tensors() if x in self._inside}
-        parts = Anatomy(nodes, self._names, inlets).parts
-        if not parts:
-            return
-        if len(parts) > _HEAD_MOST or not _is_chain(parts):
-            absorbed = [part.node for part in parts]
-            parts = [Part(node, 0, f"{len(parts)} ops", "several", absorbed=absorbed)]
-        chain = {f"op-{output.id}-{k}": part for k, part in enumerate(parts)}
-        self._chains[output.id] = chain
-        for level, (id, part) in enumerate(chain.items(), output.level):
-            self.items[id] = Item(
-                id=id,
-                cls="op",
-                role="head",
-                slot=output.slot,
-                level=level,
-                label="",
-                face=self._opening.glyph(part, id),
-                tooltip=part.tooltip,
-            )
-
-    def _between(self, node: Node) -> list[Node]:
-        """The ops outside the copies that `node` was made by, in creation order."""
-        seen, stack = {node}, [node]
-        while stack:
-            for x in stack.pop().tensors():
-                if x.op is not None and x not in self._inside and x not in seen:
-                    seen.add(x)
-                    stack.append(x)
-        return sorted(seen, key=lambda made: made.id)
-
-    def connections(self, connection: Connection) -> Iterator[Connection]:
-        """Yield the way from a copy to an output over the ops in between, these only once."""
-        output = connection.target
-        chain = self._chains.get(output) if connection.kind == "output" else None
-        if chain is None:
-            yield connection
-            return
-        id, link = connection.id, connection.link or connection.id
-        ops = list(chain)
-        yield replace(connection, id=drawn_id(id, "in"), target=ops[0], note="", link=link)
-        if output in self._drawn:
-            return
-        self._drawn.add(output)
-        for place, (source, target) in enumerate(pairwise(ops), 1):
-            part = chain[target]
-            yield replace(
-                connection,
-                id=drawn_id(id, len(ops) - place),
-                source=source,
-                target=target,
-                note="",
-                link=link,
-                reader=(part.reader, part.reads[0].slot),
-            )
-        yield replace(connection, id=drawn_id(id), source=ops[-1], link=link)
+def _row(id: str) -> str:
+    return id.rpartition("-")[0]
 
 
-def _is_chain(parts: Iterable[Part]) -> bool:
-    """Whether each part reads the one before, and nothing else."""
-    return all(
-        [read.source for read in after.reads] == [before] for before, after in pairwise(parts)
+def _leaves_upwards(connection: Connection, grid: Grid) -> bool:
+    """Whether a state goes to what does not stand beside its copy."""
+    source, target = grid.items.get(connection.source), grid.items.get(connection.target)
+    return source is not None and target is not None and target.slot <= source.slot and (
+        target.aside is None
     )
+
+
+def _entering(anatomy: Anatomy) -> Iterator[tuple[int, Inlet]]:
+    """Yield for each wire from below its number, and where it enters."""
+    reads = [read for part in anatomy.parts for read in part.reads]
+    for number, read in enumerate(reads):
+        if isinstance(read.source, Inlet) and not read.source.state:
+            yield number, read.source

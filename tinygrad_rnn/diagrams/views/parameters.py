@@ -1,18 +1,69 @@
-"""The row under a picture that shows each parameter once, since all copies share it."""
+"""The row under a picture that shows each parameter once, since it is one and the same throughout."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...tracing.network.network import ParameterInfo
+from ...tracing.network.quotient import Block, Quotient
 from ..picture.notation import size_text
 from ..picture.shapes import Drawing, Shape, Text
-from ..picture.text_metrics import fit, text_width
+from ..picture.text_metrics import fit, fit_middle, text_width
 
-CHIP_HEIGHT, CHIP_WIDTH_LEAST, NAME_WIDTH_MOST = 26.0, 34.0, 180.0
+CHIP_HEIGHT, CHIP_WIDTH_LEAST, NAME_WIDTH_MOST = 26.0, 34.0, 220.0
 _LINE, _GAP, _SIZE_GAP = 36.0, 18.0, 6.0
 _NAME_SIZE, _SIZE_SIZE, _TITLE_SIZE = 13.0, 12.0, 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A parameter as it stands in the legend; a derived one with how it is made."""
+
+    name: str
+    shape: tuple[int, ...]
+    formula: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """The parameters of a picture, and what is said of them all."""
+
+    entries: Sequence[Entry]
+    scope: str = "One copy"
+
+
+def legend_of(quotient: Quotient) -> Legend:
+    """Return the legend of a network: "shared by all steps" only of what every step reads."""
+    entries = [
+        Entry(block.label, _shape(block), block.formula) for block in quotient.parameters
+    ]
+    columns = _reading(quotient)
+    every = set(range(quotient.columns))
+    if quotient.columns > 1 and all(columns[block] >= every for block in quotient.parameters):
+        return Legend(entries, f"One copy, shared by all {quotient.columns} steps")
+    return Legend(entries, "One copy each" if len(entries) > 1 else "One copy")
+
+
+def _shape(block: Block) -> tuple[int, ...]:
+    return (block.outputs or block.pieces[-1:])[0].shape
+
+
+def _reading(quotient: Quotient) -> dict[Block, set[int]]:
+    """Return the columns in which each parameter is read, through what is derived of it too."""
+    columns: defaultdict[Block, set[int]] = defaultdict(set)
+    kinds = ("parameter", "derived")
+    for block in reversed(quotient.parameters):
+        stack, seen = [block], {block}
+        while stack:
+            for arrow in quotient.leaving[stack.pop()]:
+                target = arrow.target
+                if target.kind in kinds:
+                    if target not in seen:
+                        seen.add(target)
+                        stack.append(target)
+                else:
+                    columns[block].update(target.columns)
+    return columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +71,7 @@ class _Chip:
     """A parameter's name on its colour, and its size beside it."""
 
     id: str
-    parameter: ParameterInfo
+    parameter: Entry
     fill: str
     name: str
     size: str
@@ -51,21 +102,21 @@ class _Chip:
                 Text(self.name, x, y, _NAME_SIZE, "chip.text"),
                 Text(self.size, size_x, y, _SIZE_SIZE, "muted", align="left"),
             ),
-            tooltip=f"{self.parameter.name} {size_text(self.parameter.shape)}",
+            tooltip=f"{_written(self.parameter)} {size_text(self.parameter.shape)}",
         )
 
 
 def parameter_legend(
-    parameters: Sequence[ParameterInfo], *, steps: int, left: float, top: float, width: float
+    parameters: Legend, *, left: float, top: float, width: float
 ) -> Drawing:
     """Return one chip per parameter, in lines of at most `width` points.
 
     `left` and `top` are where the first line begins.
     """
-    if not parameters:
+    if not parameters.entries:
         return Drawing()
-    heading = _heading(steps, left, top - CHIP_HEIGHT / 2)
-    chips = list(_chips(parameters))
+    heading = _heading(parameters.scope, left, top - CHIP_HEIGHT / 2)
+    chips = list(_chips(parameters.entries))
     x, y = heading.right + _GAP, heading.y
     room = left + width - x
     if room < width / 2 and room < sum(chip.width + _GAP for chip in chips) - _GAP:
@@ -80,8 +131,8 @@ def parameter_legend(
     return Drawing(tuple(shapes))
 
 
-def _heading(steps: int, left: float, y: float) -> Shape:
-    scope = f"one copy, shared by all {steps} steps:" if steps > 1 else "one copy:"
+def _heading(scope: str, left: float, y: float) -> Shape:
+    scope = f"{scope[0].lower()}{scope[1:]}:"
     title = Text("Parameters", left, y, _TITLE_SIZE, "text", bold=True, align="left")
     note = Text(scope, left + title.width + 8, y, _SIZE_SIZE, "muted", align="left")
     width = title.width + 8 + note.width
@@ -98,7 +149,7 @@ def _heading(steps: int, left: float, y: float) -> Shape:
     )
 
 
-def _chips(parameters: Iterable[ParameterInfo]) -> Iterable[_Chip]:
+def _chips(parameters: Iterable[Entry]) -> Iterable[_Chip]:
     seen: Counter[str] = Counter()
     for index, parameter in enumerate(parameters):
         id = "parameter-" + re.sub(r"[^\w.-]", "_", parameter.name)
@@ -109,6 +160,12 @@ def _chips(parameters: Iterable[ParameterInfo]) -> Iterable[_Chip]:
             id=id,
             parameter=parameter,
             fill=f"chip.{index}",
-            name=fit(parameter.name, NAME_WIDTH_MOST, _NAME_SIZE),
+            name=fit_middle(_written(parameter), NAME_WIDTH_MOST, _NAME_SIZE),
             size=fit(size_text(parameter.shape), NAME_WIDTH_MOST, _SIZE_SIZE),
         )
+
+
+def _written(entry: Entry) -> str:
+    if entry.formula and entry.formula != entry.name:
+        return f"{entry.name} = {entry.formula}" if entry.name else entry.formula
+    return entry.name

@@ -1,12 +1,12 @@
 """The unrolled view: every copy in its own column, the middle ones folded as `fold` says."""
 
-from ...tracing.network.network import Network
+from ...tracing.network.quotient import Quotient
 from ..picture.shapes import Drawing
 from .columns import copies_grid, drawn, placed, with_scales
 from .options import Options
 
 
-def drawing(network: Network, options: Options) -> Drawing:
+def drawing(quotient: Quotient, options: Options) -> Drawing:
     """Draw the copies."""
-    place, overlay = placed(copies_grid(network, options), network, options)
-    return with_scales(drawn(place, place.bands(), overlay), place.grid, overlay, network)
+    place, overlay = placed(copies_grid(quotient, options), quotient, options)
+    return with_scales(drawn(place, place.bands(), overlay), place.grid, overlay, quotient)

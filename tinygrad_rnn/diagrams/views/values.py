@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...tracing.network.network import Network
+from ...tracing.network.quotient import Quotient
 from ..grid.grid import Grid
 from ..grid.heat import Heat
 from ..grid.items import Box
@@ -14,13 +14,14 @@ UNITS_MOST = 32  # of a copy; of a batch the first sequence
 _SWATCHES, _SWATCH, _GAP = 9, 14.0, 32.0
 
 
-def with_values(grid: Grid, network: Network) -> Grid:
+def with_values(grid: Grid, quotient: Quotient) -> Grid:
     """Return `grid` with the values of each shown copy's first state."""
     rows: dict[str, np.ndarray] = {}
-    for cell in network.cells:
-        if cell.id in grid.items:
-            data = cell.outputs[0].data
-            rows[cell.id] = np.asarray(data, float).reshape(-1, *data.shape[-1:])[0].reshape(-1)
+    for cell in quotient.cells:
+        shown = (*cell.states, *cell.outputs)[:1]
+        if cell.id in grid.items and shown:
+            data = shown[0].of(shown[0].node.data)
+            rows[cell.id] = _first_sequence(np.asarray(data, float))
     finite = [np.abs(row[np.isfinite(row)]).max(initial=0.0) for row in rows.values()]
     most = float(max(finite, default=0.0)) or 1.0
     items = dict(grid.items)
@@ -30,6 +31,11 @@ def with_values(grid: Grid, network: Network) -> Grid:
             heat = Heat(tuple(row[:UNITS_MOST].tolist()), row.size, most)
             items[id] = replace(items[id], face=replace(face, heat=heat))
     return replace(grid, items=items)
+
+
+def _first_sequence(data: np.ndarray) -> np.ndarray:
+    """Of a batch the first sequence."""
+    return data.reshape(-1, *data.shape[-1:])[:1].reshape(-1)
 
 
 def values_legend(grid: Grid, picture: Drawing) -> Drawing:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ...errors import DrawError
-from ...tracing.network.network import Network, ParameterInfo, Row
+from ...tracing.network.quotient import Block, Quotient, Row
 from ...tracing.recording.graph import Graph
 from ..picture.diagram import Diagram
 from ..picture.notation import size_text
@@ -13,7 +13,7 @@ from ..picture.theme import THEMES
 from . import VIEWS, view_named
 from .op_by_op import flat_drawing
 from .options import Options
-from .parameters import parameter_legend
+from .parameters import Legend, legend_of, parameter_legend
 
 NOT_RECURRENT = (
     "nothing recurrent was found: no module passes anything from one call of it to the next; "
@@ -26,7 +26,7 @@ _LEAST_WIDTH = 460.0  # what a legend may fill under a picture narrower than its
 
 
 def draw_network(
-    network: Network, options: Options, title: str | None, player: Callable[[], str]
+    quotient: Quotient, options: Options, title: str | None, player: Callable[[], str]
 ) -> Diagram:
     """Return the picture of a network; `player` makes its HTML player.
 
@@ -41,12 +41,12 @@ def draw_network(
             "values are drawn in the copies, each in its column: "
             f"use view={', '.join(others)} or {last}"
         )
-    if not network.columns:
+    if not quotient.columns:
         raise DrawError("there is nothing to draw: the network has no cells")
-    drawing = view.drawing(network, options)
-    whole = _with_legend(drawing, network.parameters, network.columns, title)
-    name = title or f"{view.title} {_subject(network)}"
-    return Diagram(whole, THEMES[options.theme], name, _description(network), player)
+    drawing = view.drawing(quotient, options)
+    whole = _with_legend(drawing, legend_of(quotient), title)
+    name = title or f"{view.title} {_subject(quotient)}"
+    return Diagram(whole, THEMES[options.theme], name, _description(quotient), player)
 
 
 def draw_graph(graph: Graph, options: Options, title: str | None) -> Diagram:
@@ -66,7 +66,7 @@ def draw_graph(graph: Graph, options: Options, title: str | None) -> Diagram:
         raise DrawError(f"{what}: {NOT_RECURRENT}")
     drawing, parameters, description = flat_drawing(graph)
     name = title or ("Gradient computation" if view.needs == "gradients" else "Graph")
-    whole = _with_legend(drawing, parameters, 1, title)
+    whole = _with_legend(drawing, Legend(parameters), title)
     return Diagram(whole, THEMES[options.theme], name, description, _no_player)
 
 
@@ -76,14 +76,12 @@ def _no_player() -> str:
 
 def _with_legend(
     drawing: Drawing,
-    parameters: Sequence[ParameterInfo],
-    steps: int,
+    parameters: Legend,
     title: str | None,
 ) -> Drawing:
     box = drawing.bounds
     legend = parameter_legend(
         parameters,
-        steps=steps,
         left=box.left,
         top=box.bottom - _LEGEND_GAP,
         width=max(box.right - box.left, _LEAST_WIDTH),
@@ -99,28 +97,62 @@ def _title(title: str, left: float, right: float, y: float) -> Drawing:
     return Drawing((Shape.of_text("title", "title", text, tooltip=title),))
 
 
-def _subject(network: Network) -> str:
-    kinds = ", ".join(dict.fromkeys(row.kind for row in network.rows))
-    return f"{kinds}: {_counted(network.columns, 'step')}, {_counted(len(network.rows), 'layer')}"
+def _subject(quotient: Quotient) -> str:
+    rows = [row for row in quotient.rows if row.kind in ("cell", "loop")]
+    kinds = ", ".join(dict.fromkeys(row.name for row in rows))
+    steps = _counted(quotient.columns, "level" if any(row.tree for row in rows) else "step")
+    return f"{kinds}: {steps}, {_layers(rows)}"
 
 
-def _description(network: Network) -> str:
+def _layers(rows: Sequence[Row]) -> str:
+    """Say how many layers there are: one that is read in both directions is one."""
+    back = [row for row in rows if row.reverse]
+    text = _counted(len(rows) - len(back), "layer")
+    if back:
+        text += f" and {len(back)} from right to left"
+    return text
+
+
+def _description(quotient: Quotient) -> str:
     """Say what a reader who cannot see the picture needs to know."""
-    sentences = list(map(_about, network.rows))
-    if network.parameters:
-        names = ", ".join(f"{p.name} {size_text(p.shape)}" for p in network.parameters)
-        sentences.append(f"Parameters, one copy shared by all steps: {names}.")
+    chains = {
+        row: sum(chain.row is row for chain in quotient.chains)
+        for row in quotient.rows
+        if row.kind in ("cell", "loop")
+    }
+    sentences = [_about(row, number) for row, number in chains.items()]
+    bars = [row.blocks[0] for row in quotient.rows if row.kind == "bar" and row.blocks]
+    sentences += [_about_bar(bar) for bar in bars]
+    if quotient.loss is not None and quotient.loss.formula:
+        sentences.append(f"The loss is {quotient.loss.formula}.")
+    if quotient.parameters:
+        names = ", ".join(map(_about_parameter, quotient.parameters))
+        sentences.append(f"{legend_of(quotient).scope}: {names}.")
     return " ".join(sentences)
 
 
-def _about(row: Row) -> str:
-    copies = _counted(row.copies, "copy", "copies")
+def _about(row: Row, chains: int) -> str:
+    copies = _counted(len(row.blocks), "copy", "copies")
     passed = " and ".join(row.states) or "its output"
     direction = ", from right to left" * row.reverse
+    name = row.name if row.path in (row.name, "") else f"{row.path} ({row.name})"
+    if row.tree:
+        return f"Layer {row.number}: {copies} of {name}, nodes of a tree that pass on {passed}."
+    if chains > 1:
+        return f"Layer {row.number}: {copies} of {name} in {chains} chains that pass on {passed}."
     return (
-        f"Layer {row.layer}: {copies} of {row.path} ({row.kind}), one per step, "
+        f"Layer {row.number}: {copies} of {name}, one per step, "
         f"each passing {passed} to the next{direction}."
     )
+
+
+def _about_bar(bar: Block) -> str:
+    return f"{bar.label or bar.formula} is read as a whole."
+
+
+def _about_parameter(block: Block) -> str:
+    text = f"{block.label} {size_text(block.outputs[0].shape if block.outputs else block.pieces[-1].shape)}"
+    return f"{text} = {block.formula}" if block.formula else text
 
 
 def _counted(number: int, one: str, many: str = "") -> str:

@@ -153,6 +153,9 @@ class _Assembly:
                 between.setdefault(key, ("between", len(between), []))[2].append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
+        # a trace has moves of data that a tensor's own history lacks: these change no number
+        by_number = sorted(between.values(), key=lambda row: _only_moves(row[2]))
+        between = {n: (kind, n, groups) for n, (kind, _, groups) in enumerate(by_number)}
         for _, number, groups in between.values():
             for t, group in enumerate(groups):
                 group.id = f"between-{number}-{t}"
@@ -410,6 +413,10 @@ class _Assembly:
                 columns.setdefault(step, []).append(self.groups.placement.columns[copy])
         for number, found in enumerate(columns.values()):
             yield Bracket(min(found), max(found), f"step {number}")
+
+
+def _only_moves(groups: Iterable[Group]) -> bool:
+    return all(atom.node.is_move for group in groups for atom in group.atoms)
 
 
 def _number(id: str) -> int:

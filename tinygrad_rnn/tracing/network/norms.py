@@ -5,6 +5,7 @@ handed back there, by its own rule and from its own recorded gradient. An arrow'
 sum over the arrow's reads.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -94,6 +95,19 @@ class Norms:
         else:
             term = _term(reader.node, slot, reader.only(gradient))
         return 0.0 if term is None else read.value.of(term)
+
+    def reads(self, reads: Iterable[Read]) -> tuple[float | None, ...]:
+        """What comes back at some reads: a norm for each value; None where nothing can."""
+        of_value: dict[Piece, list[Read]] = {}
+        for read in reads:
+            of_value.setdefault(read.value, []).append(read)
+        found = (self.handed_back(value, ones) for value, ones in of_value.items())
+        return tuple(None if term is None else norm_of(term) for term in found)
+
+    def norm(self, piece: Piece) -> float | None:
+        """The norm of the whole gradient of a value; None where it requires none."""
+        returned = self.value(piece)
+        return None if returned.state == "none" else returned.norm
 
     def value(self, piece: Piece) -> Returned:
         """The whole gradient of a value, or of a part of it."""

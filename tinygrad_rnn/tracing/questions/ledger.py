@@ -9,7 +9,7 @@ import numpy as np
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..network.flow import norm_of
-from ..network.network import Network, ParameterInfo, all_nodes
+from ..network.quotient import Block, Quotient
 from ..recording.graph import Node
 from ..recording.held import SMALL
 from .names import BEFORE, Place
@@ -110,13 +110,13 @@ class Uses:
     They are those that the backward pass went through, in its order.
     """
 
-    parameter: ParameterInfo
+    parameter: Block
     places: Sequence[tuple[Node, int]]
 
-    def terms(self, network: Network) -> Iterator[tuple[Node, Array]]:
+    def terms(self, quotient: Quotient) -> Iterator[tuple[Node, Array]]:
         """Each of the ops, with the term that it adds to the parameter's gradient."""
         for node, slot in self.places:
-            yield node, vjp_term(node, slot, network.gradients[node.id])
+            yield node, vjp_term(node, slot, quotient.gradients[node.id])
 
 
 def _passes_on(node: Node, slot: int) -> bool:
@@ -124,14 +124,16 @@ def _passes_on(node: Node, slot: int) -> bool:
     return node.rule is not None and node.rule.differentiable(slot)
 
 
-def uses_in(network: Network) -> list[Uses]:
+def uses_in(quotient: Quotient) -> list[Uses]:
     """The uses of each parameter of a network; none where it has no gradients."""
-    if not network.gradients:
+    if not quotient.gradients:
         return []
-    places: dict[int, list[tuple[Node, int]]] = {x.node.id: [] for x in network.parameters}
-    for node in reversed(all_nodes(network)):
-        if node.id in network.gradients:
+    parameters = [block for block in quotient.parameters if block.trained]
+    places: dict[int, list[tuple[Node, int]]] = {x.pieces[0].node.id: [] for x in parameters}
+    nodes = {node for block in quotient.blocks for node in block.nodes}
+    for node in sorted(nodes, key=lambda node: -node.id):
+        if node.id in quotient.gradients:
             for slot, x in enumerate(node.inputs):
                 if x is not None and x.id in places and _passes_on(node, slot):
                     places[x.id].append((node, slot))
-    return [Uses(parameter, places[parameter.node.id]) for parameter in network.parameters]
+    return [Uses(parameter, places[parameter.pieces[0].node.id]) for parameter in parameters]

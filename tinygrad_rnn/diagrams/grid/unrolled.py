@@ -1,0 +1,750 @@
+"""The grid of a quotient: every block in its columns, every arrow between the items it joins."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ...tracing.network.quotient import (
+    Arrow,
+    Block,
+    Output,
+    Piece,
+    Quotient,
+    Read,
+    Row,
+    indexed,
+)
+from ..picture.notation import shape_text
+from ..picture.text_metrics import text_width
+from .grid import FOLD, MARGIN, Bracket, Connection, Fold, Grid, Heading, slots_of
+from .items import NOTE_SIZE, PLATE_WIDTH_MOST, Bar, Box, Circle, Item, Plate, Sign
+from .levels import row_levels, tree_heights
+
+_LOSS_LINE = 170.0  # how wide a line below the loss may be
+_DRAWN = ("input", "initial", "cell", "bar", "between")
+
+
+def unrolled_grid(quotient: Quotient, fold: Fold, *, headings: bool = True) -> Grid:
+    """Return every block in its columns, the middle ones folded as `fold` says.
+
+    Raises:
+        DrawError: `fold` is not "auto", None or a positive int.
+    """
+    return _Unrolled(Standing(quotient), fold, headings).grid()
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What a connection joins, and as what."""
+
+    kind: str
+    source: str
+    target: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}-{self.source}-{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What of the arrows is drawn as one connection."""
+
+    id: str
+    kind: str
+    source: str
+    target: str
+    reads: tuple[Read, ...]
+
+
+class Standing:
+    """What of a quotient is drawn as an item, and where it stands, without its columns.
+
+    Args:
+        quotient: the network.
+
+    Attributes:
+        item_of: the id of the item that each block is drawn as. Mere moves are none: what comes
+            out of them starts where they read. The initial states of a chain are one.
+        hosts: rows on the way of a message, which stand beside copies: the row of these.
+        levels: of each row.
+        outputs_level: that of the outputs.
+        count: how many levels there are.
+    """
+
+    def __init__(self, quotient: Quotient) -> None:
+        self.quotient = quotient
+        self.moves = _moves(quotient)
+        self.item_of: dict[Block, str] = {}
+        for block in quotient.blocks:
+            if block.kind in _DRAWN or block is quotient.loss:
+                self.item_of[block] = block.id
+        self.initial: dict[str, tuple[Block, ...]] = {}
+        for chain in quotient.chains:
+            if chain.initial:
+                first, *_ = chain.initial
+                self.initial[first.id] = chain.initial
+                self.item_of.update(dict.fromkeys(chain.initial, first.id))
+        for block in self.moves:
+            self.item_of[block] = self.item_of[self.resolved(block)]
+        self.hosts = self._hosts()
+        self.has_inputs = any(block.kind == "input" for block in self.item_of)
+        first = 1 if self.has_inputs else 0
+        shown = [row for row in quotient.rows if any(self.stands(b) for b in row.blocks)]
+        self.trees = {row: tree_heights(row, self._children(row)) for row in shown if row.tree}
+        self.levels = row_levels(shown, self._joins(), self.hosts, self.trees, first)
+        top = max(
+            [
+                first - 1,
+                *self.levels.values(),
+                *(self.level(block) for row in self.trees for block in row.blocks),
+            ]
+        )
+        self.outputs_level = max(top + 1, 0) if quotient.outputs else max(top, 0)
+        self.count = self.outputs_level + 1
+
+    def stands(self, block: Block) -> bool:
+        """Whether a block has an item of its own."""
+        return block in self.item_of and block not in self.moves
+
+    def resolved(self, block: Block) -> Block:
+        """Return the block that a mere move reads; any other block itself."""
+        while block in self.moves:
+            block = self.moves[block]
+        return block
+
+    def is_cut(self, block: Block) -> bool:
+        """Whether a `detach` stands on the way through mere moves to a block that reads there."""
+        while block in self.moves:
+            entering = (read for arrow in self.quotient.entering[block] for read in arrow.reads)
+            if any(read.flow == "cut" for read in entering):
+                return True
+            block = self.moves[block]
+        return False
+
+    def level(self, block: Block) -> int:
+        """Return the level that a block of a row stands on."""
+        assert block.row is not None
+        level = self.levels[block.row]
+        if block.row.tree:
+            level += self.trees[block.row].get(block, 0)
+        return level
+
+    def item_read(self, source: Block, target: Block) -> str:
+        """Return the item that a block is to one that reads it: of an input the nearest circle."""
+        if not source.circles:
+            return self.item_of[source]
+        reader = target.columns[0] if target.columns else source.columns[-1]
+        before = [k for k, column in enumerate(source.columns) if column <= reader]
+        return source.circles[before[-1] if before else 0]
+
+    def ends(self, source: Block, arrow: Arrow) -> "Ends":
+        """Return what is joined by what is drawn of an arrow."""
+        kind, target = self.kind(source, arrow), self.item_of[arrow.target]
+        return Ends(kind, self.item_read(source, arrow.target), target)
+
+    def kind(self, source: Block, arrow: Arrow) -> str:
+        """Return what an arrow is in the picture: an old state on its way past a copy is a message.
+        """
+        host = self.hosts.get(arrow.target.row) if arrow.target.row else None
+        if source is not arrow.source and source.kind in ("input", "initial"):
+            return source.kind
+        if host is None or arrow.kind in ("input", "tap"):
+            return arrow.kind
+        start = source.row
+        if source.kind == "initial" or start is host or (start and self.hosts.get(start) is host):
+            return "initial" if source.kind == "initial" else "message"
+        return arrow.kind
+
+    def arrows(self) -> Iterator[tuple[Block, Arrow]]:
+        """Yield what is drawn of the arrows, each with the block that it starts from."""
+        for arrow in self.quotient.arrows:
+            source = self.resolved(arrow.source)
+            if source in self.item_of and self.stands(arrow.target):
+                yield source, arrow
+
+    def _children(self, row: Row) -> dict[Block, list[Block]]:
+        """Return what each node of a tree reads of its own row."""
+        return {
+            block: [
+                source
+                for arrow in self.quotient.entering[block]
+                if (source := self.resolved(arrow.source)).row is row
+            ]
+            for block in row.blocks
+        }
+
+    def _joins(self) -> Iterator[Arrow]:
+        for source, arrow in self.arrows():
+            yield arrow if source is arrow.source else replace(arrow, source=source)
+
+    def _hosts(self) -> dict[Row, Row]:
+        """Find the rows on the way of a message: read from a copy, and handed on to the next."""
+        hosts: dict[Row, Row] = {}
+        quotient = self.quotient
+        for row in quotient.rows:
+            if row.kind != "between":
+                continue
+            for block in row.blocks:
+                host = self._host(block)
+                if host is not None:
+                    hosts[row] = host
+                    break
+        return hosts
+
+    def _host(self, block: Block) -> Row | None:
+        """Return the row of the copies that a block stands between, on the way of their message."""
+        if not self.stands(block) or len(block.columns) != 1:
+            return None
+        entering = (self.resolved(arrow.source) for arrow in self.quotient.entering[block])
+        before = {one.row for one in entering if one.columns == block.columns and one.row}
+        for arrow in self.quotient.leaving[block]:
+            if arrow.kind == "message" and arrow.target.row in before:
+                return arrow.target.row
+        return None
+
+
+def shown_arrows(standing: "Standing") -> Iterator[Shown]:
+    """Yield every connection of a network as the unrolled view has it, folded away or not."""
+    quotient = standing.quotient
+    joined: dict[Ends, list[Read]] = {}
+    for source, arrow in standing.arrows():
+        if arrow.target is not quotient.loss:
+            joined.setdefault(standing.ends(source, arrow), []).extend(arrow.reads)
+    for ends, reads in joined.items():
+        yield Shown(ends.id, ends.kind, ends.source, ends.target, tuple(reads))
+    for output in quotient.outputs:
+        source = standing.item_of.get(standing.resolved(output.source))
+        if source is None:
+            continue
+        ends = Ends("output", source, output.id)
+        yield Shown(ends.id, ends.kind, ends.source, ends.target, output_reads(output, quotient))
+        if quotient.loss is not None and output.used:
+            ends = Ends("loss", output.id, quotient.loss.id)
+            reads = output_reads(output, quotient)
+            yield Shown(ends.id, ends.kind, ends.source, ends.target, reads)
+
+
+def output_reads(output: Output, quotient: Quotient) -> tuple[Read, ...]:
+    """Return the reads by which an output goes into the loss."""
+    return tuple(
+        read
+        for arrow in quotient.leaving[output.source]
+        if arrow.target is quotient.loss
+        for read in arrow.reads
+        if read.value == output.value or read.value.node is output.value.node
+    )
+
+
+def _moves(quotient: Quotient) -> dict[Block, Block]:
+    """Return the blocks that only move what one other block makes, each with that block."""
+    moves: dict[Block, Block] = {}
+    for block in quotient.blocks:
+        if block.kind != "between" or block.sign != "" or len(block.columns) > 1:
+            continue
+        sources = {arrow.source for arrow in quotient.entering[block]}
+        sources = {source for source in sources if source.kind in _DRAWN}
+        if len(sources) == 1 and quotient.leaving[block]:
+            moves[block] = sources.pop()
+    return moves
+
+
+class _Unrolled:
+    """Makes the grid of a quotient."""
+
+    def __init__(self, standing: Standing, fold: Fold, headings: bool) -> None:
+        self._standing = standing
+        self._quotient = quotient = standing.quotient
+        self._headings = headings
+        columns = slots_of(quotient.columns, fold)
+        self._slots = self._with_margins(columns)
+        self._slot_of = {
+            column: slot
+            for slot, column in enumerate(self._slots)
+            if column is not None and column != MARGIN
+        }
+        self._fold_slot = self._slots.index(None) if None in self._slots else None
+
+    def grid(self) -> Grid:
+        """Return the grid."""
+        items = {item.id: item for item in self._items()}
+        connections, left_out = self._connections(items)
+        order = {id: place for place, id in enumerate(items)}
+        connections.sort(key=lambda c: (order.get(c.target, -1), order.get(c.source, -1)))
+        return Grid(
+            items=items,
+            connections=tuple(connections),
+            headings=tuple(self._all_headings()) if self._headings else (),
+            slots=self._slots,
+            levels=self._standing.count,
+            folded=self._quotient.columns - len(self._slot_of),
+            left_out=left_out,
+            unlike=tuple(self._unlike()),
+            brackets=tuple(self._brackets()),
+        )
+
+    # Slots
+
+    def _with_margins(self, columns: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Leave room before each chain whose initial state would stand in another's way."""
+        quotient, standing = self._quotient, self._standing
+        occupied = {
+            (standing.level(block), column)
+            for block in quotient.blocks
+            if block.row is not None and standing.stands(block)
+            for column in block.columns
+        }
+        before: set[int] = set()
+        after: set[int] = set()
+        for chain in quotient.chains:
+            if not chain.initial or not chain.copies:
+                continue
+            first = chain.copies[0]
+            column, way = first.columns[0], chain.direction
+            if (standing.level(first), column - way) in occupied:
+                (before if way == 1 else after).add(column)
+        slots: list[int | None] = []
+        for column in columns:
+            if column in before and slots and slots[-1] is not None:
+                slots.append(MARGIN)
+            slots.append(column)
+            if column in after:
+                slots.append(MARGIN)
+        return tuple(slots)
+
+    def _span(self, block: Block) -> tuple[int, int] | None:
+        """Return the first and the last slot of a block; None where it is folded away."""
+        slots = [self._slot_of[column] for column in block.columns if column in self._slot_of]
+        if not slots:
+            return None
+        first, last = min(slots), max(slots)
+        fold = self._fold_slot
+        if fold is not None:
+            hidden = [column for column in block.columns if column not in self._slot_of]
+            if hidden:
+                first, last = min(first, fold), max(last, fold)
+        return first, last
+
+    # Items
+
+    def _items(self) -> Iterator[Item]:
+        quotient, standing = self._quotient, self._standing
+        initial = {id: blocks for id, blocks in standing.initial.items()}
+        seen: set[str] = set()
+        asides: defaultdict[tuple[Row, int], int] = defaultdict(int)
+        for block in sorted(quotient.blocks, key=_drawn_order):
+            id = standing.item_of.get(block)
+            if id is None or id in seen or not standing.stands(block):
+                continue
+            seen.add(id)
+            match block.kind:
+                case "initial":
+                    item = self._initial(block, initial.get(id, (block,)))
+                case "input":
+                    yield from self._inputs(block)
+                    continue
+                case "loss":
+                    item = self._loss(block)
+                case "cell":
+                    item = self._cell(block)
+                case _:
+                    item = self._between(block, asides)
+            if item is not None:
+                yield item
+        for output in quotient.outputs:
+            item = self._output(output)
+            if item is not None:
+                yield item
+
+    def _cell(self, block: Block) -> Item | None:
+        span, row = self._span(block), block.row
+        if span is None or row is None:
+            return None
+        shapes = shape_text(block.outputs[0].shape) if block.outputs else ""
+        about = f"layer {row.number}, call {block.t} of {row.path} ({row.name}): {block.label}"
+        return Item(
+            id=block.id,
+            cls="cell",
+            role="cell",
+            slot=span[0],
+            level=self._standing.level(block),
+            label=block.label,
+            face=Box(row=row.number, note=shapes, dashed=row.kind == "loop"),
+            tooltip=f"{about} {shapes}".rstrip(),
+        )
+
+    def _between(self, block: Block, asides: dict[tuple[Row, int], int]) -> Item | None:
+        span, row = self._span(block), block.row
+        if span is None or row is None:
+            return None
+        first, last = span
+        host = self._standing.hosts.get(row)
+        aside = None
+        if host is not None:
+            aside = asides[host, first]
+            asides[host, first] += 1
+        item = Item(
+            id=block.id,
+            cls=block.kind,
+            role="between",
+            slot=first,
+            level=self._standing.level(block),
+            label=block.label or block.formula,
+            face=Sign(),
+            tooltip=_about(block),
+            aside=aside,
+            face_left=host is not None and host.reverse,
+        )
+        shape = shape_text(block.outputs[0].shape) if len(block.outputs) == 1 else ""
+        if block.kind == "bar" or len(block.columns) > 1:
+            return replace(item, role="bar", face=Bar(note=shape), last=last)
+        if block.sign is not None:
+            return replace(item, role="sign", label=block.sign or "∥")
+        return replace(item, face=Plate(note=_note(block, shape)))
+
+    def _initial(self, block: Block, blocks: tuple[Block, ...]) -> Item | None:
+        chain = next((c for c in self._quotient.chains if block in c.initial), None)
+        readers = [arrow.target for arrow in self._quotient.leaving[block]]
+        cells = [reader for reader in readers if reader.kind == "cell"]
+        reader = chain.copies[0] if chain else next(iter(cells or readers), None)
+        span = reader and self._span(reader)
+        if reader is None or span is None or reader.row is None:
+            return None
+        way = chain.direction if chain else 1
+        slot = span[0] - way if way == 1 else span[1] + 1
+        if 0 <= slot < len(self._slots) and self._slots[slot] is None:
+            slot = len(self._slots) if way == -1 else -1
+        label = ", ".join(dict.fromkeys(one.label for one in blocks))
+        caption = ", ".join(dict.fromkeys(one.caption for one in blocks if one.caption))
+        shape = shape_text(block.pieces[0].shape)
+        return Item(
+            id=block.id,
+            cls="state",
+            role="initial",
+            slot=slot,
+            level=self._standing.level(reader),
+            label=label,
+            face=Circle(caption=caption),
+            tooltip=" ".join(filter(None, ("initial state", label, caption, shape))),
+        )
+
+    def _inputs(self, block: Block) -> Iterator[Item]:
+        """Yield a circle of an input in each column that reads it."""
+        level = 0
+        readers = [a.target for a in self._quotient.leaving[block] if self._standing.stands(a.target)]
+        if readers and all(r.row is not None and r.row.tree for r in readers):
+            level = self._standing.level(readers[0]) - 1
+        shape = shape_text(block.pieces[0].shape)
+        words = ["input", block.label, block.caption, shape]
+        if block.outside:
+            words.append("made outside the graph")
+        ids = block.circles or (block.id,)
+        for id, column in zip(ids, block.columns, strict=False):
+            slot = self._slot_of.get(column)
+            if slot is not None:
+                yield Item(
+                    id=id,
+                    cls="input",
+                    role="input",
+                    slot=slot,
+                    level=level,
+                    label=block.label,
+                    face=Circle(caption=block.caption, dashed=block.outside),
+                    tooltip=" ".join(filter(None, words)),
+                )
+
+    def _output(self, output: Output) -> Item | None:
+        column = output.column
+        if column is None:
+            column = max((*output.source.columns, 0))
+        slot = self._slot_of.get(column)
+        if slot is None:
+            return None
+        shape = shape_text(output.value.shape)
+        words = ["output", output.label, output.caption, shape]
+        return Item(
+            id=output.id,
+            cls="output",
+            role="output",
+            slot=slot,
+            level=self._standing.outputs_level,
+            label=output.label,
+            face=Circle(caption=output.caption, unused=not output.used),
+            tooltip=" ".join(filter(None, words)),
+        )
+
+    def _loss(self, block: Block) -> Item:
+        targets = [
+            arrow.source.caption or arrow.source.label
+            for arrow in self._quotient.entering[block]
+            if arrow.source.kind == "target"
+        ]
+        lines = [*_wrapped(block.formula), *_wrapped(", ".join(dict.fromkeys(filter(None, targets))))]
+        about = f"loss {block.label}"
+        if block.formula:
+            about += f" = {block.formula}"
+        return Item(
+            id=block.id,
+            cls="loss",
+            role="loss",
+            slot=len(self._slots),
+            level=self._standing.outputs_level,
+            label=block.label,
+            face=Circle(caption="", lines=tuple(lines)),
+            tooltip=about,
+        )
+
+    # Connections
+
+    def _connections(self, items: Mapping[str, Item]) -> tuple[list[Connection], int]:
+        """Return what is drawn of the arrows, and how many to and from the fold are not."""
+        quotient, standing = self._quotient, self._standing
+        joined: dict[Ends, list[Arrow]] = {}
+        for source, arrow in standing.arrows():
+            if arrow.target is quotient.loss:
+                continue
+            ends = standing.ends(source, arrow)
+            joined.setdefault(ends, []).append(arrow)
+        found: list[Connection] = []
+        left_out = 0
+        for ends, arrows in joined.items():
+            shown = self._shown(ends, items, arrows)
+            if shown is None:
+                left_out += self._is_left_out(ends, items, arrows)
+                continue
+            reads = tuple(read for arrow in arrows for read in arrow.reads)
+            found.append(self._connection(ends, *shown, reads, arrows))
+        for output in quotient.outputs:
+            found += self._output_connections(output, items)
+        return found, left_out
+
+    def _shown(
+        self, ends: Ends, items: Mapping[str, Item], arrows: Iterable[Arrow]
+    ) -> tuple[str, str] | None:
+        source = ends.source if ends.source in items else FOLD
+        target = ends.target if ends.target in items else FOLD
+        if source == target:
+            return None if source == FOLD else (source, target)
+        if FOLD in (source, target) and ends.kind not in ("message", "initial"):
+            return None
+        if FOLD in (source, target):
+            other = items[target if source == FOLD else source]
+            if other.aside is not None and source == FOLD and other.role != "cell":
+                return None
+        return source, target
+
+    def _is_left_out(
+        self, ends: Ends, items: Mapping[str, Item], arrows: Iterable[Arrow]
+    ) -> bool:
+        """Whether it joins something shown with something folded, other than a bar over both."""
+        shown = [items[id] for id in (ends.source, ends.target) if id in items]
+        if len(shown) != 1:
+            return False
+        return self._fold_slot not in shown[0].slots
+
+    def _connection(
+        self,
+        ends: Ends,
+        source: str,
+        target: str,
+        reads: tuple[Read, ...],
+        arrows: Iterable[Arrow],
+    ) -> Connection:
+        label = ""
+        if ends.kind in ("message", "initial"):
+            label = self._message_label(reads, arrows)
+        shapes = ", ".join(dict.fromkeys(shape_text(read.value.shape) for read in reads))
+        caption = ", ".join(dict.fromkeys(a.caption for a in arrows if a.caption))
+        kind = ends.kind if ends.kind in ("message", "initial", "input", "up") else "other"
+        about = f"{label or caption} {shapes} from {ends.source} to {ends.target}"
+        folded = [
+            f"through {_about(arrow.source)}"
+            for arrow in arrows
+            if arrow.source in self._standing.moves and ends.kind != "input"
+        ]
+        return Connection(
+            id=ends.id,
+            cls=ends.kind if ends.kind in ("message", "initial") else "link",
+            kind=kind,
+            source=source,
+            target=target,
+            label=label,
+            note=shapes,
+            tooltip="; ".join((about.strip(), *dict.fromkeys(folded))),
+            reads=reads,
+            cut=any(self._standing.is_cut(arrow.source) for arrow in arrows),
+            in_time=any(map(self._is_in_time, arrows)),
+        )
+
+    def _is_in_time(self, arrow: Arrow) -> bool:
+        source, target = self._standing.resolved(arrow.source), arrow.target
+        if source.kind != "cell" or len(target.columns) != 1:
+            return False
+        return source.columns != target.columns
+
+    def _message_label(self, reads: Iterable[Read], arrows: Iterable[Arrow]) -> str:
+        """Return the names of what is handed on, with the time that they were made at."""
+        labels: dict[str, None] = {}
+        for piece in dict.fromkeys(read.value for read in reads):
+            labels[value_name(piece, arrows, self._standing)] = None
+        return ", ".join(filter(None, labels))
+
+    def _output_connections(
+        self, output: Output, items: Mapping[str, Item]
+    ) -> Iterator[Connection]:
+        """Yield the way to an output, and the way from there into the loss."""
+        quotient, standing = self._quotient, self._standing
+        source = standing.item_of.get(standing.resolved(output.source))
+        if source is None:
+            return
+        reads = output_reads(output, quotient)
+        shape = shape_text(output.value.shape)
+        loss = quotient.loss.id if quotient.loss is not None else None
+        shown = output.id in items
+        if source in items and shown:
+            yield Connection(
+                id=f"output-{source}-{output.id}",
+                cls="link",
+                kind="output",
+                source=source,
+                target=output.id,
+                note=shape,
+                tooltip=f"{output.label} {shape} from {source} to {output.id}",
+                reads=reads,
+            )
+        if loss is not None and output.used and shown:
+            yield Connection(
+                id=f"loss-{output.id}-{loss}",
+                cls="link",
+                kind="loss",
+                source=output.id,
+                target=loss,
+                note=shape,
+                tooltip=f"{output.label} {shape} from {output.id} to {loss}",
+                reads=reads,
+            )
+
+    # What stands around
+
+    def _unlike(self) -> list[int]:
+        """Return the folded columns with a copy that is made otherwise than any shown."""
+        cells = [block for block in self._quotient.blocks if block.kind == "cell"]
+        shown = {(b.row, b.structure) for b in cells if self._span(b) is not None}
+        return sorted(
+            {
+                block.columns[0]
+                for block in cells
+                if self._span(block) is None and (block.row, block.structure) not in shown
+            }
+        )
+
+    def _brackets(self) -> Iterator[Bracket]:
+        for bracket in self._quotient.brackets:
+            slots = [
+                self._slot_of[column]
+                for column in range(bracket.first, bracket.last + 1)
+                if column in self._slot_of
+            ]
+            if slots:
+                yield Bracket(min(slots), max(slots), bracket.label)
+
+    def _all_headings(self) -> Iterator[Heading]:
+        standing = self._standing
+        if standing.has_inputs:
+            yield Heading(0, "", ("inputs",))
+        lines: defaultdict[int, list[str]] = defaultdict(list)
+        for row, level in standing.levels.items():
+            if row in standing.hosts or row.kind == "bar":
+                continue
+            if row.kind == "between":
+                if all(b.sign is not None or len(b.columns) > 1 for b in row.blocks):
+                    continue
+                lines[level].append(row.path or row.name)
+                continue
+            yield Heading(level, f"layer {row.number}", heading_lines(row))
+        for level, texts in lines.items():
+            yield Heading(level, "", tuple(dict.fromkeys(texts)))
+        if self._quotient.outputs:
+            yield Heading(standing.outputs_level, "", ("outputs",))
+
+
+def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str:
+    """Return what a value is called on its way: a copy's state under the cell's own name."""
+    for arrow in arrows:
+        block = standing.resolved(arrow.source)
+        if block.kind == "initial":
+            return block.label
+        if block.row is not None and block.kind == "cell":
+            for state, name in zip(block.states, block.row.states, strict=False):
+                if state == piece or state.node is piece.node:
+                    return indexed(name, block.t)
+    name = standing.quotient.names.get(piece.node, "")
+    time = standing.quotient.times.get(piece.node)
+    if not name:
+        return next((a.caption for a in arrows if a.caption), "")
+    return name if time is None else indexed(name, time)
+
+
+_LAST = "input", "initial", "loss"
+
+
+def _drawn_order(block: Block) -> tuple[int, tuple[int, ...], int]:
+    """The order of drawing: rows as they stand, then what is given, and the loss."""
+    if block.kind not in _LAST:
+        return 0, (), 0
+    newest = block.pieces[-1].node.id if block.kind == "input" else 0
+    return 1 + _LAST.index(block.kind), block.columns, newest
+
+
+def _about(block: Block) -> str:
+    ops = " then ".join(piece.node.op or "" for piece in block.pieces[:6])
+    if len(block.pieces) > 6:
+        ops += f" … ({len(block.pieces)} ops)"
+    words = [block.label, block.formula if block.formula != block.label else "", f"({ops})"]
+    return " ".join(filter(None, words))
+
+
+def _note(block: Block, shape: str) -> str:
+    formula = block.formula
+    if formula and formula != block.label and block.label:
+        if text_width(formula, NOTE_SIZE) <= PLATE_WIDTH_MOST - 10:
+            return formula
+    return shape
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Yield a formula in lines, broken at its spaces."""
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}".strip()
+        if line and text_width(longer, NOTE_SIZE + 1) > _LOSS_LINE:
+            yield line
+            line = word
+        else:
+            line = longer
+    if line:
+        yield line
+
+
+def heading_lines(row: Row) -> tuple[str, ...]:
+    """Return what stands beside a row of copies: its module, and its equation."""
+    module = row.path if row.path in (row.name, "") else f"{row.path} · {row.name}"
+    module = module or row.name
+    if row.reverse:
+        module += ", from right to left"
+    return (module, *_with_own_names(row).splitlines())
+
+
+def _with_own_names(row: Row) -> str:
+    """Return a row's equation with its own parameters' names in this network: W_hh_l1 for W_hh."""
+    names = [name.rpartition(".")[2] for name in row.parameters]
+
+    def own(match: re.Match[str]) -> str:
+        written = match[0]
+        for name in names:
+            if name == written or name.startswith(f"{written}_"):
+                return name
+        return written
+
+    return re.sub(r"\b[Wwb]_[a-z]+\b", own, row.equation or "")
