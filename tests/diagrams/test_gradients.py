@@ -11,9 +11,9 @@ from diagrams.test_geometry import check_shapes_and_edges, check_texts
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams import Diagram
 from tinygrad_rnn.errors import DrawError, GradientError
+from tinygrad_rnn.tracing.network.blocks import network_of
 from tinygrad_rnn.tracing.network.flow import gradients_of
 from tinygrad_rnn.tracing.network.norms import norms_of
-from tinygrad_rnn.tracing.network.blocks import network_of
 
 NETWORKS = {
     "last": lambda: trained(layers=2, last=True),

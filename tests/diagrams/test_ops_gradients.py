@@ -245,7 +245,9 @@ def test_each_state_has_its_own_way_back_and_each_op_on_the_way_to_an_output():
     for event in trace.events:
         if event.kind == "vjp" and event.value is not None:
             terms[event.output.id].append((event.of.id, event.value))
-    one, two = (next(cell for cell in network_of(trace.graph()).cells if cell.t == t) for t in (1, 2))
+    one, two = (
+        next(cell for cell in network_of(trace.graph()).cells if cell.t == t) for t in (1, 2)
+    )
     readers = {node.id for node in two.nodes}
     messages = ("message-cell-0-1-cell-0-2", "message-cell-0-1-cell-0-2-1")
     for state, norm, message in zip(

@@ -191,9 +191,9 @@ class Pen:
             leaves = source.y + self._frame(source).leaves.get(state, 0.0)
         if target.id != FOLD:
             arrives = target.y + self._frame(target).arrives.get(state, 0.0)
-            if leaves is not None and not self._is_opened(target.id):
-                if abs(leaves - target.y) < target.height / 2 - 6:
-                    arrives = leaves
+            straight = leaves is not None and not self._is_opened(target.id)
+            if straight and abs((leaves or 0.0) - target.y) < target.height / 2 - 6:
+                arrives = leaves
         start, end = leaves or arrives or source.y, arrives or leaves or target.y
         left, right = source.right, target.left
         if source.x >= target.x:

@@ -120,7 +120,7 @@ class Box:
 
     @property
     def _lines(self) -> tuple[str, ...]:
-        """What stands below the name: a number is never cut, so what is too wide gets more lines."""
+        """What stands below the name; a number is never cut: too many get lines of their own."""
         if not self.notes:
             return (self.note,) if self.note else ()
         joined = " · ".join(self.notes)
@@ -335,8 +335,8 @@ class Plate:
     """What stands between copies: the module that it is a call of, or its formula."""
 
     note: str = ""
+    row: str = ""  # those of one row have the same width
     alarm: bool = False
-    dashed: bool = False
 
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height, as its texts need them."""

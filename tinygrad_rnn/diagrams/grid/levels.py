@@ -120,7 +120,7 @@ def _ranks(rows: Sequence[Row], steps: Iterable[_Step]) -> dict[Row, int]:
             if start not in _reached(end, following):
                 following[start].add(end)
     ranks: dict[Row, int] = dict.fromkeys(rows, 0)
-    waiting = {row: 0 for row in rows}
+    waiting = dict.fromkeys(rows, 0)
     for ends in following.values():
         for end in ends:
             waiting[end] += 1

@@ -286,11 +286,12 @@ def _most_circles_at_a_copy(grid: Grid) -> int:
 def _plate_widths(grid: Grid) -> dict[str, float]:
     """Return the width of each box between copies: those of one row have the same."""
     widest: defaultdict[str, float] = defaultdict(float)
-    plates = {id: item for id, item in grid.items.items() if isinstance(item.face, Plate)}
-    for id, item in plates.items():
-        row = id.rpartition("-")[0]
-        widest[row] = max(widest[row], item.face.least_width(item.label))
-    return {id: widest[id.rpartition("-")[0]] for id in plates}
+    rows: dict[str, str] = {}
+    for id, item in grid.items.items():
+        if isinstance(item.face, Plate):
+            rows[id] = item.face.row or id
+            widest[rows[id]] = max(widest[rows[id]], item.face.least_width(item.label))
+    return {id: widest[row] for id, row in rows.items()}
 
 
 def _opened_frame(
@@ -309,7 +310,9 @@ def _opened_frame(
         height=plan.height,
         round=False,
         exits={
-            c.id: plan.exits[c.outlet] - plan.width / 2 for c in leaving if c.outlet in plan.exits
+            c.id: plan.exits[c.outlet] - plan.width / 2
+            for c in leaving
+            if c.outlet is not None and c.outlet in plan.exits
         },
         entries={id: x - plan.width / 2 for id, x in below.items() if x is not None},
         arrives={state: y - plan.height / 2 for state, y in plan.left.items()},
@@ -324,6 +327,22 @@ def _circles_in_line(
 
     Those of one slot keep their distance, and stand in the order of what they are joined with.
     """
+    wanted = _wanted_offsets(grid, frames)
+    moved: dict[str, Frame] = {}
+    for group in groups:
+        circles = all(isinstance(item.face, Circle) for item in group)
+        if not circles or not any(wanted.get(item.id) for item in group):
+            continue
+        desired = {item.id: min(wanted.get(item.id, [0.0]), key=abs) for item in group}
+        order = sorted(group, key=lambda item: desired[item.id])
+        places = _kept_apart([desired[item.id] for item in order], spacing)
+        for item, place in zip(order, places, strict=True):
+            moved[item.id] = replace(frames[item.id], offset=place)
+    return moved
+
+
+def _wanted_offsets(grid: Grid, frames: Mapping[str, Frame]) -> Mapping[str, list[float]]:
+    """Return where what each input and output is joined with in its slot stands."""
     wanted: defaultdict[str, list[float]] = defaultdict(list)
     for c in grid.connections:
         source, target = grid.items.get(c.source), grid.items.get(c.target)
@@ -337,25 +356,16 @@ def _circles_in_line(
                 away = frames[source.id].width / 2 + TRACK
                 offset += -away if source.face_left else away
             wanted[target.id].append(offset)
-    moved: dict[str, Frame] = {}
-    for group in groups:
-        if not all(isinstance(item.face, Circle) for item in group):
-            continue
-        if not any(wanted.get(item.id) for item in group):
-            continue
-        desired = {item.id: min(wanted.get(item.id, [0.0]), key=abs) for item in group}
-        order = sorted(group, key=lambda item: desired[item.id])
-        places: list[float] = []
-        for item in order:
-            least = places[-1] + spacing if places else desired[item.id]
-            places.append(max(desired[item.id], least))
-        middle = sum(desired.values()) / len(order)
-        shift = middle - sum(places) / len(places)
-        if all(place == desired[item.id] for item, place in zip(order, places, strict=True)):
-            shift = 0.0
-        for item, place in zip(order, places, strict=True):
-            moved[item.id] = replace(frames[item.id], offset=place + shift)
-    return moved
+    return wanted
+
+
+def _kept_apart(wanted: Sequence[float], spacing: float) -> list[float]:
+    """Return places in rising order, each near the one wanted and `spacing` from the others."""
+    places: list[float] = []
+    for place in wanted:
+        places.append(max(place, places[-1] + spacing) if places else place)
+    shift = (sum(wanted) - sum(places)) / len(places)
+    return [place + shift for place in places]
 
 
 _ABOVE = "between", "sign", "output"
@@ -379,9 +389,8 @@ def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> di
             frames[target.id] = replace(end, rise=start.leaves.get(c.state, end.rise))
         elif source.role == "input" and c.inlet is not None and source.id in alone:
             frames[source.id] = replace(start, offset=end.below(c.id))
-        elif target.role in _ABOVE and target.id in alone and source.aside is None:
-            if source.last is None and source.plan is not None:
-                frames[target.id] = replace(end, offset=start.above(c.id))
+        elif target.role in _ABOVE and target.id in alone and source.plan is not None:
+            frames[target.id] = replace(end, offset=start.above(c.id))
     return frames
 
 

@@ -8,7 +8,8 @@ from ...tracing.network.quotient import Arrow, Block, Output, Quotient, indexed
 from ..picture.notation import at_any_step, shape_text
 from .grid import Connection, Grid, Heading
 from .items import Box, Circle, Item, Plate, Sign
-from .unrolled import Standing, heading_lines, value_name
+from .standing import Standing, value_name
+from .unrolled import heading_lines
 
 _End = Block | Output
 
@@ -58,17 +59,21 @@ class _Rolled:
                 prefix + id: replace(item, id=prefix + id, cls=prefix + item.cls)
                 for id, item in self._items.items()
             },
-            connections=tuple(
-                replace(
-                    c, id=prefix + c.id, cls=prefix + c.cls, source=prefix + c.source,
-                    target=prefix + c.target,
-                )
-                for c in self._connections.values()
-            ),  # fmt: skip
+            connections=tuple(map(self._prefixed, self._connections.values())),
             headings=tuple(self._headings()),
             slots=(0,),
             levels=self._standing.count,
             panels=False,
+        )
+
+    def _prefixed(self, connection: Connection) -> Connection:
+        prefix = self._prefix
+        return replace(
+            connection,
+            id=prefix + connection.id,
+            cls=prefix + connection.cls,
+            source=prefix + connection.source,
+            target=prefix + connection.target,
         )
 
     # Items

@@ -3,26 +3,23 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...tracing.network.quotient import (
     Arrow,
     Block,
     Output,
-    Piece,
     Quotient,
     Read,
     Row,
-    indexed,
 )
 from ..picture.notation import shape_text
 from ..picture.text_metrics import text_width
 from .grid import FOLD, MARGIN, Bracket, Connection, Fold, Grid, Heading, slots_of
 from .items import NOTE_SIZE, PLATE_WIDTH_MOST, Bar, Box, Circle, Item, Plate, Sign
-from .levels import row_levels, tree_heights
+from .standing import Ends, Standing, about_block, output_reads, value_name
 
 _LOSS_LINE = 170.0  # how wide a line below the loss may be
-_DRAWN = ("input", "initial", "cell", "bar", "between")
 
 
 def unrolled_grid(quotient: Quotient, fold: Fold, *, headings: bool = True) -> Grid:
@@ -32,222 +29,6 @@ def unrolled_grid(quotient: Quotient, fold: Fold, *, headings: bool = True) -> G
         DrawError: `fold` is not "auto", None or a positive int.
     """
     return _Unrolled(Standing(quotient), fold, headings).grid()
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """What a connection joins, and as what."""
-
-    kind: str
-    source: str
-    target: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.kind}-{self.source}-{self.target}"
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What of the arrows is drawn as one connection."""
-
-    id: str
-    kind: str
-    source: str
-    target: str
-    reads: tuple[Read, ...]
-
-
-class Standing:
-    """What of a quotient is drawn as an item, and where it stands, without its columns.
-
-    Args:
-        quotient: the network.
-
-    Attributes:
-        item_of: the id of the item that each block is drawn as. Mere moves are none: what comes
-            out of them starts where they read. The initial states of a chain are one.
-        hosts: rows on the way of a message, which stand beside copies: the row of these.
-        levels: of each row.
-        outputs_level: that of the outputs.
-        count: how many levels there are.
-    """
-
-    def __init__(self, quotient: Quotient) -> None:
-        self.quotient = quotient
-        self.moves = _moves(quotient)
-        self.item_of: dict[Block, str] = {}
-        for block in quotient.blocks:
-            if block.kind in _DRAWN or block is quotient.loss:
-                self.item_of[block] = block.id
-        self.initial: dict[str, tuple[Block, ...]] = {}
-        for chain in quotient.chains:
-            if chain.initial:
-                first, *_ = chain.initial
-                self.initial[first.id] = chain.initial
-                self.item_of.update(dict.fromkeys(chain.initial, first.id))
-        for block in self.moves:
-            self.item_of[block] = self.item_of[self.resolved(block)]
-        self.hosts = self._hosts()
-        self.has_inputs = any(block.kind == "input" for block in self.item_of)
-        first = 1 if self.has_inputs else 0
-        shown = [row for row in quotient.rows if any(self.stands(b) for b in row.blocks)]
-        self.trees = {row: tree_heights(row, self._children(row)) for row in shown if row.tree}
-        self.levels = row_levels(shown, self._joins(), self.hosts, self.trees, first)
-        top = max(
-            [
-                first - 1,
-                *self.levels.values(),
-                *(self.level(block) for row in self.trees for block in row.blocks),
-            ]
-        )
-        self.outputs_level = max(top + 1, 0) if quotient.outputs else max(top, 0)
-        self.count = self.outputs_level + 1
-
-    def stands(self, block: Block) -> bool:
-        """Whether a block has an item of its own."""
-        return block in self.item_of and block not in self.moves
-
-    def resolved(self, block: Block) -> Block:
-        """Return the block that a mere move reads; any other block itself."""
-        while block in self.moves:
-            block = self.moves[block]
-        return block
-
-    def is_cut(self, block: Block) -> bool:
-        """Whether a `detach` stands on the way through mere moves to a block that reads there."""
-        while block in self.moves:
-            entering = (read for arrow in self.quotient.entering[block] for read in arrow.reads)
-            if any(read.flow == "cut" for read in entering):
-                return True
-            block = self.moves[block]
-        return False
-
-    def level(self, block: Block) -> int:
-        """Return the level that a block of a row stands on."""
-        assert block.row is not None
-        level = self.levels[block.row]
-        if block.row.tree:
-            level += self.trees[block.row].get(block, 0)
-        return level
-
-    def item_read(self, source: Block, target: Block) -> str:
-        """Return the item that a block is to one that reads it: of an input the nearest circle."""
-        if not source.circles:
-            return self.item_of[source]
-        reader = target.columns[0] if target.columns else source.columns[-1]
-        before = [k for k, column in enumerate(source.columns) if column <= reader]
-        return source.circles[before[-1] if before else 0]
-
-    def ends(self, source: Block, arrow: Arrow) -> "Ends":
-        """Return what is joined by what is drawn of an arrow."""
-        kind, target = self.kind(source, arrow), self.item_of[arrow.target]
-        return Ends(kind, self.item_read(source, arrow.target), target)
-
-    def kind(self, source: Block, arrow: Arrow) -> str:
-        """Return what an arrow is in the picture: an old state on its way past a copy is a message.
-        """
-        host = self.hosts.get(arrow.target.row) if arrow.target.row else None
-        if source is not arrow.source and source.kind in ("input", "initial"):
-            return source.kind
-        if host is None or arrow.kind in ("input", "tap"):
-            return arrow.kind
-        start = source.row
-        if source.kind == "initial" or start is host or (start and self.hosts.get(start) is host):
-            return "initial" if source.kind == "initial" else "message"
-        return arrow.kind
-
-    def arrows(self) -> Iterator[tuple[Block, Arrow]]:
-        """Yield what is drawn of the arrows, each with the block that it starts from."""
-        for arrow in self.quotient.arrows:
-            source = self.resolved(arrow.source)
-            if source in self.item_of and self.stands(arrow.target):
-                yield source, arrow
-
-    def _children(self, row: Row) -> dict[Block, list[Block]]:
-        """Return what each node of a tree reads of its own row."""
-        return {
-            block: [
-                source
-                for arrow in self.quotient.entering[block]
-                if (source := self.resolved(arrow.source)).row is row
-            ]
-            for block in row.blocks
-        }
-
-    def _joins(self) -> Iterator[Arrow]:
-        for source, arrow in self.arrows():
-            yield arrow if source is arrow.source else replace(arrow, source=source)
-
-    def _hosts(self) -> dict[Row, Row]:
-        """Find the rows on the way of a message: read from a copy, and handed on to the next."""
-        hosts: dict[Row, Row] = {}
-        quotient = self.quotient
-        for row in quotient.rows:
-            if row.kind != "between":
-                continue
-            for block in row.blocks:
-                host = self._host(block)
-                if host is not None:
-                    hosts[row] = host
-                    break
-        return hosts
-
-    def _host(self, block: Block) -> Row | None:
-        """Return the row of the copies that a block stands between, on the way of their message."""
-        if not self.stands(block) or len(block.columns) != 1:
-            return None
-        entering = (self.resolved(arrow.source) for arrow in self.quotient.entering[block])
-        before = {one.row for one in entering if one.columns == block.columns and one.row}
-        for arrow in self.quotient.leaving[block]:
-            if arrow.kind == "message" and arrow.target.row in before:
-                return arrow.target.row
-        return None
-
-
-def shown_arrows(standing: "Standing") -> Iterator[Shown]:
-    """Yield every connection of a network as the unrolled view has it, folded away or not."""
-    quotient = standing.quotient
-    joined: dict[Ends, list[Read]] = {}
-    for source, arrow in standing.arrows():
-        if arrow.target is not quotient.loss:
-            joined.setdefault(standing.ends(source, arrow), []).extend(arrow.reads)
-    for ends, reads in joined.items():
-        yield Shown(ends.id, ends.kind, ends.source, ends.target, tuple(reads))
-    for output in quotient.outputs:
-        source = standing.item_of.get(standing.resolved(output.source))
-        if source is None:
-            continue
-        ends = Ends("output", source, output.id)
-        yield Shown(ends.id, ends.kind, ends.source, ends.target, output_reads(output, quotient))
-        if quotient.loss is not None and output.used:
-            ends = Ends("loss", output.id, quotient.loss.id)
-            reads = output_reads(output, quotient)
-            yield Shown(ends.id, ends.kind, ends.source, ends.target, reads)
-
-
-def output_reads(output: Output, quotient: Quotient) -> tuple[Read, ...]:
-    """Return the reads by which an output goes into the loss."""
-    return tuple(
-        read
-        for arrow in quotient.leaving[output.source]
-        if arrow.target is quotient.loss
-        for read in arrow.reads
-        if read.value == output.value or read.value.node is output.value.node
-    )
-
-
-def _moves(quotient: Quotient) -> dict[Block, Block]:
-    """Return the blocks that only move what one other block makes, each with that block."""
-    moves: dict[Block, Block] = {}
-    for block in quotient.blocks:
-        if block.kind != "between" or block.sign != "" or len(block.columns) > 1:
-            continue
-        sources = {arrow.source for arrow in quotient.entering[block]}
-        sources = {source for source in sources if source.kind in _DRAWN}
-        if len(sources) == 1 and quotient.leaving[block]:
-            moves[block] = sources.pop()
-    return moves
 
 
 class _Unrolled:
@@ -330,7 +111,7 @@ class _Unrolled:
 
     def _items(self) -> Iterator[Item]:
         quotient, standing = self._quotient, self._standing
-        initial = {id: blocks for id, blocks in standing.initial.items()}
+        initial = standing.initial
         seen: set[str] = set()
         asides: defaultdict[tuple[Row, int], int] = defaultdict(int)
         for block in sorted(quotient.blocks, key=_drawn_order):
@@ -392,7 +173,7 @@ class _Unrolled:
             level=self._standing.level(block),
             label=block.label or block.formula,
             face=Sign(),
-            tooltip=_about(block),
+            tooltip=about_block(block),
             aside=aside,
             face_left=host is not None and host.reverse,
         )
@@ -401,7 +182,7 @@ class _Unrolled:
             return replace(item, role="bar", face=Bar(note=shape), last=last)
         if block.sign is not None:
             return replace(item, role="sign", label=block.sign or "∥")
-        return replace(item, face=Plate(note=_note(block, shape)))
+        return replace(item, face=Plate(note=_note(block, shape), row=f"{row.kind}-{row.number}"))
 
     def _initial(self, block: Block, blocks: tuple[Block, ...]) -> Item | None:
         chain = next((c for c in self._quotient.chains if block in c.initial), None)
@@ -432,7 +213,9 @@ class _Unrolled:
     def _inputs(self, block: Block) -> Iterator[Item]:
         """Yield a circle of an input in each column that reads it."""
         level = 0
-        readers = [a.target for a in self._quotient.leaving[block] if self._standing.stands(a.target)]
+        readers = [
+            a.target for a in self._quotient.leaving[block] if self._standing.stands(a.target)
+        ]
         if readers and all(r.row is not None and r.row.tree for r in readers):
             level = self._standing.level(readers[0]) - 1
         shape = shape_text(block.pieces[0].shape)
@@ -480,7 +263,10 @@ class _Unrolled:
             for arrow in self._quotient.entering[block]
             if arrow.source.kind == "target"
         ]
-        lines = [*_wrapped(block.formula), *_wrapped(", ".join(dict.fromkeys(filter(None, targets))))]
+        lines = [
+            *_wrapped(block.formula),
+            *_wrapped(", ".join(dict.fromkeys(filter(None, targets)))),
+        ]
         about = f"loss {block.label}"
         if block.formula:
             about += f" = {block.formula}"
@@ -534,9 +320,7 @@ class _Unrolled:
                 return None
         return source, target
 
-    def _is_left_out(
-        self, ends: Ends, items: Mapping[str, Item], arrows: Iterable[Arrow]
-    ) -> bool:
+    def _is_left_out(self, ends: Ends, items: Mapping[str, Item], arrows: Iterable[Arrow]) -> bool:
         """Whether it joins something shown with something folded, other than a bar over both."""
         shown = [items[id] for id in (ends.source, ends.target) if id in items]
         if len(shown) != 1:
@@ -559,7 +343,7 @@ class _Unrolled:
         kind = ends.kind if ends.kind in ("message", "initial", "input", "up") else "other"
         about = f"{label or caption} {shapes} from {ends.source} to {ends.target}"
         folded = [
-            f"through {_about(arrow.source)}"
+            f"through {about_block(arrow.source)}"
             for arrow in arrows
             if arrow.source in self._standing.moves and ends.kind != "input"
         ]
@@ -669,23 +453,6 @@ class _Unrolled:
             yield Heading(standing.outputs_level, "", ("outputs",))
 
 
-def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str:
-    """Return what a value is called on its way: a copy's state under the cell's own name."""
-    for arrow in arrows:
-        block = standing.resolved(arrow.source)
-        if block.kind == "initial":
-            return block.label
-        if block.row is not None and block.kind == "cell":
-            for state, name in zip(block.states, block.row.states, strict=False):
-                if state == piece or state.node is piece.node:
-                    return indexed(name, block.t)
-    name = standing.quotient.names.get(piece.node, "")
-    time = standing.quotient.times.get(piece.node)
-    if not name:
-        return next((a.caption for a in arrows if a.caption), "")
-    return name if time is None else indexed(name, time)
-
-
 _LAST = "input", "initial", "loss"
 
 
@@ -697,19 +464,11 @@ def _drawn_order(block: Block) -> tuple[int, tuple[int, ...], int]:
     return 1 + _LAST.index(block.kind), block.columns, newest
 
 
-def _about(block: Block) -> str:
-    ops = " then ".join(piece.node.op or "" for piece in block.pieces[:6])
-    if len(block.pieces) > 6:
-        ops += f" … ({len(block.pieces)} ops)"
-    words = [block.label, block.formula if block.formula != block.label else "", f"({ops})"]
-    return " ".join(filter(None, words))
-
-
 def _note(block: Block, shape: str) -> str:
     formula = block.formula
-    if formula and formula != block.label and block.label:
-        if text_width(formula, NOTE_SIZE) <= PLATE_WIDTH_MOST - 10:
-            return formula
+    says_more = formula and block.label and formula != block.label
+    if says_more and text_width(formula, NOTE_SIZE) <= PLATE_WIDTH_MOST - 10:
+        return formula
     return shape
 
 

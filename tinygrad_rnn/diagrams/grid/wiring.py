@@ -268,9 +268,7 @@ class Wiring:
         taken.append((offset, stretch, source.id))
         return True
 
-    def _between(
-        self, connection: Connection, source: Item, target: Item
-    ) -> Between | None:
+    def _between(self, connection: Connection, source: Item, target: Item) -> Between | None:
         """A state handed to a copy at another height in a later column, if the sides are free."""
         if target.role != "cell" or source.slot >= target.slot or source.level == target.level:
             return None

@@ -62,9 +62,7 @@ def plan_of(
     if not 0 < len(anatomy.parts) <= OPS_MOST:
         return None
     leaving = {
-        number: part
-        for number, part in enumerate(map(anatomy.part, states))
-        if part is not None
+        number: part for number, part in enumerate(map(anatomy.part, states)) if part is not None
     }
     known = recognised(anatomy.parts, leaving[0]) if 0 in leaving else None
     if known is None or not {leaving[0].place}.issuperset(upward):

@@ -12,7 +12,7 @@ from ...tracing.network.flow import norm_of
 from ...tracing.network.quotient import Block, Output, Piece, Quotient
 from ...tracing.questions.ledger import Uses, uses_in
 from ..grid.grid import FOLD, drawn_id
-from ..grid.unrolled import Shown, Standing, shown_arrows
+from ..grid.standing import Shown, Standing, shown_arrows
 from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
 from .tensors import DIGITS, Corner, Record, Tensors, rounded
 
@@ -192,9 +192,7 @@ def _cell(
         "layer": row.number,
         "t": block.t,
         "column": block.column,
-        "marks": [
-            f"mark-{row.number}-{state}-{block.column}" for state in range(len(row.states))
-        ],
+        "marks": [f"mark-{row.number}-{state}-{block.column}" for state in range(len(row.states))],
         "tensors": list(numbers),
         "ops": {id: place[node] for id, node in ops.items() if id in shown and node in place},
     }

@@ -13,7 +13,7 @@ from typing import Literal
 from ...autograd.tensor import Array
 from ...tracing.network.flow import norm_of
 from ...tracing.network.quotient import Block, Piece, Quotient, indexed
-from ..grid.unrolled import Standing, shown_arrows
+from ..grid.standing import Standing, shown_arrows
 
 LOSS = "loss"  # the id of its block
 Phase = Literal["start", "forward", "seed", "backward", "end"]

@@ -41,7 +41,9 @@ def drawn(place: Placement, bands: Bands, overlay: Overlay | None = None) -> Dra
     )
 
 
-def with_scales(drawing: Drawing, grid: Grid, overlay: Overlay | None, quotient: Quotient) -> Drawing:
+def with_scales(
+    drawing: Drawing, grid: Grid, overlay: Overlay | None, quotient: Quotient
+) -> Drawing:
     """Return a drawing with what the colours of its gradients and values stand for below it."""
     if overlay:
         drawing += gradient_legend(overlay, quotient, drawing)

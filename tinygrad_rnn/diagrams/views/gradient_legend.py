@@ -51,7 +51,9 @@ def ramp_legend(overlay: Overlay, box: Bounds) -> Drawing:
     return _legend(overlay, box.left, box.bottom - _GAP, forward=False)
 
 
-def _histories(overlay: Overlay, quotient: Quotient) -> Iterator[tuple[str, str, list[float | None]]]:
+def _histories(
+    overlay: Overlay, quotient: Quotient
+) -> Iterator[tuple[str, str, list[float | None]]]:
     """Yield an id and a name of each state of each layer, and its norm at every step."""
     for row in reversed(quotient.rows):
         if row.kind not in ("cell", "loop"):
@@ -126,7 +128,12 @@ class _Strip:
 
 
 def _caption(quotient: Quotient, per_mark: int) -> str:
-    states = dict.fromkeys(state for row in quotient.rows for state in row.states or ("·",) if row.kind in ("cell", "loop"))
+    states = dict.fromkeys(
+        state
+        for row in quotient.rows
+        for state in row.states or ("·",)
+        if row.kind in ("cell", "loop")
+    )
     caption = ", ".join(f"‖∂L/∂{state}ₜ‖" for state in states)
     caption += f" at all {quotient.columns:,} steps" if quotient.columns > 1 else " at the one step"
     if per_mark > 1:

@@ -1,6 +1,6 @@
 """Puts what the backward pass left on a grid: a norm in each block, and one on each way back."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ...tracing.network.flow import together
@@ -21,10 +21,6 @@ class Overlay:
     ramp: Ramp
     # of each item: what it holds, by the names of these
     parts: Mapping[str, Mapping[str, float | None]]
-
-    def between(self, scale: tuple[int, int] | None) -> "Overlay":
-        """Return it with the scale that was chosen for its colours, if one was."""
-        return replace(self, ramp=self.ramp.between(scale))
 
     def between(self, scale: tuple[int, int] | None) -> "Overlay":
         """Return it with the scale that was chosen for its colours, if one was."""
@@ -123,9 +119,7 @@ def _item(item: Item, norms: Mapping[str, float | None], flow: Norms, quotient: 
 
 def _notes(norms: Mapping[str, float]) -> tuple[str, ...]:
     several = len(norms) > 1
-    return tuple(
-        f"‖∇{name if several else ''}‖ {norm_text(norm)}" for name, norm in norms.items()
-    )
+    return tuple(f"‖∇{name if several else ''}‖ {norm_text(norm)}" for name, norm in norms.items())
 
 
 def _connection(connection: Connection, flow: Norms) -> Connection:
@@ -133,7 +127,8 @@ def _connection(connection: Connection, flow: Norms) -> Connection:
     norm = together(norms)
     flows = {read.flow for read in connection.reads}
     about = _with_norms(
-        connection.tooltip, [("what is handed over, by this way,", norm)] if norm is not None else ()
+        connection.tooltip,
+        [("what is handed over, by this way,", norm)] if norm is not None else (),
     )
     cut = (connection.cut or "cut" in flows) and "gradient" not in flows
     return replace(connection, norm=0.0 if cut else norm, cut=cut, tooltip=about)

@@ -46,9 +46,7 @@ def flat_drawing(graph: Graph) -> tuple[Drawing, list[Entry], str]:
         Ink("text", fills),
     )
     used = {chip.parameter for part in shown for chip in part.chips}
-    parameters = [
-        Entry(names[node.id], node.shape) for node in graph.nodes if node.id in used
-    ]
+    parameters = [Entry(names[node.id], node.shape) for node in graph.nodes if node.id in used]
     return drawing, parameters, _description(len(parts), len(parts) - len(shown))
 
 

@@ -206,12 +206,19 @@ class _Opening:
             others += 1
         unread = {piece.node for piece in block.unread}
         states = tuple(piece.node for piece in block.states)
-        for depth in self._depths():
-            modules = parts_of_modules(block.nodes, block.call, depth) if depth else {}
-            anatomy = Anatomy(block.nodes, self._names, inlets, unread, modules)
+        deepest, *others = self._depths()
+        anatomy = self._anatomy(block, inlets, unread, deepest)
+        for depth in others:
             if len(anatomy.parts) <= OPS_READABLE:
                 break
+            anatomy = self._anatomy(block, inlets, unread, depth)
         return _Inner(block, anatomy, states)
+
+    def _anatomy(
+        self, block: Block, inlets: Mapping[Node, Inlet], unread: set[Node], depth: int
+    ) -> Anatomy:
+        modules = parts_of_modules(block.nodes, block.call, depth) if depth else {}
+        return Anatomy(block.nodes, self._names, inlets, unread, modules)
 
     def _depths(self) -> Sequence[int]:
         """How deep modules may be opened, the deepest first; 0: down to the ops."""
@@ -229,35 +236,32 @@ class _Opening:
                     yield _row(id), number
                 number += 1
 
-    def items(self, connections: Iterable[Connection]) -> Iterator[tuple[str, Item]]:
+    def items(self, connections: Sequence[Connection]) -> Iterator[tuple[str, Item]]:
         """Yield all items, blocks with their plans."""
-        upward: defaultdict[str, set[int]] = defaultdict(set)
-        handed: defaultdict[str, dict[int, tuple[Read, ...]]] = defaultdict(dict)
-        for c in connections:
-            if c.outlet is None or c.leaves is not None:
-                continue
-            if c.state is None or _leaves_upwards(c, self._grid):
-                upward[c.source].add(c.outlet)
-        for c in connections:
-            state = c.leaves if c.state is None else c.state
-            if state is not None:
-                before = handed[c.source].get(state, ())
-                handed[c.source][state] = before + c.reads
-        alike: defaultdict[object, set[int]] = defaultdict(set)
         keys = {id: self._key(inner) for id, inner in self._inner.items()}
-        for id, key in keys.items():
-            alike[key] |= upward[id]
+        upward = self._upward(connections, keys)
+        handed = _handed_on(connections)
         divided = {id for id, _ in self._circles}
         for circle in self._circles.values():
             yield circle.id, circle
         for id, item in self._grid.items.items():
-            if id in divided:
-                continue
             inner = self._inner.get(id)
-            if inner is None:
+            if inner is not None:
+                yield id, self._item(item, inner, keys[id], upward[keys[id]], handed[id])
+            elif id not in divided:
                 yield id, item
+
+    def _upward(
+        self, connections: Iterable[Connection], keys: Mapping[str, object]
+    ) -> Mapping[object, set[int]]:
+        """Return which parts something above reads, in any of the blocks that are made alike."""
+        upward: defaultdict[object, set[int]] = defaultdict(set)
+        for c in connections:
+            if c.outlet is None or c.leaves is not None:
                 continue
-            yield id, self._item(item, inner, keys[id], alike[keys[id]], handed[id])
+            if c.state is None or _leaves_upwards(c, self._grid):
+                upward[keys[c.source]].add(c.outlet)
+        return upward
 
     def _key(self, inner: _Inner) -> object:
         row = inner.block.row
@@ -307,7 +311,9 @@ class _Opening:
         row = inner.block.row
         noted = bool(self._lane or box.heat)
         line = "text" if between else f"cell.{box.row}.border"
-        plan = plan_of(inner.anatomy, inner.states, upward, Ink(line, self._fills, self._lane, noted))
+        plan = plan_of(
+            inner.anatomy, inner.states, upward, Ink(line, self._fills, self._lane, noted)
+        )
         if plan and row is not None and row.reverse:
             plan = plan.mirrored()
         if plan and self._lane:
@@ -329,6 +335,18 @@ class _Opening:
         return Glyph((replace(box, id=id), *named))
 
 
+def _handed_on(
+    connections: Iterable[Connection],
+) -> Mapping[str, dict[int, tuple[Read, ...]]]:
+    """Return the reads of each state that leaves a block on its right."""
+    handed: defaultdict[str, dict[int, tuple[Read, ...]]] = defaultdict(dict)
+    for c in connections:
+        state = c.leaves if c.state is None else c.state
+        if state is not None:
+            handed[c.source][state] = handed[c.source].get(state, ()) + c.reads
+    return handed
+
+
 def _can_open(item: Item) -> bool:
     return isinstance(item.face, Box | Plate)
 
@@ -340,8 +358,11 @@ def _row(id: str) -> str:
 def _leaves_upwards(connection: Connection, grid: Grid) -> bool:
     """Whether a state goes to what does not stand beside its copy."""
     source, target = grid.items.get(connection.source), grid.items.get(connection.target)
-    return source is not None and target is not None and target.slot <= source.slot and (
-        target.aside is None
+    return (
+        source is not None
+        and target is not None
+        and target.slot <= source.slot
+        and (target.aside is None)
     )
 
 

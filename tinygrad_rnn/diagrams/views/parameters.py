@@ -1,4 +1,4 @@
-"""The row under a picture that shows each parameter once, since it is one and the same throughout."""
+"""The row under a picture that shows each parameter once: it is one and the same throughout."""
 
 import re
 from collections import Counter, defaultdict
@@ -34,9 +34,7 @@ class Legend:
 
 def legend_of(quotient: Quotient) -> Legend:
     """Return the legend of a network: "shared by all steps" only of what every step reads."""
-    entries = [
-        Entry(block.label, _shape(block), block.formula) for block in quotient.parameters
-    ]
+    entries = [Entry(block.label, _shape(block), block.formula) for block in quotient.parameters]
     columns = _reading(quotient)
     every = set(range(quotient.columns))
     if quotient.columns > 1 and all(columns[block] >= every for block in quotient.parameters):
@@ -106,9 +104,7 @@ class _Chip:
         )
 
 
-def parameter_legend(
-    parameters: Legend, *, left: float, top: float, width: float
-) -> Drawing:
+def parameter_legend(parameters: Legend, *, left: float, top: float, width: float) -> Drawing:
     """Return one chip per parameter, in lines of at most `width` points.
 
     `left` and `top` are where the first line begins.

@@ -151,7 +151,8 @@ def _about_bar(bar: Block) -> str:
 
 
 def _about_parameter(block: Block) -> str:
-    text = f"{block.label} {size_text(block.outputs[0].shape if block.outputs else block.pieces[-1].shape)}"
+    (shown,) = (block.outputs or block.pieces[-1:])[:1]
+    text = f"{block.label} {size_text(shown.shape)}"
     return f"{text} = {block.formula}" if block.formula else text
 
 
