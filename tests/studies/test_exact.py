@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.studies import STUDIES, conduct
+from tinygrad_rnn.studies import STUDIES, Record, conduct
+from tinygrad_rnn.studies import chaos as chaos_study
+from tinygrad_rnn.studies.chaos import cell_of, deviation, growth, recorded
+from tinygrad_rnn.studies.conduct import run_one
 from tinygrad_rnn.studies.history import STEPS, by_hand, dependence
 from tinygrad_rnn.studies.rtrl import CELLS, real_time, through_time
 from tinygrad_rnn.studies.vanish import RADII, RotatingCell, flow, states
@@ -82,3 +85,62 @@ def test_real_time_is_through_time(cell_type):
         through_time(cell, xs, targets), real_time(cell, xs, targets), strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * np.abs(one).max())
+
+
+# A push
+
+
+@pytest.mark.parametrize(("cell", "gain"), [("tanh", 4.0), ("tanh", 0.5), ("GRU", 2.0)])
+def test_a_push_grows_as_the_product_of_the_jacobians_and_as_no_other(cell, gain):
+    study = STUDIES["chaos"]()
+    record = run_one(study, 0, {"cell": cell, "gain": gain})
+    (row,) = study.rows([record])
+    assert row.holds
+    predicted = record["predicted"]
+    late = [predicted[0], *predicted[:-1]]  # a step behind
+    twice = [2 * value for value in predicted]
+    for theory in (late, twice, [value * 1.02**t for t, value in enumerate(predicted)]):
+        wrong = Record(record.settings, 0, {**record.measured, "predicted": theory}, 1.0)
+        assert not study.rows([wrong])[0].holds
+
+
+def test_a_push_does_not_grow_as_at_the_origin():
+    """There the slope of tanh is 1, and the product W^t: true below a gain of 1 alone."""
+    study, rng = STUDIES["chaos"](), np.random.default_rng(0)
+    record = run_one(study, 0, {"cell": "tanh", "gain": 4.0})
+    cell = cell_of("tanh", 4.0, rng)
+    recorded(cell, rng)
+    direction = rng.standard_normal(chaos_study.HIDDEN)
+    moved = chaos_study.PUSH * direction / np.linalg.norm(direction)
+    linear = []
+    for _ in range(chaos_study.STEPS):
+        linear.append(float(np.linalg.norm(moved)))
+        moved = cell.W_hh.data @ moved
+    assert linear[0] == pytest.approx(record["predicted"][0])
+    wrong = Record(record.settings, 0, {**record.measured, "predicted": linear}, 1.0)
+    assert not study.rows([wrong])[0].holds
+
+
+def test_a_push_is_compared_while_it_is_small_alone():
+    assert deviation([1e-6, 1e-4, 2e-3, 1.0], [1e-6, 1e-4, 1e-3, 1e-2]) == (0.0, 2)
+    assert deviation([1e-6, 1e-13, 1e-6], [1e-6, 1e-13, 1e-6]) == (0.0, 1)
+    error, steps = deviation([1e-6, 1.02e-6], [1e-6, 1e-6])
+    assert (round(error, 6), steps) == (0.02, 2)
+
+
+def test_growth_is_that_of_differences(monkeypatch):
+    monkeypatch.setattr(chaos_study, "STEPS", 10)
+    rng = np.random.default_rng(3)
+    cell = cell_of("LSTM", 2.0, rng)
+    run, push = recorded(cell, rng), 1e-7 * rng.standard_normal(chaos_study.HIDDEN)
+    moved = run.what_if({"h@0": lambda h: h + push})
+    for t, expected in enumerate(growth(cell, run, push)):
+        both = [moved[f"{name}@{t}"] - run[f"{name}@{t}"] for name in ("h", "c")]
+        assert np.linalg.norm(np.concatenate(both)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_every_claim_of_chaos_holds_for_three_seeds():
+    findings = conduct(STUDIES["chaos"](), seeds=SEEDS, backend="sequential")
+    assert [row for row in findings.rows if not row.holds] == []
+    assert len(findings.rows) == SEEDS * len(chaos_study.CELLS) * len(chaos_study.GAINS)

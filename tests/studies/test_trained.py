@@ -9,6 +9,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.errors import StudyError
 from tinygrad_rnn.studies import STUDIES, Findings, Record, conduct
 from tinygrad_rnn.studies import adding as adding_study
+from tinygrad_rnn.studies import gates as gates_study
 from tinygrad_rnn.studies.cliff import Unit, descend, loss, wall
 from tinygrad_rnn.studies.commands import named
 from tinygrad_rnn.studies.conduct import run_one
@@ -236,4 +237,28 @@ def test_its_gradient_flow_can_be_drawn(name):
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_claim_holds_for_three_seeds(name):
     findings = conduct(STUDIES[name](), seeds=3)
+    assert [row for row in findings.rows if not row.holds] == []
+
+
+# Gates
+
+
+def test_a_gate_shut_loses_all_and_open_nothing_and_the_other_way_round_is_refused(monkeypatch):
+    monkeypatch.setattr(gates_study, "TESTED", 64)
+    monkeypatch.setattr(gates_study, "HELD", (0.0, 1.0))
+    study = STUDIES["gates"]()
+    record = run_one(study, 0, {"gap": 20})
+    assert all(row.holds for row in study.rows([record]))
+    losses = {gate: list(reversed(found)) for gate, found in record["losses"].items()}
+    wrong = Record(record.settings, 0, {**record.measured, "losses": losses}, 1.0)
+    assert [row.holds for row in study.rows([wrong])][1:-1] == [False] * 6
+    apart = Record(record.settings, 0, {**record.measured, "apart": 1e-6}, 1.0)
+    assert not study.rows([apart])[-1].holds
+    flows = record["flows"]
+    assert flows["f shut"][0] < 1e-3 * flows["f open"][0]
+
+
+@pytest.mark.slow
+def test_every_claim_about_gates_holds_for_three_seeds():
+    findings = conduct(STUDIES["gates"](), seeds=3, backend="sequential")
     assert [row for row in findings.rows if not row.holds] == []

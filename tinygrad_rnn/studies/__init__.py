@@ -2,12 +2,14 @@
 
 from .adding import Adding
 from .anbn import Anbn
+from .chaos import Chaos
 from .cliff import Cliff
 from .conduct import conduct, read, save
 from .elman_xor import ElmanXor
 from .exposure import Exposure
 from .forget_bias import ForgetBias
 from .gap import Gap
+from .gates import Gates
 from .history import History
 from .neurons import Neurons
 from .order import Order
@@ -27,10 +29,12 @@ STUDIES: dict[str, type[Study]] = {
         Vanish,
         Orthogonal,
         Rtrl,
+        Chaos,
         Tbptt,
         Cliff,
         Adding,
         ForgetBias,
+        Gates,
         Gap,
         Anbn,
         Exposure,
