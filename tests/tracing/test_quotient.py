@@ -1,20 +1,79 @@
 """The network as a quotient of its graph: every piece in one block, every read on one arrow."""
 
+import runpy
 from collections import Counter
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from tracing.proofs import prove, prove_time
+from tracing.random_networks import graphs
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.tracing.network.blocks import network_of
-from tinygrad_rnn.tracing.network.norms import norms_of
-from tinygrad_rnn.tracing.recording.graph import reached
+
+MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
+NAMES = sorted(path.stem for path in MUSEUM.glob("*.py"))
 
 
 def recorded(program):
     with tg.trace() as tr:
         program().backward()
     return tr.graph()
+
+
+@cache
+def exhibit(name):
+    """A museum program, its graph and the quotient of it."""
+    here = runpy.run_path(str(MUSEUM / f"{name}.py"), run_name=name)
+    graph = recorded(lambda: here["loss_fn"](*here["BATCH"]))
+    return here, graph, network_of(graph)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_columns_and_rows_are_those_that_the_program_states(name):
+    here, _, quotient = exhibit(name)
+    if not here["COLUMNS"]:
+        assert quotient is None
+        return
+    rows = [row for row in quotient.rows if row.kind in ("cell", "loop")]
+    assert (quotient.columns, len(rows)) == (here["COLUMNS"], here["ROWS"])
+    prove_time(quotient)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if k % 5 == 0 else pytest.mark.slow)
+     for k, name in enumerate(NAMES)],
+)  # fmt: skip
+def test_the_museum_is_proved(name):
+    _, graph, quotient = exhibit(name)
+    if quotient is not None:
+        prove(graph, quotient)
+
+
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+def prove_random(graph):
+    quotient = network_of(graph)
+    if quotient is not None:
+        prove(graph, quotient)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=QUIET)
+@given(graphs())
+def test_random_networks_are_proved(graph):
+    prove_random(graph)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None, suppress_health_check=QUIET)
+@given(graphs())
+def test_two_thousand_random_networks_are_proved(graph):
+    prove_random(graph)
 
 
 def residual():
@@ -45,41 +104,6 @@ def attention():
         context = tg.ops.softmax(H @ h) @ H
         h = dec(tg.ops.concatenate([y, context]), h)
     return (h**2).sum()
-
-
-programs = pytest.mark.parametrize("program", [residual, masked, attention])
-
-
-@programs
-def test_pieces_partition_the_elements(program):
-    graph = recorded(program)
-    held = {node: np.zeros(node.shape, int) for node in reached([graph.root])}
-    for block in network_of(graph).blocks:
-        for piece in block.pieces:
-            mask = np.ones(piece.node.shape, int)
-            held[piece.node] += mask if piece.where is None else piece.where.only(mask)
-    assert all((count == 1).all() for count in held.values())
-
-
-@programs
-def test_contributions_along_the_arrows_into_leaves_sum_to_the_gradient(program):
-    graph = recorded(program)
-    quotient = network_of(graph)
-    norms = norms_of(quotient)
-    for parameter in quotient.parameters:
-        (piece,) = parameter.pieces
-        arrows = quotient.leaving[parameter]
-        total = sum(norms.handed_back(piece, list(arrow.reads)) for arrow in arrows)
-        np.testing.assert_allclose(total, graph.gradients[piece.node.id], rtol=1e-9, atol=1e-12)
-
-
-@programs
-def test_no_arrow_goes_back(program):
-    for arrow in network_of(recorded(program)).arrows:
-        if arrow.kind == "input":  # drawn in each column that reads it
-            assert set(arrow.target.columns) <= set(arrow.source.columns)
-        elif arrow.source.columns and arrow.target.columns:
-            assert arrow.source.columns[-1] <= arrow.target.columns[-1]
 
 
 def test_a_residual_on_a_stacked_sequence_is_one_sum_in_each_column():

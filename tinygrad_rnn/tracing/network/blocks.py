@@ -1,7 +1,7 @@
 """From a recorded graph to its quotient: blocks in rows, arrows between them, chains, outputs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
@@ -79,6 +79,7 @@ class _Assembly:
             columns=self.groups.placement.count,
             outputs=tuple(self.outputs(blocks)),
             root=self.graph.root,
+            inside=self.inside({block: group for group, block in self.made(blocks)}),
             parameters=tuple(legend),
             loss=next((block for block in others if block.kind == "loss"), None),
             gradients=self.graph.gradients,
@@ -97,6 +98,19 @@ class _Assembly:
             if source is not target:
                 found.setdefault((id(source), id(target)), []).append(read)
         return found
+
+    def made(self, blocks: Mapping[int, Block]) -> Iterator[tuple[Group, Block]]:
+        return ((group, blocks[id(group)]) for group in self.groups.groups)
+
+    def inside(self, groups: Mapping[Block, Group]) -> Callable[[Block], tuple[Read, ...]]:
+        """Find the reads in a block when somebody asks: they are most of all there are."""
+
+        def inside(block: Block) -> tuple[Read, ...]:
+            group = groups[block]
+            raw = (read for atom in group.atoms for read in self.groups.entering[atom])
+            return tuple(self.read(r) for r in raw if self.groups.group_of[r.value] is group)
+
+        return inside
 
     def piece(self, atom: Atom) -> Piece:
         if atom not in self.pieces:
@@ -289,7 +303,7 @@ class _Assembly:
             case "input":
                 if len(group.columns) > 1:
                     return "x" + group.marks
-                (column,) = group.columns
+                column = next(iter(group.columns), 0)
                 return indexed("x" + group.marks, naming.time_in(column))
             case "between":
                 return self.path(group) or self.formula(group)

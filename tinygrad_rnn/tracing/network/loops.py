@@ -4,7 +4,7 @@ Ops of one line are one op of a rolled graph. Where that goes round in a circle,
 copies, there is a cell: its copies are the rounds, each with what feeds it alone.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,7 +38,7 @@ def loops_in(nodes: Sequence[Node], taken: Container[Node]) -> list[Rounds]:
         if len(rounds) > 1 and _is_cell(inside, rounds, nodes, taken):
             line = min(node.source.line for node in inside if node.source is not None)
             found.append(Rounds(line, rounds))
-    _add_what_feeds(found, nodes, taken)
+    _add_what_feeds(found, nodes, taken, sites)
     return sorted(found, key=lambda loop: loop.rounds[0][0].id)
 
 
@@ -156,8 +156,13 @@ def _lies_between_copies(
     return False
 
 
-def _add_what_feeds(loops: Sequence[Rounds], nodes: Sequence[Node], taken: Container[Node]) -> None:
-    """Give each round the ops whose results it alone reads."""
+def _add_what_feeds(
+    loops: Sequence[Rounds],
+    nodes: Sequence[Node],
+    taken: Container[Node],
+    sites: Mapping[Node, Site],
+) -> None:
+    """Give each round the ops whose results it alone reads; what only one round has is not part."""
     round_of: dict[Node, list[Node]] = {}
     for loop in loops:
         for one in loop.rounds:
@@ -166,16 +171,18 @@ def _add_what_feeds(loops: Sequence[Rounds], nodes: Sequence[Node], taken: Conta
     # by their ids, the rounds that read a value; 0: somebody else does
     readers: defaultdict[Node, set[int]] = defaultdict(set)
     known = {id(one): one for one in round_of.values()}
+    times: Counter[Site] = Counter()
     for node in reversed(nodes):
         own = round_of.get(node)
-        if own is None and node.op is not None and node not in taken and len(readers[node]) == 1:
+        if own is None and node in sites and node not in taken and len(readers[node]) == 1:
             own = known.get(next(iter(readers[node])))
             if own is not None:
                 round_of[node] = own
+                times[sites[node]] += 1
         for x in node.tensors():
             readers[x].add(id(own) if own is not None else 0)
     for node in nodes:
-        if node in round_of and node not in inside:
+        if node in round_of and node not in inside and times[sites[node]] > 1:
             round_of[node].append(node)
     for one in known.values():
         one.sort(key=lambda node: node.id)

@@ -132,11 +132,12 @@ def norms_of(quotient: Quotient) -> Norms:
 def _shared_reads(quotient: Quotient) -> set[tuple[Node, int, Piece]]:
     """Values that several parts of one op read at one input: each hands its own share back."""
     seen: dict[tuple[Node, int, Piece], int] = {}
-    for arrow in (*quotient.arrows, *()):
-        for read in arrow.reads:
-            if read.reader.where is not None:
-                key = read.reader.node, read.slot, read.value
-                seen[key] = seen.get(key, 0) + 1
+    on_arrows = (read for arrow in quotient.arrows for read in arrow.reads)
+    within = (read for block in quotient.blocks for read in quotient.inside(block))
+    for read in (*on_arrows, *within):
+        if read.reader.where is not None:
+            key = read.reader.node, read.slot, read.value
+            seen[key] = seen.get(key, 0) + 1
     return {key for key, count in seen.items() if count > 1}
 
 

@@ -6,13 +6,13 @@ goes on by a column a copy, and what is fed by a slice of a sequence stands in t
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ..recording.graph import Node
 from .cells import Cells, Copy, Entry
 from .labels import TIMELESS, Label, Times, label_of, tokens_of
+from .sequences import Sequences
 
 
 class Placement:
@@ -39,9 +39,8 @@ class Placement:
         # of a copy: the latest column that feeds it, but for its state
         self._lowest: dict[Copy, int] = {}
         self._readers = _leaf_readers(nodes, cells)
-        # of a leaf that is read slice by slice: the first slice that is
-        self._first: dict[Any, int] = {}
-        self._label_leaves(nodes, loss)
+        self._sequences = Sequences(nodes, cells, loss)
+        self._label_leaves(nodes)
         ends = {copy.nodes[-1]: copy for copy in cells.all}
         for node in nodes:
             if node.op is None:
@@ -66,15 +65,15 @@ class Placement:
 
     # Labels
 
-    def _label_leaves(self, nodes: Iterable[Node], loss: Container[Node]) -> None:
-        axes = _time_axes(nodes, self._cells, loss)
+    def _label_leaves(self, nodes: Iterable[Node]) -> None:
+        axes = self._sequences.axes
         for node in nodes:
             if node.op is not None:
                 continue
             if node.is_parameter:
                 self.labels[node] = TIMELESS
             elif node in axes:
-                axis, self._first[node] = axes[node]
+                axis = axes[node]
                 n = node.shape[axis]
                 shape = [1] * len(node.shape)
                 shape[axis] = n
@@ -142,7 +141,7 @@ class Placement:
             if self._is_slice(x, label, copy):
                 slices |= tokens_of(label)
         lowest = max(self.times.columns(frozenset(fed)), default=-1)
-        lowest = max(lowest, *(self._earliest(token) for token in fed), -1)
+        lowest = max(lowest, *(self._earliest(token, copy) for token in fed), -1)
         self._lowest[copy] = lowest
         if copy.before:
             column = self._after(copy, lowest)
@@ -154,12 +153,12 @@ class Placement:
         self._starts[copy.row] = max(self._starts[copy.row], column + 1)
         self._bind(copy, column, fed)
 
-    def _earliest(self, token: int) -> int:
-        """Before a slice of a leaf there must be room for those before it that are read."""
-        sequence, position = self.times.place(token)
-        if self.times.column(token) is not None or sequence not in self._first:
+    def _earliest(self, token: int, copy: Copy) -> int:
+        """Before a slice of a leaf there must be room for those before it that were read."""
+        if self.times.column(token) is not None:
             return -1
-        return position - self._first[sequence]
+        sequence, position = self.times.place(token)
+        return self._sequences.room(sequence, position, copy)
 
     def _free(self, copy: Copy, states: Iterable[Node]) -> int:
         """The first column after the chains of its row, and that from which its state comes."""
@@ -216,7 +215,7 @@ class Placement:
 
     def _bind_the_rest(self) -> None:
         """Slices of a leaf that no copy reads stand beside those that one does."""
-        for leaf in self._first:
+        for leaf in self._sequences.axes:
             tokens = sorted(tokens_of(self.labels[leaf]))
             shift: int | None = None
             for token in (*tokens, *reversed(tokens)):
@@ -244,71 +243,3 @@ def _leaf_readers(nodes: Iterable[Node], cells: Cells) -> Mapping[Node, Mapping[
         elif all(x in of_leaves or x.is_parameter for x in node.tensors()):
             of_leaves.add(node)
     return found
-
-
-# Which axis of a leaf is time
-
-
-def _time_axes(
-    nodes: Iterable[Node], cells: Cells, loss: Container[Node]
-) -> dict[Node, tuple[int, int]]:
-    """Of leaves that are read slice by slice: the axis of which each reader takes one place.
-
-    And the first place that is taken, but by the loss.
-    """
-    candidates = {
-        node: [axis for axis, n in enumerate(node.shape) if n > 1]
-        for node in nodes
-        if node.op is None and not node.is_parameter
-    }
-    found: dict[Node, tuple[int, int]] = {}
-    trials = _trials(nodes, cells, candidates)
-    for leaf, axes in candidates.items():
-        counts = {axis: len(trials.get((leaf, axis), {})) for axis in axes}
-        best = max(counts, key=lambda axis: (counts[axis], -axis), default=None)
-        if best is not None and counts[best] > 1 and len(set(trials[leaf, best].values())) > 1:
-            taken = trials[leaf, best]
-            found[leaf] = best, min([k for k, by in taken.items() if by not in loss], default=0)
-    return found
-
-
-def _trials(
-    nodes: Iterable[Node], cells: Cells, candidates: Mapping[Node, Sequence[int]]
-) -> dict[tuple[Node, int], dict[int, Any]]:
-    """For each leaf and axis the places that a reader takes alone, and who does so last."""
-    times = Times()
-    alone: dict[tuple[Node, int], dict[int, Any]] = defaultdict(dict)
-    # node -> (leaf, axis) -> its label, if that axis were time
-    labels: dict[Node, dict[tuple[Node, int], Label]] = {}
-    of: dict[tuple[Node, int], dict[int, int]] = {}
-    for leaf, axes in candidates.items():
-        labels[leaf] = {}
-        for axis in axes:
-            n = leaf.shape[axis]
-            shape = [1] * len(leaf.shape)
-            shape[axis] = n
-            tokens = [times.new((leaf, axis), k) for k in range(n)]
-            of[leaf, axis] = {token: k for k, token in enumerate(tokens)}
-            labels[leaf][leaf, axis] = np.array(tokens, np.int32).reshape(shape)
-    for node in nodes:
-        if node.op is None:
-            continue
-        inputs = [labels.get(x, {}) for x in node.tensors()]
-        keys = dict.fromkeys(key for known in inputs for key in known)
-        copy = cells.of(node)
-        made: dict[tuple[Node, int], Label] = {}
-        for key in keys:
-            if copy is not None and not node.is_move:
-                continue
-            given = [known.get(key, TIMELESS) for known in inputs]
-            label, wide = label_of(node, given, times)
-            if wide:
-                continue
-            if isinstance(label, frozenset):
-                places = [of[key][token] for token in label if token in of[key]]
-                alone[key] |= dict.fromkeys(places, copy or node)
-            else:
-                made[key] = label
-        if made:
-            labels[node] = made
-    return alone

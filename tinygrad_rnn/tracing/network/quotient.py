@@ -5,7 +5,7 @@ stands for exactly the reads across it. Nothing here is invented for a picture: 
 out or folds it decides itself, and says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -290,6 +290,7 @@ class Quotient:
         loss: the block that the root is in, where that is a loss.
         root: what everything leads to, where the backward pass starts.
         gradients: node id -> ∂L/∂node, where recorded.
+        inside: the reads of a block whose value is in the same block.
         names: what each node is called wherever it is shown: "h", "f_gate"; without a timestep.
         times: the timestep of a named node, where it has one.
     """
@@ -301,6 +302,7 @@ class Quotient:
     columns: int
     outputs: tuple[Output, ...]
     root: Node
+    inside: Callable[[Block], tuple[Read, ...]]
     brackets: tuple[Bracket, ...] = ()
     parameters: tuple[Block, ...] = ()
     loss: Block | None = None

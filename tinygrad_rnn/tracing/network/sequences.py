@@ -1,0 +1,133 @@
+"""Which leaves are sequences: those that are read slice by slice, and in which order."""
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from ..recording.graph import Node
+from .cells import Cells, Copy
+from .labels import TIMELESS, Label, Times, label_of
+
+_Axis = tuple[Node, int]  # an axis of a leaf, which may be time
+
+
+@dataclass(slots=True)
+class _Taken:
+    """Who takes one place of an axis alone."""
+
+    first: dict[int, int] = field(default_factory=dict[int, int])  # place -> the first op's id
+    takers: set[object] = field(default_factory=set[object])  # copies, and ops outside
+    # row -> the places that its copies take, in order
+    by_row: dict[int, dict[Copy, int]] = field(default_factory=dict[int, dict[Copy, int]])
+
+
+class Sequences:
+    """The leaves that are sequences.
+
+    Args:
+        nodes: all, in creation order.
+        cells: the copies among them.
+        loss: the nodes in the loss.
+
+    Attributes:
+        axes: of each leaf that is one the axis of time.
+    """
+
+    def __init__(self, nodes: Sequence[Node], cells: Cells, loss: Container[Node]) -> None:
+        candidates = {
+            node: [axis for axis, n in enumerate(node.shape) if n > 1]
+            for node in nodes
+            if node.op is None and not node.is_parameter
+        }
+        taken = _taken(nodes, cells, loss, candidates)
+        self.axes: dict[Node, int] = {}
+        self._taken: dict[object, _Taken] = {}
+        for leaf, axes in candidates.items():
+            counts = {axis: len(taken[leaf, axis].first) for axis in axes if (leaf, axis) in taken}
+            best = max(counts, key=lambda axis: (counts[axis], -axis), default=None)
+            if best is None or counts[best] < 2 or len(taken[leaf, best].takers) < 2:
+                continue
+            self.axes[leaf] = best
+            self._taken[leaf] = taken[leaf, best]
+
+    def room(self, leaf: object, place: int, copy: Copy) -> int:
+        """How many columns there must be before the copy that reads a place first.
+
+        As many as places before it that something else read already. In a row that reads them from
+        the end, where another one reads them from the beginning, as many as it still reads.
+        """
+        taken = self._taken.get(leaf)
+        if taken is None:
+            return 0
+        ways = {row: _way(list(places.values())) for row, places in taken.by_row.items()}
+        if ways.get(copy.row) == -1 and 1 in ways.values():
+            return place - min(taken.by_row[copy.row].values())
+        before = [k for k, id in taken.first.items() if id < copy.nodes[0].id and k < place]
+        return place - min(before, default=place)
+
+
+def _way(places: Sequence[int]) -> int:
+    """1 where places are read forwards, -1 backwards, 0 neither."""
+    steps = {b - a for a, b in pairwise(places)}
+    if not steps:
+        return 0
+    return int(min(steps) > 0) - int(max(steps) < 0)
+
+
+def _taken(
+    nodes: Iterable[Node],
+    cells: Cells,
+    loss: Container[Node],
+    candidates: Mapping[Node, Sequence[int]],
+) -> dict[_Axis, _Taken]:
+    """Try each axis of each leaf: label its places, and see who reads one of them alone."""
+    times = Times()
+    place_of: dict[int, int] = {}
+    # node -> axis -> its label, if that axis were time
+    labels: dict[Node, dict[_Axis, Label]] = {}
+    for leaf, axes in candidates.items():
+        labels[leaf] = {}
+        for axis in axes:
+            n = leaf.shape[axis]
+            shape = [1] * len(leaf.shape)
+            shape[axis] = n
+            tokens = [times.new((leaf, axis), k) for k in range(n)]
+            place_of.update(zip(tokens, range(n), strict=True))
+            labels[leaf][leaf, axis] = np.array(tokens, np.int32).reshape(shape)
+    found: defaultdict[_Axis, _Taken] = defaultdict(_Taken)
+    for node in nodes:
+        if node.op is None or node in loss:
+            continue
+        given = [labels.get(x, {}) for x in node.tensors()]
+        if not any(given):
+            continue
+        copy = cells.of(node)
+        for axis in dict.fromkeys(axis for known in given for axis in known):
+            label = _label(node, copy, [known.get(axis, TIMELESS) for known in given], times)
+            if label is None:
+                continue
+            labels.setdefault(node, {})[axis] = label
+            if isinstance(label, frozenset):
+                for token in label:
+                    _note(found[axis], place_of[token], node, copy)
+    return found
+
+
+def _label(node: Node, copy: Copy | None, given: Sequence[Label], times: Times) -> Label | None:
+    """What an op makes of labels; in a copy only what it takes matters."""
+    if copy is not None and not node.is_move:
+        ones = [label for label in given if isinstance(label, frozenset)]
+        return frozenset(token for label in ones for token in label) or None
+    label, wide = label_of(node, given, times)
+    nothing = isinstance(label, frozenset) and not label
+    return None if wide or nothing else label
+
+
+def _note(taken: _Taken, place: int, node: Node, copy: Copy | None) -> None:
+    taken.first.setdefault(place, node.id)
+    taken.takers.add(copy or node)
+    if copy is not None:
+        taken.by_row.setdefault(copy.row, {}).setdefault(copy, place)
