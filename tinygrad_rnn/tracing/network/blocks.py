@@ -163,7 +163,8 @@ class _Assembly:
             if group.copy is not None:
                 cells[group.copy.row][2].append(group)
             elif group.kind == "between":
-                key = self.path(group), tuple(atom.node.op for atom in group.atoms)
+                ops = tuple(atom.node.op for atom in group.atoms)
+                key = self.path(group), ops, group.carries
                 between.setdefault(key, ("between", len(between), []))[2].append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
@@ -208,7 +209,7 @@ class _Assembly:
             if x.is_parameter and x.id in self.groups.parameter_names
         ]
         path, name, equation, states = self.path(groups[0]), "", None, ()
-        reverse = tree = False
+        reverse, tree = any(group.carries is not None for group in groups), False
         if kind in ("cell", "loop"):
             loop = self.cells.loops[number]
             owner = loop.owner

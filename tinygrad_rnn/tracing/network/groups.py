@@ -27,6 +27,7 @@ class Group:
     label: str = ""
     circles: tuple[str, ...] = ()
     marks: str = ""
+    carries: int | None = None  # the row whose states it hands on, where that runs backwards
 
 
 class Groups:
@@ -268,17 +269,43 @@ class Groups:
     def place_between(self) -> None:
         """After what they read; or with the copies that they feed, if it is these alone."""
         between = self.in_order()
+        self.find_carriers(between)
         for group in between:
+            if group.carries is not None:
+                self.place_carrier(group)
+                continue
             known = [self.pieces.column(atom) or 0 for atom in group.atoms]
             for source in self.sources(group):
                 known += source.columns[-1:]
             group.columns = (max(known, default=0),)
         late: set[int] = set()
         for group in reversed(between):
+            if group.carries is not None:
+                continue
             targets = list(self.targets(group))
             if targets and all(feeds and self.is_late(to, late) for to, feeds in targets):
                 late.add(id(group))
                 group.columns = (min(to.columns[0] for to, _ in targets),)
+
+    def find_carriers(self, between: Sequence[Group]) -> None:
+        """What hands on the states of a row that runs backwards: it does so, too."""
+        for group in reversed(between):
+            for to, feeds in self.targets(group):
+                if to.carries is not None:
+                    group.carries = to.carries
+                elif not feeds and to.copy is not None and self.placement.reversed(to.copy):
+                    group.carries = to.copy.row
+
+    def place_carrier(self, group: Group) -> None:
+        """With the last of the copies that it hands on: the leftmost."""
+        found: list[int] = []
+        for source in self.sources(group):
+            row = source.copy.row if source.copy is not None else source.carries
+            if row == group.carries:
+                found += source.columns[:1]
+        own = [self.pieces.column(atom) for atom in group.atoms]
+        known = [column for column in own if column is not None]
+        group.columns = (min(found, default=max(known, default=0)),)
 
     def is_late(self, group: Group, late: set[int]) -> bool:
         return group.copy is not None or id(group) in late

@@ -18,7 +18,8 @@ _Axis = tuple[Node, int]  # an axis of a leaf, which may be time
 class _Taken:
     """Who takes one place of an axis alone."""
 
-    first: dict[int, int] = field(default_factory=dict[int, int])  # place -> the first op's id
+    # place -> the id of the first op that uses it; -1: it is only moved
+    first: dict[int, int] = field(default_factory=dict[int, int])
     takers: set[object] = field(default_factory=set[object])  # copies, and ops outside
     # row -> the places that its copies take, in order
     by_row: dict[int, dict[Copy, int]] = field(default_factory=dict[int, dict[Copy, int]])
@@ -65,7 +66,8 @@ class Sequences:
         ways = {row: _way(list(places.values())) for row, places in taken.by_row.items()}
         if ways.get(copy.row) == -1 and 1 in ways.values():
             return place - min(taken.by_row[copy.row].values())
-        before = [k for k, id in taken.first.items() if id < copy.nodes[0].id and k < place]
+        begun = copy.nodes[0].id
+        before = [k for k, id in taken.first.items() if 0 <= id < begun and k < place]
         return place - min(before, default=place)
 
 
@@ -127,7 +129,10 @@ def _label(node: Node, copy: Copy | None, given: Sequence[Label], times: Times) 
 
 
 def _note(taken: _Taken, place: int, node: Node, copy: Copy | None) -> None:
-    taken.first.setdefault(place, node.id)
+    # what only moves a slice on has not used it yet
+    used = taken.first.get(place)
+    if used is None or (copy is None and node.is_move) < (used < 0):
+        taken.first[place] = -1 if copy is None and node.is_move else node.id
     taken.takers.add(copy or node)
     if copy is not None:
         taken.by_row.setdefault(copy.row, {}).setdefault(copy, place)
