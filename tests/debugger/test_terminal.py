@@ -1,4 +1,7 @@
-"""The debugger in a real terminal: what it draws and takes, and that it leaves all as it was."""
+"""The debugger in a real terminal: what it draws and takes, and that it leaves all as it was.
+
+Each starts a process. What is marked slow is run by `.ci/run`.
+"""
 
 import re
 import signal
@@ -45,7 +48,7 @@ def test_the_screen_in_the_docs_is_the_screen(script):
         assert terminal.text.rstrip().splitlines() == shown.splitlines()
 
 
-@pytest.mark.slow  # test_app.py counts the panes of each size
+@pytest.mark.slow
 def test_it_fits_terminals_of_every_size(script):
     with Terminal.debugger(script(TRAINING), columns=20, rows=6) as terminal:
         terminal.until("event 0/26")
@@ -62,6 +65,7 @@ def test_it_fits_terminals_of_every_size(script):
         assert terminal.is_restored
 
 
+@pytest.mark.slow
 def test_being_killed_leaves_the_terminal_as_it_was(script):
     with Terminal.debugger(script(TRAINING)) as terminal:
         terminal.until("event 0/26")
@@ -71,6 +75,7 @@ def test_being_killed_leaves_the_terminal_as_it_was(script):
         assert b"Traceback" not in terminal.written
 
 
+@pytest.mark.slow
 def test_it_ends_with_its_terminal(script):
     with Terminal.debugger(script(TRAINING)) as terminal:
         terminal.until("event 0/26")
@@ -78,6 +83,7 @@ def test_it_ends_with_its_terminal(script):
         assert terminal.process.wait(30) == -signal.SIGHUP
 
 
+@pytest.mark.slow
 def test_it_opens_at_an_exception_whatever_the_script_did_to_the_terminal(script):
     """It drew on it, and goes on doing so from a thread."""
     ending = (
@@ -146,6 +152,7 @@ def test_a_terminal_that_cannot_draw_gets_a_prompt(script, environment):
         assert terminal.is_restored
 
 
+@pytest.mark.slow
 def test_with_its_errors_in_a_file_there_is_a_prompt_and_nothing_in_the_file(script, tmp_path):
     with Terminal.debugger(script(TRAINING), errors=tmp_path / "log") as terminal:
         terminal.until("(tg)")
@@ -156,6 +163,7 @@ def test_with_its_errors_in_a_file_there_is_a_prompt_and_nothing_in_the_file(scr
     assert (tmp_path / "log").read_text("utf-8") == ""
 
 
+@pytest.mark.slow
 def test_in_the_c_locale_the_screen_is_in_utf_8_and_with_no_color_in_greys(script):
     with Terminal.debugger(script(TRAINING), LC_ALL="C", PYTHONUTF8=None, NO_COLOR="1") as terminal:
         terminal.until("event 0/26")
@@ -179,6 +187,7 @@ print("after", x.item())
 """
 
 
+@pytest.mark.slow
 def test_from_code_it_opens_each_time_and_the_program_goes_on(script):
     with Terminal(sys.executable, script(BREAKPOINT)) as terminal:
         for where in ("event 0/0", "event 1/1", "event 0/1"):

@@ -197,6 +197,6 @@ def test_a_wide_picture_fits_the_cell_and_keeps_its_shape(show):
 
 def test_the_png_of_a_notebook_is_small_however_large_the_picture():
     png = base64.b64decode(
-        draw(stack(300), fold=None)._repr_mimebundle_(include=["image/png"])["image/png"]
+        draw(stack(80), fold=None)._repr_mimebundle_(include=["image/png"])["image/png"]
     )
     assert int.from_bytes(png[16:20], "big") <= 2010 < PNG_MOST

@@ -22,6 +22,7 @@ def run(tmp_path, monkeypatch):
     return lambda *words, **options: CliRunner().invoke(cli, ["study", *map(str, words)], **options)
 
 
+@pytest.mark.slow  # chapter 14 runs it for another study
 def test_the_command_leaves_table_charts_and_flow(run, tmp_path):
     result = run("vanish", "--seeds", "1", "--backend", "sequential", "--out", "found")
     assert result.exit_code == 0, result.output
