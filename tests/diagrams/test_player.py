@@ -295,21 +295,33 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def page(browser):
+    """One for all: to load another file takes a fourth of what a new page takes."""
+    return browser.new_page()
+
+
 class Player:
     """A page with a player, and everything that it complained of, asked for or popped up."""
 
-    def __init__(self, browser, path, width, **context):
-        self.path = path
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, **context)
-        self.page = self.context.new_page()
+    def __init__(self, page, path, width, **media):
+        self.page, self.path = page, path
         self.complaints, self.requests = [], []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss())
-        )
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
+        self._listeners = {
+            "console": lambda message: self.complaints.append(message.text),
+            "pageerror": lambda error: self.complaints.append(str(error)),
+            "dialog": self._dismissed,
+            "request": lambda request: self.requests.append(request.url),
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(**{"color_scheme": "light", "reduced_motion": "no-preference"} | media)
+        page.goto(path.as_uri())
+
+    def _dismissed(self, dialog):
+        self.complaints.append(dialog.message)
+        dialog.dismiss()
 
     def press(self, *keys):
         for key in keys:
@@ -340,23 +352,25 @@ class Player:
     def close(self):
         assert self.complaints == []
         assert self.requests == [self.path.as_uri()]
-        self.context.close()
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
 
 
 @pytest.fixture
-def play(browser, tmp_path):
-    """Opens pages; at the end of the test none may have complained or asked for anything."""
+def play(page, tmp_path):
+    """Opens a player in place of the one before; none may complain or ask for anything."""
     players = []
 
-    def opened(html, width=1280, **context):
+    def opened(html, width=1280, **media):
+        if players:
+            players[-1].close()
         path = tmp_path / f"{len(players)}.html"
         path.write_text(html, "utf-8")
-        players.append(Player(browser, path, width, **context))
+        players.append(Player(page, path, width, **media))
         return players[-1]
 
     yield opened
-    for player in players:
-        player.close()
+    players[-1].close()
 
 
 def test_all_steps_and_back_show_the_same_again(play, html, score):
