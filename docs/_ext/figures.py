@@ -11,7 +11,8 @@ from sphinx.application import Sphinx
 
 from tinygrad_rnn.diagrams.picture.theme import DARK, LIGHT
 
-_COLOR = re.compile(r'\b(fill|stroke)="(#[0-9A-Fa-f]{6})"')
+# As attributes in our pictures, as styles in matplotlib's charts.
+_COLOR = re.compile(r'\b(fill|stroke)(="|: )(#[0-9A-Fa-f]{6})\b')
 _HEAT_STEPS = 128
 
 
@@ -26,14 +27,20 @@ def _dark_colors() -> dict[str, str]:
     return {LIGHT.color(role).lower(): DARK.color(role) for role in reversed(roles)}
 
 
+def _selected(name: str, given: str, color: str) -> str:
+    return f'{name}="{color}"' if given == '="' else f'style*="{name}: {color}"'
+
+
 def with_dark_mode(svg: str) -> str:
     """The same picture with a style for dark mode."""
     dark = _dark_colors()
-    used = dict.fromkeys((name, color.lower()) for name, color in _COLOR.findall(svg))
+    used = dict.fromkeys((name, given, color.lower()) for name, given, color in _COLOR.findall(svg))
     rules = [
-        f'[{name}="{color}" i]{{{name}:{dark[color]}}}' for name, color in used if color in dark
+        f"[{_selected(name, given, color)} i]{{{name}:{dark[color]}!important}}"
+        for name, given, color in used
+        if color in dark
     ]
-    rules.append(f".parameter text{{fill:{DARK.color('chip.text')}}}")
+    rules.append(f".parameter text{{fill:{DARK.color('chip.text')}!important}}")
     style = f"<style>@media (prefers-color-scheme: dark){{{''.join(rules)}}}</style>"
     return re.sub(r"(<svg[^>]*>)", rf"\1{style}", svg, count=1)
 

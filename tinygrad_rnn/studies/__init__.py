@@ -14,8 +14,9 @@ from .history import History
 from .neurons import Neurons
 from .order import Order
 from .orthogonal import Orthogonal
+from .plots import Chart, Grid, Line
 from .rtrl import Rtrl
-from .study import Chart, Findings, Grid, Line, Record, Row, Study
+from .study import Findings, Record, Row, Study
 from .tbptt import Tbptt
 from .text import Text
 from .vanish import Vanish

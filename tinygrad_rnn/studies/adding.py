@@ -7,7 +7,8 @@ import numpy as np
 
 from .. import nn
 from ..autograd.tensor import Tensor
-from .study import Chart, Grid, Line, Record, Row, Study
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study
 from .tasks import CELLS, Learner, adding, endless
 
 STEPS, HIDDEN, BATCH, TESTED, EVERY = 100, 32, 32, 2000, 100

@@ -9,7 +9,8 @@ import numpy as np
 from .. import nn
 from ..autograd.switches import no_grad
 from ..autograd.tensor import Array, Tensor
-from .study import Chart, Grid, Line, Record, Row, Study
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study
 from .tasks import Learner, counting, each, endless
 
 STEPS, HIDDEN, BATCH, RATE, UPDATES, EVERY = 40, 8, 32, 0.02, 600, 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..diagrams.picture.theme import DARK, LIGHT, Theme
-from .study import Chart, Grid, Line
+from .plots import Chart, Grid, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

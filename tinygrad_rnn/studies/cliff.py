@@ -9,7 +9,8 @@ import numpy as np
 from .. import nn
 from ..autograd import ops
 from ..autograd.tensor import Array, Tensor
-from .study import Chart, Grid, Line, Record, Row, Study, by_seed, number
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study, by_seed, number
 
 STEPS, FIRST, TARGET = 50, 0.5, 0.7
 UPDATES, RATE, CLIP, LATE = 150, 1.0, 0.1, 100

@@ -18,7 +18,8 @@ import numpy as np
 from ..errors import StudyError
 from ..files import read_regular, write_atomic
 from ..text import elide
-from .study import Chart, Findings, Grid, Record, Row, Study, by_seed
+from .plots import Chart, Grid
+from .study import Findings, Record, Row, Study, by_seed
 
 FORMAT = 1
 MOST_RESULTS = 64 * 2**20  # bytes of kept runs

@@ -10,7 +10,8 @@ from .. import nn
 from ..autograd import ops
 from ..autograd.switches import no_grad
 from ..autograd.tensor import Tensor
-from .study import Chart, Grid, Line, Record, Row, Study
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study
 from .tasks import CELLS, Learner, each, endless, xor_stream
 
 STEPS, HIDDEN, BATCH, RATE, UPDATES, EVERY = 24, 16, 32, 0.01, 600, 60

@@ -8,7 +8,8 @@ import numpy as np
 from .. import nn
 from ..autograd.switches import no_grad
 from ..autograd.tensor import Array, Tensor
-from .study import Chart, Grid, Line, Record, Row, Study, number
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study, number
 from .tasks import Batch, Learner, endless
 
 STEPS, HIDDEN, BATCH, RATE, UPDATES, EVERY = 30, 16, 32, 0.01, 300, 30

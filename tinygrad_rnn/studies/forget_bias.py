@@ -9,7 +9,8 @@ import numpy as np
 from .. import nn
 from ..autograd.tensor import Tensor, tensor
 from .jacobian import norms
-from .study import Chart, Grid, Line, Record, Row, Study
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study
 from .tasks import Learner, endless, recall
 
 GAPS, BIASES = (30, 80), (0.0, 1.0, 3.0, 5.0)

@@ -10,7 +10,8 @@ from .. import nn
 from ..autograd.tensor import Tensor, tensor
 from ..nn.cells import state_of, state_parts
 from .jacobian import norms
-from .study import Chart, Grid, Line, Record, Row, Study, by_seed
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study, by_seed
 from .tasks import CELLS, Learner, endless, recall
 
 GAPS, LONG = (5, 10, 20, 40, 80), (160,)

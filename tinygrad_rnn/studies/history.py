@@ -9,7 +9,8 @@ from .. import nn
 from ..autograd.tensor import Array, Tensor, tensor
 from ..nn.recurrent import Recurrent
 from .jacobian import jacobians
-from .study import Chart, Grid, Record, Row, Study, number
+from .plots import Chart, Grid
+from .study import Record, Row, Study, number
 from .tasks import CELLS
 
 STEPS, INPUTS, HIDDEN, OUTPUTS = 12, 4, 8, 3

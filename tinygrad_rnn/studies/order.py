@@ -9,7 +9,8 @@ import numpy as np
 from .. import nn
 from ..autograd import ops
 from ..autograd.tensor import Tensor
-from .study import Chart, Grid, Line, Record, Row, Study
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study
 from .tasks import CELLS, Learner, endless, first_of_two
 
 STEPS, HIDDEN, BATCH, RATE, UPDATES, EVERY, GOAL = 8, 16, 32, 0.01, 400, 20, 0.1

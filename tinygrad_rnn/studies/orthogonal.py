@@ -9,7 +9,8 @@ import numpy as np
 from .. import nn
 from ..autograd.tensor import Array, Tensor, tensor
 from .jacobian import jacobians
-from .study import Chart, Grid, Line, Record, Row, Study, number
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study, number
 
 STEPS, HIDDEN = 50, 32
 INITS = ("orthogonal", "N(0, 1/H)", "U(±1/√H)")

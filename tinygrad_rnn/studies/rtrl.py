@@ -10,7 +10,8 @@ from ..autograd.backward import grad
 from ..autograd.tensor import Array, Tensor, tensor
 from ..nn.cells import Cell, state_of, state_parts
 from ..nn.recurrent import LAYERS
-from .study import Chart, Grid, Line, Record, Row, Study, number
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study, number
 
 STEPS, INPUTS, HIDDEN = 20, 3, 5
 CELLS = {layer.__name__: layer.cell_type for layer in LAYERS.values()}

@@ -11,12 +11,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from ..autograd.tensor import Tensor
+from .plots import Chart, Grid
 
 Settings = Mapping[str, Any]  # of a run, and what it measured: what JSON can hold
-Axis = tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,45 +85,7 @@ def _range(measured: Sequence[str]) -> str:
     return " … ".join(dict.fromkeys([ordered[0], ordered[-1]]))
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Points that belong together; `form` says how they are drawn.
-
-    A "reference" is what theory says: dashed, in the text's colour, with its label written beside
-    its last point.
-    """
-
-    label: str
-    xs: Sequence[float]
-    ys: Sequence[float]
-    form: Literal["line", "dots", "reference"] = "line"
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Lines over two axes, each named with its unit."""
-
-    title: str
-    x: str
-    y: str
-    lines: Sequence[Line]
-    log_x: bool = False
-    log_y: bool = False
-    limits: Axis = None  # of y
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A matrix of positive values in shades of their logarithm; exact zeros are marked."""
-
-    title: str
-    x: str  # the column's number
-    y: str  # the row's number
-    value: str
-    values: Sequence[Sequence[float]]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Findings:
     """What a study found out: the runs, the table, the charts."""
 
@@ -156,6 +118,19 @@ class Findings:
     def seconds(self) -> float:
         """Of the processor, all runs together."""
         return sum(record.seconds for record in self.records)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from ..diagrams.picture.theme import LIGHT
+        from .chart import render
+
+        return {
+            "image/svg+xml": render(self.charts, LIGHT, "svg").decode(),
+            "text/plain": repr(self),
+        }
+
+    def __repr__(self) -> str:
+        held = sum(claim.holds for claim in self.claims)
+        return f"<{self.study.name}: {held} of {len(self.claims)} claims hold for every seed>"
 
 
 class Study(ABC):

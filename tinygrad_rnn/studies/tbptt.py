@@ -11,7 +11,8 @@ from ..autograd.switches import no_grad
 from ..autograd.tensor import Array, Tensor
 from ..nn.cells import detach
 from ..nn.recurrent import Recurrent
-from .study import Chart, Grid, Line, Record, Row, Study, number
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study, number
 from .tasks import recall
 
 GAP, HIDDEN, BATCH = 31, 16, 32

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..text import for_terminal
 from .conduct import Silent
-from .study import Chart, Findings, Grid, Line, Record
+from .plots import Chart, Grid, Line
+from .study import Findings, Record
 
 if TYPE_CHECKING:
     from rich.console import Console

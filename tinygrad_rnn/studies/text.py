@@ -9,7 +9,8 @@ from ..autograd.tensor import Tensor
 from ..training.data import STANDARD_LIBRARY, Corpus, read_text, standard_library
 from ..training.loop import Run, Settings
 from ..training.word import Speller
-from .study import Chart, Grid, Line, Record, Row, Study
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study
 
 HIDDEN, SEQUENCE, BATCH, UPDATES, FULL_UPDATES, EVERY = 64, 32, 16, 500, 5000, 50
 CHARACTERS = 300_000

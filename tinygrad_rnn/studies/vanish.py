@@ -10,7 +10,8 @@ from .. import nn
 from ..autograd import ops
 from ..autograd.tensor import Array, Tensor
 from .jacobian import norms
-from .study import Chart, Grid, Line, Record, Row, Study
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study
 
 STEPS, HIDDEN = 50, 16
 RADII = (0.5, 0.9, 1.0, 1.1)
