@@ -1,7 +1,7 @@
 """Draws a grid's connections along the ways that `wiring` chose, what they carry beside them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,7 +13,15 @@ from ..picture.stretches import drawn_once
 from ..picture.text_metrics import fit, text_width
 from .grid import FOLD, Connection
 from .items import CIRCLE, LABEL_SIZE, NOTE_SIZE
-from .placement import FOLD_STEP, LANE_ROOM, TRACK, Bands, Placement
+from .placement import (
+    FOLD_STEP,
+    LABEL_LINE,
+    LANE_ROOM,
+    TRACK,
+    Bands,
+    Placement,
+    label_lines,
+)
 from .wiring import Along, Around, Beside, Between, Frame, Loop, Up, Way
 
 _MESSAGE_WIDTH, _EDGE_WIDTH = 2.4, 1.2
@@ -93,7 +101,46 @@ class Pen:
 
     def _labelled(self, line: _Line) -> Edge:
         label, note = self._texts(line)
+        if len(self._names(line)) > 1:  # these have shapes of their own
+            label = note = None
         return replace(self._edge(line, self._points(line)), label=label, note=note)
+
+    def _names(self, line: _Line) -> list[str]:
+        """The names beside a message, in lines."""
+        if not isinstance(line.way, Along | Between) or not line.connection.label:
+            return []
+        return label_lines(line.connection.label, self._place.gap - 6)
+
+    def labels(self) -> Iterator[Shape]:
+        """Yield the names beside messages of several lines."""
+        for line in () if self._ramp else self._lines:
+            names = self._names(line)
+            if len(names) < 2 or not isinstance(line.way, Along):
+                continue
+            x, y = self._label_at(line), self._level_line(line)[0][1]
+            texts = tuple(
+                Text(name, x, y + 12 + LABEL_LINE * place, LABEL_SIZE, "message")
+                for place, name in enumerate(reversed(names))
+            )
+            yield Shape(
+                id=f"names-{line.connection.id}",
+                cls="label",
+                form="text",
+                x=x,
+                y=y + 12,
+                width=max(text.width for text in texts),
+                height=LABEL_LINE * len(texts),
+                texts=texts,
+                tooltip=line.connection.label,
+            )
+
+    def _label_at(self, line: _Line) -> float:
+        """Where the name of a message stands: between two columns, those after its source."""
+        source, target = line.source, line.target
+        if FOLD in (source.id, target.id) or source.x > target.x:
+            return self._before_right_one(line)
+        slot = self._items[source.id].slot
+        return self._place.middle[slot] + self._place.half[slot] + self._place.gap / 2
 
     def _edge(self, line: _Line, points: tuple[Point, ...]) -> Edge:
         return Edge(
@@ -285,7 +332,7 @@ class Pen:
     def _message_texts(self, line: _Line) -> tuple[Text, Text | None]:
         """Return a message's name above its edge, and its shape below where that fits."""
         y = self._level_line(line)[0][1]
-        x, room = self._before_right_one(line), self._place.gap - 6
+        x, room = self._label_at(line), self._place.gap - 6
         label = fit(line.connection.label, room, LABEL_SIZE)
         above = Text(label, x, y + 12, LABEL_SIZE, "message")
         note = line.connection.note

@@ -16,6 +16,7 @@ CIRCLE = 42.0
 NAME_SIZE, LABEL_SIZE, NOTE_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 13.0
 
 _OUTLINE = 1.2
+_NAMES_MOST = 3  # of a circle that stands for several values
 _NOTE_LINE = 13.0
 _HEAT_ROOM = 16.0  # in a closed copy, for the row of its values
 # The line along the upper edge of an opened copy: how far below that, between its parts.
@@ -304,7 +305,13 @@ class Circle:
 
     def _texts(self, item: Item, x: float, y: float, room: float) -> Iterator[Text]:
         loss = item.role == "loss"
-        yield circle_text(item.label, x, y, NAME_SIZE - 1, "loss.text" if loss else "text", loss)
+        color = "loss.text" if loss else "text"
+        lines = _circle_lines(item.label)
+        pitch = (CIRCLE - 12) / len(lines)
+        size = min(NAME_SIZE - 1, pitch)
+        for place, line in enumerate(lines):
+            height = y + pitch * ((len(lines) - 1) / 2 - place)
+            yield circle_text(line, x, height, size, color, loss)
         if self.caption:
             offset = CIRCLE / 2 + 11
             if item.role != "output":
@@ -442,6 +449,14 @@ def _plain_box(
         texts=texts,
         tooltip=item.tooltip,
     )
+
+
+def _circle_lines(label: str) -> list[str]:
+    """Return the names of a circle that stands for several values: one below the other."""
+    names = label.split(", ")
+    if len(names) <= _NAMES_MOST:
+        return names
+    return [*names[: _NAMES_MOST - 1], "…"]
 
 
 def circle_text(

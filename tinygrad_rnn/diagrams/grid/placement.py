@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..inside.plan import Plan
-from ..picture.text_metrics import text_width
+from ..picture.text_metrics import fit_middle, text_width
 from .grid import MARGIN, Connection, Grid
 from .items import (
     BAR_HEIGHT,
+    CAPTION_SIZE,
     CELL_WIDTH,
     CELL_WIDTH_MOST,
     CIRCLE,
@@ -33,6 +34,7 @@ SLOT_GAP, SLOT_GAP_MOST = 44.0, 100.0
 TRACK = 9.0  # between parallel edges
 LANE_ROOM = 20.0  # between a cell and the first edge that passes it: an arrowhead and some air
 LABEL_ROOM, ARROW_ROOM = 27.0, 23.0  # of a gap: for the text beside edges, for arrowheads and bends
+LABEL_LINE = 14.0
 STEP_ROOM, CAPTION_ROOM = 42.0, 18.0  # for "t = 0", for what a user named an input or an output
 FOLD_STEP = 9.0  # how far each sheet of the stack shows behind the next
 HEADING_SIZE = 14.0
@@ -85,11 +87,9 @@ class Placement:
         half = [BAR_HEIGHT / 2] * levels
         captioned: set[str] = set()
         for placement in placements:
-            for item in placement.grid.items.values():
-                frame = placement.frames[item.id]
-                half[item.level] = max(half[item.level], abs(frame.rise) + frame.height / 2)
-                if item.caption:
-                    captioned.add(item.role)
+            for level, height in placement.half_heights().items():
+                half[level] = max(half[level], height)
+            captioned |= {i.role for i in placement.grid.items.values() if i.caption}
         y = 0.0
         if any(placement.grid.panels for placement in placements):
             y += STEP_ROOM
@@ -105,6 +105,27 @@ class Placement:
         if "output" in captioned:
             y += CAPTION_ROOM
         return Bands(tuple(middles), tuple(half), 0.0, y, track)
+
+    def half_heights(self) -> dict[int, float]:
+        """Return half the height of what stands on each level, and of the names beside messages."""
+        half: defaultdict[int, float] = defaultdict(float)
+        for id, item in self.grid.items.items():
+            frame = self.frames[id]
+            half[item.level] = max(half[item.level], abs(frame.rise) + frame.height / 2)
+        for level, lines in self._stacked_labels().items():
+            half[level] = max(half[level], LABEL_LINE * lines)
+        return half
+
+    def _stacked_labels(self) -> dict[int, int]:
+        """Return how many lines the names beside messages have on each level, if several."""
+        lines: dict[int, int] = {}
+        for connection in self.grid.connections:
+            names = label_lines(connection.label, self.gap - 6)
+            ends = (connection.source, connection.target)
+            for item in filter(None, map(self.grid.items.get, ends)):
+                if len(names) > 1:
+                    lines[item.level] = max(lines.get(item.level, 0), len(names))
+        return lines
 
     def _label_widths(self) -> Iterable[float]:
         for connection in self.grid.connections:
@@ -122,7 +143,8 @@ class Placement:
             frame = self.frames[item.id]
             if item.last is not None:
                 continue
-            content[item.slot] = max(content[item.slot], abs(frame.offset) + frame.width / 2)
+            width = max(frame.width, _lines_width(item))
+            content[item.slot] = max(content[item.slot], abs(frame.offset) + width / 2)
         columns = [slot for slot, column in enumerate(self.grid.slots) if column != MARGIN]
         self.columns = frozenset(columns)
         self.content = max((content[slot] for slot in columns), default=0.0)
@@ -149,6 +171,22 @@ class Placement:
         if item.last is not None:
             return (self.middle[item.slot] + self.middle[item.last]) / 2
         return self.middle[item.slot] + self.frames[item.id].offset
+
+
+def label_lines(label: str, room: float) -> list[str]:
+    """Return the names beside a message in lines that fit, as many names in each as there may be.
+
+    >>> label_lines("h₀, c₀", 100.0)
+    ['h₀, c₀']
+    """
+    lines: list[str] = []
+    for name in label.split(", "):
+        longer = f"{lines[-1]}, {name}" if lines else name
+        if lines and text_width(longer, LABEL_SIZE) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(fit_middle(name, room, LABEL_SIZE))
+    return lines
 
 
 def fold_lines(grid: Grid) -> list[tuple[str, float, float]]:
@@ -218,6 +256,13 @@ def _frames(grid: Grid) -> dict[str, Frame]:
     return _aligned(frames, grid, alone)
 
 
+def _lines_width(item: Item) -> float:
+    """Return how wide what stands below the loss is."""
+    lines = item.face.lines if isinstance(item.face, Circle) else ()
+    return max((text_width(line, NOTE_SIZE + 1) for line in lines), default=0.0)
+
+
+_CAPTION_MOST = 90.0
 _ASIDE_GAP, _BESIDE_GAP, _RISE_GAP = 20.0, 16.0, 10.0
 
 
@@ -236,8 +281,10 @@ def _offsets(
     rooms: list[float] = []
     for item, after in pairwise(others):
         gap = (sizes[item.id][0] + sizes[after.id][0]) / 2 + _BESIDE_GAP
-        round_ones = isinstance(item.face, Circle) and isinstance(after.face, Circle)
-        rooms.append(spacing if round_ones else gap)
+        if isinstance(item.face, Circle) and isinstance(after.face, Circle):
+            captions = (_caption_width(item) + _caption_width(after)) / 2
+            gap = max(spacing, captions + 10 if captions else 0.0)
+        rooms.append(gap)
     backwards = bool(aside) and aside[0].face_left
     shift = reach / 2 if backwards else -reach / 2
     x = -sum(rooms) / 2 + shift
@@ -257,16 +304,22 @@ def _offsets(
     return offsets
 
 
+def _caption_width(item: Item) -> float:
+    return min(text_width(item.caption, CAPTION_SIZE), _CAPTION_MOST) if item.caption else 0.0
+
+
 def _rises(group: Sequence[Item], sizes: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     """Return how far above the middle each stands of several that are beside one copy."""
-    aside = sorted((item for item in group if item.aside is not None), key=lambda i: i.aside or 0)
-    heights = [sizes[item.id][1] for item in aside]
-    y = (sum(heights) + _RISE_GAP * (len(aside) - 1)) / 2
-    rises: dict[str, float] = {}
-    for item, height in zip(aside, heights, strict=True):
-        rises[item.id] = y - height / 2
+    heights: dict[int, float] = {}
+    for item in group:
+        if item.aside is not None:
+            heights[item.aside] = max(heights.get(item.aside, 0.0), sizes[item.id][1])
+    y = (sum(heights.values()) + _RISE_GAP * (len(heights) - 1)) / 2
+    middles: dict[int, float] = {}
+    for way, height in sorted(heights.items()):
+        middles[way] = y - height / 2
         y -= height + _RISE_GAP
-    return rises
+    return {item.id: middles[item.aside] for item in group if item.aside is not None}
 
 
 def _most_circles_at_a_copy(grid: Grid) -> int:
@@ -335,7 +388,10 @@ def _circles_in_line(
             continue
         desired = {item.id: min(wanted.get(item.id, [0.0]), key=abs) for item in group}
         order = sorted(group, key=lambda item: desired[item.id])
-        places = _kept_apart([desired[item.id] for item in order], spacing)
+        room = spacing
+        if len(group) > 1:
+            room = max(spacing, max(map(_caption_width, group)) + 10)
+        places = _kept_apart([desired[item.id] for item in order], room)
         for item, place in zip(order, places, strict=True):
             moved[item.id] = replace(frames[item.id], offset=place)
     return moved

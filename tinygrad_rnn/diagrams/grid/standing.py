@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ...tracing.network.quotient import Arrow, Block, Output, Piece, Quotient, Read, Row, indexed
 from .levels import row_levels, tree_heights
 
+_ON_THE_WAY_MOST = 2  # signs that follow each other on the way of a message
 _DRAWN = ("input", "initial", "cell", "bar", "between")
 
 
@@ -171,12 +172,33 @@ class Standing:
         """Return the row of the copies that a block stands between, on the way of their message."""
         if not self.stands(block) or len(block.columns) != 1:
             return None
-        entering = (self.resolved(arrow.source) for arrow in self.quotient.entering[block])
-        before = {one.row for one in entering if one.columns == block.columns and one.row}
+        ahead = self._ahead(block, _ON_THE_WAY_MOST)
+        before = self._before(block, _ON_THE_WAY_MOST)
+        return next((row for row in ahead if row in before), None)
+
+    def _ahead(self, block: Block, most: int) -> list[Row]:
+        """Return the rows of copies that a message leads to from a block, over signs beside it."""
+        found: list[Row] = []
         for arrow in self.quotient.leaving[block]:
-            if arrow.kind == "message" and arrow.target.row in before:
-                return arrow.target.row
-        return None
+            target = arrow.target
+            if arrow.kind == "message" and target.row is not None:
+                found.append(target.row)
+            elif most and target.sign and block.sign and target.columns == block.columns:
+                found += self._ahead(target, most - 1)
+        return found
+
+    def _before(self, block: Block, most: int) -> set[Row]:
+        """Return the rows of copies that a block reads in its column, itself or over signs."""
+        found: set[Row] = set()
+        for arrow in self.quotient.entering[block]:
+            source = self.resolved(arrow.source)
+            if source.columns != block.columns or source.row is None:
+                continue
+            if source.kind == "cell":
+                found.add(source.row)
+            elif most and source.sign and block.sign:
+                found |= self._before(source, most - 1)
+        return found
 
 
 def shown_arrows(standing: "Standing") -> Iterator[Shown]:

@@ -45,6 +45,9 @@ class _Unrolled:
             for slot, column in enumerate(self._slots)
             if column is not None and column != MARGIN
         }
+        # of signs on the way of a message: which way; and those that another follows there
+        self._ways: dict[Block, int] = {}
+        self._followed: set[Block] = set()
         self._fold_slot = self._slots.index(None) if None in self._slots else None
 
     def grid(self) -> Grid:
@@ -163,8 +166,7 @@ class _Unrolled:
         host = self._standing.hosts.get(row)
         aside = None
         if host is not None:
-            aside = asides[host, first]
-            asides[host, first] += 1
+            aside = self._way_beside(block, host, first, asides)
         item = Item(
             id=block.id,
             cls=block.kind,
@@ -183,6 +185,21 @@ class _Unrolled:
         if block.sign is not None:
             return replace(item, role="sign", label=block.sign or "∥")
         return replace(item, face=Plate(note=_note(block, shape), row=f"{row.kind}-{row.number}"))
+
+    def _way_beside(
+        self, block: Block, host: Row, slot: int, asides: dict[tuple[Row, int], int]
+    ) -> int:
+        """Return on which way past a copy a sign is: that of the one before, or a new one."""
+        for arrow in self._quotient.entering[block]:
+            source = self._standing.resolved(arrow.source)
+            free = source in self._ways and source not in self._followed
+            if free and source.columns == block.columns:
+                self._followed.add(source)
+                self._ways[block] = self._ways[source]
+                return self._ways[block]
+        self._ways[block] = asides[host, slot]
+        asides[host, slot] += 1
+        return self._ways[block]
 
     def _initial(self, block: Block, blocks: tuple[Block, ...]) -> Item | None:
         chain = next((c for c in self._quotient.chains if block in c.initial), None)

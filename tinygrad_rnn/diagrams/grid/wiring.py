@@ -180,16 +180,28 @@ class Wiring:
     def _beside(self, connection: Connection, source: Item, target: Item) -> Beside | None:
         """From a copy to a sign on the way of its message, or back into it from there."""
         same = source.level == target.level and source.slot == target.slot
-        if not same or target.aside is None or source.aside is not None:
+        if not same or target.aside is None or self._stands_between(source, target):
+            return None
+        if source.aside not in (None, target.aside):
             return None
         rise = self._frames[target.id].rise
         side: Side = "right"
         if self._frames[target.id].offset < self._frames[source.id].offset:
             side = "left"
         into: Side = "left" if side == "right" else "right"
-        if self._claim((source.id, side, rise), (target.id, into, 0.0)):
+        leaves = 0.0 if source.aside is not None else rise
+        if self._claim((source.id, side, leaves), (target.id, into, 0.0)):
             return Beside()
         return None
+
+    def _stands_between(self, source: Item, target: Item) -> bool:
+        """Whether a sign stands on the same way between a copy and another sign."""
+        start, end = self._frames[source.id].offset, self._frames[target.id].offset
+        return any(
+            min(start, end) < self._frames[other.id].offset < max(start, end)
+            for other in self._by_level[target.level][target.slot]
+            if other.aside == target.aside
+        )
 
     def _along(self, connection: Connection, source: Item, target: Item) -> Along | None:
         if source.level != target.level or source.slot == target.slot:

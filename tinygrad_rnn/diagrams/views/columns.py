@@ -33,10 +33,11 @@ def drawn(place: Placement, bands: Bands, overlay: Overlay | None = None) -> Dra
     stamp = Stamp(place, bands, ramp)
     shapes = tuple(stamp.shapes())
     by_id = {shape.id: shape for shape in shapes}
-    edges = Pen(place, bands, by_id, ramp).edges()
+    pen = Pen(place, bands, by_id, ramp)
+    edges = pen.edges()
     insides = list(stamp.insides())
     return Drawing(
-        (*shapes, *(shape for inside in insides for shape in inside.shapes)),
+        (*shapes, *pen.labels(), *(shape for inside in insides for shape in inside.shapes)),
         (*edges, *(edge for inside in insides for edge in inside.edges)),
     )
 
