@@ -6,13 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OnnxError
+from ..errors import OnnxError, TinygradError
+from ..text import elide
 from .networks.network import Network
 from .nodes import is_handled
 from .reading.functions import Functions
 from .reading.graph import Graph, Node
 from .reading.read import Reader, facts_of, opsets_of
 from .reading.tensors import DTYPES, NUMBERS
+
+# What reading an inconsistent file may raise, say where a name is no text.
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+)
 
 
 def network_of(proto: Any, folder: Path | None, dtype: Any = None) -> Network:
@@ -35,9 +48,11 @@ def network_of(proto: Any, folder: Path | None, dtype: Any = None) -> Network:
         if dtype is not None:
             graph = _in_dtype(graph, np.dtype(dtype))
         return Network(facts_of(proto, graph, opsets.get("", 0)), dtype)
-    except (RecursionError, MemoryError) as error:
-        reason = str(error) or "out of memory"
-        raise OnnxError(f"load: {reason}") from error
+    except TinygradError:
+        raise
+    except _DAMAGED as error:
+        reason = f"{type(error).__name__}: {elide(str(error), 200)}"
+        raise OnnxError(f"the file is damaged: {reason}") from error
 
 
 def _in_dtype(graph: Graph, dtype: np.dtype[Any]) -> Graph:

@@ -128,8 +128,7 @@ class Body(Module):
         """Make an initializer a parameter, a buffer or a constant."""
         if name in self._taken:
             return
-        is_trained = array.ndim > 0 if self._trained is None else name in self._trained
-        if array.dtype.kind != "f" or not is_trained:
+        if array.dtype.kind != "f" or not self._is_trained(name, array):
             self._there[name] = Tensor(array) if name in self._leaves else array
             return
         kind = Buffer if name in self._statistics else Parameter
@@ -138,28 +137,47 @@ class Body(Module):
         attach(self._tree.home(path), last, part)
         self._there[name] = part
 
+    def _readers(self, name: str) -> list[Node]:
+        return [node for node in self._graph.nodes if name in node.inputs]
+
     def _path_of(self, name: str) -> list[str]:
         """The modules that an initializer is in, and its own name.
 
-        One that an exporter made up belongs to the module of the node that reads it.
+        One that an exporter made up belongs to the module of the nodes that read it.
         """
-        if not _MADE_UP.fullmatch(name) or self._counts[name] != 1:
+        readers = self._readers(name) if _MADE_UP.fullmatch(name) else []
+        paths = {
+            tuple(call.name for call in node.calls or () if not call.is_scope) for node in readers
+        }
+        path = next(iter(paths), ())
+        if len(paths) != 1 or not path:
             return path_of(name)
-        for node in self._graph.nodes:
-            if name in node.inputs and node.calls:
-                last = "weight" if node.op in ("MatMul", "Gemm") else node.op.lower()
-                return [*(call.name for call in node.calls if not call.is_scope), last]
-        return path_of(name)
+        is_matrix = any(node.op in _PRODUCTS for node in readers)
+        return [*path, "weight" if is_matrix else readers[0].op.lower()]
+
+    def _is_trained(self, name: str, array: Array) -> bool:
+        """Whether an initializer is a parameter.
+
+        Our own files say so. In others all floats that have axes are, but for what an exporter made
+        up: of these only what is a factor of a product.
+        """
+        if self._trained is not None:
+            return name in self._trained
+        if not _MADE_UP.fullmatch(name):
+            return array.ndim > 0
+        return array.ndim > 0 and any(node.op in _PRODUCTS for node in self._readers(name))
 
 
+_PRODUCTS = ("MatMul", "Gemm", "Conv", "Einsum")
 # "onnx::MatMul_216" and "val_142" of PyTorch's exporters.
 _MADE_UP = re.compile(r"onnx::\w+|val_[0-9]+|_?[0-9]+")
 
 
 def _short(node: Node) -> str:
     """What a module of a node is called: the end of the node's name, without its number."""
-    last = node.name.rpartition("/")[2] or node.op
-    return last if any(letter.isalpha() for letter in last) else node.op
+    last = node.name.rpartition("/")[2]
+    is_name = any(letter.isalpha() for letter in last) and not last.startswith("node_")
+    return last if is_name else node.op
 
 
 class Network(Body):
