@@ -68,6 +68,8 @@ def _as_cells(app: Sphinx, name: str, source: list[str]) -> None:
     if not is_chapter(name):
         return
     title, _, rest = source[0].partition("\n")
+    if name[0].isdigit():
+        title = title.replace("# ", f"# {int(name[:2])}. ", 1)
     folder = Path(app.outdir, "_downloads")
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook_of(source[0]), folder / f"{name}.ipynb")
