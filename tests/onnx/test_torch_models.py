@@ -87,9 +87,8 @@ def test_it_is_saved_trained_and_compiled(tmp_path):
 
 
 def test_it_is_debugged():
+    commands = "jump end\nlast logits\nwhy logits[2,0,1]\n"
     arguments = ["debug", str(KEPT / "char_lstm.onnx"), "--random", "--length", "3"]
-    result = CliRunner().invoke(
-        cli, [*arguments, "--commands", "-"], input="end\nwhy logits[2,0,1]\n"
-    )
+    result = CliRunner().invoke(cli, [*arguments, "--commands", "-"], input=commands)
     assert result.exit_code == 0, result.output
     assert "logits" in result.output
