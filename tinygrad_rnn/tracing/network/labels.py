@@ -35,6 +35,8 @@ class Times:
     _column: list[int | None] = field(default_factory=lambda: [None])
     _sequence: list[tuple[object, int]] = field(default_factory=lambda: [(None, 0)])
     _of_column: dict[int, Token] = field(default_factory=dict[int, Token])
+    # of a sequence that has a bound token: how far its slices stand to the right of their places
+    _shift: dict[int, int] = field(default_factory=dict[int, int])
 
     def new(self, sequence: object, position: int) -> Token:
         """A token that is not bound: of one slice of a sequence."""
@@ -61,9 +63,11 @@ class Times:
 
     def bind(self, token: Token, column: int) -> None:
         """Say which column it is; one that is bound stays so."""
+        sequence, place = self._sequence[token]
         token = self.find(token)
         if self._column[token] is not None or not token:
             return
+        self._shift.setdefault(id(sequence), column - place)
         known = self._of_column.get(column)
         if known is None:
             self._of_column[column] = token
@@ -103,34 +107,45 @@ class Times:
         return next(iter(bound or sorted(found)), 0)
 
     def window(self, tokens: set[Token]) -> Token | None:
-        """The time of what depends on these: the latest of a few neighbours; None: on too many."""
+        """The time of what depends on these: the latest of a few neighbours; None: on too many.
+
+        What stands at one place of several sequences is of one time: this is noted here.
+        """
         if len(tokens) < 2:
             return next(iter(tokens), 0)
-        if len(tokens) > 2 * _WINDOW:
+        known = {token: self._expected(token) for token in tokens}
+        columns = {token: column for token, column in known.items() if column is not None}
+        newest = max(columns, key=columns.__getitem__, default=None)
+        if newest is not None and columns[newest] - min(columns.values()) >= _WINDOW:
             return None
-        columns = {self._column[token] for token in tokens}
-        if None not in columns:
-            ends = [column for column in columns if column is not None]
-            wide = max(ends) - min(ends) >= _WINDOW
-            return None if wide else max(tokens, key=lambda token: self._column[token] or 0)
-        free = [token for token in tokens if self._column[token] is None]
-        by_sequence: dict[int, list[Token]] = {}
-        for token in free:
-            by_sequence.setdefault(id(self._sequence[token][0]), []).append(token)
-        newest: list[Token] = []
-        for group in by_sequence.values():
+        groups: dict[int, list[Token]] = {}
+        for token in tokens - columns.keys():
+            groups.setdefault(id(self._sequence[token][0]), []).append(token)
+        for group in groups.values():
             group.sort(key=lambda token: self._sequence[token][1])
             if self._sequence[group[-1]][1] - self._sequence[group[0]][1] >= _WINDOW:
                 return None
-            newest.append(group[-1])
-        # what stands at one place of several sequences is of one time
-        bound = self.window(tokens.difference(free)) if len(free) < len(tokens) else newest[0]
-        if bound is None:
-            return None
-        for token in newest:
-            if self.find(token) != bound:
-                self._same[token] = bound
-        return bound
+        for group in groups.values():
+            newest = group[-1] if newest is None else newest
+            if group[-1] != newest:
+                self._unite(group[-1], newest)
+        return None if newest is None else self.find(newest)
+
+    def _expected(self, token: Token) -> int | None:
+        """The column that a token has, or will have as its neighbours have theirs."""
+        if self._column[token] is not None:
+            return self._column[token]
+        sequence, place = self._sequence[token]
+        shift = self._shift.get(id(sequence))
+        return None if shift is None else shift + place
+
+    def _unite(self, token: Token, other: Token) -> None:
+        """Say that two tokens, one of which is not bound, are the same."""
+        column = self._expected(other)
+        if column is not None and column >= 0:
+            self.bind(token, column)
+        elif self.find(token) != self.find(other):
+            self._same[self.find(token)] = self.find(other)
 
 
 def tokens_of(label: Label) -> set[Token]:

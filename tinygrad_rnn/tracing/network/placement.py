@@ -146,7 +146,8 @@ class Placement:
         if copy.before:
             column = self._after(copy, lowest)
         else:
-            column = max(lowest, 0)
+            begun = [column for x in states for column in self.times.columns(self._label_of(x))]
+            column = max(lowest, 0, *begun)
             if not self.times.columns(frozenset(slices)) and not loop.is_tree:
                 column = max(column, self._free(copy, states))
         self.columns[copy] = column
