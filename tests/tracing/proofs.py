@@ -121,15 +121,17 @@ def prove_numbers(graph, quotient):
 
 
 def prove_time(quotient):
-    """No arrow goes back, but along a chain that is said to run backwards."""
+    """No arrow goes back, but along a chain that is said to run backwards.
+
+    What is made of inputs alone is there from the start: all of it may be read in any column.
+    """
     backwards = {block for row in quotient.rows if row.reverse for block in row.blocks}
+    made = made_by_copies(quotient)
     for arrow in quotient.arrows:
         source, target = arrow.source, arrow.target
-        if not source.columns or not target.columns or source.kind == "initial":
+        if source not in made or not target.columns:
             continue
-        if source.kind == "input":  # drawn in each column that reads it
-            assert source.columns[0] <= target.columns[-1], arrow
-        elif not (source in backwards and target in backwards):
+        if not (source in backwards and target in backwards):
             assert source.columns[-1] <= target.columns[-1], arrow
     for chain in quotient.chains:
         if chain.row.tree:
@@ -137,6 +139,18 @@ def prove_time(quotient):
         columns = [copy.columns[0] for copy in chain.copies]
         steps = {b - a for a, b in pairwise(columns)}
         assert all(step * chain.direction >= 1 for step in steps), columns
+
+
+def made_by_copies(quotient):
+    """The copies, and all that depends on them."""
+    waiting = list(quotient.cells)
+    found = set(waiting)
+    while waiting:
+        for arrow in quotient.leaving[waiting.pop()]:
+            if arrow.target not in found:
+                found.add(arrow.target)
+                waiting.append(arrow.target)
+    return found
 
 
 def prove(graph, quotient):
