@@ -60,9 +60,7 @@ def alike(one, other):
 
 @np.errstate(all="ignore")
 def all_rules():
-    return {
-        entry.name: [VERSIONS.get(entry.name, 1), *given_by(entry)] for entry in manual.table()
-    }
+    return {entry.name: [VERSIONS.get(entry.name, 1), *given_by(entry)] for entry in manual.table()}
 
 
 def test_a_rule_that_changed_has_another_version():

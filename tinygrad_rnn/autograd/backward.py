@@ -161,7 +161,8 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
     symbolic = create_graph or STATE.get().symbolic
     observers = STATE.get().observers
     sums[output] = seed if symbolic else seed._data
-    with np.errstate(all="ignore"), Pass(create_graph):
+    this = Pass(create_graph)
+    with np.errstate(all="ignore"), this, this:
         while sums:
             node, g = sums.popitem()
             if node in later:

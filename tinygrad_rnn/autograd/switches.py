@@ -156,26 +156,24 @@ def switched(**changes: Any) -> Switch[None]:
 
 
 class Pass:
-    """The state of one backward pass, `with Pass(recording):`; as a Switch, but entered sooner.
+    """The state of one backward pass; as a Switch, but entered sooner.
 
-    It is held by the function that runs the pass, and so ends with it, whatever happens.
+    It stands twice in its line, `with this, this:`, and changes the state once: so it ends wherever
+    Ctrl-C comes, in the line of its own end, too.
     """
 
-    __slots__ = ("_outside", "_recording")
+    __slots__ = ("_recording",)
 
     def __init__(self, recording: bool) -> None:
         self._recording = recording
 
     def __enter__(self) -> None:
-        self._outside = STATE.get()
-        STATE.set(entered_by(self, self._change, self._outside))
+        outside = STATE.get()
+        if outside.entered is None or outside.entered.key is not self:
+            STATE.set(entered_by(self, self._change, outside))
 
     def __exit__(self, *_: object) -> None:
-        try:
-            leave(self)
-        finally:
-            if STATE.get() is not self._outside:  # Ctrl-C came in the line above
-                leave(self)
+        leave(self)
 
     def _change(self, state: State) -> State:
         return State(self._recording, state.scope, state.observers, state.symbolic)
