@@ -12,7 +12,8 @@ from ..autograd.backward import grad
 from ..autograd.tensor import Array, Tensor
 from ..nn.cells import state_of, state_parts
 from ..tracing.trace import Trace, trace
-from .study import Chart, Grid, Line, Record, Row, Study
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study
 
 CELLS = {"tanh": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
 GAINS = (0.5, 1.0, 2.0, 4.0)  # of the weights; what is claimed is claimed of these

@@ -10,7 +10,8 @@ import numpy as np
 from .. import nn
 from ..autograd.tensor import Array, Tensor
 from ..tracing.trace import Trace, trace
-from .study import Chart, Grid, Line, Record, Row, Study, number
+from .plots import Chart, Grid, Line
+from .study import Record, Row, Study, number
 from .tasks import Learner, endless, recall
 
 GATES = {"i": "input gate", "f": "forget gate", "o": "output gate"}
