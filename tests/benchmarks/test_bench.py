@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tinygrad_rnn.benchmarks import conduct, forms, jobs, ours, per_op, problem, tables, targets
+from tinygrad_rnn.benchmarks import (
+    conduct,
+    every_op,
+    forms,
+    jobs,
+    ours,
+    per_op,
+    problem,
+    tables,
+    targets,
+)
 from tinygrad_rnn.benchmarks.by_hand import TimeBatchedRNN, min_char_rnn
 from tinygrad_rnn.benchmarks.by_hand_gated import TimeBatchedGRU, TimeBatchedLSTM
 from tinygrad_rnn.benchmarks.contenders import (
@@ -45,6 +55,24 @@ def test_by_hand_eager_and_compiled_take_the_same_step(cell, dtype, T, B):
 
 
 @pytest.mark.parametrize("cell", forms.REFERENCES)
+def test_every_op_of_numbers_is_measured():
+    names = {case.name for case in every_op.cases()}
+    assert {"neg", "tanh", "pow", "cross_entropy", "erfc"} <= names
+    assert {"equal", "logical_and"}.isdisjoint(names)  # not differentiable
+
+
+@pytest.mark.parametrize("cell", forms.REFERENCES)
+def test_every_differentiable_op_is_measured():
+    assert every_op.left_out() <= NOT_MEASURED
+
+
+# Made of others, or one of several that are alike.
+NOT_MEASURED = {
+    "erf", "erfc", "gelu", "squeeze", "expand_dims", "swapaxes", "flip", "roll", "astype", "pad",
+    "repeat", "take_along_axis", "scatter", "einsum",
+}  # fmt: skip
+
+
 def test_all_forms_of_a_step_take_the_same_one(cell):
     """By hand, compiled and eager; in every one that is compiled all products are of rows."""
     given = problem.Problem(problem.Size("small", 7, 4, 2), "float64", cell)
@@ -127,11 +155,20 @@ def test_the_command_measures_every_part_and_keeps_every_time(run, tmp_path):
     parts = [word for part in conduct.PARTS if part != "forms" for word in ("--part", part)]
     result = run(*parts, "--size", "tiny", "--dtype", "float32", "--json", "bench.json")
     assert result.exit_code == 0, result.output  # tiny makes no promises
-    for title in ("RNN:", "LSTM:", "GRU:", "Growth:", "Memory:", "Chains of 10 ops"):
+    for title in (
+        "RNN:",
+        "LSTM:",
+        "GRU:",
+        "Growth:",
+        "Memory:",
+        "Chains of 10 ops",
+        "Every op",
+        "Layers",
+    ):
         assert title in result.stdout
     kept = json.loads((tmp_path / "bench.json").read_text())
     assert [measured["kind"] for measured in kept["measured"]] == (
-        ["step"] * 3 + ["growth"] * 3 + ["memory"] * 2 + ["ops"]
+        ["step"] * 3 + ["growth"] * 3 + ["memory"] * 2 + ["ops", "every op", "layers"]
     )
     step = kept["measured"][0]["seconds"]
     assert {BY_HAND, COMPILED, LOOP, MIN_CHAR_RNN} <= set(step)

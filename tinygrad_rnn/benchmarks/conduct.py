@@ -21,7 +21,7 @@ from .forms import REFERENCES
 from .jobs import Job
 from .problem import SIZES, Size
 
-PARTS = ("step", "gates", "growth", "memory", "ops", "forms")
+PARTS = ("step", "gates", "growth", "memory", "ops", "layers", "forms")
 LONG = 3200  # timesteps
 _LENGTHS = {"tiny": (4, 8, 16), "karpathy": (25, 100, 400, 1600, LONG)}
 _ROUNDS = {"tiny": 2, "karpathy": 60, "medium": 15, "large": 7}
@@ -44,6 +44,14 @@ class Measured:
         """Seconds, by contender."""
         return {name: median(values) for name, values in self.result["seconds"].items()}
 
+    @property
+    def nested_medians(self) -> dict[str, dict[str, float]]:
+        """Seconds, by what was run and by who ran it."""
+        found = self.result["seconds"]
+        return {
+            what: {who: median(values) for who, values in by.items()} for what, by in found.items()
+        }
+
 
 def jobs(
     parts: Iterable[str], sizes: Iterable[str], dtypes: Iterable[str], quick: bool
@@ -60,19 +68,20 @@ def jobs(
         "growth": _growth,
         "memory": _memory,
         "ops": _ops,
+        "layers": _layers,
         "forms": _forms,
     }
     wanted = [size for name, size in SIZES.items() if name in sizes]
     found: list[Job] = []
     for part in (part for part in PARTS if part in parts):
-        of_part = dtypes[:1] if part in ("growth", "ops", "forms") else dtypes
+        of_part = dtypes[:1] if part in ("growth", "ops", "layers", "forms") else dtypes
         for size, dtype in itertools.product(wanted, of_part):
             found += makers[part](size, dtype, _fewer(_ROUNDS[size.name], quick))
     if not found:
         raise BenchmarkError(
             f"bench: nothing to measure of {', '.join(parts)} at {', '.join(sizes)}: gates are "
-            "measured at medium, growth and ops at karpathy, memory at karpathy and large, forms "
-            "at karpathy and medium, and all of them at tiny"
+            "measured at medium; growth, ops and layers at karpathy; memory at karpathy and large; "
+            "forms at karpathy and medium; and all of them at tiny"
         )
     return found
 
@@ -106,7 +115,18 @@ def _memory(size: Size, dtype: str, _: int) -> list[Job]:
 
 def _ops(size: Size, dtype: str, rounds: int) -> list[Job]:
     length = {"tiny": 10, "karpathy": 1000}.get(size.name)
-    return [] if length is None else [Job("ops", size, dtype, rounds, length=length)]
+    if length is None:
+        return []
+    chains = Job("ops", size, dtype, rounds, length=length)
+    shapes = [(1, 65), (64, 1000)] if size.name == "karpathy" else [(2, 3)]
+    few = min(rounds, 15)
+    return [chains, *(Job("every op", Size(size.name, H, 1, B), dtype, few) for B, H in shapes)]
+
+
+def _layers(size: Size, dtype: str, rounds: int) -> list[Job]:
+    if size.name not in ("tiny", "karpathy"):
+        return []
+    return [Job("layers", size, dtype, min(rounds, 9))]
 
 
 def _forms(size: Size, dtype: str, rounds: int) -> list[Job]:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import forms, per_op
+from ..errors import BenchmarkError
+from . import every_op, forms, layers, per_op
 from .contenders import BY_HAND, COMPILED, CONTENDERS, LOOP, installed, require_agreement
 from .problem import Problem, Size
 
@@ -40,6 +41,8 @@ class Job:
             "growth": f"growth, {self.size}, {self.dtype}",
             "memory": f"memory of {self.contender}, {self.size}, {self.dtype}",
             "ops": f"chains of {self.length:,} ops",
+            "every op": f"every op, {self.size.B} rows of {self.size.H}",
+            "layers": f"layers, {self.dtype}",
             "forms": f"forms of {self.cell}, {self.size}, {self.dtype}",
         }[self.kind]
 
@@ -145,6 +148,38 @@ def measure_ops(job: Job, tick: Tick) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
+def measure_every_op(job: Job, tick: Tick) -> dict[str, Any]:
+    """Every differentiable op, its arithmetic alone, and PyTorch's."""
+    found = every_op.runs(job.size)
+    tick()
+    return {"seconds": _taken(found, job.rounds, tick)}
+
+
+def measure_layers(job: Job, tick: Tick) -> dict[str, Any]:
+    """Every layer at every shape; losses are compared first."""
+    shapes = {"tiny": (2, 3, 4, 1)} if job.size.name == "tiny" else layers.SHAPES
+    found: dict[str, dict[str, Callable[[], Any]]] = {}
+    for kind in ("RNN", "LSTM", "GRU"):
+        for name, shape in shapes.items():
+            found[f"{kind}, {name} {shape}"] = steps = layers.runs(kind, shape, job.dtype)
+            losses = [float(step()) for step in steps.values() for _ in range(3)]
+            if not np.allclose(losses, losses[0], rtol=1e-4):
+                raise BenchmarkError(f"bench: {kind} {shape}: the losses differ: {losses}")
+    tick()
+    return {"seconds": _taken(found, job.rounds, tick)}
+
+
+def _taken(
+    found: Mapping[str, Mapping[str, Callable[[], Any]]], rounds: int, tick: Tick
+) -> dict[str, dict[str, list[float]]]:
+    """Seconds by what is run and by who runs it: those of one are interleaved."""
+    runs = {(what, who): run for what, by in found.items() for who, run in by.items()}
+    seconds: dict[str, dict[str, list[float]]] = {what: {} for what in found}
+    for (what, who), taken in interleaved(runs, rounds, tick).items():
+        seconds[what][who] = taken
+    return seconds
+
+
 def measure_forms(job: Job, tick: Tick) -> dict[str, Any]:
     """The step in all ways of writing it, once all have been found to take the same one."""
     steps = forms.contenders(Problem(job.size, job.dtype, job.cell))
@@ -157,6 +192,8 @@ KINDS: dict[str, Callable[[Job, Tick], dict[str, Any]]] = {
     "growth": measure_growth,
     "memory": measure_memory,
     "ops": measure_ops,
+    "every op": measure_every_op,
+    "layers": measure_layers,
     "forms": measure_forms,
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from . import every_op, layers
 from .conduct import Measured
 from .contenders import BY_HAND, COMPILED, CONTENDERS, LOOP
 from .forms import BY_HAND as FORMS_BY_HAND
@@ -21,7 +22,7 @@ def tables(found: Sequence[Measured], *, markdown: bool = False) -> Tables:
     """One table for each part that was measured, and the promises."""
     from rich import box
 
-    for make in (_steps, _growth, _memory, _ops, _forms, _promises):
+    for make in (_steps, _growth, _memory, _ops, _every_op, _layers, _forms, _promises):
         for table in make(found):
             table.title_justify = "left"
             if markdown:
@@ -106,6 +107,39 @@ def _ops(found: Sequence[Measured]) -> Tables:
             for op, by in costs.items():
                 extra = [by[name] - by[CHAIN_BY_HAND] for name in names[1:]]
                 table.add_row(op, *(f"{1e6 * value:.2f}" for value in (*by.values(), *extra)))
+            yield table
+
+
+def _every_op(found: Sequence[Measured]) -> Tables:
+    for measured in found:
+        if measured.job.kind == "every op":
+            yield _every_op_of(measured)
+
+
+def _every_op_of(measured: Measured) -> "Table":
+    """µs of each op, and what is left of it without its arithmetic and what neg takes."""
+    size, by_op = measured.job.size, measured.nested_medians
+    names = list(dict.fromkeys(name for by in by_op.values() for name in by))
+    title = f"Every op, forward and backward, {size.B} rows of {size.H}: µs"
+    table = _table(title, "", *names, "eager ÷ allowed")
+    fixed = by_op[every_op.FIXED][every_op.OURS]
+    for op, by in by_op.items():
+        cells = [f"{1e6 * by[name]:.3g}" if name in by else "" for name in names]
+        allowed = 1.3 * by[every_op.ARITHMETIC] + fixed
+        table.add_row(op, *cells, f"{by[every_op.OURS] / allowed:.2f}")
+    return table
+
+
+def _layers(found: Sequence[Measured]) -> Tables:
+    for measured in found:
+        if measured.job.kind == "layers":
+            medians = measured.nested_medians
+            names = list(next(iter(medians.values())))
+            over = [f"{name} ÷ {layers.TORCH}" for name in names[:2] if layers.TORCH in names]
+            table = _table("Layers, forward and backward: ms", "", *names, *over)
+            for layer, by in medians.items():
+                ratios = [f"{by[name] / by[layers.TORCH]:.2f}" for name in names[:2] if over]
+                table.add_row(layer, *(f"{1e3 * by[name]:.3g}" for name in names), *ratios)
             yield table
 
 

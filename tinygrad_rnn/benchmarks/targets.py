@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import log
 from statistics import median
 
-from . import forms, per_op
+from . import forms, layers, per_op
 from .conduct import Measured
 from .contenders import BY_HAND, COMPILED, JAX, LAYER, LOOP, MIN_CHAR_RNN, TORCH_LAYER, TORCH_LOOP
 
@@ -52,7 +52,14 @@ class Verdict:
 
 def verdicts(found: Sequence[Measured]) -> list[Verdict]:
     """On every promise that the run says something about."""
-    return [*_ratios(found), *_growth(found), *_memory(found), *_ops(found), *_forms(found)]
+    return [
+        *_ratios(found),
+        *_growth(found),
+        *_memory(found),
+        *_ops(found),
+        *_layers(found),
+        *_forms(found),
+    ]
 
 
 def _ratios(found: Sequence[Measured]) -> Iterator[Verdict]:
@@ -141,6 +148,19 @@ def _forms(found: Sequence[Measured]) -> Iterator[Verdict]:
             if form.separate:
                 claim = f"{form.name} ÷ {these[0].name}"
                 yield Verdict(claim, where, by[form.name] / by[these[0].name], SEPARATE)
+
+
+def _layers(found: Sequence[Measured]) -> Iterator[Verdict]:
+    for measured in found:
+        if measured.job.kind != "layers" or measured.job.size.name == "tiny":
+            continue
+        for layer, by in measured.nested_medians.items():
+            if layers.TORCH in by:
+                most = 1.0 if "large" in layer else 0.6
+                for name, bound in ((layers.EAGER, 1.2), (layers.COMPILED, most)):
+                    yield Verdict(
+                        f"layer: {name} ÷ PyTorch", layer, by[name] / by[layers.TORCH], bound
+                    )
 
 
 def op_costs(measured: Measured) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ import click
 
 from .console import PATH
 
-PARTS = ("step", "gates", "growth", "memory", "ops", "forms")
+PARTS = ("step", "gates", "growth", "memory", "ops", "layers", "forms")
 SIZES = ("karpathy", "medium", "large")
 DTYPES = ("float64", "float32")
 
@@ -20,7 +20,7 @@ DTYPES = ("float64", "float32")
     multiple=True,
     type=click.Choice(PARTS),
     help="The RNN's step; LSTM's and GRU's; steps of more timesteps; memory; single ops; "
-    "the step in all ways of writing it.  "
+    "layers, small to large; the step in all ways of writing it.  "
     "[default: all]",
 )
 @click.option(

@@ -317,12 +317,14 @@ def _planned(recording: Recording) -> Plan:
     recording.work = Work.of(recording, values)
     applied = recording.program.rewrites.copy()
     for rewrites in PASSES:
-        program, results = rewritten(rewrites, needed(results, values), results)
-        recording.program.forget()  # there is another now
-        values = program.values
-        applied += program.rewrites
+        made = rewritten(rewrites, values, results, always=rewrites is PASSES[0])
+        if made is not None:
+            recording.program.forget()  # there is another now
+            program, results = made
+            values = needed(results, program.values)
+            applied += program.rewrites
     recording.work.rewrites.update(applied)
-    return Plan(needed(results, values), results, recording.position)
+    return Plan(values, results, recording.position)
 
 
 def _require_same(earlier: _Entry, later: _Entry) -> None:

@@ -36,9 +36,15 @@ class Rewrite(NamedTuple):
 
 
 def rewritten(
-    rewrites: Sequence[Rewrite], values: Sequence[Value], results: Sequence[Value]
-) -> tuple[Program, list[Value]]:
-    """A program after one pass of rewrites that match different values, and its results in it."""
+    rewrites: Sequence[Rewrite],
+    values: Sequence[Value],
+    results: Sequence[Value],
+    always: bool = True,
+) -> tuple[Program, list[Value]] | None:
+    """A program after one pass of rewrites that match different values, and its results in it.
+
+    None: nothing matched, and it need not be made anew, `always`, to be simplified once.
+    """
     rules: dict[Value, tuple[Rewrite, Match]] = {}
     matched: set[Value] = set()
     groups: list[Group] = []
@@ -49,6 +55,8 @@ def rewritten(
             matched.update(match.values, match.inside)
             groups.append(match.values)
             inside.update(dict.fromkeys(match.inside, match.values[0]))
+    if not (groups or always):
+        return None
     groups += [(value,) for value in values if value not in matched]
     groups.sort(key=lambda group: group[0].id)
     if any(len(group) > 1 for group in groups):
