@@ -191,3 +191,16 @@ def test_a_masked_array_is_refused():
         tensor(masked)
     with pytest.raises(tg.errors.OpError, match="add: tensor: a masked array"):
         tensor([1.0, 2.0]) + masked
+
+
+@pytest.mark.parametrize("seen", [np.ascontiguousarray, np.asfortranarray, lambda x: x[::-1, ::2]])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cross_entropy_is_the_same_however_its_scores_lie_in_memory(seen, reduction):
+    scores = seen(np.random.default_rng(0).standard_normal((6, 8)))
+    targets = np.arange(6) % scores.shape[1]
+    x = tensor(scores, requires_grad=True)
+    y = ops.cross_entropy(x, targets, reduction)
+    y.backward(np.ones(y.shape))
+    p = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    expected = (p - np.eye(scores.shape[1])[targets]) / (6 if reduction == "mean" else 1)
+    np.testing.assert_allclose(x.grad.data, expected, rtol=1e-12, atol=1e-15)

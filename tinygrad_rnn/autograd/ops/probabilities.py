@@ -73,7 +73,8 @@ _KEPT: dict[int, tuple[weakref.ref[Array], Array, Array, Array]] = {}
 
 def _exponentials(x: Array, targets: Array) -> tuple[Array, Array, Array, Array]:
     """e^(x - max x), its sums, the places of the targets, and x - max x there."""
-    z = x - np.maximum.reduce(x, -1, keepdims=True)
+    # In rows, however x lies, so that all elements in a row are a view.
+    z = np.subtract(x, np.maximum.reduce(x, -1, keepdims=True), order="C")
     places = np.arange(0, x.size, x.shape[-1]) + targets.reshape(-1)
     chosen = z.reshape(-1)[places]
     np.exp(z, out=z)
