@@ -28,7 +28,8 @@ NAMES = {
 
 
 def example(name):
-    arrays = dict(np.load(KEPT / f"{name}.npz"))
+    with np.load(KEPT / f"{name}.npz") as file:
+        arrays = dict(file)
     return arrays.pop("output"), arrays
 
 

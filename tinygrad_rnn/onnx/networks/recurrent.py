@@ -133,7 +133,7 @@ class RecurrentLayer(Module):
             return cell.initial_state((batch,))
         zeros = np.zeros((batch, cell.hidden_size), cell.W_hh.dtype)
         index = (slice(None), d) if self.batch_first else (d,)
-        parts = [Tensor(zeros) if x is None else ops.getitem(x, index) for x in given]
+        parts = [_part(zeros if x is None else x, () if x is None else index) for x in given]
         return parts[0] if len(parts) == 1 else tuple(parts)
 
     def _alive(self, lengths: Any, steps: int, batch: int) -> list[Array | None]:
@@ -232,6 +232,11 @@ def reordered(x: Any, order: Sequence[int], size: int) -> Any:
         return x
     blocks = [x[k * size : (k + 1) * size] for k in order]
     return ops.concatenate(blocks) if isinstance(x, Tensor) else np.concatenate(blocks)
+
+
+def _part(x: Any, index: tuple[Any, ...]) -> Tensor:
+    """The initial state of one direction; of a constant it is one, too, made by no op."""
+    return ops.getitem(x, index) if isinstance(x, Tensor) else Tensor(x[index])
 
 
 def _masked(h: Tensor, alive: Array | None) -> Tensor:

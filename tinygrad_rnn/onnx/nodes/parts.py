@@ -6,6 +6,7 @@ import numpy as np
 
 from ...autograd import ops
 from ...autograd.tensor import Array
+from ...errors import OpError
 from ..reading.graph import Node
 from .elementwise import converted
 from .registry import handles
@@ -38,28 +39,36 @@ def _within(n: int, start: int, end: int, step: int) -> slice:
 def gather(node: Node, x: Any, index: Any) -> Any:
     """Rows of a table along an axis: of a matrix's rows it is our `embedding`."""
     axis = node.attributes["axis"] % x.ndim
-    if axis == 0 and x.ndim == 2 and _is_lookup(x, index):
+    if axis == 0 and x.ndim == 2 and x.dtype.kind == "f" and index.ndim:
+        return _rows(x, index)
+    if isinstance(index, np.ndarray) and not index.ndim:
+        index = int(index)
+    return ops.getitem(x, (slice(None),) * axis + (index,))
+
+
+def _rows(x: Any, index: Any) -> Any:
+    """Rows by their numbers, of which those below 0 count from the end."""
+    try:
+        return ops.embedding(x, index)
+    except OpError:
         return ops.embedding(x, _counted(index, x.shape[0]))
-    places = np.asarray(plain(index))
-    return ops.getitem(x, (slice(None),) * axis + (places if places.ndim else int(places),))
-
-
-def _is_lookup(x: Any, index: Any) -> bool:
-    return x.dtype.kind == "f" and bool(index.ndim)
 
 
 def _counted(index: Any, n: int) -> Any:
     """Indices from 0: negative ones count from the end."""
-    if index.size and plain(index).min() < 0:
-        return ops.where(ops.less(index, 0), ops.add(index, n), index)
-    return index
+    return ops.where(ops.less(index, 0), ops.add(index, n), index)
 
 
 @handles("GatherElements")
 def gather_elements(node: Node, x: Any, index: Any) -> Any:
-    axis = node.attributes["axis"]
-    counted = _counted(index, x.shape[axis])
-    return ops.getitem(x, _places(plain(counted), axis % x.ndim))
+    axis = node.attributes["axis"] % x.ndim
+    if x.ndim != index.ndim:
+        refuse(node, f"an index of {index.ndim} axes into {x.ndim}")
+    ends = [slice(n) for n in index.shape]
+    ends[axis] = slice(None)
+    if any(n != m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis):
+        x = ops.getitem(x, tuple(ends))  # of the other axes the index may take less
+    return ops.take_along_axis(x, index, axis)
 
 
 def _places(index: Array, axis: int) -> tuple[Any, ...]:
