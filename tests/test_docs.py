@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[1]
 GALLERY = ROOT / "docs" / "gallery.md"
 # The gallery's commands are run by test_gallery.py, which looks at what they make.
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("**/*.md")} - {GALLERY})]
+# They conduct whole studies; `.ci/run` asks for them, and builds a site of all.
+SLOW = {"14_short_memory.md", "15_below_one_and_above_one.md"}
 PROMPT = "$ tinygrad-rnn "
 
 
@@ -79,7 +81,11 @@ def run_command(command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SLOW)) for path in PAGES],
+    ids=[path.relative_to(ROOT).as_posix() for path in PAGES],
+)
 def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}

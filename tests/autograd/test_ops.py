@@ -47,7 +47,7 @@ def test_gradient_is_the_central_difference(case):
     assert tg.gradcheck(case.call, case.tensors(), float32=not case.double)
 
 
-@with_every_case(double, one_in=4)
+@with_every_case(double, one_in=8)
 def test_second_derivative_is_the_central_difference_of_the_first(case):
     assert tg.gradgradcheck(case.call, case.tensors())
 

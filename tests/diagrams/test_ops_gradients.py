@@ -49,7 +49,10 @@ RUNS = CELLS | {
     "detached inside": detached_inside,
     "non-finite": non_finite,
 }
-EVERY_RUN = pytest.mark.parametrize("name", RUNS)
+VARIANTS = {"relu", "coupled", "reset before", "last"}  # of others here
+EVERY_RUN = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in RUNS]
+)
 
 
 # A run is recorded once, and drawn once in each way, for all tests that look at it.
@@ -369,7 +372,8 @@ def test_ways_that_share_a_stretch_are_drawn_there_once_by_the_strongest():
 
 
 @pytest.mark.parametrize(
-    ("name", "gradients"), [*((name, True) for name in RUNS), ("rnn", False), ("own", False)]
+    ("name", "gradients"),
+    [*((name, True) for name in RUNS if name not in VARIANTS), ("rnn", False), ("own", False)],
 )
 def test_values_stand_along_the_upper_edge_of_each_copy(name, gradients):
     trace = run(name)

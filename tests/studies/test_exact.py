@@ -17,7 +17,7 @@ from tinygrad_rnn.studies.vanish import RADII, RotatingCell, flow, states
 SEEDS = 3
 
 
-@pytest.mark.slow  # chapters 14 and 15 ask it, too
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["history", "vanish", "rtrl"])
 def test_every_claim_holds_for_three_seeds(name):
     findings = conduct(STUDIES[name](), seeds=SEEDS, backend="sequential")

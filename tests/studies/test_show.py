@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
     return lambda *words, **options: CliRunner().invoke(cli, ["study", *map(str, words)], **options)
 
 
-@pytest.mark.slow  # chapter 14 runs it for another study
+@pytest.mark.slow
 def test_the_command_leaves_table_charts_and_flow(run, tmp_path):
     result = run("vanish", "--seeds", "1", "--backend", "sequential", "--out", "found")
     assert result.exit_code == 0, result.output
@@ -103,6 +103,7 @@ def texts_of(drawn_figure):
             yield from (tick.label1 for tick in ticks if low <= tick.get_loc() <= high)
 
 
+@pytest.mark.slow
 def test_no_text_of_a_chart_overlaps_another():
     """Titles, axes' names, numbers and legends of every exact study, measured as drawn."""
     for name in ("history", "vanish", "rtrl"):

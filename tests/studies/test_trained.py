@@ -189,7 +189,7 @@ def test_a_clipped_step_is_never_longer_than_the_bound():
     assert max(loose["moves"]) > 1
 
 
-@pytest.mark.slow  # chapter 15 asks it, too
+@pytest.mark.slow
 def test_every_claim_about_the_wall_holds():
     findings = conduct(STUDIES["cliff"](), backend="sequential")
     assert [row for row in findings.rows if not row.holds] == []
@@ -199,6 +199,7 @@ def test_every_claim_about_the_wall_holds():
 # A text
 
 
+@pytest.mark.slow
 def test_a_person_s_own_text(tmp_path):
     path = tmp_path / "own.txt"
     path.write_text(
