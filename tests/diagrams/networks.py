@@ -204,6 +204,7 @@ class Maker:
             parameters=tuple(self.parameters),
             loss=loss,
             root=self.piece().node,
+            inside=lambda block: (),
         )
 
 

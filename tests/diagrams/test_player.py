@@ -622,6 +622,8 @@ def test_hostile_names_are_text_and_run_nothing(play, hostile):
         player.page.locator(f"[id='cell-0-{t}']").focus()
         player.press("Enter", "End")
         assert "</script><script>alert(9)</script>" in player.text("#player-part .source")
+        player.page.locator(f"[id='input-{t}']").focus()
+        player.press("Enter")
         assert printable(name) in player.text("#player-part")
     assert (
         player.page.evaluate("document.querySelectorAll('script, img, iframe, style').length") == 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import DrawError
-from ...tracing.network.quotient import Read
+from ...tracing.network.quotient import Piece, Read
 from .items import Item
 
 FOLD = "fold"  # the id of the panel that stands for the columns left out
@@ -44,6 +44,7 @@ class Connection:
     leaves: int | None = None  # the state as which it leaves on the right, where it is no message
     link: str = ""  # the id of the connection that it is a part of, where that is another
     reads: tuple[Read, ...] = ()  # what it stands for
+    value: Piece | None = None  # what passes, where nobody reads it
     in_time: bool = False  # it hands something on to a later column
     laned: bool = False  # it keeps to its lane even if nothing comes back
 

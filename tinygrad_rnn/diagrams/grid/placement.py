@@ -23,6 +23,7 @@ from .items import (
     NOTE_SIZE,
     Box,
     Circle,
+    Glyph,
     Item,
     Plate,
     Sign,
@@ -447,6 +448,8 @@ def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> di
             frames[source.id] = replace(start, offset=end.below(c.id))
         elif target.role in _ABOVE and target.id in alone and source.plan is not None:
             frames[target.id] = replace(end, offset=start.above(c.id))
+        elif target.role == "output" and target.id in alone and isinstance(source.face, Glyph):
+            frames[target.id] = replace(end, offset=start.offset)
     return frames
 
 

@@ -53,9 +53,13 @@ class Standing:
         self.quotient = quotient
         self.moves = _moves(quotient)
         self.item_of: dict[Block, str] = {}
+        shown = {output.source for output in quotient.outputs}
         for block in quotient.blocks:
-            if block.kind in _DRAWN or block is quotient.loss:
-                self.item_of[block] = block.id
+            if block.kind not in _DRAWN and block is not quotient.loss:
+                continue
+            if block.sign == "" and not quotient.leaving[block] and block not in shown:
+                continue  # what a program packs its results into
+            self.item_of[block] = block.id
         self.initial: dict[str, tuple[Block, ...]] = {}
         for chain in quotient.chains:
             if chain.initial:
@@ -236,12 +240,13 @@ def output_reads(output: Output, quotient: Quotient) -> tuple[Read, ...]:
 def _moves(quotient: Quotient) -> dict[Block, Block]:
     """Return the blocks that only move what one other block makes, each with that block."""
     moves: dict[Block, Block] = {}
+    shown = {output.source for output in quotient.outputs}
     for block in quotient.blocks:
         if block.kind != "between" or block.sign != "" or len(block.columns) > 1:
             continue
         sources = {arrow.source for arrow in quotient.entering[block]}
         sources = {source for source in sources if source.kind in _DRAWN}
-        if len(sources) == 1 and quotient.leaving[block]:
+        if len(sources) == 1 and (quotient.leaving[block] or block in shown):
             moves[block] = sources.pop()
     return moves
 

@@ -320,7 +320,24 @@ class _Unrolled:
             found.append(self._connection(ends, *shown, reads, arrows))
         for output in quotient.outputs:
             found += self._output_connections(output, items)
+        found += self._from_the_fold_to_the_loss(items)
         return found, left_out
+
+    def _from_the_fold_to_the_loss(self, items: Mapping[str, Item]) -> Iterator[Connection]:
+        """Yield one connection for what goes into the loss from the columns that are left out."""
+        quotient, loss = self._quotient, self._quotient.loss
+        hidden = [one for one in quotient.outputs if one.used and one.id not in items]
+        if self._fold_slot is None or loss is None or not hidden:
+            return
+        yield Connection(
+            id=f"loss-{hidden[0].id}-{loss.id}",
+            cls="link",
+            kind="loss",
+            source=FOLD,
+            target=loss.id,
+            tooltip=f"{len(hidden)} outputs of the columns left out, to {loss.id}",
+            reads=tuple(read for one in hidden for read in output_reads(one, quotient)),
+        )
 
     def _shown(
         self, ends: Ends, items: Mapping[str, Item], arrows: Iterable[Arrow]
@@ -413,6 +430,7 @@ class _Unrolled:
                 note=shape,
                 tooltip=f"{output.label} {shape} from {source} to {output.id}",
                 reads=reads,
+                value=output.value,
             )
         if loss is not None and output.used and shown:
             yield Connection(

@@ -78,7 +78,9 @@ class Anatomy:
         inlets: Mapping[Node, Inlet],
         unread: Collection[Node] = (),
         module_of: Mapping[Node, Scope] | None = None,
+        shared: Collection[Node] = (),
     ) -> None:
+        self._shared = shared
         self._names = names
         self._unread = unread
         self._modules: dict[Scope, Part] = {}
@@ -104,6 +106,8 @@ class Anatomy:
             self._add_to_module(node, place, module)
             return
         tensors = list(node.tensors())
+        if node in self._shared and self._add_part(node, tensors):
+            return
         if _is_slice(node, tensors):
             (x,) = tensors
             if self._add_slice(node, x):
@@ -127,6 +131,14 @@ class Anatomy:
         part.muted = node in self._unread
         self.parts.append(part)
         self.values[node] = (part, "")
+
+    def _add_part(self, node: Node, tensors: Sequence[Node]) -> bool:
+        """Draw the part of a stack that is made here as what is put there, if it is one value."""
+        known = [x for x in tensors if x in self.values]
+        if not node.is_move or len(tensors) < 2 or len(known) != 1:
+            return False
+        self.values[node] = self.values[known[0]]
+        return True
 
     def _add_to_module(self, node: Node, place: int, module: Scope) -> None:
         """Draw an op as a part of its module: what the module reads of others, it reads once."""

@@ -163,7 +163,9 @@ def _block(
         pieces = [Piece(quotient.root)]
     numbers = [tensors.add(piece) for piece in pieces]
     if block.kind == "cell" and block.row is not None:
-        return _cell(block, pieces, numbers, shown)
+        cell = _cell(block, pieces, numbers, shown)
+        # where room is scarce the step alone says it
+        return cell if detail.links else cell | {"equation": ""}
     record: Record = {
         "title": f"{_TITLES.get(block.kind, '')} {block.label or block.formula}".strip(),
         "about": block.caption or block.formula,

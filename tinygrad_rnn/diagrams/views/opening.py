@@ -93,8 +93,10 @@ class _Opening:
                 inlet = numbers[connection.target]
                 numbers[connection.target] += 1
             source = self._inner.get(connection.source)
-            if source is not None and connection.reads:
-                node = connection.reads[0].value.node
+            values = [read.value for read in connection.reads]
+            values += [] if connection.value is None else [connection.value]
+            if source is not None and values:
+                node = values[0].node
                 part = source.anatomy.part(node)
                 outlet = None if part is None else part.place
                 if connection.state is None and node in source.states[1:]:
@@ -218,7 +220,8 @@ class _Opening:
         self, block: Block, inlets: Mapping[Node, Inlet], unread: set[Node], depth: int
     ) -> Anatomy:
         modules = parts_of_modules(block.nodes, block.call, depth) if depth else {}
-        return Anatomy(block.nodes, self._names, inlets, unread, modules)
+        shared = {piece.node for piece in block.pieces if piece.where is not None}
+        return Anatomy(block.nodes, self._names, inlets, unread, modules, shared)
 
     def _depths(self) -> Sequence[int]:
         """How deep modules may be opened, the deepest first; 0: down to the ops."""

@@ -26,6 +26,7 @@ from .quotient import (
     RowKind,
     indexed,
 )
+from .results import results_of
 
 
 @collector_paused()
@@ -344,7 +345,10 @@ class _Assembly:
         key = tuple((atom.node.op, atom.node.shape) for atom in group.atoms), self.path(group)
         if group.kind == "loss" or key not in self.formulas:
             inside = {atom.node for atom in group.atoms}
-            self.formulas[key] = formula_of(group.atoms[-1].node, inside, self.short_name)
+            # of a stack only the part that is read, or made, here
+            entering = (read for atom in group.atoms for read in self.groups.entering[atom])
+            read = {(read.reader.node, read.slot) for read in entering}
+            self.formulas[key] = formula_of(group.atoms[-1].node, inside, self.short_name, read)
         return self.formulas[key]
 
     def short_name(self, node: Node) -> str:
@@ -385,7 +389,7 @@ class _Assembly:
                 source=blocks[key],
                 column=column,
                 label=name if column is None else indexed(name, self.output_time(group, column)),
-                caption=self.naming.caption(atom.node),
+                caption=self.naming.part_caption(atom.node, self.piece(atom).where),
                 used=used,
             )
 
@@ -398,12 +402,29 @@ class _Assembly:
             if group.copy is not None or group.kind in ("between", "bar"):
                 found[read.value] = True
         if not self.groups.loss:
-            found |= dict.fromkeys(self.groups.pieces.atoms[self.graph.root], True)
+            found |= dict.fromkeys(self.results(), True)
         for group in self.groups.groups:
             if group.kind == "between" and not all(atom.node.is_move for atom in group.atoms):
                 unread = [atom for atom in group.atoms if not self.groups.readers[atom]]
                 found |= {atom: False for atom in unread if atom not in found}
         return list(found.items())
+
+    def results(self) -> list[Atom]:
+        """What the root is: of several results that were put together, each."""
+        roots = results_of(self.graph.root)
+        atoms = [atom for root in roots for atom in self.groups.pieces.atoms[root]]
+        if len(roots) < 2:
+            return atoms
+        return list(dict.fromkeys(one for atom in atoms for one in self.seen_through(atom)))
+
+    def seen_through(self, atom: Atom) -> Iterator[Atom]:
+        """What a value was only moved from."""
+        reads = self.groups.entering[atom]
+        if not atom.node.is_move or not reads:
+            yield atom
+            return
+        for read in reads:
+            yield from self.seen_through(read.value)
 
     def output_name(self, atom: Atom, group: Group) -> str:
         """The state that it is, y of what is no state."""

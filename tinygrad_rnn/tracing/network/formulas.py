@@ -14,16 +14,34 @@ Named = Callable[[Node], str]  # the name of a value, "" where it has none
 Text = tuple[str, int]  # and how tightly it binds
 
 
-def formula_of(node: Node, inside: Container[Node], name_of: Named) -> str:
+def formula_of(
+    node: Node, inside: Container[Node], name_of: Named, read: Container[tuple[Node, int]]
+) -> str:
     """What makes a value, down to what is not `inside`, which goes by its name.
 
-    The same term again and again is written once, as a sum.
+    The same term again and again is written once, as a sum. `read` holds the inputs that are read:
+    of a stack of which only a part is meant, not all.
     """
-    text, _ = _sum_of_alike(node, inside, name_of) or _written(node, inside, name_of, 0)
+    region = _Region(inside, read)
+    text, _ = _sum_of_alike(node, region, name_of) or _written(node, region, name_of, 0)
     return text if len(text) <= _LENGTH_MOST else text[: _LENGTH_MOST - 1] + "…"
 
 
-def _sum_of_alike(node: Node, inside: Container[Node], name_of: Named) -> Text | None:
+class _Region:
+    """What a formula is of: the values in it, and which inputs of them are read."""
+
+    def __init__(self, values: Container[Node], read: Container[tuple[Node, int]]) -> None:
+        self._values, self._read = values, read
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._values
+
+    def reads(self, node: Node, slot: int) -> bool:
+        """Whether an input is read: of anything but a stack all are."""
+        return not node.is_move or len(node.inputs) < 2 or (node, slot) in self._read
+
+
+def _sum_of_alike(node: Node, inside: _Region, name_of: Named) -> Text | None:
     """Σ of terms that one loop added up."""
     divided = ""
     while node in inside and (node.op == "div" or _is_scaled(node)):
@@ -40,7 +58,7 @@ def _is_scaled(node: Node) -> bool:
     return node.op == "mul" and len(list(node.tensors())) == 1
 
 
-def _terms(node: Node, inside: Container[Node]) -> list[Node]:
+def _terms(node: Node, inside: _Region) -> list[Node]:
     """What a running sum adds up, in order."""
     terms: list[Node] = []
     waiting = [node]
@@ -53,14 +71,15 @@ def _terms(node: Node, inside: Container[Node]) -> list[Node]:
     return sorted((x for x in terms if x in inside), key=lambda x: x.id)
 
 
-def _written(node: Node, inside: Container[Node], name_of: Named, depth: int) -> Text:
+def _written(node: Node, inside: _Region, name_of: Named, depth: int) -> Text:
     if node not in inside:
         return _outer(node, name_of), _ATOM
     if depth > _DEPTH_MOST:
         return "…", _ATOM
     operands = [
         _number(number) if x is None else _written(x, inside, name_of, depth + 1)
-        for x, number in zip(node.inputs, node.numbers, strict=True)
+        for slot, (x, number) in enumerate(zip(node.inputs, node.numbers, strict=True))
+        if inside.reads(node, slot)
     ]
     if node.is_move:
         return _moved(node, operands)
@@ -84,6 +103,8 @@ def _bracketed(text: str, binds: int, least: int) -> str:
 
 
 def _moved(node: Node, operands: Sequence[Text]) -> Text:
+    if not operands:
+        return "·", _ATOM
     if len(operands) > 1:
         shown = [text for text, _ in operands]
         if len(shown) > 3:

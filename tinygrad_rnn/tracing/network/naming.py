@@ -13,6 +13,7 @@ from ..recording.graph import Graph, Node
 from .cells import Cells, Copy, Loop, Structure
 from .placement import Placement
 from .recurrence import is_light
+from .slices import Slice
 
 _UNNAMED = "h"
 
@@ -40,6 +41,7 @@ class Naming:
         self._containers = containers
         self.trained = trained
         self._given = _given_names(graph)
+        self._slices = _slice_names(graph)
         # of each row and structure which ops make its states, and their names
         self.states_made = {id(loop): _states_made(loop, cells) for loop in cells.loops}
         self.states = {id(loop): self._state_names(loop) for loop in cells.loops}
@@ -65,6 +67,15 @@ class Naming:
                 return ""
             (node,) = node.tensors()
         return found
+
+    def part_caption(self, node: Node, part: Slice | None) -> str:
+        """What the user calls a part of a stacked sequence, else the sequence."""
+        index = None if part is None else part.index
+        if index is not None and len(index) == 1 and isinstance(index[0], int):
+            found = self._slices.get((node, index[0]))
+            if found is not None:
+                return found
+        return self.caption(node)
 
     # Times
 
@@ -137,9 +148,28 @@ def _given_names(graph: Graph) -> dict[Node, str]:
         source = node
         while source.is_move and len(source.inputs) == 1 and source.inputs[0] is not None:
             (source,) = source.tensors()
-        # a slice of a leaf is only a part of it, so the name is not the leaf's
-        if source is not node and source.op is not None:
+        # a slice of a leaf or a stack is only a part of it, so the name is not the whole's
+        part = any(one.op == "getitem" for one in _moves_from(source, node))
+        if source is not node and source.op is not None and not (part and source.is_move):
             found.setdefault(source, name)
+    return found
+
+
+def _moves_from(source: Node, node: Node) -> Iterable[Node]:
+    """The moves that lead from a value to another, the last one first."""
+    while node is not source:
+        yield node
+        (node,) = node.tensors()
+
+
+def _slice_names(graph: Graph) -> dict[tuple[Node, int], str]:
+    """The names given to single elements of stacked sequences: `ys[3].name = ...`."""
+    found: dict[tuple[Node, int], str] = {}
+    for node in graph.nodes if graph.names else ():
+        name, index = graph.names.get(node.id), node.options.get("index")
+        (sequence, *_) = (*node.tensors(), None)
+        if name and node.op == "getitem" and isinstance(index, int) and sequence is not None:
+            found[sequence, index % len(sequence.data)] = name
     return found
 
 
