@@ -204,3 +204,22 @@ def test_cross_entropy_is_the_same_however_its_scores_lie_in_memory(seen, reduct
     p = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     expected = (p - np.eye(scores.shape[1])[targets]) / (6 if reduction == "mean" else 1)
     np.testing.assert_allclose(x.grad.data, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_two_losses_of_the_same_scores_keep_nothing_for_each_other():
+    scores = np.random.default_rng(0).standard_normal((3, 4))
+    x = tensor(scores, requires_grad=True)
+    p = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    first = ops.cross_entropy(x, [0, 1, 2], "sum")
+    second = ops.cross_entropy(x, [3, 3, 0], "sum")
+    for loss, targets in ((first, [0, 1, 2]), (second, [3, 3, 0]), (first, [0, 1, 2])):
+        expected = p - np.eye(4)[targets]
+        np.testing.assert_allclose(tg.grad(loss, x).data, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint64])
+def test_targets_of_every_width_and_scores_that_are_integers(dtype):
+    scores = np.array([[0, 1, 3], [2, 2, 0]])
+    loss = ops.cross_entropy(scores, np.array([2, 0], dtype), "none")
+    expected = np.log(np.exp(scores).sum(-1)) - scores[[0, 1], [2, 0]]
+    np.testing.assert_allclose(loss.data, expected, rtol=1e-15)

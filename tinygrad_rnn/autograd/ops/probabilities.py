@@ -66,19 +66,28 @@ def logsumexp(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
 
 
 # What the forward pass of `cross_entropy` leaves for its backward pass, by the scores' id: these,
-# weakly, since what is kept goes when they do; then e^(x - max x), its sums, and which element of
-# all is each row's target.
-_KEPT: dict[int, tuple[weakref.ref[Array], Array, Array, Array]] = {}
+# weakly, since what is kept goes when they do, and the targets; then e^(x - max x), its sums, and
+# which element of all is each row's target.
+_KEPT: dict[int, tuple[weakref.ref[Array], Array, Array, Array, Array]] = {}
 
 
 def _exponentials(x: Array, targets: Array) -> tuple[Array, Array, Array, Array]:
     """e^(x - max x), its sums, the places of the targets, and x - max x there."""
     # In rows, however x lies, so that all elements in a row are a view.
     z = np.subtract(x, np.maximum.reduce(x, -1, keepdims=True), order="C")
-    places = np.arange(0, x.size, x.shape[-1]) + targets.reshape(-1)
+    places = np.arange(0, x.size, x.shape[-1]) + np.ravel(targets).astype(np.intp)
     chosen = z.reshape(-1)[places]
-    np.exp(z, out=z)
-    return z, np.add.reduce(z, -1, keepdims=True), places, chosen
+    e = np.exp(z, out=z) if z.dtype.kind == "f" else np.exp(z)
+    return e, np.add.reduce(e, -1, keepdims=True), places, chosen
+
+
+def _kept(x: Array, targets: Array) -> tuple[Array, Array, Array]:
+    """The first three of these, which nobody else has."""
+    scores, of, *kept = _KEPT.pop(id(x), (None, None))
+    if scores is None or scores() is not x or of is not targets:
+        return _exponentials(x, targets)[:3]
+    e, total, places = kept
+    return e, total, places
 
 
 def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> Any:
@@ -89,9 +98,8 @@ def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> An
         one_hot = np.expand_dims(targets, -1) == np.arange(x.shape[-1])
         e = np.exp(_from_top(x))
         return share * (e / e.sum(axis=-1, keepdims=True) - one_hot)
-    scores, *kept = _KEPT.pop(id(x), (None,))
-    e, total, places = kept if scores and scores() is x else _exponentials(x, targets)[:3]
-    e *= share / total  # nobody else has it
+    e, total, places = _kept(x, targets)
+    e *= share / total
     e.reshape(-1)[places] -= share.reshape(-1)
     return e
 
@@ -113,7 +121,8 @@ def cross_entropy(logits: Array, targets: Array, reduction: str = "mean") -> Arr
         raise ValueError('the reduction must be "mean", "sum" or "none"')
     e, total, places, chosen = _exponentials(logits, targets)
     at = id(logits)
-    _KEPT[at] = weakref.ref(logits, lambda _: _KEPT.pop(at, None)), e, total, places
+    scores = weakref.ref(logits, lambda _: _KEPT.pop(at, None))
+    _KEPT[at] = scores, targets, e, total, places
     y: Any = np.log(total.reshape(-1)) - chosen
     if reduction == "none":
         return y.reshape(shape)
