@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
-from tinygrad_rnn.autograd.switches import observed
+from tinygrad_rnn.autograd.switches import observed, switched
 from tinygrad_rnn.errors import GradientError, OpError
 
 
@@ -30,6 +30,15 @@ def counted(calls, together=None):
         return x * 1.0
 
     return count
+
+
+def test_a_pass_on_tensors_adds_to_the_gradient_that_is_there():
+    """As it runs while a function is compiled."""
+    x = leaf(2.0, 3.0)
+    with switched(symbolic=True):
+        for _ in range(2):
+            (x * x).sum().backward()
+    assert x.grad.data.tolist() == [8.0, 12.0]
 
 
 @pytest.mark.parametrize("ops", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])

@@ -144,6 +144,12 @@ def test_a_reduction_is_known_by_its_letters(letters, expected):
     )
 
 
+def test_a_border_is_known_by_its_letters():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    ops.pad(x, 1, mode="".join("constant"), constant_values=5.0).sum().backward()
+    assert x.grad.data.tolist() == [1.0, 1.0]
+
+
 def test_split_and_unstack_refuse_as_ops_do():
     with pytest.raises(OpError, match=r"split: axis 1 of 'x': float64 \(2,\): "):
         ops.split(tg.tensor([1.0, 2.0], name="x"), 2, axis=1)
