@@ -274,9 +274,9 @@ class Groups:
             if group.carries is not None:
                 self.place_carrier(group)
                 continue
-            known = [self.pieces.column(atom) or 0 for atom in group.atoms]
-            for source in self.sources(group):
-                known += source.columns[-1:]
+            known = [column for source in self.sources(group) for column in source.columns[-1:]]
+            parts = [atom for atom in group.atoms if atom.label != WHOLE or not known]
+            known += [self.pieces.column(atom) or 0 for atom in parts]
             group.columns = (max(known, default=0),)
         late: set[int] = set()
         for group in reversed(between):
