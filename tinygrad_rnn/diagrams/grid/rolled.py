@@ -94,7 +94,7 @@ class _Rolled:
         if row.kind in ("cell", "loop"):
             shape = shape_text(first.outputs[0].shape) if first.outputs else ""
             face = Box(row=row.number, note=shape, dashed=row.kind == "loop")
-            about = f"layer {row.number}: every copy of {row.path or row.name}"
+            about = f"{row.title}: every copy of {row.path or row.name}"
             item = replace(item, role="cell", face=face, tooltip=about)
         elif first.sign is not None and len(first.columns) == 1:
             item = replace(item, role="sign", label=first.sign or "∥", face=Sign())
@@ -218,7 +218,7 @@ class _Rolled:
             yield Heading(0, "", ("inputs",))
         for row, level in self._standing.levels.items():
             if row.kind in ("cell", "loop"):
-                yield Heading(level, f"layer {row.number}", heading_lines(row))
+                yield Heading(level, row.title, heading_lines(row))
         if self._quotient.outputs:
             yield Heading(self._standing.outputs_level, "", ("outputs",))
 

@@ -146,7 +146,7 @@ class _Unrolled:
         if span is None or row is None:
             return None
         shapes = shape_text(block.outputs[0].shape) if block.outputs else ""
-        about = f"layer {row.number}, call {block.t} of {row.path} ({row.name}): {block.label}"
+        about = f"{row.title}, call {block.t} of {row.path} ({row.name}): {block.label}"
         return Item(
             id=block.id,
             cls="cell",
@@ -481,7 +481,7 @@ class _Unrolled:
                     continue
                 lines[level].append(row.path or row.name)
                 continue
-            yield Heading(level, f"layer {row.number}", heading_lines(row))
+            yield Heading(level, row.title, heading_lines(row))
         for level, texts in lines.items():
             yield Heading(level, "", tuple(dict.fromkeys(texts)))
         if self._quotient.outputs:

@@ -67,7 +67,7 @@ def _histories(
                 if piece is not None and block.column is not None:
                     norm = overlay.flow.norm(piece)
                     norms[block.column] = together((norms[block.column], norm))
-            name = f"layer {row.number}"
+            name = row.title
             if len(states) > 1:
                 name += f", {state}"
             yield f"{row.number}-{number}", name, norms

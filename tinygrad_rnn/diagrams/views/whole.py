@@ -137,11 +137,14 @@ def _about(row: Row, chains: int) -> str:
     direction = ", from right to left" * row.reverse
     name = row.name if row.path in (row.name, "") else f"{row.path} ({row.name})"
     if row.tree:
-        return f"Layer {row.number}: {copies} of {name}, nodes of a tree that pass on {passed}."
+        return (
+            f"{row.title.capitalize()}: {copies} of {name}, nodes of a tree that pass on {passed}."
+        )
     if chains > 1:
-        return f"Layer {row.number}: {copies} of {name} in {chains} chains that pass on {passed}."
+        layer = row.title.capitalize()
+        return f"{layer}: {copies} of {name} in {chains} chains that pass on {passed}."
     return (
-        f"Layer {row.number}: {copies} of {name}, one per step, "
+        f"{row.title.capitalize()}: {copies} of {name}, one per step, "
         f"each passing {passed} to the next{direction}."
     )
 

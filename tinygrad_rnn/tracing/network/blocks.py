@@ -11,6 +11,7 @@ from .formulas import formula_of
 from .groups import Group, Groups
 from .naming import Naming
 from .pieces import WHOLE, Atom, RawRead
+from .placement import Placement
 from .quotient import (
     Arrow,
     ArrowKind,
@@ -49,6 +50,7 @@ class _Assembly:
         self.pieces: dict[Atom, Piece] = {}
         self.formulas: dict[object, str] = {}
         groups = self.groups
+        self.layers = _layers(cells, groups.placement)
         self.naming = Naming(
             graph, cells, groups.placement, groups.parameter_names, groups.containers
         )
@@ -231,6 +233,7 @@ class _Assembly:
             states=states,
             blocks=tuple(mine),
             parameters=tuple(dict.fromkeys(parameters)),
+            layer=self.layers[number] if kind in ("cell", "loop") else 0,
             reverse=reverse,
             tree=tree,
         )
@@ -458,6 +461,16 @@ def _only_moves(groups: Iterable[Group]) -> bool:
 def _number(id: str) -> int:
     last = id.rpartition("-")[2]
     return int(last) if last.isdigit() else 0
+
+
+def _layers(cells: Cells, placement: Placement) -> list[int]:
+    """The layer of each row: one that runs backwards is of the same as the row before it."""
+    found: list[int] = []
+    for loop in cells.loops:
+        reverse = any(placement.reversed(copy) for copy in loop.copies)
+        last = found[-1] if found else -1
+        found.append(last if reverse and found else last + 1)
+    return found
 
 
 def _flow(raw: RawRead) -> ReadFlow:

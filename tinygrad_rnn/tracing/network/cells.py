@@ -199,11 +199,14 @@ def _find_those_of_others(loop: Loop, found: dict[Structure, set[Entry]]) -> Non
         return
     model = next(copy for copy in reversed(loop.copies) if copy.made in found)
     entries = found[model.made]
-    uses = {_use(model, entry) for entry in entries}
-    uses -= {_use(model, entry) for entry in model.made.given if entry not in entries}
+    every = {_use(model, entry) for entry in entries}
+    others = {_use(model, entry) for entry in model.made.given if entry not in entries}
+    uses = every - others
     for copy in loop.copies:
         if copy.made not in found:
             own = {entry for entry in copy.made.given if _use(copy, entry) in uses}
+            if not own:  # one array that holds the input, too
+                own = {entry for entry in copy.made.given if _use(copy, entry) in every}
             found[copy.made] = own
 
 
@@ -252,7 +255,32 @@ def cells_in(nodes: Sequence[Node]) -> Cells:
     """The copies among nodes: of modules and scopes, else of plain loops."""
     recurrence = recurrence_of(nodes)
     taken = {node for node in nodes if node.op is not None and node.scope in recurrence.copy_of}
-    return Cells(nodes, recurrence, loops_in(nodes, taken))
+    plain = loops_in(nodes, taken)
+    cells = Cells(nodes, recurrence, plain)
+    sums = _sums_of_loss(nodes, cells)
+    if not sums:
+        return cells
+    return Cells([node for node in nodes if node not in sums], recurrence, plain)
+
+
+def _sums_of_loss(nodes: Sequence[Node], cells: Cells) -> set[Node]:
+    """The loss, where the copies add it up: what in every one of them leads to nothing else."""
+    root = nodes[-1]
+    copy = cells.of(root)
+    if copy is None or root.size != 1:
+        return set()
+    others: set[Node] = set()  # what something else reads
+    found: set[Node] = set()
+    for node in reversed(nodes):
+        if node is root or (cells.of(node) and node not in others and not node.reads_a_parameter):
+            found.add(node)
+        else:
+            others.update(node.tensors())
+    copies = [one for one in cells.loops[copy.row].copies if one.made.ops == copy.made.ops]
+    places = range(len(copy.nodes))
+    always = [i for i in places if all(one.nodes[i] in found for one in copies)]
+    sums = {one.nodes[i] for one in copies for i in always}
+    return sums if len(copies) > 1 and root in sums else set()
 
 
 # How copies are made

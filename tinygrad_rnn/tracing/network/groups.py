@@ -11,8 +11,7 @@ from .namer import parameter_names
 from .pieces import WHOLE, Atom, Pieces, RawRead
 from .placement import Placement
 from .quotient import BlockKind
-from .recurrence import key_of
-from .regions import derived_parameters, loss_of
+from .regions import derived_parameters, loss_of, site_of
 
 
 @dataclass(slots=True, eq=False)
@@ -389,12 +388,7 @@ def containers_of(root: Node, cells: Cells) -> set[Scope]:
 
 def _joint(read: RawRead) -> Hashable:
     """Two neighbouring ops of the program, wherever they are run."""
-    return _site(read.reader.node), read.slot, _site(read.value.node)
-
-
-def _site(node: Node) -> Hashable:
-    parameters = tuple(x.id for x in node.tensors() if x.is_parameter)
-    return node.op, parameters, tuple(key_of(call) for call in node.calls)
+    return site_of(read.reader.node), read.slot, site_of(read.value.node)
 
 
 def _joined(atoms: Iterable[Atom], reads: Iterable[RawRead]) -> list[list[Atom]]:

@@ -206,6 +206,7 @@ class Row:
         states: what the copies pass on, under the cell's own names: ("h", "c"), ("memory", "w_r").
         blocks: in the order of their calls.
         parameters: the names of those that its first block reads.
+        layer: which layer it is, from 0; the two directions of one are one layer.
         reverse: its calls run from the last column to the first.
         tree: its calls are the nodes of a tree; columns are the depths.
     """
@@ -218,8 +219,14 @@ class Row:
     states: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = ()
     parameters: tuple[str, ...] = ()
+    layer: int = 0
     reverse: bool = False
     tree: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it is called: "layer 1", "layer 0, reversed"."""
+        return f"layer {self.layer}, reversed" if self.reverse else f"layer {self.layer}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,11 @@
 """What is neither a copy nor between them: derived parameters, and the loss."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from ...autograd.state import Scope
 from ..recording.graph import Node
 from .cells import Cells
+from .recurrence import key_of
 
 
 def derived_parameters(nodes: Sequence[Node], cells: Cells) -> set[Node]:
@@ -35,21 +36,60 @@ def _is_larger_than_parameters(node: Node) -> bool:
 
 
 def loss_of(nodes: Sequence[Node], root: Node, cells: Cells, derived: set[Node]) -> set[Node]:
-    """The ops that only the loss needs: no parameter is read there, and nobody else reads them."""
+    """The ops that only the loss needs: no parameter is read there, and nobody else reads them.
+
+    What is done to the last state as to every one before it is no part of the loss.
+    """
     if root.size != 1 or root.op is None or cells.of(root) is not None or root in derived:
         return set()
     # calls that read parameters themselves, but those that the loss as a whole is made in
     inside = {node.scope for node in nodes if node.reads_a_parameter and node.scope}
-    inside = inside.difference(root.calls)
-    readers: dict[Node, bool] = {root: True}  # whether all that read it are in the loss
+    inside = inside.difference(root.calls, (copy.call for copy in cells.all))
+    candidates = {node for node in nodes if _may_be_loss(node, cells, derived, inside)}
+    found = _read_by_loss_alone(nodes, root, candidates)
+    candidates -= _done_at_every_step(nodes, found, cells)
+    return _read_by_loss_alone(nodes, root, candidates)
+
+
+def _read_by_loss_alone(nodes: Sequence[Node], root: Node, candidates: set[Node]) -> set[Node]:
+    others: set[Node] = set()  # what something else reads
     found: set[Node] = set()
     for node in reversed(nodes):
-        is_loss = readers.get(node, True) and _may_be_loss(node, cells, derived, inside)
-        if node is root or (is_loss and node.op is not None):
+        if node is root or (node in candidates and node not in others):
             found.add(node)
-        for x in node.tensors():
-            readers[x] = readers.get(x, True) and node in found
+        else:
+            others.update(node.tensors())
     return found
+
+
+def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) -> set[Node]:
+    """Ops in the loss that are done to a value of a copy as outside of it to that of others."""
+    outside = {
+        _joint(node, slot, x)
+        for node in nodes
+        if node not in loss and cells.of(node) is None
+        for slot, x in enumerate(node.inputs)
+        if x is not None and x.op is not None
+    }
+    found: set[Node] = set()
+    for node in nodes:
+        if node in loss:
+            for slot, x in enumerate(node.inputs):
+                handed_on = x is not None and (x in found or cells.of(x) is not None)
+                if x is not None and handed_on and _joint(node, slot, x) in outside:
+                    found.add(node)
+    return found
+
+
+def _joint(node: Node, slot: int, x: Node) -> Hashable:
+    """Two neighbouring ops of the program, wherever they are run."""
+    return site_of(node), slot, site_of(x)
+
+
+def site_of(node: Node) -> Hashable:
+    """What an op is the same as when it is run again: the module that calls it, its parameters."""
+    parameters = tuple(x.id for x in node.tensors() if x.is_parameter)
+    return node.op, parameters, tuple(key_of(call) for call in node.calls)
 
 
 def _may_be_loss(node: Node, cells: Cells, derived: set[Node], inside: set[Scope]) -> bool:
