@@ -50,6 +50,19 @@ def _read_scale(
     "--gradients", is_flag=True, help="Also what the backward pass sends back, by colour and width."
 )
 @click.option(
+    "--of",
+    metavar="NAME",
+    help='With --gradients: of this value, in place of the loss: "y@9", "y@9[0,2]".',
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="X=E",
+    help='Draw the run that would have been: "h@2 *= 0", "W_hh *= 1.2". Several times, if need be.',
+)
+@click.option("--against", is_flag=True, help="With --set: in the colours of what has changed.")
+@click.option(
     "--scale",
     metavar="LOW..HIGH",
     callback=_read_scale,
@@ -73,6 +86,9 @@ def draw(
     view: str,
     gradients: bool,
     values: bool,
+    of: str | None,
+    changes: Sequence[str],
+    against: bool,
     scale: tuple[int, int] | None,
     fold: str,
     theme: str,
@@ -93,24 +109,44 @@ def draw(
 
     chosen: dict[str, Any] = {
         "view": view,
-        "gradients": gradients,
+        "gradients": of or gradients,
         "values": values,
         "scale": scale,
         "fold": _fold(fold),
     }
     _check_view(VIEWS[view], gradients, values)
-    if scale and not gradients and VIEWS[view].needs != "gradients":
+    if scale and not (gradients or against) and VIEWS[view].needs != "gradients":
         raise click.UsageError("--scale is for --gradients")
+    if of and not gradients:
+        raise click.UsageError("--of is for --gradients")
+    if against and not changes:
+        raise click.UsageError("--against is for --set")
     for output in outputs:
         Diagram.check(output, width, dpi)
     # The script may go to another folder.
     paths = [output.absolute() for output in outputs]
     trace, code = Subject(**subject).record(last_step=True, max_memory=max_memory)
-    diagram = draw_diagram(trace, theme=theme, title=title, **chosen)
+    shown = _changed(trace, changes) if changes else trace
+    if against:
+        chosen["against"] = trace
+    diagram = draw_diagram(shown, theme=theme, title=title, **chosen)
     for output, path in zip(outputs, paths, strict=True):
         _save(diagram, output, path, width, dpi)
     _suggest_scopes(trace)
     sys.exit(code)
+
+
+def _changed(trace: "Trace", changes: Sequence[str]) -> "Trace":
+    """The run that would have been, with changes as the debugger's `set` takes them."""
+    from ..debugger.commands import execute
+    from ..debugger.session import Session
+
+    session = Session(trace, len(trace.events) - 1)
+    for change in changes:
+        execute(session, f"set {change}")
+    for one in session.trace.unfollowed:
+        click.echo(for_terminal(f"the script may have gone another way: {one}"), err=True)
+    return session.trace
 
 
 def _check_view(view: View, gradients: bool, values: bool) -> None:

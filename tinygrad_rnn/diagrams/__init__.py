@@ -17,6 +17,7 @@ from ..tracing.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..tracing.network.quotient import Quotient
     from ..tracing.recording.graph import Graph
     from .picture.diagram import Diagram
     from .views.options import Options
@@ -29,8 +30,9 @@ def draw(
     what: "Tensor | Sequence[Any] | Trace | Outlined",
     *,
     view: str = "unrolled",
-    gradients: bool = False,
+    gradients: bool | str = False,
     values: bool = False,
+    against: Trace | None = None,
     fold: int | Literal["auto"] | None = "auto",
     theme: str = "light",
     title: str | None = None,
@@ -51,7 +53,11 @@ def draw(
         gradients: draw what the backward pass sends back beside each connection, coloured and
             widened by its norm; in the view "ops" beside each wire inside the copies too. On a
             Tensor the pass is run here, and every `.grad` is left alone; a trace must have recorded
-            one.
+            one. The name of a value, "y@9" or "y@9[0,2]", in place of True: its gradient, not the
+            loss's; of several numbers that of their sum. So one sees which steps it depends on.
+        against: another run of the same events, as `tr` for `what=tr.what_if(…)`: how far off each
+            value is, in colours on the copies and on what they hand on, and at every step below.
+            What is the same to the last bit is marked as such.
         values: draw the values of each copy's h_t as a row of colours: of a batch the first
             sequence, 32 units at most.
         fold: "auto" folds above 16 copies and keeps 3 at each end; an int keeps that many; None
@@ -66,7 +72,7 @@ def draw(
         TraceError: nothing was recorded.
         DrawError: nothing in the graph is recurrent, where only copies have what was asked for; an
             unknown view or theme, or a bad `fold`; gradients of a trace without a backward pass, or
-            in the rolled view.
+            in the rolled view; `against` something that is no run of the same events.
         GradientError: gradients of a Tensor that is not a single number, or requires none.
 
     >>> import tinygrad_rnn as tg
@@ -79,8 +85,10 @@ def draw(
     from .views.options import Options
     from .views.whole import draw_graph, draw_network
 
+    of = gradients if isinstance(gradients, str) else ""
+    gradients = bool(gradients)
     options = Options(
-        view=view, fold=fold, theme=theme, gradients=gradients, values=values, scale=scale
+        view=view, fold=fold, theme=theme, gradients=gradients, values=values, scale=scale, of=of
     )
     if isinstance(what, Outlined):
         return _draw_compiled(what, options, title)
@@ -89,14 +97,16 @@ def draw(
     if not isinstance(what, Tensor | Trace):
         raise _not_drawn(what)
     needs = view_named(view).needs
-    if scale is not None and not gradients and needs != "gradients":
+    if scale is not None and not gradients and needs != "gradients" and against is None:
         raise DrawError('a scale is that of gradients: ask for them, or for view="backward"')
     if needs == "outline":
         raise DrawError(
             f'draw: view="{view}" is of what tg.compile returned, not of a {type(what).__name__}'
         )
-    graph = _graph(what, gradients=gradients or needs == "gradients")
+    graph = _graph(what, gradients=gradients or needs == "gradients", of=of)
     network = network_of(graph)
+    if against is not None:
+        return _draw_difference(what, against, network, options, title)
     if network is not None:
         return draw_network(network, options, title, partial(_player, graph, options, title))
     if needs == "gradients":
@@ -148,13 +158,64 @@ def _draw_compiled(what: Outlined, options: "Options", title: str | None) -> "Di
     return draw_compiled(what.outline(), options, title)
 
 
-def _graph(what: Tensor | Trace, *, gradients: bool) -> "Graph":
+def _draw_difference(
+    what: Tensor | Trace,
+    against: Trace,
+    network: "Quotient | None",
+    options: "Options",
+    title: str | None,
+) -> "Diagram":
+    """A run in the colours of how far it is from another."""
+    from ..tracing.network.differences import differences_of
+    from .views.whole import NOT_RECURRENT, draw_network
+
+    if not (isinstance(what, Trace) and isinstance(against, Trace)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DrawError("against: give two traces: draw(tr.what_if(…), against=tr)")
+    if options.view not in ("unrolled", "both") or options.gradients:
+        raise DrawError(
+            'against: a difference is drawn on the copies: view="unrolled" or "both", and '
+            "no gradients beside it"
+        )
+    if network is None:
+        raise DrawError(f"against: {NOT_RECURRENT}")
+    deltas = differences_of(what.graph(), against.graph())
+    shown = replace(options, against=deltas)
+    player = partial(_switch, what, against, shown, title)
+    return draw_network(network, shown, title, player)
+
+
+def _switch(what: Trace, against: Trace, options: "Options", title: str | None) -> str:
+    """A page with the players of both runs, and their difference."""
+    from ..tracing.network.blocks import network_of
+    from .player.switch import switch
+    from .views.whole import draw_network
+
+    plain = replace(options, against=None)
+    network = network_of(what.graph())
+    assert network is not None
+    difference = draw_network(network, options, title, str)
+    return switch(
+        difference.title,
+        {
+            "the run": _player(against.graph(), plain, title),
+            "what would have been": _player(what.graph(), plain, title),
+        },
+        difference.svg,
+    )
+
+
+def _graph(what: Tensor | Trace, *, gradients: bool, of: str = "") -> "Graph":
     """The recorded graph; with `gradients` of a Tensor, after a pass that leaves `.grad` alone."""
     from ..tracing.network.flow import gradients_of
     from ..tracing.recording.graph import Graph
 
+    if of and not isinstance(what, Trace):
+        raise DrawError(
+            f"draw: gradients={of!r} names a value of a recorded run: give the trace that recorded "
+            "it, or gradients=True"
+        )
     if isinstance(what, Trace):
-        return what.graph()
+        return what.influence_on(of) if of else what.graph()
     graph = Graph.of(what)
     if not gradients:
         return graph

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -55,6 +56,24 @@ class Trace:
             TraceError: nothing was computed.
         """
         return self.run.graph()
+
+    def influence_on(self, place: str) -> Graph:
+        """The graph whose gradients are those of one value: what that depends on, and how much.
+
+        Args:
+            place: "y@9", or an element "y@9[0,2]"; of several numbers their sum counts.
+
+        Raises:
+            TraceError: there is no such value, or it depends on nothing that requires a gradient.
+        """
+        from .network.influence import influence_on
+        from .whatif.edits import node_at
+
+        node, index = node_at(self.queries, place)
+        gradients, whole = influence_on(node, index), self.graph()
+        if node in whole.nodes:
+            return replace(whole, gradients=gradients)
+        return Graph.leading_to(node, self.run.nodes.values(), self.run.given_names(), gradients)
 
     def name(self, node: Node) -> str:
         """What the user calls a tensor: its name, else its line's variable, else "op#id"."""

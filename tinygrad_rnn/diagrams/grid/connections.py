@@ -63,9 +63,17 @@ class Pen:
         self._arrivals = self._arrival_offsets()
         self._crowded = {line.target.id for line in self._lines if isinstance(line.way, Around)}
 
+    @property
+    def _has_lanes(self) -> bool:
+        """Whether norms are of what comes back, beside the edges, and not of what goes forward."""
+        return self._ramp is not None and self._place.grid.lane > 0
+
     def edges(self) -> list[Edge]:
         if self._ramp is None:
             return list(map(self._labelled, self._lines))
+        if not self._has_lanes:
+            ramp = self._ramp
+            return [self._coloured(line, ramp) for line in self._lines]
         back: list[tuple[Edge, float]] = []
         for line in self._lines:
             norm = line.connection.norm
@@ -113,7 +121,7 @@ class Pen:
 
     def labels(self) -> Iterator[Shape]:
         """Yield the names beside messages of several lines."""
-        for line in () if self._ramp else self._lines:
+        for line in () if self._has_lanes else self._lines:
             names = self._names(line)
             if len(names) < 2 or not isinstance(line.way, Along):
                 continue
@@ -141,6 +149,14 @@ class Pen:
             return self._before_right_one(line)
         slot = self._items[source.id].slot
         return self._place.middle[slot] + self._place.half[slot] + self._place.gap / 2
+
+    def _coloured(self, line: _Line, ramp: Ramp) -> Edge:
+        """An edge with its labels, in the colour of what it hands on."""
+        edge, norm = self._labelled(line), line.connection.norm
+        if norm is None:
+            return edge
+        look = look_of(norm, ramp)
+        return replace(edge, color=look.color, width=look.width, dashed=look.dashed)
 
     def _edge(self, line: _Line, points: tuple[Point, ...]) -> Edge:
         return Edge(

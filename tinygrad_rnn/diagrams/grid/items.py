@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
-from ..picture.ramp import ALARM_OUTLINE
+from ..picture.ramp import ALARM_OUTLINE, Look
 from ..picture.shapes import Shape, Text
 from ..picture.text_metrics import fit, fit_middle, text_width
 from .heat import Heat
@@ -106,6 +106,7 @@ class Box:
     note: str = ""  # the shape of its state
     notes: tuple[str, ...] = ()  # the norms of its gradients, in one line or below each other
     alarm: bool = False  # a gradient is not finite
+    look: Look | None = None  # of its outline, where that says how far it is off
     heat: Heat | None = None
     dashed: bool = False  # a plain loop, which nobody named
 
@@ -176,8 +177,8 @@ class Box:
             width=width,
             height=height,
             fill=self._fill,
-            line="alarm" if self.alarm else self._line,
-            line_width=ALARM_OUTLINE if self.alarm else _OUTLINE,
+            line=_line_of(self, self._line),
+            line_width=_width_of(self),
             dashed=self.dashed,
             texts=texts,
             tooltip=item.tooltip,
@@ -278,6 +279,7 @@ class Circle:
     unused: bool = False  # an output that the loss does not read
     zero: bool = False  # its gradient is exactly zero
     alarm: bool = False  # … or not finite
+    look: Look | None = None  # of its outline, where that says how far it is off
 
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height."""
@@ -296,8 +298,8 @@ class Circle:
             width=CIRCLE,
             height=CIRCLE,
             fill=f"{role}.fill",
-            line="alarm" if self.alarm else f"{role}.border",
-            line_width=ALARM_OUTLINE if self.alarm else _OUTLINE,
+            line=_line_of(self, f"{role}.border"),
+            line_width=_width_of(self),
             dashed=item.role == "initial" or self.zero or self.dashed or self.unused,
             texts=tuple(self._texts(item, x, y, room)),
             tooltip=item.tooltip,
@@ -344,6 +346,7 @@ class Plate:
     note: str = ""
     row: str = ""  # those of one row have the same width
     alarm: bool = False
+    look: Look | None = None
 
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height, as its texts need them."""
@@ -365,7 +368,7 @@ class Plate:
         else:
             texts.append(Text(name, x, y, LABEL_SIZE + 1, "text"))
         _, height = self.size(width)
-        yield _plain_box(item, x, y, width, height, tuple(texts), alarm=self.alarm)
+        yield _plain_box(self, item, x, y, width, height, tuple(texts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,6 +376,7 @@ class Sign:
     """A small op on an arrow: a circle with its sign."""
 
     alarm: bool = False
+    look: Look | None = None
 
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height."""
@@ -389,8 +393,8 @@ class Sign:
             width=SIGN,
             height=SIGN,
             fill="background",
-            line="alarm" if self.alarm else "text",
-            line_width=ALARM_OUTLINE if self.alarm else _OUTLINE,
+            line=_line_of(self, "text"),
+            line_width=_width_of(self),
             texts=(Text(item.label, x, y, size, "text"),),
             tooltip=item.tooltip,
         )
@@ -402,6 +406,7 @@ class Bar:
 
     note: str = ""
     alarm: bool = False
+    look: Look | None = None
 
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height; as wide as its columns."""
@@ -419,21 +424,42 @@ class Bar:
         if note:
             color = "alarm" if self.alarm else "muted"
             texts.append(Text(note, start + named + 8, y, NOTE_SIZE + 1, color, align="left"))
-        yield _plain_box(item, x, y, width, BAR_HEIGHT, tuple(texts), alarm=self.alarm)
+        yield _plain_box(self, item, x, y, width, BAR_HEIGHT, tuple(texts))
 
 
 Face = Box | Opened | Circle | Glyph | Plate | Sign | Bar
 
 
+class _Outlined(Protocol):
+    """A face whose outline may say something."""
+
+    @property
+    def alarm(self) -> bool: ...
+    @property
+    def look(self) -> Look | None: ...
+
+
+def _line_of(face: "_Outlined", usual: str) -> str:
+    """Return the role of an outline: what is not finite before how far it is off."""
+    if face.alarm:
+        return "alarm"
+    return usual if face.look is None or face.look.dashed else face.look.color
+
+
+def _width_of(face: "_Outlined") -> float:
+    if face.alarm:
+        return ALARM_OUTLINE
+    return _OUTLINE if face.look is None else max(face.look.width, _OUTLINE)
+
+
 def _plain_box(
+    face: Plate | Bar,
     item: Item,
     x: float,
     y: float,
     width: float,
     height: float,
     texts: tuple[Text, ...],
-    *,
-    alarm: bool,
 ) -> Shape:
     return Shape(
         id=item.id,
@@ -444,8 +470,8 @@ def _plain_box(
         width=width,
         height=height,
         fill="background",
-        line="alarm" if alarm else "text",
-        line_width=ALARM_OUTLINE if alarm else _OUTLINE,
+        line=_line_of(face, "text"),
+        line_width=_width_of(face),
         texts=texts,
         tooltip=item.tooltip,
     )

@@ -14,7 +14,7 @@ from ..picture.ramp import look_of
 from ..picture.shapes import Drawing, Edge, Shape
 from .columns import drawn
 from .gradient_legend import ramp_legend
-from .gradients import Overlay, with_gradients
+from .gradients import Overlay, with_gradients, words_for
 from .options import Options
 
 _NAMED = "cell", "input", "output", "initial"  # after the gradient that arrives there
@@ -23,7 +23,7 @@ _SIDES = {"left": "right", "right": "left", "center": "center"}
 
 def drawing(quotient: Quotient, options: Options) -> Drawing:
     """Draw the way of the gradient: the same copies from the last timestep to the first."""
-    overlay = with_gradients(unrolled_grid(quotient, options.fold), quotient)
+    overlay = with_gradients(unrolled_grid(quotient, options.fold), quotient, words_for(options))
     overlay = overlay.between(options.scale)
     place = Placement(_gradient_grid(overlay))
     mirrored = _mirrored(drawn(place, place.bands()), overlay)

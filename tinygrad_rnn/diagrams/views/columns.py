@@ -8,16 +8,19 @@ from ..grid.stamp import Stamp
 from ..grid.unrolled import unrolled_grid
 from ..picture.shapes import Drawing
 from .gradient_legend import gradient_legend
-from .gradients import Overlay, with_gradients
+from .gradients import Overlay, with_differences, with_gradients, words_for
 from .options import Options
 from .values import values_legend, with_values
 
 
 def placed(grid: Grid, quotient: Quotient, options: Options) -> tuple[Placement, Overlay | None]:
     """Return a grid in its place, with the gradients that were asked for."""
+    if options.against is not None:
+        overlay = with_differences(grid, quotient, options.against).between(options.scale)
+        return Placement(overlay.grid), overlay
     if not options.gradients:
         return Placement(grid), None
-    overlay = with_gradients(grid, quotient).between(options.scale)
+    overlay = with_gradients(grid, quotient, words_for(options)).between(options.scale)
     return Placement(overlay.grid), overlay
 
 

@@ -40,7 +40,8 @@ def gradient_legend(overlay: Overlay, quotient: Quotient, picture: Drawing) -> D
         shapes.append(strip.heading(name))
         shapes += strip.marks(overlay.ramp)
         y -= _STRIP_PITCH
-    caption = Text(_caption(quotient, per_mark), (left + right) / 2, y, LABEL_SIZE, "muted")
+    told = _caption(quotient, per_mark, overlay.words.before)
+    caption = Text(told, (left + right) / 2, y, LABEL_SIZE, "muted")
     shapes.append(Shape.of_text("strip-caption", "strip", caption, caption.text))
     strips = Drawing(tuple(shapes))
     return strips + _legend(overlay, box.left, strips.bounds.bottom - _GAP, forward=True)
@@ -127,14 +128,14 @@ class _Strip:
         )
 
 
-def _caption(quotient: Quotient, per_mark: int) -> str:
+def _caption(quotient: Quotient, per_mark: int, before: str) -> str:
     states = dict.fromkeys(
         state
         for row in quotient.rows
         for state in row.states or ("·",)
         if row.kind in ("cell", "loop")
     )
-    caption = ", ".join(f"‖∂L/∂{state}ₜ‖" for state in states)
+    caption = ", ".join(f"‖{before}{state}ₜ‖" for state in states)
     caption += f" at all {quotient.columns:,} steps" if quotient.columns > 1 else " at the one step"
     if per_mark > 1:
         caption += f", each mark the largest of {per_mark}"
@@ -146,11 +147,12 @@ def _legend(overlay: Overlay, left: float, top: float, *, forward: bool) -> Draw
 
     Where nothing goes forward, the copies are mirrored: the way back is from left to right.
     """
-    back: Direction = -1 if forward else 1
+    words = overlay.words
+    back: Direction = -1 if forward and not words.is_forward else 1
     y = top - _MARK_HEIGHT / 2
-    title = Text("Gradients", left, y, HEADING_SIZE, "text", bold=True, align="left")
+    title = Text(words.title, left, y, HEADING_SIZE, "text", bold=True, align="left")
     note_at = left + title.width + 8
-    note = Text("‖∂L/∂·‖ on the way back:", note_at, y, LABEL_SIZE, "muted", align="left")
+    note = Text(words.note, note_at, y, LABEL_SIZE, "muted", align="left")
     width = title.width + 8 + note.width
     heading = Shape(
         id="gradient-legend",
@@ -194,13 +196,13 @@ def _ramp(ramp: Ramp, left: float, y: float, back: Direction) -> Drawing:
 def _samples(overlay: Overlay, *, forward: bool) -> Iterator[tuple[str, Look | None]]:
     """Yield what the picture shows besides numbers, and how it looks where it is an edge."""
     norms = list(overlay.norms)
-    if forward:
+    if forward and not overlay.words.is_forward:
         yield "forward", Look("muted", LANE_WIDTH, dashed=False)
     if any(norm == 0 for norm in norms):
-        yield "exactly zero", look_of(0.0, overlay.ramp)
+        yield overlay.words.zero, look_of(0.0, overlay.ramp)
     if any(map(is_non_finite, norms)):
         yield "NaN or ∞", look_of(math.nan, overlay.ramp)
-    if overlay.has_cuts:
+    if overlay.has_cuts and not overlay.words.is_forward:
         yield "✂ detached: no gradient passes", None
 
 

@@ -1,26 +1,59 @@
-"""Puts what the backward pass left on a grid: a norm in each block, and one on each way back."""
+"""Puts norms on a grid: one in each block, and one on each connection.
+
+They are those of what the backward pass left, on the ways back; or of the difference to another
+run, on what is handed on.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ...autograd.tensor import Array
+from ...tracing.network.differences import Differences
 from ...tracing.network.flow import together
 from ...tracing.network.norms import Norms, norms_of
 from ...tracing.network.quotient import Block, Piece, Quotient
 from ..grid.grid import Connection, Grid
-from ..grid.items import Bar, Box, Circle, Item, Opened, Plate, Sign
+from ..grid.items import Bar, Box, Circle, Glyph, Item, Opened, Plate, Sign
 from ..picture.lanes import LANE_CROWDED, LANE_DISTANCE
-from ..picture.ramp import Ramp, is_non_finite, norm_text
+from ..picture.ramp import Ramp, is_non_finite, look_of, norm_text
+from .options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the norms of a picture are called."""
+
+    title: str  # "Gradients"
+    note: str  # behind it: "‖∂L/∂·‖ on the way back:"
+    before: str  # a value's name, in full: "∂L/∂"
+    sign: str  # … and in a block: "∇"
+    zero: str  # what a norm of exactly 0 means
+    is_forward: bool = False  # they are of what is handed on
+
+
+GRADIENTS = Words("Gradients", "‖∂L/∂·‖ on the way back:", "∂L/∂", "∇", "exactly zero")
+DIFFERENCES = Words("Difference", "‖Δ·‖ of what is handed on:", "Δ", "Δ", "exactly equal", True)
+
+
+def words_for(options: Options) -> Words:
+    """Return what the gradients of a picture are called: of the loss, or of another value."""
+    of = options.of
+    if not of:
+        return GRADIENTS
+    note = f"‖∂{of}/∂·‖ on the way back:"
+    return Words("Influence", note, f"∂{of}/∂", "∇", "exactly zero: no influence")
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """A grid with its gradients, what they are at every step, and the ramp for all of them."""
+    """A grid with its norms, what they are at every step, and the ramp for all of them."""
 
     grid: Grid
-    flow: Norms
+    flow: Norms | Differences
     ramp: Ramp
     # of each item: what it holds, by the names of these
     parts: Mapping[str, Mapping[str, float | None]]
+    words: Words = GRADIENTS
 
     def between(self, scale: tuple[int, int] | None) -> "Overlay":
         """Return it with the scale that was chosen for its colours, if one was."""
@@ -48,30 +81,49 @@ def _norms(grid: Grid) -> Iterator[float | None]:
             yield from item.inside.norms.values()
 
 
-def with_gradients(grid: Grid, quotient: Quotient) -> Overlay:
+def with_gradients(grid: Grid, quotient: Quotient, words: Words = GRADIENTS) -> Overlay:
     """Return `grid` with the gradients of `quotient` on its items and connections.
 
     Raises:
         DrawError: no backward pass was recorded.
     """
-    flow = norms_of(quotient)
+    return _with_norms(grid, quotient, norms_of(quotient), words)
+
+
+def with_differences(grid: Grid, quotient: Quotient, deltas: Mapping[int, Array]) -> Overlay:
+    """Return `grid` with how far its values are off, `deltas` by the ids of their nodes."""
+    return _with_norms(grid, quotient, Differences(deltas), DIFFERENCES)
+
+
+def _with_norms(grid: Grid, quotient: Quotient, flow: Norms | Differences, words: Words) -> Overlay:
     pieces = dict(_pieces(quotient))
     parts = {
         id: {name: flow.norm(piece) for name, piece in pieces[id].items()}
         for id in grid.items
         if id in pieces
     }
-    items = {id: _item(item, parts.get(id, {}), flow, quotient) for id, item in grid.items.items()}
-    connections = tuple(_connection(c, flow) for c in grid.connections)
-    whole = replace(
-        grid,
-        items=items,
-        connections=connections,
-        lane=grid.lane or LANE_DISTANCE,
-        crowded_lane=grid.crowded_lane or LANE_CROWDED,
-    )
+    connections = tuple(_connection(c, flow, words) for c in grid.connections)
+    whole = replace(grid, connections=connections)
+    if not words.is_forward:
+        lane, crowded = grid.lane or LANE_DISTANCE, grid.crowded_lane or LANE_CROWDED
+        whole = replace(whole, lane=lane, crowded_lane=crowded)
+    norms = _Norms(flow, quotient, words)
+    items = {id: norms.on(item, parts.get(id, {})) for id, item in grid.items.items()}
+    whole = replace(whole, items=items)
     cells = (flow.norm(piece) for cell in quotient.cells for piece in cell.states)
-    return Overlay(whole, flow, Ramp.of([*cells, *_norms(whole)]), parts)
+    ramp = Ramp.of([*cells, *_norms(whole)])
+    if words.is_forward:
+        whole = replace(whole, items={id: _outlined(x, parts, ramp) for id, x in items.items()})
+    return Overlay(whole, flow, ramp, parts, words)
+
+
+def _outlined(item: Item, parts: Mapping[str, Mapping[str, float | None]], ramp: Ramp) -> Item:
+    """Colour the outline of what is another by how far it is off."""
+    norm = together(tuple(parts.get(item.id, {}).values()))
+    face = item.face
+    if norm is None or isinstance(face, Glyph):
+        return item
+    return replace(item, face=replace(face, look=look_of(norm, ramp)))
 
 
 def _pieces(quotient: Quotient) -> Iterator[tuple[str, dict[str, Piece]]]:
@@ -95,47 +147,65 @@ def named_pieces(block: Block) -> dict[str, Piece]:
     return {"": block.pieces[0]} if block.pieces else {}
 
 
-def _item(item: Item, norms: Mapping[str, float | None], flow: Norms, quotient: Quotient) -> Item:
-    known = {name: norm for name, norm in norms.items() if norm is not None}
-    alarm = any(map(is_non_finite, known.values()))
-    match item.face:
-        case Box() as face:
-            face = replace(face, note="", notes=_notes(known), alarm=alarm)
-            if isinstance(face, Opened) and face.inside:
-                face = replace(face, inside=face.inside.with_norms(flow, quotient.gradients))
-        case Circle() as face:
-            zero = bool(known) and all(norm == 0 for norm in known.values())
-            face = replace(face, zero=zero, alarm=alarm)
-        case Plate() | Bar() as face:
-            total = together(tuple(norms.values()))
-            note = "" if total is None else f"‖∇‖ {norm_text(total)}"
-            face = replace(face, note=note, alarm=alarm)
-        case Sign() as face:
-            face = replace(face, alarm=alarm)
-        case face:
-            pass
-    return replace(item, face=face, tooltip=_with_norms(item.tooltip, known.items()))
+@dataclass(frozen=True, slots=True)
+class _Norms:
+    """Writes norms on items."""
+
+    flow: Norms | Differences
+    quotient: Quotient
+    words: Words
+
+    def on(self, item: Item, norms: Mapping[str, float | None]) -> Item:
+        """Return an item with its norms."""
+        known = {name: norm for name, norm in norms.items() if norm is not None}
+        alarm = any(map(is_non_finite, known.values()))
+        match item.face:
+            case Box() as face:
+                face = replace(face, note="", notes=self._notes(known), alarm=alarm)
+                if isinstance(face, Opened) and face.inside and isinstance(self.flow, Norms):
+                    inside = face.inside.with_norms(self.flow, self.quotient.gradients)
+                    face = replace(face, inside=inside)
+            case Circle() as face:
+                zero = bool(known) and all(norm == 0 for norm in known.values())
+                face = replace(face, zero=zero and not self.words.is_forward, alarm=alarm)
+            case Plate() | Bar() as face:
+                total = together(tuple(norms.values()))
+                note = "" if total is None else self._note("", total)
+                face = replace(face, note=note, alarm=alarm)
+            case Sign() as face:
+                face = replace(face, alarm=alarm)
+            case face:
+                pass
+        tooltip = _told(item.tooltip, known.items(), self.words)
+        return replace(item, face=face, tooltip=tooltip)
+
+    def _notes(self, norms: Mapping[str, float]) -> tuple[str, ...]:
+        several = len(norms) > 1
+        return tuple(self._note(name if several else "", norm) for name, norm in norms.items())
+
+    def _note(self, name: str, norm: float) -> str:
+        if norm == 0 and self.words.is_forward:
+            return f"{name} equal".strip()
+        return f"‖{self.words.sign}{name}‖ {norm_text(norm)}"
 
 
-def _notes(norms: Mapping[str, float]) -> tuple[str, ...]:
-    several = len(norms) > 1
-    return tuple(f"‖∇{name if several else ''}‖ {norm_text(norm)}" for name, norm in norms.items())
-
-
-def _connection(connection: Connection, flow: Norms) -> Connection:
+def _connection(connection: Connection, flow: Norms | Differences, words: Words) -> Connection:
     norms = flow.reads(connection.reads)
     norm = together(norms)
-    flows = {read.flow for read in connection.reads}
-    about = _with_norms(
+    about = _told(
         connection.tooltip,
         [("what is handed over, by this way,", norm)] if norm is not None else (),
+        words,
     )
+    if words.is_forward:
+        return replace(connection, norm=norm, tooltip=about)
+    flows = {read.flow for read in connection.reads}
     cut = (connection.cut or "cut" in flows) and "gradient" not in flows
     return replace(connection, norm=0.0 if cut else norm, cut=cut, tooltip=about)
 
 
-def _with_norms(tooltip: str, norms: Iterable[tuple[str, float | None]]) -> str:
+def _told(tooltip: str, norms: Iterable[tuple[str, float | None]], words: Words) -> str:
     for name, norm in norms:
         if norm is not None:
-            tooltip += f"; ‖∂L/∂{name or '·'}‖ = {norm:.4g}"
+            tooltip += f"; ‖{words.before}{name or '·'}‖ = {norm:.4g}"
     return tooltip

@@ -1,8 +1,10 @@
 """What a picture was asked to be."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from ...autograd.tensor import Array
 from ...errors import DrawError
 from ..grid.grid import Fold
 from ..picture.theme import THEMES
@@ -24,6 +26,9 @@ class Options:
     gradients: bool = False
     values: bool = False
     scale: tuple[int, int] | None = None  # powers of ten, of the gradients' colours
+    of: str = ""  # what the gradients are of, where that is not the loss
+    # how far each value is off from another run's, by the ids of their nodes
+    against: Mapping[int, Array] | None = None
 
     def __post_init__(self) -> None:
         if self.theme not in THEMES:

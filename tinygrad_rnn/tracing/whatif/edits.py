@@ -202,6 +202,24 @@ def value_at(queries: Queries, place: str) -> Any:
         raise TraceError(f"there is no {place}: the shape of {name} is {value.shape}") from None
 
 
+def node_at(queries: Queries, place: str) -> tuple[Node, Index | None]:
+    """The node that a place means at the end of a run, and which part of it.
+
+    Raises:
+        TraceError: there is no such place, or it is a gradient.
+    """
+    match = _matched(place)
+    if match["gradient"]:
+        raise TraceError(f"{place} is a gradient: name a value, as y@9")
+    node = queries.find(match["name"] + (match["at"] or ""), len(queries.run.events) - 1).node
+    index = _index(place, match["index"])
+    try:
+        np.empty(node.shape)[... if index is None else index]
+    except IndexError:
+        raise TraceError(f"there is no {place}: its shape is {node.shape}") from None
+    return node, index
+
+
 def _matched(place: str) -> re.Match[str]:
     match = _PLACE.fullmatch(place) if isinstance(place, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if match is None:
