@@ -11,6 +11,7 @@ from .forget_bias import ForgetBias
 from .gap import Gap
 from .gates import Gates
 from .history import History
+from .memorise import Memorise
 from .neurons import Neurons
 from .order import Order
 from .orthogonal import Orthogonal
@@ -40,6 +41,7 @@ STUDIES: dict[str, type[Study]] = {
         Anbn,
         Exposure,
         Neurons,
+        Memorise,
         Text,
     )
 }
