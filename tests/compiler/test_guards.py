@@ -4,6 +4,7 @@ import copy
 import operator
 import pickle
 from collections import deque
+from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
 
@@ -329,6 +330,42 @@ class Net(tg.nn.Module):
 
     def forward(self, x):
         return x * self.w
+
+
+@dataclass
+class Fields(tg.nn.Module):
+    """Without a hash, and equal to another where all fields are."""
+
+    w: tg.nn.Parameter = field(default_factory=lambda: tg.nn.Parameter(np.ones(2)))
+    scale: float = 2.0
+
+    def __post_init__(self):
+        self.fast = tg.compile(self.forward)
+
+    def forward(self, x):
+        return x * self.w * self.scale
+
+    @tg.compile
+    def method(self, x):
+        return self(x)
+
+
+def test_a_module_that_is_a_dataclass():
+    first, second = Fields(), Fields(scale=5.0)
+    joined = tg.compile(lambda x: first(x) + second(x))
+    for scale in (2.0, 3.0):
+        first.scale = scale
+        for k in range(CALLS):
+            x = np.full(2, k + 1.0)
+            assert joined(x).data.tolist() == [(k + 1) * (scale + 5)] * 2
+            assert first.fast(x).data.tolist() == [(k + 1) * scale] * 2
+            assert first.method(x).data.tolist() == [(k + 1) * scale] * 2
+            assert second.method(x).data.tolist() == [(k + 1) * 5.0] * 2
+    twin = pickle.loads(pickle.dumps(first))
+    twin.w.data = np.full(2, 10.0)
+    assert (
+        twin.fast(np.ones(2)).data.tolist() == twin.method(np.ones(2)).data.tolist() == [30.0] * 2
+    )
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])

@@ -50,7 +50,7 @@ class Recording:
         states: what of each leaf a call depends on, but its values.
         added: the tensors whose gradients are read, to be added to, and the dtypes of these.
         options: tensors from outside that are no operands but an index, say, and their values.
-        modules: every module that had a part, and whether it was in training.
+        modules: every module that had a part, by id, and whether it was in training.
         values: the arguments of integers whose values Python looked at, by number.
         guards: what else was found around the function.
         ops: calls of ops, forward and backward.
@@ -68,7 +68,7 @@ class Recording:
     states: list[Any]
     added: dict[int, np.dtype[Any]]
     options: dict[Tensor, Array]
-    modules: dict[Any, bool]
+    modules: dict[int, tuple[Any, bool]]
     values: dict[int, Array]
     guards: Guards
     ops: int
@@ -82,7 +82,7 @@ class Recording:
                 return None
         if any(x._data is not array for x, array in self.options.items()):
             return None
-        if any(module.training is not was for module, was in self.modules.items()):
+        if any(module.training is not was for module, was in self.modules.values()):
             return None
         if [(x._data.dtype, x._requires_grad, x._hooks) for x in self.leaves] != self.states:
             return None
@@ -226,7 +226,7 @@ class Capture:
         self.states: list[Any] = []
         self.added: dict[int, np.dtype[Any]] = {}
         self.options: dict[Tensor, Array] = {}
-        self.modules: dict[Any, bool] = {}
+        self.modules: dict[int, tuple[Any, bool]] = {}
         self.looked_at: dict[int, Array] = {}
         self.ops = self.nbytes = 0
         self.values = _OfTensors(self.first_id)
@@ -312,17 +312,21 @@ class Capture:
             self._option(*facts)
         elif kind == "enter":
             (module,) = facts
-            self.modules.setdefault(module, module.training)
+            self._take_part(module, module.training)
             self.guards.meet(module)
 
     def _read(self, owner: Any, attribute: str) -> None:
         """Python looks at a value, which only ops may do, unless it is the same at every call."""
         if attribute == "training":
-            self.modules.setdefault(owner, owner._training)
+            self._take_part(owner, owner._training)
         elif attribute == "grad":
             self._look_at_gradient(owner)
         else:
             self._refuse_to_bake(owner)
+
+    def _take_part(self, module: Any, training: bool) -> None:
+        """By id: the instances of a dataclass have no hash."""
+        self.modules.setdefault(id(module), (module, training))
 
     def _refuse_to_bake(self, x: Tensor) -> None:
         value = self.values.get(x)

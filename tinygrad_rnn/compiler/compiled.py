@@ -16,6 +16,7 @@ from ..autograd.op import NO_OPTIONS, Op
 from ..autograd.state import STATE
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError, GradientError
+from ..nn.module import Module
 from ..outline import Outline
 from ..tracing.recording.graph import collector_paused
 from .capture import Capture, Recording
@@ -370,14 +371,32 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
     if isinstance(tree, dict):
         return (dict, *[(key, _structure(part, leaves)) for key, part in tree.items()])
     sign = str(tree) if isinstance(tree, INEXACT) else None  # 0.0 equals -0.0
-    return "is", type(tree), tree, sign
+    return "is", type(tree), _ItSelf(tree) if isinstance(tree, Module) else tree, sign
+
+
+class _ItSelf:
+    """A module, equal to itself alone: of a dataclass they have no hash, and compare parameters."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ItSelf) and other.module is self.module
+
+    def __hash__(self) -> int:
+        return id(self.module)
+
+
+def _thing(part: Any) -> Any:
+    """What stands for itself in a structure."""
+    return part.module if isinstance(part, _ItSelf) else part
 
 
 def _other_than_tensors(structure: Any) -> Iterator[Any]:
     """What is among arguments that are no tensors."""
     kind, *parts = structure
     if kind == "is":
-        yield parts[1]
+        yield _thing(parts[1])
     elif kind is not Tensor:
         for part in parts:
             yield from _other_than_tensors(part[1] if kind is dict else part)
@@ -402,7 +421,7 @@ def _rebuilt(structure: Any, leaves: Any) -> Any:
     if kind is Tensor:
         return next(leaves)
     if kind == "is":
-        return parts[1]
+        return _thing(parts[1])
     if kind is dict:
         return {key: _rebuilt(part, leaves) for key, part in parts}
     made = [_rebuilt(part, leaves) for part in parts]

@@ -87,7 +87,7 @@ class _Names:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.parameters = names_in(recording.modules)
+        self.parameters = names_in([module for module, _ in recording.modules.values()])
 
     def source(self, value: Value) -> Source:
         what, of = value.detail
