@@ -3,9 +3,11 @@
 import functools
 import json
 import random
+import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import numpy as np
 import pygraphviz
 import pytest
 from diagrams.networks import draw
@@ -176,3 +178,67 @@ def test_opened_copies_with_gradients_of_hostile_names_have_the_structure_of_any
 @given(names)
 def test_a_network_of_hostile_names_has_the_structure_of_any(name):
     assert both_views(name) == both_views("name")
+
+
+class Translator(tg.nn.Module):
+    """A decoder with attention whose every module, scope and value is called so."""
+
+    def __init__(self, name):
+        self.name = name
+        self.cell = tg.nn.GRUCell(4, 4, rng=0)
+        setattr(self, name, tg.nn.Linear(8, 4, rng=1))
+        setattr(self, f"{name}'", tg.nn.Linear(4, 3, rng=2))
+
+    def forward(self, xs):
+        h, states = self.named(np.zeros(4)), []
+        for x in xs:
+            with tg.scope(self.name):
+                h = self.named(self.cell(x, h))
+            states.append(h)
+        memory, scores = self.named(tg.ops.stack(states)), []
+        for _ in range(2):
+            context = tg.ops.softmax(memory @ h) @ memory
+            both = tg.ops.concatenate([context, h])
+            h = self.cell(tg.ops.tanh(getattr(self, self.name)(both)), h)
+            scores.append(self.named(getattr(self, f"{self.name}'")(h)))
+        return scores
+
+    def named(self, x):
+        x = tg.ops.tanh(x) if isinstance(x, tg.Tensor) else tg.tensor(x)
+        x.name = self.name
+        return x
+
+
+@pytest.mark.parametrize(
+    "name", ['"><img src=x onerror=alert(3)>', "nul\0 esc\x1b[31m", "lone\ud800"]
+)
+def test_no_name_breaks_any_view(name):
+    model = Translator(name)
+    with tg.trace() as trace:
+        scores = model([tg.tensor(np.ones(4), name=name) for _ in range(3)])
+        loss = sum((score * score).sum() for score in scores)
+        loss.name = name
+        loss.backward()
+    for view in ("unrolled", "rolled", "both", "ops", "backward"):
+        diagram = tg.draw(trace, view=view, title=name)
+        ids = [part.id for part in (*diagram.drawing.shapes, *diagram.drawing.edges)]
+        assert len(set(ids)) == len(ids)
+        assert all(re.fullmatch(r"[\w./~-]+", id) for id in ids)
+        assert len(pygraphviz.AGraph(string=diagram.dot).edges()) == len(diagram.drawing.edges)
+        ElementTree.fromstring(diagram.svg.encode())
+    assert len(Elements(tg.draw(trace).html).scripts) == 2
+    assert [tag for tag, *_ in Elements(tg.draw(trace).player()._repr_html_()).found] == [
+        "iframe",
+        "script",
+    ]
+
+
+def test_no_name_breaks_a_compiled_picture():
+    W = tg.nn.Parameter(np.eye(2))
+    W.name = '"]; evil [label="<b>'
+    fast = tg.compile(lambda x: (x @ W).sum())
+    fast(np.ones((2, 2)))
+    fast(np.ones((2, 2)))
+    diagram = tg.draw(fast, view="compiled")
+    assert all(re.fullmatch(r"[\w./~-]+", shape.id) for shape in diagram.drawing.shapes)
+    ElementTree.fromstring(diagram.svg.encode())

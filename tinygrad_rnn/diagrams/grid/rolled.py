@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...tracing.network.quotient import Arrow, Block, Output, Quotient, indexed
-from ..picture.notation import at_any_step, shape_text
+from ..picture.notation import at_any_step, id_of, shape_text
 from .grid import Connection, Grid, Heading
 from .items import Box, Circle, Item, Plate, Sign
 from .standing import Standing, value_name
@@ -195,7 +195,7 @@ class _Rolled:
     def _through_a_circle(self, source: str, target: str, way: _Way) -> None:
         """A value of another step: a circle that says of which, read from there."""
         label = self._label(way)
-        id = f"earlier-{source}-{label}"
+        id = id_of(f"earlier-{source}", label)
         if id not in self._items:
             level = self._items[target].level
             tooltip = f"{label}, made by another step"

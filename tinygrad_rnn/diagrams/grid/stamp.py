@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from ..inside.plan import Spot
 from ..inside.ways_back import with_ways_back
+from ..picture.notation import id_of
 from ..picture.ramp import Ramp
 from ..picture.shapes import Drawing, Shape, Text
 from ..picture.text_metrics import fit
@@ -181,7 +182,7 @@ class Stamp:
             y -= _leading(size) / 2
         width = max(text.width for text in texts)
         return Shape(
-            id=f"heading-{name}",
+            id=id_of("heading", name),
             cls="heading",
             form="text",
             x=right - width / 2,

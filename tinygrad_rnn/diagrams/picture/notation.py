@@ -13,6 +13,15 @@ def at_any_step(label: str) -> str:
     return re.sub("[₋₀-₉]+$", "ₜ", label)
 
 
+def id_of(kind: str, name: str) -> str:
+    """Return the id of what is called so: whatever the name, it can stand in DOT and in XML.
+
+    >>> id_of("parameter", "cell.W_xh"), id_of("heading", '"><img>')
+    ('parameter-cell.W_xh', 'heading-___img_')
+    """
+    return f"{kind}-" + re.sub(r"[^\w.-]", "_", name)
+
+
 def shape_text(shape: Sequence[int]) -> str:
     """Return a shape as NumPy writes it.
 

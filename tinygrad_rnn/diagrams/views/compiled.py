@@ -7,6 +7,7 @@ from ...errors import DrawError
 from ...outline import Outline, Stage
 from ..picture.diagram import Diagram
 from ..picture.dot_layout import arrange
+from ..picture.notation import id_of
 from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.text_metrics import text_width
 from ..picture.theme import THEMES
@@ -135,7 +136,7 @@ def _source_boxes(outline: Outline) -> dict[str, _Box]:
         id, cls, fill, line = source.id, "input", "input.fill", "input.border"
         if source.is_parameter:
             id, cls, fill, line = (
-                f"parameter-{source.name}",
+                id_of("parameter", source.name),
                 "parameter",
                 f"chip.{parameters}",
                 "muted",

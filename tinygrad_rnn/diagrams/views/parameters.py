@@ -1,12 +1,11 @@
 """The row under a picture that shows each parameter once: it is one and the same throughout."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...tracing.network.quotient import Block, Quotient
-from ..picture.notation import size_text
+from ..picture.notation import id_of, size_text
 from ..picture.shapes import Drawing, Shape, Text
 from ..picture.text_metrics import fit, fit_middle, text_width
 
@@ -148,7 +147,7 @@ def _heading(scope: str, left: float, y: float) -> Shape:
 def _chips(parameters: Iterable[Entry]) -> Iterable[_Chip]:
     seen: Counter[str] = Counter()
     for index, parameter in enumerate(parameters):
-        id = "parameter-" + re.sub(r"[^\w.-]", "_", parameter.name)
+        id = id_of("parameter", parameter.name)
         seen[id] += 1
         if seen[id] > 1:
             id += f"~{seen[id]}"  # "~" occurs in no name, so nothing collides
