@@ -196,7 +196,7 @@ def _with_our_names(
 ) -> Any:
     """Call `ours` with NumPy's arguments: operands by their places, options by their names."""
     # NumPy has held the arguments against its signature before it asks us.
-    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound = (_SIGNATURES.get(function) or inspect.signature(function)).bind(*args, **kwargs)
     given = bound.arguments
     # np.pad(x, 1, **kwargs) and np.einsum(*operands)
     given |= given.pop("kwargs", {})
@@ -213,6 +213,15 @@ def _with_our_names(
             raise TypeError(f"{_name_of(function)}: {name}={value!r} is not supported here")
     return ours(*positional, **options)
 
+
+# Of functions in C, which tell theirs from NumPy 2.4 on.
+_SIGNATURES = {
+    np.concatenate: inspect.signature(
+        lambda arrays, /, axis=0, out=None, *, dtype=None, casting="same_kind": None
+    ),
+    np.where: inspect.signature(lambda condition, x=None, y=None, /: None),
+    np.dot: inspect.signature(lambda a, b, out=None: None),
+}
 
 # What an immutable Tensor does in any case.
 _NO_DIFFERENCE = (("order", "C"), ("order", "K"), ("copy", True), ("copy", False), ("subok", True))
