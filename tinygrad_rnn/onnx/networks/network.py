@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from ..nodes import is_handled
 from ..nodes.registry import MODULES
 from ..reading.graph import Graph, Model, Node, Value
 from .control import If, Loop, Scan
+from .linear import with_linear
+from .lines import Lines
 from .recurrent import WEIGHTS, RecurrentLayer
 from .sections import Placed, sections
 from .steps import ModuleStep, NodeStep, Step, named, run_all
@@ -28,6 +31,9 @@ _GRAPHS: dict[str, Sequence[str]] = {
 _KINDS: dict[str, Any] = {"If": If, "Loop": Loop, "Scan": Scan}
 
 
+NO_NAMES: Mapping[str, str] = {}
+
+
 class Body(Module):
     """A graph: its parameters and modules by their names, its nodes in order.
 
@@ -35,6 +41,7 @@ class Body(Module):
         graph: of a file.
         trained: which initializers are parameters; None: all floats that have axes.
         leaves: which others are tensors.
+        names: value name -> what the program that wrote it called the tensor.
     """
 
     def __init__(
@@ -42,8 +49,13 @@ class Body(Module):
         graph: Graph,
         trained: frozenset[str] | None = None,
         leaves: frozenset[str] = frozenset(),
+        names: Mapping[str, str] = NO_NAMES,
     ) -> None:
+        graph = replace(graph, nodes=with_linear(graph))
         self._graph, self._trained, self._leaves = graph, trained, leaves
+        # A function, since a dict would be looked through for modules.
+        self._called = names.get
+        self._lines = Lines(self, graph.name, graph.nodes)
         self._tree = Tree(self, list(graph.initializers))
         self._there, self._taken = Values(), frozenset[str]()
         self._counts = Counter(graph.reads())
@@ -89,7 +101,8 @@ class Body(Module):
 
     def _step(self, node: Node) -> Step:
         if node.op not in MODULES or node.domain:
-            return NodeStep(node)
+            called = {name: self._called(name, "") for name in node.outputs if self._called(name)}
+            return NodeStep(node, self._lines.of(node), called)
         reads = node.inputs
         if node.op in _GRAPHS:
             graphs = dict(node.graphs())
@@ -101,7 +114,7 @@ class Body(Module):
             reads = tuple("" if i in weights else name for i, name in enumerate(reads))
         home = self._tree.called(node.calls or ())
         attach(home, _short(node), module)
-        return ModuleStep(node, module, reads, node.op in _GRAPHS)
+        return ModuleStep(node, module, reads, node.op in _GRAPHS, self._lines.of(node))
 
     def _reads(self, node: Node) -> frozenset[tuple[str, str]]:
         """The parameters that a node reads, and by what op."""
@@ -129,7 +142,8 @@ class Body(Module):
         if name in self._taken:
             return
         if array.dtype.kind != "f" or not self._is_trained(name, array):
-            self._there[name] = Tensor(array) if name in self._leaves else array
+            is_leaf = name in self._leaves
+            self._there[name] = Tensor(array, name=self._called(name)) if is_leaf else array
             return
         kind = Buffer if name in self._statistics else Parameter
         part = kind(array)
@@ -194,8 +208,8 @@ class Network(Body):
 
     def __init__(self, model: Model, dtype: Any = None) -> None:
         check_supported(model.graph)
-        super().__init__(model.graph, model.trained, model.leaves)
-        self._names, self._dtype = model.names, dtype
+        super().__init__(model.graph, model.trained, model.leaves, model.names)
+        self._dtype = dtype
 
     def forward(self, *inputs: Any, **by_name: Any) -> Any:
         """Run the model.
@@ -207,7 +221,7 @@ class Network(Body):
         tensors = [self._input(value, x) for value, x in zip(self.inputs, given, strict=True)]
         outputs = super().forward(None, *tensors)
         for value, made in zip(self.outputs, outputs, strict=True):
-            named(made, self._names.get(value.name, value.name))
+            named(made, self._called(value.name, value.name))
         results = [x if isinstance(x, Tensor | list) else Tensor(x) for x in outputs]
         return results[0] if len(results) == 1 else tuple(results)
 

@@ -1,6 +1,6 @@
 """What a graph does, in order: nodes, modules, and stretches of both inside a module's call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from ...nn.cells import Cell
 from ...nn.module import Module
 from ..nodes import run_node
 from ..reading.graph import Call, Node
+from .lines import Line
 from .values import Values
 
 
@@ -24,13 +25,23 @@ class Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodeStep:
-    """A node that is a few of our ops."""
+    """A node that is a few of our ops.
+
+    Args:
+        node: what it reads and makes.
+        line: runs a function in the line of the node.
+        names: of its outputs, what the program called them.
+    """
 
     node: Node
+    line: Line
+    names: Mapping[str, str]
 
     def run(self, values: Values) -> None:
-        made = run_node(self.node, [values[name] for name in self.node.inputs])
+        made = self.line(run_node, self.node, [values[name] for name in self.node.inputs])
         keep(self.node, made, values)
+        for output, name in self.names.items():
+            named(values[output], name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +53,19 @@ class ModuleStep:
         module: what is called.
         reads: the inputs that it takes; the others are its parameters.
         has_graphs: whether graphs in it may read any value.
+        line: runs a function in the line of the node.
     """
 
     node: Node
     module: Module
     reads: Sequence[str]
     has_graphs: bool
+    line: Line
 
     def run(self, values: Values) -> None:
         inputs: list[Any] = [values[name] for name in self.reads]
         try:
-            made = self.module(*([values] if self.has_graphs else []), *inputs)
+            made = self.line(self.module, *([values] if self.has_graphs else []), *inputs)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             if isinstance(error, TinygradError):
                 raise

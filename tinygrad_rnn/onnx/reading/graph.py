@@ -34,6 +34,7 @@ class Node:
         outputs: likewise.
         attributes: numbers, texts, arrays, lists and graphs, defaults included.
         calls: the modules around it, the outermost first; None where nothing says so yet.
+        line: which line of the program it stood in, a number; None where the file does not say.
     """
 
     op: str
@@ -44,6 +45,7 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     calls: tuple[Call, ...] | None = ()
+    line: int | None = None
 
     @property
     def title(self) -> str:

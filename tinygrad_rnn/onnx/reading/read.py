@@ -14,7 +14,7 @@ from ...text import elide
 from ..package import onnx_module
 from .functions import Functions
 from .graph import Call, Graph, Model, Node, Value
-from .scopes import LEAVES, NAMES, TRAINED, calls_of, placed
+from .scopes import LEAVES, NAMES, TRAINED, calls_of, line_of, placed
 from .tensors import array_of, dtype_of
 
 MOST_BYTES = 2**31 - 1  # what protobuf reads
@@ -153,6 +153,7 @@ class Reader:
             outputs=tuple(proto.output),
             attributes=attributes,
             calls=calls_of(proto.name, metadata),
+            line=line_of(metadata),
         )
 
     def schema(self, domain: str, op: str) -> Any:

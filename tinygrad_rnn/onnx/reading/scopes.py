@@ -12,6 +12,8 @@ from .graph import Call, Node
 
 # What our files say of a node: its calls, the outermost first, each with its number.
 SCOPES = "tinygrad_rnn.scopes"
+# And which line of the program it stood in, by number.
+LINE = "tinygrad_rnn.line"
 # Of the model: which initializers are parameters, which others were tensors, what tensors were
 # called.
 TRAINED = "tinygrad_rnn.parameters"
@@ -34,6 +36,12 @@ def calls_of(name: str, metadata: Mapping[str, str]) -> tuple[Call, ...] | None:
     if _TORCH_SCOPES in metadata:
         return _of_torch(metadata[_TORCH_SCOPES], metadata.get(_TORCH_CLASSES, ""))
     return _of_name(name)
+
+
+def line_of(metadata: Mapping[str, str]) -> int | None:
+    """The line of the program that a node of ours stood in."""
+    text = metadata.get(LINE, "")
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _ours(text: str) -> tuple[Call, ...]:

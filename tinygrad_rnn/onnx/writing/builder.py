@@ -14,7 +14,7 @@ from ...nn.module import Module
 from ...text import elide
 from ...tracing.recording.graph import Node
 from ..package import onnx_module
-from ..reading.scopes import SCOPES
+from ..reading.scopes import LINE, SCOPES
 from ..reading.tensors import NUMBERS
 
 Rule = Callable[["Builder", Node], str]
@@ -67,6 +67,8 @@ class Builder:
         self._constants: dict[tuple[Any, ...], str] = {}
         self._taken: set[str] = set()
         self._scope: Scope | None = None
+        self._line: int | str = ""
+        self._sources: dict[int, int] = {}
 
     # Values
 
@@ -158,8 +160,10 @@ class Builder:
         name = self.unique("/".join([*(call.name for call in self._calls()), op]))
         made = onnx_module("helper").make_node(op, inputs, names, name=name, **attributes)
         calls = [self._described(call) for call in self._calls()]
-        entry = made.metadata_props.add()
-        entry.key, entry.value = SCOPES, json.dumps(calls)
+        facts = {SCOPES: json.dumps(calls), LINE: str(self._line)}
+        for key, text in facts.items():
+            if text:
+                made.metadata_props.add(key=key, value=text)
         self.nodes.append(made)
         return names
 
@@ -174,9 +178,12 @@ class Builder:
 
     # Calls
 
-    def enter(self, scope: Scope | None) -> None:
-        """Say which call the next nodes stand in."""
+    def enter(self, scope: Scope | None, source: object = None) -> None:
+        """Say which call the next nodes stand in, and which line of the program."""
         self._scope = scope
+        self._line = (
+            "" if source is None else self._sources.setdefault(id(source), len(self._sources))
+        )
 
     def _calls(self) -> list[Scope]:
         calls = [] if self._scope is None else list(self._scope.chain())

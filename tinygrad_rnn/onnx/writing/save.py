@@ -156,7 +156,7 @@ class _Writer:
                 self._write_call(call)
         else:
             self._write_leaves(node)
-            b.enter(node.scope)
+            b.enter(node.scope, node.source)
             name = RULES[str(node.op)](b, node)
             given = self._run.given.get(node.id, "")
             if given:
