@@ -228,8 +228,8 @@ def test_no_name_breaks_any_view(name):
         ElementTree.fromstring(diagram.svg.encode())
     assert len(Elements(tg.draw(trace).html).scripts) == 2
     assert [tag for tag, *_ in Elements(tg.draw(trace).player()._repr_html_()).found] == [
-        "iframe",
         "script",
+        "iframe",
     ]
 
 

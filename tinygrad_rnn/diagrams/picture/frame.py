@@ -41,4 +41,5 @@ class Frame:
             f'sandbox="allow-scripts" width="100%" height="{self.height}" frameborder="0" '
             f'srcdoc="{page}"></iframe>'
         )
-        return frame + f"\n<script>{_FIT % HEIGHT_MOST}</script>" * self.fits
+        # It listens before the frame is there, which may speak at once.
+        return f"<script>{_FIT % HEIGHT_MOST}</script>\n" * self.fits + frame
