@@ -46,7 +46,8 @@ def test_a_users_loop_of_plain_ops_counts_its_rounds():
             z = W @ h + x
             h = tg.ops.tanh(z)
     assert {"x@0", "z@0", "h@1", "x@2", "z@2"} <= names(tr)
-    assert np.array_equal(tr.queries.value("h@3", 99), tr.events[-1].value)  # h@0 is the start
+    assert np.array_equal(tr.queries.value("h@2", 99), tr.events[-1].value)
+    assert not tr.queries.value("h@-1", 99).any()  # the start
 
 
 def test_results_of_helper_functions_are_named_where_they_are_called():

@@ -186,11 +186,14 @@ def _newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
 
 def _all_but_x(copy: Copy, cell: RecurrentCell) -> set[Entry]:
     """With one timestep nothing was passed on: what does not enter through W_xh is the state."""
-    return {
-        (i, slot)
-        for i, slot in copy.made.given
-        if not any(x.id == cell.W_xh.id for x in copy.nodes[i].tensors())
-    }
+    W_xh = _parameter(cell, "W_xh")
+    return {(i, slot) for i, slot in copy.made.given if not _reads(copy.nodes[i], W_xh)}
+
+
+def _parameter(cell: RecurrentCell, name: str) -> int | None:
+    """The id of a cell's parameter; what stands for the cell of a loaded run has none."""
+    parameter = vars(cell).get(name)
+    return None if parameter is None else parameter.id
 
 
 def _find_those_of_others(loop: Loop, found: dict[Structure, set[Entry]]) -> None:
@@ -240,14 +243,13 @@ def _group(loop: Loop, found: Mapping[Structure, set[Entry]]) -> None:
 
 def _sort_key(copy: Copy, cell: RecurrentCell, entries: Sequence[Entry]) -> bool:
     """False for h, which meets W_hh; True for others."""
-    slices = {node for node in copy.nodes if node.is_move and _reads(node, cell.W_hh.id)}
+    W_hh = _parameter(cell, "W_hh")
+    slices = {node for node in copy.nodes if node.is_move and _reads(node, W_hh)}
     readers = [copy.nodes[i] for i, _ in entries]
-    return not any(
-        _reads(node, cell.W_hh.id) or not slices.isdisjoint(node.tensors()) for node in readers
-    )
+    return not any(_reads(node, W_hh) or not slices.isdisjoint(node.tensors()) for node in readers)
 
 
-def _reads(node: Node, id: int) -> bool:
+def _reads(node: Node, id: int | None) -> bool:
     return any(x.id == id for x in node.tensors())
 
 

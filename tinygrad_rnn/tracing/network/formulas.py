@@ -33,7 +33,7 @@ class _Region:
     def __init__(self, values: Container[Node], read: Container[tuple[Node, int]]) -> None:
         self._values, self._read = values, read
 
-    def __contains__(self, node: object) -> bool:
+    def __contains__(self, node: Node) -> bool:
         return node in self._values
 
     def reads(self, node: Node, slot: int) -> bool:
@@ -46,7 +46,7 @@ def _sum_of_alike(node: Node, inside: _Region, name_of: Named) -> Text | None:
     divided = ""
     while node in inside and (node.op == "div" or _is_scaled(node)):
         divided = " / n" if node.op == "div" else divided
-        node = next(node.tensors())
+        (node, *_) = node.tensors()
     terms = _terms(node, inside)
     if len(terms) < 3 or len({term.op for term in terms}) > 1:
         return None

@@ -10,7 +10,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node
-from .cells import Cells, Copy, Loop, Structure
+from .cells import Cells, Copy, Loop, Structure, cells_in
+from .namer import parameter_names
 from .placement import Placement
 from .recurrence import is_light
 from .slices import Slice
@@ -27,6 +28,11 @@ class Naming:
         placement: their columns.
         trained: id of a parameter -> its name in the modules.
         containers: calls that are no part of the model, but all of it.
+
+    Attributes:
+        cells: those copies.
+        states: id of a row's loop -> what it passes on, under the cell's own names.
+        states_made: id of a row's loop -> of each structure the places of the ops that make these.
     """
 
     def __init__(
@@ -37,12 +43,11 @@ class Naming:
         trained: Mapping[int, str],
         containers: Container[Scope],
     ) -> None:
-        self._graph, self._cells, self._placement = graph, cells, placement
+        self._graph, self._placement, self.cells = graph, placement, cells
         self._containers = containers
         self.trained = trained
         self._given = _given_names(graph)
         self._slices = _slice_names(graph)
-        # of each row and structure which ops make its states, and their names
         self.states_made = {id(loop): _states_made(loop, cells) for loop in cells.loops}
         self.states = {id(loop): self._state_names(loop) for loop in cells.loops}
         self._column_times = self._times_of_columns()
@@ -51,9 +56,9 @@ class Naming:
         """What a value is called, without its timestep; "" where nobody named it."""
         if node.is_parameter and node.id in self.trained:
             return self.trained[node.id]
-        copy = self._cells.of(node)
+        copy = self.cells.of(node)
         if copy is not None:
-            loop = self._cells.loops[copy.row]
+            loop = self.cells.loops[copy.row]
             made = self.states_made[id(loop)].get(copy.made, ())
             place = copy.nodes.index(node) if made else -1
             if place in made and made.index(place) < len(self.states[id(loop)]):
@@ -83,7 +88,7 @@ class Naming:
         """The timestep of a copy: in a reversed row it counts from the end."""
         if not self._placement.reversed(copy):
             return copy.t
-        return len(self._cells.loops[copy.row].copies) - 1 - copy.t
+        return len(self.cells.loops[copy.row].copies) - 1 - copy.t
 
     def time_before(self, copy: Copy) -> int:
         """The timestep of the state that the first copy of a chain begins with."""
@@ -94,7 +99,7 @@ class Naming:
         return self._column_times.get(column, column)
 
     def _times_of_columns(self) -> dict[int, int]:
-        forward = (copy for copy in self._cells.all if not self._placement.reversed(copy))
+        forward = (copy for copy in self.cells.all if not self._placement.reversed(copy))
         return {self._placement.columns[copy]: copy.t for copy in forward}
 
     # Modules
@@ -137,6 +142,16 @@ class Naming:
         return tuple(found) or (_UNNAMED,)
 
 
+def naming_of(nodes: Sequence[Node]) -> Naming | None:
+    """The names in recorded nodes, whether anything leads to them or not; None without copies."""
+    cells = cells_in(nodes)
+    if not cells.loops:
+        return None
+    placement = Placement(nodes, cells, ())
+    graph = Graph(tuple(nodes), nodes[-1], {})
+    return Naming(graph, cells, placement, parameter_names(nodes), ())
+
+
 def _given_names(graph: Graph) -> dict[Node, str]:
     """The names given to tensors; a name of a slice of a stack also is that of what it shows."""
     found: dict[Node, str] = {}
@@ -167,9 +182,9 @@ def _slice_names(graph: Graph) -> dict[tuple[Node, int], str]:
     found: dict[tuple[Node, int], str] = {}
     for node in graph.nodes if graph.names else ():
         name, index = graph.names.get(node.id), node.options.get("index")
-        (sequence, *_) = (*node.tensors(), None)
-        if name and node.op == "getitem" and isinstance(index, int) and sequence is not None:
-            found[sequence, index % len(sequence.data)] = name
+        if name and node.op == "getitem" and isinstance(index, int):
+            (sequence,) = node.tensors()
+            found[sequence, index % sequence.shape[0]] = name
     return found
 
 

@@ -98,6 +98,8 @@ class Placement:
     def _label_of(self, x: Node) -> Label:
         copy = self._cells.of(x)
         if copy is None:
+            if x not in self.labels:  # what was made before these nodes, and is given to them
+                self.labels[x] = frozenset((self.times.new(x, 0),))
             return self.labels[x]
         return frozenset((self._token(copy),))
 

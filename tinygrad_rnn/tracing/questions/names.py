@@ -10,20 +10,19 @@ written more than once; a moment of the run decides which is meant, or the train
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
+from copy import copy as copied
 from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar, cast
 
 from ...autograd.state import Scope
 from ...errors import TraceError
-from ...nn.cells import Cell as RecurrentCell
 from ...nn.module import Module
-from ..network.namer import State, initial_states, names_in, parameter_names, passed_states
-from ..network.network import Cell, Network, Port
-from ..network.unroll import unroll
+from ..network.cells import Cells, Copy
+from ..network.namer import names_in, parameter_names
+from ..network.naming import Naming, naming_of
 from ..recording.event import Event, Forward, Update
-from ..recording.graph import Graph, Node, leaf_node
+from ..recording.graph import Node, leaf_node
 from ..recording.held import is_array
 from ..recording.run import Run
 from ..recording.steps import Steps
@@ -83,12 +82,12 @@ class Names:
         made = [node for node in nodes if node.op is not None and node not in self.places]
         # What an earlier step made is given to this one.
         own = (node for node in nodes if node.op is None or node not in self.places)
-        network = unroll(Graph(tuple(own), made[-1], {}))
+        naming = naming_of(tuple(own))
         placing = _Placing(self._given)
-        if network is not None:
-            placing.place(network, nodes)
+        if naming is not None:
+            placing.place(naming, nodes)
         bases = _base_names(nodes, placing, self._given)
-        times = placing.times if network is not None else _rounds(bases)
+        times = placing.times if naming is not None else _rounds(bases)
         step, borrowed = self.steps.of(self._made[made[-1]]), dict[Node, tuple[str, Written]]()
         for node, base in bases.items():
             place = Place(number, times.get(node), placing.layers.get(node))
@@ -192,7 +191,7 @@ class Names:
 
     def of_branch(self, run: Run, nodes: Mapping[Node, Node]) -> "Names":
         """The names of a run of the same events, in which `nodes` stand for some of these nodes."""
-        made = copy(self)
+        made = copied(self)
         made._run = run
         made.places = _renamed(self.places, nodes)
         made.roles = {nodes.get(node, node) for node in self.roles}
@@ -521,41 +520,49 @@ class _Placing:
         self.roles: dict[Node, str] = {}
         self._given = given
 
-    def place(self, network: Network, nodes: Iterable[Node]) -> None:
-        """Place copies, then states and ports, then what was made of these."""
-        for cell in network.cells:
-            for node in cell.nodes:
-                self.times[node], self.layers[node] = cell.t, cell.layer
-        ours = {cell.layer for cell in network.cells if _is_ours(cell, network)}
-        for state in passed_states(network):
-            given = None if state.layer in ours else self._given(state.node)
-            self.roles[state.node] = given or state.name
-        for state in initial_states(network):
-            self._place_initial(state)
-        readers = Counter(port.node for port in network.ports)
-        for port in network.ports:
-            # what many timesteps read belongs to none of them
-            if readers[port.node] == 1:
-                self._place_port(port)
+    def place(self, naming: Naming, nodes: Iterable[Node]) -> None:
+        """Place copies, then states and inputs, then what was made of these."""
+        for copy in naming.cells.all:
+            self._place_copy(copy, naming)
+        for copy in naming.cells.all:
+            if not copy.before:
+                self._place_initial(copy, naming)
+        self._place_inputs(naming, nodes)
         for node in nodes:
             self._follow(node)
 
-    def _place_initial(self, state: State) -> None:
-        node = state.node
-        if node not in self.times and not node.is_parameter:
-            self.times[node], self.layers[node] = state.t, state.layer
-            self.roles[node] = state.name
+    def _place_copy(self, copy: Copy, naming: Naming) -> None:
+        t = naming.time(copy)
+        for node in copy.nodes:
+            self.times[node], self.layers[node] = t, copy.row
+        loop = id(naming.cells.loops[copy.row])
+        made = naming.states_made[loop].get(copy.made, ())
+        for place, name in zip(made, naming.states[loop], strict=False):
+            self.roles[copy.nodes[place]] = name
 
-    def _place_port(self, port: Port) -> None:
-        node = port.node
-        if node is None or node in self.times or port.column is None:
-            return
-        self.times[node] = port.column
-        given = self._given(node)
-        if given is not None:
-            self.roles[node] = given
-        elif port.kind == "input":
-            self.roles[node] = "x"
+    def _place_initial(self, copy: Copy, naming: Naming) -> None:
+        loop = naming.cells.loops[copy.row]
+        entries = loop.states[copy.made]
+        for group, name in zip(entries, naming.states[id(loop)], strict=False):
+            node = copy.read(group[0])
+            if node not in self.times and not node.is_parameter:
+                self.times[node], self.layers[node] = naming.time_before(copy), copy.row
+                self.roles[node] = name
+
+    def _place_inputs(self, naming: Naming, nodes: Iterable[Node]) -> None:
+        """What no copy made, and the copies of one timestep alone read, is its x."""
+        given = _made_of_leaves(nodes, naming.cells)
+        readers: dict[Node, set[int]] = {}
+        for copy in naming.cells.all:
+            loop = naming.cells.loops[copy.row]
+            for entry in copy.made.given:
+                x = copy.read(entry)
+                if x in given and x not in self.times and not loop.is_state(copy, entry):
+                    readers.setdefault(x, set()).add(naming.time(copy))
+        for x, times in readers.items():
+            if len(times) == 1:
+                (self.times[x],) = times
+                self.roles[x] = self._given(x) or "x"
 
     def _follow(self, node: Node) -> None:
         """What was made of one timestep's values alone belongs to it."""
@@ -568,10 +575,10 @@ class _Placing:
             self.times[node] = max(times)
 
 
-def _is_ours(cell: Cell, network: Network) -> bool:
-    """Whether it is a call of one of this package's cells: these name their states themselves."""
-    kind = network.rows[cell.layer].kind
-    owners = [call.owner for call in cell.nodes[0].calls]
-    return any(
-        isinstance(owner, RecurrentCell) and type(owner).__name__ == kind for owner in owners
-    )
+def _made_of_leaves(nodes: Iterable[Node], cells: Cells) -> set[Node]:
+    """Leaves, and what is made of leaves alone."""
+    found: set[Node] = set()
+    for node in nodes:
+        if cells.of(node) is None and all(x in found for x in node.tensors()):
+            found.add(node)
+    return found
