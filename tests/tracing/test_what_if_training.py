@@ -54,8 +54,10 @@ def assert_same_numbers(a, b):
             np.testing.assert_allclose(one.value, other.value, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("clip", [None, "norm", "value"])
+CLIPPED = [("Adam", "norm"), ("SGD", "value")]
+
+
+@pytest.mark.parametrize(("optimizer", "clip"), [*((name, None) for name in OPTIMIZERS), *CLIPPED])
 def test_a_change_of_a_weight_is_carried_through_all_training_steps(optimizer, clip):
     tr = trained(optimizer, clip=clip, batches=2)
     assert tr.verify().is_exact
@@ -64,7 +66,7 @@ def test_a_change_of_a_weight_is_carried_through_all_training_steps(optimizer, c
     assert other["loss@3:"] != tr["loss@3:"]
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", ["momentum", "Adam"])
 def test_a_change_in_one_step_reaches_the_loss_of_later_ones_alone(optimizer):
     tr = trained(optimizer)
     other = tr.what_if({"h@1:2": lambda h: h * 0})

@@ -47,7 +47,8 @@ class Trace:
         self._program: Program | None = None
 
     def __repr__(self) -> str:
-        return f"<trace of {self.run}>"
+        changed = ", ".join(edit.text for edit in self.changes)
+        return f"<trace of {self.run}{f'; what if: {changed}' if changed else ''}>"
 
     def graph(self) -> Graph:
         """The last graph that reached `backward()`, else that of the last output.
