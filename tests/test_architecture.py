@@ -86,7 +86,9 @@ def test_the_whole_engine_is_in_one_folder():
     The gradient check stands beside it, as tinygrad_rnn/check.py, and only uses the engine.
     """
     files = {path.stem for path in ENGINE.glob("*.py")}
-    assert files == {"__init__", "state", "switches", "tensor", "op", "backward", "protocols"}
+    assert files == {
+        *("__init__", "state", "switches", "methods", "tensor", "op", "backward", "protocols"),
+    }
     assert (ENGINE / "ops" / "__init__.py").exists()
     assert (ENGINE.parent / "check.py").exists()
 

@@ -5,19 +5,17 @@ Operators, methods that are ops, and NumPy's functions on Tensors are bound in `
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import GradientError, OpError, describe
+from .methods import Array, Methods
 from .state import STATE, Scope, notify
 
-Array: TypeAlias = NDArray[Any]
 Inputs: TypeAlias = "tuple[Tensor | None, ...]"  # None stands for a Python number
-Axis: TypeAlias = int | tuple[int, ...] | None
 
 creation_ids = itertools.count()
 
@@ -27,7 +25,7 @@ _IMMUTABLE = (
 )
 
 
-class Tensor:
+class Tensor(Methods["Tensor"]):
     """An immutable array in a graph of operations.
 
     A tensor is a *leaf* (made by the user, `op is None`) or the output of an op. The output keeps
@@ -231,28 +229,6 @@ class Tensor:
         return made, (self.data,), (None, {"_grad": self._grad})
 
     __hash__ = object.__hash__  # by identity: == compares elementwise
-
-    if TYPE_CHECKING:  # what protocols.py and backward.py bind, for editors
-
-        def _op(self, *args: Any, **options: Any) -> "Tensor": ...
-
-        __neg__ = __abs__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _op
-        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _op
-        __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = sum = mean = max = min = clip = _op
-        detach = astype = squeeze = swapaxes = reshape = transpose = any = all = _op
-        __pos__ = __invert__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _op
-        __eq__ = __ne__ = _op  # pyright: ignore[reportAssignmentType]
-        T = mT = property(_op)
-
-        def item(self) -> Any: ...
-        def numpy(self) -> Array: ...
-        def __bool__(self) -> bool: ...
-        def __float__(self) -> float: ...
-        def __int__(self) -> int: ...
-        def __index__(self) -> int: ...
-        def __iter__(self) -> "Iterator[Tensor]": ...
-
-        def backward(self, gradient: Any = None) -> None: ...
 
 
 def tensor(

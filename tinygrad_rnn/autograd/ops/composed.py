@@ -13,7 +13,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ...errors import OpError, describe
-from ..tensor import Axis, Tensor
+from ..methods import Axis
+from ..tensor import Tensor
 from .arithmetic import div, mul, pow, sub
 from .choices import equal, not_equal, where
 from .functions import abs, sqrt

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..methods import Array, Axis
 from ..op import op
-from ..tensor import Array, Axis, Tensor
+from ..tensor import Tensor
 from .parts import class_numbers
 from .reductions import restored
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..methods import Array, Axis
 from ..op import op
-from ..tensor import Array, Axis
 
 __all__ = ["all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "prod", "sum"]
 

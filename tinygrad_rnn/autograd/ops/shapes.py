@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..methods import Array, Axis
 from ..op import op
-from ..tensor import Array, Axis
 
 __all__ = [
     "astype",
