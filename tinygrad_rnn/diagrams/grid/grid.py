@@ -12,6 +12,7 @@ from typing import Literal
 
 from ...errors import DrawError
 from ...tracing.network.quotient import Piece, Read
+from ..picture.shapes import Way
 from .items import Item
 
 FOLD = "fold"  # the id of the panel that stands for the columns left out
@@ -47,6 +48,8 @@ class Connection:
     value: Piece | None = None  # what passes, where nobody reads it
     in_time: bool = False  # it hands something on to a later column
     laned: bool = False  # it keeps to its lane even if nothing comes back
+    # What else it joins: ways that come here through boxes and signs, from end to end.
+    ways: tuple[Way, ...] = ()
 
 
 def drawn_id(id: str, which: int | Literal["in"] = 0) -> str:

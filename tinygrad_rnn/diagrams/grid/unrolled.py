@@ -18,6 +18,7 @@ from ..picture.text_metrics import text_width
 from .grid import FOLD, MARGIN, Bracket, Connection, Fold, Grid, Heading, slots_of
 from .items import NOTE_SIZE, PLATE_WIDTH_MOST, Bar, Box, Circle, Item, Plate, Sign
 from .standing import Ends, Standing, about_block, output_reads, value_name
+from .ways import with_ways
 
 _LOSS_LINE = 170.0  # how wide a line below the loss may be
 
@@ -53,7 +54,8 @@ class _Unrolled:
     def grid(self) -> Grid:
         """Return the grid."""
         items = {item.id: item for item in self._items()}
-        connections, left_out = self._connections(items)
+        parts, left_out = self._connections(items)
+        connections = with_ways(parts, items)
         order = {id: place for place, id in enumerate(items)}
         connections.sort(key=lambda c: (order.get(c.target, -1), order.get(c.source, -1)))
         return Grid(

@@ -17,7 +17,7 @@ from ...errors import DrawError
 from ...text import for_xml
 from ...tracing.recording.graph import collector_paused
 from .dot import PART
-from .shapes import Drawing
+from .shapes import Drawing, Way
 from .text_metrics import FONT, font_folder
 
 # Cairo's limit: beyond it Graphviz scales the picture down to a ribbon without a word.
@@ -28,6 +28,8 @@ _PDF_DATE = b"D:20000101000000Z"
 
 # Verdana has DejaVu's widths within a few percent, so nothing overlaps where DejaVu is missing.
 _FONT_STACK = f"{FONT}, Verdana, Geneva, sans-serif"
+
+_EDGE_GROUP = re.compile(r'<g id="([^"]*)" class="edge.*?</g>\n', re.DOTALL)
 
 _one_at_a_time = threading.RLock()  # Graphviz keeps global state
 if hasattr(os, "register_at_fork"):
@@ -166,5 +168,22 @@ def _with_tooltips(svg: str, drawing: Drawing) -> str:
     """Join texts with their shapes, and say what each part is."""
     tooltips = {part.id: part.tooltip for part in (*drawing.shapes, *drawing.edges)}
     svg = _PROLOGUE.sub("", svg).replace("&#45;", "-")
-    svg = _GROUP_OF_TEXT.sub("", svg)
+    svg = _with_ways(_GROUP_OF_TEXT.sub("", svg), drawing)
     return _TITLE.sub(lambda match: match[1] + for_xml(tooltips.get(match[2]) or match[2]), svg)
+
+
+def _with_ways(svg: str, drawing: Drawing) -> str:
+    """Say after the last edge of each way which parts it joins."""
+    ways = {edge.id: edge.ways for edge in drawing.edges if edge.ways}
+    if not ways:
+        return svg
+
+    def followed(match: re.Match[str]) -> str:
+        return match[0] + "".join(map(_said, ways.get(match[1], ())))
+
+    return _EDGE_GROUP.sub(followed, svg)
+
+
+def _said(way: Way) -> str:
+    title = f"{way.source} to {way.target}"
+    return f'<g id="{way.id}" class="way">\n<title>{title}</title>\n</g>\n'

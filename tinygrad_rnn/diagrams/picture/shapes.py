@@ -90,10 +90,20 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """Two shapes that are joined through others, by several edges one after the other."""
+
+    id: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Edge:
     """An arrow along `points`: a start, then three Bézier points a segment, the last one the tip.
 
-    `label` and `note` are centred texts beside it; without `arrow` it is a mere line.
+    `label` and `note` are centred texts beside it; without `arrow` it is a mere line. `ways` end
+    with it.
     """
 
     id: str
@@ -108,6 +118,7 @@ class Edge:
     note: Text | None = None
     tooltip: str = ""
     arrow: bool = True
+    ways: tuple[Way, ...] = ()
 
     def moved(self, dx: float, dy: float) -> "Edge":
         return replace(

@@ -1,0 +1,42 @@
+"""What is joined through a box or a sign keeps the id that it would have without."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+
+BETWEEN = {
+    "sum": lambda ys: ys * 2.0 + 1.0,
+    "linear": tg.nn.Linear(3, 3, rng=2),
+    "relu": tg.ops.relu,
+    "nothing": lambda ys: ys,
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_a_layer_is_joined_with_the_next_step_by_step(name):
+    one, two = tg.nn.RNN(3, 3, rng=0), tg.nn.RNN(3, 3, rng=1)
+    ys, _ = two(BETWEEN[name](one(np.eye(3))[0]))
+    svg = tg.draw((ys * ys).sum()).svg
+    assert re.findall(r'id="up-cell-0-(\d)-cell-1-(\d)"', svg) == [
+        (str(t), str(t)) for t in range(3)
+    ]
+    ids = [element.get("id") for element in ET.fromstring(svg).iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_skip_is_joined_from_end_to_end_in_dot_and_drawn_once():
+    cell, h, ys = tg.nn.RNNCell(3, 3, rng=0), None, []
+    for x in np.eye(3):
+        x = tg.tensor(x)
+        h = cell(x, h)
+        ys.append(h + x)
+    dot = tg.draw(tg.ops.stack(ys)).dot
+    for t in range(3):
+        assert (
+            f'"input-{t}" -> "output-{t}" [id="output-input-{t}-output-{t}" style="invis"]' in dot
+        )
+        assert f'"cell-0-{t}" -> "output-{t}" [id=' in dot
