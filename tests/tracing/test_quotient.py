@@ -129,3 +129,21 @@ def test_attention_reads_a_bar():
     assert bar.columns == (0, 1, 2)
     assert len(quotient.entering[bar]) == 3
     assert {arrow.target.columns for arrow in quotient.leaving[bar]} == {(3,), (4,)}
+
+
+@pytest.mark.parametrize("name", ["bilstm_crf", "ctc", "hierarchical_rnn"])
+def test_inputs_have_the_time_of_the_copy_that_reads_them(name):
+    """Above them a chain may begin later, or tick more slowly."""
+    _, _, quotient = exhibit(name)
+    inputs = [b for b in quotient.blocks if b.kind == "input" and "′" not in b.label]
+    assert [b.label for b in sorted(inputs, key=lambda b: b.columns)] == [
+        f"x{'₀₁₂₃₄₅'[t]}" for t in range(quotient.columns)
+    ]
+
+
+def test_outputs_have_the_time_of_what_they_are_made_of():
+    _, _, crf = exhibit("bilstm_crf")
+    features = {o.column: o.label for o in crf.outputs if o.label.startswith("y")}
+    assert features == {t: f"y{'₀₁₂₃₄'[t]}" for t in range(5)}
+    _, _, words = exhibit("word_char")
+    assert [o.label for o in words.outputs] == ["y₀", "y₁", "y₂"]

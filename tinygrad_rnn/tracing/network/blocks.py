@@ -439,9 +439,24 @@ class _Assembly:
         return self.naming.states[id(loop)][made.index(place)] if place in made else "y"
 
     def output_time(self, group: Group, column: int) -> int:
-        if group.copy is not None:
-            return self.naming.time(group.copy)
-        return self.naming.time_in(column)
+        """The timestep of the highest copy of its column that it is made of."""
+        placement = self.groups.placement
+        waiting, seen, made_of = [group], {id(group)}, list[Copy]()
+        while waiting:
+            group = waiting.pop()
+            copy = group.copy
+            if copy is not None:
+                if placement.columns[copy] == column and not placement.reversed(copy):
+                    made_of.append(copy)
+                continue
+            reads = (read for atom in group.atoms for read in self.groups.entering[atom])
+            for below in (self.groups.group_of[read.value] for read in reads):
+                if id(below) not in seen and below.kind in ("cell", "between", "bar"):
+                    seen.add(id(below))
+                    waiting.append(below)
+        if not made_of:
+            return self.naming.time_in(column)
+        return self.naming.time(max(made_of, key=lambda copy: copy.row))
 
     def brackets(self) -> Iterator[Bracket]:
         """The columns of each step of an outer loop."""

@@ -95,12 +95,15 @@ class Naming:
         return self.time(copy) + 1 if self._placement.reversed(copy) else -1
 
     def time_in(self, column: int) -> int:
-        """The timestep that inputs and outputs of a column have: that of its highest copy."""
+        """The timestep that the inputs of a column have: that of its lowest copy, which reads them.
+
+        A chain above may begin later, or move on more slowly.
+        """
         return self._column_times.get(column, column)
 
     def _times_of_columns(self) -> dict[int, int]:
-        forward = (copy for copy in self.cells.all if not self._placement.reversed(copy))
-        return {self._placement.columns[copy]: copy.t for copy in forward}
+        forward = [copy for copy in self.cells.all if not self._placement.reversed(copy)]
+        return {self._placement.columns[copy]: copy.t for copy in reversed(forward)}
 
     # Modules
 
