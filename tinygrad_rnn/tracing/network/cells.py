@@ -222,7 +222,8 @@ def _use(copy: Copy, entry: Entry) -> Hashable:
             break
         if node in later.inputs:
             node, slot = later, later.inputs.index(node)
-    parameters = frozenset(x.id for x in node.tensors() if x.is_parameter)
+    own = copy.read(entry)  # which may be a trained initial state
+    parameters = frozenset(x.id for x in node.tensors() if x.is_parameter and x is not own)
     return node.op, slot, parameters
 
 
