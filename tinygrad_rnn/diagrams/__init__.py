@@ -37,6 +37,7 @@ def draw(
     theme: str = "light",
     title: str | None = None,
     scale: tuple[int, int] | None = None,
+    depth: int = 1,
 ) -> "Diagram":
     """Draw the recurrent network that a recorded graph holds, every timestep a copy of it.
 
@@ -67,6 +68,8 @@ def draw(
         scale: the powers of ten that the colours of gradients lie between, such as (-6, 0), for
             several pictures that are to be compared; None takes those of this picture. What lies
             beyond is drawn as its ends, which then say "≤" or "≥".
+        depth: how many levels of modules are open in the view "unrolled": 1 draws closed copies, 2
+            what is in them, with the modules that they call closed, and so on.
 
     Raises:
         TraceError: nothing was recorded.
@@ -88,7 +91,14 @@ def draw(
     of = gradients if isinstance(gradients, str) else ""
     gradients = bool(gradients)
     options = Options(
-        view=view, fold=fold, theme=theme, gradients=gradients, values=values, scale=scale, of=of
+        view=view,
+        fold=fold,
+        theme=theme,
+        gradients=gradients,
+        values=values,
+        scale=scale,
+        depth=depth,
+        of=of,
     )
     if isinstance(what, Outlined):
         return _draw_compiled(what, options, title)

@@ -70,7 +70,7 @@ class _Opening:
         self._opened = {
             id: block
             for id, block in blocks.items()
-            if block is not None and _can_open(grid.items[id])
+            if block is not None and _can_open(grid.items[id], depth)
         }
         self._circles = dict(self._initial_circles())
         self._split = list(self._splitted())
@@ -350,8 +350,9 @@ def _handed_on(
     return handed
 
 
-def _can_open(item: Item) -> bool:
-    return isinstance(item.face, Box | Plate)
+def _can_open(item: Item, depth: int | None) -> bool:
+    """Whether an item is opened: a call of a module between copies is closed at every depth."""
+    return isinstance(item.face, Box if depth is not None else Box | Plate)
 
 
 def _row(id: str) -> str:

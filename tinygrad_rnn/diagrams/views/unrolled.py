@@ -3,10 +3,14 @@
 from ...tracing.network.quotient import Quotient
 from ..picture.shapes import Drawing
 from .columns import copies_grid, drawn, placed, with_scales
+from .opening import opened_grid
 from .options import Options
 
 
 def drawing(quotient: Quotient, options: Options) -> Drawing:
-    """Draw the copies."""
-    place, overlay = placed(copies_grid(quotient, options), quotient, options)
+    """Draw the copies, closed or some levels of modules deep."""
+    grid = copies_grid(quotient, options)
+    if options.depth > 1:
+        grid = opened_grid(grid, quotient, lanes=options.gradients, depth=options.depth)
+    place, overlay = placed(grid, quotient, options)
     return with_scales(drawn(place, place.bands(), overlay), place.grid, overlay, quotient)

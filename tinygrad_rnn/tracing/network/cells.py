@@ -205,9 +205,13 @@ def _find_those_of_others(loop: Loop, found: dict[Structure, set[Entry]]) -> Non
     every = {_use(model, entry) for entry in entries}
     others = {_use(model, entry) for entry in model.made.given if entry not in entries}
     uses = every - others
+    # a trained initial state, which no other copy reads, enters as states do
+    read = {model.read(entry) for entry in model.made.parameters}
     for copy in loop.copies:
         if copy.made not in found:
             own = {entry for entry in copy.made.given if _use(copy, entry) in uses}
+            trained = {at for at in copy.made.parameters if copy.read(at) not in read}
+            own |= {entry for entry in trained if _use(copy, entry) in uses}
             if not own:  # one array that holds the input, too
                 own = {entry for entry in copy.made.given if _use(copy, entry) in every}
             found[copy.made] = own
