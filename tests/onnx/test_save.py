@@ -18,7 +18,7 @@ NAMES = sorted(path.stem for path in MUSEUM.glob("*.py"))
 # Few, but among them: layers of two kinds, and plain ops.
 QUICK = ("gru", "min_char_rnn", "peephole_lstm")
 # Their inputs decide what is computed, so these are written as they are.
-LOOK_AT_NUMBERS = ("act", "deep_blstm", "min_char_rnn")
+LOOK_AT_NUMBERS = ("act", "deep_blstm", "min_char_rnn", "phased_lstm")
 LAYERS = {"rnn": tg.nn.RNN, "lstm": tg.nn.LSTM, "gru": tg.nn.GRU}
 
 
