@@ -147,3 +147,10 @@ def test_outputs_have_the_time_of_what_they_are_made_of():
     assert features == {t: f"y{'₀₁₂₃₄'[t]}" for t in range(5)}
     _, _, words = exhibit("word_char")
     assert [o.label for o in words.outputs] == ["y₀", "y₁", "y₂"]
+
+
+@pytest.mark.parametrize("name", ["actor_critic", "world_model"])
+def test_two_outputs_of_a_step_have_two_names(name):
+    _, _, quotient = exhibit(name)
+    labels = [(output.column, output.label) for output in quotient.outputs]
+    assert len(set(labels)) == len(labels)

@@ -376,6 +376,7 @@ class _Assembly:
     def outputs(self, blocks: Mapping[int, Block]) -> Iterator[Output]:
         """What crosses into the loss; where there is none, what the root is."""
         count: dict[int | None, int] = defaultdict(int)
+        named: dict[tuple[str, int | None], int] = defaultdict(int)
         for atom, used in self.leaving():
             group = self.groups.group_of[atom]
             column = self.groups.pieces.column(atom) if atom.label != WHOLE else None
@@ -386,6 +387,8 @@ class _Assembly:
             key = id(group)
             own = "output" if column is None else f"output-{column}"
             name = self.output_name(atom, group)
+            named[name, column] += 1
+            name += "′" * (named[name, column] - 1)  # two values have two names
             yield Output(
                 id=f"{own}-{k}" if k else own,
                 value=self.piece(atom),
