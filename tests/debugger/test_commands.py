@@ -103,7 +103,7 @@ ROWS = [
      lambda s, at: (s.lookup("h@3") == s.lookup("h@0")).all(), "undone: h@3 *= 2"),
     ("set h = 0; undo", "tanh", lambda s, at: s.trace is s.run, "this is the run again"),
     ("set h = 0; branch run; set h = 1; branch", "tanh",
-     lambda s, at: s.branches.current == 2, "  branch 1: h@1 = 0   loss 0.62"),
+     lambda s, at: s.branches.current == 2, "  branch 1: h@1 = 0\n      loss 0.62"),
     ("set h = 0; branch drop 1", "tanh", lambda s, at: s.trace is s.run, "branch 1 is dropped"),
     ("set h = 0; branch run; branch 1", "tanh",
      lambda s, at: s.trace is not s.run, "branch 1: h@1 = 0"),

@@ -133,7 +133,8 @@ def _listed(session: Session) -> list[str]:
     for number, made in branches:
         mark = "▶" if number == branches.current else " "
         loss = Comparison(session.run.queries, made.queries).loss
-        became = "" if loss is None else f"   {loss}"
-        lines.append(f"{mark} branch {number}: {changes_of(made)}{became}")
+        lines.append(f"{mark} branch {number}: {changes_of(made)}")
+        if loss is not None:
+            lines.append(f"      {loss}")
         lines += [f"      the script may have gone another way: {one}" for one in made.unfollowed]
     return lines
