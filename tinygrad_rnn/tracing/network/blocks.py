@@ -494,12 +494,22 @@ def _layers(cells: Cells, placement: Placement) -> list[int]:
 def _flow(raw: RawRead) -> ReadFlow:
     """What comes back there."""
     node, x = raw.reader.node, raw.value.node
-    if not x.requires_grad:
-        return "none"
-    if node.op == "detach":
+    if node.op == "detach" and x.requires_grad:
         return "cut"
+    if not x.requires_grad:
+        return "cut" if _is_cut(x) else "none"
     rule = node.rule
     return "gradient" if rule is not None and rule.differentiable(raw.slot) else "none"
+
+
+def _is_cut(x: Node) -> bool:
+    """Whether it is what a `detach` let pass, moved or not."""
+    while x.is_move and len(x.inputs) == 1:
+        (before,) = x.tensors()
+        if x.op == "detach" and before.requires_grad:
+            return True
+        x = before
+    return False
 
 
 _SIGNS = {"add": "⊕", "sub": "⊖", "mul": "⊙", "div": "⊘", "where": "◇", "sigmoid": "σ"}

@@ -1,6 +1,6 @@
 """The copies of each cell: what they hold, where something enters them, and what is their state."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,7 +8,7 @@ from typing import Any
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
-from ..recording.graph import Node
+from ..recording.graph import Graph, Node
 from .loops import Rounds, loops_in
 from .recurrence import Recurrence, is_light, key_of, recurrence_of
 
@@ -268,6 +268,21 @@ def cells_in(nodes: Sequence[Node]) -> Cells:
     if not sums:
         return cells
     return Cells([node for node in nodes if node not in sums], recurrence, plain)
+
+
+def looks_like_a_loop(graph: Graph) -> bool:
+    """Whether one op ran again and again on one line, in no copy: steps that nobody marked."""
+    if cells_in(graph.nodes).loops:
+        return False
+    lines = Counter(
+        (node.source.file, node.source.line, node.op)
+        for node in graph.nodes
+        if node.op and node.source
+    )
+    return max(lines.values(), default=0) >= _LOOP_LEAST
+
+
+_LOOP_LEAST = 3
 
 
 def _sums_of_loss(nodes: Sequence[Node], cells: Cells) -> set[Node]:

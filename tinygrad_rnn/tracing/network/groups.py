@@ -92,6 +92,7 @@ class Groups:
     def group_leaves(self) -> None:
         """Leaves and derived parameters."""
         initial: dict[Copy, Group] = {}
+        trained: dict[int, Group] = {}
         for node in self.nodes:
             if node in self.derived:
                 self.group_derived(node)
@@ -107,11 +108,17 @@ class Groups:
                         initial[begun].columns = (self.placement.columns[begun],)
                     self.add(initial[begun], [atom])
                 elif node.is_parameter:
-                    group = self.new("parameter", [atom])
-                    group.label = self.parameter_names.get(node.id, "parameter")
-                    group.id = f"parameter-{group.label}"
+                    self.add(self.parameter(node, trained), [atom])
                 else:
                     self.group_input(atom)
+
+    def parameter(self, node: Node, known: dict[int, Group]) -> Group:
+        """One block a parameter: where it was updated in between, each of its values is a piece."""
+        if node.id not in known:
+            group = known[node.id] = self.new("parameter")
+            group.label = self.parameter_names.get(node.id, "parameter")
+            group.id = f"parameter-{group.label}"
+        return known[node.id]
 
     def group_derived(self, node: Node) -> None:
         """With what it alone is made from, or that alone it is made for."""

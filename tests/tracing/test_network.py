@@ -1,24 +1,38 @@
 """Copies are found in what ran: the network in the graph is the one the user wrote."""
 
 from collections import Counter
-from functools import partial
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.tracing.network.unroll import unroll
+from tinygrad_rnn.tracing.network.blocks import network_of as quotient_of
 from tinygrad_rnn.tracing.recording.graph import Graph
 
 
 def network_of(output):
-    network = unroll(Graph.of(output))
+    network = quotient_of(Graph.of(output))
     assert network is not None
     return network
 
 
 def counts(network):
-    return Counter(link.kind for link in network.links)
+    kinds = Counter(arrow.kind for arrow in network.arrows if arrow.source.kind != "target")
+    del kinds["parameter"]
+    return kinds + Counter(output=len(network.outputs))
+
+
+def cell_rows(network):
+    return [row for row in network.rows if row.kind in ("cell", "loop")]
+
+
+def messages(network):
+    return [arrow for arrow in network.arrows if arrow.kind == "message"]
+
+
+def names_of_parameters(network):
+    return [block.label for block in network.parameters]
 
 
 def steps(T, size=3):
@@ -33,8 +47,9 @@ def test_a_stack_is_rows_of_copies(T, layers):
     assert network.columns == T
     assert len(network.cells) == T * layers
     expected = {"message": (T - 1) * layers, "initial": layers, "input": T, "output": T, "loss": T}
-    assert counts(network) == Counter({**expected, "up": T * (layers - 1)})
-    assert [row.path for row in network.rows] == [f"RNN.cells.{k}" for k in range(layers)]
+    # into the row above, and into the output's head
+    assert counts(network) == Counter({**expected, "up": T * layers})
+    assert [row.path for row in cell_rows(network)] == [f"rnn.cells.{k}" for k in range(layers)]
 
 
 def test_cells_are_numbered_by_row_and_call():
@@ -42,16 +57,16 @@ def test_cells_are_numbered_by_row_and_call():
     assert sorted(cell.id for cell in network.cells) == [
         f"cell-{k}-{t}" for k in range(2) for t in range(3)
     ]
-    assert all(cell.column == cell.t for cell in network.cells)
+    assert all(cell.columns == (cell.t,) for cell in network.cells)
 
 
 def test_one_network_fed_to_another_is_two_rows():
     model = tg.nn.Sequential(tg.nn.RNN(3, 5, output_size=4), tg.nn.RNN(4, 2))
     network = network_of(model(steps(4))[0].sum())
-    assert len(network.rows) == 2
-    assert counts(network)["up"] == 4
+    assert len(cell_rows(network)) == 2
+    assert counts(network)["up"] == 2 * 4  # into the head, and from there to the row above
     assert counts(network)["output"] == counts(network)["loss"] == 4
-    assert [p.name for p in network.parameters if "W" in p.name] == [
+    assert [name for name in names_of_parameters(network) if "W" in name] == [
         "0.W_xh", "0.W_hh", "0.W_hy", "1.W_xh", "1.W_hh",
     ]  # fmt: skip
 
@@ -61,7 +76,7 @@ def test_a_users_loop_over_a_cell():
     for x in steps(6):
         h = cell(x, h)
     network = network_of(h)
-    assert [row.kind for row in network.rows] == ["RNNCell"]
+    assert [row.name for row in cell_rows(network)] == ["RNNCell"]
     assert counts(network) == Counter({"message": 5, "initial": 1, "input": 6, "output": 1})
 
 
@@ -76,15 +91,10 @@ def test_plain_ops_in_a_scope_are_copies_and_without_one_are_not():
         return h
 
     network = network_of(loop(lambda: tg.scope("cell")))
-    assert [row.kind for row in network.rows] == ["scope"]
+    assert [row.name for row in cell_rows(network)] == ["scope"]
     assert counts(network) == Counter({"message": 3, "initial": 1, "input": 4, "output": 1})
-    assert [p.name for p in network.parameters] == ["W_xh", "W_hh"]
-    assert unroll(Graph.of(loop(lambda: tg.no_grad() if False else _nothing()))) is None
-
-
-class _nothing:
-    def __enter__(self): ...
-    def __exit__(self, *_): ...
+    assert names_of_parameters(network) == ["W_xh", "W_hh"]
+    assert quotient_of(Graph.of(loop(nullcontext))) is None
 
 
 class UsersCell(tg.nn.Module):
@@ -104,11 +114,9 @@ def test_any_module_of_the_users_is_a_cell_and_the_outermost_counts():
     for x in steps(5):
         h, c = cell(x, h, c)
     network = network_of(h.sum())
-    assert [row.kind for row in network.rows] == ["UsersCell"]
-    messages = [link for link in network.links if link.kind == "message"]
-    assert len(messages) == 4
-    assert all(len(link.values) == 2 for link in messages)
-    assert [p.name for p in network.parameters] == ["inner.weight", "inner.bias"]
+    assert [row.name for row in cell_rows(network)] == ["UsersCell"]
+    assert [len(arrow.values) for arrow in messages(network)] == [2] * 4
+    assert names_of_parameters(network) == ["inner.weight", "inner.bias"]
 
 
 def test_a_head_that_follows_the_cell_is_no_row():
@@ -117,15 +125,14 @@ def test_a_head_that_follows_the_cell_is_no_row():
         h = cell(x, h)
         ys.append(head(h))
     network = network_of(tg.ops.stack(ys).sum())
-    assert [row.kind for row in network.rows] == ["RNNCell"]
-    outputs = [port for port in network.ports if port.kind == "output"]
-    assert [port.label for port in outputs] == ["y₀", "y₁", "y₂", "y₃"]
+    assert [row.name for row in cell_rows(network)] == ["RNNCell"]
+    assert [output.label for output in network.outputs] == ["y₀", "y₁", "y₂", "y₃"]
 
 
 def test_an_mlp_called_again_and_again_is_not_recurrent():
     mlp = tg.nn.Sequential(tg.nn.Linear(3, 4), tg.nn.Linear(4, 2))
     total = sum((mlp(x).sum() for x in steps(4)), tg.tensor(0.0))
-    assert unroll(Graph.of(total)) is None
+    assert quotient_of(Graph.of(total)) is None
 
 
 def test_a_training_script_of_many_steps_is_one_network():
@@ -137,7 +144,7 @@ def test_a_training_script_of_many_steps_is_one_network():
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    network = unroll(tr.graph())
+    network = quotient_of(tr.graph())
     assert network.columns == 4
     assert len(network.cells) == 4
     assert len(network.parameters) == 5
@@ -150,10 +157,12 @@ def test_a_detached_state_still_is_a_message_and_says_that_it_is_cut():
             ys, state = rnn(steps(2), state)
             tg.nn.cross_entropy(ys, [0, 1]).backward()
             state = state.detach()
-    network = unroll(tr.graph())
+    network = quotient_of(tr.graph())
     assert network.columns == 6
-    messages = [link for link in network.links if link.kind == "message"]
-    assert [link.cut for link in messages] == [False, True, False, True, False]
+    reading = [one for copy in network.cells for one in network.entering[copy]]
+    assert [one.cut for one in reading if one.kind == "message"] == [
+        False, True, False, True, False,
+    ]  # fmt: skip
 
 
 def test_parameters_are_what_the_last_step_read():
@@ -166,7 +175,8 @@ def test_parameters_are_what_the_last_step_read():
             optimizer.zero_grad()
             ys, state = rnn(steps(2), state if state is None else state.detach())
             tg.nn.cross_entropy(ys, [0, 1]).backward()
-    read = {parameter.name: parameter.node.data for parameter in unroll(tr.graph()).parameters}
+    legend = quotient_of(tr.graph()).parameters
+    read = {parameter.label: parameter.pieces[-1].node.data for parameter in legend}
     for name, parameter in rnn.named_parameters():
         assert np.array_equal(read[name], parameter.data)
 
@@ -174,8 +184,9 @@ def test_parameters_are_what_the_last_step_read():
 def test_one_loss_of_the_last_step_leaves_the_other_outputs_unused():
     ys, _ = tg.nn.RNN(3, 5, output_size=2)(steps(4))
     network = network_of(tg.nn.cross_entropy(ys[-1], 0))
-    assert counts(network)["output"] == 4
-    assert [link.source for link in network.links if link.kind == "loss"] == ["output-3"]
+    assert [output.id for output in network.outputs if output.used] == ["output-3"]
+    unused = {output.id for output in network.outputs if not output.used}
+    assert unused == {"output-0", "output-1", "output-2"}
 
 
 def test_an_encoder_and_a_decoder_stand_one_after_the_other():
@@ -186,8 +197,8 @@ def test_an_encoder_and_a_decoder_stand_one_after_the_other():
     for x in steps(2):
         h = decoder(x, h)
     network = network_of(h.sum())
-    assert [(cell.layer, cell.t, cell.column) for cell in network.cells] == [
-        (0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 0, 3), (1, 1, 4),
+    assert [(cell.row.number, cell.t, cell.columns) for cell in network.cells] == [
+        (0, 0, (0,)), (0, 1, (1,)), (0, 2, (2,)), (1, 0, (3,)), (1, 1, (4,)),
     ]  # fmt: skip
 
 
@@ -202,20 +213,14 @@ def test_a_loop_from_the_last_input_to_the_first_is_a_reversed_row():
         bs.append(b)
     both = np.concatenate([tg.ops.stack(fs), tg.ops.stack(bs[::-1])], axis=1)
     network = network_of(tg.nn.Linear(10, 2)(both).sum())
-    assert [row.reverse for row in network.rows] == [False, True]
-    assert [cell.column for cell in network.cells if cell.layer == 1] == [3, 2, 1, 0]
+    rows = cell_rows(network)
+    assert [row.reverse for row in rows] == [False, True]
+    assert [row.title for row in rows] == ["layer 0", "layer 0, reversed"]
+    assert [cell.columns[0] for cell in rows[1].blocks] == [3, 2, 1, 0]
+    assert [cell.label for cell in rows[1].blocks] == ["h₃", "h₂", "h₁", "h₀"]
     assert counts(network)["input"] == 8
-    assert len([port for port in network.ports if port.kind == "input"]) == 4
-    assert counts(network)["output"] == 8
-
-
-def test_what_two_rows_make_together_comes_from_the_bottom_row_first():
-    """Whatever the addresses of objects: same input, same bytes."""
-    ys, _ = tg.nn.RNN(3, 5, output_size=2, bidirectional=True)(steps(20))
-    layers = [
-        link.source.split("-")[1] for link in network_of(ys.sum()).links if link.kind == "output"
-    ]
-    assert layers == ["0", "1"] * 20
+    assert len([block for block in network.blocks if block.kind == "input"]) == 4
+    assert [output.label for output in network.outputs] == ["y₀", "y₁", "y₂", "y₃"]
 
 
 def test_an_embedding_inside_the_cell_still_shows_what_is_read():
@@ -238,7 +243,8 @@ def test_a_learned_initial_state_is_the_initial_state():
     for x in steps(3):
         h = cell(x, h)
     network = network_of(h)
-    assert [port.caption for port in network.ports if port.kind == "initial"] == ["h_start"]
+    assert [block.caption for block in network.blocks if block.kind == "initial"] == ["h_start"]
+    assert "h_start" in [block.trained for block in network.parameters]
 
 
 def test_dropout_between_two_steps_does_not_hide_the_message():
@@ -246,8 +252,9 @@ def test_dropout_between_two_steps_does_not_hide_the_message():
     for x in steps(4):
         h = dropout(cell(x, h))
     network = network_of(h)
-    assert [row.kind for row in network.rows] == ["RNNCell"]
-    assert counts(network)["message"] == 3
+    assert [row.name for row in cell_rows(network)] == ["RNNCell"]
+    # by way of the dropout
+    assert len([arrow for arrow in messages(network) if arrow.target.kind == "cell"]) == 3
 
 
 def test_names_of_tensors_are_captions():
@@ -258,8 +265,9 @@ def test_names_of_tensors_are_captions():
         for y, name in zip(ys, "bcd", strict=True):
             y.name = name
         ys.sum().backward()
-    network = unroll(tr.graph())
-    captions = {port.id: port.caption for port in network.ports}
+    network = quotient_of(tr.graph())
+    captions = {block.id: block.caption for block in network.blocks if block.kind == "input"}
+    captions |= {output.id: output.caption for output in network.outputs}
     assert [captions[f"input-{t}"] for t in range(3)] == ["a", "b", "c"]
     assert [captions[f"output-{t}"] for t in range(3)] == ["b", "c", "d"]
 
@@ -270,7 +278,7 @@ def test_two_modules_with_equal_names_have_different_parameters():
     for x in steps(2):
         h = one(x, h)
         k = two(h, k)
-    names = [p.name for p in network_of(k).parameters]
+    names = names_of_parameters(network_of(k))
     assert len(names) == len(set(names)) == 6
 
 
@@ -286,11 +294,11 @@ def fed_back(T):
 
 def test_a_decoder_that_reads_its_own_output():
     network = network_of(fed_back(4))
-    messages = [link for link in network.links if link.kind == "message"]
-    assert [[value.shape for value in link.values] for link in messages] == [[(5,)]] * 3
-    fed = [(link.source, link.target) for link in network.links if link.kind == "other"]
-    assert fed == [("output-0", "cell-0-1"), ("output-1", "cell-0-2"), ("output-2", "cell-0-3")]
-    assert [port.label for port in network.ports if port.kind == "input"] == ["x₀"]
+    shapes = [[value.shape for value in arrow.values] for arrow in messages(network)]
+    assert shapes == [[(5,)]] * 3
+    fed = [(a.source.label, a.target.id) for a in network.arrows if a.kind == "other"]
+    assert fed == [("Linear", "cell-0-1"), ("Linear", "cell-0-2"), ("Linear", "cell-0-3")]
+    assert [block.label for block in network.blocks if block.kind == "input"] == ["x₀"]
 
 
 def two_odd_copies(T, turned=7, other=9):
@@ -323,53 +331,4 @@ def test_a_state_that_is_moved_often_on_its_way_is_still_the_state():
         h = cell(x, h)
         for _ in range(3000):
             h = h.reshape(5)
-    assert counts(network_of(h))["message"] == 2
-
-
-def attention():
-    """An encoder of four steps, and a decoder of four that reads all of its states."""
-    encoder, decoder, h, states = tg.nn.RNNCell(3, 5), tg.nn.RNNCell(5, 5), None, []
-    for x in steps(4):
-        h = encoder(x, h)
-        states.append(h)
-    read = tg.ops.stack(states)
-    for _ in range(4):
-        h = decoder(tg.ops.softmax(read @ h) @ read, h)
-    return h.sum()
-
-
-def of_eight_steps(layer, **options):
-    return tg.nn.cross_entropy(
-        layer(3, 5, output_size=2, rng=0, **options)(steps(8))[0], np.zeros(8, int)
-    )
-
-
-OF_EIGHT_COLUMNS = {
-    "one layer": partial(of_eight_steps, tg.nn.LSTM),
-    "two layers": partial(of_eight_steps, tg.nn.LSTM, num_layers=2),
-    "two directions": partial(of_eight_steps, tg.nn.GRU, bidirectional=True),
-    "fed back": partial(fed_back, 8),
-    "attention": attention,
-    "odd copies": partial(two_odd_copies, 8, turned=2, other=4),
-}
-
-
-@pytest.mark.parametrize("columns", [(), (0,), (0, 1, 6, 7), (3, 4), range(8)])
-@pytest.mark.parametrize("run", OF_EIGHT_COLUMNS.values(), ids=OF_EIGHT_COLUMNS)
-def test_a_part_of_a_network_is_what_the_whole_has_there(run, columns):
-    network = network_of(run())
-    assert network.columns == 8
-    part = network.section(columns)
-    assert part.cells == tuple(cell for cell in network.cells if cell.column in columns)
-    assert part.ports == tuple(
-        port for port in network.ports if port.column is None or port.column in columns
-    )
-    there = {part.id for part in (*part.cells, *part.ports) if part.column is not None}
-    others = [link for link in network.links if link.kind == "loss" and link.source not in there]
-    assert part.links == tuple(
-        link for link in network.links if {link.source, link.target} & there or link in others[:1]
-    )
-    alike = {(cell.layer, cell.structure) for cell in part.cells}
-    assert set(part.odd) == {
-        cell.column for cell in network.cells if (cell.layer, cell.structure) not in alike
-    }
+    assert len([arrow for arrow in messages(network_of(h)) if arrow.target.kind == "cell"]) == 2
