@@ -1,0 +1,82 @@
+"""Pictures of the museum: nothing is missing, nothing overlaps, every number is the gradient's."""
+
+import runpy
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagrams.reading import Picture
+from diagrams.test_geometry import check_texts
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams.grid.standing import Standing
+from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
+from tinygrad_rnn.diagrams.views.gradients import with_gradients
+from tinygrad_rnn.tracing.network.blocks import network_of
+
+MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
+NAMES = sorted(path.stem for path in MUSEUM.glob("*.py"))
+SAMPLE = ["residual_stack", "bahdanau", "zoneout", "tree_lstm"]
+EVERY = [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in NAMES]
+
+
+@cache
+def recorded(name):
+    program = runpy.run_path(str(MUSEUM / f"{name}.py"), run_name=name)
+    with tg.trace() as tr:
+        program["loss_fn"](*program["BATCH"]).backward()
+    return tr
+
+
+@cache
+def network(name):
+    found = network_of(recorded(name).graph())
+    if found is None:
+        pytest.skip("nothing in it is recurrent")
+    return found
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_read_between_blocks_is_on_one_arrow_of_the_picture(name):
+    quotient = network(name)
+    standing = Standing(quotient)
+    grid = unrolled_grid(quotient, None)
+    drawn = [read for c in grid.connections if c.kind != "output" for read in c.reads]
+    into_moves = {
+        read for arrow in quotient.arrows if arrow.target in standing.moves for read in arrow.reads
+    }
+    legend = {"parameter", "derived", "constant", "target"}
+    wanted = {
+        read
+        for arrow in quotient.arrows
+        if arrow.source.kind not in legend and arrow.target in standing.item_of
+        for read in arrow.reads
+    }
+    assert len(set(drawn)) == len(drawn)
+    assert set(drawn) == wanted - into_moves
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_norm_of_the_picture_is_that_of_the_gradient(name):
+    quotient = network(name)
+    overlay = with_gradients(unrolled_grid(quotient, None), quotient)
+    for cell in quotient.cells:
+        for state, piece in zip(cell.row.states, cell.states, strict=False):
+            gradient = quotient.gradients.get(piece.node.id)
+            if gradient is not None and piece.node.requires_grad:
+                expected = np.linalg.norm(piece.of(np.asarray(gradient)))
+                assert overlay.parts[cell.id][state] == pytest.approx(expected, rel=1e-9)
+    for connection in overlay.grid.connections:
+        if connection.norm == 0 and not connection.cut:
+            assert not any(overlay.flow.reads(connection.reads))
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("gradients", [False, True])
+def test_ids_are_unique_and_no_text_lies_on_another(name, gradients):
+    network(name)
+    diagram = tg.draw(recorded(name), gradients=gradients)
+    ids = [part.id for part in Picture(diagram.svg).parts]
+    assert len(set(ids)) == len(ids)
+    check_texts(diagram.drawing)
