@@ -264,10 +264,37 @@ def cells_in(nodes: Sequence[Node]) -> Cells:
     taken = {node for node in nodes if node.op is not None and node.scope in recurrence.copy_of}
     plain = loops_in(nodes, taken)
     cells = Cells(nodes, recurrence, plain)
+    if plain and not _is_convex(nodes, cells):  # its rounds would enclose other copies
+        plain = []
+        cells = Cells(nodes, recurrence)
     sums = _sums_of_loss(nodes, cells)
     if not sums:
         return cells
     return Cells([node for node in nodes if node not in sums], recurrence, plain)
+
+
+def _is_convex(nodes: Iterable[Node], cells: Cells) -> bool:
+    """Whether no way out of a copy leads back into it."""
+    following: defaultdict[object, set[object]] = defaultdict(set)
+    waiting: Counter[object] = Counter()
+    for node in nodes:
+        own = cells.of(node) or node
+        waiting[own] += 0
+        for x in node.tensors():
+            before = cells.of(x) or x
+            if before is not own and own not in following[before]:
+                following[before].add(own)
+                waiting[own] += 1
+    free = [one for one, count in waiting.items() if not count]
+    done = 0
+    while free:
+        one = free.pop()
+        done += 1
+        for after in following[one]:
+            waiting[after] -= 1
+            if not waiting[after]:
+                free.append(after)
+    return done == len(waiting)
 
 
 def looks_like_a_loop(graph: Graph) -> bool:
