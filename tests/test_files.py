@@ -186,3 +186,17 @@ def test_what_is_no_regular_file_is_refused_unopened(tmp_path):
     assert read_regular(tmp_path / "text", 5) == b"12345"
     with pytest.raises(OSError, match="More than 0 MiB"):
         read_regular(tmp_path / "text", 4)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_that_nobody_reads_is_refused_and_one_that_is_read_gets_all(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match=r"Nobody reads from this pipe: .*pipe"):
+        write_atomic(pipe, b"data")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomic(pipe, b"data")
+        assert os.read(reader, 10) == b"data"
+    finally:
+        os.close(reader)

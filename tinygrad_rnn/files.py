@@ -6,6 +6,7 @@ import secrets
 import shutil
 import stat
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ except ImportError:  # Windows
 _TEMPORARY = ".tinygrad_rnn.tmp"
 # Bytes of a text that people give: its numbers take eight times as much.
 MOST_TEXT = 128 * 2**20
+_READER_WITHIN = 1.0  # seconds
 
 
 class NotRegular(OSError):
@@ -98,8 +100,9 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path`: a reader finds the old content or the new, never a part.
 
     Symbolic links are followed, an existing file keeps its mode and a new one gets what `open`
-    would give it. Devices and pipes, which cannot be replaced, are written to directly. What an
-    earlier writer left beside `path` because it was killed is removed.
+    would give it. Devices and pipes, which cannot be replaced, are written to directly; a pipe that
+    nobody reads is refused after a second, since opening it would wait for ever. What an earlier
+    writer left beside `path` because it was killed is removed.
 
     Warns:
         UserWarning: it is saved, but whether it is on the disk yet is unknown: some folders cannot
@@ -109,7 +112,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         OSError: what `open` and `write` would raise, naming `path`; the old content is still there.
     """
     if _is_device_or_pipe(path):
-        Path(path).write_bytes(data)
+        _write_through(path, data)
         return
     try:
         _replace(Path(os.path.realpath(path)), data)
@@ -124,6 +127,23 @@ def _is_device_or_pipe(path: str | os.PathLike[str]) -> bool:
     except FileNotFoundError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _write_through(path: str | os.PathLike[str], data: bytes) -> None:
+    until = time.monotonic() + _READER_WITHIN
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        if time.monotonic() > until:
+            raise OSError(errno.ENXIO, "Nobody reads from this pipe", os.fspath(path))
+        time.sleep(0.01)
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "wb") as file:
+        file.write(data)
 
 
 def _replace(target: Path, data: bytes) -> None:

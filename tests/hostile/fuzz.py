@@ -1,6 +1,7 @@
 """Reads mutants of every format and uses what could be read: `python fuzz.py FORMAT SEED COUNT`.
 
-FORMAT is tgtrace, checkpoint, training, study, or commands: command lines, of which none is a file.
+FORMAT is tgtrace, checkpoint, training, study, commands (command lines) or expressions (of the
+debugger); the last two are no files.
 
 Prints what nobody should see: an error that is not the package's own, one of several lines, a
 mutant that took longer than SECONDS, or more memory than BOUND in all.
@@ -172,6 +173,51 @@ def command_line(rng):
     return "\0".join(words).encode()
 
 
+PIECES = """
+h h@1 h@-1 d.h@2 W d.W xs out A B G T h.T h.shape W.ndim h@1:0 loss@0: α 损失 __class__ h.__class__
+lambda + - * / // % ** @ == != < <= > >= ( ) [ ] , : . # = ; ~ & | ^ and or not in is if else for
+norm( absmax( mean( std( sum( min( max( any( all( abs( exp( log( sqrt( tanh( sat( frac( has_nan(
+0 1 -1 2 3.5 1e9 1e308 10**9 9**9**9 nan inf True None 0x10 1_000 2h 1j 'x' f"{h}" [0] [0,1]
+[:] [...] [:,None]
+""".split()  # noqa: SIM905
+ASKING = [
+    "print",
+    "assert",
+    "watch",
+    "break if",
+    "break change=",
+    "why",
+    "origin",
+    "select",
+    "axis",
+]
+
+
+def expression(rng):
+    """A command with an expression: pieces of the language in any order, some of them glued."""
+    pieces = [PIECES[rng.integers(len(PIECES))] for _ in range(1 + rng.integers(12))]
+    if rng.integers(20) == 0:
+        pieces = ["(" * int(rng.integers(300)), *pieces * int(rng.integers(1, 60))]
+    glue = ["", " "][rng.integers(2)]
+    return f"{ASKING[rng.integers(len(ASKING))]} {glue.join(pieces)}".encode()
+
+
+def use_expression(session, path):
+    from tinygrad_rnn.debugger import views
+    from tinygrad_rnn.debugger.commands import execute
+
+    session.breakpoints.clear()
+    session.watches.clear()
+    text = path.read_text("utf-8")
+
+    def ask():
+        reply = execute(session, text)
+        list(views.answer(session, reply.answer, 80))
+        views.side(session, 36, 40)
+
+    allowed(ask)
+
+
 def use_command_line(path):
     words = path.read_bytes().decode().split("\0")
     if words[0] == "study" and "--list" not in words:
@@ -220,6 +266,12 @@ def prepared(name, folder):
             "train", "t.txt", "--hidden", "4", "--seq", "5", "--steps", "1", "-o", "c.safetensors"
         )
         return command_line, use_command_line
+    if name == "expressions":
+        from tinygrad_rnn.debugger.session import Session
+
+        trace_of(loop, path)
+        session = Session(tg.load_trace(path), 8)
+        return expression, lambda path: use_expression(session, path)
     if name == "tgtrace":
         data = [trace_of(step, path), trace_of(loop, path), trace_of(loop, path, 1500)]
         from tinygrad_rnn.tracing.file.saving import ARCHIVE

@@ -19,7 +19,7 @@ from tinygrad_rnn.studies.vanish import Vanish
 from tinygrad_rnn.tracing.trace import load_trace
 
 FUZZ = Path(__file__).with_name("fuzz.py")
-FORMATS = ["tgtrace", "checkpoint", "training", "study", "commands"]
+FORMATS = ["tgtrace", "checkpoint", "training", "study", "commands", "expressions"]
 
 
 def read_mutants(name, seed, count, seconds):
