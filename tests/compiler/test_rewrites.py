@@ -232,3 +232,34 @@ def test_factors_are_paired_by_their_rows_however_they_were_laid():
     xs = [(x,) for x in np.random.default_rng(2).random((CALLS, 3, 4))]
     compare(products, [], xs)
     compare(partly, [], xs)
+
+
+def test_arguments_in_a_list_are_computed_at_once_as_parts_of_one_are():
+    """A number for each step is an argument of its own, and so are its targets."""
+    rng = np.random.default_rng(0)
+    W, U = (tg.tensor(rng.standard_normal((4, n)), requires_grad=True) for n in (3, 4))
+
+    def step(xs, targets):
+        h, loss = np.zeros((2, 4)), 0.0
+        for x, target in zip(xs, targets, strict=True):
+            h = ops.tanh(ops.linear(x, W) + ops.linear(h, U))
+            loss = loss + tg.nn.cross_entropy(h, target)
+        loss.backward()
+        return loss
+
+    fast = tg.compile(step)
+    for _ in range(CALLS):
+        given = [*rng.standard_normal((9, 2, 3))], [*rng.integers(0, 4, (9, 2))]
+        results = []
+        for function in (step, fast):
+            W.grad = U.grad = None
+            loss = function(*([tg.tensor(x) for x in part] for part in given))
+            results.append([loss.data, W.grad.data, U.grad.data])
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+    calls = fast.report().calls[1]
+    joined = tg.compile(step)
+    for _ in range(2):
+        W.grad = U.grad = None
+        joined(*map(np.stack, given))
+    assert calls <= joined.report().calls[1] + 2 * 9 + 2  # a copy for each argument

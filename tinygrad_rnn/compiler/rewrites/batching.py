@@ -17,6 +17,7 @@ from .ancestry import self_dependent
 from .packing import is_stack, pack, padded, row_of
 from .rewriter import Group, Match, Rewriter, Users, key_of, stand_for
 
+_FEW = 6  # reads, of what one step alone reads
 _FINEST = 4  # how far operands of operands are compared before a class is computed singly
 
 
@@ -67,8 +68,10 @@ class Classes:
         return [self._operand(x, below) for x in value.inputs]
 
     def _operand(self, x: Value, below: Sequence[int | None]) -> Any:
-        # A constant that one value reads is such as the input of one step.
+        # A constant that one value reads is such as the input of one step, and so is an argument
+        # that is read forward and back alone, where these come in a list.
         is_own = x.kind == "constant" and x.size > 1 and self.uses[x.id] == 1
+        is_own |= x.kind == "source" and x.detail[0] == "argument" and self.uses[x.id] <= _FEW
         if is_own:
             return "alike", x.shape, x.dtype, x.kind
         if x.kind == "source" or x.is_fixed:
