@@ -223,3 +223,10 @@ def test_targets_of_every_width_and_scores_that_are_integers(dtype):
     loss = ops.cross_entropy(scores, np.array([2, 0], dtype), "none")
     expected = np.log(np.exp(scores).sum(-1)) - scores[[0, 1], [2, 0]]
     np.testing.assert_allclose(loss.data, expected, rtol=1e-15)
+
+
+def test_the_mean_of_many_half_precision_losses_does_not_overflow():
+    scores = np.tile(np.float16([0.0, 10.0]), (10_000, 1))
+    loss = ops.cross_entropy(tensor(scores), np.zeros(10_000, int))
+    assert loss.dtype == np.float16
+    assert loss.item() == pytest.approx(10.0, rel=1e-3)

@@ -341,3 +341,11 @@ def test_an_object_that_can_be_called_can_be_decorated():
             return x * 2.0
 
     assert not tg.no_grad()(Twice())(tensor(1.0, requires_grad=True)).requires_grad
+
+
+def test_observers_are_told_what_is_read_of_a_tensor():
+    x, seen = tg.tensor([1.0], requires_grad=True), []
+    with observed(lambda *event: seen.append(event)):
+        _ = x.data, x.grad
+    assert [(kind, part) for kind, _, part in seen] == [("read", "data"), ("read", "grad")]
+    assert all(node is x for _, node, _ in seen)
