@@ -158,6 +158,26 @@ def flat(made):
     return [x for part in made for x in flat(part)]
 
 
+def test_a_layer_that_is_called_twice_is_one(tmp_path):
+    layer = tg.nn.LSTM(3, 3, rng=0)
+    xs = np.random.default_rng(0).standard_normal((2, 2, 3))
+
+    def twice(xs):
+        ys, state = layer(xs)
+        return layer(ys, state)[0]
+
+    tg.onnx.save(tmp_path / "m.onnx", twice, xs)
+    network = tg.onnx.load(tmp_path / "m.onnx")
+    assert [p.shape for p in network.parameters()] == [(12, 3), (12, 3), (12,)]
+    np.testing.assert_allclose(network(xs).data, twice(xs).data, rtol=1e-12)
+    pictures = []
+    for model in (twice, network):
+        with tg.trace() as run:
+            (model(tg.tensor(xs)) ** 2).sum().backward()
+        pictures.append(groups(run))
+    assert pictures[0] == pictures[1]
+
+
 def test_unrolled_is_plain_ops(tmp_path):
     layer = tg.nn.LSTM(2, 3, rng=0)
     xs = np.ones((2, 1, 2))

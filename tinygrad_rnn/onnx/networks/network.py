@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +59,7 @@ class Body(Module):
         self._tree = Tree(self, list(graph.initializers))
         self._there, self._taken = Values(), frozenset[str]()
         self._counts = Counter(graph.reads())
+        self._layers = _Layers()
         self._statistics = {
             name
             for node in graph.nodes
@@ -110,8 +111,13 @@ class Body(Module):
             module: Module = _KINDS[node.op](node, *bodies)
         else:
             weights = self._weights(node)
-            module = RecurrentLayer(node, weights)
             reads = tuple("" if i in weights else name for i, name in enumerate(reads))
+            known = self._layers.get(_layer_key(node)) if weights else None
+            if known is not None:
+                return ModuleStep(node, known, reads, False, self._lines.of(node))
+            is_many = bool(weights) and self._counts[node.inputs[1]] > 1
+            module = RecurrentLayer(_of_many(node) if is_many else node, weights)
+            self._layers.keep(_layer_key(node), module)
         home = self._tree.called(node.calls or ())
         attach(home, _short(node), module)
         return ModuleStep(node, module, reads, node.op in _GRAPHS, self._lines.of(node))
@@ -123,7 +129,7 @@ class Body(Module):
         )
 
     def _weights(self, node: Node) -> dict[int, Array]:
-        """The weights of a recurrent node that no other node reads: they become its cells'."""
+        """The weights of a recurrent node that only such nodes read: they become its cells'."""
         arrays = {
             i: self._graph.initializers.get(name)
             for i, name in enumerate(node.inputs)
@@ -132,8 +138,11 @@ class Body(Module):
         names = [node.inputs[i] for i in arrays]
         if any(array is None for array in arrays.values()):
             return {}
-        if any(self._counts[name] > 1 for name in names):
+        key = _layer_key(node)
+        if any(_layer_key(other) != key for name in names for other in self._readers(name)):
             return {}
+        if any(self._counts[name] > len(self._readers(name)) for name in names):
+            return {}  # a subgraph reads it, or it is an output
         self._taken |= set(names)
         return {i: array for i, array in arrays.items() if array is not None}
 
@@ -183,6 +192,33 @@ class Body(Module):
 
 
 _PRODUCTS = ("MatMul", "Gemm", "Conv", "Einsum")
+
+
+class _Layers:
+    """Recurrent layers that are there, by their weights: a layer that is called twice is one."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, RecurrentLayer] = {}
+
+    def get(self, key: Hashable) -> RecurrentLayer | None:
+        return self._known.get(key)
+
+    def keep(self, key: Hashable, layer: RecurrentLayer) -> None:
+        self._known[key] = layer
+
+
+def _layer_key(node: Node) -> Hashable:
+    """What nodes of one layer have in common: its weights, and everything that is set."""
+    weights = tuple(node.inputs[i] if i < len(node.inputs) else "" for i in WEIGHTS)
+    return node.op, weights, repr(sorted(node.attributes.items()))
+
+
+def _of_many(node: Node) -> Node:
+    """The node with all its outputs, as other calls of the layer may read others."""
+    names = ("Y", "Y_h", "Y_c") if node.op == "LSTM" else ("Y", "Y_h")
+    return replace(node, outputs=names)
+
+
 # "onnx::MatMul_216" and "val_142" of PyTorch's exporters.
 _MADE_UP = re.compile(r"onnx::\w+|val_[0-9]+|_?[0-9]+")
 

@@ -1,7 +1,7 @@
 """Builds a graph: nodes, constants, names."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,7 @@ class Builder:
         self._values: dict[int, Written] = {}
         self._constants: dict[tuple[Any, ...], str] = {}
         self._taken: set[str] = set()
+        self._shared: dict[Hashable, str] = {}
         self._scope: Scope | None = None
         self._line: int | str = ""
         self._sources: dict[int, int] = {}
@@ -108,6 +109,13 @@ class Builder:
         tensor = onnx_module("numpy_helper").from_array(array, name)
         self.initializers[name] = tensor
         return name
+
+    def shared(self, key: Hashable, make: Callable[[], Any], name: str) -> str:
+        """A parameter that several nodes read, written once."""
+        if key not in self._shared:
+            self._shared[key] = self.array(make(), name)
+            self.trained([self._shared[key]])
+        return self._shared[key]
 
     def constant(self, array: Any, dtype: Any = None) -> str:
         """A value that is always the same; two that are equal are one."""

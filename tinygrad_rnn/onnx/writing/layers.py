@@ -169,9 +169,10 @@ class LayerWriter:
         count = layer.directions
         cells: list[Any] = layer.cells[k * count : (k + 1) * count]
         name = f"{self._name}_l{k}" if layer.num_layers > 1 else self._name
-        weights = [self._stacked(cells, part) for part in (_input, _recurrent, _biases)]
-        inputs = [x, *(b.array(w, f"{name}.{c}") for w, c in zip(weights, "WRB", strict=True))]
-        b.trained(inputs[1:3] + (inputs[3:] if cells[0].bias else []))
+        inputs = [x]
+        for letter, part in (("W", _input), ("R", _recurrent), ("B", _biases)):
+            is_there = letter != "B" or cells[0].bias
+            inputs.append(self._weight(name, letter, k, part) if is_there else "")
         lengths = "" if call.lengths is None else b.constant(call.lengths, np.int32)
         starts = [self._start(state, k) for state in call.states]
         inputs += [lengths, *starts]
@@ -184,8 +185,7 @@ class LayerWriter:
             attributes["linear_before_reset"] = int(cells[0].reset_after)
         if kind is LSTM and cells[0].peephole:
             inputs += [""] * (7 - len(inputs))
-            inputs.append(b.array(self._stacked(cells, _peepholes), f"{name}.P"))
-            b.trained(inputs[7:])
+            inputs.append(self._weight(name, "P", k, _peepholes))
         while not inputs[-1]:
             inputs.pop()
         made = b.several(kind.__name__, inputs, [True, *self._read[1:]], **attributes)
@@ -203,21 +203,26 @@ class LayerWriter:
             name = b.add("Slice", name, *map(b.integers, ends))
         return name if self._is_batch else b.add("Unsqueeze", name, b.integers([1]))
 
-    def _stacked(self, cells: Sequence[Any], part: Any) -> Any:
-        return np.stack([part(cell, _GATES[type(self._layer)]) for cell in cells])
+    def _weight(self, name: str, letter: str, k: int, part: Any) -> str:
+        """The weights of a layer, for every call of it the same initializer."""
+        count, order = self._layer.directions, _GATES[type(self._layer)]
+        cells = self._layer.cells[k * count : (k + 1) * count]
+
+        def stacked() -> Any:
+            return np.stack([part(cell, order) for cell in cells])
+
+        return self._b.shared((id(self._layer), k, letter), stacked, f"{name}.{letter}")
 
     def _shown(self, y: str) -> str:
         """What the last layer shows: W_hy h + b_y where it has them, and zeros in the padding."""
         b, layer, call = self._b, self._layer, self._call
         if layer.W_hy is None:
             return y
-        W = b.array(layer.W_hy.data, f"{self._name}.W_hy")
-        b.trained([W])
+        W_hy, b_y = layer.W_hy, layer.b_y
+        W = b.shared((id(layer), "W_hy"), lambda: W_hy.data, f"{self._name}.W_hy")
         y = b.add("MatMul", y, b.add("Transpose", W, perm=[1, 0]))
-        if layer.b_y is not None:
-            bias = b.array(layer.b_y.data, f"{self._name}.b_y")
-            b.trained([bias])
-            y = b.add("Add", y, bias)
+        if b_y is not None:
+            y = b.add("Add", y, b.shared((id(layer), "b_y"), lambda: b_y.data, f"{self._name}.b_y"))
         if call.lengths is None:
             return y
         steps = call.xs.shape[int(layer.batch_first)]
