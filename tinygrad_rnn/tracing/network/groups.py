@@ -301,6 +301,10 @@ class Groups:
                     group.carries = to.carries
                 elif not feeds and to.copy is not None and self.placement.reversed(to.copy):
                     group.carries = to.copy.row
+        for group in between:  # what the row begins with comes from elsewhere
+            rows = {one.copy.row if one.copy else one.carries for one in self.sources(group)}
+            if group.carries not in rows:
+                group.carries = None
 
     def place_carrier(self, group: Group) -> None:
         """With the last of the copies that it hands on: the leftmost."""
