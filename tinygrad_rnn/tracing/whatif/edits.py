@@ -247,8 +247,10 @@ def _index_part(part: str) -> Any:
 def _value_target(program: Program, name: str, now: int, is_first: bool) -> OfNode:
     names = program.queries.names
     written = program.queries.find(name, now)
-    if is_first and written.node.is_parameter and "@" not in name:
-        written = names.all_of(name)[0]
+    if is_first and "@" not in name:
+        # What was sliced from a parameter may be called as it is: the parameter itself is meant.
+        called = (one for one in names.all_of(name) if one.node.is_parameter)
+        written = next(called, written)
     if written.node in names.unread:
         raise TraceError(f"what_if: no op of this run reads {name}: nothing would be another")
     return _node_target(program, written.node, name)

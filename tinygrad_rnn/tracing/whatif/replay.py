@@ -146,7 +146,8 @@ class Replay:
                 except TinygradError as error:
                     of = f" of {event.op}" if event.op else ""
                     raise TraceError(
-                        f"what_if: event {index} ({event.kind}{of}): {error}"
+                        f"what_if: event {index} ({event.kind}{of}): "
+                        f"{str(error).removeprefix('what_if: ')}"
                     ) from error
             for rest in range(number, len(notes)):
                 self._follow(rest)
