@@ -224,7 +224,9 @@ class Names:
         name, event = self.of(node), self.made_at(node)
         if node is subject or event == BEFORE or "#" in name:
             return name
-        alike = (x for x in (subject, *subject.tensors()) if x is not node and self.of(x) == name)
+        # A parameter that was updated since is the same tensor: it has another node, and one id.
+        others = (x for x in (subject, *subject.tensors()) if x.id != node.id)
+        alike = (x for x in others if self.of(x) == name)
         return f"{name.partition('@')[0]}#{event}" if any(alike) else name
 
     def made_at(self, node: Node) -> int:
