@@ -68,7 +68,7 @@ class _Detail:
         arrays += [piece.shape for piece in pieces if piece.node.id in quotient.gradients]
         numbers = sum(map(self._kept, arrays))
         for uses in ledgers:
-            numbers += self._kept(uses.parameter.pieces[0].shape) * (len(uses.places) + 2)
+            numbers += self._kept(uses.parameter.parameter.shape) * (len(uses.places) + 2)
         rows = sum(len(uses.places) for uses in ledgers)
         return _NUMBER_SIZE * numbers + _TENSOR_SIZE * (len(pieces) + rows)
 
@@ -231,8 +231,8 @@ def _account(uses: Uses, quotient: Quotient, steps: Sequence[Step], tensors: Ten
         row: Record = {"step": clock.handed_on(node.id), "term": tensors.corner.numbers(term)}
         rows.append(row | {"norm": _norm(term), "total": _norm(total)})
     parameter = uses.parameter
-    number = tensors.add(parameter.pieces[0])
-    return {"name": parameter.label, "tensor": number, "rows": rows}
+    number = tensors.add(parameter.parameter)
+    return {"name": parameter.trained or parameter.label, "tensor": number, "rows": rows}
 
 
 def _norm(array: Array) -> float | int | str:

@@ -61,9 +61,9 @@ class _Opening:
         self._fills: dict[int, str] = {}
         self._names: dict[int, str] = {}
         for index, block in enumerate(quotient.parameters):
-            for piece in (block.outputs or block.pieces[-1:])[:1]:
-                self._fills[piece.node.id] = f"chip.{index}"
-                self._names[piece.node.id] = block.label
+            node = block.parameter.node
+            self._fills[node.id] = f"chip.{index}"
+            self._names[node.id] = block.trained or block.label
         blocks = {id: quotient.by_id.get(id) for id in grid.items}
         self._inner: dict[str, _Inner] = {}
         self._plans: dict[object, Plan | None] = {}

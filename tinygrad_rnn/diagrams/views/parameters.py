@@ -33,16 +33,15 @@ class Legend:
 
 def legend_of(quotient: Quotient) -> Legend:
     """Return the legend of a network: "shared by all steps" only of what every step reads."""
-    entries = [Entry(block.label, _shape(block), block.formula) for block in quotient.parameters]
+    entries = [
+        Entry(block.trained or block.label, block.parameter.shape, block.formula)
+        for block in quotient.parameters
+    ]
     columns = _reading(quotient)
     every = set(range(quotient.columns))
     if quotient.columns > 1 and all(columns[block] >= every for block in quotient.parameters):
         return Legend(entries, f"One copy, shared by all {quotient.columns} steps")
     return Legend(entries, "One copy each" if len(entries) > 1 else "One copy")
-
-
-def _shape(block: Block) -> tuple[int, ...]:
-    return (block.outputs or block.pieces[-1:])[0].shape
 
 
 def _reading(quotient: Quotient) -> dict[Block, set[int]]:

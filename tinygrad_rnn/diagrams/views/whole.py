@@ -154,8 +154,7 @@ def _about_bar(bar: Block) -> str:
 
 
 def _about_parameter(block: Block) -> str:
-    (shown,) = (block.outputs or block.pieces[-1:])[:1]
-    text = f"{block.label} {size_text(shown.shape)}"
+    text = f"{block.trained or block.label} {size_text(block.parameter.shape)}"
     return f"{text} = {block.formula}" if block.formula else text
 
 

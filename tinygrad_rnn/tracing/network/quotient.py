@@ -151,6 +151,13 @@ class Block:
         return tuple(dict.fromkeys(piece.node for piece in self.pieces))
 
     @property
+    def parameter(self) -> Piece:
+        """Of a parameter, derived or a trained initial state, the value that the legend shows."""
+        trained = (piece for piece in self.pieces if piece.node.is_parameter)
+        made = self.outputs or self.pieces[-1:]
+        return next(trained, made[0]) if self.trained else made[0]
+
+    @property
     def column(self) -> int | None:
         """The column it stands in: of several the last one, None where it stands in none."""
         return self.columns[-1] if self.columns else None

@@ -129,11 +129,11 @@ def uses_in(quotient: Quotient) -> list[Uses]:
     if not quotient.gradients:
         return []
     parameters = [block for block in quotient.parameters if block.trained]
-    places: dict[int, list[tuple[Node, int]]] = {x.pieces[0].node.id: [] for x in parameters}
+    places: dict[int, list[tuple[Node, int]]] = {x.parameter.node.id: [] for x in parameters}
     nodes = {node for block in quotient.blocks for node in block.nodes}
     for node in sorted(nodes, key=lambda node: -node.id):
         if node.id in quotient.gradients:
             for slot, x in enumerate(node.inputs):
                 if x is not None and x.id in places and _passes_on(node, slot):
                     places[x.id].append((node, slot))
-    return [Uses(parameter, places[parameter.pieces[0].node.id]) for parameter in parameters]
+    return [Uses(parameter, places[parameter.parameter.node.id]) for parameter in parameters]
