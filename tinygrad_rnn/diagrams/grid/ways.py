@@ -47,7 +47,12 @@ class _Origins:
             self._of[id] = ()  # a way that came back would end here
             found: dict[str, None] = {}
             for source in self._entering[id]:
-                found |= dict.fromkeys(self.of(source) if self.is_between(source) else (source,))
+                if not self.is_between(source):
+                    found[source] = None
+                elif self._items[source].slot == self._items[id].slot:
+                    found |= dict.fromkeys(self.of(source))
+                # what an earlier column handed on, as a mask does, begins no way of its own: there
+                # would be as many as the square of the columns
             self._of[id] = tuple(found)
         return self._of[id]
 
