@@ -49,7 +49,7 @@ NUMBER = r"[+-]?(?:inf|nan|\d+(?:\.\d+)?(?:e[+-]\d+)?)"
 SPELLED = [
     (r"\(\d+ smaller\)", ""),
     (r"\| (.*) \|", r"abs(\1)"),
-    (r"(.*) where (.*) holds, else (.*)", r"(\1) if (\2) else (\3)"),
+    (r"(.*) where the condition (.*) holds, else (.*)", r"(\1) if (\2) else (\3)"),
     (r"(.*) where (.*), else (.*)", r"(\1) if (\2) else (\3)"),
     (rf"√\(?({NUMBER})\)?", r"sqrt(\1)"),
     (rf"\b(tanh|sin|cos|ln|sign) ({NUMBER})", r"\1(\2)"),

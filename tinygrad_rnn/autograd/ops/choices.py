@@ -71,7 +71,7 @@ def minimum(a: Array, b: Array):
     kind="elementwise",
 )
 def where(c: Array, a: Array, b: Array):
-    """Choice: y = a where c holds, else b; ā = ȳ where c, else 0, b̄ = 0 where c, else ȳ."""
+    """Choice: y = a where the condition c holds, else b; ā = ȳ where c, else 0, b̄ = 0 where c, else ȳ."""  # noqa: E501
 
 
 @op(lambda g, y, x, min, max: np.where(x == y, g, 0), numpy=np.clip, kind="elementwise")
