@@ -166,9 +166,12 @@ class _Opening:
 
     def _states_of(self, connection: Connection) -> dict[int, list[Read]] | None:
         """Return the reads of a message by the state that each is; None if it is no message."""
-        if connection.kind not in ("message", "initial"):
-            return None
         ends = (connection.source, connection.target)
+        target = self._quotient.by_id.get(ends[1])
+        if connection.kind not in ("message", "initial") and not (
+            connection.reads and all(self._entries.is_state(target, r) for r in connection.reads)
+        ):
+            return None
         if not any(id in self._opened for id in ends):
             return None
         found: dict[int, list[Read]] = {}

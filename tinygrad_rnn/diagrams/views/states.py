@@ -22,6 +22,13 @@ class StateEntries:
                     if piece.node is read.value.node:
                         known.setdefault(self._entrance(target, read), state)
 
+    def is_state(self, target: Block | None, read: Read) -> bool:
+        """Whether a value enters a copy where others of its row receive a state."""
+        if target is None or target.row is None:
+            return False
+        known = self._known.get((target.row, target.structure), {})
+        return self._entrance(target, read) in known
+
     def state(self, source: Block | None, target: Block | None, read: Read) -> int | None:
         """Return the number of the state that is read, in the row of the copy that it enters."""
         if target is None or target.kind != "cell" or target.row is None:
