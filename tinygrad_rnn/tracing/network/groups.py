@@ -11,7 +11,7 @@ from .namer import parameter_names
 from .pieces import WHOLE, Atom, Pieces, RawRead
 from .placement import Placement
 from .quotient import BlockKind
-from .regions import derived_parameters, loss_of, site_of
+from .regions import Sites, derived_parameters, loss_of
 
 
 @dataclass(slots=True, eq=False)
@@ -190,7 +190,10 @@ class Groups:
         """
         keys = self.keys()
         inside = [read for read in self.reads if read.value in keys and read.reader in keys]
-        joints = {read: _joint(read) for read in inside}
+        sites = Sites()
+        joints = {
+            read: sites.joint(read.reader.node, read.slot, read.value.node) for read in inside
+        }
         apart = {joints[read] for read in inside if keys[read.value] != keys[read.reader]}
         together = [read for read in inside if keys[read.value] == keys[read.reader]]
         groups = _joined(keys, [read for read in together if joints[read] not in apart])
@@ -395,11 +398,6 @@ def containers_of(root: Node, cells: Cells) -> set[Scope]:
         else:
             found.update(call for node in copy.nodes[:1] for call in node.calls)
     return found
-
-
-def _joint(read: RawRead) -> Hashable:
-    """Two neighbouring ops of the program, wherever they are run."""
-    return site_of(read.reader.node), read.slot, site_of(read.value.node)
 
 
 def _joined(atoms: Iterable[Atom], reads: Iterable[RawRead]) -> list[list[Atom]]:

@@ -64,8 +64,9 @@ def _read_by_loss_alone(nodes: Sequence[Node], root: Node, candidates: set[Node]
 
 def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) -> set[Node]:
     """Ops in the loss that are done to a value of a copy as outside of it to that of others."""
+    sites = Sites()
     outside = {
-        _joint(node, slot, x)
+        sites.joint(node, slot, x)
         for node in nodes
         if node not in loss and cells.of(node) is None
         for slot, x in enumerate(node.inputs)
@@ -76,14 +77,25 @@ def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) ->
         if node in loss:
             for slot, x in enumerate(node.inputs):
                 handed_on = x is not None and (x in found or cells.of(x) is not None)
-                if x is not None and handed_on and _joint(node, slot, x) in outside:
+                if x is not None and handed_on and sites.joint(node, slot, x) in outside:
                     found.add(node)
     return found
 
 
-def _joint(node: Node, slot: int, x: Node) -> Hashable:
-    """Two neighbouring ops of the program, wherever they are run."""
-    return site_of(node), slot, site_of(x)
+class Sites:
+    """What ops are the same as when they are run again; of each once: one may read a thousand."""
+
+    def __init__(self) -> None:
+        self._of: dict[Node, Hashable] = {}
+
+    def joint(self, node: Node, slot: int, x: Node) -> Hashable:
+        """Two neighbouring ops of the program, wherever they are run."""
+        return self.of(node), slot, self.of(x)
+
+    def of(self, node: Node) -> Hashable:
+        if node not in self._of:
+            self._of[node] = site_of(node)
+        return self._of[node]
 
 
 def site_of(node: Node) -> Hashable:

@@ -13,6 +13,10 @@ from .labels import TIMELESS, Label, Times, label_of
 
 _Axis = tuple[Node, int]  # an axis of a leaf, which may be time
 
+# Of axes of leaves that one op joins. Leaves by the dozen are steps themselves, and no sequences;
+# to follow each through a stack of all of them would take the square of their number.
+_JOINED_MOST = 32
+
 
 @dataclass(slots=True)
 class _Taken:
@@ -104,10 +108,8 @@ def _taken(
         if node.op is None or node in loss:
             continue
         given = [labels.get(x, {}) for x in node.tensors()]
-        if not any(given):
-            continue
         copy = cells.of(node)
-        for axis in dict.fromkeys(axis for known in given for axis in known):
+        for axis in _axes_of(given):
             label = _label(node, copy, [known.get(axis, TIMELESS) for known in given], times)
             if label is None:
                 continue
@@ -116,6 +118,12 @@ def _taken(
                 for token in label:
                     _note(found[axis], place_of[token], node, copy)
     return found
+
+
+def _axes_of(given: Iterable[Mapping[_Axis, Label]]) -> Iterable[_Axis]:
+    """The axes of which an op reads something; none where it joins too many."""
+    axes = dict.fromkeys(axis for known in given for axis in known)
+    return axes if len(axes) <= _JOINED_MOST else ()
 
 
 def _label(node: Node, copy: Copy | None, given: Sequence[Label], times: Times) -> Label | None:
