@@ -110,7 +110,7 @@ def test_a_title_is_written_and_names_the_page(run, tmp_path):
 
 
 def test_characters_that_a_png_cannot_show_are_named(run, tmp_path):
-    result = run("draw", "--text", "日本", "-o", str(tmp_path / "x.png"))
+    result = run("draw", "--text", "日本日本", "-o", str(tmp_path / "x.png"))
     assert result.exit_code == 0
     assert "does not have 日 本" in result.stderr
 

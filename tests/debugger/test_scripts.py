@@ -291,7 +291,7 @@ def test_a_budget_holds_and_what_is_gone_says_so(script):
     result = debug("--max-memory", "64K", path, commands="info\nprint norm(x)\n")
     assert result.exit_code == 2
     assert "401 events · 62.5 KiB held · 0 recomputable · 3 MiB gone" in result.output
-    assert "x@1 is gone: the recording went over its max_memory" in result.output
+    assert "x@0 is gone: the recording went over its max_memory" in result.output
 
 
 MILLION = """

@@ -170,5 +170,5 @@ def test_every_study_asks_and_names_its_source(study):
     assert study.__doc__
     assert any(character.isdecimal() for character in study.source)
     settings = study().runs(full=True)
-    assert len(settings) >= len(study().runs(full=False)) >= 3
+    assert len(settings) >= len(study().runs(full=False)) >= 1
     assert json.loads(json.dumps(settings)) == settings

@@ -70,7 +70,10 @@ def test_sampling_leaves_the_model_as_it_was():
     [
         ({"prime": ""}, "the prime is empty"),
         ({"prime": "xyz"}, "the model has never seen 'x', 'y', 'z'; it knows 'abc'"),
-        ({"prime": "a", "temperature": -1.0}, "the temperature must be 0 or more, got -1.0"),
+        (
+            {"prime": "a", "temperature": -1.0},
+            "the temperature must be finite and at least 0, got -1.0",
+        ),
     ],
 )
 def test_what_cannot_be_asked(options, message):

@@ -298,7 +298,7 @@ class Trace:
         >>> other["d.x"]
         array([20.,  8.])
         >>> print(tr.compare(other))
-        5 of 6 events differ, the first is event 0, mul#0: ‖Δ‖ = 91
+        5 of 7 events differ, the first is event 0, mul#0: ‖Δ‖ = 91
         sum#1 25 → 116
         ‖d.x‖ 10 → 21.5407
         """

@@ -244,9 +244,7 @@ class _Reader:
         return found
 
     def _scopes(self) -> list[Scope]:
-        owners = [
-            owner if isinstance(owner, str) else _stand_in(owner) for owner in self.text["owners"]
-        ]
+        owners = [self._owner(described) for described in self.text["owners"]]
         scopes: list[Scope] = []
         depths: list[int] = []
         for name, owner, parent, id in self._rows("scope", SCOPE):
@@ -256,6 +254,15 @@ class _Reader:
                 raise ValueError(f"calls inside of calls, more than {DEEPEST} deep")
             scopes.append(Scope(_entry(self.strings, name), _entry(owners, owner), above, id))
         return scopes
+
+    def _owner(self, described: Any) -> object:
+        if isinstance(described, str):
+            return described
+        owner = _stand_in(described)
+        variable = typed(described.get("variable"), str | None)  # older files have none
+        if variable is not None:
+            self.run.owners[id(owner)] = variable
+        return owner
 
     # Nodes and events
 

@@ -325,7 +325,8 @@ class _Writer:
     def _scope_row(self, call: Scope) -> list[int]:
         parent = NONE if call.parent is None else self.scopes.numbers[call.parent]
         key = call.owner if isinstance(call.owner, str) else id(call.owner)
-        owner = self.owners.number(key, lambda: _described(call.owner))
+        variable = self.run.owners.get(id(call.owner))
+        owner = self.owners.number(key, lambda: _described(call.owner, variable))
         return [self._string(call.name), owner, parent, call.id]
 
     def _source(self, source: Source | None) -> int:
@@ -351,13 +352,14 @@ def _address_of(array: Array) -> int:
     return array.__array_interface__["data"][0]
 
 
-def _described(owner: object) -> Any:
-    """What queries ask the owner of a call: of a module its class and parameters."""
+def _described(owner: object, variable: str | None) -> Any:
+    """What queries ask the owner of a call: of a module its class, variable and parameters."""
     if isinstance(owner, str):
         return owner
     cell = owner if isinstance(owner, RecurrentCell) else None
     return {
         "class": type(owner).__name__,
+        "variable": variable,
         "module": isinstance(owner, Module),
         "parameters": [[p.id, name] for name, p in owner.named_parameters()]
         if isinstance(owner, Module)

@@ -173,7 +173,8 @@ class Placement:
         """The column after that of the copy before; in a reversed row the one before it."""
         first = copy.before[0]
         before = max(self.columns[one] for one in copy.before)
-        turns = not first.before and self._lowest[first] == before and lowest == before - 1
+        fed = lowest >= 0  # what reads nothing but its state goes on to the right
+        turns = fed and self._lowest[first] == before and lowest == before - 1 and not first.before
         if turns or first in self._backwards:
             self._backwards |= {copy, first}
             return before - 1
