@@ -133,7 +133,9 @@ CALLS = {
     "repeat": lambda x: np.repeat(a=x, repeats=[2, 1], axis=0),
     "tile": lambda x: np.tile(A=x, reps=(2, 1)),
     "take_along_axis": lambda x: np.take_along_axis(x, np.array([[1], [0]]), axis=1),
-    "take_along_axis, names": lambda x: np.take_along_axis(arr=x, indices=np.array([[1, 0]])),
+    "take_along_axis, names": lambda x: np.take_along_axis(
+        arr=x, indices=np.array([[1, 0]]), axis=-1
+    ),
     "vstack": lambda x: np.vstack(tup=[x, x[0]]),
     "hstack": lambda x: np.hstack((x, x)),
     "diff": lambda x: np.diff(a=x, n=1, axis=0),

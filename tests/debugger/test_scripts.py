@@ -111,7 +111,9 @@ def test_one_rule_says_whose_an_option_is(script, verb):
     mine = CliRunner().invoke(cli, [verb, path, "--hidden", "3"])
     assert (mine.exit_code, "stands behind --:" in mine.output) == (2, True)
     unknown = CliRunner().invoke(cli, [verb, "--lr", path])
-    assert (unknown.exit_code, "No such option '--lr'" in unknown.output) == (2, True)
+    # click's own words, which differ from version to version
+    assert unknown.exit_code == 2
+    assert re.search("No such option:? '?--lr", unknown.output)
 
 
 def test_commands_come_from_stdin_too(script):
