@@ -7,7 +7,7 @@ import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..outline import Outline, Source, Stage
-from ..tracing.network.namer import names_in
+from ..tracing.network.parameters import names_in
 from .capture import Recording
 from .plan import Plan
 from .program import FREE, Value

@@ -275,7 +275,6 @@ class Circle:
 
     caption: str = ""  # what a user named it
     lines: tuple[str, ...] = ()  # what stands below it besides, muted
-    dashed: bool = False  # made outside the graph
     unused: bool = False  # an output that the loss does not read
     zero: bool = False  # its gradient is exactly zero
     alarm: bool = False  # … or not finite
@@ -300,7 +299,7 @@ class Circle:
             fill=f"{role}.fill",
             line=_line_of(self, f"{role}.border"),
             line_width=_width_of(self),
-            dashed=item.role == "initial" or self.zero or self.dashed or self.unused,
+            dashed=item.role == "initial" or self.zero or self.unused,
             texts=tuple(self._texts(item, x, y, room)),
             tooltip=item.tooltip,
         )
@@ -368,7 +367,7 @@ class Plate:
         else:
             texts.append(Text(name, x, y, LABEL_SIZE + 1, "text"))
         _, height = self.size(width)
-        yield _plain_box(self, item, x, y, width, height, tuple(texts))
+        yield _plain(self, item, x, y, width, height, tuple(texts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,20 +383,8 @@ class Sign:
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         size = min(15.0, 15.0 * (SIGN - 5) / max(text_width(item.label, 15.0), 1.0))
-        yield Shape(
-            id=item.id,
-            cls=item.cls,
-            form="circle",
-            x=x,
-            y=y,
-            width=SIGN,
-            height=SIGN,
-            fill="background",
-            line=_line_of(self, "text"),
-            line_width=_width_of(self),
-            texts=(Text(item.label, x, y, size, "text"),),
-            tooltip=item.tooltip,
-        )
+        sign = Text(item.label, x, y, size, "text")
+        yield _plain(self, item, x, y, SIGN, SIGN, (sign,), "circle")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,7 +411,7 @@ class Bar:
         if note:
             color = "alarm" if self.alarm else "muted"
             texts.append(Text(note, start + named + 8, y, NOTE_SIZE + 1, color, align="left"))
-        yield _plain_box(self, item, x, y, width, BAR_HEIGHT, tuple(texts))
+        yield _plain(self, item, x, y, width, BAR_HEIGHT, tuple(texts))
 
 
 Face = Box | Opened | Circle | Glyph | Plate | Sign | Bar
@@ -452,19 +439,20 @@ def _width_of(face: "_Outlined") -> float:
     return _OUTLINE if face.look is None else max(face.look.width, _OUTLINE)
 
 
-def _plain_box(
-    face: Plate | Bar,
+def _plain(
+    face: _Outlined,
     item: Item,
     x: float,
     y: float,
     width: float,
     height: float,
     texts: tuple[Text, ...],
+    form: Literal["box", "circle"] = "box",
 ) -> Shape:
     return Shape(
         id=item.id,
         cls=item.cls,
-        form="box",
+        form=form,
         x=x,
         y=y,
         width=width,

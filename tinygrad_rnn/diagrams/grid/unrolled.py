@@ -239,8 +239,6 @@ class _Unrolled:
             level = self._standing.level(readers[0]) - 1
         shape = shape_text(block.pieces[0].shape)
         words = ["input", block.label, block.caption, shape]
-        if block.outside:
-            words.append("made outside the graph")
         ids = block.circles or (block.id,)
         for id, column in zip(ids, block.columns, strict=False):
             slot = self._slot_of.get(column)
@@ -252,7 +250,7 @@ class _Unrolled:
                     slot=slot,
                     level=level,
                     label=block.label,
-                    face=Circle(caption=block.caption, dashed=block.outside),
+                    face=Circle(caption=block.caption),
                     tooltip=" ".join(filter(None, words)),
                 )
 

@@ -52,7 +52,6 @@ class Part:
     chips: list[Chip] = field(default_factory=list[Chip])
     reads: list[Read] = field(default_factory=list[Read])
     absorbed: list[Node] = field(default_factory=list[Node])  # other nodes that are drawn with it
-    muted: bool = False  # nothing reads it
     module: bool = False  # all that a module computes, closed
 
     @property
@@ -60,8 +59,6 @@ class Part:
         ops = " then ".join(node.op or "" for node in [*self.absorbed, self.node])
         if self.module:
             ops = f"{self.sign}: {len(self.absorbed) + 1} ops,"
-        if self.muted:
-            ops = f"not read: {ops}"
         text = f"{ops} {self.node.shape}"
         if self.chips:
             text += f" with {', '.join(chip.name for chip in self.chips)}"
@@ -76,13 +73,11 @@ class Anatomy:
         nodes: Sequence[Node],
         names: Mapping[int, str],
         inlets: Mapping[Node, Inlet],
-        unread: Collection[Node] = (),
         module_of: Mapping[Node, Scope] | None = None,
         shared: Collection[Node] = (),
     ) -> None:
         self._shared = shared
         self._names = names
-        self._unread = unread
         self._modules: dict[Scope, Part] = {}
         self._module_of = module_of or {}
         self._readers = Counter(x for node in nodes for x in node.tensors())
@@ -128,7 +123,6 @@ class Anatomy:
         constants = len(tensors) - len(chips) - len(reads)  # what the formula brings along
         sign = _sign_with_number(node) + " const" * constants
         part = Part(node, place, sign, node.op or "", _is_arithmetic(node), chips, reads)
-        part.muted = node in self._unread
         self.parts.append(part)
         self.values[node] = (part, "")
 

@@ -35,7 +35,6 @@ def signature(anatomy: Anatomy, outputs: Sequence[Node]) -> tuple[object, ...]:
             part.sign,
             part.op,
             part.place,
-            part.muted,
             tuple(part.chips),
             tuple((source(read.source), read.cut) for read in part.reads),
         )

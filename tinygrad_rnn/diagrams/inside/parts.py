@@ -52,9 +52,8 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
     texts: list[Text] = []
     chips: list[Shape] = []
     if not part.chips:
-        color = "muted" if part.muted else "text"
         sign = fit_middle(part.sign, _SIGN_MOST, SIGN_SIZE)
-        texts.append(Text(sign, x, y, SIGN_SIZE, color))
+        texts.append(Text(sign, x, y, SIGN_SIZE, "text"))
     left = x - width / 2 + 6.0
     for content in _contents(part):
         middle = left + content.width / 2
@@ -64,8 +63,7 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
             id = f"chip/{part.place}-{len(chips)}"
             chips.append(_chip(id, content, middle, y, ink.fills[content.parameter]))
         left += content.width
-    activation = not part.chips and not part.arithmetic and not part.muted
-    line = "muted" if part.muted else "text"
+    activation = not part.chips and not part.arithmetic
     point = is_point(part)
     yield Shape(
         id=f"op/{part.place}",
@@ -76,7 +74,7 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
         width=width,
         height=POINT if point else OP_HEIGHT,
         fill="background",
-        line=ink.line if activation else line,
+        line=ink.line if activation else "text",
         line_width=1.6 if activation else 1.0,
         texts=tuple(texts),
         tooltip=part.tooltip,

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...tracing.network.namer import parameter_names
+from ...tracing.network.parameters import parameter_names
 from ...tracing.network.results import results_of
 from ...tracing.recording.graph import Graph, Node
 from ..grid.items import CIRCLE, circle_text

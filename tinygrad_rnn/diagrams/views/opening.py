@@ -209,22 +209,19 @@ class _Opening:
             for place, read in enumerate(connection.reads):
                 inlets.setdefault(read.value.node, Inlet(False, others, place))
             others += 1
-        unread = {piece.node for piece in block.unread}
         states = tuple(piece.node for piece in block.states)
         deepest, *others = self._depths()
-        anatomy = self._anatomy(block, inlets, unread, deepest)
+        anatomy = self._anatomy(block, inlets, deepest)
         for depth in others:
             if len(anatomy.parts) <= OPS_READABLE:
                 break
-            anatomy = self._anatomy(block, inlets, unread, depth)
+            anatomy = self._anatomy(block, inlets, depth)
         return _Inner(block, anatomy, states)
 
-    def _anatomy(
-        self, block: Block, inlets: Mapping[Node, Inlet], unread: set[Node], depth: int
-    ) -> Anatomy:
+    def _anatomy(self, block: Block, inlets: Mapping[Node, Inlet], depth: int) -> Anatomy:
         modules = parts_of_modules(block.nodes, block.call, depth) if depth else {}
         shared = {piece.node for piece in block.pieces if piece.where is not None}
-        return Anatomy(block.nodes, self._names, inlets, unread, modules, shared)
+        return Anatomy(block.nodes, self._names, inlets, modules, shared)
 
     def _depths(self) -> Sequence[int]:
         """How deep modules may be opened, the deepest first; 0: down to the ops."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ...autograd.state import Scope
 from ..recording.graph import Node
 from .cells import Cells, Copy
-from .namer import parameter_names
+from .parameters import parameter_names
 from .pieces import WHOLE, Atom, Pieces, RawRead
 from .placement import Placement
 from .quotient import BlockKind

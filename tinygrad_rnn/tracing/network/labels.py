@@ -75,12 +75,6 @@ class Times:
         else:
             self._same[token] = known
 
-    def of_column(self, column: int) -> Token:
-        """The token of a column."""
-        if column not in self._of_column:
-            self.bind(self.new(None, column), column)
-        return self._of_column[column]
-
     def place(self, token: Token) -> tuple[object, int]:
         """The sequence that a token was made for, and which slice of it it is."""
         return self._sequence[token]

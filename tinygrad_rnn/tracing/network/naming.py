@@ -11,7 +11,7 @@ from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node
 from .cells import Cells, Copy, Loop, Structure, cells_in
-from .namer import parameter_names
+from .parameters import parameter_names
 from .placement import Placement
 from .recurrence import is_light
 from .slices import Slice

@@ -119,10 +119,7 @@ class Block:
         outputs: the pieces that other blocks read, or that the root is: states first. "h₃" in a
             cell's box is the first.
         structure: equal for blocks that are made alike: same ops, wired alike, same parameters.
-        unread: ops that nothing reads: they stay inside, muted.
-        wide: whether it mixes several times ("all t").
         trained: of a parameter its name in the legend; of an initial state too, if it is trained.
-        outside: of an input: made outside the graph (`.item()`, a detached array of a later run).
     """
 
     id: str
@@ -139,9 +136,6 @@ class Block:
     states: tuple[Piece, ...] = ()
     outputs: tuple[Piece, ...] = ()
     structure: object = None
-    unread: tuple[Piece, ...] = ()
-    wide: bool = False
-    outside: bool = False
     circles: tuple[str, ...] = ()
     trained: str = ""
 
@@ -344,18 +338,6 @@ class Quotient:
         for arrow in self.arrows:
             found[arrow.source].append(arrow)
         return {block: tuple(arrows) for block, arrows in found.items()}
-
-    @cached_property
-    def _of_node(self) -> Mapping[Node, tuple[Block, ...]]:
-        found: dict[Node, dict[Block, None]] = {}
-        for block in self.blocks:
-            for piece in block.pieces:
-                found.setdefault(piece.node, {})[block] = None
-        return {node: tuple(blocks) for node, blocks in found.items()}
-
-    def blocks_of(self, node: Node) -> tuple[Block, ...]:
-        """The blocks that a value, or parts of it, belong to; none where it is not in the graph."""
-        return self._of_node.get(node, ())
 
     @property
     def cells(self) -> tuple[Block, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from ...autograd.tensor import Array
 from ...check import central_difference, relative_tolerance
 from ...errors import TraceError
-from ..network.namer import parameter_names
+from ..network.parameters import parameter_names
 from ..recording.graph import Graph, Node, compute
 from .notation import Index
 from .terms import vjp_term

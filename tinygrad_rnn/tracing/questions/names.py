@@ -19,8 +19,8 @@ from ...autograd.state import Scope
 from ...errors import TraceError
 from ...nn.module import Module
 from ..network.cells import Cells, Copy
-from ..network.namer import names_in, parameter_names
 from ..network.naming import Naming, naming_of
+from ..network.parameters import names_in, parameter_names
 from ..recording.event import Event, Forward, Update
 from ..recording.graph import Node, leaf_node
 from ..recording.held import is_array
