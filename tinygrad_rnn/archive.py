@@ -21,9 +21,8 @@ from .text import elide
 # Bytes of names, shapes and description: a hostile file must not make us parse gigabytes.
 MAX_HEADER = 16 * 2**20
 _SHOWN = 300  # characters of a reason
-# What reading an inconsistent description may raise.
-_DAMAGED = (
-    TinygradError,
+# What reading an inconsistent file may raise, beside the package's own errors.
+DAMAGED = (
     ValueError,
     TypeError,
     KeyError,
@@ -173,7 +172,7 @@ class Archive:
             yield
         except self.error:
             raise
-        except _DAMAGED as error:
+        except (TinygradError, *DAMAGED) as error:
             reason = f"{type(error).__name__}: {_short(error)}"
             raise self.error(f"{self.load}: {name} is damaged: {reason}") from error
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..archive import DAMAGED
 from ..errors import OnnxError, TinygradError
 from ..text import elide
 from .networks.network import Network
@@ -14,18 +15,6 @@ from .reading.functions import Functions
 from .reading.graph import Graph, Node
 from .reading.read import Reader, facts_of, opsets_of
 from .reading.tensors import DTYPES, NUMBERS
-
-# What reading an inconsistent file may raise, say where a name is no text.
-_DAMAGED = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    MemoryError,
-)
 
 
 def network_of(proto: Any, folder: Path | None, dtype: Any = None) -> Network:
@@ -50,7 +39,7 @@ def network_of(proto: Any, folder: Path | None, dtype: Any = None) -> Network:
         return Network(facts_of(proto, graph, opsets.get("", 0)), dtype)
     except TinygradError:
         raise
-    except _DAMAGED as error:
+    except DAMAGED as error:
         reason = f"{type(error).__name__}: {elide(str(error), 200)}"
         raise OnnxError(f"the file is damaged: {reason}") from error
 

@@ -1,6 +1,6 @@
 """The gradients of a graph: where a backward pass is run for them, and how large they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def handed_back(node: Node, slot: int, gradients: Mapping[int, Any]) -> float | 
     gradient = gradients.get(node.id)
     if gradient is None:
         return 0.0
-    term = _term(node, slot, gradient, node.operands)
+    term = term_of(node, slot, gradient)
     return 0.0 if term is None else norm_of(term)
 
 
@@ -108,9 +108,9 @@ def norm_of(array: Any) -> float:
     return largest * float(np.sqrt(np.square(values / largest).sum()))
 
 
-def _term(node: Node, slot: int, g: Any, operands: Sequence[Any]) -> Any:
-    """What an op hands back to one input; None where the rule has nothing for it."""
+def term_of(node: Node, slot: int, g: Any) -> Any:
+    """Return what an op hands back to one input; None where its rule has nothing for it."""
     if node.rule is None:
         return None
     with np.errstate(all="ignore"):
-        return node.rule.vjp(slot, g, node.data, operands, node.options)
+        return node.rule.vjp(slot, g, node.data, node.operands, node.options)

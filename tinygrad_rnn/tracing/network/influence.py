@@ -11,6 +11,7 @@ import numpy as np
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..recording.graph import Node, reached
+from .flow import term_of
 
 
 def influence_on(root: Node, index: tuple[Any, ...] | None = None) -> dict[int, Array]:
@@ -39,10 +40,9 @@ def influence_on(root: Node, index: tuple[Any, ...] | None = None) -> dict[int, 
 
 def _hand_back(node: Node, found: dict[int, Array]) -> None:
     assert node.rule is not None
-    operands = node.operands
     for slot, x in enumerate(node.inputs):
         if x is None or not x.requires_grad or not node.rule.differentiable(slot):
             continue
-        term = node.rule.vjp(slot, found[node.id], node.data, operands, node.options)
+        term = term_of(node, slot, found[node.id])
         if term is not None:
             found[x.id] = np.asarray(found[x.id] + term if x.id in found else term)

@@ -14,7 +14,7 @@ import numpy as np
 from ...autograd.tensor import Array
 from ...errors import DrawError
 from ..recording.graph import Node
-from .flow import norm_of, together
+from .flow import norm_of, term_of, together
 from .quotient import Arrow, Block, Piece, Quotient, Read
 
 State = Literal[
@@ -90,10 +90,10 @@ class Norms:
         if reader.where is None or (reader.node, slot, read.value) not in self._shared:
             key = reader.node, slot
             if key not in self._terms:
-                self._terms[key] = _term(reader.node, slot, gradient)
+                self._terms[key] = term_of(reader.node, slot, gradient)
             term = self._terms[key]
         else:
-            term = _term(reader.node, slot, reader.only(gradient))
+            term = term_of(reader.node, slot, reader.only(gradient))
         return 0.0 if term is None else read.value.of(term)
 
     def reads(self, reads: Iterable[Read]) -> tuple[float | None, ...]:
@@ -139,11 +139,3 @@ def _shared_reads(quotient: Quotient) -> set[tuple[Node, int, Piece]]:
             key = read.reader.node, read.slot, read.value
             seen[key] = seen.get(key, 0) + 1
     return {key for key, count in seen.items() if count > 1}
-
-
-def _term(node: Node, slot: int, gradient: Any) -> Any:
-    """What an op hands back to one input; None where its rule has nothing for it."""
-    if node.rule is None:
-        return None
-    with np.errstate(all="ignore"):
-        return node.rule.vjp(slot, gradient, node.data, node.operands, node.options)
