@@ -5,6 +5,7 @@ each colour in the file; whatever knows no styles still shows the light picture.
 """
 
 import re
+from functools import cache
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -16,6 +17,7 @@ _COLOR = re.compile(r'\b(fill|stroke)(="|: )(#[0-9A-Fa-f]{6})\b')
 _HEAT_STEPS = 128
 
 
+@cache
 def _dark_colors() -> dict[str, str]:
     """The dark colour of each light one."""
     roles = list(LIGHT.single)
