@@ -72,8 +72,8 @@ class Picture:
             float(self.root.get(name).removesuffix("pt")) for name in ("width", "height")
         )
         groups = self.root.find(f"{SVG}g").findall(f"{SVG}g")
-        # A way is no part of its own: its edges are.
-        self.parts = [_part(group) for group in groups if group.get("class") != "way"]
+        # A passage is no part of its own: its edges are.
+        self.parts = [_part(group) for group in groups if group.get("class") != "passage"]
 
     def all(self, *classes):
         return [part for part in self.parts if part.classes & set(classes)]

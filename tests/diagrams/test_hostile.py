@@ -227,8 +227,8 @@ def test_no_name_breaks_any_view(name):
         assert len(set(ids)) == len(ids)
         assert all(re.fullmatch(r"[\w./~-]+", id) for id in ids)
         drawn = diagram.drawing.edges
-        ways = sum(len(edge.ways) for edge in drawn)  # said in the DOT, and not drawn
-        assert len(pygraphviz.AGraph(string=diagram.dot).edges()) == len(drawn) + ways
+        passages = sum(len(edge.passages) for edge in drawn)  # said in the DOT, and not drawn
+        assert len(pygraphviz.AGraph(string=diagram.dot).edges()) == len(drawn) + passages
         ElementTree.fromstring(diagram.svg.encode())
     assert len(Elements(tg.draw(trace).html).scripts) == 2
     assert [tag for tag, *_ in Elements(tg.draw(trace).player()._repr_html_()).found] == [

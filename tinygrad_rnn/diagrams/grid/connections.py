@@ -169,7 +169,7 @@ class Pen:
             width=_MESSAGE_WIDTH if line.is_message else _EDGE_WIDTH,
             tooltip=line.connection.tooltip,
             arrow=not self._is_opened(line.target.id),
-            ways=line.connection.ways,
+            passages=line.connection.passages,
         )
 
     def _is_opened(self, id: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ...errors import DrawError
 from ...tracing.network.quotient import Piece, Read
-from ..picture.shapes import Way
+from ..picture.shapes import Passage
 from .items import Item
 
 FOLD = "fold"  # the id of the panel that stands for the columns left out
@@ -49,7 +49,7 @@ class Connection:
     in_time: bool = False  # it hands something on to a later column
     laned: bool = False  # it keeps to its lane even if nothing comes back
     # What else it joins: ways that come here through boxes and signs, from end to end.
-    ways: tuple[Way, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
 
 def drawn_id(id: str, which: int | Literal["in"] = 0) -> str:

@@ -17,8 +17,8 @@ from ..picture.notation import shape_text
 from ..picture.text_metrics import text_width
 from .grid import FOLD, MARGIN, Bracket, Connection, Fold, Grid, Heading, slots_of
 from .items import NOTE_SIZE, PLATE_WIDTH_MOST, Bar, Box, Circle, Item, Plate, Sign
+from .passages import with_passages
 from .standing import Ends, Standing, about_block, output_reads, value_name
-from .ways import with_ways
 
 _LOSS_LINE = 170.0  # how wide a line below the loss may be
 
@@ -55,7 +55,7 @@ class _Unrolled:
         """Return the grid."""
         items = {item.id: item for item in self._items()}
         parts, left_out = self._connections(items)
-        connections = with_ways(parts, items)
+        connections = with_passages(parts, items)
         order = {id: place for place, id in enumerate(items)}
         connections.sort(key=lambda c: (order.get(c.target, -1), order.get(c.source, -1)))
         return Grid(

@@ -136,9 +136,11 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge, theme: Palette) -> None:
             "labelfontcolor": theme.color(edge.note.color),
         }
     graph.body.append(f'\t"{edge.source}" -> "{edge.target}" [{_written(attributes)}]\n')
-    for way in edge.ways:
+    for passage in edge.passages:
         # not drawn: for programs that read what is joined with what
-        graph.body.append(f'\t"{way.source}" -> "{way.target}" [id="{way.id}" style="invis"]\n')
+        graph.body.append(
+            f'\t"{passage.source}" -> "{passage.target}" [id="{passage.id}" style="invis"]\n'
+        )
 
 
 def _write_node(

@@ -17,7 +17,7 @@ from ...errors import DrawError
 from ...text import for_xml
 from ...tracing.recording.graph import collector_paused
 from .dot import PART
-from .shapes import Drawing, Way
+from .shapes import Drawing, Passage
 from .text_metrics import FONT, font_folder
 
 # Cairo's limit: beyond it Graphviz scales the picture down to a ribbon without a word.
@@ -168,22 +168,22 @@ def _with_tooltips(svg: str, drawing: Drawing) -> str:
     """Join texts with their shapes, and say what each part is."""
     tooltips = {part.id: part.tooltip for part in (*drawing.shapes, *drawing.edges)}
     svg = _PROLOGUE.sub("", svg).replace("&#45;", "-")
-    svg = _with_ways(_GROUP_OF_TEXT.sub("", svg), drawing)
+    svg = _with_passages(_GROUP_OF_TEXT.sub("", svg), drawing)
     return _TITLE.sub(lambda match: match[1] + for_xml(tooltips.get(match[2]) or match[2]), svg)
 
 
-def _with_ways(svg: str, drawing: Drawing) -> str:
-    """Say after the last edge of each way which parts it joins."""
-    ways = {edge.id: edge.ways for edge in drawing.edges if edge.ways}
-    if not ways:
+def _with_passages(svg: str, drawing: Drawing) -> str:
+    """Say after the last edge of each passage which parts it joins."""
+    passages = {edge.id: edge.passages for edge in drawing.edges if edge.passages}
+    if not passages:
         return svg
 
     def followed(match: re.Match[str]) -> str:
-        return match[0] + "".join(map(_said, ways.get(match[1], ())))
+        return match[0] + "".join(map(_said, passages.get(match[1], ())))
 
     return _EDGE_GROUP.sub(followed, svg)
 
 
-def _said(way: Way) -> str:
-    title = f"{way.source} to {way.target}"
-    return f'<g id="{way.id}" class="way">\n<title>{title}</title>\n</g>\n'
+def _said(passage: Passage) -> str:
+    title = f"{passage.source} to {passage.target}"
+    return f'<g id="{passage.id}" class="passage">\n<title>{title}</title>\n</g>\n'

@@ -90,7 +90,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Passage:
     """Two shapes that are joined through others, by several edges one after the other."""
 
     id: str
@@ -102,8 +102,8 @@ class Way:
 class Edge:
     """An arrow along `points`: a start, then three Bézier points a segment, the last one the tip.
 
-    `label` and `note` are centred texts beside it; without `arrow` it is a mere line. `ways` end
-    with it.
+    `label` and `note` are centred texts beside it; without `arrow` it is a mere line. `passages`
+    end with it.
     """
 
     id: str
@@ -118,7 +118,7 @@ class Edge:
     note: Text | None = None
     tooltip: str = ""
     arrow: bool = True
-    ways: tuple[Way, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
     def moved(self, dx: float, dy: float) -> "Edge":
         return replace(

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..picture.shapes import Way
+from ..picture.shapes import Passage
 from .grid import Connection
 from .items import Item
 
@@ -17,18 +17,18 @@ _BETWEEN = "sign", "between"
 _NO_END = *_BETWEEN, "bar", "loss"
 
 
-def with_ways(connections: Sequence[Connection], items: Mapping[str, Item]) -> list[Connection]:
+def with_passages(connections: Sequence[Connection], items: Mapping[str, Item]) -> list[Connection]:
     """Return the connections; the last one of each way through something between knows the way."""
     origins = _Origins(connections, items)
     taken = {connection.id for connection in connections}
     found: list[Connection] = []
     for connection in connections:
-        ways: list[Way] = []
-        for way in _ways_to(connection, items, origins):
-            if way.id not in taken:
-                taken.add(way.id)
-                ways.append(way)
-        found.append(replace(connection, ways=tuple(ways)) if ways else connection)
+        passages: list[Passage] = []
+        for passage in _passages_to(connection, items, origins):
+            if passage.id not in taken:
+                taken.add(passage.id)
+                passages.append(passage)
+        found.append(replace(connection, passages=tuple(passages)) if passages else connection)
     return found
 
 
@@ -60,13 +60,15 @@ class _Origins:
         return id in self._items and self._items[id].role in _BETWEEN
 
 
-def _ways_to(connection: Connection, items: Mapping[str, Item], origins: _Origins) -> Iterator[Way]:
+def _passages_to(
+    connection: Connection, items: Mapping[str, Item], origins: _Origins
+) -> Iterator[Passage]:
     target = items.get(connection.target)
     if target is None or target.role in _NO_END or not origins.is_between(connection.source):
         return
     for origin in origins.of(connection.source):
         if origin in items:
-            yield Way(f"{_kind(items[origin], target)}-{origin}-{target.id}", origin, target.id)
+            yield Passage(f"{_kind(items[origin], target)}-{origin}-{target.id}", origin, target.id)
 
 
 def _kind(origin: Item, target: Item) -> str:
