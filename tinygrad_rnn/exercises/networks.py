@@ -237,11 +237,16 @@ def both_ways(answer: Answer) -> None:
     near("both_ways", both(left, right, xs), expected, help)
 
 
-def cells_of(value: Any) -> set[tuple[int, int]]:
-    """Row and timestep of each copy in the picture of a value."""
+def picture_of(value: Any, *, gradients: bool = False) -> str:
+    """The picture of a value or a trace with all its columns, as SVG."""
     drawable = isinstance(value, Tensor | Trace)
     require(drawable, "It must be a Tensor or a trace, which the picture is drawn from.")
-    found = re.findall(r'<g id="cell-(\d+)-(\d+)" ', draw(value, fold=None).svg)
+    return draw(value, gradients=gradients, fold=None).svg
+
+
+def cells_in(picture: str) -> set[tuple[int, int]]:
+    """Row and timestep of each copy."""
+    found = re.findall(r'<g id="cell-(\d+)-(\d+)" ', picture)
     return {(int(row), int(t)) for row, t in found}
 
 
@@ -269,12 +274,11 @@ def scissors(answer: Answer) -> None:
     `backward()` in a trace called `tr`, so that the picture `tg.draw(tr, gradients=True)` has ✂
     between the third copy and the fourth, and nowhere else.
     """
-    value = answer["tr"]
-    cells = cells_of(value)
+    picture = picture_of(answer["tr"], gradients=True)
+    cells = cells_in(picture)
     require(len(cells) == 5, f"The picture has {len(cells)} copies, expected five.")
-    svg = draw(value, gradients=True, fold=None).svg
     cut = re.findall(
-        r'<g id="gradient-message-cell-0-(\d)-cell-0-(\d)"(?:(?!</g>).)*✂', svg, re.DOTALL
+        r'<g id="gradient-message-cell-0-(\d)-cell-0-(\d)"(?:(?!</g>).)*✂', picture, re.DOTALL
     )
     require(bool(cut), "No message is cut: where does the state lose its history?")
     require(cut == [("2", "3")], f"The cut is after copy {cut[0][0]}; copies count from 0.")
@@ -303,7 +307,7 @@ def six_copies(answer: Answer) -> None:
     Write a loop of plain ops whose last state is called `h`, so that its picture shows one row of
     six copies, each passing a message to the next. `tg.draw(h)` shows you what you have.
     """
-    cells = cells_of(answer["h"])
+    cells = cells_in(picture_of(answer["h"]))
     rows = {row for row, _ in cells}
     require(bool(cells), 'No copies: mark each step by `with tg.scope("cell"):`.')
     require(rows == {0}, f"There are {len(rows)} rows of copies; one is enough.")
@@ -331,14 +335,14 @@ def two_layers(answer: Answer) -> None:
     Write a loop over two cells, so that the picture of `loss` shows two rows of four copies: the
     upper one reads the states of the lower one.
     """
-    cells = cells_of(answer["loss"])
+    picture = picture_of(answer["loss"])
+    cells = cells_in(picture)
     rows = {row for row, _ in cells}
     require(len(rows) == 2, f"The picture has {len(rows)} rows of copies, expected two.")
     for row in sorted(rows):
         copies = sum(1 for each, _ in cells if each == row)
         require(copies == 4, f"Row {row} has {copies} copies, expected four.")
-    value = answer["loss"]
-    links = re.findall(r'id="up-cell-0-(\d+)-cell-1-(\d+)"', draw(value, fold=None).svg)
+    links = re.findall(r'id="up-cell-0-(\d+)-cell-1-(\d+)"', picture)
     steps = [(str(t), str(t)) for t in range(4)]
     require(links == steps, "Each upper copy must read the lower copy of its own step.")
 
