@@ -73,7 +73,7 @@ class Picture:
         )
         groups = self.root.find(f"{SVG}g").findall(f"{SVG}g")
         # A passage is no part of its own: its edges are.
-        self.parts = [_part(group) for group in groups if group.get("class") != "passage"]
+        self.parts = [_part(group) for group in groups if group.get("class") != "way"]
 
     def all(self, *classes):
         return [part for part in self.parts if part.classes & set(classes)]

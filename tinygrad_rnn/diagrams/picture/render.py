@@ -186,4 +186,4 @@ def _with_passages(svg: str, drawing: Drawing) -> str:
 
 def _said(passage: Passage) -> str:
     title = f"{passage.source} to {passage.target}"
-    return f'<g id="{passage.id}" class="passage">\n<title>{title}</title>\n</g>\n'
+    return f'<g id="{passage.id}" class="way">\n<title>{title}</title>\n</g>\n'
