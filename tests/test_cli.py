@@ -449,6 +449,19 @@ def test_a_bad_scale(run, scale):
     assert "--scale is for --gradients" in run("draw", "--scale", "-6..0").stderr
 
 
+def test_copies_are_drawn_some_levels_of_modules_deep(run):
+    words = ("--text", "abc", "--cell", "lstm")
+    for depth in ((), ("--depth", "2")):
+        assert run("draw", *words, *depth, "-o", "x.svg").exit_code == 0
+        assert bool(classes("x.svg")["op"]) is bool(depth)
+    for bad in ("0", "two"):
+        result = run("draw", *words, "--depth", bad)
+        assert result.exit_code == 2
+        assert bad in result.stderr
+    refused = run("draw", *words, "--depth", "2", "--view", "both").stderr
+    assert "--depth is of --view unrolled: --view ops opens everything" in refused
+
+
 def test_a_picture_of_a_training_keeps_the_last_step_alone(tmp_path, run):
     (tmp_path / "train.py").write_text(TRAINING, "utf-8")
     whole = run_script(tmp_path / "train.py").trace

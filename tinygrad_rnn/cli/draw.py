@@ -69,6 +69,12 @@ def _read_scale(
     help='Powers of ten that the colours of gradients lie between: "-6..0".  [default: as they do]',
 )
 @click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
+@click.option(
+    "--depth",
+    default=1,
+    type=click.IntRange(1),
+    help="Levels of modules that are open: 2 shows what copies are made of.",
+)
 @click.option("--theme", default="light", type=click.Choice(list(THEMES)))
 @click.option("--title", help="Written above the picture, and the name of the page.")
 @click.option("--width", help='As printed: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
@@ -91,6 +97,7 @@ def draw(
     against: bool,
     scale: tuple[int, int] | None,
     fold: str,
+    depth: int,
     theme: str,
     title: str | None,
     width: str | None,
@@ -113,8 +120,11 @@ def draw(
         "values": values,
         "scale": scale,
         "fold": _fold(fold),
+        "depth": depth,
     }
     _check_view(VIEWS[view], gradients, values)
+    if depth > 1 and view != "unrolled":
+        raise click.UsageError("--depth is of --view unrolled: --view ops opens everything")
     if scale and not (gradients or against) and VIEWS[view].needs != "gradients":
         raise click.UsageError("--scale is for --gradients")
     if of and not gradients:
