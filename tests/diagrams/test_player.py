@@ -500,6 +500,90 @@ def test_the_gradients_of_an_opened_copy_come_back_with_it(play, trace):
     assert {element.get_attribute("data-state") for element in back.all()} == {"todo"}
 
 
+BOXES = """() => Object.fromEntries([...document.querySelectorAll('#player-stage g[id]')]
+    .filter(x => /^(cell|between|input|output|loss|column)-/.test(`${x.id}-`) && x.matches('.node'))
+    .map(x => [x.id, x.querySelector('rect, ellipse, polygon').getBBox()])
+    .map(([id, { x, y, width, height }]) => [id, [x, y, x + width, y + height]]))"""
+
+
+def test_blocks_open_and_close_by_click_and_key(play):
+    """What stands around makes room: it keeps its order and its size, and comes back."""
+    player = play(tg.draw(spelled(cell="lstm")).html)
+    inside = lambda: player.page.locator(".inside [id^='op-0-1-']")
+    closed = player.page.evaluate(BOXES)
+    player.page.locator("#cell-0-1").click()
+    assert inside().count() == 12
+    opened = player.page.evaluate(BOXES)
+    for id, (left, bottom, right, top) in closed.items():
+        x, y, x_end, y_end = opened[id]
+        if id == "cell-0-1":
+            assert x_end - x > 3 * (right - left)
+            assert y_end - y > 3 * (top - bottom)
+        elif id.startswith(("input", "output", "loss")):
+            assert (x_end - x, y_end - y) == pytest.approx((right - left, top - bottom))
+    assert opened["cell-0-1"][2] < opened["column-2"][0]
+    assert opened["cell-1-1"][3] < opened["cell-0-1"][1]
+    frame = opened["cell-0-1"]
+    for element in inside().all():
+        middle = element.evaluate(
+            "x => { const { e, f } = x.parentNode.transform.baseVal[0].matrix;"
+            " const box = x.getBBox(); return [box.x + e, box.y + f] }"
+        )
+        assert frame[0] < middle[0] < frame[2]
+        assert frame[1] < middle[1] < frame[3]
+    assert player.page.locator("#cell-0-1").get_attribute("aria-expanded") == "true"
+    assert player.text("#player-open").startswith("Close")
+    player.page.locator("#cell-1-1").focus()
+    player.press("o")
+    assert player.page.locator(".inside").count() == 2
+    player.press("o")
+    player.page.locator("#player-open").click()
+    assert player.page.locator(".inside").count() == 0
+    for id, box in player.page.evaluate(BOXES).items():
+        assert box == pytest.approx(closed[id], abs=0.1)
+
+
+def test_an_open_copy_is_stepped_through_op_by_op(play):
+    player = play(tg.draw(spelled(cell="gru")).html)
+    state = lambda id: player.page.locator(f"[id='{id}']").get_attribute("data-state")
+    player.press("ArrowRight", "o")
+    count = player.page.locator(".inside > [id^='op-0-0-']").count()
+    ops = [op.get_attribute("id") for op in player.page.locator(".inside > [id^='op-']").all()]
+    ops.sort(key=lambda id: int(id.rpartition("-")[2]))
+    seen = []
+    for number in range(count):
+        assert player.text("#player-counter") == f"1 / 27 · {number + 1} / {count}"
+        assert [state(id) for id in ops] == ["done"] * (number + 1) + ["todo"] * (
+            count - number - 1
+        )
+        assert f"op {number + 1} of {count}: " in player.text("#player-status")
+        name = player.text("#player-part h3").split(" (")[0]
+        assert f": {name} = " in player.text("#player-status")
+        assert "Computed" not in player.text("#player-part")
+        seen.append(player.state)
+        player.press("ArrowRight")
+    assert player.text("#player-counter") == "2 / 27"
+    player.press("ArrowLeft")
+    assert player.state == seen[-1]
+    player.press("End", *["ArrowLeft"] * (count + 1), "ArrowRight")
+    assert player.text("#player-counter") == f"26 / 27 · 1 / {count}"  # the newest op comes first
+    assert "the gradient of h₀ has arrived" in player.text("#player-status")
+    player.page.locator("#player-part li button").last.click()
+    assert f"Complete with op {count} of this step" in player.text("#player-part")
+    player.press("o", "ArrowLeft")
+    assert player.text("#player-counter") == "25 / 27"
+
+
+def test_between_copies_the_equation_comes_first_and_then_its_numbers(play, html):
+    player = play(html)
+    player.press("ArrowRight", "ArrowRight", "ArrowRight")
+    assert "W_hy h + b_y, t = 0: y₀ = W_hy h₀ + b_y" in player.text("#player-status")
+    assert player.text("#player-part h3") == "y (4,)"
+    player.page.locator("[role=grid]").first.locator("td").nth(1).click()
+    said = player.text("#player-part p.numbers >> nth=0")
+    assert re.fullmatch(r"y\[1\] = \S+ \+ \S+ = \S+", said)
+
+
 def test_an_element_is_explained_with_its_numbers(play, html, score):
     player = play(html)
     player.press("End")

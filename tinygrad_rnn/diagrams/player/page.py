@@ -16,8 +16,9 @@ from ..picture.theme import DARK, LIGHT, PRINT
 from ..views import VIEWS
 from ..views.options import Options
 from ..views.whole import draw_network
-from .picture import picture_of
-from .recording import PAGE_MOST, recording
+from .insides import Insides, insides_of
+from .picture import colors_of, picture_of
+from .recording import PAGE_MOST, has_room, recording
 from .tensors import Record
 
 # How a page of a theme starts, and which themes it has for light and dark.
@@ -43,13 +44,19 @@ def to_html(quotient: Quotient, options: Options, title: str | None) -> str:
     player = partial(to_html, quotient, options, title)
     diagram = draw_network(quotient, options, title, player)
     picture = picture_of(diagram, themes[0])
-    colors = picture.colors(*themes)
+    insides = insides_of(quotient, options, diagram.drawing)
+    frames = [picture_of(replace(diagram, drawing=f.drawing), themes[0]) for f in insides.frames]
+    colors = colors_of([picture, *frames], *themes)
+    inside = "".join(frame.svg for frame in frames).replace(">\n<", "><")
     # Players of other colours on the same page keep theirs.
     key = hashlib.sha256(colors.encode()).hexdigest()[:_KEY]
-    style = _asset("player.css") + f'.tinygrad-player[data-colors="{key}"]{{{colors}}}\n'
-    script = _asset("player.js")
-    room = PAGE_MOST - len((picture.svg + style + script).encode())
-    score = recording(quotient, picture.ids, room)
+    style = _packed("player.css") + f'.tinygrad-player[data-colors="{key}"]{{{colors}}}\n'
+    script = _packed("player.js")
+    room = PAGE_MOST - len((picture.svg + inside + style + script).encode())
+    if inside and not has_room(quotient, picture.ids, room):
+        room += len(inside.encode())
+        insides, inside = Insides(left_out=True), ""
+    score = recording(quotient, picture.ids, room, insides)
     content = {
         "title": for_xml(diagram.title),
         "description": for_xml(diagram.description),
@@ -57,7 +64,8 @@ def to_html(quotient: Quotient, options: Options, title: str | None) -> str:
         "colors": key,
         "policy": _policy(style, script),
         "style": style,
-        "picture": picture.without_titles(_told(score, picture.ids)),
+        "picture": picture.without_titles(_told(score, picture.ids)).replace(">\n<", "><"),
+        "insides": inside,
         "score": in_script(score),
         "script": script,
     }
@@ -93,6 +101,12 @@ def _printable(value: Any) -> Any:
 
 def _asset(name: str) -> str:
     return (files(__package__ or "") / name).read_text("utf-8")
+
+
+def _packed(name: str) -> str:
+    """A style or a script without its indents and its lines of comments, as a page has it."""
+    lines = (line.strip() for line in _asset(name).splitlines())
+    return "".join(f"{line}\n" for line in lines if not line.startswith("//"))
 
 
 def _policy(style: str, script: str) -> str:

@@ -1,7 +1,7 @@
 """The picture as part of a page: its colours follow the page's theme, and it is small."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -56,13 +56,6 @@ class Picture:
         """The ids of all its parts, in the order of drawing."""
         return dict.fromkeys(_ID.findall(self.svg)).keys()
 
-    def colors(self, light: Theme, dark: Theme) -> str:
-        """Say in CSS which colour each role has in either theme: the page chooses."""
-        return "".join(
-            f"{variable(role)}:light-dark({light.color(role)},{dark.color(role)});"
-            for role in self.roles
-        )
-
 
 class _Placeholders:
     """Gives each role a colour of its own, by which it is found in what Graphviz wrote."""
@@ -82,6 +75,14 @@ def picture_of(diagram: Diagram, plain: Theme) -> Picture:
     svg = _COLOR.sub(lambda match: f'{match[1]}="{values[match[2]]}"', svg)
     roles = dict.fromkeys((*placeholders.roles, *HEAT_ENDS))
     return Picture(svg, tuple(role for role in roles if f"var({variable(role)}," in svg))
+
+
+def colors_of(pictures: Iterable[Picture], light: Theme, dark: Theme) -> str:
+    """Say in CSS which colour each role of these pictures has in either theme: the page chooses."""
+    roles = dict.fromkeys(role for picture in pictures for role in picture.roles)
+    return "".join(
+        f"{variable(role)}:light-dark({light.color(role)},{dark.color(role)});" for role in roles
+    )
 
 
 def variable(role: Role) -> str:
@@ -138,14 +139,14 @@ def _simplified(path: re.Match[str]) -> str:
     x_and_y = [point.split(",") for point in (path[2] + " " + path[3]).split()]
     points = [(float(x), float(y)) for x, y in x_and_y]
     if len(points) != _AROUND_A_BOX or points[0] != points[-1]:
-        return f'<path{path[1]} d="{_with_lines(points)}"/>'
+        return f'<path{path[1]} d="{path_of(points)}"/>'
     (left, *_, right), (top, *_, bottom) = (sorted(values) for values in zip(*points, strict=True))
     size = f'width="{right - left:.1f}" height="{bottom - top:.1f}" rx="{_RADIUS}"'
     return f'<rect{path[1]} x="{left:.1f}" y="{top:.1f}" {size}/>'
 
 
-def _with_lines(points: Sequence[tuple[float, float]]) -> str:
-    """Say in SVG's words how a curve of Bézier segments runs: each from where the last one ends.
+def path_of(points: Sequence[tuple[float, float]]) -> str:
+    """Return in SVG's words how a curve of Bézier segments runs: each from where the last one ends.
 
     Positions are in tenths of a point, so that what is rounded away does not add up.
     """

@@ -22,7 +22,7 @@ function renamed() {
 
 renamed();
 const score = JSON.parse($("score").textContent);
-const { steps, parts, kinds, ops, shapes, sources, ledgers } = score;
+const { steps, parts, kinds, ops, shapes, sources, ledgers, frames } = score;
 const tensors = score.tensors.map(([kind, name, value, gradient, inputs]) => ({ ...kinds[kind], name, value, gradient: gradient || null, inputs }));
 const last = steps.length - 1;
 const stepOf = { forward: {}, backward: {} }; // phase -> part -> the step that is about it
@@ -32,6 +32,8 @@ steps.forEach((step, i) => {
 
 const state = {
   step: 0,
+  op: null, // of a step whose block is open: which op of it is played, counted as they are played
+  open: new Set(), // the ids of the blocks that are opened
   playing: false,
   chosen: null, // the id of the part that was clicked; null follows what is played
   tensor: 0, // which of the part's tensors
@@ -240,16 +242,20 @@ function aboutOf(part) {
 function renderPart() {
   const part = parts[partShown()];
   const about = aboutOf(part);
+  const word = state.open.has(partShown()) ? "Close" : "Open";
   const chosen = tensors[part.tensors[Math.min(state.tensor, part.tensors.length - 1)]];
   $("part").replaceChildren(
     make("div", { class: "heading" },
       make("h2", { id: "player-part-title" }, titleOf(part)),
+      canOpen(partShown()) ? make("button", { type: "button", id: "player-open", onclick: () => toggle(partShown()) }, word, " ", make("kbd", {}, "o")) : "",
       state.chosen ? make("button", { type: "button", id: "player-follow", onclick: () => choosePart(null) }, "Follow the steps") : ""),
     about ? make("p", { class: "about" }, about) : "",
     part.equation ? make("p", { class: "equation" }, part.equation) : "",
     part.tensors.length > 1 ? tensorList(part) : "",
     ...(chosen ? tensorDetails(chosen) : []),
   );
+  const row = $("part").querySelector(".tensors [aria-pressed=true]");
+  scrollTo(row, row?.closest(".tensors"));
 }
 
 function tensorList(part) {
@@ -270,7 +276,7 @@ function tensorDetails(tensor) {
   return [
     make("h3", {}, `${tensor.name} `, make("span", { class: "about" }, shapeText(tensor))),
     source ? make("p", { class: "source" }, make("code", {}, source.text), " ", make("span", { class: "about" }, source.line)) : "",
-    ...(state.step >= madeIn(partShown()) ? valueDetails(tensor) : [later("Computed", madeIn(partShown()))]),
+    ...(waitsFor("forward") ?? (state.step >= madeIn(partShown()) ? valueDetails(tensor) : [later("Computed", madeIn(partShown()))])),
   ].filter(Boolean);
 }
 
@@ -290,6 +296,8 @@ function valueDetails(tensor) {
 
 function gradientDetails(tensor, element, choose, name) {
   if (!tensor.gradient) return [make("p", { class: "about" }, `No gradient of ${tensor.name} was recorded.`)];
+  const waits = waitsFor("backward");
+  if (waits) return [make("h4", {}, "Gradient"), ...waits];
   const arrives = arrivesIn(partShown());
   if (state.step < arrives) return [make("h4", {}, "Gradient"), later("Complete", arrives)];
   const back = handedBack(tensor, element).map(([input, rule, numbers]) =>
@@ -300,6 +308,15 @@ function gradientDetails(tensor, element, choose, name) {
     make("p", { class: "equation numbers" }, `∂L/∂${name} = `, make("b", {}, number(at(tensor, tensor.gradient, element)))),
     back.length ? make("ul", { class: "back", "aria-label": "What it hands back" }, ...back) : "",
   ];
+}
+
+// Within a block that is stepped through op by op: what a later op of this step brings.
+function waitsFor(phase) {
+  if (!isInside() || partShown() !== steps[state.step].part || steps[state.step].phase !== phase) return null;
+  const { ops: opOf } = insideOf(partShown());
+  const at = playedAt(opOf[Math.min(state.tensor, opOf.length - 1)]);
+  if (at <= state.op) return null;
+  return [make("p", { class: "about" }, `${phase === "forward" ? "Computed" : "Complete"} with op ${at + 1} of this step.`)];
 }
 
 function later(what, step) {
@@ -327,8 +344,12 @@ function renderLedger() {
     ...(ledger.rows.length ? ledgerDetails(ledger, tensor) : [make("p", { class: "about" }, `No gradient reached ${ledger.name}.`)]),
   );
   const row = $("ledger").querySelector("[aria-current]");
-  const rows = row?.closest(".scroll");
-  if (rows) rows.scrollTop = row.offsetTop - rows.clientHeight / 2;
+  scrollTo(row, row?.closest(".scroll"));
+}
+
+// Shows one of the rows in a box that scrolls, without moving the page.
+function scrollTo(row, box) {
+  if (box) box.scrollTop += row.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
 }
 
 function ledgerDetails(ledger, tensor) {
@@ -410,9 +431,13 @@ function preparePicture() {
 // Lets a part of the picture be chosen by mouse and keyboard.
 function open(target, id) {
   if (target.hasAttribute("tabindex")) return;
+  const canToggle = canOpen(id) && idOf(target) === id;
   const names = parts[id].tensors.map((i) => tensors[i].name).filter(Boolean);
   const label = `${idOf(target) === `gradient-${id}` ? "Gradient. " : ""}${titleOf(parts[id])}${names.length === 1 ? `: ${names[0]}` : ""}`;
   asButton(target, label, () => choosePart(pick(target, id)));
+  if (!canToggle) return;
+  target.setAttribute("aria-expanded", "false");
+  target.addEventListener("click", () => toggle(id));
 }
 
 function asButton(target, label, action) {
@@ -443,9 +468,250 @@ function renderPicture() {
   const targets = [element(standIn(step.part)), element(`column-${parts[step.part]?.column}`), ...shownBy(step)].filter(Boolean);
   const way = step.phase === "seed" ? "backward" : step.phase;
   for (const target of targets) target.dataset.now = way;
+  for (const id of state.open) renderInside(id, way);
   for (const old of picture.querySelectorAll("[aria-pressed]")) old.removeAttribute("aria-pressed");
   if (state.chosen) element(standIn(state.chosen))?.setAttribute("aria-pressed", "true");
   return targets[0];
+}
+
+// Opened blocks: their drawings are stamped, and what stands beside and below makes room.
+
+const insideOf = (id) => score.insides[parts[id].inside];
+const canOpen = (id) => parts[id]?.inside !== undefined && element(id) !== null;
+const OUTSIDE = ".strip, .mark, .legend, .ramp, .parameter, .title"; // stand in no column
+const { width: closedWidth, height: closedHeight } = picture.viewBox.baseVal;
+let geometry = null; // of the picture with all blocks closed, read when the first is opened
+
+function numbersIn(text) {
+  return (text.match(/-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?/g) ?? []).map(Number);
+}
+
+// A path as points from which others are not counted: [letter, [x, y], …] each.
+function absolute(d) {
+  const found = [];
+  let here = [0, 0];
+  for (const [, letter, rest] of d.matchAll(/([MLCZlcz])([^MLCZlcz]*)/g)) {
+    const numbers = numbersIn(rest);
+    const size = letter.toLowerCase() === "c" ? 6 : 2;
+    if (letter.toLowerCase() === "z") found.push(["Z"]);
+    for (let i = 0; i + size <= numbers.length; i += size) {
+      const points = [];
+      for (let k = i; k < i + size; k += 2) {
+        const from = letter === letter.toLowerCase() ? here : [0, 0];
+        points.push([numbers[k] + from[0], numbers[k + 1] + from[1]]);
+      }
+      found.push([letter.toUpperCase(), ...points]);
+      here = points.at(-1);
+    }
+  }
+  return found;
+}
+
+function readGeometry() {
+  const shapes = [];
+  for (const shape of picture.querySelectorAll("rect, ellipse, text, path, polygon, polyline")) {
+    const get = (name) => Number(shape.getAttribute(name));
+    const inColumns = shape.closest(OUTSIDE) === null;
+    const isHead = shape.matches("path[fill]:not([fill=none])");
+    const read = { shape, inColumns, isHead, heading: shape.closest(".heading") };
+    if (shape.matches("rect")) Object.assign(read, { x: get("x"), y: get("y"), width: get("width"), height: get("height") });
+    else if (shape.matches("ellipse")) Object.assign(read, { x: get("cx"), y: get("cy") });
+    else if (shape.matches("text")) Object.assign(read, { x: get("x"), y: get("y"), anchor: shape.getAttribute("text-anchor"), size: shape.getAttribute("font-size") });
+    else if (shape.matches("path")) read.path = absolute(shape.getAttribute("d"));
+    else read.points = shape.getAttribute("points").trim().split(/\s+/).map(numbersIn);
+    shapes.push(read);
+    if (shape.matches("rect") && !boxes.has(shape.parentNode.id)) boxes.set(shape.parentNode.id, read);
+  }
+  for (const one of shapes) {
+    if (one.heading) one.lines = shapes.filter(({ heading }) => heading === one.heading).map(({ x, y }) => [x, y]);
+  }
+  return shapes;
+}
+
+// What a way across the picture gains by the blocks that are opened in it: half before their middle, half behind it.
+function rooms(along, across, length) {
+  const found = new Map();
+  for (const id of state.open) {
+    const box = boxOf(id);
+    const key = Math.round(box[along] + box[length] / 2);
+    const room = found.get(key) ?? { from: -Infinity, to: Infinity, more: 0 };
+    found.set(key, {
+      from: Math.max(room.from, box[along]),
+      to: Math.min(room.to, box[along] + box[length]),
+      more: Math.max(room.more, frames[insideOf(id).frame][length] - box[length]),
+    });
+  }
+  const all = [...found.values()];
+  const at = (x) => all.reduce((sum, { from, to, more }) => sum + (x <= from + 1 ? 0 : x >= to - 1 ? more : more / 2), x);
+  return { at, more: all.reduce((sum, room) => sum + room.more, 0) };
+}
+
+const boxes = new Map(); // of each part the first rectangle
+const boxOf = (id) => boxes.get(prefix + id);
+
+function layOut() {
+  geometry ??= readGeometry();
+  const [across, down] = [rooms("x", "y", "width"), rooms("y", "x", "height")];
+  const move = (inColumns) => ([x, y]) => [inColumns ? across.at(x) : x, down.at(y)];
+  for (const one of geometry) place(one, move(one.inColumns));
+  const background = geometry.find(({ shape }) => shape.matches("polygon"));
+  const [left, top] = [0, 1].map((i) => Math.min(...background.points.map((point) => point[i])));
+  const edge = background.points.map(([x, y]) => [x > left ? x + across.more : x, y > top ? y + down.more : y]);
+  background.shape.setAttribute("points", edge.join(" "));
+  const [width, height] = [closedWidth + across.more, closedHeight + down.more];
+  picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  picture.style.setProperty("--natural", `${width * 1.2}px`);
+  for (const old of picture.querySelectorAll(".inside")) old.remove();
+  for (const id of state.open) stamp(id);
+}
+
+function place({ shape, isHead, x, y, width, height, path, points, anchor, size, lines }, move) {
+  const set = (values) => Object.entries(values).forEach(([name, value]) => shape.setAttribute(name, value));
+  if (shape.matches("rect")) {
+    const [[left, top], [right, bottom]] = [move([x, y]), move([x + width, y + height])];
+    set({ x: left, y: top, width: right - left, height: bottom - top });
+  } else if (shape.matches("ellipse")) {
+    const [cx, cy] = move([x, y]);
+    set({ cx, cy });
+  } else if (shape.matches("text")) {
+    const to = (lines ? rigidly(lines, move) : move)([x, y]);
+    set({ x: to[0], y: to[1], "font-size": size });
+    if (anchor === null) shape.removeAttribute("text-anchor");
+    else set({ "text-anchor": anchor });
+  } else if (path) {
+    const all = path.flatMap((piece) => piece.slice(1));
+    const moved = isHead ? rigidly(all, move) : move;
+    set({ d: path.map(([letter, ...ends]) => letter + ends.map((end) => moved(end).map((n) => n.toFixed(1)).join(",")).join(" ")).join("") });
+  } else {
+    set({ points: points.map(rigidly(points, move)).join(" ") });
+  }
+}
+
+// Arrowheads, chips and the lines of a heading keep their form.
+function rigidly(points, move) {
+  const middle = [0, 1].map((i) => points.reduce((sum, point) => sum + point[i], 0) / points.length);
+  const to = move(middle);
+  return ([x, y]) => [x + to[0] - middle[0], y + to[1] - middle[1]];
+}
+
+function drawn(tag, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+const numberOf = (id) => id.replace(/^cell-/, "");
+
+// The drawing of a block's inside, at its place and under its ids; the texts of the block stand along its top.
+function stamp(id) {
+  const { frame, ways } = insideOf(id);
+  const drawing = $("insides").content.querySelectorAll("svg")[frame];
+  const outline = drawing.querySelector("[id='@'] rect");
+  const get = (shape, name) => Number(shape.getAttribute(name));
+  const middle = (shape) => [get(shape, "x") + get(shape, "width") / 2, get(shape, "y") + get(shape, "height") / 2];
+  const box = boxOf(id).shape;
+  const [from, to] = [middle(outline), middle(box)];
+  const group = drawn("g", { class: "inside", transform: `translate(${to[0] - from[0]} ${to[1] - from[1]})` });
+  group.id = `${prefix}inside-${id}`;
+  for (const [d, isState] of ways) {
+    const way = drawn("g", { class: isState ? "wire state-way" : "wire", transform: `translate(${from[0]} ${from[1]})` });
+    way.append(drawn("path", { d: d + extended(d, frames[frame], box) }));
+    group.append(way);
+  }
+  for (const part of drawing.querySelectorAll("g > g[id]")) {
+    if (part.id === "@") continue;
+    const copy = document.importNode(part, true);
+    copy.id = prefix + part.id.replace("@", numberOf(id));
+    copy.dataset.inside = part.id;
+    group.append(copy);
+    const op = /^op-/.test(part.id) ? frames[frame].order[part.id] : undefined;
+    const tensor = insideOf(id).values[op];
+    if (tensor >= 0) asButton(copy, `${titleOf(parts[id])}: ${tensors[parts[id].tensors[tensor]].name}`, () => choosePart(id, tensor));
+  }
+  element(id).after(group);
+  written(id, box);
+}
+
+// A block that shares its column or row with a larger one is larger than its frame: its arrows are led on to that.
+function extended(d, frame, box) {
+  const [x, y] = absolute(d)[0][1];
+  const [across, down] = ["width", "height"].map((name) => (Number(box.getAttribute(name)) - frame[name]) / 2);
+  const far = { left: x + frame.width / 2, right: frame.width / 2 - x, top: y + frame.height / 2, bottom: frame.height / 2 - y };
+  const side = Object.keys(far).reduce((best, name) => (Math.abs(far[name]) < Math.abs(far[best]) ? name : best));
+  const to = { left: [x - across, y], right: [x + across, y], top: [x, y - down], bottom: [x, y + down] }[side];
+  return Math.abs(to[0] - x) + Math.abs(to[1] - y) < 0.5 ? "" : `M${x},${y}L${to}`;
+}
+
+function written(id, box) {
+  const get = (name) => Number(box.getAttribute(name));
+  const [left, top, right] = [get("x") + 11, get("y"), get("x") + get("width") - 11];
+  [...element(id).querySelectorAll("text")].forEach((text, i) => {
+    text.setAttribute("x", i ? right : left);
+    text.setAttribute("y", top + 17 * Math.max(i, 1));
+    text.setAttribute("text-anchor", i ? "end" : "start");
+    if (!i) text.setAttribute("font-size", 13);
+  });
+}
+
+function renderInside(id, way) {
+  const { frame, values } = insideOf(id);
+  const isPlayed = steps[state.step].part === id && isInside();
+  const made = state.step >= stepOf.forward[id] && !(isPlayed && way === "forward");
+  for (const part of picture.querySelectorAll(`#${CSS.escape(`${prefix}inside-${id}`)} > g`)) {
+    const order = frames[frame].order[part.dataset.inside];
+    const done = made || (isPlayed && (order ?? values.length - 1) <= state.op);
+    part.dataset.state = done ? "done" : "todo";
+    if (isPlayed && order !== undefined && playedAt(order) === state.op) part.dataset.now = way;
+  }
+}
+
+function toggle(id) {
+  if (!canOpen(id)) return;
+  if (!state.open.delete(id)) state.open.add(id);
+  element(id).setAttribute("aria-expanded", String(state.open.has(id)));
+  layOut();
+  const isPlayed = steps[state.step].part === id;
+  update(isPlayed ? { op: opsIn(state.step) ? 0 : null, ...opShown(state.step, 0) } : {});
+  follow(element(id));
+}
+
+// The ops of an opened block, one after the other: in the backward pass from the last to the first
+
+function opsIn(step) {
+  const { phase, part } = steps[step];
+  if (!["forward", "backward"].includes(phase) || !state.open.has(part)) return 0;
+  return insideOf(part).values.length;
+}
+
+const isInside = () => state.op !== null && opsIn(state.step) > 0;
+const playedAt = (order) => (steps[state.step].phase === "backward" ? opsIn(state.step) - 1 - order : order);
+
+// What the card shows with an op, if it follows what is played.
+function opShown(step, op) {
+  const { part, phase } = steps[step];
+  const count = opsIn(step);
+  if (!count || (state.chosen !== null && state.chosen !== part)) return {};
+  const order = phase === "backward" ? count - 1 - op : op;
+  return { tensor: Math.max(insideOf(part).values[order], 0), element: null };
+}
+
+function opText() {
+  const { part, phase } = steps[state.step];
+  const { values } = insideOf(part);
+  const tensor = tensors[parts[part].tensors[values[playedAt(state.op)]]];
+  const where = `${titleOf(parts[part])}, op ${state.op + 1} of ${values.length}`;
+  if (!tensor) return where;
+  if (phase === "forward") return `${where}: ${tensor.name} = ${equation(tensor)}`;
+  const inputs = [...new Set((tensor.inputs ?? []).filter((input) => !Array.isArray(input)).map(inputName))];
+  return `${where}: the gradient of ${tensor.name} has arrived, and is handed on to ${inputs.join(" and ")}`;
+}
+
+// One step on or back, or one op where a block is open.
+function move(by) {
+  pause();
+  const op = (state.op ?? 0) + by;
+  if (isInside() && op >= 0 && op < opsIn(state.step)) update({ op, ...opShown(state.step, op) });
+  else goTo(state.step + by, {}, by > 0 ? 0 : undefined);
 }
 
 // Keeps what is played in sight, without moving the page itself.
@@ -466,10 +732,10 @@ function render() {
   root.dataset.playing = String(state.playing);
   $("scrubber").value = String(state.step);
   $("scrubber").setAttribute("aria-valuetext", `step ${state.step} of ${last}, ${phase.toLowerCase()}`);
-  $("counter").textContent = `${state.step} / ${last}`;
+  $("counter").textContent = `${state.step} / ${last}${isInside() ? ` · ${state.op + 1} / ${opsIn(state.step)}` : ""}`;
   $("play").setAttribute("aria-label", state.playing ? "Pause" : "Play");
   $("status").setAttribute("aria-live", state.playing ? "off" : "polite"); // nobody can listen that fast
-  $("status").replaceChildren(make("b", {}, phase), " ", make("span", {}, step.text));
+  $("status").replaceChildren(make("b", {}, phase), " ", make("span", {}, isInside() ? opText() : step.text));
   for (const name of ["first", "back"]) $(name).setAttribute("aria-disabled", String(state.step === 0));
   for (const name of ["next", "last"]) $(name).setAttribute("aria-disabled", String(state.step === last));
   renderPart();
@@ -506,10 +772,13 @@ function choosePart(id, tensor = 0) {
   update({ chosen: id, tensor, element: null });
 }
 
-function goTo(step, changes = {}) {
+// `op`: with which op of an opened block the step begins; its last one, unless said otherwise.
+function goTo(step, changes = {}, op = undefined) {
   const to = Math.min(Math.max(step, 0), last);
   const moved = state.chosen === null && steps[to].part !== steps[state.step].part;
-  update({ step: to, ...(moved ? { tensor: 0, element: null } : {}), ...changes });
+  const count = opsIn(to);
+  const at = count ? op ?? count - 1 : null;
+  update({ step: to, op: at, ...(moved ? { tensor: 0, element: null } : {}), ...(count ? opShown(to, at) : {}), ...changes });
 }
 
 // Playing
@@ -524,7 +793,9 @@ function play() {
 
 function wait() {
   timer = setTimeout(() => {
-    goTo(state.step + 1, { playing: state.step + 1 < last });
+    const op = (state.op ?? 0) + 1;
+    if (isInside() && op < opsIn(state.step)) update({ op, ...opShown(state.step, op) });
+    else goTo(state.step + 1, { playing: state.step + 1 < last }, 0);
     if (state.playing) wait();
   }, 1000 / Number($("speed").value));
 }
@@ -578,8 +849,8 @@ function switchTheme() {
 
 const KEYS = {
   " ": () => (state.playing ? pause() : play()),
-  ArrowLeft: () => stepTo(state.step - 1),
-  ArrowRight: () => stepTo(state.step + 1),
+  ArrowLeft: () => move(-1),
+  ArrowRight: () => move(1),
   Home: () => stepTo(0),
   End: () => stepTo(last),
   ArrowUp: () => changeLayer(1),
@@ -588,6 +859,8 @@ const KEYS = {
   "[": () => changeSpeed(-1),
   "]": () => changeSpeed(1),
   d: () => root.dataset.theme !== "print" && switchTheme(),
+  o: () => toggle(document.activeElement?.closest?.("[aria-expanded]") && root.contains(document.activeElement)
+    ? idOf(document.activeElement.closest("[aria-expanded]")) : partShown()),
   Escape: () => choosePart(null),
   "?": () => $("keys").showModal(),
 };

@@ -11,9 +11,21 @@ from ...autograd.tensor import Array
 from ...tracing.network.flow import norm_of
 from ...tracing.network.quotient import Block, Output, Piece, Quotient
 from ...tracing.questions.ledger import Uses, uses_in
+from ...tracing.recording.graph import Node
 from ..grid.grid import FOLD, drawn_id
 from ..grid.standing import Shown, Standing, shown_arrows
-from .score import Clock, Moment, Step, equation_at, moments_of, steps_of
+from .insides import NOTHING_OPENS, Inside, Insides
+from .picture import path_of
+from .score import (
+    Clock,
+    Moment,
+    Step,
+    between_equation,
+    between_label,
+    equation_at,
+    moments_of,
+    steps_of,
+)
 from .tensors import DIGITS, Corner, Record, Tensors, rounded
 
 PAGE_MOST = 1_000_000  # bytes that a page may have, in most cases
@@ -24,16 +36,30 @@ _ELEMENTS = (256, 128, 64, 32, 16, 8, 4)  # kept of an array
 _STEP_SIZE, _PART_SIZE, _TENSOR_SIZE, _NUMBER_SIZE = 420, 130, 45, 9
 
 
-def recording(quotient: Quotient, shown: Collection[str], room: int) -> Record:
-    """Everything that the page plays and shows, in about `room` bytes; `shown` are its ids."""
+def recording(
+    quotient: Quotient, shown: Collection[str], room: int, insides: Insides = NOTHING_OPENS
+) -> Record:
+    """Everything that the page plays and shows, in about `room` bytes.
+
+    Args:
+        quotient: the network.
+        shown: the ids of the picture.
+        room: as many bytes as it may take, about.
+        insides: what can be opened in the picture.
+    """
     moments = moments_of(quotient)
     steps = steps_of(quotient, moments)
     ledgers = uses_in(quotient)
-    room -= _STEP_SIZE * len(steps) + _PART_SIZE * len(quotient.outputs)
-    room -= _PART_SIZE * sum(id in shown for id in _link_ids(quotient))
+    room -= _size_of_steps(quotient, steps, shown)
     detail = _detail(quotient, ledgers, room)
     tensors = Tensors(quotient, detail.corner, Clock(steps))
     parts = dict(_parts(quotient, tensors, shown, detail))
+    inner: dict[object, Record] = {}  # alike in most blocks of a row
+    for id, one in insides.of.items():
+        block = quotient.by_id[id]
+        inside = _inside(one, block, list(_kept(block, inside=detail.inside)))
+        known = inner.setdefault(str(inside), {"at": len(inner), **inside})
+        parts[id]["inside"] = known["at"]
     opened = _opened(shown)
     for moment in moments:
         parts[moment.part] |= _appearance(moment, shown, opened)
@@ -49,8 +75,27 @@ def recording(quotient: Quotient, shown: Collection[str], room: int) -> Record:
         "shapes": list(tensors.shapes.values()),
         "sources": list(tensors.sources.values()),
         "ledgers": accounts,
-        "notes": _notes(detail, tensors),
+        "insides": list(inner.values()),
+        "frames": [
+            {"width": round(frame.width, 1), "height": round(frame.height, 1), "order": frame.order}
+            for frame in insides.frames
+        ],
+        "notes": _notes(detail, tensors, insides),
     }
+
+
+def has_room(quotient: Quotient, shown: Collection[str], room: int) -> bool:
+    """Whether `recording` has room for some numbers of every value."""
+    steps = steps_of(quotient, moments_of(quotient))
+    room -= _size_of_steps(quotient, steps, shown)
+    least = _Detail(Corner(_ELEMENTS[-1]), inside=False)
+    return least.size(quotient, uses_in(quotient)) <= room
+
+
+def _size_of_steps(quotient: Quotient, steps: Sequence[Step], shown: Collection[str]) -> int:
+    """About how many bytes they take, with what can be looked at."""
+    links = sum(id in shown for id in _link_ids(quotient))
+    return _STEP_SIZE * len(steps) + _PART_SIZE * (len(quotient.outputs) + links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +121,38 @@ class _Detail:
         return math.prod(self.corner.size(shape))
 
 
+def _inside(inside: Inside, block: Block, kept: Sequence[Piece]) -> Record:
+    """The inside of a block that opens: of each op its value, of each value its op.
+
+    A value is given by its place among those of the block, -1 where the page does not hold it.
+    """
+    anatomy = inside.anatomy
+    place = {piece.node: number for number, piece in enumerate(kept)}
+    ends = {part.node: order for order, part in enumerate(anatomy.parts)}
+    op_of: dict[Node, int] = {}
+    order = 0
+    for node in block.nodes:
+        order = min(order, len(anatomy.parts) - 1)
+        op_of[node] = order
+        if node in ends:
+            order = ends[node] + 1
+    return {
+        "frame": inside.frame,
+        "ways": [[path_of([(x, -y) for x, y in points]), state] for points, state in inside.ways],
+        "values": [place.get(part.node, -1) for part in anatomy.parts],
+        "ops": [op_of.get(piece.node, 0) for piece in kept],
+    }
+
+
 def _kept(block: Block, *, inside: bool) -> Iterator[Piece]:
-    """The values of a block that a page holds: what others read first, the newest of the rest."""
+    """The values of a block that a page holds: what others read first, the newest of the rest.
+
+    What is computed between copies comes before the stack, say, in which it is handed on.
+    """
     shown = dict.fromkeys((*block.states, *block.outputs))
+    if inside and block.kind == "between":
+        computed = [piece for piece in block.pieces if not piece.node.is_move]
+        shown = dict.fromkeys((*computed[-1:], *shown))
     if not shown:
         shown = dict.fromkeys(block.pieces[-1:])
     yield from shown
@@ -174,7 +248,9 @@ def _block(
     if block.kind in _TITLES:
         record |= tensors.times(pieces[0].node)
     elif block.formula:
-        record["equation"] = block.formula
+        record["title"] = between_label(block)
+        record["equation"] = between_equation(block, quotient) if detail.links else ""
+        record["about"] = block.caption if block.caption != block.label else ""
     if len(block.columns) == 1:
         record |= {"t": block.column, "column": block.column}
     return record
@@ -239,7 +315,7 @@ def _norm(array: Array) -> float | int | str:
     return rounded(norm_of(array))
 
 
-def _notes(detail: _Detail, tensors: Tensors) -> list[str]:
+def _notes(detail: _Detail, tensors: Tensors, insides: Insides) -> list[str]:
     """What the page leaves out."""
     notes = [f"Numbers are rounded to {DIGITS} significant digits."]
     if any(shape["kept"] != [shape["rows"], shape["columns"]] for shape in tensors.shapes.values()):
@@ -251,6 +327,8 @@ def _notes(detail: _Detail, tensors: Tensors) -> list[str]:
         notes.append(
             "Of each copy only what it passes on is in this page, not what it computes on the way."
         )
+    if insides.left_out:
+        notes.append("Some copies cannot be opened in this page, for want of room or of a layout.")
     if not detail.links:
         notes.append("What passes along an arrow is in this page at the parts that it joins.")
     return notes

@@ -4,6 +4,7 @@ The backward pass visits the same parts from last to first, since creation order
 order: that of the engine, see `autograd/backward.py`.
 """
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -112,11 +113,49 @@ def _moment(
         label = f"Layer {block.row.number}, t = {block.t}"
         formula = equation_at(block.row.equation, block.t)
     else:
-        label = block.label or block.formula
-        if block.column is not None and len(block.columns) == 1:
-            label += f", t = {block.column}"
-        formula = block.formula if block.formula != block.label else ""
+        label = between_label(block)
+        formula = between_equation(block, quotient)
     return Moment(block.id, label, formula, named, newest, parts, tuple(links))
+
+
+def between_label(block: Block) -> str:
+    """What is said of a block between copies: what it is, and its time if it has one."""
+    label = block.label or block.formula
+    if block.column is not None and len(block.columns) == 1:
+        label += f", t = {block.column}"
+    return label
+
+
+def between_equation(block: Block, quotient: Quotient) -> str:
+    """The formula of a block between copies, with the times of what it reads: "y₂ = W h₂ + b"."""
+    formula = block.formula
+    if not formula:
+        return ""
+    for name, time in _times_of_reads(block, quotient).items():
+        word = rf"(?<![\w.]){re.escape(name)}(?![\w.(])"
+        formula = re.sub(word, indexed(name, time), formula)
+    computed = [piece.node for piece in block.pieces if not piece.node.is_move]
+    made = quotient.names.get(computed[-1], "") if computed else ""
+    if not made or made in (block.label, block.formula):
+        return formula
+    if block.column is not None:
+        made = indexed(made, block.column)
+    return f"{made} = {formula}"
+
+
+def _times_of_reads(block: Block, quotient: Quotient) -> dict[str, int]:
+    """The time of each name that a block reads, where it is one."""
+    times: defaultdict[str, set[int | None]] = defaultdict(set)
+    for arrow in quotient.entering[block]:
+        for read in arrow.reads:
+            node = read.value.node
+            times[quotient.names.get(node, "")].add(quotient.times.get(node))
+    known: dict[str, int] = {}
+    for name, found in times.items():
+        time = found.pop()
+        if name.isidentifier() and not found and time is not None:
+            known[name] = time
+    return known
 
 
 def _computed(block: Block) -> int:

@@ -31,16 +31,17 @@ def opened_grid(
         DrawError: Graphviz had no layout for a copy in time.
     """
     lane = LANE_INSIDE if lanes else 0.0
-    opening = _Opening(grid, quotient, lane, depth)
-    connections = tuple(opening.connections())
-    items = dict(opening.items(connections))
-    return replace(
-        grid,
-        items=items,
-        connections=tuple(opening.led(connections, items)),
-        lane=lane,
-        crowded_lane=lane,  # the same, since lanes go on inside the copies
-    )
+    return _Opening(grid, quotient, lane, depth).grid()
+
+
+def opened_blocks(grid: Grid, quotient: Quotient) -> tuple[Grid, Mapping[str, Anatomy]]:
+    """Return `grid` with its blocks opened down to the ops, and of each what it is made of.
+
+    Raises:
+        DrawError: Graphviz had no layout for a copy in time.
+    """
+    opening = _Opening(grid, quotient, 0.0, None)
+    return opening.grid(), opening.anatomies
 
 
 @dataclass(slots=True)
@@ -81,6 +82,23 @@ class _Opening:
             self._inner[id] = self._look_into(block, into[id])
         # Row of blocks, and number of what may carry a gradient into them from below.
         self._carrying = set(self._carried(into))
+
+    def grid(self) -> Grid:
+        """Return the grid with everything opened."""
+        connections = tuple(self.connections())
+        items = dict(self.items(connections))
+        return replace(
+            self._grid,
+            items=items,
+            connections=tuple(self.led(connections, items)),
+            lane=self._lane,
+            crowded_lane=self._lane,  # the same, since lanes go on inside the copies
+        )
+
+    @property
+    def anatomies(self) -> Mapping[str, Anatomy]:
+        """What each block that is opened is made of."""
+        return {id: inner.anatomy for id, inner in self._inner.items()}
 
     # Connections
 
