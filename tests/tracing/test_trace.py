@@ -178,3 +178,18 @@ def test_no_recorded_array_can_be_written_into(max_memory):
     writable = [x for x in arrays if isinstance(x, np.ndarray) and x.flags.writeable]
     assert len(arrays) > 100
     assert not writable
+
+
+def test_a_line_is_one_place_however_often_it_ran():
+    """Python names an instruction otherwise once it has run often: the loop would fall apart."""
+    x = tg.tensor(np.ones(4), requires_grad=True, name="x")
+
+    def shifted(h, by):
+        return np.concatenate([np.zeros(by), h[:-by]])
+
+    with tg.trace() as tr:
+        h = x
+        for _ in range(60):
+            h = shifted(h, 1)
+    sources = {id(e.output.source) for e in tr.events if e.output.op == "getitem"}
+    assert len(sources) == 1

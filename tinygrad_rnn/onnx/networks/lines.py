@@ -2,6 +2,8 @@
 
 What is recorded knows the line that made it. Without one of its own every op of a loaded graph
 would stand in the line that called it, and look like one op that ran again and again.
+
+Our own files say in which line of the program a node stood: then it runs in a line of that number.
 """
 
 import itertools
@@ -12,6 +14,8 @@ from types import FunctionType
 from typing import Any
 
 from ...text import elide
+from ...tracing.recording.source import Elsewhere
+from ..reading.graph import Line as KnownLine
 from ..reading.graph import Node
 
 _numbers = itertools.count()
@@ -19,8 +23,8 @@ _LONGEST = 30  # letters of a name
 _MOST_NAMES = 6
 
 
-def _line(run: Callable[..., Any], *arguments: Any) -> Any:
-    return run(*arguments)
+def _line(_run: Callable[..., Any], *_arguments: Any) -> Any:
+    return _run(*_arguments)  # no variable of a program, which begin with a letter
 
 
 _BODY = _line.__code__
@@ -34,20 +38,24 @@ class Lines:
         owner: with which it goes.
         name: of the graph.
         nodes: in order.
+        known: the lines of that program, by the numbers that nodes have; none: the file has none.
     """
 
-    def __init__(self, owner: object, name: str, nodes: Sequence[Node]) -> None:
-        file = f"<{elide(name, _LONGEST) or 'graph'} of ONNX, {next(_numbers)}>"
+    def __init__(
+        self, owner: object, name: str, nodes: Sequence[Node], known: Sequence[KnownLine]
+    ) -> None:
+        self._own = f"{elide(name, _LONGEST) or 'graph'} of ONNX, {next(_numbers)}"
+        self._known = known
         self._lines: dict[Hashable, Line] = {}
-        text: list[str] = []
+        self._texts: dict[str, dict[int, str]] = {}
         for node in nodes:
             place = self._place(node)
             if place not in self._lines:
-                text.append(_written(node))
-                self._lines[place] = _at(file, len(text))
-        lines = [f"{line}\n" for line in text]
-        linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
-        weakref.finalize(owner, linecache.cache.pop, file, None)
+                self._lines[place] = self._made(node, place)
+        for file, texts in self._texts.items():
+            lines = [f"{texts.get(number, '')}\n" for number in range(1, max(texts) + 1)]
+            linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
+            weakref.finalize(owner, linecache.cache.pop, file, None)
 
     def of(self, node: Node) -> Line:
         """What runs a function in the line of a node."""
@@ -56,10 +64,23 @@ class Lines:
     def _place(self, node: Node) -> Hashable:
         return id(node) if node.line is None else node.line
 
+    def _made(self, node: Node, place: Hashable) -> Line:
+        if isinstance(node.line, int) and node.line < len(self._known):
+            line = self._known[node.line]
+            file, number = f"<{line.file}: {self._own}>", line.number
+            stands_for = Elsewhere(line.variable, line.is_inside_package)
+        else:
+            file, stands_for = f"<{self._own}>", None
+            number = len(self._texts.get(file, ())) + 1
+        self._texts.setdefault(file, {}).setdefault(number, _written(node))
+        return _at(file, number, stands_for)
 
-def _at(file: str, number: int) -> Line:
+
+def _at(file: str, number: int, stands_for: Elsewhere | None) -> Line:
     """A function that calls another, from a line of a file that is none of this package's."""
     body = _BODY.replace(co_filename=file, co_firstlineno=number - 1, co_name="graph")
+    if stands_for is not None:
+        body = body.replace(co_consts=(*body.co_consts, stands_for))
     return FunctionType(body, {"__name__": "graph"})
 
 

@@ -4,16 +4,19 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import groupby
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from ...autograd.tensor import Array, Tensor
 from ...errors import OnnxError, describe
 from ...nn.module import Buffer, Module, Parameter
+from ...nn.recurrent import Recurrent
 from ..nodes import is_handled
 from ..nodes.registry import MODULES
-from ..reading.graph import Graph, Model, Node, Value
+from ..reading.graph import Call, Graph, Model, Node, Value
+from ..reading.origins import LayerOrigin, OpOrigin
 from .control import If, Loop, Scan
 from .linear import with_linear
 from .lines import Lines
@@ -22,6 +25,7 @@ from .sections import Placed, sections
 from .steps import ModuleStep, NodeStep, Step, named, run_all
 from .tree import Tree, attach, path_of
 from .values import Values
+from .written import Group, LayerStep, layer_of, made_now, op_step
 
 _GRAPHS: dict[str, Sequence[str]] = {
     "If": ("then_branch", "else_branch"),
@@ -29,47 +33,33 @@ _GRAPHS: dict[str, Sequence[str]] = {
     "Scan": ("body",),
 }
 _KINDS: dict[str, Any] = {"If": If, "Loop": Loop, "Scan": Scan}
-
-
-NO_NAMES: Mapping[str, str] = {}
+T = TypeVar("T")
 
 
 class Body(Module):
     """A graph: its parameters and modules by their names, its nodes in order.
 
     Args:
-        graph: of a file.
-        trained: which initializers are parameters; None: all floats that have axes.
-        leaves: which others are tensors.
-        names: value name -> what the program that wrote it called the tensor.
+        model: the graph, and what the file says beside it.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        trained: frozenset[str] | None = None,
-        leaves: frozenset[str] = frozenset(),
-        names: Mapping[str, str] = NO_NAMES,
-    ) -> None:
-        graph = replace(graph, nodes=with_linear(graph))
-        self._graph, self._trained, self._leaves = graph, trained, leaves
-        # A function, since a dict would be looked through for modules.
-        self._called = names.get
-        self._lines = Lines(self, graph.name, graph.nodes)
+    def __init__(self, model: Model) -> None:
+        written = model.graph.nodes
+        graph = replace(model.graph, nodes=with_linear(model.graph))
+        self._model, self._graph = model, graph
+        self._fresh = model.fresh & model.leaves & graph.initializers.keys()
+        self._lines = Lines(self, graph.name, written, model.lines)
         self._tree = Tree(self, list(graph.initializers))
         self._there, self._taken = Values(), frozenset[str]()
         self._counts = Counter(graph.reads())
-        self._layers = _Layers()
+        self._layers, self._written = _Layers[RecurrentLayer](), _Layers[Recurrent]()
         self._statistics = {
             name
             for node in graph.nodes
             if node.op == "BatchNormalization"
             for name in node.inputs[3:5]
         }
-        steps = [
-            Placed(self._step(node), node.calls or (), self._reads(node)) for node in graph.nodes
-        ]
-        self._steps = sections(self._tree, steps)
+        self._steps = sections(self._tree, self._placed(written))
         for name, array in graph.initializers.items():
             self._keep(name, array)
 
@@ -100,14 +90,85 @@ class Body(Module):
         run_all(self._steps(), values)
         return tuple(values[value.name] for value in self.outputs)
 
+    # Steps
+
+    def _placed(self, written: Sequence[Node]) -> list[Placed]:
+        """A step for each node, or for each group of nodes that were one op or layer of ours.
+
+        Args:
+            written: the nodes as the file has them.
+        """
+        groups: dict[int, list[Node]] = {}
+        for node in written:
+            whole = node.whole or node
+            if whole.group is not None:
+                group = groups.setdefault(whole.group, [])
+                if whole not in group[-1:]:
+                    group.append(whole)
+        made: list[Placed] = []
+        for number, run in groupby(self._graph.nodes, key=lambda node: node.group):
+            nodes = list(run)
+            again = None if number is None else self._again(groups[number], nodes)
+            made += [self._at(node) for node in nodes] if again is None else [again]
+        return made
+
+    def _at(self, node: Node) -> Placed:
+        return Placed(self._step(node), node.calls or (), self._reads([node]))
+
+    def _again(self, written: Sequence[Node], nodes: Sequence[Node]) -> Placed | None:
+        """The op or the layer that a group of nodes was written from, if it is one."""
+        last, origin = written[-1], written[-1].origin
+        group, calls = Group(written, self._graph.initializers), last.calls or ()
+        line = self._lines.of(nodes[-1])
+        if isinstance(origin, LayerOrigin):
+            layer = self._layer(origin, group, calls)
+            if layer is None:
+                return None
+            step = LayerStep(layer, origin, group, line, self._model.names, self._renew)
+            return Placed(step, calls[:-1], frozenset())
+        if isinstance(origin, OpOrigin):
+            plain = [self._step(node) for node in nodes]
+            name = self._called(group.makes[-1])
+            step = op_step(origin, group, plain, line, name, self._renew)
+            return None if step is None else Placed(step, calls, self._reads(nodes))
+        return None
+
+    def _layer(self, origin: LayerOrigin, group: Group, calls: Sequence[Call]) -> Recurrent | None:
+        """The layer that a group is a call of, if it is so, at its place among the modules."""
+        if not calls:
+            return None
+        found = self._tree.known(calls[-1])
+        if not isinstance(found, Recurrent | None):
+            return None
+        layer = layer_of(origin, group, found)
+        weights = [name for name in group.reads if name in (self._model.trained or ())]
+        numbers = {node.group for name in weights for node in self._readers(name)}
+        if layer is None or None in numbers:
+            return None
+        if weights and found is None:
+            self._taken |= set(weights)
+            self._written.keep(min(weights, key=list(self._graph.initializers).index), layer)
+        self._tree.place(calls, layer)
+        return layer
+
+    def _renew(self, name: str, values: Values) -> None:
+        """Make a tensor that every run of the program made anew, where it is first read."""
+        if name in self._fresh and not values.has_own(name):
+            values[name] = Tensor(self._graph.initializers[name], name=self._called(name) or None)
+
+    def _called(self, name: str) -> str:
+        """What the program called a tensor; "" where the file does not say."""
+        return self._model.names.get(name, "")
+
     def _step(self, node: Node) -> Step:
         if node.op not in MODULES or node.domain:
-            called = {name: self._called(name, "") for name in node.outputs if self._called(name)}
+            called = {name: self._called(name) for name in node.outputs if self._called(name)}
             return NodeStep(node, self._lines.of(node), called)
         reads = node.inputs
         if node.op in _GRAPHS:
             graphs = dict(node.graphs())
-            bodies = [Body(graphs[name], self._trained, self._leaves) for name in _GRAPHS[node.op]]
+            inner = replace(self._model, names={}, lines=())
+            bodies = [Body(replace(inner, graph=graphs[name])) for name in _GRAPHS[node.op]]
             module: Module = _KINDS[node.op](node, *bodies)
         else:
             weights = self._weights(node)
@@ -122,11 +183,10 @@ class Body(Module):
         attach(home, _short(node), module)
         return ModuleStep(node, module, reads, node.op in _GRAPHS, self._lines.of(node))
 
-    def _reads(self, node: Node) -> frozenset[tuple[str, str]]:
-        """The parameters that a node reads, and by what op."""
-        return frozenset(
-            (node.op, name) for name in node.inputs if name in self._graph.initializers
-        )
+    def _reads(self, nodes: Sequence[Node]) -> frozenset[tuple[str, str]]:
+        """The parameters that nodes read, and by what op."""
+        names = self._graph.initializers
+        return frozenset((node.op, name) for node in nodes for name in node.inputs if name in names)
 
     def _weights(self, node: Node) -> dict[int, Array]:
         """The weights of a recurrent node that only such nodes read: they become its cells'."""
@@ -149,13 +209,17 @@ class Body(Module):
     def _keep(self, name: str, array: Array) -> None:
         """Make an initializer a parameter, a buffer or a constant."""
         if name in self._taken:
+            layer = self._written.get(name)
+            if layer is not None:
+                made_now(layer)
             return
         if array.dtype.kind != "f" or not self._is_trained(name, array):
-            is_leaf = name in self._leaves
-            self._there[name] = Tensor(array, name=self._called(name)) if is_leaf else array
+            is_leaf = name in self._model.leaves
+            called = self._called(name) or None
+            self._there[name] = Tensor(array, name=called) if is_leaf else array
             return
         kind = Buffer if name in self._statistics else Parameter
-        part = kind(array)
+        part = kind(array, name=self._called(name) or None)
         *path, last = self._path_of(name)
         attach(self._tree.home(path), last, part)
         self._there[name] = part
@@ -184,8 +248,8 @@ class Body(Module):
         Our own files say so. In others all floats that have axes are, but for what an exporter made
         up: of these only what is a factor of a product.
         """
-        if self._trained is not None:
-            return name in self._trained
+        if self._model.trained is not None:
+            return name in self._model.trained
         if not _MADE_UP.fullmatch(name):
             return array.ndim > 0
         return array.ndim > 0 and any(node.op in _PRODUCTS for node in self._readers(name))
@@ -194,16 +258,19 @@ class Body(Module):
 _PRODUCTS = ("MatMul", "Gemm", "Conv", "Einsum")
 
 
-class _Layers:
-    """Recurrent layers that are there, by their weights: a layer that is called twice is one."""
+class _Layers(Generic[T]):
+    """Recurrent layers that are there: a layer that is called twice is one.
+
+    An object of its own, since a dict would be looked through for modules.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, RecurrentLayer] = {}
+        self._known: dict[Hashable, T] = {}
 
-    def get(self, key: Hashable) -> RecurrentLayer | None:
+    def get(self, key: Hashable) -> T | None:
         return self._known.get(key)
 
-    def keep(self, key: Hashable, layer: RecurrentLayer) -> None:
+    def keep(self, key: Hashable, layer: T) -> None:
         self._known[key] = layer
 
 
@@ -244,8 +311,13 @@ class Network(Body):
 
     def __init__(self, model: Model, dtype: Any = None) -> None:
         check_supported(model.graph)
-        super().__init__(model.graph, model.trained, model.leaves, model.names)
+        super().__init__(model)
         self._dtype = dtype
+
+    def __call__(self, *inputs: Any, **by_name: Any) -> Any:
+        # A function is no call of its own: what it calls are the outermost modules.
+        run = self.forward if self._model.is_function else super().__call__
+        return run(*inputs, **by_name)
 
     def forward(self, *inputs: Any, **by_name: Any) -> Any:
         """Run the model.
@@ -257,7 +329,7 @@ class Network(Body):
         tensors = [self._input(value, x) for value, x in zip(self.inputs, given, strict=True)]
         outputs = super().forward(None, *tensors)
         for value, made in zip(self.outputs, outputs, strict=True):
-            named(made, self._called(value.name, value.name))
+            named(made, self._called(value.name) or value.name)
         results = [x if isinstance(x, Tensor | list) else Tensor(x) for x in outputs]
         return results[0] if len(results) == 1 else tuple(results)
 

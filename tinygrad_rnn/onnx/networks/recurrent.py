@@ -226,6 +226,17 @@ def _parts(op: str, cell: Any, weights: Sequence[Any]) -> dict[str, Any]:
     return parts
 
 
+def weights_of_cell(
+    op: str, cell: Any, weights: Sequence[Array | None], d: int
+) -> dict[str, Array | None]:
+    """The parameters of a cell of ours, of ONNX's weights of its layer; `d` is its direction."""
+    parts = _parts(op, cell, [_direction(one, d) for one in weights])
+    if getattr(cell, "coupled", False):  # ONNX has the input gate, too, which ours needs not
+        size = cell.hidden_size
+        parts = {name: None if x is None else x[size:] for name, x in parts.items()}
+    return parts
+
+
 def reordered(x: Any, order: Sequence[int], size: int) -> Any:
     """Blocks of rows in another order."""
     if len(order) == 1:

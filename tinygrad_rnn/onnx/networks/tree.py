@@ -39,21 +39,44 @@ class Tree:
 
     def __init__(self, root: Module, parameters: Sequence[str]) -> None:
         self._root, self._names = root, frozenset(parameters)
+        self._by_number: dict[int, Module] = {}
 
     def called(self, calls: Sequence[Call]) -> Module:
         """The module of the innermost of some calls; those on the way are made."""
-        module, path = self._root, ""
+        module, names = self._root, list[str]()
         for call in calls:
             if call.is_scope:
                 continue
-            path = f"{path}.{call.name}".lstrip(".")
-            found = vars(module).get(safe(module, call.name))
+            names.append(call.name)
+            outer, name, path = module, call.name, ".".join(names)
+            if call.path:
+                *above, name = path_of(call.path)
+                outer, path = self.home(above), call.path
+            found = self.known(call) or vars(outer).get(safe(outer, name))
             if not isinstance(found, Module):
                 has_weights = {f"{path}.W_xh", f"{path}.W_hh"} <= self._names
-                found = part_of(call, has_weights)
-                attach(module, call.name, found)
+                found = part_of(call, has_weights or bool(call.path))
+                attach(outer, name, found)
+            if call.module is not None:
+                self._by_number.setdefault(call.module, found)
             module = found
         return module
+
+    def known(self, call: Call) -> Module | None:
+        """The module of a call, if another call of it was met."""
+        return None if call.module is None else self._by_number.get(call.module)
+
+    def place(self, calls: Sequence[Call], module: Module) -> None:
+        """Make a module the one of the innermost call."""
+        call = calls[-1]
+        outer, name = self.called(calls[:-1]), call.name
+        if call.path:
+            *above, name = path_of(call.path)
+            outer = self.home(above)
+        if not any(one is module for one in vars(outer).values()):
+            attach(outer, name, module)
+        if call.module is not None:
+            self._by_number[call.module] = module
 
     def home(self, path: Sequence[str]) -> Module:
         """The module at a path of names, of which several may be one: "cells" and "0"."""

@@ -26,6 +26,10 @@ class Values:
             waiting.extend(reversed(values._outer))
         raise KeyError(f"no value {name!r}")
 
+    def has_own(self, name: str) -> bool:
+        """Whether this graph itself has made a value."""
+        return name in self._own
+
     def __setitem__(self, name: str, value: Any) -> None:
         if name:
             self._own[name] = value

@@ -7,6 +7,7 @@ from typing import Any
 from ...autograd.tensor import Array
 from ...errors import OnnxError
 from ...text import elide
+from .origins import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Call:
     equation: str = ""
     is_scope: bool = False  # a scope that the program named, not a module
     kind: str = ""  # the module's class
+    module: int | None = None  # which module: one that is called at two places is one
+    path: str = ""  # where it sits among all modules, if the file says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Node:
         attributes: numbers, texts, arrays, lists and graphs, defaults included.
         calls: the modules around it, the outermost first; None where nothing says so yet.
         line: which line of the program it stood in, a number; None where the file does not say.
+        group: the number of the nodes that were written from one op or layer; None: it was none.
+        origin: what its group was written from, which ends with this node.
+        whole: the node that it is a part of, where that is a function of others.
     """
 
     op: str
@@ -46,6 +52,9 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     calls: tuple[Call, ...] | None = ()
     line: int | None = None
+    group: int | None = None
+    origin: Origin | None = None
+    whole: "Node | None" = None
 
     @property
     def title(self) -> str:
@@ -74,6 +83,23 @@ class Node:
     def inside(self, *calls: Call) -> "Node":
         """The same node, in calls around its own."""
         return replace(self, calls=(*calls, *(self.calls or ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the program that wrote a file.
+
+    Args:
+        file: its name, without folders.
+        number: counted from 1.
+        variable: what it calls the value; a list of that for the parts of a tuple.
+        is_inside_package: whether a line of this package called the op, not the program's own.
+    """
+
+    file: str
+    number: int
+    variable: Any
+    is_inside_package: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +153,9 @@ class Model:
         trained: the initializers that are parameters; None where the file does not say.
         leaves: other initializers that were tensors, and so are drawn.
         names: value name -> what the program that wrote it called the tensor.
+        fresh: those of the leaves that were made anew in each run.
+        lines: of the program, as the nodes know them by their numbers.
+        is_function: whether it was a function, not a module, so that it is no call of its own.
     """
 
     graph: Graph
@@ -134,3 +163,6 @@ class Model:
     trained: frozenset[str] | None = None
     leaves: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict[str, str])
+    fresh: frozenset[str] = frozenset()
+    lines: Sequence[Line] = ()
+    is_function: bool = False

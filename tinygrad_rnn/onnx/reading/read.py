@@ -14,7 +14,8 @@ from ...text import elide
 from ..package import onnx_module
 from .functions import Functions
 from .graph import Call, Graph, Model, Node, Value
-from .scopes import LEAVES, NAMES, TRAINED, calls_of, line_of, placed
+from .origins import group_of, origin_of
+from .scopes import FRESH, KIND, LEAVES, LINES, NAMES, TRAINED, calls_of, line_of, lines_of, placed
 from .tensors import array_of, dtype_of
 
 MOST_BYTES = 2**31 - 1  # what protobuf reads
@@ -115,7 +116,7 @@ class Reader:
         Raises:
             OnnxError: an attribute that the op has not, or of another type.
         """
-        node = self._node(proto, made, depth)
+        node = self.node(proto, made, depth)
         call = self.functions.call_of(self, proto)
         if call is None:
             made.add(proto)
@@ -128,11 +129,14 @@ class Reader:
         for inner in copied:
             made.check(inner, outputs_of(copied))
             nodes += inside.nodes(inner, made, depth + 1)
+        whole = node if depth == 0 else None
+        nodes = [replace(one, line=node.line, group=node.group, whole=whole) for one in nodes]
         if node.calls is None:
             return nodes
         return [one.inside(*node.calls, Call(node.op)) for one in nodes]
 
-    def _node(self, proto: Any, made: "Made", depth: int) -> Node:
+    def node(self, proto: Any, made: "Made | None" = None, depth: int = 0) -> Node:
+        """One node, whatever it calls."""
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         schema = self.schema(domain, proto.op_type)
         attributes = {one.name: self._attribute(proto, one, made, depth) for one in proto.attribute}
@@ -154,6 +158,8 @@ class Reader:
             attributes=attributes,
             calls=calls_of(proto.name, metadata),
             line=line_of(metadata),
+            group=group_of(metadata),
+            origin=origin_of(metadata),
         )
 
     def schema(self, domain: str, op: str) -> Any:
@@ -192,6 +198,13 @@ class Reader:
             name = elide(proto.name, 60)
             raise OnnxError(f"{_title(node)}: attribute {name!r} is of a type that is not read")
         return read[proto.type]()
+
+
+def nodes_of(protos: Iterable[Any], opset: int) -> list[Node]:
+    """Nodes of ONNX's own ops in a version, as plain data."""
+    onnx = onnx_module()
+    reader = Reader({"": opset}, None, Functions(onnx.ModelProto(), lambda key: True))
+    return [reader.node(proto) for proto in protos]
 
 
 def modules_of(names: Iterable[str]) -> set[str]:
@@ -344,6 +357,9 @@ def facts_of(proto: Any, graph: Graph, opset: int) -> Model:
         leaves = frozenset(map(str, json.loads(metadata[LEAVES])))
         pairs = json.loads(metadata[NAMES]).items()
         names = {str(key): elide(str(name), 60) for key, name in pairs}
+        fresh = frozenset(map(str, json.loads(metadata.get(FRESH, "[]"))))
+        lines = lines_of(metadata.get(LINES, "[]"))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Model(graph, opset)  # another's file, or damaged: the names alone are lost
-    return Model(graph, opset, trained, leaves, names)
+    is_function = metadata.get(KIND) == "function"
+    return Model(graph, opset, trained, leaves, names, fresh, lines, is_function)

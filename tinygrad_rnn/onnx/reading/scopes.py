@@ -8,21 +8,28 @@ from itertools import takewhile
 from typing import Any
 
 from ...text import elide
-from .graph import Call, Node
+from .graph import Call, Line, Node
 
 # What our files say of a node: its calls, the outermost first, each with its number.
 SCOPES = "tinygrad_rnn.scopes"
 # And which line of the program it stood in, by number.
 LINE = "tinygrad_rnn.line"
-# Of the model: which initializers are parameters, which others were tensors, what tensors were
-# called.
+# Of the model: which initializers are parameters, which others were tensors, which of these each
+# run makes anew, what tensors were called, the lines, and what was written: "function", "module".
 TRAINED = "tinygrad_rnn.parameters"
 LEAVES = "tinygrad_rnn.leaves"
+FRESH = "tinygrad_rnn.fresh"
 NAMES = "tinygrad_rnn.names"
+LINES = "tinygrad_rnn.lines"
+KIND = "tinygrad_rnn.kind"
 _TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 _TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
 _MOST_CALLS = 16
 _MOST_LETTERS = 60
+_LONGEST_PATH = 1000
+_MOST_LINES = 200_000
+_LAST_LINE = 20_000
+_MOST_FILES = 64
 
 
 def calls_of(name: str, metadata: Mapping[str, str]) -> tuple[Call, ...] | None:
@@ -44,6 +51,34 @@ def line_of(metadata: Mapping[str, str]) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
+def lines_of(text: str) -> list[Line]:
+    """The lines of the program that wrote a file.
+
+    Raises:
+        ValueError, TypeError: they are none.
+    """
+    rows = json.loads(text)
+    if len(rows) > _MOST_LINES:
+        raise ValueError("too many lines")
+    lines = [_line(*row) for row in rows]
+    if len({line.file for line in lines}) > _MOST_FILES:
+        raise ValueError("too many files")
+    return lines
+
+
+def _line(file: Any, number: Any, variable: Any, is_inside: Any) -> Line:
+    if type(number) is not int or not 0 < number <= _LAST_LINE:
+        raise ValueError(f"no line {number!r:.20}")
+    called = _called(variable)
+    if isinstance(variable, list):
+        called = [_called(part) for part in variable[:_MOST_CALLS]]
+    return Line(elide(str(file), _MOST_LETTERS), number, called, bool(is_inside))
+
+
+def _called(variable: Any) -> str | None:
+    return None if variable is None else elide(str(variable), _MOST_LETTERS)
+
+
 def _ours(text: str) -> tuple[Call, ...]:
     try:
         rows = json.loads(text)
@@ -58,9 +93,11 @@ def _call(row: Mapping[str, Any]) -> Call:
         elide(str(row["name"]), _MOST_LETTERS),
         int(row["call"]),
         states,
-        elide(str(row.get("equation", "")), 200),
+        "\n".join(elide(line, 200) for line in str(row.get("equation", "")).split("\n")[:4]),
         bool(row.get("scope", False)),
         elide(str(row.get("class", "")), _MOST_LETTERS),
+        int(row["module"]) if "module" in row else None,
+        str(row.get("path", ""))[:_LONGEST_PATH],
     )
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import basename
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,13 @@ from ...nn.cells import Cell
 from ...nn.module import Module
 from ...text import elide
 from ...tracing.recording.graph import Node
+from ...tracing.recording.source import Source
 from ..package import onnx_module
+from ..reading.origins import GROUP, ORIGIN
 from ..reading.scopes import LINE, SCOPES
 from ..reading.tensors import NUMBERS
+
+OPSET = 20
 
 Rule = Callable[["Builder", Node], str]
 # Our op -> what writes it.
@@ -48,6 +53,7 @@ class Builder:
         options: id of an array that is an option -> the id of the tensor whose values it holds.
         root: the module that is written, which no scope names.
         named: what the program calls modules that nothing but a function calls.
+        paths: where the modules sit, from the variables of the program on.
     """
 
     def __init__(
@@ -56,9 +62,10 @@ class Builder:
         options: Mapping[int, int],
         root: Module | None,
         named: Mapping[object, str],
+        paths: Mapping[object, str],
     ) -> None:
         self._dtype = None if dtype is None else np.dtype(dtype)
-        self._options, self._root, self._named = options, root, named
+        self._options, self._root, self._named, self._paths = options, root, named, paths
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
         self.leaves: list[str] = []
@@ -67,9 +74,14 @@ class Builder:
         self._constants: dict[tuple[Any, ...], str] = {}
         self._taken: set[str] = set()
         self._shared: dict[Hashable, str] = {}
+        self._ages: dict[str, int] = {}
         self._scope: Scope | None = None
         self._line: int | str = ""
+        self.lines: list[Sequence[Any]] = []
         self._sources: dict[int, int] = {}
+        self._modules: dict[int, int] = {}
+        self._groups = 0
+        self._group_start: int | None = None
 
     # Values
 
@@ -99,8 +111,8 @@ class Builder:
         """Whether a tensor is written."""
         return id in self._values
 
-    def array(self, array: Any, name: str) -> str:
-        """An initializer of this name or one like it."""
+    def array(self, array: Any, name: str, age: int | None = None) -> str:
+        """An initializer of this name or one like it; `age` is the id of its tensor."""
         array = np.asarray(array)
         array = np.ascontiguousarray(array, self.dtype_of(array.dtype)).reshape(array.shape)
         if array.dtype not in NUMBERS:
@@ -108,12 +120,20 @@ class Builder:
         name = self.unique(name)
         tensor = onnx_module("numpy_helper").from_array(array, name)
         self.initializers[name] = tensor
+        if age is not None:
+            self._ages[name] = age
         return name
 
-    def shared(self, key: Hashable, make: Callable[[], Any], name: str) -> str:
+    def by_age(self) -> list[Any]:
+        """The initializers: tensors in the order in which they were made, then the constants."""
+        ages, last = self._ages, max(self._ages.values(), default=0) + 1
+        names = sorted(self.initializers, key=lambda name: ages.get(name, last))
+        return [self.initializers[name] for name in names]
+
+    def shared(self, key: Hashable, make: Callable[[], Any], name: str, age: int) -> str:
         """A parameter that several nodes read, written once."""
         if key not in self._shared:
-            self._shared[key] = self.array(make(), name)
+            self._shared[key] = self.array(make(), name, age)
             self.trained([self._shared[key]])
         return self._shared[key]
 
@@ -168,12 +188,35 @@ class Builder:
         name = self.unique("/".join([*(call.name for call in self._calls()), op]))
         made = onnx_module("helper").make_node(op, inputs, names, name=name, **attributes)
         calls = [self._described(call) for call in self._calls()]
-        facts = {SCOPES: json.dumps(calls), LINE: str(self._line)}
+        group = "" if self._group_start is None else str(self._groups)
+        facts = {SCOPES: json.dumps(calls), LINE: str(self._line), GROUP: group}
         for key, text in facts.items():
             if text:
                 made.metadata_props.add(key=key, value=text)
         self.nodes.append(made)
         return names
+
+    # Groups: what one op or one layer becomes
+
+    def begin_group(self) -> None:
+        """The next nodes are what one op or layer becomes."""
+        self._groups += 1
+        self._group_start = len(self.nodes)
+
+    def end_group(self) -> Sequence[Any]:
+        """They were these."""
+        nodes = self.nodes[self._group_start :]
+        self._group_start = None
+        return nodes
+
+    def say_origin(self, group: Sequence[Any], text: str) -> None:
+        """Say on the last node of a group what it was written from."""
+        group[-1].metadata_props.add(key=ORIGIN, value=text)
+
+    def is_of_group(self, name: str) -> bool:
+        """Whether the last node of the group that is being written makes a value."""
+        own = self.nodes[self._group_start or 0 :]
+        return bool(own) and name in own[-1].output
 
     def rename(self, old: str, new: str) -> str:
         """Call what the last node makes as the program does."""
@@ -186,12 +229,25 @@ class Builder:
 
     # Calls
 
-    def enter(self, scope: Scope | None, source: object = None) -> None:
-        """Say which call the next nodes stand in, and which line of the program."""
-        self._scope = scope
-        self._line = (
-            "" if source is None else self._sources.setdefault(id(source), len(self._sources))
-        )
+    def enter(
+        self, scope: Scope | None, source: Source | None = None, variables: Any = None
+    ) -> None:
+        """Say which call the next nodes stand in, and which line of the program.
+
+        Args:
+            scope: the call.
+            source: the line.
+            variables: what it calls the parts of the value, where it is a tuple.
+        """
+        self._scope, self._line = scope, ""
+        if source is None:
+            return
+        if id(source) not in self._sources:
+            self._sources[id(source)] = len(self.lines)
+            variable = source.variable if variables is None else variables
+            where = basename(source.file), source.line
+            self.lines.append((*where, variable, source.is_inside_package))
+        self._line = self._sources[id(source)]
 
     def _calls(self) -> list[Scope]:
         calls = [] if self._scope is None else list(self._scope.chain())
@@ -199,12 +255,18 @@ class Builder:
             return calls[1:]
         return calls
 
+    def name_of(self, call: Scope) -> str:
+        """What a call is called; of the outermost the program knows the variable."""
+        return self._named.get(call.owner, call.name) if call.parent is None else call.name
+
     def _described(self, call: Scope) -> dict[str, Any]:
-        name = self._named.get(call.owner, call.name) if call.parent is None else call.name
-        described: dict[str, Any] = {"name": name, "call": call.id}
+        described: dict[str, Any] = {"name": self.name_of(call), "call": call.id}
         if isinstance(call.owner, str):
             return {**described, "scope": True}
         described["class"] = type(call.owner).__name__
+        described["module"] = self._modules.setdefault(id(call.owner), len(self._modules))
+        if call.owner in self._paths:
+            described["path"] = self._paths[call.owner]
         if isinstance(call.owner, Cell):
             described["states"] = list(call.owner.states)
             described["equation"] = call.owner.equation or ""

@@ -1,6 +1,6 @@
 """Recurrent layers as recurrent nodes: what the calls of RNN, LSTM and GRU become."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class LayerCall:
     """
 
     layer: Recurrent
-    scope: Scope
+    scope: Scope | None
     xs: Node
     states: Sequence[Node]
     lengths: Any
@@ -51,15 +51,32 @@ def layer_calls(run: Recorded) -> tuple[dict[int, LayerCall], set[int]]:
         if scope is not None and node.op is not None:
             inside.setdefault(scope, []).append(node)
     read_by = _readers(run)
+    elsewhere = _read_elsewhere(run, inside)
     calls: dict[int, LayerCall] = {}
     covered: set[int] = set()
     for scope, nodes in inside.items():
         call = _call(scope, nodes)
-        if call is None or not _is_closed(call, nodes, read_by):
+        if call is None or not _is_closed(call, nodes, read_by) or call.layer in elsewhere:
             continue
         calls.update((output.id, call) for output in call.outputs)
         covered |= {node.id for node in nodes}
     return calls, covered
+
+
+def _read_elsewhere(run: Recorded, inside: Mapping[Scope, Sequence[Node]]) -> set[object]:
+    """The layers whose weights somebody else reads, too: then they must stay what they are."""
+    readers: dict[int, set[object]] = {}
+    for node in run.nodes:
+        scope = _layer_scope(node)
+        for x in node.tensors():
+            readers.setdefault(x.id, set()).add(None if scope is None else scope.owner)
+    layers: set[Any] = {scope.owner for scope in inside}
+    return {
+        layer
+        for layer in layers
+        for p in layer.parameters()
+        if readers.get(p.id, {layer}) != {layer}
+    }
 
 
 def _layer_scope(node: Node) -> Scope | None:
@@ -135,7 +152,6 @@ class LayerWriter:
     def write(self) -> None:
         """Add the nodes, and tell the builder what the outputs are."""
         b, layer, call = self._b, self._layer, self._call
-        b.enter(call.scope)
         x = b.cast(b.value(call.xs.id), self._dtype)
         x = self._time_first(x)
         ends: list[list[str]] = [[] for _ in call.outputs[1:]]
@@ -211,7 +227,12 @@ class LayerWriter:
         def stacked() -> Any:
             return np.stack([part(cell, order) for cell in cells])
 
-        return self._b.shared((id(self._layer), k, letter), stacked, f"{name}.{letter}")
+        return self._shared((k, letter), stacked, f"{name}.{letter}")
+
+    def _shared(self, key: Hashable, make: Callable[[], Any], name: str) -> str:
+        """A parameter of the layer, which is as old as the first of them."""
+        age = min(p.id for p in self._layer.parameters())
+        return self._b.shared((id(self._layer), key), make, name, age)
 
     def _shown(self, y: str) -> str:
         """What the last layer shows: W_hy h + b_y where it has them, and zeros in the padding."""
@@ -219,10 +240,10 @@ class LayerWriter:
         if layer.W_hy is None:
             return y
         W_hy, b_y = layer.W_hy, layer.b_y
-        W = b.shared((id(layer), "W_hy"), lambda: W_hy.data, f"{self._name}.W_hy")
+        W = self._shared("W_hy", lambda: W_hy.data, f"{self._name}.W_hy")
         y = b.add("MatMul", y, b.add("Transpose", W, perm=[1, 0]))
         if b_y is not None:
-            y = b.add("Add", y, b.shared((id(layer), "b_y"), lambda: b_y.data, f"{self._name}.b_y"))
+            y = b.add("Add", y, self._shared("b_y", lambda: b_y.data, f"{self._name}.b_y"))
         if call.lengths is None:
             return y
         steps = call.xs.shape[int(layer.batch_first)]

@@ -1,7 +1,7 @@
 """One run of what is to be written: its ops, its inputs, and what everything is called."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,10 @@ class Recorded:
         kept: what keeps these arrays and tensors alive, so that no id is used again.
         root: the module that was called, if it was one.
         modules: the names of the modules that the function sees.
+        named: node id -> the name that the program gave the tensor itself.
+        first: no tensor of a lower id was made in the run.
+        paths: where each module sits, by the names that the function sees.
+        in_modules: the ids of the parameters in them.
     """
 
     nodes: Sequence[Node]
@@ -40,6 +44,10 @@ class Recorded:
     kept: Sequence[Any]
     root: Module | None
     modules: Mapping[object, str]
+    named: Mapping[int, str]
+    first: int
+    paths: Mapping[object, str]
+    in_modules: Set[int]
 
     def node(self, id: int) -> Node:
         """The node of a tensor."""
@@ -65,14 +73,19 @@ def recorded(function: Callable[..., Any], example: Sequence[Any]) -> Recorded:
     watch = _Watch(
         {x.id: name for x, name in zip(arguments, names, strict=True) if isinstance(x, Tensor)}
     )
+    first = Tensor(0.0).id
     with trace() as run, observed(watch.observe):
         returned = function(*arguments)
         outputs = list(_outputs(returned))
         given = dict(run.run.given_names())
     nodes = run.run.nodes
+    owners = _owners(nodes.values(), run.run.owners)
     missing = [x for _, x in outputs if x.id not in nodes]
     if not outputs or missing:
         raise OnnxError("save: the function must return what it computes, one tensor or several")
+    modules: dict[object, str] = {value: name for name, value in _modules(function)} | owners
+    outermost = [function] if isinstance(function, Module) else modules
+    parameters = (p for one in outermost if isinstance(one, Module) for p in one.parameters())
     inputs = [(name, x.id) for name, x in watch.inputs(arguments, names)]
     return Recorded(
         nodes=list(nodes.values()),
@@ -83,8 +96,30 @@ def recorded(function: Callable[..., Any], example: Sequence[Any]) -> Recorded:
         options=watch.options,
         kept=[*watch.kept, *arguments, returned],
         root=function if isinstance(function, Module) else None,
-        modules={value: name for name, value in _modules(function)},
+        modules=modules,
+        named=given,
+        first=first,
+        paths=_paths(function, modules),
+        in_modules={p.id for p in parameters},
     )
+
+
+def _paths(function: Any, modules: Mapping[object, str]) -> dict[object, str]:
+    """Where each module sits: "model.encoder.cells.0"."""
+    if isinstance(function, Module):
+        return {one: name for name, one in function.named_modules() if name}
+    found: dict[object, str] = {}
+    for module, name in modules.items():
+        if isinstance(module, Module):
+            for inner, one in module.named_modules():
+                found.setdefault(one, f"{name}.{inner}".rstrip("."))
+    return found
+
+
+def _owners(nodes: Iterable[Node], names: Mapping[int, str]) -> dict[object, str]:
+    """What the run knows the outermost modules as."""
+    owners = {node.calls[0].owner for node in nodes if node.op is not None and node.calls}
+    return {owner: names[id(owner)] for owner in owners if id(owner) in names}
 
 
 class _Watch:

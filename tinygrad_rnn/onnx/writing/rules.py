@@ -431,8 +431,7 @@ def _by_slices(b: Builder, x: str, shape: Any, parts: Any) -> str:
 
 def _something(b: Builder, x: str) -> str:
     """A value of its own, where an index takes everything."""
-    made = b.nodes and x in b.nodes[-1].output
-    return x if made else b.add("Identity", x)
+    return x if b.is_of_group(x) else b.add("Identity", x)
 
 
 def _by_tensors(b: Builder, x: str, shape: Any, parts: Any, given: Any) -> str:

@@ -13,16 +13,16 @@ from ...files import write_atomic
 from ...text import elide
 from ...tracing.recording.graph import Node, reached
 from ..package import onnx_module
-from ..reading.scopes import LEAVES, NAMES, TRAINED
+from ..reading.scopes import FRESH, KIND, LEAVES, LINES, NAMES, TRAINED
 from ..reading.tensors import NUMBERS
 from . import rules
-from .builder import RULES, Builder
+from .builder import OPSET, RULES, Builder
+from .groups import layer_origin, op_origin
 from .layers import LayerCall, LayerWriter, layer_calls
 from .recording import Recorded, recorded
 
 __all__ = ["model_of", "rules", "save_model"]
 
-OPSET = 20
 _IR = 10  # the first in which nodes have metadata
 
 
@@ -72,10 +72,11 @@ class _Writer:
     def __init__(self, run: Recorded, unrolled: bool, dtype: Any) -> None:
         self._run = run
         self._nodes = {node.id: node for node in run.nodes}
-        self._b = Builder(dtype, run.options, run.root, run.modules)
+        self._b = Builder(dtype, run.options, run.root, run.modules, run.paths)
         self._needed = self._reached()
         self._calls, self._covered = ({}, set[int]()) if unrolled else layer_calls(run)
         self._names: dict[str, str] = {}
+        self._fresh: list[str] = []
 
     def _reached(self) -> set[int]:
         """The ids of what the outputs were made from, options that are tensors included."""
@@ -105,15 +106,21 @@ class _Writer:
                 self._write(node)
         outputs = [self._output(name, id) for name, id in self._run.outputs]
         title = type(self._run.root).__name__ if self._run.root else "function"
-        initializers = list(self._b.initializers.values())
-        graph = helper.make_graph(self._b.nodes, title, inputs, outputs, initializers)
+        graph = helper.make_graph(self._b.nodes, title, inputs, outputs, self._b.by_age())
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR)
         model.producer_name = "tinygrad_rnn"
-        facts = {TRAINED: self._b.trained_names, LEAVES: self._b.leaves, NAMES: self._names}
+        facts = {
+            TRAINED: self._b.trained_names,
+            LEAVES: self._b.leaves,
+            FRESH: self._fresh,
+            NAMES: self._names,
+            LINES: self._b.lines,
+        }
         for key, value in facts.items():
-            entry = model.metadata_props.add()
-            entry.key, entry.value = key, json.dumps(value)
+            model.metadata_props.add(key=key, value=json.dumps(value))
+        kind = "module" if self._run.root else "function"
+        model.metadata_props.add(key=KIND, value=kind)
         return model
 
     def _refuse_unknown(self) -> None:
@@ -157,12 +164,16 @@ class _Writer:
         else:
             self._write_leaves(node)
             b.enter(node.scope, node.source)
+            b.begin_group()
             name = RULES[str(node.op)](b, node)
-            given = self._run.given.get(node.id, "")
-            if given:
-                name = b.rename(name, given)
-                self._names[name] = given
+            group = b.end_group()
+            name = b.rename(name, self._run.given.get(node.id, ""))
+            if node.id in self._run.named:
+                self._names[name] = self._run.named[node.id]
             b.keep(node.id, name, node.data.dtype)
+            origin = op_origin(b, node, group, self._run.options)
+            if origin is not None:
+                b.say_origin(group, origin)
 
     def _write_leaves(self, node: Node) -> None:
         """What an op reads that no op made, where it is first read."""
@@ -175,22 +186,39 @@ class _Writer:
     def _write_call(self, call: LayerCall) -> None:
         for node in (call.xs, *call.states):
             self._write(node)
-        path = [scope.name for scope in call.scope.chain()]
-        if self._run.root is not None and call.scope.chain()[0].owner is self._run.root:
+        assert call.scope is not None  # it was recorded
+        b, calls = self._b, call.scope.chain()
+        path = [b.name_of(scope) for scope in calls]
+        if self._run.root is not None and calls[0].owner is self._run.root:
             path = path[1:] or path
-        LayerWriter(self._b, call, ".".join(path), self._needed).write()
+        shown = call.outputs[0].source
+        b.enter(call.scope, shown, [shown.variable if shown else None])
+        b.begin_group()
+        LayerWriter(b, call, ".".join(path), self._needed).write()
+        group = b.end_group()
+        for output in call.outputs:
+            if b.has(output.id) and output.id in self._run.named:
+                self._names[b.value(output.id).name] = self._run.named[output.id]
+        origin = layer_origin(b, call, group)
+        if origin is not None:
+            b.say_origin(group, origin)
 
     def _leaf(self, node: Node) -> None:
         """A parameter, or what is always the same."""
         name = self._run.leaves.get(node.id) or self._run.given.get(node.id) or ""
         if node.requires_grad:
-            written = self._b.array(node.data, name or "parameter")
+            written = self._b.array(node.data, name or "parameter", node.id)
             self._b.trained([written])
         else:
-            written = self._b.array(node.data, name or "constant")
+            written = self._b.array(node.data, name or "constant", node.id)
             self._b.leaves.append(written)
-            if name:
-                self._names[written] = name
+            if node.id > self._run.first:
+                self._fresh.append(written)
+        given = self._run.named.get(node.id)
+        if node.id not in self._run.in_modules:
+            given = given or node.name  # a parameter has its name in the modules
+        if given:
+            self._names[written] = given
         self._b.keep(node.id, written, node.data.dtype)
 
 

@@ -1,8 +1,10 @@
 """Where in the user's code something happened, and what that code calls it."""
 
 import ast
+import dis
 import linecache
 import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -35,6 +37,33 @@ class Known:
     lines: list[str]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Elsewhere:
+    """What a function stands for whose code has this as its last constant: another program's line.
+
+    Args:
+        variable: what that line calls the value; a list for the parts of a tuple.
+        is_inside_package: whether it is a line of this package, and not the program's own.
+    """
+
+    variable: Any
+    is_inside_package: bool
+
+    def part(self, path: Sequence[int]) -> str | None:
+        """What the line calls a part of the value."""
+        found = self.variable
+        for i in path:
+            if not isinstance(found, list) or i >= len(cast("list[Any]", found)):
+                return None
+            found = cast("list[Any]", found)[i]
+        return found if isinstance(found, str) else None
+
+
+def _elsewhere(code: CodeType) -> Elsewhere | None:
+    last = code.co_consts[-1] if code.co_consts else None
+    return last if isinstance(last, Elsewhere) else None
+
+
 @dataclass(frozen=True)
 class Source:
     """A line of the user's code, and the calls that led from it to the op: the innermost first."""
@@ -56,7 +85,7 @@ class Source:
 
     @classmethod
     def _of(cls, frames: list[FrameType], user: FrameType, part: int = 0) -> "Source":
-        calls = tuple((frame.f_code, frame.f_lasti) for frame in frames)
+        calls = tuple((x.f_code, _start(x.f_code, x.f_lasti)) for x in frames)
         return cls(user.f_code.co_filename, user.f_lineno, calls, part)
 
     @property
@@ -64,6 +93,9 @@ class Source:
         """Whether a line of this package called the op, and not the user's own."""
         if self.known is not None:
             return self.known.is_inside_package
+        stands_for = _elsewhere(self.frames[0][0]) if self.frames else None
+        if stands_for is not None:
+            return stands_for.is_inside_package
         return bool(self.frames) and self.frames[0][0].co_filename.startswith(_FOLDER)
 
     def is_of(self, places: tuple[str, ...]) -> bool:
@@ -88,6 +120,9 @@ class Source:
             return self.known.variable
         path: tuple[int, ...] = ()
         for code, instruction in self.frames:
+            stands_for = _elsewhere(code)
+            if stands_for is not None:
+                return stands_for.part(path)
             binding = _bindings(code.co_filename).get(_position(code, instruction))
             if binding is None:
                 return None
@@ -114,25 +149,64 @@ class Sources:
     """The sources of one recording, each made once: a loop meets the same line again and again."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, ...], Source] = {}
-        self._before: tuple[int, ...] = ()
+        # The calls as Python numbers them -> the place; several numbers may mean one place.
+        self._places: dict[tuple[int, ...], _Place] = {}
+        self._before: _Place | None = None
         self._part = 0
 
     def of_caller(self) -> Source:
         """As `Source.of_caller`."""
         key, frames, user = _calls(_RECORDING)
+        place = self._places.get(key)
+        if place is None:
+            place = self._place(key, frames)
         part = 0
-        if key == self._before:
+        if place is self._before and place.counts:
             self._part += 1
             if self._part < _PARTS_MOST:
                 part = self._part
         else:
-            self._before, self._part = key, 0
-        found = self._known.get((*key, part))
+            self._before, self._part = place, 0
+        found = place.sources.get(part)
         if found is None:
             found = Source._of(frames, user, part)  # pyright: ignore[reportPrivateUsage]
-            self._known[*key, part] = found
+            place.sources[part] = found
         return found
+
+    def _place(self, key: tuple[int, ...], frames: Sequence[FrameType]) -> "_Place":
+        """The place of calls that were not met before, or not by these numbers."""
+        calls = ((id(frame.f_code), _start(frame.f_code, frame.f_lasti)) for frame in frames)
+        known = tuple(number for call in calls for number in call)
+        place = self._places.get(known)
+        if place is None:
+            is_elsewhere = bool(frames) and _elsewhere(frames[0].f_code) is not None
+            place = self._places[known] = _Place(not is_elsewhere)
+        self._places[key] = place
+        return place
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """A line, and the calls that lead to it.
+
+    Args:
+        counts: whether values that it makes one after the other are parts of one.
+        sources: of each part.
+    """
+
+    counts: bool
+    sources: dict[int, Source] = field(default_factory=dict[int, Source])
+
+
+@lru_cache(maxsize=1024)
+def _starts(code: CodeType) -> list[int]:
+    return [instruction.offset for instruction in dis.get_instructions(code)]
+
+
+def _start(code: CodeType, instruction: int) -> int:
+    """Where an instruction begins: Python names it by its end, too, once it has run often."""
+    starts = _starts(code)
+    return starts[bisect_right(starts, instruction) - 1]
 
 
 def _calls(depth: int) -> tuple[tuple[int, ...], list[FrameType], FrameType]:
