@@ -12,6 +12,7 @@ from diagrams.test_geometry import check_shapes_and_edges, check_texts
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.picture import dot_layout, dot_process
 from tinygrad_rnn.errors import DrawError
+from tinygrad_rnn.tracing.network.cells import looks_like_a_loop
 
 
 def perceptron():
@@ -62,6 +63,81 @@ def test_of_a_large_graph_the_newest_ops_are_drawn_and_the_others_counted():
     assert drawn.all("fold")[0].texts == ("… 100 earlier ops",)
     assert "300 ops" in diagram.description
     assert "100 earlier ops are left out" in diagram.description
+
+
+class Gate(tg.nn.Module):
+    """x + tanh(W x) σ(V x), where a mask of its own lets it."""
+
+    def __init__(self):
+        self.one, self.two = tg.nn.Linear(4, 4, rng=0), tg.nn.Linear(4, 4, rng=1)
+
+    def forward(self, x):
+        y = tg.ops.tanh(self.one(x)) * tg.ops.sigmoid(self.two(x))
+        return x + tg.ops.where(np.eye(4, dtype=bool), y, 0.0)
+
+
+class Gates(tg.nn.Module):
+    def __init__(self, count):
+        self.first, self.gates = tg.nn.Linear(4, 4, rng=0), [Gate() for _ in range(count)]
+
+    def forward(self, x):
+        x = tg.ops.relu(self.first(x))
+        for gate in self.gates:
+            x = gate(x)
+        return x
+
+
+def labels(diagram, *kinds):
+    return [part.texts for part in Picture(diagram.svg).all(*kinds)]
+
+
+def test_a_model_without_time_is_the_graph_of_its_modules():
+    """As deep as it can be read; a module of one op is that op, with its weights."""
+    loss = (Gates(5)(tg.tensor(np.ones((4, 4)), name="x")) ** 2).mean()
+    diagram = tg.draw(loss)
+    drawn = labels(diagram, "op")
+    assert [text for text in drawn if text[-1] == "Gate"] == [
+        (f"gates.{k}", "Gate") for k in range(5)
+    ]
+    assert len(drawn) == 9  # × W + b, relu, five gates, the square and the mean
+    assert labels(diagram, "input") == [("x",)]  # the masks are in the gates
+    assert len(labels(diagram, "chip")) == len(labels(diagram, "parameter")) == 2
+    assert any("20 more in what is closed" in text for (*_, text) in labels(diagram, "legend"))
+    assert "with 5 closed calls of modules" in diagram.description
+    check_shapes_and_edges(diagram)
+    check_texts(diagram.drawing)
+    assert labels(tg.draw(loss, depth=1), "op")[0] == ("Gates",)
+    everything = tg.draw(loss, view="ops")
+    assert len(labels(everything, "op")) == 2 + 5 * 7 + 2
+    assert len(labels(everything, "parameter")) == 22
+    deep = tg.draw(loss, depth=3)
+    assert Picture(deep.svg).ids("op") == Picture(everything.svg).ids("op")
+
+
+def test_layers_of_one_kind_are_no_loop_that_nobody_marked():
+    with tg.trace() as tr:
+        Gates(5)(tg.tensor(np.ones((4, 4)))).sum().backward()
+    assert not looks_like_a_loop(tr.graph())
+    w = tg.tensor(0.5, requires_grad=True)
+    with tg.trace() as tr:
+        tg.ops.stack([tg.ops.tanh(w * k) for k in range(5)]).sum().backward()
+    assert not looks_like_a_loop(tr.graph())
+
+
+def test_in_a_long_chain_of_modules_the_middle_is_folded():
+    loss = Gates(20)(tg.tensor(np.ones((4, 4)), name="x")).sum()
+    diagram = tg.draw(loss)
+    gates = [name for name, *kind in labels(diagram, "op") if kind == ["Gate"]]
+    assert gates == [f"gates.{k}" for k in (0, 1, 2, 17, 18, 19)]
+    assert labels(diagram, "fold") == [("… 14 more Gate",)]
+    assert "14 of them" in diagram.description
+    joined = {(edge.source, edge.target) for edge in diagram.drawing.edges}
+    (into,) = (source for source, target in joined if target == "fold")
+    (out,) = (target for source, target in joined if source == "fold")
+    shapes = {shape.id: shape.texts[0].text for shape in diagram.drawing.shapes if shape.texts}
+    assert (shapes[into], shapes[out]) == ("gates.2", "gates.17")
+    assert labels(tg.draw(loss, fold=1), "fold") == [("… 18 more Gate",)]
+    assert labels(tg.draw(loss, fold=None), "fold") == []
 
 
 def test_several_results_are_drawn_together():

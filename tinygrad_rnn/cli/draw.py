@@ -71,9 +71,9 @@ def _read_scale(
 @click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
 @click.option(
     "--depth",
-    default=1,
     type=click.IntRange(1),
-    help="Levels of modules that are open: 2 shows what copies are made of.",
+    help="Levels of modules that are open: 2 shows what copies are made of.  [default: copies "
+    "closed; without copies, what can be read]",
 )
 @click.option("--theme", default="light", type=click.Choice(list(THEMES)))
 @click.option("--title", help="Written above the picture, and the name of the page.")
@@ -97,7 +97,7 @@ def draw(
     against: bool,
     scale: tuple[int, int] | None,
     fold: str,
-    depth: int,
+    depth: int | None,
     theme: str,
     title: str | None,
     width: str | None,
@@ -123,7 +123,7 @@ def draw(
         "depth": depth,
     }
     _check_view(VIEWS[view], gradients, values)
-    if depth > 1 and view != "unrolled":
+    if (depth or 1) > 1 and view != "unrolled":
         raise click.UsageError("--depth is of --view unrolled: --view ops opens everything")
     if scale and not (gradients or against) and VIEWS[view].needs != "gradients":
         raise click.UsageError("--scale is for --gradients")

@@ -37,11 +37,12 @@ def draw(
     theme: str = "light",
     title: str | None = None,
     scale: tuple[int, int] | None = None,
-    depth: int = 1,
+    depth: int | None = None,
 ) -> "Diagram":
     """Draw the recurrent network that a recorded graph holds, every timestep a copy of it.
 
-    A graph in which nothing is recurrent is drawn op by op, as "unrolled", "ops" or "backward".
+    A graph in which nothing is recurrent is drawn as the graph of its modules, as deep as it can be
+    read, and op by op as "ops" or "backward".
 
     Args:
         what: a Tensor, whose own history is drawn; or several of them, in tuples and lists as a
@@ -61,15 +62,16 @@ def draw(
             What is the same to the last bit is marked as such.
         values: draw the values of each copy's h_t as a row of colours: of a batch the first
             sequence, 32 units at most.
-        fold: "auto" folds above 16 copies and keeps 3 at each end; an int keeps that many; None
-            draws all.
+        fold: "auto" folds above 16 copies, or modules of one kind in a chain, and keeps 3 at each
+            end; an int keeps that many; None draws all.
         theme: "light", "dark", or "print" (greys).
         title: written above the picture.
         scale: the powers of ten that the colours of gradients lie between, such as (-6, 0), for
             several pictures that are to be compared; None takes those of this picture. What lies
             beyond is drawn as its ends, which then say "≤" or "≥".
         depth: how many levels of modules are open in the view "unrolled": 1 draws closed copies, 2
-            what is in them, with the modules that they call closed, and so on.
+            what is in them, with the modules that they call closed, and so on. None: closed copies;
+            without copies, as many levels as make no more than some two dozen parts.
 
     Raises:
         TraceError: nothing was recorded.

@@ -53,12 +53,14 @@ class Part:
     reads: list[Read] = field(default_factory=list[Read])
     absorbed: list[Node] = field(default_factory=list[Node])  # other nodes that are drawn with it
     module: bool = False  # all that a module computes, closed
+    note: str = ""  # of a module: its class, where that is not its name
 
     @property
     def tooltip(self) -> str:
         ops = " then ".join(node.op or "" for node in [*self.absorbed, self.node])
         if self.module:
-            ops = f"{self.sign}: {len(self.absorbed) + 1} ops,"
+            name = f"{self.sign} ({self.note})" if self.note else self.sign
+            ops = f"{name}: {len(self.absorbed) + 1} ops,"
         text = f"{ops} {self.node.shape}"
         if self.chips:
             text += f" with {', '.join(chip.name for chip in self.chips)}"
@@ -138,7 +140,9 @@ class Anatomy:
         """Draw an op as a part of its module: what the module reads of others, it reads once."""
         part = self._modules.get(module)
         if part is None:
-            part = self._modules[module] = Part(node, place, module.name, "module", module=True)
+            note = _class_of(module)
+            part = Part(node, place, module.name, "module", module=True, note=note)
+            self._modules[module] = part
             self.parts.append(part)
         else:
             part.absorbed.append(part.node)
@@ -197,6 +201,14 @@ def parts_of_modules(nodes: Sequence[Node], call: Scope | None, depth: int) -> d
         if len(inner) >= depth:
             found[node] = inner[depth - 1]
     return found
+
+
+def _class_of(module: Scope) -> str:
+    """Return the class of a module that is not called as its class is."""
+    if isinstance(module.owner, str):
+        return ""
+    name = type(module.owner).__name__
+    return "" if name.casefold() == module.name.casefold() else name
 
 
 def _is_slice(node: Node, tensors: Sequence[Node]) -> bool:

@@ -12,7 +12,7 @@ from ..picture.dot_layout import APART, Arrangement, arrange
 from ..picture.shapes import Drawing, Edge, Point, Text
 from ..picture.text_metrics import text_width
 from .anatomy import Anatomy, Inlet, Part
-from .parts import OP_HEIGHT, POINT, TAP_SIZE, Ink, is_point, part_shapes, part_width
+from .parts import TAP_SIZE, Ink, is_point, part_height, part_shapes, part_width
 from .plan import STATE_WIRE, WIRE, Plan
 
 _PAD = 14.0  # at either side of the ops, and above what is over them
@@ -62,6 +62,10 @@ def generic_plan(
     return _Outline(anatomy, found, ink, states, inputs, outlets).plan(wires)
 
 
+def _height(part: Part, room: float) -> float:
+    return part_height(part) + room * is_point(part)
+
+
 def _start(source: Part | Inlet) -> Part | Inlet:
     """Return where a wire starts: all values that one link brings from below enter as one."""
     if isinstance(source, Inlet) and not source.state:
@@ -79,7 +83,7 @@ def _arranged(
     room = 2 * ink.lane
     sizes: dict[Part | Inlet | _Outlet, tuple[float, float]] = {}
     for part in parts:
-        sizes[part] = (part_width(part) + room, POINT + room if is_point(part) else OP_HEIGHT)
+        sizes[part] = (part_width(part) + room, _height(part, room))
     for end in (*inlets, *outlets):
         sizes[end] = (2.0, 2.0)
     labels = [

@@ -8,8 +8,8 @@ from ..picture.shapes import Shape, Text
 from ..picture.text_metrics import fit_middle, text_width
 from .anatomy import Part
 
-OP_HEIGHT, CHIP_HEIGHT, POINT, GATE_WIDTH = 30.0, 20.0, 24.0, 44.0
-SIGN_SIZE, CHIP_SIZE, TAP_SIZE = 14.0, 11.0, 8.5
+OP_HEIGHT, MODULE_HEIGHT, CHIP_HEIGHT, POINT, GATE_WIDTH = 30.0, 40.0, 20.0, 24.0, 44.0
+SIGN_SIZE, CHIP_SIZE, NOTE_SIZE, TAP_SIZE = 14.0, 11.0, 9.5, 8.5
 _CHIP_MOST, _SIGN_MOST = 120.0, 160.0
 
 
@@ -38,7 +38,15 @@ def part_width(part: Part) -> float:
         return 8.0 + sum(content.width for content in _contents(part)) + 4.0
     if is_point(part):
         return POINT
-    return max(GATE_WIDTH, min(text_width(part.sign, SIGN_SIZE), _SIGN_MOST) + 16)
+    widest = max(text_width(part.sign, SIGN_SIZE), text_width(part.note, NOTE_SIZE))
+    return max(GATE_WIDTH, min(widest, _SIGN_MOST) + 16)
+
+
+def part_height(part: Part) -> float:
+    """Return how high a part is drawn."""
+    if is_point(part):
+        return POINT
+    return MODULE_HEIGHT if part.note else OP_HEIGHT
 
 
 def is_point(part: Part) -> bool:
@@ -53,7 +61,10 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
     chips: list[Shape] = []
     if not part.chips:
         sign = fit_middle(part.sign, _SIGN_MOST, SIGN_SIZE)
-        texts.append(Text(sign, x, y, SIGN_SIZE, "text"))
+        texts.append(Text(sign, x, y + 6.5 * bool(part.note), SIGN_SIZE, "text"))
+        if part.note:
+            note = fit_middle(part.note, _SIGN_MOST, NOTE_SIZE)
+            texts.append(Text(note, x, y - 10.0, NOTE_SIZE, "muted"))
     left = x - width / 2 + 6.0
     for content in _contents(part):
         middle = left + content.width / 2
@@ -72,8 +83,8 @@ def part_shapes(part: Part, x: float, y: float, ink: Ink) -> Iterator[Shape]:
         x=x,
         y=y,
         width=width,
-        height=POINT if point else OP_HEIGHT,
-        fill="background",
+        height=part_height(part),
+        fill="panel.fill" if part.module else "background",
         line=ink.line if activation else "text",
         line_width=1.6 if activation else 1.0,
         texts=tuple(texts),

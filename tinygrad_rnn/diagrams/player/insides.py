@@ -86,7 +86,7 @@ NOTHING_OPENS = Insides()
 
 def insides_of(quotient: Quotient, options: Options, picture: Drawing) -> Insides:
     """Return what can be opened in a picture whose copies are closed."""
-    if options.view not in _VIEWS or options.depth > 1 or options.against is not None:
+    if options.view not in _VIEWS or options.levels > 1 or options.against is not None:
         return NOTHING_OPENS
     grid = copies_grid(quotient, replace(options, values=False))
     try:

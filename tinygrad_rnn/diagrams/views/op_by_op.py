@@ -1,4 +1,4 @@
-"""Graphs without copies, an MLP or a formula: every op once, laid out by Graphviz's dot."""
+"""Graphs without copies, an MLP, a formula, a transformer: laid out by Graphviz's dot."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,53 +6,80 @@ from dataclasses import dataclass, replace
 from ...tracing.network.parameters import parameter_names
 from ...tracing.network.results import results_of
 from ...tracing.recording.graph import Graph, Node
+from ..grid.grid import FOLD, Fold
 from ..grid.items import CIRCLE, circle_text
-from ..inside.anatomy import Anatomy, Inlet, Part
+from ..inside.anatomy import Inlet, Part
 from ..inside.parts import OP_HEIGHT, TAP_SIZE, Ink, is_point, part_shapes, part_width
 from ..picture.dot_layout import arrange
 from ..picture.notation import shape_text
 from ..picture.shapes import Drawing, Edge, Point, Shape, Text
-from ..picture.text_metrics import text_width
-from .parameters import Entry
+from ..picture.text_metrics import fit_middle, text_width
+from .module_graph import ModuleGraph, module_graph
+from .parameters import Entry, Legend
 
 PARTS_MOST = 200  # of a larger graph the newest ops are drawn, and what came before is counted
-_NAME_SIZE = 14.0
+_NAME_SIZE, _KIND_MOST = 14.0, 160.0
 
 
-def flat_drawing(graph: Graph) -> tuple[Drawing, list[Entry], str]:
+def flat_drawing(graph: Graph, depth: int | None, fold: Fold) -> tuple[Drawing, Legend, str]:
     """Return the drawing of a graph, the parameters in it, and what it shows in words.
+
+    Args:
+        graph: a graph.
+        depth: how many levels of modules are open; None: as many as can be read, 0: all.
+        fold: how chains of modules of one kind are folded.
 
     Raises:
         DrawError: Graphviz had no layout for it in time.
     """
     ends = results_of(graph.root)
     nodes = [node for node in graph.nodes if node.op is not None]
+    if graph.root not in ends:
+        nodes.remove(graph.root)
     names = parameter_names(graph.nodes)
     leaves = [node for node in graph.nodes if node.op is None and node.id not in names]
     inlets = {leaf: Inlet(state=False, number=number) for number, leaf in enumerate(leaves)}
-    anatomy = Anatomy(nodes, names, inlets)
-    parts = [part for part in anatomy.parts if part.node in ends or part.node is not graph.root]
-    shown = parts[-PARTS_MOST:]
-    fills = {id: f"chip.{index}" for index, id in enumerate(names)}
+    found = module_graph(nodes, names, inlets, depth=depth, fold=fold)
+    shown = found.shown[-PARTS_MOST:]
+    used = {chip.parameter for part in shown for chip in part.chips}
+    parameters = [node for node in graph.nodes if node.id in used]
+    fills = {node.id: f"chip.{index}" for index, node in enumerate(parameters)}
+    values = found.anatomy.values
     drawing = _drawing(
         shown,
         [_Leaf(number, leaf, graph) for number, leaf in enumerate(leaves)],
         {
-            _Result(number, node, graph): anatomy.values[node]
+            _Result(number, node, graph): values[node]
             for number, node in enumerate(ends)
-            if node in anatomy.values  # it is no parameter
+            if node in values  # it is no parameter
         },
-        _Earlier(len(parts) - len(shown)),
+        [_Fold(number, run) for number, run in enumerate(found.folds)],
+        _Earlier(len(found.shown) - len(shown)),
         Ink("text", fills),
     )
-    used = {chip.parameter for part in shown for chip in part.chips}
-    parameters = [Entry(names[node.id], node.shape) for node in graph.nodes if node.id in used]
-    return drawing, parameters, _description(len(parts), len(parts) - len(shown))
+    entries = [Entry(names[node.id], node.shape) for node in parameters]
+    return drawing, _legend(entries, len(names)), _description(found, len(shown))
 
 
-def _description(ops: int, left_out: int) -> str:
-    more = f"; {left_out:,} earlier ops are left out of the picture" if left_out else ""
-    return f"A graph of {ops:,} ops that is not recurrent{more}."
+def _legend(entries: Sequence[Entry], parameters: int) -> Legend:
+    """Return the legend of what is drawn, which says how many more there are."""
+    more = parameters - len(entries)
+    if not more:
+        return Legend(entries)
+    return Legend(entries, f"One copy; {more} more in what is closed or left out")
+
+
+def _description(graph: ModuleGraph, shown: int) -> str:
+    folded = sum(map(len, graph.folds))
+    left_out = len(graph.shown) - shown
+    text = f"A graph of {graph.ops:,} ops that is not recurrent"
+    if graph.closed:
+        text += f", with {graph.closed:,} closed calls of modules"
+    if folded:
+        text += f"; {folded:,} of them, in the middle of chains of one kind, are folded"
+    if left_out:
+        text += f"; {left_out:,} earlier ops are left out of the picture"
+    return f"{text}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,34 +174,68 @@ class _Earlier:
         return text_width(self.label, _NAME_SIZE) + 24, OP_HEIGHT
 
     def shapes(self, at: Point) -> Iterator[Shape]:
-        text = Text(self.label, *at, _NAME_SIZE, "muted")
-        yield Shape(
-            self.id, "fold", "box", *at, *self.size, "panel.fill", "panel.border", texts=(text,)
-        )
+        return _note(self.id, self.label, at, self.size)
 
 
-_Drawn = _Op | _Leaf | _Result | _Earlier
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """Modules in the middle of a chain of one kind."""
+
+    number: int
+    run: Sequence[Part]
+
+    round = False
+
+    @property
+    def id(self) -> str:
+        return f"{FOLD}-{self.number}" if self.number else FOLD
+
+    @property
+    def label(self) -> str:
+        kind = self.run[0].note or self.run[0].sign
+        return f"… {len(self.run):,} more {fit_middle(kind, _KIND_MOST, _NAME_SIZE)}"
+
+    @property
+    def size(self) -> tuple[float, float]:
+        return text_width(self.label, _NAME_SIZE) + 24, OP_HEIGHT
+
+    def shapes(self, at: Point) -> Iterator[Shape]:
+        return _note(self.id, self.label, at, self.size)
+
+
+def _note(id: str, label: str, at: Point, size: tuple[float, float]) -> Iterator[Shape]:
+    text = Text(label, *at, _NAME_SIZE, "muted")
+    yield Shape(id, "fold", "box", *at, *size, "panel.fill", "panel.border", texts=(text,))
+
+
+_Drawn = _Op | _Leaf | _Result | _Fold | _Earlier
 
 
 def _drawing(
     parts: Sequence[Part],
     leaves: Sequence[_Leaf],
     results: Mapping[_Result, tuple[Part | Inlet, str]],
+    folds: Sequence[_Fold],
     earlier: _Earlier,
     ink: Ink,
 ) -> Drawing:
-    ops = {part: _Op(part, ink) for part in parts}
+    shown: dict[Part, _Drawn] = {part: _Op(part, ink) for part in parts}
+    shown |= {part: fold for fold in folds for part in fold.run}
     reads: list[tuple[Part | Inlet, str, _Drawn]] = [
-        (read.source, read.cut, ops[part]) for part in parts for read in part.reads
+        (read.source, read.cut, shown[part]) for part in parts for read in part.reads
     ]
+    for fold in folds:
+        entering = {read.source: read.cut for part in fold.run for read in part.reads}
+        reads += [(one, cut, fold) for one, cut in entering.items() if one not in fold.run]
     reads += [(source, cut, result) for result, (source, cut) in results.items()]
     ends: list[tuple[_Drawn, _Drawn]] = []
     for source, _, target in reads:
-        start = leaves[source.number] if isinstance(source, Inlet) else ops.get(source, earlier)
+        start = leaves[source.number] if isinstance(source, Inlet) else shown.get(source, earlier)
         ends.append((start, target))
     cuts = [cut for _, cut, _ in reads]
     read = {start for start, _ in ends}
-    drawn: list[_Drawn] = [*ops.values(), *(leaf for leaf in leaves if leaf in read), *results]
+    inputs = [leaf for leaf in leaves if leaf in read]
+    drawn: list[_Drawn] = [*(shown[part] for part in parts), *folds, *inputs, *results]
     if earlier.count:
         drawn.append(earlier)
     return _arranged(drawn, ends, cuts)

@@ -29,7 +29,7 @@ class Options:
     of: str = ""  # what the gradients are of, where that is not the loss
     # how far each value is off from another run's, by the ids of their nodes
     against: Mapping[int, Array] | None = None
-    depth: int = 1  # levels of modules that are open
+    depth: int | None = None  # levels of modules that are open
 
     def __post_init__(self) -> None:
         if self.theme not in THEMES:
@@ -39,17 +39,22 @@ class Options:
                 'fold is "auto", None or how many copies to keep at each end (at least 1), '
                 f"not {self.fold!r}"
             )
-        if not (_is_whole(self.depth) and self.depth >= 1):
+        if self.depth is not None and not (_is_whole(self.depth) and self.depth >= 1):
             raise DrawError(
                 f"depth is how many levels of modules are open (at least 1), not {self.depth!r}"
             )
-        if self.depth > 1 and self.view != "unrolled":
+        if self.levels > 1 and self.view != "unrolled":
             raise DrawError('depth is of view="unrolled": "ops" opens everything')
         if self.scale is not None and not _is_scale(self.scale):
             raise DrawError(
                 "scale is two powers of ten, the lower one first, such as (-6, 0), "
                 f"not {self.scale!r}"
             )
+
+    @property
+    def levels(self) -> int:
+        """How many levels of a network with copies are open: 1 leaves the copies closed."""
+        return 1 if self.depth is None else self.depth
 
 
 def _is_whole(value: object) -> TypeGuard[int]:

@@ -10,7 +10,7 @@ from .options import Options
 def drawing(quotient: Quotient, options: Options) -> Drawing:
     """Draw the copies, closed or some levels of modules deep."""
     grid = copies_grid(quotient, options)
-    if options.depth > 1:
-        grid = opened_grid(grid, quotient, lanes=options.gradients, depth=options.depth)
+    if options.levels > 1:
+        grid = opened_grid(grid, quotient, lanes=options.gradients, depth=options.levels)
     place, overlay = placed(grid, quotient, options)
     return with_scales(drawn(place, place.bands(), overlay), place.grid, overlay, quotient)

@@ -11,6 +11,7 @@ from ..picture.shapes import Drawing, Shape, Text
 from ..picture.text_metrics import fit
 from ..picture.theme import THEMES
 from . import VIEWS, view_named
+from .module_graph import EVERYTHING
 from .op_by_op import flat_drawing
 from .options import Options
 from .parameters import Legend, legend_of, parameter_legend
@@ -64,9 +65,10 @@ def draw_graph(graph: Graph, options: Options, title: str | None) -> Diagram:
     if any(asked.values()):
         what = next(name for name, is_asked in asked.items() if is_asked)
         raise DrawError(f"{what}: {NOT_RECURRENT}")
-    drawing, parameters, description = flat_drawing(graph)
+    depth = options.depth if view.name == "unrolled" else EVERYTHING
+    drawing, legend, description = flat_drawing(graph, depth, options.fold)
     name = title or ("Gradient computation" if view.needs == "gradients" else "Graph")
-    whole = _with_legend(drawing, Legend(parameters), title)
+    whole = _with_legend(drawing, legend, title)
     return Diagram(whole, THEMES[options.theme], name, description, _no_player)
 
 

@@ -298,18 +298,34 @@ def _is_convex(nodes: Iterable[Node], cells: Cells) -> bool:
 
 
 def looks_like_a_loop(graph: Graph) -> bool:
-    """Whether one op ran again and again on one line, in no copy: steps that nobody marked."""
+    """Whether one op of a line ran on what it had made, again and again, in no copy.
+
+    These are steps that nobody marked. Each layer of a stack is another module's.
+    """
     if cells_in(graph.nodes).loops:
         return False
-    lines = Counter(
-        (node.source.file, node.source.line, node.op)
-        for node in graph.nodes
-        if node.op and node.source
-    )
-    return max(lines.values(), default=0) >= _LOOP_LEAST
+    keys = {node: _place_of(node) for node in graph.nodes if node.op and node.source}
+    often = {key for key, count in Counter(keys.values()).items() if count >= _LOOP_LEAST}
+    return any(_longest(graph.nodes, keys, key) >= _LOOP_LEAST for key in often)
 
 
 _LOOP_LEAST = 3
+
+
+def _place_of(node: Node) -> tuple[object, ...]:
+    """Return the line and op of a node, and whose line it is."""
+    assert node.source is not None
+    owner = id(node.calls[-1].owner) if node.calls else None
+    return node.source.file, node.source.line, node.op, owner
+
+
+def _longest(nodes: Iterable[Node], keys: Mapping[Node, object], key: object) -> int:
+    """Return how many nodes of a key, at most, are each made of the one before."""
+    length: dict[Node, int] = {}
+    for node in nodes:
+        before = max((length.get(x, 0) for x in node.tensors()), default=0)
+        length[node] = before + (keys.get(node) == key)
+    return max(length.values(), default=0)
 
 
 def _sums_of_loss(nodes: Sequence[Node], cells: Cells) -> set[Node]:
