@@ -44,9 +44,10 @@ def reachable(output: Tensor) -> set[Tensor]:
     seen, stack = {output}, [output]
     while stack:
         for x in stack.pop().inputs:
-            if x is not None and x._requires_grad and x not in seen:
-                seen.add(x)
-                stack.append(x)
+            if x in seen or x is None or not x._requires_grad:
+                continue
+            seen.add(x)
+            stack.append(x)
     return seen
 
 
@@ -173,20 +174,21 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
                 g = _after_hooks(node, g, symbolic)
             if node in kept:
                 complete[node] = g
-            if node.op is None:
+            op = node.op
+            if op is None:
                 continue
-            y, operands = node._data, node.arrays
+            y, operands, options = node._data, node.arrays, node.options
             if symbolic:
                 g, y, operands = _tensor(g), node, _live_operands(node)
-            op = node.op
+            together = op.together
             for slot, x in enumerate(node.inputs):
                 if x not in sums:
                     continue
-                if slot in op.together:
-                    later.put_off(x, op, slot, (g, operands, node.options))
+                if together and slot in together:
+                    later.put_off(x, op, slot, (g, operands, options))
                     term = None
                 else:
-                    term = op.vjp(slot, g, y, operands, node.options)
+                    term = op.vjp(slot, g, y, operands, options)
                     if term is None:
                         continue
                     held = sums[x]
@@ -203,7 +205,11 @@ class _Later(dict[Tensor, dict[tuple[Op, int], list[Any]]]):
     """
 
     def put_off(self, x: Tensor, op: Op, slot: int, term: tuple[Any, ...]) -> None:
-        self.setdefault(x, {}).setdefault((op, slot), []).append(term)
+        kinds = self.setdefault(x, {})
+        if (op, slot) in kinds:
+            kinds[op, slot].append(term)
+        else:
+            kinds[op, slot] = [term]
 
     def added_to(self, x: Tensor, g: Cotangent | None) -> Cotangent:
         """What `x` has received, and all that was put off for it."""

@@ -82,35 +82,44 @@ class Op:
         Raises:
             GradientError: the rule returned what no gradient of that input can be.
         """
-        rule = self.vjps[0 if self.variadic else slot]
+        variadic = self.variadic
+        rule = self.vjps[0 if variadic else slot]
         if rule is None:
             return None
-        if self.variadic:
+        if variadic:
             term = rule(slot, g, y, operands, **options)
         elif options:
             term = rule(g, y, *operands, **options)
         else:
             term = rule(g, y, *operands)
         x = operands[slot]
-        if type(term) is np.ndarray and term.dtype is x.dtype and term.shape == x.shape:
+        if type(term) is _ARRAY and term.dtype is x.dtype and term.shape == x.shape:
             return term
         return self.fitted(term, slot, x)
 
     def fitted(self, term: Any, slot: int, x: Any) -> Cotangent:
         """What a VJP of input number `slot` returned, in the shape and dtype of that input, `x`."""
-        what = f"{self.name}: the VJP of input {slot} returned"
         if isinstance(term, np.generic):  # NumPy's result for arrays without axes
             term = np.asarray(term)
+        what = f"{self.name}: the VJP of input {slot} returned"
         if not hasattr(term, "dtype"):
             raise GradientError(f"{what} a {type(term)}, not one array; give @op one VJP per input")
         if term.dtype.kind not in "fiub":
             raise GradientError(f"{what} dtype {term.dtype}, but the input has {x.dtype}")
-        added = term.ndim - x.ndim
-        if added < 0 or any(
-            n not in (1, m) for n, m in zip(x.shape, term.shape[added:], strict=True)
-        ):
+        if not _was_broadcast(x.shape, term.shape):
             raise GradientError(f"{what} shape {term.shape}, but the input has shape {x.shape}")
         return unbroadcast(term, x)
+
+
+def _was_broadcast(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    added = len(to) - len(shape)
+    if added < 0:
+        return False
+    kept = to[added:]
+    return shape == kept or all(n in (1, m) for n, m in zip(shape, kept, strict=True))
+
+
+_ARRAY = np.ndarray  # looked up once
 
 
 def unbroadcast(term: Cotangent, like: Any) -> Cotangent:
@@ -121,10 +130,13 @@ def unbroadcast(term: Cotangent, like: Any) -> Cotangent:
     >>> unbroadcast(np.ones((3, 2)), np.zeros((1, 2))).tolist()
     [[3.0, 3.0]]
     """
-    added = term.ndim - like.ndim
-    stretched = [i for i, n in enumerate(like.shape, added) if n != term.shape[i]]
-    if added or stretched:
-        term = term.sum(axis=(*range(added), *stretched)).reshape(like.shape)
+    shape = like.shape
+    if term.size != like.size:
+        added = term.ndim - len(shape)
+        stretched = [i for i, n in enumerate(shape, added) if n != term.shape[i]]
+        term = term.sum(axis=(*range(added), *stretched)).reshape(shape)
+    elif term.shape != shape:  # all that was added are axes of length 1
+        term = term.reshape(shape)
     return term if term.dtype == like.dtype else term.astype(like.dtype)
 
 
@@ -272,10 +284,12 @@ def recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path
         made.retains_grad = False
         if requires_grad and differentiable and state.recording:
             made._requires_grad = True
-            made.op, made.inputs, made.arrays, made.options = op, inputs, arrays, options
+            made.op, made.inputs = op, inputs
+            made.arrays, made.options = arrays, options
         else:
-            made._requires_grad = False
-            made.op, made.inputs, made.arrays, made.options = None, (), (), NO_OPTIONS
+            made._requires_grad, made.op = False, None
+            made.inputs = made.arrays = ()
+            made.options = NO_OPTIONS
         if state.observers:
             notify("forward", made, op, inputs, arrays, options)
         return made
@@ -290,8 +304,9 @@ def _coerced(op: Op, given: Sequence[Any]) -> tuple[Inputs, list[Any], bool]:
     """
     inputs: list[Tensor | None] = []
     arrays: list[Any] = []
+    requires_grad = False
     for x in given:
-        if isinstance(x, int | float):
+        if isinstance(x, _NUMBER):
             inputs.append(None)
             arrays.append(x)
             continue
@@ -302,10 +317,11 @@ def _coerced(op: Op, given: Sequence[Any]) -> tuple[Inputs, list[Any], bool]:
                 raise OpError(f"{op.name}: {error}") from None
         inputs.append(x)
         arrays.append(x._data)
-    requires_grad = any(x is not None and x._requires_grad for x in inputs)
+        requires_grad = requires_grad or x._requires_grad
     return tuple(inputs), arrays, requires_grad
 
 
+_NUMBER = (int, float)
 _REFUSALS = (ValueError, TypeError, IndexError, OverflowError, MemoryError)
 
 

@@ -96,8 +96,12 @@ def _until_closed(key: object, change: Change, end: Callable[[], None]) -> Gener
 
 def leave(key: object) -> bool:
     """Take back the newest change of this key, and no other; False where there is none."""
-    newer: list[Entered] = []
     entered = STATE.get().entered
+    if entered is not None and entered.key is key:  # as blocks that do not overlap are left
+        STATE.set(entered.outside)
+        entered.end()
+        return True
+    newer: list[Entered] = []
     while entered is not None and entered.key is not key:
         newer.append(entered)
         entered = entered.outside.entered

@@ -49,6 +49,7 @@ class Recurrent(TorchNamed):
         **variant: Any,
     ) -> None:
         name = type(self).__name__
+        self.cells: list[Cell] = []  # the first attribute: each call of a cell looks here for it
         self.num_layers = positive(name, "num_layers", num_layers)
         self.batch_first = switch(name, "batch_first", batch_first)
         self.bidirectional = switch(name, "bidirectional", bidirectional)
@@ -58,7 +59,7 @@ class Recurrent(TorchNamed):
         hidden_size = positive(cell, "hidden_size", hidden_size)
         input_size = positive(cell, "input_size", input_size)
         width = hidden_size * self.directions
-        self.cells = [
+        self.cells += [
             self.cell_type(size, hidden_size, bias=bias, dtype=dtype, rng=self.rng, **variant)
             for size in [input_size] + [width] * (self.num_layers - 1)
             for _ in range(self.directions)

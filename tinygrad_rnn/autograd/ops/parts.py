@@ -34,7 +34,9 @@ def scatter(parts: Sequence[Array], indices: Sequence[Any], shape: tuple[int, ..
     """Zeros, and part i added at index i: the adjoint of indexing; x̄ᵢ = ȳ[index i]."""
     y = np.zeros(shape, dtype=np.result_type(*parts))
     for part, index in zip(parts, indices, strict=True):
-        if _may_repeat(index):
+        if _is_plain(index) and type(place := y[index]) is np.ndarray:
+            place += part  # a view
+        elif _may_repeat(index):
             np.add.at(y, index, part)
         else:
             y[index] += part
@@ -49,6 +51,7 @@ def as_index(index: Any) -> Any:
 
 
 _BASIC = int | np.integer | slice | None | EllipsisType
+_PLAIN = frozenset({int, slice, type(None), EllipsisType})
 
 
 def _index_part(part: Any) -> Any:
@@ -62,6 +65,12 @@ def _may_repeat(index: Any) -> bool:
     """Whether an index may name an element twice."""
     parts = index if isinstance(index, tuple) else (index,)
     return not all(isinstance(part, _BASIC) for part in parts)
+
+
+def _is_plain(index: Any) -> bool:
+    """Whether it is of whole numbers, slices, None and dots: what it picks is a view."""
+    parts = index if type(index) is tuple else (index,)
+    return _PLAIN.issuperset(map(type, parts))
 
 
 def _scattered(gs: Sequence[Any], indices: Sequence[Any], shape: tuple[int, ...]) -> Any:
@@ -88,15 +97,12 @@ def getitem(x: Array, index: Any) -> Array:
 
 
 _record_getitem = recorder(getitem.op)
-_PLAIN = frozenset({int, slice, type(None), EllipsisType})
 
 
 def part_of(x: Tensor, index: Any) -> Tensor:
     """x[index]: `getitem`, sooner where the index holds nothing to be read or copied first."""
-    parts = index if type(index) is tuple else (index,)
-    for part in parts:
-        if type(part) not in _PLAIN:
-            return getitem(x, index)
+    if not _is_plain(index):
+        return getitem(x, index)
     return _record_getitem(x, options={"index": index})
 
 
