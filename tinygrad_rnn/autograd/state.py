@@ -37,6 +37,7 @@ kind              facts                                what happened
                                                        or "grad", a module's "training"
 ``"option"``      tensor, array                        the values of `tensor` are an option of the
                                                        next op, as `array`
+``"taken"``       array                                it is copied into a tensor or an option
 ``"asked"``       tensor, kind                         what is read next is asked for as a "bool"
                                                        or an "int"
 ``"hook"``        node, given, replaced                a hook of `node` got the gradient `given`,

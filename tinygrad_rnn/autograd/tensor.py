@@ -270,6 +270,8 @@ def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
         raise OpError(f"tensor: {_facts_of(data, array)} is no array of numbers")
     if requires_grad:
         _require_floats(data, array)
+    if isinstance(data, np.ndarray):
+        notify("taken", data)
     array.flags.writeable = False
     return array
 

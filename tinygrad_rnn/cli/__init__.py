@@ -1,7 +1,9 @@
 """The command line: one file a verb. What is slow to import is imported inside the command."""
 
 import io
+import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -87,7 +89,30 @@ for _command in (bench, check, debug, demo, draw, exercise, explain, sample, stu
 
 def main() -> None:
     """Run the command line; characters that the terminal cannot show become question marks."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    cli(prog_name="tinygrad-rnn")
+    try:
+        try:
+            cli(prog_name="tinygrad-rnn")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # of the output itself: a full disk, say
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (else Python would try again)
+        if isinstance(error, BrokenPipeError):  # as click does, where it sees it
+            sys.exit(1)
+        with suppress(OSError):
+            click.echo(f"Error: stdout: {error.strerror}", err=True)
+        sys.exit(USAGE)
+
+
+def _open_closed_streams() -> None:
+    """Whoever closed one wants to hear nothing; the next file must not get its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115

@@ -233,6 +233,7 @@ class Capture:
         self.arrays = _OfArrays()
         for i, x in enumerate(arguments):
             self._keep(x, self._source(("argument", i), x.data))
+            self._meet_hooks(x._hooks)
 
     def run(self, fn: Callable[[], Any]) -> Any:
         """Call `fn` and record it."""
@@ -310,6 +311,8 @@ class Capture:
             self._read(*facts)
         elif kind == "option":
             self._option(*facts)
+        elif kind == "taken":
+            self.guards.contents.take(facts[0])
         elif kind == "enter":
             (module,) = facts
             self._take_part(module, module.training)
@@ -481,8 +484,13 @@ class Capture:
             self.numbers[leaf] = len(self.given) + len(self.leaves)
             self.leaves.append(leaf)
             hooks = leaf._hooks and list(leaf._hooks)
+            self._meet_hooks(hooks)
             self.states.append((leaf._data.dtype, leaf._requires_grad, hooks))
             self.gradients.before[leaf] = leaf._grad
+
+    def _meet_hooks(self, hooks: Any) -> None:
+        for hook in hooks or ():
+            self.guards.meet(hook)
 
     def _replace(self, leaf: Tensor) -> None:
         if leaf.id < self.first_id:

@@ -83,6 +83,7 @@ class Compiled:
         self._latest: tuple[Any, list[_Entry]] = (None, [])
         self._left_alone: OrderedDict[Any, int] = OrderedDict()  # calls that ran as they are
         self._notes: list[str] = []  # why they did
+        self._in_doubt = False  # whether anything can be recorded
         self._lock = RLock()  # a plan has one set of buffers
         update_wrapper(self, fn, updated=())  # what a module holds is not ours
 
@@ -145,6 +146,8 @@ class Compiled:
 
     def _is_worth_recording(self, key: Any, entries: "list[_Entry]") -> bool:
         """Whether a call of a new kind is recorded, which takes as long as many that are not."""
+        if self._in_doubt:
+            return False
         for_values = [entry for entry in entries if entry.recording.values]
         if len(for_values) >= _OF_VALUES:
             numbers = ", ".join(f"argument {of}" for of in for_values[0].recording.values)
@@ -164,9 +167,9 @@ class Compiled:
         while len(self._left_alone) > _OFTEN:
             self._left_alone.popitem(last=False)
         self._leave(
-            f"was called with more than {_KEPT} kinds of arguments (shapes, dtypes, numbers): what "
-            f"is new runs as it is, uncompiled, until it was called {_OFTEN} times; pad sequences "
-            "to a few lengths, and pass numbers that change as arrays"
+            f"was called with more than {_KEPT} kinds of arguments (shapes, dtypes, numbers), what "
+            "is around it among them: what is new runs as it is, uncompiled, until it was called "
+            f"{_OFTEN} times; pad sequences to a few lengths, and pass what changes as arrays"
         )
         return False
 
@@ -181,12 +184,12 @@ class Compiled:
                 del self._recorded[kind]
             return
 
-    def _leave(self, why: str) -> None:
-        """Say once why calls run as they are."""
+    def _leave(self, why: str, depth: int = 4) -> None:
+        """Say once why calls run as they are, at the caller's line: so many calls up."""
         if why not in self._notes:
             self._notes.append(why)
             name = getattr(self.fn, "__name__", type(self.fn).__name__)
-            warnings.warn(f"compile: {name} {why}", stacklevel=4)
+            warnings.warn(f"compile: {name} {why}", stacklevel=depth)
 
     def _as_it_is(self, key: Any, given: Sequence[Any]) -> Any:
         """What the function returns by itself: without history, as a replay's results are."""
@@ -253,7 +256,9 @@ class Compiled:
         try:
             recording, returned, results = self._captured(capture, key)
             entry = _Entry(recording, returned)
-            if earlier is None:
+            if recording.guards.in_doubt:
+                self._give_up(recording.guards.in_doubt, entries)
+            elif earlier is None:
                 entry.marks = program.marks_of_all()
                 program.forget()
                 entries.append(entry)
@@ -279,6 +284,17 @@ class Compiled:
             if gradient.of < len(given):
                 given[gradient.of]._grad = capture.arguments[gradient.of]._grad
         return _rebuilt(returned, iter(results))
+
+    def _give_up(self, what: str, entries: "list[_Entry]") -> None:
+        """Nothing that is recorded could be held against a later call."""
+        entries.clear()
+        self._in_doubt = True
+        self._leave(
+            f"mentions {what} around it, which may change unseen between two calls: it runs as it "
+            "is, uncompiled; pass them as arguments or as tensors, or make arrays that stay as "
+            "they are read-only (array.flags.writeable = False), and compile it then",
+            depth=6,
+        )
 
     def _captured(self, capture: Capture, key: Any) -> tuple[Recording, Any, list[Tensor]]:
         """One run: its recording, the structure of what it returned, and that, without history."""
