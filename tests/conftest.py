@@ -39,7 +39,7 @@ def fail_if_skipped(report):
     return report
 
 
-# Seconds of CPU, those of processes that it waited for included; what takes more is marked slow.
+# Seconds of CPU, those of processes that it waited for included; what takes more is marked.
 MOST_CPU = 10.0
 
 
@@ -49,8 +49,9 @@ def pytest_runtest_call(item):
     yield
     took = sum(os.times()[:4]) - before
     item.user_properties.append(("cpu", took))
-    if took > MOST_CPU and item.get_closest_marker("slow") is None:
-        pytest.fail(f"it took {took:.1f} s of CPU: mark it slow, or share what it makes")
+    marked = item.get_closest_marker("slow") or item.get_closest_marker("rest")
+    if took > MOST_CPU and not marked:
+        pytest.fail(f"it took {took:.1f} s of CPU: mark it rest, or share what it makes")
 
 
 def pytest_terminal_summary(terminalreporter):

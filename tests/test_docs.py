@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
+from tables import rows
 
 from tinygrad_rnn.cli import cli
 
@@ -21,7 +22,12 @@ GALLERY = ROOT / "docs" / "gallery.md"
 # The gallery's commands are run by test_gallery.py, which looks at what they make.
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("**/*.md")} - {GALLERY})]
 # They conduct whole studies; `.ci/run` asks for them, and builds a site of all.
-SLOW = {"14_short_memory.md", "15_below_one_and_above_one.md"}
+LONG = {
+    "03_why_creation_order_is_enough.md", "08_training_on_your_own_text.md",
+    "14_short_memory.md", "15_below_one_and_above_one.md",
+    "16_how_the_compiler_makes_one_product_of_many.md", "18_your_pytorch_model.md",
+    "how_far_a_push_travels.md",
+}  # fmt: skip
 PROMPT = "$ tinygrad-rnn "
 
 
@@ -83,7 +89,7 @@ def run_command(command: str) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SLOW)) for path in PAGES],
+    rows(PAGES, [path for path in PAGES if path.name not in LONG]),
     ids=[path.relative_to(ROOT).as_posix() for path in PAGES],
 )
 def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):

@@ -4,14 +4,15 @@ import runpy
 from pathlib import Path
 
 import pytest
+from tables import rows
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-SLOW = {"03_how_long_a_memory.py", "04_talk_like_this.py"}  # they train; `.ci/run` asks for them
+LONG = {"03_how_long_a_memory.py", "04_talk_like_this.py"}  # they train
 
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SLOW)) for path in EXAMPLES],
+    rows(EXAMPLES, [path for path in EXAMPLES if path.name not in LONG]),
     ids=[path.name for path in EXAMPLES],
 )
 def test_an_example_runs(path, tmp_path, monkeypatch, capsys):

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tables import one_in
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import CompileError
@@ -136,13 +137,7 @@ def test_every_gradient_passes_gradcheck(name):
 
 
 # To record and plan a program costs more than all else here.
-one_in_three = pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (at % 3 > 0)) for at, name in enumerate(NAMES)],
-)
-
-
-@one_in_three
+@pytest.mark.parametrize("name", one_in(6, NAMES))
 def test_compiled_is_eager(name):
     here = program(name)
     step = differentiated(here.loss_fn)
@@ -176,7 +171,7 @@ def test_parameters_come_back_from_a_file(name, tmp_path):
     assert here.loss_fn(*here.BATCH).item() == loss
 
 
-@museum
+@pytest.mark.parametrize("name", one_in(4, NAMES))
 def test_a_program_is_recorded_and_drawn(name):
     here = program(name)
     with tg.trace():

@@ -1,6 +1,6 @@
 """The site is built without a warning and without a network, and has every public name.
 
-It runs every chapter as a notebook, so it is slow; `.ci/run` asks for it.
+It runs every chapter as a notebook, which takes long.
 """
 
 import re
@@ -25,7 +25,7 @@ PUBLIC = [
     "tinygrad_rnn.errors",
 ]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.rest
 
 
 @pytest.fixture(scope="module")

@@ -296,6 +296,7 @@ def peak_of(call):
         tracemalloc.stop()
 
 
+@pytest.mark.rest
 def test_recording_and_planning_hold_little_more_than_the_step():
     net = tg.nn.RNN(8, 128, output_size=5, rng=0)
     xs, targets = np.ones((12, 64, 8)), np.zeros((12, 64), int)

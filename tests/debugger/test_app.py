@@ -176,6 +176,7 @@ def palette(wanted):
     return ask
 
 
+@pytest.mark.rest
 def test_the_command_palette_finds_commands_by_name_and_carries_them_out():
     async def cell(pilot):
         await palette("step cell")(pilot)
@@ -327,6 +328,7 @@ class Watched(list):
             yield element
 
 
+@pytest.mark.rest
 def test_what_a_key_looks_at_and_draws_does_not_grow_with_the_run(monkeypatch):
     keys = ["n", "p", "c", "C", "t", "T", "w", "o", "v", "D", "<", ">", "down", "pageup", "m"]
     touched, drawn = {}, []
@@ -357,6 +359,7 @@ def test_what_a_key_looks_at_and_draws_does_not_grow_with_the_run(monkeypatch):
     } == {}
 
 
+@pytest.mark.rest
 def test_a_ledger_draws_the_rows_in_sight_alone(monkeypatch):
     drawn = []
     make = views.answers.pieces
@@ -397,6 +400,7 @@ def test_three_lines_pasted_are_three_commands():
     assert given == ["jump 5", "break op=tanh", "step 2"]
 
 
+@pytest.mark.rest
 def test_a_count_repeats_a_motion_and_n_a_search_while_it_is_open():
     assert drive(["1", "0", "n"]).session.cursor == 10
     assert drive(["7", "G"]).session.cursor == 7

@@ -188,6 +188,7 @@ def prepared(s, place, line):
     return s
 
 
+@pytest.mark.rest
 def test_a_key_leads_where_its_line_leads_and_shows_what_that_answers(places):
     app = Debugger(session())
     differing = []

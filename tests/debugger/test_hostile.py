@@ -32,6 +32,7 @@ def number_of_plain_lines():
     return len(lines_of([f"~{k}" for k in range(COUNT)]))
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize("seed", SEEDS)
 def test_hundreds_of_names_on_the_terminal(seed):
     rng = random.Random(seed)

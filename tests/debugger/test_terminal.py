@@ -48,7 +48,7 @@ def test_the_screen_in_the_docs_is_the_screen(script):
         assert terminal.text.rstrip().splitlines() == shown.splitlines()
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_it_fits_terminals_of_every_size(script):
     with Terminal.debugger(script(TRAINING), columns=20, rows=6) as terminal:
         terminal.until("event 0/26")
@@ -65,7 +65,7 @@ def test_it_fits_terminals_of_every_size(script):
         assert terminal.is_restored
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_being_killed_leaves_the_terminal_as_it_was(script):
     with Terminal.debugger(script(TRAINING)) as terminal:
         terminal.until("event 0/26")
@@ -75,7 +75,7 @@ def test_being_killed_leaves_the_terminal_as_it_was(script):
         assert b"Traceback" not in terminal.written
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_it_ends_with_its_terminal(script):
     with Terminal.debugger(script(TRAINING)) as terminal:
         terminal.until("event 0/26")
@@ -83,7 +83,7 @@ def test_it_ends_with_its_terminal(script):
         assert terminal.process.wait(30) == -signal.SIGHUP
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_it_opens_at_an_exception_whatever_the_script_did_to_the_terminal(script):
     """It drew on it, and goes on doing so from a thread."""
     ending = (
@@ -106,6 +106,7 @@ def test_it_opens_at_an_exception_whatever_the_script_did_to_the_terminal(script
         assert b"Traceback" not in terminal.written
 
 
+@pytest.mark.rest
 def test_a_mistake_of_its_own_leaves_the_terminal_as_it_was(script):
     mistake = "\nfrom tinygrad_rnn.debugger import views\nviews.step = lambda *anything: 1 / 0\n"
     with Terminal.debugger(script(TRAINING + mistake)) as terminal:
@@ -114,6 +115,7 @@ def test_a_mistake_of_its_own_leaves_the_terminal_as_it_was(script):
         assert "ZeroDivisionError" in terminal.text
 
 
+@pytest.mark.rest
 def test_a_script_asks_the_person_and_is_endless_until_ctrl_c(script):
     endless = (
         "import tinygrad_rnn as tg\n"
@@ -137,6 +139,7 @@ def test_a_script_asks_the_person_and_is_endless_until_ctrl_c(script):
         assert terminal.is_restored
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize(
     "environment", [{"TERM": "dumb"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=str
 )
@@ -152,7 +155,7 @@ def test_a_terminal_that_cannot_draw_gets_a_prompt(script, environment):
         assert terminal.is_restored
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_with_its_errors_in_a_file_there_is_a_prompt_and_nothing_in_the_file(script, tmp_path):
     with Terminal.debugger(script(TRAINING), errors=tmp_path / "log") as terminal:
         terminal.until("(tg)")
@@ -163,7 +166,7 @@ def test_with_its_errors_in_a_file_there_is_a_prompt_and_nothing_in_the_file(scr
     assert (tmp_path / "log").read_text("utf-8") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_in_the_c_locale_the_screen_is_in_utf_8_and_with_no_color_in_greys(script):
     with Terminal.debugger(script(TRAINING), LC_ALL="C", PYTHONUTF8=None, NO_COLOR="1") as terminal:
         terminal.until("event 0/26")
@@ -187,7 +190,7 @@ print("after", x.item())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_from_code_it_opens_each_time_and_the_program_goes_on(script):
     with Terminal(sys.executable, script(BREAKPOINT)) as terminal:
         for where in ("event 0/0", "event 1/1", "event 0/1"):

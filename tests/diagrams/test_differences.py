@@ -131,6 +131,7 @@ def test_the_command_draws_changes(tmp_path, monkeypatch):
         assert draw(*options).exit_code == 2
 
 
+@pytest.mark.rest
 def test_the_player_switches_between_run_branch_and_difference(run, other, tmp_path):
     page = tg.draw(other, against=run)
     page.save(tmp_path / "x.html")

@@ -134,6 +134,7 @@ def page_of_plain_names():
     return Elements(tg.draw(run_with_names(names), title=names[2]).html)
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize("seed", SEEDS)
 def test_thousands_of_names_in_html(seed):
     """A page of them has the elements of a plain page, and holds every name."""
@@ -168,6 +169,7 @@ def both_views(text):
     return structure(draw(hostile_network(text), view="both"))
 
 
+@pytest.mark.rest
 @settings(max_examples=8, deadline=None)
 @given(st.lists(names, min_size=4, max_size=4))
 def test_opened_copies_with_gradients_of_hostile_names_have_the_structure_of_any(given_names):

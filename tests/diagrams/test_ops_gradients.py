@@ -12,6 +12,7 @@ from diagrams.recorded import trained, truncated
 from diagrams.test_ops import CELLS, check_opened, own_cell
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import one_in, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
@@ -49,10 +50,8 @@ RUNS = CELLS | {
     "detached inside": detached_inside,
     "non-finite": non_finite,
 }
-VARIANTS = {"relu", "coupled", "reset before", "last"}  # of others here
-EVERY_RUN = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in RUNS]
-)
+A_FEW = ("lstm", "two directions", "own", "cut", "non-finite")
+EVERY_RUN = pytest.mark.parametrize("name", rows(list(RUNS), A_FEW))
 
 
 # A run is recorded once, and drawn once in each way, for all tests that look at it.
@@ -373,7 +372,7 @@ def test_ways_that_share_a_stretch_are_drawn_there_once_by_the_strongest():
 
 @pytest.mark.parametrize(
     ("name", "gradients"),
-    [*((name, True) for name in RUNS if name not in VARIANTS), ("rnn", False), ("own", False)],
+    one_in(4, [*((name, True) for name in RUNS), ("rnn", False), ("own", False)]),
 )
 def test_values_stand_along_the_upper_edge_of_each_copy(name, gradients):
     trace = run(name)

@@ -204,6 +204,7 @@ def test_the_file_is_what_was_drawn_and_nothing_else_is_left(trace, html, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["x.html"]
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize(("cell", "fold"), [("rnn", "auto"), ("lstm", None)])
 def test_a_hundred_steps_of_two_layers_stay_under_a_megabyte(cell, fold):
     text = ("the quick brown fox jumps over the lazy dog " * 3)[:101]

@@ -1,5 +1,6 @@
 """The table of widths is the font's, and cutting to a width keeps to it."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.font_manager import FontProperties
@@ -16,6 +17,7 @@ def test_widths_are_those_of_the_font():
             assert drawn < text_width(text, 100, bold=weight == "bold") < 1.1 * drawn + 30
 
 
+@pytest.mark.rest
 @given(st.text(), st.floats(10, 200))
 def test_fit_keeps_to_the_width(text, width):
     assert text_width(fit(text, width, 10), 10) <= width + 1e-9 or fit(text, width, 10) == "…"

@@ -145,7 +145,7 @@ def test_a_path_that_cannot_be_written_is_known_before_the_first_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "backend", ["loky", "threading", pytest.param("dask", marks=pytest.mark.slow)]
+    "backend", ["loky", "threading", pytest.param("dask", marks=pytest.mark.rest)]
 )
 def test_whoever_runs_it_the_numbers_are_the_same(backend, expected):
     assert measured(run(Vanish(), backend=backend, jobs=2)) == expected

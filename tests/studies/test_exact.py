@@ -17,7 +17,7 @@ from tinygrad_rnn.studies.vanish import RADII, RotatingCell, flow, states
 SEEDS = 3
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.parametrize("name", ["history", "vanish", "rtrl"])
 def test_every_claim_holds_for_three_seeds(name):
     findings = conduct(STUDIES[name](), seeds=SEEDS, backend="sequential")
@@ -140,7 +140,7 @@ def test_growth_is_that_of_differences(monkeypatch):
         assert np.linalg.norm(np.concatenate(both)) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_every_claim_of_chaos_holds_for_three_seeds():
     findings = conduct(STUDIES["chaos"](), seeds=SEEDS, backend="sequential")
     assert [row for row in findings.rows if not row.holds] == []

@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
     return lambda *words, **options: CliRunner().invoke(cli, ["study", *map(str, words)], **options)
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_the_command_leaves_table_charts_and_flow(run, tmp_path):
     result = run("vanish", "--seeds", "1", "--backend", "sequential", "--out", "found")
     assert result.exit_code == 0, result.output
@@ -84,6 +84,7 @@ CHART = Chart("title", "x, steps", "y, nats", [
 GRID = Grid("title", "k", "t", "norm", [[1.0, 0.0], [0.5, 2.0]])
 
 
+@pytest.mark.rest
 def test_charts_are_a_file_and_the_same_each_time():
     light, again, dark = (render([CHART, GRID], theme, "svg") for theme in (LIGHT, LIGHT, DARK))
     assert ET.fromstring(light).tag.endswith("svg")
@@ -103,7 +104,7 @@ def texts_of(drawn_figure):
             yield from (tick.label1 for tick in ticks if low <= tick.get_loc() <= high)
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_no_text_of_a_chart_overlaps_another():
     """Titles, axes' names, numbers and legends of every exact study, measured as drawn."""
     for name in ("history", "vanish", "rtrl"):

@@ -139,7 +139,7 @@ def test_a_training_script_of_many_steps_is_one_network():
     rnn = tg.nn.RNN(3, 5, output_size=2, rng=0)
     optimizer = tg.optim.SGD(rnn.parameters(), lr=0.1)
     with tg.trace() as tr:
-        for _ in range(100):
+        for _ in range(20):
             loss = tg.nn.cross_entropy(rnn(steps(4))[0], [0, 1, 0, 1])
             optimizer.zero_grad()
             loss.backward()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from op_cases import CASES
+from tables import one_in, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import manual
@@ -162,7 +163,7 @@ def transcript(tr, questions=QUESTIONS, every=1):
     ]
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", rows(list(RUNS), ["rnn", "loop", "refused"]))
 def test_a_loaded_run_is_that_run(name, tmp_path):
     tr = recorded(name)
     every = 1 + len(tr.events) // 15
@@ -171,6 +172,7 @@ def test_a_loaded_run_is_that_run(name, tmp_path):
     )
 
 
+@pytest.mark.rest
 @settings(max_examples=5)
 @given(share=st.floats(0.05, 1.0), name=st.sampled_from(["rnn", "loop"]))
 def test_with_a_budget_what_is_gone_stays_gone_and_what_can_be_computed_again_is(
@@ -201,7 +203,7 @@ def test_every_number_is_the_same_to_the_last_bit(name, tmp_path):
         )
 
 
-@pytest.mark.parametrize("name", ["lstm", "loop", "ops"])
+@pytest.mark.parametrize("name", rows(["lstm", "loop", "ops"], ["loop"]))
 @pytest.mark.parametrize("options", [{}, {"gradients": True, "values": True}, {"view": "ops"}])
 def test_pictures_are_the_same(name, options, tmp_path):
     tr = recorded(name)
@@ -403,7 +405,7 @@ def test_a_backward_pass_over_what_was_made_before_the_recording(path, limit):
     assert list(transcript(load_trace(path), every=5)) == list(transcript(tr, every=5))
 
 
-@pytest.mark.parametrize("keep", range(1, 8))
+@pytest.mark.parametrize("keep", one_in(3, range(1, 8)))
 def test_a_backward_pass_over_what_was_forgotten(path, keep):
     W = tg.tensor(np.eye(3) / 2, requires_grad=True, name="W")
     h = tg.tensor(np.ones(3), name="x")
@@ -567,15 +569,13 @@ def test_a_recording_is_not_run(path, words):
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("op", sorted({case.op for case in CASES}))
-def test_every_op_can_be_saved_and_read_with_the_options_that_it_has(path, op):
+def test_every_op_can_be_saved_and_read_with_the_options_that_it_has(path):
     with tg.trace() as tr:
         for case in CASES:
-            if case.op == op:
-                case.call(*case.tensors())
+            case.call(*case.tensors())
     loaded = saved(tr, path)
     for one, other in zip(tr.events, loaded.events, strict=True):
-        np.testing.assert_array_equal(one.value, other.value)
+        np.testing.assert_array_equal(one.value, other.value, err_msg=repr(one))
 
 
 # What a file may make its reader do

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import programs, random_program
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.autograd.op import PUBLIC
@@ -57,7 +58,10 @@ def assert_same_numbers(a, b):
 CLIPPED = [("Adam", "norm"), ("SGD", "value")]
 
 
-@pytest.mark.parametrize(("optimizer", "clip"), [*((name, None) for name in OPTIMIZERS), *CLIPPED])
+EVERY = [*((name, None) for name in OPTIMIZERS), *CLIPPED]
+
+
+@pytest.mark.parametrize(("optimizer", "clip"), rows(EVERY, [("momentum", None), ("Adam", "norm")]))
 def test_a_change_of_a_weight_is_carried_through_all_training_steps(optimizer, clip):
     tr = trained(optimizer, clip=clip, batches=2)
     assert tr.verify().is_exact
