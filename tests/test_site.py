@@ -4,6 +4,7 @@ It runs every chapter as a notebook, which takes long.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -121,3 +122,112 @@ def test_figures_follow_dark_mode(site):
     assert len(figures) > 10
     for figure in figures:
         assert "prefers-color-scheme: dark" in figure.read_text("utf-8"), figure.name
+
+
+# In a browser
+
+LOOKED_AT = [
+    "index",
+    "readme",
+    "00_a_network_that_reads",
+    "07_lstm_and_gru_gate_by_gate",
+    "12_debugging_an_exploding_network",
+    "14_short_memory",
+    "museum",
+    "api/nn",
+]
+PLAYED = ["07_lstm_and_gru_gate_by_gate", "11_what_the_backward_pass_does"]
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+# A widget that sticks out of the page, unless something around it scrolls.
+STICKS_OUT = """() => [...document.querySelectorAll("article *")].filter(part => {
+    const box = part.getBoundingClientRect()
+    if (!box.width || box.right <= innerWidth + 1) return false
+    for (let around = part.parentElement; around; around = around.parentElement)
+        if (getComputedStyle(around).overflowX !== "visible") return false
+    return true
+}).map(part => part.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[test]'")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["1280 light", "390 dark", "print"])
+def open_page(request, browser, site):
+    """Opens a page of the site, and keeps what it asked for and complained of."""
+    width, _, scheme = request.param.partition(" ")
+    wide = 390 if width == "390" else 1280
+    context = browser.new_context(
+        viewport={"width": wide, "height": 900}, color_scheme=scheme or "light"
+    )
+    seen = []
+
+    def opened(name):
+        page = context.new_page()
+        page.on("request", lambda asked: seen.append(asked.url))
+        page.on("pageerror", lambda error: seen.append(f"error: {error}"))
+        if width == "print":
+            page.emulate_media(media="print")
+        page.goto((site / f"{name}.html").as_uri(), wait_until="load")
+        return page
+
+    yield opened
+    context.close()
+    assert [each for each in seen if not each.startswith(("file:", "data:", "about:"))] == []
+
+
+def test_no_page_sticks_out_or_looks_elsewhere(open_page, site):
+    for path in sorted(site.glob("*.html")):
+        page = open_page(path.stem)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path.stem
+        assert page.evaluate(STICKS_OUT) == [], path.stem
+        page.close()
+
+
+def test_no_page_has_a_serious_fault_of_access(browser, site):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="'.[docs]'").Axe()
+    found = []
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme=scheme)
+        for name in LOOKED_AT:
+            page = context.new_page()
+            page.goto((site / f"{name}.html").as_uri())
+            faults = axe.run(page).response["violations"]
+            serious = [fault for fault in faults if fault["impact"] in ("serious", "critical")]
+            found += [(name, scheme, fault["id"], fault["nodes"][0]["html"]) for fault in serious]
+            page.close()
+        context.close()
+    assert found == []
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_a_player_in_a_chapter_plays(browser, site, name):
+    page = browser.new_page()
+    page.goto((site / f"{name}.html").as_uri())
+    frames = page.locator("iframe")
+    assert frames.count() == 1
+    player = page.frame_locator("iframe")
+    counter = player.locator("#player-counter")
+    before = counter.inner_text()
+    player.locator("#player-next").click()
+    page.wait_for_timeout(200)
+    assert counter.inner_text() != before
+    page.close()
+
+
+def test_a_chapter_has_its_share_of_the_figures(site):
+    """Counted in the pages, so that only what a run has drawn counts."""
+    figures = 0
+    for path in site.glob("[0-9]*.html"):
+        body = path.read_text("utf-8").partition("<article")[2].partition("</article>")[0]
+        figures += len(re.findall(r"<img\b|<iframe\b", body))
+    assert figures >= 45

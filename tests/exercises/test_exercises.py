@@ -358,6 +358,19 @@ WRONG = {
     "find-the-broadcast": ("break fwd op=mul\ncontinue", "(5, 5)"),
     "find-the-cut": ("break op=tanh\ncontinue", "no gradient back"),
     "go-to-the-last-state": ("next h@3", "not at h@19"),
+    "hold-the-gate": (
+        "def opened(run, steps): return run.what_if({'f@0': 1.0})",
+        "Hold it at every step",
+    ),
+    "what-it-costs": (
+        "def cost(run, t): return float(run.what_if({f'h@{t}': 0})['loss'])",
+        "less the old one",
+    ),
+    "open-the-forget-gate": (
+        "def open_forget_gate(cell, by): cell.b_h.data = cell.b_h.data + by",
+        "i, f, g, o",
+    ),
+    "gates-in-order": ("def from_onnx(W): return W", "then f"),
 }
 
 
@@ -431,3 +444,11 @@ def test_each_chapter_names_its_exercises():
     for exercise in EXERCISES.values():
         (page,) = docs.glob(f"{exercise.chapter:02}_*.md")
         assert f"`{exercise.name}`" in page.read_text("utf-8"), (exercise.name, page.name)
+
+
+def test_each_chapter_ends_with_what_it_said_and_with_exercises():
+    for page in sorted((Path(__file__).parents[2] / "docs").glob("[0-9]*.md")):
+        headings = [line for line in page.read_text("utf-8").splitlines() if line.startswith("## ")]
+        assert headings[-2:] == ["## In short", "## Exercises"], page.name
+        own = [each for each in EXERCISES.values() if each.chapter == int(page.name[:2])]
+        assert len(own) >= 2, page.name

@@ -3,12 +3,12 @@
 `tinygrad-rnn exercise NAME answer.py` runs an answer and says whether it is right.
 """
 
-from . import debugging, engine, gates, networks, time
+from . import debugging, engine, gates, networks, runs, time
 from .exercise import Exercise, NotYet
 
 __all__ = ["EXERCISES", "Exercise", "NotYet"]
 
-_ROOMS = (networks, engine, gates, time, debugging)
+_ROOMS = (networks, engine, gates, time, debugging, runs)
 _ALL = [found for room in _ROOMS for found in vars(room).values() if isinstance(found, Exercise)]
 
 EXERCISES = {found.name: found for found in sorted(_ALL, key=lambda each: each.chapter)}

@@ -1,10 +1,12 @@
 """One question a file: what recurrent networks remember, why they forget, and what helps."""
 
+from .ablate import Ablate
 from .adding import Adding
 from .anbn import Anbn
 from .chaos import Chaos
 from .cliff import Cliff
 from .conduct import conduct, read, save
+from .copy import Copy
 from .elman_xor import ElmanXor
 from .exposure import Exposure
 from .forget_bias import ForgetBias
@@ -37,7 +39,9 @@ STUDIES: dict[str, type[Study]] = {
         Adding,
         ForgetBias,
         Gates,
+        Ablate,
         Gap,
+        Copy,
         Anbn,
         Exposure,
         Neurons,

@@ -121,12 +121,12 @@ def memory_gradient(run: Trace, gap: int) -> list[float]:
 
 
 def without_weights(network: Any, gate: str, bias: float) -> Any:
-    """A copy of a network whose gate reads nothing, and has one bias."""
+    """A copy of an LSTM whose gate reads nothing, and has one bias."""
     made = copy.deepcopy(network)
-    at = "ifgo".index(gate) * HIDDEN
-    for name, parameter in made.cells[0].named_parameters():
+    cell = made.cells[0]
+    at = "ifgo".index(gate) * cell.hidden_size
+    for name, parameter in cell.named_parameters():
         values = parameter.data.copy()
-        values[at : at + HIDDEN] = bias if name == "b_h" else 0.0
-        if values.shape[0] == 4 * HIDDEN:
-            parameter.data = values
+        values[at : at + cell.hidden_size] = bias if name == "b_h" else 0.0
+        parameter.data = values
     return made

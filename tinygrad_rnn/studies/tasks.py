@@ -13,6 +13,7 @@ from ..nn.recurrent import LAYERS
 
 CELLS = {layer.__name__: layer for layer in LAYERS.values()}
 CLIP = 1.0
+COPIED, LETTERS, BLANK = 10, 8, 8  # of the task `copying`
 
 Batch = tuple[Array, Array]  # inputs (T, B, I), and the targets
 
@@ -105,6 +106,41 @@ def brackets(rng: np.random.Generator, steps: int, batch: int) -> Batch:
         row[turns] = np.where(inside[turns], 5, 4)
         inside = inside ^ turns
     return np.eye(6, dtype=np.float32)[symbols[:-1]], symbols[1:].reshape(-1)
+
+
+def copying(rng: np.random.Generator, gap: int, batch: int) -> Batch:
+    """Ten letters, then blanks, then a signal: say the letters, in their order.
+
+    Inputs (gap + 20, B, 10), one-hot: 0 to 7 are letters, 8 is a blank, and 9 the signal, ten steps
+    from the end. Targets ((gap + 20) · B,): a blank at every step but the last ten, which ask for
+    the letters. One who remembers nothing says blanks when they are due, guesses each letter, and
+    has a loss of 10 ln 8 / (gap + 20). Source: Hochreiter, Schmidhuber (1997), in the form of
+    Arjovsky, Shah, Bengio, Unitary Evolution Recurrent Neural Networks (2016), sec. 4.1.
+    """
+    letters = rng.integers(0, LETTERS, (COPIED, batch))
+    symbols = np.full((gap + 2 * COPIED, batch), BLANK)
+    targets = symbols.copy()
+    symbols[:COPIED] = letters
+    symbols[gap + COPIED - 1] = BLANK + 1
+    targets[-COPIED:] = letters
+    return np.eye(BLANK + 2, dtype=np.float32)[symbols], targets.reshape(-1)
+
+
+def register(rng: np.random.Generator, steps: int, batch: int) -> Batch:
+    """A memory cell: keep the number that came with the last "write", say it at each "read".
+
+    Inputs (T, B, 3): a number from U(-1, 1), whether to write (at step 0 always, else one time in
+    five), whether to read (one time in two). Targets (T · B, 1): the number kept at a read, 0 at
+    any other step. Saying 0 each time has the squared error 1/6: half of Var U(-1, 1).
+    """
+    numbers = rng.uniform(-1, 1, (steps, batch))
+    write, read = rng.random((steps, batch)) < 0.2, rng.random((steps, batch)) < 0.5
+    write[0] = True
+    kept = numbers.copy()
+    for t in range(1, steps):
+        kept[t] = np.where(write[t], numbers[t], kept[t - 1])
+    inputs = np.stack([numbers, write, read], axis=-1).astype(np.float32)
+    return inputs, np.where(read, kept, 0).reshape(-1, 1).astype(np.float32)
 
 
 def last(network: Any, inputs: Array) -> Tensor:
