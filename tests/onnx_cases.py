@@ -1,11 +1,13 @@
 """The tests that the ONNX project has for its ops, and what a loaded file makes of each."""
 
 import importlib
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +18,7 @@ from onnx import numpy_helper
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import OnnxError
+from tinygrad_rnn.onnx.nodes.registry import HANDLERS, MODULES
 
 NODES = "onnx.backend.test.case.node"
 TABLE = Path(__file__).parents[1] / "docs" / "onnx_ops.md"
@@ -157,15 +160,24 @@ def in_a_table(cases: Sequence[OnnxCase]) -> str:
         (right if is_right else refused).update(case.ops())
     lines = [
         f"Of {len(cases)} cases {total} are right, {len(cases) - total} are refused, and none is "
-        "wrong.",
-        "",
-        "| op | right | refused |",
-        "|---|---|---|",
-        *(f"| {op} | {right[op]} | {refused[op] or ''} |" for op in sorted(right)),
-        "",
-        "Not here: " + ", ".join(sorted(refused - right)) + ".",
+        "wrong."
     ]
+    for chapter, ops in groupby(sorted(right, key=lambda op: (chapter_of(op), op)), chapter_of):
+        rows = (f"| {op} | {right[op]} | {refused[op] or ''} |" for op in ops)
+        lines += ["", f"## {chapter}", "", "| op | right | refused |", "|---|---|---|", *rows]
+    lines += ["", "## Not here", "", ", ".join(sorted(refused - right)) + "."]
     return "\n".join(lines)
+
+
+def chapter_of(op: str) -> str:
+    """The chapter of the package that runs an op, in its own words."""
+    handler = HANDLERS.get(("", op))
+    if op in MODULES:
+        return "Recurrent layers, loops and branches: modules of their own"
+    if handler is None:
+        return "Functions: what ONNX itself says in other ops"
+    title = sys.modules[handler.__module__].__doc__ or ""
+    return title.partition("\n")[0].rstrip(".")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Files that lie, or are made to hurt: one error that says what is wrong, and no memory lost."""
 
+import json
 import os
 import tracemalloc
 from pathlib import Path
@@ -264,6 +265,73 @@ def test_many_mutants_of_a_file_raise_our_error_or_run(name):
     data = (KEPT / f"{name}.onnx").read_bytes()
     for mutant in mutants(data, 1000, np.random.default_rng(1)):
         survives(mutant)
+
+
+# What a file of ours says of its nodes
+
+LIES = (
+    None, True, -1, 0, 10**9, 2**70, 1.5, "", "x" * 5000, "repeat", "lstm", [], {}, ["array", 99],
+    ["slice", 0, 10**12, 1], ["value", 3], ["number", 1e308], [[10**9] * 3],
+)  # fmt: skip
+
+
+def places_in(value):
+    """Every place in a value of JSON, as what holds it and its key there."""
+    keys = value if isinstance(value, dict) else range(len(value))
+    for key in keys:
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from places_in(value[key])
+
+
+def lied(model, rng):
+    """The model, with a few of the things changed that it says of itself."""
+    changed = onnx.ModelProto.FromString(model)
+    entries = [one for node in changed.graph.node for one in node.metadata_props]
+    for _ in range(int(rng.integers(1, 5))):
+        entry = entries[rng.integers(len(entries))]
+        said = [json.loads(entry.value)]
+        places = list(places_in(said))
+        holder, key = places[rng.integers(len(places))]
+        holder[key] = LIES[rng.integers(len(LIES))]
+        entry.value = json.dumps(said[0])
+        if rng.random() < 0.2:
+            entry.value = entries[rng.integers(len(entries))].value
+    return changed.SerializeToString()
+
+
+class TwoLayers(tg.nn.Module):
+    def __init__(self):
+        self.rnn = tg.nn.LSTM(2, 3, output_size=2, rng=0)
+        self.cell = tg.nn.GRUCell(2, 2, rng=1)
+
+    def forward(self, xs):
+        ys, h = self.rnn(xs)[0], np.zeros((1, 2))
+        for y in ys:
+            with tg.scope("step"):
+                h = self.cell(y, h)
+        return tg.nn.cross_entropy(h, np.array([1])) + (h * 0.5).sum()
+
+
+def says_what_its_nodes_say(count, seed, folder):
+    xs, model, rng = np.ones((3, 1, 2)), TwoLayers(), np.random.default_rng(seed)
+    tg.onnx.save(folder / "m.onnx", model, xs)
+    data, expected = (folder / "m.onnx").read_bytes(), model(xs).item()
+    for _ in range(count):
+        try:
+            made = tg.onnx.load(lied(data, rng))(xs).item()
+        except TinygradError:
+            continue
+        assert made == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_file_that_lies_of_its_nodes_computes_what_they_say(tmp_path):
+    says_what_its_nodes_say(8, 0, tmp_path)
+
+
+@pytest.mark.slow
+def test_many_lies_change_no_number(tmp_path):
+    says_what_its_nodes_say(1000, 1, tmp_path)
 
 
 def test_without_the_package_one_error_says_what_to_install(monkeypatch):

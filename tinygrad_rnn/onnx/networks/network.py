@@ -51,7 +51,10 @@ class Body(Module):
         self._lines = Lines(self, graph.name, written, model.lines)
         self._tree = Tree(self, list(graph.initializers))
         self._there, self._taken = Values(), frozenset[str]()
+        self._fused = _made_by(written) - _made_by(graph.nodes)
+        whole = [next(run) for _, run in groupby((node.whole or node for node in written), key=id)]
         self._counts = Counter(graph.reads())
+        self._read_by_all = Counter(replace(model.graph, nodes=whole).reads())
         self._layers, self._written = _Layers[RecurrentLayer](), _Layers[Recurrent]()
         self._statistics = {
             name
@@ -59,7 +62,7 @@ class Body(Module):
             if node.op == "BatchNormalization"
             for name in node.inputs[3:5]
         }
-        self._steps = sections(self._tree, self._placed(written))
+        self._steps = sections(self._tree, self._placed(whole))
         for name, array in graph.initializers.items():
             self._keep(name, array)
 
@@ -98,17 +101,15 @@ class Body(Module):
         Args:
             written: the nodes as the file has them.
         """
-        groups: dict[int, list[Node]] = {}
-        for node in written:
-            whole = node.whole or node
-            if whole.group is not None:
-                group = groups.setdefault(whole.group, [])
-                if whole not in group[-1:]:
-                    group.append(whole)
+        groups: dict[int | None, list[Node]] = {}
+        for number, run in groupby(written, key=_group):
+            groups[number] = [] if number in groups else list(run)  # one that is torn is none
         made: list[Placed] = []
-        for number, run in groupby(self._graph.nodes, key=lambda node: node.group):
+        for number, run in groupby(self._graph.nodes, key=_group):
             nodes = list(run)
-            again = None if number is None else self._again(groups[number], nodes)
+            again = None
+            if number is not None and groups[number]:
+                again = self._again(groups[number], nodes)
             made += [self._at(node) for node in nodes] if again is None else [again]
         return made
 
@@ -130,7 +131,9 @@ class Body(Module):
             plain = [self._step(node) for node in nodes]
             name = self._called(group.makes[-1])
             step = op_step(origin, group, plain, line, name, self._renew)
-            return None if step is None else Placed(step, calls, self._reads(nodes))
+            if step is None or not self._is_closed(group, group.makes[-1:]):
+                return None
+            return Placed(step, calls, self._reads(nodes))
         return None
 
     def _layer(self, origin: LayerOrigin, group: Group, calls: Sequence[Call]) -> Recurrent | None:
@@ -141,15 +144,24 @@ class Body(Module):
         if not isinstance(found, Recurrent | None):
             return None
         layer = layer_of(origin, group, found)
+        outputs = [group.makes[n] for n in origin.outputs if n is not None and n < len(group.makes)]
         weights = [name for name in group.reads if name in (self._model.trained or ())]
         numbers = {node.group for name in weights for node in self._readers(name)}
-        if layer is None or None in numbers:
+        if layer is None or None in numbers or not self._is_closed(group, outputs):
             return None
         if weights and found is None:
             self._taken |= set(weights)
             self._written.keep(min(weights, key=list(self._graph.initializers).index), layer)
         self._tree.place(calls, layer)
         return layer
+
+    def _is_closed(self, group: Group, outputs: Sequence[str]) -> bool:
+        """Whether it reads what is there, and of all that it makes others read only these."""
+        if not self._fused.isdisjoint(group.reads):
+            return False
+        inside = set(group.makes) - set(outputs)
+        own = Counter(name for node in group.nodes for name in node.inputs)
+        return all(self._read_by_all[name] == own[name] for name in inside)
 
     def _renew(self, name: str, values: Values) -> None:
         """Make a tensor that every run of the program made anew, where it is first read."""
@@ -209,6 +221,7 @@ class Body(Module):
     def _keep(self, name: str, array: Array) -> None:
         """Make an initializer a parameter, a buffer or a constant."""
         if name in self._taken:
+            self._there[name] = array  # for nodes that the file wrongly says to be of a layer
             layer = self._written.get(name)
             if layer is not None:
                 made_now(layer)
@@ -256,6 +269,14 @@ class Body(Module):
 
 
 _PRODUCTS = ("MatMul", "Gemm", "Conv", "Einsum")
+
+
+def _made_by(nodes: Sequence[Node]) -> set[str]:
+    return {name for node in nodes for name in node.outputs}
+
+
+def _group(node: Node) -> int | None:
+    return node.group
 
 
 class _Layers(Generic[T]):

@@ -53,7 +53,7 @@ class Tree:
                 *above, name = path_of(call.path)
                 outer, path = self.home(above), call.path
             found = self.known(call) or vars(outer).get(safe(outer, name))
-            if not isinstance(found, Module):
+            if not isinstance(found, Part):  # nothing, or a layer, which has no calls inside
                 has_weights = {f"{path}.W_xh", f"{path}.W_hh"} <= self._names
                 found = part_of(call, has_weights or bool(call.path))
                 attach(outer, name, found)
