@@ -5,7 +5,7 @@ import dis
 import linecache
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import CodeType, FrameType, FunctionType, ModuleType
@@ -291,41 +291,68 @@ def callers_name(value: object) -> str | None:
 
 
 def _name_in(frames: Iterable[FrameType], value: object) -> str | None:
-    for frame in frames:
-        for variables in (frame.f_locals, frame.f_globals):
-            for name, held in variables.items():
-                if held is value and not name.startswith("_"):
-                    return name
+    for name, held in _variables(frames):
+        if held is value and not name.startswith("_"):
+            return name
     return None
 
 
 def _name_in_containers(frames: Iterable[FrameType], value: object) -> str | None:
-    for frame in frames:
-        for variables in (frame.f_locals, frame.f_globals):
-            for name, held in variables.items():
-                found = None if name.startswith("_") else _name_within(name, held, value)
-                if found is not None:
-                    return found
+    for name, held in _variables(frames):
+        within = _name_within(type(held))
+        if within is None or name.startswith("_"):
+            continue
+        found = within(name, held, value)
+        if found is not None:
+            return found
     return None
 
 
-def _name_within(name: str, held: Any, value: object) -> str | None:
-    match held:
-        case dict() if len(cast("dict[Any, Any]", held)) <= _HELD_MOST:
-            pairs = cast("dict[Any, Any]", held).items()
-            return next((key for key, one in pairs if one is value and isinstance(key, str)), None)
-        case list() | tuple() if len(cast("Sequence[Any]", held)) <= _HELD_MOST:
-            parts = enumerate(cast("Sequence[Any]", held))
-            return next((f"{name}.{i}" for i, one in parts if one is value), None)
-        case _:
-            pass
-    attributes: dict[str, Any] = getattr(held, "__dict__", {}) if _is_plain_object(held) else {}
+def _variables(frames: Iterable[FrameType]) -> Iterator[tuple[str, object]]:
+    """Local and global variables. A module's are gone through once, however many frames it has.
+
+    A notebook or a test has dozens of frames of few modules around each op.
+    """
+    seen: set[int] = set()
+    for frame in frames:
+        module = frame.f_globals
+        if frame.f_locals is not module:
+            yield from frame.f_locals.items()
+        if id(module) not in seen:
+            seen.add(id(module))
+            yield from module.items()
+
+
+@lru_cache(maxsize=4096)
+def _name_within(kind: type) -> Callable[[str, Any, object], str | None] | None:
+    """How what a variable of this type holds is looked through, if at all."""
+    if issubclass(kind, dict):
+        return _name_in_dict
+    if issubclass(kind, list | tuple):
+        return _name_in_sequence
+    # An instance of a class of the user's: not a module, a function or a class.
+    has_attributes = kind.__dictoffset__ != 0
+    if has_attributes and not issubclass(kind, type | ModuleType | FunctionType):
+        return _name_in_object
+    return None
+
+
+def _name_in_dict(name: str, held: dict[Any, Any], value: object) -> str | None:
+    if len(held) > _HELD_MOST:
+        return None
+    pairs = held.items()
+    return next((key for key, one in pairs if one is value and isinstance(key, str)), None)
+
+
+def _name_in_sequence(name: str, held: Sequence[Any], value: object) -> str | None:
+    if len(held) > _HELD_MOST:
+        return None
+    return next((f"{name}.{i}" for i, one in enumerate(held) if one is value), None)
+
+
+def _name_in_object(name: str, held: Any, value: object) -> str | None:
+    attributes: dict[str, Any] = getattr(held, "__dict__", {})
     return next((key for key, one in attributes.items() if one is value), None)
-
-
-def _is_plain_object(held: Any) -> bool:
-    """An instance of a class of the user's: not a module, a function or a class."""
-    return not isinstance(held, type | ModuleType | FunctionType)
 
 
 def forget_files() -> None:
