@@ -22,6 +22,7 @@ _NOTEBOOK_DPI, _NOTEBOOK_PIXELS = 96.0, 2000
 _CELL_WIDTH = 900.0  # pixels of a notebook's cell, about
 _CONTROLS_HEIGHT = 620.0  # pixels of what stands above and below the picture of a player, about
 _NAMED = 5  # characters that a warning names
+_SIZE = re.compile(r'(?<=<svg role="img" )width="[^"]*" height="[^"]*"')
 _UNITS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
 _LENGTH = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|mm|in|pt)\s*")
 
@@ -211,8 +212,16 @@ class Diagram:
         return {format: makers[format]() for format in wanted}
 
     def _svg_that_fits(self) -> str:
-        """The SVG, no wider than the cell of the notebook that shows it."""
-        return self.svg.replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
+        """The SVG, no wider than the cell of the notebook that shows it.
+
+        What a notebook is exported to may show it as an image, which has no style: there a picture
+        wider than a cell has no size of its own, and takes that of the cell.
+        """
+        width, _ = self.size
+        if width * 96 / 72 <= _CELL_WIDTH:
+            return self.svg.replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
+        fitting = f'style="max-width:{width:.0f}pt;height:auto" width="100%"'
+        return _SIZE.sub(fitting, self.svg, count=1)
 
     def _small_png(self) -> bytes:
         longest = max(self.size)
