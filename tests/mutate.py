@@ -3,7 +3,9 @@
 `cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session (of the compiler
 `tests/mutation_compiler.toml`, of whose mutants `--sample 500` runs some), `python tests/mutate.py
 mutation.sqlite` runs what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with `--quick`
-first, and what survives again with `--survivors`.
+first, and what survives again with `--survivors`. Quicker still: after `pytest -n 0 --cov=... \
+--cov-context=test tests/compiler`, `--covered .coverage` gives each mutant those tests alone that
+ran its line.
 
 `cosmic-ray exec` would start Python anew for each mutant. Here a mutant is compiled in a process
 that is forked from one which has imported NumPy, Hypothesis and pytest; the sources stay as they
@@ -40,6 +42,7 @@ from cosmic_ray import plugins  # noqa: E402
 from cosmic_ray.mutating import mutate_code  # noqa: E402
 from cosmic_ray.work_db import WorkDB, use_db  # noqa: E402
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa: E402
+from coverage import CoverageData  # noqa: E402
 
 UNITS = (
     "test_backward", "test_op", "test_tensor", "test_state", "test_check", "test_numerics",
@@ -55,6 +58,13 @@ SIZE = "tests/autograd/test_ops.py::test_every_op_has_a_record_and_the_table_is_
 # what else the machine does. A clock's are for one that waits for ever.
 SECONDS, SECONDS_OF_LONG, TIMES_ON_A_CLOCK, GIGABYTES = 40, 90, 20, 6
 LONG = ("chain_of_many", "threads", "test_laws.py")
+OPTIONS = (
+    "-xq",
+    "--tb=line",
+    "-m=not slow",
+    "-pno:cacheprovider",
+    "-oaddopts=--import-mode=importlib",
+)
 
 
 class Bites:
@@ -93,6 +103,57 @@ def limit(seconds):
     signal.alarm(TIMES_ON_A_CLOCK * seconds)
 
 
+class Covered:
+    """A pytest plugin: only tests that ran a mutant's line, those that run little code first."""
+
+    def __init__(self, tests):
+        self.place = {test: place for place, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items):
+        found = [item for item in items if item.nodeid in self.place]
+        items[:] = sorted(found, key=lambda item: self.place[item.nodeid])
+
+    def pytest_runtest_setup(self, item):
+        limit(SECONDS)
+
+
+class Coverage:
+    """Which tests ran which line: a coverage file whose contexts are tests."""
+
+    def __init__(self, path):
+        self.data = CoverageData(path)
+        self.data.read()
+        self.lines_of = Counter()
+        for file in self.data.measured_files():
+            for contexts in self.data.contexts_by_lineno(file).values():
+                self.lines_of.update(contexts)
+
+    def tests(self, mutation):
+        """Of the mutated statement, or None where it runs as its module is imported."""
+        path = ROOT / mutation.module_path
+        first, last = statement_at(path, mutation.start_pos[0])
+        ran = self.data.contexts_by_lineno(str(path))
+        contexts = {context for line in range(first, last + 1) for context in ran.get(line, ())}
+        if "" in contexts:
+            return None
+        named = [context for context in contexts if context.endswith("|run")]
+        named.sort(key=self.lines_of.__getitem__)
+        return [context.removesuffix("|run") for context in named]
+
+
+def statement_at(path, line):
+    """First and last line of the innermost statement there; of one with a body, of its head."""
+    found = (line, line)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:
+            last = node.end_lineno
+            if body := getattr(node, "body", None):
+                last = body[0].lineno - 1
+            if line <= max(last, node.lineno):
+                found = max(found, (node.lineno, max(last, node.lineno)))
+    return found
+
+
 @functools.cache
 def never_evaluated(path):
     """Annotations of local variables and attributes, and `if TYPE_CHECKING`: (start, end)."""
@@ -128,7 +189,7 @@ def mutated(mutation):
     )
 
 
-def run_tests(mutation, output, quick):
+def run_tests(mutation, output, quick, covered):
     """In a process of its own: be the mutant, and end with pytest's exit code."""
     os.setsid()
     os.dup2(output.fileno(), 1)
@@ -143,6 +204,8 @@ def run_tests(mutation, output, quick):
 
     importlib.machinery.SourceFileLoader.get_code = get_code
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    if covered is not None:
+        return covered_fail(covered)
     near = definition_at(ROOT / mutation.module_path, mutation.start_pos[0])
     # What it imports is the mutant, so not before.
     import op_cases
@@ -183,23 +246,28 @@ def tests_of_op(op_cases, name):
 def tests_fail(room, names, near, quick):
     """Pytest's exit code: 0 when all pass."""
     files = [str(ROOT / "tests" / room / f"{name}.py") for name in names]
-    options = ["-xq", "--tb=line", "-pno:cacheprovider", "-oaddopts=--import-mode=importlib"]
-    options += ["--deselect", SIZE]
-    return int(pytest.main([*options, *files], plugins=[Bites(near, quick)]))
+    return int(pytest.main([*OPTIONS, "--deselect", SIZE, *files], plugins=[Bites(near, quick)]))
+
+
+def covered_fail(tests):
+    """Pytest's exit code, of these tests: 0 where there is none."""
+    files = {str(ROOT / test.partition("::")[0]) for test in tests}
+    return int(files and pytest.main([*OPTIONS, *sorted(files)], plugins=[Covered(tests)]))
 
 
 class Child:
     """One mutant under test."""
 
-    def __init__(self, item, quick):
+    def __init__(self, item, quick, coverage):
         (self.mutation,) = item.mutations
         self.item = item
+        covered = coverage.tests(self.mutation) if coverage else None
         self.output = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the child runs)
         self.pid = os.fork()
         if not self.pid:
             code = 3
             try:
-                code = run_tests(self.mutation, self.output, quick)
+                code = run_tests(self.mutation, self.output, quick, covered)
             except BaseException:  # most often a mutant that cannot be imported
                 traceback.print_exc()
                 sys.stderr.flush()
@@ -220,11 +288,11 @@ class Child:
         return WorkResult(WorkerOutcome.NORMAL, said, TestOutcome.SURVIVED, diff)
 
 
-def run(database, items, workers, quick):
+def run(database, items, workers, quick, coverage):
     running, counts = {}, Counter()
     while items or running:
         while items and len(running) < workers:
-            child = Child(items.pop(), quick)
+            child = Child(items.pop(), quick, coverage)
             running[child.pid] = child
         pid, status = os.wait()
         child = running.pop(pid)
@@ -244,6 +312,9 @@ def main():
     parser.add_argument(
         "--quick", action="store_true", help="a third of the op table and no long test"
     )
+    parser.add_argument(
+        "--covered", type=Coverage, help="a coverage file: only the tests that ran a mutant's line"
+    )
     parser.add_argument("--sample", type=int, help="run so many, drawn at random")
     parsed = parser.parse_args()
     with use_db(parsed.session, WorkDB.Mode.open) as database:
@@ -260,7 +331,7 @@ def main():
                 )
         random.Random(0).shuffle(items)
         del items[: len(items) - (parsed.sample or len(items))]
-        run(database, items, parsed.workers, parsed.quick)
+        run(database, items, parsed.workers, parsed.quick, parsed.covered)
 
 
 if __name__ == "__main__":
