@@ -3,9 +3,9 @@
 `cosmic-ray init tests/mutation.toml mutation.sqlite` makes the session (of the compiler
 `tests/mutation_compiler.toml`, of whose mutants `--sample 500` runs some), `python tests/mutate.py
 mutation.sqlite` runs what it lacks, `cr-report mutation.sqlite` reads it. Quicker: with `--quick`
-first, and what survives again with `--survivors`. Quicker still: after `pytest -n 0 --cov=... \
---cov-context=test tests/compiler`, `--covered .coverage` gives each mutant those tests alone that
-ran its line.
+first, and what survives again with `--survivors`. Quicker still: `--record FILE
+compiler` writes down which test runs which line of a room, and with `--covered FILE` a mutant meets
+those tests alone that run its line.
 
 `cosmic-ray exec` would start Python anew for each mutant. Here a mutant is compiled in a process
 that is forked from one which has imported NumPy, Hypothesis and pytest; the sources stay as they
@@ -42,7 +42,7 @@ from cosmic_ray import plugins  # noqa: E402
 from cosmic_ray.mutating import mutate_code  # noqa: E402
 from cosmic_ray.work_db import WorkDB, use_db  # noqa: E402
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult  # noqa: E402
-from coverage import CoverageData  # noqa: E402
+from coverage import Coverage, CoverageData  # noqa: E402
 
 UNITS = (
     "test_backward", "test_op", "test_tensor", "test_state", "test_check", "test_numerics",
@@ -117,8 +117,24 @@ class Covered:
         limit(SECONDS)
 
 
-class Coverage:
-    """Which tests ran which line: a coverage file whose contexts are tests."""
+def record(path, room):
+    """Write the lines of a room that each of its tests runs."""
+    lines = Coverage(path, config_file=False, source=[str(ROOT / "tinygrad_rnn" / room)])
+
+    class Contexts:
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_setup(self, item):
+            lines.switch_context(item.nodeid)
+
+    lines.start()
+    code = pytest.main([*OPTIONS, str(ROOT / "tests" / room)], plugins=[Contexts()])
+    lines.stop()
+    lines.save()
+    return int(code)
+
+
+class TestsOfLines:
+    """Which tests ran which line, as `record` wrote it."""
 
     def __init__(self, path):
         self.data = CoverageData(path)
@@ -136,9 +152,7 @@ class Coverage:
         contexts = {context for line in range(first, last + 1) for context in ran.get(line, ())}
         if "" in contexts:
             return None
-        named = [context for context in contexts if context.endswith("|run")]
-        named.sort(key=self.lines_of.__getitem__)
-        return [context.removesuffix("|run") for context in named]
+        return sorted(contexts, key=self.lines_of.__getitem__)
 
 
 def statement_at(path, line):
@@ -304,7 +318,8 @@ def run(database, items, workers, quick, coverage):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("session")
+    parser.add_argument("session", help="a room of the package, with --record")
+    parser.add_argument("--record", metavar="FILE", help="write which test runs which line")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument(
         "--survivors", action="store_true", help="run again what survived, after tests were added"
@@ -313,10 +328,12 @@ def main():
         "--quick", action="store_true", help="a third of the op table and no long test"
     )
     parser.add_argument(
-        "--covered", type=Coverage, help="a coverage file: only the tests that ran a mutant's line"
+        "--covered", type=TestsOfLines, help="only the tests that, as recorded, run a mutant's line"
     )
     parser.add_argument("--sample", type=int, help="run so many, drawn at random")
     parsed = parser.parse_args()
+    if parsed.record:
+        sys.exit(record(parsed.record, parsed.session))
     with use_db(parsed.session, WorkDB.Mode.open) as database:
         items = list(database.pending_work_items)
         if parsed.survivors:
