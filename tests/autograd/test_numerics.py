@@ -185,6 +185,34 @@ def test_a_persons_op_may_return_its_own_buffer():
     assert first.data.tolist() == [2.0, 4.0]
 
 
+def test_a_persons_vjp_may_return_its_own_buffer():
+    """It is written into again, and what a backward pass left stays what it was."""
+    buffer = np.zeros(2)
+
+    def of_x(g, y, x):
+        buffer[:] = g * 2
+        return buffer
+
+    @tg.op(of_x)
+    def doubled(x):
+        return x * 2
+
+    first, second = (tensor(v, requires_grad=True) for v in ([1.0, 2.0], [3.0, 4.0]))
+    doubled(first).sum().backward()
+    (doubled(second) * 5.0).sum().backward()
+    assert first.grad.data.tolist() == [2.0, 2.0]
+    assert second.grad.data.tolist() == [10.0, 10.0]
+
+
+def test_no_gradient_can_be_written_into():
+    x, y = (tensor(v, requires_grad=True) for v in ([1.0, 2.0], [3.0, 4.0]))
+    (x * y).sum().backward()
+    (found,) = tg.grad((x * x).sum(), [x])
+    for gradient in (x.grad, y.grad, found):
+        with pytest.raises(ValueError, match="read-only"):
+            gradient.data[0] = 7.0
+
+
 def test_a_masked_array_is_refused():
     masked = np.ma.masked_array([1.0, 2.0], mask=[True, False])
     with pytest.raises(tg.errors.OpError, match="masked array has values that do not count"):

@@ -16,7 +16,7 @@ from ..errors import GradientError, OpError, describe
 from .op import Cotangent, Op
 from .state import STATE, notify
 from .switches import Pass
-from .tensor import Array, Tensor
+from .tensor import Array, Tensor, adopt
 
 _BY_ID = attrgetter("id")
 
@@ -73,7 +73,7 @@ def backward(output: Tensor, gradient: Any = None) -> None:
         elif isinstance(g, Tensor):
             node._grad = before + g
         else:
-            node._grad = Tensor(before._data + g)
+            node._grad = adopt(before._data + g)
         notify("accumulate", node, g)
 
 
@@ -124,7 +124,9 @@ def _seed(output: Tensor, gradient: Any) -> Tensor:
             f"backward: {describe(output)} is not a single number; "
             f"reduce it with .sum() or .mean(), or pass gradient= of shape {output.shape}"
         )
-    seed = _tensor(np.ones_like(output._data) if gradient is None else gradient)
+    if gradient is None:
+        gradient = adopt(np.ones(output.shape, output.dtype))
+    seed = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
     if seed.shape != output.shape:
         raise OpError(
             f"backward: the gradient has shape {seed.shape}, "
@@ -134,8 +136,9 @@ def _seed(output: Tensor, gradient: Any) -> Tensor:
     return seed if seed.dtype == output.dtype else seed.astype(output.dtype)
 
 
-def _tensor(g: Any) -> Tensor:
-    return g if isinstance(g, Tensor) else Tensor(g)
+def _tensor(g: Cotangent) -> Tensor:
+    """A cotangent as a Tensor, which shares its array with no other gradient."""
+    return g if isinstance(g, Tensor) else adopt(g)
 
 
 def _leading_to(targets: set[Tensor], nodes: set[Tensor]) -> set[Any]:
@@ -205,11 +208,7 @@ class _Later(dict[Tensor, dict[tuple[Op, int], list[Any]]]):
     """
 
     def put_off(self, x: Tensor, op: Op, slot: int, term: tuple[Any, ...]) -> None:
-        kinds = self.setdefault(x, {})
-        if (op, slot) in kinds:
-            kinds[op, slot].append(term)
-        else:
-            kinds[op, slot] = [term]
+        self.setdefault(x, {}).setdefault((op, slot), []).append(term)
 
     def added_to(self, x: Tensor, g: Cotangent | None) -> Cotangent:
         """What `x` has received, and all that was put off for it."""
@@ -240,10 +239,10 @@ def _live_operands(node: Tensor) -> tuple[Any, ...]:
 def _after_hooks(node: Tensor, g: Cotangent, symbolic: bool) -> Cotangent:
     g = _tensor(g)
     for hook in list(node._hooks or ()):
-        replaced = hook(g)
+        replaced: Any = hook(g)
         if replaced is not None:
             notify("hook", node, g, replaced)
-            g = _tensor(replaced)
+            g = replaced if isinstance(replaced, Tensor) else Tensor(replaced)
         if g.shape != node.shape:
             raise GradientError(
                 f"hook: {describe(node)} needs a gradient of its shape, got {g.shape}"

@@ -93,7 +93,7 @@ class Op:
         else:
             term = rule(g, y, *operands)
         x = operands[slot]
-        if type(term) is _ARRAY and term.dtype is x.dtype and term.shape == x.shape:
+        if type(term) is np.ndarray and term.dtype is x.dtype and term.shape == x.shape:
             return term
         return self.fitted(term, slot, x)
 
@@ -106,20 +106,15 @@ class Op:
             raise GradientError(f"{what} a {type(term)}, not one array; give @op one VJP per input")
         if term.dtype.kind not in "fiub":
             raise GradientError(f"{what} dtype {term.dtype}, but the input has {x.dtype}")
-        if not _was_broadcast(x.shape, term.shape):
+        added = term.ndim - x.ndim
+        if added < 0 or not _may_become(x.shape, term.shape[added:]):
             raise GradientError(f"{what} shape {term.shape}, but the input has shape {x.shape}")
         return unbroadcast(term, x)
 
 
-def _was_broadcast(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    added = len(to) - len(shape)
-    if added < 0:
-        return False
-    kept = to[added:]
-    return shape == kept or all(n in (1, m) for n, m in zip(shape, kept, strict=True))
-
-
-_ARRAY = np.ndarray  # looked up once
+def _may_become(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether an array is broadcast so."""
+    return shape == to or all(n in (1, m) for n, m in zip(shape, to, strict=True))
 
 
 def unbroadcast(term: Cotangent, like: Any) -> Cotangent:
@@ -192,11 +187,13 @@ def op(
         if len(parameters) < arity:
             raise OpError(f"@op: {name} takes fewer inputs than it has VJPs: give one each")
         forward = numpy or function
+        rules = vjps
         if not function.__module__.startswith(_PACKAGE):
             forward = _owned(forward)
+            rules = tuple(rule and _seen(rule) for rule in vjps)
         if quiet:
             forward = np.errstate(all="ignore")(forward)
-        made = Op(name, forward, vjps, variadic, together, kind or _kind_of(numpy), sign or name)
+        made = Op(name, forward, rules, variadic, together, kind or _kind_of(numpy), sign or name)
         call = recorder(made)
         if variadic or len(parameters) > arity:
             call = _with_options(made, arity, parameters[arity:], options, call)
@@ -226,6 +223,17 @@ def _owned(forward: Callable[..., Any]) -> Callable[..., Any]:
         return y.copy() if base is not y and base.flags.writeable else y
 
     return owned
+
+
+def _seen(rule: Vjp) -> Vjp:
+    """A person's VJP, whose result may stay theirs: a view of it, which a leaf copies."""
+
+    @wraps(rule)
+    def seen(*given: Any, **options: Any) -> Any:
+        term = rule(*given, **options)
+        return term.view() if type(term) is np.ndarray else term
+
+    return seen
 
 
 def _kind_of(function: Any) -> Kind:

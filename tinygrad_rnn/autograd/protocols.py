@@ -6,7 +6,7 @@ an op for it, or a query that needs no gradient, or a TypeError: never a plain a
 
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportPrivateUsage=false
 
 import inspect
 import operator
@@ -42,6 +42,19 @@ def _numpy(x: Tensor) -> Array:
     return x.data
 
 
+def _repr(x: Tensor) -> str:
+    facts = [np.array2string(x._data, separator=", ", prefix="tensor(")]
+    if x.dtype.name not in ("float64", "int64", "bool"):
+        facts.append(f"dtype={x.dtype}")
+    if x.op is not None:
+        facts.append(f"op={x.op.name}")
+    elif x.requires_grad:
+        facts.append("requires_grad=True")
+    if x.name:
+        facts.append(f"name={x.name!r}")
+    return f"tensor({', '.join(facts)})"
+
+
 def _format(x: Tensor, spec: str) -> str:
     """As Python formats a number: f"{loss:.4f}"."""
     return format(x.item(), spec) if spec else str(x)
@@ -62,6 +75,7 @@ Tensor.__bool__ = lambda x: bool(_asked(x, "bool"))
 Tensor.__float__ = lambda x: float(x.item())
 Tensor.__int__ = lambda x: int(_asked(x, "int"))
 Tensor.__index__ = lambda x: operator.index(_asked(x, "int"))
+Tensor.__repr__ = _repr
 Tensor.__format__, Tensor.__round__ = _format, _round
 
 

@@ -4,6 +4,8 @@ Operators, methods that are ops, and NumPy's functions on Tensors are bound in `
 `backward` at the end of `backward.py`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import itertools
 from collections.abc import Callable
 from functools import partial
@@ -202,18 +204,6 @@ class Tensor(Methods["Tensor"]):
 
     # Python's protocols
 
-    def __repr__(self) -> str:
-        facts = [np.array2string(self._data, separator=", ", prefix="tensor(")]
-        if self.dtype.name not in ("float64", "int64", "bool"):
-            facts.append(f"dtype={self.dtype}")
-        if self.op is not None:
-            facts.append(f"op={self.op.name}")
-        elif self.requires_grad:
-            facts.append("requires_grad=True")
-        if self.name:
-            facts.append(f"name={self.name!r}")
-        return f"tensor({', '.join(facts)})"
-
     def __len__(self) -> int:
         return len(self._data)
 
@@ -251,6 +241,24 @@ def tensor(
     tensor([1., 2.], requires_grad=True, name='x')
     """
     return Tensor(data, dtype=dtype, requires_grad=requires_grad, name=name)
+
+
+def adopt(array: Any) -> Tensor:
+    """A leaf of what a pass has computed: the array itself, frozen, if it is nobody's yet.
+
+    What is frozen belongs to a tensor, and of a part the whole would be kept alive: these are
+    copied.
+    """
+    if type(array) is not np.ndarray or array.base is not None or not array.flags.writeable:
+        return Tensor(array)
+    array.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
+    made = object.__new__(Tensor)
+    made._data, made.id, made.scope = array, next(creation_ids), STATE.get().scope
+    made._grad = made._hooks = made._name = made.op = None
+    made.retains_grad = made._requires_grad = False
+    made.inputs = made.arrays = ()
+    made.options = {}
+    return made
 
 
 def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:

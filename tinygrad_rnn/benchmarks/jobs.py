@@ -68,9 +68,7 @@ def interleaved(
     runs: Mapping[Name, Callable[[], Any]], rounds: int, tick: Tick
 ) -> dict[Name, list[float]]:
     """Seconds of processor time a run took, for each round: A B C, A B C and so on."""
-    repeats = {
-        name: max(1, ceil(_BLOCK / max(_seconds(run, 1), 1e-6))) for name, run in runs.items()
-    }
+    repeats = {name: _repeats(run) for name, run in runs.items()}
     gc.collect()
     # Else a contender's collections walk through all that the others have imported.
     gc.freeze()
@@ -83,6 +81,15 @@ def interleaved(
         tick()
     gc.unfreeze()
     return taken
+
+
+def _repeats(run: Callable[[], Any]) -> int:
+    """How often a short step is run at a turn; by the fastest of some, since one may be slow.
+
+    So is a call of a compiled function at which it is recorded again.
+    """
+    seconds = min(_seconds(run, 1) for _ in range(3))
+    return max(1, ceil(_BLOCK / max(seconds, 1e-6)))
 
 
 def _seconds(run: Callable[[], Any], repeats: int) -> float:

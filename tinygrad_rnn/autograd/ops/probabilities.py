@@ -76,7 +76,9 @@ def _exponentials(x: Array, targets: Array) -> tuple[Array, Array, Array, Array]
     """e^(x - max x), its sums, the places of the targets, and x - max x there."""
     # In rows, however x lies, so that all elements in a row are a view.
     z = np.subtract(x, np.maximum.reduce(x, -1, keepdims=True), order="C")
-    places = np.arange(0, x.size, x.shape[-1]) + np.ravel(targets).astype(np.intp)
+    places = targets.reshape(-1).astype(np.intp)  # of the first row; the others lie behind it
+    if len(places) > 1:
+        places += np.arange(0, x.size, x.shape[-1])
     chosen = z.reshape(-1)[places]
     e = np.exp(z, out=z) if z.dtype.kind == "f" else np.exp(z)
     return e, np.add.reduce(e, -1, keepdims=True), places, chosen
