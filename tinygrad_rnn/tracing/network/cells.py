@@ -160,7 +160,7 @@ class Cells:
             copy = self._of.get(node)
             if copy is None:
                 if is_light(node):
-                    carried[node] = _newest(carried[x] for x in node.tensors() if x in carried)
+                    carried[node] = newest(carried[x] for x in node.tensors() if x in carried)
                 continue
             carried[node] = {copy.row: copy}
             for slot, x in enumerate(node.inputs):
@@ -175,7 +175,8 @@ def _of_rounds(plain: Rounds) -> Loop:
     return Loop(None, f"loop at line {plain.line}", copies)
 
 
-def _newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
+def newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
+    """Of each row the newest copy."""
     found: dict[int, Copy] = {}
     for rows in given:
         for row, copy in rows.items():

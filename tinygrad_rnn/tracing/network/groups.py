@@ -304,6 +304,9 @@ class Groups:
                     group.carries = to.carries
                 elif not feeds and to.copy is not None and self.placement.reversed(to.copy):
                     group.carries = to.copy.row
+            for copy in map(self.placement.carriers.get, (atom.node for atom in group.atoms)):
+                if copy is not None:
+                    group.carries = copy.row
         for group in between:  # what the row begins with comes from elsewhere
             rows = {one.copy.row if one.copy else one.carries for one in self.sources(group)}
             if group.carries not in rows:

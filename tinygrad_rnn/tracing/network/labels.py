@@ -37,13 +37,17 @@ class Times:
     _of_column: dict[int, Token] = field(default_factory=dict[int, Token])
     # of a sequence that has a bound token: how far its slices stand to the right of their places
     _shift: dict[int, int] = field(default_factory=dict[int, int])
+    # of a token that is not bound: what its slice was made from, where that has a time
+    _origin: dict[Token, frozenset[Token]] = field(default_factory=dict[Token, frozenset[Token]])
 
-    def new(self, sequence: object, position: int) -> Token:
-        """A token that is not bound: of one slice of a sequence."""
-        self._same.append(len(self._same))
+    def new(self, sequence: object, position: int, origin: Iterable[Token] = ()) -> Token:
+        """A token that is not bound: of one slice of a sequence, and what that was made from."""
+        token = len(self._same)
+        self._same.append(token)
         self._column.append(None)
         self._sequence.append((sequence, position))
-        return len(self._same) - 1
+        self._add_origin(token, origin)
+        return token
 
     def find(self, token: Token) -> Token:
         """The token that stands for this one and all that are the same."""
@@ -75,6 +79,27 @@ class Times:
         else:
             self._same[token] = known
 
+    def origin(self, token: Token) -> frozenset[Token]:
+        """What a token that is not bound was made from: tokens that are."""
+        return self._origin.get(self.find(token), TIMELESS)
+
+    def earliest(self, token: Token) -> int:
+        """The first column that a token that is not bound may be bound to."""
+        return max(self.columns(self.origin(token)), default=0)
+
+    def delay(self, tokens: Iterable[Token], until: Iterable[Token]) -> None:
+        """Say that slices which have no column yet are used together with something later."""
+        bound = [token for token in until if self.column(token) is not None]
+        for token in {self.find(token) for token in tokens} if bound else ():
+            if self._column[token] is None:
+                self._add_origin(token, bound)
+
+    def _add_origin(self, token: Token, tokens: Iterable[Token]) -> None:
+        bound = (one for one in tokens if self.column(one) is not None)
+        found = self.latest((*self._origin.get(token, ()), *bound))
+        if found:
+            self._origin[token] = found
+
     def place(self, token: Token) -> tuple[object, int]:
         """The sequence that a token was made for, and which slice of it it is."""
         return self._sequence[token]
@@ -97,8 +122,11 @@ class Times:
     def one(self, tokens: Iterable[Token]) -> Token:
         """The one of several tokens that stands for all; 0 of none."""
         found = self.latest(tokens)
+        last = max((self._column[token] or 0 for token in found), default=0)
+        free = sorted(token for token in found if self._column[token] is None)
+        later = [token for token in free if self.earliest(token) > last]
         bound = [token for token in found if self._column[token] is not None]
-        return next(iter(bound or sorted(found)), 0)
+        return next(iter(later or bound or free), 0)
 
     def window(self, tokens: set[Token]) -> Token | None:
         """The time of what depends on these: the latest of a few neighbours; None: on too many.
@@ -107,10 +135,14 @@ class Times:
         """
         if len(tokens) < 2:
             return next(iter(tokens), 0)
-        known = {token: self._expected(token) for token in tokens}
+        known = {token: self.expected(token) for token in tokens}
         columns = {token: column for token, column in known.items() if column is not None}
         newest = max(columns, key=columns.__getitem__, default=None)
         if newest is not None and columns[newest] - min(columns.values()) >= _WINDOW:
+            return None
+        if newest is not None and any(
+            self.earliest(token) > columns[newest] for token in tokens - columns.keys()
+        ):
             return None
         groups: dict[int, list[Token]] = {}
         for token in tokens - columns.keys():
@@ -125,7 +157,7 @@ class Times:
                 self._unite(group[-1], newest)
         return None if newest is None else self.find(newest)
 
-    def _expected(self, token: Token) -> int | None:
+    def expected(self, token: Token) -> int | None:
         """The column that a token has, or will have as its neighbours have theirs."""
         if self._column[token] is not None:
             return self._column[token]
@@ -135,11 +167,19 @@ class Times:
 
     def _unite(self, token: Token, other: Token) -> None:
         """Say that two tokens, one of which is not bound, are the same."""
-        column = self._expected(other)
+        column = self.expected(other)
         if column is not None and column >= 0:
             self.bind(token, column)
         elif self.find(token) != self.find(other):
+            self._add_origin(self.find(other), self.origin(token))
             self._same[self.find(token)] = self.find(other)
+
+
+def along(axis: int, tokens: Sequence[Token], node: Node) -> Array:
+    """The label of a value that has one token for each place of an axis."""
+    shape = [1] * len(node.shape)
+    shape[axis] = len(tokens)
+    return np.array(tokens, np.int32).reshape(shape)
 
 
 def tokens_of(label: Label) -> set[Token]:
@@ -164,8 +204,10 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
     if node.is_move:
         return _moved(node, tensors, labels, times), False
     every = frozenset(token for label in labels for token in tokens_of(label))
+    ones = [token for label in labels if isinstance(label, frozenset) for token in label]
     if _is_later(labels, times):
         return _bound(times.latest(every), times), True
+    times.delay((token for label in varying for token in tokens_of(label)), ones)
     found = _combined(node, tensors, labels, times)
     if found is None:
         return _bound(times.latest(every), times), True
@@ -186,8 +228,9 @@ def _differ(labels: Sequence[Label], times: Times) -> bool:
 
 
 def _bound(tokens: frozenset[Token], times: Times) -> frozenset[Token]:
-    """What mixes the slices of a leaf is of no time of its own."""
-    return frozenset(token for token in tokens if times.column(token) is not None)
+    """What mixes slices that nobody read yet is of no time but that of what they are made from."""
+    free = {token for token in tokens if times.column(token) is None}
+    return times.latest({*(tokens - free), *(one for token in free for one in times.origin(token))})
 
 
 def _is_later(labels: Sequence[Label], times: Times) -> bool:

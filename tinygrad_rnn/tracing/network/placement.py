@@ -7,11 +7,10 @@ goes on by a column a copy, and what is fed by a slice of a sequence stands in t
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-import numpy as np
-
 from ..recording.graph import Node
-from .cells import Cells, Copy, Entry
-from .labels import TIMELESS, Label, Times, label_of, tokens_of
+from .cells import Cells, Copy, Entry, newest
+from .labels import TIMELESS, Label, Times, along, label_of, tokens_of
+from .recurrence import is_light
 from .sequences import Sequences
 
 
@@ -25,34 +24,48 @@ class Placement:
     """
 
     def __init__(self, nodes: Sequence[Node], cells: Cells, loss: Container[Node]) -> None:
+        self._cells = cells
+        self._readers = _leaf_readers(nodes, cells)
+        self._sequences = Sequences(nodes, cells, loss)
+        # chains that a first attempt let run backwards, and that something later feeds
+        self._forwards: set[Copy] = set()
+        while not self._is_placed(nodes):
+            pass
+        self._bind_the_rest()
+
+    def _is_placed(self, nodes: Iterable[Node]) -> bool:
+        """Place everything; False where a chain cannot run backwards: then all is done anew."""
         self.times = Times()
         self.columns: dict[Copy, int] = {}
         self.labels: dict[Node, Label] = {}
         # what mixes several times
         self.wide: set[Node] = set()
-        self._cells = cells
+        # what hands on the state of a row that runs backwards, and so runs backwards with it
+        self.carriers: dict[Node, Copy] = {}
+        self._carried: dict[Node, Mapping[int, Copy]] = {}
         self._tokens: dict[Copy, int] = {}
         # the newest copy, by column, that a value depends on
         self._last: dict[Node, Copy] = {}
         self._starts: dict[int, int] = defaultdict(int)  # of a row: the first column that is free
-        self._backwards: set[Copy] = set()
+        self._backwards: dict[Copy, Copy] = {}  # and the first one of its chain
         # of a copy: the latest column that feeds it, but for its state
         self._lowest: dict[Copy, int] = {}
-        self._readers = _leaf_readers(nodes, cells)
-        self._sequences = Sequences(nodes, cells, loss)
         self._label_leaves(nodes)
-        ends = {copy.nodes[-1]: copy for copy in cells.all}
+        ends = {copy.nodes[-1]: copy for copy in self._cells.all}
+        tried = len(self._forwards)
         for node in nodes:
             if node.op is None:
                 continue
-            copy = cells.of(node)
+            copy = self._cells.of(node)
             if copy is None:
                 self._label(node)
             else:
                 self._label_inside(node, copy)
                 if ends.get(node) is copy:
                     self._place(copy)
-        self._bind_the_rest()
+            if len(self._forwards) > tried:
+                return False
+        return True
 
     @property
     def count(self) -> int:
@@ -74,26 +87,60 @@ class Placement:
                 self.labels[node] = TIMELESS
             elif node in axes:
                 axis = axes[node]
-                n = node.shape[axis]
-                shape = [1] * len(node.shape)
-                shape[axis] = n
-                tokens = [self.times.new(node, k) for k in range(n)]
-                self.labels[node] = np.array(tokens, np.int32).reshape(shape)
+                tokens = [self.times.new(node, k) for k in range(node.shape[axis])]
+                self.labels[node] = along(axis, tokens, node)
             else:
                 self.labels[node] = frozenset((self.times.new(node, 0),))
 
     def _label(self, node: Node) -> None:
         labels = [self._label_of(x) for x in node.tensors()]
         self.labels[node], wide = label_of(node, labels, self.times)
+        if node in self._sequences.later:
+            self._begin_anew(node)
         if wide:
             self.wide.add(node)
-        newest = max(
+        self._carry(node, labels)
+        last = max(
             (self._last[x] for x in node.tensors() if x in self._last),
             key=lambda copy: self.columns.get(copy, -1),
             default=None,
         )
-        if newest is not None:
-            self._last[node] = newest
+        if last is not None:
+            self._last[node] = last
+
+    def _begin_anew(self, node: Node) -> None:
+        """Of what is made as one and then read slice by slice, each slice has a time of its own."""
+        label, axis = self.labels[node], self._sequences.later[node]
+        if isinstance(label, frozenset):
+            tokens = [self.times.new(node, k, label) for k in range(node.shape[axis])]
+            self.labels[node] = along(axis, tokens, node)
+            self.wide.add(node)
+
+    def _carry(self, node: Node, labels: Sequence[Label]) -> None:
+        """Let what hands on a state of a row that runs backwards stand where the newest copy does.
+
+        Unless it also depends on something that stands to the right of that.
+        """
+        given, label = list(zip(node.tensors(), labels, strict=True)), self.labels[node]
+        if not all(isinstance(one, frozenset) for one in (label, *labels)) or not is_light(node):
+            return
+        carried = self._carried[node] = newest(self._states_of(x) for x, _ in given)
+        latest = max(self.times.columns(label), default=-1)
+        for row, copy in carried.items():
+            column = self.columns.get(copy, latest)
+            if copy not in self._backwards or column >= latest:
+                continue
+            others = (one for x, one in given if row not in self._states_of(x))
+            if max((c for one in others for c in self.times.columns(one)), default=-1) <= column:
+                free = {token for token in tokens_of(label) if self.times.column(token) is None}
+                self.labels[node] = frozenset((*free, self._token(copy)))
+                self.carriers[node] = copy
+                return
+
+    def _states_of(self, x: Node) -> Mapping[int, Copy]:
+        """Of each row the newest copy whose state a value is."""
+        copy = self._cells.of(x)
+        return self._carried.get(x, {}) if copy is None else {copy.row: copy}
 
     def _label_of(self, x: Node) -> Label:
         copy = self._cells.of(x)
@@ -150,18 +197,23 @@ class Placement:
         else:
             begun = [column for x in states for column in self.times.columns(self._label_of(x))]
             column = max(lowest, 0, *begun)
-            if not self.times.columns(frozenset(slices)) and not loop.is_tree:
+            if not self._have_a_place(slices) and not loop.is_tree:
                 column = max(column, self._free(copy, states))
         self.columns[copy] = column
         self._starts[copy.row] = max(self._starts[copy.row], column + 1)
         self._bind(copy, column, fed)
+
+    def _have_a_place(self, slices: Iterable[int]) -> bool:
+        """Whether slices of a sequence stand in columns already, or their neighbours do."""
+        expected = (self.times.expected(token) for token in slices)
+        return any(column is not None and column >= 0 for column in expected)
 
     def _earliest(self, token: int, copy: Copy) -> int:
         """Before a slice of a leaf there must be room for those before it that were read."""
         if self.times.column(token) is not None:
             return -1
         sequence, position = self.times.place(token)
-        return self._sequences.room(sequence, position, copy)
+        return self.times.earliest(token) + self._sequences.room(sequence, position, copy)
 
     def _free(self, copy: Copy, states: Iterable[Node]) -> int:
         """The first column after the chains of its row, and that from which its state comes."""
@@ -173,12 +225,22 @@ class Placement:
         """The column after that of the copy before; in a reversed row the one before it."""
         first = copy.before[0]
         before = max(self.columns[one] for one in copy.before)
-        fed = lowest >= 0  # what reads nothing but its state goes on to the right
-        turns = fed and self._lowest[first] == before and lowest == before - 1 and not first.before
-        if turns or first in self._backwards:
-            self._backwards |= {copy, first}
-            return before - 1
-        return max(before + 1, lowest)
+        head = self._backwards.get(first)
+        if head is None and self._turns(copy, first, lowest):
+            head = self._backwards[first] = first
+        if head is None:
+            return max(before + 1, lowest)
+        self._backwards[copy] = head
+        if lowest >= before or not before:
+            self._forwards.add(head)
+        return before - 1
+
+    def _turns(self, copy: Copy, first: Copy, lowest: int) -> bool:
+        """Whether a chain runs backwards from its first copy on: what feeds it does so."""
+        before = self.columns[first]
+        if lowest < 0 or first.before or first in self._forwards:
+            return False  # what reads nothing but its state goes on to the right
+        return self._lowest[first] == before and lowest == before - 1
 
     def _is_slice(self, x: Node, label: Label, copy: Copy) -> bool:
         """Whether it is fed one slice of a sequence: no other copy of its row reads that."""
@@ -212,7 +274,7 @@ class Placement:
         for token in free:
             sequence, position = times.place(token)
             at = column - newest[id(sequence)] + position
-            if at >= 0:
+            if at >= times.earliest(token):
                 times.bind(token, at)
         for node in copy.nodes:
             self._last[node] = copy

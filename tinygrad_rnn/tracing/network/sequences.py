@@ -4,12 +4,11 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-
-import numpy as np
+from typing import Any, cast
 
 from ..recording.graph import Node
 from .cells import Cells, Copy
-from .labels import TIMELESS, Label, Times, label_of
+from .labels import TIMELESS, Label, Times, along, label_of
 
 _Axis = tuple[Node, int]  # an axis of a leaf, which may be time
 
@@ -28,6 +27,12 @@ class _Taken:
     # row -> the places that its copies take, in order
     by_row: dict[int, dict[Copy, int]] = field(default_factory=dict[int, dict[Copy, int]])
 
+    @property
+    def feeds_a_row(self) -> bool:
+        """Whether the copies of some row take one place each."""
+        rows = (list(places.values()) for places in self.by_row.values())
+        return any(len(places) > 1 and len(set(places)) == len(places) for places in rows)
+
 
 class Sequences:
     """The leaves that are sequences.
@@ -39,6 +44,7 @@ class Sequences:
 
     Attributes:
         axes: of each leaf that is one the axis of time.
+        later: the same of what is not made slice by slice but read so, each by a copy.
     """
 
     def __init__(self, nodes: Sequence[Node], cells: Cells, loss: Container[Node]) -> None:
@@ -47,7 +53,8 @@ class Sequences:
             for node in nodes
             if node.op is None and not node.is_parameter
         }
-        taken = _taken(nodes, cells, loss, candidates)
+        made = _taken_apart(nodes, cells, loss)
+        taken = _taken(nodes, cells, loss, {**candidates, **made})
         self.axes: dict[Node, int] = {}
         self._taken: dict[object, _Taken] = {}
         for leaf, axes in candidates.items():
@@ -57,6 +64,12 @@ class Sequences:
                 continue
             self.axes[leaf] = best
             self._taken[leaf] = taken[leaf, best]
+        self.later: dict[Node, int] = {}
+        for node, axes in made.items():
+            for axis in axes:
+                if (node, axis) in taken and taken[node, axis].feeds_a_row:
+                    self.later[node] = axis
+                    self._taken[node] = taken[node, axis]
 
     def room(self, leaf: object, place: int, copy: Copy) -> int:
         """How many columns there must be before the copy that reads a place first.
@@ -83,6 +96,24 @@ def _way(places: Sequence[int]) -> int:
     return int(min(steps) > 0) - int(max(steps) < 0)
 
 
+def _taken_apart(
+    nodes: Iterable[Node], cells: Cells, loss: Container[Node]
+) -> Mapping[Node, Sequence[int]]:
+    """Of what is made outside the copies the axis of which several places are taken by number."""
+    places: defaultdict[_Axis, set[int]] = defaultdict(set)
+    for node in nodes:
+        if node.op != "getitem":
+            continue
+        (x,) = node.tensors()
+        index = node.options["index"]
+        parts = cast("tuple[Any, ...]", index) if isinstance(index, tuple) else (index,)
+        axes = [axis for axis, part in enumerate(parts) if isinstance(part, int)]
+        plain = all(isinstance(part, int | slice) for part in parts) and len(axes) == 1
+        if plain and x.op is not None and cells.of(x) is None and x not in loss:
+            places[x, axes[0]].add(parts[axes[0]] % x.shape[axes[0]])
+    return {node: [axis] for (node, axis), taken in places.items() if len(taken) > 1}
+
+
 def _taken(
     nodes: Iterable[Node],
     cells: Cells,
@@ -94,15 +125,13 @@ def _taken(
     place_of: dict[int, int] = {}
     # node -> axis -> its label, if that axis were time
     labels: dict[Node, dict[_Axis, Label]] = {}
-    for leaf, axes in candidates.items():
-        labels[leaf] = {}
+    for node, axes in candidates.items():
+        labels[node] = {}
         for axis in axes:
-            n = leaf.shape[axis]
-            shape = [1] * len(leaf.shape)
-            shape[axis] = n
-            tokens = [times.new((leaf, axis), k) for k in range(n)]
+            n = node.shape[axis]
+            tokens = [times.new((node, axis), k) for k in range(n)]
             place_of.update(zip(tokens, range(n), strict=True))
-            labels[leaf][leaf, axis] = np.array(tokens, np.int32).reshape(shape)
+            labels[node][node, axis] = along(axis, tokens, node)
     found: defaultdict[_Axis, _Taken] = defaultdict(_Taken)
     for node in nodes:
         if node.op is None or node in loss:
@@ -113,7 +142,8 @@ def _taken(
             label = _label(node, copy, [known.get(axis, TIMELESS) for known in given], times)
             if label is None:
                 continue
-            labels.setdefault(node, {})[axis] = label
+            if copy is None or axis[0].op is None:  # beyond a copy only leaves are followed
+                labels.setdefault(node, {})[axis] = label
             if isinstance(label, frozenset):
                 for token in label:
                     _note(found[axis], place_of[token], node, copy)

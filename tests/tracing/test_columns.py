@@ -1,0 +1,120 @@
+"""Columns are times: what stands in which, where no simple chain says it."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.tracing.network.blocks import network_of
+
+SIZE = 3
+
+
+def network(program):
+    with tg.trace() as tr:
+        program().backward()
+    return network_of(tr.graph())
+
+
+def sequence(steps=5, seed=0):
+    return tg.tensor(np.random.default_rng(seed).standard_normal((steps, SIZE)), name="xs")
+
+
+def zeros():
+    return tg.tensor(np.zeros(SIZE))
+
+
+def columns(network, row):
+    """The columns of the copies of a row, in the order of their calls."""
+    return [block.columns[0] for block in network.cells if block.row.number == row]
+
+
+def both_ways(step):
+    """Two rows that read one sequence: the second one, from its end, goes on by `step`."""
+
+    def program():
+        ahead, back = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
+        xs, h, s, ys = sequence(), zeros(), zeros(), []
+        for x in xs:
+            h = ahead(x, h)
+        for k, x in enumerate(reversed(list(xs))):
+            s = step(back, x, s, k)
+            ys.append(s)
+        return (tg.ops.stack([h, *ys]) ** 2).sum()
+
+    return program
+
+
+def test_an_euler_step_of_a_reversed_row_stands_with_its_copy():
+    """The last one, too, after which nothing follows."""
+    found = network(both_ways(lambda cell, x, s, k: s + 0.1 * cell(x, s)))
+    sums = [block for block in found.blocks if block.kind == "between" and "add" in ops(block)]
+    assert [block.columns for block in sums] == [(4,), (3,), (2,), (1,), (0,)]
+    assert all(block.row.reverse for block in sums)
+
+
+def ops(block):
+    return [node.op for node in block.nodes]
+
+
+def test_a_second_chain_of_a_reversed_row_goes_on_where_the_first_one_ended():
+    found = network(both_ways(lambda cell, x, s, k: cell(x, zeros() if k == 2 else s)))
+    assert columns(found, 0) == [0, 1, 2, 3, 4]
+    assert columns(found, 1) == [4, 3, 2, 1, 0]
+    assert [chain.direction for chain in found.chains] == [1, -1, -1]
+
+
+@pytest.mark.parametrize(
+    "mixed", [lambda xs: xs - xs.mean(axis=0), lambda xs: tg.ops.softmax(xs, 0)]
+)
+def test_what_is_mixed_over_time_and_then_read_step_by_step_is_a_sequence(mixed):
+    """Each step of it has its own column, and what reads it from the end is reversed."""
+
+    def program():
+        rnn = tg.nn.GRU(SIZE, SIZE, bidirectional=True, rng=0)
+        ys, _ = rnn(mixed(sequence()))
+        return (ys**2).sum()
+
+    found = network(program)
+    assert columns(found, 0) == [0, 1, 2, 3, 4]
+    assert columns(found, 1) == [4, 3, 2, 1, 0]
+
+
+def test_what_is_mixed_from_copies_begins_where_the_last_of_them_stands():
+    def program():
+        lower = tg.nn.RNN(SIZE, SIZE, rng=0)
+        upper = tg.nn.RNN(SIZE, SIZE, bidirectional=True, rng=1)
+        hs, _ = lower(sequence(3))
+        ys, _ = upper(hs - hs.mean(axis=0))
+        return (ys**2).sum()
+
+    found = network(program)
+    assert [columns(found, row) for row in range(3)] == [[0, 1, 2], [2, 3, 4], [4, 3, 2]]
+
+
+def test_a_sequence_that_something_later_is_added_to_is_read_after_that():
+    def program():
+        encoder, decoder = tg.nn.RNN(SIZE, SIZE, rng=0), tg.nn.RNN(SIZE, SIZE, rng=1)
+        _, (h,) = encoder(sequence(3))
+        ys, _ = decoder(sequence(4, seed=1) + h)
+        return (ys**2).sum()
+
+    found = network(program)
+    assert [columns(found, row) for row in range(2)] == [[0, 1, 2], [2, 3, 4, 5]]
+
+
+def test_a_chain_that_something_later_feeds_does_not_run_backwards():
+    """It reads what two rows made of one state, the first from the middle on, out of order."""
+
+    def program():
+        one, two = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
+        h, hs, s = zeros(), [], zeros()
+        for x in sequence():
+            h = one(x, h)
+            hs.append(h)
+        for t in (4, 3, 4, 2):
+            s = two(hs[t], s)
+        return (s**2).sum()
+
+    found = network(program)
+    assert columns(found, 1) == [4, 5, 6, 7]
+    assert not any(row.reverse for row in found.rows)
