@@ -33,7 +33,7 @@ from ..recording.notes import (
     Symbolic,
 )
 from ..recording.run import Run
-from ..recording.source import Known, Source
+from ..recording.source import Known, Place, Source
 from .options import counted, dtype_named, one_of, restored, typed
 from .rules import OWN, MissingOp, format_1, found
 from .saving import ARCHIVE, ARRAY, EVENT, KINDS, MOVE, NODE, NONE, NOTE, NOTES, SCOPE
@@ -237,9 +237,10 @@ class _Reader:
             for name, text in self.text["files"]
         ]
         found: list[Source] = []
-        for file, line, variable, inside in self.text["sources"]:
+        for file, line, variable, inside, *places in self.text["sources"]:
             name, lines = _entry(files, file)
-            known = Known(typed(variable, str | None), typed(inside, bool), lines)
+            calls = tuple(_place(*place) for found in places for place in typed(found, list))
+            known = Known(typed(variable, str | None), typed(inside, bool), lines, calls)
             found.append(Source(name, counted(line), (), known=known))
         return found
 
@@ -467,6 +468,11 @@ def _entry(table: Sequence[_T], number: int) -> _T:
     if number < 0:
         raise IndexError(f"no such number: {number}")
     return table[number]
+
+
+def _place(function: Any, at: Any, loops: Any) -> Place:
+    around = tuple((counted(line), counted(column)) for line, column in typed(loops, list))
+    return Place(counted(function), counted(at), around)
 
 
 def _or_none(table: Sequence[_T], number: int) -> _T | None:

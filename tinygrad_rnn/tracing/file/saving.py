@@ -7,7 +7,7 @@ reads it.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ from ..recording.notes import (
     Symbolic,
 )
 from ..recording.run import Run
-from ..recording.source import Source
+from ..recording.source import Place, Source
 from .options import plain
 from .rules import address, is_own
 
@@ -108,6 +108,7 @@ class _Writer:
         self.strings, self.options, self.constants = _Table(), _Table(), _Table()
         self.ops, self.files, self.sources = _Table(), _Table(), _Table()
         self.owners, self.scopes, self.views, self.memory = _Table(), _Table(), _Table(), _Table()
+        self.functions: dict[Hashable, int] = {}  # the number of each in which an op was called
         self.shapes: list[int] = []
         self.strides: list[int] = []
         self.block: list[Array] = []  # the bytes of the arrays that own them
@@ -336,7 +337,15 @@ class _Writer:
 
     def _source_row(self, source: Source) -> list[Any]:
         file = self.files.number(source.file, lambda: [source.file, "".join(source.lines)])
-        return [file, source.line, source.variable, source.is_inside_package]
+        places = [self._place(place) for place in source.places]
+        return [file, source.line, source.variable, source.is_inside_package, places]
+
+    def _place(self, place: Place) -> list[Any]:
+        return [
+            self.functions.setdefault(place.function, len(self.functions)),
+            place.at,
+            place.loops,
+        ]
 
 
 def _integers(values: Iterable[int]) -> Array:

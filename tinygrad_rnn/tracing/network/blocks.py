@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused, reached
-from .cells import Cells, Copy, Loop, cells_in
+from .cells import Cells, cells_in
+from .copies import Copy, Loop
 from .formulas import formula_of
 from .groups import Group, Groups
 from .naming import Naming
@@ -270,7 +270,7 @@ class _Assembly:
         states: tuple[Piece, ...] = ()
         copy = group.copy
         if copy is not None:
-            made = self.naming.states_made[id(self.cells.loops[copy.row])].get(copy.made, ())
+            made = self.cells.loops[copy.row].made[copy.made]
             states = tuple(self.piece(Atom(copy.nodes[i], WHOLE)) for i in made)
         read = [atom for atom in group.atoms if self.is_read_elsewhere(atom, group)]
         outputs = dict.fromkeys([*states, *map(self.piece, read)])
@@ -437,7 +437,7 @@ class _Assembly:
         if group.copy is None:
             return "y"
         loop = self.cells.loops[group.copy.row]
-        made = self.naming.states_made[id(loop)].get(group.copy.made, ())
+        made = loop.made[group.copy.made]
         place = self.groups.place[atom.node]
         return self.naming.states[id(loop)][made.index(place)] if place in made else "y"
 
@@ -462,14 +462,17 @@ class _Assembly:
         return self.naming.time(max(made_of, key=lambda copy: copy.row))
 
     def brackets(self) -> Iterator[Bracket]:
-        """The columns of each step of an outer loop."""
-        columns: dict[Scope, list[int]] = {}
-        for copy in self.cells.all:
-            step = self.cells.around.get(copy.call) if copy.call is not None else None
-            if step is not None:
-                columns.setdefault(step, []).append(self.groups.placement.columns[copy])
-        for number, found in enumerate(columns.values()):
-            yield Bracket(min(found), max(found), f"step {number}")
+        """The columns of each step of an outer loop; of several rows that have such the lowest."""
+        steps: dict[int, dict[object, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for copy, step in self.cells.step_of.items():
+            steps[copy.row][step].append(self.groups.placement.columns[copy])
+        known: set[int] = set()
+        for of_row in steps.values():
+            spans = [range(min(columns), max(columns) + 1) for columns in of_row.values()]
+            if all(known.isdisjoint(span) for span in spans):
+                known.update(*spans)
+                for number, span in enumerate(spans):
+                    yield Bracket(span[0], span[-1], f"step {number}")
 
 
 def _only_moves(groups: Iterable[Group]) -> bool:

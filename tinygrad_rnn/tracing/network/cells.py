@@ -2,98 +2,30 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node
+from .copies import Copy, Entry, Loop, Structure, newest
 from .loops import Rounds, loops_in
 from .recurrence import Recurrence, is_light, key_of, recurrence_of
-
-Entry = tuple[int, int]  # where a value enters a copy: which of its ops, which input of that op
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Structure:
-    """How a copy is made: its ops, and what each reads. Copies that are made alike share one."""
-
-    ops: tuple[str, ...]
-    given: tuple[Entry, ...]  # what comes from elsewhere …
-    parameters: tuple[Entry, ...]  # … and, beside that, the parameters
-
-
-@dataclass(slots=True, eq=False)
-class Copy:
-    """Copy `t` of a row.
-
-    Args:
-        call: the call that it is; None for a round of a plain loop.
-        nodes: its ops, in creation order.
-        row: which row.
-        t: which of the row's copies.
-        structure: how it is made.
-        before: the copies of its row that it receives a state from: one, of a tree several.
-    """
-
-    call: Scope | None
-    nodes: list[Node] = field(default_factory=list[Node])
-    row: int = 0
-    t: int = 0
-    structure: Structure | None = None
-    before: "list[Copy]" = field(default_factory=lambda: list[Copy]())
-
-    @property
-    def made(self) -> Structure:
-        """Its structure, once that is known."""
-        assert self.structure is not None
-        return self.structure
-
-    def read(self, entry: Entry) -> Node:
-        """What enters there."""
-        op, slot = entry
-        x = self.nodes[op].inputs[slot]
-        assert x is not None
-        return x
-
-
-@dataclass(slots=True, eq=False)
-class Loop:
-    """All copies of one cell: a row.
-
-    Args:
-        owner: the Module, or the name of a tg.scope; None for a plain loop.
-        path: where it sits, as the user's code names it; "loop at line 24".
-        copies: in the order of their last ops.
-        states: of each structure the entries where states come in, state by state.
-    """
-
-    owner: object
-    path: str
-    copies: list[Copy] = field(default_factory=list[Copy])
-    states: dict[Structure, list[list[Entry]]] = field(
-        default_factory=dict[Structure, list[list[Entry]]]
-    )
-
-    @property
-    def is_tree(self) -> bool:
-        """Whether a copy receives states from several."""
-        return any(len(copy.before) > 1 for copy in self.copies)
-
-    def is_state(self, copy: Copy, entry: Entry) -> bool:
-        """Whether a state enters there."""
-        return any(entry in entries for entries in self.states[copy.made])
+from .states import arrange_states
+from .turns import Turn, depth_of_repetition, turns_of
 
 
 class Cells:
     """The copies in a graph, row by row, and which copy each node lies in."""
 
     def __init__(
-        self, nodes: Sequence[Node], recurrence: Recurrence, plain: Iterable[Rounds] = ()
+        self,
+        nodes: Sequence[Node],
+        recurrence: Recurrence,
+        turns: Mapping[Node, Turn],
+        plain: Iterable[Rounds] = (),
     ) -> None:
         self._of: dict[Node, Copy] = {}
-        self.around = recurrence.around
         loops = [*self._of_calls(nodes, recurrence), *map(_of_rounds, plain)]
         self.loops = sorted(loops, key=lambda loop: loop.copies[0].nodes[0].id)
         for row, loop in enumerate(self.loops):
@@ -105,6 +37,8 @@ class Cells:
         self.all = [copy for loop in self.loops for copy in loop.copies]
         _find_structures(self.all)
         self._find_states(nodes)
+        # of a copy the step of an outer loop that it is in
+        self.step_of = _steps(self.loops, turns, recurrence.around)
 
     def of(self, node: Node) -> Copy | None:
         """The copy that made a value; None for a leaf, and for what was made outside."""
@@ -147,6 +81,7 @@ class Cells:
             for copy in loop.copies:
                 loop.states.setdefault(copy.made, [])
             _group(loop, found)
+            arrange_states(loop, self.of)
 
     def _received(self, nodes: Iterable[Node]) -> dict[tuple[Copy, Entry], list[Copy]]:
         """Each entry where a copy of the same row handed something over, unchanged."""
@@ -170,19 +105,29 @@ class Cells:
         return found
 
 
+def _steps(
+    loops: Iterable[Loop], turns: Mapping[Node, Turn], around: Mapping[Scope, Scope]
+) -> dict[Copy, object]:
+    """Of each copy the step that it is a part of, where the loop over the copies is in another."""
+    found: dict[Copy, object] = {}
+    for loop in loops:
+        depths: dict[Copy, int | None] = {}
+        for copy in loop.copies:
+            before = next(iter(copy.before), None)
+            last = None if before is None else turns.get(before.nodes[0])
+            depths[copy] = depth_of_repetition(last, turns.get(copy.nodes[0]))
+        known = {depth for depth in depths.values() if depth is not None}
+        step: object = None
+        for copy, depth in depths.items() if len(known) > 1 and not loop.is_tree else ():
+            step = step if depth == max(known) else copy
+            found[copy] = step
+    calls = {copy.call: copy for loop in loops for copy in loop.copies if copy.call in around}
+    return found | {copy: around[call] for call, copy in calls.items() if call is not None}
+
+
 def _of_rounds(plain: Rounds) -> Loop:
     copies = [Copy(None, nodes) for nodes in plain.rounds]
     return Loop(None, f"loop at line {plain.line}", copies)
-
-
-def newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
-    """Of each row the newest copy."""
-    found: dict[int, Copy] = {}
-    for rows in given:
-        for row, copy in rows.items():
-            if row not in found or found[row].t < copy.t:
-                found[row] = copy
-    return found
 
 
 def _all_but_x(copy: Copy, cell: RecurrentCell) -> set[Entry]:
@@ -263,15 +208,16 @@ def cells_in(nodes: Sequence[Node]) -> Cells:
     """The copies among nodes: of modules and scopes, else of plain loops."""
     recurrence = recurrence_of(nodes)
     taken = {node for node in nodes if node.op is not None and node.scope in recurrence.copy_of}
-    plain = loops_in(nodes, taken)
-    cells = Cells(nodes, recurrence, plain)
+    turns = turns_of(nodes)
+    plain = loops_in(nodes, taken, turns)
+    cells = Cells(nodes, recurrence, turns, plain)
     if plain and not _is_convex(nodes, cells):  # its rounds would enclose other copies
         plain = []
-        cells = Cells(nodes, recurrence)
+        cells = Cells(nodes, recurrence, turns)
     sums = _sums_of_loss(nodes, cells)
     if not sums:
         return cells
-    return Cells([node for node in nodes if node not in sums], recurrence, plain)
+    return Cells([node for node in nodes if node not in sums], recurrence, turns, plain)
 
 
 def _is_convex(nodes: Iterable[Node], cells: Cells) -> bool:

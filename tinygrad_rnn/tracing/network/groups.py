@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from ...autograd.state import Scope
 from ..recording.graph import Node
-from .cells import Cells, Copy
+from .cells import Cells
+from .copies import Copy
 from .parameters import parameter_names
 from .pieces import WHOLE, Atom, Pieces, RawRead
 from .placement import Placement

@@ -1,17 +1,18 @@
-"""Plain loops: steps that nobody marked, told by the lines of the program that ran again.
+"""Plain loops: steps that nobody marked, told by the loops of the program that went round.
 
-Ops of one line are one op of a rolled graph. Where that goes round in a circle, outside of all
-copies, there is a cell: its copies are the rounds, each with what feeds it alone.
+Ops of one place in a loop are one op of a rolled graph. Where that goes round in a circle, outside
+of all copies, there is a cell: its copies are the turns of the loop, each with what feeds it alone.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ...autograd import ops
 from ..recording.graph import Node
 from .recurrence import is_light, key_of
+from .turns import Key, Turn
 
 Site = Hashable
 
@@ -21,25 +22,113 @@ _SUMS = frozenset(getattr(function, "op") for function in _sums)  # noqa: B009
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """A loop: the ops of each round, and the first line that they stand in."""
+    """A loop: the ops of each round, and the line that it begins in."""
 
     line: int
     rounds: list[list[Node]]
 
+    @property
+    def ops(self) -> list[Node]:
+        """Those of all rounds."""
+        return [node for one in self.rounds for node in one]
 
-def loops_in(nodes: Sequence[Node], taken: Container[Node]) -> list[Rounds]:
-    """The loops among nodes that are not `taken` by copies, in the order of their first ops."""
+
+def loops_in(
+    nodes: Sequence[Node], taken: Container[Node], turns: Mapping[Node, Turn]
+) -> list[Rounds]:
+    """The loops among nodes that are not `taken` by copies, in the order of their first ops.
+
+    The innermost loop whose own turns hand something on is the cell; first those that read a
+    parameter on that way. What no loop of the program is around goes by the ops that come again.
+    """
     free = [node for node in nodes if node.op is not None and node not in taken and node.source]
-    sites = _sites(free)
     found: list[Rounds] = []
-    for component in _circles(free, sites):
-        inside = [node for node in free if sites[node] in component]
-        rounds = _rounds(inside, sites)
-        if len(rounds) > 1 and _is_cell(inside, rounds, nodes, taken):
-            line = min(node.source.line for node in inside if node.source is not None)
-            found.append(Rounds(line, rounds))
+    used: set[Node] = set()
+    bodies = _bodies(free, turns)
+    for reading in (True, False):
+        for loop, body in bodies.items():
+            left = {node: turn for node, turn in body.items() if node not in used}
+            for cell in _cells_of(loop, left):
+                if any(node.reads_a_parameter for node in cell.ops) < reading:
+                    continue
+                if _is_cell(cell, nodes, taken):
+                    found.append(cell)
+                    used.update(cell.ops)
+    sites = _sites(free)
+    found += _without_loops([node for node in free if node not in turns], sites, nodes, taken)
     _add_what_feeds(found, nodes, taken, sites)
     return sorted(found, key=lambda loop: loop.rounds[0][0].id)
+
+
+def _bodies(free: Iterable[Node], turns: Mapping[Node, Turn]) -> dict[Key, dict[Node, Turn]]:
+    """Of each loop the ops in it, and the turn of it that each is made in: inner loops first."""
+    depth: dict[Key, int] = {}
+    bodies: defaultdict[Key, dict[Node, Turn]] = defaultdict(dict)
+    for node in free:
+        chain = turns[node].chain() if node in turns else []
+        for i, turn in enumerate(chain):
+            bodies[turn.loop][node] = turn
+            depth[turn.loop] = max(i, depth.get(turn.loop, 0))
+    return {loop: bodies[loop] for loop in sorted(bodies, key=depth.__getitem__, reverse=True)}
+
+
+def _cells_of(loop: Key, body: Mapping[Node, Turn]) -> Iterator[Rounds]:
+    """What the turns of a loop hand on to each other, each circle of ops by itself.
+
+    Runs of the loop that read other parameters, as of another layer, are other cells.
+    """
+    sites = _sites_in(loop, body)
+    for component in _circles(body, sites, lambda node: body[node].run):
+        rounds: dict[Turn, list[Node]] = {}
+        read: defaultdict[Turn, set[int]] = defaultdict(set)
+        for node, turn in body.items():
+            if sites[node] in component:
+                rounds.setdefault(turn, []).append(node)
+                read[turn.run].update(x.id for x in node.tensors() if x.is_parameter)
+        for runs in _sharing(read):
+            mine = [ops for turn, ops in rounds.items() if turn.run in runs]
+            if len(mine) > 1:
+                yield Rounds(loop[1][0], mine)
+
+
+def _sharing(read: Mapping[Turn, set[int]]) -> list[set[Turn]]:
+    """The runs of a loop, those together that have parameters in common, or none at all."""
+    found: list[tuple[set[Turn], set[int]]] = []
+    for run, parameters in read.items():
+        alike = [one for one in found if one[1] & parameters or not (one[1] or parameters)]
+        found = [one for one in found if one not in alike]
+        runs = {run}.union(*(one[0] for one in alike))
+        found.append((runs, parameters.union(*(one[1] for one in alike))))
+    return [runs for runs, _ in found]
+
+
+def _without_loops(
+    free: Sequence[Node], sites: Mapping[Node, Site], nodes: Sequence[Node], taken: Container[Node]
+) -> Iterator[Rounds]:
+    """Circles of ops that ran again, where nobody knows a loop around them."""
+    for component in _circles(free, sites, lambda node: None):
+        inside = [node for node in free if sites[node] in component]
+        line = min(node.source.line for node in inside if node.source is not None)
+        cell = Rounds(line, _rounds(inside, sites))
+        if len(cell.rounds) > 1 and _is_cell(cell, nodes, taken):
+            yield cell
+
+
+def _sites_in(loop: Key, body: Mapping[Node, Turn]) -> dict[Node, Site]:
+    """The place of each op within one turn of a loop: loops inside are taken apart."""
+    sites: dict[Node, Site] = {}
+    count: Counter[tuple[Turn, Site]] = Counter()
+    for node, turn in body.items():
+        assert node.source is not None
+        places, (function, position) = node.source.places, loop
+        outer = [
+            i for i, one in enumerate(places) if one.function == function and position in one.loops
+        ]
+        inside = tuple((one.function, one.at) for one in places[max(outer, default=0) :])
+        site = inside, node.source.part, node.op, tuple(key_of(call) for call in node.calls)
+        count[turn, site] += 1
+        sites[node] = *site, count[turn, site]
+    return sites
 
 
 def _sites(nodes: Iterable[Node]) -> dict[Node, Site]:
@@ -58,12 +147,18 @@ def _sites(nodes: Iterable[Node]) -> dict[Node, Site]:
     return sites
 
 
-def _circles(nodes: Iterable[Node], sites: Mapping[Node, Site]) -> list[set[Site]]:
-    """The strongly connected components of the rolled graph that hold a circle."""
-    following: dict[Site, dict[Site, None]] = {site: {} for site in sites.values()}
-    for node in nodes:
+def _circles(
+    nodes: Iterable[Node], sites: Mapping[Node, Site], run_of: Callable[[Node], object]
+) -> list[set[Site]]:
+    """The strongly connected components of the rolled graph that hold a circle.
+
+    Only what is read in the same run counts.
+    """
+    among = dict.fromkeys(nodes)
+    following: dict[Site, dict[Site, None]] = {sites[node]: {} for node in among}
+    for node in among:
         for x in node.tensors():
-            if x in sites:
+            if x in among and run_of(x) is run_of(node):
                 following[sites[x]][sites[node]] = None
     components = _strongly_connected(following)
     return [
@@ -122,18 +217,14 @@ def _rounds(nodes: Iterable[Node], sites: Mapping[Node, Site]) -> list[list[Node
     return rounds
 
 
-def _is_cell(
-    inside: Sequence[Node],
-    rounds: Sequence[Sequence[Node]],
-    nodes: Sequence[Node],
-    taken: Container[Node],
-) -> bool:
+def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node]) -> bool:
     """Whether it is more than a running sum, a sign on a message, or a stack of layers."""
+    inside = cell.ops
     if all(node.is_move or node.rule in _SUMS for node in inside):
         return False
     if all(map(is_light, inside)) and _lies_between_copies(inside, nodes, taken):
         return False
-    read = [{x.id for node in one for x in node.tensors() if x.is_parameter} for one in rounds]
+    read = [{x.id for node in one for x in node.tensors() if x.is_parameter} for one in cell.rounds]
     return not any(read) or any(a & b for a, b in pairwise(read))
 
 

@@ -5,15 +5,16 @@ its timestep stands behind it; that is the number of the call, and in a row that
 counts from the other end.
 """
 
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node
-from .cells import Cells, Copy, Loop, Structure, cells_in
+from .cells import Cells, cells_in
+from .copies import Copy, Loop
 from .parameters import parameter_names
 from .placement import Placement
-from .recurrence import is_light
 from .slices import Slice
 
 _UNNAMED = "h"
@@ -32,7 +33,6 @@ class Naming:
     Attributes:
         cells: those copies.
         states: id of a row's loop -> what it passes on, under the cell's own names.
-        states_made: id of a row's loop -> of each structure the places of the ops that make these.
     """
 
     def __init__(
@@ -48,7 +48,6 @@ class Naming:
         self.trained = trained
         self._given = _given_names(graph)
         self._slices = _slice_names(graph)
-        self.states_made = {id(loop): _states_made(loop, cells) for loop in cells.loops}
         self.states = {id(loop): self._state_names(loop) for loop in cells.loops}
         self._column_times = self._times_of_columns()
 
@@ -59,7 +58,7 @@ class Naming:
         copy = self.cells.of(node)
         if copy is not None:
             loop = self.cells.loops[copy.row]
-            made = self.states_made[id(loop)].get(copy.made, ())
+            made = loop.made[copy.made]
             place = copy.nodes.index(node) if made else -1
             if place in made and made.index(place) < len(self.states[id(loop)]):
                 return self.states[id(loop)][made.index(place)]
@@ -134,7 +133,8 @@ class Naming:
         if isinstance(loop.owner, RecurrentCell):
             return loop.owner.states
         found: list[str] = []
-        for structure, places in self.states_made[id(loop)].items():
+        count = Counter(copy.made for copy in loop.copies)
+        for structure, places in sorted(loop.made.items(), key=lambda one: -count[one[0]]):
             copy = next(copy for copy in reversed(loop.copies) if copy.made is structure)
             for place in places[len(found) :]:
                 node = copy.nodes[place]
@@ -189,40 +189,3 @@ def _slice_names(graph: Graph) -> dict[tuple[Node, int], str]:
             (sequence,) = node.tensors()
             found[sequence, index % sequence.shape[0]] = name
     return found
-
-
-def _states_made(loop: Loop, cells: Cells) -> dict[Structure, tuple[int, ...]]:
-    """Of each structure which ops make the states that the next copy receives."""
-    found: dict[Structure, tuple[int, ...]] = {}
-    place = {node: i for copy in loop.copies for i, node in enumerate(copy.nodes)}
-    for copy in reversed(loop.copies):
-        for before in copy.before:
-            if before.made in found:
-                continue
-            made: list[int] = []
-            for entries in loop.states[copy.made]:
-                node = _origin(copy.read(entries[0]), before, cells)
-                if node is not None and place[node] not in made:
-                    made.append(place[node])
-            found[before.made] = tuple(made)
-    known: Sequence[int] = next(iter(found.values()), ())
-    for copy in loop.copies:
-        same = bool(known) and len(copy.nodes) > max(known)
-        found.setdefault(copy.made, tuple(known) if same else (len(copy.nodes) - 1,))
-    return found
-
-
-def _origin(x: Node, copy: Copy, cells: Cells) -> Node | None:
-    """The op of a copy that made a state, seen through what it lightly passed."""
-    seen = {x}
-    waiting = [x]
-    while waiting:
-        node = waiting.pop()
-        owner = cells.of(node)
-        if owner is copy:
-            return node
-        if owner is None and is_light(node):
-            fresh = [y for y in node.tensors() if y not in seen]
-            seen.update(fresh)
-            waiting += sorted(fresh, key=lambda y: y.id)
-    return None

@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from ..recording.graph import Node
-from .cells import Cells, Copy, Entry, newest
+from .cells import Cells
+from .copies import Copy, Entry, newest
 from .labels import TIMELESS, Label, Times, along, label_of, tokens_of
 from .recurrence import is_light
 from .sequences import Sequences

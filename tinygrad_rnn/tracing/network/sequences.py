@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import Any, cast
 
 from ..recording.graph import Node
-from .cells import Cells, Copy
+from .cells import Cells
+from .copies import Copy
 from .labels import TIMELESS, Label, Times, along, label_of
 
 _Axis = tuple[Node, int]  # an axis of a leaf, which may be time

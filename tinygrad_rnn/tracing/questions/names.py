@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 from ...autograd.state import Scope
 from ...errors import TraceError
 from ...nn.module import Module
-from ..network.cells import Cells, Copy
+from ..network.cells import Cells
+from ..network.copies import Copy
 from ..network.naming import Naming, naming_of
 from ..network.parameters import names_in, parameter_names
 from ..recording.event import Event, Forward, Update
@@ -537,9 +538,8 @@ class _Placing:
         t = naming.time(copy)
         for node in copy.nodes:
             self.times[node], self.layers[node] = t, copy.row
-        loop = id(naming.cells.loops[copy.row])
-        made = naming.states_made[loop].get(copy.made, ())
-        for place, name in zip(made, naming.states[loop], strict=False):
+        loop = naming.cells.loops[copy.row]
+        for place, name in zip(loop.made[copy.made], naming.states[id(loop)], strict=False):
             self.roles[copy.nodes[place]] = name
 
     def _place_initial(self, copy: Copy, naming: Naming) -> None:

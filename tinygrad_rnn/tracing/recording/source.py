@@ -5,7 +5,7 @@ import dis
 import linecache
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import CodeType, FrameType, FunctionType, ModuleType
@@ -29,12 +29,28 @@ Frames = tuple[tuple[CodeType, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a function the program stood, when it called what came to make an op.
+
+    Args:
+        function: which function; equal for the same one.
+        at: how far in it: the number of the instruction.
+        loops: the line and column of each loop around that, in this function; the outermost first.
+    """
+
+    function: Hashable
+    at: int
+    loops: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What a saved recording knows of a source: the code itself is not in the file."""
 
     variable: str | None
     is_inside_package: bool
     lines: list[str]
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +148,13 @@ class Source:
                     path = (self.part,)
                 return _target_name(binding.target, path)
         return None
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Where each of the calls stands that led to the op, the outermost first."""
+        if self.known is not None:
+            return self.known.places
+        return tuple(_place(code, instruction) for code, instruction in reversed(self.frames))
 
     def calls(self) -> list[tuple[str, int, str]]:
         """File, line and function of each call, the innermost first; none in a loaded run."""
@@ -359,7 +382,70 @@ def forget_files() -> None:
     """Read source files anew: a script of the same name may have been another one before."""
     linecache.checkcache()
     _bindings.cache_clear()
+    _scopes_of_loops.cache_clear()
+    _place.cache_clear()
     _owners.clear()
+
+
+# Loops: an op ran again because one of them went round.
+
+
+@lru_cache(maxsize=65536)
+def _place(code: CodeType, instruction: int) -> Place:
+    line, _, column, _ = _position(code, instruction)
+    if line is None or column is None:
+        return Place(code, instruction)
+    around = [scope for scope in _scopes_of_loops(code.co_filename) if (line, column) in scope]
+    inside = max(around, key=lambda scope: scope.start).loops if around else ()
+    loops = (loop.start for loop in inside if (line, column) in loop)
+    return Place(code, instruction, tuple(sorted(loops)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """From one position of a file to another: a loop, or a function with the loops in it."""
+
+    start: tuple[int, int]
+    end: tuple[int, int]
+    loops: "list[_Stretch]" = field(default_factory=lambda: list[_Stretch]())
+
+    @classmethod
+    def of(cls, node: ast.AST) -> "_Stretch":
+        if isinstance(node, ast.Module):
+            return cls((0, 0), (sys.maxsize, 0))
+        first, last, start, end = _span(cast(ast.expr, node))
+        return cls((first or 0, start or 0), (last or 0, end or 0))
+
+    def __contains__(self, position: tuple[int, int]) -> bool:
+        return self.start <= position < self.end
+
+
+_LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp)
+_SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
+
+
+@lru_cache(maxsize=256)
+def _scopes_of_loops(file: str) -> list[_Stretch]:
+    """The functions of a file with the loops in each."""
+    scopes: list[_Stretch] = []
+    waiting: list[tuple[ast.AST, list[_Stretch]]] = [(tree, []) for tree in _parsed(file)]
+    while waiting:
+        node, loops = waiting.pop()
+        if isinstance(node, _SCOPES):
+            scopes.append(_Stretch.of(node))
+            loops = scopes[-1].loops
+        if isinstance(node, (*_LOOPS, ast.GeneratorExp)):
+            loops.append(_Stretch.of(node))
+        waiting += [(child, loops) for child in ast.iter_child_nodes(node)]
+    return scopes
+
+
+def _parsed(file: str) -> list[ast.Module]:
+    """The tree of a file; none where it is gone, or no Python."""
+    try:
+        return [ast.parse("".join(linecache.getlines(file)))]
+    except (SyntaxError, ValueError):
+        return []
 
 
 # A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned,
@@ -391,13 +477,10 @@ def _position(code: CodeType, instruction: int) -> Position:
 @lru_cache(maxsize=256)
 def _bindings(file: str) -> dict[Position, _Binding]:
     """Every expression of a file whose whole value is bound or returned."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
-        return {}
     found: dict[Position, _Binding] = {}
-    for node in ast.walk(tree):
-        found |= _bound_by(node)
+    for tree in _parsed(file):
+        for node in ast.walk(tree):
+            found |= _bound_by(node)
     return found
 
 

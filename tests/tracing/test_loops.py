@@ -1,0 +1,189 @@
+"""Plain loops are cells: their turns are the copies, and begin where the loop's body begins."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.tracing.network.blocks import network_of
+
+SIZE = 3
+rng = np.random.default_rng(0)
+XS = rng.standard_normal((4, SIZE))
+
+
+def weights(*shape, seed=1):
+    return tg.tensor(np.random.default_rng(seed).normal(0, 0.5, shape), requires_grad=True)
+
+
+def recorded(program):
+    with tg.trace() as tr:
+        program().backward()
+    return tr
+
+
+def network(program):
+    return network_of(recorded(program).graph())
+
+
+def loops(network):
+    return [row for row in network.rows if row.kind == "loop"]
+
+
+def ops(block):
+    return [node.op for node in block.nodes]
+
+
+def joined():
+    """What joins the input and the state stands first in the body; NumPy alone runs it at first."""
+    W, h = weights(2 * SIZE, SIZE), np.zeros(SIZE)
+    for x in XS:
+        h = np.tanh(np.concatenate([x, h]) @ W)
+    return (h**2).sum()
+
+
+def test_a_turn_begins_where_the_body_begins():
+    (row,) = loops(network(joined))
+    assert ops(row.blocks[0]) == ["matmul", "tanh"]
+    assert [ops(block) for block in row.blocks[1:]] == [["concatenate", "matmul", "tanh"]] * 3
+    assert all([piece.shape for piece in block.states] == [(SIZE,)] for block in row.blocks)
+
+
+def in_a_helper():
+    W, U, h = weights(SIZE, SIZE), weights(SIZE, SIZE, seed=2), np.zeros(SIZE)
+
+    def step(x, h):
+        z = np.concatenate([x, h])[:SIZE] @ W + h @ U
+        return np.tanh(z)
+
+    for x in XS:
+        h = step(x, h)
+    return (h**2).sum()
+
+
+def in_a_while():
+    W, h, t = weights(2 * SIZE, SIZE), np.zeros(SIZE), 0
+    while t < len(XS):
+        h = np.tanh(np.concatenate([XS[t], h]) @ W)
+        t += 1
+    return (h**2).sum()
+
+
+@pytest.mark.parametrize("program", [joined, in_a_helper, in_a_while])
+def test_each_turn_has_its_own_input(program):
+    found = network(program)
+    (row,) = loops(found)
+    assert [block.columns for block in row.blocks] == [(0,), (1,), (2,), (3,)]
+    last = [arrow.source.kind for arrow in found.entering[row.blocks[-1]]]
+    assert sorted(last) == ["cell", "input", "parameter"] or sorted(last).count("input") == 1
+
+
+def test_a_loop_is_called_by_its_own_line():
+    (row,) = loops(network(joined))
+    line = joined.__code__.co_firstlineno + 3
+    assert row.name == f"loop at line {line}"
+
+
+def two_layers():
+    """One loop over the layers in one over time: each layer is a row."""
+    Ws = [weights(SIZE, SIZE, seed=k) for k in range(2)]
+    Us = [weights(SIZE, SIZE, seed=k + 5) for k in range(2)]
+    hs = [tg.tensor(np.zeros(SIZE)) for _ in range(2)]
+    for x in XS:
+        below = tg.tensor(x)
+        for k in range(2):
+            below = hs[k] = np.tanh(below @ Ws[k] + hs[k] @ Us[k])
+    return (hs[-1] ** 2).sum()
+
+
+def test_layers_in_an_inner_loop_are_rows():
+    found = network(two_layers)
+    rows = loops(found)
+    assert [[block.columns for block in row.blocks] for row in rows] == [
+        [(t,) for t in range(4)]
+    ] * 2
+
+
+def gates():
+    """A loop over the gates hands nothing on: it is no recurrence."""
+    Ws = [weights(SIZE, SIZE, seed=k) for k in range(2)]
+    Us = [weights(SIZE, SIZE, seed=k + 5) for k in range(2)]
+    h = tg.tensor(np.zeros(SIZE))
+    for x in XS:
+        z, r = [tg.ops.sigmoid(tg.tensor(x) @ W + h @ U) for W, U in zip(Ws, Us, strict=True)]
+        h = z * h + (1 - z) * np.tanh(r)
+    return (h**2).sum()
+
+
+def test_a_loop_over_gates_is_inside_the_copy():
+    found = network(gates)
+    (row,) = loops(found)
+    assert [block.columns for block in row.blocks] == [(0,), (1,), (2,), (3,)]
+    assert {ops(block).count("sigmoid") for block in row.blocks} == {2}
+
+
+def encoder_and_decoder():
+    """One function runs both, with other weights."""
+
+    def run(W, U, xs, h):
+        for x in xs:
+            h = np.tanh(tg.tensor(x) @ W + h @ U)
+        return h
+
+    first, second = ((weights(SIZE, SIZE, seed=k), weights(SIZE, SIZE, seed=k + 5)) for k in (0, 1))
+    h = run(*first, XS, tg.tensor(np.zeros(SIZE)))
+    return (run(*second, XS[:3], h) ** 2).sum()
+
+
+def test_a_loop_with_other_weights_is_another_row():
+    found = network(encoder_and_decoder)
+    rows = loops(found)
+    columns = [[block.columns[0] for block in row.blocks] for row in rows]
+    assert columns == [[0, 1, 2, 3], [4, 5, 6]]
+
+
+def siamese():
+    """One function runs two sentences, with the same weights."""
+    W, U = weights(SIZE, SIZE), weights(SIZE, SIZE, seed=2)
+
+    def run(xs):
+        h = tg.tensor(np.zeros(SIZE))
+        for x in xs:
+            h = np.tanh(tg.tensor(x) @ W + h @ U)
+        return h
+
+    return ((run(XS) - run(XS[:3])) ** 2).sum()
+
+
+def test_a_loop_with_the_same_weights_is_the_same_row():
+    found = network(siamese)
+    assert len(loops(found)) == 1
+    assert [len(chain.copies) for chain in found.chains] == [4, 3]
+
+
+def test_what_the_last_copy_lacks_is_not_called_by_what_stands_in_its_place():
+    """The state of the last turn leads nowhere: what is read of that is the output, as before."""
+
+    def jordan():
+        W, V, state, error = weights(SIZE, SIZE), weights(SIZE, SIZE, seed=2), np.zeros(SIZE), 0.0
+        for x in XS:
+            hidden = np.tanh(x @ W + state @ V)
+            output = tg.ops.sigmoid(hidden)
+            state = 0.5 * state + output
+            error = error + (output**2).sum()
+        return error
+
+    found = network(jordan)
+    assert [output.label for output in found.outputs] == ["y₀", "y₁", "y₂", "y₃"]
+    assert found.cells[-1].states == ()
+    assert found.cells[0].states[0].node.op == "add"
+
+
+def test_a_saved_run_has_the_same_loops(tmp_path):
+    tr = recorded(joined)
+    tr.save(tmp_path / "run.tgtrace")
+    again = network_of(tg.load_trace(tmp_path / "run.tgtrace").graph())
+    before = network_of(tr.graph())
+    assert [(b.id, ops(b), b.columns) for b in again.blocks] == [
+        (b.id, ops(b), b.columns) for b in before.blocks
+    ]
+    assert [row.name for row in again.rows] == [row.name for row in before.rows]

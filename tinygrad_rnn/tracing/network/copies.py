@@ -1,0 +1,92 @@
+"""Copies of a cell, and the loop that they are the turns of: what they hold, and what enters."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ...autograd.state import Scope
+from ..recording.graph import Node
+
+Entry = tuple[int, int]  # where a value enters a copy: which of its ops, which input of that op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """How a copy is made: its ops, and what each reads. Copies that are made alike share one."""
+
+    ops: tuple[str, ...]
+    given: tuple[Entry, ...]  # what comes from elsewhere …
+    parameters: tuple[Entry, ...]  # … and, beside that, the parameters
+
+
+@dataclass(slots=True, eq=False)
+class Copy:
+    """Copy `t` of a row.
+
+    Args:
+        call: the call that it is; None for a round of a plain loop.
+        nodes: its ops, in creation order.
+        row: which row.
+        t: which of the row's copies.
+        structure: how it is made.
+        before: the copies of its row that it receives a state from: one, of a tree several.
+    """
+
+    call: Scope | None
+    nodes: list[Node] = field(default_factory=list[Node])
+    row: int = 0
+    t: int = 0
+    structure: Structure | None = None
+    before: "list[Copy]" = field(default_factory=lambda: list[Copy]())
+
+    @property
+    def made(self) -> Structure:
+        """Its structure, once that is known."""
+        assert self.structure is not None
+        return self.structure
+
+    def read(self, entry: Entry) -> Node:
+        """What enters there."""
+        op, slot = entry
+        x = self.nodes[op].inputs[slot]
+        assert x is not None
+        return x
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """All copies of one cell: a row.
+
+    Args:
+        owner: the Module, or the name of a tg.scope; None for a plain loop.
+        path: where it sits, as the user's code names it; "loop at line 24".
+        copies: in the order of their last ops.
+        states: of each structure the entries where states come in, state by state.
+        made: of each structure which of its ops make these: all of them, or the first few.
+    """
+
+    owner: object
+    path: str
+    copies: list[Copy] = field(default_factory=list[Copy])
+    states: dict[Structure, list[list[Entry]]] = field(
+        default_factory=dict[Structure, list[list[Entry]]]
+    )
+    made: dict[Structure, tuple[int, ...]] = field(default_factory=dict[Structure, tuple[int, ...]])
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether a copy receives states from several."""
+        return any(len(copy.before) > 1 for copy in self.copies)
+
+    def is_state(self, copy: Copy, entry: Entry) -> bool:
+        """Whether a state enters there."""
+        return any(entry in entries for entries in self.states[copy.made])
+
+
+def newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
+    """Of each row the newest copy."""
+    found: dict[int, Copy] = {}
+    for rows in given:
+        for row, copy in rows.items():
+            if row not in found or found[row].t < copy.t:
+                found[row] = copy
+    return found
