@@ -118,3 +118,62 @@ def test_a_chain_that_something_later_feeds_does_not_run_backwards():
     found = network(program)
     assert columns(found, 1) == [4, 5, 6, 7]
     assert not any(row.reverse for row in found.rows)
+
+
+def test_a_row_that_begins_with_a_later_step_has_the_time_of_that():
+    """As α of a hidden Markov model: the first observation makes the first state."""
+
+    def program():
+        xs, cell = sequence(4), tg.nn.RNNCell(SIZE, SIZE, rng=0)
+        h = tg.ops.tanh(xs[0] * tg.nn.Parameter(np.ones(SIZE)))
+        for t in range(1, 4):
+            h = cell(xs[t], h)
+        return (h**2).sum()
+
+    found = network(program)
+    assert [cell.label for cell in found.cells] == ["h₁", "h₂", "h₃"]
+    assert [cell.columns for cell in found.cells] == [(1,), (2,), (3,)]
+    inputs = {b.columns: b.label for b in found.blocks if b.kind == "input"}
+    assert inputs == {(t,): f"x{'₀₁₂₃'[t]}" for t in range(4)}
+
+
+def test_a_slow_row_counts_its_own_steps():
+    def program():
+        fast, slow = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
+        h, s = zeros(), zeros()
+        for t, x in enumerate(sequence(4)):
+            h = fast(x, h)
+            if t % 2:
+                s = slow(h, s)
+        return (s**2).sum()
+
+    found = network(program)
+    slow = [cell for cell in found.cells if cell.row.number == 1]
+    assert [(cell.label, cell.columns) for cell in slow] == [("h₀", (1,)), ("h₁", (3,))]
+
+
+def ponder(cell, x, h, times):
+    for _ in range(times):
+        h = cell(x, h)
+    return h * 0.5 + 0.1
+
+
+def test_steps_of_a_loop_around_the_loop_are_bracketed():
+    def program():
+        cell, h = tg.nn.RNNCell(SIZE, SIZE, rng=0), zeros()
+        for x, times in zip(sequence(3), (2, 1, 3), strict=True):
+            h = ponder(cell, x, h, times)
+        return (h**2).sum()
+
+    found = network(program)
+    brackets = [(one.first, one.last, one.label) for one in found.brackets]
+    assert brackets == [(0, 1, "step 0"), (2, 2, "step 1"), (3, 5, "step 2")]
+
+
+def test_one_loop_has_no_brackets():
+    def program():
+        cell, h = tg.nn.RNNCell(SIZE, SIZE, rng=0), zeros()
+        h = ponder(cell, sequence(1)[0], h, 3)
+        return (h**2).sum()
+
+    assert not network(program).brackets

@@ -260,7 +260,7 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
         if block.row is not None and block.kind == "cell":
             for state, name in zip(block.states, block.row.states, strict=False):
                 if state == piece or state.node is piece.node:
-                    return indexed(name, block.t)
+                    return indexed(name, block.time)
     name = standing.quotient.names.get(piece.node, "")
     time = standing.quotient.times.get(piece.node)
     if not name:

@@ -264,11 +264,11 @@ def _cell(
     place = {piece.node: number for number, piece in enumerate(pieces)}
     ops = {f"op-{row.number}-{block.t}-{k}": node for k, node in enumerate(block.nodes)}
     return {
-        "title": f"Layer {row.number}, t = {block.t}",
+        "title": f"Layer {row.number}, t = {block.time}",
         "about": row.name if row.path in (row.name, "") else f"{row.path} · {row.name}",
-        "equation": equation_at(row.equation, block.t),
+        "equation": equation_at(row.equation, block.time),
         "layer": row.number,
-        "t": block.t,
+        "t": block.time,
         "column": block.column,
         "marks": [f"mark-{row.number}-{state}-{block.column}" for state in range(len(row.states))],
         "tensors": list(numbers),

@@ -110,8 +110,8 @@ def _moment(
         if root.size == 1:
             formula = f"{block.label} = {root.data.item():.6g}"
     elif block.kind == "cell" and block.row is not None:
-        label = f"Layer {block.row.number}, t = {block.t}"
-        formula = equation_at(block.row.equation, block.t)
+        label = f"Layer {block.row.number}, t = {block.time}"
+        formula = equation_at(block.row.equation, block.time)
     else:
         label = between_label(block)
         formula = between_equation(block, quotient)
@@ -169,7 +169,7 @@ def _named(block: Block, quotient: Quotient) -> tuple[tuple[str, Piece], ...]:
     if block.kind == "loss":
         return ((block.label, Piece(quotient.root)),)
     if block.kind == "cell" and block.row is not None and block.states:
-        names = [indexed(state, block.t) for state in block.row.states]
+        names = [indexed(state, block.time) for state in block.row.states]
         return tuple(zip(names, block.states, strict=False))
     shown = block.outputs or block.pieces[-1:]
     return tuple((called(piece, block, quotient), piece) for piece in shown)

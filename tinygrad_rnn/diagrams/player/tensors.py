@@ -226,7 +226,7 @@ def _shown_names(quotient: Quotient) -> Iterator[tuple[Node, str]]:
     for block in quotient.blocks:
         if block.row is not None and block.kind == "cell":
             for piece, state in zip(block.states, block.row.states, strict=False):
-                yield piece.node, indexed(state, block.t)
+                yield piece.node, indexed(state, block.time)
         elif block.kind in ("input", "initial", "parameter") and len(block.pieces) == 1:
             yield block.pieces[0].node, block.trained or block.label
     if quotient.loss is not None:
@@ -249,7 +249,7 @@ def _names_in(quotient: Quotient) -> dict[Node, str]:
                 continue
             name = node.given_name
             if name is not None:
-                column = block.t if block.kind == "cell" else block.column
+                column = block.time if block.kind == "cell" else block.column
                 names[node] = name if column is None else indexed(name, column)
                 continue
             # v₁, v₂ … as intermediate values are called in the literature on autodiff

@@ -49,7 +49,7 @@ class Naming:
         self._given = _given_names(graph)
         self._slices = _slice_names(graph)
         self.states = {id(loop): self._state_names(loop) for loop in cells.loops}
-        self._column_times = self._times_of_columns()
+        self._find_times()
 
     def of(self, node: Node) -> str:
         """What a value is called, without its timestep; "" where nobody named it."""
@@ -84,14 +84,19 @@ class Naming:
     # Times
 
     def time(self, copy: Copy) -> int:
-        """The timestep of a copy: in a reversed row it counts from the end."""
+        """The timestep of a copy: in a reversed row it counts from the end.
+
+        A row that begins with a later slice of a sequence begins with the time of that.
+        """
         if not self._placement.reversed(copy):
-            return copy.t
+            return copy.t + self._begun[copy.row]
         return len(self.cells.loops[copy.row].copies) - 1 - copy.t
 
     def time_before(self, copy: Copy) -> int:
         """The timestep of the state that the first copy of a chain begins with."""
-        return self.time(copy) + 1 if self._placement.reversed(copy) else -1
+        if self._placement.reversed(copy):
+            return self.time(copy) + 1
+        return self._begun[copy.row] - 1
 
     def time_in(self, column: int) -> int:
         """The timestep that the inputs of a column have: that of its lowest copy, which reads them.
@@ -100,9 +105,23 @@ class Naming:
         """
         return self._column_times.get(column, column)
 
-    def _times_of_columns(self) -> dict[int, int]:
-        forward = [copy for copy in self.cells.all if not self._placement.reversed(copy)]
-        return {self._placement.columns[copy]: copy.t for copy in reversed(forward)}
+    def _find_times(self) -> None:
+        """Row by row, from the bottom, the first timestep, and so the times of columns."""
+        self._begun: list[int] = []
+        self._column_times: dict[int, int] = {}
+        for loop in self.cells.loops:
+            first = self._placement.columns[loop.copies[0]]
+            keeps_step = all(self._is_in_step(copy, first) for copy in loop.copies)
+            self._begun.append(self.time_in(first) if keeps_step else 0)
+            for copy in loop.copies:
+                if not self._placement.reversed(copy):
+                    column = self._placement.columns[copy]
+                    self._column_times.setdefault(column, self.time(copy))
+
+    def _is_in_step(self, copy: Copy, first: int) -> bool:
+        """Whether it is fed by what belongs to its own column, the next one after that before."""
+        column = self._placement.columns[copy]
+        return self._placement.lowest[copy] == column == first + copy.t
 
     # Modules
 

@@ -50,7 +50,7 @@ class Placement:
         self._starts: dict[int, int] = defaultdict(int)  # of a row: the first column that is free
         self._backwards: dict[Copy, Copy] = {}  # and the first one of its chain
         # of a copy: the latest column that feeds it, but for its state
-        self._lowest: dict[Copy, int] = {}
+        self.lowest: dict[Copy, int] = {}
         self._label_leaves(nodes)
         ends = {copy.nodes[-1]: copy for copy in self._cells.all}
         tried = len(self._forwards)
@@ -192,7 +192,7 @@ class Placement:
                 slices |= tokens_of(label)
         lowest = max(self.times.columns(frozenset(fed)), default=-1)
         lowest = max(lowest, *(self._earliest(token, copy) for token in fed), -1)
-        self._lowest[copy] = lowest
+        self.lowest[copy] = lowest
         if copy.before:
             column = self._after(copy, lowest)
         else:
@@ -241,7 +241,7 @@ class Placement:
         before = self.columns[first]
         if lowest < 0 or first.before or first in self._forwards:
             return False  # what reads nothing but its state goes on to the right
-        return self._lowest[first] == before and lowest == before - 1
+        return self.lowest[first] == before and lowest == before - 1
 
     def _is_slice(self, x: Node, label: Label, copy: Copy) -> bool:
         """Whether it is fed one slice of a sequence: no other copy of its row reads that."""

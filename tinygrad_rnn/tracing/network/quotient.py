@@ -104,7 +104,9 @@ class Block:
         pieces: everything in it, in the order of creation. A parameter, input or initial state
             has one.
         row: its row in `Quotient.rows`; None for inputs, initial states, parameters and the loss.
-        t: which block of its row it is, from 0: the timestep of the copy.
+        t: which block of its row it is, from 0: the call of the copy.
+        time: of a copy the timestep of its states: of a row that runs backwards it counts from the
+            end, of one that begins with a later slice of a sequence from that.
         columns: the columns that it stands in: one, several for a bar or a wide op, none for
             parameters and the loss. An initial state stands in the column of its reader. An input
             that several columns read is drawn once in each: see `circles`.
@@ -127,6 +129,7 @@ class Block:
     pieces: tuple[Piece, ...]
     row: "Row | None" = None
     t: int = 0
+    time: int = 0
     columns: tuple[int, ...] = ()
     label: str = ""
     caption: str = ""
