@@ -177,3 +177,30 @@ def test_one_loop_has_no_brackets():
         return (h**2).sum()
 
     assert not network(program).brackets
+
+
+def test_signs_of_two_lines_are_two_rows_where_one_column_has_both():
+    def program():
+        cell, h, c = tg.nn.LSTMCell(SIZE, SIZE, rng=0), zeros(), zeros()
+        for x in sequence(3):
+            h, c = cell(x, (h, c))
+            h = h + x
+            c = c + x
+        return ((h + c) ** 2).sum()
+
+    rows = [row for row in network(program).rows if row.blocks[0].sign == "⊕"]
+    assert [[block.columns for block in row.blocks] for row in rows] == [[(0,), (1,), (2,)]] * 2
+
+
+def test_a_sign_hides_no_product():
+    def program():
+        W, h = tg.nn.Parameter(np.eye(SIZE)), zeros()
+        cell, A = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.ops.exp(W)
+        for x in sequence(2):
+            h = cell(x, A @ h + 1.0)
+        return (h**2).sum()
+
+    found = network(program)
+    products = [block for block in found.blocks if "matmul" in ops(block) and block.row]
+    assert products
+    assert all(block.sign is None for block in products if block.row.kind == "between")

@@ -1,7 +1,7 @@
 """From a recorded graph to its quotient: blocks in rows, arrows between them, chains, outputs."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused, reached
@@ -171,13 +171,16 @@ class _Assembly:
                 between.setdefault(key, ("between", len(between), []))[2].append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
+        apart = [groups for *_, alike in between.values() for groups in _told_apart(alike)]
         # a trace has moves of data that a tensor's own history lacks: these change no number
-        by_number = sorted(between.values(), key=lambda row: _only_moves(row[2]))
-        between = {n: (kind, n, groups) for n, (kind, _, groups) in enumerate(by_number)}
-        for _, number, groups in between.values():
+        apart.sort(key=_only_moves)
+        for number, groups in enumerate(apart):
             for t, group in enumerate(groups):
                 group.id = f"between-{number}-{t}"
-        return self.from_below([*cells, *between.values(), *bars])
+        others: list[tuple[RowKind, int, list[Group]]] = [
+            ("between", number, groups) for number, groups in enumerate(apart)
+        ]
+        return self.from_below([*cells, *others, *bars])
 
     def from_below(
         self, rows: list[tuple[RowKind, int, list[Group]]]
@@ -476,6 +479,19 @@ class _Assembly:
                     yield Bracket(span[0], span[-1], f"step {number}")
 
 
+def _told_apart(alike: list[Group]) -> Iterable[list[Group]]:
+    """Blocks that are made alike are a row; where a column has two, those that one line makes."""
+    columns = [group.columns for group in alike]
+    if len(set(columns)) == len(columns):
+        return (alike,)
+    of_line: dict[Hashable, list[Group]] = {}
+    for group in alike:
+        source = group.atoms[-1].node.source
+        place = source.places[-1:] if source is not None else ()
+        of_line.setdefault(tuple((one.function, one.at) for one in place), []).append(group)
+    return of_line.values()
+
+
 def _only_moves(groups: Iterable[Group]) -> bool:
     return all(atom.node.is_move for group in groups for atom in group.atoms)
 
@@ -528,6 +544,8 @@ def _sign(group: Group, sources: int) -> str | None:
     computing = [node for node in nodes if not node.is_move]
     if any(node.reads_a_parameter for node in nodes) or len(computing) > _MOST:
         return None
+    if len(computing) > 1 and any(node.kind in ("product", "lookup") for node in computing):
+        return None  # the sign of the last op would hide it
     if not computing:
         return "∥" if sources > 1 else ""
     if len(computing) == 1:
