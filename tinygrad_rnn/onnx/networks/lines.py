@@ -10,6 +10,7 @@ import itertools
 import linecache
 import weakref
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
@@ -68,7 +69,8 @@ class Lines:
         if isinstance(node.line, int) and node.line < len(self._known):
             line = self._known[node.line]
             file, number = f"<{line.file}: {self._own}>", line.number
-            stands_for = Elsewhere(line.variable, line.is_inside_package)
+            places = (replace(one, function=(self._own, one.function)) for one in line.places)
+            stands_for = Elsewhere(line.variable, line.is_inside_package, tuple(places))
         else:
             file, stands_for = f"<{self._own}>", None
             number = len(self._texts.get(file, ())) + 1

@@ -7,6 +7,7 @@ from typing import Any
 from ...autograd.tensor import Array
 from ...errors import OnnxError
 from ...text import elide
+from ...tracing.recording.source import Place
 from .origins import Origin
 
 
@@ -94,12 +95,14 @@ class Line:
         number: counted from 1.
         variable: what it calls the value; a list of that for the parts of a tuple.
         is_inside_package: whether a line of this package called the op, not the program's own.
+        places: where the calls stood that led there.
     """
 
     file: str
     number: int
     variable: Any
     is_inside_package: bool
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

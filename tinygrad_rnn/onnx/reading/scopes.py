@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from ...text import elide
+from ...tracing.recording.source import places_of
 from .graph import Call, Line, Node
 
 # What our files say of a node: its calls, the outermost first, each with its number.
@@ -66,13 +67,14 @@ def lines_of(text: str) -> list[Line]:
     return lines
 
 
-def _line(file: Any, number: Any, variable: Any, is_inside: Any) -> Line:
+def _line(file: Any, number: Any, variable: Any, is_inside: Any, places: Any = ()) -> Line:
     if type(number) is not int or not 0 < number <= _LAST_LINE:
         raise ValueError(f"no line {number!r:.20}")
     called = _called(variable)
     if isinstance(variable, list):
         called = [_called(part) for part in variable[:_MOST_CALLS]]
-    return Line(elide(str(file), _MOST_LETTERS), number, called, bool(is_inside))
+    name = elide(str(file), _MOST_LETTERS)
+    return Line(name, number, called, bool(is_inside), places_of(places[:_MOST_CALLS]))
 
 
 def _called(variable: Any) -> str | None:

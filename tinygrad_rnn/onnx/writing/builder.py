@@ -14,7 +14,7 @@ from ...nn.cells import Cell
 from ...nn.module import Module
 from ...text import elide
 from ...tracing.recording.graph import Node
-from ...tracing.recording.source import Source
+from ...tracing.recording.source import Source, plain_places
 from ..package import onnx_module
 from ..reading.origins import GROUP, ORIGIN
 from ..reading.scopes import LINE, SCOPES
@@ -79,6 +79,7 @@ class Builder:
         self._line: int | str = ""
         self.lines: list[Sequence[Any]] = []
         self._sources: dict[int, int] = {}
+        self._functions: dict[Hashable, int] = {}
         self._modules: dict[int, int] = {}
         self._groups = 0
         self._group_start: int | None = None
@@ -246,7 +247,8 @@ class Builder:
             self._sources[id(source)] = len(self.lines)
             variable = source.variable if variables is None else variables
             where = basename(source.file), source.line
-            self.lines.append((*where, variable, source.is_inside_package))
+            places = plain_places(source.places, self._functions)
+            self.lines.append((*where, variable, source.is_inside_package, places))
         self._line = self._sources[id(source)]
 
     def _calls(self) -> list[Scope]:

@@ -33,7 +33,7 @@ from ..recording.notes import (
     Symbolic,
 )
 from ..recording.run import Run
-from ..recording.source import Known, Place, Source
+from ..recording.source import Known, Source, places_of
 from .options import counted, dtype_named, one_of, restored, typed
 from .rules import OWN, MissingOp, format_1, found
 from .saving import ARCHIVE, ARRAY, EVENT, KINDS, MOVE, NODE, NONE, NOTE, NOTES, SCOPE
@@ -239,7 +239,7 @@ class _Reader:
         found: list[Source] = []
         for file, line, variable, inside, *places in self.text["sources"]:
             name, lines = _entry(files, file)
-            calls = tuple(_place(*place) for found in places for place in typed(found, list))
+            calls = tuple(place for found in places for place in places_of(found))
             known = Known(typed(variable, str | None), typed(inside, bool), lines, calls)
             found.append(Source(name, counted(line), (), known=known))
         return found
@@ -468,11 +468,6 @@ def _entry(table: Sequence[_T], number: int) -> _T:
     if number < 0:
         raise IndexError(f"no such number: {number}")
     return table[number]
-
-
-def _place(function: Any, at: Any, loops: Any) -> Place:
-    around = tuple((counted(line), counted(column)) for line, column in typed(loops, list))
-    return Place(counted(function), counted(at), around)
 
 
 def _or_none(table: Sequence[_T], number: int) -> _T | None:

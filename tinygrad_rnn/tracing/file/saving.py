@@ -34,7 +34,7 @@ from ..recording.notes import (
     Symbolic,
 )
 from ..recording.run import Run
-from ..recording.source import Place, Source
+from ..recording.source import Source, plain_places
 from .options import plain
 from .rules import address, is_own
 
@@ -337,15 +337,8 @@ class _Writer:
 
     def _source_row(self, source: Source) -> list[Any]:
         file = self.files.number(source.file, lambda: [source.file, "".join(source.lines)])
-        places = [self._place(place) for place in source.places]
+        places = plain_places(source.places, self.functions)
         return [file, source.line, source.variable, source.is_inside_package, places]
-
-    def _place(self, place: Place) -> list[Any]:
-        return [
-            self.functions.setdefault(place.function, len(self.functions)),
-            place.at,
-            place.loops,
-        ]
 
 
 def _integers(values: Iterable[int]) -> Array:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import chain
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, cast
 
@@ -43,6 +44,29 @@ class Place:
     loops: tuple[tuple[int, int], ...] = ()
 
 
+def plain_places(places: Iterable[Place], functions: dict[Hashable, int]) -> list[Any]:
+    """Places as a file can hold them: functions by their numbers in `functions`, which grow."""
+    return [
+        [functions.setdefault(one.function, len(functions)), one.at, list(map(list, one.loops))]
+        for one in places
+    ]
+
+
+def places_of(plain: Any) -> tuple[Place, ...]:
+    """Places as a file holds them.
+
+    Raises:
+        TypeError, ValueError: they are none.
+    """
+    found: list[Place] = []
+    for function, at, loops in plain:
+        around = [(line, column) for line, column in loops]
+        if any(type(number) is not int for number in (function, at, *chain.from_iterable(around))):
+            raise TypeError(f"no place in a program: {function!r:.20}, {at!r:.20}")
+        found.append(Place(function, at, tuple(around)))
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a saved recording knows of a source: the code itself is not in the file."""
@@ -60,10 +84,12 @@ class Elsewhere:
     Args:
         variable: what that line calls the value; a list for the parts of a tuple.
         is_inside_package: whether it is a line of this package, and not the program's own.
+        places: where the calls stood that led there.
     """
 
     variable: Any
     is_inside_package: bool
+    places: tuple[Place, ...] = ()
 
     def part(self, path: Sequence[int]) -> str | None:
         """What the line calls a part of the value."""
@@ -154,6 +180,9 @@ class Source:
         """Where each of the calls stands that led to the op, the outermost first."""
         if self.known is not None:
             return self.known.places
+        stands_for = _elsewhere(self.frames[0][0]) if self.frames else None
+        if stands_for is not None:
+            return stands_for.places
         return tuple(_place(code, instruction) for code, instruction in reversed(self.frames))
 
     def calls(self) -> list[tuple[str, int, str]]:
