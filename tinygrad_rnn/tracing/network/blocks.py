@@ -442,7 +442,7 @@ class _Assembly:
             return "y"
         loop = self.cells.loops[group.copy.row]
         made = loop.made[group.copy.made]
-        place = self.groups.place[atom.node]
+        place = self.cells.place[atom.node]
         return self.naming.states[id(loop)][made.index(place)] if place in made else "y"
 
     def output_time(self, group: Group, column: int) -> int:

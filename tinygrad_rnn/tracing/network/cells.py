@@ -1,8 +1,9 @@
 """The copies of each cell: what they hold, where something enters them, and what is their state."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from ...autograd.state import Scope
@@ -35,6 +36,8 @@ class Cells:
                 copy.row, copy.t = row, t
                 self._of.update(dict.fromkeys(copy.nodes, copy))
         self.all = [copy for loop in self.loops for copy in loop.copies]
+        # which op of its copy a node is
+        self.place = {node: i for copy in self.all for i, node in enumerate(copy.nodes)}
         _find_structures(self.all)
         self._find_states(nodes)
         # of a copy the step of an outer loop that it is in
@@ -43,6 +46,13 @@ class Cells:
     def of(self, node: Node) -> Copy | None:
         """The copy that made a value; None for a leaf, and for what was made outside."""
         return self._of.get(node)
+
+    def is_state(self, reader: Node, slot: int) -> bool:
+        """Whether a state enters a copy at an input of an op."""
+        copy = self._of.get(reader)
+        if copy is None:
+            return False
+        return self.loops[copy.row].is_state(copy, (self.place[reader], slot))
 
     def _of_calls(self, nodes: Iterable[Node], recurrence: Recurrence) -> Iterable[Loop]:
         loops: dict[Hashable, Loop] = {}
@@ -85,7 +95,6 @@ class Cells:
 
     def _received(self, nodes: Iterable[Node]) -> dict[tuple[Copy, Entry], list[Copy]]:
         """Each entry where a copy of the same row handed something over, unchanged."""
-        place = {node: i for copy in self.all for i, node in enumerate(copy.nodes)}
         # node -> row -> the newest copy whose state it is
         carried: dict[Node, dict[int, Copy]] = {}
         found: dict[tuple[Copy, Entry], list[Copy]] = {}
@@ -101,7 +110,7 @@ class Cells:
             for slot, x in enumerate(node.inputs):
                 one = carried.get(x, {}).get(copy.row) if x is not None else None
                 if one is not None and one is not copy:
-                    found.setdefault((copy, (place[node], slot)), []).append(one)
+                    found.setdefault((copy, (self.place[node], slot)), []).append(one)
         return found
 
 
@@ -208,7 +217,7 @@ def cells_in(nodes: Sequence[Node]) -> Cells:
     """The copies among nodes: of modules and scopes, else of plain loops."""
     recurrence = recurrence_of(nodes)
     taken = {node for node in nodes if node.op is not None and node.scope in recurrence.copy_of}
-    turns = turns_of(nodes)
+    turns = turns_of(_without_insides(nodes, recurrence))
     plain = loops_in(nodes, taken, turns)
     cells = Cells(nodes, recurrence, turns, plain)
     if plain and not _is_convex(nodes, cells):  # its rounds would enclose other copies
@@ -218,6 +227,18 @@ def cells_in(nodes: Sequence[Node]) -> Cells:
     if not sums:
         return cells
     return Cells([node for node in nodes if node not in sums], recurrence, turns, plain)
+
+
+def _without_insides(nodes: Iterable[Node], recurrence: Recurrence) -> Iterator[Node]:
+    """The ops, of those that one copy makes without a break only the first and the last."""
+    ops = (node for node in nodes if node.op is not None)
+    for copy, made in groupby(ops, key=lambda node: recurrence.copy_of.get(node.scope)):
+        if copy is None:
+            yield from made
+            continue
+        first, *others = made
+        yield first
+        yield from others[-1:]
 
 
 def _is_convex(nodes: Iterable[Node], cells: Cells) -> bool:

@@ -1,7 +1,7 @@
 """Which block every piece belongs to: the groups of atoms of a graph."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...autograd.state import Scope
@@ -9,7 +9,7 @@ from ..recording.graph import Node
 from .cells import Cells
 from .copies import Copy
 from .parameters import parameter_names
-from .pieces import WHOLE, Atom, Pieces, RawRead
+from .pieces import BAR, WHOLE, Atom, Pieces, RawRead
 from .placement import Placement
 from .quotient import BlockKind
 from .regions import Sites, derived_parameters, loss_of
@@ -41,7 +41,6 @@ class Groups:
 
     def __init__(self, root: Node, nodes: Sequence[Node], cells: Cells) -> None:
         self.nodes, self.cells = nodes, cells
-        self.place = {node: i for copy in cells.all for i, node in enumerate(copy.nodes)}
         self.derived = derived_parameters(nodes, cells)
         self.loss = loss_of(nodes, root, cells, self.derived)
         self.placement = Placement(nodes, cells, self.loss)
@@ -162,12 +161,13 @@ class Groups:
         """Values of which another op reads three columns or more."""
         for node in self.nodes:
             atoms = self.pieces.atoms[node]
-            if len(atoms) < 3 or node.op is None:
+            if node.op is None or atoms[0] in self.group_of:
                 continue
-            if any(self.reads_as_a_whole(reader, atoms) for reader in self.whole_readers(atoms)):
-                group = self.new("bar", atoms)
+            if self.pieces.is_whole_sequence(node):
+                self.new("bar", atoms).columns = self.pieces.times_of(node)
+            elif len(atoms) >= BAR and any(map(self.reads_all(atoms), self.whole_readers(atoms))):
                 columns = {self.pieces.column(atom) for atom in atoms}
-                group.columns = tuple(sorted(c for c in columns if c is not None))
+                self.new("bar", atoms).columns = tuple(sorted(c for c in columns if c is not None))
 
     def whole_readers(self, atoms: Sequence[Atom]) -> Iterator[Atom]:
         """The uncut ops that read a value's first piece."""
@@ -175,13 +175,18 @@ class Groups:
             if read.reader.label == WHOLE and read.reader.node not in self.loss:
                 yield read.reader
 
-    def reads_as_a_whole(self, reader: Atom, atoms: Sequence[Atom]) -> bool:
-        count = 0
-        for atom in atoms:
-            count += any(read.reader == reader for read in self.readers[atom])
-            if count >= 3:
-                return True
-        return False
+    def reads_all(self, atoms: Sequence[Atom]) -> Callable[[Atom], bool]:
+        """Ask of a reader whether it reads so many pieces of a value that these are a bar."""
+
+        def reads_all(reader: Atom) -> bool:
+            count = 0
+            for atom in atoms:
+                count += any(read.reader == reader for read in self.readers[atom])
+                if count >= BAR:
+                    return True
+            return False
+
+        return reads_all
 
     def group_between(self) -> None:
         """All others: together where they depend on the same and lead to the same.
@@ -364,11 +369,7 @@ class Groups:
 
     def is_state(self, read: RawRead) -> bool:
         """Whether a state enters a copy there."""
-        copy = self.cells.of(read.reader.node)
-        if copy is None:
-            return False
-        entry = self.place[read.reader.node], read.slot
-        return self.cells.loops[copy.row].is_state(copy, entry)
+        return self.cells.is_state(read.reader.node, read.slot)
 
     def place_inputs(self) -> None:
         count: dict[int, int] = defaultdict(int)

@@ -5,7 +5,7 @@ single slices. What only moves data is run once more on the tokens instead of th
 it is known which elements of an input an element of the output depends on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -24,6 +24,21 @@ TIMELESS: frozenset[Token] = frozenset()
 _WINDOW = 3  # an element may depend on so many times, and stands in the latest
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """From when to when a value reaches.
+
+    Args:
+        free: its tokens that are not bound.
+        first: the first column of the others; -1: there are none.
+        last: the token of their last one; 0: there are none.
+    """
+
+    free: Set[Token]
+    first: int
+    last: Token
+
+
 @dataclass(slots=True)
 class Times:
     """The tokens: which column each is bound to, and which are the same.
@@ -39,6 +54,9 @@ class Times:
     _shift: dict[int, int] = field(default_factory=dict[int, int])
     # of a token that is not bound: what its slice was made from, where that has a time
     _origin: dict[Token, frozenset[Token]] = field(default_factory=dict[Token, frozenset[Token]])
+    _extents: dict[int, "tuple[Label, Extent]"] = field(
+        default_factory=lambda: dict[int, "tuple[Label, Extent]"]()
+    )
 
     def new(self, sequence: object, position: int, origin: Iterable[Token] = ()) -> Token:
         """A token that is not bound: of one slice of a sequence, and what that was made from."""
@@ -87,12 +105,23 @@ class Times:
         """The first column that a token that is not bound may be bound to."""
         return max(self.columns(self.origin(token)), default=0)
 
-    def delay(self, tokens: Iterable[Token], until: Iterable[Token]) -> None:
+    def delay(self, tokens: Iterable[Token], until: Sequence[Token]) -> None:
         """Say that slices which have no column yet are used together with something later."""
-        bound = [token for token in until if self.column(token) is not None]
-        for token in {self.find(token) for token in tokens} if bound else ():
-            if self._column[token] is None:
-                self._add_origin(token, bound)
+        for token in tokens:
+            self._add_origin(token, until)
+
+    def extent(self, label: Label) -> "Extent":
+        """From when to when it reaches; of a sequence that is asked again and again known once."""
+        known = self._extents.get(id(label))
+        if known is not None and known[0] is label:
+            return known[1]
+        tokens = {self.find(token) for token in tokens_of(label)}
+        column = {token: x for token in tokens if (x := self._column[token]) is not None}
+        last = max(column, key=column.__getitem__, default=0)
+        found = Extent(tokens - column.keys(), min(column.values(), default=-1), last)
+        if not found.free and not isinstance(label, frozenset):
+            self._extents[id(label)] = label, found
+        return found
 
     def _add_origin(self, token: Token, tokens: Iterable[Token]) -> None:
         bound = (one for one in tokens if self.column(one) is not None)
@@ -203,14 +232,15 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
         return times.latest(token for label in labels for token in label), False
     if node.is_move:
         return _moved(node, tensors, labels, times), False
-    every = frozenset(token for label in labels for token in tokens_of(label))
-    ones = [token for label in labels if isinstance(label, frozenset) for token in label]
     if _is_later(labels, times):
-        return _bound(times.latest(every), times), True
-    times.delay((token for label in varying for token in tokens_of(label)), ones)
+        return _mixed(labels, times), True
+    ones = (token for label in labels if isinstance(label, frozenset) for token in label)
+    bound = [token for token in ones if times.column(token) is not None]
+    if bound:
+        times.delay((token for label in varying for token in times.extent(label).free), bound)
     found = _combined(node, tensors, labels, times)
     if found is None:
-        return _bound(times.latest(every), times), True
+        return _mixed(labels, times), True
     return compressed(found), False
 
 
@@ -227,10 +257,15 @@ def _differ(labels: Sequence[Label], times: Times) -> bool:
     return len(ones - {0}) > 1
 
 
-def _bound(tokens: frozenset[Token], times: Times) -> frozenset[Token]:
-    """What mixes slices that nobody read yet is of no time but that of what they are made from."""
-    free = {token for token in tokens if times.column(token) is None}
-    return times.latest({*(tokens - free), *(one for token in free for one in times.origin(token))})
+def _mixed(labels: Sequence[Label], times: Times) -> frozenset[Token]:
+    """The time of what mixes several: the latest.
+
+    What mixes slices that nobody read yet is of no time but that of what they are made from.
+    """
+    extents = [times.extent(label) for label in labels]
+    free = {token for extent in extents for token in extent.free}
+    bound = {extent.last for extent in extents if extent.last}
+    return times.latest({*bound, *(one for token in free for one in times.origin(token))})
 
 
 def _is_later(labels: Sequence[Label], times: Times) -> bool:
@@ -239,8 +274,8 @@ def _is_later(labels: Sequence[Label], times: Times) -> bool:
     last = max((column for columns in ones for column in columns), default=None)
     if last is None:
         return False
-    slices = (times.columns(label) for label in labels if not isinstance(label, frozenset))
-    return any(column < last for columns in slices for column in columns)
+    slices = (times.extent(label) for label in labels if not isinstance(label, frozenset))
+    return any(extent.first < last for extent in slices if extent.last)
 
 
 # Moves
@@ -320,6 +355,8 @@ def _combined(
     shape = np.broadcast_shapes(*(part.shape[:-1] for part in parts))
     spread = [np.broadcast_to(part, (*shape, part.shape[-1])) for part in parts]
     rows = np.concatenate(spread, axis=-1)
+    if (rows == rows[..., :1]).all():  # each is of one time
+        return rows[..., 0]
     known: dict[bytes, Token | None] = {}
     found: list[Token] = []
     for row in rows.reshape(-1, rows.shape[-1]):

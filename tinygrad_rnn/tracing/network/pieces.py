@@ -8,11 +8,12 @@ import numpy as np
 from ...autograd.tensor import Array
 from ..recording.graph import Node
 from .cells import Cells
-from .labels import Label, aligned
+from .labels import TIMELESS, Label, aligned
 from .placement import Placement
 from .slices import Slice
 
 WHOLE = -1  # the label of a piece that is all of its value
+BAR = 3  # so many columns are read by way of a bar
 
 
 class Atom(NamedTuple):
@@ -61,7 +62,7 @@ class Pieces:
         asked = set(nodes[-1:])
         for node in reversed(nodes):
             outside = cells.of(node) is None and node not in uncut
-            if outside and (node in asked or node.op is None or _joins(node)):
+            if outside and (node in asked or node.op is None or self._is_short(node)):
                 wanted.add(node)
             if node.op is None:
                 continue
@@ -70,6 +71,23 @@ class Pieces:
             if takes:
                 asked.update(node.tensors())
         return wanted
+
+    def _is_short(self, node: Node) -> bool:
+        """Whether it joins so few times that no bar is needed for those who read all of it."""
+        return _joins(node) and len(self.times_of(node)) < BAR
+
+    def times_of(self, node: Node) -> tuple[int, ...]:
+        """The columns of a sequence, where they are known."""
+        label = self._placement.labels.get(node, TIMELESS)
+        if isinstance(label, frozenset):
+            return ()
+        return tuple(dict.fromkeys(self._placement.times.columns(label)))
+
+    def is_whole_sequence(self, node: Node) -> bool:
+        """Whether it joins several times, and is not cut, since nobody reads one alone."""
+        return (
+            self.atoms[node][0].label == WHOLE and _joins(node) and len(self.times_of(node)) >= BAR
+        )
 
     def _varies(self, node: Node) -> bool:
         label = self._placement.labels.get(node)

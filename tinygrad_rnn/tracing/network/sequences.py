@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, cast
 
 from ..recording.graph import Node
 from .cells import Cells
 from .copies import Copy
-from .labels import TIMELESS, Label, Times, along, label_of
+from .labels import TIMELESS, Label, Times, along, label_of, tokens_of
 
 _Axis = tuple[Node, int]  # an axis of a leaf, which may be time
 
@@ -18,7 +19,7 @@ _Axis = tuple[Node, int]  # an axis of a leaf, which may be time
 _JOINED_MOST = 32
 
 
-@dataclass(slots=True)
+@dataclass
 class _Taken:
     """Who takes one place of an axis alone."""
 
@@ -27,6 +28,16 @@ class _Taken:
     takers: set[object] = field(default_factory=set[object])  # copies, and ops outside
     # row -> the places that its copies take, in order
     by_row: dict[int, dict[Copy, int]] = field(default_factory=dict[int, dict[Copy, int]])
+
+    @cached_property
+    def places(self) -> list[int]:
+        """Those that are taken, in order."""
+        return sorted(self.first)
+
+    @cached_property
+    def ways(self) -> dict[int, int]:
+        """Of each row which way it reads."""
+        return {row: _way(list(places.values())) for row, places in self.by_row.items()}
 
     @property
     def feeds_a_row(self) -> bool:
@@ -81,12 +92,11 @@ class Sequences:
         taken = self._taken.get(leaf)
         if taken is None:
             return 0
-        ways = {row: _way(list(places.values())) for row, places in taken.by_row.items()}
-        if ways.get(copy.row) == -1 and 1 in ways.values():
+        if taken.ways.get(copy.row) == -1 and 1 in taken.ways.values():
             return place - min(taken.by_row[copy.row].values())
         begun = copy.nodes[0].id
-        before = [k for k, id in taken.first.items() if 0 <= id < begun and k < place]
-        return place - min(before, default=place)
+        earlier = (k for k in taken.places if k < place)
+        return place - next((k for k in earlier if 0 <= taken.first[k] < begun), place)
 
 
 def _way(places: Sequence[int]) -> int:
@@ -123,7 +133,7 @@ def _taken(
 ) -> dict[_Axis, _Taken]:
     """Try each axis of each leaf: label its places, and see who reads one of them alone."""
     times = Times()
-    place_of: dict[int, int] = {}
+    places: dict[int, int] = {}
     # node -> axis -> its label, if that axis were time
     labels: dict[Node, dict[_Axis, Label]] = {}
     for node, axes in candidates.items():
@@ -131,24 +141,46 @@ def _taken(
         for axis in axes:
             n = node.shape[axis]
             tokens = [times.new((node, axis), k) for k in range(n)]
-            place_of.update(zip(tokens, range(n), strict=True))
+            places.update(zip(tokens, range(n), strict=True))
             labels[node][node, axis] = along(axis, tokens, node)
     found: defaultdict[_Axis, _Taken] = defaultdict(_Taken)
+    inside: defaultdict[Copy, dict[_Axis, Label]] = defaultdict(dict)
     for node in nodes:
         if node.op is None or node in loss:
             continue
-        given = [labels.get(x, {}) for x in node.tensors()]
         copy = cells.of(node)
+        given = [_known(x, node, slot, cells, labels, inside) for slot, x in _read(node)]
         for axis in _axes_of(given):
             label = _label(node, copy, [known.get(axis, TIMELESS) for known in given], times)
-            if label is None:
-                continue
-            if copy is None or axis[0].op is None:  # beyond a copy only leaves are followed
-                labels.setdefault(node, {})[axis] = label
-            if isinstance(label, frozenset):
-                for token in label:
-                    _note(found[axis], place_of[token], node, copy)
+            if copy is None or not isinstance(label, frozenset):
+                if label is not None:
+                    labels.setdefault(node, {})[axis] = label
+            elif axis[0].op is None:  # beyond a copy only leaves are followed
+                inside[copy][axis] = label.union(tokens_of(inside[copy].get(axis, TIMELESS)))
+            for token in label if isinstance(label, frozenset) else ():
+                _note(found[axis], places[token], node, copy)
     return found
+
+
+def _read(node: Node) -> Iterable[tuple[int, Node]]:
+    return ((slot, x) for slot, x in enumerate(node.inputs) if x is not None)
+
+
+def _known(
+    x: Node,
+    reader: Node,
+    slot: int,
+    cells: Cells,
+    labels: Mapping[Node, Mapping[_Axis, Label]],
+    inside: Mapping[Copy, Mapping[_Axis, Label]],
+) -> Mapping[_Axis, Label]:
+    """The labels of what an op reads: of a copy's value what the copy took, but of no state."""
+    maker, copy = cells.of(x), cells.of(reader)
+    if maker is None or maker is copy:
+        known = labels.get(x, {})
+    else:
+        known = inside.get(maker, {})
+    return {} if known and cells.is_state(reader, slot) else known
 
 
 def _axes_of(given: Iterable[Mapping[_Axis, Label]]) -> Iterable[_Axis]:

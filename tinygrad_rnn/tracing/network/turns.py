@@ -59,7 +59,7 @@ def turns_of(nodes: Iterable[Node]) -> dict[Node, Turn]:
     """Of each op the turn of the innermost loop that it was made in, if any.
 
     Args:
-        nodes: all, in creation order.
+        nodes: in creation order; of what no loop goes through, the first and the last are enough.
     """
     found: dict[Node, Turn] = {}
     calls: list[_Call] = []
@@ -136,7 +136,10 @@ def _from_outside(calls: Sequence[_Call], places: Sequence[Place]) -> Sequence[_
 def _following(calls: Sequence[_Call], places: Sequence[Place]) -> list[_Call]:
     """The calls that lead to an op, after those that led to the op before."""
     pairs = zip(calls, places, strict=False)
-    same = next((i for i, (call, to) in enumerate(pairs) if call.place != to), None)
+    different = (
+        i for i, (call, to) in enumerate(pairs) if call.place is not to and call.place != to
+    )
+    same = next(different, None)
     if same is None:  # the same place once more, or in a call from there
         same = min(len(calls), len(places))
         return _extended(calls[:same], places)
