@@ -282,7 +282,7 @@ class _Assembly:
             kind=group.kind,
             pieces=tuple(map(self.piece, group.atoms)),
             t=copy.t if copy else _number(group.id),
-            time=self.naming.time(copy) if copy else 0,
+            delay=self.naming.time(copy) - copy.t if copy else 0,
             columns=group.columns,
             label=self.label(group),
             caption=self.caption(group),

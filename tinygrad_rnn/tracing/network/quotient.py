@@ -105,8 +105,8 @@ class Block:
             has one.
         row: its row in `Quotient.rows`; None for inputs, initial states, parameters and the loss.
         t: which block of its row it is, from 0: the call of the copy.
-        time: of a copy the timestep of its states: of a row that runs backwards it counts from the
-            end, of one that begins with a later slice of a sequence from that.
+        delay: how much later the timestep of its states is: in a row that runs backwards it counts
+            from the end, in one that begins with a later slice of a sequence from that.
         columns: the columns that it stands in: one, several for a bar or a wide op, none for
             parameters and the loss. An initial state stands in the column of its reader. An input
             that several columns read is drawn once in each: see `circles`.
@@ -129,7 +129,7 @@ class Block:
     pieces: tuple[Piece, ...]
     row: "Row | None" = None
     t: int = 0
-    time: int = 0
+    delay: int = 0
     columns: tuple[int, ...] = ()
     label: str = ""
     caption: str = ""
@@ -146,6 +146,11 @@ class Block:
     def nodes(self) -> tuple[Node, ...]:
         """The values of which it has parts or all, in the order of creation."""
         return tuple(dict.fromkeys(piece.node for piece in self.pieces))
+
+    @property
+    def time(self) -> int:
+        """Of a copy the timestep of its states."""
+        return self.t + self.delay
 
     @property
     def parameter(self) -> Piece:
