@@ -319,9 +319,10 @@ class Pen:
             away = -TRACK if item.face_left else TRACK
             return [(end, source.y), (end + away, source.y)]
         if item.role == "output" and item.caption:
+            lane = 0.0 if line.connection.norm is None else self._place.grid.lane
             reach = TRACK if line.connection.norm is None else _REACH_WITH_GRADIENTS
             caption = max(text_width(text.text, text.size) for text in source.texts)
-            reach = max(reach, (caption - source.width) / 2 + TRACK / 2)
+            reach = max(reach, (caption - source.width) / 2 + TRACK / 2 + lane)
             return [(source.right, source.y), (source.right + reach, source.y)]
         exit = self._frame(source).exits.get(line.connection.id, 0.0)
         return [(source.x + exit, source.top)]

@@ -237,8 +237,8 @@ def _frames(grid: Grid) -> dict[str, Frame]:
                 sizes[item.id] = item.plan.width, item.plan.height
             else:
                 sizes[item.id] = item.face.size(plates.get(item.id, cell_width))
-        offsets = _offsets(group, sizes, spacing)
-        rises = _rises(group, sizes)
+        offsets = _offsets(group, sizes, spacing, grid.lane)
+        rises = _rises(group, sizes, _RISE_GAP + 2 * grid.lane)
         for item in group:
             if item.plan:
                 frames[item.id] = replace(frames[item.id], offset=offsets[item.id])
@@ -268,11 +268,12 @@ _ASIDE_GAP, _BESIDE_GAP, _RISE_GAP = 20.0, 16.0, 10.0
 
 
 def _offsets(
-    group: Sequence[Item], sizes: Mapping[str, tuple[float, float]], spacing: float
+    group: Sequence[Item], sizes: Mapping[str, tuple[float, float]], spacing: float, lane: float
 ) -> dict[str, float]:
     """Return where each item of a group stands, right of the middle of its slot.
 
-    What is on the way of a message stands behind its copy, the next one behind and below it.
+    What is on the way of a message stands behind its copy, the next one behind and below it. An
+    output that has a caption above it is left beside that, in front of the next one.
     """
     aside = [item for item in group if item.aside is not None]
     others = [item for item in group if item.aside is None]
@@ -285,6 +286,7 @@ def _offsets(
         if isinstance(item.face, Circle) and isinstance(after.face, Circle):
             captions = (_caption_width(item) + _caption_width(after)) / 2
             gap = max(spacing, captions + 10 if captions else 0.0)
+            gap = max(gap, _room_for_a_way(item, after, lane))
         rooms.append(gap)
     backwards = bool(aside) and aside[0].face_left
     shift = reach / 2 if backwards else -reach / 2
@@ -305,21 +307,31 @@ def _offsets(
     return offsets
 
 
+def _room_for_a_way(item: Item, after: Item, lane: float) -> float:
+    """Return how far an output is from the next, if it is left beside the caption above it."""
+    if item.role != "output" or not item.caption:
+        return 0.0
+    widths = max(_caption_width(item), CIRCLE) + max(_caption_width(after), CIRCLE)
+    return widths / 2 + 3 * TRACK + 2 * lane
+
+
 def _caption_width(item: Item) -> float:
     return min(text_width(item.caption, CAPTION_SIZE), _CAPTION_MOST) if item.caption else 0.0
 
 
-def _rises(group: Sequence[Item], sizes: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+def _rises(
+    group: Sequence[Item], sizes: Mapping[str, tuple[float, float]], gap: float
+) -> dict[str, float]:
     """Return how far above the middle each stands of several that are beside one copy."""
     heights: dict[int, float] = {}
     for item in group:
         if item.aside is not None:
             heights[item.aside] = max(heights.get(item.aside, 0.0), sizes[item.id][1])
-    y = (sum(heights.values()) + _RISE_GAP * (len(heights) - 1)) / 2
+    y = (sum(heights.values()) + gap * (len(heights) - 1)) / 2
     middles: dict[int, float] = {}
     for way, height in sorted(heights.items()):
         middles[way] = y - height / 2
-        y -= height + _RISE_GAP
+        y -= height + gap
     return {item.id: middles[item.aside] for item in group if item.aside is not None}
 
 
@@ -391,7 +403,8 @@ def _circles_in_line(
         order = sorted(group, key=lambda item: desired[item.id])
         room = spacing
         if len(group) > 1:
-            room = max(spacing, max(map(_caption_width, group)) + 10)
+            rooms = (_room_for_a_way(*pair, grid.lane) for pair in pairwise(order))
+            room = max(spacing, max(map(_caption_width, group)) + 10, *rooms)
         places = _kept_apart([desired[item.id] for item in order], room)
         for item, place in zip(order, places, strict=True):
             moved[item.id] = replace(frames[item.id], offset=place)

@@ -4,7 +4,8 @@ What enters the copy and what leaves it has a place on Graphviz's lowest and hig
 there it is led to the outline of the copy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..picture.curves import CORNER, rounded
@@ -21,6 +22,7 @@ _BEND = 12.0  # between the ops and the first of either
 _NAME = 26.0  # below them, for the name of the copy
 _APART_WITH_LANES = 28.0, 38.0  # between two ops at each other's side, and two ranks of them
 _NOTE = 18.0  # above them, for the values of the copy and what comes back to it
+_NAMED = 32.0  # between two ways that leave at these heights
 _LANE = 14.0  # between their ways back to these lines, over the ops and down behind them
 
 
@@ -120,7 +122,8 @@ class _Outline:
         self._lane = _LANE + 2 * ink.lane
         bend = _BEND + ink.lane
         self._below = _NAME + bend + _TRACK * max(len(states) - 1, 0)
-        above = _PAD + bend + self._lane * (len(outlets) - 1)
+        gaps = self._gaps(outlets, {inlet.place for inlet in states})
+        above = _PAD + bend + sum(gaps)
         if ink.noted:
             above += _NOTE
         self._height = found.height + self._below + above
@@ -132,12 +135,20 @@ class _Outline:
             for track, inlet in enumerate(states)
         }
         self._over = {
-            outlet.state: self._at[outlet][1] + bend + self._lane * (len(outlets) - 1 - place)
+            outlet.state: self._at[outlet][1] + bend + sum(gaps[place:])
             for place, outlet in enumerate(outlets)
             if outlet.state is not None
         }
         self._right = {state: self._left.get(state, over) for state, over in self._over.items()}
         self._order = {outlet.state: place for place, outlet in enumerate(outlets)}
+
+    def _gaps(self, outlets: Sequence[_Outlet], entering: Collection[int]) -> list[float]:
+        """Return how far the way of each state over the ops is above the next one.
+
+        What did not come in goes straight on to the next copy, its name and shape beside it.
+        """
+        new = [outlet.state not in entering for outlet in outlets]
+        return [max(self._lane, _NAMED) if all(two) else self._lane for two in pairwise(new)]
 
     def plan(self, wires: Sequence[_Wire]) -> Plan:
         shapes = [

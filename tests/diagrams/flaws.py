@@ -1,0 +1,111 @@
+"""What a lecturer would see at once in a drawing: what crosses, what covers, what is cut off."""
+
+import numpy as np
+from diagrams.reading import overlapping
+
+# What lies under a picture, or beside it as its legend, and is not drawn around.
+_GROUND = {"column", "bracket", "strip", "mark", "ramp", "legend", "value", "fold", "gates"}
+_NAMED = {"cell", "between", "bar", "sign", "op", "loss", "input", "output", "state", "head"}
+_STEPS = 12  # points along a segment of a curve
+
+
+def flaws(drawing):
+    """All that is wrong with the geometry of a drawing, in words."""
+    solids, opened = _solids(drawing)
+    return [
+        *_overlapping(solids),
+        *_crossed(drawing, solids, opened),
+        *_texts_on_texts(drawing),
+        *_clipped(drawing),
+        *_outside(drawing),
+    ]
+
+
+def _box(shape):
+    return shape.left, shape.bottom, shape.right, shape.top
+
+
+def _solids(drawing):
+    """What stands in its own place; an opened block is the ground of what is in it."""
+    shapes = [s for s in drawing.shapes if s.form != "text" and s.cls not in _GROUND]
+    ops = [s for s in shapes if s.cls == "op"]
+    blocks = [s for s in shapes if s.cls not in ("op", "chip")]
+    inside = overlapping([_box(s) for s in blocks], [_box(s) for s in ops])
+    opened = {blocks[i].id for i, _ in inside}
+    return [s for s in shapes if s.cls != "chip" and s.id not in opened], opened
+
+
+def _overlapping(solids):
+    boxes = [_box(shape) for shape in solids]
+    for i, j in overlapping(boxes, boxes):
+        if i < j:
+            yield f"{solids[i].id} lies on {solids[j].id}"
+
+
+def _points(edge):
+    points = np.array(edge.points)
+    t = np.linspace(0, 1, _STEPS + 1)[:, None]
+    weights = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3])
+    return np.concatenate([weights @ points[k : k + 4] for k in range(0, len(points) - 1, 3)])
+
+
+def _crossed(drawing, solids, opened):
+    """Edges that pass through what is neither of their ends; through an end itself too deep."""
+    edges = [edge for edge in drawing.edges if edge.cls not in _GROUND]
+    if not edges:
+        return
+    points = [_points(edge) for edge in edges]
+    owner = np.repeat(np.arange(len(edges)), [len(ones) for ones in points])
+    x, y = np.concatenate(points).T
+    blocks = [shape for shape in drawing.shapes if shape.id in opened]
+    for shape in (*solids, *blocks):
+        if shape.form == "circle":
+            depth = shape.width / 2 - np.hypot(x - shape.x, y - shape.y)
+        else:
+            sides = x - shape.left, shape.right - x, y - shape.bottom, shape.top - y
+            depth = np.minimum.reduce(sides)
+        for number in dict.fromkeys(owner[depth > 1.0].tolist()):
+            edge = edges[number]
+            within = shape.id in opened and "wire" in edge.id
+            deepest = depth[owner == number].max()
+            # A wire of two lanes may touch the corner of an op that it passes.
+            near = shape.id in (edge.source, edge.target) or "wire" in edge.id
+            most = 4.0 if near else 1.0
+            if not within and deepest > most:
+                yield f"{edge.id} passes {deepest:.0f} points deep through {shape.id}"
+
+
+def _texts(drawing):
+    texts = [text for shape in drawing.shapes for text in shape.texts]
+    texts += [text for edge in drawing.edges for text in (edge.label, edge.note) if text]
+    return [text for text in texts if text.text]
+
+
+def _texts_on_texts(drawing):
+    texts = _texts(drawing)
+    boxes = [
+        (t.center - t.width / 2, t.y - t.size * 0.4, t.center + t.width / 2, t.y + t.size * 0.4)
+        for t in texts
+    ]
+    for i, j in overlapping(boxes, boxes):
+        if i < j:
+            yield f"{texts[i].text!r} stands on {texts[j].text!r}"
+
+
+def _clipped(drawing):
+    for shape in drawing.shapes:
+        if shape.cls.split("-")[-1] not in _NAMED:
+            continue
+        for text in shape.texts:
+            within = shape.left < text.center < shape.right and shape.bottom < text.y < shape.top
+            if within and text.width > shape.width:
+                yield f"{text.text!r} is wider than {shape.id}"
+
+
+def _outside(drawing):
+    box = drawing.bounds
+    for edge in drawing.edges:
+        x, y = _points(edge).T
+        far = (box.left - x.min(), x.max() - box.right, box.bottom - y.min(), y.max() - box.top)
+        if max(far) > 1.0:
+            yield f"{edge.id} leaves the picture"

@@ -1,0 +1,168 @@
+"""The museum in every view: what the DOT says is what was computed, and nothing covers anything."""
+
+import re
+from collections import defaultdict
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pygraphviz
+import pytest
+from diagrams.flaws import flaws
+from diagrams.reading import Picture
+from diagrams.test_quotient_pictures import NAMES, network, recorded
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams.grid.standing import Standing
+from tinygrad_rnn.errors import DrawError
+
+SAMPLE = ["residual_stack"]
+EVERY = [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in NAMES]
+VIEWS = {
+    "unrolled": {"gradients": True},
+    "plain": {},
+    "rolled": {"view": "rolled"},
+    "both": {"view": "both", "gradients": True},
+    "ops": {"view": "ops"},
+    "ops with gradients": {"view": "ops", "gradients": True},
+    "backward": {"view": "backward"},
+    "depth": {"depth": 2},
+}
+EVERY_VIEW = pytest.mark.parametrize("view", VIEWS)
+EVERY_NAME = pytest.mark.parametrize("name", EVERY)
+
+
+@cache
+def drawn(name, view):
+    network(name)
+    return tg.draw(recorded(name), fold=None, **VIEWS[view])
+
+
+class Read(NamedTuple):
+    """The graph in a DOT: what a program sees that knows nothing of us."""
+
+    texts: dict[str, str]  # the labels of nodes
+    edges: dict[str, tuple[str, str, str]]  # by id: from, to, class; "" is not seen
+
+
+@cache
+def read_back(name, view):
+    graph = pygraphviz.AGraph(string=drawn(name, view).dot)
+    texts = {str(node): re.sub(r"\\[lrn]$", "", node.attr["label"]) for node in graph.nodes()}
+    edges = {e.attr["id"]: (*map(str, e), e.attr["class"] or "") for e in graph.edges()}
+    graph.close()
+    return Read(texts, edges)
+
+
+def edges_of(name, view, *kinds):
+    """The edges by their ids: of these kinds, or what goes forward between blocks."""
+    apart = {"ramp", "legend", "wire", "gradient", ""}
+    return {
+        id: (source, target)
+        for id, (source, target, kind) in read_back(name, view).edges.items()
+        if (kind in kinds if kinds else kind not in apart)
+    }
+
+
+def arrows_of(quotient, standing):
+    """What is joined with what, by the ids of what is drawn: told by the arrows alone."""
+    output_of = {output.source for output in quotient.outputs}
+    for arrow in quotient.arrows:
+        source, target = arrow.source, arrow.target
+        if target in standing.moves or target not in standing.item_of:
+            continue
+        if target is quotient.loss and standing.resolved(source) in output_of:
+            continue  # by way of the output
+        if source in standing.item_of:
+            yield standing.item_of[source], standing.item_of[target]
+
+
+@EVERY_NAME
+def test_the_dot_joins_what_the_arrows_join_and_nothing_else(name):
+    quotient = network(name)
+    standing = Standing(quotient)
+    outputs = {output.id for output in quotient.outputs}
+    whole = {circle: block.id for block in quotient.blocks for circle in block.circles}
+    edges = edges_of(name, "plain").values()
+    found = {(whole.get(a, a), b) for a, b in edges if b not in outputs and a not in outputs}
+    pairs = set(arrows_of(quotient, standing))
+    assert found == pairs
+    ends = {(a, b) for a, b in edges if b in outputs}
+    assert ends == {(standing.item_of[o.source], o.id) for o in quotient.outputs}
+
+
+@EVERY_NAME
+def test_what_passes_through_boxes_can_be_followed_there(name):
+    """A passage is not seen: what is seen leads from the one of its ends to the other."""
+    after = defaultdict(set)
+    for source, target in edges_of(name, "plain").values():
+        after[source].add(target)
+    for id, (source, target) in edges_of(name, "plain", "").items():
+        reached, stack = set(), [source]
+        while stack:
+            new = after[stack.pop()] - reached
+            reached |= new
+            stack += new
+        assert target in reached, id
+
+
+@EVERY_NAME
+def test_the_dot_says_the_names_of_states_and_the_norms_of_their_gradients(name):
+    quotient = network(name)
+    texts = read_back(name, "unrolled").texts
+    for cell in quotient.cells:
+        said = [texts[node] for node in (f"{cell.id}/{k}" for k in range(12)) if node in texts]
+        assert said[0] == cell.label or "…" in said[0]
+        norms = [number for text in said[1:] for number in re.findall(r"‖∇[^‖]*‖ (\S+)", text)]
+        expected = [
+            np.linalg.norm(piece.of(np.asarray(quotient.gradients[piece.node.id])))
+            for piece in cell.states
+            if piece.node.id in quotient.gradients and piece.node.requires_grad
+        ]
+        assert [float(number) for number in norms] == pytest.approx(expected, rel=0.06)
+
+
+@EVERY_NAME
+def test_what_comes_back_is_drawn_beside_what_went_forward_and_nowhere_else(name):
+    forward, back = edges_of(name, "unrolled"), edges_of(name, "unrolled", "gradient")
+    for id, (source, target) in back.items():
+        assert forward[id.removeprefix("gradient-")] == (target, source)
+    assert back == edges_of(name, "backward", "gradient")
+
+
+@EVERY_NAME
+def test_ids_stay_when_blocks_are_opened(name):
+    """What joins two blocks is called the same in every view of the copies."""
+    closed = set(edges_of(name, "plain"))
+    both = {id for id in edges_of(name, "both") if not id.startswith("rolled-")}
+    assert both == closed
+    for view in ("ops", "depth"):
+        ids = {re.sub(r"-\d+$", "", id) for id in edges_of(name, view)} | set(edges_of(name, view))
+        assert closed <= ids
+
+
+# Two signs stand beside one copy, whose message passes between them at a height of its own.
+CROSSED = {("act", view) for view in ("rolled", "both", "ops with gradients", "depth")}
+
+
+@EVERY_VIEW
+@EVERY_NAME
+def test_nothing_covers_crosses_or_is_cut_off(name, view, request):
+    if (name, view) in CROSSED:
+        request.applymarker(pytest.mark.xfail(strict=True, reason="a way crosses a sign"))
+    assert flaws(drawn(name, view).drawing) == []
+
+
+@EVERY_VIEW
+@EVERY_NAME
+def test_ids_are_unique_in_every_view(name, view):
+    ids = [part.id for part in Picture(drawn(name, view).svg).parts]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_program_without_time_is_whole_in_its_views():
+    for view in ({}, {"view": "ops"}, {"depth": 2}):
+        drawing = tg.draw(recorded("transformer"), **view).drawing
+        assert [flaw for flaw in flaws(drawing) if "passes" not in flaw] == []
+    with pytest.raises(DrawError, match="nothing recurrent"):
+        tg.draw(recorded("transformer"), gradients=True)
