@@ -47,6 +47,7 @@ def report_checks(output: "Console", trace: "Trace", samples: int | None) -> boo
 
     columns = ("parameter", "shape", "checked", "worst relative error", "at", "verdict")
     table = Table(*columns, title="Gradients")
+    table.columns[0].overflow = "fold"  # the ends of long names are what tells them apart
     graph = trace.graph()
     passed = True
     total = len({node.id for node in graph.nodes if node.is_parameter})
