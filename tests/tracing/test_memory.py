@@ -11,6 +11,7 @@ from tables import one_in
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import TraceError
+from tinygrad_rnn.tracing.recording.event import not_finite
 from tinygrad_rnn.tracing.recording.held import Memory, parse_size
 from tinygrad_rnn.tracing.trace import traced
 
@@ -221,3 +222,18 @@ def test_terms_of_a_recorded_backward_pass_come_back_too():
     assert any(e.value is None for e in kept)
     for event in kept:
         assert np.array_equal(whole.queries.term(event.index), some.queries.term(event.index))
+
+
+@pytest.mark.parametrize("limit", [None, "32K"])
+def test_what_is_not_finite_is_found_among_many_values(limit):
+    """Small values are looked through together: large ones, integers, what overflows beside."""
+    rng, factors = np.random.default_rng(0), {3: np.inf, 97: np.inf, 200: 1e300, 390: np.nan}
+    with tg.trace(max_memory=limit) as tr:
+        for i in range(400):
+            x = tg.tensor(rng.standard_normal(5000 if i % 97 == 0 else 3), requires_grad=True)
+            y = x * factors.get(i, 2.0)
+            (y - y).sum()
+            (y > 0).sum()
+    expected = [event.index for event in tr.events if not event.is_finite]
+    assert len(expected) > 5
+    assert not_finite(tr.events) == expected

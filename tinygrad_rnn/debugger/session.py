@@ -18,7 +18,7 @@ from ..tracing.questions.names import Place
 from ..tracing.questions.notation import Index
 from ..tracing.questions.training import StepRow, steps_of
 from ..tracing.questions.why import Why
-from ..tracing.recording.event import Event, Forward
+from ..tracing.recording.event import Event, Forward, not_finite
 from ..tracing.recording.graph import Node
 from ..tracing.recording.held import gone_error
 from ..tracing.recording.source import Source
@@ -354,7 +354,7 @@ class Session:
     @cached_property
     def alerts(self) -> list[int]:
         """The events that wrote a NaN or an infinity."""
-        return [event.index for event in self.trace.events if not event.is_finite]
+        return not_finite(self.trace.events)
 
     def stops(self) -> list[int]:
         """Where the breakpoints are; in a very long run none are looked for."""

@@ -12,7 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy as copied
 from itertools import count
-from operator import itemgetter
+from math import inf
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar, cast
 
 from ...autograd.state import Scope
@@ -22,7 +23,7 @@ from ..network.cells import Cells
 from ..network.copies import Copy
 from ..network.naming import Naming, naming_of
 from ..network.parameters import names_in, parameter_names
-from ..recording.event import Event, Forward, Update
+from ..recording.event import Event, Failure, Forward, Update, Vjp
 from ..recording.graph import Node, leaf_node
 from ..recording.held import is_array
 from ..recording.run import Run
@@ -40,6 +41,10 @@ class Place(NamedTuple):
     graph: int
     t: int | None = None
     layer: int | None = None
+
+
+def _in_graph(number: int, place: Place) -> Place:
+    return Place(number, place.t, place.layer)  # `_replace` takes several times as long
 
 
 class Written(NamedTuple):
@@ -104,18 +109,18 @@ class Names:
 
     def _name_alike(self, number: int, nodes: Sequence[Node], model: Sequence[Node]) -> None:
         """Name a graph as another of the same wiring was named."""
-        borrowed = self._borrowed[model[-1]]
+        borrowed, bases, places = self._borrowed[model[-1]], self._bases, self.places
         step = self.steps.of(self._made[nodes[-1]])
         for node, named in zip(nodes, model, strict=True):
             if named in borrowed:
                 base, written = borrowed[named]
-                place = written.place._replace(graph=number)
+                place = _in_graph(number, written.place)
                 self._also.append((base, Written(self._made[node], node, place, step)))
-            if node.op is not None and node in self.places:
+            if node.op is not None and node in places:
                 continue
-            base = self._bases[named]
-            self._bases[node] = self._numbered(node) if "#" in base else base
-            self.places[node] = self.places[named]._replace(graph=number)
+            base = bases[named]
+            bases[node] = self._numbered(node) if "#" in base else base
+            places[node] = _in_graph(number, places[named])
             if named in self.roles:
                 self.roles.add(node)
 
@@ -124,10 +129,11 @@ class Names:
         at: dict[Node | None, int] = {}
         calls: dict[Scope | None, int] = {None: 0}
         parts: list[Any] = []
+        given_name = self._run.given_name
         for node in nodes:
             if node.scope not in calls:
                 parts += _note_calls(node.scope, calls)
-            call, given = calls[node.scope], self._run.given_name(node)
+            call, given = calls[node.scope], given_name(node)
             if node.op is None:
                 parts.append((node.is_parameter and node.id, node.shape, call, given, node.name))
             elif node in self.places:
@@ -166,24 +172,30 @@ class Names:
         The parameters that no op reads at all have the names that their modules give them.
         """
         modules = self._modules()
-        of_tensors = names_in(modules) | {node.id: base for node, base in self._bases.items()}
         seen = {node.id for node in self._made}
         for parameter in (x for module in modules for x in module.parameters()):
             if parameter.id not in seen:
                 seen.add(parameter.id)
                 self.unread.append(leaf_node(parameter, parameter.data))
         self._made |= dict.fromkeys(self.unread, BEFORE)
-        for node in self._made:
-            if node not in self._bases:
-                self._bases[node] = of_tensors.get(node.id) or self._run.name(node)
-                self.places[node] = Place(BEFORE)
+        unnamed = [node for node in self._made if node not in self._bases]
+        ids = {node.id for node in unnamed}
+        of_tensors = names_in(modules)
+        of_tensors |= {node.id: base for node, base in self._bases.items() if node.id in ids}
+        for node in unnamed:
+            self._bases[node] = of_tensors.get(node.id) or self._run.name(node)
+            self.places[node] = Place(BEFORE)
 
     def _by_name(self) -> dict[str, list[Written]]:
         by_name: defaultdict[str, list[Written]] = defaultdict(list)
-        bases, places, step_of = self._bases, self.places, self.steps.of
+        bases, places, starts = self._bases, self.places, self.steps.starts
+        step, first, end = 0, 0, 0.0  # of the step that was asked for last, as most are of one
         for node, event in self._made.items():
-            written = Written(event, node, places[node], step_of(event))
-            by_name[bases[node]].append(written)
+            if not first <= event < end:
+                step = self.steps.of(event)
+                first = starts[step]
+                end = starts[step + 1] if step + 1 < len(starts) else inf
+            by_name[bases[node]].append(Written(event, node, places[node], step))
         for base, also in self._also:
             by_name[base].append(also)
         for found in by_name.values():
@@ -404,7 +416,10 @@ def _first_written(events: Iterable[Event]) -> dict[Node, int]:
     """When each node was written: a leaf when it is first seen, a parameter before everything."""
     written: dict[Node, int] = {}
     for event in events:
-        for x in (*event.inputs, event.output):
+        if isinstance(event, Vjp) and event.output in written:  # most of them
+            continue
+        read = event.inputs if isinstance(event, Forward | Failure) else ()
+        for x in (*read, event.output):
             if x is not None and x not in written:
                 was_there = x.is_parameter and not isinstance(event, Update)
                 written[x] = BEFORE if was_there else event.index
@@ -451,10 +466,12 @@ def _joined(
 
 
 def _with_leaves(nodes: Iterable[Node]) -> list[Node]:
-    seen = dict.fromkeys(nodes)
+    seen: dict[Node | None, None] = dict.fromkeys(nodes)
     for node in nodes:
-        seen.update(dict.fromkeys(node.tensors()))
-    return sorted(seen, key=lambda node: node.id)
+        for x in node.inputs:
+            seen[x] = None
+    seen.pop(None, None)
+    return sorted(cast("Iterable[Node]", seen), key=attrgetter("id"))
 
 
 # Names of one connected graph

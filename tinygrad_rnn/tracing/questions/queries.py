@@ -82,27 +82,35 @@ class Queries:
         self._made_of: dict[Node, Node] = {}
         # seed -> the last event of its pass
         self._pass_ends: dict[int, int] = {}
-        for event in run.events:
-            self._file(event)
+        self._file(run.events)
         limit = _TERMS_KEPT if run.limit is None else min(_TERMS_KEPT, run.limit // 4)
         self._computed = Recent(limit)
 
-    def _file(self, event: Event) -> None:
-        if isinstance(event, Vjp):  # the most frequent first: there are tens of thousands
-            self._received[event.output.id].append(event.index)
-            self._handed[event.of.id].append(event.index)
-        elif isinstance(event, Forward):
-            node, made_of = event.output, self._made_of
-            for x in node.inputs:
-                if x is not None and x not in made_of:
-                    made_of[x] = node
-            return
-        elif isinstance(event, Accumulate | Zero):
-            self._grads[event.output.id].append(event.index)
-        elif isinstance(event, Seed):
-            self.seeds.append(event.index)
-        if self.seeds and isinstance(event, Vjp | Accumulate):
-            self._pass_ends[self.seeds[-1]] = event.index
+    def _file(self, events: Iterable[Event]) -> None:
+        received, handed, made_of = self._received, self._handed, self._made_of
+        last = -1  # event of the pass under way
+        for event in events:
+            if isinstance(event, Vjp):  # the most frequent first: there are tens of thousands
+                last = event.index
+                received[event.output.id].append(last)
+                handed[event.of.id].append(last)
+            elif isinstance(event, Forward):
+                node = event.output
+                for x in node.inputs:
+                    if x is not None and x not in made_of:
+                        made_of[x] = node
+            elif isinstance(event, Accumulate | Zero):
+                self._grads[event.output.id].append(event.index)
+                last = event.index if isinstance(event, Accumulate) else last
+            elif isinstance(event, Seed):
+                self._end_pass(last)
+                self.seeds.append(event.index)
+                last = -1
+        self._end_pass(last)
+
+    def _end_pass(self, last: int) -> None:
+        if self.seeds and last >= 0:
+            self._pass_ends[self.seeds[-1]] = last
 
     def of_branch(self, run: Run, nodes: Mapping[Node, Node]) -> "Queries":
         """The index of a run of the same events, in which `nodes` stand for some of these nodes."""

@@ -4,23 +4,42 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...autograd.tensor import Array
-from .event import Event, Failure
+from .event import Event, Failure, Update, Vjp
 from .graph import Node
-from .held import Memory, owner_of
+from .held import Memory, is_array, owner_of
 from .notes import Note, Remark
 
 
 def memory_of(events: Sequence[Event], gone: int = 0, notes: Iterable[Note] = ()) -> Memory:
     """How much events and notes hold; every array is counted once, whoever shares it."""
-    everything = [*events, *notes]
-    # Events of one subject use the same nodes, and there may be many inputs: they come once.
-    about = {event.subject: event for event in everything}
-    nodes = {node for event in about.values() for node in event.used}
-    arrays = [array for event in everything for array in event.arrays]
-    arrays += [array for node in nodes for array in node.arrays]
-    owners = [array if array.base is None else owner_of(array) for array in arrays]
-    held = sum({id(owner): owner.nbytes for owner in owners}.values())
-    return Memory(len(events), held, sum([event.recomputable for event in everything]), gone)
+    # By id, since most are met again and again; numbers and what is gone are sorted out at last.
+    held: dict[int, Any] = {id(array): array for note in notes for array in note.arrays}
+    # The nodes that events are about: those of one subject use the same nodes, maybe many.
+    subjects: dict[Node, None] = {}
+    refused: list[Node] = []
+    recomputable = 0
+    for event in events:
+        held[id(event.held)] = event.held
+        if isinstance(event, Vjp):
+            subjects[event.of] = None
+            held[id(event.held_cotangent)] = event.held_cotangent
+            if event.held is None:
+                recomputable += event.recomputable
+        elif isinstance(event, Failure):
+            refused += event.used
+        else:
+            subjects[event.output] = None
+            if isinstance(event, Update):
+                held.update((id(array), array) for array in event.arrays)
+    nodes = {x for node in subjects for x in node.tensors()}.union(subjects, refused)
+    for node in nodes:
+        data, operands = node.seen
+        held[id(data)] = data
+        for x in operands:
+            held[id(x)] = x
+    arrays = [x for x in held.values() if is_array(x)]
+    owners = {id(x): x for x in [x if x.base is None else owner_of(x) for x in arrays]}
+    return Memory(len(events), sum([x.nbytes for x in owners.values()]), recomputable, gone)
 
 
 class Budget:

@@ -4,7 +4,7 @@ Values are kept by reference, since arrays of a graph are never written into. A 
 budget lets go of the oldest; then `Gone` stands for them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeGuard, TypeVar, final
@@ -367,6 +367,28 @@ class Zero(Written):
 
 
 Event: TypeAlias = Forward | Seed | Vjp | Accumulate | Update | Zero | Failure
+
+
+_TOGETHER = 256  # small arrays that are looked through in one call
+
+
+def not_finite(events: Sequence[Event]) -> list[int]:
+    """The indices of the events that wrote a NaN or an infinity, as far as the values are theirs.
+
+    Small values are looked through many at a time.
+    """
+    found: list[int] = []
+    for first in range(0, len(events), _TOGETHER):
+        some = events[first : first + _TOGETHER]
+        held = [event.held for event in some if event.held is not None]
+        small = [x for x in held if isinstance(x, np.ndarray) and x.size <= SMALL]
+        others = len(small) < len(held)
+        numbers = np.concatenate(small, axis=None) if small else np.zeros(0)
+        with np.errstate(all="ignore"):
+            are_finite = isfinite(numbers.sum()) or np.isfinite(numbers).all()
+        if others or not are_finite:
+            found += [event.index for event in some if not event.is_finite]
+    return found
 
 
 def _is_float(value: Any) -> TypeGuard[Array]:

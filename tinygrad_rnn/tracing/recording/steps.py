@@ -8,7 +8,7 @@ one, where something is computed after it.
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from .event import Accumulate, Event, Failure, Forward, Seed, Update, Zero
+from .event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 
 
 class Steps:
@@ -30,7 +30,10 @@ class Steps:
         self._newest: Event | None = None
         self._last_seed: int | None = None
         for event in events:
-            self.add(event)
+            if type(event) is Vjp:  # most of them, which begin and end nothing
+                self._newest = event
+            else:
+                self.add(event)
         self._close()
 
     def __len__(self) -> int:
