@@ -3,15 +3,21 @@
 Each starts a process. What is marked slow is run by `.ci/run`.
 """
 
+import html
 import re
+import runpy
 import signal
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from debugger.runs import TRAINING
 from debugger.terminal import Terminal
 from test_docs import blocks
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.debugger.picture import picture
 
 _HUES = re.compile(
     rb"\x1b\[[\d;]*?\b(?:3[1-6]|4[1-6]|[34]8;2;(\d+);(?!\1;\1)\d+;\d+|[34]8;5;(?!2[3-5]\d|16|231)\d+)\b"
@@ -35,17 +41,31 @@ def test_commands_typed_ahead_keys_the_mouse_and_leaving(script):
         assert terminal.is_restored
 
 
+def words_of(svg):
+    """The words in each row of a screen that was drawn."""
+    rows = defaultdict(str)
+    for x, row, text in re.findall(
+        r'<text[^>]* x="([^"]*)"[^>]*-line-(\d+)\)">([^<]*)</text>', svg
+    ):
+        rows[int(row)] = rows[int(row)].ljust(round(float(x) / 12.2)) + html.unescape(text)
+    return [rows[row].split() for row in range(27)]
+
+
 def test_the_screen_in_the_docs_is_the_screen(script):
     page = (Path(__file__).parents[2] / "docs" / "12_debugging_an_exploding_network.md").read_text(
         "utf-8"
     )
-    shown = next(block.text for block in blocks(page) if block.language == "text")
     program = next(block.text for block in blocks(page) if block.file_name == "exploding.py")
+    line = "break bwd name=d.h* if norm(out) > 1e4"
+    assert line in page
+    with tg.trace() as run:
+        runpy.run_path(str(script(program)))
+    drawn = words_of(picture(run, [line, "continue"], rows=27).svg)
     with Terminal.debugger(script(program), columns=96, rows=27) as terminal:
         terminal.until("event 0/700")
-        terminal.type(":break bwd name=d.h* if norm(out) > 1e4\r]")
+        terminal.type(f":{line}\r]")
         terminal.until("event 357/700")
-        assert terminal.text.rstrip().splitlines() == shown.splitlines()
+        assert [text.split() for text in terminal.screen.display] == drawn
 
 
 @pytest.mark.rest
