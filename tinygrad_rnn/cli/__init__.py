@@ -32,9 +32,8 @@ class _Refusal(click.ClickException):
         if isinstance(error, MemoryError):
             message = f"out of memory: {message}".removesuffix(": ")
         if isinstance(error, OSError) and error.strerror:
-            message = error.strerror
-            if error.filename:
-                message = f"{error.filename}: {message}"
+            where = error.filename or "output"  # a stream has no name
+            message = f"{where}: {error.strerror}"
         super().__init__(for_terminal(message))
 
 

@@ -134,29 +134,27 @@ class _OfTensors:
 class _KnownArray(weakref.ref[Array]):
     """An array, as long as it lives, and its value."""
 
-    __slots__ = ("key", "value")
-    key: int
+    __slots__ = ("value",)
     value: Value
 
 
 class _OfArrays:
-    """Values of arrays as long as these live: nothing is kept alive, and ids are used again."""
+    """Values of arrays as long as these live: nothing is kept alive, and ids are used again.
+
+    No function is called when an array goes: in one, Ctrl-C would be lost.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, _KnownArray] = {}
 
     def get(self, array: Array) -> Value | None:
         known = self._known.get(id(array))
-        return None if known is None else known.value
+        return known.value if known is not None and known() is array else None
 
     def __setitem__(self, array: Array, value: Value) -> None:
-        known = _KnownArray(array, self._forget)
-        known.key, known.value = key, _ = id(array), value
-        self._known[key] = known
-
-    def _forget(self, known: _KnownArray) -> None:
-        if self._known.get(known.key) is known:
-            del self._known[known.key]
+        known = _KnownArray(array)
+        known.value = value
+        self._known[id(array)] = known
 
 
 class _Gradients:
