@@ -290,6 +290,58 @@ def test_hundreds_of_characters_are_folded(run, tmp_path):
     assert "493 more copies" in (tmp_path / "out.svg").read_text("utf-8")
 
 
+COMMANDS = [
+    "--help",
+    "--version",
+    "explain tanh",
+    "study --list",
+    "draw s.py -o x.svg",
+    "check s.py",
+    "debug s.py",
+    "train t.txt --hidden 2 --seq 3 --steps 1 -o m.safetensors",
+    "exercise",
+    "nothing",
+]
+SCRIPT = """
+import tinygrad_rnn as tg
+h = tg.tensor([1.0], requires_grad=True, name="h")
+for _ in range(3):
+    with tg.scope("cell"):
+        h = tg.ops.tanh(h * 2)
+h.sum().backward()
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", ">&-", "2>&-", ">/dev/full", "2>/dev/full"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=() if command.startswith("draw") else pytest.mark.slow)
+        for command in COMMANDS
+    ],
+)
+def test_streams_that_are_closed_or_full(tmp_path, command, streams):
+    """They end no command otherwise than in a line; no file gets what was meant for them."""
+    (tmp_path / "s.py").write_text(SCRIPT)
+    (tmp_path / "t.txt").write_text("hello, world " * 30)
+    done = subprocess.run(
+        f"{sys.executable} -m tinygrad_rnn {command} {streams}",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    is_lost = streams == ">/dev/full" and command != "nothing"
+    assert done.returncode == (2 if is_lost or command == "nothing" else 0), done.stderr
+    assert "Traceback" not in done.stderr
+    if is_lost:
+        assert done.stderr.splitlines()[-1].endswith("No space left on device")
+    if command.startswith("draw"):
+        ET.parse(tmp_path / "x.svg")
+
+
 def test_the_module_and_a_poor_terminal(tmp_path):
     command = [sys.executable, "-m", "tinygrad_rnn", "demo", "--out", str(tmp_path)]
     done = subprocess.run(

@@ -175,6 +175,15 @@ def test_an_error_after_the_file_was_replaced_is_a_warning_that_says_so(target, 
     assert target.read_bytes() == b"new"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+def test_an_error_of_a_device_and_a_path_that_is_none_name_the_path():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write_atomic("/dev/full", b"new")
+    for function in (read_regular, lambda path: write_atomic(path, b"new")):
+        with pytest.raises(OSError, match="character 0"):
+            function("a\0b")
+
+
 def test_what_is_no_regular_file_is_refused_unopened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NotRegular) as caught:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.text import elide, for_dot, for_terminal, for_xml, printable
+from tinygrad_rnn.text import cut, elide, for_dot, for_terminal, for_xml, printable
 
 SVG_TEXT = "{http://www.w3.org/2000/svg}text"
 ACTS_ON_A_TERMINAL = re.compile(
@@ -157,6 +157,16 @@ def test_harmless_text_is_left_alone(text):
 )
 def test_what_cannot_be_shown_has_a_sign(text, shown):
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize("part", ["n", "\u0301", "\x1b[31m", "网", "\u200b"])
+def test_endless_text_is_cut_before_it_is_looked_through(part):
+    shown = elide("a" + part * 3_000_000, 12)
+    assert shown.startswith("a")
+    assert shown.endswith("…")
+    assert len(shown) < 200
+    assert elide(shown, 12) == shown
+    assert len(cut(part * 3_000_000)) == 1000
 
 
 @given(any_text, st.integers(1, 30))

@@ -39,6 +39,7 @@ def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> byte
             opened, since that may wait for ever.
     """
     name = os.fspath(path)
+    _refuse_zero(name)
     mode = os.stat(name).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
@@ -111,14 +112,21 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         OSError: what `open` and `write` would raise, naming `path`; the old content is still there.
     """
-    if _is_device_or_pipe(path):
-        _write_through(path, data)
-        return
+    _refuse_zero(os.fspath(path))
     try:
-        _replace(Path(os.path.realpath(path)), data)
+        if _is_device_or_pipe(path):
+            _write_through(path, data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)
     except OSError as error:
         # The failing call may have seen a temporary name that means nothing to the caller.
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def _refuse_zero(name: str) -> None:
+    """Python has an error of another kind for it."""
+    if "\0" in name:
+        raise OSError(errno.EINVAL, "A path has no character 0", name)
 
 
 def _is_device_or_pipe(path: str | os.PathLike[str]) -> bool:

@@ -22,6 +22,9 @@ _INVISIBLE = (
 _EMOJI = "\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 _JOINED_SCRIPTS = "\u0620-\u08ff\u0900-\u0dff"  # Arabic and its kin, those of India
 
+MOST_NAME = 1_000  # characters of what is named
+_A_COLUMN = 16  # characters at most, with the marks above and below it
+
 _INVISIBLE_OR_ACTIVE = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # C0 (ESC among them), DEL, C1
@@ -97,6 +100,15 @@ def for_terminal(text: str, *, multiline: bool = False) -> str:
     return printable(text, keep="\n\t" if multiline else "")
 
 
+def cut(name: str) -> str:
+    """Return `name`, or what it begins with: whoever gave more wanted nobody to read it.
+
+    >>> len(cut("W" * 10_000_000))
+    1000
+    """
+    return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"
+
+
 def elide(text: str, width: int) -> str:
     """Return `text` made printable and cut to at most `width` columns, "…" where it was cut.
 
@@ -110,9 +122,10 @@ def elide(text: str, width: int) -> str:
     """
     if width < 1:
         raise ValueError(f"width must be at least 1, not {width}")
-    text = printable(text)
+    is_endless = len(text) > _A_COLUMN * width
+    text = printable(text[: _A_COLUMN * width])
     ends = list(accumulate(map(_columns, text), initial=0))
-    if ends[-1] <= width:
+    if ends[-1] <= width and not is_endless:
         return text
     return text[: bisect_right(ends, width - 1) - 1].rstrip("\u200d\ufe0e\ufe0f") + "…"
 

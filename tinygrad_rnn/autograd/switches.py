@@ -11,6 +11,7 @@ from functools import partial, wraps
 from types import coroutine
 from typing import Any, Generic, TypeVar
 
+from ..text import cut
 from .state import STATE, Entered, Observer, Scope, State, call_ids
 
 Change = Callable[[State], State]
@@ -214,8 +215,10 @@ def scope(name: str, owner: object = None) -> Switch[Scope]:
     if type(name) is not str:
         raise TypeError(f"scope: the name must be a str, got {type(name).__name__}: {name!r}")
 
+    shown = cut(name)
+
     def begin() -> tuple[Change, Scope, Callable[[], None]]:
-        call = Scope(name, name if owner is None else owner, STATE.get().scope, next(call_ids))
+        call = Scope(shown, shown if owner is None else owner, STATE.get().scope, next(call_ids))
         return call.within, call, _nothing
 
     return Switch(begin)

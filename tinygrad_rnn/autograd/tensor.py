@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import GradientError, OpError, describe
+from ..text import cut
 from .methods import Array, Methods
 from .state import STATE, Scope, notify
 
@@ -147,7 +148,7 @@ class Tensor(Methods["Tensor"]):
     def name(self, name: str | None) -> None:
         if not (name is None or isinstance(name, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"name: a tensor's name is a str, not {type(name).__name__}")
-        self._name = None if name is None else str.__str__(name)
+        self._name = None if name is None else cut(str.__str__(name))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from ...nn.clipping import RULES
 from ...nn.module import Module
 from ...nn.optim.methods import check_step
 from ...nn.optim.optimizer import Move
+from ...text import cut
 from ..recording.event import Event, Failure, Forward, Places, Update, Vjp, Zero
 from ..recording.graph import Node
 from ..recording.held import Gone, in_units
@@ -140,7 +141,7 @@ class _Reader:
         run, count = self.run, len(self.nodes)
         run.is_loaded, run.gone = True, counted(self.text["gone"])
         run.nodes.update((node.id, node) for node in self.nodes)
-        run.names.update((counted(id), typed(name, str)) for id, name in self.text["names"])
+        run.names.update((counted(id), _name(name)) for id, name in self.text["names"])
         run.printed.update((counted(at), typed(text, str)) for at, text in self.text["printed"])
         inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
         for row in self._rows("event", EVENT):
@@ -253,16 +254,16 @@ class _Reader:
             depths.append(1 if above is None else 1 + depths[parent])
             if depths[-1] > DEEPEST:
                 raise ValueError(f"calls inside of calls, more than {DEEPEST} deep")
-            scopes.append(Scope(_entry(self.strings, name), _entry(owners, owner), above, id))
+            scopes.append(Scope(cut(_entry(self.strings, name)), _entry(owners, owner), above, id))
         return scopes
 
     def _owner(self, described: Any) -> object:
         if isinstance(described, str):
-            return described
+            return cut(described)
         owner = _stand_in(described)
         variable = typed(described.get("variable"), str | None)  # older files have none
         if variable is not None:
-            self.run.owners[id(owner)] = variable
+            self.run.owners[id(owner)] = cut(variable)
         return owner
 
     # Nodes and events
@@ -470,6 +471,11 @@ def _entry(table: Sequence[_T], number: int) -> _T:
     return table[number]
 
 
+def _name(value: Any) -> str:
+    """What a file calls something: nobody reads more than the beginning."""
+    return cut(typed(value, str))
+
+
 def _or_none(table: Sequence[_T], number: int) -> _T | None:
     return None if number == NONE else _entry(table, number)
 
@@ -477,8 +483,7 @@ def _or_none(table: Sequence[_T], number: int) -> _T | None:
 def _stand_in(described: Mapping[str, Any]) -> object:
     """What answers as the owner of a call did: of its class, its parameters and its states."""
     parameters = [
-        (typed(name, str), SimpleNamespace(id=typed(id, int)))
-        for id, name in described["parameters"]
+        (_name(name), SimpleNamespace(id=typed(id, int))) for id, name in described["parameters"]
     ]
     facts: dict[str, Any] = {"named_parameters": lambda _: iter(parameters)}  # pyright: ignore[reportUnknownLambdaType]
     base: type = Module if typed(described["module"], bool) else object
@@ -486,7 +491,7 @@ def _stand_in(described: Mapping[str, Any]) -> object:
         equation, states, W_xh = described["cell"]
         base = RecurrentCell
         facts["equation"] = typed(equation, str | None)
-        facts["states"] = tuple(typed(state, str) for state in typed(states, list))
+        facts["states"] = tuple(_name(state) for state in typed(states, list))
         facts["W_xh"] = SimpleNamespace(id=typed(W_xh, int))
-    kind = type(typed(described["class"], str), (base,), facts)
+    kind = type(_name(described["class"]), (base,), facts)
     return kind.__new__(kind)

@@ -1,8 +1,9 @@
 """What parameters are called: as the modules that own them call them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from ...nn.module import Module
+from ...text import cut
 from ..recording.graph import Node
 
 
@@ -21,12 +22,13 @@ def parameter_names(nodes: Iterable[Node]) -> dict[int, str]:
     It is the one in the outermost module that used the parameter, else the parameter's own.
     """
     names: dict[int, str] = {}
+    used: dict[str, int] = {}  # a name -> how many have it
     in_module: dict[int, dict[int, str]] = {}  # id of a module -> the names in it
     for node in nodes:
         for x in node.inputs:
             if x is not None and x.is_parameter and x.id not in names:
                 name = _name_in_modules(x, node, in_module) or x.name or "parameter"
-                names[x.id] = _unique(name, names)
+                names[x.id] = _unique(cut(name), used)
     return names
 
 
@@ -44,10 +46,12 @@ def _name_in_modules(
     return None
 
 
-def _unique(name: str, names: Mapping[int, str]) -> str:
+def _unique(name: str, used: dict[str, int]) -> str:
     """Two modules of one picture may both have a `W_hh`: the second becomes `W_hh_2`."""
-    taken = set(names.values())
-    unique, k = name, 2
-    while unique in taken:
-        unique, k = f"{name}_{k}", k + 1
+    unique, number = name, used.get(name, 1)
+    while unique in used:
+        number += 1
+        unique = f"{name}_{number}"
+    used[name] = number
+    used.setdefault(unique, 1)
     return unique
