@@ -82,4 +82,12 @@ def refusal(
 ) -> OpError:
     """What NumPy refused, with the op, every operand and every option in it."""
     parts = [*map(describe, operands), *(f"{name}={value!r}" for name, value in options.items())]
-    return OpError(f"{op}({', '.join(parts)}): {reason}")
+    return OpError(f"{op}({', '.join(parts)}): {said(reason)}")
+
+
+def said(error: object) -> str:
+    """What an exception says, or a note of it: a person's may raise whatever it likes instead."""
+    try:
+        return str(error)
+    except BaseException as failure:  # SystemExit and KeyboardInterrupt, too
+        return f"(its text cannot be had: {type(failure).__name__})"

@@ -25,6 +25,21 @@ def made(*vjps, **options):
     return mine
 
 
+@pytest.mark.parametrize("failure", [RuntimeError, SystemExit, KeyboardInterrupt])
+def test_an_error_whose_text_cannot_be_had_is_refused_like_others(failure):
+    class Mute(ValueError):
+        def __str__(self):
+            raise failure
+
+    @tg.op(None)
+    def mute(x):
+        raise Mute
+
+    text = rf"mute\(float64 \(1,\)\): \(its text cannot be had: {failure.__name__}\)"
+    with pytest.raises(OpError, match=text.replace("float64", ".*float64")):
+        mute(tg.tensor([1.0]))
+
+
 def test_an_op_with_a_true_gradient_is_checked_and_differentiated_twice():
     @tg.op(lambda g, y, x: g / (1 + np.exp(-x)))
     def softplus(x):

@@ -530,6 +530,18 @@ def test_arrays_that_reach_out_of_their_memory(path, good, name, value):
         load_trace(path)
 
 
+def test_names_of_a_megabyte_are_cut(path, good):
+    description, arrays = ARCHIVE.decode("good", good)
+    endless = "W\u0301" * 100_000
+    description["names"] = [[id, endless] for id, _ in description["names"]]
+    for at in set(arrays["scope.name"].tolist()):
+        description["strings"][at] = endless
+    path.write_bytes(ARCHIVE.encode(description, arrays))
+    svg = tg.draw(load_trace(path)).svg
+    assert "W\u0301" * 499 in svg
+    assert "W\u0301" * 501 not in svg
+
+
 def test_an_array_that_is_all_one_number_but_petabytes_of_it(path, good):
     description, arrays = ARCHIVE.decode("good", good)
     bomb = {

@@ -18,7 +18,7 @@ from typing import Any, TextIO, cast
 import numpy as np
 
 from ..autograd.switches import observed, switched
-from ..errors import TraceError
+from ..errors import TraceError, said
 from ..files import read_regular
 from .recording.event import Event, Failure, Forward, Vjp
 from .recording.recorder import Recorder
@@ -142,16 +142,13 @@ def _add_error(recorder: Recorder, error: BaseException) -> None:
 def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Ctrl-C ended the script here"
-    try:
-        return str(error)
-    except Exception as failure:
-        return f"(its text cannot be had: {type(failure).__name__})"
+    return said(error)
 
 
 def _told(error: BaseException) -> list[str]:
     """An exception with its notes, what it holds where it is a group, and what it came from."""
     lines = [f"{type(error).__name__}: {_message(error)}"]
-    lines += [str(note) for note in getattr(error, "__notes__", ())]
+    lines += [said(note) for note in getattr(error, "__notes__", ())]
     if isinstance(error, BaseExceptionGroup):
         members: Sequence[BaseException] = cast(Any, error).exceptions
         lines += [f"| {line}" for member in members for line in _told(member)]

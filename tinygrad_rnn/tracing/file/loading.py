@@ -493,5 +493,5 @@ def _stand_in(described: Mapping[str, Any]) -> object:
         facts["equation"] = typed(equation, str | None)
         facts["states"] = tuple(_name(state) for state in typed(states, list))
         facts["W_xh"] = SimpleNamespace(id=typed(W_xh, int))
-    kind = type(_name(described["class"]), (base,), facts)
+    kind: Any = type(_name(described["class"]), (base,), facts)
     return kind.__new__(kind)

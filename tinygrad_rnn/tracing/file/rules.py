@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from ...autograd import ops
 from ...autograd.op import PUBLIC, Kind, Op
-from ...errors import TinygradError, TraceError
+from ...errors import TinygradError, TraceError, said
 
 _PACKAGE = __name__.partition(".")[0]
 # What the op table holds: pure functions of arrays, safe to call on anything.
@@ -96,9 +96,8 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         except TinygradError:
             raise
         except Exception as error:
-            raise TraceError(
-                f"{name} cannot be run again on what was recorded: {type(error).__name__}: {error}"
-            ) from error
+            why = f"{type(error).__name__}: {said(error)}"
+            raise TraceError(f"{name} cannot be run again on what was recorded: {why}") from error
 
     return call
 

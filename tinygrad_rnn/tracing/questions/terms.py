@@ -15,7 +15,7 @@ import numpy as np
 from ...autograd.backward import grad
 from ...autograd.switches import switched
 from ...autograd.tensor import Array, Tensor
-from ...errors import TinygradError, TraceError
+from ...errors import TinygradError, TraceError, said
 from ..recording.graph import Node
 from .notation import Index
 
@@ -239,7 +239,7 @@ _FAILURES = (
 
 
 def _cannot_run(node: Node, error: Exception) -> TraceError:
-    return TraceError(f"{node.op} cannot be run again on what was recorded: {error}")
+    return TraceError(f"{node.op} cannot be run again on what was recorded: {said(error)}")
 
 
 def _one_hot(like: Array | Tensor, index: Index) -> Array:

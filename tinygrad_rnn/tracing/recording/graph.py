@@ -13,7 +13,7 @@ import numpy as np
 from ...autograd.op import Kind, Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
-from ...errors import TinygradError, TraceError
+from ...errors import TinygradError, TraceError, said
 from .held import Gone, gone_error, is_array
 from .source import Source, callers_name
 
@@ -195,7 +195,7 @@ def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Ar
         raise
     except Exception as error:  # a person's op may raise anything
         raise TraceError(
-            f"{rule.name} cannot be run again on what was recorded: {error}"
+            f"{rule.name} cannot be run again on what was recorded: {said(error)}"
         ) from error
 
 
