@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.text import cut, elide, for_dot, for_terminal, for_xml, printable
+from tinygrad_rnn.errors import cut
+from tinygrad_rnn.text import elide, for_dot, for_terminal, for_xml, printable
 
 SVG_TEXT = "{http://www.w3.org/2000/svg}text"
 ACTS_ON_A_TERMINAL = re.compile(

@@ -5,6 +5,8 @@ from typing import Any
 
 from .text import elide
 
+MOST_NAME = 1_000  # characters of what is named
+
 
 class TinygradError(Exception):
     """Base of all errors raised on purpose; the message says what happened and what to do."""
@@ -66,6 +68,15 @@ class StudyError(TinygradError, ValueError):
 
 class BenchmarkError(TinygradError, RuntimeError):
     """A benchmark compares what is not the same, or its process died."""
+
+
+def cut(name: str) -> str:
+    """Return `name`, or what it begins with: whoever gave more wanted nobody to read it.
+
+    >>> len(cut("W" * 10_000_000))
+    1000
+    """
+    return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"
 
 
 def describe(value: Any) -> str:

@@ -22,7 +22,6 @@ _INVISIBLE = (
 _EMOJI = "\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 _JOINED_SCRIPTS = "\u0620-\u08ff\u0900-\u0dff"  # Arabic and its kin, those of India
 
-MOST_NAME = 1_000  # characters of what is named
 _A_COLUMN = 16  # characters at most, with the marks above and below it
 
 _INVISIBLE_OR_ACTIVE = re.compile(
@@ -98,15 +97,6 @@ def for_terminal(text: str, *, multiline: bool = False) -> str:
     weights␍␛[2Jall is well
     """
     return printable(text, keep="\n\t" if multiline else "")
-
-
-def cut(name: str) -> str:
-    """Return `name`, or what it begins with: whoever gave more wanted nobody to read it.
-
-    >>> len(cut("W" * 10_000_000))
-    1000
-    """
-    return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"
 
 
 def elide(text: str, width: int) -> str:

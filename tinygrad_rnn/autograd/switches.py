@@ -11,7 +11,7 @@ from functools import partial, wraps
 from types import coroutine
 from typing import Any, Generic, TypeVar
 
-from ..text import cut
+from ..errors import cut
 from .state import STATE, Entered, Observer, Scope, State, call_ids
 
 Change = Callable[[State], State]

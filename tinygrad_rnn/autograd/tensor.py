@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..errors import GradientError, OpError, describe
-from ..text import cut
+from ..errors import GradientError, OpError, cut, describe
 from .methods import Array, Methods
 from .state import STATE, Scope, notify
 

@@ -13,13 +13,12 @@ import numpy as np
 from ...autograd.op import Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
-from ...errors import TraceError
+from ...errors import TraceError, cut
 from ...nn.cells import Cell as RecurrentCell
 from ...nn.clipping import RULES
 from ...nn.module import Module
 from ...nn.optim.methods import check_step
 from ...nn.optim.optimizer import Move
-from ...text import cut
 from ..recording.event import Event, Failure, Forward, Places, Update, Vjp, Zero
 from ..recording.graph import Node
 from ..recording.held import Gone, in_units

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from ...errors import cut
 from ...nn.module import Module
-from ...text import cut
 from ..recording.graph import Node
 
 
