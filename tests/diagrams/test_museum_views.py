@@ -106,6 +106,12 @@ def test_what_passes_through_boxes_can_be_followed_there(name):
         assert target in reached, id
 
 
+def last_digit(number):
+    """What the last digit of a number counts: 0.01 of "0.57", 1e-5 of "6e-5"."""
+    mantissa, _, exponent = number.partition("e")
+    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+
 @EVERY_NAME
 def test_the_dot_says_the_names_of_states_and_the_norms_of_their_gradients(name):
     quotient = network(name)
@@ -116,10 +122,12 @@ def test_the_dot_says_the_names_of_states_and_the_norms_of_their_gradients(name)
         norms = [number for text in said[1:] for number in re.findall(r"‖∇[^‖]*‖ (\S+)", text)]
         expected = [
             np.linalg.norm(piece.of(np.asarray(quotient.gradients[piece.node.id])))
-            for piece in cell.states
+            for piece in cell.states or cell.outputs[:1]
             if piece.node.id in quotient.gradients and piece.node.requires_grad
         ]
-        assert [float(number) for number in norms] == pytest.approx(expected, rel=0.06)
+        assert len(norms) == len(expected)
+        for number, norm in zip(norms, expected, strict=True):
+            assert abs(float(number) - norm) <= 0.51 * last_digit(number)
 
 
 @EVERY_NAME
