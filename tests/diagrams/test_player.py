@@ -509,7 +509,7 @@ BOXES = """() => Object.fromEntries([...document.querySelectorAll('#player-stage
 
 def test_blocks_open_and_close_by_click_and_key(play):
     """What stands around makes room: it keeps its order and its size, and comes back."""
-    player = play(tg.draw(spelled(cell="lstm")).html)
+    player = play(tg.draw(spelled(cell="lstm"), values=True).html)
     inside = lambda: player.page.locator(".inside [id^='op-0-1-']")
     closed = player.page.evaluate(BOXES)
     player.page.locator("#cell-0-1").click()
@@ -524,6 +524,9 @@ def test_blocks_open_and_close_by_click_and_key(play):
             assert (x_end - x, y_end - y) == pytest.approx((right - left, top - bottom))
     assert opened["cell-0-1"][2] < opened["column-2"][0]
     assert opened["cell-1-1"][3] < opened["cell-0-1"][1]
+    values = player.page.locator("[id^='value-cell-0-1-']").all()
+    below = max(box["y"] + box["height"] for box in (value.bounding_box() for value in values))
+    assert below < min(op.bounding_box()["y"] for op in inside().all())
     frame = opened["cell-0-1"]
     for element in inside().all():
         middle = element.evaluate(

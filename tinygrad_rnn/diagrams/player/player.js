@@ -562,6 +562,7 @@ function layOut() {
   picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
   picture.style.setProperty("--natural", `${width * 1.2}px`);
   for (const old of picture.querySelectorAll(".inside")) old.remove();
+  for (const value of picture.querySelectorAll(".value")) value.removeAttribute("transform");
   for (const id of state.open) stamp(id);
 }
 
@@ -642,10 +643,17 @@ function extended(d, frame, box) {
   return Math.abs(to[0] - x) + Math.abs(to[1] - y) < 0.5 ? "" : `M${x},${y}L${to}`;
 }
 
+// What a block says of itself, along its top: its name, the norms of its gradients, and below them its values.
 function written(id, box) {
   const get = (name) => Number(box.getAttribute(name));
   const [left, top, right] = [get("x") + 11, get("y"), get("x") + get("width") - 11];
-  [...element(id).querySelectorAll("text")].forEach((text, i) => {
+  const texts = [...element(id).querySelectorAll("text")];
+  const values = [...picture.querySelectorAll(`[id^="${CSS.escape(`${prefix}value-${id}-`)}"]`)];
+  const corners = values.map((value) => numbersIn(value.querySelector("polygon").getAttribute("points")));
+  const [x, y] = [0, 1].map((i) => Math.min(...corners.flatMap((numbers) => numbers.filter((_, at) => at % 2 === i))));
+  const line = top + 17 * Math.max(texts.length - 1, 1) + 5;
+  for (const value of values) value.setAttribute("transform", `translate(${left - x} ${line - y})`);
+  texts.forEach((text, i) => {
     text.setAttribute("x", i ? right : left);
     text.setAttribute("y", top + 17 * Math.max(i, 1));
     text.setAttribute("text-anchor", i ? "end" : "start");
