@@ -299,9 +299,13 @@ class Debugger(App[int]):
         width, height = pane.size
         self._read_answer(width)
         if self.answer:
+            first, count = self._offset, len(self.answer)
+            self._offset = first = min(first, max(count - height, 0))
             pane.border_title = "Answer (Esc closes)"
-            self._offset = min(self._offset, max(len(self.answer) - height, 0))
-            pane.show(list(self.answer[self._offset : self._offset + height]))
+            if height < count:
+                last = min(first + height, count)
+                pane.border_title = f"Answer {first + 1}–{last} of {count} (PgDn, Esc closes)"
+            pane.show(list(self.answer[first : first + height]))
         elif self._zoomed:
             pane.border_title = "Result (m: back)"
             pane.show(views.result(session, width, height))

@@ -11,6 +11,7 @@ from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.ledger import Ledger
 from ...tracing.questions.notation import Index, element, number
 from ...tracing.questions.queries import Difference
+from ...tracing.questions.training import StepRow
 from ...tracing.questions.why import Why
 from ..commands import (
     COMMANDS,
@@ -146,32 +147,40 @@ def _ledger(session: Session, ledger: Ledger, width: int) -> Sequence[Text]:
 
 def _training_steps(reply: TrainingSteps, width: int) -> Sequence[Text]:
     """A row for each training step, with a bar for the norm of its gradient."""
-    columns = {"step": 5, "event": 7, "loss": 10, "‖gradient‖": 10, "‖Δw‖/‖w‖": 10, "bar": _BAR}
+    columns = {"step": 6, "event": 7, "loss": 9, "‖gradient‖": 10, "‖Δw‖/‖w‖": 9, "bar": _BAR}
     if width < _OPTIMIZER_AND_BAR_FROM:
         del columns["bar"]
     if width < _BAR_FROM:
         del columns["event"]
+    common = _common_optimizer(reply.rows)
     heads = {head: head for head in columns} | {"bar": ""}
-    above = [line(_aligned(columns, heads), width, "dim")]
+    above = [line(f"{_aligned(columns, heads)}  {safe(common)}", width, "dim")]
     norms = [row.gradient for row in reply.rows if row.gradient is not None]
     largest = max(filter(np.isfinite, norms), default=0.0) or 1.0
 
     def draw(at: int) -> Text:
         row = reply.rows[at]
+        mark = "▶" if row.step == reply.here else ""
         cells = {
-            "step": str(row.step),
+            "step": f"{mark} {row.step}",
             "event": str(row.first),
             "loss": _cell(row.loss),
             "‖gradient‖": _cell(row.gradient),
             "‖Δw‖/‖w‖": _cell(row.change),
             "bar": _bar(0.0 if row.gradient is None else row.gradient / largest),
         }
-        mark = "▶" if row.step == reply.here else " "
-        drawn = pieces([(f"{_aligned(columns, cells)} {mark} {safe(row.optimizer)}", "")], width)
+        optimizer = row.optimizer.removeprefix(common).removeprefix("=")
+        drawn = pieces([(f"{_aligned(columns, cells)}  {safe(optimizer)}", "")], width)
         drawn.highlight_regex("▇+", "cyan")
         return drawn
 
     return DrawnLater(above, len(reply.rows), draw, [])
+
+
+def _common_optimizer(rows: Sequence[StepRow]) -> str:
+    """What stands before the "=" of all: "Adam lr", where every step was one of Adam; else ""."""
+    heads = {row.optimizer.partition("=")[0] for row in rows if row.optimizer}
+    return heads.pop() if len(heads) == 1 else ""
 
 
 def _cell(value: float | None) -> str:
