@@ -45,7 +45,10 @@ def debug(*words, commands="", **options):
         ("explodes_late", ["step 30/36", "SGD lr=1.5", "updated by SGD lr=1.5"]),
         ("nan_in_training", ["step 1/4", "← log#25[1,2] = -inf", "← p[1,2] = +0"]),
         ("broadcast", ["broadcast: y (5, 1) and targets (5,) make (5, 5)", "→  14     error = y"]),
-        ("forgotten_detach", ["10 of 2  from earlier steps too", "281    1     0"]),
+        (
+            "forgotten_detach",
+            ["10 of 2  from earlier steps too", "281    1     0", "h@3:1", "h@0:0"],
+        ),
         ("state_not_carried", ["norm(h@3:-1) = 0", "holds: norm(h@3:-1) == 0"]),
         ("never_reached", ["0 of 1  never reached", "0 of 0  never used", "norm(gain) = 1.41421"]),
         (

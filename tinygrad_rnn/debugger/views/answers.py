@@ -11,7 +11,7 @@ from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.ledger import Ledger
 from ...tracing.questions.notation import Index, element, number
 from ...tracing.questions.queries import Difference
-from ...tracing.questions.training import StepRow
+from ...tracing.questions.training import GradientRow, StepRow
 from ...tracing.questions.why import Why
 from ..commands import (
     COMMANDS,
@@ -192,22 +192,34 @@ def _gradients(reply: Gradients, width: int) -> Lines:
     names = [safe(row.name) for row in reply.rows]
     column = max([9, *map(len, names)])
     columns = {"parameter": -column, "shape": 12, "‖gradient‖": 10, "contributed": 14}
+    notes = [_note(row) for row in reply.rows]
+    if sum(abs(room) + 1 for room in columns.values()) + max(map(len, notes), default=0) >= width:
+        columns |= {"shape": 8, "contributed": 11}
     lines = [line(_aligned(columns, {head: head for head in columns}), width, "dim")]
-    for name, row in zip(names, reply.rows, strict=True):
-        used = f"{row.contributed} of {row.uses}"
-        cells = {"parameter": name, "shape": str(row.shape), "contributed": used}
-        if row.is_reached:
-            cells["‖gradient‖"] = _cell(row.norm)
-            more = "  from earlier steps too" if row.contributed > row.uses else ""
-            lines.append(line(_aligned(columns, cells) + more, width))
-            continue
-        cells |= {"‖gradient‖": "—"}
-        why = "never reached" if row.uses else "never used"
-        if row.is_to_come:
-            why = "not reached yet" if row.uses else "not used yet"
-        style = "" if row.is_to_come else "yellow"
-        lines.append(line(f"{_aligned(columns, cells)}  {why}", width, style))
+    for name, row, note in zip(names, reply.rows, notes, strict=True):
+        cells = {
+            "parameter": name,
+            "shape": str(row.shape),
+            "‖gradient‖": _cell(row.norm),
+            "contributed": f"{row.contributed} of {row.uses}",
+        }
+        text, style = _aligned(columns, cells), ""
+        if not row.is_reached and not row.is_to_come:
+            style = "yellow"
+        whole = f"{text}  {note}".rstrip()
+        # What is said of a row comes below it, where it has no room behind.
+        parts = [whole] if len(whole) <= width else [text, f"    {note}"]
+        lines += [line(part, width, style) for part in parts]
     return lines or [line("this run has no parameters", width)]
+
+
+def _note(row: GradientRow) -> str:
+    """What there is to say of the gradient of a parameter."""
+    if row.is_reached:
+        return "from earlier steps too" if row.contributed > row.uses else ""
+    if row.is_to_come:
+        return "not reached yet" if row.uses else "not used yet"
+    return "never reached" if row.uses else "never used"
 
 
 def _aligned(columns: Mapping[str, int], cells: Mapping[str, str]) -> str:

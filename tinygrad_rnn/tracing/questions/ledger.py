@@ -10,6 +10,7 @@ from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..network.flow import norm_of
 from ..network.quotient import Block, Quotient
+from ..recording.event import Vjp
 from ..recording.graph import Node
 from ..recording.held import SMALL
 from .names import BEFORE, Place
@@ -29,8 +30,18 @@ class LedgerRow:
 
     @property
     def source(self) -> str:
-        """The nearest named tensor that the term came from: "h@4", "y@3"."""
-        return self._queries.origin_of_term(self.event)
+        """The nearest named tensor that the term came from: "h@4", "y@3".
+
+        Of an earlier training step than the pass it is "h@3:4", h at t = 4 of step 3.
+        """
+        names, event = self._queries.names, self._queries.run.events[self.event]
+        assert isinstance(event, Vjp)
+        source = self._queries.origin_of_term(self.event)
+        step = names.steps.of(max(names.made_at(event.of), 0))
+        if step == names.steps.of(self.event) or "#" in source:
+            return source
+        base, _, t = source.partition("@")
+        return f"{base}@{step}:{t}"
 
     @property
     def value(self) -> Array:
