@@ -55,7 +55,7 @@ class DrawError(TinygradError, ValueError):
 
 
 class CompileError(TinygradError, RuntimeError):
-    """A compiled function does what no replay can do again; names the line, and what to do."""
+    """A compiled function does what a replay could not repeat; names the line, and what to do."""
 
 
 class TrainingError(TinygradError, ValueError):
@@ -67,7 +67,7 @@ class StudyError(TinygradError, ValueError):
 
 
 class BenchmarkError(TinygradError, RuntimeError):
-    """A benchmark compares what is not the same, or its process died."""
+    """A benchmark would compare things that differ, or its process died."""
 
 
 def cut(name: str) -> str:

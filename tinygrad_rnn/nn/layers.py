@@ -126,7 +126,7 @@ def dropout_mask(shape: tuple[int, ...], dtype: Any, p: float, rng: "np.random.G
 
 
 class LayerNorm(Module):
-    """Each x over its last axes brought to mean 0 and variance 1, then scaled and moved.
+    """Each x over its last axes brought to mean 0 and variance 1, then scaled and shifted.
 
         y = (x - mean x) / √(var x + eps) ⊙ weight + bias
 

@@ -32,7 +32,7 @@ def cross_entropy(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy, in nats, of the classes that scores give: ℓ = -w_t ln softmax(x)_t.
+    """Cross-entropy, in nats, of class scores: ℓ = -w_t ln softmax(x)_t.
 
     With label_smoothing ε a share of the target goes to all C classes alike:
     ℓ = -(1 - ε) w_t ln p_t - ε/C Σ_c w_c ln p_c. Exact however large the scores are.
@@ -72,7 +72,7 @@ def nll_loss(
     weight: Any = None,
     ignore_index: int | None = None,
 ) -> Tensor:
-    """What `cross_entropy` is of scores, of the logarithms of probabilities: ℓ = -w_t x_t.
+    """`cross_entropy` for log-probabilities in place of scores: ℓ = -w_t x_t.
 
     Args and errors are those of `cross_entropy`; x is (…, C), as `ops.log_softmax` gives it.
     """
@@ -89,7 +89,7 @@ def binary_cross_entropy_with_logits(
     weight: Any = None,
     pos_weight: Any = None,
 ) -> Tensor:
-    """Cross-entropy, in nats, of yes and no: ℓ = -w (p t ln σ(x) + (1 - t) ln(1 - σ(x))).
+    """Cross-entropy, in nats, of yes-or-no scores: ℓ = -w (p t ln σ(x) + (1 - t) ln(1 - σ(x))).
 
     Computed as w (p t ln(1 + e^-x) + (1 - t) ln(1 + e^x)): exact in both tails.
 

@@ -114,7 +114,7 @@ class LRScheduler:
 
 
 class StepLR(LRScheduler):
-    """Every `step_size` epochs the rate is multiplied with `gamma`. As torch's."""
+    """Every `step_size` epochs the rate is multiplied by `gamma`. As torch's."""
 
     saved = ("step_size", "gamma")
 

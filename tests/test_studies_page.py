@@ -1,0 +1,98 @@
+"""The page of the studies: each with its question, its picture, its claims, and their counts.
+
+Run as a script with the folder in which studies were kept, this draws the pictures and writes the
+tables anew: `python tests/test_studies_page.py tinygrad-rnn-studies`.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinygrad_rnn.diagrams.picture.theme import LIGHT
+from tinygrad_rnn.studies import STUDIES, Findings, conduct, read
+from tinygrad_rnn.studies.chart import render
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "studies.md"
+FIGURES = ROOT / "docs" / "figures" / "studies"
+TABLE = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
+HEAD = "\n| claim | held against | measured | seen for |\n|---|---|---|---|\n"
+
+
+def tables():
+    return {found[1]: found[3] for found in TABLE.finditer(PAGE.read_text("utf-8"))}
+
+
+def cell(text):
+    return text.replace("|", "\\|")
+
+
+def table_of(findings):
+    """The claims as a table of Markdown, and from how many runs they come."""
+    rows = [
+        f"| {cell(claim.claim)} | {cell(claim.reference)} | {cell(claim.measured)} "
+        f"| {claim.held} of {claim.seeds} |\n"
+        for claim in findings.claims
+    ]
+    seeds = len({record.seed for record in findings.records})
+    taken = f"{len(findings.records)} runs, {findings.seconds:.0f} s of processor time"
+    first = f"\nSeeds 0 to {seeds - 1}: {taken}.\n" if seeds > 1 else f"\nSeed 0 alone: {taken}.\n"
+    return first + HEAD + "".join(rows) + "\n"
+
+
+def kept(name, folder):
+    """The findings of the seeds that were run whole."""
+    study = STUDIES[name]()
+    records = read(study, folder / f"{name}.json")
+    whole = max(len([r for r in records if r.seed == seed]) for seed in {r.seed for r in records})
+    done = {r.seed for r in records if len([s for s in records if s.seed == r.seed]) == whole}
+    return Findings(study, [record for record in records if record.seed in done])
+
+
+def test_every_study_has_its_place_and_its_picture():
+    page = PAGE.read_text("utf-8")
+    assert list(tables()) == list(STUDIES)
+    for name, study in STUDIES.items():
+        assert f"tinygrad-rnn study {name}" in page
+        assert f"(figures/studies/{name}.svg)" in page
+        assert study.question in page
+        assert (FIGURES / f"{name}.svg").exists()
+
+
+@pytest.mark.parametrize("name", ["history", "orthogonal", "rtrl"])
+def test_a_table_has_the_claims_that_the_study_makes(name):
+    findings = conduct(STUDIES[name](), backend="sequential")
+    for claim in findings.claims:
+        assert f"| {cell(claim.claim)} | {cell(claim.reference)} |" in tables()[name]
+
+
+def test_no_claim_of_the_page_is_hidden_that_did_not_hold_for_all():
+    page = PAGE.read_text("utf-8")
+    counts = [tuple(map(int, found)) for found in re.findall(r"\| (\d+) of (\d+) \|\n", page)]
+    assert len(counts) > len(STUDIES)
+    failed = sum(held < seeds for held, seeds in counts)
+    assert f"{failed} of the {len(counts)} claims" in page
+
+
+def write(folder):
+    """Draw and write anew all that was run."""
+    text = PAGE.read_text("utf-8")
+    for name in STUDIES:
+        if not (folder / f"{name}.json").exists():
+            continue
+        findings = kept(name, folder)
+        FIGURES.mkdir(exist_ok=True)
+        (FIGURES / f"{name}.svg").write_bytes(render(findings.charts, LIGHT, "svg"))
+        start = f"<!-- table: {name} -->\n"
+        before, _, rest = text.partition(start)
+        text = before + start + table_of(findings) + rest[rest.index("<!-- end -->") :]
+    counts = re.findall(r"\| (\d+) of (\d+) \|\n", text)
+    failed = sum(int(held) < int(seeds) for held, seeds in counts)
+    text = re.sub(r"\d+ of the \d+ claims", f"{failed} of the {len(counts)} claims", text)
+    PAGE.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
