@@ -43,12 +43,19 @@ def table_of(findings):
 
 
 def kept(name, folder):
-    """The findings of the seeds that were run whole."""
+    """The findings of the seeds that were run whole; with --full, if all of them have it."""
     study = STUDIES[name]()
     records = read(study, folder / f"{name}.json")
-    whole = max(len([r for r in records if r.seed == seed]) for seed in {r.seed for r in records})
-    done = {r.seed for r in records if len([s for s in records if s.seed == r.seed]) == whole}
-    return Findings(study, [record for record in records if record.seed in done])
+    for full in (True, False):
+        asked = study.runs(full)
+        by_seed = {record.seed: [] for record in records}
+        for record in records:
+            if record.settings in asked:
+                by_seed[record.seed].append(record)
+        whole = {seed for seed, found in by_seed.items() if len(found) == len(asked)}
+        if whole:
+            return Findings(study, [record for seed in sorted(whole) for record in by_seed[seed]])
+    return None
 
 
 def test_every_study_has_its_place_and_its_picture():
@@ -80,9 +87,9 @@ def write(folder):
     """Draw and write anew all that was run."""
     text = PAGE.read_text("utf-8")
     for name in STUDIES:
-        if not (folder / f"{name}.json").exists():
+        findings = kept(name, folder) if (folder / f"{name}.json").exists() else None
+        if findings is None:
             continue
-        findings = kept(name, folder)
         FIGURES.mkdir(exist_ok=True)
         (FIGURES / f"{name}.svg").write_bytes(render(findings.charts, LIGHT, "svg"))
         start = f"<!-- table: {name} -->\n"

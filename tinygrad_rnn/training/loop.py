@@ -241,7 +241,7 @@ def _text(value: Any, what: str) -> str:
 
 def _characters(value: Any) -> str:
     if not isinstance(value, str) or len(set(value)) != len(value):
-        raise TypeError("the vocabulary is no text of different characters")
+        raise TypeError("the vocabulary must be a text of distinct characters")
     return value
 
 

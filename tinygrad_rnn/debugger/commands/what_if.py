@@ -43,7 +43,7 @@ set G = 0   set out = 1    what this event starts from, and what it wrote
 def set_(session: Session, arguments: Arguments) -> Reply:
     match = _ASSIGNMENT.fullmatch(arguments.text)
     if match is None or not match["place"]:
-        raise arguments.error("a place and what it shall be: set h@3[1] = 0, set W_hh *= 1.2")
+        raise arguments.error("name a place and its new value: set h@3[1] = 0, set W_hh *= 1.2")
     start = arguments.line.index(arguments.text, arguments.start) + match.start("value")
     expression = parse(match["value"], arguments.line, start)
     value, combined = expression(session.lookup), _OPERATORS[match["operator"]]

@@ -400,7 +400,7 @@ def _loaded_state(where: str, p: Tensor, given: Any, entries: Sequence[str]) -> 
 
 def _wrong_step(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        return f"it is no integer but {type(value).__name__}"
+        return f"it is not an integer but {type(value).__name__}"
     return "" if 0 <= value < _MOST_STEPS else "it is out of range"
 
 
