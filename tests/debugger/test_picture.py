@@ -48,3 +48,16 @@ def test_it_asks_for_nothing_and_runs_nothing(run):
 def test_a_terminal_of_no_size_is_refused(run, size):
     with pytest.raises(DrawError, match="40 to 300 columns"):
         picture(run, **size)
+
+
+def test_a_notebook_shows_it_once(run, monkeypatch):
+    """Rich displays what it prints where it finds IPython's kernel."""
+
+    class ZMQInteractiveShell:
+        pass
+
+    shown = []
+    monkeypatch.setattr("builtins.get_ipython", ZMQInteractiveShell, raising=False)
+    monkeypatch.setattr("rich.jupyter.display", lambda *printed: shown.append(printed))
+    assert "tanh" in words(picture(run, rows=24).svg)
+    assert shown == []

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from unittest.mock import patch
 
 from ..errors import DrawError
 from ..files import write_atomic
@@ -61,6 +63,9 @@ def picture(
 
 
 async def _drawn(session: Session, commands: Sequence[str], size: tuple[int, int]) -> str:
+    import textual.app
+    from rich.console import Console
+
     from .app import Debugger
 
     app = Debugger(session)
@@ -69,4 +74,7 @@ async def _drawn(session: Session, commands: Sequence[str], size: tuple[int, int
             app.execute(command)
             await pilot.pause()
         await pilot.pause()
-        return app.export_screenshot(title="tinygrad-rnn debug")
+        # In a notebook Rich would display what it records, as well as record it.
+        silent = partial(Console, force_jupyter=False)
+        with patch.object(textual.app, "Console", silent):
+            return app.export_screenshot(title="tinygrad-rnn debug")
