@@ -94,14 +94,14 @@ def masked():
     return loss
 
 
-def attention():
+def attention(steps=3, answers=2):
     enc, dec = tg.nn.GRUCell(3, 4, rng=0), tg.nn.GRUCell(3 + 4, 4, rng=1)
     h, hs = None, []
-    for x in np.eye(3):
+    for x in np.eye(steps, 3):
         h = enc(tg.tensor(x), h)
         hs.append(h)
     H, y = tg.ops.stack(hs), tg.tensor(np.ones(3))
-    for _ in range(2):
+    for _ in range(answers):
         context = tg.ops.softmax(H @ h) @ H
         h = dec(tg.ops.concatenate([y, context]), h)
     return (h**2).sum()
@@ -132,7 +132,18 @@ def test_attention_reads_a_bar():
     assert {arrow.target.columns for arrow in quotient.leaving[bar]} == {(3,), (4,)}
 
 
-@pytest.mark.parametrize("name", ["bilstm_crf", "ctc", "hierarchical_rnn"])
+def test_what_reads_a_whole_sequence_reads_one_value():
+    """The reads of attention grow with its ops, and not with their square."""
+
+    def reads_per_op(size):
+        graph = recorded(lambda: attention(size, size))
+        quotient = network_of(graph)
+        return sum(len(arrow.reads) for arrow in quotient.arrows) / len(graph.nodes)
+
+    assert reads_per_op(16) < 1.1 * reads_per_op(4)
+
+
+@pytest.mark.parametrize("name", ["bilstm_crf", "ctc", "hierarchical_rnn", "hmm"])
 def test_inputs_have_the_time_of_the_copy_that_reads_them(name):
     """Above them a chain may begin later, or tick more slowly."""
     _, _, quotient = exhibit(name)

@@ -61,6 +61,9 @@ class _Assembly:
         for (_, b), reads in self.arrows.items():
             sources[b].update(read.value for read in reads)
         self.sources = {b: len(values) for b, values in sources.items()}
+        # what is read by another block than its own, and the root
+        self.shown = {atom for values in sources.values() for atom in values}
+        self.shown.update(self.groups.pieces.atoms[self.graph.root])
         rows = self.rows()
         self.name_others()
         blocks = {id(group): self.block(group) for group in self.groups.groups}
@@ -275,7 +278,7 @@ class _Assembly:
         if copy is not None:
             made = self.cells.loops[copy.row].made[copy.made]
             states = tuple(self.piece(Atom(copy.nodes[i], WHOLE)) for i in made)
-        read = [atom for atom in group.atoms if self.is_read_elsewhere(atom, group)]
+        read = [atom for atom in group.atoms if atom in self.shown]
         outputs = dict.fromkeys([*states, *map(self.piece, read)])
         return Block(
             id=group.id,
@@ -368,12 +371,6 @@ class _Assembly:
             return ""
         found = (names.get(atom.node.id, "") for atom in group.atoms if atom.node.is_parameter)
         return ", ".join(found)
-
-    def is_read_elsewhere(self, atom: Atom, group: Group) -> bool:
-        if atom.node is self.graph.root:
-            return True
-        group_of = self.groups.group_of
-        return any(group_of[read.reader] is not group for read in self.groups.readers[atom])
 
     # Outputs
 

@@ -1,7 +1,7 @@
 """The copies of each cell: what they hold, where something enters them, and what is their state."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -43,9 +43,10 @@ class Cells:
         # of a copy the step of an outer loop that it is in
         self.step_of = _steps(self.loops, turns, recurrence.around)
 
-    def of(self, node: Node) -> Copy | None:
+    @property
+    def of(self) -> Callable[[Node], Copy | None]:
         """The copy that made a value; None for a leaf, and for what was made outside."""
-        return self._of.get(node)
+        return self._of.get
 
     def is_state(self, reader: Node, slot: int) -> bool:
         """Whether a state enters a copy at an input of an op."""

@@ -54,8 +54,11 @@ def loops_in(
                 if _is_cell(cell, nodes, taken):
                     found.append(cell)
                     used.update(cell.ops)
+    outside = [node for node in free if node not in turns]
+    found += _without_loops(outside, _sites(outside), nodes, taken)
+    if not found:
+        return found
     sites = _sites(free)
-    found += _without_loops([node for node in free if node not in turns], sites, nodes, taken)
     _add_what_feeds(found, nodes, taken, sites)
     return sorted(found, key=lambda loop: loop.rounds[0][0].id)
 

@@ -58,8 +58,7 @@ class Naming:
         copy = self.cells.of(node)
         if copy is not None:
             loop = self.cells.loops[copy.row]
-            made = loop.made[copy.made]
-            place = copy.nodes.index(node) if made else -1
+            made, place = loop.made[copy.made], self.cells.place[node]
             if place in made and made.index(place) < len(self.states[id(loop)]):
                 return self.states[id(loop)][made.index(place)]
         return self._given.get(node) or node.given_name or ""

@@ -1,7 +1,7 @@
 """Which leaves are sequences: those that are read slice by slice, and in which order."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -145,8 +145,8 @@ def _taken(
             labels[node][node, axis] = along(axis, tokens, node)
     found: defaultdict[_Axis, _Taken] = defaultdict(_Taken)
     inside: defaultdict[Copy, dict[_Axis, Label]] = defaultdict(dict)
-    for node in nodes:
-        if node.op is None or node in loss:
+    for node in _entered(nodes, cells, labels):
+        if node in loss:
             continue
         copy = cells.of(node)
         given = [_known(x, node, slot, cells, labels, inside) for slot, x in _read(node)]
@@ -160,6 +160,16 @@ def _taken(
             for token in label if isinstance(label, frozenset) else ():
                 _note(found[axis], places[token], node, copy)
     return found
+
+
+def _entered(nodes: Iterable[Node], cells: Cells, labels: Container[Node]) -> Iterator[Node]:
+    """The ops but those that read nothing but what their own copy made."""
+    entered = {copy.nodes[op] for copy in cells.all for op, _ in copy.made.given}
+    for node in nodes:
+        if node.op is None:
+            continue
+        if cells.of(node) is None or node in entered or any(x in labels for x in node.tensors()):
+            yield node
 
 
 def _read(node: Node) -> Iterable[tuple[int, Node]]:
