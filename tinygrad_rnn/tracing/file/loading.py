@@ -35,7 +35,7 @@ from ..recording.notes import (
 from ..recording.run import Run
 from ..recording.source import Known, Source, places_of
 from .options import counted, dtype_named, one_of, restored, typed
-from .rules import OWN, MissingOp, format_1, found
+from .rules import OWN, MissingOp, defined, format_1, found
 from .saving import ARCHIVE, ARRAY, EVENT, KINDS, MOVE, NODE, NONE, NOTE, NOTES, SCOPE
 from .schema import check_extent, check_options, check_size, cost, excess
 
@@ -131,6 +131,7 @@ class _Reader:
             typed(restored(x, self._numbered), int | float | np.generic)
             for x in description["constants"]
         ]
+        self.defined = defined()
         self.ops = [self._op(*op) for op in description["ops"]]
         self.sources = self._sources()
         self.scopes = self._scopes()
@@ -151,11 +152,11 @@ class _Reader:
             self._read_moves()
 
     def _op(self, name: Any, module: Any, qualname: Any, version: Any) -> tuple[str, Op]:
-        typed(name, str)
+        name = _name(name)
         row = [name, module, qualname, version]
         if self.text["format"] == 1:
             row = format_1(*row)
-        return name, found(*row)
+        return name, found(*row, ops=self.defined)
 
     def _rows(self, table: str, names: Sequence[str]) -> list[tuple[int, ...]]:
         columns = [self._column(f"{table}.{name}") for name in names]

@@ -66,15 +66,24 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def found(name: str, module: Any, qualname: Any, version: Any) -> Op:
+Defined = dict[tuple[Any, Any], list[tuple[Any, Op]]]
+
+
+def defined() -> Defined:
+    """What the program defined as ops by now, functions with ops, by module and name."""
+    ops: Defined = {}
+    for public in list(PUBLIC.values()):
+        made = getattr(public, "op", None)
+        if isinstance(made, Op) and not is_own(made):
+            ops.setdefault((public.__module__, public.__qualname__), []).append((public, made))
+    return ops
+
+
+def found(name: str, module: Any, qualname: Any, version: Any, ops: Defined) -> Op:
     """An op of this process by its row; else one that says why it cannot be computed."""
     if module == _PACKAGE:
         return _own(name, qualname, version)
-    for public in list(PUBLIC.values()):
-        made = getattr(public, "op", None)
-        same = (public.__module__, public.__qualname__) == (module, qualname)
-        if not (same and isinstance(made, Op)) or is_own(made):
-            continue
+    for public, made in ops.get((str(module), str(qualname)), ()):
         if version and _digest(public) not in ("", version):
             return MissingOp(name, f"the rule of {name!r} is not the one it was recorded with")
         vjps = tuple(rule and _guarded(name, rule) for rule in made.vjps)
