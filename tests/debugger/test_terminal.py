@@ -69,6 +69,28 @@ def test_the_screen_in_the_docs_is_the_screen(script):
 
 
 @pytest.mark.rest
+def test_ctrl_z_gives_the_shell_back_and_fg_the_screen(script):
+    with Terminal("bash", "--norc", "-i", PS1="shell$ ", columns=90, rows=24) as terminal:
+        terminal.until("shell$")
+        terminal.type(f"{sys.executable} -m tinygrad_rnn debug {script(TRAINING)}\n")
+        terminal.until(": a command   / search")
+        terminal.type("n\x1a")
+        terminal.until("Stopped")
+        assert not terminal.has_screen
+        terminal.type("clear\n")
+        terminal.until("shell$", gone="a command")
+        terminal.type("fg\n")
+        terminal.until("event 1/26", gone="shell$")
+        terminal.until(": a command   / search")
+        terminal.type("n")
+        terminal.until("event 2/26")
+        terminal.type("q")
+        terminal.until("shell$")
+        terminal.type("exit\n")
+        assert terminal.ends() == 0
+
+
+@pytest.mark.rest
 def test_it_fits_terminals_of_every_size(script):
     with Terminal.debugger(script(TRAINING), columns=20, rows=6) as terminal:
         terminal.until("event 0/26")

@@ -238,7 +238,13 @@ class Debugger(App[int]):
     def on_mount(self) -> None:
         self.pane("tree").border_title = "Events"
         self._end_when_told()
+        # After Ctrl-Z and fg; a line that did not change would stay blank.
+        self.app_resume_signal.subscribe(self, self._draw_anew)
         self.call_after_refresh(self.show)
+
+    def _draw_anew(self, _: object) -> None:
+        for widget in self.screen.walk_children():
+            widget.refresh()
 
     def _end_when_told(self) -> None:
         """Let a signal that ends the process end the screen first, which restores the terminal."""
