@@ -210,7 +210,10 @@ def test_a_hundred_steps_of_two_layers_stay_under_a_megabyte(cell, fold):
     text = ("the quick brown fox jumps over the lazy dog " * 3)[:101]
     page = tg.draw(spelled(text, cell, hidden=32), fold=fold).html
     assert len(page.encode()) < 1_000_000
-    assert score_of(page)["notes"][1].startswith("Of arrays with more than")
+    notes = score_of(page)["notes"]
+    assert notes[1].startswith("Of arrays with more than")
+    opens = any("inside" in part for part in score_of(page)["parts"].values())
+    assert opens is not any("cannot be opened" in note for note in notes)
 
 
 def test_the_page_holds_no_address_and_no_style_or_handler_of_its_own(html):
