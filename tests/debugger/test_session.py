@@ -563,6 +563,14 @@ def test_a_letter_of_pdb_is_told_once():
         execute(s, "p norm(h)")
 
 
+@pytest.mark.parametrize("word", ["r", "return"])
+def test_what_pdb_alone_has_is_no_short_word_for_another_command(word):
+    s = session()
+    with pytest.raises(CommandError, match="pdb's `return` has no like here"):
+        execute(s, word)
+    assert s.cursor == 0
+
+
 @pytest.mark.parametrize(("word", "name"), [("pp 1 + 1", "= 2"), ("h step", "step [op")])
 def test_words_of_pdb_are_known(word, name):
     assert name in said(session(), word)

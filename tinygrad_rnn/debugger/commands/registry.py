@@ -67,6 +67,12 @@ _AS_IN_PDB = {
 _LETTERS_OF_PDB = {
     "c": "continue", "p": "print E", "d": "down", "u": "up", "l": "list", "w": "where",
 }  # fmt: skip
+# Words of pdb that would be short for another command here.
+_NOT_AS_IN_PDB = dict.fromkeys(
+    ["r", "return"],
+    "pdb's `return` has no like here: `step cell` runs to the end of a copy, `out` folds the "
+    "module around, `rcontinue` runs back to a breakpoint",
+)
 
 
 def execute(session: Session, line: str) -> Reply:
@@ -140,6 +146,8 @@ def named(word: str, line: str) -> Command:
     word = _AS_IN_PDB.get(word, word)
     if word in by_name:
         return by_name[word]
+    if word in _NOT_AS_IN_PDB:
+        raise CommandError(_NOT_AS_IN_PDB[word], line, line.find(word))
     found = [name for name in by_name if name.startswith(word)]
     shortest = min(found, key=len, default="")
     if found and all(name.startswith(shortest) for name in found):
