@@ -278,8 +278,9 @@ def _offsets(
     aside = [item for item in group if item.aside is not None]
     others = [item for item in group if item.aside is None]
     reach = 0.0
+    behind = _ASIDE_GAP / 2 + 2 * lane  # between two of them goes up what leaves the first
     if aside:
-        reach = _ASIDE_GAP / 2 + sum(sizes[item.id][0] + _ASIDE_GAP / 2 for item in aside)
+        reach = _ASIDE_GAP + sum(sizes[item.id][0] for item in aside) + behind * (len(aside) - 1)
     rooms: list[float] = []
     for item, after in pairwise(others):
         gap = (sizes[item.id][0] + sizes[after.id][0]) / 2 + _BESIDE_GAP
@@ -303,7 +304,7 @@ def _offsets(
     for item in sorted(aside, key=lambda item: item.aside or 0):
         width = sizes[item.id][0]
         offsets[item.id] = offsets[edge.id] + way * (distance + width / 2)
-        distance += width + _ASIDE_GAP / 2
+        distance += width + behind
     return offsets
 
 
