@@ -84,7 +84,7 @@ class Program:
         return tg.tensor(np.zeros((self.batch, SIZE)))
 
     def row(self, xs):
-        kind = self.choose("rnn", "lstm", "own", "layer", "both", "scope")
+        kind = self.choose("rnn", "lstm", "own", "layer", "both", "scope", "plain", "joined")
         if kind in ("layer", "both"):
             return self.layer(xs, bidirectional=kind == "both")
         step, states = self.cell(kind)
@@ -129,6 +129,13 @@ class Program:
             case "own":
                 cell = Own(self.number())
                 return lambda x, s: cell(x, *s), (h, tg.tensor(np.ones((self.batch, SIZE))))
+            case "plain":
+                W = tg.nn.Parameter(self.rng.standard_normal((SIZE, SIZE)) * 0.5, name="W")
+                U = tg.nn.Parameter(self.rng.standard_normal((SIZE, SIZE)) * 0.5, name="U")
+                return lambda x, s: (tg.ops.tanh(x @ W + s[0] @ U),), (h,)
+            case "joined":
+                W = tg.nn.Parameter(self.rng.standard_normal((2 * SIZE, SIZE)) * 0.5, name="W")
+                return lambda x, s: (tg.ops.tanh(tg.ops.concatenate([x, s[0]], axis=-1) @ W),), (h,)
             case _:
                 W = tg.nn.Parameter(self.rng.standard_normal((SIZE, SIZE)) * 0.5, name="W")
                 name = f"row{len(self.sequences)}"
