@@ -118,23 +118,26 @@ def _levels(
     found: dict[Key, int] = {}
     carried: dict[Node, _Carried] = {}
     nothing: dict[Key, Scope] = {}
+    made = {
+        scope: {key: (call, _LIGHTLY) for key, call in own.items()} for scope, own in within.items()
+    }
     for node in nodes:
         if node.op is None or node.op == "detach" or node.scope in blocked:
             continue
         own = nothing if node.scope is None else within[node.scope]
+        own_made: _Carried = {} if node.scope is None else made[node.scope]
         passed: _Carried = {}
-        cost = _cost(node)
-        given = [
-            (key, of) for x in node.tensors() if x in carried for key, of in carried[x].items()
-        ]
-        for key, (call, level) in given:
-            if key not in own:
-                _pass_on(passed, key, call, max(level, cost))
-            elif own[key] is not call:
-                found[key] = min(level, found.get(key, _ANYHOW))
-        passed |= {key: (call, _LIGHTLY) for key, call in own.items()}
-        if passed:
-            carried[node] = passed
+        others = [carried[x] for x in node.tensors() if x in carried]
+        others = [given for given in others if given is not own_made]
+        cost = _cost(node) if others else _ANYHOW
+        for given in others:
+            for key, (call, level) in given.items():
+                if key not in own:
+                    _pass_on(passed, key, call, max(level, cost))
+                elif own[key] is not call:
+                    found[key] = min(level, found.get(key, _ANYHOW))
+        if passed or own_made:
+            carried[node] = passed | own_made if passed else own_made
     return found
 
 

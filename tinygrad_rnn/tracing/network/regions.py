@@ -47,8 +47,8 @@ def loss_of(nodes: Sequence[Node], root: Node, cells: Cells, derived: set[Node])
     inside = inside.difference(root.calls, (copy.call for copy in cells.all))
     candidates = {node for node in nodes if _may_be_loss(node, cells, derived, inside)}
     found = _read_by_loss_alone(nodes, root, candidates)
-    candidates -= _done_at_every_step(nodes, found, cells)
-    return _read_by_loss_alone(nodes, root, candidates)
+    others = _done_at_every_step(nodes, found, cells)
+    return _read_by_loss_alone(nodes, root, candidates - others) if others else found
 
 
 def _read_by_loss_alone(nodes: Sequence[Node], root: Node, candidates: set[Node]) -> set[Node]:
