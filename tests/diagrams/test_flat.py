@@ -1,6 +1,8 @@
 """Graphs without copies, the backward view, sizes on paper."""
 
 import re
+import time
+from contextlib import ExitStack
 from importlib.util import find_spec
 
 import numpy as np
@@ -290,3 +292,16 @@ def test_a_bad_width(width):
 def test_bad_dots():
     with pytest.raises(DrawError, match="dpi"):
         tg.draw(trained()).render(".png", dpi=0)
+
+
+def test_calls_inside_of_calls_without_end_are_looked_through_once():
+    """A recording may have a thousand: drawing asked for all of them again at each."""
+    a = tg.tensor([1.0], requires_grad=True, name="a")
+    with tg.trace() as run, ExitStack() as calls:
+        for number in range(300):
+            calls.enter_context(tg.scope(f"call {number}"))
+        for _ in range(300):
+            a = a * 2.0
+    before = time.process_time()
+    assert tg.draw(run).svg
+    assert time.process_time() - before < 2

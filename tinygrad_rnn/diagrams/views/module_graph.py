@@ -14,6 +14,7 @@ from ..grid.grid import Fold, slots_of
 from ..inside.anatomy import Anatomy, Inlet, Part, parts_of_modules
 
 PARTS_READABLE = 24
+_LEVELS_MOST = 32  # of modules in modules that are tried
 _PARTS_LEAST = 4  # fewer say nothing of what a model is made of
 EVERYTHING = 0  # as a depth: down to the ops
 
@@ -54,14 +55,15 @@ def module_graph(
     ops = Anatomy(nodes, names, inlets)
     if depth == EVERYTHING:
         return ModuleGraph(ops, ops.parts)
-    deepest = max((len(node.calls) for node in nodes), default=0)
     if depth is not None:
-        return _closed(ops, nodes, names, inlets, min(depth, deepest + 1), fold)
+        modules = parts_of_modules(nodes, None, depth)
+        return _closed(ops, nodes, names, inlets, modules, fold)
     graphs = [ModuleGraph(ops, ops.parts)]
     if len(ops.parts) > PARTS_READABLE:
-        graphs += [
-            _closed(ops, nodes, names, inlets, depth, fold) for depth in range(deepest, 0, -1)
-        ]
+        calls = {node: node.calls[:_LEVELS_MOST] for node in nodes}
+        for level in reversed(range(max(map(len, calls.values())))):
+            modules = {node: chain[level] for node, chain in calls.items() if len(chain) > level}
+            graphs.append(_closed(ops, nodes, names, inlets, modules, fold))
     telling = [graph for graph in graphs if len(graph.shown) >= _PARTS_LEAST] or graphs
     for graph in telling:
         if len(graph.shown) <= PARTS_READABLE:
@@ -74,11 +76,10 @@ def _closed(
     nodes: Sequence[Node],
     names: Mapping[int, str],
     inlets: Mapping[Node, Inlet],
-    depth: int,
+    modules: Mapping[Node, Scope],
     fold: Fold,
 ) -> ModuleGraph:
-    """Return the graph with its modules closed below a depth."""
-    modules = parts_of_modules(nodes, None, depth)
+    """Return the graph with modules closed: the calls that its ops are part of."""
     inner: defaultdict[Scope, set[Part]] = defaultdict(set)
     for part in ops.parts:
         for node in (part.node, *part.absorbed):
