@@ -185,6 +185,16 @@ def test_a_notebook_gets_every_format_it_may_want(loss):
     assert "image/png" not in diagram._repr_mimebundle_(exclude={"image/png"})
 
 
+def test_a_player_stands_still_where_a_notebook_is_printed(loss):
+    player = tg.draw(loss).player()
+    bundle = player._repr_mimebundle_()
+    assert list(bundle) == ["text/html", "image/png", "application/pdf", "text/plain"]
+    assert bundle["text/html"] == player._repr_html_()
+    assert base64.b64decode(bundle["application/pdf"]).startswith(b"%PDF")
+    rest = player._repr_mimebundle_(exclude={"text/html", "image/png"})
+    assert list(rest) == ["application/pdf", "text/plain"]
+
+
 def test_a_wide_picture_fits_the_cell_and_keeps_its_shape(show):
     svg = draw(stack(30), fold=None)._repr_mimebundle_()["image/svg+xml"]
     image = base64.b64encode(svg.encode()).decode()  # as notebooks that are exported have it

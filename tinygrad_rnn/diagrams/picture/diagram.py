@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
 
 from ...errors import DrawError
@@ -86,7 +87,9 @@ class Diagram:
                 f"the height of a player is a number of pixels from {least} to {HEIGHT_MOST:,}, "
                 f"not {height!r}"
             )
-        return Frame(self.html, self.title, int(height or self._player_height()), height is None)
+        still = partial(self._repr_mimebundle_, ("image/png", "application/pdf"))
+        pixels = int(height or self._player_height())
+        return Frame(self.html, self.title, pixels, height is None, still)
 
     def _player_height(self) -> float:
         """About how many pixels the player takes in a notebook's cell, until it says so itself."""

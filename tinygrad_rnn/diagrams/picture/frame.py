@@ -1,5 +1,6 @@
 """A page in a frame of its own within another page, that of a notebook say."""
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from ...text import for_xml
@@ -28,9 +29,21 @@ class Frame:
     title: str
     height: int  # pixels
     fits: bool  # whether it grows to the height of the page
+    still: Callable[[], Mapping[str, str]]  # the picture by its formats, for what plays no pages
 
     def __repr__(self) -> str:
         return f"<Player: {self.title}>"
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """Return the page, and the picture as it stands still for LaTeX and whatever is printed."""
+        bundle = {"text/html": self._repr_html_(), **self.still(), "text/plain": repr(self)}
+        return {
+            format: shown
+            for format, shown in bundle.items()
+            if (not include or format in include) and format not in (exclude or ())
+        }
 
     def _repr_html_(self) -> str:
         # `for_xml` would make visible what stands in the page as it has to, its line ends say.
