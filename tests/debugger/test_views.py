@@ -255,3 +255,19 @@ if __name__ == "__main__":
     GOLDENS.mkdir(exist_ok=True)
     for name, text in pages(run()):
         (GOLDENS / name).write_text(text, "utf-8")
+
+
+def test_long_names_of_parameters_keep_the_ends_that_tell_them_apart():
+    class Reader(tg.nn.Module):
+        def __init__(self):
+            self.encoder_of_sentences = tg.nn.RNNCell(2, 2, rng=0)
+
+        def forward(self, x):
+            return self.encoder_of_sentences(x)
+
+    reader = Reader()
+    with tg.trace() as tr:
+        reader(np.ones(2)).sum().backward()
+    shown = [str(text) for text in views.side(Session(tr), 36, 30)]
+    names = [text.split()[0] for text in shown if text.startswith("∂")]
+    assert names == ["∂enc…tences.W_xh", "∂enc…tences.W_hh", "∂enc…ntences.b_h"]

@@ -15,6 +15,7 @@ from ..events import calls_of
 from ..session import Session
 from .lines import HEADING, Lines, blank, cropped, line, pieces, safe, safe_lines, wrapped
 
+_HEAD = 4  # letters of a long name that stay before its end
 _NAME_MOST = 16  # columns for a parameter's name
 _PRINTED_MOST = 4  # lines
 
@@ -42,8 +43,15 @@ def gradients(session: Session, width: int) -> Lines:
     column = min(max(map(len, names), default=0), _NAME_MOST)
     lines: Lines = []
     for node, name in zip(session.parameters, names, strict=True):
-        lines.append(_gradient(session, node, f"{elide(name, column):<{column}}", width))
+        lines.append(_gradient(session, node, f"{_shortened(name, column):<{column}}", width))
     return lines
+
+
+def _shortened(name: str, width: int) -> str:
+    """A name without its middle: the end of "encoder.cells.0.W_hh" tells it from the others."""
+    if len(name) > width > _HEAD + 1:
+        name = f"{name[:_HEAD]}…{name[_HEAD + 1 - width :]}"
+    return elide(name, width)
 
 
 def _gradient(session: Session, node: Node, name: str, width: int) -> Text:
