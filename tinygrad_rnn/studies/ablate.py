@@ -27,8 +27,8 @@ class Ablate(Study):
     A gate that is taken away is 1: it has no weights, and a bias whose slope is exactly 0, so that
     training cannot bring it back. The task needs all three. Numbers that are not to be written
     must be kept out (i), the old number must go when a new one is written (f), and nothing may be
-    said where nobody reads (o). Each loss can be mended by other units, at a price: it takes more
-    updates. Only for the forget gate they cannot do it for good. Without it the memory can only add
+    said where nobody reads (o). Other units can make up for any one of them, at a price: it takes
+    more updates. But nothing replaces the forget gate for good. Without it the memory can only add
     up, so that what was learned on 20 steps fails later on, where the others do as well as before.
     """
 
