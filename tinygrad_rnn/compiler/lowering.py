@@ -44,8 +44,9 @@ def lower(
     program: Program, op: Op, operands: Sequence[Operand], options: dict[str, Any], like: Array
 ) -> Value:
     """The value that `op` makes of the operands."""
-    # NumPy's own functions are wrapped, too.
-    forward = inspect.unwrap(op.forward, stop=lambda function: function in RULES)
+    forward = op.forward
+    if forward not in RULES:  # NumPy's own functions are wrapped, too
+        forward = inspect.unwrap(forward, stop=RULES.__contains__)
     known = RULES.get(op) or RULES.get(forward)
     if known is not None:
         given = [operands] if op.variadic else operands

@@ -36,6 +36,8 @@ class Pattern:
             if isinstance(operand, str):
                 found[operand] = x
                 continue
+            if x.kind != operand.kind:  # as most: a call fewer
+                return None
             inner = operand.match(x)
             if inner is None:
                 return None
