@@ -1,5 +1,7 @@
 """Plain loops are cells: their turns are the copies, and begin where the loop's body begins."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,36 @@ def test_a_saved_run_has_the_same_loops(tmp_path):
         (b.id, ops(b), b.columns) for b in before.blocks
     ]
     assert [row.name for row in again.rows] == [row.name for row in before.rows]
+
+
+def by_a_generator():
+    W = weights(2 * SIZE, SIZE)
+
+    def states():
+        h = tg.tensor(np.zeros(SIZE))
+        for x in XS:
+            h = np.tanh(np.concatenate([x, h]) @ W)
+            yield h
+
+    return sum((h**2).sum() for h in states())
+
+
+def by_reduce():
+    W = weights(2 * SIZE, SIZE)
+    h = reduce(lambda h, x: np.tanh(np.concatenate([x, h]) @ W), XS, tg.tensor(np.zeros(SIZE)))
+    return (h**2).sum()
+
+
+def by_a_recursion():
+    W = weights(2 * SIZE, SIZE)
+
+    def run(xs, h):
+        return run(xs[1:], np.tanh(np.concatenate([xs[0], h]) @ W)) if len(xs) else h
+
+    return (run(np.resize(XS, (8, SIZE)), tg.tensor(np.zeros(SIZE))) ** 2).sum()
+
+
+@pytest.mark.parametrize("program", [by_a_generator, by_reduce, by_a_recursion])
+def test_steps_without_a_loop_around_them_are_found_by_what_comes_again(program):
+    (row,) = loops(network(program))
+    assert {tuple(ops(block)) for block in row.blocks} == {("concatenate", "matmul", "tanh")}

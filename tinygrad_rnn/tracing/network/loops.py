@@ -39,7 +39,8 @@ def loops_in(
     """The loops among nodes that are not `taken` by copies, in the order of their first ops.
 
     The innermost loop whose own turns hand something on is the cell; first those that read a
-    parameter on that way. What no loop of the program is around goes by the ops that come again.
+    parameter on that way. All others, as of a generator or a recursion, go by the ops that come
+    again.
     """
     free = [node for node in nodes if node.op is not None and node not in taken and node.source]
     found: list[Rounds] = []
@@ -54,8 +55,8 @@ def loops_in(
                 if _is_cell(cell, nodes, taken):
                     found.append(cell)
                     used.update(cell.ops)
-    outside = [node for node in free if node not in turns]
-    found += _without_loops(outside, _sites(outside), nodes, taken)
+    left = [node for node in free if node not in used]
+    found += _without_loops(left, _sites(left), nodes, taken)
     if not found:
         return found
     sites = _sites(free)
