@@ -226,9 +226,10 @@ def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node]) -> boo
     inside = cell.ops
     if all(node.is_move or node.rule in _SUMS for node in inside):
         return False
-    if all(map(is_light, inside)) and _lies_between_copies(inside, nodes, taken):
-        return False
     read = [{x.id for node in one for x in node.tensors() if x.is_parameter} for one in cell.rounds]
+    may_be_a_sign = all(map(is_light, inside)) or not any(read)
+    if may_be_a_sign and _lies_between_copies(inside, nodes, taken):
+        return False
     return not any(read) or any(a & b for a, b in pairwise(read))
 
 
