@@ -87,7 +87,17 @@ def test_the_whole_engine_is_in_one_folder():
     """
     files = {path.stem for path in ENGINE.glob("*.py")}
     assert files == {
-        *("__init__", "state", "switches", "methods", "tensor", "op", "backward", "protocols"),
+        *(
+            "__init__",
+            "state",
+            "switches",
+            "methods",
+            "origin",
+            "tensor",
+            "op",
+            "backward",
+            "protocols",
+        ),
     }
     assert (ENGINE / "ops" / "__init__.py").exists()
     assert (ENGINE.parent / "check.py").exists()

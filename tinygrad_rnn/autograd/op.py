@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ..errors import GradientError, OpError, describe, refusal
+from .origin import is_number
 from .state import STATE, notify
 from .tensor import Array, Inputs, Tensor, creation_ids, freeze
 
@@ -309,12 +310,13 @@ def _coerced(op: Op, given: Sequence[Any]) -> tuple[Inputs, list[Any], bool]:
     """Operands that are not all Tensors, the arrays in them, and whether one requires a gradient.
 
     A Python number stays one, since NumPy's dtype rules treat it so: it is no input of the graph.
+    A scalar of NumPy's is data, and so is a number that says which row is looked up.
     """
     inputs: list[Tensor | None] = []
     arrays: list[Any] = []
     requires_grad = False
     for x in given:
-        if isinstance(x, _NUMBER):
+        if is_number(x, op.kind):
             inputs.append(None)
             arrays.append(x)
             continue
@@ -329,7 +331,6 @@ def _coerced(op: Op, given: Sequence[Any]) -> tuple[Inputs, list[Any], bool]:
     return tuple(inputs), arrays, requires_grad
 
 
-_NUMBER = (int, float)
 _REFUSALS = (ValueError, TypeError, IndexError, OverflowError, MemoryError)
 
 

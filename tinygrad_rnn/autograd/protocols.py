@@ -112,6 +112,7 @@ Tensor.__eq__, Tensor.__ne__ = _equal, _not_equal
 Tensor.__lt__, Tensor.__le__ = ops.less, ops.less_equal
 Tensor.__gt__, Tensor.__ge__ = ops.greater, ops.greater_equal
 Tensor.__getitem__ = part_of
+Tensor.__len__ = lambda x: len(x._data)
 Tensor.__iter__ = lambda x: (x[i] for i in range(len(x)))
 Tensor.__contains__ = lambda x, value: bool(np.any(x.data == _plain(value)))
 

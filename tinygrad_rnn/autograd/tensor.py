@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import GradientError, OpError, cut, describe
 from .methods import Array, Methods
+from .origin import Origin
 from .state import STATE, Scope, notify
 
 Inputs: TypeAlias = "tuple[Tensor | None, ...]"  # None stands for a Python number
@@ -40,7 +41,7 @@ class Tensor(Methods["Tensor"]):
 
     __slots__ = (
         "__weakref__", "_data", "_grad", "_hooks", "_name", "_requires_grad", "arrays", "id",
-        "inputs", "op", "options", "retains_grad", "scope",
+        "inputs", "op", "options", "origin", "retains_grad", "scope",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,7 @@ class Tensor(Methods["Tensor"]):
         name: str | None = None,
     ) -> None:
         self._data = freeze(data, dtype, requires_grad)
+        self.origin = Origin.of(data)
         self._grad: Tensor | None = None
         self._hooks: list[Callable[[Tensor], Tensor | None]] | None = None
         self.id = next(creation_ids)  # creation order is a topological order of the graph
@@ -203,9 +205,6 @@ class Tensor(Methods["Tensor"]):
         return remove
 
     # Python's protocols
-
-    def __len__(self) -> int:
-        return len(self._data)
 
     def __setitem__(self, index: object, value: object) -> None:
         raise OpError(_IMMUTABLE.format(describe(self)))

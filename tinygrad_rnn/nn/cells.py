@@ -96,8 +96,8 @@ class Cell(TorchNamed):
         old = self._checked(x, state)
         new = self.step(x, *old)
         if alive is not None:
-            column = alive[:, None]
-            new = tuple(ops.where(column, *pair) for pair in zip(new, old, strict=True))
+            alive = alive[:, None]
+            new = tuple(ops.where(alive, *pair) for pair in zip(new, old, strict=True))
         return state_of(new)
 
     def initial_state(self, batch: tuple[int, ...]) -> Any:

@@ -133,23 +133,20 @@ class Recurrent(TorchNamed):
             xs = Tensor(xs)
         time_axis = self._check(xs)
         batch = (xs.shape[1 - time_axis],) if xs.ndim == 3 else ()
-        alive = self._alive(lengths, xs.shape[time_axis], batch)
-        xs = self._without_padding(xs, alive)
+        living = self._living(lengths, xs.shape[time_axis], batch)
+        alive = [None if row.all() else row for row in living]
+        xs = self._without_padding(xs, living)
         states = self._split(state, batch)
         loop = self._both_ways if self.bidirectional else self._one_way
         ys = loop(ops.unstack(xs, time_axis), states, alive)
         return ops.stack(ys, time_axis), self._join(states)
 
-    def _without_padding(self, xs: Tensor, alive: Sequence[Array | None]) -> Tensor:
+    def _without_padding(self, xs: Tensor, living: Array) -> Tensor:
         """xs with 0 in the padding, since 0 · NaN would carry on what stands there."""
-        if all(living is None for living in alive):
+        if living.all():
             return xs
-        batch = next(len(living) for living in alive if living is not None)
-        everyone = np.ones(batch, bool)
-        reads = np.stack([everyone if living is None else living for living in alive])
-        if self.batch_first:
-            reads = reads.T
-        return ops.where(reads[..., None], xs, np.zeros((), xs.dtype))
+        alive = (living.T if self.batch_first else living)[..., None]
+        return ops.where(alive, xs, np.zeros((), xs.dtype))
 
     def _one_way(
         self, xs: Sequence[Tensor], states: list[Any], alive: Sequence[Array | None]
@@ -199,10 +196,10 @@ class Recurrent(TorchNamed):
             )
         return axis
 
-    def _alive(self, lengths: Any, steps: int, batch: tuple[int, ...]) -> list[Array | None]:
-        """For each step, which sequences are not over yet; None: all of them."""
+    def _living(self, lengths: Any, steps: int, batch: tuple[int, ...]) -> Array:
+        """For each step, which sequences are not over yet."""
         if lengths is None:
-            return [None] * steps
+            return np.ones((steps, *batch), bool)
         name, given = type(self).__name__, np.asarray(lengths)
         if given.shape != batch or not batch or given.dtype.kind not in "iu":
             raise OpError(
@@ -212,7 +209,7 @@ class Recurrent(TorchNamed):
         if given.size and not (given.min() >= 0 and given.max() <= steps):
             found = f"{given.min()}..{given.max()}"
             raise OpError(f"{name}: lengths must be in 0..{steps}, got {found}")
-        return [None if (t < given).all() else t < given for t in range(steps)]
+        return np.arange(steps)[:, None] < given
 
     def _split(self, state: Any, batch: tuple[int, ...]) -> list[Any]:
         """The initial state of each cell: zeros, or the rows of what the caller gave."""

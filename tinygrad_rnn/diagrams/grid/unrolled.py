@@ -278,12 +278,11 @@ class _Unrolled:
         targets = [
             arrow.source.caption or arrow.source.label
             for arrow in self._quotient.entering[block]
-            if arrow.source.kind == "target"
+            if arrow.source.kind in ("target", "input")
         ]
-        lines = [
-            *_wrapped(block.formula),
-            *_wrapped(", ".join(dict.fromkeys(filter(None, targets)))),
-        ]
+        told = set(re.findall(r"\w+", block.formula))
+        others = dict.fromkeys(name for name in targets if name and name not in told)
+        lines = [*_wrapped(block.formula), *_wrapped(", ".join(others))]
         about = f"loss {block.label}"
         if block.formula:
             about += f" = {block.formula}"
@@ -321,7 +320,26 @@ class _Unrolled:
         for output in quotient.outputs:
             found += self._output_connections(output, items)
         found += self._from_the_fold_to_the_loss(items)
-        return found, left_out
+        return list(self._with_targets(found)), left_out
+
+    def _with_targets(self, connections: Iterable[Connection]) -> Iterator[Connection]:
+        """Let what the loss compares outputs with come along with one of them.
+
+        It is an input as well, and named at the loss; nothing comes back on that way.
+        """
+        arrows = [arrow for arrow in self._read_by_loss() if arrow.source.kind == "input"]
+        reads = tuple(read for arrow in arrows for read in arrow.reads)
+        names = ", ".join(dict.fromkeys(arrow.source.label for arrow in arrows))
+        for connection in connections:
+            if connection.kind == "loss" and reads:
+                about = f"{connection.tooltip}; beside it {names}"
+                connection = replace(connection, reads=connection.reads + reads, tooltip=about)
+                reads = ()
+            yield connection
+
+    def _read_by_loss(self) -> tuple[Arrow, ...]:
+        loss = self._quotient.loss
+        return () if loss is None else self._quotient.entering[loss]
 
     def _from_the_fold_to_the_loss(self, items: Mapping[str, Item]) -> Iterator[Connection]:
         """Yield one connection for what goes into the loss from the columns that are left out."""

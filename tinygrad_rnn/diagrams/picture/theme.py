@@ -7,7 +7,7 @@ written, so the same drawing serves every theme, and a page can restyle it.
 - "alarm": NaN and infinity;
 - "panel.fill", "panel.border" of a column; the same two of "input", "output", "state" and "loss",
   and of "cell.0", "cell.1" …, the copies of each row; "loss.text";
-- "chip.0", "chip.1" …: the parameters in their order; "chip.text";
+- "chip.0", "chip.1" …: the parameters in their order; "chip.constant"; "chip.text";
 - "ramp.0" to "ramp.5": gradients from small to large;
 - "heat.low", "heat.zero", "heat.high", and between them "heat.-0.25": a value as its share of the
   largest one.
@@ -119,6 +119,7 @@ LIGHT = Theme(
         "loss.border": "#D55E00",
         "loss.text": "#FFFFFF",
         "chip.text": "#222222",
+        "chip.constant": "#E3E6EA",
         "message": "#0072B2",
         "backward": "#D55E00",
         "alarm": "#B0007A",
@@ -152,6 +153,7 @@ DARK = Theme(
         "loss.border": "#FF8A4C",
         "loss.text": "#14171C",
         "chip.text": "#222222",
+        "chip.constant": "#B9C0CA",
         "message": "#56B4E9",
         "backward": "#FF8A4C",
         "alarm": "#FF7AC6",
@@ -185,6 +187,7 @@ PRINT = Theme(
         "loss.border": "#333333",
         "loss.text": "#FFFFFF",
         "chip.text": "#000000",
+        "chip.constant": "#FFFFFF",
         "message": "#000000",
         "backward": "#555555",
         "alarm": "#000000",

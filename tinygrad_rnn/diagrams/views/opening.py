@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...tracing.network.quotient import Block, Quotient, Read
+from ...tracing.network.slices import index_text
 from ...tracing.recording.graph import Node
 from ..grid.grid import Connection, Grid, drawn_id
 from ..grid.items import Box, Glyph, Item, Opened, Plate
@@ -62,9 +63,9 @@ class _Opening:
         self._fills: dict[int, str] = {}
         self._names: dict[int, str] = {}
         for index, block in enumerate(quotient.parameters):
-            node = block.parameter.node
-            self._fills[node.id] = f"chip.{index}"
-            self._names[node.id] = block.trained or block.label
+            self._name(block, block.trained or block.label, f"chip.{index}")
+        for block in quotient.constants:
+            self._name(block, block.label, "chip.constant")
         blocks = {id: quotient.by_id.get(id) for id in grid.items}
         self._inner: dict[str, _Inner] = {}
         self._plans: dict[object, Plan | None] = {}
@@ -99,6 +100,14 @@ class _Opening:
     def anatomies(self) -> Mapping[str, Anatomy]:
         """What each block that is opened is made of."""
         return {id: inner.anatomy for id, inner in self._inner.items()}
+
+    def _name(self, block: Block, name: str, fill: str) -> None:
+        """Note how a parameter or a constant is drawn where an op reads it, or a part of it."""
+        for piece in block.outputs or block.pieces:
+            node = piece.node
+            index = index_text(node.options["index"]) if node.op == "getitem" else ""
+            self._fills[node.id] = fill
+            self._names[node.id] = name + index
 
     # Connections
 

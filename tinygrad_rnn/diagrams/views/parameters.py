@@ -25,10 +25,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """The parameters of a picture, and what is said of them all."""
+    """The parameters of a picture, what is said of them all, and the constants."""
 
     entries: Sequence[Entry]
     scope: str = "One copy"
+    constants: Sequence[Entry] = ()
 
 
 def legend_of(quotient: Quotient) -> Legend:
@@ -37,11 +38,13 @@ def legend_of(quotient: Quotient) -> Legend:
         Entry(block.trained or block.label, block.parameter.shape, block.formula)
         for block in quotient.parameters
     ]
+    constants = [Entry(block.label, block.pieces[-1].shape) for block in quotient.constants]
     columns = _reading(quotient)
     every = set(range(quotient.columns))
+    scope = "One copy each" if len(entries) > 1 else "One copy"
     if quotient.columns > 1 and all(columns[block] >= every for block in quotient.parameters):
-        return Legend(entries, f"One copy, shared by all {quotient.columns} steps")
-    return Legend(entries, "One copy each" if len(entries) > 1 else "One copy")
+        scope = f"One copy, shared by all {quotient.columns} steps"
+    return Legend(entries, scope, constants)
 
 
 def _reading(quotient: Quotient) -> dict[Block, set[int]]:
@@ -71,6 +74,7 @@ class _Chip:
     fill: str
     name: str
     size: str
+    cls: str = "parameter"
 
     @property
     def box_width(self) -> float:
@@ -85,7 +89,7 @@ class _Chip:
         size_x = left + self.box_width + _SIZE_GAP
         return Shape(
             id=self.id,
-            cls="parameter",
+            cls=self.cls,
             form="chip",
             x=x,
             y=y,
@@ -103,35 +107,44 @@ class _Chip:
 
 
 def parameter_legend(parameters: Legend, *, left: float, top: float, width: float) -> Drawing:
-    """Return one chip per parameter, in lines of at most `width` points.
+    """Return one chip per parameter, in lines of at most `width` points; then the constants.
 
     `left` and `top` are where the first line begins.
     """
-    if not parameters.entries:
-        return Drawing()
-    heading = _heading(parameters.scope, left, top - CHIP_HEIGHT / 2)
-    chips = list(_chips(parameters.entries))
+    shapes: list[Shape] = []
+    y = top - CHIP_HEIGHT / 2
+    if parameters.entries:
+        scope = f"{parameters.scope[0].lower()}{parameters.scope[1:]}:"
+        heading = _heading("legend", "Parameters", scope, left, y)
+        shapes += _lines(heading, list(_chips(parameters.entries)), left, width)
+        y = shapes[-1].y - _LINE
+    if parameters.constants:
+        heading = _heading("legend-constants", "Constants", "the same at every step:", left, y)
+        shapes += _lines(heading, list(_constant_chips(parameters.constants)), left, width)
+    return Drawing(tuple(shapes))
+
+
+def _lines(heading: Shape, chips: Sequence["_Chip"], left: float, width: float) -> Iterable[Shape]:
+    """Yield a heading and the chips behind it, or below it, in lines."""
     x, y = heading.right + _GAP, heading.y
     room = left + width - x
     if room < width / 2 and room < sum(chip.width + _GAP for chip in chips) - _GAP:
         x, y = left, y - _LINE  # too little beside the heading: below it, over the whole width
     start = x
-    shapes = [heading]
+    yield heading
     for chip in chips:
         if x > start and x + chip.width > left + width:
             x, y = start, y - _LINE
-        shapes.append(chip.at(x, y))
+        yield chip.at(x, y)
         x += chip.width + _GAP
-    return Drawing(tuple(shapes))
 
 
-def _heading(scope: str, left: float, y: float) -> Shape:
-    scope = f"{scope[0].lower()}{scope[1:]}:"
-    title = Text("Parameters", left, y, _TITLE_SIZE, "text", bold=True, align="left")
+def _heading(id: str, word: str, scope: str, left: float, y: float) -> Shape:
+    title = Text(word, left, y, _TITLE_SIZE, "text", bold=True, align="left")
     note = Text(scope, left + title.width + 8, y, _SIZE_SIZE, "muted", align="left")
     width = title.width + 8 + note.width
     return Shape(
-        id="legend",
+        id=id,
         cls="legend",
         form="text",
         x=left + width / 2,
@@ -139,8 +152,20 @@ def _heading(scope: str, left: float, y: float) -> Shape:
         width=width,
         height=CHIP_HEIGHT,
         texts=(title, note),
-        tooltip=f"Parameters, {scope}",
+        tooltip=f"{word}, {scope}",
     )
+
+
+def _constant_chips(constants: Iterable[Entry]) -> Iterable["_Chip"]:
+    for number, entry in enumerate(constants):
+        yield _Chip(
+            id=f"constant-{number}",
+            parameter=entry,
+            fill="chip.constant",
+            name=fit_middle(entry.name, NAME_WIDTH_MOST, _NAME_SIZE),
+            size=fit(size_text(entry.shape), NAME_WIDTH_MOST, _SIZE_SIZE),
+            cls="constant",
+        )
 
 
 def _chips(parameters: Iterable[Entry]) -> Iterable[_Chip]:

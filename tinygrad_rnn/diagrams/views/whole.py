@@ -130,6 +130,9 @@ def _description(quotient: Quotient) -> str:
     if quotient.parameters:
         names = ", ".join(map(_about_parameter, quotient.parameters))
         sentences.append(f"{legend_of(quotient).scope}: {names}.")
+    if quotient.constants:
+        names = ", ".join(f"{b.label} {size_text(b.pieces[-1].shape)}" for b in quotient.constants)
+        sentences.append(f"Constants, the same at every step: {names}.")
     return " ".join(sentences)
 
 

@@ -1,7 +1,10 @@
 """From a recorded graph to its quotient: blocks in rows, arrows between them, chains, outputs."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
 
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused, reached
@@ -10,6 +13,7 @@ from .copies import Copy, Loop
 from .formulas import formula_of
 from .groups import Group, Groups
 from .naming import Naming
+from .parameters import attribute_name
 from .pieces import WHOLE, Atom, RawRead
 from .placement import Placement
 from .quotient import (
@@ -77,6 +81,8 @@ class _Assembly:
         in_rows = [block for row in made for block in row.blocks]
         others = [block for block in blocks.values() if block.row is None]
         legend = (block for block in others if block.trained or block.kind == "derived")
+        used = self.used_in_formulas_alone()
+        legend = [block for block in legend if block.id not in used]
         return Quotient(
             blocks=(*in_rows, *others),
             arrows=arrows,
@@ -87,12 +93,28 @@ class _Assembly:
             root=self.graph.root,
             inside=self.inside({block: group for group, block in self.made(blocks)}),
             parameters=tuple(legend),
+            constants=tuple(block for block in others if block.kind == "constant" and block.label),
             loss=next((block for block in others if block.kind == "loss"), None),
             gradients=self.graph.gradients,
             brackets=tuple(self.brackets()),
             names=names,
             times=times,
         )
+
+    def used_in_formulas_alone(self) -> set[str]:
+        """What is derived without a name, and read by nothing but what the legend has as well."""
+        read_by: dict[int, set[str]] = defaultdict(set)
+        group_of = self.groups.group_of
+        for read in self.groups.reads:
+            source, target = group_of[read.value], group_of[read.reader]
+            if source is not target:
+                read_by[id(source)].add(target.kind)
+        return {
+            group.id
+            for group in self.groups.groups
+            if group.kind == "derived" and read_by[id(group)] == {"derived"}
+            if not self.naming.of(group.atoms[-1].node)
+        }
 
     # Arrows
 
@@ -253,6 +275,9 @@ class _Assembly:
         for a, b in self.arrows:
             if blocks[a].kind == "initial":
                 begun[id(blocks[b])].append(blocks[a])
+        for group in self.groups.groups:
+            if group.begins is not None:  # through a move, too
+                begun[id(of_copy[group.begins])].append(blocks[id(group)])
         for row in rows:
             if row.kind not in ("cell", "loop"):
                 continue
@@ -306,25 +331,57 @@ class _Assembly:
             case "cell" if copy is not None:
                 names = naming.states[id(self.cells.loops[copy.row])]
                 return indexed(next(iter(names)), naming.time(copy))
-            case "initial":
-                reads = (read for atom in group.atoms for read in self.groups.readers[atom])
-                copies = (self.cells.of(read.reader.node) for read in reads)
-                begun = next(copy for copy in copies if copy is not None)
-                names = naming.states[id(self.cells.loops[begun.row])]
-                return ", ".join(indexed(name, naming.time_before(begun)) for name in names)
+            case "initial" if group.begins is not None:
+                names = naming.states[id(self.cells.loops[group.begins.row])]
+                time = naming.time_before(group.begins)
+                return ", ".join(indexed(name, time) for name in names)
             case "input":
-                if len(group.columns) > 1:
-                    return "x" + group.marks
-                column = next(iter(group.columns), 0)
-                return indexed("x" + group.marks, naming.time_in(column))
+                return self.input_labels[id(group)]
             case "between":
                 return self.path(group) or self.formula(group)
             case "bar" | "derived":
                 return naming.of(group.atoms[-1].node) or self.formula(group)
-            case "target" | "constant":
+            case "target":
                 return naming.caption(group.atoms[0].node)
+            case "constant":
+                return self.constant_label(group)
             case _:
                 return group.label
+
+    @cached_property
+    def input_labels(self) -> Mapping[int, str]:
+        """What is written in the circle of each input: x₃, and beside it the program's name.
+
+        What every step reads has its name alone.
+        """
+        found: dict[int, str] = {}
+        count: dict[tuple[str, int], int] = defaultdict(int)
+        taken = {name for names in self.naming.states.values() for name in names} | {"y", "L"}
+        for group in self.groups.groups:
+            if group.kind != "input":
+                continue
+            node, column = group.atoms[0].node, next(iter(group.columns), 0)
+            name = self.names_of_input(group)
+            steady = node in self.groups.leaves.steady
+            is_first = not group.id.startswith(f"input-{column}-")
+            usable = name not in taken and name.isidentifier()
+            stem = name if usable and (steady or not is_first) else "x"
+            count[stem, column] += 1
+            stem += "′" * (count[stem, column] - 1)
+            found[id(group)] = stem if steady else indexed(stem, self.naming.time_in(column))
+        return found
+
+    def constant_label(self, group: Group) -> str:
+        """What a constant is called; "" for one number."""
+        node = group.atoms[-1].node
+        readers = [read.reader.node for atom in group.atoms for read in self.groups.readers[atom]]
+        name = attribute_name(node, readers[:1]) or self.naming.caption(node)
+        if name or not node.size or (node.data == node.data.flat[0]).all():
+            return name
+        shape = node.shape
+        if len(shape) == 2 and shape[0] == shape[1] and (node.data == np.eye(shape[0])).all():
+            return "I"
+        return "constant"
 
     def path(self, group: Group) -> str:
         """The modules that are called in it."""
@@ -333,14 +390,28 @@ class _Assembly:
     def caption(self, group: Group) -> str:
         """What the program calls it."""
         if group.kind in ("input", "initial", "target"):
-            found = (self.input_caption(atom) for atom in group.atoms)
-            return ", ".join(dict.fromkeys(name for name in found if name))
+            name = self.names_of_input(group)
+            said = group.kind == "input" and not self.input_labels[id(group)].startswith("x")
+            return "" if said else name
         if group.kind in ("between", "bar", "derived", "loss"):
             return self.naming.of(group.atoms[-1].node)
         return ""
 
+    def names_of_input(self, group: Group) -> str:
+        """What the program calls an input, a target or what a state begins with."""
+        found = dict.fromkeys(self.input_caption(atom) for atom in group.atoms)
+        return ", ".join(name for name in found if name not in self.said_by_label(group))
+
+    def said_by_label(self, group: Group) -> Container[str]:
+        """The names that are in its label."""
+        if group.begins is None:
+            return ("", "x")
+        return ("", *self.naming.states[id(self.cells.loops[group.begins.row])])
+
     def input_caption(self, atom: Atom) -> str:
         """The name of a leaf, or of the one slice of it that is read."""
+        if atom.node in self.cells.joined:  # it names what was joined
+            return ""
         own = self.naming.of(atom.node)
         if atom.label == WHOLE:
             return own
@@ -353,13 +424,18 @@ class _Assembly:
         if group.kind not in ("between", "bar", "derived", "loss"):
             return ""
         key = tuple((atom.node.op, atom.node.shape) for atom in group.atoms), self.path(group)
-        if group.kind == "loss" or key not in self.formulas:
-            inside = {atom.node for atom in group.atoms}
+        if group.kind in ("loss", "derived") or key not in self.formulas:
+            inside = {atom.node for atom in group.atoms} | self.nameless_derived
             # of a stack only the part that is read, or made, here
             entering = (read for atom in group.atoms for read in self.groups.entering[atom])
             read = {(read.reader.node, read.slot) for read in entering}
             self.formulas[key] = formula_of(group.atoms[-1].node, inside, self.short_name, read)
         return self.formulas[key]
+
+    @cached_property
+    def nameless_derived(self) -> set[Node]:
+        """What is derived and has no name of its own: a formula has it in full."""
+        return {node for node in self.groups.derived if not self.naming.of(node)}
 
     def short_name(self, node: Node) -> str:
         """A name in a formula: of a parameter without the modules that it is in."""
@@ -370,7 +446,7 @@ class _Assembly:
         if group.kind not in ("parameter", "initial"):
             return ""
         found = (names.get(atom.node.id, "") for atom in group.atoms if atom.node.is_parameter)
-        return ", ".join(found)
+        return ", ".join(dict.fromkeys(found))
 
     # Outputs
 

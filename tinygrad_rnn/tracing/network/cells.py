@@ -7,8 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from ...autograd.state import Scope
+from ...autograd.tensor import Array
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node
+from .beginnings import Beginning, beginning_of
 from .copies import Copy, Entry, Loop, Structure, newest
 from .loops import Rounds, loops_in
 from .recurrence import Recurrence, is_light, key_of, recurrence_of
@@ -27,6 +29,10 @@ class Cells:
         plain: Iterable[Rounds] = (),
     ) -> None:
         self._of: dict[Node, Copy] = {}
+        # of arrays in which a state and something else were joined, what each element is …
+        self.joined: dict[Node, Array] = {}
+        # … and the value that the else is, here or in another copy
+        self.given: dict[Node, Node] = {}
         loops = [*self._of_calls(nodes, recurrence), *map(_of_rounds, plain)]
         self.loops = sorted(loops, key=lambda loop: loop.copies[0].nodes[0].id)
         for row, loop in enumerate(self.loops):
@@ -88,7 +94,9 @@ class Cells:
             if not found and isinstance(loop.owner, RecurrentCell):
                 for copy in loop.copies:
                     found[copy.made] |= _all_but_x(copy, loop.owner)
-            _find_those_of_others(loop, found)
+            for begun in _find_those_of_others(loop, found):
+                self.joined |= begun.joined
+                self.given |= begun.given
             for copy in loop.copies:
                 loop.states.setdefault(copy.made, [])
             _group(loop, found)
@@ -152,12 +160,22 @@ def _parameter(cell: RecurrentCell, name: str) -> int | None:
     return None if parameter is None else parameter.id
 
 
-def _find_those_of_others(loop: Loop, found: dict[Structure, set[Entry]]) -> None:
+def _find_those_of_others(loop: Loop, found: dict[Structure, set[Entry]]) -> list[Beginning]:
     """A first copy that is made otherwise has its states' entries at other places."""
+    beginnings: list[Beginning] = []
     if not found:
-        return
+        return beginnings
     model = next(copy for copy in reversed(loop.copies) if copy.made in found)
     entries = found[model.made]
+    made_of: dict[Structure, set[Entry]] = {}
+    for copy in loop.copies:
+        if copy.made in found:
+            continue
+        begun = _beginning(copy, loop, found)
+        if begun is not None:
+            beginnings.append(begun)
+            made_of[copy.made] = set(begun.states)
+    found |= made_of
     every = {_use(model, entry) for entry in entries}
     others = {_use(model, entry) for entry in model.made.given if entry not in entries}
     uses = every - others
@@ -171,6 +189,23 @@ def _find_those_of_others(loop: Loop, found: dict[Structure, set[Entry]]) -> Non
             if not own:  # one array that holds the input, too
                 own = {entry for entry in copy.made.given if _use(copy, entry) in every}
             found[copy.made] = own
+    return beginnings
+
+
+def _beginning(first: Copy, loop: Loop, found: Mapping[Structure, set[Entry]]) -> Beginning | None:
+    """What a first copy reads, as those tell that most others are made like."""
+    structures = Counter(copy.made for copy in loop.copies if copy.made in found)
+    for structure, _ in structures.most_common():
+        alike = [copy for copy in loop.copies if copy.made is structure]
+
+        def is_steady(entry: Entry, copies: Sequence[Copy] = alike) -> bool:
+            return len(copies) > 1 and len({copy.read(entry) for copy in copies}) == 1
+
+        is_state = found[structure].__contains__
+        begun = beginning_of(first.nodes, alike[0].nodes, is_state, is_steady)
+        if begun is not None:
+            return begun
+    return None
 
 
 def _use(copy: Copy, entry: Entry) -> Hashable:

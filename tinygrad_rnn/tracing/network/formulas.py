@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Sequence
 
 from ..recording.graph import Node
+from .slices import index_text
 
 _LENGTH_MOST = 60
 _DEPTH_MOST = 12
@@ -113,6 +114,8 @@ def _moved(node: Node, operands: Sequence[Text]) -> Text:
     ((text, binds),) = operands
     if node.op in ("transpose", "swapaxes"):
         return f"{_bracketed(text, binds, _ATOM)}ᵀ", _ATOM
+    if node.op == "getitem" and next(node.tensors()).is_parameter:
+        return f"{_bracketed(text, binds, _ATOM)}{index_text(node.options['index'])}", _ATOM
     return text, binds
 
 

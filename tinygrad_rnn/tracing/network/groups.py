@@ -1,18 +1,23 @@
 """Which block every piece belongs to: the groups of atoms of a graph."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from ...autograd.state import Scope
 from ..recording.graph import Node
+from .beginnings import STATE
 from .cells import Cells
 from .copies import Copy
+from .leaves import Leaves
 from .parameters import parameter_names
 from .pieces import BAR, WHOLE, Atom, Pieces, RawRead
 from .placement import Placement
 from .quotient import BlockKind
-from .regions import Sites, derived_parameters, loss_of
+from .regions import alike, derived_parameters, loss_of, made_of_constants
+from .sites import Sites
 
 
 @dataclass(slots=True, eq=False)
@@ -22,11 +27,11 @@ class Group:
     kind: BlockKind
     atoms: list[Atom] = field(default_factory=list[Atom])
     copy: Copy | None = None
+    begins: Copy | None = None  # of an initial state the copy that it is for
     columns: tuple[int, ...] = ()
     id: str = ""
     label: str = ""
     circles: tuple[str, ...] = ()
-    marks: str = ""
     carries: int | None = None  # the row whose states it hands on, where that runs backwards
 
 
@@ -41,10 +46,13 @@ class Groups:
 
     def __init__(self, root: Node, nodes: Sequence[Node], cells: Cells) -> None:
         self.nodes, self.cells = nodes, cells
-        self.derived = derived_parameters(nodes, cells)
+        self.leaves = Leaves(nodes, cells)
+        self.derived = derived_parameters(nodes, cells, self.leaves)
+        self.constants = made_of_constants(nodes, cells, self.leaves)
         self.loss = loss_of(nodes, root, cells, self.derived)
-        self.placement = Placement(nodes, cells, self.loss)
-        self.pieces = Pieces(nodes, cells, self.loss | self.derived, self.placement)
+        self.placement = Placement(nodes, cells, self.loss, self.leaves.steady)
+        uncut = self.loss | self.derived | self.constants
+        self.pieces = Pieces(nodes, cells, uncut, self.placement)
         self.reads = [read for node in nodes if node.op for read in self.pieces.reads(node)]
         self.readers: dict[Atom, list[RawRead]] = defaultdict(list)
         self.entering: dict[Atom, list[RawRead]] = defaultdict(list)
@@ -57,7 +65,10 @@ class Groups:
         self.containers = containers_of(root, cells)
         self.group_copies()
         self.group_loss()
+        self.parameters: dict[int, Group] = {}
+        self.inputs: dict[Atom, Group] = {}
         self.group_leaves()
+        self.group_made()
         self.group_bars()
         self.group_between()
         self.place_between()
@@ -90,72 +101,151 @@ class Groups:
             group.id, group.label = "loss", "L"
 
     def group_leaves(self) -> None:
-        """Leaves and derived parameters."""
+        """Leaves, and what is made of parameters and constants alone."""
         initial: dict[Copy, Group] = {}
-        trained: dict[int, Group] = {}
-        for node in self.nodes:
-            if node in self.derived:
-                self.group_derived(node)
-            if node.op is not None:
-                continue
+        constants: dict[Node, Group] = {}
+        leaves = [node for node in self.nodes if node.op is None]
+        # what is a part of them may be found among the others
+        for node in sorted(leaves, key=self.cells.joined.__contains__):
             for atom in self.pieces.atoms[node]:
                 begun = self.begins(atom)
                 if begun is not None:
                     if begun not in initial:
                         initial[begun] = self.new("initial")
                         t = f"-{begun.t}" if begun.t else ""
+                        initial[begun].begins = begun
                         initial[begun].id = f"initial-{begun.row}{t}"
                         initial[begun].columns = (self.placement.columns[begun],)
                     self.add(initial[begun], [atom])
                 elif node.is_parameter:
-                    self.add(self.parameter(node, trained), [atom])
+                    self.add(self.parameter(node), [atom])
                 else:
-                    self.group_input(atom)
+                    self.group_input(atom, constants)
 
-    def parameter(self, node: Node, known: dict[int, Group]) -> Group:
+    def parameter(self, node: Node) -> Group:
         """One block a parameter: where it was updated in between, each of its values is a piece."""
-        if node.id not in known:
-            group = known[node.id] = self.new("parameter")
+        if node.id not in self.parameters:
+            group = self.parameters[node.id] = self.new("parameter")
             group.label = self.parameter_names.get(node.id, "parameter")
             group.id = f"parameter-{group.label}"
-        return known[node.id]
+        return self.parameters[node.id]
 
-    def group_derived(self, node: Node) -> None:
-        """With what it alone is made from, or that alone it is made for."""
-        before = [self.group_of[Atom(x, WHOLE)] for x in node.tensors() if x in self.derived]
-        alone = [group for group in before if self.only_reader_is(group, node)]
-        group = alone[0] if alone else self.new("derived")
-        self.add(group, [Atom(node, WHOLE)])
-        for other in alone[1:]:
-            atoms = list(other.atoms)
-            other.atoms.clear()
-            self.groups.remove(other)
-            self.add(group, atoms)
+    def group_made(self) -> None:
+        """What is made of parameters and constants alone: a part of a parameter belongs to it.
 
-    def only_reader_is(self, group: Group, node: Node) -> bool:
-        reads = (read for atom in group.atoms for read in self.readers[atom])
-        own = set(group.atoms)
-        return all(read.reader.node is node or read.reader in own for read in reads)
+        What is made anew at each step is one thing, and so is what is made for one thing alone.
+        """
+        made = [node for node in self.nodes if node in self.derived or node in self.constants]
+        number = alike(made, self.leaves.same_as)
+        readers = self.readers_of(number)
+        group_of: dict[int, Group] = {}
+        for node in made:
+            whole = self.whole_parameter(node)
+            if whole is not None:
+                self.add(whole, [Atom(node, WHOLE)])
+                continue
+            own = number[node]
+            if own not in group_of:
+                group_of[own] = self.made_group(node, own, number, readers, group_of)
+            self.add(group_of[own], [Atom(node, WHOLE)])
+
+    def readers_of(self, number: Mapping[Node, int]) -> Mapping[int, set[int]]:
+        """What reads each of some numbered ops, by their numbers; -1: anything else."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for node, own in number.items():
+            for read in self.readers[Atom(node, WHOLE)]:
+                found[own].add(number.get(read.reader.node, -1))
+        return found
+
+    def made_group(
+        self,
+        node: Node,
+        own: int,
+        number: Mapping[Node, int],
+        readers: Mapping[int, set[int]],
+        group_of: dict[int, Group],
+    ) -> Group:
+        """A group for an op and for what was made for it alone."""
+        kind = "derived" if node in self.derived else "constant"
+        before = {number[x] for x in node.tensors() if x in number and number[x] in group_of}
+        alone = [one for one in sorted(before) if readers[one] == {own}]
+        alone = [one for one in alone if group_of[one].kind == kind]
+        if not alone:
+            return self.new(kind)
+        group, *others = [group_of[one] for one in alone]
+        for other in others:
+            if other is not group and other in self.groups:
+                self.groups.remove(other)
+                self.add(group, other.atoms)
+                group_of |= {one: group for one, held in group_of.items() if held is other}
+        return group
+
+    def whole_parameter(self, node: Node) -> Group | None:
+        """The parameter that something only moves, a part of it or all."""
+        given = list(node.tensors())
+        if not node.is_move or len(given) != 1:
+            return None
+        group = self.group_of.get(Atom(given[0], WHOLE))
+        return group if group is not None and group.kind == "parameter" else None
 
     def begins(self, atom: Atom) -> Copy | None:
         """The first copy of a chain whose state it is at first."""
-        for read in self.readers[atom]:
+        parts, own = self.cells.joined.get(atom.node), self.pieces.slices.get(atom)
+        if parts is not None and own is not None and (own.of(parts) != STATE).any():
+            return None
+        waiting = list(self.readers[atom])
+        for read in waiting:  # grows
             copy = self.cells.of(read.reader.node)
-            if copy is None or copy.before:
-                continue
-            if self.is_state(read):
+            if copy is None and _only_moves_one(read.reader.node):
+                waiting += self.readers[read.reader]
+            elif copy is not None and not copy.before and self.is_state(read):
                 return copy
         return None
 
-    def group_input(self, atom: Atom) -> None:
+    def group_input(self, atom: Atom, constants: dict[Node, Group]) -> None:
+        known = self.given_by_another(atom)
+        if known is not None:
+            self.add(known, [atom])
+            return
         readers = [read.reader for read in self.readers[atom]]
         groups = [self.group_of.get(reader) for reader in readers]
         if readers and all(group is not None and group.kind == "loss" for group in groups):
             self.new("target", [atom])
-        elif not readers:
-            self.new("constant", [atom])
+        elif not readers or self.leaves.is_constant(atom.node):
+            first = self.leaves.same_as.get(atom.node, atom.node)
+            if first not in constants:
+                constants[first] = self.new("constant")
+            self.add(constants[first], [atom])
         else:
-            self.new("input", [atom])
+            whole = self.as_slice(atom)
+            if whole not in self.inputs:
+                self.inputs[whole] = self.new("input")
+            self.add(self.inputs[whole], [atom])
+
+    def as_slice(self, atom: Atom) -> Atom:
+        """Of a leaf that is a slice of another one, which is cut, that slice."""
+        if atom.node not in self.placement.slice_of:
+            return atom
+        whole, token = self.placement.slice_of[atom.node]
+        cut = Atom(whole, self.placement.times.find(token))
+        return cut if cut in self.pieces.slices else atom
+
+    def given_by_another(self, atom: Atom) -> Group | None:
+        """Of a part of a joined array the input or constant that it is, where it is known."""
+        value = self.cells.given.get(atom.node)
+        if value is None or value.op is not None:
+            return None
+        group = self.group_of.get(Atom(value, WHOLE))
+        if group is None or group.kind not in ("input", "constant"):
+            return None
+        part = self.pieces.slices[atom].of(atom.node.data)
+        same = np.array_equal(np.ravel(part), np.ravel(value.data), equal_nan=True)
+        read_here = self.cells.of(self.readers[atom][0].reader.node) in self.copies_reading(group)
+        return group if same and (read_here or group.kind == "constant") else None
+
+    def copies_reading(self, group: Group) -> set[Copy | None]:
+        reads = (read for atom in group.atoms for read in self.readers[atom])
+        return {self.cells.of(read.reader.node) for read in reads}
 
     def group_bars(self) -> None:
         """Values of which another op reads three columns or more."""
@@ -389,9 +479,12 @@ class Groups:
                 k = count[column]
                 count[column] += 1
                 ids.append(f"input-{column}-{k}" if k else f"input-{column}")
-                group.marks = "′" * k
             group.circles = tuple(ids)
             group.id = ids[0]
+
+
+def _only_moves_one(node: Node) -> bool:
+    return (node.is_move or node.op in ("detach", "astype")) and len(list(node.tensors())) == 1
 
 
 def containers_of(root: Node, cells: Cells) -> set[Scope]:

@@ -1,7 +1,12 @@
 """What parameters are called: as the modules that own them call them."""
 
 from collections.abc import Iterable
+from typing import cast
 
+import numpy as np
+
+from ...autograd.origin import Origin
+from ...autograd.tensor import Array, Tensor
 from ...errors import cut
 from ...nn.module import Module
 from ..recording.graph import Node
@@ -30,6 +35,28 @@ def parameter_names(nodes: Iterable[Node]) -> dict[int, str]:
                 name = _name_in_modules(x, node, in_module) or x.name or "parameter"
                 names[x.id] = _unique(cut(name), used)
     return names
+
+
+def attribute_name(leaf: Node, readers: Iterable[Node]) -> str:
+    """What a module that some ops are made in calls an array or a buffer of its own; "" else."""
+    for reader in readers:
+        for call in reversed(reader.calls):
+            owner = call.owner
+            attributes = vars(owner).items() if isinstance(owner, Module) else ()
+            for name, value in attributes:
+                if isinstance(value, Tensor) and value.id == leaf.id:
+                    return name
+                if isinstance(value, np.ndarray) and _is_array_of(leaf, cast(Array, value)):
+                    return name
+    return ""
+
+
+def _is_array_of(leaf: Node, array: Array) -> bool:
+    origin = leaf.origin
+    if origin is None or array.shape != origin.shape:
+        return False
+    owner, *layout = Origin.of(array)
+    return owner is origin.owner and layout == list(origin[1:])
 
 
 def _name_in_modules(

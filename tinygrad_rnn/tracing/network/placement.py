@@ -7,10 +7,15 @@ goes on by a column a copy, and what is fed by a slice of a sequence stands in t
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 
+import numpy as np
+
+from ...autograd.tensor import Array
 from ..recording.graph import Node
+from .beginnings import STATE
 from .cells import Cells
 from .copies import Copy, Entry, newest
-from .labels import TIMELESS, Label, Times, along, label_of, tokens_of
+from .labels import TIMELESS, Label, Times, along, compressed, label_of, tokens_of
+from .parts import Part
 from .recurrence import is_light
 from .sequences import Sequences
 
@@ -22,12 +27,19 @@ class Placement:
         nodes: all, in creation order.
         cells: the copies among them.
         loss: the nodes in the loss.
+        steady: what every step reads, so that it is of no time.
     """
 
-    def __init__(self, nodes: Sequence[Node], cells: Cells, loss: Container[Node]) -> None:
-        self._cells = cells
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        cells: Cells,
+        loss: Container[Node],
+        steady: Container[Node] = (),
+    ) -> None:
+        self._cells, self._steady = cells, steady
         self._readers = _leaf_readers(nodes, cells)
-        self._sequences = Sequences(nodes, cells, loss)
+        self._sequences = Sequences(nodes, cells, loss, steady)
         # chains that a first attempt let run backwards, and that something later feeds
         self._forwards: set[Copy] = set()
         while not self._is_placed(nodes):
@@ -51,6 +63,9 @@ class Placement:
         self._backwards: dict[Copy, Copy] = {}  # and the first one of its chain
         # of a copy: the latest column that feeds it, but for its state
         self.lowest: dict[Copy, int] = {}
+        # of a leaf that is a slice of a sequence: that, and the token of the slice
+        self.slice_of: dict[Node, tuple[Node, int]] = {}
+        self._first_parts: dict[Node, int] = {}  # of a joined leaf: the token of what is no state
         self._label_leaves(nodes)
         ends = {copy.nodes[-1]: copy for copy in self._cells.all}
         tried = len(self._forwards)
@@ -84,14 +99,34 @@ class Placement:
         for node in nodes:
             if node.op is not None:
                 continue
-            if node.is_parameter:
+            if node.is_parameter or node in self._steady:
                 self.labels[node] = TIMELESS
+            elif node in self._cells.joined:
+                self._label_joined(node, self._cells.joined[node])
             elif node in axes:
                 axis = axes[node]
                 tokens = [self.times.new(node, k) for k in range(node.shape[axis])]
                 self.labels[node] = along(axis, tokens, node)
-            else:
+            elif node not in self._sequences.parts:
                 self.labels[node] = frozenset((self.times.new(node, 0),))
+        for node, part in self._sequences.parts.items():
+            if node not in self.labels:
+                self.labels[node] = frozenset((self._token_of_part(node, part),))
+
+    def _token_of_part(self, leaf: Node, part: Part) -> int:
+        """Of a leaf that is a slice of a sequence the token of that slice."""
+        label = self.labels.get(part.whole, TIMELESS)
+        if isinstance(label, frozenset) or self._sequences.axes.get(part.whole) != part.axis:
+            return self.times.new(leaf, 0)
+        token = int(label.ravel()[part.place])
+        self.slice_of[leaf] = part.whole, token
+        return token
+
+    def _label_joined(self, leaf: Node, parts: Array) -> None:
+        """A part is of the state before the first copy, and a part of the first time."""
+        before, first = self.times.new(leaf, 0), self.times.new(leaf, 1)
+        self.labels[leaf] = compressed(np.where(parts == STATE, before, first).astype(np.int32))
+        self._first_parts[leaf] = first
 
     def _label(self, node: Node) -> None:
         labels = [self._label_of(x) for x in node.tensors()]
@@ -185,6 +220,8 @@ class Placement:
             x = copy.read(entry)
             if loop.is_state(copy, entry):
                 states.append(x)
+                if x in self._first_parts:
+                    fed.add(self._first_parts[x])
                 continue
             label = self.taken(copy, entry)
             fed |= tokens_of(label)
@@ -198,16 +235,20 @@ class Placement:
         else:
             begun = [column for x in states for column in self.times.columns(self._label_of(x))]
             column = max(lowest, 0, *begun)
-            if not self._have_a_place(slices) and not loop.is_tree:
+            if not self._have_a_place(slices, begun) and not loop.is_tree:
                 column = max(column, self._free(copy, states))
         self.columns[copy] = column
         self._starts[copy.row] = max(self._starts[copy.row], column + 1)
         self._bind(copy, column, fed)
 
-    def _have_a_place(self, slices: Iterable[int]) -> bool:
-        """Whether slices of a sequence stand in columns already, or their neighbours do."""
+    def _have_a_place(self, slices: Iterable[int], begun: Sequence[int]) -> bool:
+        """Whether slices of a sequence stand in columns already, or their neighbours do.
+
+        And not before that of what the chain begins with: then it reads them once more.
+        """
         expected = (self.times.expected(token) for token in slices)
-        return any(column is not None and column >= 0 for column in expected)
+        known = [column for column in expected if column is not None and column >= 0]
+        return bool(known) and max(known) >= max(begun, default=0)
 
     def _earliest(self, token: int, copy: Copy) -> int:
         """Before a slice of a leaf there must be room for those before it that were read."""

@@ -20,7 +20,7 @@ BlockKind = Literal[
     "initial",  # a state before the first copy of a chain
     "parameter",  # a leaf that is trained
     "derived",  # made from parameters and constants alone: exp(log_A), W.T
-    "constant",  # a leaf that the copies brought along, the same in each: no circle is needed
+    "constant",  # a leaf that needs no gradient and is the same at every step: in the legend
     "target",  # a leaf that only the loss reads: listed on the loss
     "cell",  # a copy of a recurrent module, scope or plain loop
     "bar",  # a value of several columns that others read as a whole
@@ -303,6 +303,7 @@ class Quotient:
         outputs: from left to right.
         brackets: of nested loops, the outer steps.
         parameters: the legend: parameters and derived ones, in the order of their first use.
+        constants: … and what is the same at every step and not trained, but for single numbers.
         loss: the block that the root is in, where that is a loss.
         root: what everything leads to, where the backward pass starts.
         gradients: node id -> ∂L/∂node, where recorded.
@@ -321,6 +322,7 @@ class Quotient:
     inside: Callable[[Block], tuple[Read, ...]]
     brackets: tuple[Bracket, ...] = ()
     parameters: tuple[Block, ...] = ()
+    constants: tuple[Block, ...] = ()
     loss: Block | None = None
     gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])
     names: Mapping[Node, str] = field(default_factory=dict[Node, str])

@@ -1,30 +1,47 @@
 """What is neither a copy nor between them: derived parameters, and the loss."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from ...autograd.state import Scope
 from ..recording.graph import Node
 from .cells import Cells
-from .recurrence import key_of
+from .leaves import Leaves
+from .sites import Sites, frozen
 
 
-def derived_parameters(nodes: Sequence[Node], cells: Cells) -> set[Node]:
+def derived_parameters(nodes: Sequence[Node], cells: Cells, leaves: Leaves) -> set[Node]:
     """What is made outside the copies from parameters and constants alone: exp(log_A), W.T."""
     found: set[Node] = set()
+    constant: set[Node] = set(filter(leaves.is_constant, nodes))
     for node in nodes:
         if node.op is None or cells.of(node) is not None:
             continue
         trained = [x for x in node.tensors() if x.is_parameter or x in found]
         others = [x for x in node.tensors() if not x.is_parameter and x not in found]
-        if trained and all(_is_constant(x, node) for x in others):
+        if trained and all(x in constant or _only_scales(x, node, leaves) for x in others):
+            found.add(node)
+        elif node in leaves.steady and not trained and all(x in constant for x in others):
+            constant.add(node)
+    return found
+
+
+def made_of_constants(nodes: Sequence[Node], cells: Cells, leaves: Leaves) -> set[Node]:
+    """What every step reads, and was made of constants alone."""
+    found: set[Node] = set()
+    for node in nodes:
+        if node.op is None or cells.of(node) is not None or node not in leaves.steady:
+            continue
+        if all(x in found or leaves.is_constant(x) for x in node.tensors()):
             found.add(node)
     return found
 
 
-def _is_constant(x: Node, reader: Node) -> bool:
+def _only_scales(x: Node, reader: Node, leaves: Leaves) -> bool:
     """Whether a leaf only scales or shifts a parameter: then it is no data that comes in."""
     return (
         x.op is None
+        and x not in leaves.varying
+        and x not in leaves.data
         and reader.kind == "elementwise"
         and x.size <= reader.size
         and not (x.size == reader.size and _is_larger_than_parameters(reader))
@@ -33,6 +50,21 @@ def _is_constant(x: Node, reader: Node) -> bool:
 
 def _is_larger_than_parameters(node: Node) -> bool:
     return all(x.size < node.size for x in node.tensors() if x.op is not None or x.is_parameter)
+
+
+def alike(nodes: Iterable[Node], apart: Mapping[Node, Node]) -> dict[Node, int]:
+    """A number for each op: the same for those that do the same to the same.
+
+    `apart` says of leaves which one stands for them.
+    """
+    number: dict[Node, int] = {}
+    known: dict[Hashable, int] = {}
+    for node in nodes:
+        read = tuple(number.get(x, apart.get(x, x)) for x in node.tensors())
+        numbers = tuple(map(repr, node.numbers))
+        key = node.op, read, numbers, frozen(node.options)
+        number[node] = known.setdefault(key, len(known))
+    return number
 
 
 def loss_of(nodes: Sequence[Node], root: Node, cells: Cells, derived: set[Node]) -> set[Node]:
@@ -80,28 +112,6 @@ def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) ->
                 if x is not None and handed_on and sites.joint(node, slot, x) in outside:
                     found.add(node)
     return found
-
-
-class Sites:
-    """What ops are the same as when they are run again; of each once: one may read a thousand."""
-
-    def __init__(self) -> None:
-        self._of: dict[Node, Hashable] = {}
-
-    def joint(self, node: Node, slot: int, x: Node) -> Hashable:
-        """Two neighbouring ops of the program, wherever they are run."""
-        return self.of(node), slot, self.of(x)
-
-    def of(self, node: Node) -> Hashable:
-        if node not in self._of:
-            self._of[node] = site_of(node)
-        return self._of[node]
-
-
-def site_of(node: Node) -> Hashable:
-    """What an op is the same as when it is run again: the module that calls it, its parameters."""
-    parameters = tuple(x.id for x in node.tensors() if x.is_parameter)
-    return node.op, parameters, tuple(key_of(call) for call in node.calls)
 
 
 def _may_be_loss(node: Node, cells: Cells, derived: set[Node], inside: set[Scope]) -> bool:

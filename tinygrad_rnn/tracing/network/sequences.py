@@ -11,6 +11,7 @@ from ..recording.graph import Node
 from .cells import Cells
 from .copies import Copy
 from .labels import TIMELESS, Label, Times, along, label_of, tokens_of
+from .parts import Part, parts_among
 
 _Axis = tuple[Node, int]  # an axis of a leaf, which may be time
 
@@ -53,20 +54,29 @@ class Sequences:
         nodes: all, in creation order.
         cells: the copies among them.
         loss: the nodes in the loss.
+        steady: what every step reads, which is no sequence.
 
     Attributes:
         axes: of each leaf that is one the axis of time.
         later: the same of what is not made slice by slice but read so, each by a copy.
+        parts: leaves that are a slice of another one, sequence or not.
     """
 
-    def __init__(self, nodes: Sequence[Node], cells: Cells, loss: Container[Node]) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        cells: Cells,
+        loss: Container[Node],
+        steady: Container[Node],
+    ) -> None:
+        self.parts = parts_among(node for node in nodes if node.op is None)
         candidates = {
             node: [axis for axis, n in enumerate(node.shape) if n > 1]
             for node in nodes
-            if node.op is None and not node.is_parameter
+            if node.op is None and not node.is_parameter and node not in steady
         }
         made = _taken_apart(nodes, cells, loss)
-        taken = _taken(nodes, cells, loss, {**candidates, **made})
+        taken = _taken(nodes, cells, loss, {**candidates, **made}, self.parts)
         self.axes: dict[Node, int] = {}
         self._taken: dict[object, _Taken] = {}
         for leaf, axes in candidates.items():
@@ -130,19 +140,13 @@ def _taken(
     cells: Cells,
     loss: Container[Node],
     candidates: Mapping[Node, Sequence[int]],
+    parts: Mapping[Node, Part],
 ) -> dict[_Axis, _Taken]:
     """Try each axis of each leaf: label its places, and see who reads one of them alone."""
     times = Times()
     places: dict[int, int] = {}
     # node -> axis -> its label, if that axis were time
-    labels: dict[Node, dict[_Axis, Label]] = {}
-    for node, axes in candidates.items():
-        labels[node] = {}
-        for axis in axes:
-            n = node.shape[axis]
-            tokens = [times.new((node, axis), k) for k in range(n)]
-            places.update(zip(tokens, range(n), strict=True))
-            labels[node][node, axis] = along(axis, tokens, node)
+    labels = _leaf_labels(candidates, parts, times, places)
     found: defaultdict[_Axis, _Taken] = defaultdict(_Taken)
     inside: defaultdict[Copy, dict[_Axis, Label]] = defaultdict(dict)
     for node in _entered(nodes, cells, labels):
@@ -191,6 +195,29 @@ def _known(
     else:
         known = inside.get(maker, {})
     return {} if known and cells.is_state(reader, slot) else known
+
+
+def _leaf_labels(
+    candidates: Mapping[Node, Sequence[int]],
+    parts: Mapping[Node, Part],
+    times: Times,
+    places: dict[int, int],
+) -> dict[Node, dict[_Axis, Label]]:
+    """A token for each place of each axis; `places` is told which place each token is."""
+    labels: dict[Node, dict[_Axis, Label]] = {}
+    tokens: dict[_Axis, list[int]] = {}
+    for node, axes in candidates.items():
+        labels[node] = {}
+        for axis in axes:
+            n = node.shape[axis]
+            own = tokens[node, axis] = [times.new((node, axis), k) for k in range(n)]
+            places.update(zip(own, range(n), strict=True))
+            labels[node][node, axis] = along(axis, own, node)
+    for leaf, (whole, axis, place) in parts.items():
+        if (whole, axis) in tokens:
+            token = tokens[whole, axis][place]
+            labels.setdefault(leaf, {})[whole, axis] = frozenset((token,))
+    return labels
 
 
 def _axes_of(given: Iterable[Mapping[_Axis, Label]]) -> Iterable[_Axis]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 
@@ -60,12 +61,20 @@ class Slice:
         """How the program would write it: "[3]", "[:, 3]", "[2:4]"; "" where no one index does."""
         if self.index is None:
             return ""
-        return f"[{', '.join(map(_written, self.index))}]"
+        return index_text(self.index)
 
 
-def _written(part: slice | int) -> str:
+def index_text(index: object) -> str:
+    """How an index of numbers and ranges is written: "[:, 3]"; "" of any other."""
+    parts = cast("tuple[object, ...]", index) if isinstance(index, tuple) else (index,)
+    written = [_written(part) for part in parts]
+    return f"[{', '.join(filter(None, written))}]" if all(written) else ""
+
+
+def _written(part: Any) -> str:
     if isinstance(part, int):
         return str(part)
-    if part == slice(None):
-        return ":"
-    return f"{part.start}:{part.stop}"
+    if type(part) is not slice or part.step is not None:
+        return ""
+    ends: list[Any] = [part.start, part.stop]
+    return ":".join("" if end is None else str(end) for end in ends)

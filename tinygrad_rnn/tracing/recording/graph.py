@@ -1,7 +1,7 @@
 """The recorded graph as plain data: one `Node` per tensor, inputs before outputs."""
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Reversible, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Reversible, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from math import prod
@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from ...autograd.op import Kind, Op
+from ...autograd.origin import Origin
 from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError, said
@@ -39,11 +40,14 @@ class Node:
         scope: the call that it was made in.
         source: the line that made it.
         rule: the op itself, to compute it again.
+
+    Attributes:
+        origin: of a leaf that was an array of the program's: which one.
     """
 
     __slots__ = (
-        "_data", "_is_whole", "_operands", "id", "inputs", "name", "op", "options", "requires_grad",
-        "rule", "scope", "source")  # fmt: skip
+        "_data", "_is_whole", "_operands", "id", "inputs", "name", "op", "options", "origin",
+        "requires_grad", "rule", "scope", "source")  # fmt: skip
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class Node:
         self.name, self.requires_grad, self.options = name, requires_grad, options
         self.scope, self.source, self.rule = scope, source, rule
         self._is_whole = False  # whether all operands were looked through: there may be thousands
+        self.origin: Origin | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name or self.op or 'leaf'} {self.shape}>"
@@ -258,11 +263,12 @@ class Graph:
                 "record the run with tg.trace()"
             )
         made: dict[int, Node] = {}
+        given = GivenArrays()
         for tensor in sorted(_ancestors(output), key=lambda t: t.id):
-            inputs = tuple(
-                None if x is None else made.get(x.id) or made.setdefault(x.id, _leaf(x, array))
-                for x, array in zip(tensor.inputs, tensor.arrays, strict=True)
-            )
+            for x, array in zip(tensor.inputs, tensor.arrays, strict=True):
+                if x is not None and x.id not in made:
+                    made[x.id] = given.leaf(x, array, _leaf)
+            inputs = tuple(None if x is None else made[x.id] for x in tensor.inputs)
             made[tensor.id] = Node(
                 id=tensor.id,
                 op=tensor.op.name if tensor.op else None,
@@ -275,7 +281,7 @@ class Graph:
                 scope=tensor.scope,
                 rule=tensor.op,
             )
-        nodes = tuple(sorted(made.values(), key=lambda node: node.id))
+        nodes = tuple(sorted(set(made.values()), key=lambda node: node.id))
         names = {node.id: node.name for node in nodes if node.name}
         return cls(nodes, made[output.id], names, owners=_owners_of(nodes))
 
@@ -319,6 +325,36 @@ class Graph:
             nodes += [x for x in named if x.inputs and all(y in used for y in x.tensors())]
         in_order = tuple(sorted(nodes, key=attrgetter("id")))
         return cls(in_order, root, names, gradients, owners)
+
+
+class GivenArrays:
+    """The arrays that ops were given: several ops may be given one, and that is one leaf."""
+
+    def __init__(self) -> None:
+        # the origin is kept, since the id of its owner is part of the key
+        self._leaves: dict[Hashable, tuple[Origin, Node]] = {}
+
+    def leaf(self, tensor: Tensor, array: Array, make: Callable[[Tensor, Array], Node]) -> Node:
+        """The leaf of a tensor: the one that there is of its array, if that still is the same."""
+        origin = tensor.origin if hasattr(tensor, "origin") else Origin.of(array)  # of a result
+        if tensor.requires_grad:
+            return make(tensor, array)
+        key = (id(origin.owner), *origin[1:])
+        if key in self._leaves:
+            _, node = self._leaves[key]
+            if _is_same(node, tensor, array):
+                return node
+        node = make(tensor, array)
+        node.origin = origin
+        self._leaves[key] = origin, node
+        return node
+
+
+def _is_same(node: Node, tensor: Tensor, array: Array) -> bool:
+    """Whether the array was not written into meanwhile, and nobody tells the two apart."""
+    if node.is_gone or tensor.name not in (None, node.name):
+        return False
+    return node.data.tobytes() == array.tobytes()
 
 
 def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:

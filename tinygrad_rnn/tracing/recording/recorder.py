@@ -17,7 +17,7 @@ from ...nn.optim.methods import KINDS
 from ...nn.optim.optimizer import Move, Optimizer
 from .budget import Budget
 from .event import Accumulate, Event, Failure, Forward, Places, Seed, Update, Vjp, Zero
-from .graph import Node, leaf_node, reached
+from .graph import GivenArrays, Node, leaf_node, reached
 from .notes import (
     Clipped,
     GradientTaken,
@@ -29,7 +29,7 @@ from .notes import (
     Symbolic,
 )
 from .run import Run
-from .source import Source, Sources, callers_name, variable_name
+from .source import ArrayNames, Source, Sources, callers_name, variable_name
 
 NO_TENSOR = -1  # what is no tensor has this id
 NO_MOVE: tuple[int, Move | None] = (NO_TENSOR, None)
@@ -57,6 +57,7 @@ class Recorder:
         if run.limit is not None:
             self.budget = Budget(run.limit, run.release_tensor)
         self._places, self._sources = places, Sources()
+        self._given, self._array_names = GivenArrays(), ArrayNames()
         # What the next update is made from; and what steps left of a parameter's state.
         self._move = NO_MOVE
         self._optimizers: dict[Optimizer, int] = {}
@@ -231,11 +232,12 @@ class Recorder:
         for note in run.notes:
             note.after -= dropped
         run.printed.clear()
+        self._given = GivenArrays()  # it holds nodes that are dropped
         if self.budget is not None:
             self.budget.restart([*run.events, *(note for note in run.notes if note.arrays)])
             run.gone = self.budget.gone
         kept = {x.id for x in reached(x for event in run.events for x in event.used)}
-        for id in [id for id, x in run.nodes.items() if id not in kept and not x.is_parameter]:
+        for id in [id for id, x in run.nodes.items() if x.id not in kept and not x.is_parameter]:
             run.nodes.pop(id)
             run.tensors.pop(id, None)
 
@@ -257,11 +259,23 @@ class Recorder:
         """The node of a tensor; one made outside the recording is a leaf to it at first."""
         node = self.run.nodes.get(tensor.id)
         if node is None:
-            node = leaf_node(tensor, array, _name_of(tensor))
-            self.run.nodes[tensor.id], self.run.tensors[tensor.id] = node, tensor
+            node = self._given.leaf(tensor, array, self._leaf)
+            self.run.nodes[tensor.id] = node
+            self.run.tensors.setdefault(node.id, tensor)
         elif self.budget is not None and node.is_gone:
             self.budget.revive(node, array)
         return node
+
+    def _leaf(self, tensor: Tensor, array: Array) -> Node:
+        """A leaf under its variable's name: of what is trained the program's own, no helper's."""
+        name = tensor._name
+        if not name and tensor._requires_grad and tensor.op is None:
+            name = callers_name(tensor)
+        elif not name:
+            name, origin = variable_name(tensor), getattr(tensor, "origin", None)
+            if name is None and origin is not None:
+                name = self._array_names.of(origin)
+        return leaf_node(tensor, array, name)
 
     def _complete(self, node: Node, tensor: Tensor) -> None:
         """Say how a tensor from before the recording was made: its op hands its gradient on."""
@@ -298,13 +312,6 @@ class Recorder:
         "step": _step,
         "enter": _enter,
     }
-
-
-def _name_of(leaf: Tensor) -> str | None:
-    """The variable of a leaf: of what is trained the program's own, and no helper's."""
-    if leaf._name:
-        return leaf._name
-    return callers_name(leaf) if leaf._requires_grad and leaf.op is None else variable_name(leaf)
 
 
 def _array(value: Any) -> Any:

@@ -5,12 +5,18 @@ import dis
 import linecache
 import sys
 from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import chain
+from itertools import chain, islice
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, cast
+
+import numpy as np
+
+from ...autograd.origin import Origin
+from ...autograd.tensor import Array
 
 _PACKAGE = __name__.partition(".")[0]
 _FOLDER = sys.modules[_PACKAGE].__path__[0]
@@ -24,6 +30,7 @@ _CALLERS_KEPT = 4
 # A line that unpacks more values than that at once names none of the others.
 _PARTS_MOST = 16
 
+_MISSED_MOST = 3  # so often a place is searched for the name of an array, and none is found
 _HELD_MOST = 1000  # how long a list may be that is looked through for a parameter
 
 Frames = tuple[tuple[CodeType, int], ...]
@@ -327,6 +334,15 @@ def _user_frames() -> Iterator[FrameType]:
         frame = None if owner == _COMMAND_LINE else outer
 
 
+def _our_frames() -> Iterator[FrameType]:
+    """The innermost frames of this package's layers."""
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and (owner := _owner(frame.f_globals.get("__name__", ""))) != _USERS:
+        if owner == _OURS:
+            yield frame
+        frame = frame.f_back
+
+
 def variable_name(value: object) -> str | None:
     """The variable that holds `value` in the innermost frame of the user's code, if any."""
     return _name_in([next(_user_frames())], value)
@@ -405,6 +421,96 @@ def _name_in_sequence(name: str, held: Sequence[Any], value: object) -> str | No
 def _name_in_object(name: str, held: Any, value: object) -> str | None:
     attributes: dict[str, Any] = getattr(held, "__dict__", {})
     return next((key for key, one in attributes.items() if one is value), None)
+
+
+class ArrayNames:
+    """What the program calls the arrays that ops are given.
+
+    A loop gives the same variable at the same place again and again: it is tried first, and a place
+    where nothing was found a few times is not searched any more.
+    """
+
+    def __init__(self) -> None:
+        self._known: defaultdict[tuple[CodeType, int], dict[tuple[CodeType, str], None]]
+        self._known = defaultdict(dict)
+        self._missed: Counter[tuple[CodeType, int]] = Counter()
+
+    def of(self, origin: Origin) -> str | None:
+        """The variable that holds an array, or the attribute: "F", "slower", "F.T" for F.T.
+
+        Of the user's innermost frames the outermost one that has it, so that a helper does not name
+        it; else what a layer of ours calls it.
+        """
+        ours = list(islice(_our_frames(), _CALLERS_KEPT))
+        frames = [*list(islice(_user_frames(), _CALLERS_KEPT))[::-1], *ours]
+        innermost = ours[0] if ours else frames[-1]
+        place = innermost.f_code, innermost.f_lasti
+        for code, name in self._known[place]:
+            for frame in frames:
+                if frame.f_code is code and _is_of(origin, _variable(frame, name)):
+                    return name
+        if self._missed[place] >= _MISSED_MOST:
+            return None
+        for frame in frames:
+            for name, held in _variables([frame]):
+                if name[:1] != "_" and _is_of(origin, held):
+                    self._known[place][frame.f_code, name] = None
+                    return name
+        found = _name_as_attribute(frames, origin) or _name_as_view(frames, origin)
+        self._missed[place] += found is None
+        return found
+
+
+def _name_as_attribute(frames: Iterable[FrameType], origin: Origin) -> str | None:
+    """What the objects have that local variables hold: `self` above all."""
+    for frame in frames:
+        for held in frame.f_locals.values():
+            if _name_within(cast(Any, type(held))) is _name_in_object:
+                attributes: dict[str, Any] = getattr(held, "__dict__", {})
+                for name, value in attributes.items():
+                    if _is_of(origin, value):
+                        return name
+    return None
+
+
+def _name_as_view(frames: Iterable[FrameType], origin: Origin) -> str | None:
+    """Of what is no variable, but a view of one: its transpose, its real part, or a row of it."""
+    for name, held in _variables(frames):
+        if name[:1] == "_" or not isinstance(held, np.ndarray):
+            continue
+        whole = cast(Any, held)
+        if Origin.of(whole).owner is not origin.owner:
+            continue
+        for part in ("T", "real", "imag"):
+            if _is_of(origin, getattr(whole, part)):
+                return f"{name}.{part}"
+        if _is_row(origin, whole):
+            return name
+    return None
+
+
+def _is_row(origin: Origin, whole: Any) -> bool:
+    """Whether it is `whole[t]`, for some t."""
+    if whole.shape[1:] != origin.shape or whole.strides[1:] != origin.strides or not whole.ndim:
+        return False
+    first = whole.__array_interface__["data"][0]
+    last = first + (len(whole) - 1) * whole.strides[0]
+    return first <= origin.address <= last and (origin.address - first) % whole.strides[0] == 0
+
+
+def _is_of(origin: Origin, held: Any) -> bool:
+    """Whether something is the array: what is cheap is compared first."""
+    if not isinstance(held, np.ndarray):
+        return held is origin.owner
+    array = cast("Array", held)
+    if array.shape != origin.shape or array.strides != origin.strides:
+        return False
+    owner, *layout = Origin.of(array)
+    return owner is origin.owner and layout == list(origin[1:])
+
+
+def _variable(frame: FrameType, name: str) -> Any:
+    return frame.f_locals.get(name, frame.f_globals.get(name))
 
 
 def forget_files() -> None:
