@@ -105,11 +105,6 @@ class Times:
         """The first column that a token that is not bound may be bound to."""
         return max(self.columns(self.origin(token)), default=0)
 
-    def delay(self, tokens: Iterable[Token], until: Sequence[Token]) -> None:
-        """Say that slices which have no column yet are used together with something later."""
-        for token in tokens:
-            self._add_origin(token, until)
-
     def extent(self, label: Label) -> "Extent":
         """From when to when it reaches; of a sequence that is asked again and again known once."""
         known = self._extents.get(id(label))
@@ -234,10 +229,6 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
         return _moved(node, tensors, labels, times), False
     if _is_later(labels, times):
         return _mixed(labels, times), True
-    ones = (token for label in labels if isinstance(label, frozenset) for token in label)
-    bound = [token for token in ones if times.column(token) is not None]
-    if bound:
-        times.delay((token for label in varying for token in times.extent(label).free), bound)
     found = _combined(node, tensors, labels, times)
     if found is None:
         return _mixed(labels, times), True

@@ -132,7 +132,7 @@ class Placement:
         labels = [self._label_of(x) for x in node.tensors()]
         self.labels[node], wide = label_of(node, labels, self.times)
         if node in self._sequences.later:
-            self._begin_anew(node)
+            self._begin_anew(node, labels)
         if wide:
             self.wide.add(node)
         self._carry(node, labels)
@@ -144,13 +144,22 @@ class Placement:
         if last is not None:
             self._last[node] = last
 
-    def _begin_anew(self, node: Node) -> None:
-        """Of what is made as one and then read slice by slice, each slice has a time of its own."""
+    def _begin_anew(self, node: Node, given: Iterable[Label]) -> None:
+        """Of what is made as one and then read slice by slice, each slice has a time of its own.
+
+        So it is where slices that nobody read yet meet something that has a time.
+        """
         label, axis = self.labels[node], self._sequences.later[node]
         if isinstance(label, frozenset):
-            tokens = [self.times.new(node, k, label) for k in range(node.shape[axis])]
-            self.labels[node] = along(axis, tokens, node)
+            origin = label
             self.wide.add(node)
+        else:
+            ones = (token for one in given if isinstance(one, frozenset) for token in one)
+            origin = frozenset(token for token in ones if self.times.column(token) is not None)
+            if not origin or self.times.extent(label).last:
+                return
+        tokens = [self.times.new(node, k, origin) for k in range(node.shape[axis])]
+        self.labels[node] = along(axis, tokens, node)
 
     def _carry(self, node: Node, labels: Sequence[Label]) -> None:
         """Let what hands on a state of a row that runs backwards stand where the newest copy does.
