@@ -379,16 +379,17 @@ def _name_in_containers(frames: Iterable[FrameType], value: object) -> str | Non
 def _variables(frames: Iterable[FrameType]) -> Iterator[tuple[str, object]]:
     """Local and global variables. A module's are gone through once, however many frames it has.
 
-    A notebook or a test has dozens of frames of few modules around each op.
+    A notebook or a test has dozens of frames of few modules around each op. They are listed first:
+    another thread, or a signal's handler, may make a variable meanwhile.
     """
     seen: set[int] = set()
     for frame in frames:
         module = frame.f_globals
         if frame.f_locals is not module:
-            yield from frame.f_locals.items()
+            yield from list(frame.f_locals.items())
         if id(module) not in seen:
             seen.add(id(module))
-            yield from module.items()
+            yield from list(module.items())
 
 
 @lru_cache(maxsize=4096)
