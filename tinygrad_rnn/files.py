@@ -126,7 +126,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
 def _refuse_zero(name: str) -> None:
     """Python has an error of another kind for it."""
     if "\0" in name:
-        raise OSError(errno.EINVAL, "A path has no character 0", name)
+        raise OSError(errno.EINVAL, "A path has no null character", name)
 
 
 def _is_device_or_pipe(path: str | os.PathLike[str]) -> bool:
