@@ -222,3 +222,14 @@ def by_a_recursion():
 def test_steps_without_a_loop_around_them_are_found_by_what_comes_again(program):
     (row,) = loops(network(program))
     assert {tuple(ops(block)) for block in row.blocks} == {("concatenate", "matmul", "tanh")}
+
+
+def test_a_loop_of_one_op_goes_round_where_the_op_reads_what_it_made():
+    """`x = x * w` is one place in the program, come to again and again; a split is so, too."""
+    w, x = tg.tensor(1.5, requires_grad=True, name="w"), tg.tensor(np.ones(2))
+    with tg.trace() as tr:
+        for _ in range(5):
+            x = x * w
+    assert [tr.queries.names.of(event.output) for event in tr.events] == [
+        f"x@{t}" for t in range(5)
+    ]

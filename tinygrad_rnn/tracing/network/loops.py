@@ -129,7 +129,7 @@ def _sites_in(loop: Key, body: Mapping[Node, Turn]) -> dict[Node, Site]:
             i for i, one in enumerate(places) if one.function == function and position in one.loops
         ]
         inside = tuple((one.function, one.at) for one in places[max(outer, default=0) :])
-        site = inside, node.source.part, node.op, tuple(key_of(call) for call in node.calls)
+        site = inside, node.op, tuple(key_of(call) for call in node.calls)
         count[turn, site] += 1
         sites[node] = *site, count[turn, site]
     return sites

@@ -63,11 +63,15 @@ def turns_of(nodes: Iterable[Node]) -> dict[Node, Turn]:
     """
     found: dict[Node, Turn] = {}
     calls: list[_Call] = []
+    before: Node | None = None
     for node in nodes:
         if node.op is None or node.source is None or not node.source.places:
             continue
         places = _whole(node.source.places, calls)
-        calls = _following(_from_outside(calls, places), places)
+        # What one line makes at once does not read itself: that is `x = x * w`, once more.
+        is_again = before is not None and before.op == node.op and before in node.inputs
+        calls = _following(_from_outside(calls, places), places, is_again)
+        before = node
         turn = next((call.turns[-1] for call in reversed(calls) if call.turns), None)
         if turn is not None:
             found[node] = turn
@@ -133,8 +137,16 @@ def _from_outside(calls: Sequence[_Call], places: Sequence[Place]) -> Sequence[_
     return (*_extended((), places[:k]), *calls)
 
 
-def _following(calls: Sequence[_Call], places: Sequence[Place]) -> list[_Call]:
-    """The calls that lead to an op, after those that led to the op before."""
+def _following(
+    calls: Sequence[_Call], places: Sequence[Place], is_again: bool = False
+) -> list[_Call]:
+    """The calls that lead to an op, after those that led to the op before.
+
+    Args:
+        calls: those.
+        places: of the calls that lead to the op.
+        is_again: whether the same place, if it is one, was come to once more.
+    """
     pairs = zip(calls, places, strict=False)
     different = (
         i for i, (call, to) in enumerate(pairs) if call.place is not to and call.place != to
@@ -142,9 +154,10 @@ def _following(calls: Sequence[_Call], places: Sequence[Place]) -> list[_Call]:
     same = next(different, None)
     if same is None:  # the same place once more, or in a call from there
         same = min(len(calls), len(places))
-        return _extended(calls[:same], places)
-    call, to = calls[same], places[same]
-    if call.place.function == to.function:
+        if not is_again or len(calls) != len(places):
+            return _extended(calls[:same], places)
+    elif calls[same].place.function == places[same].function:
+        call, to = calls[same], places[same]
         kept = [turn for turn, at in zip(call.turns, to.loops, strict=False) if turn.loop[1] == at]
         if to.at > call.place.at:
             return _extended(calls[:same], places, tuple(kept))
