@@ -72,6 +72,8 @@ class Groups:
         self.group_bars()
         self.group_between()
         self.place_between()
+        while self.stretch_bars():
+            self.place_between()
         self.place_inputs()
 
     # Groups
@@ -391,6 +393,19 @@ class Groups:
             if targets and all(feeds and self.is_late(to, late) for to, feeds in targets):
                 late.add(id(group))
                 group.columns = (min(to.columns[0] for to, _ in targets),)
+
+    def stretch_bars(self) -> bool:
+        """Let each bar reach to the last of what feeds it; whether one had to."""
+        stretched = False
+        for group in self.groups:
+            if group.kind == "bar" and group.columns:
+                last = max(
+                    (one.columns[-1] for one in self.sources(group) if one.columns), default=0
+                )
+                if last > group.columns[-1]:
+                    group.columns = (*group.columns, last)
+                    stretched = True
+        return stretched
 
     def find_carriers(self, between: Sequence[Group]) -> None:
         """What hands on the states of a row that runs backwards: it does so, too."""
