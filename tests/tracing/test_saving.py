@@ -368,7 +368,7 @@ def test_paths_that_cannot_be_read_or_written(tmp_path, path, monkeypatch):
         load_trace(tmp_path / "missing")
     with pytest.raises(TraceError, match=r"load_trace: .*: Is a directory"):
         load_trace(tmp_path)
-    with pytest.raises(TraceError, match=r"load_trace: .*A path has no character 0"):
+    with pytest.raises(TraceError, match=r"load_trace: .*A path has no null character"):
         load_trace("a\0b")
     with pytest.raises(
         TraceError, match=r"save: .*No such file or directory; what was there before is unchanged"
