@@ -285,3 +285,15 @@ def test_a_table_says_what_is_known_of_what_is_gone():
     assert np.isnan(table["norm"][0])
     assert table["shape"] == [(256,)] * 4
     assert table["non_finite"] == [None, None, None, 0]
+
+
+@pytest.mark.parametrize("kind", [tg.nn.RNN, tg.nn.GRU, tg.nn.LSTM])
+def test_the_one_input_of_a_timestep_is_its_x_whatever_the_program_calls_it(kind):
+    xs, state, layer = np.ones((3, 1, 1, 2)), None, kind(2, 3, rng=0)
+    with tg.trace() as tr:
+        for t in range(3):
+            y, state = layer(tg.tensor(xs[t]), state)
+        y.sum().backward()
+    names = tr.queries.names
+    assert [names.of(one.node) for one in names.all_of("x")] == ["xs@0", "xs@1", "xs@2"]
+    assert names.find("x@1", 10**6).node is names.find("xs@1", 10**6).node

@@ -70,6 +70,7 @@ class Names:
         # the name without its timestep
         self._bases: dict[Node, str] = {}
         # What an earlier step made is called otherwise where a later one reads it: h@4 is its h@-1.
+        # The one input of a timestep is its x, whatever the program calls it.
         self._also: list[tuple[str, Written]] = []
         # The first graph of each wiring: those of other training steps are named as it was.
         first: dict[Hashable, Sequence[Node]] = {}
@@ -95,6 +96,7 @@ class Names:
         bases = _base_names(nodes, placing, self._given)
         times = placing.times if naming is not None else _rounds(bases)
         step, borrowed = self.steps.of(self._made[made[-1]]), dict[Node, tuple[str, Written]]()
+        inputs = placing.inputs if "x" not in bases.values() else set[Node]()
         for node, base in bases.items():
             place = Place(number, times.get(node), placing.layers.get(node))
             if node.op is not None and node in self.places:
@@ -104,6 +106,9 @@ class Names:
                 continue
             self._bases[node] = base or self._numbered(node)
             self.places[node] = place
+            if node in inputs:
+                self._also.append(("x", Written(self._made[node], node, place, step)))
+                borrowed[node] = self._also[-1]
         self.roles.update(placing.roles)
         self._borrowed[nodes[-1]] = borrowed
 
@@ -538,6 +543,8 @@ class _Placing:
         self.layers: dict[Node, int] = {}
         # h, c, x …
         self.roles: dict[Node, str] = {}
+        # those that are alone at their timestep
+        self.inputs: set[Node] = set()
         self._given = given
 
     def place(self, naming: Naming, nodes: Iterable[Node]) -> None:
@@ -582,6 +589,9 @@ class _Placing:
             if len(times) == 1:
                 (self.times[x],) = times
                 self.roles[x] = self._given(x) or "x"
+        read = [x for x in readers if x in self.roles]
+        alone = Counter(self.times[x] for x in read)
+        self.inputs.update(x for x in read if alone[self.times[x]] == 1)
 
     def _follow(self, node: Node) -> None:
         """What was made of one timestep's values alone belongs to it."""
