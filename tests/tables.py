@@ -1,6 +1,7 @@
-"""Long tables of cases: the default run takes some rows of each, `.ci/run` takes them all.
+"""Long tables of cases: the default run takes some rows of each, `.ci/run` takes more.
 
-What costs seconds and proves on one more program what was proved on another is marked `rest`.
+What costs seconds and proves on one more program what was proved on another is marked `rest`; what
+costs hours is marked `slow`, and `.ci/run` leaves it out.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,17 +10,18 @@ from typing import Any
 import pytest
 
 
-def rows(table: Sequence[Any], default: Collection[Any]) -> list[Any]:
-    """One parameter a row; those that are not in `default` are marked `rest`."""
-    return [
-        row if row in default else pytest.param(*as_tuple(row), marks=pytest.mark.rest)
-        for row in table
-    ]
+def rows(
+    table: Sequence[Any], default: Collection[Any], mark: pytest.MarkDecorator = pytest.mark.rest
+) -> list[Any]:
+    """One parameter a row; those that are not in `default` are marked."""
+    return [row if row in default else pytest.param(*as_tuple(row), marks=mark) for row in table]
 
 
-def one_in(number: int, table: Sequence[Any]) -> list[Any]:
-    """The first of each `number` rows is run by default."""
-    return rows(table, table[::number])
+def one_in(
+    number: int, table: Sequence[Any], mark: pytest.MarkDecorator = pytest.mark.rest
+) -> list[Any]:
+    """The first of each `number` rows is run by default, the others are marked."""
+    return rows(table, table[::number], mark)
 
 
 def as_tuple(row: Any) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.cli import cli
@@ -316,10 +317,7 @@ h.sum().backward()
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", ">&-", "2>&-", ">/dev/full", "2>/dev/full"])
 @pytest.mark.parametrize(
     "command",
-    [
-        pytest.param(command, marks=() if command.startswith("draw") else pytest.mark.slow)
-        for command in COMMANDS
-    ],
+    rows(COMMANDS, [one for one in COMMANDS if one.startswith("draw")], pytest.mark.slow),
 )
 def test_streams_that_are_closed_or_full(tmp_path, command, streams):
     """They end no command otherwise than in a line; no file gets what was meant for them."""

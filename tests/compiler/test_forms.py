@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from compiler.side_by_side import compare
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
@@ -128,9 +129,7 @@ def look_at(form):
     compare(form.step, form.parameters, form.calls(3))
 
 
-@pytest.mark.parametrize(
-    "batch", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 201))]
-)
+@pytest.mark.parametrize("batch", rows(range(201), [0], pytest.mark.slow))
 def test_random_cells_in_random_spellings(batch):
     """`pytest -m slow` looks at 20,000 of them."""
     rng = np.random.default_rng(batch)

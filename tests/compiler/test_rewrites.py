@@ -8,7 +8,7 @@ from compiler.side_by_side import CALLS, backward, compare
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import SHAPE, random_program
-from tables import one_in
+from tables import one_in, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
@@ -110,9 +110,7 @@ BINARY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "batch", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 200))]
-)
+@pytest.mark.parametrize("batch", rows(range(200), [0], pytest.mark.slow))
 def test_programs_of_all_ops(batch):
     """`pytest -m slow` runs 20,000 of them."""
     rng = np.random.default_rng(batch)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.debugger.session import Session
@@ -178,7 +179,7 @@ def check_matrices(session, event, why):
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in A_FEW else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+    rows(NAMES, A_FEW, pytest.mark.slow),
 )
 def test_every_number_on_the_screen_follows_from_the_recording(name):
     session = Session(recorded(name))

@@ -14,6 +14,7 @@ from diagrams.networks import draw
 from diagrams.test_rendering import hostile_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.picture.diagram import Diagram
@@ -41,7 +42,7 @@ ACTIVE = [
     ";",
 ]
 # Five hundred texts or names a seed; every seed's are looked at by `-m slow`.
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
+SEEDS = rows(range(10), [0], pytest.mark.slow)
 names = st.lists(st.sampled_from(ACTIVE) | st.text(max_size=4), max_size=8).map("".join)
 
 

@@ -11,13 +11,14 @@ import pytest
 from diagrams.flaws import flaws
 from diagrams.reading import Picture
 from diagrams.test_quotient_pictures import NAMES, network, recorded
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.grid.standing import Standing
 from tinygrad_rnn.errors import DrawError
 
 SAMPLE = ["residual_stack"]
-EVERY = [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in NAMES]
+EVERY = rows(NAMES, SAMPLE, pytest.mark.slow)
 VIEWS = {
     "unrolled": {"gradients": True},
     "plain": {},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from diagrams.reading import Picture
 from diagrams.test_geometry import check_texts
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.grid.standing import Standing
@@ -18,7 +19,7 @@ from tinygrad_rnn.tracing.network.blocks import network_of
 MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
 NAMES = sorted(path.stem for path in MUSEUM.glob("*.py"))
 SAMPLE = ["residual_stack", "bahdanau", "zoneout", "tree_lstm"]
-EVERY = [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in NAMES]
+EVERY = rows(NAMES, SAMPLE, pytest.mark.slow)
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import OnnxError
@@ -260,10 +261,7 @@ QUICK_FORMS = [("rnn", 1, False, False), ("lstm", 2, True, True), ("gru", 1, Tru
 
 @pytest.mark.parametrize(
     ("kind", "num_layers", "bidirectional", "batch_first"),
-    [
-        pytest.param(*form, marks=[] if form in QUICK_FORMS else [pytest.mark.slow])
-        for form in FORMS
-    ],
+    rows(FORMS, QUICK_FORMS, pytest.mark.slow),
 )
 def test_a_layer_becomes_a_node(kind, num_layers, bidirectional, batch_first, tmp_path):
     rng = np.random.default_rng(0)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.autograd.switches import observed
@@ -16,9 +17,7 @@ MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
 NAMES = sorted(path.stem for path in MUSEUM.glob("*.py"))
 FAST = ("elman", "learned_optimizer", "lstm", "neural_ode", "ntm", "tree_lstm")
 LOOKS = ("act", "phased_lstm")  # programs that branch on values
-museum = pytest.mark.parametrize(
-    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
-)
+museum = pytest.mark.parametrize("name", rows(NAMES, FAST, pytest.mark.slow))
 
 
 @cache
