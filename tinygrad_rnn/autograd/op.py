@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ..errors import GradientError, OpError, describe, refusal
-from .origin import is_number
+from .origin import base_of, is_number
 from .state import STATE, notify
 from .tensor import Array, Inputs, Tensor, creation_ids, freeze
 
@@ -218,9 +218,7 @@ def _owned(forward: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(forward)
     def owned(*operands: Any, **options: Any) -> Any:
         y = np.asarray(forward(*operands, **options))
-        base = y
-        while isinstance(base.base, np.ndarray):
-            base = base.base
+        base = base_of(y)
         return y.copy() if base is not y and base.flags.writeable else y
 
     return owned

@@ -23,11 +23,23 @@ class Origin(NamedTuple):
         if not isinstance(array, np.ndarray):
             return cls(array if isinstance(array, np.generic) else object(), 0)
         whole: Array = cast(Any, array)
-        owner = whole
-        while isinstance(base := cast(Any, owner.base), np.ndarray):
-            owner = cast("Array", base)
+        owner = base_of(whole)
         address = 0 if owner is whole else whole.__array_interface__["data"][0]
         return cls(ref(owner), address, whole.shape, whole.strides, whole.dtype)
+
+    def is_of(self, array: Array) -> bool:
+        """Whether it is that of an array: what is cheap is compared first."""
+        if array.shape != self.shape or array.strides != self.strides:
+            return False
+        owner, *layout = Origin.of(array)
+        return owner is self.owner and layout == list(self[1:])
+
+
+def base_of(array: Array) -> Array:
+    """The array whose memory an array looks at, through all views; itself if it is no view."""
+    while isinstance(base := cast(Any, array.base), np.ndarray):
+        array = cast("Array", base)
+    return array
 
 
 _NUMBER = (int, float)

@@ -9,6 +9,7 @@ from weakref import ref
 
 import numpy as np
 
+from ..autograd.origin import base_of
 from ..autograd.tensor import Array
 
 BUFFERS = (np.ndarray, bytearray, memoryview, machine_array, mmap)
@@ -47,7 +48,7 @@ class Contents:
         """While the function runs, `data` is copied into a tensor or an option."""
         if _is_fixed(data):
             return
-        owner, memory = _owner_of(data), data.__array_interface__
+        owner, memory = base_of(data), data.__array_interface__
         key = id(owner), memory["data"], data.shape, data.strides, data.dtype
         self._taken.setdefault(key, (ref(owner), memory))
 
@@ -98,12 +99,6 @@ def _read(buffer: Any) -> Any:
 
 def _size_of(buffer: Any) -> int:
     return memoryview(buffer).nbytes if not isinstance(buffer, np.ndarray) else buffer.nbytes
-
-
-def _owner_of(array: Array) -> Array:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 def _is_fixed(buffer: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autograd.origin import base_of
 from ..autograd.tensor import Array
 from .program import once
 
@@ -79,9 +80,7 @@ class Places:
         self._pieces[id(piece.whole)] = piece
 
     def of(self, array: Array) -> Place:
-        base = array
-        while isinstance(base.base, np.ndarray):
-            base = base.base
+        base = base_of(array)
         offset = 0
         if array.size and array is not base:
             offset = array.ctypes.data - base.ctypes.data

@@ -53,8 +53,8 @@ def flat_drawing(graph: Graph, depth: int | None, fold: Fold) -> tuple[Drawing, 
             for number, node in enumerate(ends)
             if node in values  # it is no parameter
         },
-        [_Fold(number, run) for number, run in enumerate(found.folds)],
-        _Earlier(len(found.shown) - len(shown)),
+        found.folds,
+        len(found.shown) - len(shown),
         Ink("text", fills),
     )
     entries = [Entry(names[node.id], node.shape) for node in parameters]
@@ -157,76 +157,52 @@ class _Result:
 
 
 @dataclass(frozen=True, eq=False)
-class _Earlier:
-    """The ops that are left out."""
-
-    count: int
-
-    id = "more"
-    round = False
-
-    @property
-    def label(self) -> str:
-        return f"… {self.count:,} earlier ops"
-
-    @property
-    def size(self) -> tuple[float, float]:
-        return text_width(self.label, _NAME_SIZE) + 24, OP_HEIGHT
-
-    def shapes(self, at: Point) -> Iterator[Shape]:
-        return _note(self.id, self.label, at, self.size)
-
-
-@dataclass(frozen=True, eq=False)
 class _Fold:
-    """Modules in the middle of a chain of one kind."""
+    """A box that stands for some that are not drawn, and says how many."""
 
-    number: int
-    run: Sequence[Part]
+    id: str
+    label: str
 
     round = False
-
-    @property
-    def id(self) -> str:
-        return f"{FOLD}-{self.number}" if self.number else FOLD
-
-    @property
-    def label(self) -> str:
-        kind = self.run[0].note or self.run[0].sign
-        return f"… {len(self.run):,} more {fit_middle(kind, _KIND_MOST, _NAME_SIZE)}"
 
     @property
     def size(self) -> tuple[float, float]:
         return text_width(self.label, _NAME_SIZE) + 24, OP_HEIGHT
 
     def shapes(self, at: Point) -> Iterator[Shape]:
-        return _note(self.id, self.label, at, self.size)
+        text = Text(self.label, *at, _NAME_SIZE, "muted")
+        box = (*at, *self.size, "panel.fill", "panel.border")
+        yield Shape(self.id, "fold", "box", *box, texts=(text,))
 
 
-def _note(id: str, label: str, at: Point, size: tuple[float, float]) -> Iterator[Shape]:
-    text = Text(label, *at, _NAME_SIZE, "muted")
-    yield Shape(id, "fold", "box", *at, *size, "panel.fill", "panel.border", texts=(text,))
+def _chain_fold(number: int, run: Sequence[Part]) -> _Fold:
+    """Modules in the middle of a chain of one kind."""
+    kind = fit_middle(run[0].note or run[0].sign, _KIND_MOST, _NAME_SIZE)
+    return _Fold(f"{FOLD}-{number}" if number else FOLD, f"… {len(run):,} more {kind}")
 
 
-_Drawn = _Op | _Leaf | _Result | _Fold | _Earlier
+_Drawn = _Op | _Leaf | _Result | _Fold
 
 
 def _drawing(
     parts: Sequence[Part],
     leaves: Sequence[_Leaf],
     results: Mapping[_Result, tuple[Part | Inlet, str]],
-    folds: Sequence[_Fold],
-    earlier: _Earlier,
+    chains: Sequence[Sequence[Part]],
+    left_out: int,
     ink: Ink,
 ) -> Drawing:
     shown: dict[Part, _Drawn] = {part: _Op(part, ink) for part in parts}
-    shown |= {part: fold for fold in folds for part in fold.run}
+    folds = [_chain_fold(number, run) for number, run in enumerate(chains)]
+    earlier = _Fold("more", f"… {left_out:,} earlier ops")
+    pairs = list(zip(folds, chains, strict=True))
+    shown |= {part: fold for fold, run in pairs for part in run}
     reads: list[tuple[Part | Inlet, str, _Drawn]] = [
         (read.source, read.cut, shown[part]) for part in parts for read in part.reads
     ]
-    for fold in folds:
-        entering = {read.source: read.cut for part in fold.run for read in part.reads}
-        reads += [(one, cut, fold) for one, cut in entering.items() if one not in fold.run]
+    for fold, run in pairs:
+        entering = {read.source: read.cut for part in run for read in part.reads}
+        reads += [(one, cut, fold) for one, cut in entering.items() if one not in run]
     reads += [(source, cut, result) for result, (source, cut) in results.items()]
     ends: list[tuple[_Drawn, _Drawn]] = []
     for source, _, target in reads:
@@ -236,7 +212,7 @@ def _drawing(
     read = {start for start, _ in ends}
     inputs = [leaf for leaf in leaves if leaf in read]
     drawn: list[_Drawn] = [*(shown[part] for part in parts), *folds, *inputs, *results]
-    if earlier.count:
+    if left_out:
         drawn.append(earlier)
     return _arranged(drawn, ends, cuts)
 

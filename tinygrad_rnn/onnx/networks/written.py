@@ -13,11 +13,11 @@ import numpy as np
 from ...autograd.op import Op
 from ...autograd.switches import no_grad, switched
 from ...autograd.tensor import Array, Tensor
-from ...errors import TinygradError
 from ...nn.cells import state_of, state_parts
 from ...nn.module import Parameter
 from ...nn.recurrent import LAYERS, Recurrent
 from ...tracing.file.rules import OWN
+from ..nodes.running import REFUSALS
 from ..reading.graph import Node
 from ..reading.origins import Given, LayerOrigin, OpOrigin
 from ..reading.read import nodes_of
@@ -33,18 +33,7 @@ _MOST_LENGTHS = 2**24
 
 Arrays = Mapping[str, Array]
 # What an op, a layer and the numbers of a file may raise when they do not fit together.
-_UNFIT = (
-    TinygradError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-    OverflowError,
-    MemoryError,
-    ZeroDivisionError,
-)
+_UNFIT = (*REFUSALS, AssertionError)
 
 
 class Group:

@@ -12,7 +12,7 @@ from ..reading.graph import Node
 from .registry import HANDLERS
 
 # What a handler raises when the numbers in a file make no sense.
-_REFUSALS = (
+REFUSALS = (
     TinygradError,
     ValueError,
     TypeError,
@@ -41,7 +41,7 @@ def run_node(node: Node, inputs: Sequence[Any]) -> tuple[Any, ...]:
         else:
             with switched(observers=(), recording=False):
                 made = _as_arrays(handler(node, *inputs))
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise _named(node, error) from error
     return made if isinstance(made, tuple) else (made,)
 

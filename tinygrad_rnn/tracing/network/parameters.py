@@ -5,7 +5,6 @@ from typing import cast
 
 import numpy as np
 
-from ...autograd.origin import Origin
 from ...autograd.tensor import Array, Tensor
 from ...errors import cut
 from ...nn.module import Module
@@ -39,6 +38,7 @@ def parameter_names(nodes: Iterable[Node]) -> dict[int, str]:
 
 def attribute_name(leaf: Node, readers: Iterable[Node]) -> str:
     """What a module that some ops are made in calls an array or a buffer of its own; "" else."""
+    origin = leaf.origin
     for reader in readers:
         for call in reversed(reader.calls):
             owner = call.owner
@@ -46,17 +46,11 @@ def attribute_name(leaf: Node, readers: Iterable[Node]) -> str:
             for name, value in attributes:
                 if isinstance(value, Tensor) and value.id == leaf.id:
                     return name
-                if isinstance(value, np.ndarray) and _is_array_of(leaf, cast(Array, value)):
+                if origin is None or not isinstance(value, np.ndarray):
+                    continue
+                if origin.is_of(cast(Array, value)):
                     return name
     return ""
-
-
-def _is_array_of(leaf: Node, array: Array) -> bool:
-    origin = leaf.origin
-    if origin is None or array.shape != origin.shape:
-        return False
-    owner, *layout = Origin.of(array)
-    return owner is origin.owner and layout == list(origin[1:])
 
 
 def _name_in_modules(

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, cast
 
 from ..recording.graph import Node
+from ..recording.held import is_array
 from .recurrence import key_of
 
 
@@ -29,14 +30,13 @@ def site_of(node: Node) -> Hashable:
     return node.op, parameters, tuple(key_of(call) for call in node.calls)
 
 
-def frozen(options: Mapping[str, Any]) -> Hashable:
-    """An op's options as something that can be compared."""
-    return tuple((name, _frozen(options[name])) for name in sorted(options))
-
-
-def _frozen(value: Any) -> Hashable:
-    if isinstance(value, tuple | list):
-        return tuple(map(_frozen, cast("Sequence[Any]", value)))
-    if hasattr(value, "tobytes"):
-        return value.shape, value.tobytes()
-    return repr(value)
+def frozen(option: Any) -> Hashable:
+    """An op's options, or one of them, as something that can be compared."""
+    if is_array(option):
+        return option.shape, option.tobytes()
+    if isinstance(option, Mapping):
+        pairs = cast("Mapping[str, Any]", option)
+        return tuple([(name, frozen(pairs[name])) for name in sorted(pairs)])
+    if isinstance(option, tuple | list):
+        return tuple(map(frozen, cast("Sequence[Any]", option)))
+    return repr(option)

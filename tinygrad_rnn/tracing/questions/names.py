@@ -23,9 +23,9 @@ from ..network.cells import Cells
 from ..network.copies import Copy
 from ..network.naming import Naming, naming_of
 from ..network.parameters import names_in, parameter_names
+from ..network.sites import frozen
 from ..recording.event import Event, Failure, Forward, Update, Vjp
 from ..recording.graph import Node, leaf_node
-from ..recording.held import is_array
 from ..recording.run import Run
 from ..recording.steps import Steps
 
@@ -145,7 +145,7 @@ class Names:
                 parts.append(node.shape)
             else:
                 inputs = tuple([at.get(x) for x in node.inputs])
-                options = _comparable(node.options) if node.options else ()
+                options = frozen(node.options) if node.options else ()
                 about = id(node.source), id(node.rule)
                 parts.append((node.op, inputs, call, given, node.shape, *about, options))
             at[node] = len(at)
@@ -400,18 +400,6 @@ def _note_calls(scope: Scope | None, calls: dict[Scope | None, int]) -> Iterator
             calls[call] = len(calls)
             owner = call.owner if isinstance(call.owner, str) else id(call.owner)
             yield calls[call.parent], call.name, owner
-
-
-def _comparable(option: Any) -> Hashable:
-    """What tells options apart."""
-    if is_array(option):
-        return option.shape, option.tobytes()
-    if isinstance(option, Mapping):
-        pairs = cast("Mapping[str, Any]", option).items()
-        return tuple([(name, _comparable(value)) for name, value in pairs])
-    if isinstance(option, tuple | list):
-        return tuple(map(_comparable, cast("Sequence[Any]", option)))
-    return repr(option)
 
 
 # Collecting what there is to name

@@ -360,7 +360,7 @@ def callers_name(value: object) -> str | None:
 
 def _name_in(frames: Iterable[FrameType], value: object) -> str | None:
     for name, held in _variables(frames):
-        if held is value and not name.startswith("_"):
+        if held is value:
             return name
     return None
 
@@ -368,28 +368,29 @@ def _name_in(frames: Iterable[FrameType], value: object) -> str | None:
 def _name_in_containers(frames: Iterable[FrameType], value: object) -> str | None:
     for name, held in _variables(frames):
         within = _name_within(type(held))
-        if within is None or name.startswith("_"):
-            continue
-        found = within(name, held, value)
+        found = None if within is None else within(name, held, value)
         if found is not None:
             return found
     return None
 
 
 def _variables(frames: Iterable[FrameType]) -> Iterator[tuple[str, object]]:
-    """Local and global variables. A module's are gone through once, however many frames it has.
+    """Local and global variables whose names begin with no underscore.
 
+    A module's are gone through once, however many frames it has.
     A notebook or a test has dozens of frames of few modules around each op. They are listed first:
     another thread, or a signal's handler, may make a variable meanwhile.
     """
     seen: set[int] = set()
     for frame in frames:
         module = frame.f_globals
-        if frame.f_locals is not module:
-            yield from list(frame.f_locals.items())
+        found = [] if frame.f_locals is module else list(frame.f_locals.items())
         if id(module) not in seen:
             seen.add(id(module))
-            yield from list(module.items())
+            found += list(module.items())
+        for name, held in found:
+            if name[:1] != "_":
+                yield name, held
 
 
 @lru_cache(maxsize=4096)
@@ -454,7 +455,7 @@ class ArrayNames:
             return None
         for frame in frames:
             for name, held in _variables([frame]):
-                if name[:1] != "_" and _is_of(origin, held):
+                if _is_of(origin, held):
                     self._known[place][frame.f_code, name] = None
                     return name
         found = _name_as_attribute(frames, origin) or _name_as_view(frames, origin)
@@ -477,7 +478,7 @@ def _name_as_attribute(frames: Iterable[FrameType], origin: Origin) -> str | Non
 def _name_as_view(frames: Iterable[FrameType], origin: Origin) -> str | None:
     """Of what is no variable, but a view of one: its transpose, its real part, or a row of it."""
     for name, held in _variables(frames):
-        if name[:1] == "_" or not isinstance(held, np.ndarray):
+        if not isinstance(held, np.ndarray):
             continue
         whole = cast(Any, held)
         if Origin.of(whole).owner is not origin.owner:
@@ -500,14 +501,10 @@ def _is_row(origin: Origin, whole: Any) -> bool:
 
 
 def _is_of(origin: Origin, held: Any) -> bool:
-    """Whether something is the array: what is cheap is compared first."""
+    """Whether something is the array, or the scalar."""
     if not isinstance(held, np.ndarray):
         return held is origin.owner
-    array = cast("Array", held)
-    if array.shape != origin.shape or array.strides != origin.strides:
-        return False
-    owner, *layout = Origin.of(array)
-    return owner is origin.owner and layout == list(origin[1:])
+    return origin.is_of(cast("Array", held))
 
 
 def _variable(frame: FrameType, name: str) -> Any:
