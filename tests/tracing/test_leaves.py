@@ -224,6 +224,18 @@ def test_what_goes_through_a_weight_is_an_input_of_every_step():
     assert (plan.label, plan.columns) == ("plan", (0, 1, 2, 3))
 
 
+def test_a_name_in_the_circle_does_not_stand_beside_it_again():
+    def program():
+        xplan, h = np.ones(N), np.zeros(N)
+        for _ in range(T):
+            with tg.scope("step"):
+                h = tanh(W @ xplan + U @ h)
+        return (h * h).sum()
+
+    (found,) = (block for block in network(program).blocks if block.kind == "input")
+    assert (found.label, found.caption) == ("xplan", "")
+
+
 def fed_by_ones(x_of):
     h = tg.tensor(np.zeros(N))
     for t in range(T):

@@ -391,7 +391,7 @@ class _Assembly:
         """What the program calls it."""
         if group.kind in ("input", "initial", "target"):
             name = self.names_of_input(group)
-            said = group.kind == "input" and not self.input_labels[id(group)].startswith("x")
+            said = group.kind == "input" and self.input_labels[id(group)].startswith(name)
             return "" if said else name
         if group.kind in ("between", "bar", "derived", "loss"):
             return self.naming.of(group.atoms[-1].node)
