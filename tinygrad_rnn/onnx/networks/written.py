@@ -53,7 +53,7 @@ class Group:
         names = [(node.inputs, node.outputs) for node in nodes]
         self.reads, self.makes = reads_and_makes(names)
 
-    def is_again(self, again: "_Again", operands: Sequence[str], outputs: Sequence[str]) -> bool:
+    def is_again(self, again: Again, operands: Sequence[str], outputs: Sequence[str]) -> bool:
         """Whether an op or layer that was written once more became the same nodes.
 
         Args:
@@ -80,26 +80,9 @@ class Group:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """What an op or a layer became when it was written once more.
-
-    Args:
-        nodes: in order.
-        arrays: the initializers among what they read.
-        operands: the names of what stands for each operand.
-        outputs: and of what it makes.
-    """
-
-    nodes: Sequence[Node]
-    arrays: Arrays
-    operands: Sequence[str]
-    outputs: Sequence[str]
-
-
-def _of(again: Again) -> _Again:
-    protos, arrays, operands, outputs = again
-    return _Again(nodes_of(protos, OPSET), arrays, operands, outputs)
+def _as_read(again: Again) -> Again:
+    """With its nodes as they would be read from a file."""
+    return again._replace(nodes=nodes_of(again.nodes, OPSET))
 
 
 def _are_alike(own: Node, other: Node) -> bool:
@@ -124,7 +107,7 @@ def _are_equal(a: Any, b: Any) -> bool:
 # Ops
 
 # What calls of ops became, by all that decides it.
-_FORMS: dict[Hashable, _Again] = {}
+_FORMS: dict[Hashable, Again] = {}
 _MOST_FORMS = 1000
 
 
@@ -211,16 +194,16 @@ class OpStep:
         options: Mapping[str, Any],
         tensors: Mapping[int, int],
         result: Array,
-    ) -> "_Again":
+    ) -> Again:
         """The nodes that the op becomes: those of T copies of a cell are the same."""
         parts = [part for value in options.values() for part in parts_of(value)]
         if any(isinstance(part, np.ndarray) for part in parts):
-            return _of(op_nodes(self.op, arrays, options, tensors, result))
+            return _as_read(op_nodes(self.op, arrays, options, tensors, result))
         key = self.op, _shapes((*arrays, result)), repr(options)
         if key not in _FORMS:
             if len(_FORMS) == _MOST_FORMS:
                 _FORMS.clear()
-            _FORMS[key] = _of(op_nodes(self.op, arrays, options, tensors, result))
+            _FORMS[key] = _as_read(op_nodes(self.op, arrays, options, tensors, result))
         return _FORMS[key]
 
 
@@ -320,7 +303,7 @@ def layer_of(origin: LayerOrigin, group: Group, known: Recurrent | None) -> Recu
         lengths = None
         if origin.lengths is not None and np.prod(origin.shape, dtype=float) < _MOST_LENGTHS:
             lengths = group.constants[group.reads[origin.lengths.number]]
-        again = _of(layer_nodes(layer, origin, lengths))
+        again = _as_read(layer_nodes(layer, origin, lengths))
         return layer if group.is_again(again, operands, outputs) else None
     except _UNFIT:
         return None

@@ -1,7 +1,7 @@
 """What a group of nodes was written from: how that is said, and whether it is so."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,9 +119,21 @@ _FROM_WEIGHTS = ("input_size", "hidden_size", "output_size", "dtype", "dropout")
 
 # Written once more
 
-# The nodes that an op or a layer becomes, the initializers among them, what stands for each
-# operand, and what for each output.
-Again = tuple[Sequence[Any], Mapping[str, Any], Sequence[str], Sequence[str]]
+
+class Again(NamedTuple):
+    """What an op or a layer becomes when it is written once more.
+
+    Args:
+        nodes: in order; as ONNX has them, or as they are read.
+        arrays: the initializers among what they read.
+        operands: the names of what stands for each operand.
+        outputs: and of what it makes.
+    """
+
+    nodes: Sequence[Any]
+    arrays: Mapping[str, Any]
+    operands: Sequence[str]
+    outputs: Sequence[str]
 
 
 def op_nodes(
@@ -172,7 +184,7 @@ def op_nodes(
     check_size(op, node)
     b.begin_group()
     output = RULES[op.name](b, node)
-    return b.end_group(), _arrays(b), names, [output]
+    return Again(b.end_group(), _arrays(b), names, [output])
 
 
 def layer_nodes(layer: Recurrent, origin: LayerOrigin, lengths: Any) -> Again:
@@ -189,7 +201,7 @@ def layer_nodes(layer: Recurrent, origin: LayerOrigin, lengths: Any) -> Again:
     b.begin_group()
     LayerWriter(b, call, "layer", is_read).write()
     shown = [b.value(node.id).name if b.has(node.id) else "" for node in outputs]
-    return b.end_group(), _arrays(b), names, shown
+    return Again(b.end_group(), _arrays(b), names, shown)
 
 
 def _scratch(options: Mapping[int, int]) -> Builder:
