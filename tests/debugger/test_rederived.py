@@ -179,7 +179,7 @@ def check_matrices(session, event, why):
 
 @pytest.mark.parametrize(
     "name",
-    rows(NAMES, A_FEW, pytest.mark.slow),
+    rows(NAMES, A_FEW),
 )
 def test_every_number_on_the_screen_follows_from_the_recording(name):
     session = Session(recorded(name))

@@ -112,7 +112,7 @@ def test_a_random_node_is_as_in_onnxruntime(seed):
     agrees(seed)
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.parametrize("seed", [4, *range(6, 155)])
 def test_many_random_nodes_are_as_in_onnxruntime(seed):
     agrees(seed)

@@ -65,7 +65,7 @@ def test_a_program_of_the_museum_comes_back(name, tmp_path):
     comes_back(name, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in QUICK])
 def test_every_program_of_the_museum_comes_back(name, tmp_path):
     comes_back(name, tmp_path)
@@ -99,7 +99,7 @@ def test_the_picture_is_the_same(name, tmp_path):
     assert after.dot == before.dot
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.parametrize("name", NAMES)
 def test_every_picture_is_the_same(name, tmp_path):
     before, after = pictures(name, tmp_path, gradients=name not in WITHOUT_COPIES)
@@ -261,7 +261,7 @@ QUICK_FORMS = [("rnn", 1, False, False), ("lstm", 2, True, True), ("gru", 1, Tru
 
 @pytest.mark.parametrize(
     ("kind", "num_layers", "bidirectional", "batch_first"),
-    rows(FORMS, QUICK_FORMS, pytest.mark.slow),
+    rows(FORMS, QUICK_FORMS),
 )
 def test_a_layer_becomes_a_node(kind, num_layers, bidirectional, batch_first, tmp_path):
     rng = np.random.default_rng(0)
