@@ -416,3 +416,17 @@ def test_an_endless_name_is_cut_in_errors():
         x + tensor([1.0, 2.0, 3.0])
     assert len(str(caught.value)) < 500
     assert "\u200b" not in str(caught.value)
+
+
+def test_a_tensor_knows_the_array_that_it_was_made_of():
+    whole = np.arange(12.0).reshape(3, 4)
+    origin = tg.Tensor(whole).origin
+    assert origin.is_of(whole)
+    assert origin.is_of(whole[:]), "another view of the same numbers"
+    assert not origin.is_of(whole.copy())
+    assert not origin.is_of(whole[:2]), "other numbers of the same memory"
+    assert not origin.is_of(whole.T)
+    assert not origin.is_of(whole.view(np.int64)), "its bytes, read as other numbers"
+    rows = tg.Tensor(whole[:2]).origin
+    assert rows.is_of(whole[:2])
+    assert not rows.is_of(whole[1:]), "of the same shape, elsewhere in the memory"
