@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tracing.proofs import prove_time
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.tracing.network.blocks import network_of
@@ -56,6 +57,29 @@ def ops(block):
     return [node.op for node in block.nodes]
 
 
+def test_what_adds_a_state_of_a_reversed_row_to_something_later_stands_with_that():
+    """Also what then adds a step of the sequence once more."""
+
+    def program():
+        back, upper = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
+        xs, h, ys, zs = list(sequence(4)), zeros(), [], []
+        for x in reversed(xs):
+            h = h + 0.1 * back(x, h)
+            ys.append(h)
+        for y in reversed(ys):
+            h = upper(y, h)
+            zs.append(y + h)
+        out = tg.nn.Linear(SIZE, SIZE, rng=2)
+        return sum((out(z + x) ** 2).sum() for z, x in zip(zs, xs, strict=True))
+
+    found = network(program)
+    prove_time(found)
+    assert [columns(found, row) for row in range(2)] == [[3, 2, 1, 0], [4, 5, 6, 7]]
+    assert [b.columns for b in found.blocks if "linear" in ops(b) and b.kind == "between"] == [
+        (t,) for t in (4, 5, 6, 7)
+    ]
+
+
 def test_a_second_chain_of_a_reversed_row_goes_on_where_the_first_one_ended():
     found = network(both_ways(lambda cell, x, s, k: cell(x, zeros() if k == 2 else s)))
     assert columns(found, 0) == [0, 1, 2, 3, 4]
@@ -89,6 +113,22 @@ def test_what_is_mixed_from_copies_begins_where_the_last_of_them_stands():
 
     found = network(program)
     assert [columns(found, row) for row in range(3)] == [[0, 1, 2], [2, 3, 4], [4, 3, 2]]
+
+
+def test_a_state_that_is_repeated_for_every_step_is_there_as_soon_as_it_is_made():
+    """As the code of an autoencoder: its decoder reads it once a step."""
+
+    def program():
+        encoder, decoder = tg.nn.RNN(SIZE, SIZE, rng=0), tg.nn.RNN(SIZE, SIZE, rng=1)
+        _, (h,) = encoder(sequence(2))
+        ys, _ = decoder(tg.ops.stack([h] * 4))
+        return (ys**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    assert [columns(found, row) for row in range(2)] == [[0, 1], [1, 2, 3, 4]]
+    repeated = [block.columns for block in found.blocks if "stack" in ops(block) and block.row]
+    assert repeated == [(1,)]
 
 
 def test_a_sequence_that_something_later_is_added_to_is_read_after_that():

@@ -218,6 +218,58 @@ def by_a_recursion():
     return (run(np.resize(XS, (8, SIZE)), tg.tensor(np.zeros(SIZE))) ** 2).sum()
 
 
+def test_a_place_is_the_same_however_often_the_program_came_to_it():
+    """Python runs a call by other instructions once it has run often."""
+    h = (weights(SIZE), weights(SIZE))
+    with tg.trace() as tr:
+        for _ in range(40):
+            h = tuple(tg.ops.tanh(x) for x in h)
+    assert len({event.output.source.places for event in tr.events}) == 1
+
+
+def test_layers_whose_states_are_masked_between_the_copies_are_no_loop_of_their_own():
+    """What lies between copies may depend on them by way of a mask, and so a layer on a layer."""
+
+    def program():
+        xs = [tg.tensor(x) for x in np.random.default_rng(0).standard_normal((3, SIZE))]
+        for layer in range(2):
+            cell, h, ys = tg.nn.RNNCell(SIZE, SIZE, rng=layer), tg.tensor(np.zeros(SIZE)), []
+            for x in xs:
+                h = tg.ops.where(np.ones(SIZE, bool), cell(x, h), h)
+                ys.append(h + x)
+            xs = list(tg.ops.relu(tg.ops.stack(ys)))
+        return (xs[-1] ** 2).sum()
+
+    found = network(program)
+    assert not loops(found)
+    assert [cell.columns for cell in found.cells] == [(0,), (1,), (2,)] * 2
+
+
+def test_what_is_added_to_another_layer_in_the_same_line_is_no_turn_of_the_loop():
+    """The program cannot be seen to leave the function between the layers."""
+
+    def program():
+        W, cell = weights(SIZE, SIZE), tg.nn.RNNCell(SIZE, SIZE, rng=0)
+        steps = (cell, lambda x, h: tg.ops.tanh(x + h @ W))
+
+        def layer(step, xs):
+            h, ys = tg.tensor(np.zeros(SIZE)), []
+            for x in xs:
+                h = step(x, h)
+                ys.append(x + h)
+            return ys
+
+        xs = [tg.tensor(x) for x in XS]
+        for step in steps:
+            xs = layer(step, xs)
+        return sum((x**2).sum() for x in xs)
+
+    found = network(program)
+    (row,) = loops(found)
+    assert {tuple(ops(block)) for block in row.blocks} == {("matmul", "add", "tanh")}
+    assert [cell.columns for cell in found.cells] == [(0,), (1,), (2,), (3,)] * 2
+
+
 @pytest.mark.parametrize("program", [by_a_generator, by_reduce, by_a_recursion])
 def test_steps_without_a_loop_around_them_are_found_by_what_comes_again(program):
     (row,) = loops(network(program))

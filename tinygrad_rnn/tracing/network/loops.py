@@ -81,18 +81,40 @@ def _cells_of(loop: Key, body: Mapping[Node, Turn]) -> Iterator[Rounds]:
 
     Runs of the loop that read other parameters, as of another layer, are other cells.
     """
-    sites = _sites_in(loop, body)
-    for component in _circles(body, sites, lambda node: body[node].run):
-        rounds: dict[Turn, list[Node]] = {}
-        read: defaultdict[Turn, set[int]] = defaultdict(set)
-        for node, turn in body.items():
-            if sites[node] in component:
-                rounds.setdefault(turn, []).append(node)
-                read[turn.run].update(x.id for x in node.tensors() if x.is_parameter)
-        for runs in _sharing(read):
-            mine = [ops for turn, ops in rounds.items() if turn.run in runs]
-            if len(mine) > 1:
-                yield Rounds(loop[1][0], mine)
+    waiting = [body]
+    while waiting:
+        body = waiting.pop()
+        sites = _sites_in(loop, body)
+        for component in _circles(body, sites, lambda node, of=body: of[node].run):
+            rounds: dict[Turn, list[Node]] = {}
+            read: defaultdict[Turn, set[int]] = defaultdict(set)
+            for node, turn in body.items():
+                if sites[node] in component:
+                    rounds.setdefault(turn, []).append(node)
+                    read[turn.run].update(x.id for x in node.tensors() if x.is_parameter)
+            for runs in _sharing(read):
+                mine = {turn: ops for turn, ops in rounds.items() if turn.run in runs}
+                strangers = _strangers(mine)
+                if strangers:  # without them other ops may make the circle
+                    left = [turn for turn in mine if turn not in strangers]
+                    waiting.append({node: turn for turn in left for node in mine[turn]})
+                elif len(mine) > 1:
+                    yield Rounds(loop[1][0], list(mine.values()))
+
+
+def _strangers(rounds: Mapping[Turn, Sequence[Node]]) -> set[Turn]:
+    """Turns that are none of the cell: they read no parameter, as others do, nor its state."""
+    reading = {
+        turn for turn, made in rounds.items() if any(node.reads_a_parameter for node in made)
+    }
+    known: set[Node] = set()
+    found: set[Turn] = set()
+    for turn, made in rounds.items() if reading else ():
+        if turn in reading or any(x in known for node in made for x in node.tensors()):
+            known.update(made)
+        else:
+            found.add(turn)
+    return found
 
 
 def _sharing(read: Mapping[Turn, set[int]]) -> list[set[Turn]]:
@@ -236,20 +258,20 @@ def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node]) -> boo
 def _lies_between_copies(
     inside: Sequence[Node], nodes: Iterable[Node], taken: Container[Node]
 ) -> bool:
-    """Whether a copy depends on it, and it on a copy."""
+    """Whether a copy depends on it, and it on a copy, whatever else lies on the way."""
     loop = set(inside)
-    after: set[Node] = set()
-    depends = False
+    of_copies: set[Node] = set()
+    of_loop: set[Node] = set()
+    feeds = depends = False
     for node in nodes:
-        if node in taken:
-            if any(x in after for x in node.tensors()):
-                return depends
-            continue
-        if node in loop:
-            depends = depends or any(x in taken for x in node.tensors())
-        if node in loop or any(x in after for x in node.tensors()):
-            after.add(node)
-    return False
+        given = list(node.tensors())
+        if node in taken or any(x in of_copies for x in given):
+            of_copies.add(node)
+        if node in loop or any(x in of_loop for x in given):
+            of_loop.add(node)
+        depends = depends or (node in loop and node in of_copies)
+        feeds = feeds or (node in taken and node in of_loop)
+    return feeds and depends
 
 
 def _add_what_feeds(

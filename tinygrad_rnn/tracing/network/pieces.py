@@ -84,10 +84,13 @@ class Pieces:
         return tuple(dict.fromkeys(self._placement.times.columns(label)))
 
     def is_whole_sequence(self, node: Node) -> bool:
-        """Whether it joins several times, and is not cut, since nobody reads one alone."""
-        return (
-            self.atoms[node][0].label == WHOLE and _joins(node) and len(self.times_of(node)) >= BAR
-        )
+        """Whether it joins several times, and is not cut, since nobody reads one alone.
+
+        What joins values of one time, and is then read step by step, is there at that time.
+        """
+        if self.atoms[node][0].label != WHOLE or node in self._placement.wide:
+            return False
+        return _joins(node) and len(self.times_of(node)) >= BAR
 
     def _varies(self, node: Node) -> bool:
         label = self._placement.labels.get(node)

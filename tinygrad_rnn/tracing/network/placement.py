@@ -55,7 +55,7 @@ class Placement:
         self.wide: set[Node] = set()
         # what hands on the state of a row that runs backwards, and so runs backwards with it
         self.carriers: dict[Node, Copy] = {}
-        self._carried: dict[Node, Mapping[int, Copy]] = {}
+        self._carried: dict[Node, dict[int, Copy]] = {}
         self._tokens: dict[Copy, int] = {}
         # the newest copy, by column, that a value depends on
         self._last: dict[Node, Copy] = {}
@@ -171,16 +171,18 @@ class Placement:
             return
         carried = self._carried[node] = newest(self._states_of(x) for x, _ in given)
         latest = max(self.times.columns(label), default=-1)
-        for row, copy in carried.items():
+        for row, copy in list(carried.items()):
             column = self.columns.get(copy, latest)
             if copy not in self._backwards or column >= latest:
                 continue
             others = (one for x, one in given if row not in self._states_of(x))
-            if max((c for one in others for c in self.times.columns(one)), default=-1) <= column:
-                free = {token for token in tokens_of(label) if self.times.column(token) is None}
-                self.labels[node] = frozenset((*free, self._token(copy)))
-                self.carriers[node] = copy
-                return
+            if max((c for one in others for c in self.times.columns(one)), default=-1) > column:
+                del carried[row]
+                continue
+            free = {token for token in tokens_of(label) if self.times.column(token) is None}
+            self.labels[node] = frozenset((*free, self._token(copy)))
+            self.carriers[node] = copy
+            return
 
     def _states_of(self, x: Node) -> Mapping[int, Copy]:
         """Of each row the newest copy whose state a value is."""

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, cast
 
@@ -259,11 +259,17 @@ class _Place:
 
 @lru_cache(maxsize=1024)
 def _starts(code: CodeType) -> list[int]:
-    return [instruction.offset for instruction in dis.get_instructions(code)]
+    """Where each instruction begins; the two that Python 3.11 calls by are one."""
+    instructions = list(dis.get_instructions(code))
+    halves = {last for first, last in pairwise(instructions) if first.opname == "PRECALL"}
+    return [one.offset for one in instructions if one not in halves]
 
 
 def _start(code: CodeType, instruction: int) -> int:
-    """Where an instruction begins: Python names it by its end, too, once it has run often."""
+    """Where an instruction begins: once it has run often Python names it by its end, too.
+
+    Or a call by its first half alone.
+    """
     starts = _starts(code)
     return starts[bisect_right(starts, instruction) - 1]
 
