@@ -26,6 +26,14 @@ settings.register_profile("nightly", deadline=None, max_examples=2000, print_blo
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that are marked are left out
+def pytest_collection_modifyitems(items):
+    """A browser takes seconds to start and to wait for, and pip does not bring one along."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("rest")
+
+
 def pytest_collection_finish():
     """What was imported stays; the garbage collector need not look through it again and again."""
     gc.freeze()

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tables import rows
+from tables import one_in, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.cli import cli
@@ -274,7 +274,7 @@ def test_an_error_s_traceback_is_there_for_the_asking(run):
 
 
 @pytest.mark.parametrize(
-    "name", ["<b>&amp;", '"', "\\N\\", "a\0b", "\x1b[31mred", "🙂", "]]>", "-->"]
+    "name", one_in(4, ["<b>&amp;", '"', "\\N\\", "a\0b", "\x1b[31mred", "🙂", "]]>", "-->"])
 )
 def test_hostile_text_gives_a_correct_picture(run, tmp_path, name):
     (tmp_path / "word.txt").write_bytes(f"{name}{name}".encode())
