@@ -108,7 +108,8 @@ class Maker:
         for source, target in pairwise(cells):
             self.link("message", source, target)
         id, direction = f"chain-{layer}-0", -1 if row.reverse else 1
-        self.chains.append(Chain(id, row, tuple(cells), direction, begun))
+        circle = begun[0].id if begun else ""
+        self.chains.append(Chain(id, row, tuple(cells), direction, begun, circle))
         return cells
 
     def between(self, row, t, columns, label, sign=None, formula=""):

@@ -150,15 +150,9 @@ def test_ids_stay_when_blocks_are_opened(name):
         assert closed <= ids
 
 
-# The loop of a copy with two signs beside it passes one of them.
-CROSSED = {("act", "rolled"), ("act", "both")}
-
-
 @EVERY_VIEW
 @EVERY_NAME
-def test_nothing_covers_crosses_or_is_cut_off(name, view, request):
-    if (name, view) in CROSSED:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="a way crosses a sign"))
+def test_nothing_covers_crosses_or_is_cut_off(name, view):
     assert flaws(drawn(name, view).drawing) == []
 
 

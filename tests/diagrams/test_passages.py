@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -40,3 +41,18 @@ def test_a_skip_is_joined_from_end_to_end_in_dot_and_drawn_once():
             f'"input-{t}" -> "output-{t}" [id="output-input-{t}-output-{t}" style="invis"]' in dot
         )
         assert f'"cell-0-{t}" -> "output-{t}" [id=' in dot
+
+
+def test_an_input_that_outputs_are_compared_with_is_named_at_the_loss_and_joined_in_dot():
+    cell, h, losses = tg.nn.RNNCell(3, 3, rng=0), None, []
+    xs = [tg.tensor(x) for x in np.eye(3)]
+    for x, following in pairwise(xs):
+        h = cell(x, h)
+        losses.append(tg.nn.mse_loss(h, following))
+    diagram = tg.draw(sum(losses))
+    assert '"input-1" -> "loss" [id="target-input-1-loss" style="invis" class="target"]' in (
+        diagram.dot
+    )
+    loss = next(shape for shape in diagram.drawing.shapes if shape.cls == "loss")
+    said = " ".join(text.text for text in loss.texts)
+    assert "following" in said or "x" in said

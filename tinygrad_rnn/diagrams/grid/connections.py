@@ -125,7 +125,7 @@ class Pen:
             names = self._names(line)
             if len(names) < 2 or not isinstance(line.way, Along):
                 continue
-            x, y = self._label_at(line), self._level_line(line)[0][1]
+            x, y = self._label_at(line), self._label_height(line)
             texts = tuple(
                 Text(name, x, y + 12 + LABEL_LINE * place, LABEL_SIZE, "message")
                 for place, name in enumerate(reversed(names))
@@ -149,6 +149,14 @@ class Pen:
             return self._before_right_one(line)
         slot = self._items[source.id].slot
         return self._place.middle[slot] + self._place.half[slot] + self._place.gap / 2
+
+    def _label_height(self, line: _Line) -> float:
+        """Return the height that the name of a message stands above.
+
+        What leaves a circle that is several states goes to the height of each at once.
+        """
+        corners = self._level_line(line)
+        return corners[-1 if self._is_initial(line.source) else 0][1]
 
     def _coloured(self, line: _Line, ramp: Ramp) -> Edge:
         """An edge with its labels, in the colour of what it hands on."""
@@ -269,7 +277,13 @@ class Pen:
         if abs(start - end) < 0.5:
             return [(left, end), (right, end)]
         x = self._before_right_one(line) + state * TRACK
+        if self._is_initial(source):
+            away = self._place.track * (1 + state)
+            x = left + (away if left < right else -away)
         return [(left, start), (x, start), (x, end), (right, end)]
+
+    def _is_initial(self, shape: Shape) -> bool:
+        return shape.id in self._items and self._items[shape.id].role == "initial"
 
     def _frame(self, shape: Shape) -> Frame:
         return self._place.frames[shape.id]
@@ -324,6 +338,11 @@ class Pen:
             caption = max(text_width(text.text, text.size) for text in source.texts)
             reach = max(reach, (caption - source.width) / 2 + TRACK / 2 + lane)
             return [(source.right, source.y), (source.right + reach, source.y)]
+        above = self._place.wiring.circles_above(item)
+        if above:
+            away = 1 if item.face_left else -1
+            end = source.x + away * source.width / 2
+            return [(end, source.y), (end + away * above * self._place.track, source.y)]
         exit = self._frame(source).exits.get(line.connection.id, 0.0)
         return [(source.x + exit, source.top)]
 
@@ -349,7 +368,7 @@ class Pen:
 
     def _message_texts(self, line: _Line) -> tuple[Text, Text | None]:
         """Return a message's name above its edge, and its shape below where that fits."""
-        y = self._level_line(line)[0][1]
+        y = self._label_height(line)
         x, room = self._label_at(line), self._place.gap - 6
         label = fit(line.connection.label, room, LABEL_SIZE)
         above = Text(label, x, y + 12, LABEL_SIZE, "message")

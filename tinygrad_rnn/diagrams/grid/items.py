@@ -43,7 +43,7 @@ class Item:
     tooltip: str = ""
     last: int | None = None  # the last slot of several that it spans
     aside: int | None = None  # beside a copy, on the way of its message: which of these ways
-    face_left: bool = False  # … of a copy that hands it on to the left
+    face_left: bool = False  # … of a copy that hands it on to the left; a state that goes there
 
     @property
     def last_slot(self) -> int:

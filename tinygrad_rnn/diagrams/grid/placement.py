@@ -28,7 +28,7 @@ from .items import (
     Plate,
     Sign,
 )
-from .wiring import Frame, Wiring
+from .wiring import Around, Frame, Wiring
 
 PANEL_PADDING = 16.0
 SLOT_GAP, SLOT_GAP_MOST = 44.0, 100.0
@@ -145,6 +145,8 @@ class Placement:
             if item.last is not None:
                 continue
             width = max(frame.width, _lines_width(item))
+            if item.role == "initial":
+                width = max(width, _caption_width(item))
             content[item.slot] = max(content[item.slot], abs(frame.offset) + width / 2)
         columns = [slot for slot, column in enumerate(self.grid.slots) if column != MARGIN]
         self.columns = frozenset(columns)
@@ -152,11 +154,22 @@ class Placement:
         panel = self.content + PANEL_PADDING + self.lanes_width
         half = {**content, **dict.fromkeys(columns, panel)}
         for slot in set(range(len(self.grid.slots))).difference(columns):
-            half[slot] = max(content[slot], CIRCLE / 2)
+            half[slot] = max(content[slot], CIRCLE / 2) + self._tracks_beside(slot) * self.track
         if None in self.grid.slots:
             widest = max(text_width(line, size) for line, size, _ in fold_lines(self.grid))
             half[self.grid.slots.index(None)] = widest / 2 + PANEL_PADDING + FOLD_STEP
         return half
+
+    def _tracks_beside(self, slot: int) -> int:
+        """Return how many ways go up beside the circles of a margin, past those above."""
+        circles = [item for item in self.grid.items.values() if item.slot == slot]
+        left = {
+            connection.source
+            for connection in self.grid.connections
+            if isinstance(self.wiring.ways[connection.id], Around)
+        }
+        above = (self.wiring.circles_above(item) for item in circles if item.id in left)
+        return max(above, default=0)
 
     def _slot_middles(self) -> dict[int, float]:
         middles: dict[int, float] = {}
@@ -449,11 +462,14 @@ def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> di
         for c in grid.connections
         if c.source in grid.items and c.target in grid.items
     ]
+    beside: set[str] = set()  # a copy already: what is several states stands beside the first
     for target, source, c in sorted(ends, key=lambda end: (end[0].level, end[1].level)):
         start, end = frames[source.id], frames[target.id]
         if c.kind == "initial" and c.state is not None:
-            rise = end.arrives.get(c.state, 0.0)
-            frames[source.id] = replace(start, offset=0.0, rise=rise)
+            if source.id not in beside:
+                rise = end.arrives.get(c.state, 0.0)
+                frames[source.id] = replace(start, offset=0.0, rise=rise)
+                beside.add(source.id)
         elif source.slot != target.slot:
             continue
         elif target.aside is not None and source.plan is not None and c.state is not None:

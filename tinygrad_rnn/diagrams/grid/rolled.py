@@ -155,7 +155,8 @@ class _Rolled:
         return ways
 
     def _connect(self, source: str, target: str, way: _Way) -> None:
-        if source == target and self._items[source].role == "cell":
+        is_loop = source == target and self._items[source].role == "cell"
+        if is_loop and not self._asides[self._items[source].level]:
             self._add_loop(source, way)
         elif way.shifts == {0}:
             self._add(source, target, way)
@@ -181,6 +182,7 @@ class _Rolled:
         )
 
     def _add_loop(self, cell: str, way: _Way) -> None:
+        """Let a cell read what it made itself; with signs beside it there would be no room."""
         states = dict.fromkeys(map(at_any_step, way.names))
         self._connections[f"message-{cell}-{cell}"] = Connection(
             id=f"message-{cell}-{cell}",

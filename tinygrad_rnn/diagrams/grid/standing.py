@@ -1,9 +1,20 @@
 """What of a quotient is drawn as an item, and how high it stands."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from ...tracing.network.quotient import Arrow, Block, Output, Piece, Quotient, Read, Row, indexed
+from ...tracing.network.quotient import (
+    Arrow,
+    Block,
+    Chain,
+    Output,
+    Piece,
+    Quotient,
+    Read,
+    Row,
+    indexed,
+)
 from .levels import row_levels, tree_heights
 
 _ON_THE_WAY_MOST = 2  # signs that follow each other on the way of a message
@@ -43,6 +54,7 @@ class Standing:
     Attributes:
         item_of: the id of the item that each block is drawn as. Mere moves are none: what comes
             out of them starts where they read. The initial states of a chain are one.
+        begun: of each initial state the chains that begin with it, with a circle each.
         hosts: rows on the way of a message, which stand beside copies: the row of these.
         levels: of each row.
         outputs_level: that of the outputs.
@@ -60,12 +72,13 @@ class Standing:
             if block.sign == "" and not quotient.leaving[block] and block not in shown:
                 continue  # what a program packs its results into
             self.item_of[block] = block.id
-        self.initial: dict[str, tuple[Block, ...]] = {}
+        self._chain_of: dict[Block, Chain] = {}
+        self.begun: defaultdict[Block, list[Chain]] = defaultdict(list)
         for chain in quotient.chains:
-            if chain.initial:
-                first, *_ = chain.initial
-                self.initial[first.id] = chain.initial
-                self.item_of.update(dict.fromkeys(chain.initial, first.id))
+            self._chain_of |= dict.fromkeys(chain.copies, chain)
+            for block in chain.initial:
+                self.begun[block].append(chain)
+        self.item_of.update({block: begun[0].circle for block, begun in self.begun.items()})
         for block in self.moves:
             self.item_of[block] = self.item_of[self.resolved(block)]
         self.hosts = self._hosts()
@@ -112,12 +125,26 @@ class Standing:
         return level
 
     def item_read(self, source: Block, target: Block) -> str:
-        """Return the item that a block is to one that reads it: of an input the nearest circle."""
+        """Return the item that a block is to one that reads it.
+
+        Of an input that is the nearest circle, of an initial state that of the reader's chain.
+        """
+        if source.kind == "initial":
+            return self._circle_read(source, target)
         if not source.circles:
             return self.item_of[source]
         reader = target.columns[0] if target.columns else source.columns[-1]
         before = [k for k, column in enumerate(source.columns) if column <= reader]
         return source.circles[before[-1] if before else 0]
+
+    def _circle_read(self, source: Block, target: Block) -> str:
+        chains = self.begun.get(source, ())
+        own = self._chain_of.get(target)
+        if own is not None and own in chains:
+            return own.circle
+        host = self.hosts.get(target.row) if target.row else None
+        beside = (chain.circle for chain in chains if chain.row is host)
+        return next(beside, self.item_of[source])
 
     def ends(self, source: Block, arrow: Arrow) -> "Ends":
         """Return what is joined by what is drawn of an arrow."""

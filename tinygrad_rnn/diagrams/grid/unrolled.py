@@ -2,18 +2,20 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...tracing.network.quotient import (
     Arrow,
     Block,
+    Chain,
     Output,
     Quotient,
     Read,
     Row,
 )
 from ..picture.notation import shape_text
+from ..picture.shapes import Passage
 from ..picture.text_metrics import text_width
 from .grid import FOLD, MARGIN, Bracket, Connection, Fold, Grid, Heading, slots_of
 from .items import NOTE_SIZE, PLATE_WIDTH_MOST, Bar, Box, Circle, Item, Plate, Sign
@@ -116,17 +118,17 @@ class _Unrolled:
 
     def _items(self) -> Iterator[Item]:
         quotient, standing = self._quotient, self._standing
-        initial = standing.initial
         seen: set[str] = set()
         asides: defaultdict[tuple[Row, int], int] = defaultdict(int)
         for block in sorted(quotient.blocks, key=_drawn_order):
             id = standing.item_of.get(block)
+            if block.kind == "initial":
+                yield from self._initials(block)
+                continue
             if id is None or id in seen or not standing.stands(block):
                 continue
             seen.add(id)
             match block.kind:
-                case "initial":
-                    item = self._initial(block, initial.get(id, (block,)))
                 case "input":
                     yield from self._inputs(block)
                     continue
@@ -203,8 +205,17 @@ class _Unrolled:
         asides[host, slot] += 1
         return self._ways[block]
 
-    def _initial(self, block: Block, blocks: tuple[Block, ...]) -> Item | None:
-        chain = next((c for c in self._quotient.chains if block in c.initial), None)
+    def _initials(self, block: Block) -> Iterator[Item]:
+        """Yield a circle for each chain whose first initial state it is."""
+        for chain in self._standing.begun.get(block, [None]):
+            if chain is not None and chain.initial[0] is not block:
+                continue
+            item = self._initial(block, chain)
+            if item is not None:
+                yield item
+
+    def _initial(self, block: Block, chain: Chain | None) -> Item | None:
+        blocks = (block,) if chain is None else chain.initial
         readers = [arrow.target for arrow in self._quotient.leaving[block]]
         cells = [reader for reader in readers if reader.kind == "cell"]
         reader = chain.copies[0] if chain else next(iter(cells or readers), None)
@@ -219,7 +230,7 @@ class _Unrolled:
         caption = ", ".join(dict.fromkeys(one.caption for one in blocks if one.caption))
         shape = shape_text(block.pieces[0].shape)
         return Item(
-            id=block.id,
+            id=block.id if chain is None else chain.circle,
             cls="state",
             role="initial",
             slot=slot,
@@ -227,6 +238,7 @@ class _Unrolled:
             label=label,
             face=Circle(caption=caption),
             tooltip=" ".join(filter(None, ("initial state", label, caption, shape))),
+            face_left=way == -1,
         )
 
     def _inputs(self, block: Block) -> Iterator[Item]:
@@ -320,22 +332,38 @@ class _Unrolled:
         for output in quotient.outputs:
             found += self._output_connections(output, items)
         found += self._from_the_fold_to_the_loss(items)
-        return list(self._with_targets(found)), left_out
+        return self._with_targets(found, items), left_out
 
-    def _with_targets(self, connections: Iterable[Connection]) -> Iterator[Connection]:
-        """Let what the loss compares outputs with come along with one of them.
+    def _with_targets(
+        self, connections: Sequence[Connection], items: Mapping[str, Item]
+    ) -> list[Connection]:
+        """Let the inputs that the loss compares outputs with come along with one of these.
 
-        It is an input as well, and named at the loss; nothing comes back on that way.
+        They are named at the loss, and nothing comes back to them.
         """
-        arrows = [arrow for arrow in self._read_by_loss() if arrow.source.kind == "input"]
-        reads = tuple(read for arrow in arrows for read in arrow.reads)
-        names = ", ".join(dict.fromkeys(arrow.source.label for arrow in arrows))
-        for connection in connections:
-            if connection.kind == "loss" and reads:
-                about = f"{connection.tooltip}; beside it {names}"
-                connection = replace(connection, reads=connection.reads + reads, tooltip=about)
-                reads = ()
-            yield connection
+        targets = [arrow for arrow in self._read_by_loss() if arrow.source.kind == "input"]
+        found = list(connections)
+        place = next((k for k, one in enumerate(found) if one.kind == "loss"), None)
+        if targets and place is not None:
+            found[place] = self._with_named(found[place], targets, items)
+        return found
+
+    def _with_named(
+        self, connection: Connection, targets: Sequence[Arrow], items: Mapping[str, Item]
+    ) -> Connection:
+        """Return a way into the loss with what is named there, too."""
+        names = ", ".join(dict.fromkeys(arrow.source.label for arrow in targets))
+        ends = [self._standing.ends(arrow.source, arrow) for arrow in targets]
+        return replace(
+            connection,
+            reads=connection.reads + tuple(read for arrow in targets for read in arrow.reads),
+            tooltip=f"{connection.tooltip}; beside it {names}",
+            passages=tuple(
+                Passage(f"target-{one.source}-{one.target}", one.source, one.target, "target")
+                for one in ends
+                if one.source in items
+            ),
+        )
 
     def _read_by_loss(self) -> tuple[Arrow, ...]:
         loss = self._quotient.loss

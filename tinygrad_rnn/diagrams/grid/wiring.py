@@ -384,6 +384,14 @@ class Wiring:
                     return True
         return False
 
+    def circles_above(self, item: Item) -> int:
+        """How many other initial states stand straight above one, so that it is left sidewards."""
+        if item.role != "initial":
+            return 0
+        rise = self._frames[item.id].rise
+        others = self._by_level[item.level][item.slot]
+        return sum(o.role == "initial" and self._frames[o.id].rise > rise for o in others)
+
     def _exit(self, connection: Connection) -> tuple[int, float]:
         """Return the gap that something leaves into, and where: the fold, into the topmost."""
         source = connection.source
@@ -395,6 +403,8 @@ class Wiring:
             return item.level, item.last * _SLOT + _LANE / 2
         frame = self._frames[source]
         aside = frame.width if item.aside is not None else 0.0
+        if self.circles_above(item):
+            aside = frame.width if item.face_left else -frame.width
         if connection.leaves is not None:
             aside = frame.width / 2
         return item.level, item.slot * _SLOT + frame.above(connection.id) + aside

@@ -6,7 +6,7 @@ a value (the wire it leaves by).
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -68,7 +68,11 @@ class Part:
 
 
 class Anatomy:
-    """The parts of a set of nodes, each of which computes from what enters and from other parts."""
+    """The parts of a set of nodes, each of which computes from what enters and from other parts.
+
+    `entering` says as what an op reads something in a slot, where that is not told by the value
+    alone: one array may be two states.
+    """
 
     def __init__(
         self,
@@ -77,8 +81,10 @@ class Anatomy:
         inlets: Mapping[Node, Inlet],
         module_of: Mapping[Node, Scope] | None = None,
         shared: Collection[Node] = (),
+        entering: Mapping[tuple[Node, int], Inlet] | None = None,
     ) -> None:
         self._shared = shared
+        self._entering = entering or {}
         self._names = names
         self._modules: dict[Scope, Part] = {}
         self._module_of = module_of or {}
@@ -110,11 +116,7 @@ class Anatomy:
             if self._add_slice(node, x):
                 return
         chips = [chip for x in tensors if (chip := self._chip(x))]
-        reads = [
-            Read(*self.values[x], slot, node)
-            for slot, x in enumerate(node.inputs)
-            if x is not None and x in self.values
-        ]
+        reads = list(self._reads(node))
         target = self._bias_target(node, chips, reads)
         if target is not None:
             target.absorbed.append(target.node)
@@ -130,11 +132,22 @@ class Anatomy:
 
     def _add_part(self, node: Node, tensors: Sequence[Node]) -> bool:
         """Draw the part of a stack that is made here as what is put there, if it is one value."""
-        known = [x for x in tensors if x in self.values]
+        known = list(self._reads(node))
         if not node.is_move or len(tensors) < 2 or len(known) != 1:
             return False
-        self.values[node] = self.values[known[0]]
+        self.values[node] = known[0].source, known[0].cut
         return True
+
+    def _reads(self, node: Node) -> Iterator[Read]:
+        """Yield what an op reads of what enters, and of other parts."""
+        for slot, x in enumerate(node.inputs):
+            if x is None or x not in self.values:
+                continue
+            source, cut = self.values[x]
+            inlet = self._entering.get((node, slot))
+            if inlet is not None and isinstance(source, Inlet):
+                source = inlet
+            yield Read(source, cut, slot, node)
 
     def _add_to_module(self, node: Node, place: int, module: Scope) -> None:
         """Draw an op as a part of its module: what the module reads of others, it reads once."""
@@ -148,13 +161,10 @@ class Anatomy:
             part.absorbed.append(part.node)
             part.node = node
         known = {(read.source, read.cut) for read in part.reads}
-        for slot, x in enumerate(node.inputs):
-            if x is None or x not in self.values:
-                continue
-            source, cut = self.values[x]
-            if source is not part and (source, cut) not in known:
-                known.add((source, cut))
-                part.reads.append(Read(source, cut, slot, node))
+        for read in self._reads(node):
+            if read.source is not part and (read.source, read.cut) not in known:
+                known.add((read.source, read.cut))
+                part.reads.append(read)
         self.values[node] = (part, "")
 
     def _add_slice(self, node: Node, x: Node) -> bool:
@@ -164,11 +174,10 @@ class Anatomy:
         if chip is not None:
             self._views[node] = Chip(chip.parameter, chip.name + cut)
             return True
-        if x not in self.values:
-            return False
-        source, before = self.values[x]
-        self.values[node] = (source, before + cut)
-        return True
+        for read in self._reads(node):
+            self.values[node] = (read.source, read.cut + cut)
+            return True
+        return False
 
     def _bias_target(self, node: Node, chips: Sequence[Chip], reads: Sequence[Read]) -> Part | None:
         """Return the product or sum that a parameter is added to, if nobody else reads that."""

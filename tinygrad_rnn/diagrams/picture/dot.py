@@ -138,9 +138,10 @@ def _write_edge(graph: graphviz.Digraph, edge: Edge, theme: Palette) -> None:
     graph.body.append(f'\t"{edge.source}" -> "{edge.target}" [{_written(attributes)}]\n')
     for passage in edge.passages:
         # not drawn: for programs that read what is joined with what
-        graph.body.append(
-            f'\t"{passage.source}" -> "{passage.target}" [id="{passage.id}" style="invis"]\n'
-        )
+        attributes = {"id": passage.id, "style": "invis"}
+        if passage.cls:
+            attributes["class"] = passage.cls
+        graph.body.append(f'\t"{passage.source}" -> "{passage.target}" [{_written(attributes)}]\n')
 
 
 def _write_node(

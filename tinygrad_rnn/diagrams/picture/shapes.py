@@ -91,11 +91,16 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Two shapes that are joined through others, by several edges one after the other."""
+    """Two shapes that are joined, though no edge of their own is drawn.
+
+    They are joined through others, by several edges one after the other; or, of the class "target",
+    by that the one is named at the other.
+    """
 
     id: str
     source: str
     target: str
+    cls: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class _Opening:
         for connection in self._grid.connections:
             reads = self._states_of(connection)
             if reads is None:
-                yield self._from_its_circle(connection)
+                yield from self._from_their_circles(connection)
                 continue
             labels = dict(zip(reads, connection.label.split(", "), strict=False))
             for state, ones in reads.items():
@@ -167,29 +167,42 @@ class _Opening:
                     laned=bool(self._lane),
                 )
 
-    def _from_its_circle(self, connection: Connection) -> Connection:
-        nodes = [read.value.node for read in connection.reads]
-        circle = self._circles.get((connection.source, nodes[0])) if nodes else None
-        return connection if circle is None else replace(connection, source=circle.id)
+    def _from_their_circles(self, connection: Connection) -> Iterator[Connection]:
+        """Yield a connection; one for each circle if its source is divided."""
+        found: defaultdict[str, list[Read]] = defaultdict(list)
+        for read in connection.reads:
+            circle = self._circles.get((connection.source, read.value.node))
+            found[connection.source if circle is None else circle.id].append(read)
+        if len(found) < 2:
+            source = next(iter(found), connection.source)
+            yield replace(connection, source=source)
+            return
+        for number, (source, reads) in enumerate(found.items()):
+            id = drawn_id(connection.id, number)
+            yield replace(connection, id=id, source=source, link=connection.id, reads=tuple(reads))
 
     def _initial_circles(self) -> Iterator[tuple[tuple[str, Node], Item]]:
-        """Yield a circle for each of several initial states of a copy that is opened."""
+        """Yield a circle for each array of several initial states of a copy that is opened."""
         for connection in self._grid.connections:
             item = self._grid.items.get(connection.source)
             if connection.kind != "initial" or item is None or item.role != "initial":
                 continue
             reads = self._states_of(connection)
-            if reads is None or len(reads) < 2:
+            if reads is None:
                 continue
             labels = dict(zip(reads, item.label.split(", "), strict=False))
+            named: defaultdict[Node, list[str]] = defaultdict(list)
             for state, ones in reads.items():
-                id = drawn_id(item.id, state)
-                while state and id in self._grid.items:
+                named[ones[0].value.node].append(labels.get(state, item.label))
+            if len(named) < 2:
+                continue
+            for number, (node, names) in enumerate(named.items()):
+                id = drawn_id(item.id, number)
+                while number and id in self._grid.items:
                     id += "-c"
-                label = labels.get(state, item.label)
+                label = ", ".join(names)
                 about = item.tooltip.replace(item.label, label)
-                circle = replace(item, id=id, label=label, tooltip=about)
-                yield (item.id, ones[0].value.node), circle
+                yield (item.id, node), replace(item, id=id, label=label, tooltip=about)
 
     def _states_of(self, connection: Connection) -> dict[int, list[Read]] | None:
         """Return the reads of a message by the state that each is; None if it is no message."""
@@ -227,28 +240,37 @@ class _Opening:
 
     def _look_into(self, block: Block, into: Iterable[Connection]) -> _Inner:
         inlets: dict[Node, Inlet] = {}
+        entering: dict[tuple[Node, int], Inlet] = {}
         others = 0
         for connection in into:
             if connection.state is not None:
                 for read in connection.reads:
-                    inlets.setdefault(read.value.node, Inlet(True, 0, connection.state))
+                    inlet = Inlet(True, 0, connection.state)
+                    inlets.setdefault(read.value.node, inlet)
+                    entering[read.reader.node, read.slot] = inlet
                 continue
             for place, read in enumerate(connection.reads):
                 inlets.setdefault(read.value.node, Inlet(False, others, place))
             others += 1
         states = tuple(piece.node for piece in block.states)
         deepest, *others = self._depths()
-        anatomy = self._anatomy(block, inlets, deepest)
+        anatomy = self._anatomy(block, inlets, entering, deepest)
         for depth in others:
             if len(anatomy.parts) <= OPS_READABLE:
                 break
-            anatomy = self._anatomy(block, inlets, depth)
+            anatomy = self._anatomy(block, inlets, entering, depth)
         return _Inner(block, anatomy, states)
 
-    def _anatomy(self, block: Block, inlets: Mapping[Node, Inlet], depth: int) -> Anatomy:
+    def _anatomy(
+        self,
+        block: Block,
+        inlets: Mapping[Node, Inlet],
+        entering: Mapping[tuple[Node, int], Inlet],
+        depth: int,
+    ) -> Anatomy:
         modules = parts_of_modules(block.nodes, block.call, depth) if depth else {}
         shared = {piece.node for piece in block.pieces if piece.where is not None}
-        return Anatomy(block.nodes, self._names, inlets, modules, shared)
+        return Anatomy(block.nodes, self._names, inlets, modules, shared, entering)
 
     def _depths(self) -> Sequence[int]:
         """How deep modules may be opened, the deepest first; 0: down to the ops."""

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -270,6 +271,20 @@ class _Assembly:
         return found
 
     def chains(self, rows: Iterable[Row], blocks: dict[int, Block]) -> Iterator[Chain]:
+        """Yield the chains; an initial state of several has a circle for each."""
+        circles: dict[Block, list[str]] = {}
+        for chain in self.bare_chains(rows, blocks):
+            if not chain.initial:
+                yield chain
+                continue
+            first = chain.initial[0]
+            known = circles.setdefault(first, [])
+            known.append(f"{first.id}-{chain.id}" if known else first.id)
+            if len(known) > 1:
+                object.__setattr__(first, "circles", tuple(known))
+            yield replace(chain, circle=known[-1])
+
+    def bare_chains(self, rows: Iterable[Row], blocks: dict[int, Block]) -> Iterator[Chain]:
         of_copy = {group.copy: blocks[id(group)] for group in self.groups.groups if group.copy}
         begun: dict[int, list[Block]] = defaultdict(list)
         for a, b in self.arrows:
@@ -439,7 +454,9 @@ class _Assembly:
 
     def short_name(self, node: Node) -> str:
         """A name in a formula: of a parameter without the modules that it is in."""
-        return self.naming.of(node).rpartition(".")[2]
+        name = self.naming.of(node)
+        last = name.rpartition(".")[2]
+        return name if last.isdigit() else last
 
     def trained(self, group: Group) -> str:
         names = self.groups.parameter_names

@@ -110,7 +110,8 @@ class Block:
         columns: the columns that it stands in: one, several for a bar or a wide op, none for
             parameters and the loss. An initial state stands in the column of its reader. An input
             that several columns read is drawn once in each: see `circles`.
-        circles: of an input the id of its circle in each of `columns`: "input-3", "input-3-1".
+        circles: of an input the id of its circle in each of `columns`: "input-3", "input-3-1"; of
+            an initial state that several chains begin with, one for each of these.
         label: what is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α".
         caption: what the program calls it or its value, where that is not the label: "" else.
         formula: of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)".
@@ -248,6 +249,7 @@ class Chain:
         copies: in the order of time. (Of a tree: in the order of their calls.)
         direction: 1: columns run to the right; -1: reversed, to the left.
         initial: its initial states; a chain that begins with another one's end has none.
+        circle: the id of the one circle that they are drawn as; "" without any.
     """
 
     id: str
@@ -255,6 +257,7 @@ class Chain:
     copies: tuple[Block, ...]
     direction: Literal[1, -1]
     initial: tuple[Block, ...] = ()
+    circle: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,91 @@
+"""Initial states: a circle for each chain, and from it a way for each state that it is."""
+
+import numpy as np
+import pytest
+from diagrams.flaws import flaws
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.tracing.trace import Trace
+
+LAYERS, STEPS, UNITS = 2, 3, 3
+
+
+class Pair(tg.nn.Module):
+    """Two states, the first of which looks at both."""
+
+    def __init__(self):
+        self.to_a, self.to_b = tg.nn.Linear(UNITS, UNITS, rng=0), tg.nn.Linear(UNITS, UNITS, rng=1)
+
+    def forward(self, x, a, b):
+        a = tg.ops.tanh(self.to_a(x) + a * b)
+        b = tg.ops.tanh(self.to_b(a) + b)
+        return a, b
+
+
+def recorded(two_arrays: bool) -> Trace:
+    """Two layers that all begin with one array, or with one for each state."""
+    cells = [Pair() for _ in range(LAYERS)]
+    rest = np.zeros(UNITS)
+    begin = (tg.tensor(rest), tg.tensor(rest.copy())) if two_arrays else (tg.tensor(rest),) * 2
+    states = [begin] * LAYERS
+    with tg.trace() as tr:
+        total = 0.0
+        for x in np.eye(UNITS)[:STEPS]:
+            y = tg.tensor(x)
+            for layer, cell in enumerate(cells):
+                states[layer] = cell(y, *states[layer])
+                y = states[layer][0]
+            total = total + (y * states[-1][1]).sum()
+        total.backward()
+    return tr
+
+
+@pytest.mark.parametrize("view", ["unrolled", "ops"])
+@pytest.mark.parametrize("two_arrays", [False, True])
+def test_each_layer_has_its_own_circle_and_each_state_its_way(view, two_arrays):
+    drawing = tg.draw(recorded(two_arrays), view=view).drawing
+    assert flaws(drawing) == []
+    circles = [shape for shape in drawing.shapes if shape.cls == "state"]
+    divided = view == "ops" and two_arrays
+    assert len(circles) == LAYERS * (2 if divided else 1)
+    if not divided:
+        assert [text.text for text in circles[0].texts][:2] == ["a₋₁", "b₋₁"]
+    ways = [edge for edge in drawing.edges if edge.source in {circle.id for circle in circles}]
+    for layer in range(LAYERS):
+        mine = [edge for edge in ways if edge.target == f"cell-{layer}-0"]
+        if view == "ops":
+            assert [edge.label.text for edge in mine] == ["a₋₁", "b₋₁"]
+        else:
+            assert [edge.label.text for edge in mine] == ["a₋₁, b₋₁"]
+
+
+def test_copies_are_the_same_drawing_though_the_first_reads_one_array_twice():
+    drawing = tg.draw(recorded(two_arrays=False), view="ops").drawing
+    box = {shape.id: shape for shape in drawing.shapes if shape.cls == "cell"}
+    inside = [
+        {
+            (s.x - box[f"cell-0-{t}"].x, s.y - box[f"cell-0-{t}"].y)
+            for s in drawing.shapes
+            if s.id.startswith(f"op-0-{t}-")
+        }
+        for t in range(STEPS)
+    ]
+    assert inside[0]
+    assert np.allclose(sorted(inside[0]), sorted(inside[1]))
+
+
+def test_what_is_read_of_two_states_beside_the_copies_comes_from_both_circles():
+    cell, head = tg.nn.LSTMCell(UNITS, UNITS, rng=0), tg.nn.Linear(2 * UNITS, UNITS, rng=1)
+    h, c = tg.tensor(np.zeros(UNITS)), tg.tensor(np.ones(UNITS))
+    with tg.trace() as tr:
+        for x in np.eye(UNITS)[:STEPS]:
+            act = tg.ops.tanh(head(tg.ops.concatenate([h, c])))
+            h, c = cell(act + x, (h, c))
+        (h * h).sum().backward()
+    for gradients in (False, True):
+        drawing = tg.draw(tr, view="ops", gradients=gradients).drawing
+        assert flaws(drawing) == []
+        circles = {shape.id for shape in drawing.shapes if shape.cls == "state"}
+        beside = {e.source for e in drawing.edges if e.target.startswith("between")}
+        assert len(circles) == 2
+        assert circles <= beside
