@@ -6,6 +6,7 @@ leaves keep them.
 """
 
 # pyright: reportPrivateUsage=false
+from collections import defaultdict
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -19,6 +20,11 @@ from .switches import Pass
 from .tensor import Array, Tensor, adopt
 
 _BY_ID = attrgetter("id")
+
+# Terms that are put off, by the tensor that receives them; those of one kind are one call. A matrix
+# that is used at T timesteps receives T products: their sum is one longer product.
+_Terms = defaultdict[tuple[Op, int], list[tuple[Cotangent, Any, Any]]]
+_Later = defaultdict[Tensor, _Terms]
 
 
 def cotangents_of(output: Tensor) -> dict[Tensor, Array]:
@@ -44,7 +50,7 @@ def reachable(output: Tensor) -> set[Tensor]:
     seen, stack = {output}, [output]
     while stack:
         for x in stack.pop().inputs:
-            if x in seen or x is None or not x._requires_grad:
+            if x is None or not x._requires_grad or x in seen:
                 continue
             seen.add(x)
             stack.append(x)
@@ -160,7 +166,7 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
     complete.
     """
     sums: dict[Any, Cotangent] = dict.fromkeys(sorted(relevant, key=_BY_ID))
-    later = _Later()
+    later: _Later = defaultdict(lambda: defaultdict(list))
     complete: dict[Tensor, Cotangent] = {}
     symbolic = create_graph or STATE.get().symbolic
     observers = STATE.get().observers
@@ -170,7 +176,7 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
         while sums:
             node, g = sums.popitem()
             if node in later:
-                g = later.added_to(node, g)
+                g = _added(later.pop(node), g, node)
             if g is None:
                 continue
             if node._hooks:
@@ -188,7 +194,7 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
                 if x not in sums:
                     continue
                 if together and slot in together:
-                    later.put_off(x, op, slot, (g, operands, options))
+                    later[x][op, slot].append((g, operands, options))
                     term = None
                 else:
                     term = op.vjp(slot, g, y, operands, options)
@@ -201,22 +207,13 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
     return complete
 
 
-class _Later(dict[Tensor, dict[tuple[Op, int], list[Any]]]):
-    """Terms that are put off, by the tensor that receives them: those of one kind are one call.
-
-    A matrix that is used at T timesteps receives T products; their sum is one longer product.
-    """
-
-    def put_off(self, x: Tensor, op: Op, slot: int, term: tuple[Any, ...]) -> None:
-        self.setdefault(x, {}).setdefault((op, slot), []).append(term)
-
-    def added_to(self, x: Tensor, g: Cotangent | None) -> Cotangent:
-        """What `x` has received, and all that was put off for it."""
-        for (op, slot), terms in self.pop(x).items():
-            cotangents, operands, options = map(list, zip(*terms, strict=True))
-            total = op.fitted(op.together[slot](cotangents, operands, options), slot, x)
-            g = total if g is None else g + total
-        return g
+def _added(put_off: _Terms, g: Cotangent | None, x: Tensor) -> Cotangent:
+    """What `x` has received, and all that was put off for it."""
+    for (op, slot), terms in put_off.items():
+        cotangents, operands, options = map(list, zip(*terms, strict=True))
+        total = op.fitted(op.together[slot](cotangents, operands, options), slot, x)
+        g = total if g is None else g + total
+    return g
 
 
 def _live_operands(node: Tensor) -> tuple[Any, ...]:

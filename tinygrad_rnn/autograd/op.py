@@ -102,15 +102,22 @@ class Op:
         """What a VJP of input number `slot` returned, in the shape and dtype of that input, `x`."""
         if isinstance(term, np.generic):  # NumPy's result for arrays without axes
             term = np.asarray(term)
-        what = f"{self.name}: the VJP of input {slot} returned"
-        if not hasattr(term, "dtype"):
-            raise GradientError(f"{what} a {type(term)}, not one array; give @op one VJP per input")
-        if term.dtype.kind not in "fiub":
-            raise GradientError(f"{what} dtype {term.dtype}, but the input has {x.dtype}")
-        added = term.ndim - x.ndim
-        if added < 0 or not _may_become(x.shape, term.shape[added:]):
-            raise GradientError(f"{what} shape {term.shape}, but the input has shape {x.shape}")
+        wrong = _misfit(term, x)
+        if wrong:
+            raise GradientError(f"{self.name}: the VJP of input {slot} returned {wrong}")
         return unbroadcast(term, x)
+
+
+def _misfit(term: Any, x: Any) -> str | None:
+    """Why `term` cannot be a cotangent of `x`, before broadcasting is undone."""
+    if not hasattr(term, "dtype"):
+        return f"a {type(term)}, not one array; give @op one VJP per input"
+    if term.dtype.kind not in "fiub":
+        return f"dtype {term.dtype}, but the input has {x.dtype}"
+    added = term.ndim - x.ndim
+    if added < 0 or not _may_become(x.shape, term.shape[added:]):
+        return f"shape {term.shape}, but the input has shape {x.shape}"
+    return None
 
 
 def _may_become(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
@@ -282,14 +289,14 @@ def recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path
         if type(y) is not ndarray:
             y = np.asarray(y)
         y.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
-        state = state_of()
+        recording, scope, observers, _, _ = state_of()
         made = new(Tensor)
         made._data = y
         made.id = next_id()
-        made.scope = state.scope
+        made.scope = scope
         made._grad = made._hooks = made._name = None
         made.retains_grad = False
-        if requires_grad and differentiable and state.recording:
+        if requires_grad and differentiable and recording:
             made._requires_grad = True
             made.op, made.inputs = op, inputs
             made.arrays, made.options = arrays, options
@@ -297,7 +304,7 @@ def recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path
             made._requires_grad, made.op = False, None
             made.inputs = made.arrays = ()
             made.options = NO_OPTIONS
-        if state.observers:
+        if observers:
             notify("forward", made, op, inputs, arrays, options)
         return made
 
@@ -314,11 +321,11 @@ def _coerced(op: Op, given: Sequence[Any]) -> tuple[Inputs, list[Any], bool]:
     arrays: list[Any] = []
     requires_grad = False
     for x in given:
-        if is_number(x, op.kind):
-            inputs.append(None)
-            arrays.append(x)
-            continue
         if not isinstance(x, Tensor):
+            if is_number(x, op.kind):
+                inputs.append(None)
+                arrays.append(x)
+                continue
             try:
                 x = Tensor(x)
             except OpError as error:

@@ -124,6 +124,12 @@ def entered_by(
     return State(recording, scope, observers, symbolic, Entered(key, change, end, state))
 
 
+def called(scope: Scope, state: State) -> State:
+    """`entered_by(scope, scope.within, state)`, sooner: the state in a call of a module."""
+    entered = Entered(scope, scope.within, _nothing, state)
+    return State(state.recording, scope, state.observers, state.symbolic, entered)
+
+
 def _function_of(function: Any) -> Any:
     """What runs when something is called: its body, below what `functools.wraps` put around it."""
     if isinstance(function, type) or not callable(function):

@@ -5,6 +5,7 @@ A state is h, or (h, c) for an LSTM.
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -115,22 +116,22 @@ class Cell(TorchNamed):
         return table(dict(self.named_parameters()), suffix)
 
     def _checked(self, x: Tensor, state: Any) -> tuple[Tensor, ...]:
-        name, size, shape, parts = type(self).__name__, self.input_size, x.shape, state_parts(state)
+        size, shape, parts = self.input_size, x.shape, state_parts(state)
         if len(shape) not in (1, 2) or shape[-1] != size:
+            name = type(self).__name__
             raise OpError(f"{name}: x must be (B, I) or (I,) with I = {size}, got shape {shape}")
         expected = (*shape[:-1], self.hidden_size)
         if [part.shape for part in parts] != [expected] * len(self.states):
             got = ", ".join(str(part.shape) for part in parts)
             raise OpError(
-                f"{name}: for x of shape {shape} the state must be {', '.join(self.states)}, "
-                f"each of shape {expected}, got {got}"
+                f"{type(self).__name__}: for x of shape {shape} the state must be "
+                f"{', '.join(self.states)}, each of shape {expected}, got {got}"
             )
         return parts
 
     def _gates(self, z: Tensor) -> list[Tensor]:
         """The parts of (…, gates·H) that belong to each gate."""
-        size = self.hidden_size
-        return [z[..., k * size : (k + 1) * size] for k in range(z.shape[-1] // size)]
+        return [z[index] for index in _parts(z.shape[-1], self.hidden_size)]
 
 
 class RNNCell(Cell):
@@ -346,6 +347,12 @@ class GRUCell(Cell):
         h_r, h_z = self._gates(ops.linear(h, W_rz))
         r, z = ops.sigmoid(x_r + h_r), ops.sigmoid(x_z + h_z)
         return z, ops.tanh(x_n + ops.linear(r * h, W_n))
+
+
+@cache
+def _parts(length: int, size: int) -> list[Any]:
+    """The indices of the parts of a last axis, each of this size."""
+    return [(..., slice(first, first + size)) for first in range(0, length, size)]
 
 
 def detach(state: Any) -> Any:

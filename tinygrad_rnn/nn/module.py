@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..autograd.state import STATE, Scope, call_ids, notify
-from ..autograd.switches import entered_by, leave
+from ..autograd.switches import called, leave
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError, StateDictError
 from ..text import elide
@@ -85,7 +85,7 @@ class Module:
         # `with scope(…)` takes several times as long.
         try:
             try:
-                STATE.set(entered_by(scope, scope.within, state))
+                STATE.set(called(scope, state))
                 return self.forward(*args, **kwargs)
             finally:
                 leave(scope)

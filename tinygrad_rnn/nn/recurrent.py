@@ -133,9 +133,11 @@ class Recurrent(TorchNamed):
             xs = Tensor(xs)
         time_axis = self._check(xs)
         batch = (xs.shape[1 - time_axis],) if xs.ndim == 3 else ()
-        living = self._living(lengths, xs.shape[time_axis], batch)
-        alive = [None if row.all() else row for row in living]
-        xs = self._without_padding(xs, living)
+        alive: Sequence[Array | None] = [None] * xs.shape[time_axis]
+        if lengths is not None:
+            living = self._living(lengths, xs.shape[time_axis], batch)
+            alive = [None if row.all() else row for row in living]
+            xs = self._without_padding(xs, living)
         states = self._split(state, batch)
         loop = self._both_ways if self.bidirectional else self._one_way
         ys = loop(ops.unstack(xs, time_axis), states, alive)
@@ -198,8 +200,6 @@ class Recurrent(TorchNamed):
 
     def _living(self, lengths: Any, steps: int, batch: tuple[int, ...]) -> Array:
         """For each step, which sequences are not over yet."""
-        if lengths is None:
-            return np.ones((steps, *batch), bool)
         name, given = type(self).__name__, np.asarray(lengths)
         if given.shape != batch or not batch or given.dtype.kind not in "iu":
             raise OpError(
