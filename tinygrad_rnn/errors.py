@@ -3,13 +3,24 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .text import elide
+from .text import elide, for_terminal
 
 MOST_NAME = 1_000  # characters of what is named
+MOST_MESSAGE = 4_000  # characters of a message
+_SHOWN = 200  # columns of a value in it
 
 
 class TinygradError(Exception):
-    """Base of all errors raised on purpose; the message says what happened and what to do."""
+    """Base of all errors raised on purpose; the message says what happened and what to do.
+
+    What it repeats of names, values and files is not trusted: a terminal can show it, and it ends.
+    """
+
+    def __str__(self) -> str:
+        text = Exception.__str__(self)  # KeyError's own is the repr of its message
+        if len(text) > MOST_MESSAGE:
+            text = f"{text[: MOST_MESSAGE - 1]}…"
+        return for_terminal(text, multiline=True)
 
 
 class OpError(TinygradError, ValueError):
@@ -34,8 +45,6 @@ class AnomalyError(TinygradError, ArithmeticError):
 
 class StateDictError(TinygradError, KeyError):
     """A state dict does not fit the module: names every missing, unknown or misshapen entry."""
-
-    __str__ = Exception.__str__  # KeyError shows the repr of its message
 
 
 class CheckpointError(TinygradError, ValueError):
@@ -92,8 +101,17 @@ def refusal(
     op: str, operands: Iterable[Any], options: Mapping[str, Any], reason: Exception
 ) -> OpError:
     """What NumPy refused, with the op, every operand and every option in it."""
-    parts = [*map(describe, operands), *(f"{name}={value!r}" for name, value in options.items())]
+    given = [f"{name}={shown(value)}" for name, value in options.items()]
+    parts = [*map(describe, operands), *given]
     return OpError(f"{op}({', '.join(parts)}): {said(reason)}")
+
+
+def shown(value: object) -> str:
+    """What an error shows of a value: its repr in one line, as far as anyone reads."""
+    try:
+        return elide(repr(value), _SHOWN)
+    except Exception as failure:  # a person's class says what its repr is
+        return f"(a {type(value).__name__} whose repr raises {type(failure).__name__})"
 
 
 def said(error: object) -> str:

@@ -10,7 +10,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
 from tinygrad_rnn.autograd.op import unbroadcast
-from tinygrad_rnn.errors import GradcheckError, GradientError, OpError
+from tinygrad_rnn.errors import GradcheckError, GradientError, OpError, TinygradError
 
 
 def leaf(*values, **options):
@@ -38,6 +38,39 @@ def test_an_error_whose_text_cannot_be_had_is_refused_like_others(failure):
     text = rf"mute\(float64 \(1,\)\): \(its text cannot be had: {failure.__name__}\)"
     with pytest.raises(OpError, match=text.replace("float64", ".*float64")):
         mute(tg.tensor([1.0]))
+
+
+class Endless:
+    def __repr__(self):
+        return "\x1b[31m" * 1_000_000
+
+
+class NoRepr:
+    def __repr__(self):
+        raise TypeError
+
+
+@pytest.mark.parametrize("value", [Endless(), NoRepr(), "\x1b[31m" * 1_000_000, [7] * 100_000])
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda value: leaf(1.0).reshape(value),
+        lambda value: leaf(1.0)[value],
+        lambda value: leaf(1.0).sum(axis=value),
+        lambda value: tg.scope(value if isinstance(value, list) else [value]),
+    ],
+    ids=["reshape", "index", "axis", "scope"],
+)
+def test_an_error_shows_as_much_of_a_value_as_anyone_reads(refused, value):
+    with pytest.raises((TinygradError, TypeError)) as caught:
+        refused(value)
+    assert len(str(caught.value)) < 1000
+    assert "\x1b" not in str(caught.value)
+
+
+def test_what_an_error_repeats_acts_on_no_terminal_and_ends():
+    assert str(TinygradError("a\x1b[31m\u200b\nb")) == "a␛[31m<U+200B>\nb"
+    assert len(str(TinygradError("W" * 1_000_000))) == 4000
 
 
 def test_an_op_with_a_true_gradient_is_checked_and_differentiated_twice():

@@ -3,6 +3,7 @@
 import math
 import pickle
 from collections import UserDict, UserList, deque
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -488,12 +489,48 @@ def test_mse_loss_refuses_to_broadcast():
 class Refuses:
     """As torch refuses bfloat16, sparse, and what requires a gradient."""
 
+    def __init__(self, error):
+        self.error = error
+
     def __array__(self, *_, **__):
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        raise self.error
+
+
+class Mute(RuntimeError):
+    def __str__(self):
+        raise LookupError
+
+
+class Lazy(Mapping):
+    """As an archive that was closed: it knows its names, and no longer what they stand for."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, name):
+        raise ValueError("read of closed file")
 
 
 @pytest.mark.parametrize(
-    "value", [Refuses(), [[1.0, 2.0], [3.0]], object(), {1}], ids=lambda value: type(value).__name__
+    "value",
+    [
+        Refuses(RuntimeError("Can't call numpy() on Tensor that requires grad.")),
+        Refuses(TypeError("Got unsupported ScalarType BFloat16")),
+        Refuses(Mute()),
+        [[1.0, 2.0], [3.0]],
+        object(),
+        {1},
+        np.zeros((3, 2), complex),
+        np.zeros((3, 2), [("a", float)]),
+        np.broadcast_to(0.0, (2**20, 2**20)),
+    ],
+    ids=lambda value: type(value).__name__,
 )
 def test_an_entry_that_cannot_become_an_array_is_named(value):
     rnn = tg.nn.RNN(2, 3, rng=0)
@@ -503,3 +540,13 @@ def test_an_entry_that_cannot_become_an_array_is_named(value):
         first = next(iter(state))
         with pytest.raises(StateDictError, match=first):
             load(dict(state) | {first: value})
+        with pytest.raises(StateDictError, match=f"{first}' cannot become .* read of closed file"):
+            load(Lazy(list(state)))
+
+
+@pytest.mark.parametrize("state", [None, [("weight", 1.0)], "weight", 3])
+def test_what_maps_no_names_is_no_state_dict(state):
+    rnn = tg.nn.RNN(2, 3, rng=0)
+    for load in (rnn.load_state_dict, rnn.load_torch_state_dict):
+        with pytest.raises(StateDictError, match="a state dict maps names to arrays, and this is"):
+            load(state)

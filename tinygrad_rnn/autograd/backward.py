@@ -172,7 +172,7 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
     observers = STATE.get().observers
     sums[output] = seed if symbolic else seed._data
     this = Pass(create_graph)
-    with np.errstate(all="ignore"), this, this:
+    with np.errstate(), np.errstate(all="ignore"), this, this:
         while sums:
             node, g = sums.popitem()
             if node in later:

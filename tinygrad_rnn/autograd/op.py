@@ -20,6 +20,7 @@ import numpy as np
 from ..errors import GradientError, OpError, describe, refusal
 from .origin import base_of, is_number
 from .state import STATE, notify
+from .switches import quietly
 from .tensor import Array, Inputs, Tensor, creation_ids, freeze
 
 Vjp = Callable[..., Any]
@@ -200,7 +201,7 @@ def op(
             forward = _owned(forward)
             rules = tuple(rule and _seen(rule) for rule in vjps)
         if quiet:
-            forward = np.errstate(all="ignore")(forward)
+            forward = quietly(forward)
         made = Op(name, forward, rules, variadic, together, kind or _kind_of(numpy), sign or name)
         call = recorder(made)
         if variadic or len(parameters) > arity:
@@ -344,7 +345,7 @@ def _computed_after_all(
 ) -> Any:
     """The result where only a warning was raised as an error; else the op's own error."""
     if isinstance(reason, RuntimeWarning | FloatingPointError):  # inf - inf: NaN is a value here
-        return np.errstate(all="ignore")(op.forward)(*op.given(arrays), **options)
+        return quietly(op.forward)(*op.given(arrays), **options)
     if not isinstance(reason, _REFUSALS):
         raise reason
     operands = [array if x is None else x for x, array in zip(inputs, arrays, strict=True)]

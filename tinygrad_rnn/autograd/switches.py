@@ -7,15 +7,19 @@ one `finally` around the other, and a block that nobody holds any more ends.
 
 import inspect
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from functools import partial, wraps
 from types import coroutine
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
-from ..errors import cut
+import numpy as np
+
+from ..errors import cut, shown
 from .state import STATE, Entered, Observer, Scope, State, call_ids
 
 Change = Callable[[State], State]
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 
 def _nothing() -> None:
@@ -219,12 +223,33 @@ def scope(name: str, owner: object = None) -> Switch[Scope]:
         TypeError: the name is no str.
     """
     if type(name) is not str:
-        raise TypeError(f"scope: the name must be a str, got {type(name).__name__}: {name!r}")
+        raise TypeError(f"scope: the name must be a str, got {type(name).__name__}: {shown(name)}")
 
-    shown = cut(name)
+    called = cut(name)
 
     def begin() -> tuple[Change, Scope, Callable[[], None]]:
-        call = Scope(shown, shown if owner is None else owner, STATE.get().scope, next(call_ids))
+        call = Scope(called, called if owner is None else owner, STATE.get().scope, next(call_ids))
         return call.within, call, _nothing
 
     return Switch(begin)
+
+
+def quietly(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let NumPy say nothing of infinities and NaN while a function runs.
+
+    NumPy's own switch ends in Python, too: where Ctrl-C comes in its last line, it stays on. As a
+    block, `with np.errstate(), np.errstate(all="ignore"):`, the first ends what the second did not.
+    """
+
+    @wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        state = np.errstate(all="ignore")
+        try:
+            with state:
+                return function(*args, **kwargs)
+        except BaseException:
+            with suppress(RuntimeError, TypeError):  # it has ended, or has not begun
+                state.__exit__(None, None, None)
+            raise
+
+    return call

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..errors import TinygradError
+from ..errors import TinygradError, cut, said
 from ..text import for_terminal
 from .bench import bench
 from .check import check
@@ -28,7 +28,7 @@ class _Refusal(click.ClickException):
     exit_code = USAGE
 
     def __init__(self, error: Exception) -> None:
-        message = str(error)
+        message = said(error)
         if isinstance(error, MemoryError):
             message = f"out of memory: {message}".removesuffix(": ")
         if isinstance(error, OSError) and error.strerror:
@@ -39,7 +39,7 @@ class _Refusal(click.ClickException):
 
 def _shown(error: click.UsageError) -> click.UsageError:
     """A refusal of click's, which repeats what was typed."""
-    message = for_terminal(error.format_message())
+    message = cut(for_terminal(error.format_message()))
     error.format_message = lambda: message
     return error
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.switches import quietly
 from ..autograd.tensor import Array
 from ..errors import OpError
 from . import kernels
@@ -89,7 +90,7 @@ class Plan:
             results[i] = results[i].copy()
         return results
 
-    @np.errstate(all="ignore")  # as a decorator it takes half as long
+    @quietly  # as a decorator it takes half as long
     def _call_all(self) -> None:
         calls = iter(self.calls)
         try:

@@ -157,7 +157,7 @@ class Expression:
         Raises:
             CommandError: the operation is not possible, or too large.
         """
-        with np.errstate(all="ignore"):
+        with np.errstate(), np.errstate(all="ignore"):
             try:
                 return _Evaluation(self, lookup).of(self.tree)
             except TinygradError:

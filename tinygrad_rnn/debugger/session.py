@@ -409,5 +409,5 @@ def _noteworthy(value: Array) -> Index:
 def _is_finite(value: Array) -> bool:
     if value.dtype.kind != "f":
         return True
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         return bool(np.isfinite(value.sum()) or np.isfinite(value).all())

@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd.state import STATE, Scope, call_ids, notify
 from ..autograd.switches import called, leave
 from ..autograd.tensor import Array, Tensor
-from ..errors import OpError, StateDictError
+from ..errors import OpError, StateDictError, said, shown
 from ..text import elide
 from .arguments import switch
 
@@ -296,16 +296,20 @@ def arrays_of(call: str, state: Mapping[str, Any]) -> dict[str, Array]:
     """The arrays of a state dict.
 
     Raises:
-        StateDictError: an entry cannot become one: it is ragged, sparse, of a dtype that NumPy has
-            not, or still requires a gradient.
+        StateDictError: it maps no names, or an entry cannot become an array: it is ragged, sparse,
+            of a dtype that NumPy has not, or still requires a gradient.
     """
+    if not isinstance(state, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        kind = type(state).__name__
+        raise StateDictError(f"{call}: a state dict maps names to arrays, and this is {kind}")
     arrays: dict[str, Array] = {}
-    for name, value in state.items():
+    for name in state:
         try:
-            arrays[name] = array_of(value)
+            arrays[name] = array_of(state[name])
         except Exception as error:  # anything: a stranger's class says how it becomes an array
-            reason = elide(f"{type(error).__name__}: {error}", 200)
-            raise StateDictError(f"{call}: {name!r} cannot become an array: {reason}") from error
+            reason = elide(f"{type(error).__name__}: {said(error)}", 200)
+            unread = f"{call}: {shown(name)} cannot become an array: {reason}"
+            raise StateDictError(unread) from error
     return arrays
 
 
@@ -314,7 +318,7 @@ def misfits(
 ) -> list[str]:
     """Why `arrays` cannot be the values of these tensors: one phrase a reason, the first few."""
     problems = [f"missing {name!r}" for name in own if name not in arrays]
-    problems += [f"unknown {name!r}" for name in arrays if name not in own]
+    problems += [f"unknown {shown(name)}" for name in arrays if name not in own]
     for name in own:
         if name in arrays:
             reason = _misfit(own[name], arrays[name], same_dtype)

@@ -230,7 +230,7 @@ def _was_given(event: Event) -> bool:
     if is_same and (not isinstance(event, Vjp) or cotangent is event.cotangent):
         return False
     assert node.rule is not None
-    with switched(observers=(), recording=False), np.errstate(all="ignore"):
+    with switched(observers=(), recording=False), np.errstate(), np.errstate(all="ignore"):
         if isinstance(event, Vjp):
             again = node.rule.vjp(event.slot, cotangent, node.data, operands, node.options)
         else:

@@ -36,7 +36,7 @@ def simpler(program: Program, value: Value) -> Value | None:
 def _folded(program: Program, value: Value) -> Value | None:
     if any(x.kind != "constant" for x in value.inputs):
         return None
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         return program.constant(value.detail(*(x.array() for x in value.inputs)), value.dtype)
 
 

@@ -77,7 +77,7 @@ class Scale:
 
 def _largest_finite(table: Array) -> float:
     """The size of the largest number of a table that is finite."""
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         sizes = np.abs(table)
         largest = float(sizes.max(initial=0.0))
         if np.isfinite(largest):

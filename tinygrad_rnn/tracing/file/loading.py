@@ -456,7 +456,7 @@ def _check_result(own: Op, node: Node) -> None:
     if not own.variadic and len(operands) != len(own.vjps):
         raise ValueError(f"{node.op} has {len(operands)} operands")
     check_size(own, node)
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         made = np.asarray(own.forward(*own.given(operands), **node.options))
     if (made.shape, made.dtype) != (data.shape, data.dtype):
         raise ValueError(

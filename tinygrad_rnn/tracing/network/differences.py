@@ -36,7 +36,7 @@ def differences_of(graph: Graph, other: Graph) -> dict[int, Array]:
                 f"{before.op or 'a leaf'} {before.shape} in the other"
             )
         if node.data is not before.data and node.data.tobytes() != before.data.tobytes():
-            with np.errstate(all="ignore"):
+            with np.errstate(), np.errstate(all="ignore"):
                 found[node.id] = np.subtract(node.data, before.data, dtype=np.float64)
     return found
 

@@ -112,5 +112,5 @@ def term_of(node: Node, slot: int, g: Any) -> Any:
     """Return what an op hands back to one input; None where its rule has nothing for it."""
     if node.rule is None:
         return None
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         return node.rule.vjp(slot, g, node.data, node.operands, node.options)

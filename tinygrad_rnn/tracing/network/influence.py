@@ -30,7 +30,7 @@ def influence_on(root: Node, index: tuple[Any, ...] | None = None) -> dict[int, 
     seed[... if index is None else index] = 1
     found: dict[int, Array] = {root.id: seed}
     behind = (node for node in reached([root]) if node.requires_grad)
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         for node in sorted(behind, key=lambda node: node.id, reverse=True):
             if node.rule is None or node.id not in found:
                 continue

@@ -114,7 +114,7 @@ class _Slope:
 
     def at(self, index: Index) -> float:
         # where something is infinite there is no difference: it is NaN
-        with np.errstate(all="ignore"):
+        with np.errstate(), np.errstate(all="ignore"):
             return central_difference(self.output, self.x, index, [self.weights])
 
 

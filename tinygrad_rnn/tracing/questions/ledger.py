@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..network.flow import norm_of
@@ -68,7 +69,7 @@ class Ledger:
         return np.array_equal(self.again, self.recorded, equal_nan=True)
 
     @property
-    @np.errstate(all="ignore")
+    @quietly
     def difference(self) -> float:
         """The largest difference between the sum of the rows and what was accumulated: rounding."""
         if self.recorded is None:
@@ -76,7 +77,7 @@ class Ledger:
         return float(np.max(np.abs(self.total - self.recorded), initial=0.0))
 
 
-@np.errstate(all="ignore")
+@quietly
 def ledger_of(queries: Queries, name: str, now: int) -> Ledger:
     """The ledger of a parameter in the backward pass of a moment.
 

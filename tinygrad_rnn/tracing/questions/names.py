@@ -274,7 +274,7 @@ class Names:
         base, _, at = name.partition("@")
         written = self._all_called(base)
         if at.endswith(":"):
-            written = _in_step(int(at[:-1]), base, written, self.steps)
+            written = _in_step(_step_number(at[:-1]), base, written, self.steps)
         elif at:
             written = _at_timestep(at, base, written)
         elif here is not None:
@@ -339,7 +339,10 @@ def _renamed(known: Mapping[Node, _T], nodes: Mapping[Node, Node]) -> dict[Node,
 def _at_timestep(at: str, base: str, written: Sequence[Written]) -> list[Written]:
     """Those of "3", or of "30:3", which is t = 3 of step 30."""
     step, _, t = at.rpartition(":")
-    in_step = [one for one in written if not step or one.step == int(step)]
+    in_step = written
+    if step:
+        number = _step_number(step)
+        in_step = [one for one in written if one.step == number]
     found = [one for one in in_step if str(one.place.t) == t]
     if found:
         return found
@@ -351,6 +354,13 @@ def _at_timestep(at: str, base: str, written: Sequence[Written]) -> list[Written
     elif not in_step:
         there = _only_steps(base, written)
     raise TraceError(f"there is no {base}@{at}: {there}")
+
+
+def _step_number(text: str) -> int:
+    """Which training step is meant."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise TraceError(f"a training step is a whole number, as in h@30:3, not {text!r:.40}")
+    return int(text)
 
 
 def _in_step(step: int, base: str, written: Sequence[Written], steps: Steps) -> Sequence[Written]:

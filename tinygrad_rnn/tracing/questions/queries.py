@@ -16,6 +16,7 @@ import numpy as np
 
 from ...autograd.op import Op
 from ...autograd.state import Scope
+from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..network.flow import norm_of
@@ -50,7 +51,7 @@ class Difference:
     values: tuple[Array, Array]
 
     @property
-    @np.errstate(all="ignore")
+    @quietly
     def change(self) -> Array:
         return self.values[1] - self.values[0]
 

@@ -102,7 +102,7 @@ def _terms(
 ) -> Terms:
     """One term for each pair of a value and a factor."""
     some, by = values.values, factors.values
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         products = some * by
     sizes = np.where(np.isfinite(products), np.abs(products), np.inf)
     kept, left = np.arange(len(some)), np.arange(0)
@@ -115,7 +115,7 @@ def _terms(
         Term(node, slot, index, float(a), float(b), factor_index)
         for index, a, b, factor_index in zip(at, numbers, slopes, factor_at, strict=True)
     )
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         rest, weight = float(products[left].sum()), float(sizes[left].sum())
     return Terms(listed, len(left), rest, weight)
 
@@ -191,7 +191,7 @@ def _linear_in(
 
 def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
     """The term that `of` hands to its input `slot`, computed again as the engine does."""
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         return loud_vjp_term(of, slot, cotangent)
 
 
@@ -225,7 +225,7 @@ def _vjp(node: Node, slot: int, g: Any, operands: Sequence[Any]) -> Any:
 def _again(node: Node) -> Generator[None, None, None]:
     """Run a rule on recorded numbers, quietly: a failure is the recording's or the rule's."""
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(), np.errstate(all="ignore"):
             yield
     except TinygradError:
         raise

@@ -103,7 +103,7 @@ def _optimizer(update: Update) -> str:
 
 
 def _square(array: Array) -> float:
-    with np.errstate(all="ignore"):
+    with np.errstate(), np.errstate(all="ignore"):
         flat = array.astype(np.float64).ravel()
         return float(flat @ flat)
 

@@ -36,7 +36,7 @@ class Stats:
     @classmethod
     def of(cls, array: Array) -> "Stats":
         low = high = mean = np.nan
-        with np.errstate(all="ignore"):
+        with np.errstate(), np.errstate(all="ignore"):
             norm = float(np.linalg.norm(array.astype(np.float64)))
             nans, infs = int(np.isnan(array).sum()), int(np.isinf(array).sum())
             finite = array[np.isfinite(array)] if nans or infs else array
@@ -158,7 +158,7 @@ class Happening:
             return True
         if value.size <= SMALL and isfinite(np.vdot(value, value)):
             return True
-        with np.errstate(all="ignore"):
+        with np.errstate(), np.errstate(all="ignore"):
             return isfinite(value.sum()) or bool(np.isfinite(value).all())
 
     # What it holds
@@ -384,7 +384,7 @@ def not_finite(events: Sequence[Event]) -> list[int]:
         small = [x for x in held if isinstance(x, np.ndarray) and x.size <= SMALL]
         others = len(small) < len(held)
         numbers = np.concatenate(small, axis=None) if small else np.zeros(0)
-        with np.errstate(all="ignore"):
+        with np.errstate(), np.errstate(all="ignore"):
             are_finite = isfinite(numbers.sum()) or np.isfinite(numbers).all()
         if others or not are_finite:
             found += [event.index for event in some if not event.is_finite]

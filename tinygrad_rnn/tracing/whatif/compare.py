@@ -7,6 +7,7 @@ from math import sqrt
 
 import numpy as np
 
+from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..questions.queries import GRADIENT, Queries
@@ -204,12 +205,12 @@ def _check_alike(a: Sequence[Event], b: Sequence[Event]) -> None:
             )
 
 
-@np.errstate(all="ignore")
+@quietly
 def _distance(a: Array, b: Array) -> float:
     return _norm(np.subtract(b, a, dtype=np.float64))
 
 
-@np.errstate(all="ignore")
+@quietly
 def _norm(array: Array) -> float:
     return float(np.linalg.norm(array.astype(np.float64, copy=False).ravel()))
 

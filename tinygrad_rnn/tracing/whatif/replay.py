@@ -130,7 +130,7 @@ class Replay:
             TraceError: a value that is needed was let go of, or an op cannot be run on another.
         """
         events, notes = self.run.events, self.run.notes
-        with np.errstate(all="ignore"), switched(observers=()):
+        with np.errstate(), np.errstate(all="ignore"), switched(observers=()):
             for node, changes in self._of_nodes.items():
                 if node.op is None and not self._is_updated(node, changes[0].first):
                     self._change_leaf(node, changes)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...autograd.switches import switched
+from ...autograd.switches import quietly, switched
 from ...autograd.tensor import Array
 from ...errors import TinygradError, TraceError
 from ...nn.optim.methods import moved_again
@@ -64,7 +64,7 @@ class Verification:
 def verify(program: Program) -> Verification:
     """Compute every event again, each from its own recorded numbers."""
     checks = _Checks(program)
-    with np.errstate(all="ignore"), switched(observers=()):
+    with np.errstate(), np.errstate(all="ignore"), switched(observers=()):
         for event in program.run.events:
             checks.check(event)
     return Verification(checks.exact, tuple(checks.deviations), checks.given, checks.gone)
@@ -142,7 +142,7 @@ class _Checks:
         return [(summed(self.program, id, self._seed, now, events.__getitem__), recorded)]
 
 
-@np.errstate(all="ignore")
+@quietly
 def _difference(made: Array, recorded: Array) -> float:
     if made.shape != recorded.shape:
         return np.nan
