@@ -209,6 +209,7 @@ def test_bad_input_is_one_clear_line(run, tmp_path, words, message):
         ["-o", "out"],
         ["-o", "out.xyz"],
         ["-o", "nowhere/out.svg"],
+        ["-o", "/proc/out.svg"],
         ["-o", "folder.svg"],
         ["-o", "pipe.svg"],
         ["--width", "wide"],

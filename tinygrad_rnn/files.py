@@ -75,26 +75,26 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse a path that nothing could be written to, before the work that makes it.
 
     Raises:
-        OSError: there is no such folder, no permission, or it is a folder or a pipe.
+        OSError: there is no such folder, nothing can be made in it, or the path is a folder, a
+            pipe, or a file that must not be written.
     """
     name = os.fspath(path)
-    folder, refused = os.path.dirname(os.path.realpath(name)), 0
-    try:
+    with suppress(FileNotFoundError):
         mode = os.stat(name).st_mode
-    except FileNotFoundError:
-        if not os.path.isdir(folder):
-            refused = errno.ENOENT
-        elif not os.access(folder, os.W_OK | os.X_OK):
-            refused = errno.EACCES
-    else:
         if stat.S_ISFIFO(mode):
             raise NotRegular(name)
-        if stat.S_ISDIR(mode):
-            refused = errno.EISDIR
-        elif not os.access(name, os.W_OK):
+        refused = errno.EISDIR if stat.S_ISDIR(mode) else 0
+        if not refused and not os.access(name, os.W_OK):
             refused = errno.EACCES
-    if refused:
-        raise OSError(refused, os.strerror(refused), name)
+        if refused:
+            raise OSError(refused, os.strerror(refused), name)
+        if not stat.S_ISREG(mode):
+            return
+    try:  # what a folder allows it alone knows
+        with _temporary(Path(os.path.realpath(name)).parent):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
