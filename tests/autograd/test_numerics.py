@@ -221,6 +221,27 @@ def test_a_masked_array_is_refused():
         tensor([1.0, 2.0]) + masked
 
 
+@pytest.mark.parametrize(
+    "meet",
+    [
+        lambda masked, x: masked * x,
+        lambda masked, x: np.ma.multiply(x, masked),
+        lambda masked, x: masked.__isub__(x),
+        lambda masked, x: masked / x,
+        lambda masked, x: masked == x,
+        lambda masked, x: np.ma.maximum(masked, x),
+        lambda masked, x: np.ma.where(masked > 1, masked, x),
+        lambda masked, x: np.ma.exp(x),
+        lambda masked, x: np.ma.dot(masked, x),
+    ],
+)
+def test_a_masked_array_takes_no_tensor(meet):
+    """Its own operators would look at the numbers alone, and lose the gradient."""
+    masked = np.ma.masked_array([1.0, 2.0], mask=[True, False])
+    with pytest.raises(tg.errors.OpError, match=r"masked array|np\.array"):
+        meet(masked, tensor([3.0, 4.0], requires_grad=True))
+
+
 @pytest.mark.parametrize("seen", [np.ascontiguousarray, np.asfortranarray, lambda x: x[::-1, ::2]])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_cross_entropy_is_the_same_however_its_scores_lie_in_memory(seen, reduction):

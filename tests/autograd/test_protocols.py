@@ -142,7 +142,7 @@ CALLS = {
     "argmax": lambda x: np.argmax(a=x, axis=1),
     "argmin": lambda x: np.argmin(x, axis=0, keepdims=True),
     "isclose": lambda x: np.isclose(x, [[1.0, 2.0]], rtol=0, atol=0.1),
-    "zeros_like": lambda x: np.zeros_like(a=x),
+    "zeros_like": lambda x: np.zeros_like(a=x, order="K", subok=False),
     "ones_like": lambda x: np.ones_like(x, dtype=int),
     "ravel": lambda x: np.ravel(x, order="C"),
     "size": lambda x: tensor(np.size(x, 1) + np.size(x) + np.ndim(x) + np.shape(x)[0]),

@@ -2,10 +2,13 @@
 
 import copy
 import operator
+import os
 import pickle
-from collections import deque
+import weakref
+from collections import defaultdict, deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from types import SimpleNamespace
 
 import numpy as np
@@ -144,6 +147,118 @@ def of_an_op():
 
 def of_a_default():
     return default, lambda value: default.__defaults__[0].update(scale=value)
+
+
+def of_a_default_that_is_replaced():
+    def scaled(x, scale=2.0):
+        return x * scale
+
+    return scaled, lambda value: setattr(scaled, "__defaults__", (value,))
+
+
+def of_a_keyword_default():
+    def scaled(x, *, scale=2.0):
+        return x * scale
+
+    return scaled, lambda value: scaled.__kwdefaults__.update(scale=value)
+
+
+def of_an_attribute_of_a_function():
+    def scaled(x):
+        return x * scaled.scale
+
+    scaled.scale = 2.0
+    return scaled, lambda value: setattr(scaled, "scale", value)
+
+
+def of_code_that_is_replaced():
+    """As a notebook does where a file has changed."""
+
+    def scale():
+        return 2.0
+
+    def change(value):
+        other = eval(f"lambda: {value}")
+        scale.__code__ = other.__code__
+
+    return lambda x: x * scale(), change
+
+
+def of_a_wrapper():
+    scales = [2.0]
+
+    def scaled(fn):
+        @wraps(fn)
+        def wrapper(x):
+            return fn(x) * scales[0]
+
+        return wrapper
+
+    return scaled(lambda x: x), lambda value: operator.setitem(scales, 0, value)
+
+
+def of_what_is_wrapped():
+    scales = [2.0]
+
+    @contextmanager
+    def scale():
+        yield scales[0]
+
+    def step(x):
+        with scale() as number:
+            return x * number
+
+    return step, lambda value: operator.setitem(scales, 0, value)
+
+
+def of_keywords_of_a_partial():
+    scaled = partial(lambda x, scale: x * scale, scale=2.0)
+    return lambda x: scaled(x), lambda value: scaled.keywords.update(scale=value)
+
+
+def of_what_a_getter_reads():
+    outer = SimpleNamespace(config=SimpleNamespace(scale=2.0))
+    scale = operator.attrgetter("config.scale")
+    return lambda x: x * scale(outer), lambda value: setattr(outer.config, "scale", value)
+
+
+def of_what_a_caller_calls():
+    module, call = Scaled(), operator.methodcaller("scale_of")
+    return lambda x: x * call(module), lambda value: setattr(module, "scale", value)
+
+
+def of_the_environment():
+    def change(value):
+        os.environ["SCALE"] = str(value)
+
+    change(2.0)
+    return lambda x: x * float(os.getenv("SCALE")), change
+
+
+def of_a_proxy():
+    config = Config()
+    config.scale = 2.0
+    near = weakref.proxy(config)
+    return lambda x: x * near.scale, lambda value: setattr(config, "scale", value)
+
+
+def of_what_a_dict_makes():
+    scales = defaultdict(lambda: 2.0)
+
+    def change(value):
+        scales.default_factory = lambda: value
+
+    return lambda x: x * scales.default_factory(), change
+
+
+def of_what_is_evaluated():
+    return lambda x: eval("x * SCALE", globals(), {"x": x}), change_global
+
+
+def of_an_attribute_that_is_evaluated():
+    config = SimpleNamespace(scale=2.0)
+    step = lambda x: eval("x * config.scale", {"x": x, "config": config})
+    return step, lambda value: setattr(config, "scale", value)
 
 
 def of_a_partial():

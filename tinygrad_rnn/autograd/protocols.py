@@ -239,7 +239,10 @@ _SIGNATURES = {
 }
 
 # What an immutable Tensor does in any case.
-_NO_DIFFERENCE = (("order", "C"), ("order", "K"), ("copy", True), ("copy", False), ("subok", True))
+_NO_DIFFERENCE = (
+    ("order", "C"), ("order", "K"), ("copy", True), ("copy", False), ("subok", True),
+    ("subok", False),
+)  # fmt: skip
 
 
 def _plain(x: Any) -> Any:
@@ -303,6 +306,15 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
     return np.array(self.data, dtype=dtype, copy=copy)
 
 
+def _refuse_masked(self: Tensor) -> Any:
+    """NumPy asks for it where a masked array meets something, whose `_data` it takes as it is."""
+    raise OpError(
+        f"np.ma: {describe(self)} and a masked array, whose result would be another masked array: "
+        "fill it first, or write np.where(mask, 0, t)"
+    )
+
+
+Tensor._mask = property(_refuse_masked)
 Tensor.__array__ = _array
 Tensor.__array_ufunc__ = _array_ufunc
 Tensor.__array_function__ = _array_function

@@ -12,7 +12,7 @@ import random
 import sys
 import threading
 from argparse import Namespace
-from collections import ChainMap, UserDict, UserList, deque
+from collections import ChainMap, UserDict, UserList, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from enum import Enum, EnumType
@@ -32,7 +32,7 @@ from types import (
     SimpleNamespace,
 )
 from typing import Any
-from weakref import ref
+from weakref import ProxyTypes, ref
 
 import numpy as np
 
@@ -55,7 +55,9 @@ _SET_UP = ("__init__", "__new__", "__repr__", "__init_subclass__", "__class_geti
 # What code that mentions one of these may read by a name that it does not mention.
 _ANY_ATTRIBUTE = {"getattr", "vars", "attrgetter", "__dict__", "__getattribute__"}
 _ANY_GLOBAL = {"globals"}
+_EVALUATING = {"eval", "exec"}
 _contents = attrgetter("cell_contents")
+_makings = attrgetter("__code__", "__defaults__", "__kwdefaults__")  # of a function
 
 
 class Guards:
@@ -154,10 +156,13 @@ class Guards:
         if isinstance(thing, MethodType):
             return thing.__self__, thing.__func__
         if isinstance(thing, partial):
-            return thing.func, *thing.args, *thing.keywords.values()
+            return thing.func, thing.args, thing.keywords
+        if isinstance(thing, attrgetter | methodcaller):
+            return self._read_by_name(thing)
+        if type(thing) in ProxyTypes:
+            return (_attribute(_attribute(thing, "__init__"), "__self__"),)
         if isinstance(_attribute(thing, "__wrapped__"), FunctionType | MethodType):
-            op = _attribute(thing, "op")
-            return (op.forward, *op.vjps) if isinstance(op, Op) else (thing.__wrapped__,)
+            return self._parts_of_wrapper(thing)
         if isinstance(thing, FunctionType):
             return () if _is_of_library(thing.__module__) else self._read_by(thing)
         if isinstance(thing, tuple):
@@ -199,8 +204,28 @@ class Guards:
         self._containers.append((read, items))
         return items if size <= _MOST_LOOKED_INTO else ()
 
+    def _read_by_name(self, getter: Any) -> Iterable[Any]:
+        """The attributes that it is made to read, such as "a.b", are mentioned."""
+        names = [name for name in getter.__reduce__()[1] if isinstance(name, str)]
+        self._mentioned.update(*(name.split(".") for name in names))
+        return ()
+
+    def _parts_of_wrapper(self, thing: Any) -> Iterable[Any]:
+        op = _attribute(thing, "op")
+        if isinstance(op, Op):
+            return op.forward, *op.vjps
+        own: Iterable[Any] = ()
+        # Where it is defined: its `__module__` is that of what it wraps.
+        home = _attribute(thing, "__globals__") or {}
+        if isinstance(thing, FunctionType) and not _is_of_library(home.get("__name__")):
+            own = self._read_by(thing)
+        return _attribute(thing, "__wrapped__"), *own
+
     def _read_by(self, function: FunctionType) -> Iterator[Any]:
-        """What a function reads of closures and globals."""
+        """What a function reads of closures and globals, and of itself."""
+        self._containers.append((partial(_makings, function), [*_makings(function)]))
+        if vars(function):
+            self._objects.append(function)
         mentioned = {*_names_in(function.__code__)}
         self._mentioned |= mentioned
         self._any_attribute |= not mentioned.isdisjoint(_ANY_ATTRIBUTE)
@@ -215,8 +240,10 @@ class Guards:
         any_global = not mentioned.isdisjoint(_ANY_GLOBAL)
         for name in [*found] if any_global else mentioned & found.keys():
             yield self._named(found, found, name)
-        yield from function.__defaults__ or ()
-        yield from (function.__kwdefaults__ or {}).values()
+        if "getenv" in mentioned:
+            yield os.environ
+        yield function.__defaults__
+        yield function.__kwdefaults__
 
     def _look_at_attributes(self) -> None:
         """Those that are mentioned anywhere, until nothing new is found."""
@@ -301,6 +328,7 @@ _CONTAINERS: list[tuple[Any, Callable[[Any], Iterable[Any]]]] = [
     (list | set | deque | dict | MappingProxyType | _Environment, iter),
     (dict | MappingProxyType | _Environment, methodcaller("values")),
     (UserDict | UserList, lambda of: (of.data,)),
+    (defaultdict, lambda of: (of.default_factory,)),
     (ChainMap, attrgetter("maps")),
     (ContextVar, lambda of: (of.get(None),)),
     (ref, lambda of: (of(),)),
@@ -359,11 +387,22 @@ def _are(now: Iterable[Any], before: list[Any]) -> bool:
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
-    """Globals and attributes that code mentions, that inside it included."""
+    """Globals and attributes that code mentions, also inside it, and in what it evaluates."""
     yield from code.co_names
+    evaluates = not _EVALUATING.isdisjoint(code.co_names)
     for part in code.co_consts:
         if isinstance(part, CodeType):
             yield from _names_in(part)
+        elif evaluates and isinstance(part, str):
+            yield from _names_in_text(part)
+
+
+def _names_in_text(text: str) -> Iterator[str]:
+    try:
+        code = compile(text, "", "exec")
+    except (SyntaxError, ValueError):
+        return
+    yield from _names_in(code)
 
 
 def _home(thing: Any) -> str:

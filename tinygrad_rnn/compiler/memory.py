@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,7 +102,7 @@ def share(pieces: Sequence[Piece]) -> int:
     begun: dict[int, list[_Taken]] = defaultdict(list)
     held: dict[int, list[_Taken]] = defaultdict(list)
     size = 0
-    for piece in sorted(pieces, key=lambda piece: -piece.nbytes):
+    for piece in sorted(pieces, key=attrgetter("nbytes"), reverse=True):
         nbytes, spans = piece.nbytes, range(piece.first // _SPAN, piece.last // _SPAN + 1)
         near = chain(held[spans[0]], *(begun[span] for span in spans))
         rivals = [taken for taken in near if taken[2] <= piece.last and piece.first <= taken[3]]

@@ -178,7 +178,7 @@ class Planner:
         (x,) = self._read(value)
         view = _seen(x, *value.detail)
         if np.may_share_memory(view, x) or not view.size:
-            self.layout.put(value, view, self.layout.pieces[value.inputs[0].id])
+            self.layout.put(value, view, self.layout.pieces[value.operand.id])
         else:
             out = self.layout.place(value)
             self._emit(np.copyto, out.reshape(x.shape), x)
@@ -199,7 +199,7 @@ class Planner:
             layout.pieces[value.id].pending -= 1
 
     def _do_check(self, value: Value) -> None:
-        index = self._flat(value.inputs[0])
+        index = self._flat(value.operand)
         unsigned = index.view(index.dtype.str.replace("i", "u"))
         what, limit = value.detail
         # Of int8, say, -1 is seen as 255: then 128 is too large, and no index can be.

@@ -75,6 +75,11 @@ class Value:
     stands_for: int = 1
 
     @property
+    def operand(self) -> "Value":
+        """Its first input: of a view, a cast, a reduction the only one."""
+        return self.inputs[0]
+
+    @property
     def ndim(self) -> int:
         return len(self.shape)
 
@@ -97,7 +102,8 @@ class Value:
         if self.kind == "ufunc":
             return self.detail
         if self.kind in ("reduce", "view"):
-            return self.detail[0]
+            head, _ = self.detail
+            return head
         return None
 
     @property
@@ -393,7 +399,7 @@ def needed(results: Sequence[Value], values: Sequence[Value], effects: bool = Tr
 def whole_of(x: Value) -> Value:
     """What a view is of."""
     while x.kind == "view":
-        x = x.inputs[0]
+        (x,) = x.inputs
     return x
 
 

@@ -100,9 +100,9 @@ def _flops(values: Sequence[Value]) -> int:
 
 def _flops_of(value: Value) -> int:
     if value.kind == "matmul":
-        return 2 * value.size * value.inputs[0].shape[-1]
+        return 2 * value.size * value.operand.shape[-1]
     if value.kind == "reduce":
-        return value.inputs[0].size
+        return value.operand.size
     if value.kind == "ufunc":
         return value.size
     return 0

@@ -67,9 +67,9 @@ def _levels(values: Sequence[Value]) -> dict[int, list[Value]]:
 
 def _part_of(value: Value) -> _Part | None:
     """The columns that a view shows of a computed value, all rows of them."""
-    if value.kind != "view" or value.head != "index" or not value.ndim:
+    if value.head != "index" or not value.ndim:
         return None
-    (whole,), index = value.inputs, value.detail[1]
+    (whole,), (_, index) = value.inputs, value.detail
     *rows, columns = index
     all_rows = all(entry == (0, n, 1) for entry, n in zip(rows, whole.shape, strict=False))
     if not all_rows or isinstance(columns, int) or columns[2] != 1 or whole.is_fixed:

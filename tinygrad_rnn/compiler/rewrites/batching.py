@@ -36,7 +36,7 @@ def in_one_call(rewriter: Rewriter, match: Match) -> list[Value]:
     packs = [pack(program, [column[i] for i in order]) for column in columns]
     whole = _BATCH[members[0].kind](program, members[0], packs, len(members))
     stand_for(members, whole, there)
-    if members[0].kind == "check":
+    if whole.kind == "check":
         return [whole] * len(members)
     rows = {i: program.index(whole, (row,)) for row, i in enumerate(order)}
     return [rows[i] for i in range(len(members))]
@@ -126,7 +126,7 @@ def _can_be_batched(value: Value) -> bool:
         return False
     if value.kind == "matmul":
         return all(x.ndim <= 2 for x in value.inputs) and not _is_of_all_rows(value)
-    return value.kind != "take" or value.inputs[0].is_fixed
+    return value.kind != "take" or value.operand.is_fixed
 
 
 def _is_of_all_rows(product: Value) -> bool:
@@ -161,7 +161,7 @@ def _elementwise(program: Program, like: Value, packs: list[Value], count: int) 
 
 def _unspread(x: Value) -> Value:
     """What is the same for all rows broadcasts by itself."""
-    return x.inputs[0] if x.kind == "view" and x.head == "broadcast" else x
+    return x.operand if x.head == "broadcast" else x
 
 
 def _matmul(program: Program, like: Value, packs: list[Value], count: int) -> Value:
@@ -182,9 +182,8 @@ def _matmul(program: Program, like: Value, packs: list[Value], count: int) -> Va
 
 def _shared(program: Program, x: Value) -> Value:
     """The one operand of all rows, where it is one."""
-    is_spread = x.kind == "view" and x.head == "broadcast"
-    if is_spread and x.inputs[0].shape == (1, *x.shape[1:]):
-        return program.reshape(x.inputs[0], x.shape[1:])
+    if x.head == "broadcast" and x.operand.shape == (1, *x.shape[1:]):
+        return program.reshape(x.operand, x.shape[1:])
     return x
 
 

@@ -66,7 +66,7 @@ class _Chain:
 def overlapping_stacks(values: Sequence[Value], _results: Sequence[Value]) -> list[Match]:
     """Stacks that share parts, and the chain that they are pieces of."""
     chains: list[_Chain] = []
-    for stack in sorted(filter(is_stack, values), key=lambda x: -len(x.inputs)):
+    for stack in sorted(filter(is_stack, values), key=lambda x: len(x.inputs), reverse=True):
         if not any(_join(chain, stack, values) for chain in chains):
             chains.append(_Chain(stack))
     merged = [chain for chain in chains if len(chain.stacks) > 1]

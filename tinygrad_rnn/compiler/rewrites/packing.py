@@ -38,10 +38,10 @@ class Row(NamedTuple):
 def row_of(x: Value) -> Row | None:
     """The row that x is a view of, if it is one."""
     while x.kind == "view" and x.head != "index":
-        x = x.inputs[0]
+        (x,) = x.inputs
     if x.kind != "view":
         return None
-    whole, index = x.inputs[0], x.detail[1]
+    (whole,), (_, index) = x.inputs, x.detail
     axes = [axis for axis, entry in enumerate(index) if isinstance(entry, int)]
     pairs = zip(index, whole.shape, strict=True)
     others_whole = all(entry == (0, n, 1) for entry, n in pairs if not isinstance(entry, int))
@@ -62,8 +62,8 @@ def pack(program: Program, parts: Sequence[Value]) -> Value:
         rows = _rows_between(program, parts)
         if rows is not None:
             return rows
-        if len({(part.detail, part.inputs[0].shape) for part in parts}) == 1:
-            wholes = pack(program, [part.inputs[0] for part in parts])
+        if len({(part.detail, part.operand.shape) for part in parts}) == 1:
+            wholes = pack(program, [part.operand for part in parts])
             return _view_of_each(program, first, wholes, count)
     return _in_blocks(program, parts)
 
@@ -78,7 +78,7 @@ def _in_blocks(program: Program, parts: Sequence[Value]) -> Value:
     indices: list[Index] = []
     start = 0
     for run in runs:
-        rows = _rows_between(program, run) if len(run) > 1 else None
+        rows = _rows_between(program, run)
         blocks.append(run[0] if rows is None else rows)
         indices.append((start,) if rows is None else ((start, start + len(run), 1),))
         start += len(run)
@@ -104,7 +104,7 @@ def _runs(parts: Sequence[Value]) -> list[list[Value]]:
 
 def _own_row(x: Value) -> Row | None:
     """The row that x is, not one seen in another shape."""
-    return row_of(x) if x.kind == "view" and x.head == "index" else None
+    return row_of(x) if x.head == "index" else None
 
 
 def _rows_between(program: Program, parts: Sequence[Value]) -> Value | None:

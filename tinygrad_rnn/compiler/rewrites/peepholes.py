@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..program import Program, Value, for_all_axes, whole_of
+from ..program import Program, Value, for_all_axes
 from .patterns import ANY, Pattern, Peephole, ufunc, view
 from .transposes import TRANSPOSES
 
@@ -57,28 +57,7 @@ def _over_one_element(program: Program, value: Value, x: Value) -> Value | None:
     return program.reshape(program.cast(x, value.dtype), value.shape)
 
 
-# Softmax and its gradient
-
-
-def _softmax(program: Program, y: Value, a: Value, total: Value, top: Value) -> Value | None:
-    """e^(a - (ln s + b)) = e^(a - b) / s, if the log-sum-exp before it made that of these."""
-
-    def found(function: np.ufunc, *inputs: Value) -> Value | None:
-        return program.find("ufunc", inputs, function, y.inputs[0].shape, y.inputs[0].dtype)
-
-    difference = found(np.subtract, a, top)
-    if difference is None or not _is_of_rows(np.maximum, top, a):
-        return None
-    exponential = found(np.exp, difference)
-    if exponential is None or not _is_of_rows(np.add, total, exponential):
-        return None
-    return program.ufunc(np.divide, exponential, total, dtype=y.dtype)
-
-
-def _is_of_rows(function: np.ufunc, x: Value, whole: Value) -> bool:
-    """Whether x is the sum, say, of the rows of another."""
-    x = whole_of(x)
-    return x.kind == "reduce" and x.detail == (function, (whole.ndim - 1,)) and x.inputs[0] is whole
+# Cross-entropy and its gradient
 
 
 def _less_one(
@@ -139,18 +118,19 @@ def _reshaped_constant(program: Program, value: Value, x: Value) -> Value | None
 
 
 def _transposed_twice(program: Program, value: Value, x: Value) -> Value:
-    first, then = value.inputs[0].detail[1], value.detail[1]
+    (_, first), (_, then) = value.operand.detail, value.detail
     return program.transpose(x, [first[axis] for axis in then])
 
 
 def _part_of_whole(program: Program, value: Value) -> Value | None:
-    part = program.part_at(value.inputs[0], value.detail[1])
+    _, index = value.detail
+    part = program.part_at(value.operand, index)
     return None if part is None else program.reshape(part, value.shape)
 
 
 def _part_of_repeated(program: Program, value: Value, x: Value) -> Value:
     """A part of what is the same along an axis is one of fewer, or none."""
-    shape, index = value.inputs[0].shape, value.detail[1]
+    shape, (_, index) = value.operand.shape, value.detail
     padded = program.reshape(x, (1,) * (len(shape) - x.ndim) + x.shape)
     entries: list[Any] = []
     for own, n, entry in zip(padded.shape, shape, index, strict=True):
@@ -168,15 +148,12 @@ def _one_part(program: Program, value: Value, part: Value) -> Value | None:
 
 _ONE_HOT = ufunc(np.equal, "numbers", "classes")
 _CHOSEN = Pattern("where", None, (_ONE_HOT, "x", "rest"))
-_LOG_SUM_EXP = ufunc(np.add, ufunc(np.log, "total"), "top")
-_LOG_SOFTMAX = ufunc(np.subtract, "a", _LOG_SUM_EXP)
 _TRANSPOSED = view("transpose", "x")
 
 PEEPHOLES = (
     Peephole("what follows from constants", ufunc(ANY), _folded),
     Peephole("1 · x", ufunc(np.multiply, "one", "x"), _times_one),
     Peephole("x · 1", ufunc(np.multiply, "x", "one"), _times_one),
-    Peephole("softmax after log-sum-exp", ufunc(np.exp, _LOG_SOFTMAX), _softmax),
     Peephole("x less a one-hot row", ufunc(np.subtract, "x", _ONE_HOT), _less_one),
     Peephole("sum of x where one-hot", Pattern("reduce", np.add, (_CHOSEN,)), _pick),
     Peephole(

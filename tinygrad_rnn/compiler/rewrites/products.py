@@ -32,7 +32,7 @@ def products_of_one(values: Sequence[Value], _results: Sequence[Value]) -> list[
     groups: dict[Any, list[Value]] = defaultdict(list)
     for value in values:
         if is_projection(value):
-            group = groups[value.inputs[0], value in carried]
+            group = groups[value.operand, value in carried]
             if not group or _is_there_before(value.inputs[1], group[0]):
                 group.append(value)
     return [Match(group) for group in groups.values() if len(group) > 1]
@@ -47,7 +47,7 @@ def _is_there_before(matrix: Value, product: Value) -> bool:
 def stacked(rewriter: Rewriter, match: Match) -> list[Value]:
     """One product; each of its parts is some columns."""
     program = rewriter.program
-    rows = rewriter[match.values[0].inputs[0]]
+    rows = rewriter[match.values[0].operand]
     matrices = {value: rewriter[value.inputs[1]] for value in match.values}
     order = sorted(match.values, key=lambda value: order_of(matrices[value]))
     turned = [program.transpose(matrices[value], (1, 0)) for value in order]

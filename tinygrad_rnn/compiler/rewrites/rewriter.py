@@ -163,7 +163,8 @@ class Users:
 def key_of(value: Value) -> Any:
     """What values have in common that differ in their operands alone, or in the row they index."""
     detail = value.detail
-    if value.kind == "view" and value.head == "index":
-        rows = tuple("row" if isinstance(entry, int) else entry for entry in detail[1])
-        return value.kind, rows, value.inputs[0].shape, value.shape, value.dtype
+    if value.head == "index":
+        _, index = detail
+        rows = tuple("row" if isinstance(entry, int) else entry for entry in index)
+        return value.kind, rows, value.operand.shape, value.shape, value.dtype
     return value.kind, detail, value.shape, value.dtype

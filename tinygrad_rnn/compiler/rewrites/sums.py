@@ -49,7 +49,7 @@ def summed_at_once(rewriter: Rewriter, match: Match) -> list[Value]:
 def _kind_of(term: Value, is_carried: bool) -> tuple[Any, ...]:
     """Terms of one kind go together: products however their factors were made, others alike."""
     if is_projection(term):
-        return "projections", term.inputs[0].ndim, is_carried
+        return "projections", term.operand.ndim, is_carried
     if _factors(term) is not None:
         return ("products",)
     operands = tuple(x.id if x.is_fixed else key_of(x) for x in term.inputs)
@@ -119,7 +119,7 @@ def _projections(program: Program, terms: list[Value], is_carried: bool) -> list
         of_each[term.inputs[1]].append(term)
     rows: dict[Value, list[Value]] = {}
     for matrix, these in of_each.items():
-        rows[matrix] = _others(program, [x.inputs[0] for x in these])
+        rows[matrix] = _others(program, [x.operand for x in these])
     apart = len(rows) == 1 or not is_carried or any(len(these) > 1 for these in rows.values())
     if apart:
         return [program.matmul(x, matrix) for matrix, these in rows.items() for x in these]
@@ -139,8 +139,9 @@ _SUMMED: dict[str, Callable[..., list[Value]]] = {
 
 def _factors(x: Value) -> tuple[Value, Value] | None:
     """The factors of a product of matrices, or of an outer product written elementwise."""
-    if x.kind == "matmul" and x.inputs[0].ndim == x.inputs[1].ndim == 2:
-        return x.inputs[0], x.inputs[1]
+    if x.kind == "matmul":
+        a, b = x.inputs
+        return (a, b) if a.ndim == b.ndim == 2 else None
     if x.kind == "ufunc" and x.detail is np.multiply and x.ndim == 2:
         a, b = x.inputs
         n, m = x.shape
@@ -164,9 +165,9 @@ def products_of_rows(values: Sequence[Value], _results: Sequence[Value]) -> list
     """Products Σ_t A_tᵀ B_t whose factors are laid together, and the parts of these by row."""
     matches: list[Match] = []
     for value in values:
-        if value.kind == "matmul" and value.inputs[0].detail == ("transpose", (1, 0)):
-            (transposed, b) = value.inputs
-            left, right = _blocks(transposed.inputs[0]), _blocks(b)
+        if value.kind == "matmul" and value.operand.detail == ("transpose", (1, 0)):
+            transposed, b = value.inputs
+            left, right = _blocks(transposed.operand), _blocks(b)
             if left and right and len(left) == len(right):
                 matches.append(Match((value,), (left, right)))
     return matches
@@ -174,15 +175,15 @@ def products_of_rows(values: Sequence[Value], _results: Sequence[Value]) -> list
 
 def _blocks(x: Value) -> dict[int, Value] | None:
     """The parts that matrix x is a flat view of, if each of them is as many whole rows."""
-    is_flat = x.kind == "view" and x.head == "reshape"
-    laid = rows_laid(x.inputs[0] if is_flat else x)
+    laid = rows_laid(x.operand if x.head == "reshape" else x)
     return laid if laid and not x.shape[0] % len(laid) else None
 
 
 def in_order_made(rewriter: Rewriter, match: Match) -> list[Value]:
     """The product, with rows in the order in which those of B were made: there they lie so."""
     (value,), (left, right), program = match.values, match.found, rewriter.program
-    a, b = value.inputs[0].inputs[0], value.inputs[1]
+    transposed, b = value.inputs
+    a = transposed.operand
     order = sorted(right, key=lambda row: right[row].id)
     a_rows, b_rows = (
         program.reshape(program.stack([rewriter[blocks[row]] for row in order]), like.shape)

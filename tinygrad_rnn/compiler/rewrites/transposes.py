@@ -29,7 +29,7 @@ def _moved(program: Program, x: Value) -> Value:
 
 
 def _is_spread(x: Value) -> bool:
-    return x.kind == "view" and x.head == "broadcast"
+    return x.head == "broadcast"
 
 
 # Products
@@ -47,14 +47,14 @@ def _parameter_on_the_right(program: Program, value: Value, a: Value, b: Value) 
 def _product_of_transposed(program: Program, value: Value, a: Value, b: Value) -> Value | None:
     """(A B)ᵀ = Bᵀ Aᵀ, unless B is a parameter, which stays on the right."""
     has_parameter = b.is_fixed and not a.is_fixed
-    if value.ndim != 2 or a.ndim != 2 or b.ndim != 2 or has_parameter:
+    if value.ndim != 2 or a.ndim != 2 or has_parameter:
         return None
     return program.matmul(_moved(program, b), _moved(program, a))
 
 
 def _outer_of_transposed(program: Program, value: Value, a: Value, b: Value) -> Value | None:
     """(a bᵀ)ᵀ = b aᵀ, where a column is multiplied by a row elementwise."""
-    n, m = value.inputs[0].shape if value.ndim == 2 else (0, 0)
+    n, m = value.operand.shape if value.ndim == 2 else (0, 0)
     if a.shape != (n, 1) or b.shape not in ((1, m), (m,)):
         return None
     column, row = program.reshape(b, (m, 1)), program.reshape(a, (1, n))
@@ -83,8 +83,9 @@ def _order_of_most(value: Value) -> tuple[int, ...] | None:
     for x in value.inputs:
         if x.shape != value.shape or _is_spread(x) or not _is_computed(x):
             continue
-        if x.kind == "view" and x.head == "transpose":
-            transposed.append(x.detail[1])
+        if x.head == "transpose":
+            _, order = x.detail
+            transposed.append(order)
         else:
             others += 1
     if not transposed:
@@ -103,7 +104,7 @@ def _in_order(program: Program, x: Value, axes: Sequence[int]) -> Value:
 
 def _reduced(program: Program, value: Value, x: Value) -> Value | None:
     """Sums over axes do not mind their order."""
-    order = value.inputs[0].detail[1]
+    _, order = value.operand.detail
     function, axes = value.detail
     kept = [axis for i, axis in enumerate(order) if i not in axes]
     if kept != sorted(kept) or not _is_computed(x):
@@ -115,7 +116,7 @@ def _reduced(program: Program, value: Value, x: Value) -> Value | None:
 
 
 def _indexed(program: Program, value: Value, x: Value) -> Value | None:
-    order, index = value.inputs[0].detail[1], value.detail[1]
+    (_, order), (_, index) = value.operand.detail, value.detail
     if not _is_computed(x):
         return None
     part = program.index(x, tuple(index[i] for i in _inverse(order)))
