@@ -236,6 +236,19 @@ def test_a_name_in_the_circle_does_not_stand_beside_it_again():
     assert (found.label, found.caption) == ("xplan", "")
 
 
+@both
+def test_an_array_that_two_steps_read_is_the_x_of_each(recorded):
+    def program():
+        h = np.zeros(N)
+        for letter in (0, 1, 2, 2):
+            with tg.scope("step"):
+                h = tanh(W @ ROWS[letter] + U @ h)
+        return (h * h).sum()
+
+    found = {b.columns: b.labels for b in network(program, recorded).blocks if b.kind == "input"}
+    assert found == {(0,): ("x₀",), (1,): ("x₁",), (2, 3): ("x₂", "x₃")}
+
+
 def fed_by_ones(x_of):
     h = tg.tensor(np.zeros(N))
     for t in range(T):

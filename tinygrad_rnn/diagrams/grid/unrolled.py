@@ -250,10 +250,10 @@ class _Unrolled:
         if readers and all(r.row is not None and r.row.tree for r in readers):
             level = self._standing.level(readers[0]) - 1
         shape = shape_text(block.pieces[0].shape)
-        words = ["input", block.label, block.caption, shape]
-        ids = block.circles or (block.id,)
-        for id, column in zip(ids, block.columns, strict=False):
+        ids, labels = block.circles or (block.id,), block.labels or (block.label,)
+        for id, label, column in zip(ids, labels, block.columns, strict=False):
             slot = self._slot_of.get(column)
+            words = ["input", label, block.caption, shape]
             if slot is not None:
                 yield Item(
                     id=id,
@@ -261,7 +261,7 @@ class _Unrolled:
                     role="input",
                     slot=slot,
                     level=level,
-                    label=block.label,
+                    label=label,
                     face=Circle(caption=block.caption),
                     tooltip=" ".join(filter(None, words)),
                 )

@@ -336,6 +336,7 @@ class _Assembly:
             outputs=tuple(outputs),
             structure=copy.made if copy else None,
             circles=group.circles,
+            labels=self.input_labels.get(id(group), ()),
             trained=self.trained(group),
         )
 
@@ -351,7 +352,7 @@ class _Assembly:
                 time = naming.time_before(group.begins)
                 return ", ".join(indexed(name, time) for name in names)
             case "input":
-                return self.input_labels[id(group)]
+                return self.input_labels[id(group)][0]
             case "between":
                 return self.path(group) or self.formula(group)
             case "bar" | "derived":
@@ -364,26 +365,28 @@ class _Assembly:
                 return group.label
 
     @cached_property
-    def input_labels(self) -> Mapping[int, str]:
-        """What is written in the circle of each input: x₃, and beside it the program's name.
+    def input_labels(self) -> Mapping[int, tuple[str, ...]]:
+        """What is written in the circles of each input: x₃, and beside it the program's name.
 
-        What every step reads has its name alone.
+        What every step reads has its name alone. What only some steps read is the x of each.
         """
-        found: dict[int, str] = {}
+        found: dict[int, tuple[str, ...]] = {}
         count: dict[tuple[str, int], int] = defaultdict(int)
         taken = {name for names in self.naming.states.values() for name in names} | {"y", "L"}
         for group in self.groups.groups:
             if group.kind != "input":
                 continue
-            node, column = group.atoms[0].node, next(iter(group.columns), 0)
             name = self.names_of_input(group)
-            steady = node in self.groups.leaves.steady
-            is_first = not group.id.startswith(f"input-{column}-")
+            steady = group.atoms[0].node in self.groups.leaves.steady
             usable = name not in taken and name.isidentifier()
-            stem = name if usable and (steady or not is_first) else "x"
-            count[stem, column] += 1
-            stem += "′" * (count[stem, column] - 1)
-            found[id(group)] = stem if steady else indexed(stem, self.naming.time_in(column))
+            labels: list[str] = []
+            for circle, column in zip(group.circles, group.columns, strict=True):
+                is_first = circle == f"input-{column}"
+                stem = name if usable and (steady or not is_first) else "x"
+                count[stem, column] += 1
+                stem += "′" * (count[stem, column] - 1)
+                labels.append(stem if steady else indexed(stem, self.naming.time_in(column)))
+            found[id(group)] = tuple(labels)
         return found
 
     def constant_label(self, group: Group) -> str:
@@ -406,7 +409,7 @@ class _Assembly:
         """What the program calls it."""
         if group.kind in ("input", "initial", "target"):
             name = self.names_of_input(group)
-            said = group.kind == "input" and self.input_labels[id(group)].startswith(name)
+            said = group.kind == "input" and self.input_labels[id(group)][0].startswith(name)
             return "" if said else name
         if group.kind in ("between", "bar", "derived", "loss"):
             return self.naming.of(group.atoms[-1].node)

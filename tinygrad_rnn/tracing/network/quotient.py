@@ -112,6 +112,7 @@ class Block:
             that several columns read is drawn once in each: see `circles`.
         circles: of an input the id of its circle in each of `columns`: "input-3", "input-3-1"; of
             an initial state that several chains begin with, one for each of these.
+        labels: of an input what is written in each of its circles; the first is `label`.
         label: what is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α".
         caption: what the program calls it or its value, where that is not the label: "" else.
         formula: of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)".
@@ -141,6 +142,7 @@ class Block:
     outputs: tuple[Piece, ...] = ()
     structure: object = None
     circles: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     trained: str = ""
 
     @property
