@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.studies import STUDIES, Record
-from tinygrad_rnn.studies.ablate import FULL, HIDDEN, KINDS, NOTHING, growth, network_of
+from tinygrad_rnn.studies.ablate import FULL, HIDDEN, KINDS, LATE, NOTHING, growth, network_of
 from tinygrad_rnn.studies.copy import GAP, RATES, REMEMBER, baseline
 from tinygrad_rnn.studies.tasks import Learner, copying, each, endless, register
 
@@ -64,7 +64,7 @@ def ablated(slow, late):
     for kind in KINDS:
         at = 2 if kind in slow else 1
         errors = [NOTHING] * at + [0.001] * (4 - at)
-        by_step = [0.001] * 200 + [0.01 if kind in late else 0.001] * 200
+        by_step = [0.001] * LATE + [0.01 if kind in late else 0.001] * 200
         measured = {"updates": [0, 250, 500, 750], "errors": errors, "by_step": by_step}
         records.append(Record({"kind": kind}, 0, measured, 1.0))
     return {row.claim: row.holds for row in STUDIES["ablate"]().rows(records)}
@@ -98,5 +98,5 @@ def test_a_gate_that_was_taken_away_stays_away():
 
 
 def test_growth_is_late_over_early():
-    by_step = [2.0] * 20 + [9.0] * 180 + [3.0] * 200
+    by_step = [2.0] * 20 + [9.0] * (LATE - 20) + [3.0] * 200
     assert growth(Record({}, 0, {"by_step": by_step}, 1.0)) == 1.5

@@ -12,11 +12,11 @@ from .plots import Chart, Grid, Line
 from .study import Record, Row, Study, by_seed
 from .tasks import Learner, each, endless, register
 
-STEPS, LONG, HIDDEN, BATCH, TESTED = 20, 400, 8, 32, 300
-RATE, UPDATES, EVERY = 0.01, 1000, 50
+STEPS, LONG, HIDDEN, BATCH, TESTED = 20, 1000, 8, 32, 300
+RATE, UPDATES, EVERY = 0.01, 1000, 10
 NOTHING = 1 / 6  # the squared error of saying 0 each time
 LEARNED, KNOWS = 0.1, 0.02  # shares of it
-LATE, AS_WELL = 200, 2
+LATE, AS_WELL = 800, 2
 FULL = "all three gates"
 KINDS = {FULL: "", **{f"without {name}": gate for gate, name in GATES.items()}}
 
@@ -94,7 +94,7 @@ def updates_to_learn(record: Record) -> float:
 
 
 def growth(record: Record) -> float:
-    """The error from step 200 on, by that of the steps that were trained on."""
+    """The error from step 800 on, by that of the steps that were trained on."""
     return float(np.mean(record["by_step"][LATE:]) / np.mean(record["by_step"][:STEPS]))
 
 

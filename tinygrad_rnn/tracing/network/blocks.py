@@ -368,7 +368,8 @@ class _Assembly:
     def input_labels(self) -> Mapping[int, tuple[str, ...]]:
         """What is written in the circles of each input: x₃, and beside it the program's name.
 
-        What every step reads has its name alone. What only some steps read is the x of each.
+        What every step reads has its name alone. An x is that of the step that reads it, also
+        where steps read the same array.
         """
         found: dict[int, tuple[str, ...]] = {}
         count: dict[tuple[str, int], int] = defaultdict(int)
@@ -376,17 +377,17 @@ class _Assembly:
         for group in self.groups.groups:
             if group.kind != "input":
                 continue
-            name = self.names_of_input(group)
+            name, column = self.names_of_input(group), group.columns[0]
             steady = group.atoms[0].node in self.groups.leaves.steady
+            is_first = group.id == f"input-{column}"
             usable = name not in taken and name.isidentifier()
+            stem = name if usable and (steady or not is_first) else "x"
             labels: list[str] = []
-            for circle, column in zip(group.circles, group.columns, strict=True):
-                is_first = circle == f"input-{column}"
-                stem = name if usable and (steady or not is_first) else "x"
+            for column in group.columns if stem == "x" else (column,):
                 count[stem, column] += 1
-                stem += "′" * (count[stem, column] - 1)
-                labels.append(stem if steady else indexed(stem, self.naming.time_in(column)))
-            found[id(group)] = tuple(labels)
+                primed = stem + "′" * (count[stem, column] - 1)
+                labels.append(primed if steady else indexed(primed, self.naming.time_in(column)))
+            found[id(group)] = tuple(labels) * (len(group.columns) // len(labels))
         return found
 
     def constant_label(self, group: Group) -> str:
