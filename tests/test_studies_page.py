@@ -26,11 +26,15 @@ def tables():
 
 
 def cell(text):
-    return text.replace("|", "\\|")
+    """A cell of Markdown, in which no line is broken after the e- of a number."""
+    return re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", text.replace("|", "\\|"))
 
 
 def table_of(findings):
-    """The claims as a table of Markdown, and from how many runs they come."""
+    """The claims as a table of Markdown, and from how many runs they come.
+
+    A claim about runs that only --full asks for may have been seen for fewer seeds.
+    """
     rows = [
         f"| {cell(claim.claim)} | {cell(claim.reference)} | {cell(claim.measured)} "
         f"| {claim.held} of {claim.seeds} |\n"
@@ -43,19 +47,25 @@ def table_of(findings):
 
 
 def kept(name, folder):
-    """The findings of the seeds that were run whole; with --full, if all of them have it."""
+    """The findings of the seeds that were run, with what of --full was run for them.
+
+    Curves are of seed 0: of --full, if that seed has all of it.
+    """
     study = STUDIES[name]()
-    records = read(study, folder / f"{name}.json")
-    for full in (True, False):
-        asked = study.runs(full)
-        by_seed = {record.seed: [] for record in records}
-        for record in records:
-            if record.settings in asked:
-                by_seed[record.seed].append(record)
-        whole = {seed for seed, found in by_seed.items() if len(found) == len(asked)}
-        if whole:
-            return Findings(study, [record for seed in sorted(whole) for record in by_seed[seed]])
-    return None
+    found = read(study, folder / f"{name}.json")
+    whole = {full: seeds_with(study.runs(full), found) for full in (False, True)}
+    seeds = whole[False] | whole[True]
+    records = sorted((r for r in found if r.seed in seeds), key=lambda record: record.seed)
+    if not records:
+        return None, []
+    asked = study.runs(full=0 in whole[True])
+    return Findings(study, records), study.charts([r for r in records if r.settings in asked])
+
+
+def seeds_with(runs, records):
+    """The seeds of which all of some runs are there."""
+    done = {(record.seed, str(record.settings)) for record in records}
+    return {seed for seed, _ in done if all((seed, str(run)) in done for run in runs)}
 
 
 def test_every_study_has_its_place_and_its_picture():
@@ -87,11 +97,13 @@ def write(folder):
     """Draw and write anew all that was run."""
     text = PAGE.read_text("utf-8")
     for name in STUDIES:
-        findings = kept(name, folder) if (folder / f"{name}.json").exists() else None
+        if not (folder / f"{name}.json").exists():
+            continue
+        findings, charts = kept(name, folder)
         if findings is None:
             continue
         FIGURES.mkdir(exist_ok=True)
-        (FIGURES / f"{name}.svg").write_bytes(render(findings.charts, LIGHT, "svg"))
+        (FIGURES / f"{name}.svg").write_bytes(render(charts, LIGHT, "svg"))
         start = f"<!-- table: {name} -->\n"
         before, _, rest = text.partition(start)
         text = before + start + table_of(findings) + rest[rest.index("<!-- end -->") :]

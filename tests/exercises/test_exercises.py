@@ -439,6 +439,34 @@ def test_the_command(tmp_path):
     assert "there is no exercise 'no-such'" in unknown.output
 
 
+RAISES = {
+    "def softplus_vjp(g, y, x): return g / x.missing": [
+        "line 1, in softplus_vjp",
+        "AttributeError",
+    ],
+    "import tinygrad_rnn as tg\ntg.ops.tanh('x')": ["line 2, in <module>", "Error: tanh:"],
+    "def softplus_vjp(": ["line 1", "SyntaxError"],
+}
+
+
+@pytest.mark.parametrize("text", RAISES)
+def test_an_error_of_the_answer_is_shown_with_its_own_lines_alone(text, tmp_path):
+    found = run("softplus-vjp", handed_in(EXERCISES["softplus-vjp"], text, tmp_path))
+    assert found.exit_code == 1
+    assert found.output.startswith("Not yet. The answer raised an error.\n")
+    said = "".join(found.output.split())  # the lines are as wide as the terminal
+    assert all(word.replace(" ", "") in said for word in RAISES[text])
+    assert "tinygrad_rnn/" not in found.output
+
+
+def test_commands_that_are_refused_are_told_so_in_a_line(tmp_path):
+    found = run("find-the-nan", handed_in(EXERCISES["find-the-nan"], "brek nan", tmp_path))
+    assert found.exit_code == 1
+    assert " ".join(found.output.split()).startswith(
+        "Not yet. The commands end with exit code 2: there is no command 'brek'"
+    )
+
+
 def test_each_chapter_names_its_exercises():
     docs = Path(__file__).parents[2] / "docs"
     for exercise in EXERCISES.values():

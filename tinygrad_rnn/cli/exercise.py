@@ -1,6 +1,7 @@
 """`tinygrad-rnn exercise`."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,32 @@ def _check(found: "Exercise", answer: Path) -> int:
     try:
         found.check(answer)
     except NotYet as error:
-        output.print(f"[b]Not yet.[/b] {markup(str(error))}")
-        output.print(f"[dim]tinygrad-rnn exercise {found.name} --hint[/dim]")
-        return NO
-    output.print(f"[b]Right.[/b] {markup(found.title)}")
-    return 0
+        output.print(f"[b]Not yet.[/b] {markup(_sentence(str(error)))}")
+    except Exception as error:
+        own = _in_answer(error, answer)
+        if not own:
+            raise
+        output.print(f"[b]Not yet.[/b] The answer raised an error.\n\n{markup(own, True)}")
+    else:
+        output.print(f"[b]Right.[/b] {markup(found.title)}")
+        return 0
+    output.print(f"[dim]tinygrad-rnn exercise {found.name} --hint[/dim]")
+    return NO
+
+
+def _sentence(text: str) -> str:
+    """Begins with a capital, unless it begins with a name of the answer's."""
+    return text.replace("the ", "The ", 1) if text.startswith("the ") else text
+
+
+def _in_answer(error: Exception, answer: Path) -> str:
+    """The error, with the lines of the answer that led to it; "" if none did."""
+    lines = [each for each in traceback.extract_tb(error.__traceback__) if _is_of(each, answer)]
+    if not lines and not (isinstance(error, SyntaxError) and error.filename == str(answer)):
+        return ""
+    said = traceback.format_list(lines) + traceback.format_exception_only(error)
+    return "".join(said)
+
+
+def _is_of(line: traceback.FrameSummary, answer: Path) -> bool:
+    return line.filename == str(answer)

@@ -32,7 +32,7 @@ def _run(answer: Answer, exercise: Exercise) -> Session:
     said: list[str] = []
     ended = run_commands(session, answer.lines, said.append)
     if ended is not Exit.OK:
-        last = "".join(said[-3:]).strip()
+        last = said[-1].strip().rpartition("\n")[2]
         raise NotYet(f"the commands end with exit code {int(ended)}: {last}")
     return session
 
@@ -195,7 +195,7 @@ def find_the_leap(answer: Answer) -> None:
 
 def _stands_at(session: Session, kind: str, op: str, help: str) -> None:
     event = session.event
-    found = f"{event.kind} of {event.op}"
+    found = f"{event.kind} of {event.op}" if event.op else event.kind
     require(
         (event.kind, event.op) == (kind, op), f"It ends at event #{event.index}, {found}. {help}"
     )

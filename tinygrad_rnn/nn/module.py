@@ -62,7 +62,7 @@ class Module:
 
     @property
     def training(self) -> bool:
-        """Whether it is being trained: what `train` and `eval` switch.
+        """Whether it is being trained, which `train` and `eval` switch.
 
         A compiled function depends on what it reads.
         """

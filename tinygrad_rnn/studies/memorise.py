@@ -19,9 +19,9 @@ from .tasks import Batch, Learner, each, endless
 SENTENCES = ("one: a cat on the mat. ", "two: a cat on the log. ")
 LETTERS = "".join(sorted(set("".join(SENTENCES))))
 LENGTH = len(SENTENCES[0])
-READ = 3  # sentences, one after the other
-HIDDEN, BATCH, RATE, UPDATES, EVERY, KNOWN = 32, 16, 0.01, 600, 20, 0.005
-# Of the letters that are asked for, nobody can know the first of the second and third sentence.
+READ = 2  # sentences, one after the other
+HIDDEN, BATCH, RATE, UPDATES, EVERY, KNOWN = 32, 16, 0.01, 1000, 20, 0.005
+# Of the letters that are asked for, nobody can know the first of the second sentence.
 CHANCE = (READ - 1) * math.log(2) / (READ * LENGTH - 1)
 BEFORE = SENTENCES[1].index("log")  # by then the last 15 letters are those of the other sentence
 EASY = SENTENCES[1].index("cat") + 1  # the a of "cat"
@@ -117,7 +117,7 @@ def sentences(rng: np.random.Generator, count: int, batch: int) -> Batch:
 
 
 def every_text() -> Batch:
-    """All texts of three sentences."""
+    """All texts of two sentences."""
     return text_of(np.array(list(product(range(len(SENTENCES)), repeat=READ))))
 
 

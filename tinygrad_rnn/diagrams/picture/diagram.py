@@ -47,7 +47,7 @@ class Diagram:
 
     @property
     def dot(self) -> str:
-        """The picture in Graphviz's language, with positions: draw it by `neato -n2`, not `dot`."""
+        """The picture in Graphviz's language, with positions, for `neato -n2` and not for `dot`."""
         from .dot import to_dot
 
         return to_dot(self.drawing, self.theme, self.zoom)

@@ -377,13 +377,13 @@ class _Assembly:
         for group in self.groups.groups:
             if group.kind != "input":
                 continue
-            name, column = self.names_of_input(group), group.columns[0]
+            name, first = self.names_of_input(group), group.columns[0]
             steady = group.atoms[0].node in self.groups.leaves.steady
-            is_first = group.id == f"input-{column}"
+            is_first = group.id == f"input-{first}"
             usable = name not in taken and name.isidentifier()
             stem = name if usable and (steady or not is_first) else "x"
             labels: list[str] = []
-            for column in group.columns if stem == "x" else (column,):
+            for column in group.columns if stem == "x" else (first,):
                 count[stem, column] += 1
                 primed = stem + "′" * (count[stem, column] - 1)
                 labels.append(primed if steady else indexed(primed, self.naming.time_in(column)))
