@@ -14,8 +14,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-pytest.importorskip("furo", reason="pip install -e '.[docs]'")
-
 ROOT = Path(__file__).parents[1]
 PUBLIC = [
     "tinygrad_rnn",
@@ -31,6 +29,7 @@ pytestmark = pytest.mark.rest
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
+    pytest.importorskip("furo", reason="pip install -e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", ROOT / "docs", folder]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -20,7 +20,7 @@ SENTENCES = ("one: a cat on the mat. ", "two: a cat on the log. ")
 LETTERS = "".join(sorted(set("".join(SENTENCES))))
 LENGTH = len(SENTENCES[0])
 READ = 2  # sentences, one after the other
-HIDDEN, BATCH, RATE, UPDATES, EVERY, KNOWN = 32, 16, 0.01, 1000, 20, 0.005
+HIDDEN, BATCH, RATE, UPDATES, EVERY, KNOWN = 48, 16, 0.01, 1000, 20, 0.005
 # Of the letters that are asked for, nobody can know the first of the second sentence.
 CHANCE = (READ - 1) * math.log(2) / (READ * LENGTH - 1)
 BEFORE = SENTENCES[1].index("log")  # by then the last 15 letters are those of the other sentence
