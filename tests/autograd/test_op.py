@@ -398,3 +398,13 @@ def test_ops_that_are_defined_in_a_loop_are_freed():
     defined = [define(k) for k in range(10_000)]
     gc.collect()
     assert not [reference for reference in defined if reference() is not None]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [None, (1.0, 2.0), [np.ones(2), np.ones(2)], "text", 1j, np.ma.array([1.0]), (i for i in "a")],
+)
+def test_an_op_that_makes_no_array_of_numbers_is_told_at_once(made):
+    wrong = tg.op(lambda g, y, x: g)(lambda x: made)
+    with pytest.raises(OpError, match=r"it makes a .* of dtype .*, and an op makes one array of n"):
+        wrong(tensor([1.0, 2.0]))

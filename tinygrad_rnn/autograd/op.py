@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ..errors import GradientError, OpError, describe, refusal
-from .origin import base_of, is_number
+from .origin import is_number, owned
 from .state import STATE, notify
 from .switches import quietly
 from .tensor import Array, Inputs, Tensor, creation_ids, freeze
@@ -224,12 +224,10 @@ def _owned(forward: Callable[..., Any]) -> Callable[..., Any]:
     """A person's forward, whose result nobody else can write into: a view of a buffer is copied."""
 
     @wraps(forward)
-    def owned(*operands: Any, **options: Any) -> Any:
-        y = np.asarray(forward(*operands, **options))
-        base = base_of(y)
-        return y.copy() if base is not y and base.flags.writeable else y
+    def called(*operands: Any, **options: Any) -> Any:
+        return owned(forward(*operands, **options))
 
-    return owned
+    return called
 
 
 def _seen(rule: Vjp) -> Vjp:

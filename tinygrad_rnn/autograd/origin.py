@@ -1,4 +1,4 @@
-"""Which array of the program a tensor was made of: two tensors of one array are one leaf to us."""
+"""Whose array it is: two tensors of one array are one leaf to us, and a result is nobody else's."""
 
 from typing import Any, NamedTuple, cast
 from weakref import ref
@@ -40,6 +40,22 @@ def base_of(array: Array) -> Array:
     while isinstance(base := cast(Any, array.base), np.ndarray):
         array = cast("Array", base)
     return array
+
+
+def owned(made: Any) -> Array:
+    """What a person's op has made, as an array into which nobody else can write.
+
+    Raises:
+        TypeError: it is no array of numbers; several, say.
+    """
+    kind, y = type(made).__name__, np.asarray(made)
+    is_array = not isinstance(made, tuple | list | np.ma.MaskedArray)
+    if not is_array or y.dtype.kind not in "fiub":
+        raise TypeError(
+            f"it makes a {kind} of dtype {y.dtype}, and an op makes one array of numbers"
+        )
+    base = base_of(y)
+    return y.copy() if base is not y and base.flags.writeable else y
 
 
 _NUMBER = (int, float)
