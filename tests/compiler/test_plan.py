@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
-from tinygrad_rnn.compiler.memory import Piece, share
+from tinygrad_rnn.compiler.memory import Piece, share, worth_binding
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,16 @@ def test_an_array_that_is_written_into_and_locked_again_is_read_at_each_call():
         a[...] = k
         a.flags.writeable = False
         assert (fast(a).data == 2 * k + 1).all()
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "uses", "worth"),
+    [(2048, 1, True), (2047, 1, False), (4096, 2, True), (4095, 2, False), (6144, 3, True)],
+)
+def test_to_bind_an_argument_takes_as_long_as_to_copy_2_kb(nbytes, uses, worth):
+    piece = Piece(np.empty(nbytes, np.uint8), 0, 0)
+    assert worth_binding(piece, uses) is worth
+    assert worth_binding(piece, 0)
 
 
 @given(

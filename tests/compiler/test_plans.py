@@ -325,7 +325,9 @@ def stacks_of_parts_of_wholes():
         turned = [ops.tanh(sides[0])]
         for side in sides[1:]:
             turned.append(ops.tanh(turned[-1] * side))
-        return turned[-1], *(ops.stack([*one]) for one in zip(*gates, strict=True))
+        few = [ops.cos(x) for x in xs]
+        apart = ops.concatenate([few[0], gates[0][0]], -1), ops.stack(few), ops.concatenate(few, -1)
+        return turned[-1], apart, *(ops.stack([*one]) for one in zip(*gates, strict=True))
 
     return step, [[*numbers(3, 2, 3)]]
 
@@ -343,6 +345,12 @@ def rows_in_all_orders():
             ops.stack([y[0].reshape(2, 2), y[1].reshape(2, 2)]),
             ops.stack([y[:2].T, y[2:4].T]),
             ops.stack([y[0], ops.sin(x[1]), y[1], y[2]]),
+            ops.stack([y[3], y[4], x[0], y[1], y[0], y[2]]),
+            ops.stack([y[:, 2], y[:, 1], y[:, 0], y[:, 3]]),
+            ops.stack([y[0:1], y[1:2]]),
+            ops.stack([y[0, ::2], y[1, ::2]]),
+            ops.stack([np.broadcast_to(y[0], (2, 4)), np.broadcast_to(y[1], (2, 4))]),
+            ops.stack([y[0] + 1.0, y[1] + 1.0, y[2] * 2.0, y[4] + 1.0]),
         ]
 
     return step, [numbers(5, 4)]
@@ -360,6 +368,9 @@ def columns_beside_each_other():
         kinds = [ops.tanh(y[:1, :2]), ops.tanh(y[:1, 2:4]), ops.tanh(y[:, 4]), ops.tanh(y[:, 5])]
         less = [y[:, 0:3] - y[:, 6:9], y[:, 3:6] - y[:, 9:12]]
         steps = [ops.exp(y[:, 0:6:2]), ops.exp(y[:, 6:12:2])]
+        steps += [ops.tanh(y[None, :, k : k + 2] * s) for k in (2, 4, 6)]
+        steps += [y[:, k : k + 2] * y[:, k + 4 : k + 6] * y[:, 10:] for k in (0, 2)]
+        steps += [ops.sin(y[:, 0:2]) + y[:, 8:10], ops.sin(y[:, 2:4]) + y[:, 4:6]]
         return parts, scaled, kinds, less, steps, back(times(parts[0]) + times(parts[1]))
 
     return step, [numbers(2, 3), numbers(2, 1)]
@@ -422,6 +433,16 @@ def transposes():
             y[:1].T.reshape(3),
             (y[0][:, None] * z[1]).T,
             ops.transpose(y[None] * x[:, :, None], (2, 0, 1)) + 1,
+            sum(
+                ops.transpose(k * y[:, None] * z[..., None], order)
+                for k, order in enumerate([(1, 2, 0), (2, 0, 1), (2, 0, 1), (0, 2, 1)], 1)
+            ),
+            (ops.transpose(y[:, None] * z, (2, 1, 0)) + y[0]).sum((0, 2)),
+            ops.transpose(y[:, None] * z[..., None], (1, 2, 0))[1, :, 1:].T,
+            y[:1].T + z.T,
+            y[:1].T * z[1:2].T,
+            (y.T + c).reshape(9),
+            y.T.max(0) - z.T.max(1),
         )
 
     return step, [numbers(3, 3), numbers(3, 3, seed=2)]
@@ -484,6 +505,22 @@ def twenty_vectors_read_a_transposed_matrix():
         return x
 
     return step, [numbers(3, 3), numbers(3)]
+
+
+@case
+def products_of_vectors_and_matrices_of_each_step():
+    """One matrix for all on either side, or one for each; matrices before and behind."""
+
+    def step(a, vs, ms):
+        one, steps = ops.tanh(a), range(3)
+        return (
+            [one @ v for v in vs], [v @ one for v in vs], [ms[i] @ vs[i] for i in steps],
+            [vs[i] @ ms[i] for i in steps], [m @ one for m in ms], [one @ m for m in ms],
+            [ms[i] @ ms[-1 - i] for i in steps], [v @ v for v in vs], [v @ vs[0] for v in vs],
+            [ms[i][:, :2] @ vs[i][:2] for i in steps],
+        )  # fmt: skip
+
+    return step, [numbers(3, 3), [*numbers(3, 3, seed=4)], [*numbers(3, 3, 3, seed=5)]]
 
 
 # Reductions, and elementwise calls
