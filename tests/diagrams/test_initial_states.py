@@ -89,3 +89,41 @@ def test_what_is_read_of_two_states_beside_the_copies_comes_from_both_circles():
         beside = {e.source for e in drawing.edges if e.target.startswith("between")}
         assert len(circles) == 2
         assert circles <= beside
+
+
+def test_a_last_copy_whose_state_nothing_depends_on_says_nothing_of_it():
+    cell, head = Pair(), tg.nn.Linear(UNITS, 2, rng=0)
+    with tg.trace() as tr:
+        a, b, total = tg.tensor(np.zeros(UNITS)), tg.tensor(np.ones(UNITS)), 0.0
+        for x in np.eye(UNITS):
+            with tg.scope("step"):
+                said = head(a * b)
+                a, b = cell(tg.tensor(x), a, b)
+            total = total + (said * said).sum()
+        total.backward()
+    last = f"cell-0-{UNITS - 1}"
+    for gradients in (False, True):
+        drawing = tg.draw(tr, gradients=gradients).drawing
+        box = next(shape for shape in drawing.shapes if shape.id == last)
+        notes = [text.text for text in box.texts[1:]]
+        assert all(note.startswith("‖∇said‖") for note in notes)
+        assert len(notes) == gradients
+    marks = [s for s in drawing.shapes if s.cls == "mark" and s.id.startswith("mark-0-0-")]
+    assert len(marks) == UNITS - 1
+
+
+def test_what_is_fed_back_beside_the_copies_begins_with_an_initial_state():
+    cell, out = tg.nn.RNNCell(2 * UNITS, UNITS, rng=0), tg.nn.Linear(UNITS, UNITS, rng=1)
+    with tg.trace() as tr:
+        h, context, total = None, np.zeros(UNITS), 0.0
+        for x in np.eye(UNITS):
+            h = cell(tg.ops.concatenate([tg.tensor(x), context]), h)
+            context = tg.ops.tanh(out(h))
+            total = total + (context * context).sum()
+        total.backward()
+    for view in ("unrolled", "ops"):
+        drawing = tg.draw(tr, view=view).drawing
+        assert flaws(drawing) == []
+        circles = {s.texts[0].text for s in drawing.shapes if s.cls == "state"}
+        assert circles == {"h₋₁", "context₋₁"}
+        assert sum(shape.cls == "input" for shape in drawing.shapes) == UNITS

@@ -92,6 +92,9 @@ class _Unrolled:
             column, way = first.columns[0], chain.direction
             if (standing.level(first), column - way) in occupied:
                 (before if way == 1 else after).add(column)
+        for block in quotient.blocks:
+            if block.kind == "initial" and block not in standing.begun:
+                before.update(block.columns)  # it would stand in the way of what goes up there
         slots: list[int | None] = []
         for column in columns:
             if column in before and slots and slots[-1] is not None:
@@ -149,7 +152,9 @@ class _Unrolled:
         span, row = self._span(block), block.row
         if span is None or row is None:
             return None
-        shapes = shape_text(block.outputs[0].shape) if block.outputs else ""
+        # the shape below its name is that of what it is called by
+        named = block.outputs and not block.hands_on_no_state
+        shapes = shape_text(block.outputs[0].shape) if named else ""
         about = f"{row.title}, call {block.t} of {row.path} ({row.name}): {block.label}"
         return Item(
             id=block.id,

@@ -55,7 +55,10 @@ def ramp_legend(overlay: Overlay, box: Bounds) -> Drawing:
 def _histories(
     overlay: Overlay, quotient: Quotient
 ) -> Iterator[tuple[str, str, list[float | None]]]:
-    """Yield an id and a name of each state of each layer, and its norm at every step."""
+    """Yield an id and a name of each state of each layer, and its norm at every step.
+
+    None where nothing depends on it, as on the last one of some chains.
+    """
     for row in reversed(quotient.rows):
         if row.kind not in ("cell", "loop"):
             continue
@@ -64,7 +67,7 @@ def _histories(
             norms: list[float | None] = [None] * quotient.columns
             for block in row.blocks:
                 found = named_pieces(block)
-                piece = found.get(state) or next(iter(found.values()), None)
+                piece = found.get(state) if row.states else next(iter(found.values()), None)
                 if piece is not None and block.column is not None:
                     norm = overlay.flow.norm(piece)
                     norms[block.column] = together((norms[block.column], norm))

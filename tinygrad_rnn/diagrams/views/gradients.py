@@ -129,8 +129,12 @@ def _outlined(item: Item, parts: Mapping[str, Mapping[str, float | None]], ramp:
 def _pieces(quotient: Quotient) -> Iterator[tuple[str, dict[str, Piece]]]:
     """Yield for each item what its norms are of, under its names."""
     for block in quotient.blocks:
+        pieces = named_pieces(block)
+        if block.hands_on_no_state and len(pieces) == 1:
+            (piece,) = pieces.values()
+            pieces = {quotient.names.get(piece.node, ""): piece}
         for id in block.circles or (block.id,):
-            yield id, named_pieces(block)
+            yield id, pieces
     for output in quotient.outputs:
         yield output.id, {output.label: output.value}
 
@@ -161,7 +165,12 @@ class _Norms:
         alarm = any(map(is_non_finite, known.values()))
         match item.face:
             case Box() as face:
-                face = replace(face, note="", notes=self._notes(known), alarm=alarm)
+                block = self.quotient.by_id.get(item.id)
+                several = len(known) > 1 or (block is not None and block.hands_on_no_state)
+                notes = tuple(
+                    self._note(name if several else "", norm) for name, norm in known.items()
+                )
+                face = replace(face, note="", notes=notes, alarm=alarm)
                 if isinstance(face, Opened) and face.inside and isinstance(self.flow, Norms):
                     inside = face.inside.with_norms(self.flow, self.quotient.gradients)
                     face = replace(face, inside=inside)
@@ -178,10 +187,6 @@ class _Norms:
                 pass
         tooltip = _told(item.tooltip, known.items(), self.words)
         return replace(item, face=face, tooltip=tooltip)
-
-    def _notes(self, norms: Mapping[str, float]) -> tuple[str, ...]:
-        several = len(norms) > 1
-        return tuple(self._note(name if several else "", norm) for name, norm in norms.items())
 
     def _note(self, name: str, norm: float) -> str:
         if norm == 0 and self.words.is_forward:

@@ -351,6 +351,9 @@ class _Assembly:
                 names = naming.states[id(self.cells.loops[group.begins.row])]
                 time = naming.time_before(group.begins)
                 return ", ".join(indexed(name, time) for name in names)
+            case "initial" if group.before is not None:
+                name = naming.of(group.before) or naming.caption(group.atoms[0].node) or "x"
+                return indexed(name, naming.time_in(group.columns[0]) - 1)
             case "input":
                 return self.input_labels[id(group)][0]
             case "between":
@@ -410,8 +413,12 @@ class _Assembly:
         """What the program calls it."""
         if group.kind in ("input", "initial", "target"):
             name = self.names_of_input(group)
-            said = group.kind == "input" and self.input_labels[id(group)][0].startswith(name)
-            return "" if said else name
+            said = ""
+            if group.kind == "input":
+                said = self.input_labels[id(group)][0]
+            elif group.before is not None:
+                said = self.label(group)
+            return "" if said.startswith(name) else name
         if group.kind in ("between", "bar", "derived", "loss"):
             return self.naming.of(group.atoms[-1].node)
         return ""

@@ -28,6 +28,7 @@ class Group:
     atoms: list[Atom] = field(default_factory=list[Atom])
     copy: Copy | None = None
     begins: Copy | None = None  # of an initial state the copy that it is for
+    before: Node | None = None  # … or the value that its reader gets in the next step in its place
     columns: tuple[int, ...] = ()
     id: str = ""
     label: str = ""
@@ -74,6 +75,7 @@ class Groups:
         self.place_between()
         while self.stretch_bars():
             self.place_between()
+        self.find_fed_back()
         self.place_inputs()
 
     # Groups
@@ -475,6 +477,43 @@ class Groups:
     def is_state(self, read: RawRead) -> bool:
         """Whether a state enters a copy there."""
         return self.cells.is_state(read.reader.node, read.slot)
+
+    def find_fed_back(self) -> None:
+        """Tell initial states among the inputs that are read beside the copies.
+
+        What is read at the same place in later columns was made in a column before: it is fed back,
+        and this is what it is at first.
+        """
+        rows: dict[object, list[Group]] = defaultdict(list)
+        for group in self.groups:
+            if group.kind == "between" and len(group.columns) == 1:
+                rows[tuple(atom.node.op for atom in group.atoms)].append(group)
+        count = 0
+        for group in self.groups:
+            if group.kind != "input" or len(group.atoms) != 1:
+                continue
+            reads = self.readers[group.atoms[0]]
+            readers = {id(self.group_of[read.reader]) for read in reads}
+            reader = self.group_of[reads[0].reader]
+            if len(readers) != 1 or reader.kind != "between":
+                continue
+            alike = rows[tuple(atom.node.op for atom in reader.atoms)]
+            later = [one for one in alike if one.columns > reader.columns]
+            place = reader.atoms.index(reads[0].reader), reads[0].slot
+            given = [self.fed_back(one, *place) for one in later]
+            if given and all(given):
+                group.kind, group.columns, group.before = "initial", reader.columns, given[0]
+                group.id = f"initial-fed-{count}"
+                count += 1
+
+    def fed_back(self, group: Group, place: int, slot: int) -> Node | None:
+        """Return what a block reads at a place, if it was made in an earlier column."""
+        for read in self.entering[group.atoms[place]]:
+            source = self.group_of[read.value]
+            made = source.kind in ("cell", "between") and source.columns[-1] < group.columns[0]
+            if read.slot == slot and made:
+                return read.value.node
+        return None
 
     def place_inputs(self) -> None:
         count: dict[int, int] = defaultdict(int)

@@ -98,8 +98,9 @@ class Block:
     Args:
         id: "cell-<row>-<t>", "between-<row>-<t>", "bar-<name>", "input-<column>",
             "input-<column>-<k>" for the k-th (k ≥ 1) input beside it, "initial-<row>", or
-            "initial-<row>-<t>" of a chain that begins at copy t > 0; "parameter-<name>" (derived
-            ones too), "constant-<k>", "loss". `t` counts the blocks of a row from 0.
+            "initial-<row>-<t>" of a chain that begins at copy t > 0, "initial-fed-<k>" of what is
+            fed back beside the copies; "parameter-<name>" (derived ones too), "constant-<k>",
+            "loss". `t` counts the blocks of a row from 0.
         kind: what it is.
         pieces: everything in it, in the order of creation. A parameter, input or initial state
             has one.
@@ -154,6 +155,11 @@ class Block:
     def time(self) -> int:
         """Of a copy the timestep of its states."""
         return self.t + self.delay
+
+    @property
+    def hands_on_no_state(self) -> bool:
+        """Whether it is a copy on whose states nothing depends, as may be the last of a chain."""
+        return self.row is not None and bool(self.row.states) and not self.states
 
     @property
     def parameter(self) -> Piece:
