@@ -126,6 +126,25 @@ def test_layers_of_one_kind_are_no_loop_that_nobody_marked():
     assert not looks_like_a_loop(tr.graph())
 
 
+def test_the_backward_view_of_modules_is_the_way_of_the_gradient_through_them():
+    model, values = Gates(5), []
+    h = tg.ops.relu(model.first(tg.tensor(np.ones((4, 4)))))
+    for gate in model.gates:
+        h = gate(h)
+        values.append(h)
+    expected = [np.linalg.norm(g.data) for g in tg.grad(h.sum(), values)]
+    diagram = tg.draw(model(tg.tensor(np.ones((4, 4)), name="x")).sum(), view="backward")
+    assert "closed calls of modules" in diagram.description
+    kinds = {s.id: s.texts[-1].text for s in diagram.drawing.shapes if s.cls == "op"}
+    between = [
+        float(re.search(r"= (\S+)", edge.tooltip)[1])
+        for edge in sorted(diagram.drawing.edges, key=lambda edge: edge.points[-1][1])
+        if edge.cls == "gradient" and kinds.get(edge.target) == "Gate"
+    ]
+    assert between == pytest.approx(expected, rel=1e-3)
+    check_texts(diagram.drawing)
+
+
 def test_in_a_long_chain_of_modules_the_middle_is_folded():
     loss = Gates(20)(tg.tensor(np.ones((4, 4)), name="x")).sum()
     diagram = tg.draw(loss)

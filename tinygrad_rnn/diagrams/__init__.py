@@ -42,7 +42,8 @@ def draw(
     """Draw the recurrent network that a recorded graph holds, every timestep a copy of it.
 
     A graph in which nothing is recurrent is drawn as the graph of its modules, as deep as it can be
-    read, and op by op as "ops" or "backward".
+    read; in the view "ops", or if it has few ops, op by op, and "backward" then are the ops of the
+    backward pass.
 
     Args:
         what: a Tensor, whose own history is drawn; or several of them, in tuples and lists as a
@@ -121,9 +122,7 @@ def draw(
         return _draw_difference(what, against, network, options, title)
     if network is not None:
         return draw_network(network, options, title, partial(_player, graph, options, title))
-    if needs == "gradients":
-        graph = _backward_graph(what)
-    return draw_graph(graph, options, title)
+    return draw_graph(graph, options, title, partial(_backward_graph, what))
 
 
 def _together(what: "Sequence[Any]", gradients: bool) -> Tensor:

@@ -4,9 +4,9 @@ The norms are in strips: one for each state of a layer, a mark for each step.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from ...tracing.network.flow import together
 from ...tracing.network.quotient import Quotient
@@ -17,7 +17,7 @@ from ..picture.lanes import LANE_WIDTH
 from ..picture.ramp import Look, Ramp, is_non_finite, look_of
 from ..picture.shapes import Bounds, Drawing, Edge, Shape, Text
 from ..picture.theme import RAMP_STEPS
-from .gradients import Overlay, named_pieces
+from .gradients import Overlay, Words, named_pieces
 
 Direction = Literal[1, -1]  # to the right, to the left
 
@@ -47,7 +47,20 @@ def gradient_legend(overlay: Overlay, quotient: Quotient, picture: Drawing) -> D
     return strips + _legend(overlay, box.left, strips.bounds.bottom - _GAP, forward=True)
 
 
-def ramp_legend(overlay: Overlay, box: Bounds) -> Drawing:
+class Coloured(Protocol):
+    """A picture with norms in it, as its legend has to tell them."""
+
+    @property
+    def words(self) -> Words: ...
+    @property
+    def ramp(self) -> Ramp: ...
+    @property
+    def norms(self) -> Iterable[float | None]: ...
+    @property
+    def has_cuts(self) -> bool: ...
+
+
+def ramp_legend(overlay: Coloured, box: Bounds) -> Drawing:
     """Return the legend alone, below `box`, of a picture that shows nothing but the way back."""
     return _legend(overlay, box.left, box.bottom - _GAP, forward=False)
 
@@ -145,7 +158,7 @@ def _caption(quotient: Quotient, per_mark: int, before: str) -> str:
     return caption
 
 
-def _legend(overlay: Overlay, left: float, top: float, *, forward: bool) -> Drawing:
+def _legend(overlay: Coloured, left: float, top: float, *, forward: bool) -> Drawing:
     """Return the ramp with its widths and numbers, then a sample of each other kind of edge.
 
     Where nothing goes forward, the copies are mirrored: the way back is from left to right.
@@ -196,7 +209,7 @@ def _ramp(ramp: Ramp, left: float, y: float, back: Direction) -> Drawing:
     return Drawing(tuple(shapes), tuple(edges))
 
 
-def _samples(overlay: Overlay, *, forward: bool) -> Iterator[tuple[str, Look | None]]:
+def _samples(overlay: Coloured, *, forward: bool) -> Iterator[tuple[str, Look | None]]:
     """Yield what the picture shows besides numbers, and how it looks where it is an edge."""
     norms = list(overlay.norms)
     if forward and not overlay.words.is_forward:

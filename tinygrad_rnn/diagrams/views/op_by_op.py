@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ...tracing.network.parameters import parameter_names
 from ...tracing.network.results import results_of
@@ -16,18 +17,37 @@ from ..picture.shapes import Drawing, Edge, Point, Shape, Text
 from ..picture.text_metrics import fit_middle, text_width
 from .module_graph import ModuleGraph, module_graph
 from .parameters import Entry, Legend
+from .ways_back import Wire, ways_back
 
 PARTS_MOST = 200  # of a larger graph the newest ops are drawn, and what came before is counted
 _NAME_SIZE, _KIND_MOST = 14.0, 160.0
 
 
-def flat_drawing(graph: Graph, depth: int | None, fold: Fold) -> tuple[Drawing, Legend, str]:
-    """Return the drawing of a graph, the parameters in it, and what it shows in words.
+class Flat(NamedTuple):
+    """The drawing of a graph, the parameters in it, and what it shows in words."""
+
+    drawing: Drawing
+    legend: Legend
+    description: str
+    closed: int  # calls of modules that are drawn as one part
+
+
+def flat_drawing(
+    graph: Graph,
+    depth: int | None,
+    fold: Fold,
+    *,
+    back: bool = False,
+    scale: tuple[int, int] | None = None,
+) -> Flat:
+    """Return the drawing of a graph.
 
     Args:
         graph: a graph.
         depth: how many levels of modules are open; None: as many as can be read, 0: all.
         fold: how chains of modules of one kind are folded.
+        back: draw the way of the gradient, in the colours of its norms, not what goes forward.
+        scale: the powers of ten that these lie between; None: those of this picture.
 
     Raises:
         DrawError: Graphviz had no layout for it in time.
@@ -45,7 +65,7 @@ def flat_drawing(graph: Graph, depth: int | None, fold: Fold) -> tuple[Drawing, 
     parameters = [node for node in graph.nodes if node.id in used]
     fills = {node.id: f"chip.{index}" for index, node in enumerate(parameters)}
     values = found.anatomy.values
-    drawing = _drawing(
+    drawing, wires = _drawing(
         shown,
         [_Leaf(number, leaf, graph) for number, leaf in enumerate(leaves)],
         {
@@ -58,7 +78,12 @@ def flat_drawing(graph: Graph, depth: int | None, fold: Fold) -> tuple[Drawing, 
         Ink("text", fills),
     )
     entries = [Entry(names[node.id], node.shape) for node in parameters]
-    return drawing, _legend(entries, len(names)), _description(found, len(shown))
+    description = _description(found, len(shown))
+    if back:
+        ways = ways_back(found.anatomy, wires, graph.gradients, scale)
+        drawing = ways.on(drawing)
+        description += " The arrows are the way of the gradient."
+    return Flat(drawing, _legend(entries, len(names)), description, found.closed)
 
 
 def _legend(entries: Sequence[Entry], parameters: int) -> Legend:
@@ -191,30 +216,36 @@ def _drawing(
     chains: Sequence[Sequence[Part]],
     left_out: int,
     ink: Ink,
-) -> Drawing:
+) -> tuple[Drawing, list[Wire]]:
+    """Return the drawing, and what each of its wires stands for."""
     shown: dict[Part, _Drawn] = {part: _Op(part, ink) for part in parts}
     folds = [_chain_fold(number, run) for number, run in enumerate(chains)]
     earlier = _Fold("more", f"… {left_out:,} earlier ops")
     pairs = list(zip(folds, chains, strict=True))
     shown |= {part: fold for fold, run in pairs for part in run}
-    reads: list[tuple[Part | Inlet, str, _Drawn]] = [
-        (read.source, read.cut, shown[part]) for part in parts for read in part.reads
+    reads: list[tuple[Wire, _Drawn]] = [
+        (Wire(read.source, read.cut, (part,)), shown[part]) for part in parts for read in part.reads
     ]
     for fold, run in pairs:
         entering = {read.source: read.cut for part in run for read in part.reads}
-        reads += [(one, cut, fold) for one, cut in entering.items() if one not in run]
-    reads += [(source, cut, result) for result, (source, cut) in results.items()]
+        reads += [
+            (Wire(one, cut, tuple(run)), fold) for one, cut in entering.items() if one not in run
+        ]
+    reads += [
+        (Wire(source, cut, (), result.node), result) for result, (source, cut) in results.items()
+    ]
     ends: list[tuple[_Drawn, _Drawn]] = []
-    for source, _, target in reads:
+    for (source, *_), target in reads:
         start = leaves[source.number] if isinstance(source, Inlet) else shown.get(source, earlier)
         ends.append((start, target))
-    cuts = [cut for _, cut, _ in reads]
+    wires = [wire for wire, _ in reads]
+    cuts = [wire.cut for wire in wires]
     read = {start for start, _ in ends}
     inputs = [leaf for leaf in leaves if leaf in read]
     drawn: list[_Drawn] = [*(shown[part] for part in parts), *folds, *inputs, *results]
     if left_out:
         drawn.append(earlier)
-    return _arranged(drawn, ends, cuts)
+    return _arranged(drawn, ends, cuts), wires
 
 
 def _arranged(

@@ -50,8 +50,13 @@ def draw_network(
     return Diagram(whole, THEMES[options.theme], name, _description(quotient), player)
 
 
-def draw_graph(graph: Graph, options: Options, title: str | None) -> Diagram:
+def draw_graph(
+    graph: Graph, options: Options, title: str | None, gradient_graph: Callable[[], Graph]
+) -> Diagram:
     """Return the picture of a graph in which nothing is recurrent.
+
+    Its backward view is the way of the gradient through its modules; where it is drawn op by op
+    anyway, the ops of the backward pass: `gradient_graph` records them.
 
     Raises:
         DrawError: Graphviz had no layout for it in time, or what only copies have was asked for.
@@ -65,11 +70,16 @@ def draw_graph(graph: Graph, options: Options, title: str | None) -> Diagram:
     if any(asked.values()):
         what = next(name for name, is_asked in asked.items() if is_asked)
         raise DrawError(f"{what}: {NOT_RECURRENT}")
-    depth = options.depth if view.name == "unrolled" else EVERYTHING
-    drawing, legend, description = flat_drawing(graph, depth, options.fold)
-    name = title or ("Gradient computation" if view.needs == "gradients" else "Graph")
-    whole = _with_legend(drawing, legend, title)
-    return Diagram(whole, THEMES[options.theme], name, description, _no_player)
+    depth = options.depth if view.name in ("unrolled", "backward") else EVERYTHING
+    back = view.needs == "gradients"
+    flat = flat_drawing(graph, depth, options.fold, back=back, scale=options.scale)
+    if back and not flat.closed:
+        flat = flat_drawing(gradient_graph(), EVERYTHING, options.fold)
+    name = "Graph"
+    if back:
+        name = "Backward pass of the graph" if flat.closed else "Gradient computation"
+    whole = _with_legend(flat.drawing, flat.legend, title)
+    return Diagram(whole, THEMES[options.theme], title or name, flat.description, _no_player)
 
 
 def _no_player() -> str:
