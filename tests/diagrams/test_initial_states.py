@@ -127,3 +127,17 @@ def test_what_is_fed_back_beside_the_copies_begins_with_an_initial_state():
         circles = {s.texts[0].text for s in drawing.shapes if s.cls == "state"}
         assert circles == {"h₋₁", "context₋₁"}
         assert sum(shape.cls == "input" for shape in drawing.shapes) == UNITS
+
+
+def test_names_that_end_with_the_step_are_written_as_it():
+    cell = tg.nn.RNNCell(UNITS, UNITS, rng=0)
+    with tg.trace() as tr:
+        h_t = tg.tensor(np.zeros(UNITS))
+        for x_t in np.eye(UNITS):
+            with tg.scope("step"):
+                h_t = tg.ops.tanh(cell(x_t, h_t))
+        (h_t * h_t).sum().backward()
+    drawing = tg.draw(tr).drawing
+    said = {t.text for s in drawing.shapes if s.cls in ("cell", "input", "state") for t in s.texts}
+    assert {"h₀", "h₋₁", "x₀"} <= said
+    assert not {text for text in said if "_t" in text}

@@ -83,6 +83,7 @@ class _Unrolled:
             if block.row is not None and standing.stands(block)
             for column in block.columns
         }
+        occupied.update(self._passed())
         before: set[int] = set()
         after: set[int] = set()
         for chain in quotient.chains:
@@ -103,6 +104,20 @@ class _Unrolled:
             if column in after:
                 slots.append(MARGIN)
         return tuple(slots)
+
+    def _passed(self) -> Iterator[tuple[int, int]]:
+        """Yield the level and the column of each place that something goes up through."""
+        standing = self._standing
+        for source, arrow in standing.arrows():
+            target = arrow.target
+            if target.row is None or target.row.tree or len(target.columns) != 1:
+                continue
+            (column,) = target.columns
+            if column not in source.columns or source.kind == "initial":
+                continue
+            level = 0 if source.row is None else standing.level(source)
+            for between in range(level + 1, standing.level(target)):
+                yield between, column
 
     def _span(self, block: Block) -> tuple[int, int] | None:
         """Return the first and the last slot of a block; None where it is folded away."""

@@ -31,6 +31,7 @@ from .quotient import (
     Row,
     RowKind,
     indexed,
+    timeless,
 )
 from .results import results_of
 
@@ -418,7 +419,7 @@ class _Assembly:
                 said = self.input_labels[id(group)][0]
             elif group.before is not None:
                 said = self.label(group)
-            return "" if said.startswith(name) else name
+            return "" if said.startswith(timeless(name)) else name
         if group.kind in ("between", "bar", "derived", "loss"):
             return self.naming.of(group.atoms[-1].node)
         return ""
@@ -492,6 +493,9 @@ class _Assembly:
             key = id(group)
             own = "output" if column is None else f"output-{column}"
             name = self.output_name(atom, group)
+            caption = self.naming.part_caption(atom.node, self.piece(atom).where)
+            if timeless(caption) == timeless(name):
+                caption = ""
             named[name, column] += 1
             name += "′" * (named[name, column] - 1)  # two values have two names
             yield Output(
@@ -500,7 +504,7 @@ class _Assembly:
                 source=blocks[key],
                 column=column,
                 label=name if column is None else indexed(name, self.output_time(group, column)),
-                caption=self.naming.part_caption(atom.node, self.piece(atom).where),
+                caption=caption,
                 used=used,
             )
 

@@ -369,10 +369,15 @@ class Quotient:
 _SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
 
 
-def indexed(name: str, t: int) -> str:
-    """A name with the timestep below it.
+def timeless(name: str) -> str:
+    """A name without the "_t" at its end: "x_t" is called x, at each timestep."""
+    return name.removesuffix("_t") or name
 
-    >>> indexed("h", 12), indexed("h", -1)
-    ('h₁₂', 'h₋₁')
+
+def indexed(name: str, t: int) -> str:
+    """A name with the timestep below it, in place of a "_t" that stands for it.
+
+    >>> indexed("h", 12), indexed("h", -1), indexed("h_t", 3)
+    ('h₁₂', 'h₋₁', 'h₃')
     """
-    return name + str(t).translate(_SUBSCRIPTS)
+    return timeless(name) + str(t).translate(_SUBSCRIPTS)
