@@ -373,9 +373,11 @@ class Capture:
     def _forward(
         self, made: Tensor, op: Op, inputs: Sequence[Tensor | None], arrays: Any, options: Any
     ) -> None:
-        self.drawn_from += [x for x in options.values() if isinstance(x, GENERATORS)]
-        known = self._options(options)
-        live = self._live(options, known)
+        known = live = options
+        if options:
+            self.drawn_from += [x for x in options.values() if isinstance(x, GENERATORS)]
+            known = self._options(options)
+            live = self._live(options, known)
         if made.op is not None:
             made.options = live  # for the backward pass, whose formula is recorded as well
         if op in COMPOSED:

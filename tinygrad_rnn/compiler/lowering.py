@@ -44,10 +44,10 @@ def lower(
     program: Program, op: Op, operands: Sequence[Operand], options: dict[str, Any], like: Array
 ) -> Value:
     """The value that `op` makes of the operands."""
-    forward = op.forward
-    if forward not in RULES:  # NumPy's own functions are wrapped, too
+    known, forward = RULES.get(op), op.forward
+    if known is None and forward not in RULES:  # NumPy's own functions are wrapped, too
         forward = inspect.unwrap(forward, stop=RULES.__contains__)
-    known = RULES.get(op) or RULES.get(forward)
+    known = known or RULES.get(forward)
     if known is not None:
         given = [operands] if op.variadic else operands
         made = known(program, like, *given, **options)

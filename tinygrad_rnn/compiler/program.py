@@ -231,14 +231,15 @@ class Program:
         )
 
     def ufunc(self, function: np.ufunc, *inputs: Value, dtype: Any) -> Value:
-        shape = np.broadcast_shapes(*(x.shape for x in inputs))
-        return self.add("ufunc", inputs, function, shape, dtype)
+        return self.add("ufunc", inputs, function, broadcast_shape(inputs), dtype)
 
     def where(self, condition: Value, a: Value, b: Value, dtype: Any) -> Value:
-        shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
-        return self.add("where", (condition, a, b), None, shape, dtype)
+        inputs = condition, a, b
+        return self.add("where", inputs, None, broadcast_shape(inputs), dtype)
 
     def cast(self, x: Value, dtype: Any) -> Value:
+        if x.dtype == dtype:  # as most are: no value is made to be thrown away
+            return x
         return self.add("cast", (x,), None, x.shape, dtype)
 
     def matmul(self, a: Value, b: Value) -> Value:
@@ -348,23 +349,32 @@ def _mark(value: Value) -> int:
 
 def _hashable(part: Any) -> Any:
     """What has no hash as what it holds; else it is itself alone."""
+    try:
+        hash(part)
+        return part
+    except TypeError:
+        pass
     if isinstance(part, slice):
-        part = part.start, part.stop, part.step
+        return part.start, part.stop, part.step
     if isinstance(part, dict):
         return tuple((name, _hashable(value)) for name, value in part.items())
     if isinstance(part, tuple | list):
         return tuple(map(_hashable, part))
-    try:
-        hash(part)
-    except TypeError:
-        return _hashable(vars(part)) if hasattr(part, "__dict__") else id(part)
-    return part
+    return _hashable(vars(part)) if hasattr(part, "__dict__") else id(part)
 
 
 def _is_fixed(value: Value) -> bool:
     if value.kind == "source":
         return value.detail[0] == "leaf"
     return value.kind != "draw" and all(x.is_fixed for x in value.inputs)
+
+
+def broadcast_shape(values: Sequence[Value]) -> tuple[int, ...]:
+    """The shape that these are broadcast to, which most have already."""
+    shape = values[0].shape
+    if all(x.shape == shape for x in values):
+        return shape
+    return np.broadcast_shapes(*(x.shape for x in values))
 
 
 def count_of(values: Iterable[Value]) -> int:
