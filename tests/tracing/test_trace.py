@@ -1,5 +1,6 @@
 """A trace says everything that happened, in order, and keeps values as they were."""
 
+import inspect
 from collections import Counter
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.autograd.switches import observed
 from tinygrad_rnn.errors import OpError, TraceError
 from tinygrad_rnn.tracing.script import run_script
 
@@ -193,3 +195,56 @@ def test_a_line_is_one_place_however_often_it_ran():
             h = shifted(h, 1)
     sources = {id(e.output.source) for e in tr.events if e.output.op == "getitem"}
     assert len(sources) == 1
+
+
+class Square(tg.nn.Module):
+    def forward(self, x):
+        return x * x
+
+
+class Twice(tg.nn.Module):
+    """Calls another module at two lines, or resumes what another one began."""
+
+    def __init__(self):
+        self.inner = Square()
+
+    def forward(self, x, begun=None):
+        if begun is not None:
+            return next(begun)
+        x = self.inner(x)
+        with tg.scope("here"):
+            return self.inner(x) + x
+
+    def begin(self, x):
+        for _ in range(3):
+            with tg.scope("turn"):
+                x = self.inner(x)
+                yield x + 1.0
+
+
+def test_every_op_has_the_lines_that_led_to_it():
+    """Also where the same module is called at several, and a generator goes on in another one."""
+    own = Path(__file__).name
+    walked = []
+
+    def lines_now(kind, *facts):
+        frame, lines = inspect.currentframe().f_back, []
+        while kind == "forward" and frame is not None:
+            if Path(frame.f_code.co_filename).name == own:
+                lines.append(frame.f_lineno)
+            frame = frame.f_back
+        walked.extend([lines] if lines else [])
+
+    first, second, x = Twice(), Twice(), tg.tensor([2.0], requires_grad=True)
+    with tg.trace() as run, observed(lines_now):
+        for _ in range(3):
+            first(first(x))
+            second(x)
+            begun = first.begin(x)
+            first(x, begun)
+            second(x, begun)
+            next(begun)
+    found = [[at for file, at, _ in e.source.calls() if Path(file).name == own] for e in run.events]
+    assert len(found) == len(walked) > 40
+    assert all(lines[: len(at)] == at and at for lines, at in zip(walked, found, strict=True))
+    assert len({tuple(lines) for lines in found}) > 10

@@ -319,10 +319,10 @@ def _array(value: Any) -> Any:
 
     In a recorded backward pass gradients are Tensors; a term that is summed later is None.
     """
-    if isinstance(value, Tensor):
-        return value._data
     if value is None:
         return None
-    array: Array = np.asarray(value)
-    array.flags.writeable = False
+    if isinstance(value, Tensor):
+        return value._data
+    array: Any = value if type(value) is np.ndarray else np.asarray(value)
+    array.setflags(False)  # sooner than by a keyword, or by its flags
     return array

@@ -16,7 +16,9 @@ from typing import Any, cast
 import numpy as np
 
 from ...autograd.origin import Origin
+from ...autograd.state import STATE, Scope
 from ...autograd.tensor import Array
+from ...nn.module import Module
 
 _PACKAGE = __name__.partition(".")[0]
 _FOLDER = sys.modules[_PACKAGE].__path__[0]
@@ -24,7 +26,7 @@ _MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.onnx", f"{_PACKAGE}.tracing",
 _COMMANDS = f"{_PACKAGE}.cli"
 _MACHINE, _OURS, _USERS, _COMMAND_LINE = range(4)  # whose code it is, see `_owner`
 # Frames between the walk and the op that is recorded: they are the recorder's own.
-_RECORDING = 4
+_RECORDING = 3
 # A helper function's result is named where the helper was called, or a few calls further out.
 _CALLERS_KEPT = 4
 # A line that unpacks more values than that at once names none of the others.
@@ -130,7 +132,8 @@ class Source:
 
         Of a command that runs no script it is the package's own.
         """
-        return cls._of(*_calls(2)[1:])
+        _, frames, user, _, _ = _calls(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
+        return cls._of(frames, user)
 
     @classmethod
     def _of(cls, frames: list[FrameType], user: FrameType, part: int = 0) -> "Source":
@@ -212,13 +215,14 @@ class Sources:
         self._places: dict[tuple[int, ...], _Place] = {}
         self._before: _Place | None = None
         self._part = 0
+        # What led to calls of modules, by numbers below 0; and those that were met.
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._around: dict[tuple[Scope | None, int, int], int] = {}
 
     def of_caller(self) -> Source:
         """As `Source.of_caller`."""
-        key, frames, user = _calls(_RECORDING)
-        place = self._places.get(key)
-        if place is None:
-            place = self._place(key, frames)
+        innermost = sys._getframe(_RECORDING)  # pyright: ignore[reportPrivateUsage]
+        place = self._place(innermost)
         part = 0
         if place is self._before and place.counts:
             self._part += 1
@@ -228,19 +232,43 @@ class Sources:
             self._before, self._part = place, 0
         found = place.sources.get(part)
         if found is None:
+            _, frames, user, _, _ = _calls(innermost)
             found = Source._of(frames, user, part)  # pyright: ignore[reportPrivateUsage]
             place.sources[part] = found
         return found
 
-    def _place(self, key: tuple[int, ...], frames: Sequence[FrameType]) -> "_Place":
-        """The place of calls that were not met before, or not by these numbers."""
+    def _place(self, innermost: FrameType) -> "_Place":
+        """The place of the calls that led to a frame."""
+        numbers, _, _, call, left = _calls(innermost, -1, _MODULE_CALL)
+        if call is not None:
+            numbers.append(self._number_of(call, left))
+        key = tuple(numbers)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = self._met_anew(_calls(innermost)[1])
+        return place
+
+    def _number_of(self, call: FrameType, left: int) -> int:
+        """A number for a call of a module and all that is around it, of which `left` are kept.
+
+        Nothing around a call goes on before it returns, and a later call at the same address is in
+        another scope: so in one scope each call is walked from once.
+        """
+        met = STATE.get().scope, id(call), left
+        number = self._around.get(met)
+        if number is None:
+            key = tuple(_calls(call, left)[0])
+            number = self._around[met] = self._numbers.setdefault(key, ~len(self._numbers))
+        return number
+
+    def _met_anew(self, frames: Sequence[FrameType]) -> "_Place":
+        """The place of calls that were not met before, or not by the same numbers."""
         calls = ((id(frame.f_code), _start(frame.f_code, frame.f_lasti)) for frame in frames)
         known = tuple(number for call in calls for number in call)
         place = self._places.get(known)
         if place is None:
             is_elsewhere = bool(frames) and _elsewhere(frames[0].f_code) is not None
             place = self._places[known] = _Place(not is_elsewhere)
-        self._places[key] = place
         return place
 
 
@@ -274,18 +302,31 @@ def _start(code: CodeType, instruction: int) -> int:
     return starts[bisect_right(starts, instruction) - 1]
 
 
-def _calls(depth: int) -> tuple[tuple[int, ...], list[FrameType], FrameType]:
-    """The calls from frame `depth` out to the user's code and a little further.
+_MODULE_CALL = Module.__call__.__code__
 
-    As numbers, which tell calls apart, and as frames; the third is the user's own frame.
+
+def _calls(
+    innermost: FrameType, left: int = -1, until: CodeType | None = None
+) -> tuple[list[int], list[FrameType], FrameType, FrameType | None, int]:
+    """The calls from a frame out to the user's code and a little further.
+
+    Args:
+        innermost: the frame.
+        left: how many frames beyond the user's own are still to be kept; -1: we are not there yet.
+        until: the walk ends before a frame that runs this code.
+
+    Returns:
+        The calls as numbers, which tell them apart, and as frames; the user's own frame; the one
+        that the walk ended before, if it came there; and how many are left there.
     """
-    outermost = user = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage]
-    frame: FrameType | None = outermost
+    outermost = user = innermost
+    frame: FrameType | None = innermost
     key: list[int] = []
     frames: list[FrameType] = []
-    left = -1
     while frame is not None and left:
         code = frame.f_code
+        if code is until:
+            return key, frames, user, frame, left
         owner = _owners.get(code.co_filename)
         if owner is None:
             owner = _owner_of(frame)
@@ -301,7 +342,7 @@ def _calls(depth: int) -> tuple[tuple[int, ...], list[FrameType], FrameType]:
             elif owner == _USERS:
                 user, left = frame, _CALLERS_KEPT
         frame = frame.f_back
-    return tuple(key), frames, user if left >= 0 else outermost
+    return key, frames, user if left >= 0 else outermost, None, left
 
 
 # file -> whose code it is
