@@ -167,7 +167,7 @@ class Warm:
         """Whether one of these tests of a mutant does, as the exit code of its process."""
         try:
             changed = changed_functions(ROOT / mutation.module_path, mutated(mutation))
-        except RunsAtImport:
+        except (RunsAtImport, SyntaxError):  # the latter is told of as it is imported
             return AT_IMPORT
         for old, new in changed:
             for function in self.functions[place_of(old)]:

@@ -242,6 +242,30 @@ def test_a_number_that_counts_calls_is_refused():
         fast({1})
 
 
+def test_what_stands_in_a_dict_among_the_arguments_is_looked_into():
+    config = tg.nn.Module()
+    fast = tg.compile(lambda x, options: x * options["of"].scale)
+    for value in (2.0, 6.0):
+        config.scale = value
+        assert [fast(np.ones(1), {"of": config}).item() for _ in range(CALLS)] == [value] * CALLS
+
+
+def test_numbers_that_the_function_makes_itself_may_be_read():
+    fast = tg.compile(lambda x: x * float(tg.tensor(2.0)) * float(tg.tensor(3.0) + 1))
+    assert [fast(np.ones(1)).item() for _ in range(CALLS)] == [8.0] * CALLS
+
+
+def test_one_that_runs_as_it_is_takes_no_history_either():
+    fast = tg.compile(lambda x, n: x * n)
+    w = leaf(1.0)
+    for n in range(16):
+        fast(w, n)
+    with pytest.warns(match="more than 16 kinds of arguments"):
+        fast(w, 16)
+    with pytest.raises(CompileError, match="computed with a history"):
+        fast(w * 2, 17)
+
+
 def test_a_second_run_that_computes_less_is_refused_and_the_next_one_counts():
     runs = iter([True, False, True, *[True] * CALLS])
     fast = tg.compile(lambda x: (ops.tanh(x), ops.exp(x) if next(runs) else None)[0])

@@ -440,14 +440,34 @@ def test_signed_zeros_and_nan_are_numbers_like_others():
     assert not contents.hold()
 
 
-def test_another_shape_is_another_array():
-    a = np.arange(4.0).reshape(2, 2)
+@pytest.mark.parametrize("half", [2, 1000])
+def test_another_shape_is_another_array(half):
+    a = np.arange(2.0 * half).reshape(2, half)
     fast = tg.compile(lambda x: x * a[0, -1])
-    assert [fast(np.ones(1)).item() for _ in range(3)] == [1.0] * 3
+    assert [fast(np.ones(1)).item() for _ in range(3)] == [half - 1] * 3
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        a.shape = (1, 4)
-    assert [fast(np.ones(1)).item() for _ in range(3)] == [3.0] * 3
+        a.shape = (1, 2 * half)
+    assert [fast(np.ones(1)).item() for _ in range(3)] == [2 * half - 1] * 3
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_so_many_bytes_are_compared_and_no_more(more):
+    numbers = np.zeros(MOST_BYTES + more, np.uint8)
+    contents = Contents()
+    contents.meet(numbers)
+    contents.settle()
+    assert contents.nbytes == MOST_BYTES + more
+    numbers[-1] = 1
+    assert contents.hold() is bool(more)
+
+
+def test_of_what_the_run_makes_and_what_it_finds_the_second_is_compared():
+    found = [np.full(2, 2.0)]
+    fast = tg.compile(lambda x: x * np.ones(2) * next(iter(found)))
+    for value in (2.0, 6.0):
+        found[0][:] = value
+        assert [fast(np.ones(2)).data.tolist() for _ in range(3)] == [[value] * 2] * 3
 
 
 def test_a_buffer_may_become_longer():

@@ -193,16 +193,20 @@ def integers_that_pick():
 @case
 def integers_that_are_just_large_enough():
     """-128 is a byte, and -129 is not; of a broadcast index no place is one element of a row."""
+    table, rows = weight(200, 2), np.arange(2)
 
-    def step(x, y, i, j):
+    def step(x, y, i, j, k, u):
+        square = y[:4].reshape(2, 2)
         return (
-            x[i], y[i], ops.take_along_axis(x[None], i[None], 1),
-            np.take_along_axis(x[:4].reshape(2, 2), j, 1), x[:4].reshape(2, 2)[:, j[0]],
-            np.take_along_axis(x[:4].reshape(2, 2), j, 0),
+            x[i], y[i], table[k], ops.embedding(table, k), ops.one_hot(k, 130)[:, 125:],
+            table[:2, :][rows, u] * 2.0, square[u, rows], square[:, j[0]],
+            ops.take_along_axis(x[None], i[None], 1), np.take_along_axis(square, j, 1),
+            np.take_along_axis(square, j, 0),
         )  # fmt: skip
 
     i = np.array([0, -1, 5], np.int8)
-    return step, [numbers(127), numbers(128), i, np.array([[1]])]
+    k, u = np.array([127, 0], np.int8), np.array([1, 0], np.uint64)
+    return step, [numbers(127), numbers(128), i, np.array([[1]]), k, u]
 
 
 @case
@@ -287,7 +291,9 @@ def projections_that_are_added():
         same = x @ W + h @ W + ops.sin(h) @ W
         for _ in range(3):
             h = ops.tanh(h @ W + x @ U + ops.sin(h) @ V)
-        return apart, same, h
+        for _ in range(3):
+            x = ops.tanh(x @ W + ops.sin(x) @ V + ops.cos(x) @ W)
+        return apart, same, h, x
 
     return step, [numbers(2, 3), numbers(2, 3, seed=3)]
 
