@@ -108,6 +108,14 @@ def test_every_public_name_is_in_the_reference(pages):
     assert missing == []
 
 
+def test_every_argument_in_the_reference_has_its_words(site):
+    """One that is described as "H." alone would be read as the head of a list."""
+    for path in (site / "api").glob("*.html"):
+        page = path.read_text("utf-8")
+        bare = re.findall(r"<li><p><strong>(\w+)</strong>(?: –)?\s*</p>", page)
+        assert bare == [], path.name
+
+
 def test_a_chapter_can_be_downloaded_and_holds_its_python(site):
     chapters = sorted((ROOT / "docs").glob("[0-9]*.md"))
     for chapter in chapters:

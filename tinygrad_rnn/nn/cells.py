@@ -140,8 +140,8 @@ class RNNCell(Cell):
     `h = cell(x, h)`: x (B, I) or (I,), h (B, H) or (H,), zeros when left out.
 
     Args:
-        input_size: I.
-        hidden_size: H.
+        input_size: I, features of each x_t.
+        hidden_size: H, features of each h_t.
         nonlinearity: "tanh" or "relu".
         bias: whether b_h is added.
         dtype: of the parameters.
@@ -191,8 +191,8 @@ class LSTMCell(Cell):
     `h, c = cell(x, (h, c))`.
 
     Args:
-        input_size: I.
-        hidden_size: H.
+        input_size: I, features of each x_t.
+        hidden_size: H, features of each h_t.
         peephole: the gates also see the memory: w_c ⊙ c_{t-1} is added to i and f, w_c ⊙ c_t to o.
             w_c is (3H), in the order i, f, o.
         coupled: what is forgotten makes room for what comes in, i = 1 - f. The gates are f, g, o
@@ -292,8 +292,8 @@ class GRUCell(Cell):
     `h = cell(x, h)`: x (B, I) or (I,), h (B, H) or (H,), zeros when left out.
 
     Args:
-        input_size: I.
-        hidden_size: H.
+        input_size: I, features of each x_t.
+        hidden_size: H, features of each h_t.
         reset_after: False: the gate comes before the matrix, as in the first paper,
             n = tanh(W_xn x_t + W_hn (r ⊙ h_{t-1}) + b_hn), and one bias b_h is enough.
         bias: whether the biases are added.
