@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "studies.md"
 FIGURES = ROOT / "docs" / "figures" / "studies"
 TABLE = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
+SPACE = "\N{NO-BREAK SPACE}"
+SEEN = rf"\| (\d+){SPACE}of{SPACE}(\d+) \|\n"
 HEAD = "\n| claim | held against | measured | seen for |\n|---|---|---|---|\n"
 
 
@@ -37,7 +39,7 @@ def table_of(findings):
     """
     rows = [
         f"| {cell(claim.claim)} | {cell(claim.reference)} | {cell(claim.measured)} "
-        f"| {claim.held} of {claim.seeds} |\n"
+        f"| {claim.held}{SPACE}of{SPACE}{claim.seeds} |\n"
         for claim in findings.claims
     ]
     seeds = len({record.seed for record in findings.records})
@@ -87,7 +89,7 @@ def test_a_table_has_the_claims_that_the_study_makes(name):
 
 def test_no_claim_of_the_page_is_hidden_that_did_not_hold_for_all():
     page = PAGE.read_text("utf-8")
-    counts = [tuple(map(int, found)) for found in re.findall(r"\| (\d+) of (\d+) \|\n", page)]
+    counts = [tuple(map(int, found)) for found in re.findall(SEEN, page)]
     assert len(counts) > len(STUDIES)
     failed = sum(held < seeds for held, seeds in counts)
     assert f"{failed} of the {len(counts)} claims" in page
@@ -107,7 +109,7 @@ def write(folder):
         start = f"<!-- table: {name} -->\n"
         before, _, rest = text.partition(start)
         text = before + start + table_of(findings) + rest[rest.index("<!-- end -->") :]
-    counts = re.findall(r"\| (\d+) of (\d+) \|\n", text)
+    counts = re.findall(SEEN, text)
     failed = sum(int(held) < int(seeds) for held, seeds in counts)
     text = re.sub(r"\d+ of the \d+ claims", f"{failed} of the {len(counts)} claims", text)
     PAGE.write_text(text, "utf-8")

@@ -28,8 +28,8 @@ class Copy(Study):
     Who remembers nothing can still say blanks where blanks are due: 10 ln 8 / (T + 20) is what is
     left, with T + 20 steps in all. Every network comes to that line, and soon. With a gap of 10
     the gated ones and the identity get well below it in 2,000 updates, and none is done. A tanh
-    network stays on it, and an orthogonal W_hh alone does not change that, though its gradient
-    neither vanishes nor explodes at the start: what can flow back is not yet what is learned.
+    network stays on it. Most that start with an orthogonal W_hh stay there, too, though their
+    gradient neither vanishes nor explodes at the start: what can flow back is not yet learned.
     """
 
     name = "copy"
