@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ...nn.cells import Cell as RecurrentCell
-from ..recording.graph import Graph, Node, collector_paused, reached
+from ..recording.graph import Graph, Node, collector_paused
 from .cells import Cells, cells_in
 from .copies import Copy, Loop
 from .formulas import formula_of
@@ -39,8 +39,7 @@ from .results import results_of
 @collector_paused()
 def network_of(graph: Graph) -> Quotient | None:
     """The quotient of a graph; None when nothing in it is recurrent."""
-    behind = reached([graph.root])
-    nodes = [node for node in graph.nodes if node in behind]
+    nodes = graph.behind_root()
     cells = cells_in(nodes)
     if not cells.loops:
         return None
@@ -136,9 +135,7 @@ class _Assembly:
         """Find the reads in a block when somebody asks: they are most of all there are."""
 
         def inside(block: Block) -> tuple[Read, ...]:
-            group = groups[block]
-            raw = (read for atom in group.atoms for read in self.groups.entering[atom])
-            return tuple(self.read(r) for r in raw if self.groups.group_of[r.value] is group)
+            return tuple(map(self.read, self.groups.reads_in(groups[block])))
 
         return inside
 

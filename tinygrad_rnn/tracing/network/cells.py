@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -25,9 +25,10 @@ class Cells:
         self,
         nodes: Sequence[Node],
         recurrence: Recurrence,
-        turns: Mapping[Node, Turn],
+        turns: Callable[[], Mapping[Node, Turn]],
         plain: Iterable[Rounds] = (),
     ) -> None:
+        self._recurrence, self._turns = recurrence, turns
         self._of: dict[Node, Copy] = {}
         # of arrays in which a state and something else were joined, what each element is …
         self.joined: dict[Node, Array] = {}
@@ -45,9 +46,20 @@ class Cells:
         # which op of its copy a node is
         self.place = {node: i for copy in self.all for i, node in enumerate(copy.nodes)}
         _find_structures(self.all)
+        self._rim = {copy.nodes[i] for copy in self.all for i in copy.made.rim}
         self._find_states(nodes)
-        # of a copy the step of an outer loop that it is in
-        self.step_of = _steps(self.loops, turns, recurrence.around)
+
+    def surface(self, nodes: Iterable[Node]) -> list[Node]:
+        """Of some nodes those outside the copies, and where something enters one, or it ends.
+
+        Whoever asks for what lies between the copies need not look into every one.
+        """
+        return [node for node in nodes if node not in self._of or node in self._rim]
+
+    @cached_property
+    def step_of(self) -> Mapping[Copy, object]:
+        """Of a copy the step of an outer loop that it is in."""
+        return _steps(self.loops, self._turns(), self._recurrence.around)
 
     @property
     def of(self) -> Callable[[Node], Copy | None]:
@@ -107,17 +119,21 @@ class Cells:
         # node -> row -> the newest copy whose state it is
         carried: dict[Node, dict[int, Copy]] = {}
         found: dict[tuple[Copy, Entry], list[Copy]] = {}
-        for node in nodes:
+
+        def handed_on(x: Node) -> Mapping[int, Copy]:
+            copy = self._of.get(x)
+            return carried.get(x, {}) if copy is None else {copy.row: copy}
+
+        for node in self.surface(nodes):
             if node.op is None:
                 continue
             copy = self._of.get(node)
             if copy is None:
                 if is_light(node):
-                    carried[node] = newest(carried[x] for x in node.tensors() if x in carried)
+                    carried[node] = newest(map(handed_on, node.tensors()))
                 continue
-            carried[node] = {copy.row: copy}
             for slot, x in enumerate(node.inputs):
-                one = carried.get(x, {}).get(copy.row) if x is not None else None
+                one = handed_on(x).get(copy.row) if x is not None else None
                 if one is not None and one is not copy:
                     found.setdefault((copy, (self.place[node], slot)), []).append(one)
         return found
@@ -253,7 +269,7 @@ def cells_in(nodes: Sequence[Node]) -> Cells:
     """The copies among nodes: of modules and scopes, else of plain loops."""
     recurrence = recurrence_of(nodes)
     taken = {node for node in nodes if node.op is not None and node.scope in recurrence.copy_of}
-    turns = turns_of(_without_insides(nodes, recurrence))
+    turns = cache(lambda: turns_of(_without_insides(nodes, recurrence)))
     plain = loops_in(nodes, taken, turns)
     cells = Cells(nodes, recurrence, turns, plain)
     if plain and not _is_convex(nodes, cells):  # its rounds would enclose other copies
@@ -395,4 +411,18 @@ def _structure(copy: Copy) -> Structure:
                 parameters.append((i, slot))
             else:
                 given.append((i, slot))
-    return Structure(tuple(node.op or "" for node in copy.nodes), tuple(given), tuple(parameters))
+    ops = tuple(node.op or "" for node in copy.nodes)
+    return Structure(ops, tuple(given), tuple(parameters), _rim(copy, (*given, *parameters)))
+
+
+def _rim(copy: Copy, entries: Iterable[Entry]) -> tuple[int, ...]:
+    """The ops where something enters, those that read what of these only moved it, and the last."""
+    entered = {len(copy.nodes) - 1, *(op for op, _ in entries)}
+    moved: set[Node] = set()
+    found: list[int] = []
+    for i, node in enumerate(copy.nodes):
+        if i in entered or not moved.isdisjoint(node.tensors()):
+            found.append(i)
+            if node.is_move:
+                moved.add(node)
+    return tuple(found)

@@ -16,6 +16,7 @@ class Structure:
     ops: tuple[str, ...]
     given: tuple[Entry, ...]  # what comes from elsewhere …
     parameters: tuple[Entry, ...]  # … and, beside that, the parameters
+    rim: tuple[int, ...] = ()  # the ops that read such, or what such ops moved, and the last one
 
 
 @dataclass(slots=True, eq=False)

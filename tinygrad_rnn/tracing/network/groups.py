@@ -46,15 +46,17 @@ class Groups:
     """
 
     def __init__(self, root: Node, nodes: Sequence[Node], cells: Cells) -> None:
-        self.nodes, self.cells = nodes, cells
-        self.leaves = Leaves(nodes, cells)
-        self.derived = derived_parameters(nodes, cells, self.leaves)
-        self.constants = made_of_constants(nodes, cells, self.leaves)
-        self.loss = loss_of(nodes, root, cells, self.derived)
-        self.placement = Placement(nodes, cells, self.loss, self.leaves.steady)
+        self.cells = cells
+        self.nodes = surface = cells.surface(nodes)
+        self.leaves = Leaves(nodes, surface, cells)
+        self.derived = derived_parameters(surface, cells, self.leaves)
+        self.constants = made_of_constants(surface, cells, self.leaves)
+        self.loss = loss_of(surface, root, cells, self.derived)
+        self.placement = Placement(surface, cells, self.loss, self.leaves.steady)
         uncut = self.loss | self.derived | self.constants
-        self.pieces = Pieces(nodes, cells, uncut, self.placement)
-        self.reads = [read for node in nodes if node.op for read in self.pieces.reads(node)]
+        self.pieces = Pieces(surface, cells, uncut, self.placement)
+        # but for those that lie in one copy
+        self.reads = list(self.crossing_reads())
         self.readers: dict[Atom, list[RawRead]] = defaultdict(list)
         self.entering: dict[Atom, list[RawRead]] = defaultdict(list)
         for read in self.reads:
@@ -62,7 +64,7 @@ class Groups:
             self.entering[read.reader].append(read)
         self.groups: list[Group] = []
         self.group_of: dict[Atom, Group] = {}
-        self.parameter_names = parameter_names(nodes)
+        self.parameter_names = parameter_names(surface)
         self.containers = containers_of(root, cells)
         self.group_copies()
         self.group_loss()
@@ -77,6 +79,19 @@ class Groups:
             self.place_between()
         self.find_fed_back()
         self.place_inputs()
+
+    def crossing_reads(self) -> Iterator[RawRead]:
+        for node in self.nodes:
+            copy = self.cells.of(node)
+            for read in self.pieces.reads(node) if node.op is not None else ():
+                if copy is None or self.cells.of(read.value.node) is not copy:
+                    yield read
+
+    def reads_in(self, group: Group) -> Iterator[RawRead]:
+        """The reads within a group."""
+        for atom in group.atoms:
+            reads = self.entering[atom] if group.copy is None else self.pieces.reads(atom.node)
+            yield from (read for read in reads if self.group_of[read.value] is group)
 
     # Groups
 
@@ -93,7 +108,8 @@ class Groups:
 
     def group_copies(self) -> None:
         for copy in self.cells.all:
-            group = self.new("cell", [Atom(node, WHOLE) for node in copy.nodes], copy)
+            atoms = [atom for node in copy.nodes for atom in self.pieces.atoms[node]]
+            group = self.new("cell", atoms, copy)
             group.id = f"cell-{copy.row}-{copy.t}"
             group.columns = (self.placement.columns[copy],)
 

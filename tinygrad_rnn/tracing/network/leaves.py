@@ -43,6 +43,7 @@ class Leaves:
 
     Args:
         nodes: all, in creation order.
+        surface: those of them outside the copies, and where something enters one.
         cells: the copies among them.
 
     Attributes:
@@ -52,8 +53,8 @@ class Leaves:
         same_as: of constants that are made anew at each step, with the same numbers: the first.
     """
 
-    def __init__(self, nodes: Sequence[Node], cells: Cells) -> None:
-        places = _places(nodes, cells)
+    def __init__(self, nodes: Sequence[Node], surface: Sequence[Node], cells: Cells) -> None:
+        places = _places(surface, cells)
         self.varying: set[Node] = set()
         self.same_as: dict[Node, Node] = {}
         always: set[Node] = set()
@@ -80,10 +81,10 @@ class Leaves:
                     always.update(found)
                 else:
                     self.varying.update(found)
-        self._numbers = _numbers_in(nodes, cells) - self.varying
+        self._numbers = _numbers_in(surface, cells) - self.varying
         self._add_those_of_others(places)
         always.update(self.same_as)
-        self.steady = _steady_in(nodes, cells, always - self.varying)
+        self.steady = _steady_in(surface, cells, always - self.varying)
 
     def is_constant(self, x: Node) -> bool:
         """Whether a leaf is one thing for all steps, and no data."""
@@ -175,14 +176,13 @@ def _data_in(nodes: Iterable[Node], fixed: set[Node]) -> set[Node]:
             if node.is_parameter:
                 weights.add(node)
             continue
-        given = list(node.tensors())
-        is_weight = any(x in weights for x in given)
-        if is_weight and node.kind in ("product", "lookup"):
-            data.update(leaf for x in given for leaf in moved.get(x, ()))
-        elif is_weight and all(x in weights or x in fixed for x in given):
-            weights.add(node)
+        if not weights.isdisjoint(node.inputs):
+            if node.kind in ("product", "lookup"):
+                data.update(leaf for x in node.tensors() for leaf in moved.get(x, ()))
+            elif all(x in weights or x in fixed for x in node.tensors()):
+                weights.add(node)
         if node.is_move:
-            held = {leaf for x in given for leaf in moved.get(x, ())}
+            held = {leaf for x in node.tensors() for leaf in moved.get(x, ())}
             moved[node] = held if len(held) <= _JOINED_MOST else set()
     return {leaf for leaf in data if not leaf.is_parameter}
 

@@ -5,8 +5,18 @@ of all copies, there is a cell: its copies are the turns of the loop, each with 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from ...autograd import ops
@@ -34,7 +44,7 @@ class Rounds:
 
 
 def loops_in(
-    nodes: Sequence[Node], taken: Container[Node], turns: Mapping[Node, Turn]
+    nodes: Sequence[Node], taken: Container[Node], turns: Callable[[], Mapping[Node, Turn]]
 ) -> list[Rounds]:
     """The loops among nodes that are not `taken` by copies, in the order of their first ops.
 
@@ -43,9 +53,11 @@ def loops_in(
     again.
     """
     free = [node for node in nodes if node.op is not None and node not in taken and node.source]
+    if not _may_go_round(free):
+        return []
     found: list[Rounds] = []
     used: set[Node] = set()
-    bodies = _bodies(free, turns)
+    bodies = _bodies(free, turns())
     for reading in (True, False):
         for loop, body in bodies.items():
             left = {node: turn for node, turn in body.items() if node not in used}
@@ -62,6 +74,23 @@ def loops_in(
     sites = _sites(free)
     _add_what_feeds(found, nodes, taken, sites)
     return sorted(found, key=lambda loop: loop.rounds[0][0].id)
+
+
+def _may_go_round(free: Sequence[Node]) -> bool:
+    """Whether ops of the same instructions read each other in a circle, in whatever turns."""
+    key_of_node = {node: (node.op, _instruction(node)) for node in free}
+    following: dict[Site, dict[Site, None]] = {key: {} for key in key_of_node.values()}
+    for node, key in key_of_node.items():
+        for x in node.inputs:
+            if x in key_of_node:
+                following[key_of_node[x]][key] = None
+    return any(map(partial(_is_circle, following), _strongly_connected(following)))
+
+
+def _instruction(node: Node) -> int:
+    """The number of the innermost instruction that made an op; -1: nobody knows."""
+    places = node.source.places if node.source is not None else ()
+    return places[-1].at if places else -1
 
 
 def _bodies(free: Iterable[Node], turns: Mapping[Node, Turn]) -> dict[Key, dict[Node, Turn]]:
@@ -186,10 +215,13 @@ def _circles(
         for x in node.tensors():
             if x in among and run_of(x) is run_of(node):
                 following[sites[x]][sites[node]] = None
-    components = _strongly_connected(following)
-    return [
-        one for one in components if len(one) > 1 or next(iter(one)) in following[next(iter(one))]
-    ]
+    return list(filter(partial(_is_circle, following), _strongly_connected(following)))
+
+
+def _is_circle(following: Mapping[Site, Container[Site]], component: Collection[Site]) -> bool:
+    """Whether more than one site, or one that reads itself."""
+    first = next(iter(component))
+    return len(component) > 1 or first in following[first]
 
 
 def _strongly_connected(following: Mapping[Site, Iterable[Site]]) -> list[set[Site]]:

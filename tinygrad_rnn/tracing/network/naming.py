@@ -168,9 +168,10 @@ def naming_of(nodes: Sequence[Node]) -> Naming | None:
     cells = cells_in(nodes)
     if not cells.loops:
         return None
-    placement = Placement(nodes, cells, ())
+    surface = cells.surface(nodes)
+    placement = Placement(surface, cells, ())
     graph = Graph(tuple(nodes), nodes[-1], {})
-    return Naming(graph, cells, placement, parameter_names(nodes), ())
+    return Naming(graph, cells, placement, parameter_names(surface), ())
 
 
 def _given_names(graph: Graph) -> dict[Node, str]:

@@ -35,8 +35,8 @@ class Pieces:
     """The atoms of all values.
 
     Args:
-        nodes: all, in creation order.
-        cells: the copies among them, which are not cut.
+        nodes: all outside the copies, and where something enters one, in creation order.
+        cells: the copies, which are not cut.
         uncut: what is not cut, either: the loss and derived parameters.
         placement: the label of every value.
     """
@@ -50,8 +50,11 @@ class Pieces:
         self.slices: dict[Atom, Slice] = {}
         self.atoms: dict[Node, list[Atom]] = {}
         wanted = self._wanted_in_slices(nodes, cells, uncut)
+        for copy in cells.all:
+            self.atoms |= {node: [Atom(node, WHOLE)] for node in copy.nodes}
         for node in nodes:
-            self.atoms[node] = self._cut(node, node in wanted)
+            if cells.of(node) is None:
+                self.atoms[node] = self._cut(node, node in wanted)
 
     def _wanted_in_slices(self, nodes: Sequence[Node], cells: Cells, uncut: set[Node]) -> set[Node]:
         """What is cut: sequences, and what is computed from one and then taken slice by slice.
@@ -138,8 +141,8 @@ class Pieces:
         label = self._placement.labels.get(node)
         if label is None or len(list(node.tensors())) > 1:
             return every
-        taken = self._tokens(label)
-        return [atom for atom in every if atom.label in taken] or every
+        taken = [Atom(x, token) for token in sorted(self._tokens(label))]
+        return [atom for atom in taken if atom in self.slices] or every
 
     def _tokens(self, label: Label) -> set[int]:
         times = self._placement.times
@@ -165,8 +168,8 @@ class Pieces:
 
     def _reads_of_moved(self, node: Node, slot: int, x: Node) -> Iterator[RawRead]:
         """What is moved keeps its time."""
-        own = {atom.label for atom in self.atoms[node]}
         if x in self._labels:
+            own = {atom.label for atom in self.atoms[node]}
             for atom in self.atoms[x]:
                 if atom.label in own:
                     yield RawRead(Atom(node, atom.label), slot, atom)

@@ -75,7 +75,7 @@ def loss_of(nodes: Sequence[Node], root: Node, cells: Cells, derived: set[Node])
     if root.size != 1 or root.op is None or cells.of(root) is not None or root in derived:
         return set()
     # calls that read parameters themselves, but those that the loss as a whole is made in
-    inside = {node.scope for node in nodes if node.reads_a_parameter and node.scope}
+    inside = {node.scope for node in nodes if node.scope and node.reads_a_parameter}
     inside = inside.difference(root.calls, (copy.call for copy in cells.all))
     candidates = {node for node in nodes if _may_be_loss(node, cells, derived, inside)}
     found = _read_by_loss_alone(nodes, root, candidates)

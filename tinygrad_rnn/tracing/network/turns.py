@@ -125,15 +125,16 @@ def _whole(places: Sequence[Place], before: Sequence[_Call]) -> Sequence[Place]:
     """The places with the outermost ones, of which a source keeps only a few."""
     for i, call in enumerate(before):
         if call.place.function == places[0].function:
-            return (*(one.place for one in before[:i]), *places)
+            return (*(one.place for one in before[:i]), *places) if i else places
     return places
 
 
 def _from_outside(calls: Sequence[_Call], places: Sequence[Place]) -> Sequence[_Call]:
     """The calls with the outermost ones, where the op before was the first one in all of them."""
-    k = next(
-        (k for k, to in enumerate(places) if calls and calls[0].place.function == to.function), 0
-    )
+    if not calls or calls[0].place.function == places[0].function:
+        return calls
+    first = calls[0].place.function
+    k = next((k for k, to in enumerate(places) if to.function == first), 0)
     return (*_extended((), places[:k]), *calls)
 
 
@@ -147,13 +148,12 @@ def _following(
         places: of the calls that lead to the op.
         is_again: whether the same place, if it is one, was come to once more.
     """
-    pairs = zip(calls, places, strict=False)
-    different = (
-        i for i, (call, to) in enumerate(pairs) if call.place is not to and call.place != to
-    )
-    same = next(different, None)
-    if same is None:  # the same place once more, or in a call from there
-        same = min(len(calls), len(places))
+    same = 0
+    for call, to in zip(calls, places, strict=False):
+        if call.place is not to and call.place != to:
+            break
+        same += 1
+    if same == min(len(calls), len(places)):  # the same place once more, or in a call from there
         if not is_again or len(calls) != len(places):
             return _extended(calls[:same], places)
     elif calls[same].place.function == places[same].function:

@@ -326,6 +326,16 @@ class Graph:
         in_order = tuple(sorted(nodes, key=attrgetter("id")))
         return cls(in_order, root, names, gradients, owners)
 
+    def behind_root(self) -> list[Node]:
+        """The nodes that the root was made from, and itself, in creation order."""
+        behind: set[Node | None] = {self.root}
+        found: list[Node] = []
+        for node in reversed(self.nodes):
+            if node in behind:
+                found.append(node)
+                behind.update(node.inputs)
+        return found[::-1]
+
 
 class GivenArrays:
     """The arrays that ops were given: several ops may be given one, and that is one leaf."""
