@@ -288,7 +288,7 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
             for state, name in zip(block.states, block.row.states, strict=False):
                 if state == piece or state.node is piece.node:
                     return indexed(name, block.time)
-    name = standing.quotient.names.get(piece.node, "")
+    name = standing.quotient.name_of(piece.node)
     time = standing.quotient.times.get(piece.node)
     if not name:
         return next((a.caption for a in arrows if a.caption), "")

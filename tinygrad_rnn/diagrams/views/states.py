@@ -14,7 +14,7 @@ class StateEntries:
     """The entrances of each row's copies, and the state that each is for."""
 
     def __init__(self, quotient: Quotient) -> None:
-        self._names = quotient.names
+        self._name_of = quotient.name_of
         self._places: dict[Block, dict[object, int]] = {}
         self._known: dict[tuple[Row, object], dict[_Entrance, int]] = {}
         # Where in the program each state is read: for copies made otherwise, such as the first.
@@ -47,7 +47,7 @@ class StateEntries:
             state = self._told(target.row, read)
         if state is not None:
             return state
-        name = self._names.get(read.value.node)
+        name = self._name_of(read.value.node)
         states = target.row.states
         if name in states:
             return states.index(name)

@@ -73,8 +73,9 @@ class _Assembly:
         self.name_others()
         blocks = {id(group): self.block(group) for group in self.groups.groups}
         made = [self.row(*row, blocks) for row in rows]
-        names = {node: name for node in self.nodes if (name := self.naming.of(node))}
-        times = {node: self.naming.time(copy) for copy in self.cells.all for node in copy.nodes}
+        times: dict[Node, int] = {}
+        for copy in self.cells.all:
+            times |= dict.fromkeys(copy.nodes, self.naming.time(copy))
         arrows = tuple(
             Arrow(blocks[a], blocks[b], tuple(map(self.read, reads)), self.kind(reads))
             for (a, b), reads in self.arrows.items()
@@ -98,7 +99,8 @@ class _Assembly:
             loss=next((block for block in others if block.kind == "loss"), None),
             gradients=self.graph.gradients,
             brackets=tuple(self.brackets()),
-            names=names,
+            name_of=self.naming.of,
+            nodes=tuple(self.nodes),
             times=times,
         )
 
@@ -140,9 +142,10 @@ class _Assembly:
         return inside
 
     def piece(self, atom: Atom) -> Piece:
-        if atom not in self.pieces:
-            self.pieces[atom] = Piece(atom.node, self.groups.pieces.slices.get(atom))
-        return self.pieces[atom]
+        found = self.pieces.get(atom)
+        if found is None:
+            found = self.pieces[atom] = Piece(atom.node, self.groups.pieces.slices.get(atom))
+        return found
 
     def read(self, raw: RawRead) -> Read:
         return Read(self.piece(raw.reader), raw.slot, self.piece(raw.value), _flow(raw))

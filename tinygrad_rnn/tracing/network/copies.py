@@ -72,6 +72,7 @@ class Loop:
         default_factory=dict[Structure, list[list[Entry]]]
     )
     made: dict[Structure, tuple[int, ...]] = field(default_factory=dict[Structure, tuple[int, ...]])
+    _entries: dict[Structure, set[Entry]] = field(default_factory=dict[Structure, set[Entry]])
 
     @property
     def is_tree(self) -> bool:
@@ -79,8 +80,11 @@ class Loop:
         return any(len(copy.before) > 1 for copy in self.copies)
 
     def is_state(self, copy: Copy, entry: Entry) -> bool:
-        """Whether a state enters there."""
-        return any(entry in entries for entries in self.states[copy.made])
+        """Whether a state enters there; to be asked when the states are known."""
+        structure = copy.made
+        if structure not in self._entries:
+            self._entries[structure] = {one for state in self.states[structure] for one in state}
+        return entry in self._entries[structure]
 
 
 def newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:

@@ -323,6 +323,8 @@ class Groups:
         """Together what one call of a module makes for one column, where nothing lies between."""
         calls = [self.call_of(atoms) for atoms in groups]
         joined = _merged(groups, calls)
+        if len(joined) == len(groups):
+            return joined
         number: dict[Atom | int, int] = {}
         for i, atoms in enumerate(joined):
             number |= dict.fromkeys(atoms, i)

@@ -301,6 +301,10 @@ class Bracket:
     label: str  # "step 2"
 
 
+def _nameless(node: Node) -> str:
+    return ""
+
+
 @dataclass(frozen=True, eq=False)
 class Quotient:
     """The whole network.
@@ -319,7 +323,8 @@ class Quotient:
         root: what everything leads to, where the backward pass starts.
         gradients: node id -> ∂L/∂node, where recorded.
         inside: the reads of a block whose value is in the same block.
-        names: what each node is called wherever it is shown: "h", "f_gate"; without a timestep.
+        name_of: what a node is called wherever it is shown; "" where nobody named it.
+        nodes: what the root was made from, in the order of creation.
         times: the timestep of a named node, where it has one.
     """
 
@@ -336,8 +341,14 @@ class Quotient:
     constants: tuple[Block, ...] = ()
     loss: Block | None = None
     gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])
-    names: Mapping[Node, str] = field(default_factory=dict[Node, str])
+    name_of: Callable[[Node], str] = _nameless
+    nodes: tuple[Node, ...] = ()
     times: Mapping[Node, int] = field(default_factory=dict[Node, int])
+
+    @cached_property
+    def names(self) -> Mapping[Node, str]:
+        """What each node that has a name is called: "h", "f_gate"; without a timestep."""
+        return {node: name for node in self.nodes if (name := self.name_of(node))}
 
     @cached_property
     def by_id(self) -> Mapping[str, Block]:

@@ -116,20 +116,24 @@ def _levels(
         for scope, chain in calls.items()
     }
     found: dict[Key, int] = {}
-    carried: dict[Node, _Carried] = {}
+    carried: dict[Node | None, _Carried] = {}
     nothing: dict[Key, Scope] = {}
+    nothing_made: _Carried = {}
     made = {
         scope: {key: (call, _LIGHTLY) for key, call in own.items()} for scope, own in within.items()
     }
     for node in nodes:
         if node.op is None or node.op == "detach" or node.scope in blocked:
             continue
+        own_made = nothing_made if node.scope is None else made[node.scope]
+        read = [carried.get(x, own_made) for x in node.inputs]
+        others = [given for given in read if given is not own_made]
+        if not others:  # as inside a call, whose ops read each other
+            carried[node] = own_made
+            continue
         own = nothing if node.scope is None else within[node.scope]
-        own_made: _Carried = {} if node.scope is None else made[node.scope]
         passed: _Carried = {}
-        others = [carried[x] for x in node.tensors() if x in carried]
-        others = [given for given in others if given is not own_made]
-        cost = _cost(node) if others else _ANYHOW
+        cost = _cost(node)
         for given in others:
             for key, (call, level) in given.items():
                 if key not in own:

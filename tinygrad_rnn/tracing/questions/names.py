@@ -75,8 +75,9 @@ class Names:
         # The first graph of each wiring: those of other training steps are named as it was.
         first: dict[Hashable, Sequence[Node]] = {}
         self._borrowed: dict[Node, dict[Node, tuple[str, Written]]] = {}
-        for number, nodes in enumerate(_connected(run.events, self.steps)):
-            model = first.setdefault(self._wiring(nodes), nodes)
+        graphs = _connected(run.events, self.steps)
+        for number, nodes in enumerate(graphs):
+            model = nodes if len(graphs) == 1 else first.setdefault(self._wiring(nodes), nodes)
             if model is nodes:
                 self._name_graph(number, nodes)
             else:
