@@ -270,6 +270,30 @@ def test_what_is_added_to_another_layer_in_the_same_line_is_no_turn_of_the_loop(
     assert [cell.columns for cell in found.cells] == [(0,), (1,), (2,), (3,)] * 2
 
 
+def test_layers_in_the_same_line_are_rows_where_one_only_adds_a_norm():
+    """A loop that for good goes over to other weights was begun anew."""
+
+    def program():
+        xs = [tg.tensor(x) for x in XS]
+        for seed in range(2):
+            W, h, ys = weights(2 * SIZE, SIZE, seed=seed), tg.tensor(np.zeros(SIZE)), []
+
+            def layer(xs, W=W, h=h, ys=ys, norm=seed):
+                for x in xs:
+                    h = tg.ops.tanh(np.concatenate([x, h]) @ W)
+                    if norm:
+                        h = h / tg.ops.sqrt((h * h).mean() + 1)
+                    ys.append(h)
+
+            layer(xs)
+            xs = ys
+        return sum((x**2).sum() for x in xs)
+
+    found = network(program)
+    assert [row.blocks[0].columns for row in loops(found)] == [(0,), (0,)]
+    assert [cell.columns for cell in found.cells] == [(0,), (1,), (2,), (3,)] * 2
+
+
 @pytest.mark.parametrize("program", [by_a_generator, by_reduce, by_a_recursion])
 def test_steps_without_a_loop_around_them_are_found_by_what_comes_again(program):
     (row,) = loops(network(program))

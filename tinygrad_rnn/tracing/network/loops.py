@@ -108,7 +108,7 @@ def _bodies(free: Iterable[Node], turns: Mapping[Node, Turn]) -> dict[Key, dict[
 def _cells_of(loop: Key, body: Mapping[Node, Turn]) -> Iterator[Rounds]:
     """What the turns of a loop hand on to each other, each circle of ops by itself.
 
-    Runs of the loop that read other parameters, as of another layer, are other cells.
+    Turns that read other parameters, as of another layer, are other cells.
     """
     waiting = [body]
     while waiting:
@@ -116,19 +116,48 @@ def _cells_of(loop: Key, body: Mapping[Node, Turn]) -> Iterator[Rounds]:
         sites = _sites_in(loop, body)
         for component in _circles(body, sites, lambda node, of=body: of[node].run):
             rounds: dict[Turn, list[Node]] = {}
-            read: defaultdict[Turn, set[int]] = defaultdict(set)
             for node, turn in body.items():
                 if sites[node] in component:
                     rounds.setdefault(turn, []).append(node)
-                    read[turn.run].update(x.id for x in node.tensors() if x.is_parameter)
-            for runs in _sharing(read):
-                mine = {turn: ops for turn, ops in rounds.items() if turn.run in runs}
+            stretches = _stretches(rounds)
+            is_one_run = len(stretches) == len({turn.run for turn in rounds})
+            for turns in _sharing(stretches):
+                mine = {turn: rounds[turn] for turn in rounds if turn in turns}
                 strangers = _strangers(mine)
-                if strangers:  # without them other ops may make the circle
+                if strangers or not is_one_run:  # without the others other ops may make the circle
                     left = [turn for turn in mine if turn not in strangers]
                     waiting.append({node: turn for turn in left for node in mine[turn]})
                 elif len(mine) > 1:
                     yield Rounds(loop[1][0], list(mine.values()))
+
+
+_Stretch = tuple[set[Turn], set[int]]  # turns one after the other, and the parameters they read
+
+
+def _stretches(rounds: Mapping[Turn, Sequence[Node]]) -> list[_Stretch]:
+    """The runs of a loop; one that for good goes over to other parameters is two.
+
+    As where the loop is in a function, which was called anew for each layer. One that reads others
+    at every turn goes up a stack itself.
+    """
+    of_run: defaultdict[Turn, list[_Stretch]] = defaultdict(list)
+    for turn, made in rounds.items():
+        read = {x.id for node in made for x in node.tensors() if x.is_parameter}
+        stretches = of_run[turn.run]
+        known = stretches[-1][1] if stretches else set[int]()
+        if not stretches or (read and known and read.isdisjoint(known)):
+            stretches.append((set(), set()))
+        stretches[-1][0].add(turn)
+        stretches[-1][1].update(read)
+    found: list[_Stretch] = []
+    for stretches in of_run.values():
+        turns = set[Turn]().union(*(one[0] for one in stretches))
+        read = set[int]().union(*(one[1] for one in stretches))
+        comes_back = len(read) < sum(len(one[1]) for one in stretches)
+        if comes_back or len(turns) == len(stretches):
+            stretches = [(turns, read)]
+        found += stretches
+    return found
 
 
 def _strangers(rounds: Mapping[Turn, Sequence[Node]]) -> set[Turn]:
@@ -146,15 +175,15 @@ def _strangers(rounds: Mapping[Turn, Sequence[Node]]) -> set[Turn]:
     return found
 
 
-def _sharing(read: Mapping[Turn, set[int]]) -> list[set[Turn]]:
-    """The runs of a loop, those together that have parameters in common, or none at all."""
-    found: list[tuple[set[Turn], set[int]]] = []
-    for run, parameters in read.items():
+def _sharing(stretches: Iterable[_Stretch]) -> list[set[Turn]]:
+    """The turns of a loop, those together that have parameters in common, or none at all."""
+    found: list[_Stretch] = []
+    for turns, parameters in stretches:
         alike = [one for one in found if one[1] & parameters or not (one[1] or parameters)]
         found = [one for one in found if one not in alike]
-        runs = {run}.union(*(one[0] for one in alike))
-        found.append((runs, parameters.union(*(one[1] for one in alike))))
-    return [runs for runs, _ in found]
+        turns = turns.union(*(one[0] for one in alike))
+        found.append((turns, parameters.union(*(one[1] for one in alike))))
+    return [turns for turns, _ in found]
 
 
 def _without_loops(
