@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_rnn.files import NotRegular, read_regular, write_atomic
+from tinygrad_rnn.files import NotRegular, check_writable, read_regular, write_atomic
 
 
 @pytest.fixture
@@ -179,9 +179,11 @@ def test_an_error_after_the_file_was_replaced_is_a_warning_that_says_so(target, 
 def test_an_error_of_a_device_and_a_path_that_is_none_name_the_path():
     with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
         write_atomic("/dev/full", b"new")
-    for function in (read_regular, lambda path: write_atomic(path, b"new")):
+    for function in (read_regular, check_writable, lambda path: write_atomic(path, b"new")):
         with pytest.raises(OSError, match="null character"):
             function("a\0b")
+        with pytest.raises(OSError, match=r"A path has no such characters: .*ud800"):
+            function("a\ud800b")
 
 
 def test_what_is_no_regular_file_is_refused_unopened(tmp_path):

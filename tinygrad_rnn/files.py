@@ -39,7 +39,7 @@ def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> byte
             opened, since that may wait for ever.
     """
     name = os.fspath(path)
-    _refuse_zero(name)
+    _refuse_impossible(name)
     mode = os.stat(name).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
@@ -79,6 +79,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
             pipe, or a file that must not be written.
     """
     name = os.fspath(path)
+    _refuse_impossible(name)
     with suppress(FileNotFoundError):
         mode = os.stat(name).st_mode
         if stat.S_ISFIFO(mode):
@@ -112,7 +113,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         OSError: what `open` and `write` would raise, naming `path`; the old content is still there.
     """
-    _refuse_zero(os.fspath(path))
+    _refuse_impossible(os.fspath(path))
     try:
         if _is_device_or_pipe(path):
             _write_through(path, data)
@@ -123,9 +124,14 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
-def _refuse_zero(name: str) -> None:
-    """Python has an error of another kind for it."""
-    if "\0" in name:
+def _refuse_impossible(name: str | bytes) -> None:
+    """Python has errors of other kinds for what no path can be."""
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError:
+        reason = "A path has no such characters"
+        raise OSError(errno.EINVAL, reason, ascii(name)) from None
+    if b"\0" in encoded:
         raise OSError(errno.EINVAL, "A path has no null character", name)
 
 

@@ -46,6 +46,10 @@ def test_what_can_be_read(tmp_path, data, encoding, text):
         (b"\x89PNG\r\n\x1a\n\0\0", "utf-8", r"my\.txt is a binary file \(byte 8 is 0\)"),
         (b"text\0text", "utf-8", r"my\.txt is a binary file \(character 4 is 0\)"),
         (b"x", "klingon", "there is no encoding 'klingon'"),
+        (b"x", "utf-8\0", r"there is no encoding 'utf-8\\x00'"),
+        (b"x", "\ud800", r"there is no encoding '\\ud800'"),
+        (b"x", "rot13", "there is no encoding 'rot13'"),
+        (b"a, b -x y,", "punycode", r"my\.txt is not punycode: "),
     ],
 )
 def test_what_cannot_be_read(data, encoding, message):

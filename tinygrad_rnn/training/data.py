@@ -42,7 +42,9 @@ def decode(data: bytes, name: str, encoding: str = "utf-8") -> str:
             f"{name} is not {encoding}: byte {error.start} is 0x{data[error.start]:02x}; "
             "say what it is, as --encoding latin-1, or convert it"
         ) from None
-    except LookupError:
+    except (LookupError, ValueError) as error:
+        if type(error) is UnicodeError:  # of codecs that say no more
+            raise TrainingError(f"{name} is not {encoding}: {error}") from None
         advice = "try utf-8, latin-1 or cp1252"
         raise TrainingError(f"there is no encoding {encoding!r}; {advice}") from None
     if "\0" in text:
