@@ -129,8 +129,8 @@ def every(lines):
     return range(1, len(lines) + 1)
 
 
-def hundred(lines):
-    return every(lines)[:: max(len(lines) // 100, 1)]
+def fifty(lines):
+    return every(lines)[:: max(len(lines) // 50, 1)]
 
 
 def each_line(lines):
@@ -166,8 +166,8 @@ def check_alone(work, moments):
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
-def test_at_a_hundred_moments(work):
-    check_alone(work, hundred)
+def test_at_fifty_moments(work):
+    check_alone(work, fifty)
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -654,6 +655,47 @@ def test_what_a_file_grows_to_is_bounded_by_its_size_or_by_trust(path):
     with pytest.raises(TraceError, match=r"grows to .* trust it with more"):
         load_trace(path)
     assert len(load_trace(path, trust="1G").events) == 40
+
+
+def of_many_operands(n):
+    w = tg.tensor([1.0], requires_grad=True)
+    tg.ops.concatenate([w * 2.0 for _ in range(n)]).sum().backward()
+
+
+def in_calls_inside_of_calls(n):
+    w = tg.tensor([1.0], requires_grad=True)
+    with ExitStack() as calls:
+        for _ in range(n // 2):
+            calls.enter_context(tg.scope("cell"))
+        for _ in range(n):
+            w = w * 2.0
+
+
+def calls_in(function):
+    """How many functions are called: the work that something is, whatever else the machine does."""
+    count = 0
+
+    def see(frame, event, arg):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(see)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("program", [of_many_operands, in_calls_inside_of_calls])
+def test_what_loading_does_grows_as_the_file(path, program):
+    counts = []
+    for n in (100, 400):
+        with tg.trace() as run:
+            program(n)
+        run.save(path)
+        counts.append(calls_in(partial(load_trace, path)))
+    assert counts[1] < 6 * counts[0], counts
 
 
 def test_ops_are_known_by_a_version_and_by_their_code(path, monkeypatch):

@@ -120,6 +120,7 @@ class _Reader:
     ) -> None:
         self.text, self.columns, self.run, self.places = description, arrays, run, places
         self.allowance = allowance
+        self.reads: dict[Node, int] = {}  # of the data and the operands of a node, see `excess`
         # Ops of this program, with the options that the file chose.
         self.strange: set[str] = set()
         self.strings: list[str] = [typed(text, str) for text in description["strings"]]
@@ -364,8 +365,10 @@ class _Reader:
         cotangent = self._numbered(number)
         if cotangent.shape != of.shape:
             raise ValueError(f"event {facts[0]} (vjp) starts from no gradient of its op's output")
-        seen, operands = of.seen
-        self.allowance.take(sum(map(excess, (term, cotangent, seen, *operands))))
+        if of not in self.reads:  # an op of many operands hands on as many terms
+            seen, operands = of.seen
+            self.reads[of] = sum(map(excess, (seen, *operands)))
+        self.allowance.take(excess(term) + excess(cotangent) + self.reads[of])
         return Vjp(*facts, term, output, of, slot, cotangent)
 
     # Between the events

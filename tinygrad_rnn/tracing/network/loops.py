@@ -20,6 +20,7 @@ from functools import partial
 from itertools import pairwise
 
 from ...autograd import ops
+from ...autograd.state import Scope
 from ..recording.graph import Node
 from .recurrence import is_light, key_of
 from .turns import Key, Turn
@@ -198,10 +199,20 @@ def _without_loops(
             yield cell
 
 
+class _Modules(dict[Scope | None, tuple[Hashable, ...]]):
+    """The modules that are being called in a scope; looked for once, since calls may lie deep."""
+
+    def __missing__(self, scope: Scope | None) -> tuple[Hashable, ...]:
+        calls = () if scope is None else scope.chain()
+        self[scope] = made = tuple(map(key_of, calls))
+        return made
+
+
 def _sites_in(loop: Key, body: Mapping[Node, Turn]) -> dict[Node, Site]:
     """The place of each op within one turn of a loop: loops inside are taken apart."""
     sites: dict[Node, Site] = {}
     count: Counter[tuple[Turn, Site]] = Counter()
+    modules = _Modules()
     for node, turn in body.items():
         assert node.source is not None
         places, (function, position) = node.source.places, loop
@@ -209,7 +220,7 @@ def _sites_in(loop: Key, body: Mapping[Node, Turn]) -> dict[Node, Site]:
             i for i, one in enumerate(places) if one.function == function and position in one.loops
         ]
         inside = tuple((one.function, one.at) for one in places[max(outer, default=0) :])
-        site = inside, node.op, tuple(key_of(call) for call in node.calls)
+        site = inside, node.op, modules[node.scope]
         count[turn, site] += 1
         sites[node] = *site, count[turn, site]
     return sites
@@ -222,12 +233,12 @@ def _sites(nodes: Iterable[Node]) -> dict[Node, Site]:
     """
     sites: dict[Node, Site] = {}
     count, before = 0, None
+    modules = _Modules()
     for node in nodes:
         place = id(node.source)
         count = count + 1 if place == before else 0
         before = place
-        modules = tuple(key_of(call) for call in node.calls)
-        sites[node] = place, modules, node.op, count
+        sites[node] = place, modules[node.scope], node.op, count
     return sites
 
 
