@@ -377,6 +377,9 @@ def columns_beside_each_other():
         steps += [ops.tanh(y[None, :, k : k + 2] * s) for k in (2, 4, 6)]
         steps += [y[:, k : k + 2] * y[:, k + 4 : k + 6] * y[:, 10:] for k in (0, 2)]
         steps += [ops.sin(y[:, 0:2]) + y[:, 8:10], ops.sin(y[:, 2:4]) + y[:, 4:6]]
+        deep = ops.stack([y[:, :6], y[:, 6:]])
+        deep = deep + ops.cos(deep)
+        steps += [ops.tanh(deep[:, :, k : k + 2]) * s for k in (0, 2)]
         return parts, scaled, kinds, less, steps, back(times(parts[0]) + times(parts[1]))
 
     return step, [numbers(2, 3), numbers(2, 1)]
@@ -513,20 +516,31 @@ def twenty_vectors_read_a_transposed_matrix():
     return step, [numbers(3, 3), numbers(3)]
 
 
-@case
-def products_of_vectors_and_matrices_of_each_step():
-    """One matrix for all on either side, or one for each; matrices before and behind."""
+def of_each_step(*products):
+    """Of a matrix, and a vector and a matrix for each step, which few may read to be alike."""
 
     def step(a, vs, ms):
-        one, steps = ops.tanh(a), range(3)
-        return (
-            [one @ v for v in vs], [v @ one for v in vs], [ms[i] @ vs[i] for i in steps],
-            [vs[i] @ ms[i] for i in steps], [m @ one for m in ms], [one @ m for m in ms],
-            [ms[i] @ ms[-1 - i] for i in steps], [v @ v for v in vs], [v @ vs[0] for v in vs],
-            [ms[i][:, :2] @ vs[i][:2] for i in steps],
-        )  # fmt: skip
+        one = ops.tanh(a)
+        return [[product(one, v, m) for v, m in zip(vs, ms, strict=True)] for product in products]
 
     return step, [numbers(3, 3), [*numbers(3, 3, seed=4)], [*numbers(3, 3, 3, seed=5)]]
+
+
+@case
+def one_matrix_with_vectors():
+    return of_each_step(lambda a, v, m: a @ v, lambda a, v, m: v @ a, lambda a, v, m: v @ v)
+
+
+@case
+def a_matrix_for_each_vector():
+    return of_each_step(
+        lambda a, v, m: m @ v, lambda a, v, m: v @ m, lambda a, v, m: m[:, :2] @ v[:2]
+    )
+
+
+@case
+def one_matrix_with_matrices():
+    return of_each_step(lambda a, v, m: a @ m, lambda a, v, m: m @ a, lambda a, v, m: m @ m.T)
 
 
 # Reductions, and elementwise calls
