@@ -249,7 +249,9 @@ class TestsOfLines:
         """Of the mutated statement; all, where it runs as its module is imported."""
         path = ROOT / mutation.module_path
         first, last = statement_at(path, mutation.start_pos[0])
-        ran = self.tests_of[str(mutation.module_path)]
+        ran = self.tests_of.get(str(mutation.module_path))
+        if ran is None:
+            sys.exit(f"of {mutation.module_path} no lines were recorded")
         contexts = {context for line in range(first, last + 1) for context in ran.get(line, ())}
         if "" in contexts:
             contexts = {*self.lines_of} - {""}
