@@ -47,6 +47,22 @@ def test_gradient_is_the_central_difference(case):
     assert tg.gradcheck(case.call, case.tensors(), float32=not case.double)
 
 
+@with_every_case(differentiable, one_in=4)
+def test_a_gradient_with_a_graph_is_the_one_without(case):
+    """A rule may go another way for Tensors, which second derivatives are held against alone."""
+    xs = case.tensors()
+    y = case.call(*xs)
+    g = np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
+    leaves = [x for x in xs if x.requires_grad]
+    plain, recorded = (
+        tg.grad(y, leaves, gradient=g, create_graph=graph) for graph in (False, True)
+    )
+    tolerance = 1e-12 if case.double else 1e-5
+    for a, b in zip(plain, recorded, strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        np.testing.assert_allclose(a.data, b.data, tolerance, tolerance)
+
+
 @with_every_case(double, one_in=8)
 def test_second_derivative_is_the_central_difference_of_the_first(case):
     assert tg.gradgradcheck(case.call, case.tensors())
