@@ -99,25 +99,24 @@ def _until_closed(key: object, change: Change, end: Callable[[], None]) -> Gener
         leave(key)  # where Ctrl-C came in the line above, else there is nothing to do
 
 
-def leave(key: object) -> bool:
-    """Take back the newest change of this key, and no other; False where there is none."""
+def leave(key: object) -> None:
+    """Take back the newest change of this key, and no other, if there is one."""
     entered = STATE.get().entered
     if entered is not None and entered.key is key:  # as blocks that do not overlap are left
         STATE.set(entered.outside)
         entered.end()
-        return True
+        return
     newer: list[Entered] = []
     while entered is not None and entered.key is not key:
         newer.append(entered)
         entered = entered.outside.entered
     if entered is None:
-        return False
+        return
     state = entered.outside
     for other in reversed(newer):
         state = entered_by(other.key, other.change, state, other.end)
     STATE.set(state)
     entered.end()
-    return True
 
 
 def entered_by(
