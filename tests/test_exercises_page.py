@@ -42,7 +42,7 @@ def written():
         for exercise in own:
             answer = f"`{exercise.name} answer{exercise.suffix}`"
             parts.append(f"**{exercise.title}.** {answer}\n".replace("?.**", "?**"))
-            parts.append(f"{exercise.question.strip()}\n")
+            parts.append(exercise.question.strip("\n") + "\n")
     return "\n".join(parts)
 
 

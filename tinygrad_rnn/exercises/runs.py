@@ -61,7 +61,7 @@ def hold_the_gate(answer: Answer) -> None:
 def what_it_costs(answer: Answer) -> None:
     """What a state is worth.
 
-    Write `cost(run, t)`: by how much does the loss of a recorded run grow if h@t had been 0?
+    Write `cost(run, t)`: by how much the loss of a recorded run would grow if h@t were 0.
     """
     run, cost = _recorded(), answer.function("cost")
     for t in (0, 3, 5):
