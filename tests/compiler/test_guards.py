@@ -252,7 +252,7 @@ def of_what_a_dict_makes():
 
 
 def of_what_is_evaluated():
-    return lambda x: eval("x * SCALE", globals(), {"x": x}), change_global
+    return lambda x: eval("x * SCALE"), change_global
 
 
 def of_an_attribute_that_is_evaluated():
