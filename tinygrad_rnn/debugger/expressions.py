@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.switches import quietly
 from ..errors import TinygradError
 
 MAX_CHARACTERS = 500
@@ -151,19 +152,19 @@ class Expression:
     tree: ast.expr
     names: tuple[str, ...]
 
+    @quietly
     def __call__(self, lookup: Lookup) -> Any:
         """The value; `lookup` gives that of each name.
 
         Raises:
             CommandError: the operation is not possible, or too large.
         """
-        with np.errstate(), np.errstate(all="ignore"):
-            try:
-                return _Evaluation(self, lookup).of(self.tree)
-            except TinygradError:
-                raise
-            except _REFUSALS as error:
-                raise CommandError(f"{self.text}: {error}") from None
+        try:
+            return _Evaluation(self, lookup).of(self.tree)
+        except TinygradError:
+            raise
+        except _REFUSALS as error:
+            raise CommandError(f"{self.text}: {error}") from None
 
     def holds(self, lookup: Lookup) -> bool:
         """Whether it is true."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.state import Scope
+from ..autograd.switches import quietly
 from ..autograd.tensor import Array
 from ..errors import TinygradError, TraceError
 from ..tracing.questions.names import Place
@@ -406,8 +407,8 @@ def _noteworthy(value: Array) -> Index:
     return tuple(int(i) for i in np.unravel_index(flat, value.shape))
 
 
+@quietly
 def _is_finite(value: Array) -> bool:
     if value.dtype.kind != "f":
         return True
-    with np.errstate(), np.errstate(all="ignore"):
-        return bool(np.isfinite(value.sum()) or np.isfinite(value).all())
+    return bool(np.isfinite(value.sum()) or np.isfinite(value).all())

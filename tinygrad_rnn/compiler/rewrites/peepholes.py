@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd.switches import quietly
 from ..program import Program, Value, for_all_axes
 from .patterns import ANY, Pattern, Peephole, ufunc, view
 from .transposes import TRANSPOSES
@@ -33,11 +34,11 @@ def simpler(program: Program, value: Value) -> Value | None:
 # Arithmetic
 
 
+@quietly
 def _folded(program: Program, value: Value) -> Value | None:
     if any(x.kind != "constant" for x in value.inputs):
         return None
-    with np.errstate(), np.errstate(all="ignore"):
-        return program.constant(value.detail(*(x.array() for x in value.inputs)), value.dtype)
+    return program.constant(value.detail(*(x.array() for x in value.inputs)), value.dtype)
 
 
 def _times_one(_: Program, value: Value, one: Value, x: Value) -> Value | None:

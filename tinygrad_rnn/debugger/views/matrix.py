@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
+from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...tracing.questions.notation import Index
 from ...tracing.recording.event import Stats
@@ -75,14 +76,14 @@ class Scale:
         return f"{float(value) / 10.0**self.exponent:+.{self.decimals}f}"
 
 
+@quietly
 def _largest_finite(table: Array) -> float:
     """The size of the largest number of a table that is finite."""
-    with np.errstate(), np.errstate(all="ignore"):
-        sizes = np.abs(table)
-        largest = float(sizes.max(initial=0.0))
-        if np.isfinite(largest):
-            return largest
-        return float(sizes.max(initial=0.0, where=np.isfinite(sizes)))
+    sizes = np.abs(table)
+    largest = float(sizes.max(initial=0.0))
+    if np.isfinite(largest):
+        return largest
+    return float(sizes.max(initial=0.0, where=np.isfinite(sizes)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ from ...tracing.network.quotient import Quotient
 from ..grid.grid import Grid
 from ..grid.placement import Placement
 from ..grid.unrolled import unrolled_grid
-from ..picture.ramp import look_of
 from ..picture.shapes import Drawing, Edge, Shape
 from .columns import drawn
 from .gradient_legend import ramp_legend
-from .gradients import Overlay, with_gradients, words_for
+from .gradients import Overlay, turned, with_gradients, words_for
 from .options import Options
 
 _NAMED = "cell", "input", "output", "initial"  # after the gradient that arrives there
@@ -54,7 +53,7 @@ def _mirrored(drawing: Drawing, overlay: Overlay) -> Drawing:
     for edge in drawing.edges:
         norm = norms[edge.id]
         if norm is not None:
-            edges.append(_turned(edge, norm, overlay))
+            edges.append(_mirrored_edge(turned(edge, norm, overlay.ramp)))
     return Drawing(tuple(map(_mirrored_shape, drawing.shapes)), tuple(edges))
 
 
@@ -63,18 +62,5 @@ def _mirrored_shape(shape: Shape) -> Shape:
     return replace(shape, x=-shape.x, texts=texts)
 
 
-def _turned(edge: Edge, norm: float, overlay: Overlay) -> Edge:
-    look = look_of(norm, overlay.ramp)
-    return replace(
-        edge,
-        id=f"gradient-{edge.id}",
-        cls="gradient",
-        source=edge.target,
-        target=edge.source,
-        points=tuple((-x, y) for x, y in reversed(edge.points)),
-        color=look.color,
-        width=look.width,
-        dashed=look.dashed,
-        label=None,
-        note=None,
-    )
+def _mirrored_edge(edge: Edge) -> Edge:
+    return replace(edge, points=tuple((-x, y) for x, y in edge.points))

@@ -16,6 +16,7 @@ from ..grid.grid import Connection, Grid
 from ..grid.items import Bar, Box, Circle, Glyph, Item, Opened, Plate, Sign
 from ..picture.lanes import LANE_CROWDED, LANE_DISTANCE
 from ..picture.ramp import Ramp, is_non_finite, look_of, norm_text
+from ..picture.shapes import Edge
 from .options import Options
 
 
@@ -42,6 +43,24 @@ def words_for(options: Options) -> Words:
         return GRADIENTS
     note = f"‖∂{of}/∂·‖ on the way back:"
     return Words("Influence", note, f"∂{of}/∂", "∇", "exactly zero: no influence")
+
+
+def turned(edge: Edge, norm: float, ramp: Ramp) -> Edge:
+    """Return an edge as the way back along it, in the colour and width of what comes back."""
+    look = look_of(norm, ramp)
+    return replace(
+        edge,
+        id=f"gradient-{edge.id}",
+        cls="gradient",
+        source=edge.target,
+        target=edge.source,
+        points=edge.points[::-1],
+        color=look.color,
+        width=look.width,
+        dashed=look.dashed,
+        label=None,
+        note=None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from ...tracing.network.flow import norm_of, term_of, together
 from ...tracing.recording.graph import Node
 from ..inside.anatomy import Anatomy, Inlet, Part
-from ..picture.ramp import Ramp, look_of
+from ..picture.ramp import Ramp
 from ..picture.shapes import Drawing, Edge
 from .gradient_legend import ramp_legend
-from .gradients import GRADIENTS, Words
+from .gradients import GRADIENTS, Words, turned
 
 
 class Wire(NamedTuple):
@@ -34,25 +34,13 @@ class WaysBack:
     def on(self, drawing: Drawing) -> Drawing:
         """Return a drawing with its wires turned around, and the legend of their colours."""
         pairs = zip(drawing.edges, self.norms, strict=True)
-        edges = tuple(self._turned(edge, norm) for edge, norm in pairs if norm is not None)
-        turned = Drawing(drawing.shapes, edges)
-        return turned + ramp_legend(self, turned.bounds)
+        edges = tuple(self._way(edge, norm) for edge, norm in pairs if norm is not None)
+        back = Drawing(drawing.shapes, edges)
+        return back + ramp_legend(self, back.bounds)
 
-    def _turned(self, edge: Edge, norm: float) -> Edge:
-        look = look_of(norm, self.ramp)
-        return replace(
-            edge,
-            id=f"gradient-{edge.id}",
-            cls="gradient",
-            source=edge.target,
-            target=edge.source,
-            points=edge.points[::-1],
-            color=look.color,
-            width=look.width,
-            dashed=look.dashed,
-            label=None,
-            tooltip=f"‖∂L/∂·‖ = {norm:.4g} comes back by this way",
-        )
+    def _way(self, edge: Edge, norm: float) -> Edge:
+        about = f"‖∂L/∂·‖ = {norm:.4g} comes back by this way"
+        return replace(turned(edge, norm, self.ramp), tooltip=about)
 
 
 def ways_back(

@@ -8,7 +8,7 @@ import numpy as np
 from ...autograd import ops
 from ...autograd.backward import grad, reachable
 from ...autograd.op import op
-from ...autograd.switches import observed
+from ...autograd.switches import observed, quietly
 from ...autograd.tensor import Array, Tensor
 from ..recording.graph import Node
 
@@ -108,9 +108,9 @@ def norm_of(array: Any) -> float:
     return largest * float(np.sqrt(np.square(values / largest).sum()))
 
 
+@quietly
 def term_of(node: Node, slot: int, g: Any) -> Any:
     """Return what an op hands back to one input; None where its rule has nothing for it."""
     if node.rule is None:
         return None
-    with np.errstate(), np.errstate(all="ignore"):
-        return node.rule.vjp(slot, g, node.data, node.operands, node.options)
+    return node.rule.vjp(slot, g, node.data, node.operands, node.options)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..recording.graph import Node, reached
 from .flow import term_of
 
 
+@quietly
 def influence_on(root: Node, index: tuple[Any, ...] | None = None) -> dict[int, Array]:
     """∂(root)/∂node by node id, of all that it depends on; of several numbers, of their sum.
 
@@ -30,11 +32,10 @@ def influence_on(root: Node, index: tuple[Any, ...] | None = None) -> dict[int, 
     seed[... if index is None else index] = 1
     found: dict[int, Array] = {root.id: seed}
     behind = (node for node in reached([root]) if node.requires_grad)
-    with np.errstate(), np.errstate(all="ignore"):
-        for node in sorted(behind, key=lambda node: node.id, reverse=True):
-            if node.rule is None or node.id not in found:
-                continue
-            _hand_back(node, found)
+    for node in sorted(behind, key=lambda node: node.id, reverse=True):
+        if node.rule is None or node.id not in found:
+            continue
+        _hand_back(node, found)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...check import central_difference, relative_tolerance
 from ...errors import TraceError
@@ -112,10 +113,10 @@ class _Slope:
     x: Array
     weights: Array
 
+    @quietly
     def at(self, index: Index) -> float:
         # where something is infinite there is no difference: it is NaN
-        with np.errstate(), np.errstate(all="ignore"):
-            return central_difference(self.output, self.x, index, [self.weights])
+        return central_difference(self.output, self.x, index, [self.weights])
 
 
 def _compared(

@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from ...autograd.backward import grad
-from ...autograd.switches import switched
+from ...autograd.switches import quietly, switched
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError, said
 from ..recording.graph import Node
@@ -97,13 +97,13 @@ class _Elements:
         return [tuple(place) for place in self.places[chosen].tolist()]
 
 
+@quietly
 def _terms(
     node: Node | None, slot: int, values: _Elements, factors: _Elements, is_product: bool
 ) -> Terms:
     """One term for each pair of a value and a factor."""
     some, by = values.values, factors.values
-    with np.errstate(), np.errstate(all="ignore"):
-        products = some * by
+    products = some * by
     sizes = np.where(np.isfinite(products), np.abs(products), np.inf)
     kept, left = np.arange(len(some)), np.arange(0)
     if len(some) > _LISTED:
@@ -115,8 +115,7 @@ def _terms(
         Term(node, slot, index, float(a), float(b), factor_index)
         for index, a, b, factor_index in zip(at, numbers, slopes, factor_at, strict=True)
     )
-    with np.errstate(), np.errstate(all="ignore"):
-        rest, weight = float(products[left].sum()), float(sizes[left].sum())
+    rest, weight = float(products[left].sum()), float(sizes[left].sum())
     return Terms(listed, len(left), rest, weight)
 
 
@@ -189,10 +188,10 @@ def _linear_in(
         return grad(term, variable, _one_hot(term, index)).data
 
 
+@quietly
 def vjp_term(of: Node, slot: int, cotangent: Array) -> Array:
     """The term that `of` hands to its input `slot`, computed again as the engine does."""
-    with np.errstate(), np.errstate(all="ignore"):
-        return loud_vjp_term(of, slot, cotangent)
+    return loud_vjp_term(of, slot, cotangent)
 
 
 def loud_vjp_term(of: Node, slot: int, cotangent: Array) -> Array:

@@ -7,6 +7,7 @@ from math import inf, sqrt
 
 import numpy as np
 
+from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...errors import TraceError
 from ..recording.event import Accumulate, Event, Forward, Seed, Update
@@ -102,10 +103,10 @@ def _optimizer(update: Update) -> str:
     return next((call.name for call in calls if " lr=" in call.name), "")
 
 
+@quietly
 def _square(array: Array) -> float:
-    with np.errstate(), np.errstate(all="ignore"):
-        flat = array.astype(np.float64).ravel()
-        return float(flat @ flat)
+    flat = array.astype(np.float64).ravel()
+    return float(flat @ flat)
 
 
 def gradients_of(queries: Queries, parameters: Sequence[Node], now: int) -> list[GradientRow]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeGuard, TypeV
 import numpy as np
 
 from ...autograd.state import Scope
+from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...nn.optim.optimizer import Move
 from .graph import Node
@@ -34,14 +35,14 @@ class Stats:
     infs: int
 
     @classmethod
+    @quietly
     def of(cls, array: Array) -> "Stats":
         low = high = mean = np.nan
-        with np.errstate(), np.errstate(all="ignore"):
-            norm = float(np.linalg.norm(array.astype(np.float64)))
-            nans, infs = int(np.isnan(array).sum()), int(np.isinf(array).sum())
-            finite = array[np.isfinite(array)] if nans or infs else array
-            if finite.size:
-                low, high, mean = float(finite.min()), float(finite.max()), float(finite.mean())
+        norm = float(np.linalg.norm(array.astype(np.float64)))
+        nans, infs = int(np.isnan(array).sum()), int(np.isinf(array).sum())
+        finite = array[np.isfinite(array)] if nans or infs else array
+        if finite.size:
+            low, high, mean = float(finite.min()), float(finite.max()), float(finite.mean())
         return cls(array.shape, low, high, mean, norm, nans, infs)
 
 
