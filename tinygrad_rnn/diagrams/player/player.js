@@ -924,7 +924,9 @@ function start() {
   render();
   if (isPage && parent !== window) {
     root.dataset.framed = "true";
-    tellHeight(); // of a frame that is not in sight yet no observer tells
+    // of a frame that is not in sight no observer tells, and before it is loaded it may have no size
+    addEventListener("load", tellHeight);
+    addEventListener("resize", tellHeight);
     new ResizeObserver(tellHeight).observe(root);
   }
 }
