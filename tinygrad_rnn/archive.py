@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import TinygradError
+from .errors import TinygradError, said
 from .files import NotRegular, read_regular, write_atomic
 from .text import elide
 
@@ -183,7 +183,7 @@ def _header_length(data: bytes) -> int:
 
 def _short(reason: object) -> str:
     """What a file says, which may be megabytes, as far as an error shows it."""
-    return elide(str(reason), _SHOWN)
+    return elide(said(reason), _SHOWN)
 
 
 def _refuse_other_keys(value: Any) -> None:
