@@ -160,9 +160,8 @@ def _curve(
     for stop in way[1:-1]:
         at, middle = places[stop]
         stops += [(at, middle - halves[stop]), (at, middle + halves[stop])]
-    below = (last[0], places[way[-1]][1] - halves[way[-1]])
-    stops += [below] * (last[1] - below[1] > _HEAD)
-    stops.append(last)
+    below = min(places[way[-1]][1] - halves[way[-1]], last[1] - _HEAD)
+    stops += [(last[0], below), last]
     for number, to in enumerate(stops):
         goes_on = number + 1 < len(stops) and x == to[0] == stops[number + 1][0]
         if goes_on or math.dist((x, y), to) < HERE:
