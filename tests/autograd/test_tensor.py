@@ -83,7 +83,7 @@ def test_an_exhausted_iterator_is_no_data():
 
 
 def test_a_dtype_that_is_none_is_refused():
-    with pytest.raises(OpError, match=r"list is no array of numbers: .*no dtype"):
+    with pytest.raises(OpError, match=r"list is not an array of numbers: .*no dtype"):
         tensor([1.0], dtype="no dtype")
     with pytest.raises(OpError, match="dtype complex128"):
         tensor([1.0], dtype=complex)
@@ -364,7 +364,7 @@ def test_numpy_queries_give_arrays():
 def test_other_numpy_functions_raise(call, name):
     with pytest.raises(
         TypeError,
-        match=rf"np\..*{name} is no op of tinygrad_rnn: write it with tg.ops, or without",
+        match=rf"np\..*{name} is not an op of tinygrad_rnn: write it with tg.ops, or without",
     ):
         call(leaf(1.0))
 

@@ -164,10 +164,10 @@ def op(
             `(i, g, y, inputs)`.
         numpy: the NumPy function that is the forward, and that means this op when it is applied to
             a Tensor; the decorated function then states signature and rule alone.
-        quiet: compute without NumPy's warnings: log 0 is -inf, and `detect_anomaly` is there to
-            ask.
+        quiet: compute without NumPy's warnings: log 0 is -inf without a word, and
+            `detect_anomaly` finds it.
         together: for an input that receives many terms in a loop, their sum in one call; see `Op`.
-        options: how an option is read: a function of what the caller gave, by the option's name.
+        options: by an option's name, a function that reads what the caller gave for it.
         kind: how output elements depend on input elements; see `Kind`. By default "elementwise"
             where `numpy` is a function of numbers, else "other".
         sign: what a picture writes in its box; by default its name.
@@ -221,7 +221,7 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 
 def _owned(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A person's forward, whose result nobody else can write into: a view of a buffer is copied."""
+    """A user's forward, whose result nobody else can write into: a view of a buffer is copied."""
 
     @wraps(forward)
     def called(*operands: Any, **options: Any) -> Any:
@@ -231,7 +231,7 @@ def _owned(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _seen(rule: Vjp) -> Vjp:
-    """A person's VJP, whose result may stay theirs: a view of it, which a leaf copies."""
+    """A user's VJP, whose result the user may keep: a view is passed on, which a leaf copies."""
 
     @wraps(rule)
     def seen(*given: Any, **options: Any) -> Any:
@@ -253,7 +253,7 @@ def recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path
     """The function that computes `op` and remembers how: every node of every graph is made here.
 
     It is most of what an eager step costs. So what never changes is looked up outside, and the
-    rare paths stand below: operands that are no Tensors, and what NumPy refuses.
+    rare paths stand below: operands that are not Tensors, and what NumPy refuses.
     """
     forward, variadic = op.forward, op.variadic
     arity = None if variadic else len(op.vjps)

@@ -1,4 +1,7 @@
-"""Whose array it is: two tensors of one array are one leaf to us, and a result is nobody else's."""
+"""Which array a tensor was made from. Two tensors of one array count as one leaf.
+
+What a user's op returns is copied where somebody else could still write into it.
+"""
 
 from typing import Any, NamedTuple, cast
 from weakref import ref
@@ -9,7 +12,7 @@ from .methods import Array
 
 
 class Origin(NamedTuple):
-    """Which array of the program it is, as long as that lives: its memory, and how it is read."""
+    """Identifies an array of the program while it is alive: its memory, and how that is read."""
 
     owner: Any  # a weak reference to the array that has the memory; of a scalar itself
     address: int
@@ -19,7 +22,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, array: Any) -> "Origin":
-        """That of an array, or of numbers that are none."""
+        """The origin of an array, or of a number, which is compared by identity."""
         if not isinstance(array, np.ndarray):
             return cls(array if isinstance(array, np.generic) else object(), 0)
         whole: Array = cast(Any, array)
@@ -28,7 +31,7 @@ class Origin(NamedTuple):
         return cls(ref(owner), address, whole.shape, whole.strides, whole.dtype)
 
     def is_of(self, array: Array) -> bool:
-        """Whether it is that of an array: what is cheap is compared first."""
+        """Whether it is the origin of `array`; what is cheap to compare comes first."""
         if array.shape != self.shape or array.strides != self.strides:
             return False
         owner, *layout = Origin.of(array)
@@ -36,17 +39,17 @@ class Origin(NamedTuple):
 
 
 def base_of(array: Array) -> Array:
-    """The array whose memory an array looks at, through all views; itself if it is no view."""
+    """The array that owns the memory `array` looks at, through all views; itself if not a view."""
     while isinstance(base := cast(Any, array.base), np.ndarray):
         array = cast("Array", base)
     return array
 
 
 def owned(made: Any) -> Array:
-    """What a person's op has made, as an array into which nobody else can write.
+    """The result of a user's op, as an array into which nobody else can write.
 
     Raises:
-        TypeError: it is no array of numbers; several, say.
+        TypeError: it is not one array of numbers: a tuple, say.
     """
     kind, y = type(made).__name__, np.asarray(made)
     is_array = not isinstance(made, tuple | list | np.ma.MaskedArray)
@@ -62,7 +65,9 @@ _NUMBER = (int, float)
 
 
 def is_number(x: Any, kind: str) -> bool:
-    """Whether an operand is a plain number, and no data: a scalar of NumPy's, or which row it is.
+    """Whether an operand is a plain Python number.
+
+    NumPy's scalars are data, and so is a number that says which row is looked up.
 
     Args:
         x: the operand.

@@ -196,7 +196,7 @@ def _called(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) 
         return function(*map(_plain, args), **{name: _plain(x) for name, x in kwargs.items()})
     if function not in NUMPY:
         raise TypeError(
-            f"{_name_of(function)} is no op of tinygrad_rnn: "
+            f"{_name_of(function)} is not an op of tinygrad_rnn: "
             "write it with tg.ops, or without gradients on t.numpy()"
         )
     ours = NUMPY[function]
@@ -283,7 +283,7 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: 
     _refuse_out(name, kwargs)
     if method != "__call__":
         raise TypeError(
-            f"{name}.{method} is no op of tinygrad_rnn: "
+            f"{name}.{method} is not an op of tinygrad_rnn: "
             "write it with tg.ops, or without gradients on t.numpy()"
         )
     if kwargs:

@@ -1,8 +1,8 @@
-"""Switches: what holds in a block of code alone, and is taken back however the block ends.
+"""Switches: state that is changed for one block of code, and restored however the block ends.
 
 Blocks may overlap, since generators are closed in any order: each takes back its own change. And
-Ctrl-C may come at any moment, in the very line that takes a change back. So that line stands twice,
-one `finally` around the other, and a block that nobody holds any more ends.
+Ctrl-C may come at any moment, even in the line that restores the state. So that line is written
+twice, one `finally` around the other, and a block ends when its last reference is dropped.
 """
 
 import inspect
@@ -27,7 +27,7 @@ def _nothing() -> None:
 
 
 class Switch(Generic[_T]):
-    """Changes the state of a block, `with switch:`; it may be entered again, and while it is on.
+    """Changes the state for a block, `with switch:`; it may be entered many times, nested too.
 
     As a decorator it is on while the function runs. A generator or a coroutine runs in stretches:
     while it waits, the state is that of whoever it waits for.
@@ -88,7 +88,7 @@ class Switch(Generic[_T]):
 
 
 def _until_closed(key: object, change: Change, end: Callable[[], None]) -> Generator[None]:
-    """Be on; a generator, since one that nobody holds any more is closed."""
+    """Be on. A generator, since Python closes it when its last reference is dropped."""
     try:
         try:
             STATE.set(entered_by(key, change, STATE.get(), end))
@@ -128,13 +128,13 @@ def entered_by(
 
 
 def called(scope: Scope, state: State) -> State:
-    """`entered_by(scope, scope.within, state)`, sooner: the state in a call of a module."""
+    """The state in a call of a module: `entered_by(scope, scope.within, state)`, but faster."""
     entered = Entered(scope, scope.within, _nothing, state)
     return State(state.recording, scope, state.observers, state.symbolic, entered)
 
 
 def _function_of(function: Any) -> Any:
-    """What runs when something is called: its body, below what `functools.wraps` put around it."""
+    """The function whose body runs, below the wrappers that `functools.wraps` made."""
     if isinstance(function, type) or not callable(function):
         raise TypeError(f"a switch decorates a function, not {function!r}")
     body: Any = inspect.unwrap(function)
@@ -170,10 +170,10 @@ def switched(**changes: Any) -> Switch[None]:
 
 
 class Pass:
-    """The state of one backward pass; as a Switch, but entered sooner.
+    """The state of one backward pass: a Switch that is faster to enter.
 
-    It stands twice in its line, `with this, this:`, and changes the state once: so it ends wherever
-    Ctrl-C comes, in the line of its own end, too.
+    It is written twice, `with this, this:`, and changes the state once. So it ends even if Ctrl-C
+    comes while it is ending.
     """
 
     __slots__ = ("_recording",)
@@ -219,7 +219,7 @@ def scope(name: str, owner: object = None) -> Switch[Scope]:
                 h = tg.ops.tanh(W_xh @ x + W_hh @ h)
 
     Raises:
-        TypeError: the name is no str.
+        TypeError: the name is not a str.
     """
     if type(name) is not str:
         raise TypeError(f"scope: the name must be a str, got {type(name).__name__}: {shown(name)}")
@@ -234,10 +234,11 @@ def scope(name: str, owner: object = None) -> Switch[Scope]:
 
 
 def quietly(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Let NumPy say nothing of infinities and NaN while a function runs.
+    """Silence NumPy's warnings about infinities and NaN while a function runs.
 
-    NumPy's own switch ends in Python, too: where Ctrl-C comes in its last line, it stays on. As a
-    block, `with np.errstate(), np.errstate(all="ignore"):`, the first ends what the second did not.
+    NumPy's own switch ends in Python code, too: if Ctrl-C comes in its last line, it stays on. For
+    a block write `with np.errstate(), np.errstate(all="ignore"):`: the first restores what the
+    second did not.
     """
 
     @wraps(function)

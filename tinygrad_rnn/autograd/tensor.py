@@ -79,7 +79,7 @@ class Tensor(Methods["Tensor"]):
     def data(self, value: Any) -> None:
         if self.op is not None:
             raise GradientError(
-                f"data: {describe(self)} is a result, and stays what it is; detach() it first"
+                f"data: {describe(self)} is a result, and cannot be changed; detach() it first"
             )
         after = freeze(value)
         if after.shape != self.shape:
@@ -98,7 +98,7 @@ class Tensor(Methods["Tensor"]):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether a gradient is computed for it. Of a leaf it can be switched.
+        """Whether a gradient is computed for it; can be switched on and off for a leaf.
 
         Raises:
             OpError: an integer cannot require a gradient.
@@ -110,7 +110,7 @@ class Tensor(Methods["Tensor"]):
     def requires_grad(self, value: bool) -> None:
         if self.op is not None and not value:
             raise GradientError(
-                f"requires_grad: {describe(self)} is a result, whose gradient its operands need; "
+                f"requires_grad: {describe(self)} is a result, and its operands need its gradient; "
                 "use detach()"
             )
         if value not in (True, False):
@@ -229,7 +229,7 @@ def tensor(
         data: a number, a nested sequence of numbers or an array: floats, integers or booleans of
             any shape.
         dtype: as NumPy's; Python floats give float64.
-        requires_grad: whether `backward()` shall fill `.grad`; floats only.
+        requires_grad: whether `backward()` fills `.grad`; floats only.
         name: what diagrams and the debugger call it.
 
     Raises:
@@ -243,9 +243,9 @@ def tensor(
 
 
 def adopt(array: Any) -> Tensor:
-    """A leaf of what a pass has computed: the array itself, frozen, if it is nobody's yet.
+    """A leaf that holds what a pass computed: the array itself, frozen, if no tensor has it yet.
 
-    What is frozen belongs to a tensor, and of a part the whole would be kept alive: these are
+    A frozen array belongs to a tensor, and a view keeps the whole of its base alive: both are
     copied.
     """
     if type(array) is not np.ndarray or array.base is not None or not array.flags.writeable:
@@ -272,9 +272,11 @@ def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
         if dtype is not None:
             array = array.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
-        raise OpError(f"tensor: {type(data).__name__} is no array of numbers: {error}") from None
+        raise OpError(
+            f"tensor: {type(data).__name__} is not an array of numbers: {error}"
+        ) from None
     if array.dtype.kind not in "fiub":
-        raise OpError(f"tensor: {_facts_of(data, array)} is no array of numbers")
+        raise OpError(f"tensor: {_facts_of(data, array)} is not an array of numbers")
     if requires_grad:
         _require_floats(data, array)
     if isinstance(data, np.ndarray):

@@ -63,7 +63,7 @@ def floor_divide(a: Array, b: Array):
     sign="mod",
 )
 def remainder(a: Array, b: Array):
-    """What is left of a division, with the sign of b: y = a - ⌊a / b⌋ b; ā = ȳ, b̄ = -ȳ ⌊a / b⌋."""
+    """Remainder of a division, with the sign of b: y = a - ⌊a / b⌋ b; ā = ȳ, b̄ = -ȳ ⌊a / b⌋."""
 
 
 @op(
@@ -74,4 +74,4 @@ def remainder(a: Array, b: Array):
     sign="fmod",
 )
 def fmod(a: Array, b: Array):
-    """What is left of a division, as a is signed: y = a - q b, q = trunc(a / b); b̄ = -ȳ q."""
+    """Remainder of a division, with the sign of a: y = a - q b, q = trunc(a / b); b̄ = -ȳ q."""

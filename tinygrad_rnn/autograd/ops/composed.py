@@ -69,7 +69,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     Args:
         a: any shape.
         b: any shape.
-        axes: so many of a's last and of b's first; or (axes of a, axes of b).
+        axes: how many of a's last and of b's first axes; or (axes of a, axes of b).
     """
     return _tensordot(a, b, axes)
 
@@ -167,9 +167,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     Args:
         x: floats or integers.
         ord: of vectors any number, inf and -inf too; of matrices "fro", 1, -1, inf or -inf. The
-            others need singular values, of which there is no op. By default √Σ x².
-        axis: of the vectors one, of the matrices two; by default x is one of them, and without an
-            `ord` may have any shape.
+            others need singular values, for which there is no op. By default √Σ x².
+        axis: one axis for vectors, two for matrices; by default x is one vector or matrix, and
+            without an `ord` may have any shape.
         keepdims: keep the axes, with length 1.
     """
     x = _tensor(x)
@@ -194,7 +194,7 @@ def _norm_of_vectors(x: Tensor, ord: Any, axes: tuple[int, ...]) -> Tensor:
     if ord is None or ord == 2:
         return _root(sum(mul(x, x), axes, True))
     if isinstance(ord, str):
-        raise OpError(f"ord={ord!r} is no norm of vectors")
+        raise OpError(f"ord={ord!r} is not a norm of vectors")
     if ord == np.inf:
         return max(abs(x), axes, True)
     if ord == -np.inf:
@@ -219,7 +219,10 @@ def _norm_of_matrices(x: Tensor, ord: Any, axes: tuple[int, ...]) -> Tensor:
     if ord is None or ord == "fro":
         return _root(sum(mul(x, x), axes, True))
     if ord not in (1, -1, np.inf, -np.inf):
-        raise OpError(f"ord={ord!r} of matrices is not here: it needs singular values, or is none")
+        raise OpError(
+            f"ord={ord!r} is not a norm of matrices, or needs singular values, "
+            "for which there is no op"
+        )
     if math.isinf(ord):  # of the rows' sums, else of the columns'
         row, column = column, row
     extremum = max if ord > 0 else min
@@ -252,7 +255,7 @@ def hstack(tup: Sequence[Any]) -> Tensor:
 
 @_named
 def tile(A: Any, reps: int | Sequence[int]) -> Tensor:
-    """The whole array so often along each axis, as `np.tile` (PyTorch's method `repeat`)."""
+    """The whole array, repeated `reps` times along each axis, as `np.tile` (PyTorch's `repeat`)."""
     x = _tensor(A)
     times = tuple(np.atleast_1d(reps).tolist())
     shape = (1,) * (len(times) - x.ndim) + x.shape

@@ -23,7 +23,7 @@ _WAYS = (False, True, "greedy", "optimal")  # to multiply more than two operands
 def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
     """The letters of each operand's axes and of the output's: all written out, "..." too.
 
-    `np.einsum` has accepted the subscripts before.
+    They are valid: `np.einsum` has accepted them.
 
     >>> _letters("...j, jk", [3, 2])
     (['abj', 'jk'], 'abk')

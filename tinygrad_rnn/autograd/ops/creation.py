@@ -22,7 +22,7 @@ def zeros(
     Args:
         shape: (2, 3) or 2, 3.
         dtype: as NumPy's; float64 by default.
-        requires_grad: whether `backward()` shall fill `.grad`.
+        requires_grad: whether `backward()` fills `.grad`.
         name: what diagrams and the debugger call it.
 
     >>> zeros(3, requires_grad=True)
@@ -56,9 +56,9 @@ def randn(
     Args:
         shape: (2, 3) or 2, 3.
         dtype: of floats; float64 by default.
-        requires_grad: whether `backward()` shall fill `.grad`.
+        requires_grad: whether `backward()` fills `.grad`.
         name: what diagrams and the debugger call it.
-        rng: a Generator, which goes on; a seed; or None for other numbers every time.
+        rng: a Generator, which is advanced; a seed; or None, for other numbers every time.
 
     >>> randn(2, rng=0).shape
     (2,)

@@ -188,19 +188,19 @@ def sign(x: Array):
 
 @op(None, numpy=np.isnan)
 def isnan(x: Array):
-    """Whether it is no number: y = (x ≠ x), elementwise; not differentiable."""
+    """Whether x is not a number (NaN): y = (x ≠ x), elementwise; not differentiable."""
 
 
 @op(None, numpy=np.isinf)
 def isinf(x: Array):
-    """Whether it is infinite: y = (|x| = ∞), elementwise; not differentiable."""
+    """Whether x is infinite: y = (|x| = ∞), elementwise; not differentiable."""
 
 
 # Functions of Gauss, which NumPy does not have
 
 
 def _of_each(function: Callable[[float], float], x: Array) -> Array:
-    """A function of Python's numbers, of each element: some six times as slow as `np.tanh`."""
+    """A function of Python numbers applied to each element: some six times as slow as `np.tanh`."""
     array = np.asarray(x)
     values = np.fromiter(map(function, array.ravel().tolist()), np.float64, array.size)
     return values.reshape(array.shape).astype(np.result_type(array, np.float16))
@@ -217,7 +217,7 @@ def erf(x: Array) -> Array:
 
 @op(lambda g, y, x: g * (-_SLOPE * np.exp(-x * x)), kind="elementwise", quiet=True)
 def erfc(x: Array) -> Array:
-    """What `erf` lacks to 1, exact where that is little: y = 1 - erf x; x̄ = -ȳ 2/√π e^-x²."""
+    """Complementary error function, exact where small: y = 1 - erf x; x̄ = -ȳ 2/√π e^-x²."""
     return _of_each(math.erfc, x)
 
 

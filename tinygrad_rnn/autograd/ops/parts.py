@@ -104,7 +104,7 @@ _record_getitem = recorder(getitem.op)
 
 
 def part_of(x: Tensor, index: Any) -> Tensor:
-    """x[index]: `getitem`, sooner where the index holds nothing to be read or copied first."""
+    """x[index]: `getitem`, faster where nothing in the index must be read or copied first."""
     if not _is_plain(index):
         return getitem(x, index)
     return _record_getitem(x, options={"index": index})
@@ -174,7 +174,7 @@ def _repeat_x(g: Any, y: Any, x: Any, repeats: Any, axis: int | None) -> Any:
 
 @op(_repeat_x, numpy=np.repeat, kind="move")
 def repeat(x: Array, repeats: int | Sequence[int], axis: int | None = None):
-    """Each element so often in a row, as NumPy's `repeat`; x̄ = ȳ summed over the repetitions."""
+    """Each element repeated in place, as NumPy's `repeat`; x̄ = ȳ summed over the repetitions."""
 
 
 def _take_along_axis_x(g: Any, y: Any, x: Any, indices: Any, axis: int | None) -> Any:
@@ -187,7 +187,7 @@ def _take_along_axis_x(g: Any, y: Any, x: Any, indices: Any, axis: int | None) -
 
 @op(_take_along_axis_x, None, numpy=np.take_along_axis, kind="lookup")
 def take_along_axis(x: Array, indices: Array, axis: int | None = -1):
-    """Of each row the elements at its indices: y = x[…, indices]; x̄ = zeros, ȳ added there."""
+    """Elements of each row at that row's indices: y = x[…, indices]; x̄ = zeros, ȳ added there."""
 
 
 # How the border is made; NumPy's other modes compute numbers that x does not hold.
@@ -205,7 +205,7 @@ def _pad_x(g: Any, y: Any, x: Any, pad_width: Any, mode: Any, constant_values: A
 
 @op(_pad_x, options={"pad_width": np.array}, kind="move")
 def pad(x: Array, pad_width: Any, mode: Any = "constant", constant_values: Any = 0) -> Array:
-    """A border on all sides, as `np.pad`; x̄ = ȳ inside, and what came from there added.
+    """A border on all sides, as `np.pad`; x̄ = ȳ inside, plus ȳ of the border copied from there.
 
     Args:
         x: any shape.

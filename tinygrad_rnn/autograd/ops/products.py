@@ -50,7 +50,7 @@ def _linear_W(gs: Sequence[Any], inputs: Sequence[Any], options: Any) -> Any:
 
 
 def _times(x: Any, W: Any) -> Any:
-    """x W for a matrix W, as `@`; where there are few axes, NumPy's `dot` starts sooner."""
+    """x W for a matrix W, as `@`; NumPy's `dot` has less overhead where there are few axes."""
     return x.dot(W) if type(x) is np.ndarray and 0 < x.ndim < 3 else x @ W
 
 
