@@ -91,7 +91,7 @@ class Archive:
 
         Raises:
             TinygradError: of the archive's own kind: no such file, another kind of file, a damaged
-                one, or numbers of a type that NumPy has not.
+                one, or numbers of a type that NumPy lacks.
         """
         name = os.fspath(path)
         with self.blaming(name):
@@ -182,12 +182,12 @@ def _header_length(data: bytes) -> int:
 
 
 def _short(reason: object) -> str:
-    """What a file says, which may be megabytes, as far as an error shows it."""
+    """As much of a file's text, which may be megabytes, as an error shows."""
     return elide(said(reason), _SHOWN)
 
 
 def _refuse_other_keys(value: Any) -> None:
-    """JSON would make texts of the keys of dicts, and come back with others than were saved."""
+    """JSON would turn the keys of dicts into texts, and load other keys than were saved."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             if not isinstance(key, str):

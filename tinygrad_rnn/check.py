@@ -1,4 +1,4 @@
-"""Is a gradient true? Central differences say so, without knowing any formula."""
+"""Checks gradients against central differences, which need no formula of the gradient."""
 
 # pyright: reportPrivateUsage=false
 import operator
@@ -157,7 +157,7 @@ def _checkable(inputs: Any, float32: bool) -> tuple[list[Tensor], list[Tensor]]:
     for leaf in checked:
         if leaf.op is not None:
             raise GradcheckError(
-                f"gradcheck: {describe(leaf)} is no leaf; detach() it and require a gradient"
+                f"gradcheck: {describe(leaf)} is not a leaf; detach() it and require a gradient"
             )
         if leaf.dtype != np.float64 and not (float32 and leaf.dtype == np.float32):
             raise GradcheckError(
@@ -247,7 +247,7 @@ def _numeric_gradient(
 
 @contextmanager
 def _rebound(leaves: Sequence[Tensor], arrays: Sequence[Array]) -> Generator[None]:
-    """Other values in the same leaves, so that functions that close over them see these too."""
+    """Other values in the same leaves, which functions that close over them see too."""
     before = [leaf.data for leaf in leaves]
     try:
         for leaf, array in zip(leaves, arrays, strict=True):

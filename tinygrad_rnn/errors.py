@@ -1,4 +1,4 @@
-"""Every error that is raised on purpose: one base class, few subclasses, how they call tensors."""
+"""Every error that is raised on purpose, and how messages name tensors and values."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _SHOWN = 200  # columns of a value in it
 class TinygradError(Exception):
     """Base of all errors raised on purpose; the message says what happened and what to do.
 
-    What it repeats of names, values and files is not trusted: a terminal can show it, and it ends.
+    Names, values and files that it repeats are not trusted: the message is printable and short.
     """
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class GradcheckError(TinygradError, AssertionError):
 
 
 class AnomalyError(TinygradError, ArithmeticError):
-    """Under `detect_anomaly()`: an op made a NaN or inf out of finite numbers."""
+    """Raised under `detect_anomaly()`: an op made a NaN or inf out of finite numbers."""
 
 
 class StateDictError(TinygradError, KeyError):
@@ -56,11 +56,11 @@ class OnnxError(TinygradError, ValueError):
 
 
 class TraceError(TinygradError, RuntimeError):
-    """A recorded run cannot answer: nothing was recorded, or a name is not in it."""
+    """A recorded run cannot answer: nothing was recorded, or it has no such name."""
 
 
 class DrawError(TinygradError, ValueError):
-    """A picture cannot be drawn as asked; says what can."""
+    """A picture cannot be drawn as asked; says what can be drawn."""
 
 
 class CompileError(TinygradError, RuntimeError):
@@ -80,7 +80,7 @@ class BenchmarkError(TinygradError, RuntimeError):
 
 
 def cut(name: str) -> str:
-    """Return `name`, or what it begins with: whoever gave more wanted nobody to read it.
+    """Return `name`, cut to a length that somebody may want to read.
 
     >>> len(cut("W" * 10_000_000))
     1000
@@ -89,7 +89,7 @@ def cut(name: str) -> str:
 
 
 def describe(value: Any) -> str:
-    """What an error calls a tensor: its name, dtype, shape, op; other things as Python does."""
+    """How an error names a tensor: its name, dtype, shape and op; other values as Python does."""
     if not hasattr(value, "requires_grad"):
         return f"{value}"
     name = f"{elide(value.name, 60)!r}:" if value.name else "tensor"
@@ -107,7 +107,7 @@ def refusal(
 
 
 def shown(value: object) -> str:
-    """What an error shows of a value: its repr in one line, as far as anyone reads."""
+    """What an error shows of a value: its repr in one line, cut where it is long."""
     try:
         return elide(repr(value), _SHOWN)
     except Exception as failure:  # a person's class says what its repr is
@@ -115,8 +115,8 @@ def shown(value: object) -> str:
 
 
 def said(error: object) -> str:
-    """What an exception says, or a note of it: a person's may raise whatever it likes instead."""
+    """What an exception says, or a note where asking it raises, as a user's exception may."""
     try:
         return str(error)
     except BaseException as failure:  # SystemExit and KeyboardInterrupt, too
-        return f"(its text cannot be had: {type(failure).__name__})"
+        return f"(its message could not be read: {type(failure).__name__})"

@@ -1,4 +1,4 @@
-"""Writes a file whole or not at all, and reads none that could keep a reader waiting."""
+"""Writes a file whole or not at all; refuses to read what could keep a reader waiting."""
 
 import errno
 import os
@@ -35,8 +35,8 @@ def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> byte
     """The content of a regular file of at most `limit` bytes.
 
     Raises:
-        OSError: it cannot be read, is larger, or is no regular file: pipes and devices are not even
-            opened, since that may wait for ever.
+        OSError: it cannot be read, is larger, or is not a regular file: pipes and devices are not
+            even opened, since that may wait forever.
     """
     name = os.fspath(path)
     _refuse_impossible(name)
@@ -52,7 +52,7 @@ def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> byte
 
 
 def read_stdin(limit: int = MOST_TEXT) -> bytes:
-    """What stands in the standard input, at most `limit` bytes.
+    """The content of standard input, at most `limit` bytes.
 
     Raises:
         OSError: it is more.
@@ -61,7 +61,7 @@ def read_stdin(limit: int = MOST_TEXT) -> bytes:
 
 
 def within(data: bytes, limit: int, name: str) -> bytes:
-    """What was read from `name`, of at most `limit` bytes.
+    """The content read from `name`, if it has at most `limit` bytes.
 
     Raises:
         OSError: it is more.
@@ -72,7 +72,7 @@ def within(data: bytes, limit: int, name: str) -> bytes:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Refuse a path that nothing could be written to, before the work that makes it.
+    """Refuse a path that cannot be written to, before the work whose result it is for.
 
     Raises:
         OSError: there is no such folder, nothing can be made in it, or the path is a folder, a
@@ -103,8 +103,8 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
 
     Symbolic links are followed, an existing file keeps its mode and a new one gets what `open`
     would give it. Devices and pipes, which cannot be replaced, are written to directly; a pipe that
-    nobody reads is refused after a second, since opening it would wait for ever. What an earlier
-    writer left beside `path` because it was killed is removed.
+    nobody reads is refused after a second, since opening it would wait forever. Temporary files
+    that an earlier writer left beside `path` when it was killed are removed.
 
     Warns:
         UserWarning: it is saved, but whether it is on the disk yet is unknown: some folders cannot
@@ -125,14 +125,14 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def _refuse_impossible(name: str | bytes) -> None:
-    """Python has errors of other kinds for what no path can be."""
+    """Raise an OSError for a text that cannot be a path: Python's own error is of another kind."""
     try:
         encoded = os.fsencode(name)
     except UnicodeEncodeError:
-        reason = "A path has no such characters"
+        reason = "A path cannot have such characters"
         raise OSError(errno.EINVAL, reason, ascii(name)) from None
     if b"\0" in encoded:
-        raise OSError(errno.EINVAL, "A path has no null character", name)
+        raise OSError(errno.EINVAL, "A path cannot have a null character", name)
 
 
 def _is_device_or_pipe(path: str | os.PathLike[str]) -> bool:

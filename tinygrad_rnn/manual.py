@@ -1,4 +1,4 @@
-"""The manual of the op table: what each op computes, its gradient, an example, its check."""
+"""The manual of the op table: what each op computes, its gradient, an example and its check."""
 
 import difflib
 import inspect
@@ -154,7 +154,7 @@ def source(entry: Entry) -> str:
 def example(entry: Entry) -> Example:
     """The op on a few numbers, forward and backward.
 
-    ȳ counts 1, 2, 3 …, so that its elements can be told apart.
+    The elements of ȳ are 1, 2, 3 …, so that they can be told apart.
     """
     tensors, options = _operands(entry)
     inputs = tuple(t.data for t in tensors)

@@ -1,4 +1,4 @@
-"""What a compiled function does at each call, as plain data, to be drawn or told in words."""
+"""What a compiled function does at each call, as plain data: for pictures and reports."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

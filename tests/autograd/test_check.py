@@ -286,7 +286,7 @@ def test_values_are_put_back_when_fn_raises():
         (
             ops.neg,
             [leaf(1.0) * 2.0],
-            r"tensor float64 \(1,\) \(made by mul\) is no leaf; detach\(\) it",
+            r"tensor float64 \(1,\) \(made by mul\) is not a leaf; detach\(\) it",
         ),
         (ops.neg, [leaf(1.0, dtype=np.float16)], "central differences need float64"),
         (ops.neg, [leaf(1.0, dtype=np.longdouble)], "central differences need float64"),

@@ -35,7 +35,7 @@ def test_an_error_whose_text_cannot_be_had_is_refused_like_others(failure):
     def mute(x):
         raise Mute
 
-    text = rf"mute\(float64 \(1,\)\): \(its text cannot be had: {failure.__name__}\)"
+    text = rf"mute\(float64 \(1,\)\): \(its message could not be read: {failure.__name__}\)"
     with pytest.raises(OpError, match=text.replace("float64", ".*float64")):
         mute(tg.tensor([1.0]))
 

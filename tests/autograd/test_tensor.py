@@ -71,7 +71,7 @@ def test_a_tensor_of_a_tensor_shares_its_array_and_not_its_graph():
     ],
 )
 def test_what_data_may_not_be(data, message):
-    with pytest.raises(OpError, match=f"^tensor: (?=.*no array of numbers).*{message}"):
+    with pytest.raises(OpError, match=f"^tensor: (?=.*not an array of numbers).*{message}"):
         tensor(data)
 
 

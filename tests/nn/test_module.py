@@ -365,7 +365,7 @@ def test_sequential():
     np.testing.assert_array_equal(both(xs).data, second(first(xs)[0]).data)
     assert (len(both), both[1], list(both)) == (2, second, [first, second])
     assert [name for name, _ in both.named_parameters()][-2:] == ["1.weight", "1.bias"]
-    with pytest.raises(TypeError, match="Sequential: element 1 is no Module but function"):
+    with pytest.raises(TypeError, match="Sequential: element 1 is not a Module but function"):
         tg.nn.Sequential(first, lambda x: x)
 
 

@@ -369,7 +369,7 @@ def test_paths_that_cannot_be_read_or_written(tmp_path, path, monkeypatch):
         load_trace(tmp_path / "missing")
     with pytest.raises(TraceError, match=r"load_trace: .*: Is a directory"):
         load_trace(tmp_path)
-    with pytest.raises(TraceError, match=r"load_trace: .*A path has no null character"):
+    with pytest.raises(TraceError, match=r"load_trace: .*A path cannot have a null character"):
         load_trace("a\0b")
     with pytest.raises(
         TraceError, match=r"save: .*No such file or directory; what was there before is unchanged"
@@ -559,7 +559,7 @@ def test_an_array_that_is_all_one_number_but_petabytes_of_it(path, good):
 def test_an_error_of_a_damaged_file_whose_text_cannot_be_had_is_a_short_one_all_the_same():
     """As that of a table that has no entry for a half-made module, whose repr needs its sizes."""
     half_made = tg.nn.GRUCell.__new__(tg.nn.GRUCell)
-    said = r"run.tgtrace is damaged: KeyError: \(its text cannot be had"
+    said = r"run.tgtrace is damaged: KeyError: \(its message could not"
     with pytest.raises(TraceError, match=said), ARCHIVE.blaming("run.tgtrace"):
         raise KeyError(half_made)
 

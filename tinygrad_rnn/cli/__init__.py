@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Whoever closed one wants to hear nothing; the next file must not get its number."""
+    """Open what the caller closed: else the next file that is opened would get its number."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)

@@ -23,7 +23,7 @@ class _Path(click.Path):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if "\0" in str(value):
-            self.fail("a path has no character 0", param, ctx)
+            self.fail("a path cannot have a null character", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -32,7 +32,7 @@ COUNT = click.IntRange(1)
 
 
 class Finite(click.FloatRange):
-    """A number of a range; neither NaN, which lies in every range, nor an infinity."""
+    """A number in a range, finite: NaN would pass every comparison."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         is_number = False
@@ -40,7 +40,7 @@ class Finite(click.FloatRange):
             is_number = isfinite(float(value))
         if not is_number:
             range = f"{self.min:g} or more" if self.max is None else f"{self.min:g} to {self.max:g}"
-            self.fail(f"{value!r} is no finite number of the range, {range}.", param, ctx)
+            self.fail(f"{value!r} is not a finite number in the range {range}.", param, ctx)
         return super().convert(value, param, ctx)
 
 

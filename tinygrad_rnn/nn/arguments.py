@@ -27,7 +27,7 @@ def natural(owner: str, what: str, size: Any) -> int:
 
 
 def switch(owner: str, what: str, value: Any) -> bool:
-    """True or False; a text, whatever it says, would be true."""
+    """True or False, and nothing else: a text such as "no" would count as true."""
     is_switch = isinstance(value, bool | np.bool_) or (_is_integer(value) and value in (0, 1))
     if not is_switch:
         raise OpError(f"{owner}: {what} must be True or False, got {value!r}")

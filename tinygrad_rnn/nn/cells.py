@@ -1,4 +1,4 @@
-"""Recurrent cells: one step of a network, the copy that time makes many of.
+"""Recurrent cells: one step of a recurrent network, which is used again at every timestep.
 
 A state is h, or (h, c) for an LSTM.
 """
@@ -57,7 +57,7 @@ class Cell(TorchNamed):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The arguments that make another like this one."""
+        """The arguments with which another cell like this one is made."""
         return {
             "input_size": self.input_size,
             "hidden_size": self.hidden_size,
@@ -68,7 +68,7 @@ class Cell(TorchNamed):
 
     @property
     def variant(self) -> dict[str, Any]:
-        """The options that only this kind of cell has."""
+        """The options that this kind of cell has beside those of every cell."""
         return {}
 
     @property
@@ -182,7 +182,7 @@ class RNNCell(Cell):
 
 
 class LSTMCell(Cell):
-    """Long short-term memory: the gates i, f, o decide what the memory c takes in, keeps and shows.
+    """Long short-term memory: gates i, f, o decide what the memory c takes in, keeps and shows.
 
         i, f, g, o = W_xh x_t + W_hh h_{t-1} + b_h        (stacked: 4H)
         c_t = σ(f) ⊙ c_{t-1} + σ(i) ⊙ tanh(g)
@@ -356,7 +356,9 @@ def _parts(length: int, size: int) -> list[Any]:
 
 
 def detach(state: Any) -> Any:
-    """A state through which no gradient flows back: what truncated backpropagation carries on.
+    """The state without its history: no gradient flows back through it.
+
+    Truncated backpropagation through time hands this to the next stretch.
 
     h gives h, (h, c) gives (h, c), None gives None.
     """
@@ -381,12 +383,12 @@ def state_of(parts: Sequence[Tensor]) -> Any:
 
 
 def plus(x: Tensor, bias: Tensor | None) -> Tensor:
-    """The sum, where there is a bias."""
+    """x + bias, or x where there is no bias."""
     return x if bias is None else x + bias
 
 
 def unusual(config: Mapping[str, Any], kind: type) -> str:
-    """What `print` shows of a cell or layer: its sizes, and what is not as it is by default."""
+    """What `print` shows of a cell or layer: its sizes, and options other than the defaults."""
     defaults: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         parameters = inspect.signature(base.__init__).parameters

@@ -1,4 +1,4 @@
-"""Checkpoints: a model, its optimiser and what else a run needs, in one safetensors file.
+"""Checkpoints: a model, its optimiser and whatever else a run needs, in one safetensors file.
 
 Loading a file that a stranger made runs nothing of theirs: see `archive`.
 """
@@ -100,8 +100,8 @@ def load(path: str | os.PathLike[str], into: Module | None = None) -> Checkpoint
         Checkpoint: with `.model` (`into` itself when given), `.optimizer` and `.metadata`.
 
     Raises:
-        CheckpointError: no such file, not a checkpoint, damaged, of a newer version, or names,
-            shapes or dtypes that are not the model's. Nothing is changed then.
+        CheckpointError: there is no such file; it is not a checkpoint, is damaged, or is of a newer
+            version; or its names, shapes or dtypes are not the model's. Nothing is changed then.
     """
     name = os.fspath(path)
     description, arrays = ARCHIVE.read(path)
@@ -167,8 +167,8 @@ def _describe_model(model: Module) -> dict[str, Any] | None:
         problems = [str(error)]
     if problems:
         raise CheckpointError(
-            f"save: {type(model).__name__} would not come back as it is: {'; '.join(problems)}; "
-            "make a class of your own of it"
+            f"save: {type(model).__name__} could not be loaded as it is: {'; '.join(problems)}; "
+            "make it a class of your own"
         )
     return description
 

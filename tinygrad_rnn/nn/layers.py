@@ -239,7 +239,9 @@ class Sequential(Module):
     def __init__(self, *modules: Module) -> None:
         for i, module in enumerate(modules):
             if not isinstance(module, Module):
-                raise TypeError(f"Sequential: element {i} is no Module but {type(module).__name__}")
+                raise TypeError(
+                    f"Sequential: element {i} is not a Module but {type(module).__name__}"
+                )
             setattr(self, str(i), module)
 
     def __iter__(self) -> Any:

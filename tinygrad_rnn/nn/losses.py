@@ -49,7 +49,7 @@ def cross_entropy(
         label_smoothing: ε, at least 0 and below 1.
 
     Raises:
-        OpError: shapes that do not fit, a target that is no class, or another reduction.
+        OpError: shapes that do not fit, a target that is not a class, or another reduction.
 
     Source: Szegedy et al., Rethinking the Inception Architecture (2016), sec. 7, for smoothing.
     """

@@ -1,4 +1,4 @@
-"""Module and Parameter: what has parameters, and what is trained."""
+"""Modules, which hold parameters, and the parameters, which are trained."""
 
 import itertools
 from collections import UserDict, UserList, deque
@@ -51,8 +51,8 @@ class Module:
     """A function with parameters.
 
     Write `forward`, keep Parameters, Buffers and Modules as attributes, and call it. Lists, tuples
-    and dicts of them count as attributes, and those inside such lists too. One that stands in two
-    places is one, under the name of the first.
+    and dicts of them count as attributes, also inside one another. One that is found in two places
+    counts once, under the name of the first.
 
     Each call enters a scope, so that the ops inside know which call of which module made them: that
     is how the diagrams find the copies of a network.
@@ -113,7 +113,7 @@ class Module:
         """Parameters, buffers and modules that are attributes, or in containers that are.
 
         Raises:
-            TypeError: one is in a container that gives it no name that stays.
+            TypeError: one is in a container that gives it no lasting name (a set, say).
         """
         for name, value in vars(self).items():
             if type(value) in _PLAIN:
@@ -213,7 +213,7 @@ class Module:
             parameter.grad = None
 
     def train(self, mode: bool = True) -> Self:
-        """Switch what training alone does (Dropout) on or off, here and in all modules inside."""
+        """Switch Dropout, and whatever else is for training alone, on or off: here and inside."""
         for _, module in self.named_modules():
             module.training = mode
         return self
@@ -227,7 +227,7 @@ class Module:
         Gradients are forgotten.
 
         Raises:
-            OpError: no float dtype.
+            OpError: it is not a float dtype.
         """
         if np.dtype(dtype).kind != "f":
             raise OpError(f"astype: parameters are floats, not {np.dtype(dtype)}")
@@ -242,11 +242,11 @@ class Module:
         return {name: part.data for name, part in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the values of all parameters and buffers; none, if one does not fit.
+        """Take the values of all parameters and buffers; if one does not fit, none is taken.
 
         Raises:
-            StateDictError: a name is missing or unknown, a shape differs, or the values are no
-                numbers of such a kind.
+            StateDictError: a name is missing or unknown, a shape differs, or the values are of
+                another kind (texts, or complex numbers).
         """
         own = dict(self.named_tensors())
         arrays = arrays_of("load_state_dict", state)
@@ -297,7 +297,7 @@ def arrays_of(call: str, state: Mapping[str, Any]) -> dict[str, Array]:
 
     Raises:
         StateDictError: it maps no names, or an entry cannot become an array: it is ragged, sparse,
-            of a dtype that NumPy has not, or still requires a gradient.
+            of a dtype that NumPy lacks, or still requires a gradient.
     """
     if not isinstance(state, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         kind = type(state).__name__

@@ -127,7 +127,7 @@ class Recurrent(TorchNamed):
                 directions, H).
 
         Raises:
-            OpError: another shape, or lengths that are no such integers.
+            OpError: another shape, or lengths that are not integers in 0..T.
         """
         if not isinstance(xs, Tensor):
             xs = Tensor(xs)
@@ -144,7 +144,7 @@ class Recurrent(TorchNamed):
         return ops.stack(ys, time_axis), self._join(states)
 
     def _without_padding(self, xs: Tensor, living: Array) -> Tensor:
-        """xs with 0 in the padding, since 0 · NaN would carry on what stands there."""
+        """xs with 0 in the padding: a NaN there would survive a product with 0."""
         if living.all():
             return xs
         alive = (living.T if self.batch_first else living)[..., None]

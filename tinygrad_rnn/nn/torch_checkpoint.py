@@ -1,4 +1,4 @@
-"""Whole models of PyTorch's: a state dict in a safetensors file, no pickle."""
+"""Whole models from PyTorch: a state dict in a safetensors file, no pickle."""
 
 import os
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ class Taken:
     """What `load_torch` did not use.
 
     Args:
-        missing: torch's names of what the model has and the file has not.
-        unexpected: the file's names of what the model has not.
+        missing: torch's names of what the model has and the file lacks.
+        unexpected: the file's names of what the model lacks.
     """
 
     missing: tuple[str, ...]
@@ -32,7 +32,7 @@ class Taken:
 def load_torch(
     path: str | os.PathLike[str], into: Module, *, prefix: str = "", strict: bool = True
 ) -> Taken:
-    """Give a model the parameters of a PyTorch model of the same modules; all of them, or none.
+    """Give a model the parameters of a PyTorch model with the same modules; all of them, or none.
 
     `safetensors.torch.save_file(model.state_dict(), path)` writes such a file. Modules are found by
     their names: `encoder.rnn.weight_ih_l0` is of the RNN, LSTM or GRU `into.encoder.rnn`,
@@ -42,8 +42,9 @@ def load_torch(
     Args:
         path: of a safetensors file.
         into: the model.
-        prefix: what the file's names begin with, "module." or "model.", and other entries do not.
-        strict: raise where something is missing or unexpected; else it is left as it is.
+        prefix: what the names of this model's entries begin with, "module." or "model."; other
+            entries of the file are left out.
+        strict: raise if something is missing or unexpected; if False, it is only reported.
 
     Returns:
         Taken: what was missing and what was unexpected; nothing, where `strict`.
@@ -78,7 +79,7 @@ def torch_table(model: Module) -> list[tuple[Tensor, tuple[str, ...]]]:
     """Each parameter and buffer of a model, and torch's names for it.
 
     Raises:
-        StateDictError: a variant of a layer that torch has not.
+        StateDictError: a variant of a layer that torch lacks.
     """
     rows: list[tuple[Tensor, tuple[str, ...]]] = []
     placed: set[Tensor] = set()

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a step of one, after the optimiser's, binds the groups' `lr` anew.
+"""Learning-rate schedules: call `step()` after the optimiser's; it gives each group a new `lr`.
 
 >>> import tinygrad_rnn as tg
 >>> model = tg.nn.Linear(2, 1)
@@ -27,11 +27,11 @@ class LRScheduler:
 
     Args:
         optimizer: each of its groups has a rate of its own, which is kept as "initial_lr" in it.
-        last_epoch: the epoch that was the last one; -1 to begin. To go on, load the optimiser's
-            state first, which has the rates, and then the schedule's.
+        last_epoch: the last epoch that is done; -1 to begin. To resume, load the optimiser's state
+            first, which has the rates, and then the schedule's.
 
     Raises:
-        OpError: no optimiser, or a rate that makes no sense.
+        OpError: it is not an optimiser, or a rate makes no sense.
     """
 
     # The attributes that `state_dict` holds beside the epoch.
@@ -70,7 +70,7 @@ class LRScheduler:
         """Go to the next epoch.
 
         Raises:
-            OpError: a rate that is no number, or negative.
+            OpError: a rate is not a number, or negative.
         """
         groups = self.optimizer.param_groups
         for group in groups:
@@ -88,10 +88,10 @@ class LRScheduler:
         return {name: getattr(self, name) for name in ("last_epoch", *self.saved)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where the schedule of `state_dict()` was.
+        """Resume where the schedule of `state_dict()` was.
 
         Raises:
-            StateDictError: entries are missing, unknown, or no such numbers; nothing is changed.
+            StateDictError: entries are missing, unknown, or of the wrong kind; nothing is changed.
         """
         owner = f"load_state_dict: {self._name}"
         names = ("last_epoch", *self.saved)

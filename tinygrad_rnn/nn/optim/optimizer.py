@@ -59,18 +59,18 @@ class Optimizer:
             with "params" and whatever settings differ,
             `[{"params": head.parameters(), "lr": 0.1}, {"params": …}]`. Frozen parameters among
             others are kept, and skipped while they require no gradient.
-        defaults: the settings of groups that do not say otherwise. A setting is a switch where the
-            subclass's own default is a bool, as many fractions where it is a tuple, and else a
+        defaults: the settings of groups that do not say otherwise. The subclass's own default tells
+            what a setting must be: a bool for a bool, as many fractions for a tuple, and else a
             number, 0 or more.
 
-    `param_groups` are plain dicts: bind a group's setting to another value between steps, or
-    `optimizer.lr`, which is that of all groups. What they hold is checked at each step.
+    `param_groups` are plain dicts: between steps, set a group's setting to another value, or
+    `optimizer.lr` for all groups at once. The settings are checked at each step.
 
     A subclass gives its settings to `__init__`, says in `entries` what it keeps for a parameter,
     and writes `update`.
 
     Raises:
-        OpError: a single tensor, something that is no leaf or stands there twice, nothing that
+        OpError: a single tensor, something that is not a leaf or is given twice, nothing that
             requires a gradient, or settings that make no sense.
     """
 
@@ -149,7 +149,7 @@ class Optimizer:
         """Train more parameters, with settings of their own.
 
         Raises:
-            OpError: no group, or parameters that cannot be trained, as `Optimizer` has it.
+            OpError: it is not a group, or its parameters cannot be trained; see `Optimizer`.
         """
         owner = f"{self._name}: group {len(self.param_groups)}"
         if not isinstance(group, Mapping) or "params" not in group:
@@ -241,7 +241,7 @@ class Optimizer:
         return {name: state.get(name, np.zeros_like(p.data)) for name in entries}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where the optimiser of `state_dict()` was.
+        """Resume where the optimiser of `state_dict()` was.
 
         Raises:
             StateDictError: the state is of another kind of optimiser, of other parameters, or holds
@@ -339,7 +339,7 @@ def _parameters(owner: str, given: Any) -> list[Tensor]:
         if isinstance(p, tuple):
             raise OpError(f"{owner}: parameter {i} is a pair with a name; use model.parameters()")
         if not isinstance(p, Tensor):
-            raise OpError(f"{owner}: parameter {i} is no Tensor but {type(p).__name__}")
+            raise OpError(f"{owner}: parameter {i} is not a Tensor but {type(p).__name__}")
         if p.op is not None:
             raise OpError(
                 f"{owner}: parameter {i}, {describe(p)}, is a result, and steps move leaves: "
@@ -406,7 +406,7 @@ def _wrong_step(value: Any) -> str:
 
 def _wrong_array(name: str, value: Any, p: Tensor) -> str:
     if not isinstance(value, np.ndarray | np.number | float):
-        return f"it is no array but {type(value).__name__}"
+        return f"it is not an array but {type(value).__name__}"
     array = np.asarray(value)
     if array.shape != p.shape or array.dtype.kind not in "fiu":
         return f"it is {array.dtype} of shape {array.shape}"
