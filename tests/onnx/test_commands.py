@@ -46,7 +46,7 @@ def test_a_model_is_drawn_checked_and_debugged(run, tmp_path):
         (["m.onnx", "--inputs", "none.npz"], "none.npz: no file of arrays"),
         (["m.onnx", "--inputs", "y.npz"], "holds ['jds']; the model takes ids int64 (3, 1)"),
         (["m.onnx", "--inputs", "y.npz", "--random"], "give --inputs, or --random"),
-        (["m.onnx", "--axis", "time"], 'must be as "time=5"'),
+        (["m.onnx", "--axis", "time"], 'must be like "time=5"'),
         (["m.onnx", "more", "--random"], "takes no arguments: more"),
         (["--random"], "are for an ONNX model"),
         (["no.onnx", "--random"], "No such file"),

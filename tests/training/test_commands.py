@@ -117,7 +117,7 @@ def test_bad_input_is_one_clear_line(fox, content, arguments, message):
 
 def test_a_checkpoint_is_not_overwritten_by_another_run():
     run("train", "fox.txt", *SMALL, "--steps", 1)
-    assert "fox.safetensors is there already: go on with it, --resume fox.safetensors" in run(
+    assert "fox.safetensors exists already: resume it, --resume fox.safetensors" in run(
         "train", "fox.txt", *SMALL, "--steps", 1, code=2
     )
 
@@ -125,7 +125,8 @@ def test_a_checkpoint_is_not_overwritten_by_another_run():
 def test_what_a_resumed_run_was_begun_with_stays():
     run("train", "fox.txt", *SMALL, "--steps", 1)
     said = run("train", "--resume", "fox.safetensors", "--hidden", 16, "--lr", 1, code=2)
-    assert "goes on with what fox.safetensors was begun with, --hidden 8; only --lr, --clip" in said
+    kept = "keeps the settings that fox.safetensors was begun with, --hidden 8; only --lr, --clip"
+    assert kept in said
 
 
 def test_how_a_resumed_run_learns_may_change():

@@ -28,12 +28,12 @@ DTYPES = ("float64", "float32")
     "sizes",
     multiple=True,
     type=click.Choice(["tiny", *SIZES]),
-    help="Of the network; tiny only shows that it works.  [default: all but tiny]",
+    help="Size of the network; tiny only shows that it works.  [default: all but tiny]",
 )
 @click.option("--dtype", "dtypes", multiple=True, type=click.Choice(DTYPES), help="[default: both]")
-@click.option("--quick", is_flag=True, help="A fifth of the rounds.")
+@click.option("--quick", is_flag=True, help="Run a fifth of the rounds.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
-@click.option("--json", "json_file", type=PATH, help="Keep every time taken in a file.")
+@click.option("--json", "json_file", type=PATH, help="Keep every measured time in a file.")
 def bench(
     parts: Sequence[str], sizes: Sequence[str], dtypes: Sequence[str], **options: Any
 ) -> None:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 @click.command(cls=ScriptCommand)
 @subject_options
-@click.option("--samples", default=64, type=COUNT, help="Elements of each parameter.")
+@click.option(
+    "--samples", default=64, type=COUNT, help="How many elements of each parameter to check."
+)
 @click.option(
     "--max-memory",
     metavar="SIZE",
     callback=read_size,
-    help='How much of memory recorded values may take: "256M".  [default: as much as there is]',
+    help='How much memory recorded values may take: "256M".  [default: as much as there is]',
 )
 @click.option("--all", "check_all", is_flag=True, help="Check every element.")
 def check(samples: int, max_memory: int | None, check_all: bool, **subject: Any) -> None:

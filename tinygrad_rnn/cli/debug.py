@@ -19,9 +19,9 @@ MOST_COMMANDS = 2**24  # bytes of a command file
 @click.option(
     "--commands",
     type=PATH,
-    help='Carry out a file of commands ("-": stdin) and end.',
+    help='Run a file of commands ("-": stdin) and exit.',
 )
-@click.option("--plain", is_flag=True, help="A prompt in place of the screen.")
+@click.option("--plain", is_flag=True, help="A prompt instead of the screen.")
 @click.option(
     "--until", type=click.Choice(["nan"]), help="End SCRIPT at the first NaN or infinity."
 )
@@ -30,7 +30,7 @@ MOST_COMMANDS = 2**24  # bytes of a command file
     default="1G",
     metavar="SIZE",
     callback=read_size,
-    help='How much of memory recorded values may take: "256M". Above it the oldest are let go of.',
+    help='How much memory recorded values may take: "256M". Above it the oldest are dropped.',
 )
 def debug(
     commands: Path | None,

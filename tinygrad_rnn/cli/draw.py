@@ -44,48 +44,48 @@ def _read_scale(
     default=["diagram.svg"],
     help="Where to write: .svg, .png, .pdf, .dot, .html (the player). May be given several times.",
 )
-@click.option("--view", default="unrolled", type=click.Choice(CHOICES))
+@click.option("--view", default="unrolled", type=click.Choice(CHOICES), help="How to draw it.")
 @click.option("--values", is_flag=True, help="Also the values of each copy, as colours.")
 @click.option(
-    "--gradients", is_flag=True, help="Also what the backward pass sends back, by colour and width."
+    "--gradients", is_flag=True, help="Also the gradients that flow back, by colour and width."
 )
 @click.option(
     "--of",
     metavar="NAME",
-    help='With --gradients: of this value, in place of the loss: "y@9", "y@9[0,2]".',
+    help='With --gradients: those of this value, not of the loss: "y@9", "y@9[0,2]".',
 )
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="X=E",
-    help='Draw the run that would have been: "h@2 *= 0", "W_hh *= 1.2". Several times, if need be.',
+    help='Draw the run with this change: "h@2 *= 0", "W_hh *= 1.2". May be given several times.',
 )
-@click.option("--against", is_flag=True, help="With --set: in the colours of what has changed.")
+@click.option("--against", is_flag=True, help="With --set: colour what has changed.")
 @click.option(
     "--scale",
     metavar="LOW..HIGH",
     callback=_read_scale,
-    help='Powers of ten that the colours of gradients lie between: "-6..0".  [default: as they do]',
+    help='Range of the colours of gradients, as powers of ten: "-6..0".  [default: theirs]',
 )
 @click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
 @click.option(
     "--depth",
     type=click.IntRange(1),
-    help="Levels of modules that are open: 2 shows what copies are made of.  [default: copies "
-    "closed; without copies, what can be read]",
+    help="Levels of modules to open: 2 shows what copies are made of.  [default: copies "
+    "closed; without copies, as many as can be read]",
 )
-@click.option("--theme", default="light", type=click.Choice(list(THEMES)))
+@click.option("--theme", default="light", type=click.Choice(list(THEMES)), help="Its colours.")
 @click.option("--title", help="Written above the picture, and the name of the page.")
-@click.option("--width", help='As printed: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
+@click.option("--width", help='On paper: "8.5cm", "85mm", "3.3in", "240pt".  [default: as drawn]')
 @click.option(
     "--max-memory",
     metavar="SIZE",
     callback=read_size,
-    help='How much of memory recorded values may take: "256M".  [default: as much as there is]',
+    help='How much memory recorded values may take: "256M".  [default: as much as there is]',
 )
 @click.option(
-    "--dpi", default=144.0, type=click.FloatRange(1, 10_000), help="Pixels an inch of a .png."
+    "--dpi", default=144.0, type=click.FloatRange(1, 10_000), help="Pixels per inch of a .png."
 )
 def draw(
     outputs: Sequence[Path],

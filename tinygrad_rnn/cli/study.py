@@ -15,8 +15,8 @@ BACKENDS = ["loky", "threading", "sequential", "dask"]
 @click.option(
     "--list", "listing", is_flag=True, help="List the studies, their questions and sources."
 )
-@click.option("--seeds", default=3, type=COUNT, help="From 0 on, one after the other.")
-@click.option("--full", is_flag=True, help="What takes longer than two minutes as well.")
+@click.option("--seeds", default=3, type=COUNT, help="How many first states to try.")
+@click.option("--full", is_flag=True, help="Also the runs that take longer than two minutes.")
 @click.option(
     "--out",
     default="tinygrad-rnn-studies",
@@ -29,14 +29,14 @@ BACKENDS = ["loky", "threading", "sequential", "dask"]
     "--backend",
     default="loky",
     type=click.Choice(BACKENDS),
-    help="Who runs them: processes, threads, nobody else, or Dask's cluster.",
+    help="What runs them: processes, threads, this process alone, or Dask's cluster.",
 )
 def study(name: str | None, listing: bool, **options: Any) -> None:
     """Answer a question about recurrent networks by experiment: study NAME.
 
-    Leaves a table of references and what was measured (JSON), charts, and the gradient's way
-    through the model. What Ctrl-C interrupts goes on where it stopped when asked again. Exits with
-    1 if a claim did not hold.
+    Writes a table of claims and measurements (JSON), charts, and a picture of the gradient's way
+    through the model. After Ctrl-C the same command goes on where it stopped. Exits with 1 if a
+    claim did not hold.
     """
     from ..studies.commands import list_studies, run_study
 

@@ -43,7 +43,7 @@ def _read_axes(ctx: click.Context, option: click.Parameter, texts: Sequence[str]
     for text in texts:
         name, sign, number = text.rpartition("=")
         if not (name and sign and number.isdecimal() and 0 < int(number) < 2**31):
-            raise click.BadParameter(f'must be as "time=5", not {text!r}')
+            raise click.BadParameter(f'must be like "time=5", not {text!r}')
         axes[name] = int(number)
     return axes
 
@@ -60,14 +60,14 @@ _OPTIONS = (
     ),
     click.option(
         "--text",
-        help="A text for a network, new or from a checkpoint, to spell; "
+        help="A text that a network, new or from a checkpoint, is to spell; "
         '"-" reads it from stdin.  [default: hello]',
     ),
     click.option("--text-file", type=PATH, help="A file with the text."),
-    click.option("--cell", default="rnn", type=CELLS, help="Its cell."),
+    click.option("--cell", default="rnn", type=CELLS, help="Cell of the network."),
     click.option("--layers", default=1, type=COUNT, help="Layers of the network."),
     click.option("--hidden", default=8, type=COUNT, help="Units of each layer."),
-    click.option("--seed", default=0, help="Of the network's first weights."),
+    click.option("--seed", default=0, help="Seed of the network's first weights."),
     click.option(
         "--radius",
         type=Finite(0),
@@ -81,23 +81,23 @@ _OPTIONS = (
         help="What is differentiated: the mean of all steps' losses, or the last step's alone.",
     ),
     click.option(
-        "--inputs", type=PATH, help="Of an ONNX model: a file of arrays by name, of np.savez."
+        "--inputs", type=PATH, help="For an ONNX model: its inputs by name, a file of np.savez."
     ),
-    click.option("--random", is_flag=True, help="Of an ONNX model: draw its inputs at random."),
-    click.option("--length", type=COUNT, help="Of axes that an ONNX model leaves open."),
+    click.option("--random", is_flag=True, help="For an ONNX model: draw its inputs at random."),
+    click.option("--length", type=COUNT, help="For an ONNX model: the length of its open axes."),
     click.option(
         "--axis",
         "axes",
         multiple=True,
         callback=_read_axes,
         metavar="NAME=N",
-        help="The length of one of them. May be given several times.",
+        help="The length of one open axis. May be given several times.",
     ),
     click.option(
         "--trust",
         metavar="SIZE",
         callback=read_size,
-        help='What a saved run may grow to in memory: "8G".  [default: as its size justifies]',
+        help='How much memory a saved run may take: "8G".  [default: as its size justifies]',
     ),
 )
 

@@ -20,7 +20,7 @@ def _setting(name: str, default: str, kind: Any, help: str) -> Any:
 
 @click.command()
 @click.argument("file", required=False)
-@_setting("cell", "rnn", CELLS, "Its cell.")
+@_setting("cell", "rnn", CELLS, "Cell of the network.")
 @_setting("layers", "1", COUNT, "Layers of the network.")
 @_setting("hidden", "128", COUNT, "Units of each layer.")
 @_setting(
@@ -33,18 +33,21 @@ def _setting(name: str, default: str, kind: Any, help: str) -> Any:
 @_setting("batch", "32", COUNT, "Places of the text that are read side by side.")
 @_setting("lr", "0.005", Finite(0), "Adam's learning rate.")
 @_setting("clip", "5", Finite(0), "Greatest norm of the gradient, above 0.")
-@_setting("seed", "0", click.IntRange(0), "Of the first weights and of dropout.")
-@click.option("--steps", type=click.IntRange(0), help="Stop when so many steps are done in all.")
+@_setting("seed", "0", click.IntRange(0), "Seed of the first weights and of dropout.")
+@click.option("--steps", type=click.IntRange(0), help="Stop after this many steps in all.")
 @click.option(
     "--seconds",
     type=Finite(0),
-    help="Stop after so long.  [default: 60, unless --steps is given]",
+    help="Stop after this many seconds.  [default: 60, unless --steps is given]",
 )
-@click.option("--threads", default=1, type=COUNT, help="Of each matrix product.")
-@click.option("--resume", type=PATH, metavar="CHECKPOINT", help="Go on with an earlier run.")
-@click.option("--encoding", help="Of the file.  [default: utf-8]")
+@click.option("--threads", default=1, type=COUNT, help="Threads of each matrix product.")
+@click.option("--resume", type=PATH, metavar="CHECKPOINT", help="Resume an earlier run.")
+@click.option("--encoding", help="Encoding of the file.  [default: utf-8]")
 @click.option(
-    "-o", "--output", type=PATH, help="The checkpoint.  [default: FILE's name.safetensors]"
+    "-o",
+    "--output",
+    type=PATH,
+    help="Where to keep the checkpoint.  [default: FILE's name.safetensors]",
 )
 def train(
     file: str | None,
@@ -58,9 +61,9 @@ def train(
 ) -> None:
     """Train a character model on FILE ("-": stdin), and keep it in a checkpoint.
 
-    Without FILE, on the source of this Python's own standard library. Ctrl-C saves, and says how to
-    go on; the run is then, bit for bit, the one that was not interrupted. A run that goes on may
-    have another learning rate and another greatest norm.
+    Without FILE it trains on the source of this Python's own standard library. Ctrl-C saves, and
+    says how to resume; a resumed run is bit for bit the uninterrupted one. It may have another
+    learning rate and another greatest norm.
     """
     from ..training.commands import train_file
 
@@ -81,12 +84,14 @@ def train(
 
 @click.command()
 @click.argument("checkpoint", type=PATH)
-@click.option("--prime", help="What the model reads first.  [default: a line's end]")
-@click.option("--temperature", default=1.0, type=Finite(0), help="0: the likeliest; 1: as learned.")
-@click.option("--length", default=500, type=click.IntRange(0), help="Characters to say.")
-@click.option("--seed", type=click.IntRange(0), help="Say the same each time.")
+@click.option("--prime", help="What the model reads first.  [default: a newline]")
 @click.option(
-    "--neuron", metavar="N|all", help="Colour the text by what unit N of the last layer holds."
+    "--temperature", default=1.0, type=Finite(0), help="0: the likeliest character; 1: as learned."
+)
+@click.option("--length", default=500, type=click.IntRange(0), help="How many characters to say.")
+@click.option("--seed", type=click.IntRange(0), help="A seed, to say the same each time.")
+@click.option(
+    "--neuron", metavar="N|all", help="Colour the text by the value of unit N of the last layer."
 )
 def sample(checkpoint: Path, **options: Any) -> None:
     """Let a model that `train` made talk."""

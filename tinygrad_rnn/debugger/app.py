@@ -1,4 +1,4 @@
-"""The debugger's screen, in Textual. It holds focus and offsets alone; all else is the session's.
+"""The debugger's screen, in Textual. It holds focus and offsets alone; the session holds the rest.
 
 Each pane draws lines that `views` made (the line API), so that a step costs the lines in sight,
 however long the run.
@@ -96,10 +96,9 @@ class CommandLine(Input):
         self._run = run
 
     async def take(self, event: events.Key | events.Paste) -> bool:
-        """Act on a key or on pasted text at once; whether it was for this line.
+        """Act on a key or on pasted text at once; returns whether it was for this line.
 
-        From its own queue, behind which an app has moved on already, Enter would reach it later
-        than the next key the app.
+        Through its own queue, Enter would reach this line after the next key had reached the app.
         """
         if isinstance(event, events.Paste):
             await self._take_lines(event.text)
@@ -112,7 +111,7 @@ class CommandLine(Input):
         return True
 
     async def _take_lines(self, text: str) -> None:
-        """Of several lines each is a command; one is for the person to end."""
+        """Run each of several pasted lines as a command; a single line waits for Enter."""
         lines = text.splitlines()
         if len(lines) == 1:
             self._insert(lines[0])
@@ -247,7 +246,7 @@ class Debugger(App[int]):
             widget.refresh()
 
     def _end_when_told(self) -> None:
-        """Let a signal that ends the process end the screen first, which restores the terminal."""
+        """On a signal that ends the process, close the screen first: that restores the terminal."""
         # Windows has no such handlers; a thread that is not the main one may set none.
         with suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._end)
@@ -322,7 +321,7 @@ class Debugger(App[int]):
     # Commands
 
     async def on_event(self, event: events.Event) -> None:
-        """What is typed or pasted is the command line's first, where that has the focus."""
+        """What is typed or pasted goes to the command line first, if that has the focus."""
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             line = self.focused
             if isinstance(line, CommandLine) and await line.take(event):
@@ -330,7 +329,7 @@ class Debugger(App[int]):
         await super().on_event(event)
 
     def execute(self, line: str) -> None:
-        """Carry out one command, and show what came of it."""
+        """Run one command, and show its answer."""
         try:
             reply = execute(self.session, line)
         except TinygradError as error:
@@ -368,7 +367,7 @@ class Debugger(App[int]):
         self.pane("message").show([self.message])
 
     def action_run(self, line: str) -> None:
-        """Carry out the line of a key."""
+        """Run the command line that a key stands for."""
         count, self._count = self._count, ""
         if line == "step" and self.session.is_searching:
             line = "n"
@@ -462,7 +461,7 @@ def _with_note(session: Session, reply: Reply, width: int) -> Sequence[Text]:
 
 
 def run_app(session: Session) -> int:
-    """Open the screen, until the person leaves it: 0, or 1 where the screen failed and said so."""
+    """Open the screen until the user leaves it; returns 0, or 1 if it failed and said so."""
     app, before = Debugger(session), signal.getsignal(signal.SIGTERM)
     try:
         app.run()

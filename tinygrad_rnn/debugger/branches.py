@@ -1,4 +1,4 @@
-"""The runs that would have been, of one session: made, switched between, and dropped."""
+"""The branches of one session, runs with changed numbers: made, switched between, and dropped."""
 
 from ..errors import TraceError
 from ..text import elide
@@ -9,7 +9,7 @@ _SHOWN = 40  # characters of the changes
 
 
 class Branches:
-    """The branches of one recorded run, by numbers that stay theirs.
+    """The branches of one recorded run. Each keeps its number.
 
     Args:
         run: the run itself.
@@ -33,18 +33,18 @@ class Branches:
 
     @property
     def shown(self) -> Trace:
-        """What is looked at."""
+        """The run or branch that is looked at."""
         return self.run if self.current is None else self._made[self.current]
 
     @property
     def title(self) -> str:
-        """Where we are: "branch 1: h@3[1] = 0"; of a run without branches nothing."""
+        """Where we are: "branch 1: h@3[1] = 0"; nothing in a run without branches."""
         if self.current is not None:
             return f"branch {self.current}: {changes_of(self.shown)}"
         return "the run" if self._made else ""
 
     def change(self, edit: Edit) -> None:
-        """Make a change in the branch that is looked at; in the run it makes a new one.
+        """Make a change in the branch that is looked at; made in the run, it begins a new branch.
 
         Raises:
             TraceError: it does not fit.
@@ -55,13 +55,13 @@ class Branches:
         self._made[self.current] = made
 
     def undo(self) -> str:
-        """Take back the last change of the branch, which goes with its only one.
+        """Take back the last change of the branch; a branch without changes is dropped.
 
         Raises:
             TraceError: this is the run itself.
         """
         if self.current is None:
-            raise TraceError("undo: nothing is changed here: this is the run itself")
+            raise TraceError("undo: there is nothing to take back: this is the run itself")
         *kept, last = self.shown.changes
         if kept:
             self._made[self.current] = self.run.branch_of(kept)
@@ -92,7 +92,7 @@ class Branches:
         self.show(there if self.current is None else None)
 
     def drop(self, number: int) -> None:
-        """Forget a branch; whoever looks at it is at the run then.
+        """Forget a branch; if it was looked at, the run is looked at next.
 
         Raises:
             TraceError: there is no such branch.

@@ -1,4 +1,4 @@
-"""Breakpoints: which events a person wants to stop at.
+"""Breakpoints: the events to stop at.
 
 break := "break" word* ["if" EXPR]
 word  := fwd|bwd|acc|upd | nan|inf|nonfinite | once | op=GLOB | in=GLOB | name=GLOB
@@ -52,7 +52,7 @@ _KINDS = {
 
 @dataclass(slots=True)
 class Breakpoint:
-    """One breakpoint: all tests must pass, and then it may be the Nth time alone that counts."""
+    """One breakpoint: all its tests must pass; with `hits=N`, only the Nth such event stops."""
 
     text: str
     kinds: set[str] = field(default_factory=set[str])
@@ -66,7 +66,7 @@ class Breakpoint:
     _known: dict[int, bool] = field(default_factory=dict[int, bool])
 
     def restart(self) -> None:
-        """Forget what was found: another run of the same events is looked at."""
+        """Forget what was found, since another run of the same events is looked at."""
         self._counted = 0
         self._passed.clear()
         self._known.clear()
@@ -91,7 +91,7 @@ class Breakpoint:
         return self._known[event.index]
 
     def failure(self) -> TinygradError | None:
-        """Why a condition could not be evaluated at any event that it was asked at."""
+        """Why a condition could not be evaluated at any event where it was tried."""
         for condition in self.conditions:
             if condition.error is not None and not condition.was_evaluated:
                 return condition.error
@@ -126,7 +126,7 @@ def parse_breakpoint(line: str, start: int) -> Breakpoint:
     """Read what follows "break" in a command line, from column `start`.
 
     Raises:
-        CommandError: a word is unknown or its value is no number, pattern or expression; says
+        CommandError: a word is unknown, or its value is not a number, pattern or expression; says
             where.
     """
     made = Breakpoint(line[start:].strip())
@@ -214,7 +214,7 @@ def _add_word(made: Breakpoint, word: _Part) -> None:
         made.tests.append(_TESTS[key](value))
     else:
         raise word.error(
-            f"no word of a breakpoint: {word.text!r}; there are {_WORDS} and `if EXPR`"
+            f"not a word of a breakpoint: {word.text!r}; there are {_WORDS} and `if EXPR`"
         )
 
 
@@ -320,7 +320,7 @@ _TESTS: dict[str, Callable[[_Part], Test]] = {
 
 
 class _Condition:
-    """An expression that must be true; it knows whether it could be evaluated anywhere."""
+    """An expression that must be true. It remembers whether it could be evaluated anywhere."""
 
     def __init__(self, expression: Expression) -> None:
         self._expression = expression

@@ -32,7 +32,7 @@ def phase_of(event: Event) -> str:
 
 
 def node_of(event: Event) -> Node | None:
-    """The node whose formula an event evaluates: of a vjp the one that hands its cotangent on."""
+    """The node whose formula an event evaluates; for a vjp, the one that hands its cotangent on."""
     return None if isinstance(event, Failure) else event.subject
 
 
@@ -53,7 +53,7 @@ def calls_of(event: Event) -> tuple[Scope, ...]:
 
 
 def source_of(event: Event) -> Source | None:
-    """The line that an event comes from: of a vjp, that of its forward."""
+    """The line that an event comes from; for a vjp, the line of its forward."""
     node = node_of(event)
     if event.source is None and node is not None:
         return node.source

@@ -1,6 +1,6 @@
 """Expressions: read by Python's own parser, evaluated over a whitelisted tree, never by `eval`.
 
-Names of tensors are no Python ("h@3", "d.rnn.0.W_hh", "tanh#12"), so they are taken out before
+Names of tensors are not Python ("h@3", "d.rnn.0.W_hh", "tanh#12"), so they are taken out before
 parsing. What an expression may cost is bounded: 500 characters, 200 nodes, and for each value, a
 tuple's too, 4M elements. All of them together take at most 40M steps: one for each element that is
 made, and for 16 multiplications in a product of matrices.
@@ -29,7 +29,7 @@ Lookup = Callable[[str], Any]
 
 
 class CommandError(TinygradError, ValueError):
-    """What cannot be carried out; `column` is where in the text, if anywhere."""
+    """A command that cannot be run; `column` is where in its text, if the place is known."""
 
     def __init__(self, message: str, text: str = "", column: int | None = None) -> None:
         super().__init__(message)
@@ -180,7 +180,7 @@ def parse(text: str, line: str | None = None, origin: int = 0) -> Expression:
         origin: the column at which it stands there.
 
     Raises:
-        CommandError: it is no expression, or none that is allowed.
+        CommandError: it is not an expression, or not an allowed one.
     """
     if line is None:
         line = text
@@ -193,7 +193,7 @@ def parse(text: str, line: str | None = None, origin: int = 0) -> Expression:
     source, columns, names, fused = _without_names(text)
     if fused is not None:
         raise CommandError(
-            f"no expression: {text[fused]!r} follows a name or a number directly",
+            f"not an expression: {text[fused]!r} follows a name or a number directly",
             line,
             origin + fused,
         )
@@ -207,7 +207,7 @@ def parse(text: str, line: str | None = None, origin: int = 0) -> Expression:
         # At its end, where Python does not say.
         at = getattr(caught, "offset", None) or len(columns)
         reason = getattr(caught, "msg", None) or "it is nested too deeply"
-        raise error(f"no expression: {reason}", at - 1) from None
+        raise error(f"not an expression: {reason}", at - 1) from None
     nodes = list(ast.walk(tree))
     if len(nodes) > MAX_NODES:
         raise CommandError(f"an expression has at most {MAX_NODES} parts, this one {len(nodes)}")
@@ -283,7 +283,7 @@ def _refusal(node: ast.AST) -> str:
         case ast.Constant(value=int() as value):
             return "" if abs(value) < 2**53 else "a whole number has at most 53 bits"
         case ast.Attribute(attr=attribute) if attribute not in _ATTRIBUTES:
-            return f".{attribute} is none of {', '.join(_ATTRIBUTES)}"
+            return f".{attribute} is not one of {', '.join(_ATTRIBUTES)}"
         case ast.Attribute():
             return ""
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:

@@ -39,7 +39,7 @@ class Picture:
 def picture(
     trace: Trace, commands: Sequence[str] = (), *, columns: int = 96, rows: int = 30
 ) -> Picture:
-    """Open the debugger's screen on a recorded run, carry out some commands, and draw it.
+    """Open the debugger's screen on a recorded run, run some commands, and draw the screen.
 
     Args:
         trace: the run.

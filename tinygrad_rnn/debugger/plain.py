@@ -27,7 +27,7 @@ class Exit(IntEnum):
 
 
 class Transcript:
-    """Carries out commands, and writes each with its answer as plain text."""
+    """Runs commands, and writes each with its answer as plain text."""
 
     def __init__(
         self, session: Session, write: Write, *, width: int = WIDTH, ascii_only: bool = False
@@ -58,7 +58,7 @@ class Transcript:
             self._write(shown.rstrip() + "\n")
 
     def run(self, line: str) -> bool:
-        """Carry out one command; whether to go on."""
+        """Run one command; returns whether to go on."""
         try:
             reply = execute(self.session, line)
         except TinygradError as error:
@@ -81,13 +81,13 @@ def command_lines(data: bytes) -> list[str]:
     """The lines of a command file, whatever editor and system it was written with.
 
     Raises:
-        CommandError: it is no text.
+        CommandError: it is not a text.
     """
     marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
     try:
         return data.decode(marks.get(data[:2], "utf-8-sig")).splitlines()
     except UnicodeDecodeError as error:
-        raise CommandError(f"the command file is no UTF-8 or UTF-16 text: {error}") from None
+        raise CommandError(f"the command file is not UTF-8 or UTF-16 text: {error}") from None
 
 
 _COMMENT = re.compile(r"\s#\s.*$")
@@ -96,7 +96,7 @@ _COMMENT = re.compile(r"\s#\s.*$")
 def run_commands(
     session: Session, lines: Iterable[str], write: Write, *, ascii_only: bool = False
 ) -> Exit:
-    """Carry out a command file; stops at the first line that cannot be carried out.
+    """Run a command file; stops at the first line that cannot be run.
 
     Returns:
         OK; ASSERTION_FAILED where an `assert` did not hold; USAGE where a line was wrong.
@@ -116,7 +116,7 @@ def run_commands(
 def run_prompt(
     session: Session, read: Callable[[str], str], write: Write, *, ascii_only: bool = False
 ) -> Exit:
-    """Ask for commands until `quit` or the end of input; a mistake is answered and ends nothing."""
+    """Ask for commands until `quit` or the end of input; a mistake is reported, and asked again."""
     transcript = Transcript(session, write, ascii_only=ascii_only)
     transcript.show_position()
     while True:

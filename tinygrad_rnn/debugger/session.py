@@ -1,4 +1,4 @@
-"""The cursor over a recorded run, and what it answers. No terminal, no colours: the views show it.
+"""The cursor over a recorded run, and its answers. No terminal, no colours: views show it.
 
 Cursor k means that events 0..k have happened. Every answer is a function of k alone, so stepping
 back needs no undoing, and two ways to one event lead to the same answers.
@@ -36,7 +36,7 @@ _COUNTED_EVENTS = 200_000
 
 
 class Session:
-    """One person's way through one recorded run.
+    """A cursor over one recorded run, with its breakpoints, watches and branches.
 
     Raises:
         TraceError: nothing was recorded.
@@ -113,11 +113,11 @@ class Session:
 
     @property
     def set_here(self) -> list[str]:
-        """The changes that make what the current event wrote another than its op would."""
+        """The changes that set what the current event wrote."""
         return [edit.text for edit in self.trace.changes if edit.sets(self.run.events[self.cursor])]
 
     def _look(self) -> None:
-        """Answer from now on for what is looked at."""
+        """From now on, answer for the run or branch that is looked at."""
         self.trace = self.branches.shown
         self.explainer, self.queries = self.trace.explainer, self.trace.queries
         for known in ("parameters", "training_steps", "alerts", "memory"):
@@ -139,7 +139,7 @@ class Session:
         return self.trace.events[self.cursor]
 
     def move(self, to: int) -> bool:
-        """Put the cursor somewhere, at either end at the latest; whether it moved."""
+        """Put the cursor at an event, or at the nearer end of the run; returns whether it moved."""
         before = self.cursor
         self.cursor = min(max(to, 0), self.last)
         if self.cursor != before:
@@ -153,7 +153,7 @@ class Session:
 
     @property
     def value(self) -> Array | None:
-        """The array that the current event wrote; None where it wrote none, or that is gone."""
+        """The array that the current event wrote; None if it wrote none, or if it is gone."""
         return None if self.event.is_gone else self.queries.written_by(self.event)
 
     @property
@@ -187,7 +187,7 @@ class Session:
         return calls or [(source.file, source.line, "")]
 
     def call_at(self, frame: int) -> int:
-        """Which of the calls is so many further out than the user's own line; the last at most."""
+        """The call that is so many calls outside the user's own line, or the outermost."""
         source, calls = source_of(self.event), self.calls()
         places = [call[:2] for call in calls]
         own = (source.file, source.line) if source is not None else None
@@ -306,7 +306,7 @@ class Session:
                 yield before - index
 
     def _key_of(self, unit: str) -> Callable[[Event], Any]:
-        """What events of one unit have in common, and their neighbours have not."""
+        """What events of one unit have in common, and neighbouring units do not."""
         if unit == "op":
             return self._op_key
         if unit == "phase":
@@ -322,7 +322,7 @@ class Session:
         return key
 
     def _op_key(self, event: Event) -> Any:
-        """What one step shows as one: a folded call, else the event itself."""
+        """What a step treats as one: a folded call, or else the event itself."""
         call = self.folded_call(event)
         return event.index if call is None else (phase_of(event), call)
 
@@ -358,7 +358,7 @@ class Session:
         return not_finite(self.trace.events)
 
     def stops(self) -> list[int]:
-        """Where the breakpoints are; in a very long run none are looked for."""
+        """The events that breakpoints stop at; in a very long run none are looked for."""
         if not self.breakpoints or self.last >= _MARKED_EVENTS:
             return []
         if self._stops[0] != self.breakpoints:
@@ -397,7 +397,7 @@ _PARTS_OF_PLACES: dict[str, Callable[[Place], Any]] = {
 
 
 def _noteworthy(value: Array) -> Index:
-    """The element to explain where nobody chose one."""
+    """The element to explain if none was chosen."""
     if not _is_finite(value):
         flat = int(np.argmax(~np.isfinite(value)))
     elif value.flat[0]:

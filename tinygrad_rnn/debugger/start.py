@@ -14,12 +14,12 @@ from .session import Session
 
 
 def debug_trace(trace: Trace, at: int | None = None, *, plain: bool = False) -> int:
-    """Open the debugger on a recorded run, until the person leaves it: 0, or 1 where it failed.
+    """Open the debugger on a recorded run, until the user leaves it. Returns 0, or 1 if it failed.
 
     Args:
         trace: the run.
-        at: the event to begin at; by default the first, or the last where that is an error.
-        plain: with a prompt, even where there is a screen.
+        at: the event to begin at; by default the first, or the last if that is an error.
+        plain: use a prompt even if there is a screen.
 
     Raises:
         TraceError: nothing was recorded.
@@ -56,7 +56,7 @@ def _edit_lines() -> None:
 
 
 def debug_with_commands(trace: Trace, commands: Iterable[str]) -> Exit:
-    """Carry out a command file on a recorded run, and write the transcript to stdout.
+    """Run a command file on a recorded run, and write the transcript to stdout.
 
     Raises:
         TraceError: nothing was recorded.

@@ -31,7 +31,7 @@ def train_file(
     threads: int,
     settings: Mapping[str, Any],
 ) -> int:
-    """Train a model on a file, or go on with one; returns the exit code.
+    """Train a model on a file, or resume one; returns the exit code.
 
     `settings` are those of `Settings` that the user chose; of a checkpoint's own few may change.
     """
@@ -63,7 +63,7 @@ def _fresh(
     path = output or Path(f"{_stem(corpus.name)}.safetensors")
     if path.is_file():
         raise TrainingError(
-            f"{path} is there already: go on with it, --resume {shlex.quote(str(path))}, "
+            f"{path} exists already: resume it, --resume {shlex.quote(str(path))}, "
             "or name another with --output"
         )
     return Run(corpus, chosen), path
@@ -81,8 +81,8 @@ def _resumed(
     if fixed:
         given = ", ".join(f"--{name} {getattr(saved.settings, name)}" for name in fixed)
         raise TrainingError(
-            f"--resume goes on with what {resume} was begun with, {given}; only "
-            f"--{', --'.join(_MAY_CHANGE)}, --steps, --seconds and --threads may be others"
+            f"--resume keeps the settings that {resume} was begun with, {given}; only "
+            f"--{', --'.join(_MAY_CHANGE)}, --steps, --seconds and --threads may differ"
         )
     chosen = replace(saved.settings, **settings)
     _tell_of_idle(chosen)
@@ -97,7 +97,7 @@ _MAY_CHANGE = ("lr", "clip")
 
 
 def _tell_of_idle(settings: Settings) -> None:
-    """Refuse, or say, what a setting does not do.
+    """Refuse settings with which nothing is learned; warn of those without effect.
 
     Raises:
         TrainingError: nothing would be learned.

@@ -1,4 +1,4 @@
-"""A person's text, as what a character model trains on."""
+"""The text that a character model trains on."""
 
 import hashlib
 import sysconfig
@@ -25,13 +25,13 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
     Raises:
         TrainingError: a file that is binary, or not in this encoding.
-        OSError: a file that cannot be read, no regular file, or one of more than 128 MiB.
+        OSError: the file cannot be read, is not a regular file, or has more than 128 MiB.
     """
     return decode(read_regular(path, MOST_TEXT), str(path), encoding)
 
 
 def decode(data: bytes, name: str, encoding: str = "utf-8") -> str:
-    """The text that some bytes are; see `read_text`."""
+    """Bytes as text; see `read_text`."""
     try:
         text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -109,11 +109,11 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text by numbers: nine tenths to train on, and the rest to see whether that was any use.
+    """A text as numbers: nine tenths to train on, and one tenth held out, to test on.
 
-    A long text is cut into pieces, of each of which the last tenth is held out.
+    A long text is cut into pieces, and the last tenth of each is held out.
 
-    `name` is what to call it; a file's is its path, and `encoding` that of its bytes.
+    `name` is what messages call it, the path of a file; `encoding` is the file's.
     """
 
     name: str

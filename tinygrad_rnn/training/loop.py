@@ -181,7 +181,7 @@ class Saved:
         """Read a checkpoint.
 
         Raises:
-            CheckpointError: no checkpoint, or not one of a character model.
+            CheckpointError: it is not a checkpoint, or not one of a character model.
         """
         found = load(path)
         try:
@@ -235,7 +235,7 @@ def _whole(value: Any, what: str, low: int, high: int) -> int:
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str) or len(value) > 4096:
-        raise TypeError(f"{what} is no text: {value!r:.40}")
+        raise TypeError(f"{what} is not a text: {value!r:.40}")
     return value
 
 
@@ -246,7 +246,7 @@ def _characters(value: Any) -> str:
 
 
 def _check_settings(settings: Settings, model: Recurrent) -> None:
-    """Refuse settings that are not those of this model, or of a step that nobody could wait for."""
+    """Refuse settings that are not this model's, or with which a step would take far too long."""
     for name in ("layers", "hidden", "seq", "batch"):
         _whole(getattr(settings, name), name, 1, 2**40)
     _whole(settings.seed, "seed", 0, 2**128)
@@ -288,7 +288,7 @@ def _generator_state(state: Any) -> dict[str, Any]:
 
 
 class Reporter(Protocol):
-    """Is told how a run goes."""
+    """Receives the progress of a run."""
 
     def stepped(self, step: Step) -> None:
         """One more step is done."""
@@ -376,9 +376,9 @@ _ENDS = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], int]]:
-    """The signal that asks for an end, or 0, to be asked between steps.
+    """A function to call between steps: the signal that asked for an end, or 0.
 
-    A second one does what it would have done before. One that was ignored, as `nohup` has it, stays
+    A second signal has its usual effect. One that was ignored before, as under `nohup`, stays
     ignored.
     """
     asked: list[int] = []

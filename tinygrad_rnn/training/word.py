@@ -58,7 +58,7 @@ class Speller:
         """The network of a checkpoint that `train` wrote, as it is when it is not trained.
 
         Raises:
-            CheckpointError: no checkpoint, or not one of a character model.
+            CheckpointError: it is not a checkpoint, or not one of a character model.
             TrainingError: the text is too short, or has characters that the model does not know.
         """
         saved = Saved.load(checkpoint)

@@ -1,4 +1,4 @@
-"""What is written behind a command's name."""
+"""The arguments of a command: what is written after its name."""
 
 import re
 from collections import deque
@@ -11,13 +11,13 @@ _ELEMENT = re.compile(r"\s*+(?P<name>[^\s\[\]]++)\s*+(?:\[(?P<index>[-\d\s,]*+)\
 
 
 class Arguments:
-    """The words behind a command's name, taken from the left.
+    """The words after a command's name, taken from the left.
 
     What a method cannot read it refuses with a CommandError, whose caret marks the spot.
 
     Args:
         line: the whole line.
-        start: the column behind the command's name.
+        start: the column after the command's name.
     """
 
     def __init__(self, line: str, start: int) -> None:
@@ -39,7 +39,7 @@ class Arguments:
         return self._words[0][0] if self._words else ""
 
     def error(self, message: str) -> CommandError:
-        """An error at the next word, else at the one that was taken last."""
+        """An error that points at the next word, or at the one that was taken last."""
         column = self._words[0].start() if self._words else self._column
         return CommandError(message, self.line, column)
 
@@ -56,7 +56,7 @@ class Arguments:
         return int(self.word())
 
     def end(self) -> None:
-        """Refuse all that was not taken."""
+        """Refuse words that were not taken."""
         if self._words:
             raise self.error(f"nothing is expected here: {self.next!r}")
 

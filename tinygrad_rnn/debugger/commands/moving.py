@@ -73,7 +73,7 @@ def _to_nth(session: Session, ends: Iterator[int], count: int, otherwise: int) -
 
 
 def _arrived(session: Session, before: int) -> Reply:
-    """A move is told where it is none: the run has two ends."""
+    """Say so where a move did not move: at either end of the run."""
     if session.cursor != before:
         return Reply(moved=True)
     end = "the start of the run: no event is before it"
@@ -115,7 +115,7 @@ def rcontinue(session: Session, arguments: Arguments) -> Reply:
 
 
 def _run(session: Session, way: Iterable[int], end: int, called: str) -> Reply:
-    """Go to the first of these events that a breakpoint stops at, else to the end of the way."""
+    """Go to the first of these events that a breakpoint stops at, else to the last of them."""
     for index in way:
         number = session.breakpoint_at(session.trace.events[index])
         if number is not None:
@@ -125,7 +125,7 @@ def _run(session: Session, way: Iterable[int], end: int, called: str) -> Reply:
     behind = len(session.stops()) if end == session.last else 0
     if behind:
         events = "1 event" if behind == 1 else f"{behind} events"
-        back = f"no breakpoint on the way to the {called}; {events} with one are behind: `[`"
+        back = f"no breakpoint on the way to the {called}; {events} with one lie behind: `[`"
         return said(back, moved=moved)
     return said(f"no breakpoint on the way to the {called}", moved=moved)
 

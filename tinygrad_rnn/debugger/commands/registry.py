@@ -39,10 +39,10 @@ def command(
     """Make a function a command.
 
     Args:
-        usage: its name and what may stand behind it.
+        usage: its name and the arguments it takes.
         summary: what it does, in a line of the help.
-        keys: the key that stands for it, or each key with the line that it stands for.
-        details: what `help` adds where it is asked about this command.
+        keys: the key for it, or each key with the line that it stands for.
+        details: what `help` adds when it is asked about this command.
         name: where the usage does not begin with it.
     """
     name = name or usage.partition(" ")[0]
@@ -70,16 +70,16 @@ _LETTERS_OF_PDB = {
 # Words of pdb that would be short for another command here.
 _NOT_AS_IN_PDB = dict.fromkeys(
     ["r", "return"],
-    "pdb's `return` has no like here: `step cell` runs to the end of a copy, `out` folds the "
+    "there is no `return` as in pdb: `step cell` runs to the end of a copy, `out` folds the "
     "module around, `rcontinue` runs back to a breakpoint",
 )
 
 
 def execute(session: Session, line: str) -> Reply:
-    """Carry out one command line.
+    """Run one command line.
 
     Raises:
-        CommandError: it is no command, or not one that can be carried out here; says where.
+        CommandError: it is not a command, or cannot be run here; says where.
         TraceError: the run has no answer to it.
     """
     stripped = line.strip()
@@ -92,7 +92,7 @@ def execute(session: Session, line: str) -> Reply:
         return go_on(session, +1 if repeated[2] == "n" else -1, int(repeated[1] or 1))
     session.is_searching = False
     if stripped == "N":
-        raise CommandError("N goes back through a search, and none is open: /text begins one")
+        raise CommandError("N goes back through a search, but no search is open: /text begins one")
     note, line = _note(session, line), _without_keys(line)
     word = re.match(r"\s*([^\s\[]*)", line)
     assert word is not None
@@ -109,7 +109,7 @@ _REPEATS = re.compile(r"(\d{0,4})([nN])")
 
 
 def _note(session: Session, line: str) -> str:
-    """That a letter is another command in pdb: once."""
+    """Say, once, that a letter is another command in pdb."""
     match = _KEY.match(line)
     letter = match[2] if match else ""
     if letter not in _LETTERS_OF_PDB or letter in session.told:

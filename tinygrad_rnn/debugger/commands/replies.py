@@ -23,7 +23,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What an expression is worth."""
+    """The value of an expression."""
 
     text: str
     value: Any
@@ -31,7 +31,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The way of the largest contribution."""
+    """The path of the largest contributions."""
 
     steps: tuple[OriginStep, ...]
 
@@ -54,7 +54,7 @@ class Gradients:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What an event wrote in the run and in a branch of it, and what became of the loss."""
+    """What an event wrote in the run and in a branch of it, and both losses."""
 
     difference: Difference
     lines: tuple[str, ...]
@@ -82,7 +82,7 @@ Answer = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one command; without an answer it was nothing but a move."""
+    """The outcome of one command; without an answer it was only a move."""
 
     answer: Answer | None = None
     moved: bool = False

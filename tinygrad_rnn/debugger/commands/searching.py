@@ -6,7 +6,7 @@ from .replies import Reply, said
 
 
 def go_on(session: Session, way: int, count: int = 1) -> Reply:
-    """Go on with a search, forward or back; at an end it goes on from the other."""
+    """Continue a search, forward or back; at one end of the run it goes on from the other."""
     length, at = len(session.trace.events), session.cursor
     text, wrapped = session.sought, False
     for _ in range(count):

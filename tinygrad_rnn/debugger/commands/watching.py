@@ -1,4 +1,4 @@
-"""Commands that compute with values: show them, test them, stop where they are so."""
+"""Commands that compute with values: show them, test them, stop at them."""
 
 import fnmatch
 import re
@@ -77,7 +77,7 @@ def assert_(session: Session, arguments: Arguments) -> Reply:
 
 @command(
     "break WORD… [if E]",
-    "stop `continue` where all this is so; see `help break`",
+    "stop `continue` where all of this holds; see `help break`",
     details=BREAK_HELP,
 )
 def break_(session: Session, arguments: Arguments) -> Reply:
@@ -88,7 +88,7 @@ def break_(session: Session, arguments: Arguments) -> Reply:
 
 
 def _hits_told(session: Session, made: Breakpoint) -> list[str]:
-    """How often a breakpoint hits: the run is known, so one that never can is told at once.
+    """How often a breakpoint hits. The run is known, so one that never hits is reported at once.
 
     Raises:
         CommandError: its condition cannot be evaluated at any event.
@@ -100,7 +100,7 @@ def _hits_told(session: Session, made: Breakpoint) -> list[str]:
         return [f"{counted}: {_listed(hits)}{behind}"]
     failure = made.failure()
     if failure is not None:
-        raise CommandError(f"this condition never has a value: {failure}")
+        raise CommandError(f"this condition cannot be evaluated at any event: {failure}")
     if hits is None:
         return []
     return [f"no event of this run matches{_instead(session, made)}"]
@@ -112,7 +112,7 @@ def _listed(hits: Sequence[int]) -> str:
 
 
 def _instead(session: Session, made: Breakpoint) -> str:
-    """What there is in place of an op or a name that is not in the run."""
+    """What to suggest for an op or a name that is not in the run."""
     if "differs" in made.text and session.trace is session.run:
         return ", which differs from itself nowhere: `set h@3 = 0` makes a branch"
     events, asked = session.trace.events, dict(re.findall(r"(op|name)=(\S+)", made.text))

@@ -48,7 +48,7 @@ def set_(session: Session, arguments: Arguments) -> Reply:
     expression = parse(match["value"], arguments.line, start)
     value, combined = expression(session.lookup), _OPERATORS[match["operator"]]
     if isinstance(value, tuple):
-        raise CommandError("a shape is no value", arguments.line, start)
+        raise CommandError("a shape cannot be set", arguments.line, start)
     text = f"{match['place']} {match['operator']}= {match['value']}"
     new = value
     if match["operator"]:
@@ -77,7 +77,7 @@ def _written_whole(session: Session, name: str) -> str:
 
 
 def _came_of_it(session: Session) -> list[str]:
-    """Where we are, what became of the loss, and where the script might have gone another way."""
+    """Where we are, both losses, and where the script might have gone another way."""
     shown = session.trace
     lines = [session.branches.title, *_effect(session)]
     for one in shown.unfollowed[:_LISTED]:

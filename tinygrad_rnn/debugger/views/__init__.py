@@ -1,4 +1,4 @@
-"""What a session looks like: pure functions from it to lines of text, whoever shows them.
+"""What a session looks like: pure functions from a session to lines of text.
 
 A line is a rich Text no wider than asked for. Nothing depends on colour: signs are always printed,
 the selected element and what it was made of carry marks, and `plain_ascii` spells every other sign

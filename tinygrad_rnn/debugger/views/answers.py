@@ -320,7 +320,7 @@ SCREEN_KEYS = (
     ("Ctrl-Z", ("ctrl+z",), "suspend, as other programs; `fg` comes back"),
     ("Ctrl-C", ("ctrl+c",), "leave"),
 )
-"""What is no command: keys of the screen, as people write them and as Textual does."""
+"""Keys of the screen that are not commands: as people write them, and as Textual does."""
 
 
 def help_lines(width: int) -> Lines:

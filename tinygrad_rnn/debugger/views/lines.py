@@ -11,7 +11,7 @@ Lines = list[Text]
 
 
 class DrawnLater(Sequence[Text]):
-    """Lines of which those in the middle are drawn when they are looked at: there may be thousands.
+    """Lines, of which the middle ones, thousands perhaps, are drawn only when they are shown.
 
     Args:
         above: the lines before them.

@@ -1,4 +1,4 @@
-"""The right pane: what has come of it so far, and the line of the program it came from."""
+"""The right pane: the gradients so far, watches, and the line of the program."""
 
 from functools import lru_cache
 

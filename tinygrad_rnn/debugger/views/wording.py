@@ -1,4 +1,4 @@
-"""Events in words, whole or brief."""
+"""Events in words, at full length or brief."""
 
 from ...tracing.questions.names import Names
 from ...tracing.questions.notation import index_text
