@@ -43,7 +43,7 @@ def test_a_model_is_drawn_checked_and_debugged(run, tmp_path):
     [
         (["m.onnx"], "m.onnx takes ids int64 (3, 1): give --inputs x.npz or --random"),
         (["m.onnx", "--random", "--axis", "time=2"], "it has no open axis time"),
-        (["m.onnx", "--inputs", "none.npz"], "none.npz: no file of arrays"),
+        (["m.onnx", "--inputs", "none.npz"], "none.npz: not a file of arrays"),
         (["m.onnx", "--inputs", "y.npz"], "holds ['jds']; the model takes ids int64 (3, 1)"),
         (["m.onnx", "--inputs", "y.npz", "--random"], "give --inputs, or --random"),
         (["m.onnx", "--axis", "time"], 'must be like "time=5"'),

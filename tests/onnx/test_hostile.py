@@ -107,11 +107,11 @@ REFUSED = {
     "parent folder": (outside("../secret"), "outside the model's folder: refused"),
     "absolute": (outside("/etc/passwd"), "outside the model's folder: refused"),
     "a link": (outside("link"), "outside the model's folder: refused"),
-    "no file": (outside("none.bin"), "'none.bin' is no file"),
+    "no file": (outside("none.bin"), "'none.bin' is not a file"),
     "cut off": (outside("data.bin", offset="1000"), "'data.bin' is cut off"),
     "no number": (outside("data.bin", offset="x"), "no offset or length"),
     "too long": (outside("data.bin", length="9"), "9 bytes at 0 for"),
-    "a pipe": (outside("pipe"), "'pipe' is no file"),
+    "a pipe": (outside("pipe"), "'pipe' is not a file"),
 }
 
 

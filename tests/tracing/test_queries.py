@@ -86,7 +86,7 @@ def test_a_name_answers_where_it_will_be_written():
         tr.why("hh")
     with pytest.raises(TraceError, match="there is no h@9: only h@-1 to h@3"):
         tr.why("h@9", (0, 0))
-    with pytest.raises(TraceError, match=r"shape \(2, 4\); one is h@1\[0,0\]"):
+    with pytest.raises(TraceError, match=r"shape \(2, 4\); h@1\[0,0\] is one"):
         tr.why("h@1", (7, 0))
     for step in ("x", "-1", "²", "9" * 5000):
         for name in (f"h@{step}:", f"h@{step}:1", f"d.W_hh@{step}:"):

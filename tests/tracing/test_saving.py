@@ -764,7 +764,7 @@ def test_numbers_that_no_run_has(path, change):
     recorded("loop").save(path)
     lied(path, change)
     with pytest.raises(
-        TraceError, match=r"run\.tgtrace is damaged: ValueError: .* is no number from"
+        TraceError, match=r"run\.tgtrace is damaged: ValueError: .* is not a number from"
     ):
         load_trace(path)
 

@@ -1,4 +1,4 @@
-"""What BLAS does well: how a product starts soonest, in which layout a matrix is read fastest."""
+"""What BLAS does well: which call has the least overhead, which layout is read fastest."""
 
 from math import inf
 from typing import Any, cast
@@ -34,7 +34,7 @@ def as_matrices(a: Array, b: Array, out: Array) -> tuple[Array, Array, Array]:
 
 
 def is_for_dot(a: Array, b: Array, out: Array) -> bool:
-    """Whether dot, which starts sooner than matmul, does the same; it copies what has gaps."""
+    """Whether dot, which has less overhead than matmul, does the same; it copies what has gaps."""
     alike = a.dtype == b.dtype == out.dtype and out.dtype.char in "fdFD"
     return alike and max(a.ndim, b.ndim) <= 2 and out.flags.c_contiguous and _is_dense(a, b)
 

@@ -49,7 +49,7 @@ class Recording:
         leaves: the tensors from outside that it read.
         states: what of each leaf a call depends on, but its values.
         added: the tensors whose gradients are read, to be added to, and the dtypes of these.
-        options: tensors from outside that are no operands but an index, say, and their values.
+        options: tensors from outside that are not operands but an index, say, and their values.
         modules: every module that had a part, by id, and whether it was in training.
         values: the arguments of integers whose values Python looked at, by number.
         guards: what else was found around the function.
@@ -202,7 +202,7 @@ class Capture:
         arguments: stand-ins for the tensors of the call, which fn gets to see.
         given: the tensors that they stand for.
         program: where the values go.
-        around: fn, and its arguments that are no tensors.
+        around: fn, and its arguments that are not tensors.
     """
 
     def __init__(
@@ -350,7 +350,7 @@ class Capture:
         return True
 
     def _option(self, x: Tensor, array: Array) -> None:
-        """A tensor that is no operand but an index, say: one from outside must stay the same."""
+        """A tensor that is an index, say, not an operand: one from outside must stay the same."""
         if self.gradients.owners(x):
             self._value(x, x._data)
         value = self.values.get(x)

@@ -39,23 +39,24 @@ def compile(fn: Callable[..., Any]) -> "Compiled":
     """Record what `fn` computes, forward and backward, and replay it as a flat list of NumPy calls.
 
     Arrays and Tensors among the arguments (also inside tuples, lists and dicts) reach fn as
-    Tensors; all else, numbers too, counts as part of the function: another value is recorded anew,
-    as are other shapes and dtypes. At most 16 kinds of calls are recorded; then what is new runs as
-    it is, and a warning says so. Integers among the arguments may be looked at, as NumPy does in
-    `np.eye(10)[ids]`: other ones are recorded anew a few times, and then run as they are.
+    Tensors. Everything else, numbers too, counts as part of the function: for another value it is
+    recorded again, as it is for other shapes and dtypes. At most 16 kinds of calls are recorded;
+    calls of further kinds run uncompiled, and a warning says so. fn may look at the values of
+    integers among the arguments, as in `np.eye(10)[ids]`: other values are recorded again a few
+    times, and then run uncompiled.
 
-    The first two calls are recorded and compared; from the third on fn itself no longer runs, but
-    at calls 4, 8, 16, … of a kind (32, 64, … where there are many kinds), when it must still do the
-    same. Leaves from outside, parameters above all, are read at each call; where a number, a
-    parameter or an object that the code of fn mentions is another, fn is recorded anew. Returned
+    The first two calls are recorded and compared. From the third on fn itself runs no longer,
+    except at calls 4, 8, 16, … of a kind (32, 64, … if there are many kinds), to see that it still
+    does the same. Leaves from outside, parameters above all, are read at each call. If a number, a
+    parameter or an object that the code of fn mentions has changed, fn is recorded again. Returned
     Tensors have no history, and backward on them raises; `.grad` is left as fn would leave it.
-    Under `trace()`, and whatever else watches, fn runs as it is.
+    Inside `trace()`, or under any other observer, fn runs uncompiled.
 
     Raises:
-        CompileError: at a call, when fn does what cannot be replayed: it reads a value as an array
-            or a number, binds a parameter to other data, draws from `random` or `np.random`, uses
-            what another thread computed, returns what is neither Tensor nor number, or comes to
-            something else when it runs again; or when an argument is none that could be recognised.
+        CompileError: at a call, if fn does what cannot be replayed: it reads a value as an array or
+            a number, binds a parameter to other data, draws from `random` or `np.random`, uses what
+            another thread computed, returns what is neither Tensor nor number, or computes
+            something else when it runs again; or if an argument is of an unknown kind.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -152,8 +153,8 @@ class Compiled:
         if len(for_values) >= _OF_VALUES:
             numbers = ", ".join(f"argument {of}" for of in for_values[0].recording.values)
             self._leave(
-                f"looks at the values of {numbers}, which differ from call to call: it runs as it "
-                "is, uncompiled, for any but those it saw first; keep to ops, as tg.ops.one_hot"
+                f"looks at the values of {numbers}, which differ from call to call: it runs "
+                "uncompiled for all but the first few; keep to ops, as tg.ops.one_hot"
             )
             return False
         if self._count() < _KEPT:
@@ -167,9 +168,9 @@ class Compiled:
         while len(self._left_alone) > _OFTEN:
             self._left_alone.popitem(last=False)
         self._leave(
-            f"was called with more than {_KEPT} kinds of arguments (shapes, dtypes, numbers), what "
-            "is around it among them: what is new runs as it is, uncompiled, until it was called "
-            f"{_OFTEN} times; pad sequences to a few lengths, and pass what changes as arrays"
+            f"was called with more than {_KEPT} kinds of arguments (shapes, dtypes, numbers, and "
+            f"values it reads around it): a further kind runs uncompiled for {_OFTEN - 1} calls; "
+            "pad sequences to a few lengths, and pass what changes as arrays"
         )
         return False
 
@@ -177,7 +178,7 @@ class Compiled:
         return sum(map(len, self._recorded.values()))
 
     def _forget_oldest(self) -> None:
-        """Let go of the recording that was not called for longest."""
+        """Drop the recording that was not called for the longest time."""
         for kind, entries in self._recorded.items():
             del entries[0]
             if not entries:
@@ -185,7 +186,7 @@ class Compiled:
             return
 
     def _leave(self, why: str, depth: int = 4) -> None:
-        """Say once why calls run as they are, at the caller's line: so many calls up."""
+        """Warn once why calls run uncompiled, at the caller's line, `depth` calls up."""
         if why not in self._notes:
             self._notes.append(why)
             name = getattr(self.fn, "__name__", type(self.fn).__name__)
@@ -286,13 +287,13 @@ class Compiled:
         return _rebuilt(returned, iter(results))
 
     def _give_up(self, what: str, entries: "list[_Entry]") -> None:
-        """Nothing that is recorded could be held against a later call."""
+        """Run uncompiled from now on: no recording could be compared with a later call."""
         entries.clear()
         self._in_doubt = True
         self._leave(
-            f"mentions {what} around it, which may change unseen between two calls: it runs as it "
-            "is, uncompiled; pass them as arguments or as tensors, or make arrays that stay as "
-            "they are read-only (array.flags.writeable = False), and compile it then",
+            f"mentions {what} around it, which may change unseen between two calls: it runs "
+            "uncompiled; pass them as arguments or as tensors, or make arrays that never change "
+            "read-only (array.flags.writeable = False), and compile it then",
             depth=6,
         )
 
@@ -409,7 +410,7 @@ def _thing(part: Any) -> Any:
 
 
 def _other_than_tensors(structure: Any) -> Iterator[Any]:
-    """What is among arguments that are no tensors."""
+    """What is among the arguments and is not a tensor."""
     kind, *parts = structure
     if kind == "is":
         yield _thing(parts[1])
@@ -419,7 +420,7 @@ def _other_than_tensors(structure: Any) -> Iterator[Any]:
 
 
 def _require_plain(structure: Any) -> None:
-    """Refuse what is no Tensor and may change: each call would return that of the recording."""
+    """Refuse what is not a Tensor and may change: each call would return the recording's."""
     kind, *parts = structure
     if kind == "is" and not isinstance(parts[1], PLAIN):
         raise CompileError(
@@ -480,7 +481,7 @@ def _output(x: Any) -> Tensor:
 
 
 class _Returned(Tensor):
-    """A result that requires a gradient: whoever asks what it was made from is told of none."""
+    """A result that requires a gradient, but has no history: asking for it raises."""
 
     __slots__ = ()
 

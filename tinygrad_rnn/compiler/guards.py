@@ -1,4 +1,4 @@
-"""Guards: what a function finds around it, beside tensors, and whether that is still the same.
+"""Guards: what a function reads around it, beside tensors, and whether that is still the same.
 
 Python does not tell what a function reads. So its code is asked which names it mentions: variables
 of closures, globals, and attributes of the objects that these hold. The functions and methods among
@@ -64,7 +64,7 @@ class Guards:
     """What is read around a function, as it was before a run; then what must be so again.
 
     Args:
-        roots: the function, and whatever else it is given that is no tensor.
+        roots: the function, and whatever else it is given that is not a tensor.
     """
 
     def __init__(self, roots: Iterable[Any]) -> None:

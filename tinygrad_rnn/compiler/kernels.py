@@ -1,4 +1,4 @@
-"""Calls that are not NumPy's own, and NumPy's in the form that starts soonest."""
+"""Calls that are not NumPy's own, and NumPy's in the form with the least overhead."""
 
 # ruff: noqa: D103  (each is what its name says)
 from collections.abc import Callable, Sequence

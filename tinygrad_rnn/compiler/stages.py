@@ -1,4 +1,4 @@
-"""A planned program told in few words: calls that are alike are one stage of its outline."""
+"""The outline of a planned program: calls that are alike are one stage."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -58,9 +58,9 @@ def draw(
             Tensor the pass is run here, and every `.grad` is left alone; a trace must have recorded
             one. The name of a value, "y@9" or "y@9[0,2]", in place of True: its gradient, not the
             loss's; of several numbers that of their sum. So one sees which steps it depends on.
-        against: another run of the same events, as `tr` for `what=tr.what_if(…)`: how far off each
-            value is, in colours on the copies and on what they hand on, and at every step below.
-            What is the same to the last bit is marked as such.
+        against: another run of the same events, as `tr` for `what=tr.what_if(…)`: draw how far
+            each value is from that run's, in colours on the copies and on what they hand on, and at
+            every step below. What is the same to the last bit is marked as such.
         values: draw the values of each copy's h_t as a row of colours: of a batch the first
             sequence, 32 units at most.
         fold: "auto" folds above 16 copies, or modules of one kind in a chain, and keeps 3 at each
@@ -68,17 +68,17 @@ def draw(
         theme: "light", "dark", or "print" (greys).
         title: written above the picture.
         scale: the powers of ten that the colours of gradients lie between, such as (-6, 0), for
-            several pictures that are to be compared; None takes those of this picture. What lies
-            beyond is drawn as its ends, which then say "≤" or "≥".
+            several pictures that are to be compared; None takes those of this picture. Norms beyond
+            the range are drawn in its end colours, which then say "≤" or "≥".
         depth: how many levels of modules are open in the view "unrolled": 1 draws closed copies, 2
             what is in them, with the modules that they call closed, and so on. None: closed copies;
             without copies, as many levels as make no more than some two dozen parts.
 
     Raises:
         TraceError: nothing was recorded.
-        DrawError: nothing in the graph is recurrent, where only copies have what was asked for; an
+        DrawError: nothing in the graph is recurrent, and only copies have what was asked for; an
             unknown view or theme, or a bad `fold`; gradients of a trace without a backward pass, or
-            in the rolled view; `against` something that is no run of the same events.
+            in the rolled view; `against` something that is not a run of the same events.
         GradientError: gradients of a Tensor that is not a single number, or requires none.
 
     >>> import tinygrad_rnn as tg

@@ -24,7 +24,7 @@ def _program(question: str) -> str:
 def _run(answer: Answer, exercise: Exercise) -> Session:
     """The session in which an answer's commands were carried out, on the exercise's program."""
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder, "sick.py")
+        script = Path(folder, "program.py")
         script.write_text(_program(exercise.question), "utf-8")
         with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
             run = run_script(script, [], echo=None)
@@ -50,7 +50,7 @@ def find_the_nan(answer: Answer) -> None:
     """Find the NaN.
 
     Write a file of debugger commands that ends at the very op which makes the first NaN of this
-    program (save it as sick.py, and try `tinygrad-rnn debug --commands answer.tgdb sick.py`):
+    program (save it as program.py, and try `tinygrad-rnn debug --commands answer.tgdb program.py`):
 
         import numpy as np
         import tinygrad_rnn as tg

@@ -1,7 +1,8 @@
-"""Models from elsewhere, and ours for elsewhere: the ONNX format.
+"""The ONNX format: reads models of other programs, and writes ours for them.
 
-`load` makes a `Module` of a file, which runs on our ops: it is differentiated, recorded, drawn and
-debugged as one that was written here. `save` writes what a module or a function computes.
+`load` makes a `Module` of a file. It runs on our ops, so it can be differentiated, recorded, drawn
+and debugged like a module that was written here. `save` writes what a module or a function
+computes.
 
 The package `onnx` is an extra: `pip install 'tinygrad-rnn[onnx]'`.
 """
@@ -29,8 +30,8 @@ def load(path: str | os.PathLike[str] | bytes, *, dtype: Any = None) -> "Network
         Network: a Module named after the file's graph; `print` shows what it takes.
 
     Raises:
-        OnnxError: no such file, a damaged one, or nodes that are not supported: all in one error.
-            Nothing is downloaded, and no data outside the file's folder is read.
+        OnnxError: there is no such file, it is damaged, or some nodes are not supported: the error
+            lists all of them. Nothing is downloaded, and no data outside the file's folder is read.
     """
     from .loading import network_of
     from .reading.read import parsed, read_model
@@ -54,7 +55,7 @@ def save(
     unrolled: bool = False,
     dtype: Any = None,
 ) -> None:
-    """Write what a module or a function computes, as one run of it shows.
+    """Write what a module or a function computes, as recorded in one run of it.
 
     Calls of `tg.nn`'s RNN, LSTM and GRU become recurrent nodes, everything else the ops that it
     ran. Parameters keep their names, and each node knows the calls of modules that it was made in,
@@ -70,7 +71,7 @@ def save(
             default as they are.
 
     Raises:
-        OnnxError: ops that ONNX has not, all in one error; a function that looks at the numbers of
+        OnnxError: ops that ONNX lacks, all in one error; a function that looks at the numbers of
             an input, or that returns no tensor; a file that cannot be written.
     """
     from .writing.save import save_model

@@ -27,7 +27,8 @@ def read_inputs(network: Network, path: str | os.PathLike[str]) -> dict[str, Arr
     """The inputs in a file that `np.savez` wrote, by their names.
 
     Raises:
-        OnnxError: no such file, or one is missing, unknown, or no array of numbers.
+        OnnxError: there is no such file, or an input is missing, unknown, or not an array of
+            numbers.
     """
     name = os.fspath(path)
     try:
@@ -41,7 +42,7 @@ def read_inputs(network: Network, path: str | os.PathLike[str]) -> dict[str, Arr
         if isinstance(error, OnnxError):
             raise
         reason = getattr(error, "strerror", None) or str(error)
-        raise OnnxError(f"{name}: no file of arrays: {elide(str(reason), 200)}") from error
+        raise OnnxError(f"{name}: not a file of arrays: {elide(str(reason), 200)}") from error
     names = [value.name for value in network.inputs]
     if set(given) != set(names):
         listed = ", ".join(map(str, network.inputs))

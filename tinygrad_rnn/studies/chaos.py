@@ -31,7 +31,7 @@ class Chaos(Study):
     push is made by `what_if`, so the other run is exact. While it is small it must grow as
     ‖J_t … J_1 u‖, where J_t = ∂h_t/∂h_{t-1} is what the backward pass says at the recorded state
     (of an LSTM, h and c together).
-    How fast that is, the exponent, is measured, for each gain; of its sign nothing is claimed.
+    How fast that is, the exponent, is measured for each gain; nothing is claimed about its sign.
     """
 
     name = "chaos"

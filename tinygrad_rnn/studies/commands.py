@@ -37,10 +37,10 @@ def run_study(
     jobs: int | None,
     backend: str | None,
 ) -> int:
-    """Run a study, print its table and charts, and leave the files; 0 if every claim held, else 1.
+    """Run a study, print its table and charts, and write the files; 0 if every claim held, else 1.
 
     Raises:
-        StudyError: no such study, or an option that it has no use for.
+        StudyError: there is no such study, or it cannot use an option.
     """
     from rich.console import Console
 

@@ -38,13 +38,13 @@ Task = tuple[int, dict[str, Any]]  # a seed and a run's settings
 
 
 class Reporter(Protocol):
-    """Is told how a study goes."""
+    """Receives the progress of a study."""
 
     def begins(self, total: int, kept: int) -> None:
         """`total` runs make the study; `kept` of them were done before."""
 
     def ran(self, record: Record) -> None:
-        """One more is done."""
+        """One more run is done."""
 
 
 class Silent:
@@ -75,11 +75,11 @@ def conduct(
         full: the runs that take long as well.
         path: a JSON file to keep each run in as soon as it is done; those found there are not run
             again.
-        jobs: processes side by side; as many as there are processors when left out.
+        jobs: how many processes side by side; by default as many as there are processors.
         backend: joblib's, "loky" (processes), "threading", "sequential", or "dask": the cluster
             that Dask's own configuration names, else a local one. When left out, what
-            `joblib.parallel_config` says, so that a person with another cluster registers it there.
-        reporter: is told how it goes.
+            `joblib.parallel_config` says: that is where to register another cluster.
+        reporter: receives the progress.
 
     Raises:
         StudyError: a path that holds something else, or a backend that is not installed.
@@ -227,7 +227,7 @@ def _refuse(constant: str) -> None:
 
 
 def _check(record: Record) -> None:
-    """Refuse what no run can have been: other types, or numbers that are none."""
+    """Refuse what cannot be a run: wrong types, or NaN."""
     if type(record.seed) is not int or record.seed < 0:
         raise ValueError(f"no seed: {record.seed!r}")
     if type(record.seconds) not in (int, float) or not 0 <= record.seconds < math.inf:

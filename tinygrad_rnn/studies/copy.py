@@ -23,10 +23,10 @@ BELOW, NEAR = 0.8, 0.05  # shares of the baseline
 
 
 class Copy(Study):
-    """Ten of eight letters, a gap, then all ten again: the loss by that of one without memory.
+    """Ten letters out of eight, a gap, then all ten again: the loss by that of one without memory.
 
-    Who remembers nothing can still say blanks where blanks are due: 10 ln 8 / (T + 20) is what is
-    left, with T + 20 steps in all. Every network comes to that line, and soon. With a gap of 10
+    A network without memory can still say blanks where blanks are due: 10 ln 8 / (T + 20) is what
+    is left, with T + 20 steps in all. Every network comes to that line, and soon. With a gap of 10
     the gated ones and the identity get well below it in 2,000 updates, and none is done. A tanh
     network stays on it. Most that start with an orthogonal W_hh stay there, too, though their
     gradient neither vanishes nor explodes at the start: what can flow back is not yet learned.

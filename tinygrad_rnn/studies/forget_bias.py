@@ -26,8 +26,8 @@ class ForgetBias(Study):
 
     Straight from memory to memory ∂c_t/∂c_{t-1} = diag(σ(f)). Where the forget gate is held at its
     bias, the slope of the gradient is ln σ(b) a step: -0.69 for a bias of 0, -0.31 for 1, -0.05 for
-    3, -0.007 for 5. The detours through h_t add to it. A bias of 1 is no magic number: a gap of 80
-    asks for more (Tallec, Ollivier 2018).
+    3, -0.007 for 5. The detours through h_t add to it. A bias of 1 is not magic: a gap of 80 asks
+    for more (Tallec, Ollivier 2018).
     """
 
     name = "forget-bias"

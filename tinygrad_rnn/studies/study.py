@@ -29,13 +29,13 @@ class Record:
     seconds: float
 
     def __getitem__(self, name: str) -> Any:
-        """What was measured, or else a setting."""
+        """A measurement or a setting, by its name."""
         return {**self.settings, **self.measured}[name]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one seed says about a claim: whether what was measured bears it out."""
+    """What one seed says about a claim: what was measured, and whether the claim holds."""
 
     claim: str
     reference: str
@@ -168,12 +168,12 @@ class Study(ABC):
         """The charts of some runs."""
 
     def loss(self) -> Tensor | None:
-        """A small example of the model, whose gradient flow is drawn; None to draw nothing."""
+        """A small example of the model, whose flow of gradients is drawn; None to draw nothing."""
         return None
 
     @property
     def digest(self) -> str:
-        """Names this version of the study's source: kept runs of another do not count."""
+        """Identifies this version of the study's source: kept runs of others do not count."""
         source = inspect.getsource(inspect.getmodule(type(self)) or type(self))
         return hashlib.sha256(source.encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""Running a person's own script under recording."""
+"""Running a user's own script under recording."""
 
 import codecs
 import io
@@ -74,7 +74,7 @@ def run_script(
 
     Args:
         script: its path, or the name of a module, which is run as `python -m` does.
-        arguments: its own, behind its name in `sys.argv`.
+        arguments: its own, after its name in `sys.argv`.
         until_nan: end it at the first event that writes a NaN or an infinity.
         steps: keep these training steps alone, the first and the last counted from 0, and end it
             in the backward pass after them; without updates of parameters, where it ends itself.
@@ -86,7 +86,7 @@ def run_script(
 
     Raises:
         OSError: the script cannot be read.
-        TraceError: `max_memory` is no size.
+        TraceError: `max_memory` is not a size.
     """
     forget_files()
     if isinstance(script, Path):

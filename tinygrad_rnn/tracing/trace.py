@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Trace:
-    """A recorded run, and the questions to it. Opened by `trace()`.
+    """A recorded run, and the questions that can be asked about it. `trace()` makes one.
 
     Attributes:
         events: what happened, in order.
@@ -77,7 +77,7 @@ class Trace:
         return Graph.leading_to(node, self.run.nodes.values(), self.run.given_names(), gradients)
 
     def name(self, node: Node) -> str:
-        """What the user calls a tensor: its name, else its line's variable, else "op#id"."""
+        """What a tensor is called: its own name, else its line's variable, else "op#id"."""
         return self.run.name(node)
 
     def memory(self) -> Memory:
@@ -271,24 +271,24 @@ class Trace:
         return value_at(self.queries, place)
 
     def what_if(self, changes: Mapping[str, Any]) -> "Trace":
-        """The run that would have been, had some of its numbers been others.
+        """The run that would have been if some of its numbers had been different.
 
         All that depends on them is computed anew, forward and backward and in the steps of the
         optimisers of `tg.optim`, by the ops that were recorded, in the recorded order. Everything
-        else is shared with this run. It is the recorded program: where that looked at a value that
-        is another now, what it did is kept, and `other.unfollowed` says so.
+        else is shared with this run. It is the recorded program: where Python looked at a value
+        that has changed, it still does what it did, and `other.unfollowed` lists the place.
 
         Args:
-            changes: what takes the place of what. A place is called as by `why`: "h@3", an element
+            changes: new values by their places. A place is named as for `why`: "h@3", an element
                 "f@2[0,5]" or a part "h@3[:,0]", "d.h@4" for ∂L/∂h@4 once it is summed, "W_hh" from
                 its first read on, "h@30:3" in training step 30, else in the last. A value is a
                 number, an array or Tensor of the same shape, or a function of the array that would
                 be there; NaN is a number.
 
         Raises:
-            TraceError: there is no such place; the value has another shape or dtype; what is
-                changed was computed before the recording began; a number that is needed was let go
-                of; or the code of an op is not there.
+            TraceError: there is no such place; the value has another shape or dtype; the place was
+                computed before the recording began; a number that is needed is gone; or the code
+                of an op is missing.
 
         >>> import tinygrad_rnn as tg
         >>> x = tg.tensor([3.0, 4.0], requires_grad=True, name="x")
@@ -332,7 +332,7 @@ class Trace:
 
     @property
     def changes(self) -> "tuple[Edit, ...]":
-        """What was changed, where this is a run that would have been."""
+        """The changes of a branch; none for a run as it was recorded."""
         return () if self._branch is None else self._branch.changes
 
     @property
@@ -354,7 +354,7 @@ class Trace:
         return Comparison(self.queries, other.queries)
 
     def verify(self) -> "Verification":
-        """Compute every event again from its own recorded numbers: is it the same, bit for bit?
+        """Compute every event again from its own recorded numbers, and compare bit for bit.
 
         >>> import tinygrad_rnn as tg
         >>> with tg.trace() as tr:
@@ -368,7 +368,7 @@ class Trace:
         return verify(Program(self.queries))
 
     def debug(self) -> None:
-        """Open the debugger on this run; return when the person leaves it.
+        """Open the debugger on this run; return when the user leaves it.
 
         Raises:
             TraceError: nothing was recorded.
@@ -383,7 +383,7 @@ class _Tracing(Switch[Trace]):
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         raise TypeError(
-            "trace: nobody could ask what a decorated function recorded; "
+            "trace: as a decorator it would lose its recording; "
             "write `with tg.trace() as tr:` where it is called"
         )
 
@@ -394,12 +394,13 @@ def trace(max_memory: int | str | None = None) -> Switch[Trace]:
     Entered again, it makes another recording.
 
     Args:
-        max_memory: how much the recorded arrays may take: bytes, or "256M" or "1G". Above it the
-            recording lets go of terms that can be computed again exactly, then of what the oldest
-            events alone need; a question about a value that is gone says so. None keeps everything.
+        max_memory: how much memory the recorded arrays may take: bytes, or "256M" or "1G". Above
+            it the recording lets go of terms that can be computed again exactly, then of what the
+            oldest events alone need; a question about a value that is gone says so. None keeps
+            everything.
 
     Raises:
-        TraceError: `max_memory` is no such size.
+        TraceError: `max_memory` is not such a size.
 
     >>> import tinygrad_rnn as tg
     >>> with tg.trace() as tr:
@@ -431,17 +432,17 @@ def _recorded(max_memory: int | str | None) -> tuple[Trace, Recorder]:
 def load_trace(path: str | os.PathLike[str], trust: int | str | None = None) -> Trace:
     """Read a recorded run that `Trace.save` wrote; it answers as the run did, and shows its source.
 
-    An op that is not of this package is taken from this process, where one of its module, name and
-    code was defined; else its values can be looked at, but not explained. Nothing is imported, and
-    no op of the program is called before a question is asked about it.
+    An op of your own is looked up in this process by its module, name and code. If it is not
+    defined here, its values can be looked at, but not explained. Nothing is imported, and no op of
+    the program is called before a question is asked about it.
 
     Args:
         path: of the file.
-        trust: how much it may grow to in memory, "8G", where that is more than its size justifies.
+        trust: how much memory it may take, "8G", if that is more than its size justifies.
 
     Raises:
-        TraceError: no such file, not a recorded run, a damaged one, one of a newer version, or one
-            that grows to more than it may.
+        TraceError: there is no such file; it is not a recorded run, is damaged, or is of a newer
+            version; or it grows to more than it may.
 
     Warns:
         UserWarning: the file chose options of an op of this program, with which it will be called.

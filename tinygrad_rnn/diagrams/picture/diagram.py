@@ -33,7 +33,7 @@ class Diagram:
     """A picture of a network: `save` it, or let a notebook show it.
 
     Ids and classes of its parts (`cell-<layer>-<t>` / `cell`, `message`, `parameter-<name>` /
-    `parameter` …) are the same in SVG and DOT, and stay, for people's own styles and scripts.
+    `parameter` …) are the same in SVG and DOT, and stable, for styles and scripts of your own.
     """
 
     drawing: Drawing
@@ -79,7 +79,8 @@ class Diagram:
             height: of the frame in pixels; by default it grows to what it shows.
 
         Raises:
-            DrawError: what is drawn has no player, or the height is no number from 100 to 3,000.
+            DrawError: what is drawn has no player, or the height is not a number from 100 to
+                3,000.
         """
         least = 100
         if height is not None and not least <= height <= HEIGHT_MOST:
@@ -101,7 +102,7 @@ class Diagram:
         """Return the same picture, `width` wide: points, or "8.5cm", "85mm", "3.3in", "240pt".
 
         Raises:
-            DrawError: it is no positive length.
+            DrawError: it is not a positive length.
         """
         own_width, _ = replace(self, zoom=1.0).size
         return replace(self, zoom=_points(width) / own_width)
@@ -110,8 +111,8 @@ class Diagram:
         """Return the file that `save` would write; `format` is one of `FORMATS`, `dpi` is for PNG.
 
         Warns:
-            UserWarning: a PNG or PDF shows characters as boxes with their number, for want of a
-                font that has them.
+            UserWarning: a PNG or PDF shows some characters as boxes with their number, since its
+                font lacks them.
 
         Raises:
             DrawError: the format is unknown, or the picture is too wide or too high for a PNG.
@@ -140,7 +141,7 @@ class Diagram:
         width: float | str | None = None,
         dpi: float = PNG_DPI,
     ) -> None:
-        """Refuse what `save` would refuse of any picture, before there is one.
+        """Refuse, before there is a picture, what `save` would refuse for any.
 
         Raises:
             DrawError: the extension is not one of `FORMATS`, or a bad width or dpi.

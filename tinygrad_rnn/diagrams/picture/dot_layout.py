@@ -1,4 +1,4 @@
-"""Layout by Graphviz's `dot`, for what is no grid of copies; of large graphs but the positions."""
+"""Layout by Graphviz's `dot`, for graphs without copies; for large graphs the positions alone."""
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any

@@ -111,8 +111,8 @@ def _draw(dot: str, format: str, **graph_attributes: object) -> bytes:
 def _start() -> None:
     """Draw a first, throwaway picture, with which fontconfig reads for good where the fonts are.
 
-    It also takes upon itself that Graphviz forgets default labels in its first picture, and that
-    fontconfig warns of every setting of the machine's that it is too old to know.
+    It also absorbs two faults of a first picture: Graphviz forgets default labels, and fontconfig
+    warns of every setting of the machine's that it is too old to know.
     """
     import pygraphviz
 

@@ -32,7 +32,7 @@ Role = str
 
 
 class Palette(Protocol):
-    """What a picture is written with."""
+    """Turns the roles of a picture into colours."""
 
     def color(self, role: Role) -> str:
         """Return the colour of a role, as "#RRGGBB"."""

@@ -48,7 +48,7 @@ def gradient_legend(overlay: Overlay, quotient: Quotient, picture: Drawing) -> D
 
 
 class Coloured(Protocol):
-    """A picture with norms in it, as its legend has to tell them."""
+    """A picture with norms in it, as its legend explains them."""
 
     @property
     def words(self) -> Words: ...

@@ -205,7 +205,7 @@ class _Opening:
                 yield (item.id, node), replace(item, id=id, label=label, tooltip=about)
 
     def _states_of(self, connection: Connection) -> dict[int, list[Read]] | None:
-        """Return the reads of a message by the state that each is; None if it is no message."""
+        """Return the reads of a message by the state that each is; None if it is not a message."""
         ends = (connection.source, connection.target)
         target = self._quotient.by_id.get(ends[1])
         if connection.kind not in ("message", "initial") and not (

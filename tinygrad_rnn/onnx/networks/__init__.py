@@ -1,1 +1,1 @@
-"""The modules that a file becomes: a tree with the names of its graph, run on our ops."""
+"""The modules made of a file: a tree with the names of its graph, run on our ops."""

@@ -1,4 +1,4 @@
-"""Cells with what ONNX has and ours have not: other activations, clipping, the other coupling."""
+"""Cells with what ours lack and ONNX has: other activations, clipping, the other coupling."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

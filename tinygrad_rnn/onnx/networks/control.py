@@ -103,7 +103,7 @@ class Scan(Module):
         return self._batched(values, inputs)
 
     def _batched(self, values: Values, inputs: Sequence[Any]) -> tuple[Any, ...]:
-        """Opset 8: every input has a first axis, the batch, and each of it is scanned."""
+        """Opset 8: the first axis of every input is the batch; each of its elements is scanned."""
         if inputs[0] is not None:
             raise self._node.refused("sequence_lens of opset 8 is not here")
         rows = [ops.unstack(x) for x in inputs[1:]]

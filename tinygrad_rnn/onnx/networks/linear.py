@@ -1,4 +1,4 @@
-"""A product with a transposed matrix is our `linear`: a linear layer of several axes, in parts."""
+"""Finds our `linear` in a file: a product with a transposed matrix, written in several nodes."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -372,7 +372,7 @@ class Network(Body):
         """An input as a tensor of the dtype that the file asks for.
 
         Raises:
-            OnnxError: no such conversion, or axes of other lengths.
+            OnnxError: it cannot be converted, or its axes have other lengths.
         """
         if value.shape is None and isinstance(x, list | None):
             return x

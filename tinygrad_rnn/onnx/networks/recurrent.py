@@ -31,7 +31,7 @@ class RecurrentLayer(Module):
         weights: input number -> array, where the file has them; else they come with each call.
 
     Raises:
-        OnnxError: sizes that do not fit, or no such direction or activation.
+        OnnxError: sizes that do not fit, or an unknown direction or activation.
     """
 
     def __init__(self, node: Node, weights: Mapping[int, Array]) -> None:

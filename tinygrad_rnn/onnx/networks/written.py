@@ -1,4 +1,4 @@
-"""Steps that are again what a file was written from: an op of ours, or a call of one of our layers.
+"""Steps that are once more what a file was written from: one op or one call of a layer of ours.
 
 What a file says of itself is not believed: the op or layer takes the place of its nodes only where
 writing it once more gives the same nodes. Else they run as they are.

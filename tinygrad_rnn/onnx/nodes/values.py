@@ -70,7 +70,7 @@ def refuse(node: Node, reason: str) -> NoReturn:
 def numbers(*xs: Any) -> Sequence[Any]:
     """Operands, of which constants without axes are Python's numbers beside tensors.
 
-    A number is no value of its own: nothing is drawn for the 1 in 1 - z.
+    A number is not a value of its own: nothing is drawn for the 1 in 1 - z.
     """
     if not any(isinstance(x, Tensor) for x in xs):
         return xs

@@ -1,1 +1,1 @@
-"""From the bytes of a file to plain data that has been checked; no code of a file is run."""
+"""From the bytes of a file to plain data, checked. No code of a file is run."""

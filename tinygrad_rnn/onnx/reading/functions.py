@@ -1,4 +1,4 @@
-"""Functions: nodes that stand for others, a model's own and those that ONNX defines by others."""
+"""Functions: nodes that stand for other nodes, defined by the model or by ONNX itself."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol

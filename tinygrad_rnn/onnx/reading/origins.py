@@ -1,7 +1,7 @@
 """What a group of nodes was written from: one of our ops, or a call of one of our layers.
 
-Of an op that ONNX has not as we have it the file holds several nodes, and of a layer a node and
-what turns its axes. Our own files say of each group what it was. That is text in a file: it is
+An op that ONNX lacks in our form becomes several nodes in the file, and a layer becomes a node and
+those that turn its axes. Our own files say of each group what it was. That is text in a file: it is
 believed only where the same nodes come out when it is written once more.
 """
 
@@ -173,7 +173,7 @@ def _operand(row: Any) -> Any:
         return Given(counted(value))
     number = restored(value, _refuse_array)
     if not isinstance(number, int | float):
-        raise TypeError(f"{number!r:.40} is no number")
+        raise TypeError(f"{number!r:.40} is not a number")
     return number
 
 
@@ -190,7 +190,7 @@ def _layer(facts: Mapping[str, Any]) -> LayerOrigin:
     lengths = facts["lengths"]
     config = typed(facts["config"], dict)
     if not all(isinstance(value, bool | str | int | float) for value in config.values()):
-        raise TypeError("its options are no numbers")
+        raise TypeError("its options are not numbers")
     return LayerOrigin(
         typed(facts["layer"], str),
         config,

@@ -28,7 +28,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Any, Path]:
     """The ModelProto of a file, and the folder that it lies in.
 
     Raises:
-        OnnxError: no such file, too large, or no model.
+        OnnxError: there is no such file, it is too large, or it is not a model.
     """
     name = os.fspath(path)
     try:
@@ -45,7 +45,7 @@ def parsed(data: bytes) -> Any:
     """The ModelProto in bytes.
 
     Raises:
-        OnnxError: they are none.
+        OnnxError: they are not a model.
     """
     onnx = onnx_module()
     try:
@@ -114,7 +114,7 @@ class Reader:
         """One node, or those of the function that it calls.
 
         Raises:
-            OnnxError: an attribute that the op has not, or of another type.
+            OnnxError: an attribute that the op lacks, or of another type.
         """
         node = self.node(proto, made, depth)
         call = self.functions.call_of(self, proto)
@@ -317,7 +317,7 @@ def value_of(proto: Any) -> Value:
     """An input or output as the file describes it.
 
     Raises:
-        OnnxError: it is of a type that NumPy has not.
+        OnnxError: it is of a type that NumPy lacks.
     """
     tensor = proto.type.tensor_type
     if proto.type.WhichOneof("value") != "tensor_type" or not tensor.elem_type:

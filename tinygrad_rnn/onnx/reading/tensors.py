@@ -33,10 +33,12 @@ def dtype_of(number: int) -> np.dtype[Any]:
     """NumPy's dtype for a type of ONNX.
 
     Raises:
-        OnnxError: NumPy has none.
+        OnnxError: NumPy lacks it.
     """
     if number not in DTYPES:
-        raise OnnxError(f"tensors of type {type_name(number)} cannot be held: NumPy has none such")
+        raise OnnxError(
+            f"tensors of type {type_name(number)} cannot be held: NumPy has no such type"
+        )
     return np.dtype(DTYPES[number])
 
 
@@ -48,7 +50,7 @@ def array_of(tensor: Any, folder: Path | None) -> Array:
         folder: where the file lies, for data kept beside it; None: such data is refused.
 
     Raises:
-        OnnxError: a type that NumPy has not, or data that is not what the shape needs.
+        OnnxError: a type that NumPy lacks, or data that does not fit the shape.
     """
     name = f"tensor {elide(tensor.name, 60)!r}"
     try:
@@ -116,7 +118,7 @@ def _external(
         raise OnnxError(f"{name}: {length} bytes at {offset} for {dtype} {elide(str(shape), 60)}")
     try:
         if not path.is_file():  # a pipe could keep a reader waiting
-            raise OnnxError(f"{name}: {elide(location, 60)!r} is no file")
+            raise OnnxError(f"{name}: {elide(location, 60)!r} is not a file")
         if os.path.getsize(path) < offset + needed:
             raise OnnxError(f"{name}: {elide(location, 60)!r} is cut off")
         with path.open("rb") as file:

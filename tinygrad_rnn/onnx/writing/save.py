@@ -48,7 +48,7 @@ def model_of(
     """The ModelProto of a function.
 
     Raises:
-        OnnxError: it has ops that ONNX has not, all in one error; or ONNX's checker refuses it.
+        OnnxError: it has ops that ONNX lacks, all in one error; or ONNX's checker refuses it.
     """
     if (dtype is not None and np.dtype(dtype) not in NUMBERS) or np.dtype(
         dtype or "f8"

@@ -1,1 +1,1 @@
-"""Recorded runs as files, written whole or not at all, and read without believing them."""
+"""Recorded runs as files: written whole or not at all, and checked when they are read."""

@@ -187,7 +187,7 @@ class _Reader:
     def _arrays(self) -> list[Array | Gone]:
         block, sizes = self.columns["memory"], self._column("memory.size")
         if block.dtype != np.uint8 or block.ndim != 1:
-            raise ValueError("the bytes of the arrays are no bytes")
+            raise ValueError("the bytes of the arrays are not bytes")
         if sizes.size and (int(sizes.min()) < 0 or int(sizes.max()) > block.size):
             raise ValueError("memory.size has impossible sizes")
         if int(sizes.sum()) != block.size:
@@ -446,7 +446,7 @@ def _check_inputs(node: Node) -> None:
         if x is not None and x.id >= node.id:
             raise ValueError(f"tensor {node.id} is made from tensor {x.id}, which is newer")
         if (x is None) != (not hasattr(operand, "shape") or isinstance(operand, np.generic)):
-            raise ValueError(f"an operand of {node.op} that is no number and no tensor")
+            raise ValueError(f"an operand of {node.op} that is neither a number nor a tensor")
         if x is not None and operand.shape != x.shape:
             raise ValueError(
                 f"{node.op} has an operand of shape {operand.shape}, made from {x.shape}"

@@ -79,7 +79,7 @@ def restored(value: Any, array_of: Callable[[int], Any]) -> Any:
     """The value that `plain` made JSON of.
 
     Raises:
-        ValueError, TypeError: it is no such thing.
+        ValueError, TypeError: it is not of such a form.
     """
     if not isinstance(value, list):
         return typed(value, _PLAIN)
@@ -120,7 +120,7 @@ def counted(value: Any, low: int = 0) -> int:
         ValueError: it is not.
     """
     if type(value) is not int or not low <= value < 2**63:
-        raise ValueError(f"{value!r:.40} is no number from {low} on")
+        raise ValueError(f"{value!r:.40} is not a number from {low} on")
     return value
 
 

@@ -91,7 +91,7 @@ def _symbols(
 def is_elementwise(op: Op) -> bool:
     """Whether its formula is of single numbers: no sum over others, no matrices.
 
-    An op of a person's own may say nothing of its kind; then its formula does.
+    A user's op may not state its kind; then its formula tells.
     """
     rule = rule_of(op)
     if op.kind != "other":

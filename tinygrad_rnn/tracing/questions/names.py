@@ -1,4 +1,4 @@
-"""What every tensor of a recorded run is called, and which copy it belongs to.
+"""The name of every tensor of a recorded run, and the copy it belongs to.
 
 A name is the tensor's own, else that of the variable it was bound to, else "op#event". Inside
 copies it carries the timestep: "h@3" is h at t = 3, "h_l1@3" the same in the layer above, as

@@ -47,7 +47,8 @@ def checked_index(index: Index, shape: tuple[int, ...], name: str) -> None:
     if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
         example = element(name, (0,) * len(shape))
         raise TraceError(
-            f"{element(name, index)} is no element of a tensor of shape {shape}; one is {example}"
+            f"{element(name, index)} is not an element of a tensor of shape {shape}; "
+            f"{example} is one"
         )
 
 

@@ -45,7 +45,7 @@ class _Cause(NamedTuple):
 def origin_of(queries: Queries, name: str, index: Index, now: int) -> list[OriginStep]:
     """Follow the largest contribution back: to a leaf, or, for a gradient, to the loss.
 
-    Of a NaN or an infinity it is what made it so.
+    For a NaN or an infinity, follow what made it so.
 
     Raises:
         TraceError: it is not there, or not yet.

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """An array in a few numbers; of the finite values where there are others."""
+    """An array in a few numbers: least, greatest and mean of what is finite; the norm of all."""
 
     shape: tuple[int, ...]
     low: float

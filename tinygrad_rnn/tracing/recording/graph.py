@@ -361,7 +361,7 @@ class GivenArrays:
 
 
 def _is_same(node: Node, tensor: Tensor, array: Array) -> bool:
-    """Whether the array was not written into meanwhile, and nobody tells the two apart."""
+    """Whether the array was not written into meanwhile, so that both reads are of one leaf."""
     if node.is_gone or tensor.name not in (None, node.name):
         return False
     return node.data.tobytes() == array.tobytes()

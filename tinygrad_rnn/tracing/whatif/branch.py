@@ -1,4 +1,4 @@
-"""A branch: the run that would have been, as a run of its own."""
+"""A branch: a run with changed numbers, as a run of its own."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,9 @@ class Branch:
     Args:
         program: the run as it was recorded.
         changes: in the order in which they were made.
-        run: the run that would have been: of the same events, those that are as they were by
-            reference.
-        nodes: recorded node -> the node in its place, where that is another.
-        changed: the events that are others.
+        run: the changed run, with the same events; those that are as they were, by reference.
+        nodes: recorded node -> the node in its place, if that is another one.
+        changed: the events that differ.
         unfollowed: where the program itself might have gone another way.
     """
 

@@ -1,4 +1,4 @@
-"""What is changed in a recorded run, and what becomes of it: "h@3[1] = 0"."""
+"""The changes of a recorded run, such as "h@3[1] = 0", and how each is applied."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ class Edit:
 
     @property
     def first(self) -> int:
-        """The first event that is another."""
+        """The first event that changes."""
         match self.target:
             case OfNode(first=event) | OfGradient(first=event) | OfTerm(event=event):
                 return event
@@ -124,7 +124,7 @@ class Edit:
         made: Array = np.asarray(data)
         is_number = made.ndim == 0 and not isinstance(value, np.ndarray | Tensor)
         if made.dtype.kind not in "fiub":
-            raise TraceError(f"what_if: {self.text}: {kind} is no number or array")
+            raise TraceError(f"what_if: {self.text}: {kind} is not a number or an array")
         if made.shape != part.shape and not is_number:
             raise TraceError(
                 f"what_if: {self.text} has shape {part.shape}, and the value {made.shape}"
@@ -143,10 +143,10 @@ class Edit:
 
 
 def edits_of(program: Program, changes: Mapping[str, Any]) -> list[Edit]:
-    """The changes that a person wrote, by their places.
+    """The changes that a user wrote, by their places.
 
     Raises:
-        TypeError: they are no mapping of texts.
+        TypeError: they are not a mapping from texts.
         TraceError: a name is unknown, or what it means cannot be changed.
     """
     if not isinstance(changes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -223,7 +223,7 @@ def node_at(queries: Queries, place: str) -> tuple[Node, Index | None]:
 def _matched(place: str) -> re.Match[str]:
     match = _PLACE.fullmatch(place) if isinstance(place, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if match is None:
-        raise TraceError(f"{place!r:.60} is no place in a run; write {_FORMS}")
+        raise TraceError(f"{place!r:.60} is not a place in a run; write {_FORMS}")
     return match
 
 

@@ -1,4 +1,4 @@
-"""The recorded run as a program: where its numbers go, also outside of the graph."""
+"""The recorded run as a program: where its numbers go, inside and outside the graph."""
 
 from collections import defaultdict
 from functools import cached_property

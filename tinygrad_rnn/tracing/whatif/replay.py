@@ -64,7 +64,7 @@ class Unfollowed:
 def same_bits(a: Array, b: Array) -> bool:
     """Whether two arrays hold the same numbers to the last bit: a NaN is itself, and -0 is not 0.
 
-    Alike are arrays of one shape and dtype.
+    Arrays of different shapes or dtypes are never the same.
     """
     if a is b:
         return True
@@ -82,7 +82,7 @@ class Replay:
         places: asked by the new events for the copy that they belong to.
 
     Attributes:
-        events: by its index every event that is another.
+        events: the events that differ, by their indices.
         nodes: recorded node -> the node in its place: other numbers, or made from other nodes.
         unfollowed: where the program might have gone another way.
     """

@@ -17,7 +17,7 @@ from .replay import same_bits, summed
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """An event that is not what its own numbers make."""
+    """An event whose value is not what its recorded operands give."""
 
     event: int
     name: str
@@ -31,7 +31,7 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What came of it; `str()` says it in a few lines.
+    """The result of `verify`; `str()` says it in a few lines.
 
     Args:
         exact: events that are the same to the last bit.
