@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 from pathlib import Path
 
 import numpy as np
@@ -495,6 +496,23 @@ def test_two_tensors_of_one_id(path, good, at, other):
     with pytest.raises(
         TraceError, match=rf"load_trace: .*run\.tgtrace.*two tensors of id {ids[at]}"
     ):
+        load_trace(path)
+
+
+def test_a_cell_that_passes_nothing_on(path):
+    """Pictures of it would have no name for what goes from copy to copy."""
+    with tg.trace() as tr:
+        tg.nn.RNN(1, 1)(np.ones((2, 1, 1)))
+    tr.save(path)
+    description, arrays = ARCHIVE.decode("good", path.read_bytes())
+    inside = [here for here in places(description) if here and here[-1] == "cell"]
+    for *outer, last in inside:
+        inner = reduce(getitem, outer, description)
+        if inner[last] is not None:
+            equation, _, W_xh = inner[last]
+            inner[last] = [equation, [], W_xh]
+    path.write_bytes(ARCHIVE.encode(description, arrays))
+    with pytest.raises(TraceError, match=r"is damaged: .*a cell that passes nothing on"):
         load_trace(path)
 
 

@@ -495,6 +495,8 @@ def _stand_in(described: Mapping[str, Any]) -> object:
         base = RecurrentCell
         facts["equation"] = typed(equation, str | None)
         facts["states"] = tuple(_name(state) for state in typed(states, list))
+        if not facts["states"]:
+            raise ValueError("a cell that passes nothing on")
         facts["W_xh"] = SimpleNamespace(id=typed(W_xh, int))
     kind: Any = type(_name(described["class"]), (base,), facts)
     return kind.__new__(kind)
