@@ -244,3 +244,64 @@ def test_a_sign_hides_no_product():
     products = [block for block in found.blocks if "matmul" in ops(block) and block.row]
     assert products
     assert all(block.sign is None for block in products if block.row.kind == "between")
+
+
+def scanned(made):
+    """A cell reads, step by step, what is made of a whole sequence at once."""
+
+    def program():
+        h, cell = zeros(), tg.nn.RNNCell(SIZE, SIZE, rng=0)
+        for x in made(sequence()):
+            h = cell(x, h)
+        return (h**2).sum()
+
+    return program
+
+
+def convolution(xs, weights, order):
+    """Each step and those before it, weighed."""
+    steps, width = len(xs), len(weights)
+    padded = np.concatenate([np.zeros((width - 1, SIZE)), xs])
+    return sum(weights[k] * padded[k : k + steps] for k in order(range(width)))
+
+
+@pytest.mark.parametrize(("width", "order"), [(2, list), (4, list), (3, reversed)])
+def test_what_is_made_of_a_whole_sequence_step_by_step_is_cut_into_its_steps(width, order):
+    """A projection and a short convolution before the loop: no step is made of another one's."""
+    project = tg.nn.Linear(SIZE, SIZE, rng=1)
+    weights = tg.nn.Parameter(np.ones((width, SIZE)), name="weights")
+    found = network(scanned(lambda xs: convolution(project(xs), weights, order)))
+    prove_time(found)
+    inputs = [block for block in found.blocks if block.kind == "input" and block.caption == "xs"]
+    assert [block.columns for block in inputs] == [(t,) for t in range(5)]
+    projected, weighed = (
+        [block for block in found.blocks if block.kind == "between" and op in ops(block)]
+        for op in ("linear", "mul")
+    )
+    assert [block.columns for block in projected] == [(t,) for t in range(5)]
+    assert [block.columns for block in weighed] == [(t,) for t in range(5)]
+    for t, block in enumerate(weighed):
+        read = {arrow.source for arrow in found.entering[block]}
+        assert read & {*projected} == {*projected[max(0, t + 1 - width) : t + 1]}
+        assert block.sign is None  # which would hide the weight
+
+
+def test_layers_that_are_called_at_each_step_have_a_row_each():
+    """Also what is made alike in both, as a gate before each of them."""
+
+    def layer(xs, cell, gate):
+        h, hs = zeros(), []
+        for x in xs * tg.ops.sigmoid(gate(xs)):
+            h = cell(x, h)
+            hs.append(h)
+        return tg.ops.stack(hs)
+
+    def program():
+        hs = sequence(3)
+        for k in range(2):
+            hs = layer(hs, tg.nn.RNNCell(SIZE, SIZE, rng=k), tg.nn.Linear(SIZE, SIZE, rng=k))
+        return (hs**2).sum()
+
+    gates = [row for row in network(program).rows if "linear" in ops(row.blocks[0])]
+    gates = [row for row in gates if row.kind == "between"]
+    assert [[block.columns for block in row.blocks] for row in gates] == [[(0,), (1,), (2,)]] * 2

@@ -33,6 +33,7 @@ from .quotient import (
     indexed,
     timeless,
 )
+from .recurrence import key_of
 from .results import results_of
 
 
@@ -198,7 +199,7 @@ class _Assembly:
                 between.setdefault(key, ("between", len(between), []))[2].append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
-        apart = [groups for *_, alike in between.values() for groups in _told_apart(alike)]
+        apart = [row for *_, alike in between.values() for row in _told_apart(alike)]
         # a trace has moves of data that a tensor's own history lacks: these change no number
         apart.sort(key=_only_moves)
         for number, groups in enumerate(apart):
@@ -331,7 +332,7 @@ class _Assembly:
             label=self.label(group),
             caption=self.caption(group),
             formula=self.formula(group),
-            sign=_sign(group, self.sources.get(id(group), 0)),
+            sign=self.sign(group),
             call=copy.call if copy else None,
             states=states,
             outputs=tuple(outputs),
@@ -340,6 +341,14 @@ class _Assembly:
             labels=self.input_labels.get(id(group), ()),
             trained=self.trained(group),
         )
+
+    def sign(self, group: Group) -> str | None:
+        """What it may shrink to; None of what reads a weight: a sign would hide that."""
+        weights = self.groups.derived
+        entering = (read for atom in group.atoms for read in self.groups.entering[atom])
+        if any(read.value.node in weights and read.value.node.size > 1 for read in entering):
+            return None
+        return _sign(group, self.sources.get(id(group), 0))
 
     def label(self, group: Group) -> str:
         """What is written in a block."""
@@ -584,17 +593,43 @@ class _Assembly:
                     yield Bracket(span[0], span[-1], f"step {number}")
 
 
-def _told_apart(alike: list[Group]) -> Iterable[list[Group]]:
-    """Blocks that are made alike are a row; where a column has two, those that one line makes."""
-    columns = [group.columns for group in alike]
+def _told_apart(alike: list[Group]) -> list[list[Group]]:
+    """Blocks that are made alike are a row; where a column has two, those that one line makes.
+
+    What one line makes for several modules, or in several calls of a function, is a row for each.
+    """
+    rows = [alike]
+    for key in (_line_of, _owners_of, _places_of):
+        rows = [part for row in rows for part in _split(row, key)]
+    return rows
+
+
+def _split(row: list[Group], key: Callable[[Group], Hashable]) -> Iterable[list[Group]]:
+    """The blocks by a key, where a column has two of them."""
+    columns = [group.columns for group in row]
     if len(set(columns)) == len(columns):
-        return (alike,)
-    of_line: dict[Hashable, list[Group]] = {}
-    for group in alike:
-        source = group.atoms[-1].node.source
-        place = source.places[-1:] if source is not None else ()
-        of_line.setdefault(tuple((one.function, one.at) for one in place), []).append(group)
-    return of_line.values()
+        return (row,)
+    found: dict[Hashable, list[Group]] = {}
+    for group in row:
+        found.setdefault(key(group), []).append(group)
+    return found.values()
+
+
+def _places_of(group: Group) -> Hashable:
+    """Where the program made it: where that was called, too."""
+    source = group.atoms[-1].node.source
+    return () if source is None else tuple((one.function, one.at) for one in source.places)
+
+
+def _line_of(group: Group) -> Hashable:
+    """Where the program made it."""
+    source = group.atoms[-1].node.source
+    return () if source is None else tuple((one.function, one.at) for one in source.places[-1:])
+
+
+def _owners_of(group: Group) -> Hashable:
+    """The modules in whose calls it was made."""
+    return tuple(map(key_of, group.atoms[-1].node.calls))
 
 
 def _only_moves(groups: Iterable[Group]) -> bool:

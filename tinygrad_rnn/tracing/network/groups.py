@@ -315,9 +315,49 @@ class Groups:
         groups = _joined(keys, [read for read in together if joints[read] not in apart])
         if not _is_acyclic(groups, inside):
             groups = _joined(keys, together)
-        for atoms in self.by_calls(groups):
+        for atoms in self.with_weighed(self.by_calls(groups), sites):
             atoms.sort(key=lambda atom: atom.node.id)
             self.new("between", atoms)
+
+    def with_weighed(self, groups: list[list[Atom]], sites: Sites) -> list[list[Atom]]:
+        """Together with a sum, or the like, what weighs a term for it alone: w₀ ⊙ x₀ + w₁ ⊙ x₁.
+
+        Where this holds in one column only it is left.
+        """
+        number = {atom: i for i, atoms in enumerate(groups) for atom in atoms}
+        weighed = {i for i, atoms in enumerate(groups) if self.is_weighed(atoms)}
+        into: dict[int, int] = {}
+        joints: dict[int, set[Hashable]] = {}
+        order = sorted(range(len(groups)), key=lambda i: max(atom.node.id for atom in groups[i]))
+        for i in order:  # each before what reads it
+            reads = [read for atom in groups[i] for read in self.readers[atom]]
+            out = [read for read in reads if number.get(read.reader) != i]
+            readers = {number.get(read.reader, -1) for read in out}
+            joints[i] = {sites.joint(one.reader.node, one.slot, one.value.node) for one in out}
+            reader = readers.pop() if len(readers) == 1 else -1
+            if reader >= 0 and i in weighed and self.may_join(groups[i], groups[reader]):
+                into[i] = reader
+                weighed.add(reader)
+        left = {joint for i, own in joints.items() if i not in into for joint in own}
+        into = {i: reader for i, reader in into.items() if joints[i].isdisjoint(left)}
+        found: dict[int, list[Atom]] = {}
+        for i, atoms in enumerate(groups):
+            while i in into:
+                i = into[i]
+            found.setdefault(i, []).extend(atoms)
+        return list(found.values())
+
+    def is_weighed(self, atoms: Iterable[Atom]) -> bool:
+        """Whether a weight is read there."""
+        reads = (read for atom in atoms for read in self.entering[atom])
+        weights = (self.group_of.get(read.value) for read in reads)
+        return any(group is not None and group.kind in ("parameter", "derived") for group in weights)
+
+    def may_join(self, atoms: Sequence[Atom], reader: Sequence[Atom]) -> bool:
+        """Whether the reader is of one column, and no module is called in either."""
+        if any(self.part_of(atom.node) is not None for atom in (*atoms, *reader)):
+            return False
+        return len({self.pieces.column(atom) for atom in reader}) == 1
 
     def by_calls(self, groups: list[list[Atom]]) -> list[list[Atom]]:
         """Together what one call of a module makes for one column, where nothing lies between."""

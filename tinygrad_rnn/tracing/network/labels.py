@@ -50,6 +50,8 @@ class Times:
     _column: list[int | None] = field(default_factory=lambda: [None])
     _sequence: list[tuple[object, int]] = field(default_factory=lambda: [(None, 0)])
     _of_column: dict[int, Token] = field(default_factory=dict[int, Token])
+    # of what is joined to a sequence, as to fill it up: a token that it met; 0: none yet
+    _beside: dict[Token, Token] = field(default_factory=dict[Token, Token])
     # of a sequence that has a bound token: how far its slices stand to the right of their places
     _shift: dict[int, int] = field(default_factory=dict[int, int])
     # of a token that is not bound: what its slice was made from, where that has a time
@@ -76,18 +78,32 @@ class Times:
 
     def column(self, token: Token) -> int | None:
         """The column that it is bound to, if it is."""
-        return self._column[self.find(token)]
+        token = self.find(token)
+        own = self._column[token]
+        return own if own is not None else self._column[self.find(self._beside.get(token, 0))]
 
     def columns(self, label: Label) -> list[int]:
         """The columns of all its tokens that are bound."""
         found = {self.column(token) for token in tokens_of(label)}
         return sorted(column for column in found if column is not None)
 
+    def keep_apart(self, tokens: Iterable[Token]) -> None:
+        """Let these, unless they are bound, never be the same as others.
+
+        They stand before or after a sequence that has what they meet at other places.
+        """
+        for token in map(self.find, tokens):
+            if token and self._column[token] is None:
+                self._beside.setdefault(token, 0)
+
     def bind(self, token: Token, column: int) -> None:
         """Say which column it is; one that is bound stays so."""
         sequence, place = self._sequence[token]
         token = self.find(token)
         if self._column[token] is not None or not token:
+            return
+        if token in self._beside:
+            self._column[token] = column
             return
         self._shift.setdefault(id(sequence), column - place)
         known = self._of_column.get(column)
@@ -157,6 +173,12 @@ class Times:
 
         What stands at one place of several sequences is of one time: this is noted here.
         """
+        beside = self._beside.keys() & tokens
+        if beside and len(beside) < len(tokens):
+            found = self.window(tokens - beside)
+            for token in beside if found else ():
+                self._beside[token] = self._beside[token] or found
+            return found
         if len(tokens) < 2:
             return next(iter(tokens), 0)
         known = {token: self.expected(token) for token in tokens}
@@ -275,6 +297,8 @@ def _is_later(labels: Sequence[Label], times: Times) -> bool:
 def _stacked(node: Node, labels: Sequence[Label], times: Times) -> Label:
     """One token for each slice along the new axis."""
     tokens = [times.one(label) for label in labels if isinstance(label, frozenset)]
+    if any(times.column(token) is not None for token in tokens):
+        times.keep_apart(tokens)
     axis = node.options["axis"] % len(node.shape)
     shape = [1] * len(node.shape)
     shape[axis] = len(tokens)
@@ -287,12 +311,36 @@ def _moved(node: Node, tensors: Sequence[Node], labels: Sequence[Label], times: 
         found = _indexed(labels[0], node.options["index"])
         if found is not None:
             return compressed(found)
+    if _lengthens(node, labels):
+        labels = [_apart(x, label, node, times) for x, label in zip(tensors, labels, strict=True)]
     spread = [_spread(x, label, times) for x, label in zip(tensors, labels, strict=True)]
     options = dict(node.options)
     if "constant_values" in options:
         options["constant_values"] = 0
     assert node.rule is not None
     return compressed(compute(node.rule, spread, options))
+
+
+def _lengthens(node: Node, labels: Sequence[Label]) -> bool:
+    """Whether it joins something to a sequence in the direction of time."""
+    if node.op != "concatenate":
+        return False
+    axis = node.options["axis"]
+    return any(not isinstance(label, frozenset) and label.shape[axis] > 1 for label in labels)
+
+
+def _apart(x: Node, label: Label, joined: Node, times: Times) -> Label:
+    """The label of what stands before or after a sequence: each place of it is a time."""
+    if not isinstance(label, frozenset):
+        return label
+    token, axis = times.one(label), joined.options["axis"]
+    if not token or times.column(token) is not None:
+        return label
+    tokens = [token]
+    if x.shape[axis] > 1:
+        tokens = [times.new(x, place, times.origin(token)) for place in range(x.shape[axis])]
+    times.keep_apart(tokens)
+    return along(axis, tokens, x)
 
 
 def _spread(x: Node, label: Label, times: Times) -> Array:

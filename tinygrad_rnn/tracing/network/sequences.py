@@ -162,7 +162,8 @@ def _taken(
             elif axis[0].op is None:  # beyond a copy only leaves are followed
                 inside[copy][axis] = label.union(tokens_of(inside[copy].get(axis, TIMELESS)))
             for token in label if isinstance(label, frozenset) else ():
-                _note(found[axis], places[token], node, copy)
+                if token in places:
+                    _note(found[axis], places[token], node, copy)
     return found
 
 
@@ -209,10 +210,10 @@ def _leaf_labels(
     for node, axes in candidates.items():
         labels[node] = {}
         for axis in axes:
-            n = node.shape[axis]
-            own = tokens[node, axis] = [times.new((node, axis), k) for k in range(n)]
+            n, sequence = node.shape[axis], (node, axis)
+            own = tokens[sequence] = [times.new(sequence, k) for k in range(n)]
             places.update(zip(own, range(n), strict=True))
-            labels[node][node, axis] = along(axis, own, node)
+            labels[node][sequence] = along(axis, own, node)
     for leaf, (whole, axis, place) in parts.items():
         if (whole, axis) in tokens:
             token = tokens[whole, axis][place]
