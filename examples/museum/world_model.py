@@ -58,7 +58,7 @@ def scaled(steps):
 
 
 BATCH = scaled(4)
-COLUMNS, ROWS = 4, 1
+COLUMNS, ROWS = 5, 1  # the last frame is only expected
 
 if __name__ == "__main__":
     optimizer = tg.optim.Adam(PARAMS, lr=0.02)

@@ -1,5 +1,7 @@
 """Columns are times: what stands in which, where no simple chain says it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from tracing.proofs import prove_time
@@ -305,3 +307,29 @@ def test_layers_that_are_called_at_each_step_have_a_row_each():
     gates = [row for row in network(program).rows if "linear" in ops(row.blocks[0])]
     gates = [row for row in gates if row.kind == "between"]
     assert [[block.columns for block in row.blocks] for row in gates] == [[(0,), (1,), (2,)]] * 2
+
+
+@pytest.mark.parametrize("read", [list, lambda xs: list(sequence_of(xs))])
+def test_what_comes_after_all_that_the_copies_read_has_a_column_after_theirs(read):
+    """As the next frame, of which a code is made that the last copy is to foresee."""
+
+    def program():
+        encode, cell, h = tg.nn.Linear(SIZE, SIZE, rng=1), tg.nn.RNNCell(SIZE, SIZE, rng=0), zeros()
+        codes = [tg.ops.tanh(encode(x)) for x in read(np.random.default_rng(0).normal(size=(4, 3)))]
+        loss = 0.0
+        for code, after in pairwise(codes):
+            h = cell(code, h)
+            loss = loss + ((h - after) ** 2).sum()
+        return loss
+
+    found = network(program)
+    assert columns(found, 0) == [0, 1, 2]
+    assert found.columns == 4
+    inputs = {block.columns: block.label for block in found.blocks if block.kind == "input"}
+    assert inputs == {(t,): f"x{'₀₁₂₃'[t]}" for t in range(4)}
+    (codes,) = (row for row in found.rows if "tanh" in ops(row.blocks[0]) and row.kind == "between")
+    assert [block.columns for block in codes.blocks] == [(t,) for t in range(4)]
+
+
+def sequence_of(array):
+    return tg.tensor(array, name="xs")

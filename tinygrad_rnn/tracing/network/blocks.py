@@ -91,7 +91,7 @@ class _Assembly:
             arrows=arrows,
             rows=tuple(made),
             chains=tuple(self.chains(made, blocks)),
-            columns=self.groups.placement.count,
+            columns=self.groups.count,
             outputs=tuple(self.outputs(blocks)),
             root=self.graph.root,
             inside=self.inside({block: group for group, block in self.made(blocks)}),

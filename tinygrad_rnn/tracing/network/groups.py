@@ -80,6 +80,11 @@ class Groups:
         self.find_fed_back()
         self.place_inputs()
 
+    @property
+    def count(self) -> int:
+        """How many columns there are."""
+        return max((group.columns[-1] for group in self.groups if group.columns), default=-1) + 1
+
     def crossing_reads(self) -> Iterator[RawRead]:
         for node in self.nodes:
             copy = self.cells.of(node)
@@ -351,7 +356,9 @@ class Groups:
         """Whether a weight is read there."""
         reads = (read for atom in atoms for read in self.entering[atom])
         weights = (self.group_of.get(read.value) for read in reads)
-        return any(group is not None and group.kind in ("parameter", "derived") for group in weights)
+        return any(
+            group is not None and group.kind in ("parameter", "derived") for group in weights
+        )
 
     def may_join(self, atoms: Sequence[Atom], reader: Sequence[Atom]) -> bool:
         """Whether the reader is of one column, and no module is called in either."""

@@ -174,13 +174,17 @@ class Times:
         What stands at one place of several sequences is of one time: this is noted here.
         """
         beside = self._beside.keys() & tokens
-        if beside and len(beside) < len(tokens):
-            found = self.window(tokens - beside)
-            for token in beside if found else ():
-                self._beside[token] = self._beside[token] or found
-            return found
+        if len(beside) < len(tokens):
+            tokens = tokens - beside
         if len(tokens) < 2:
-            return next(iter(tokens), 0)
+            found = next(iter(tokens), 0)
+        else:
+            found = self._window(tokens)
+        if found is not None:
+            self._beside |= {token: self._beside[token] or found for token in beside - tokens}
+        return found
+
+    def _window(self, tokens: set[Token]) -> Token | None:
         known = {token: self.expected(token) for token in tokens}
         columns = {token: column for token, column in known.items() if column is not None}
         newest = max(columns, key=columns.__getitem__, default=None)
@@ -337,8 +341,9 @@ def _apart(x: Node, label: Label, joined: Node, times: Times) -> Label:
     if not token or times.column(token) is not None:
         return label
     tokens = [token]
-    if x.shape[axis] > 1:
-        tokens = [times.new(x, place, times.origin(token)) for place in range(x.shape[axis])]
+    count: int = x.shape[axis]
+    if count > 1:
+        tokens = [times.new(x, place, times.origin(token)) for place in range(count)]
     times.keep_apart(tokens)
     return along(axis, tokens, x)
 

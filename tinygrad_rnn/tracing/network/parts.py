@@ -1,7 +1,8 @@
 """Leaves that are a part of another leaf: `xs[3]` beside `xs`, told by where they lie in memory."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,24 @@ def parts_among(leaves: Iterable[Node]) -> dict[Node, Part]:
                 part = _part(leaf, origin, whole, other) if whole.size > leaf.size else None
                 if part is not None and leaf not in found:
                     found[leaf] = part
+    return found
+
+
+def siblings_among(leaves: Iterable[Node]) -> list[dict[Node, int]]:
+    """The leaves that are slices of one array, together: and how many slices each one is on."""
+    alike: defaultdict[Hashable, list[tuple[Node, int]]] = defaultdict(list)
+    for leaf in leaves:
+        if leaf.is_parameter or leaf.is_gone:
+            continue
+        for origin in _origins(leaf):
+            key = id(origin.owner), origin.dtype, origin.shape, origin.strides
+            alike[key].append((leaf, origin.address))
+    found: list[dict[Node, int]] = []
+    for together in alike.values():
+        first = min(address for _, address in together)
+        step = gcd(*(address - first for _, address in together))
+        if step:
+            found.append({leaf: (address - first) // step for leaf, address in together})
     return found
 
 

@@ -15,7 +15,7 @@ from .beginnings import STATE
 from .cells import Cells
 from .copies import Copy, Entry, newest
 from .labels import TIMELESS, Label, Times, along, compressed, label_of, tokens_of
-from .parts import Part
+from .parts import Part, siblings_among
 from .recurrence import is_light
 from .sequences import Sequences
 
@@ -45,6 +45,7 @@ class Placement:
         while not self._is_placed(nodes):
             pass
         self._bind_the_rest()
+        self._bind_siblings(nodes)
 
     def _is_placed(self, nodes: Iterable[Node]) -> bool:
         """Place everything; False where a chain cannot run backwards: then all is done anew."""
@@ -82,11 +83,6 @@ class Placement:
             if len(self._forwards) > tried:
                 return False
         return True
-
-    @property
-    def count(self) -> int:
-        """How many columns there are."""
-        return max(self.columns.values(), default=-1) + 1
 
     def reversed(self, copy: Copy) -> bool:
         """Whether its chain runs from the right to the left."""
@@ -341,8 +337,28 @@ class Placement:
                 column, (_, position) = self.times.column(token), self.times.place(token)
                 if column is not None:
                     shift = column - position
-                elif shift is not None and 0 <= position + shift < self.count:
+                elif shift is not None and position + shift >= 0:
                     self.times.bind(token, position + shift)
+
+    def _bind_siblings(self, nodes: Iterable[Node]) -> None:
+        """Rows of one array that no copy reads stand beside those that copies do."""
+        for places in siblings_among(node for node in nodes if node.op is None):
+            column: dict[int, int] = {}
+            free: list[tuple[int, int]] = []
+            for leaf, place in places.items():
+                label = self.labels.get(leaf, TIMELESS)
+                for token in label if isinstance(label, frozenset) else ():
+                    at = self.times.column(token)
+                    if at is None:
+                        free.append((token, place))
+                    else:
+                        column[place] = at
+            shifts = {at - place for place, at in column.items()}
+            if len(column) > 1 and len(shifts) == 1:
+                (shift,) = shifts
+                for token, place in free:
+                    if place + shift >= 0:
+                        self.times.bind(token, place + shift)
 
 
 def _leaf_readers(nodes: Iterable[Node], cells: Cells) -> Mapping[Node, Mapping[int, set[Copy]]]:

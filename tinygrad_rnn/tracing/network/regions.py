@@ -95,7 +95,10 @@ def _read_by_loss_alone(nodes: Sequence[Node], root: Node, candidates: set[Node]
 
 
 def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) -> set[Node]:
-    """Ops in the loss that are done to a value of a copy as outside of it to that of others."""
+    """Ops in the loss that are done to a value of a copy as outside of it to that of others.
+
+    So it is of what a layer makes.
+    """
     sites = Sites()
     outside = {
         sites.joint(node, slot, x)
@@ -108,8 +111,11 @@ def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) ->
     for node in nodes:
         if node in loss:
             for slot, x in enumerate(node.inputs):
-                handed_on = x is not None and (x in found or cells.of(x) is not None)
-                if x is not None and handed_on and sites.joint(node, slot, x) in outside:
+                if x is None or (x in loss and x not in found):
+                    continue
+                of_layer = x.reads_a_parameter and not node.is_move
+                handed_on = x in found or cells.of(x) is not None or of_layer
+                if handed_on and sites.joint(node, slot, x) in outside:
                     found.add(node)
     return found
 
