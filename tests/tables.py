@@ -1,4 +1,4 @@
-"""Long tables of cases: the default run takes some rows of each, `.ci/run` takes more.
+"""Long tables of cases, and laws: the default run takes some of each, `.ci/run` takes more.
 
 What costs seconds and proves on one more program what was proved on another is marked `rest`; what
 costs hours is marked `slow`, and `.ci/run` leaves it out.
@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 
 def rows(
@@ -26,3 +27,8 @@ def one_in(
 
 def as_tuple(row: Any) -> tuple[Any, ...]:
     return row if isinstance(row, tuple) else (row,)
+
+
+def examples(percent: int) -> int:
+    """How many examples a law gets that costs more than others: a share of the profile's."""
+    return max(settings().max_examples * percent // 100, 1)

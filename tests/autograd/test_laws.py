@@ -4,13 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import broadcasts, programs, seeds, shapes
+from tables import examples
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
 from tinygrad_rnn.autograd.backward import cotangents_of
 
 # A second derivative of a whole program costs much; test_ops.py and the oracle look at them too.
-FEW = settings(max_examples=settings().max_examples // 5)
+FEW = settings(max_examples=examples(20))
 ELEMENTWISE = st.sampled_from([ops.tanh, ops.sigmoid, ops.exp, ops.sin, ops.cos, ops.neg])
 BINARY = st.sampled_from([ops.add, ops.sub, ops.mul, ops.div, ops.maximum, ops.minimum])
 

@@ -8,7 +8,7 @@ from compiler.side_by_side import CALLS, backward, compare
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import SHAPE, random_program
-from tables import one_in, rows
+from tables import examples, one_in, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
@@ -141,7 +141,7 @@ PROGRAMS = st.lists(
 
 @given(PROGRAMS, st.integers(1, 3), st.sampled_from([np.float64, np.float32]))
 @example(ONE_ROW_OFTEN, 1, np.float64)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_random_programs(instructions, repeats, dtype):
     rng = np.random.default_rng(0)
     parameters = [

@@ -8,6 +8,7 @@ import pytest
 from debugger.runs import KINDS, recorded, session, text
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tables import examples
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.debugger import views
@@ -47,7 +48,7 @@ def test_step_then_back_is_the_identity_at_every_event(kind):
         assert s.cursor == at
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.sampled_from(list(KINDS)),
     st.integers(1, 2),
@@ -75,7 +76,7 @@ def test_step_forward_then_back_changes_nothing_that_can_be_seen(
     assert observed(s) == before
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.sampled_from(list(KINDS)), st.sampled_from(UNITS), st.integers(0, 10**6), st.integers(1, 5)
 )
@@ -110,7 +111,7 @@ WAYS = [
 ]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     st.sampled_from(list(KINDS)),
     st.lists(st.sampled_from(WAYS), max_size=12),
@@ -168,7 +169,7 @@ breakpoints = st.builds(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.sampled_from(list(KINDS)), st.lists(breakpoints, min_size=1, max_size=3))
 @example("LSTM", ["break op=tanh"])
 @example("RNN", ["break hits=3 op=linear", "break upd"])

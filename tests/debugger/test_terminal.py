@@ -51,6 +51,7 @@ def words_of(svg):
     return [rows[row].split() for row in range(27)]
 
 
+@pytest.mark.rest
 def test_the_screen_in_the_docs_is_the_screen(script):
     page = (Path(__file__).parents[2] / "docs" / "12_debugging_an_exploding_network.md").read_text(
         "utf-8"

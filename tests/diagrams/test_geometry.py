@@ -7,6 +7,7 @@ from diagrams.networks import Maker, bidirectional, draw, encoder_decoder, lstm,
 from diagrams.reading import Picture, overlapping, overlapping_parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import examples
 
 SOLID = (
     "cell",
@@ -79,7 +80,7 @@ views = st.sampled_from(["unrolled", "rolled", "both"])
 folds = st.sampled_from(["auto", None]) | st.integers(1, 8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(networks(), views, folds)
 def test_nothing_overlaps_and_nothing_is_crossed(network, view, fold):
     check_shapes_and_edges(draw(network, view=view, fold=fold))
@@ -107,7 +108,7 @@ def check_shapes_and_edges(diagram):
             assert 0 <= y + dy <= height, part.id
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(networks(), views, folds)
 def test_no_text_overlaps_another_or_is_cut_off(network, view, fold):
     check_texts(draw(network, view=view, fold=fold).drawing)
@@ -131,7 +132,7 @@ def check_texts(drawing):
 
 
 @given(st.integers(1, 30), st.integers(1, 4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_columns_are_straight_and_evenly_spaced(steps, layers):
     drawing = draw(stack(steps, layers), fold=None).drawing
     cells = {shape.id: shape for shape in drawing.shapes if shape.cls == "cell"}

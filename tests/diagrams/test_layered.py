@@ -7,6 +7,7 @@ import pytest
 from diagrams.reading import Picture
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tables import examples
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.picture import dot_layout
@@ -66,7 +67,7 @@ def test_the_ranks_of_a_layout_are_dots_own_and_wires_bend_between_them():
 
 @given(st.randoms(use_true_random=False))
 @example(random.Random(5))  # a wire that ends beside a node taller than its own
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 def test_random_graphs_have_no_wire_through_a_node(rng: random.Random):
     count = rng.randint(3, 25)
     sizes = {n: (rng.uniform(10, 80), rng.uniform(10, 40)) for n in range(count)}

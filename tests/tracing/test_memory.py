@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import one_in
+from tables import examples, one_in
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import TraceError
@@ -143,7 +143,7 @@ def whole(request):
     return request.param, recorded(kind=request.param)
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(6))
 @given(share=st.floats(0.0, 1.0))
 def test_every_question_is_answered_as_without_a_budget_or_says_gone(whole, share):
     kind, without = whole

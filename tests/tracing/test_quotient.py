@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tables import one_in
+from tables import examples, one_in
 from tracing.proofs import prove, prove_time
 from tracing.random_networks import graphs
 
@@ -60,7 +60,7 @@ def prove_random(graph):
         prove(graph, quotient)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=QUIET)
 @given(graphs())
 def test_random_networks_are_proved(graph):
     prove_random(graph)

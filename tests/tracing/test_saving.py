@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from op_cases import CASES
-from tables import one_in, rows
+from tables import examples, one_in, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import manual
@@ -175,7 +175,7 @@ def test_a_loaded_run_is_that_run(name, tmp_path):
 
 
 @pytest.mark.rest
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 @given(share=st.floats(0.05, 1.0), name=st.sampled_from(["rnn", "loop"]))
 def test_with_a_budget_what_is_gone_stays_gone_and_what_can_be_computed_again_is(
     tmp_path_factory, share, name
@@ -469,7 +469,7 @@ def places(value, here=()):
 
 # `-m slow` looks at thousands more, in tests/hostile.
 FEW = settings(
-    max_examples=settings().max_examples * 2 // 5,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

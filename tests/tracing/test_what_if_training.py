@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import programs, random_program
-from tables import rows
+from tables import examples, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.autograd.op import PUBLIC
@@ -333,7 +333,7 @@ def disagreement(program, seed):
 
 
 @given(programs(most=10), st.integers(0, 2**32 - 1))
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_a_random_change_of_a_random_program_is_a_fresh_run(program, seed):
     assert disagreement(program, seed) == ""
 
