@@ -56,7 +56,7 @@ def _repr(x: Tensor) -> str:
 
 
 def _format(x: Tensor, spec: str) -> str:
-    """As Python formats a number: f"{loss:.4f}"."""
+    """Formats the one value as Python formats a number: f"{loss:.4f}"."""
     return format(x.item(), spec) if spec else str(x)
 
 
@@ -138,6 +138,7 @@ def _astype(x: Tensor, dtype: Any, copy: bool = True) -> Tensor:
 
 
 def _flatten(x: Tensor, order: str = "C") -> Tensor:
+    """All elements in a row, the last axis changing fastest; the only `order` is "C"."""
     return _reshape(x, -1, order=order)
 
 

@@ -27,7 +27,14 @@ RandomState: TypeAlias = "np.random.Generator | int | None"
 def uniform_(
     parameter: Tensor, low: float = 0.0, high: float = 1.0, *, rng: RandomState = None
 ) -> None:
-    """Draw each element from U(low, high)."""
+    """Draw each element from U(low, high).
+
+    Args:
+        parameter: whose data is bound to new values.
+        low: the least value.
+        high: the bound above.
+        rng: a Generator, a seed or None.
+    """
     drawn = np.random.default_rng(rng).uniform(low, high, parameter.shape)
     parameter.data = drawn.astype(parameter.dtype)
 
@@ -36,6 +43,15 @@ def xavier_uniform_(
     parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None
 ) -> None:
     """Draw from U(-a, a), a = gain √(6 / (rows + columns)): variances neither grow nor shrink.
+
+    Args:
+        parameter: whose data is bound to new values.
+        gain: a factor.
+        blocks: how many equal matrices stand on top of each other in it; each is drawn by itself.
+        rng: a Generator, a seed or None.
+
+    Raises:
+        OpError: it is not a matrix of so many equal blocks.
 
     Source: Glorot, Bengio, Understanding the difficulty of training deep feedforward neural
     networks (2010), eq. 16.
@@ -52,7 +68,10 @@ def xavier_uniform_(
 def xavier_normal_(
     parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None
 ) -> None:
-    """Draw from N(0, σ²), σ = gain √(2 / (rows + columns)); see `xavier_uniform_`."""
+    """Draw from N(0, σ²), σ = gain √(2 / (rows + columns)).
+
+    Arguments, errors and source are those of `xavier_uniform_`.
+    """
     generator = np.random.default_rng(rng)
 
     def fill(rows: int, columns: int) -> Array:
@@ -65,6 +84,15 @@ def orthogonal_(
     parameter: Tensor, gain: float = 1.0, *, blocks: int = 1, rng: RandomState = None
 ) -> None:
     """A random matrix whose rows, or columns if they are fewer, are orthonormal, times `gain`.
+
+    Args:
+        parameter: whose data is bound to new values.
+        gain: a factor.
+        blocks: how many equal matrices stand on top of each other in it; each is drawn by itself.
+        rng: a Generator, a seed or None.
+
+    Raises:
+        OpError: it is not a matrix of so many equal blocks.
 
     Source: Saxe, McClelland, Ganguli, Exact solutions to the nonlinear dynamics of learning in deep
     linear neural networks (2014).
@@ -83,6 +111,14 @@ def orthogonal_(
 
 def eye_(parameter: Tensor, gain: float = 1.0, *, blocks: int = 1) -> None:
     """The identity, times `gain`: at the start each unit keeps what it held.
+
+    Args:
+        parameter: whose data is bound to new values.
+        gain: a factor.
+        blocks: how many equal matrices stand on top of each other in it; each becomes the identity.
+
+    Raises:
+        OpError: it is not a matrix of so many equal blocks.
 
     Source: Le, Jaitly, Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear
     Units (2015).

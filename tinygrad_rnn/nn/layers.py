@@ -17,6 +17,13 @@ from .module import Module, Parameter
 class Linear(Module):
     """y = x Wᵀ + b, on the last axis: x (…, in_features), y (…, out_features).
 
+    Args:
+        in_features: the length of the last axis of x.
+        out_features: the length of the last axis of y.
+        bias: whether b is added.
+        dtype: of the parameters.
+        rng: a Generator, a seed or None, for the first values.
+
     Parameters: weight (out_features, in_features), bias (out_features), from U(±1/√in_features).
     """
 
@@ -59,6 +66,12 @@ class Linear(Module):
 class Embedding(Module):
     """A vector for each of `num_embeddings` symbols: index (…) of integers to (…, embedding_dim).
 
+    Args:
+        num_embeddings: how many symbols there are; an index is in 0..num_embeddings-1.
+        embedding_dim: the length of a vector.
+        dtype: of the parameter.
+        rng: a Generator, a seed or None, for the first values.
+
     Parameter: weight (num_embeddings, embedding_dim), from N(0, 1) as torch's.
     """
 
@@ -92,7 +105,14 @@ class Embedding(Module):
 class Dropout(Module):
     """In training, zero each element with probability p, scale the others by 1/(1 - p).
 
-    In evaluation, the identity.
+    In evaluation (`model.eval()`), the identity.
+
+    Args:
+        p: at least 0 and below 1.
+        rng: a Generator, a seed or None, for the masks.
+
+    Source: Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting
+    (2014).
     """
 
     def __init__(self, p: float = 0.5, *, rng: RandomState = None) -> None:
@@ -234,6 +254,9 @@ class Sequential(Module):
     Of a tuple (ys, state) the first element is passed on.
 
     `Sequential(RNN(…), RNN(…))` is one recurrent network fed to another.
+
+    Args:
+        modules: in the order in which they are called.
     """
 
     def __init__(self, *modules: Module) -> None:

@@ -13,7 +13,12 @@ from .arguments import fraction
 
 
 def mse_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
-    """Squared error, (input - target)², of equal shapes; `reduction` is "mean", "sum" or "none".
+    """Squared error, (input - target)², of equal shapes.
+
+    Args:
+        input: what was computed, of any shape.
+        target: what it should be, of the same shape.
+        reduction: "mean" over all elements, "sum", or "none", which keeps the shape.
 
     Raises:
         OpError: the shapes differ (they are not broadcast: that is nearly always a mistake), or
@@ -74,7 +79,8 @@ def nll_loss(
 ) -> Tensor:
     """`cross_entropy` for log-probabilities in place of scores: ℓ = -w_t x_t.
 
-    Args and errors are those of `cross_entropy`; x is (…, C), as `ops.log_softmax` gives it.
+    `log_probabilities` x is (…, C), as `ops.log_softmax` gives it. The other arguments and the
+    errors are those of `cross_entropy`.
     """
     x = _scores("nll_loss", log_probabilities, weight)
     hot = target_classes(targets, x.shape, ignore_index)

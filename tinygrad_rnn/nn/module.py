@@ -17,7 +17,14 @@ from .arguments import switch
 
 
 class Parameter(Tensor):
-    """A leaf that requires a gradient, found by `Module.parameters()` where it is an attribute."""
+    """A leaf that is trained: `Module.parameters()` finds it where it is an attribute.
+
+    Args:
+        data: an array, or nested lists of numbers.
+        dtype: as NumPy's; by default that of the data.
+        name: what pictures and the debugger call it outside a module.
+        requires_grad: False freezes it.
+    """
 
     __slots__ = ()
 
@@ -32,6 +39,12 @@ class Buffer(Tensor):
 
     Where it is an attribute it is found by `Module.buffers()`, is in the state dict and in
     checkpoints, and floats follow `astype`. It has no gradient, and no optimiser takes it.
+
+    Args:
+        data: an array, or nested lists of numbers or booleans.
+        dtype: as NumPy's; by default that of the data.
+        name: what pictures and the debugger call it outside a module.
+        requires_grad: may only be False.
 
     Raises:
         OpError: it is asked to require a gradient.
@@ -145,6 +158,9 @@ class Module:
         """This module (named "") and every module inside, with dotted names.
 
         One in two places has both names; what is inside stands below the first.
+
+        Args:
+            prefix: stands before each name, with a dot.
         """
         return self._named_modules(prefix, set())
 
@@ -159,6 +175,9 @@ class Module:
 
     def named_tensors(self, prefix: str = "") -> "Iterator[tuple[str, Parameter | Buffer]]":
         """Each parameter and buffer once, with its dotted name: what a state dict holds.
+
+        Args:
+            prefix: stands before each name, with a dot.
 
         Raises:
             StateDictError: two have one name.
@@ -190,21 +209,31 @@ class Module:
         return self._members()
 
     def named_parameters(self, prefix: str = "") -> "Iterator[tuple[str, Parameter]]":
-        """Each parameter once, with its dotted name: "0.W_hh"."""
+        """Each parameter once, with its dotted name: "0.W_hh".
+
+        Args:
+            prefix: stands before each name, with a dot.
+        """
         for name, part in self.named_tensors(prefix):
             if isinstance(part, Parameter):
                 yield name, part
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Buffer]]:
-        """Each buffer once, with its dotted name."""
+        """Each buffer once, with its dotted name.
+
+        Args:
+            prefix: stands before each name, with a dot.
+        """
         for name, part in self.named_tensors(prefix):
             if isinstance(part, Buffer):
                 yield name, part
 
     def buffers(self) -> Iterator[Buffer]:
+        """Each buffer once."""
         return (buffer for _, buffer in self.named_buffers())
 
     def parameters(self) -> Iterator[Parameter]:
+        """Each parameter once: what an optimiser takes."""
         return (parameter for _, parameter in self.named_parameters())
 
     def zero_grad(self) -> None:
@@ -213,12 +242,17 @@ class Module:
             parameter.grad = None
 
     def train(self, mode: bool = True) -> Self:
-        """Switch Dropout, and whatever else is for training alone, on or off: here and inside."""
+        """Switch Dropout, and whatever else is for training alone, on or off: here and inside.
+
+        Args:
+            mode: True for training.
+        """
         for _, module in self.named_modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
+        """Switch off what is for training alone: `train(False)`."""
         return self.train(False)
 
     def astype(self, dtype: Any) -> Self:

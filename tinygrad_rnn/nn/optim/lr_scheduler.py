@@ -114,7 +114,14 @@ class LRScheduler:
 
 
 class StepLR(LRScheduler):
-    """Every `step_size` epochs the rate is multiplied by `gamma`. As torch's."""
+    """Every `step_size` epochs the rate is multiplied by `gamma`. As torch's.
+
+    Args:
+        optimizer: whose rates are scheduled.
+        step_size: how many epochs the rate stays.
+        gamma: the factor.
+        last_epoch: the last epoch that is done; -1 to begin. See `LRScheduler`.
+    """
 
     saved = ("step_size", "gamma")
 
@@ -136,6 +143,12 @@ class CosineAnnealingLR(LRScheduler):
 
     At epoch t: eta_min + (lr₀ - eta_min) (1 + cos(π t / T_max)) / 2, each computed from the one
     before, so that a rate that was changed in between stays changed.
+
+    Args:
+        optimizer: whose rates are scheduled.
+        T_max: how many epochs it takes down to `eta_min`.
+        eta_min: the lowest rate.
+        last_epoch: the last epoch that is done; -1 to begin. See `LRScheduler`.
 
     Source: Loshchilov, Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017), eq. 5,
     without the restarts.
@@ -169,6 +182,14 @@ class LambdaLR(LRScheduler):
     """The first rate times `lr_lambda(epoch)`: one function, or one for each group. As torch's.
 
     The state has the epoch alone: functions cannot be saved.
+
+    Args:
+        optimizer: whose rates are scheduled.
+        lr_lambda: from the epoch, 0 at first, to a factor; a list of as many as there are groups.
+        last_epoch: the last epoch that is done; -1 to begin. See `LRScheduler`.
+
+    Raises:
+        OpError: it is not a function, or there are not as many as groups.
     """
 
     def __init__(

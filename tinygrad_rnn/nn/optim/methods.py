@@ -18,6 +18,18 @@ class SGD(Optimizer):
 
     The first v is g. With `nesterov`, g + μ v takes the place of v. As torch.optim.SGD.
 
+    Args:
+        params: parameters, or groups of them; see `Optimizer`.
+        lr: the learning rate.
+        momentum: μ.
+        dampening: the share of each new g that v leaves out.
+        weight_decay: λ; λ p is added to g first.
+        nesterov: take Nesterov's momentum; it needs a momentum and no dampening.
+        maximize: go up the gradient, not down.
+
+    Raises:
+        OpError: settings that make no sense, or parameters that cannot be trained.
+
     Source: Sutskever et al., On the importance of initialization and momentum in deep learning
     (2013).
     """
@@ -71,7 +83,19 @@ class SGD(Optimizer):
 class Adagrad(Optimizer):
     """Adagrad: s ← s + g², p ← p - lr / (1 + (t - 1) lr_decay) · g / (√s + eps).
 
-    As torch.optim.Adagrad.
+    t counts the steps from 1. As torch.optim.Adagrad.
+
+    Args:
+        params: parameters, or groups of them; see `Optimizer`.
+        lr: the learning rate.
+        lr_decay: how fast the rate falls with t.
+        weight_decay: λ; λ p is added to g first.
+        initial_accumulator_value: the first s.
+        eps: keeps the denominator above 0.
+        maximize: go up the gradient, not down.
+
+    Raises:
+        OpError: settings that make no sense, or parameters that cannot be trained.
 
     Source: Duchi, Hazan, Singer, Adaptive Subgradient Methods, JMLR 12 (2011).
     """
@@ -113,6 +137,19 @@ class RMSprop(Optimizer):
 
     With `centered`, s less the square of the mean gradient; with `momentum`,
     v ← μ v + g / (√s + eps), p ← p - lr v.
+
+    Args:
+        params: parameters, or groups of them; see `Optimizer`.
+        lr: the learning rate.
+        alpha: α, the share of s that a step keeps.
+        eps: keeps the denominator above 0.
+        weight_decay: λ; λ p is added to g first.
+        momentum: μ.
+        centered: divide by the deviation of g, not by its size.
+        maximize: go up the gradient, not down.
+
+    Raises:
+        OpError: settings that make no sense, or parameters that cannot be trained.
 
     Source: Tieleman, Hinton, Lecture 6.5 of Neural Networks for Machine Learning (2012); Graves,
     Generating Sequences With Recurrent Neural Networks (2013) for the centered variant.
@@ -167,6 +204,18 @@ class Adam(Optimizer):
     m and v are running averages of g and g², and m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ). With
     `amsgrad`, the largest v so far takes the place of v.
 
+    Args:
+        params: parameters, or groups of them; see `Optimizer`.
+        lr: the learning rate.
+        betas: (β₁, β₂), the shares of m and of v that a step keeps.
+        eps: keeps the denominator above 0.
+        weight_decay: λ; λ p is added to g first.
+        amsgrad: divide by the largest v so far.
+        maximize: go up the gradient, not down.
+
+    Raises:
+        OpError: settings that make no sense, or parameters that cannot be trained.
+
     Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015); Reddi, Kale, Kumar, On
     the Convergence of Adam and Beyond (2018).
     """
@@ -211,7 +260,19 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with the decay taken from the parameter: p ← (1 - lr · weight_decay) p first.
 
-    Adam adds it to the gradient. As torch.optim.AdamW.
+    Adam adds the decay to the gradient. As torch.optim.AdamW.
+
+    Args:
+        params: parameters, or groups of them; see `Optimizer`.
+        lr: the learning rate.
+        betas: (β₁, β₂), the shares of m and of v that a step keeps.
+        eps: keeps the denominator above 0.
+        weight_decay: the share of p, times lr, that a step takes away.
+        amsgrad: divide by the largest v so far.
+        maximize: go up the gradient, not down.
+
+    Raises:
+        OpError: settings that make no sense, or parameters that cannot be trained.
 
     Source: Loshchilov, Hutter, Decoupled Weight Decay Regularization (2019).
     """
