@@ -13,7 +13,7 @@ SIZES = ("karpathy", "medium", "large")
 DTYPES = ("float64", "float32")
 
 
-@click.command()
+@click.command(short_help="Time one training step, written in many ways.")
 @click.option(
     "--part",
     "parts",

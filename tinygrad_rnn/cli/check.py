@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..tracing.trace import Trace
 
 
-@click.command(cls=ScriptCommand)
+@click.command(cls=ScriptCommand, short_help="Check gradients against central differences.")
 @subject_options
 @click.option(
     "--samples", default=64, type=COUNT, help="How many elements of each parameter to check."
@@ -32,8 +32,8 @@ def check(samples: int, max_memory: int | None, check_all: bool, **subject: Any)
 
     Against central differences: the graph of the last backward pass is computed again with each
     parameter moved a little, up and down. One row per parameter: the worst relative error, and the
-    verdict. Exits with 1 if one fails. Options that are none of those below are the script's, and
-    all behind "--".
+    verdict. Exits with 1 if one fails. Options other than those below go to the script, and so does
+    everything after "--".
     """
     trace, code = Subject(**subject).record(max_memory=max_memory, exact=True)
     passed = report_checks(console(), trace, None if check_all else samples)

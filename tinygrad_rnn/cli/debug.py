@@ -14,7 +14,7 @@ from .subject import ScriptCommand, Subject, subject_options
 MOST_COMMANDS = 2**24  # bytes of a command file
 
 
-@click.command(cls=ScriptCommand)
+@click.command(cls=ScriptCommand, short_help="Step through a run, forward and backward.")
 @subject_options
 @click.option(
     "--commands",
@@ -45,8 +45,8 @@ def debug(
 
     SCRIPT runs with its ARGUMENTS under recording, to the end or until it raises or Ctrl-C ends it;
     then the debugger opens on it, at the error if there was one. With --commands it exits with 1 if
-    an assertion failed, and with 2 if a command was wrong. Options that are none of those below are
-    the script's, and all behind "--".
+    an assertion failed, and with 2 if a command was wrong. Options other than those below go to the
+    script, and so does everything after "--".
     """
     from ..debugger.start import debug_trace, debug_with_commands, is_driven
     from ..tracing.script import run_script

@@ -33,7 +33,7 @@ def _read_scale(
     return int(ends[1]), int(ends[2])
 
 
-@click.command(cls=ScriptCommand)
+@click.command(cls=ScriptCommand, short_help="Draw the unrolled network of a run.")
 @subject_options
 @click.option(
     "-o",
@@ -66,7 +66,7 @@ def _read_scale(
     "--scale",
     metavar="LOW..HIGH",
     callback=_read_scale,
-    help='Range of the colours of gradients, as powers of ten: "-6..0".  [default: theirs]',
+    help='The powers of ten between which gradients are coloured: "-6..0".  [default: theirs]',
 )
 @click.option("--fold", default="auto", help='Copies kept at each end; "auto", "none" or a number.')
 @click.option(
@@ -108,8 +108,8 @@ def draw(
     """Draw the unrolled network of SCRIPT, of a model (.safetensors, .onnx), or of a text.
 
     SCRIPT runs with its ARGUMENTS under recording, and what it computed is drawn: the last graph
-    that reached backward(), else that of the last output. Options that are none of those below are
-    the script's, and all behind "--".
+    that reached backward(), else that of the last output. Options other than those below go to the
+    script, and so does everything after "--".
     """
     from ..diagrams import Diagram
     from ..diagrams import draw as draw_diagram

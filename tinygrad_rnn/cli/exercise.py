@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..exercises import Exercise
 
 
-@click.command()
+@click.command(short_help="Show an exercise, or check an answer to it.")
 @click.argument("name", required=False)
 @click.argument("answer", type=PATH, required=False)
 @click.option("--hint", is_flag=True, help="Show the hints.")

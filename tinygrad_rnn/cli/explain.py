@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MACRON = "\N{COMBINING MACRON}"
 
 
-@click.command()
+@click.command(short_help="Explain an op, its gradient and its check.")
 @click.argument("op", required=False)
 def explain(op: str | None) -> None:
     """Explain OP: what it computes, its gradient, an example with numbers, its check.

@@ -10,7 +10,7 @@ from .console import COUNT, PATH
 BACKENDS = ["loky", "threading", "sequential", "dask"]
 
 
-@click.command()
+@click.command(short_help="Answer a question about recurrent networks by experiment.")
 @click.argument("name", required=False)
 @click.option(
     "--list", "listing", is_flag=True, help="List the studies, their questions and sources."

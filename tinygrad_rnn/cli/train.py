@@ -18,7 +18,7 @@ def _setting(name: str, default: str, kind: Any, help: str) -> Any:
     return click.option(f"--{name}", type=kind, show_default=default, help=help)
 
 
-@click.command()
+@click.command(short_help="Train a character model on a file.")
 @click.argument("file", required=False)
 @_setting("cell", "rnn", CELLS, "Cell of the network.")
 @_setting("layers", "1", COUNT, "Layers of the network.")
