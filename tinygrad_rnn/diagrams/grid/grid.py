@@ -42,7 +42,7 @@ class Connection:
     state: int | None = None
     inlet: int | None = None
     outlet: int | None = None  # … and the place of the part whose value it is
-    leaves: int | None = None  # the state as which it leaves on the right, where it is no message
+    leaves: int | None = None  # the state as which it leaves on the right, if it is not a message
     link: str = ""  # the id of the connection that it is a part of, where that is another
     reads: tuple[Read, ...] = ()  # what it stands for
     value: Piece | None = None  # what passes, where nobody reads it

@@ -1,8 +1,8 @@
 """The first copy of a chain, of which NumPy computed a part: what its leaves are in the others.
 
-Where a state begins as a plain array, what is made of it and of other arrays alone is no op: the
-first copy lacks ops that the others have, and reads their result as a leaf. Which values that
-stands for is seen in a copy that has them.
+Where a state begins as a plain array, NumPy computes what is made of it and of other arrays alone,
+and no op is recorded: the first copy lacks ops that the others have, and reads their result as a
+leaf. Which values that leaf stands for is seen in a copy that has these ops.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,7 +128,7 @@ class _Alignment:
 
 
 def _aligned(first: Sequence[Node], model: Sequence[Node]) -> list[int] | None:
-    """Which op of the model each op is; None where they are no part of it, in order."""
+    """Which op of the model each op is; None where they are not a part of it, in order."""
     places: list[int] = []
     start = 0
     for node in first:

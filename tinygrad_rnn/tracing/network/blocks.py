@@ -551,7 +551,7 @@ class _Assembly:
             yield from self.seen_through(read.value)
 
     def output_name(self, atom: Atom, group: Group) -> str:
-        """The state that it is, y of what is no state."""
+        """The name of the state that it is; y if it is not a state."""
         if group.copy is None:
             return "y"
         loop = self.cells.loops[group.copy.row]

@@ -130,7 +130,7 @@ class Leaves:
 
 
 def _places(nodes: Iterable[Node], cells: Cells) -> _Places:
-    """What comes in from elsewhere, by where it does; states are no inputs."""
+    """What comes in from elsewhere, by where it enters; states are not inputs."""
     found: defaultdict[Hashable, dict[Any, _Taken]] = defaultdict(dict)
     for copy in cells.all:
         for op, slot in copy.made.given:

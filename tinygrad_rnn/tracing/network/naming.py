@@ -28,7 +28,7 @@ class Naming:
         cells: the copies in it.
         placement: their columns.
         trained: id of a parameter -> its name in the modules.
-        containers: calls that are no part of the model, but all of it.
+        containers: calls that are the whole model, not a part of it.
 
     Attributes:
         cells: those copies.

@@ -163,7 +163,7 @@ def _cost(node: Node) -> int:
 
 
 def _keys_that_read_parameters(nodes: Iterable[Node], calls: Calls) -> set[Key]:
-    """A module without parameters (dropout, an activation) is no cell by what others hand on."""
+    """The keys of modules that read parameters: dropout or an activation is not a cell."""
     reading = {node.scope for node in nodes if node.scope is not None and node.reads_a_parameter}
     return {key_of(call) for scope in reading if scope in calls for call in calls[scope]}
 

@@ -37,7 +37,7 @@ def made_of_constants(nodes: Sequence[Node], cells: Cells, leaves: Leaves) -> se
 
 
 def _only_scales(x: Node, reader: Node, leaves: Leaves) -> bool:
-    """Whether a leaf only scales or shifts a parameter: then it is no data that comes in."""
+    """Whether a leaf only scales or shifts a parameter: then it is not input data."""
     return (
         x.op is None
         and x not in leaves.varying
@@ -70,7 +70,7 @@ def alike(nodes: Iterable[Node], apart: Mapping[Node, Node]) -> dict[Node, int]:
 def loss_of(nodes: Sequence[Node], root: Node, cells: Cells, derived: set[Node]) -> set[Node]:
     """The ops that only the loss needs: no parameter is read there, and nobody else reads them.
 
-    What is done to the last state as to every one before it is no part of the loss.
+    What is done to the last state as to every one before it is not part of the loss.
     """
     if root.size != 1 or root.op is None or cells.of(root) is not None or root in derived:
         return set()

@@ -54,7 +54,7 @@ class Sequences:
         nodes: all, in creation order.
         cells: the copies among them.
         loss: the nodes in the loss.
-        steady: what every step reads, which is no sequence.
+        steady: what every step reads, which is not a sequence.
 
     Attributes:
         axes: of each leaf that is one the axis of time.
