@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tinygrad_rnn.diagrams.picture.theme import DARK
+
 ROOT = Path(__file__).parents[1]
 PUBLIC = [
     "tinygrad_rnn",
@@ -214,6 +216,27 @@ def test_no_page_has_a_serious_fault_of_access(browser, site):
             page.close()
         context.close()
     assert found == []
+
+
+def test_all_that_a_figure_says_can_be_read_in_the_dark(browser, site):
+    """A parameter's name is dark on its chip, also inside a copy; its size beside it is not."""
+    page = browser.new_context(color_scheme="dark").new_page()
+    page.goto((site / "_images" / "ops_lstm.svg").as_uri())
+    colors = {
+        part: page.evaluate(
+            """part => [...document.querySelector(part).querySelectorAll("text")]
+            .map(text => getComputedStyle(text).fill)""",
+            part,
+        )
+        for part in (".parameter", ".chip")
+    }
+    on_chip, beside = (rgb(DARK.color(role)) for role in ("chip.text", "muted"))
+    assert colors == {".parameter": [on_chip, beside], ".chip": [on_chip]}
+    page.close()
+
+
+def rgb(color):
+    return f"rgb({', '.join(str(byte) for byte in bytes.fromhex(color[1:]))})"
 
 
 @pytest.mark.parametrize("name", PLAYED)

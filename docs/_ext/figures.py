@@ -42,7 +42,10 @@ def with_dark_mode(svg: str) -> str:
         for name, given, color in used
         if color in dark
     ]
-    rules.append(f".parameter text{{fill:{DARK.color('chip.text')}!important}}")
+    on_chip = _selected("fill", '="', LIGHT.color("chip.text"))
+    dark_text = DARK.color("chip.text")
+    for part in ("parameter", "chip"):
+        rules.append(f".{part} text[{on_chip} i]{{fill:{dark_text}!important}}")
     style = f"<style>@media (prefers-color-scheme: dark){{{''.join(rules)}}}</style>"
     return re.sub(r"(<svg[^>]*>)", rf"\1{style}", svg, count=1)
 
