@@ -1,4 +1,4 @@
-"""What one training step costs, taken in every way at hand, and what it should cost.
+"""What one training step costs, taken in every available way, and what it should cost.
 
 Runs as `tinygrad-rnn bench`.
 """

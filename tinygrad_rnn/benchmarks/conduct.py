@@ -59,7 +59,7 @@ def jobs(
     """What there is to measure of these parts, at these sizes.
 
     Raises:
-        BenchmarkError: nothing.
+        BenchmarkError: there is nothing to measure.
     """
     parts, sizes, dtypes = list(parts), list(sizes), list(dtypes)
     makers: dict[str, Callable[[Size, str, int], list[Job]]] = {

@@ -1,4 +1,4 @@
-"""What one process measures. Each job has its own: its threads and memory are nobody else's."""
+"""What one process measures. Each job has a process, so that it shares no threads or memory."""
 
 import gc
 import json
@@ -48,7 +48,7 @@ class Job:
 
     @property
     def ticks(self) -> int:
-        """How often its process says that it is getting on."""
+        """How often its process reports progress."""
         return self.rounds + 1
 
     def dump(self) -> str:

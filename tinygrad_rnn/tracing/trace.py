@@ -273,7 +273,7 @@ class Trace:
     def what_if(self, changes: Mapping[str, Any]) -> "Trace":
         """The run that would have been if some of its numbers had been different.
 
-        All that depends on them is computed anew, forward and backward and in the steps of the
+        All that depends on them is computed again, forward and backward and in the steps of the
         optimisers of `tg.optim`, by the ops that were recorded, in the recorded order. Everything
         else is shared with this run. It is the recorded program: where Python looked at a value
         that has changed, it still does what it did, and `other.unfollowed` lists the place.

@@ -31,7 +31,7 @@ set h@3[1] = 0             an element, a row, a part (h@3[:,0:2]), or all of it:
 set W_hh *= 1.2            = *= += -= /=, and any expression: set h@3 = h@2
 set d.h@4 = 0              a gradient, once it is summed: nothing goes back through h@4
 set G = 0   set out = 1    what this event starts from, and what it wrote
-                           all that depends on it is computed anew, forward, backward and in
+                           all that depends on it is computed again, forward, backward and in
                            the steps of optimisers; a second `set` goes on with the branch"""
 
 
@@ -90,7 +90,7 @@ def _came_of_it(session: Session) -> list[str]:
 def _effect(session: Session) -> list[str]:
     comparison = Comparison(session.run.queries, session.queries)
     count = sum(a is not b for a, b in zip(session.run.events, session.trace.events, strict=True))
-    events = f"{count} of {len(session.trace.events)} events are computed anew"
+    events = f"{count} of {len(session.trace.events)} events are computed again"
     return [events] if comparison.loss is None else [f"{events}; {comparison.loss}"]
 
 

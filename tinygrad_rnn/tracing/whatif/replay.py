@@ -1,6 +1,6 @@
 """A recorded run once more, with some of its numbers changed: exactly what would have been.
 
-Whatever depends on a change is computed anew, by the ops' own forwards and VJPs, in the recorded
+Whatever depends on a change is computed again, by the ops' own forwards and VJPs, in the recorded
 order, and summed as the engine sums. Everything else is the recording's own, by reference. What
 comes out as it was, to the last bit, is the recording's own array again.
 """
