@@ -32,10 +32,11 @@ def cell(text):
     return re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", text.replace("|", "\\|"))
 
 
-def table_of(findings):
+def table_of(findings, long):
     """The claims as a table of Markdown, and from how many runs they come.
 
-    A claim about runs that only --full asks for may have been seen for fewer seeds.
+    A claim about runs that only --full asks for may have been seen for fewer seeds: `long` is for
+    how many, None where --full asks for no others.
     """
     rows = [
         f"| {cell(claim.claim)} | {cell(claim.reference)} | {cell(claim.measured)} "
@@ -44,12 +45,21 @@ def table_of(findings):
     ]
     seeds = len({record.seed for record in findings.records})
     taken = f"{len(findings.records)} runs, {findings.seconds:.0f} s of processor time"
-    first = f"\nSeeds 0 to {seeds - 1}: {taken}.\n" if seeds > 1 else f"\nSeed 0 alone: {taken}.\n"
-    return first + HEAD + "".join(rows) + "\n"
+    which = f"Seeds 0 to {seeds - 1}" if seeds > 1 else "Seed 0 alone"
+    return f"\n{which}: {taken}{of_full(long)}.\n{HEAD}{''.join(rows)}\n"
+
+
+def of_full(long):
+    """Whether the runs are there that only --full asks for."""
+    if long is None:
+        return ""
+    if long == 0:
+        return ". The longer runs of `--full` are not among them"
+    return f", with the longer runs of `--full` for {long} seed{'s' if long > 1 else ''}"
 
 
 def kept(name, folder):
-    """The findings of the seeds that were run, with what of --full was run for them.
+    """The findings of the seeds that were run, their charts, and how many have all of --full.
 
     Curves are of seed 0: of --full, if that seed has all of it.
     """
@@ -59,9 +69,11 @@ def kept(name, folder):
     seeds = whole[False] | whole[True]
     records = sorted((r for r in found if r.seed in seeds), key=lambda record: record.seed)
     if not records:
-        return None, []
+        return None, [], None
     asked = study.runs(full=0 in whole[True])
-    return Findings(study, records), study.charts([r for r in records if r.settings in asked])
+    charts = study.charts([r for r in records if r.settings in asked])
+    long = None if study.runs(True) == study.runs(False) else len(whole[True])
+    return Findings(study, records), charts, long
 
 
 def seeds_with(runs, records):
@@ -101,14 +113,14 @@ def write(folder):
     for name in STUDIES:
         if not (folder / f"{name}.json").exists():
             continue
-        findings, charts = kept(name, folder)
+        findings, charts, long = kept(name, folder)
         if findings is None:
             continue
         FIGURES.mkdir(exist_ok=True)
         (FIGURES / f"{name}.svg").write_bytes(render(charts, LIGHT, "svg"))
         start = f"<!-- table: {name} -->\n"
         before, _, rest = text.partition(start)
-        text = before + start + table_of(findings) + rest[rest.index("<!-- end -->") :]
+        text = before + start + table_of(findings, long) + rest[rest.index("<!-- end -->") :]
     counts = re.findall(SEEN, text)
     failed = sum(int(held) < int(seeds) for held, seeds in counts)
     text = re.sub(r"\d+ of the \d+ claims", f"{failed} of the {len(counts)} claims", text)
