@@ -10,6 +10,7 @@ from tinygrad_rnn.tracing.recording.graph import compute, reached
 
 
 def all_reads(quotient):
+    yield from quotient.dropped
     for arrow in quotient.arrows:
         yield from arrow.reads
     for block in quotient.blocks:

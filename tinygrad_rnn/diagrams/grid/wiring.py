@@ -5,7 +5,7 @@ upwards into the gap above their source, change slot or pass other items in a la
 target from the gap below it. Only then is it known how much room each gap and lane needs.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -98,7 +98,7 @@ class Up:
 class Between:
     """Out of the right side, up or down between two slots, into the left side."""
 
-    number: int = 0  # of those that arrive at one level of a slot
+    number: int = 0  # which track before the target's slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +141,10 @@ class Wiring:
             for slot in item.slots:
                 self._by_level[item.level][slot].append(item)
         self._taken: set[tuple[str, Side, float]] = set()
-        self._entered: Counter[tuple[int, int]] = Counter()
         self._slots = [slot for item in grid.items.values() for slot in item.slots]
         # of each slot: verticals between items, where they are and whose
         self._uprights: dict[int, list[tuple[float, tuple[int, int], str]]] = defaultdict(list)
+        self._strips: dict[int, Tracks] = defaultdict(Tracks)  # before each slot
         self._gaps: dict[int, Tracks] = defaultdict(Tracks)
         self._lanes: dict[tuple[int, Side], Tracks] = defaultdict(Tracks)
         straight_first = sorted(
@@ -302,8 +302,8 @@ class Wiring:
         if (target.id, "left", connection.state or 0) in self._taken and not joins:
             return None
         self._taken.add((source.id, "right", rise))
-        self._entered[target.slot, target.level] += 1
-        return Between(self._entered[target.slot, target.level] - 1)
+        strip = self._strips[target.slot]
+        return Between(strip.take(source.level, target.level, connection.id))
 
     def _around(self, connection: Connection) -> Around:
         target = self._items[connection.target]

@@ -64,12 +64,14 @@ class _Assembly:
     def quotient(self) -> Quotient:
         self.arrows = self.raw_arrows()
         sources: dict[int, set[Atom]] = defaultdict(set)
-        for (_, b), reads in self.arrows.items():
-            sources[b].update(read.value for read in reads)
-        self.sources = {b: len(values) for b, values in sources.items()}
         # what is read by another block than its own, and the root
-        self.shown = {atom for values in sources.values() for atom in values}
+        self.shown: set[Atom] = set()
+        for (_, b), reads in self.arrows.items():
+            self.shown.update(read.value for read in reads)
+            sources[b].update(self.moved_from(read.value) for read in reads)
+        self.sources = {b: len(values) for b, values in sources.items()}
         self.shown.update(self.groups.pieces.atoms[self.graph.root])
+        self.shown.update(read.value for read in self.dropped)
         rows = self.rows()
         self.name_others()
         blocks = {id(group): self.block(group) for group in self.groups.groups}
@@ -95,6 +97,7 @@ class _Assembly:
             outputs=tuple(self.outputs(blocks)),
             root=self.graph.root,
             inside=self.inside({block: group for group, block in self.made(blocks)}),
+            dropped=tuple(map(self.read, self.dropped)),
             parameters=tuple(legend),
             constants=tuple(block for block in others if block.kind == "constant" and block.label),
             loss=next((block for block in others if block.kind == "loss"), None),
@@ -125,11 +128,21 @@ class _Assembly:
     def raw_arrows(self) -> dict[tuple[int, int], list[RawRead]]:
         found: dict[tuple[int, int], list[RawRead]] = {}
         group_of = self.groups.group_of
-        for read in self.groups.reads:
-            source, target = group_of[read.value], group_of[read.reader]
-            if source is not target:
+        for read in self.reads_across():
+            if read.reader not in self.groups.dropped:
+                source, target = group_of[read.value], group_of[read.reader]
                 found.setdefault((id(source), id(target)), []).append(read)
         return found
+
+    def reads_across(self) -> Iterator[RawRead]:
+        """The reads of one block's values by another block."""
+        group_of = self.groups.group_of
+        return (r for r in self.groups.reads if group_of[r.value] is not group_of[r.reader])
+
+    @cached_property
+    def dropped(self) -> list[RawRead]:
+        """Those of them that lead to nothing."""
+        return [read for read in self.reads_across() if read.reader in self.groups.dropped]
 
     def made(self, blocks: Mapping[int, Block]) -> Iterator[tuple[Group, Block]]:
         return ((group, blocks[id(group)]) for group in self.groups.groups)
@@ -188,7 +201,7 @@ class _Assembly:
             ("loop" if loop.owner is None else "cell", number, [])
             for number, loop in enumerate(self.cells.loops)
         ]
-        between: dict[object, tuple[RowKind, int, list[Group]]] = {}
+        between: dict[object, list[Group]] = {}
         bars: list[tuple[RowKind, int, list[Group]]] = []
         for group in self.groups.groups:
             if group.copy is not None:
@@ -196,10 +209,11 @@ class _Assembly:
             elif group.kind == "between":
                 ops = tuple(atom.node.op for atom in group.atoms)
                 key = self.path(group), ops, group.carries
-                between.setdefault(key, ("between", len(between), []))[2].append(group)
+                between.setdefault(key, []).append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
-        apart = [row for *_, alike in between.values() for row in _told_apart(alike)]
+        rows = [row for alike in between.values() for row in self.of_other_weights(alike)]
+        apart = [groups for alike in rows for groups in _told_apart(alike)]
         # a trace has moves of data that a tensor's own history lacks: these change no number
         apart.sort(key=_only_moves)
         for number, groups in enumerate(apart):
@@ -209,6 +223,30 @@ class _Assembly:
             ("between", number, groups) for number, groups in enumerate(apart)
         ]
         return self.from_below([*cells, *others, *bars])
+
+    def of_other_weights(self, alike: Iterable[Group]) -> Iterable[list[Group]]:
+        """The same ops with other weights are another thing, as are those of the next layer."""
+        rows: list[tuple[dict[tuple[int, int], int], list[Group]]] = []
+        for group in alike:
+            own = self.weights_of(group)
+            for weights, groups in rows:
+                if all(weights.get(place, weight) == weight for place, weight in own.items()):
+                    weights |= own
+                    groups.append(group)
+                    break
+            else:
+                rows.append((own, [group]))
+        return (groups for _, groups in rows)
+
+    def weights_of(self, group: Group) -> dict[tuple[int, int], int]:
+        """What its ops read of the legend, by op and input; a first step may read more of it."""
+        found: dict[tuple[int, int], int] = {}
+        for i, atom in enumerate(group.atoms):
+            for read in self.groups.entering[atom]:
+                source = self.groups.group_of[read.value]
+                if source.kind in ("parameter", "derived"):
+                    found[i, read.slot] = id(source)
+        return found
 
     def from_below(
         self, rows: list[tuple[RowKind, int, list[Group]]]
@@ -332,7 +370,7 @@ class _Assembly:
             label=self.label(group),
             caption=self.caption(group),
             formula=self.formula(group),
-            sign=self.sign(group),
+            sign=self.sign(group, read),
             call=copy.call if copy else None,
             states=states,
             outputs=tuple(outputs),
@@ -342,13 +380,30 @@ class _Assembly:
             trained=self.trained(group),
         )
 
-    def sign(self, group: Group) -> str | None:
+    def sign(self, group: Group, read: Iterable[Atom]) -> str | None:
         """What it may shrink to; None of what reads a weight: a sign would hide that."""
         weights = self.groups.derived
         entering = (read for atom in group.atoms for read in self.groups.entering[atom])
         if any(read.value.node in weights and read.value.node.size > 1 for read in entering):
             return None
-        return _sign(group, self.sources.get(id(group), 0))
+        return _sign(group, self.sources.get(id(group), 0), self.results_of(group, read))
+
+    def results_of(self, group: Group, read: Iterable[Atom]) -> int:
+        """How many of the values that others read of a block are not only another one, moved."""
+        found: set[Atom] = set()
+        for atom in read:
+            source = self.moved_from(atom)
+            found.add(source if self.groups.group_of[source] is group else atom)
+        return len(found)
+
+    def moved_from(self, atom: Atom) -> Atom:
+        """The value that something is, but for what only moves it."""
+        while atom.node.is_move and self.cells.of(atom.node) is None:
+            given = {read.value for read in self.groups.entering[atom]}
+            if len(given) != 1:
+                break
+            (atom,) = given
+        return atom
 
     def label(self, group: Group) -> str:
         """What is written in a block."""
@@ -459,12 +514,14 @@ class _Assembly:
         """What is computed in it: of all blocks of one row the same."""
         if group.kind not in ("between", "bar", "derived", "loss"):
             return ""
-        key = tuple((atom.node.op, atom.node.shape) for atom in group.atoms), self.path(group)
+        ops = tuple((atom.node.op, atom.node.shape) for atom in group.atoms)
+        key = ops, self.path(group), *sorted(self.weights_of(group).items())
         if group.kind in ("loss", "derived") or key not in self.formulas:
             inside = {atom.node for atom in group.atoms} | self.nameless_derived
             # of a stack only the part that is read, or made, here
             entering = (read for atom in group.atoms for read in self.groups.entering[atom])
-            read = {(read.reader.node, read.slot) for read in entering}
+            dropped = self.groups.dropped if group.kind == "loss" else ()
+            read = {(r.reader.node, r.slot) for r in entering if r.reader not in dropped}
             self.formulas[key] = formula_of(group.atoms[-1].node, inside, self.short_name, read)
         return self.formulas[key]
 
@@ -523,15 +580,29 @@ class _Assembly:
             group = self.groups.group_of[read.value]
             if self.groups.group_of[read.reader].kind != "loss" or group.kind == "loss":
                 continue
+            if read.reader in self.groups.dropped:
+                continue
             if group.copy is not None or group.kind in ("between", "bar"):
                 found[read.value] = True
         if not self.groups.loss:
             found |= dict.fromkeys(self.results(), True)
         for group in self.groups.groups:
-            if group.kind == "between" and not all(atom.node.is_move for atom in group.atoms):
-                unread = [atom for atom in group.atoms if not self.groups.readers[atom]]
-                found |= {atom: False for atom in unread if atom not in found}
+            if group.kind == "cell" or (group.kind == "between" and not _only_moves([group])):
+                found |= {atom: False for atom in group.atoms if self.leads_nowhere(atom)}
         return list(found.items())
+
+    def leads_nowhere(self, atom: Atom) -> bool:
+        """Whether a block makes something that nobody reads, but for what is then left out."""
+        groups, copy = self.groups, self.cells.of(atom.node)
+        if atom.node is self.graph.root:
+            return False
+        if copy is not None and any(atom.node in x.inputs for x in copy.nodes):
+            return False
+        readers = [read.reader for read in groups.readers[atom]]
+        own = groups.group_of[atom]
+        if any(one not in groups.dropped or groups.group_of[one] is own for one in readers):
+            return False
+        return copy is None or bool(readers)
 
     def results(self) -> list[Atom]:
         """What the root is: of several results that were put together, each."""
@@ -673,25 +744,27 @@ def _is_cut(x: Node) -> bool:
 
 
 _SIGNS = {"add": "⊕", "sub": "⊖", "mul": "⊙", "div": "⊘", "where": "◇", "sigmoid": "σ"}
-_MOST = 3  # ops of what is drawn as a sign
 
 
-def _sign(group: Group, sources: int) -> str | None:
-    """What a small block may shrink to; "" for pure moves, None where it needs a box."""
+def _sign(group: Group, sources: int, results: int) -> str | None:
+    """What a block of one op with one result may shrink to; "" for pure moves, None for a box.
+
+    Args:
+        group: the block.
+        sources: how many values of others it reads.
+        results: how many values others read of it, where the same one moved is no other.
+    """
     if group.kind != "between":
         return None
-    nodes = dict.fromkeys(atom.node for atom in group.atoms)
-    computing = [node for node in nodes if not node.is_move]
-    if any(node.reads_a_parameter for node in nodes) or len(computing) > _MOST:
-        return None
-    if len(computing) > 1 and any(node.kind in ("product", "lookup") for node in computing):
-        return None  # the sign of the last op would hide it
+    computing = [atom.node for atom in group.atoms if not atom.node.is_move]
+    if not computing and sources < 2:
+        return ""
     if not computing:
-        return "∥" if sources > 1 else ""
-    if len(computing) == 1:
-        op = computing[0].op or ""
-        return _SIGNS.get(op, op if len(op) <= 4 else None)
-    return _SIGNS.get(computing[-1].op or "")
+        return "∥" if results < 2 else None
+    if len(computing) > 1 or results > 1 or any(a.node.reads_a_parameter for a in group.atoms):
+        return None
+    op = computing[0].op or ""
+    return _SIGNS.get(op, op if len(op) <= 4 else None)
 
 
 def _chains(loop: Loop) -> list[list[Copy]]:

@@ -53,8 +53,8 @@ class Groups:
         self.constants = made_of_constants(surface, cells, self.leaves)
         self.loss = loss_of(surface, root, cells, self.derived)
         self.placement = Placement(surface, cells, self.loss, self.leaves.steady)
-        uncut = self.loss | self.derived | self.constants
-        self.pieces = Pieces(surface, cells, uncut, self.placement)
+        made = self.derived | self.constants
+        self.pieces = Pieces(surface, cells, self.loss, made, self.placement)
         # but for those that lie in one copy
         self.reads = list(self.crossing_reads())
         self.readers: dict[Atom, list[RawRead]] = defaultdict(list)
@@ -79,6 +79,7 @@ class Groups:
             self.place_between()
         self.find_fed_back()
         self.place_inputs()
+        self.dropped = self.find_dropped()
 
     @property
     def count(self) -> int:
@@ -91,6 +92,19 @@ class Groups:
             for read in self.pieces.reads(node) if node.op is not None else ():
                 if copy is None or self.cells.of(read.value.node) is not copy:
                     yield read
+
+    def find_dropped(self) -> set[Atom]:
+        """What is only moved, or in the loss, and then left out by those who take a part of it."""
+        found: set[Atom] = set()
+        for node in reversed(self.nodes[:-1]):
+            if node.op is None or self.cells.of(node) is not None:
+                continue
+            if not (node.is_move or node in self.loss):
+                continue
+            for atom in self.pieces.atoms[node]:
+                if all(read.reader in found for read in self.readers[atom]):
+                    found.add(atom)
+        return found
 
     def reads_in(self, group: Group) -> Iterator[RawRead]:
         """The reads within a group."""
@@ -120,9 +134,8 @@ class Groups:
 
     def group_loss(self) -> None:
         if self.loss:
-            group = self.new(
-                "loss", [Atom(node, WHOLE) for node in self.nodes if node in self.loss]
-            )
+            own = (node for node in self.nodes if node in self.loss)
+            group = self.new("loss", [atom for node in own for atom in self.pieces.atoms[node]])
             group.id, group.label = "loss", "L"
 
     def group_leaves(self) -> None:
@@ -276,7 +289,7 @@ class Groups:
         """Values of which another op reads three columns or more."""
         for node in self.nodes:
             atoms = self.pieces.atoms[node]
-            if node.op is None or atoms[0] in self.group_of:
+            if node.op is None or atoms[0] in self.group_of or atoms[0].label < WHOLE:
                 continue
             if self.pieces.is_whole_sequence(node):
                 self.new("bar", atoms).columns = self.pieces.times_of(node)
@@ -320,9 +333,75 @@ class Groups:
         groups = _joined(keys, [read for read in together if joints[read] not in apart])
         if not _is_acyclic(groups, inside):
             groups = _joined(keys, together)
-        for atoms in self.with_weighed(self.by_calls(groups), sites):
-            atoms.sort(key=lambda atom: atom.node.id)
-            self.new("between", atoms)
+        for block in self.with_weighed(self.with_whole_calls(groups, together), sites):
+            for atoms in self.without_passing(block):
+                self.new("between", atoms)
+
+    def without_passing(self, atoms: list[Atom]) -> Iterator[list[Atom]]:
+        """A block, and apart from it what it only lets pass: read, moved, and used after it."""
+        atoms = sorted(atoms, key=lambda atom: atom.node.id)
+        own, moved = set(atoms), dict[Atom, Atom]()
+        for atom in atoms:
+            given = {read.value for read in self.entering[atom]}
+            if atom.node.is_move and len(given) == 1:
+                (value,) = given
+                if value not in own or value in moved:
+                    moved[atom] = value
+        passing: set[Atom] = set()
+        for atom in reversed(moved):
+            readers = [read.reader for read in self.readers[atom]]
+            if any(reader not in own or reader in passing for reader in readers):
+                passing.add(atom)
+        if len(moved) == len(atoms) or not passing:
+            yield atoms
+            return
+        inside = [read for atom in passing for read in self.entering[atom]]
+        yield from _joined(
+            [atom for atom in atoms if atom in passing],
+            [read for read in inside if read.value in passing],
+        )
+        yield [atom for atom in atoms if atom not in passing]
+
+    def with_whole_calls(
+        self, groups: list[list[Atom]], together: Sequence[RawRead]
+    ) -> list[list[Atom]]:
+        """Blocks none of which holds a part of a call and something else, if there is a way."""
+        apart = self.divided_calls(groups)
+        while apart:
+            found = self.by_calls(self.with_calls_apart(groups, together, apart))
+            divided = self.divided_calls(found) & apart
+            if not divided:
+                return found
+            apart -= divided
+        return self.by_calls(groups)
+
+    def divided_calls(self, groups: Iterable[list[Atom]]) -> set[Hashable]:
+        """What one call makes for one column, where it is in several blocks."""
+        blocks_of: dict[Hashable, set[int]] = defaultdict(set)
+        for i, atoms in enumerate(groups):
+            for atom in atoms:
+                if not atom.node.is_move:
+                    blocks_of[self.call_in_column(atom)].add(i)
+        return {call for call, blocks in blocks_of.items() if call and len(blocks) > 1}
+
+    def call_in_column(self, atom: Atom) -> Hashable:
+        """The call of a module that an atom belongs to, and its column; None: no call's."""
+        call = self.part_of(atom.node)
+        column = None if atom.label == WHOLE else self.pieces.column(atom)
+        return None if call is None else (call, column)
+
+    def with_calls_apart(
+        self, groups: list[list[Atom]], together: Sequence[RawRead], apart: set[Hashable]
+    ) -> list[list[Atom]]:
+        """Take what some calls make out of the blocks that it shares with something else."""
+        place: dict[Atom, tuple[int, Hashable]] = {}
+        for i, atoms in enumerate(groups):
+            for atom in atoms:
+                call = self.call_in_column(atom)
+                place[atom] = i, call if call in apart else None
+        return _joined(
+            place, (read for read in together if place[read.value] == place[read.reader])
+        )
 
     def with_weighed(self, groups: list[list[Atom]], sites: Sites) -> list[list[Atom]]:
         """Together with a sum, or the like, what weighs a term for it alone: w₀ ⊙ x₀ + w₁ ⊙ x₁.

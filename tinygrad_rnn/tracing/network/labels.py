@@ -249,10 +249,10 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
         if node.op == "stack":
             return _stacked(node, labels, times), False
         if _is_sequence(node, tensors) and _differ(labels, times):
-            return _moved(node, tensors, labels, times), False
+            return moved(node, tensors, labels, times), False
         return times.latest(token for label in labels for token in label), False
     if node.is_move:
-        return _moved(node, tensors, labels, times), False
+        return moved(node, tensors, labels, times), False
     if _is_later(labels, times):
         return _mixed(labels, times), True
     found = _combined(node, tensors, labels, times)
@@ -309,7 +309,7 @@ def _stacked(node: Node, labels: Sequence[Label], times: Times) -> Label:
     return compressed(np.array(tokens, np.int32).reshape(shape))
 
 
-def _moved(node: Node, tensors: Sequence[Node], labels: Sequence[Label], times: Times) -> Label:
+def moved(node: Node, tensors: Sequence[Node], labels: Sequence[Label], times: Times) -> Label:
     """The op itself, run on the tokens."""
     if node.op == "getitem" and not isinstance(labels[0], frozenset):
         found = _indexed(labels[0], node.options["index"])

@@ -1,6 +1,6 @@
 """The values cut into pieces, and every read of one: what blocks and arrows are made of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from ...autograd.tensor import Array
 from ..recording.graph import Node
 from .cells import Cells
+from .joins import Joins
 from .labels import TIMELESS, Label, aligned
 from .placement import Placement
 from .slices import Slice
@@ -37,24 +38,34 @@ class Pieces:
     Args:
         nodes: all outside the copies, and where something enters one, in creation order.
         cells: the copies, which are not cut.
-        uncut: what is not cut, either: the loss and derived parameters.
+        loss: the loss: it is cut where it takes slices of something and drops the others.
+        uncut: what is not cut, either: derived parameters.
         placement: the label of every value.
     """
 
     def __init__(
-        self, nodes: Sequence[Node], cells: Cells, uncut: set[Node], placement: Placement
+        self,
+        nodes: Sequence[Node],
+        cells: Cells,
+        loss: set[Node],
+        uncut: set[Node],
+        placement: Placement,
     ) -> None:
         self._placement = placement
         # of what is cut: the time of each element, axes along which it is constant of length 1
         self._labels: dict[Node, Array] = {}
         self.slices: dict[Atom, Slice] = {}
         self.atoms: dict[Node, list[Atom]] = {}
-        wanted = self._wanted_in_slices(nodes, cells, uncut)
+        wanted = self._wanted_in_slices(nodes, cells, loss | uncut)
+        wanted |= self._dropped_in_part(nodes, loss)
         for copy in cells.all:
             self.atoms |= {node: [Atom(node, WHOLE)] for node in copy.nodes}
         for node in nodes:
             if cells.of(node) is None:
                 self.atoms[node] = self._cut(node, node in wanted)
+        self._joins = Joins(nodes, cells, {*uncut, *self._labels}, BAR)
+        for node, parts in self._joins.parts.items():
+            self.atoms[node] = self._in_slices(node, -2 - parts)[::-1]
 
     def _wanted_in_slices(self, nodes: Sequence[Node], cells: Cells, uncut: set[Node]) -> set[Node]:
         """What is cut: sequences, and what is computed from one and then taken slice by slice.
@@ -74,6 +85,24 @@ class Pieces:
             if takes:
                 asked.update(node.tensors())
         return wanted
+
+    def _dropped_in_part(self, nodes: Sequence[Node], loss: Container[Node]) -> set[Node]:
+        """What in the loss is read slice by slice, and not every slice: `(ys - target)[2:]`."""
+        found: set[Node] = set()
+        for node in reversed(nodes):
+            if node not in loss:
+                continue
+            for x in node.tensors():
+                if x in loss and self._varies(x) and (node in found or self._drops(node, x)):
+                    found.add(x)
+        return found
+
+    def _drops(self, node: Node, x: Node) -> bool:
+        """Whether a move of one value leaves some of its times out."""
+        if not node.is_move or len(node.inputs) > 1:
+            return False
+        labels = self._placement.labels
+        return self._tokens(labels.get(node, TIMELESS)) < self._tokens(labels[x])
 
     def _is_short(self, node: Node) -> bool:
         """Whether it joins so few times that no bar is needed for those who read all of it."""
@@ -104,17 +133,23 @@ class Pieces:
         if not may or label is None or isinstance(label, frozenset) or node in self._placement.wide:
             return [Atom(node, WHOLE)]
         tokens = self._placement.times.resolved(label)
-        found = [Atom(node, int(token)) for token in np.unique(tokens)]
-        if len(found) == 1:
+        if (tokens == tokens.flat[0]).all():
             return [Atom(node, WHOLE)]
         self._labels[node] = tokens
+        return self._in_slices(node, tokens)
+
+    def _in_slices(self, node: Node, labels: Array) -> list[Atom]:
+        found = [Atom(node, int(label)) for label in np.unique(labels)]
         for atom in found:
-            self.slices[atom] = Slice(atom.label, tokens, node.shape)
+            self.slices[atom] = Slice(atom.label, labels, node.shape)
         return found
 
     def column(self, atom: Atom) -> int | None:
         """The column that it belongs to by its label."""
         times = self._placement.times
+        if atom.label < WHOLE:
+            part = self._joins.value_of.get(-2 - atom.label)
+            return None if part is None else self.column(Atom(part, WHOLE))
         if atom.label != WHOLE:
             return times.column(atom.label)
         label = self._placement.labels.get(atom.node)
@@ -129,6 +164,8 @@ class Pieces:
                 continue
             if node in self._labels:
                 yield from self._reads_of_parts(node, slot, x)
+            elif node in self._joins.parts:
+                yield from self._reads_of_join(node, slot, x)
             else:
                 for value in self._taken(node, x):
                     yield RawRead(own[0], slot, value)
@@ -138,6 +175,9 @@ class Pieces:
         every = self.atoms[x]
         if len(every) == 1 or not node.is_move:
             return every
+        if x in self._joins.parts:
+            parts = self._joins.taken(node, x)
+            return every if parts is None else [atom for atom in every if -2 - atom.label in parts]
         label = self._placement.labels.get(node)
         if label is None or len(list(node.tensors())) > 1:
             return every
@@ -156,7 +196,7 @@ class Pieces:
             return
         if x not in self._labels:
             for reader in self.atoms[node]:
-                yield RawRead(reader, slot, self.atoms[x][0])
+                yield from (RawRead(reader, slot, value) for value in self.atoms[x])
             return
         read = aligned(node, slot, self._labels[x])
         mine = np.broadcast_arrays(self._labels[node][..., None], read)[0]
@@ -174,12 +214,20 @@ class Pieces:
                 if atom.label in own:
                     yield RawRead(Atom(node, atom.label), slot, atom)
             return
-        for token in np.unique(self._where_moved(node, slot)).tolist():
-            yield RawRead(Atom(node, token), slot, self.atoms[x][0])
+        for token in np.unique(self._where_moved(node, slot, self._labels[node])).tolist():
+            yield from (RawRead(Atom(node, token), slot, value) for value in self.atoms[x])
 
-    def _where_moved(self, node: Node, slot: int) -> Array:
-        """The times of the part of a joined array that an input went to."""
-        label = self._labels[node]
+    def _reads_of_join(self, node: Node, slot: int, x: Node) -> Iterator[RawRead]:
+        """A part of a join stays the same part, wherever it is moved."""
+        for part in np.unique(self._where_moved(node, slot, self._joins.parts[node])).tolist():
+            reader = Atom(node, -2 - part)
+            if x not in self._joins.parts:
+                yield from (RawRead(reader, slot, value) for value in self.atoms[x])
+            elif Atom(x, reader.label) in self.slices:
+                yield RawRead(reader, slot, Atom(x, reader.label))
+
+    def _where_moved(self, node: Node, slot: int, label: Array) -> Array:
+        """The labels of the part of a joined array that an input went to."""
         if "axis" not in node.options or len(node.inputs) == 1:
             return label
         axis = node.options["axis"] % len(node.shape)

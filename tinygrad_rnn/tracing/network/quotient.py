@@ -323,6 +323,8 @@ class Quotient:
         root: what everything leads to, where the backward pass starts.
         gradients: node id -> ∂L/∂node, where recorded.
         inside: the reads of a block whose value is in the same block.
+        dropped: reads of other blocks' values that are on no arrow: what is moved there, or goes
+            into the loss, is then left out: `stack(ys)[2:]` of y₀.
         name_of: what a node is called wherever it is shown; "" where nobody named it.
         nodes: what the root was made from, in the order of creation.
         times: the timestep of a named node, where it has one.
@@ -336,6 +338,7 @@ class Quotient:
     outputs: tuple[Output, ...]
     root: Node
     inside: Callable[[Block], tuple[Read, ...]]
+    dropped: tuple[Read, ...] = ()
     brackets: tuple[Bracket, ...] = ()
     parameters: tuple[Block, ...] = ()
     constants: tuple[Block, ...] = ()

@@ -13,16 +13,38 @@ def derived_parameters(nodes: Sequence[Node], cells: Cells, leaves: Leaves) -> s
     """What is made outside the copies from parameters and constants alone: exp(log_A), W.T."""
     found: set[Node] = set()
     constant: set[Node] = set(filter(leaves.is_constant, nodes))
+    begun = _read_first(nodes, cells)
     for node in nodes:
         if node.op is None or cells.of(node) is not None:
             continue
         trained = [x for x in node.tensors() if x.is_parameter or x in found]
         others = [x for x in node.tensors() if not x.is_parameter and x not in found]
-        if trained and all(x in constant or _only_scales(x, node, leaves) for x in others):
+        scales = [x for x in others if x not in begun and _only_scales(x, node, leaves)]
+        if trained and all(x in constant or x in scales for x in others):
             found.add(node)
         elif node in leaves.steady and not trained and all(x in constant for x in others):
             constant.add(node)
     return found
+
+
+def _read_first(nodes: Iterable[Node], cells: Cells) -> set[Node]:
+    """The leaves that an op outside the copies reads where it reads what was made, another time.
+
+    They are what something fed back is at first.
+    """
+    sites = Sites()
+    leaves: dict[Hashable, list[Node]] = {}
+    made: set[Hashable] = set()
+    for node in nodes:
+        if node.op is None or cells.of(node) is not None:
+            continue
+        for slot, x in enumerate(node.inputs):
+            place = sites.of(node), id(node.source), slot
+            if x is not None and x.op is not None:
+                made.add(place)
+            elif x is not None and not x.is_parameter:
+                leaves.setdefault(place, []).append(x)
+    return {x for place, found in leaves.items() if place in made for x in found}
 
 
 def made_of_constants(nodes: Sequence[Node], cells: Cells, leaves: Leaves) -> set[Node]:

@@ -1,0 +1,172 @@
+"""An arrow stands between two drawn parts exactly if the one reads what the other made.
+
+What the pictures of the museum are compared with here is the recorded graph, element by element,
+and not the quotient that they are drawn from.
+"""
+
+import numpy as np
+import pytest
+from diagrams.test_quotient_pictures import NAMES, network
+from diagrams.ways import check_ways
+from hypothesis import HealthCheck, given, settings
+from tables import rows
+from tracing.random_networks import graphs
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
+from tinygrad_rnn.tracing.network.blocks import network_of
+
+SAMPLE = ["ntm", "qrnn", "rwkv", "seq2seq", "sru"]
+SIZE, STEPS = 3, 3
+
+
+@pytest.mark.parametrize("name", rows(NAMES, SAMPLE))
+def test_the_ways_of_the_museum_are_the_reads_of_its_graphs(name):
+    check_ways(network(name))
+
+
+def check_random(graph):
+    quotient = network_of(graph)
+    if quotient is not None:
+        check_ways(quotient)
+
+
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=QUIET)
+@given(graphs())
+def test_the_ways_of_random_networks_are_the_reads_of_their_graphs(graph):
+    check_random(graph)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None, suppress_health_check=QUIET)
+@given(graphs())
+def test_the_ways_of_two_thousand_random_networks_are_the_reads_of_their_graphs(graph):
+    check_random(graph)
+
+
+def steps(rng=0):
+    return [tg.tensor(x) for x in np.random.default_rng(rng).standard_normal((STEPS, SIZE))]
+
+
+def layer(xs, rng, h=None):
+    cell, hs = tg.nn.RNNCell(SIZE, SIZE, rng=rng), []
+    for x in xs:
+        h = cell(x, h)
+        hs.append(h)
+    return hs
+
+
+def drawn(program):
+    """The connections of a program's picture, from and to, and its blocks."""
+    with tg.trace() as tr:
+        program().backward()
+    quotient = network_of(tr.graph())
+    check_ways(quotient)
+    grid = unrolled_grid(quotient, None)
+    return {(c.source, c.target) for c in grid.connections}, quotient
+
+
+class Highway(tg.nn.Module):
+    """What adds its input to what a weight outside made of it."""
+
+    def forward(self, projected, x, h):
+        return x + tg.ops.tanh(projected + h)
+
+
+def highway():
+    xs = tg.ops.stack(layer(steps(), 0))
+    W, cell, h = tg.nn.Linear(SIZE, SIZE, rng=1), Highway(), tg.tensor(np.zeros(SIZE))
+    projected = W(xs)
+    for t in range(STEPS):
+        h = cell(projected[t], xs[t], h)
+    return (h**2).sum()
+
+
+def test_what_passes_a_block_unchanged_goes_around_it():
+    joined, quotient = drawn(highway)
+    boxes = {block.columns[0]: block.id for block in quotient.blocks if block.label == "W"}
+    for t in range(STEPS):
+        ways = {(f"cell-0-{t}", f"cell-1-{t}"), (f"cell-0-{t}", boxes[t])}
+        assert ways | {(boxes[t], f"cell-1-{t}")} <= joined
+
+
+class Shift(tg.nn.Module):
+    """What reads a step and the one before it, each through a weight of its own."""
+
+    def __init__(self):
+        self.now, self.before = (tg.nn.Parameter(np.ones(SIZE)) for _ in range(2))
+
+    def forward(self, x, before):
+        return tg.ops.tanh(x * self.now + before * self.before)
+
+
+def shifted():
+    shift, before, total = Shift(), tg.tensor(np.zeros(SIZE)), 0.0
+    for x, h in zip(steps(1), layer(steps(), 0), strict=True):
+        y = h + x
+        total = total + (shift(y, before) ** 2).sum()
+        before = y
+    return total
+
+
+def test_what_one_call_makes_is_no_part_of_the_sum_that_it_reads():
+    _, quotient = drawn(shifted)
+    sums = [block for block in quotient.blocks if block.sign == "⊕"]
+    assert [block.columns for block in sums] == [(t,) for t in range(STEPS)]
+    calls = [block for block in quotient.blocks if block.label == "shift"]
+    assert [len(block.pieces) for block in calls] == [4] * STEPS
+
+
+def test_a_sign_is_one_op_and_what_is_several_is_a_box():
+    def program():
+        hs = layer(steps(), 0)
+        return (layer([tg.ops.tanh(h) * h + h for h in hs], 1)[-1] ** 2).sum()
+
+    _, quotient = drawn(program)
+    between = [block for block in quotient.blocks if block.kind == "between"]
+    assert [(block.sign, block.formula) for block in between] == [(None, "tanh(h) ⊙ h + h")] * 3
+
+
+LOSSES = {
+    "before it is compared": lambda ys: (ys[1:] ** 2).mean(),
+    "after it was compared": lambda ys: ((ys - 1.0) ** 2)[1:].mean(),
+    "by a list of places": lambda ys: (ys[[1, 2]] ** 2).sum(),
+    "from a stack of numbers": lambda ys: tg.ops.stack([(y**2).sum() for y in ys])[1:].sum(),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_output_that_a_slice_leaves_out_does_not_reach_the_loss(loss):
+    joined, quotient = drawn(lambda: LOSSES[loss](tg.ops.stack(layer(steps(), 0))))
+    assert [output.used for output in quotient.outputs] == [True, True]
+    assert {source for source, target in joined if target == "loss"} == {"output-1", "output-2"}
+
+
+def test_an_output_that_nobody_reads_is_drawn_without_a_way_to_the_loss():
+    def program():
+        head = tg.nn.Linear(SIZE, 2, rng=1)
+        return (tg.ops.stack([head(h) for h in layer(steps(), 0)])[1:] ** 2).sum()
+
+    joined, quotient = drawn(program)
+    used = {output.column: output.used for output in quotient.outputs}
+    assert used == {0: False, 1: True, 2: True}
+    assert ("output-0", "loss") not in joined
+
+
+def test_what_is_joined_and_taken_apart_again_is_followed_part_by_part():
+    def program():
+        below = layer(steps(), 0)
+        above = layer(below, 1)
+        states = tg.ops.stack([below[-1], above[-1]])
+        first = layer(steps(2), 2, states[0])
+        second = layer(first, 3, states[1])
+        return (second[-1] ** 2).sum()
+
+    joined, quotient = drawn(program)
+    assert not any(block.sign == "∥" for block in quotient.blocks)
+    last = STEPS - 1
+    assert {(f"cell-0-{last}", "cell-2-0"), (f"cell-1-{last}", "cell-3-0")} <= joined
+    assert {(f"cell-0-{last}", "cell-3-0"), (f"cell-1-{last}", "cell-2-0")}.isdisjoint(joined)
