@@ -139,9 +139,9 @@ class _KnownArray(weakref.ref[Array]):
 
 
 class _OfArrays:
-    """Values of arrays as long as these live: nothing is kept alive, and ids are used again.
+    """The value of each array that is alive. It keeps none alive, and an id may be used again.
 
-    No function is called when an array goes: in one, Ctrl-C would be lost.
+    No callback is called when an array is freed: in a callback, Ctrl-C would be lost.
     """
 
     def __init__(self) -> None:
@@ -176,7 +176,7 @@ class _Gradients:
             self._replaced.add(x)
 
     def matters(self, x: Tensor) -> bool:
-        """Whether a call depends on there being a gradient before."""
+        """Whether a call depends on whether there is a gradient before it."""
         changed = x._grad is not self.before[x]
         return x not in self._replaced and (x in self._used or changed)
 
@@ -326,7 +326,7 @@ class Capture:
             self._refuse_to_bake(owner)
 
     def _take_part(self, module: Any, training: bool) -> None:
-        """By id: the instances of a dataclass have no hash."""
+        """Note that a module took part; by its id, since a dataclass may have no hash."""
         self.modules.setdefault(id(module), (module, training))
 
     def _refuse_to_bake(self, x: Tensor) -> None:

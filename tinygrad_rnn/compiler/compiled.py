@@ -392,7 +392,7 @@ def _structure(tree: Any, leaves: list[Any]) -> Any:
 
 
 class _ItSelf:
-    """A module, equal to itself alone: of a dataclass they have no hash, and compare parameters."""
+    """A module compared by identity: one that is a dataclass would compare its parameters."""
 
     def __init__(self, module: Module) -> None:
         self.module = module

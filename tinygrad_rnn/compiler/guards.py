@@ -111,7 +111,7 @@ class Guards:
 
     @property
     def in_doubt(self) -> str:
-        """What is around the function that nobody can know to be as it was; or ""."""
+        """What is around the function and cannot be checked for changes; or ""."""
         size = self.contents.nbytes
         return f"{size / 2**20:.0f} MiB of arrays" if size > MOST_BYTES else self._in_doubt
 
@@ -350,7 +350,7 @@ def same(now: Any, before: Any) -> bool:
 
 
 def state_of(generator: Any) -> bytes:
-    """What is another once somebody has drawn from it."""
+    """The state of a generator: another one as soon as somebody has drawn from it."""
     if isinstance(generator, random.Random):
         return pickle.dumps(generator.getstate())
     if isinstance(generator, np.random.RandomState):
@@ -414,7 +414,7 @@ def _home(thing: Any) -> str:
 
 
 def _is_installed(module: ModuleType) -> bool:
-    """Of such a module what it computes is taken as it is, and only data can change."""
+    """Whether a module is of an installed package: its code is trusted, only its data compared."""
     parts = Path(getattr(module, "__file__", None) or "").parts
     return _is_of_library(module.__name__) or not _INSTALLED.isdisjoint(parts)
 

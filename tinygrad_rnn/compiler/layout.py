@@ -40,7 +40,7 @@ class Layout:
         return self._places.of(array)
 
     def given_away(self, results: Sequence[Value]) -> list[Piece]:
-        """The pieces that are results as a whole, each of one alone."""
+        """The pieces of memory each of which is exactly one result."""
         counts = Counter(id(self.pieces[x.id]) for x in results)
         found: list[Piece] = []
         for x in results:
@@ -92,7 +92,7 @@ class Layout:
         dtype: np.dtype[Any],
         make: Callable[[Array], None] | None = None,
     ) -> Array:
-        """What no value stands for: made at its first use, kept to the last.
+        """An array that is not a value of the program: made at its first use, kept to the last.
 
         Without `make` it is just room.
         """

@@ -28,7 +28,7 @@ Bind = Callable[[int, int, Array], None]  # call, argument, and what it is from 
 
 
 class Blank:
-    """Arrays to plan with: shape and strides are their own, the memory is that of all others."""
+    """Arrays to plan with: each has its shape and strides, and all share one memory."""
 
     def __init__(self, nbytes: int) -> None:
         # No array: NumPy takes a view of a view of one for a view of the first.
