@@ -194,6 +194,24 @@ def test_a_slow_row_counts_its_own_steps():
     assert [(cell.label, cell.columns) for cell in slow] == [("h₀", (1,)), ("h₁", (3,))]
 
 
+@pytest.mark.parametrize("both, times", [(True, "₀₁₂₃"), (False, "₀₁")])
+def test_what_reads_a_quick_row_and_a_slow_one_has_the_time_of_the_quick_one(both, times):
+    def program():
+        fast, slow = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
+        out = tg.nn.Linear(SIZE, 1, rng=2)
+        h, s, ys = zeros(), zeros(), []
+        for t, x in enumerate(sequence(4)):
+            h = fast(x, h)
+            if t % 2:
+                s = slow(h, s)
+            if both or t % 2:
+                ys.append(out(h * s if both else s))
+        return (tg.ops.stack(ys) ** 2).sum()
+
+    found = network(program)
+    assert [output.label for output in found.outputs] == [f"y{t}" for t in times]
+
+
 def ponder(cell, x, h, times):
     for _ in range(times):
         h = cell(x, h)

@@ -309,3 +309,54 @@ def test_a_loop_of_one_op_goes_round_where_the_op_reads_what_it_made():
     assert [tr.queries.names.of(event.output) for event in tr.events] == [
         f"x@{t}" for t in range(5)
     ]
+
+
+def transposed_layers():
+    h = tg.tensor(np.ones(SIZE))
+    for seed in range(4):
+        h = np.tanh(h @ weights(SIZE, SIZE, seed=seed).T)
+    return (h**2).sum()
+
+
+def test_layers_are_no_turns_though_only_their_transposed_weights_are_read():
+    assert network(transposed_layers) is None
+
+
+def transposed_from_a_trained_state():
+    W, h = weights(SIZE, SIZE), weights(SIZE)
+    for x in XS:
+        h = np.tanh(h @ W.T + x)
+    return (h**2).sum()
+
+
+def without_weights_from_a_trained_state():
+    h = weights(SIZE)
+    for x in XS:
+        h = np.tanh(h * 0.5 + x)
+    return (h**2).sum()
+
+
+@pytest.mark.parametrize(
+    "program", [transposed_from_a_trained_state, without_weights_from_a_trained_state]
+)
+def test_a_state_that_is_trained_at_first_makes_no_layers_of_turns(program):
+    found = network(program)
+    (row,) = loops(found)
+    assert len(row.blocks) == len(XS)
+    (initial,) = (block for block in found.blocks if block.kind == "initial")
+    assert initial.trained == "h"
+
+
+def test_two_layers_of_transposed_weights_are_two_rows():
+    def layer(W, U, xs):
+        h, ys = np.zeros(SIZE), []
+        for x in xs:
+            h = np.tanh(x @ W.T + h @ U.T)
+            ys.append(h)
+        return ys
+
+    def program():
+        W, U, V, R = (weights(SIZE, SIZE, seed=seed) for seed in range(4))
+        return sum((y**2).sum() for y in layer(V, R, layer(W, U, XS)))
+
+    assert [len(row.blocks) for row in loops(network(program))] == [len(XS)] * 2

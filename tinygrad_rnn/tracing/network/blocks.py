@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -631,7 +632,10 @@ class _Assembly:
         return self.naming.states[id(loop)][made.index(place)] if place in made else "y"
 
     def output_time(self, group: Group, column: int) -> int:
-        """The timestep of the highest copy of its column that it is made of."""
+        """The timestep of the highest copy of its column that it is made of.
+
+        A slow row counts its own steps: they are the output's only where it reads nothing quicker.
+        """
         placement = self.groups.placement
         waiting, seen, made_of = [group], {id(group)}, list[Copy]()
         while waiting:
@@ -648,7 +652,18 @@ class _Assembly:
                     waiting.append(below)
         if not made_of:
             return self.naming.time_in(column)
-        return self.naming.time(max(made_of, key=lambda copy: copy.row))
+        quick = [copy for copy in made_of if copy.row not in self.slow]
+        return self.naming.time(max(quick or made_of, key=lambda copy: copy.row))
+
+    @cached_property
+    def slow(self) -> set[int]:
+        """The rows that leave out columns between two of their copies."""
+        columns = self.groups.placement.columns
+        return {
+            number
+            for number, loop in enumerate(self.cells.loops)
+            if any(abs(columns[b] - columns[a]) > 1 for a, b in pairwise(loop.copies))
+        }
 
     def brackets(self) -> Iterator[Bracket]:
         """The columns of each step of an outer loop; of several rows that have such the lowest."""

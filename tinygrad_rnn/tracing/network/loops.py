@@ -24,6 +24,7 @@ from ...autograd.state import Scope
 from ..recording.graph import Node
 from .recurrence import is_light, key_of
 from .turns import Key, Turn
+from .weights import Weights
 
 Site = Hashable
 
@@ -43,6 +44,11 @@ class Rounds:
         """Those of all rounds."""
         return [node for one in self.rounds for node in one]
 
+    @property
+    def inside(self) -> set[Node]:
+        """The same, to be asked for."""
+        return set(self.ops)
+
 
 def loops_in(
     nodes: Sequence[Node], taken: Container[Node], turns: Callable[[], Mapping[Node, Turn]]
@@ -58,18 +64,18 @@ def loops_in(
         return []
     found: list[Rounds] = []
     used: set[Node] = set()
-    bodies = _bodies(free, turns())
+    bodies, weights = _bodies(free, turns()), Weights(nodes)
     for reading in (True, False):
         for loop, body in bodies.items():
             left = {node: turn for node, turn in body.items() if node not in used}
-            for cell in _cells_of(loop, left):
-                if any(node.reads_a_parameter for node in cell.ops) < reading:
+            for cell in _cells_of(loop, left, weights):
+                if bool(weights.read_by(cell.ops, cell.inside)) < reading:
                     continue
-                if _is_cell(cell, nodes, taken):
+                if _is_cell(cell, nodes, taken, weights):
                     found.append(cell)
                     used.update(cell.ops)
     left = [node for node in free if node not in used]
-    found += _without_loops(left, _sites(left), nodes, taken)
+    found += _without_loops(left, _sites(left), nodes, taken, weights)
     if not found:
         return found
     sites = _sites(free)
@@ -106,7 +112,7 @@ def _bodies(free: Iterable[Node], turns: Mapping[Node, Turn]) -> dict[Key, dict[
     return {loop: bodies[loop] for loop in sorted(bodies, key=depth.__getitem__, reverse=True)}
 
 
-def _cells_of(loop: Key, body: Mapping[Node, Turn]) -> Iterator[Rounds]:
+def _cells_of(loop: Key, body: Mapping[Node, Turn], weights: Weights) -> Iterator[Rounds]:
     """What the turns of a loop hand on to each other, each circle of ops by itself.
 
     Turns that read other parameters, as of another layer, are other cells.
@@ -120,11 +126,11 @@ def _cells_of(loop: Key, body: Mapping[Node, Turn]) -> Iterator[Rounds]:
             for node, turn in body.items():
                 if sites[node] in component:
                     rounds.setdefault(turn, []).append(node)
-            stretches = _stretches(rounds)
+            stretches = _stretches(rounds, weights)
             is_one_run = len(stretches) == len({turn.run for turn in rounds})
             for turns in _sharing(stretches):
                 mine = {turn: rounds[turn] for turn in rounds if turn in turns}
-                strangers = _strangers(mine)
+                strangers = _strangers(mine, weights)
                 if strangers or not is_one_run:  # without the others other ops may make the circle
                     left = [turn for turn in mine if turn not in strangers]
                     waiting.append({node: turn for turn in left for node in mine[turn]})
@@ -135,15 +141,16 @@ def _cells_of(loop: Key, body: Mapping[Node, Turn]) -> Iterator[Rounds]:
 _Stretch = tuple[set[Turn], set[int]]  # turns one after the other, and the parameters they read
 
 
-def _stretches(rounds: Mapping[Turn, Sequence[Node]]) -> list[_Stretch]:
+def _stretches(rounds: Mapping[Turn, Sequence[Node]], weights: Weights) -> list[_Stretch]:
     """The runs of a loop; one that for good goes over to other parameters is two.
 
     As where the loop is in a function, which was called anew for each layer. One that reads others
     at every turn goes up a stack itself.
     """
     of_run: defaultdict[Turn, list[_Stretch]] = defaultdict(list)
+    inside = _all_of(rounds)
     for turn, made in rounds.items():
-        read = {x.id for node in made for x in node.tensors() if x.is_parameter}
+        read = weights.read_by(made, inside)
         stretches = of_run[turn.run]
         known = stretches[-1][1] if stretches else set[int]()
         if not stretches or (read and known and read.isdisjoint(known)):
@@ -161,11 +168,14 @@ def _stretches(rounds: Mapping[Turn, Sequence[Node]]) -> list[_Stretch]:
     return found
 
 
-def _strangers(rounds: Mapping[Turn, Sequence[Node]]) -> set[Turn]:
+def _all_of(rounds: Mapping[Turn, Sequence[Node]]) -> set[Node]:
+    return {node for made in rounds.values() for node in made}
+
+
+def _strangers(rounds: Mapping[Turn, Sequence[Node]], weights: Weights) -> set[Turn]:
     """Turns that are none of the cell: they read no parameter, as others do, nor its state."""
-    reading = {
-        turn for turn, made in rounds.items() if any(node.reads_a_parameter for node in made)
-    }
+    inside = _all_of(rounds)
+    reading = {turn for turn, made in rounds.items() if weights.read_by(made, inside)}
     known: set[Node] = set()
     found: set[Turn] = set()
     for turn, made in rounds.items() if reading else ():
@@ -188,14 +198,18 @@ def _sharing(stretches: Iterable[_Stretch]) -> list[set[Turn]]:
 
 
 def _without_loops(
-    free: Sequence[Node], sites: Mapping[Node, Site], nodes: Sequence[Node], taken: Container[Node]
+    free: Sequence[Node],
+    sites: Mapping[Node, Site],
+    nodes: Sequence[Node],
+    taken: Container[Node],
+    weights: Weights,
 ) -> Iterator[Rounds]:
     """Circles of ops that ran again, where nobody knows a loop around them."""
     for component in _circles(free, sites, lambda node: None):
         inside = [node for node in free if sites[node] in component]
         line = min(node.source.line for node in inside if node.source is not None)
         cell = Rounds(line, _rounds(inside, sites))
-        if len(cell.rounds) > 1 and _is_cell(cell, nodes, taken):
+        if len(cell.rounds) > 1 and _is_cell(cell, nodes, taken, weights):
             yield cell
 
 
@@ -315,16 +329,22 @@ def _rounds(nodes: Iterable[Node], sites: Mapping[Node, Site]) -> list[list[Node
     return rounds
 
 
-def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node]) -> bool:
-    """Whether it is more than a running sum, a sign on a message, or a stack of layers."""
-    inside = cell.ops
-    if all(node.is_move or node.rule in _SUMS for node in inside):
+def _is_cell(
+    cell: Rounds, nodes: Sequence[Node], taken: Container[Node], weights: Weights
+) -> bool:
+    """Whether it is more than a running sum, a sign on a message, or a stack of layers.
+
+    Each layer reads parameters of its own; what one round alone reads, as a trained initial state,
+    says nothing.
+    """
+    made, inside = cell.ops, cell.inside
+    if all(node.is_move or node.rule in _SUMS for node in made):
         return False
-    read = [{x.id for node in one for x in node.tensors() if x.is_parameter} for one in cell.rounds]
-    may_be_a_sign = all(map(is_light, inside)) or not any(read)
-    if may_be_a_sign and _lies_between_copies(inside, nodes, taken):
+    read = [weights.read_by(one, inside) for one in cell.rounds]
+    may_be_a_sign = all(map(is_light, made)) or not any(read)
+    if may_be_a_sign and _lies_between_copies(made, nodes, taken):
         return False
-    return not any(read) or any(a & b for a, b in pairwise(read))
+    return sum(map(bool, read)) < 2 or any(a & b for a, b in pairwise(read))
 
 
 def _lies_between_copies(
