@@ -1,5 +1,7 @@
 """Asking a recorded run: names, why, origin, who wrote a value, what each use of it added."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,27 @@ def test_results_of_helper_functions_are_named_where_they_are_called():
         second += 1.0
     assert [tr.name(event.output) for event in tr.events] == ["first", "second", "second"]
     assert first.item() < second.item()
+
+
+def test_a_parameter_has_the_name_that_the_outermost_call_knows_it_by():
+    """Also where that is a key or an attribute: a helper's argument has other values, too."""
+
+    def times(M, v):
+        return M @ v
+
+    def in_a_list(a, b):
+        return times(a, times(b, np.ones(3)))
+
+    Ws = [tg.tensor(np.ones((3, 3)), requires_grad=True) for _ in range(5)]
+    keys, own = {"W_x": Ws[0]}, SimpleNamespace(W_h=Ws[1])
+    with tg.trace() as tr:
+        times(keys["W_x"], times(own.W_h, np.ones(3)))
+        in_a_list(*Ws[2:4])
+        np.tanh(Ws[4])
+    read = [event.inputs[0].id for event in tr.events if event.op == "matmul"]
+    leaves = {x.id: tr.name(x) for event in tr.events for x in event.inputs if x is not None}
+    assert [leaves[id] for id in read] == ["W_h", "W_x", "b", "a"]
+    assert leaves[Ws[4].id] == "Ws.4"
 
 
 def test_events_know_their_copy_and_layer():

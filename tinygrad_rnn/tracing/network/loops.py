@@ -329,9 +329,7 @@ def _rounds(nodes: Iterable[Node], sites: Mapping[Node, Site]) -> list[list[Node
     return rounds
 
 
-def _is_cell(
-    cell: Rounds, nodes: Sequence[Node], taken: Container[Node], weights: Weights
-) -> bool:
+def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node], weights: Weights) -> bool:
     """Whether it is more than a running sum, a sign on a message, or a stack of layers.
 
     Each layer reads parameters of its own; what one round alone reads, as a trained initial state,

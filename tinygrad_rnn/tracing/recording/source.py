@@ -392,43 +392,56 @@ def _our_frames() -> Iterator[FrameType]:
 
 def variable_name(value: object) -> str | None:
     """The variable that holds `value` in the innermost frame of the user's code, if any."""
-    return _name_in([next(_user_frames())], value)
+    return _name_in(_variables([next(_user_frames())]), value)
 
 
 def callers_name(value: object) -> str | None:
     """The variable that holds `value` in the outermost frame of the user's code that has it.
 
-    So a helper that it is given to does not name it. Where no variable holds it, a dict, a list or
-    an object that a variable holds may: then it is the key, "Ws.0", or the attribute.
+    So a helper that it is given to does not name it. Where a frame has no such variable, a dict or
+    an object in it may hold it: then it is the key, or the attribute. A number in a list, "Ws.0",
+    is a name only for what has no other.
     """
-    frames = list(_user_frames())[::-1]
-    return _name_in(frames, value) or _name_in_containers(frames, value)
+    seen, passed = set[int](), list[tuple[str, object]]()
+    for frame in reversed(list(_user_frames())):
+        variables = list(_variables([frame], seen))
+        found = _name_in(variables, value) or _name_within(variables, value, _by_name)
+        if found is not None:
+            return found
+        passed += variables
+    return _name_within(passed, value, _by_number)
 
 
-def _name_in(frames: Iterable[FrameType], value: object) -> str | None:
-    for name, held in _variables(frames):
-        if held is value:
-            return name
-    return None
+def _name_in(variables: Iterable[tuple[str, object]], value: object) -> str | None:
+    return next((name for name, held in variables if held is value), None)
 
 
-def _name_in_containers(frames: Iterable[FrameType], value: object) -> str | None:
-    for name, held in _variables(frames):
-        within = _name_within(type(held))
+_Within = Callable[[str, Any, object], str | None]  # the name of what a variable holds
+
+
+def _name_within(
+    variables: Iterable[tuple[str, object]],
+    value: object,
+    within_kind: Callable[[type], _Within | None],
+) -> str | None:
+    for name, held in variables:
+        within = within_kind(type(held))
         found = None if within is None else within(name, held, value)
         if found is not None:
             return found
     return None
 
 
-def _variables(frames: Iterable[FrameType]) -> Iterator[tuple[str, object]]:
+def _variables(
+    frames: Iterable[FrameType], seen: set[int] | None = None
+) -> Iterator[tuple[str, object]]:
     """Local and global variables whose names begin with no underscore.
 
-    A module's are gone through once, however many frames it has.
+    A module's are gone through once, however many frames it has: `seen` are those that were.
     A notebook or a test has dozens of frames of few modules around each op. They are listed first:
     another thread, or a signal's handler, may make a variable meanwhile.
     """
-    seen: set[int] = set()
+    seen = set() if seen is None else seen
     for frame in frames:
         module = frame.f_globals
         found = [] if frame.f_locals is module else list(frame.f_locals.items())
@@ -441,12 +454,18 @@ def _variables(frames: Iterable[FrameType]) -> Iterator[tuple[str, object]]:
 
 
 @lru_cache(maxsize=4096)
-def _name_within(kind: type) -> Callable[[str, Any, object], str | None] | None:
-    """How what a variable of this type holds is looked through, if at all."""
+def _by_number(kind: type) -> _Within | None:
+    """How what a list or tuple holds is named."""
+    return _name_in_sequence if issubclass(kind, list | tuple) else None
+
+
+@lru_cache(maxsize=4096)
+def _by_name(kind: type) -> _Within | None:
+    """How what a variable of this type holds under a name is found, if it may."""
     if issubclass(kind, dict):
         return _name_in_dict
     if issubclass(kind, list | tuple):
-        return _name_in_sequence
+        return None
     # An instance of a class of the user's: not a module, a function or a class.
     has_attributes = kind.__dictoffset__ != 0
     if has_attributes and not issubclass(kind, type | ModuleType | FunctionType):
@@ -514,7 +533,7 @@ def _name_as_attribute(frames: Iterable[FrameType], origin: Origin) -> str | Non
     """What the objects have that local variables hold: `self` above all."""
     for frame in frames:
         for held in frame.f_locals.values():
-            if _name_within(cast(Any, type(held))) is _name_in_object:
+            if _by_name(cast(Any, type(held))) is _name_in_object:
                 attributes: dict[str, Any] = getattr(held, "__dict__", {})
                 for name, value in attributes.items():
                     if _is_of(origin, value):
