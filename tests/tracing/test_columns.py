@@ -194,7 +194,7 @@ def test_a_slow_row_counts_its_own_steps():
     assert [(cell.label, cell.columns) for cell in slow] == [("h₀", (1,)), ("h₁", (3,))]
 
 
-@pytest.mark.parametrize("both, times", [(True, "₀₁₂₃"), (False, "₀₁")])
+@pytest.mark.parametrize(("both", "times"), [(True, "₀₁₂₃"), (False, "₀₁")])
 def test_what_reads_a_quick_row_and_a_slow_one_has_the_time_of_the_quick_one(both, times):
     def program():
         fast, slow = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
