@@ -351,3 +351,36 @@ def test_what_comes_after_all_that_the_copies_read_has_a_column_after_theirs(rea
 
 def sequence_of(array):
     return tg.tensor(array, name="xs")
+
+
+def test_what_a_network_itself_updates_is_a_state_and_meets_each_step_in_its_column():
+    """As weights that a learned optimiser trains: each loss is of the weights so far."""
+    data = np.random.default_rng(0).standard_normal((4, SIZE, SIZE))
+
+    def program():
+        cell, h = tg.nn.RNNCell(SIZE, SIZE, rng=0), zeros()
+        theta, loss = tg.tensor(np.ones(SIZE), requires_grad=True, name="theta"), 0.0
+        for A in data:
+            error = ((A @ theta) ** 2).sum()
+            loss = loss + error
+            (gradient,) = tg.grad(error, [theta], create_graph=True)
+            h = cell(gradient, h)
+            theta = theta + h
+        return loss + (theta**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    errors, sums = (
+        [block for block in found.blocks if op in ops(block) and block.row is row]
+        for op, row in (("matmul", found.rows[0]), ("add", found.rows[-1]))
+    )
+    assert [block.columns for block in errors] == [(t,) for t in range(4)]
+    assert [block.columns for block in sums] == [(t,) for t in range(4)]
+    inputs = [block.columns for block in found.blocks if block.kind == "input"]
+    assert inputs == [(t,) for t in range(4)]
+    (first,) = (block for block in found.blocks if block.trained == "theta")
+    assert (first.kind, first.columns, first.label) == ("initial", (0,), "theta₋₁")
+    assert {arrow.target for arrow in found.leaving[first]} == {errors[0], sums[0]}
+    messages = {(arrow.source, arrow.target) for arrow in found.arrows if arrow.kind == "message"}
+    assert messages >= set(pairwise(sums))
+    assert all(block.sign == "⊕" for block in sums)

@@ -34,7 +34,7 @@ from .quotient import (
     indexed,
     timeless,
 )
-from .recurrence import key_of
+from .recurrence import is_light, key_of
 from .results import results_of
 
 
@@ -188,11 +188,21 @@ class _Assembly:
         return "up" if source.columns[-1] == target.columns[0] else "other"
 
     def is_message(self, source: Group, target: Group, reads: Sequence[RawRead]) -> bool:
+        """Whether a state goes on there: to a copy, or beside them from one column to another."""
         if target.copy is None:
-            return False
+            return self.goes_on_beside(source, target)
         if any(self.groups.is_state(read) for read in reads):
             return source.copy is None or source.copy in target.copy.before
         return False
+
+    def goes_on_beside(self, source: Group, target: Group) -> bool:
+        """Whether what is no state of a copy is handed on to where the same is done to it again."""
+        ops = [[atom.node.op for atom in group.atoms] for group in (source, target)]
+        if ops[0] != ops[1] or source.columns >= target.columns:
+            return False
+        if any(map(self.groups.is_state, self.groups.read_of(source))):
+            return False
+        return all(is_light(atom.node) for atom in target.atoms)
 
     # Rows
 
@@ -383,10 +393,10 @@ class _Assembly:
 
     def sign(self, group: Group, read: Iterable[Atom]) -> str | None:
         """What it may shrink to; None of what reads a weight: a sign would hide that."""
-        weights = self.groups.derived
-        entering = (read for atom in group.atoms for read in self.groups.entering[atom])
-        if any(read.value.node in weights and read.value.node.size > 1 for read in entering):
-            return None
+        for one in (one for atom in group.atoms for one in self.groups.entering[atom]):
+            kind = self.groups.group_of[one.value].kind
+            if kind == "parameter" or (kind == "derived" and one.value.node.size > 1):
+                return None
         return _sign(group, self.sources.get(id(group), 0), self.results_of(group, read))
 
     def results_of(self, group: Group, read: Iterable[Atom]) -> int:
@@ -776,7 +786,7 @@ def _sign(group: Group, sources: int, results: int) -> str | None:
         return ""
     if not computing:
         return "∥" if results < 2 else None
-    if len(computing) > 1 or results > 1 or any(a.node.reads_a_parameter for a in group.atoms):
+    if len(computing) > 1 or results > 1:
         return None
     op = computing[0].op or ""
     return _SIGNS.get(op, op if len(op) <= 4 else None)

@@ -16,7 +16,7 @@ from .parameters import parameter_names
 from .pieces import BAR, WHOLE, Atom, Pieces, RawRead
 from .placement import Placement
 from .quotient import BlockKind
-from .regions import alike, derived_parameters, loss_of, made_of_constants
+from .regions import alike, derived_parameters, fed_back, loss_of, made_of_constants
 from .sites import Sites
 
 
@@ -52,6 +52,7 @@ class Groups:
         self.derived = derived_parameters(surface, cells, self.leaves)
         self.constants = made_of_constants(surface, cells, self.leaves)
         self.loss = loss_of(surface, root, cells, self.derived)
+        self.updated = fed_back(surface, cells)
         self.placement = Placement(surface, cells, self.loss, self.leaves.steady)
         made = self.derived | self.constants
         self.pieces = Pieces(surface, cells, self.loss, made, self.placement)
@@ -112,6 +113,11 @@ class Groups:
             reads = self.entering[atom] if group.copy is None else self.pieces.reads(atom.node)
             yield from (read for read in reads if self.group_of[read.value] is group)
 
+    def read_of(self, group: Group) -> Iterator[RawRead]:
+        """The reads of a group's values by others."""
+        reads = (read for atom in group.atoms for read in self.readers[atom])
+        yield from (read for read in reads if self.group_of[read.reader] is not group)
+
     # Groups
 
     def add(self, group: Group, atoms: Iterable[Atom]) -> None:
@@ -155,6 +161,9 @@ class Groups:
                         initial[begun].id = f"initial-{begun.row}{t}"
                         initial[begun].columns = (self.placement.columns[begun],)
                     self.add(initial[begun], [atom])
+                elif node in self.updated:
+                    group = self.new("initial", [atom])
+                    group.before = self.updated[node]
                 elif node.is_parameter:
                     self.add(self.parameter(node), [atom])
                 else:
@@ -406,7 +415,7 @@ class Groups:
     def with_weighed(self, groups: list[list[Atom]], sites: Sites) -> list[list[Atom]]:
         """Together with a sum, or the like, what weighs a term for it alone: w₀ ⊙ x₀ + w₁ ⊙ x₁.
 
-        Where this holds in one column only it is left.
+        So with what is made of constants. Where this holds in one column only it is left.
         """
         number = {atom: i for i, atoms in enumerate(groups) for atom in atoms}
         weighed = {i for i, atoms in enumerate(groups) if self.is_weighed(atoms)}
@@ -432,12 +441,12 @@ class Groups:
         return list(found.values())
 
     def is_weighed(self, atoms: Iterable[Atom]) -> bool:
-        """Whether a weight is read there."""
+        """Whether a weight is read there, or nothing but constants."""
+        own = set(atoms)
         reads = (read for atom in atoms for read in self.entering[atom])
-        weights = (self.group_of.get(read.value) for read in reads)
-        return any(
-            group is not None and group.kind in ("parameter", "derived") for group in weights
-        )
+        groups = [self.group_of.get(read.value) for read in reads if read.value not in own]
+        kinds = {"between" if group is None else group.kind for group in groups}
+        return kinds == {"constant"} or not kinds.isdisjoint(("parameter", "derived"))
 
     def may_join(self, atoms: Sequence[Atom], reader: Sequence[Atom]) -> bool:
         """Whether the reader is of one column, and no module is called in either."""
@@ -528,8 +537,7 @@ class Groups:
                 self.place_carrier(group)
                 continue
             known = [column for source in self.sources(group) for column in source.columns[-1:]]
-            parts = [atom for atom in group.atoms if atom.label != WHOLE or not known]
-            known += [self.pieces.column(atom) or 0 for atom in parts]
+            known += [self.pieces.column(atom) or 0 for atom in group.atoms]
             group.columns = (max(known, default=0),)
         late: set[int] = set()
         for group in reversed(between):
@@ -634,6 +642,11 @@ class Groups:
                 rows[tuple(atom.node.op for atom in group.atoms)].append(group)
         count = 0
         for group in self.groups:
+            if group.before is not None:
+                read = (read for atom in group.atoms for read in self.readers[atom])
+                group.columns = (min(self.group_of[one.reader].columns[0] for one in read),)
+                group.id = f"initial-fed-{count}"
+                count += 1
             if group.kind != "input" or len(group.atoms) != 1:
                 continue
             reads = self.readers[group.atoms[0]]

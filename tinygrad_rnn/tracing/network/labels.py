@@ -337,13 +337,13 @@ def _apart(x: Node, label: Label, joined: Node, times: Times) -> Label:
     """The label of what stands before or after a sequence: each place of it is a time."""
     if not isinstance(label, frozenset):
         return label
-    token, axis = times.one(label), joined.options["axis"]
+    token = times.one(label)
+    axis: int = joined.options["axis"]
     if not token or times.column(token) is not None:
         return label
     tokens = [token]
-    count: int = x.shape[axis]
-    if count > 1:
-        tokens = [times.new(x, place, times.origin(token)) for place in range(count)]
+    if x.shape[axis] > 1:
+        tokens = [times.new(x, place, times.origin(token)) for place in range(x.shape[axis])]
     times.keep_apart(tokens)
     return along(axis, tokens, x)
 

@@ -74,6 +74,41 @@ def _is_larger_than_parameters(node: Node) -> bool:
     return all(x.size < node.size for x in node.tensors() if x.op is not None or x.is_parameter)
 
 
+def fed_back(nodes: Sequence[Node], cells: Cells) -> dict[Node, Node]:
+    """Trained leaves that only begin what goes from step to step outside of the copies.
+
+    As weights that the network itself updates. Wherever such a leaf is read, the same op reads, in
+    later steps, something that was made from it: of each leaf one of those values.
+    """
+    read_at: dict[Hashable, list[Node]] = {}  # place -> what is read there
+    places_of: dict[Node, set[Hashable]] = {}
+    inside: set[Node] = set()  # what copies read
+    for node in nodes:
+        for slot, x in enumerate(node.inputs) if node.op is not None else ():
+            if x is None:
+                continue
+            place: Hashable = node if node.source is None else (id(node.source), node.op, slot)
+            read_at.setdefault(place, []).append(x)
+            if x.is_parameter:
+                places_of.setdefault(x, set()).add(place)
+                if cells.of(node) is not None:
+                    inside.add(x)
+    found: dict[Node, Node] = {}
+    for leaf, places in places_of.items():
+        later = [x for place in places for x in read_at[place][1:]]
+        if leaf in inside or leaf in later or not later:
+            continue
+        if set(later) <= _made_from(leaf, nodes):
+            found[leaf] = min(later, key=lambda x: x.id)
+    return found
+
+
+def _made_from(leaf: Node, nodes: Iterable[Node]) -> set[Node]:
+    found = {leaf}
+    found.update(node for node in nodes if not found.isdisjoint(node.inputs))
+    return found
+
+
 def alike(nodes: Iterable[Node], apart: Mapping[Node, Node]) -> dict[Node, int]:
     """A number for each op: the same for those that do the same to the same.
 
@@ -83,8 +118,7 @@ def alike(nodes: Iterable[Node], apart: Mapping[Node, Node]) -> dict[Node, int]:
     known: dict[Hashable, int] = {}
     for node in nodes:
         read = tuple(number.get(x, apart.get(x, x)) for x in node.tensors())
-        numbers = tuple(map(repr, node.numbers))
-        key = node.op, read, numbers, frozen(node.options)
+        key = node.op, read, _numbers_of(node), frozen(node.options)
         number[node] = known.setdefault(key, len(known))
     return number
 
@@ -123,7 +157,7 @@ def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) ->
     """
     sites = Sites()
     outside = {
-        sites.joint(node, slot, x)
+        (sites.joint(node, slot, x), _numbers_of(node))
         for node in nodes
         if node not in loss and cells.of(node) is None
         for slot, x in enumerate(node.inputs)
@@ -137,9 +171,13 @@ def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) ->
                     continue
                 of_layer = x.reads_a_parameter and not node.is_move
                 handed_on = x in found or cells.of(x) is not None or of_layer
-                if handed_on and sites.joint(node, slot, x) in outside:
+                if handed_on and (sites.joint(node, slot, x), _numbers_of(node)) in outside:
                     found.add(node)
     return found
+
+
+def _numbers_of(node: Node) -> Hashable:
+    return tuple(map(repr, node.numbers))
 
 
 def _may_be_loss(node: Node, cells: Cells, derived: set[Node], inside: set[Scope]) -> bool:
