@@ -384,3 +384,33 @@ def test_what_a_network_itself_updates_is_a_state_and_meets_each_step_in_its_col
     messages = {(arrow.source, arrow.target) for arrow in found.arrows if arrow.kind == "message"}
     assert messages >= set(pairwise(sums))
     assert all(block.sign == "⊕" for block in sums)
+
+
+@pytest.mark.parametrize("begin", [np.zeros, np.ones])
+def test_what_a_row_is_at_first_is_read_by_another_also_where_numpy_joined_it(begin):
+    """Before the slow row's first copy the fast one reads [x; slow] as one array."""
+
+    def program():
+        fast = tg.nn.RNNCell(SIZE + 2, 4, rng=0)
+        slow = tg.nn.RNNCell(4, 2, rng=1)
+        h, s = np.zeros(4), begin(2)
+        for t, x in enumerate(np.random.default_rng(0).standard_normal((4, SIZE))):
+            h = fast(np.concatenate([x, s]), h)
+            if t % 2:
+                s = slow(h, s)
+        return (s**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    inputs = {
+        block.columns: block.pieces[0].shape for block in found.blocks if block.kind == "input"
+    }
+    assert inputs == {(t,): (SIZE,) for t in range(4)}
+    chain = next(chain for chain in found.chains if chain.row.number == 1)
+    (slow,) = chain.initial
+    assert {arrow.target.id for arrow in found.leaving[slow]} == {
+        "cell-0-0",
+        "cell-0-1",
+        "cell-1-0",
+    }
+    assert [one.initial != chain.initial for one in found.chains] == [True, False]

@@ -71,6 +71,13 @@ def beginning_of(
     return Beginning(frozenset(states), joined, given)
 
 
+def parts_of_join(joined: Node, is_state: Sequence[bool]) -> Array:
+    """What each element of a joined array is: a part of a state, or of something else."""
+    marks = [_mark(x, own) for x, own in zip(joined.tensors(), is_state, strict=True)]
+    assert joined.rule is not None
+    return compute(joined.rule, marks, joined.options)
+
+
 class _Alignment:
     """The ops of a first copy beside those of a model that do the same.
 

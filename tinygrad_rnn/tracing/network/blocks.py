@@ -338,8 +338,8 @@ class _Assembly:
     def bare_chains(self, rows: Iterable[Row], blocks: dict[int, Block]) -> Iterator[Chain]:
         of_copy = {group.copy: blocks[id(group)] for group in self.groups.groups if group.copy}
         begun: dict[int, list[Block]] = defaultdict(list)
-        for a, b in self.arrows:
-            if blocks[a].kind == "initial":
+        for (a, b), reads in self.arrows.items():
+            if blocks[a].kind == "initial" and any(map(self.groups.is_state, reads)):
                 begun[id(blocks[b])].append(blocks[a])
         for group in self.groups.groups:
             if group.begins is not None:  # through a move, too

@@ -10,7 +10,7 @@ from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node
-from .beginnings import Beginning, beginning_of
+from .beginnings import STATE, Beginning, beginning_of, parts_of_join
 from .copies import Copy, Entry, Loop, Structure, newest
 from .loops import Rounds, loops_in
 from .recurrence import Recurrence, is_light, key_of, recurrence_of
@@ -32,8 +32,10 @@ class Cells:
         self._of: dict[Node, Copy] = {}
         # of arrays in which a state and something else were joined, what each element is …
         self.joined: dict[Node, Array] = {}
-        # … and the value that the else is, here or in another copy
+        # … the value that the else is, here or in another copy …
         self.given: dict[Node, Node] = {}
+        # … and the first copy of the other row whose state it is, where it is one of another row
+        self.begun: dict[Node, Copy] = {}
         loops = [*self._of_calls(nodes, recurrence), *map(_of_rounds, plain)]
         self.loops = sorted(loops, key=lambda loop: loop.copies[0].nodes[0].id)
         for row, loop in enumerate(self.loops):
@@ -113,6 +115,49 @@ class Cells:
                 loop.states.setdefault(copy.made, [])
             _group(loop, found)
             arrange_states(loop, self.of)
+        for loop in self.loops:
+            self._find_joined(loop)
+
+    def _find_joined(self, loop: Loop) -> None:
+        """Find arrays in which NumPy has joined an input and what another row's state is at first.
+
+        Later copies that are made alike read an array there that an op has joined.
+        """
+        for structure in loop.states:
+            copies = [copy for copy in loop.copies if copy.made is structure]
+            for entry in structure.given:
+                if loop.is_state(copies[0], entry):
+                    continue
+                read = [copy.read(entry) for copy in copies]
+                model = next((x for x in read if x.op == "concatenate"), None)
+                if model is None:
+                    continue
+                for leaf in dict.fromkeys(read):
+                    if leaf.op is None and leaf.shape == model.shape and not leaf.is_parameter:
+                        self._take_apart(leaf, model)
+
+    def _take_apart(self, leaf: Node, model: Node) -> None:
+        """Tell the parts of an array by those of another one, if the numbers are that state's."""
+        rows = [self._row_of(x) for x in model.tensors()]
+        known = {row for row in rows if row is not None}
+        if len(known) != 1 or None not in rows:
+            return
+        (row,) = known
+        parts = parts_of_join(model, [own is not None for own in rows])
+        first, loop = self.loops[row].copies[0], self.loops[row]
+        begun = leaf.data[parts == STATE].tobytes()
+        given = (first.read(entries[0]) for entries in loop.states[first.made])
+        if any(x.op is None and x.data.tobytes() == begun for x in given):
+            self.joined[leaf], self.begun[leaf] = parts, first
+
+    def _row_of(self, x: Node) -> int | None:
+        """The row whose state a value is, moved or not."""
+        while self._of.get(x) is None and x.is_move and len(x.inputs) == 1:
+            (x,) = x.tensors()
+        copy = self._of.get(x)
+        if copy is None or self.place[x] not in self.loops[copy.row].made[copy.made]:
+            return None
+        return copy.row
 
     def _received(self, nodes: Iterable[Node]) -> dict[tuple[Copy, Entry], list[Copy]]:
         """Each entry where a copy of the same row handed something over, unchanged."""

@@ -240,6 +240,8 @@ class Groups:
         parts, own = self.cells.joined.get(atom.node), self.pieces.slices.get(atom)
         if parts is not None and own is not None and (own.of(parts) != STATE).any():
             return None
+        if own is not None and atom.node in self.cells.begun:
+            return self.cells.begun[atom.node]
         waiting = list(self.readers[atom])
         for read in waiting:  # grows
             copy = self.cells.of(read.reader.node)
