@@ -162,3 +162,30 @@ def test_two_outputs_of_a_step_have_two_names(name):
     _, _, quotient = exhibit(name)
     labels = [(output.column, output.label) for output in quotient.outputs]
     assert len(set(labels)) == len(labels)
+
+
+def output_layer(with_targets):
+    """Each step's prediction is a sum of two terms; without targets a penalty is put on both."""
+    cell, C, D = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Parameter(np.ones(4)), tg.nn.Parameter(0.5)
+    h, ys = tg.tensor(np.zeros(4)), []
+    for x in np.random.default_rng(0).standard_normal((3, 3)):
+        h = cell(x, h)
+        ys.append((C * h).sum() + D * (h * h).sum())
+    return tg.nn.mse_loss(tg.ops.stack(ys), np.ones(3)) if with_targets else sum(ys)
+
+
+def test_what_is_put_together_before_it_meets_a_target_is_the_output():
+    quotient = network_of(recorded(lambda: output_layer(with_targets=True)))
+    assert [(one.label, one.column) for one in quotient.outputs] == [
+        (f"y{'₀₁₂'[t]}", t) for t in range(3)
+    ]
+    loss = quotient.loss
+    assert [node.op for node in loss.nodes] == ["stack", "sub", "pow", "mean"]
+    assert all(one.source.columns == (one.column,) for one in quotient.outputs)
+    assert all("mul" in [node.op for node in one.source.nodes] for one in quotient.outputs)
+
+
+def test_what_meets_no_target_is_a_term_of_the_loss():
+    quotient = network_of(recorded(lambda: output_layer(with_targets=False)))
+    assert {node.op for node in quotient.loss.nodes} >= {"add"}
+    assert len(quotient.outputs) > 3

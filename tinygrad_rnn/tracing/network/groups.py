@@ -51,7 +51,7 @@ class Groups:
         self.leaves = Leaves(nodes, surface, cells)
         self.derived = derived_parameters(surface, cells, self.leaves)
         self.constants = made_of_constants(surface, cells, self.leaves)
-        self.loss = loss_of(surface, root, cells, self.derived)
+        self.loss = loss_of(surface, root, cells, self.derived, self.leaves)
         self.updated = fed_back(surface, cells)
         self.placement = Placement(surface, cells, self.loss, self.leaves.steady)
         made = self.derived | self.constants

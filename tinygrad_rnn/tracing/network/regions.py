@@ -1,6 +1,7 @@
 """What is neither a copy nor between them: derived parameters, and the loss."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import chain, islice
 
 from ...autograd.state import Scope
 from ..recording.graph import Node
@@ -123,7 +124,9 @@ def alike(nodes: Iterable[Node], apart: Mapping[Node, Node]) -> dict[Node, int]:
     return number
 
 
-def loss_of(nodes: Sequence[Node], root: Node, cells: Cells, derived: set[Node]) -> set[Node]:
+def loss_of(
+    nodes: Sequence[Node], root: Node, cells: Cells, derived: set[Node], leaves: Leaves
+) -> set[Node]:
     """The ops that only the loss needs: no parameter is read there, and nobody else reads them.
 
     What is done to the last state as to every one before it is not part of the loss.
@@ -135,8 +138,58 @@ def loss_of(nodes: Sequence[Node], root: Node, cells: Cells, derived: set[Node])
     inside = inside.difference(root.calls, (copy.call for copy in cells.all))
     candidates = {node for node in nodes if _may_be_loss(node, cells, derived, inside)}
     found = _read_by_loss_alone(nodes, root, candidates)
-    others = _done_at_every_step(nodes, found, cells)
+    others = _done_at_every_step(nodes, found, cells) | _predictions(nodes, found, leaves)
     return _read_by_loss_alone(nodes, root, candidates - others) if others else found
+
+
+def _predictions(nodes: Sequence[Node], loss: set[Node], leaves: Leaves) -> set[Node]:
+    """Ops in the loss that put together, of several values, what is compared with a target.
+
+    They are the end of the network: the loss begins where a target comes in.
+    """
+    crossing: dict[Node, set[Node]] = {}  # op -> two values that it is made of, of no op of L
+    expected: set[Node] = set()  # what a target is, or is made of targets alone
+    mixed: set[Node] = set()  # what depends on a target
+    compared: list[Node] = []
+    for node in nodes:
+        if node not in loss:
+            continue
+        given = list(node.tensors())
+        aims = [x for x in given if x in expected or _may_be_target(x, leaves)]
+        if aims and len(aims) == len(given):
+            expected.add(node)
+        elif aims or not mixed.isdisjoint(given):
+            mixed.add(node)
+        if aims and len(aims) < len(given):
+            compared += [x for x in given if x not in aims]
+        made = (crossing.get(x, {x}) for x in given if x not in aims)
+        several = dict.fromkeys(chain.from_iterable(made))
+        crossing[node] = set(islice(several, 2))
+    found: set[Node] = set()
+    while compared:
+        x = compared.pop()
+        if x not in loss or x in mixed or x in found:
+            continue
+        if x.is_move:
+            compared += x.tensors()
+        elif len(crossing[x]) > 1:
+            _add_made_of(x, loss, found)
+    return found
+
+
+def _may_be_target(x: Node, leaves: Leaves) -> bool:
+    return x.op is None and not x.is_parameter and not leaves.is_constant(x)
+
+
+def _add_made_of(x: Node, within: set[Node], found: set[Node]) -> None:
+    """Add a value and all that it is made of, as far as that is within some ops."""
+    found.add(x)
+    waiting = [x]
+    while waiting:
+        for y in waiting.pop().tensors():
+            if y in within and y not in found:
+                found.add(y)
+                waiting.append(y)
 
 
 def _read_by_loss_alone(nodes: Sequence[Node], root: Node, candidates: set[Node]) -> set[Node]:
