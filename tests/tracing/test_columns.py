@@ -414,3 +414,10 @@ def test_what_a_row_is_at_first_is_read_by_another_also_where_numpy_joined_it(be
         "cell-1-0",
     }
     assert [one.initial != chain.initial for one in found.chains] == [True, False]
+
+
+def test_a_sequence_that_is_read_as_a_whole_is_no_step_of_itself():
+    """Attention of all steps over all, before the loop: what comes in is xs, and no x₀."""
+    found = network(scanned(lambda xs: tg.ops.softmax(xs @ xs.T, -1) @ xs))
+    (one,) = (block for block in found.blocks if block.kind == "input")
+    assert (one.label, one.labels, one.columns) == ("xs", ("xs",), (0,))

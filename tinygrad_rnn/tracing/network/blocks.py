@@ -457,7 +457,7 @@ class _Assembly:
             if group.kind != "input":
                 continue
             name, first = self.names_of_input(group), group.columns[0]
-            steady = group.atoms[0].node in self.groups.leaves.steady
+            steady = self.groups.is_of_no_step(group)
             is_first = group.id == f"input-{first}"
             usable = name not in taken and name.isidentifier()
             stem = name if usable and (steady or not is_first) else "x"

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -117,6 +118,32 @@ class Groups:
         """The reads of a group's values by others."""
         reads = (read for atom in group.atoms for read in self.readers[atom])
         yield from (read for read in reads if self.group_of[read.reader] is not group)
+
+    @cached_property
+    def of_inputs(self) -> set[int]:
+        """The between-blocks that are made of inputs alone, of no copy."""
+        found: set[int] = set()
+        for group in self.in_order():
+            if all(id(source) in found for source in self.sources(group)):
+                found.add(id(group))
+        return found
+
+    def is_of_no_step(self, group: Group) -> bool:
+        """Whether an input is one for all steps: a sequence that is read as a whole, say."""
+        if any(atom.node in self.leaves.steady for atom in group.atoms):
+            return True
+        if any(self.pieces.column(atom) is not None for atom in group.atoms):
+            return False
+        columns: set[int] = set()
+        waiting, seen = [group], {id(group)}
+        for one in waiting:  # grows
+            for read in self.read_of(one):
+                reader = self.group_of[read.reader]
+                columns.update(reader.columns)
+                if id(reader) in self.of_inputs and id(reader) not in seen:
+                    seen.add(id(reader))
+                    waiting.append(reader)
+        return len(columns) > 1
 
     # Groups
 
