@@ -169,6 +169,23 @@ def test_what_was_computed_of_the_initial_state_is_the_initial_state():
     ]
 
 
+def decaying():
+    """A line with two products: in the first step NumPy alone computes the first of them."""
+    h = np.zeros(N)
+    for x in ROWS:
+        with tg.scope("step"):
+            z = tanh(W @ x + b)
+            h = 0.5 * h + z * x
+    return (h * h).sum()
+
+
+@both
+def test_what_was_computed_of_the_initial_state_is_told_from_what_stands_beside_it(recorded):
+    found = network(decaying, recorded)
+    assert [p.node.data.tolist() for p in found.by_id["initial-0"].pieces] == [[0] * N]
+    assert columns(found, "input") == EACH
+
+
 # Constants
 
 

@@ -137,25 +137,25 @@ class _Alignment:
 def _aligned(first: Sequence[Node], model: Sequence[Node]) -> list[int] | None:
     """Which op of the model each op is; None where they are not a part of it, in order."""
     places: list[int] = []
+    same: dict[Node, Node] = {}
     start = 0
     for node in first:
         rest = range(start, len(model))
-        k = next((k for k in rest if _does_the_same(node, model[k])), None)
+        k = next((k for k in rest if _does_the_same(node, model[k], same)), None)
         if k is None:
             return None
         places.append(k)
+        same[node] = model[k]
         start = k + 1
-    place_in_first = {node: i for i, node in enumerate(first)}
-    for node, k in zip(first, places, strict=True):
-        for slot, x in enumerate(node.inputs):
-            i = place_in_first.get(x) if x is not None else None
-            if i is not None and model[k].inputs[slot] is not model[places[i]]:
-                return None
     return places
 
 
-def _does_the_same(node: Node, other: Node) -> bool:
+def _does_the_same(node: Node, other: Node, same: Mapping[Node, Node]) -> bool:
+    """Whether it is the same op, of values that are known to be the `same`."""
     if node.op != other.op or len(node.inputs) != len(other.inputs):
+        return False
+    read = zip(node.inputs, other.inputs, strict=True)
+    if any(x in same and same[x] is not there for x, there in read if x is not None):
         return False
     if node.source is not None and other.source is not None and node.source != other.source:
         return False
