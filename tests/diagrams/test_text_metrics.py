@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from tinygrad_rnn.diagrams.picture.text_metrics import fit, text_width
+from tinygrad_rnn.diagrams.picture.text_metrics import fit, fit_apart, fit_middle, text_width
 
 
 def test_widths_are_those_of_the_font():
@@ -21,3 +21,29 @@ def test_widths_are_those_of_the_font():
 @given(st.text(), st.floats(10, 200))
 def test_fit_keeps_to_the_width(text, width):
     assert text_width(fit(text, width, 10), 10) <= width + 1e-9 or fit(text, width, 10) == "…"
+
+
+LONG = "recurrent_blocks.{}.{}_to_hidden_transition_weight_matrix"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [LONG.format(k, "hidden") for k in (0, 1, 12)],
+        [LONG.format(k, kind) for k in (0, 1) for kind in ("hidden", "hadden", "h")],
+        ["W_hh", "W_xh", *(LONG.format(k, "hidden")[9:] for k in (0, 1))],
+    ],
+)
+def test_names_that_differ_are_cut_so_that_they_still_do(texts):
+    cut = fit_apart(texts, 220, 13)
+    assert len(set(cut)) == len(texts)
+    for text, shown in zip(texts, cut, strict=True):
+        assert text_width(shown, 13) <= 220
+        first, last = shown.split("…")[0], shown.split("…")[-1]
+        assert text.startswith(first)
+        assert text.endswith(last)
+
+
+def test_names_that_are_cut_differently_anyway_lose_their_middle_alone():
+    texts = [LONG.format(0, "hidden"), "other_" + LONG.format(0, "hidden"), "h"]
+    assert fit_apart(texts, 220, 13) == [fit_middle(text, 220, 13) for text in texts]

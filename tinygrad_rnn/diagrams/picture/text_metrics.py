@@ -7,10 +7,10 @@ file, so that the font need not be opened.
 import json
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from pathlib import Path
 
 from ...text import printable
@@ -21,6 +21,7 @@ _UNITS_PER_EM = 2048
 _ROUNDING = 1.04
 # A glyph from some other font: an average letter, an ideograph or emoji.
 _UNKNOWN, _UNKNOWN_WIDE = 1300, 2200
+_DIFFERENCE_MOST = 12  # characters of a cut name that are kept since another one differs there
 
 
 @lru_cache(maxsize=1 << 16)  # copies say much the same, and each text is measured several times
@@ -56,6 +57,54 @@ def fit_middle(text: str, width: float, size: float, *, bold: bool = False) -> s
         else:
             kept = middle - 1
     return _without_middle(text, low)
+
+
+def fit_apart(texts: Sequence[str], width: float, size: float) -> list[str]:
+    """Return each text cut as by `fit_middle`; where two would be alike, with what differs.
+
+    So the weights of "layers.0" and "layers.1" are told apart that begin and end alike.
+    """
+    texts = list(map(printable, texts))
+    cut = [fit_middle(text, width, size) for text in texts]
+    of_cut: dict[str, set[str]] = {}
+    for text, shown in zip(texts, cut, strict=True):
+        of_cut.setdefault(shown, set()).add(text)
+    return [
+        _with_difference(text, of_cut[shown] - {text}, width, size)
+        if len(of_cut[shown]) > 1
+        else shown
+        for text, shown in zip(texts, cut, strict=True)
+    ]
+
+
+def _with_difference(text: str, others: Iterable[str], width: float, size: float) -> str:
+    """The text without what lies on either side of where it differs from others."""
+    first, last = len(text), 0
+    for other in others:
+        same, ending = _alike(text, other), _alike(text[::-1], other[::-1])
+        first, last = min(first, same), max(last, same + 1, len(text) - ending)
+    last = min(last, first + _DIFFERENCE_MOST)
+    shown = "…"
+    for kept in range(1, len(text)):
+        longer = _around(text, first - 1, last + 1, kept)
+        if text_width(longer, size) > width:
+            break
+        shown = longer
+    return shown
+
+
+def _alike(text: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    return sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False))
+    )
+
+
+def _around(text: str, first: int, last: int, kept: int) -> str:
+    """A part of a text, and so many characters of its beginning and end."""
+    start = text[:kept] + "…" + text[first:last] if kept + 1 < first else text[:last]
+    end = "…" + text[-kept:] if last + 1 < len(text) - kept else text[last:]
+    return start + end
 
 
 def _without_middle(text: str, kept: int) -> str:

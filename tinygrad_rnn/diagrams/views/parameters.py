@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...tracing.network.quotient import Block, Quotient
 from ..picture.notation import id_of, size_text
 from ..picture.shapes import Drawing, Shape, Text
-from ..picture.text_metrics import fit, fit_middle, text_width
+from ..picture.text_metrics import fit, fit_apart, fit_middle, text_width
 
 CHIP_HEIGHT, CHIP_WIDTH_LEAST, NAME_WIDTH_MOST = 26.0, 34.0, 220.0
 _LINE, _GAP, _SIZE_GAP = 36.0, 18.0, 6.0
@@ -168,9 +168,10 @@ def _constant_chips(constants: Iterable[Entry]) -> Iterable["_Chip"]:
         )
 
 
-def _chips(parameters: Iterable[Entry]) -> Iterable[_Chip]:
+def _chips(parameters: Sequence[Entry]) -> Iterable[_Chip]:
     seen: Counter[str] = Counter()
-    for index, parameter in enumerate(parameters):
+    names = fit_apart(list(map(_written, parameters)), NAME_WIDTH_MOST, _NAME_SIZE)
+    for index, (parameter, name) in enumerate(zip(parameters, names, strict=True)):
         id = id_of("parameter", parameter.name)
         seen[id] += 1
         if seen[id] > 1:
@@ -179,7 +180,7 @@ def _chips(parameters: Iterable[Entry]) -> Iterable[_Chip]:
             id=id,
             parameter=parameter,
             fill=f"chip.{index}",
-            name=fit_middle(_written(parameter), NAME_WIDTH_MOST, _NAME_SIZE),
+            name=name,
             size=fit(size_text(parameter.shape), NAME_WIDTH_MOST, _SIZE_SIZE),
         )
 
