@@ -5,6 +5,7 @@ import pytest
 from diagrams.flaws import flaws
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.tracing.network.blocks import network_of
 from tinygrad_rnn.tracing.trace import Trace
 
 LAYERS, STEPS, UNITS = 2, 3, 3
@@ -141,3 +142,23 @@ def test_names_that_end_with_the_step_are_written_as_it():
     said = {t.text for s in drawing.shapes if s.cls in ("cell", "input", "state") for t in s.texts}
     assert {"h₀", "h₋₁", "x₀"} <= said
     assert not {text for text in said if "_t" in text}
+
+
+def test_what_several_states_begin_with_stands_in_their_order():
+    class Decoder(tg.nn.Module):
+        def __init__(self):
+            self.cell, self.head = tg.nn.GRUCell(2, 3, rng=0), tg.nn.Linear(3, 2, rng=1)
+
+        def forward(self, y, h):
+            h = self.cell(y, h)
+            return self.head(h), h
+
+    decoder = Decoder()
+    h, y = tg.tensor(np.zeros(3), name="zeros"), tg.tensor(np.ones(2), name="go")
+    with tg.trace() as tr:
+        for _ in range(3):
+            y, h = decoder(y, h)
+        (y * y).sum().backward()
+    found = network_of(tr.graph())
+    (initial,) = (block for block in found.blocks if block.kind == "initial")
+    assert (initial.label, initial.caption) == ("y₋₁, h₋₁", "go, zeros")

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -195,6 +195,22 @@ class Groups:
                     self.add(self.parameter(node), [atom])
                 else:
                     self.group_input(atom, constants)
+        for copy, group in initial.items():
+            if len(group.atoms) > 1:
+                group.atoms.sort(key=partial(self.number_of_state, copy))
+
+    def number_of_state(self, copy: Copy, atom: Atom) -> int:
+        """Which of the states of a copy a value comes in as: the first of them."""
+        states = self.cells.loops[copy.row].states[copy.made]
+        waiting = list(self.readers[atom])
+        entries: set[tuple[int, int]] = set()
+        for read in waiting:  # grows
+            node = read.reader.node
+            if self.cells.of(node) is copy:
+                entries.add((self.cells.place[node], read.slot))
+            elif _only_moves_one(node):
+                waiting += self.readers[read.reader]
+        return next((k for k, own in enumerate(states) if entries.intersection(own)), len(states))
 
     def parameter(self, node: Node) -> Group:
         """One block a parameter: where it was updated in between, each of its values is a piece."""
