@@ -143,6 +143,18 @@ def test_what_refers_to_something_finds_it(html, score):
             assert isinstance(given, str | list) or 0 <= given < len(score["tensors"])
 
 
+def test_each_state_that_a_circle_stands_for_has_its_own_name_in_the_equations():
+    score = score_of(tg.draw(spelled("and", "lstm"), view="ops").html)
+    inputs = {
+        given if isinstance(given, str) else score["tensors"][given][1]
+        for _, _, _, _, *made_of in score["tensors"]
+        for given in (made_of[0] if made_of else ())
+        if not isinstance(given, list)
+    }
+    assert {"h₋₁", "c₋₁"} <= inputs
+    assert "h₋₁, c₋₁" not in inputs
+
+
 def test_numbers_that_are_not_finite_survive_json():
     with tg.trace() as trace:
         h = tg.tensor([0.0, 1.0, -1.0], requires_grad=True)

@@ -19,6 +19,7 @@ from ...tracing.network.quotient import Piece, Quotient, indexed
 from ...tracing.questions.formulas import is_elementwise, rule_of, substituted
 from ...tracing.recording.graph import Node
 from ...tracing.recording.source import Source
+from ..views.states import StateEntries
 from .score import Clock
 
 DIGITS = 4
@@ -233,9 +234,25 @@ def _shown_names(quotient: Quotient) -> Iterator[tuple[Node, str]]:
         yield quotient.root, quotient.loss.label
 
 
+def _names_of_initial_states(quotient: Quotient) -> Iterator[tuple[Node, str]]:
+    """Yield the states that one circle stands for, "h₋₁, c₋₁", each with its own name."""
+    entries = StateEntries(quotient)
+    for arrow in quotient.arrows:
+        if arrow.source.kind != "initial" or len(arrow.source.pieces) < 2:
+            continue
+        states: dict[int, Node] = {}
+        for read in arrow.reads:
+            state = entries.state(arrow.source, arrow.target, read)
+            if state is not None:
+                states.setdefault(state, read.value.node)
+        names = arrow.source.label.split(", ")
+        if len(names) == len(states):
+            yield from zip((states[state] for state in sorted(states)), names, strict=True)
+
+
 def _names_in(quotient: Quotient) -> dict[Node, str]:
     """What values are called: by the program, else v₁, v₂ … in each block."""
-    names = dict(_shown_names(quotient))
+    names = dict(_shown_names(quotient)) | dict(_names_of_initial_states(quotient))
     for node, name in quotient.names.items():
         time = quotient.times.get(node)
         names.setdefault(node, name if time is None else indexed(name, time))
