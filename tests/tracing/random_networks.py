@@ -64,16 +64,30 @@ class Program:
 
     def input(self):
         array = self.rng.standard_normal((self.steps, self.batch, SIZE))
-        match self.choose("arrays", "whole", "flipped", "embedded"):
+        match self.choose("arrays", "whole", "flipped", "embedded", "convolved"):
             case "arrays":
                 return list(array)
             case "whole":
                 return list(tg.tensor(array, name="xs"))
             case "flipped":
                 return list(tg.ops.flip(tg.tensor(array), 0))
+            case "convolved":
+                return list(self.convolved(tg.tensor(array, name="xs")))
             case _:
                 embed = tg.nn.Embedding(5, SIZE, rng=self.number())
                 return list(embed(self.rng.integers(0, 5, (self.steps, self.batch))))
+
+    def convolved(self, xs):
+        """Each step and those before it, weighed: before the loop, and filled up with zeros."""
+        if self.choose(False, True):
+            xs = tg.nn.Linear(SIZE, SIZE, rng=self.number())(xs)
+        width = 2 + self.pick(3)
+        weights = tg.nn.Parameter(self.rng.standard_normal((width, SIZE)), name="weights")
+        padded = tg.ops.concatenate([np.zeros((width - 1, self.batch, SIZE)), xs])
+        terms = [weights[k] * padded[k : k + self.steps] for k in range(width)]
+        if self.choose(False, True):
+            terms.reverse()
+        return sum(terms[1:], terms[0])
 
     def initial(self):
         like = self.choose("zeros", "trained", "last")

@@ -421,3 +421,39 @@ def test_a_sequence_that_is_read_as_a_whole_is_no_step_of_itself():
     found = network(scanned(lambda xs: tg.ops.softmax(xs @ xs.T, -1) @ xs))
     (one,) = (block for block in found.blocks if block.kind == "input")
     assert (one.label, one.labels, one.columns) == ("xs", ("xs",), (0,))
+
+
+def test_an_euler_step_stands_with_its_copy_also_where_the_next_row_runs_backwards():
+    def program():
+        one, two = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
+        h, s, hs = zeros(), zeros(), []
+        for x in sequence(3):
+            h = h + 0.1 * one(x, h)
+            hs.append(h)
+        for x in reversed(hs):
+            s = two(x, s)
+        return (s**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    sums = [block for block in found.blocks if "add" in ops(block) and block.sign == "⊕"]
+    assert [block.columns for block in sums] == [(0,), (1,), (2,)]
+
+
+def test_a_trained_state_that_is_weighed_outside_of_the_copies_is_a_state():
+    """Where a norm is the cell, and what leads to it lies between."""
+
+    def program():
+        U, gain = (tg.nn.Parameter(np.eye(SIZE), name=name) for name in ("U", "gain"))
+        h = tg.nn.Parameter(np.ones(SIZE), name="h0")
+        for x in sequence(3):
+            h = tg.ops.tanh(x + h @ U)
+            with tg.scope("norm"):
+                h = h * gain / (h * h).mean()
+        return (h**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    (first,) = (block for block in found.blocks if block.trained == "h0")
+    assert (first.kind, first.columns) == ("initial", (0,))
+    assert not [block for block in found.blocks if block.kind == "derived"]

@@ -50,10 +50,12 @@ class Groups:
         self.cells = cells
         self.nodes = surface = cells.surface(nodes)
         self.leaves = Leaves(nodes, surface, cells)
-        self.derived = derived_parameters(surface, cells, self.leaves)
+        updated = fed_back(surface, cells)
+        self.derived = derived_parameters(surface, cells, self.leaves, updated)
         self.constants = made_of_constants(surface, cells, self.leaves)
         self.loss = loss_of(surface, root, cells, self.derived, self.leaves)
-        self.updated = fed_back(surface, cells)
+        read_by_loss = {x for node in self.loss for x in node.tensors()}
+        self.updated = {x: after for x, after in updated.items() if x not in read_by_loss}
         self.placement = Placement(surface, cells, self.loss, self.leaves.steady)
         made = self.derived | self.constants
         self.pieces = Pieces(surface, cells, self.loss, made, self.placement)
@@ -582,7 +584,9 @@ class Groups:
                 self.place_carrier(group)
                 continue
             known = [column for source in self.sources(group) for column in source.columns[-1:]]
-            known += [self.pieces.column(atom) or 0 for atom in group.atoms]
+            parts = [atom for atom in group.atoms if atom.label != WHOLE or not known]
+            known += [self.pieces.column(atom) or 0 for atom in parts]
+            known += self.columns_of_inputs(group)
             group.columns = (max(known, default=0),)
         late: set[int] = set()
         for group in reversed(between):
@@ -592,6 +596,14 @@ class Groups:
             if targets and all(feeds and self.is_late(to, late) for to, feeds in targets):
                 late.add(id(group))
                 group.columns = (min(to.columns[0] for to, _ in targets),)
+
+    def columns_of_inputs(self, group: Group) -> list[int]:
+        """The columns of the slices of leaves that it reads: none after those that it feeds."""
+        reads = [read for atom in group.atoms for read in self.entering[atom]]
+        inputs = [one.value for one in reads if self.group_of[one.value].kind == "input"]
+        columns = [self.pieces.column(atom) for atom in inputs]
+        last = min((to.columns[0] for to, _ in self.targets(group) if to.copy), default=None)
+        return [c for c in columns if c is not None and (last is None or c <= last)]
 
     def stretch_bars(self) -> bool:
         """Let each bar reach to the last of what feeds it; whether one had to."""

@@ -10,16 +10,23 @@ from .leaves import Leaves
 from .sites import Sites, frozen
 
 
-def derived_parameters(nodes: Sequence[Node], cells: Cells, leaves: Leaves) -> set[Node]:
-    """What is made outside the copies from parameters and constants alone: exp(log_A), W.T."""
+def derived_parameters(
+    nodes: Sequence[Node], cells: Cells, leaves: Leaves, updated: Iterable[Node]
+) -> set[Node]:
+    """What is made outside the copies from parameters and constants alone: exp(log_A), W.T.
+
+    But of no parameter that is `updated` from step to step.
+    """
     found: set[Node] = set()
     constant: set[Node] = set(filter(leaves.is_constant, nodes))
-    begun = _read_first(nodes, cells)
+    updated = set(updated)
+    begun = _read_first(nodes, cells) | updated
     for node in nodes:
         if node.op is None or cells.of(node) is not None:
             continue
-        trained = [x for x in node.tensors() if x.is_parameter or x in found]
-        others = [x for x in node.tensors() if not x.is_parameter and x not in found]
+        fixed = (x for x in node.tensors() if x not in updated)
+        trained = {x for x in fixed if x.is_parameter or x in found}
+        others = [x for x in node.tensors() if x not in trained]
         scales = [x for x in others if x not in begun and _only_scales(x, node, leaves)]
         if trained and all(x in constant or x in scales for x in others):
             found.add(node)
@@ -79,7 +86,8 @@ def fed_back(nodes: Sequence[Node], cells: Cells) -> dict[Node, Node]:
     """Trained leaves that only begin what goes from step to step outside of the copies.
 
     As weights that the network itself updates. Wherever such a leaf is read, the same op reads, in
-    later steps, something that was made from it: of each leaf one of those values.
+    later steps, something that was made from it: of each leaf one of those values. No copy reads
+    it.
     """
     read_at: dict[Hashable, list[Node]] = {}  # place -> what is read there
     places_of: dict[Node, set[Hashable]] = {}
