@@ -428,7 +428,8 @@ class _Assembly:
                 time = naming.time_before(group.begins)
                 return ", ".join(indexed(name, time) for name in names)
             case "initial" if group.before is not None:
-                name = naming.of(group.before) or naming.caption(group.atoms[0].node) or "x"
+                own = naming.caption(group.atoms[0].node)
+                name = naming.of(group.before) or own or naming.made_of(group.before) or "x"
                 return indexed(name, naming.time_in(group.columns[0]) - 1)
             case "input":
                 return self.input_labels[id(group)][0]

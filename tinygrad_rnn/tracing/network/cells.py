@@ -61,7 +61,12 @@ class Cells:
     @cached_property
     def step_of(self) -> Mapping[Copy, object]:
         """Of a copy the step of an outer loop that it is in."""
-        return _steps(self.loops, self._turns(), self._recurrence.around)
+        return _steps(self.loops, self.turns, self._recurrence.around)
+
+    @property
+    def turns(self) -> Mapping[Node, Turn]:
+        """Of ops outside the copies, and of each copy's first, the turn of the loop around."""
+        return self._turns()
 
     @property
     def of(self) -> Callable[[Node], Copy | None]:

@@ -19,6 +19,7 @@ from .placement import Placement
 from .quotient import BlockKind
 from .regions import alike, derived_parameters, fed_back, loss_of, made_of_constants
 from .sites import Sites
+from .turns import Turn
 
 
 @dataclass(slots=True, eq=False)
@@ -596,6 +597,51 @@ class Groups:
             if targets and all(feeds and self.is_late(to, late) for to, feeds in targets):
                 late.add(id(group))
                 group.columns = (min(to.columns[0] for to, _ in targets),)
+        for group in between:
+            if group.carries is None:
+                self.place_with_its_input(group)
+
+    def place_with_its_input(self, group: Group) -> None:
+        """Where nothing else says which step an input belongs to: with the copies of its turn.
+
+        What scales a state before the next copy has the step of that, what masks it afterwards not.
+        """
+        column = self.column_in_program(group.atoms[-1].node)
+        if column is None or not self.reads_input_of_its_own(group, column):
+            return
+        first = max((source.columns[-1] for source in self.sources(group)), default=0)
+        last = min((to.columns[0] for to, _ in self.targets(group) if to.columns), default=-1)
+        if first <= column <= last:
+            group.columns = (column,)
+
+    def reads_input_of_its_own(self, group: Group, column: int) -> bool:
+        """Whether it reads an input that only what was made in the same turn reads."""
+        for value in {read.value for atom in group.atoms for read in self.entering[atom]}:
+            if self.group_of[value].kind == "input" and self.pieces.column(value) is None:
+                readers = (read.reader.node for read in self.readers[value])
+                if {self.column_in_program(reader) for reader in readers} == {column}:
+                    return True
+        return False
+
+    def column_in_program(self, node: Node) -> int | None:
+        """The column of the copies that a turn of a loop made, in which a value was made too."""
+        copy, turn = self.cells.of(node), self.cells.turns.get(node)
+        if copy is not None:
+            return self.placement.columns[copy]
+        around = reversed(turn.chain()) if turn is not None else ()
+        return next(
+            (self.columns_of_turns[one] for one in around if one in self.columns_of_turns), None
+        )
+
+    @cached_property
+    def columns_of_turns(self) -> Mapping[Turn, int | None]:
+        """Of the turns that copies were made in their column; None where they have several."""
+        found: dict[Turn, int | None] = {}
+        for copy in self.cells.all:
+            column, turn = self.placement.columns[copy], self.cells.turns.get(copy.nodes[0])
+            for one in turn.chain() if turn is not None else ():
+                found[one] = column if found.get(one, column) == column else None
+        return found
 
     def columns_of_inputs(self, group: Group) -> list[int]:
         """The columns of the slices of leaves that it reads: none after those that it feeds."""
@@ -696,7 +742,7 @@ class Groups:
         rows: dict[object, list[Group]] = defaultdict(list)
         for group in self.groups:
             if group.kind == "between" and len(group.columns) == 1:
-                rows[tuple(atom.node.op for atom in group.atoms)].append(group)
+                rows[_row_key(group)].append(group)
         count = 0
         for group in self.groups:
             if group.before is not None:
@@ -711,7 +757,7 @@ class Groups:
             reader = self.group_of[reads[0].reader]
             if len(readers) != 1 or reader.kind != "between":
                 continue
-            alike = rows[tuple(atom.node.op for atom in reader.atoms)]
+            alike = rows[_row_key(reader)]
             later = [one for one in alike if one.columns > reader.columns]
             place = reader.atoms.index(reads[0].reader), reads[0].slot
             given = [self.fed_back(one, *place) for one in later]
@@ -721,13 +767,25 @@ class Groups:
                 count += 1
 
     def fed_back(self, group: Group, place: int, slot: int) -> Node | None:
-        """Return what a block reads at a place, if it was made in an earlier column."""
+        """Return what a block reads at a place, if it was made of an earlier column's values."""
         for read in self.entering[group.atoms[place]]:
             source = self.group_of[read.value]
-            made = source.kind in ("cell", "between") and source.columns[-1] < group.columns[0]
-            if read.slot == slot and made:
+            if read.slot == slot and self.is_carried(source, group.columns[0]):
                 return read.value.node
         return None
+
+    def is_carried(self, group: Group, column: int) -> bool:
+        """Whether of what copies made only that of earlier columns comes to a column by a block."""
+        waiting, seen, found = [group], {id(group)}, False
+        for one in waiting:  # grows
+            if one.kind in ("cell", "between") and one.columns[-1] < column:
+                found = True
+            elif one.kind == "between":
+                waiting += [to for to in self.sources(one) if id(to) not in seen]
+                seen.update(map(id, waiting))
+            else:
+                return False
+        return found
 
     def place_inputs(self) -> None:
         count: dict[int, int] = defaultdict(int)
@@ -749,6 +807,14 @@ class Groups:
                 ids.append(f"input-{column}-{k}" if k else f"input-{column}")
             group.circles = tuple(ids)
             group.id = ids[0]
+
+
+def _row_key(group: Group) -> Hashable:
+    """Equal for blocks of the same ops, made at the same place of the program if that is known."""
+    source = group.atoms[-1].node.source
+    places = source.places[-1:] if source is not None else ()
+    ops = tuple(atom.node.op for atom in group.atoms)
+    return ops, tuple((place.function, place.at) for place in places)
 
 
 def _only_moves_one(node: Node) -> bool:

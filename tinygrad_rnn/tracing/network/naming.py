@@ -71,6 +71,15 @@ class Naming:
             (node,) = node.tensors()
         return found
 
+    def made_of(self, node: Node) -> str:
+        """The name of the one value that something was computed from; "" of none or several."""
+        while not (found := self.of(node)):
+            made = [x for x in node.tensors() if x.op is not None]
+            if len(made) != 1:
+                return ""
+            (node,) = made
+        return found
+
     def part_caption(self, node: Node, part: Slice | None) -> str:
         """What the user calls a part of a stacked sequence, else the sequence."""
         index = None if part is None else part.index
