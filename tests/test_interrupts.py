@@ -6,6 +6,7 @@ import warnings
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -73,10 +74,17 @@ def drawn():
 WORKS = {work.__name__: work for work in (switches, decorated, traced, asked, compiled, drawn)}
 
 
+# Python 3.11 holds a lock in it. Ctrl-C never comes between the end of a block and the lock's
+# release, as what is raised for a line does; another thread would wait for that lock for ever.
+LOCKING = cached_property.__get__.__code__
+
+
 def watched(work, see):
     """Run it, and say each line to `see`, as its file and number."""
 
     def watch(frame, event, arg):
+        if frame.f_code is LOCKING:
+            return None
         if event == "line":
             see((frame.f_code.co_filename, frame.f_lineno))
         return watch
