@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, Self
 
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
@@ -13,6 +13,8 @@ from .heat import Heat
 
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
 CIRCLE = 42.0
+_CIRCLE_ROOM = CIRCLE - 9
+_READABLE = 9.5  # a name in a circle is at least as large, or stands outside
 NAME_SIZE, LABEL_SIZE, NOTE_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 13.0
 
 _OUTLINE = 1.2
@@ -274,11 +276,26 @@ class Circle:
     """An input, an output, an initial state or the loss."""
 
     caption: str = ""  # what a user named it
+    bare: bool = False  # nothing is written in it: its name is too long, and stands in the caption
     lines: tuple[str, ...] = ()  # what stands below it besides, muted
     unused: bool = False  # an output that the loss does not read
     zero: bool = False  # its gradient is exactly zero
     alarm: bool = False  # … or not finite
     look: Look | None = None  # of its outline, where that says how far it is off
+
+    @classmethod
+    def named(cls, label: str, caption: str, has_room: bool = False) -> Self:
+        """Return one with its name in it, or beside it where that would be too small to read.
+
+        Args:
+            label: its name.
+            caption: what a user named it, besides.
+            has_room: whether that may stand below its name.
+        """
+        fits = ", " in label or _circle_size(label, NAME_SIZE - 1) >= _READABLE
+        if fits or (caption and not has_room):
+            return cls(caption=caption)
+        return cls(caption=label, bare=True, lines=(caption,) if caption else ())
 
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height."""
@@ -307,8 +324,8 @@ class Circle:
     def _texts(self, item: Item, x: float, y: float, room: float) -> Iterator[Text]:
         loss = item.role == "loss"
         color = "loss.text" if loss else "text"
-        lines = _circle_lines(item.label)
-        pitch = (CIRCLE - 12) / len(lines)
+        lines = [] if self.bare else _circle_lines(item.label)
+        pitch = (CIRCLE - 12) / max(len(lines), 1)
         size = min(NAME_SIZE - 1, pitch)
         for place, line in enumerate(lines):
             height = y + pitch * ((len(lines) - 1) / 2 - place)
@@ -319,7 +336,7 @@ class Circle:
                 offset = -offset
             caption = fit_middle(self.caption, room, CAPTION_SIZE)
             yield Text(caption, x, y + offset, CAPTION_SIZE, "text")
-        for place, line in enumerate(self.lines):
+        for place, line in enumerate(self.lines, 1 if self.caption else 0):
             below = y - CIRCLE / 2 - 11 - 13.0 * place
             yield Text(line, x, below, NOTE_SIZE + 1, "muted")
 
@@ -477,6 +494,10 @@ def circle_text(
     label: str, x: float, y: float, size: float, color: str, bold: bool = False
 ) -> Text:
     """Return the text in a circle, in a size that lets it fit; what does not even then is cut."""
-    room = CIRCLE - 9
-    size = max(min(size, size * room / max(text_width(label, size), 1)), 7.0)
-    return Text(fit_middle(label, room + 4, size, bold=bold), x, y, size, color, bold)
+    size = max(_circle_size(label, size), 7.0)
+    return Text(fit_middle(label, _CIRCLE_ROOM + 4, size, bold=bold), x, y, size, color, bold)
+
+
+def _circle_size(label: str, most: float) -> float:
+    """Return the size in which a text fits into a circle."""
+    return min(most, most * _CIRCLE_ROOM / max(text_width(label, most), 1))

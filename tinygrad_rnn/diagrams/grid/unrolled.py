@@ -256,7 +256,7 @@ class _Unrolled:
             slot=slot,
             level=self._standing.level(reader),
             label=label,
-            face=Circle(caption=caption),
+            face=Circle.named(label, caption, has_room=True),
             tooltip=" ".join(filter(None, ("initial state", label, caption, shape))),
             face_left=way == -1,
         )
@@ -282,7 +282,7 @@ class _Unrolled:
                     slot=slot,
                     level=level,
                     label=label,
-                    face=Circle(caption=block.caption),
+                    face=Circle.named(label, block.caption),
                     tooltip=" ".join(filter(None, words)),
                 )
 
@@ -302,7 +302,7 @@ class _Unrolled:
             slot=slot,
             level=self._standing.outputs_level,
             label=output.label,
-            face=Circle(caption=output.caption, unused=not output.used),
+            face=replace(Circle.named(output.label, output.caption), unused=not output.used),
             tooltip=" ".join(filter(None, words)),
         )
 
