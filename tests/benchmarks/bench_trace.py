@@ -33,7 +33,7 @@ BARE = "bare_rnn"
 
 
 class WithoutObservers(ast.NodeTransformer):
-    """Takes out every call of `notify`, and the questions whether there is an observer."""
+    """Takes out every call of `notify`, and the loops over the observers."""
 
     def visit_Expr(self, node):
         call = node.value
@@ -45,11 +45,15 @@ class WithoutObservers(ast.NodeTransformer):
         return ast.copy_location(ast.Pass(), node) if told else node
 
     def visit_If(self, node):
-        return (
-            ast.copy_location(ast.Pass(), node)
-            if "observers" in ast.unparse(node.test)
-            else self.generic_visit(node)
-        )
+        return self.without(node, node.test)
+
+    def visit_For(self, node):
+        return self.without(node, node.iter)
+
+    def without(self, node, asked):
+        if "observers" in ast.unparse(asked):
+            return ast.copy_location(ast.Pass(), node)
+        return self.generic_visit(node)
 
 
 def bare_package(folder: Path):

@@ -172,7 +172,7 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
     observers = STATE.get().observers
     sums[output] = seed if symbolic else seed._data
     this = Pass(create_graph)
-    with np.errstate(), np.errstate(all="ignore"), this, this:
+    with this, this:
         while sums:
             node, g = sums.popitem()
             if node in later:
@@ -202,8 +202,8 @@ def _sweep(  # noqa: C901  (one loop, which a call per node would slow)
                         continue
                     held = sums[x]
                     sums[x] = term if held is None else held + term  # either may be shared
-                if observers:
-                    notify("vjp", node, slot, g, term)
+                for observer in observers:
+                    observer("vjp", node, slot, g, term)
     return complete
 
 

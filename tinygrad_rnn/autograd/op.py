@@ -303,8 +303,8 @@ def recorder(op: Op) -> Callable[..., Tensor]:  # noqa: C901  (the one fast path
             made._requires_grad, made.op = False, None
             made.inputs = made.arrays = ()
             made.options = NO_OPTIONS
-        if observers:
-            notify("forward", made, op, inputs, arrays, options)
+        for observer in observers:
+            observer("forward", made, op, inputs, arrays, options)
         return made
 
     return record

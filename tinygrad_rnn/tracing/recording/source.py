@@ -36,6 +36,8 @@ _MISSED_MOST = 3  # so often a place is searched for the name of an array, and n
 _HELD_MOST = 1000  # how long a list may be that is looked through for a parameter
 
 Frames = tuple[tuple[CodeType, int], ...]
+# Calls, the outermost last: an instruction of a code, and what is inside; or a number and that.
+_Key = tuple[Any, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,7 @@ class Source:
 
         Of a command that runs no script it is the package's own.
         """
-        _, frames, user, _, _ = _calls(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
-        return cls._of(frames, user)
+        return cls._of(*_calls(sys._getframe(1)))  # pyright: ignore[reportPrivateUsage]
 
     @classmethod
     def _of(cls, frames: list[FrameType], user: FrameType, part: int = 0) -> "Source":
@@ -211,18 +212,21 @@ class Sources:
     """The sources of one recording, each made once: a loop meets the same line again and again."""
 
     def __init__(self) -> None:
-        # The calls as Python numbers them -> the place; several numbers may mean one place.
-        self._places: dict[tuple[int, ...], _Place] = {}
+        # The calls by their key -> the place; several keys may mean one place.
+        self._places: dict[_Key, _Place] = {}
         self._before: _Place | None = None
         self._part = 0
-        # What led to calls of modules, by numbers below 0; and those that were met.
-        self._numbers: dict[tuple[int, ...], int] = {}
-        self._around: dict[tuple[Scope | None, int, int], int] = {}
+        # What led to calls of modules, as numbers; and those that were met.
+        self._numbers: dict[_Key, int] = {}
+        self._around: dict[tuple[Scope, int, int], int] = {}
 
     def of_caller(self) -> Source:
         """As `Source.of_caller`."""
         innermost = sys._getframe(_RECORDING)  # pyright: ignore[reportPrivateUsage]
-        place = self._place(innermost)
+        key = self._key(innermost, -1, STATE.get().scope)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = self._met_anew(_calls(innermost)[0])
         part = 0
         if place is self._before and place.counts:
             self._part += 1
@@ -232,39 +236,57 @@ class Sources:
             self._before, self._part = place, 0
         found = place.sources.get(part)
         if found is None:
-            _, frames, user, _, _ = _calls(innermost)
-            found = Source._of(frames, user, part)  # pyright: ignore[reportPrivateUsage]
+            found = Source._of(*_calls(innermost), part)  # pyright: ignore[reportPrivateUsage]
             place.sources[part] = found
         return found
 
-    def _place(self, innermost: FrameType) -> "_Place":
-        """The place of the calls that led to a frame."""
-        numbers, _, _, call, left = _calls(innermost, -1, _MODULE_CALL)
-        if call is not None:
-            numbers.append(self._number_of(call, left))
-        key = tuple(numbers)
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = self._met_anew(_calls(innermost)[1])
-        return place
+    def _key(self, innermost: FrameType, left: int, scope: Scope | None) -> _Key:
+        """What tells the calls apart that `_calls` walks, for a fraction of the time.
 
-    def _number_of(self, call: FrameType, left: int) -> int:
+        Args:
+            innermost: the frame.
+            left: how many frames beyond the user's own are still to be kept; -1: we are not there
+                yet.
+            scope: the call of a module that it is in, where another walk has been already.
+        """
+        key: _Key = None
+        frame: FrameType | None = innermost
+        while frame is not None and left:
+            code = frame.f_code
+            if code is _MODULE_CALL and key is not None and scope is not None:
+                return key, self._number_of(frame, left, scope)
+            owner = _owners.get(code.co_filename)
+            if owner is None:
+                owner = _owner_of(frame)
+            if owner != _MACHINE:
+                if owner == _COMMAND_LINE:
+                    break
+                key = key, id(code), frame.f_lasti
+                if left > 0:
+                    left -= 1
+                elif owner == _USERS:
+                    left = _CALLERS_KEPT
+            frame = frame.f_back
+        return key
+
+    def _number_of(self, call: FrameType, left: int, scope: Scope) -> int:
         """A number for a call of a module and all that is around it, of which `left` are kept.
 
         Nothing around a call goes on before it returns, and a later call at the same address is in
         another scope: so in one scope each call is walked from once.
         """
-        met = STATE.get().scope, id(call), left
+        met = scope, id(call), left
         number = self._around.get(met)
         if number is None:
-            key = tuple(_calls(call, left)[0])
-            number = self._around[met] = self._numbers.setdefault(key, ~len(self._numbers))
+            key = self._key(call, left, scope.parent)
+            number = self._around[met] = self._numbers.setdefault(key, len(self._numbers))
         return number
 
     def _met_anew(self, frames: Sequence[FrameType]) -> "_Place":
         """The place of calls that were not met before, or not by the same numbers."""
-        calls = ((id(frame.f_code), _start(frame.f_code, frame.f_lasti)) for frame in frames)
-        known = tuple(number for call in calls for number in call)
+        known: _Key = None
+        for frame in frames:
+            known = known, id(frame.f_code), _start(frame.f_code, frame.f_lasti)
         place = self._places.get(known)
         if place is None:
             is_elsewhere = bool(frames) and _elsewhere(frames[0].f_code) is not None
@@ -305,44 +327,27 @@ def _start(code: CodeType, instruction: int) -> int:
 _MODULE_CALL = Module.__call__.__code__
 
 
-def _calls(
-    innermost: FrameType, left: int = -1, until: CodeType | None = None
-) -> tuple[list[int], list[FrameType], FrameType, FrameType | None, int]:
-    """The calls from a frame out to the user's code and a little further.
-
-    Args:
-        innermost: the frame.
-        left: how many frames beyond the user's own are still to be kept; -1: we are not there yet.
-        until: the walk ends before a frame that runs this code.
-
-    Returns:
-        The calls as numbers, which tell them apart, and as frames; the user's own frame; the one
-        that the walk ended before, if it came there; and how many are left there.
-    """
+def _calls(innermost: FrameType) -> tuple[list[FrameType], FrameType]:
+    """The calls from a frame out to the user's code and a little further; and the user's own."""
     outermost = user = innermost
     frame: FrameType | None = innermost
-    key: list[int] = []
     frames: list[FrameType] = []
+    left = -1  # how many frames beyond the user's own are still to be kept; -1: we are not there yet
     while frame is not None and left:
-        code = frame.f_code
-        if code is until:
-            return key, frames, user, frame, left
-        owner = _owners.get(code.co_filename)
+        owner = _owners.get(frame.f_code.co_filename)
         if owner is None:
             owner = _owner_of(frame)
         if owner == _COMMAND_LINE:
             break
         outermost = frame
         if owner != _MACHINE:
-            key.append(id(code))
-            key.append(frame.f_lasti)
             frames.append(frame)
             if left > 0:
                 left -= 1
             elif owner == _USERS:
                 user, left = frame, _CALLERS_KEPT
         frame = frame.f_back
-    return key, frames, user if left >= 0 else outermost, None, left
+    return frames, user if left >= 0 else outermost
 
 
 # file -> whose code it is
