@@ -1,12 +1,14 @@
 """Ctrl-C at any line of Python, NumPy's and the library's too: no state is left behind."""
 
 import gc
+import re
 import sys
 import warnings
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -184,6 +186,34 @@ def test_at_fifty_moments(work):
 @pytest.mark.parametrize("moments", [each_line, every])
 def test_at_every_line(work, moments):
     check_alone(work, moments)
+
+
+@pytest.mark.parametrize(
+    ("file", "one_in"), [("writer.py", 5), pytest.param(".py", 1, marks=pytest.mark.slow)]
+)
+def test_a_run_whose_writing_is_interrupted_is_written_whole(file, one_in):
+    def recorded():
+        with tg.trace() as run:
+            for _ in range(2):
+                CELL.zero_grad()
+                x, y = tg.ops.split(CELL(np.ones((1, 1))), 2, axis=-1)
+                (x * y).sum().backward()
+                CELL.W_hh.data = CELL.W_hh.data * 1.0
+        return run
+
+    def text(run):
+        lines = [f"{event} {event.source} {event.stats}" for event in run.events]
+        return [*lines, [node.given_name for node in run.run.nodes.values()], f"{run.run.notes}"]
+
+    def numbers(found):
+        return re.sub(r"\d{2,}|0x\w+", "", f"{found}")
+
+    whole, asked = numbers(text(recorded())), partial(attrgetter("events"), recorded())
+    lines = lines_of(asked)
+    for at in [at for at in each_line(lines) if lines[at - 1][0].endswith(file)][::one_in]:
+        run = recorded()
+        interrupted(partial(attrgetter("events"), run), at)
+        assert numbers(text(run)) == whole, at
 
 
 SAVES = {

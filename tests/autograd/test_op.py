@@ -277,6 +277,22 @@ def test_a_forward_that_writes_into_its_input_is_stopped():
         careless(leaf(1.0))
 
 
+def test_a_vjp_that_writes_into_its_cotangent_is_stopped():
+    """It may be the cotangent of another, too, and a recording keeps it."""
+
+    @tg.op(lambda g, y, x: np.multiply(g, 2.0, out=g))
+    def twice(x):
+        return x * 2.0
+
+    @tg.op(lambda i, g, y, xs: np.multiply(g, 2.0, out=g), variadic=True)
+    def twice_the_sum(xs):
+        return 2.0 * sum(xs)
+
+    for y in (twice(leaf(1.0)), twice_the_sum([leaf(1.0)])):
+        with pytest.raises(ValueError, match="read-only"):
+            y.sum().backward()
+
+
 @pytest.mark.filterwarnings("always")
 def test_numpy_warns_unless_the_op_is_quiet():
     """An op of the table is quiet outside its domain; an op of one's own decides."""

@@ -199,7 +199,7 @@ def op(
         rules = vjps
         if not function.__module__.startswith(_PACKAGE):
             forward = _owned(forward)
-            rules = tuple(rule and _seen(rule) for rule in vjps)
+            rules = tuple(rule and _seen(rule, variadic) for rule in vjps)
         if quiet:
             forward = quietly(forward)
         made = Op(name, forward, rules, variadic, together, kind or _kind_of(numpy), sign or name)
@@ -230,11 +230,17 @@ def _owned(forward: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def _seen(rule: Vjp) -> Vjp:
-    """A user's VJP, whose result the user may keep: a view is passed on, which a leaf copies."""
+def _seen(rule: Vjp, variadic: bool) -> Vjp:
+    """A user's VJP, whose result the user may keep: a view is passed on, which a leaf copies.
+
+    It cannot write into the cotangent, which other VJPs may use, too.
+    """
 
     @wraps(rule)
     def seen(*given: Any, **options: Any) -> Any:
+        g = given[variadic]
+        if type(g) is np.ndarray:
+            g.setflags(False)  # pyright: ignore[reportCallIssue]
         term = rule(*given, **options)
         return term.view() if type(term) is np.ndarray else term
 

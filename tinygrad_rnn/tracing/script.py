@@ -99,7 +99,7 @@ def run_script(
         traced(max_memory) as (trace, recorder),
         _limited(recorder, until_nan, steps, last_step),
     ):
-        with _kept_output(recorder.run, echo, keep_output):
+        with _kept_output(recorder, echo, keep_output):
             error = _run(script)
         if keep_output and error is not None:
             _add_error(recorder, error)
@@ -297,8 +297,8 @@ def _keep_steps(recorder: Recorder, first: int, last: int) -> None:
 class _Printed:
     """What was printed, filed by the event after which it was written."""
 
-    def __init__(self, run: Run) -> None:
-        self._run, self._room = run, _PRINTED_MOST
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder, self._room = recorder, _PRINTED_MOST
 
     def add(self, text: str) -> None:
         kept = text[: max(self._room, 0)]
@@ -307,9 +307,10 @@ class _Printed:
             self._room = -1
         else:
             self._room -= len(text)
-        at = max(len(self._run.events) - 1, 0)
+        run = self._recorder.run
+        at = max(len(run.events) - 1, 0)
         if kept:
-            self._run.printed[at] = self._run.printed.get(at, "") + kept
+            run.printed[at] = run.printed.get(at, "") + kept
 
 
 class _Bytes(io.RawIOBase):
@@ -357,11 +358,13 @@ _STREAMS: list[io.TextIOWrapper] = []
 
 
 @contextmanager
-def _kept_output(run: Run, echo: TextIO | None, keep: bool) -> Generator[None, None, None]:
+def _kept_output(
+    recorder: Recorder, echo: TextIO | None, keep: bool
+) -> Generator[None, None, None]:
     if not keep:
         yield
         return
-    printed = _Printed(run)
+    printed = _Printed(recorder)
     out, err = (_stream(below, printed, echo) for below in (sys.stdout, sys.stderr))
     _STREAMS.extend((out, err))
     with redirect_stdout(out), redirect_stderr(err):

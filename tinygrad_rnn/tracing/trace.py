@@ -31,15 +31,12 @@ if TYPE_CHECKING:
 
 
 class Trace:
-    """A recorded run, and the questions that can be asked about it. `trace()` makes one.
+    """A recorded run, and the questions that can be asked about it. `trace()` makes one."""
 
-    Attributes:
-        events: what happened, in order.
-        printed: event -> what the program printed after it, where a script was run.
-    """
-
-    def __init__(self, run: Run, branch: "Branch | None" = None) -> None:
-        self.run, self.events, self.printed = run, run.events, run.printed
+    def __init__(
+        self, run: Run, branch: "Branch | None" = None, recorder: Recorder | None = None
+    ) -> None:
+        self._run, self._recorder = run, recorder
         self._explainer: Explainer | None = None  # of the run as long as it was when last asked
         self._asked_at = 0
         self._branch = branch
@@ -49,6 +46,21 @@ class Trace:
     def __repr__(self) -> str:
         changed = ", ".join(edit.text for edit in self.changes)
         return f"<trace of {self.run}{f'; what if: {changed}' if changed else ''}>"
+
+    @property
+    def run(self) -> Run:
+        """The run, as far as it was recorded by now."""
+        return self._run if self._recorder is None else self._recorder.run
+
+    @property
+    def events(self) -> list[Event]:
+        """What happened, in order."""
+        return self.run.events
+
+    @property
+    def printed(self) -> dict[int, str]:
+        """What the program printed, by the event after which it did, where a script was run."""
+        return self.run.printed
 
     def graph(self) -> Graph:
         """The last graph that reached `backward()`, else that of the last output.
@@ -412,21 +424,24 @@ def trace(max_memory: int | str | None = None) -> Switch[Trace]:
 
     def begin() -> tuple[Change, Trace, Callable[[], None]]:
         made, recorder = _recorded(max_memory)
-        return watching(recorder.observe), made, made.run.release_tensors
+        return watching(recorder.observe), made, recorder.end
 
     return _Tracing(begin)
 
 
 def traced(max_memory: int | str | None) -> Switch[tuple[Trace, Recorder]]:
     """As `trace`, for those who need the recorder too."""
-    both = made, recorder = _recorded(max_memory)
-    return Switch(lambda: (watching(recorder.observe), both, made.run.release_tensors))
+    both = _, recorder = _recorded(max_memory)
+    return Switch(lambda: (watching(recorder.observe), both, recorder.end))
 
 
 def _recorded(max_memory: int | str | None) -> tuple[Trace, Recorder]:
     run = Run(None if max_memory is None else parse_size(max_memory))
-    made = Trace(run)
-    return made, Recorder(run, ref(made))
+    traces: list[ref[Trace]] = []  # events are no reason for a whole run to live
+    recorder = Recorder(run, lambda: traces[0]())
+    made = Trace(run, recorder=recorder)
+    traces.append(ref(made))
+    return made, recorder
 
 
 def load_trace(path: str | os.PathLike[str], trust: int | str | None = None) -> Trace:

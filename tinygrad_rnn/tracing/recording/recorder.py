@@ -1,51 +1,35 @@
-"""The recorder: an observer of the engine that writes down what happens, forward and backward."""
+"""The recorder: an observer of the engine that takes down what happens, forward and backward."""
 
 # The `data` of a tensor tells observers that it is read, and this is one of them.
 # pyright: reportPrivateUsage=false
 
 from collections.abc import Callable, Mapping, Sequence
-from os.path import dirname, join
+from sys import _getframe as getframe  # pyright: ignore[reportPrivateUsage]
+from threading import get_ident
 from typing import Any, ClassVar
-
-import numpy as np
 
 from ...autograd.op import Op
 from ...autograd.state import STATE
 from ...autograd.tensor import Array, Tensor
-from ...nn import clipping, optim
 from ...nn.optim.methods import KINDS
 from ...nn.optim.optimizer import Move, Optimizer
-from .budget import Budget
-from .event import Accumulate, Event, Failure, Forward, Places, Seed, Update, Vjp, Zero
+from .event import Places
 from .graph import GivenArrays, Node, leaf_node, reached
-from .notes import (
-    Clipped,
-    GradientTaken,
-    Hooked,
-    Look,
-    Note,
-    Optioned,
-    Replaced,
-    Symbolic,
-)
 from .run import Run
-from .source import ArrayNames, Source, Sources, callers_name, variable_name
+from .source import ArrayNames, Source, callers_name, variable_name
+from .writer import Writer
 
+# Frames between what takes down an op and who called that: the observer, and the engine's own.
+_ENGINE = 3
 NO_TENSOR = -1  # what is no tensor has this id
 NO_MOVE: tuple[int, Move | None] = (NO_TENSOR, None)
-_PACKAGE = dirname(dirname(clipping.__file__))
-_CLIPPING = (clipping.__file__,)
-# Files of this package whose looks at values are computed again, and files that only show them.
-_FOLLOWED = (
-    *_CLIPPING,
-    dirname(optim.__file__),
-    join(_PACKAGE, "debugger"),
-    join(_PACKAGE, "diagrams"),
-)
 
 
 class Recorder:
-    """Writes a run, and keeps it under its limit.
+    """Takes down what the engine does, and writes it into a run when somebody asks for that.
+
+    Taking down is quick: facts are kept as they were told. What would be another later is looked at
+    at once: which calls led to an op, and what the program calls the arrays that it gives to ops.
 
     Args:
         run: what it writes.
@@ -53,31 +37,54 @@ class Recorder:
     """
 
     def __init__(self, run: Run, places: Callable[[], Places | None] | None = None) -> None:
-        self.run, self.budget = run, None
-        if run.limit is not None:
-            self.budget = Budget(run.limit, run.release_tensor)
-        self._places, self._sources = places, Sources()
+        self._run, self._writer = run, Writer(run, places)
+        self.budget, self._walk = self._writer.budget, self._writer.sources.walk
+        self._thread, self._is_over = get_ident(), False
+        # By their tensors' ids: the leaves, some of which stand for several tensors of one array.
+        self._leaves: dict[int, Node] = {}
         self._given, self._array_names = GivenArrays(), ArrayNames()
         # What the next update is made from; and what steps left of a parameter's state.
         self._move = NO_MOVE
         self._optimizers: dict[Optimizer, int] = {}
         self._states: dict[tuple[int, int], dict[str, Any]] = {}
         self._asked = "data"  # how much of what is read next
-        self._pass_is_noted = False
+
+    @property
+    def run(self) -> Run:
+        """The run, with all that happened by now.
+
+        Another thread gets it as far as it is written: what is recorded here goes on meanwhile.
+        """
+        if self._is_over or self._thread == get_ident():
+            self._writer.write()
+        return self._run
+
+    def end(self) -> None:
+        """The recording is over: names that tensors are given from now on are not its own."""
+        self._run.release_tensors()
+        self._is_over = True
 
     def observe(self, kind: str, *facts: Any) -> None:
-        """Write down one thing that the engine did; what it has no word for is left out."""
-        write = self._writers.get(kind)
-        if write is not None:
-            write(self, *facts)
+        """Take down one thing that the engine did; what it has no word for is left out."""
+        # Most are terms: these are not handed on to a function of their own.
+        if kind == "vjp":
+            node, slot, cotangent, contribution = facts
+            if node.id in self._leaves or node.id not in self._run.tensors:
+                self._meet(node, node._data)
+                self._meet_all(node.inputs, node.arrays)
+            told, scope = self._writer.told.facts, STATE.get().scope
+            told.extend((Writer.vjp, node, slot, cotangent, contribution, scope))
+        else:
+            take = self._takers.get(kind)
+            if take is None:
+                return
+            take(self, *facts)
+        if self.budget is not None:  # it may have to let go of something
+            self._writer.write()
 
-    def _write(self, event: Event) -> None:
-        self.run.events.append(event)
-        if self.budget is not None:
-            self.budget.add(event)
-            self.run.gone = self.budget.gone
+    # Taking down: each puts the function that writes it, and what that is given
 
-    def _forward(
+    def _take_forward(
         self,
         output: Tensor,
         op: Op,
@@ -85,130 +92,78 @@ class Recorder:
         arrays: tuple[Any, ...],
         options: Any,
     ) -> None:
-        run, nodes = self.run, self._inputs(inputs, arrays)
-        id, scope, data, source = output.id, output.scope, output._data, self._sources.of_caller()
-        node = Node(
-            id, op.name, nodes, arrays, data, None, output.requires_grad, options, scope, source, op
-        )
-        run.nodes[id], run.tensors[id] = node, output
-        self._write(Forward(len(run.events), scope, source, self._places, data, node))
+        told, tensors = self._writer.told, self._run.tensors
+        for x in inputs:
+            if x is not None and x.id not in tensors:
+                self._meet_all(inputs, arrays)
+                break
+        tensors[output.id] = output
+        told.facts.extend((Writer.forward, output, op, inputs, arrays, options))
+        self._walk(getframe(_ENGINE), -1, output.scope, told.calls.append)
 
-    def _vjp(self, node: Tensor, slot: int, cotangent: Any, contribution: Any) -> None:
-        nodes = self.run.nodes
-        if not self._pass_is_noted and isinstance(cotangent, Tensor):
-            self._pass_is_noted = True
-            self._note(Symbolic(len(self.run.events)))
-        of = nodes.get(node.id) or self._node(node, node._data)
-        if of.rule is None:
-            self._complete(of, node)
-        elif self.budget is not None and of.is_gone:
-            self.budget.revive(of, node._data, node.arrays)
-        receiver = node.inputs[slot]
-        assert receiver is not None
-        output = nodes.get(receiver.id) or self._node(receiver, node.arrays[slot])
-        index, scope = len(self.run.events), STATE.get().scope
-        term, g = _array(contribution), _array(cotangent)
-        self._write(Vjp(index, scope, None, self._places, term, output, of, slot, g))
+    def _take_seed(self, output: Tensor, gradient: Array) -> None:
+        self._take_about(Writer.seed, output, gradient)
 
-    def _seed(self, output: Tensor, gradient: Array) -> None:
-        self._pass_is_noted = False
-        self._about(Seed, self._node(output, output._data), gradient, self._sources.of_caller())
+    def _take_accumulate(self, leaf: Tensor, gradient: Any) -> None:
+        self._meet(leaf, leaf._data)
+        self._take(Writer.accumulate, leaf.id, gradient, STATE.get().scope)
 
-    def _accumulate(self, leaf: Tensor, gradient: Any) -> None:
-        self._about(Accumulate, self._node(leaf, leaf._data), _array(gradient), None)
+    def _take_zero(self, leaf: Tensor) -> None:
+        self._take_about(Writer.zero, leaf, None)
 
-    def _update(self, leaf: Tensor, before: Array, after: Array) -> None:
-        self.run.nodes.pop(leaf.id, None)
+    def _take_about(self, write: Callable[..., None], tensor: Tensor, value: Array | None) -> None:
+        """What the program did with one tensor."""
+        self._meet(tensor, tensor._data)
+        self._take_line(write, tensor.id, value, STATE.get().scope)
+
+    def _take_update(self, leaf: Tensor, before: Array, after: Array) -> None:
         (of, move), self._move = self._move, NO_MOVE
-        index, scope, source = len(self.run.events), STATE.get().scope, self._sources.of_caller()
-        node = self._node(leaf, after)
-        made = Update(index, scope, source, self._places, after, node)
-        if of == leaf.id:
-            made.move = move
-        self._write(made)
+        node = self._leaf_of(leaf, after)
+        made_by = move if of == leaf.id else None
+        self._take_line(Writer.update, leaf.id, node, after, made_by, STATE.get().scope)
 
-    def _zero(self, leaf: Tensor) -> None:
-        self._about(Zero, self._node(leaf, leaf._data), None, self._sources.of_caller())
-
-    def _about(
-        self,
-        kind: type[Seed | Accumulate | Zero],
-        node: Node,
-        value: Array | None,
-        source: Source | None,
-    ) -> None:
-        """Write down what happened to one tensor."""
-        index, scope = len(self.run.events), STATE.get().scope
-        self._write(kind(index, scope, source, self._places, value, node))
-
-    def _error(self, op: Op, inputs: tuple[Tensor | None, ...], error: Exception) -> None:
-        nodes = tuple(None if x is None else self._node(x, x._data) for x in inputs)
+    def _take_error(self, op: Op, inputs: tuple[Tensor | None, ...], error: Exception) -> None:
+        for x in inputs:
+            if x is not None:
+                self._meet(x, x._data)
+        nodes = tuple(None if x is None else self.run.nodes[x.id] for x in inputs)
         for x in nodes:
             if x is not None and x.source is not None:
-                error.add_note(f"{self.run.name(x)} {x.shape} was made by {x.op} at {x.source}")
-        self._fail(op.name, nodes, str(error), self._sources.of_caller())
+                error.add_note(f"{self._run.name(x)} {x.shape} was made by {x.op} at {x.source}")
+        self._take_line(Writer.refusal, op.name, nodes, str(error), STATE.get().scope)
 
-    def fail(self, message: str, source: Source | None) -> None:
-        """Write down that the program raised."""
-        self._fail(None, (), message, source)
-
-    def _fail(
-        self, op: str | None, inputs: tuple[Node | None, ...], message: str, source: Source | None
-    ) -> None:
-        index, scope = len(self.run.events), STATE.get().scope
-        self._write(Failure(index, scope, source, self._places, None, op, inputs, message))
-
-    # Between the events
-
-    def _note(self, note: Note) -> None:
-        self.run.notes.append(note)
-        if self.budget is not None and note.arrays:
-            self.budget.add(note)
-            self.run.gone = self.budget.gone
-
-    def _ask(self, tensor: Tensor, kind: str) -> None:
+    def _take_asked(self, tensor: Tensor, kind: str) -> None:
         self._asked = kind
 
-    def _read(self, owner: Any, attribute: str) -> None:
+    def _take_read(self, owner: Any, attribute: str) -> None:
         """Python looks at a value; a module's switch is none."""
         asked, self._asked = self._asked, "data"
         if not isinstance(owner, Tensor):
             return
-        if attribute == "grad":
-            if owner._grad is not None:
-                taken = GradientTaken(len(self.run.events), owner._grad.id, owner.id, "grad")
-                self._note(taken)
-            return
-        source = self._sources.of_caller()
-        if not source.is_of(_FOLLOWED):
-            self._note(Look(len(self.run.events), owner.id, asked, source))
+        if attribute != "grad":
+            self._take_line(Writer.look, owner.id, asked)
+        elif owner._grad is not None:
+            self._take(Writer.gradient_taken, owner._grad.id, owner.id, "grad")
 
-    def _option(self, tensor: Tensor, array: Array) -> None:
-        self._note(Optioned(len(self.run.events), tensor.id, array))
+    def _take_option(self, tensor: Tensor, array: Array) -> None:
+        self._take(Writer.option, tensor.id, array)
 
-    def _hook(self, node: Tensor, given: Tensor, replaced: Any) -> None:
-        after = len(self.run.events)
-        self._note(GradientTaken(after, given.id, node.id, "hook"))
+    def _take_hook(self, node: Tensor, given: Tensor, replaced: Any) -> None:
+        self._take(Writer.gradient_taken, given.id, node.id, "hook")
         id = replaced.id if isinstance(replaced, Tensor) else NO_TENSOR
-        self._note(Hooked(after, id, node.id, self._sources.of_caller()))
+        self._take_line(Writer.hooked, id, node.id)
 
-    def _gradients(self, tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        after, nodes = len(self.run.events), self.run.nodes
+    def _take_gradients(self, tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
         for x, gradient in zip(tensors, gradients, strict=True):
-            if gradient.id not in nodes:  # else the pass was recorded itself
-                self._note(GradientTaken(after, gradient.id, x.id, "pass"))
+            self._take(Writer.gradient_found, gradient.id, x.id)
 
-    def _replace(self, leaf: Tensor, gradient: Tensor) -> None:
-        source, held = self._sources.of_caller(), gradient._data
-        is_clipped = source.is_of(_CLIPPING)
-        after = len(self.run.events)
-        self._note(Replaced(after, gradient.id, leaf.id, held, is_clipped, source))
+    def _take_replace(self, leaf: Tensor, gradient: Tensor) -> None:
+        self._take_line(Writer.replaced, gradient.id, leaf.id, gradient._data)
 
-    def _clip(self, leaves: Sequence[Tensor], rule: str, settings: Mapping[str, Any]) -> None:
-        ids, source = tuple([x.id for x in leaves]), self._sources.of_caller()
-        self._note(Clipped(len(self.run.events), ids, rule, settings, source))
+    def _take_clip(self, leaves: Sequence[Tensor], rule: str, settings: Mapping[str, Any]) -> None:
+        self._take_line(Writer.clipped, tuple([x.id for x in leaves]), rule, settings)
 
-    def _step(
+    def _take_step(
         self, optimizer: Optimizer, leaf: Tensor, move: Move, state: Mapping[str, Any]
     ) -> None:
         """An update follows; what a person's own optimiser does cannot be followed."""
@@ -220,6 +175,73 @@ class Recorder:
             move.follows = all(left[name] is value for name, value in move.state.items())
         self._states[move.owner, leaf.id] = dict(state)
         self._move = leaf.id, move
+
+    def _take_enter(self, module: Any) -> None:
+        """A module that no other one calls has the name of its variable."""
+        if STATE.get().scope is None and id(module) not in self._run.owners:
+            name = callers_name(module)
+            if name is not None:
+                self._run.owners[id(module)] = name
+
+    def fail(self, message: str, source: Source | None) -> None:
+        """Write down that the program raised."""
+        self._take(Writer.failure, None, (), message, STATE.get().scope, source)
+
+    def _take(self, write: Callable[..., None], *facts: Any) -> None:
+        self._writer.told.facts.extend((write, *facts))
+
+    def _take_line(self, write: Callable[..., None], *facts: Any) -> None:
+        """Take down what the program did itself, in one of its lines."""
+        told = self._writer.told
+        told.facts.extend((write, *facts))
+        self._walk(getframe(_ENGINE), -1, STATE.get().scope, told.calls.append)
+
+    _takers: ClassVar[dict[str, Callable[..., None]]] = {
+        "forward": _take_forward,
+        "error": _take_error,
+        "seed": _take_seed,
+        "accumulate": _take_accumulate,
+        "update": _take_update,
+        "zero": _take_zero,
+        "asked": _take_asked,
+        "read": _take_read,
+        "option": _take_option,
+        "hook": _take_hook,
+        "gradients": _take_gradients,
+        "replace": _take_replace,
+        "clip": _take_clip,
+        "step": _take_step,
+        "enter": _take_enter,
+    }
+
+    # Leaves: what is made outside the recording is one to it at first
+
+    def _meet_all(self, inputs: tuple[Tensor | None, ...], arrays: tuple[Any, ...]) -> None:
+        for x, array in zip(inputs, arrays, strict=True):
+            if x is not None:
+                self._meet(x, array)
+
+    def _meet(self, tensor: Tensor, array: Array) -> None:
+        """Take down what is given for the first time, under its variable's name."""
+        id, run = tensor.id, self._run
+        if id not in self._leaves and id not in run.tensors and id not in run.nodes:
+            self._take(Writer.leaf, id, self._leaf_of(tensor, array))
+
+    def _leaf_of(self, tensor: Tensor, array: Array) -> Node:
+        node = self._leaves[tensor.id] = self._given.leaf(tensor, array, self._named_leaf)
+        self._run.tensors.setdefault(node.id, tensor)
+        return node
+
+    def _named_leaf(self, tensor: Tensor, array: Array) -> Node:
+        """A leaf under its variable's name: of what is trained the program's own, no helper's."""
+        name = tensor._name
+        if not name and tensor._requires_grad and tensor.op is None:
+            name = callers_name(tensor)
+        elif not name:
+            name, origin = variable_name(tensor), getattr(tensor, "origin", None)
+            if name is None and origin is not None:
+                name = self._array_names.of(origin)
+        return leaf_node(tensor, array, name)
 
     def forget(self, keep_last: int) -> None:
         """Drop all but the last events: they begin the recording."""
@@ -233,96 +255,9 @@ class Recorder:
             note.after -= dropped
         run.printed.clear()
         self._given = GivenArrays()  # it holds nodes that are dropped
-        if self.budget is not None:
-            self.budget.restart([*run.events, *(note for note in run.notes if note.arrays)])
-            run.gone = self.budget.gone
+        self._writer.count_anew()
         kept = {x.id for x in reached(x for event in run.events for x in event.used)}
         for id in [id for id, x in run.nodes.items() if x.id not in kept and not x.is_parameter]:
             run.nodes.pop(id)
             run.tensors.pop(id, None)
-
-    # Nodes
-
-    def _inputs(
-        self, inputs: tuple[Tensor | None, ...], arrays: tuple[Any, ...]
-    ) -> tuple[Node | None, ...]:
-        if self.budget is None:
-            nodes = self.run.nodes
-            try:
-                return tuple([None if x is None else nodes[x.id] for x in inputs])
-            except KeyError:
-                pass
-        pairs = zip(inputs, arrays, strict=True)
-        return tuple([None if x is None else self._node(x, array) for x, array in pairs])
-
-    def _node(self, tensor: Tensor, array: Array) -> Node:
-        """The node of a tensor; one made outside the recording is a leaf to it at first."""
-        node = self.run.nodes.get(tensor.id)
-        if node is None:
-            node = self._given.leaf(tensor, array, self._leaf)
-            self.run.nodes[tensor.id] = node
-            self.run.tensors.setdefault(node.id, tensor)
-        elif self.budget is not None and node.is_gone:
-            self.budget.revive(node, array)
-        return node
-
-    def _leaf(self, tensor: Tensor, array: Array) -> Node:
-        """A leaf under its variable's name: of what is trained the program's own, no helper's."""
-        name = tensor._name
-        if not name and tensor._requires_grad and tensor.op is None:
-            name = callers_name(tensor)
-        elif not name:
-            name, origin = variable_name(tensor), getattr(tensor, "origin", None)
-            if name is None and origin is not None:
-                name = self._array_names.of(origin)
-        return leaf_node(tensor, array, name)
-
-    def _complete(self, node: Node, tensor: Tensor) -> None:
-        """Say how a tensor from before the recording was made: its op hands its gradient on."""
-        if self.budget is not None and node.is_gone:
-            self.budget.revive(node, tensor._data)
-        held = len(node.arrays)
-        inputs = self._inputs(tensor.inputs, tensor.arrays)
-        node.complete(tensor.op, inputs, tensor.arrays, tensor.options)
-        if self.budget is not None:
-            self.budget.completed(node, held)
-
-    def _enter(self, module: Any) -> None:
-        """A module that no other one calls has the name of its variable."""
-        if STATE.get().scope is None and id(module) not in self.run.owners:
-            name = callers_name(module)
-            if name is not None:
-                self.run.owners[id(module)] = name
-
-    _writers: ClassVar[dict[str, Callable[..., None]]] = {
-        "forward": _forward,
-        "error": _error,
-        "seed": _seed,
-        "vjp": _vjp,
-        "accumulate": _accumulate,
-        "update": _update,
-        "zero": _zero,
-        "asked": _ask,
-        "read": _read,
-        "option": _option,
-        "hook": _hook,
-        "gradients": _gradients,
-        "replace": _replace,
-        "clip": _clip,
-        "step": _step,
-        "enter": _enter,
-    }
-
-
-def _array(value: Any) -> Any:
-    """A gradient's array, which from now on nobody may write into.
-
-    In a recorded backward pass gradients are Tensors; a term that is summed later is None.
-    """
-    if value is None:
-        return None
-    if isinstance(value, Tensor):
-        return value._data
-    array: Any = value if type(value) is np.ndarray else np.asarray(value)
-    array.setflags(False)  # sooner than by a keyword, or by its flags
-    return array
+            self._leaves.pop(id, None)

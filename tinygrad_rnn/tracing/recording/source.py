@@ -7,16 +7,17 @@ import sys
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import chain, islice, pairwise
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, cast
+from weakref import ref
 
 import numpy as np
 
 from ...autograd.origin import Origin
-from ...autograd.state import STATE, Scope
+from ...autograd.state import Scope
 from ...autograd.tensor import Array
 from ...nn.module import Module
 
@@ -25,8 +26,6 @@ _FOLDER = sys.modules[_PACKAGE].__path__[0]
 _MACHINERY = (f"{_PACKAGE}.autograd", f"{_PACKAGE}.onnx", f"{_PACKAGE}.tracing", "numpy")
 _COMMANDS = f"{_PACKAGE}.cli"
 _MACHINE, _OURS, _USERS, _COMMAND_LINE = range(4)  # whose code it is, see `_owner`
-# Frames between the walk and the op that is recorded: they are the recorder's own.
-_RECORDING = 3
 # A helper function's result is named where the helper was called, or a few calls further out.
 _CALLERS_KEPT = 4
 # A line that unpacks more values than that at once names none of the others.
@@ -134,12 +133,7 @@ class Source:
 
         Of a command that runs no script it is the package's own.
         """
-        return cls._of(*_calls(sys._getframe(1)))  # pyright: ignore[reportPrivateUsage]
-
-    @classmethod
-    def _of(cls, frames: list[FrameType], user: FrameType, part: int = 0) -> "Source":
-        calls = tuple((x.f_code, _start(x.f_code, x.f_lasti)) for x in frames)
-        return cls(user.f_code.co_filename, user.f_lineno, calls, part)
+        return Sources().around(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
 
     @property
     def is_inside_package(self) -> bool:
@@ -209,65 +203,58 @@ class Source:
 
 
 class Sources:
-    """The sources of one recording, each made once: a loop meets the same line again and again."""
+    """The sources of one recording, each made once: a loop meets the same line again and again.
+
+    The calls that lead to an op are taken down while they last, and looked up later.
+
+    Attributes:
+        before: the place that was looked up last, and which of its values that was.
+    """
 
     def __init__(self) -> None:
         # The calls by their key -> the place; several keys may mean one place.
         self._places: dict[_Key, _Place] = {}
-        self._before: _Place | None = None
-        self._part = 0
-        # What led to calls of modules, as numbers; and those that were met.
+        self.before: tuple[_Place | None, int] = None, 0
+        # What led to calls of modules, by their numbers; and those that were met.
+        self._around: list[list[Any]] = []
         self._numbers: dict[_Key, int] = {}
-        self._around: dict[tuple[Scope, int, int], int] = {}
+        self._met: dict[tuple[Scope, int, int], int] = {}
 
-    def of_caller(self) -> Source:
-        """As `Source.of_caller`."""
-        innermost = sys._getframe(_RECORDING)  # pyright: ignore[reportPrivateUsage]
-        key = self._key(innermost, -1, STATE.get().scope)
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = self._met_anew(_calls(innermost)[0])
-        part = 0
-        if place is self._before and place.counts:
-            self._part += 1
-            if self._part < _PARTS_MOST:
-                part = self._part
-        else:
-            self._before, self._part = place, 0
-        found = place.sources.get(part)
-        if found is None:
-            found = Source._of(*_calls(innermost), part)  # pyright: ignore[reportPrivateUsage]
-            place.sources[part] = found
-        return found
-
-    def _key(self, innermost: FrameType, left: int, scope: Scope | None) -> _Key:
-        """What tells the calls apart that `_calls` walks, for a fraction of the time.
+    def walk(
+        self, innermost: FrameType, left: int, scope: Scope | None, note: Callable[[Any], None]
+    ) -> None:
+        """Take down the calls from a frame out to the user's code and a little further.
 
         Args:
             innermost: the frame.
-            left: how many frames beyond the user's own are still to be kept; -1: we are not there
+            left: how many frames beyond the user's own are still to be noted; -1: we are not there
                 yet.
-            scope: the call of a module that it is in, where another walk has been already.
+            scope: the call of a module that it is in.
+            note: is given them: each code and its instruction, `_OWN` before the user's own; and at
+                last what is around them: the number of a call of a module, or the outermost call
+                where none is the user's, or None.
         """
-        key: _Key = None
         frame: FrameType | None = innermost
         while frame is not None and left:
             code = frame.f_code
-            if code is _MODULE_CALL and key is not None and scope is not None:
-                return key, self._number_of(frame, left, scope)
+            if code is _MODULE_CALL and scope is not None and frame is not innermost:
+                note(self._number_of(frame, left, scope))
+                return
             owner = _owners.get(code.co_filename)
             if owner is None:
                 owner = _owner_of(frame)
             if owner != _MACHINE:
                 if owner == _COMMAND_LINE:
                     break
-                key = key, id(code), frame.f_lasti
                 if left > 0:
                     left -= 1
                 elif owner == _USERS:
+                    note(_OWN)
                     left = _CALLERS_KEPT
+                note(code)
+                note(frame.f_lasti)
             frame = frame.f_back
-        return key
+        note(_outermost(innermost) if left < 0 else None)
 
     def _number_of(self, call: FrameType, left: int, scope: Scope) -> int:
         """A number for a call of a module and all that is around it, of which `left` are kept.
@@ -276,22 +263,101 @@ class Sources:
         another scope: so in one scope each call is walked from once.
         """
         met = scope, id(call), left
-        number = self._around.get(met)
+        number = self._met.get(met)
         if number is None:
-            key = self._key(call, left, scope.parent)
-            number = self._around[met] = self._numbers.setdefault(key, len(self._numbers))
+            calls: list[Any] = []
+            self.walk(call, left, scope.parent, calls.append)
+            key, _ = _key_of(calls, 0)
+            number = self._met[met] = self._numbers.setdefault(key, len(self._around))
+            if number == len(self._around):
+                self._around.append(calls)
         return number
 
-    def _met_anew(self, frames: Sequence[FrameType]) -> "_Place":
+    def around(self, innermost: FrameType) -> Source:
+        """The source of the calls that led to a frame, looked up at once."""
+        calls: list[Any] = []
+        self.walk(innermost, -1, None, calls.append)
+        return self._noted(calls, 0)
+
+    def at(self, calls: list[Any], position: int) -> tuple[Source, int]:
+        """The source that was taken down at a position of `calls`, and the position after it."""
+        key, after = _key_of(calls, position)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = self._met_anew(self._noted(calls, position).frames)
+        before, part = self.before
+        part = part + 1 if place is before and place.counts else 0
+        self.before = place, part
+        part = part if part < _PARTS_MOST else 0
+        found = place.sources.get(part)
+        if found is None:
+            found = replace(self._noted(calls, position), part=part)
+            place.sources[part] = found
+        return found, after
+
+    def _noted(self, calls: list[Any], position: int) -> Source:
+        """The source that was taken down at a position."""
+        frames: list[tuple[CodeType, int]] = []
+        own: tuple[CodeType, int] | None = None
+        is_own = False
+        while True:
+            match calls[position]:
+                case CodeType() as code:
+                    instruction = calls[position + 1]
+                    frames.append((code, _start(code, instruction)))
+                    if is_own:
+                        own, is_own = (code, instruction), False
+                    position += 2
+                case str():
+                    is_own = True
+                    position += 1
+                case int() as number:
+                    calls, position = self._around[number], 0
+                case outermost:
+                    code, instruction = own or outermost
+                    return Source(code.co_filename, _line(code, instruction), tuple(frames))
+
+    def _met_anew(self, frames: Frames) -> "_Place":
         """The place of calls that were not met before, or not by the same numbers."""
         known: _Key = None
-        for frame in frames:
-            known = known, id(frame.f_code), _start(frame.f_code, frame.f_lasti)
+        for code, start in frames:
+            known = known, id(code), start
         place = self._places.get(known)
         if place is None:
-            is_elsewhere = bool(frames) and _elsewhere(frames[0].f_code) is not None
+            is_elsewhere = bool(frames) and _elsewhere(frames[0][0]) is not None
             place = self._places[known] = _Place(not is_elsewhere)
         return place
+
+
+_OWN = "the user's own call follows"
+
+
+def _key_of(calls: list[Any], position: int) -> tuple[_Key, int]:
+    """What tells the calls that were noted at a position apart, and the position after them."""
+    key: _Key = None
+    while True:
+        noted = calls[position]
+        if type(noted) is CodeType:
+            key = key, id(noted), calls[position + 1]
+            position += 2
+        elif noted is _OWN:
+            position += 1
+        else:
+            return (key, noted), position + 1
+
+
+def _outermost(innermost: FrameType) -> tuple[CodeType, int]:
+    """The outermost call that is not of the command line's own."""
+    frame = innermost
+    while frame.f_back is not None and _owner_of(frame.f_back) != _COMMAND_LINE:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def _line(code: CodeType, instruction: int) -> int:
+    """The line that an instruction stands in, as `frame.f_lineno`."""
+    lines = (line for first, end, line in code.co_lines() if first <= instruction < end)
+    return next(lines, None) or code.co_firstlineno
 
 
 @dataclass(slots=True, eq=False)
@@ -327,29 +393,6 @@ def _start(code: CodeType, instruction: int) -> int:
 _MODULE_CALL = Module.__call__.__code__
 
 
-def _calls(innermost: FrameType) -> tuple[list[FrameType], FrameType]:
-    """The calls from a frame out to the user's code and a little further; and the user's own."""
-    outermost = user = innermost
-    frame: FrameType | None = innermost
-    frames: list[FrameType] = []
-    left = -1  # how many frames beyond the user's own are still to be kept; -1: we are not there yet
-    while frame is not None and left:
-        owner = _owners.get(frame.f_code.co_filename)
-        if owner is None:
-            owner = _owner_of(frame)
-        if owner == _COMMAND_LINE:
-            break
-        outermost = frame
-        if owner != _MACHINE:
-            frames.append(frame)
-            if left > 0:
-                left -= 1
-            elif owner == _USERS:
-                user, left = frame, _CALLERS_KEPT
-        frame = frame.f_back
-    return frames, user if left >= 0 else outermost
-
-
 # file -> whose code it is
 _owners: dict[str, int] = {}
 
@@ -378,12 +421,13 @@ def _owner(module: str) -> int:
 def _user_frames() -> Iterator[FrameType]:
     """The frames outside this package, the innermost first; if there is none, the outermost."""
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame is not None:
-        owner, outer = _owner(frame.f_globals.get("__name__", "")), frame.f_back
-        ends = outer is None or _owner(outer.f_globals.get("__name__", "")) == _COMMAND_LINE
-        if owner == _USERS or ends:
+    owner = _owner(frame.f_globals.get("__name__", ""))
+    while frame is not None and owner != _COMMAND_LINE:
+        outer = frame.f_back
+        outside = _COMMAND_LINE if outer is None else _owner(outer.f_globals.get("__name__", ""))
+        if owner == _USERS or outside == _COMMAND_LINE:
             yield frame
-        frame = None if owner == _COMMAND_LINE else outer
+        frame, owner = outer, outside
 
 
 def _our_frames() -> Iterator[FrameType]:
@@ -512,8 +556,11 @@ class ArrayNames:
         """The variable that holds an array, or the attribute: "F", "slower", "F.T" for F.T.
 
         Of the user's innermost frames the outermost one that has it, so that a helper does not name
-        it; else what a layer of ours calls it.
+        it; else what a layer of ours calls it. None of an array that nobody holds.
         """
+        owner: Any = origin.owner
+        if isinstance(owner, ref) and owner() is None:
+            return None
         ours = list(islice(_our_frames(), _CALLERS_KEPT))
         frames = [*list(islice(_user_frames(), _CALLERS_KEPT))[::-1], *ours]
         innermost = ours[0] if ours else frames[-1]
