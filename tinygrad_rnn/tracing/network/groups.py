@@ -599,15 +599,16 @@ class Groups:
                 group.columns = (min(to.columns[0] for to, _ in targets),)
         for group in between:
             if group.carries is None:
-                self.place_with_its_input(group)
+                self.place_in_its_turn(group, is_late=id(group) in late)
 
-    def place_with_its_input(self, group: Group) -> None:
-        """Where nothing else says which step an input belongs to: with the copies of its turn.
+    def place_in_its_turn(self, group: Group, is_late: bool) -> None:
+        """Where several columns may be meant: with the copies that the same turn of a loop made.
 
-        What scales a state before the next copy has the step of that, what masks it afterwards not.
+        What is done to a state before the next copy has the step of that, what masks it afterwards
+        has not. What is made for the next step is left there, but for what reads an input of this.
         """
         column = self.column_in_program(group.atoms[-1].node)
-        if column is None or not self.reads_input_of_its_own(group, column):
+        if column is None or (is_late and not self.reads_input_of_its_own(group, column)):
             return
         first = max((source.columns[-1] for source in self.sources(group)), default=0)
         last = min((to.columns[0] for to, _ in self.targets(group) if to.columns), default=-1)
