@@ -135,6 +135,9 @@ def test_a_detach_is_a_pair_of_scissors():
     cut = [edge for edge in diagram.drawing.edges if edge.label and edge.label.text == "✂"]
     assert [edge.id for edge in cut] == ["gradient-message-cell-0-2-cell-0-3"]
     assert cut[0].dashed
+    legend = [text.text for shape in diagram.drawing.shapes for text in shape.texts]
+    assert "✂ detached: no gradient passes" in legend
+    assert "exactly zero" not in legend
 
 
 def test_nan_has_its_own_mark():

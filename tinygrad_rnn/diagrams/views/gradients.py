@@ -93,11 +93,14 @@ class Overlay:
 
 
 def _norms(grid: Grid) -> Iterator[float | None]:
+    """Yield the norms but of what a `detach` cuts: nothing arrives there, which is no zero."""
     for connection in grid.connections:
-        yield connection.norm
+        if not connection.cut:
+            yield connection.norm
     for item in grid.items.values():
-        if item.inside:
-            yield from item.inside.norms.values()
+        inside = item.inside
+        if inside:
+            yield from (norm for id, norm in inside.norms.items() if not inside.is_cut(id))
 
 
 def with_gradients(grid: Grid, quotient: Quotient, words: Words = GRADIENTS) -> Overlay:

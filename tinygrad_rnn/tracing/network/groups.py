@@ -598,7 +598,7 @@ class Groups:
                 late.add(id(group))
                 group.columns = (min(to.columns[0] for to, _ in targets),)
         for group in between:
-            if group.carries is None:
+            if group.carries is None and id(group) not in self.of_inputs:
                 self.place_in_its_turn(group, is_late=id(group) in late)
 
     def place_in_its_turn(self, group: Group, is_late: bool) -> None:
@@ -607,7 +607,9 @@ class Groups:
         What is done to a state before the next copy has the step of that, what masks it afterwards
         has not. What is made for the next step is left there, but for what reads an input of this.
         """
-        column = self.column_in_program(group.atoms[-1].node)
+        made = [atom.node for atom in group.atoms if not atom.node.is_move]
+        meant = set(map(self.column_in_program, made))
+        column = meant.pop() if len(meant) == 1 else None
         if column is None or (is_late and not self.reads_input_of_its_own(group, column)):
             return
         first = max((source.columns[-1] for source in self.sources(group)), default=0)
