@@ -246,7 +246,11 @@ def log_sigmoid(x: Array) -> Array:
     quiet=True,
 )
 def silu(x: Array) -> Array:
-    """Sigmoid linear unit, or swish: y = x σ(x); x̄ = ȳ σ(x) (1 + x σ(-x))."""
+    """Sigmoid linear unit, or swish: y = x σ(x); x̄ = ȳ σ(x) (1 + x σ(-x)).
+
+    Elfwing, Uchibe and Doya 2018, Sigmoid-Weighted Linear Units for Neural Network Function
+    Approximation in Reinforcement Learning.
+    """
     return x / (1.0 + np.exp(-x))
 
 
