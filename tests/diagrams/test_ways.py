@@ -34,7 +34,7 @@ def check_random(graph):
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=6, deadline=None, suppress_health_check=QUIET)
 @given(graphs())
 def test_the_ways_of_random_networks_are_the_reads_of_their_graphs(graph):
     check_random(graph)
@@ -170,3 +170,50 @@ def test_what_is_joined_and_taken_apart_again_is_followed_part_by_part():
     last = STEPS - 1
     assert {(f"cell-0-{last}", "cell-2-0"), (f"cell-1-{last}", "cell-3-0")} <= joined
     assert {(f"cell-0-{last}", "cell-3-0"), (f"cell-1-{last}", "cell-2-0")}.isdisjoint(joined)
+
+
+def test_what_passes_a_block_and_is_joined_with_its_result_goes_around_it():
+    def program():
+        W, cell, h = tg.nn.Linear(SIZE, 2, rng=1), tg.nn.RNNCell(SIZE + 2, SIZE, rng=2), None
+        for x in layer(steps(), 0):
+            h = cell(tg.ops.concatenate([x, tg.ops.tanh(W(x))]), h)
+        return (h**2).sum()
+
+    joined, quotient = drawn(program)
+    joins = [block for block in quotient.blocks if block.sign == "∥"]
+    assert [block.columns for block in joins] == [(t,) for t in range(STEPS)]
+    assert {(f"cell-0-{t}", joins[t].id) for t in range(STEPS)} <= joined
+
+
+def test_what_a_row_begins_with_is_read_by_another_row_before_it_begins():
+    """NumPy joined it with the input there, so that the graph has one leaf of both."""
+
+    def program():
+        fast, slow = tg.nn.RNNCell(SIZE + 2, SIZE, rng=0), tg.nn.RNNCell(SIZE, 2, rng=1)
+        h, context = np.zeros(SIZE), np.full(2, 0.5)
+        for t, x in enumerate(np.random.default_rng(0).standard_normal((4, SIZE))):
+            h = fast(np.concatenate([x, context]), h)
+            if t % 2:
+                context = slow(h, context)
+        return (h**2).sum() + (context**2).sum()
+
+    joined, quotient = drawn(program)
+    begun = next(block for block in quotient.blocks if block.id == "initial-1")
+    assert {(begun.id, "cell-0-0"), (begun.id, "cell-0-1"), (begun.id, "cell-1-0")} <= joined
+    assert begun.columns == (0,)
+    inputs = [block for block in quotient.blocks if block.kind == "input"]
+    assert {block.pieces[0].shape for block in inputs} == {(SIZE,)}
+
+
+def test_what_the_layers_of_one_loop_make_are_rows_of_their_own():
+    """Also where the last step alone has what the layer above makes."""
+
+    def program():
+        rnn = tg.nn.RNN(SIZE, SIZE, num_layers=2, bidirectional=True, rng=0)
+        xs = tg.tensor(np.random.default_rng(0).standard_normal((STEPS, 2, SIZE)))
+        ys, _ = rnn(xs, lengths=np.array([STEPS, 2]))
+        return (tg.nn.Linear(2 * SIZE, 2, rng=1)(ys) ** 2).sum()
+
+    _, quotient = drawn(program)
+    rows = [row for row in quotient.rows if row.kind == "between"]
+    assert all(len({b.columns for b in row.blocks}) == len(row.blocks) for row in rows)

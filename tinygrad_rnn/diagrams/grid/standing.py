@@ -154,6 +154,8 @@ class Standing:
     def kind(self, source: Block, arrow: Arrow) -> str:
         """Return what an arrow is in the picture: an old state that passes a copy is a message."""
         host = self.hosts.get(arrow.target.row) if arrow.target.row else None
+        if source.kind == "initial" and self._is_read_aside(source, arrow.target):
+            return "other"
         if source is not arrow.source and source.kind in ("input", "initial"):
             return source.kind
         if host is None or arrow.kind in ("input", "tap"):
@@ -162,6 +164,13 @@ class Standing:
         if source.kind == "initial" or start is host or (start and self.hosts.get(start) is host):
             return "initial" if source.kind == "initial" else "message"
         return arrow.kind
+
+    def _is_read_aside(self, source: Block, target: Block) -> bool:
+        """Whether what reads the beginning of a chain is no copy of it, nor beside one."""
+        chains = self.begun.get(source, ())
+        host = self.hosts.get(target.row) if target.row else None
+        rows = {chain.row for chain in chains}
+        return bool(chains) and target.row not in rows and host not in rows
 
     def arrows(self) -> Iterator[tuple[Block, Arrow]]:
         """Yield what is drawn of the arrows, each with the block that it starts from."""

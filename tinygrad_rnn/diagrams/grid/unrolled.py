@@ -90,7 +90,7 @@ class _Unrolled:
             if not chain.initial or not chain.copies:
                 continue
             first = chain.copies[0]
-            column, way = first.columns[0], chain.direction
+            column, way = self._column_begun(chain), chain.direction
             if (standing.level(first), column - way) in occupied:
                 (before if way == 1 else after).add(column)
         for block in quotient.blocks:
@@ -104,6 +104,16 @@ class _Unrolled:
             if column in after:
                 slots.append(MARGIN)
         return tuple(slots)
+
+    def _column_begun(self, chain: Chain) -> int:
+        """Return the column beside which a chain's initial state stands.
+
+        Something else may read it before the first copy does.
+        """
+        first = chain.copies[0].columns[0]
+        if chain.direction == -1 or len(self._standing.begun[chain.initial[0]]) > 1:
+            return first
+        return min(first, *(block.columns[0] for block in chain.initial))
 
     def _passed(self) -> Iterator[tuple[int, int]]:
         """Yield the level and the column of each place that something goes up through."""
@@ -243,7 +253,10 @@ class _Unrolled:
         if reader is None or span is None or reader.row is None:
             return None
         way = chain.direction if chain else 1
-        slot = span[0] - way if way == 1 else span[1] + 1
+        begun = self._slot_of.get(self._column_begun(chain)) if chain else None
+        slot = span[1] + 1
+        if way == 1:
+            slot = (span[0] if begun is None else begun) - 1
         if 0 <= slot < len(self._slots) and self._slots[slot] is None:
             slot = len(self._slots) if way == -1 else -1
         label = ", ".join(dict.fromkeys(one.label for one in blocks))
@@ -463,6 +476,8 @@ class _Unrolled:
 
     def _is_in_time(self, arrow: Arrow) -> bool:
         source, target = self._standing.resolved(arrow.source), arrow.target
+        if source.kind == "initial":
+            return True
         if source.kind != "cell" or len(target.columns) != 1:
             return False
         return source.columns != target.columns

@@ -526,7 +526,8 @@ class _Assembly:
         """What is computed in it: of all blocks of one row the same."""
         if group.kind not in ("between", "bar", "derived", "loss"):
             return ""
-        ops = tuple((atom.node.op, atom.node.shape) for atom in group.atoms)
+        nodes = [atom.node for atom in group.atoms]
+        ops = tuple((node.op, node.shape, tuple(map(repr, node.numbers))) for node in nodes)
         key = ops, self.path(group), *sorted(self.weights_of(group).items())
         if group.kind in ("loss", "derived") or key not in self.formulas:
             inside = {atom.node for atom in group.atoms} | self.nameless_derived
@@ -693,12 +694,27 @@ class _Assembly:
 def _told_apart(alike: list[Group]) -> list[list[Group]]:
     """Blocks that are made alike are a row; where a column has two, those that one line makes.
 
-    What one line makes for several modules, or in several calls of a function, is a row for each.
+    What one line makes for several modules, or in several calls of a function, is a row for each;
+    else the parts of one value, or the first blocks of all columns, the second ones …
     """
     rows = [alike]
-    for key in (_line_of, _owners_of, _places_of):
+    for key in (_line_of, _owners_of, _places_of, _Count()):
         rows = [part for row in rows for part in _split(row, key)]
     return rows
+
+
+class _Count:
+    """Which block of its columns one is, in the order of creation; parts of a value are one row."""
+
+    def __init__(self) -> None:
+        self._count: dict[tuple[int, ...], int] = defaultdict(int)
+
+    def __call__(self, group: Group) -> Hashable:
+        last = group.atoms[-1]
+        if last.label != WHOLE:
+            return last.node
+        self._count[group.columns] += 1
+        return self._count[group.columns]
 
 
 def _split(row: list[Group], key: Callable[[Group], Hashable]) -> Iterable[list[Group]]:
@@ -707,7 +723,7 @@ def _split(row: list[Group], key: Callable[[Group], Hashable]) -> Iterable[list[
     if len(set(columns)) == len(columns):
         return (row,)
     found: dict[Hashable, list[Group]] = {}
-    for group in row:
+    for group in sorted(row, key=lambda group: group.atoms[-1].node.id):
         found.setdefault(key(group), []).append(group)
     return found.values()
 

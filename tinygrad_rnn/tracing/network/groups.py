@@ -84,6 +84,7 @@ class Groups:
             self.place_between()
         self.find_fed_back()
         self.place_inputs()
+        self.place_initial()
         self.dropped = self.find_dropped()
 
     @property
@@ -189,7 +190,6 @@ class Groups:
                         t = f"-{begun.t}" if begun.t else ""
                         initial[begun].begins = begun
                         initial[begun].id = f"initial-{begun.row}{t}"
-                        initial[begun].columns = (self.placement.columns[begun],)
                     self.add(initial[begun], [atom])
                 elif node in self.updated:
                     group = self.new("initial", [atom])
@@ -395,29 +395,47 @@ class Groups:
                 self.new("between", atoms)
 
     def without_passing(self, atoms: list[Atom]) -> Iterator[list[Atom]]:
-        """A block, and apart from it what it only lets pass: read, moved, and used after it."""
+        """A block, and apart from it what it only lets pass: read, moved, and used after it.
+
+        Where that is only joined in the end with what the block makes, the join is apart, too.
+        """
         atoms = sorted(atoms, key=lambda atom: atom.node.id)
-        own, moved = set(atoms), dict[Atom, Atom]()
-        for atom in atoms:
-            given = {read.value for read in self.entering[atom]}
-            if atom.node.is_move and len(given) == 1:
-                (value,) = given
-                if value not in own or value in moved:
-                    moved[atom] = value
-        passing: set[Atom] = set()
-        for atom in reversed(moved):
-            readers = [read.reader for read in self.readers[atom]]
-            if any(reader not in own or reader in passing for reader in readers):
-                passing.add(atom)
-        if len(moved) == len(atoms) or not passing:
+        moved = self.moved_in(atoms)
+        if len(moved) == len(atoms):
             yield atoms
             return
-        inside = [read for atom in passing for read in self.entering[atom]]
-        yield from _joined(
-            [atom for atom in atoms if atom in passing],
-            [read for read in inside if read.value in passing],
-        )
-        yield [atom for atom in atoms if atom not in passing]
+        left = set(atoms)
+        passing: list[Atom] = []
+        joins: list[Atom] = []
+        for atom in reversed(atoms):
+            readers = [read.reader for read in self.readers[atom]]
+            if atom in moved and not left.issuperset(readers):
+                passing.append(atom)
+                left.discard(atom)
+            elif atom not in moved and left.isdisjoint(readers) and self.joins(atom, left - moved):
+                joins.append(atom)
+                left.discard(atom)
+        if all(atom.node.is_move for atom in left):
+            yield atoms
+            return
+        for alone in (passing, joins):
+            inside = (read for atom in alone for read in self.entering[atom])
+            yield from _joined(alone[::-1], (read for read in inside if read.value in alone))
+        yield [atom for atom in atoms if atom in left]
+
+    def joins(self, atom: Atom, made: set[Atom]) -> bool:
+        """Whether it is joined of several values, of which some were not made there."""
+        given = {read.value for read in self.entering[atom]}
+        return atom.node.is_move and len(given) > 1 and not given <= made
+
+    def moved_in(self, atoms: Sequence[Atom]) -> set[Atom]:
+        """What in a block is one value that entered it, and was only moved."""
+        own, moved = set(atoms), set[Atom]()
+        for atom in atoms:
+            given = {read.value for read in self.entering[atom]}
+            if atom.node.is_move and len(given) == 1 and (given <= moved or given.isdisjoint(own)):
+                moved.add(atom)
+        return moved
 
     def with_whole_calls(
         self, groups: list[list[Atom]], together: Sequence[RawRead]
@@ -789,6 +807,15 @@ class Groups:
             else:
                 return False
         return found
+
+    def place_initial(self) -> None:
+        """With the first copy of its chain, or with what reads it before that."""
+        for group in self.groups:
+            if group.begins is not None:
+                reads = (read for atom in group.atoms for read in self.readers[atom])
+                copies = [self.cells.of(read.reader.node) for read in reads]
+                columns = [self.placement.columns[copy] for copy in copies if copy is not None]
+                group.columns = (min([self.placement.columns[group.begins], *columns]),)
 
     def place_inputs(self) -> None:
         count: dict[int, int] = defaultdict(int)
