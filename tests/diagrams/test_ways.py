@@ -217,3 +217,37 @@ def test_what_the_layers_of_one_loop_make_are_rows_of_their_own():
     _, quotient = drawn(program)
     rows = [row for row in quotient.rows if row.kind == "between"]
     assert all(len({b.columns for b in row.blocks}) == len(row.blocks) for row in rows)
+
+
+class Halves(tg.nn.Module):
+    """A module of two results."""
+
+    def __init__(self):
+        self.W = tg.nn.Parameter(np.eye(SIZE))
+
+    def forward(self, h):
+        p = tg.ops.tanh(h @ self.W)
+        return p, p * h
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["of a copy", "of a box"])
+def test_two_values_of_one_part_leave_it_at_two_places(inside):
+    halves, cell = Halves(), tg.nn.RNNCell(SIZE, SIZE, rng=0)
+
+    def step(x, h):
+        if not inside:
+            h = cell(x, h)
+            return h, *halves(h)
+        with tg.scope("step"):
+            h = cell(x, h)
+            return h, *halves(h)
+
+    h, total = tg.tensor(np.zeros(SIZE)), 0.0
+    for x in steps():
+        h, p, q = step(x, h)
+        total = total + (p**2).sum() + tg.ops.abs(q).sum()
+    edges = [edge for edge in tg.draw(total).drawing.edges if edge.target.startswith("output")]
+    begins = {}
+    for edge in edges:
+        begins.setdefault(edge.source, set()).add(edge.points[0])
+    assert [len(places) for places in begins.values()] == [2] * STEPS

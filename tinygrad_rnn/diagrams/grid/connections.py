@@ -344,6 +344,8 @@ class Pen:
             end = source.x + away * source.width / 2
             return [(end, source.y), (end + away * above * self._place.track, source.y)]
         exit = self._frame(source).exits.get(line.connection.id, 0.0)
+        if isinstance(line.way, Around):
+            exit += line.way.leaves
         return [(source.x + exit, source.top)]
 
     def _before_right_one(self, line: _Line) -> float:

@@ -45,6 +45,7 @@ class Connection:
     leaves: int | None = None  # the state as which it leaves on the right, if it is not a message
     link: str = ""  # the id of the connection that it is a part of, where that is another
     reads: tuple[Read, ...] = ()  # what it stands for
+    passes: frozenset[Piece] = frozenset()  # the values of its source, wherever they were moved
     value: Piece | None = None  # what passes, where nobody reads it
     in_time: bool = False  # it hands something on to a later column
     laned: bool = False  # it keeps to its lane even if nothing comes back

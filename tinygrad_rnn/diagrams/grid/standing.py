@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ...tracing.network.quotient import (
     Arrow,
@@ -106,6 +107,23 @@ class Standing:
         while block in self.moves:
             block = self.moves[block]
         return block
+
+    def made(self, piece: Piece) -> Piece:
+        """Return the value that something is, but for what between the copies only moves it."""
+        while piece.node.is_move and len(self._read_between.get(piece, ())) == 1:
+            (piece,) = self._read_between[piece]
+        return piece
+
+    @cached_property
+    def _read_between(self) -> dict[Piece, set[Piece]]:
+        """What each part of a value between the copies is made from."""
+        found: defaultdict[Piece, set[Piece]] = defaultdict(set)
+        for block in self.quotient.blocks:
+            if block.kind == "between":
+                entering = (read for arrow in self.quotient.entering[block] for read in arrow.reads)
+                for read in (*entering, *self.quotient.inside(block)):
+                    found[read.reader].add(read.value)
+        return found
 
     def is_cut(self, block: Block) -> bool:
         """Whether a `detach` stands on the way through mere moves to a block that reads there."""

@@ -470,6 +470,7 @@ class _Unrolled:
             note=shapes,
             tooltip="; ".join((about.strip(), *dict.fromkeys(folded))),
             reads=reads,
+            passes=frozenset(self._standing.made(read.value) for read in reads),
             cut=any(self._standing.is_cut(arrow.source) for arrow in arrows),
             in_time=any(map(self._is_in_time, arrows)),
         )
@@ -511,6 +512,7 @@ class _Unrolled:
                 note=shape,
                 tooltip=f"{output.label} {shape} from {source} to {output.id}",
                 reads=reads,
+                passes=frozenset((standing.made(output.value),)),
                 value=output.value,
             )
         if loss is not None and output.used and shown:

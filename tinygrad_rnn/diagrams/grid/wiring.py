@@ -6,11 +6,14 @@ target from the gap below it. Only then is it known how much room each gap and l
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
-from .grid import FOLD, Connection, Grid, Item
+from ...tracing.network.quotient import Piece
+from .grid import FOLD, Connection, Grid
+from .items import Box, Item, Plate
 from .tracks import Tracks
 
 Side = Literal["left", "right"]
@@ -20,6 +23,7 @@ Side = Literal["left", "right"]
 _SLOT, _LANE = 1e5, 4e4
 _EDGE = 12.0  # how near to a box's corner an arrow may touch it
 _CLEARANCE = 4.0  # the least distance between an edge and an item it passes
+_EXIT_PITCH = 16.0  # between two values that leave one item
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ class Around:
     from_above: bool
     side: Side  # where on the target it arrives
     slot: int = 0  # where it arrives at a target that spans several
+    leaves: float = 0.0  # how far right of the source's middle it leaves
     into_side: bool = False  # from the lane straight into the target's side
 
 
@@ -147,10 +152,21 @@ class Wiring:
         self._strips: dict[int, Tracks] = defaultdict(Tracks)  # before each slot
         self._gaps: dict[int, Tracks] = defaultdict(Tracks)
         self._lanes: dict[tuple[int, Side], Tracks] = defaultdict(Tracks)
+        # of a source that several values leave: where they do, right of its middle, and which
+        self._exits: dict[str, list[tuple[float, frozenset[Piece]]]] = {
+            source: [] for source in _sources_of_several(grid)
+        }
         straight_first = sorted(
             grid.connections, key=lambda c: c.kind not in ("message", "initial")
         )
-        ways = {connection.id: self._way(connection) for connection in straight_first}
+        self._leaving: dict[str, float] = {}
+        alone = [c for c in straight_first if c.source not in self._exits]
+        others = [c for c in straight_first if c.source in self._exits]
+        ways = {c.id: self._way(c) for c in alone}
+        ways |= {c.id: way for c in others if (way := self._straight(c)) is not None}
+        others = [c for c in others if c.id not in ways]
+        self._leaving = self._spread(others)
+        ways |= {c.id: self._around(c) for c in others}
         self.ways = {connection.id: ways[connection.id] for connection in grid.connections}
 
     @property
@@ -162,19 +178,20 @@ class Wiring:
         return {lane: len(tracks) for lane, tracks in self._lanes.items()}
 
     def _way(self, connection: Connection) -> Way:
+        return self._straight(connection) or self._around(connection)
+
+    def _straight(self, connection: Connection) -> Way | None:
+        """Any way but one around other items."""
         if connection.source == connection.target:
             return Loop()
         source, target = self._items.get(connection.source), self._items.get(connection.target)
         if source is None or target is None:
-            if connection.kind == "message":  # into or out of the fold
-                return Along()
-            return self._around(connection)
+            return Along() if connection.kind == "message" else None  # into or out of the fold
         return (
             self._beside(connection, source, target)
             or self._along(connection, source, target)
             or self._up(connection, source, target)
             or self._between(connection, source, target)
-            or self._around(connection)
         )
 
     def _beside(self, connection: Connection, source: Item, target: Item) -> Beside | None:
@@ -264,9 +281,51 @@ class Wiring:
                 frame = self._frames[item.id]
                 if frame.spans or abs(frame.offset - offset) < frame.width / 2 + _CLEARANCE:
                     return None
+        if not self._may_leave(connection, offset - start.offset):
+            return None
         if not self._is_alone(slot, offset, source, target):
             return None
+        self._leave(connection, offset - start.offset)
         return Up(offset, slot)
+
+    def _may_leave(self, connection: Connection, offset: float) -> bool:
+        """Whether no other value of its source leaves there."""
+        taken = self._exits.get(connection.source, ())
+        near = (passes for at, passes in taken if abs(at - offset) < _EXIT_PITCH - 1)
+        return all(passes == connection.passes for passes in near)
+
+    def _leave(self, connection: Connection, offset: float) -> None:
+        if connection.source in self._exits:
+            self._exits[connection.source].append((offset, connection.passes))
+
+    def _spread(self, around: Sequence[Connection]) -> dict[str, float]:
+        """How far right of the middle of its source each value leaves it to go around.
+
+        Values that go to the left leave on the left of those that go to the right.
+        """
+        found: dict[str, float] = {}
+        for source in self._exits:
+            mine = [c for c in around if c.source == source]
+            values = dict.fromkeys(c.passes for c in sorted(mine, key=self._place_of_target))
+            places = self._places_beside(source, len(values))
+            at = dict(zip(values, places, strict=False))
+            found |= {c.id: at.get(c.passes, 0.0) for c in mine}
+        return found
+
+    def _place_of_target(self, connection: Connection) -> float:
+        target = self._items[connection.target]
+        return target.slot * _SLOT + self._frames[target.id].offset
+
+    def _places_beside(self, source: str, count: int) -> list[float]:
+        """Places to leave upwards, from left to right, beside those that are taken."""
+        taken = [offset for offset, _ in self._exits[source]]
+        room = self._frames[source].width / 2 - _EDGE
+        pitch = min(_EXIT_PITCH, 2 * room / max(count - 1 + len(taken), 1))
+        if not taken:
+            return [pitch * (place - (count - 1) / 2) for place in range(count)]
+        steps = (pitch * (k // 2 + 1) * (1 if k % 2 == 0 else -1) for k in range(4 * count + 4))
+        free = (x for x in steps if all(abs(x - other) > pitch - 1 for other in taken))
+        return sorted(islice(free, count))
 
     def _is_alone(self, slot: int, offset: float, source: Item, target: Item) -> bool:
         """Take a vertical stretch of a slot, unless it would lie on that of another source."""
@@ -306,8 +365,13 @@ class Wiring:
         return Between(strip.take(source.level, target.level, connection.id))
 
     def _around(self, connection: Connection) -> Around:
+        leaves = self._leaving.get(connection.id, 0.0)
+        return replace(self._detour(connection, leaves), leaves=leaves)
+
+    def _detour(self, connection: Connection, leaves: float) -> Around:
         target = self._items[connection.target]
         exit_gap, start = self._exit(connection)
+        start += leaves
         from_above = self._comes_from_above(connection, target, exit_gap)
         entry_gap = target.level if from_above else target.level - 1
         frame = self._frames[target.id]
@@ -408,3 +472,16 @@ class Wiring:
         if connection.leaves is not None:
             aside = frame.width / 2
         return item.level, item.slot * _SLOT + frame.above(connection.id) + aside
+
+
+def _sources_of_several(grid: Grid) -> list[str]:
+    """The closed copies and the boxes that several values leave upwards."""
+    found: dict[str, set[frozenset[Piece]]] = defaultdict(set)
+    for connection in grid.connections:
+        item = grid.items.get(connection.source)
+        if item is None or item.plan is not None or item.aside is not None:
+            continue
+        goes_up = connection.kind not in ("message", "initial")
+        if goes_up and connection.passes and isinstance(item.face, Box | Plate):
+            found[item.id].add(connection.passes)
+    return [id for id, values in found.items() if len(values) > 1]
