@@ -526,9 +526,11 @@ class _Assembly:
         """What is computed in it: of all blocks of one row the same."""
         if group.kind not in ("between", "bar", "derived", "loss"):
             return ""
-        nodes = [atom.node for atom in group.atoms]
-        ops = tuple((node.op, node.shape, tuple(map(repr, node.numbers))) for node in nodes)
-        key = ops, self.path(group), *sorted(self.weights_of(group).items())
+        ops = tuple((atom.node.op, atom.node.shape) for atom in group.atoms)
+        # of a move there are as many as it joins, and none is a number
+        computed = [atom.node for atom in group.atoms if not atom.node.is_move]
+        numbers = tuple(tuple(map(repr, node.numbers)) for node in computed)
+        key = ops, numbers, self.path(group), *sorted(self.weights_of(group).items())
         if group.kind in ("loss", "derived") or key not in self.formulas:
             inside = {atom.node for atom in group.atoms} | self.nameless_derived
             # of a stack only the part that is read, or made, here
@@ -607,15 +609,13 @@ class _Assembly:
     def leads_nowhere(self, atom: Atom) -> bool:
         """Whether a block makes something that nobody reads, but for what is then left out."""
         groups, copy = self.groups, self.cells.of(atom.node)
-        if atom.node is self.graph.root:
-            return False
-        if copy is not None and any(atom.node in x.inputs for x in copy.nodes):
-            return False
         readers = [read.reader for read in groups.readers[atom]]
+        if atom.node is self.graph.root or (copy is not None and not readers):
+            return False
         own = groups.group_of[atom]
         if any(one not in groups.dropped or groups.group_of[one] is own for one in readers):
             return False
-        return copy is None or bool(readers)
+        return copy is None or not any(atom.node in x.inputs for x in copy.nodes)
 
     def results(self) -> list[Atom]:
         """What the root is: of several results that were put together, each."""

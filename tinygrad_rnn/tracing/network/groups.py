@@ -764,6 +764,8 @@ class Groups:
         for group in self.groups:
             if group.kind == "between" and len(group.columns) == 1:
                 rows[_row_key(group)].append(group)
+        for row in rows.values():
+            row.sort(key=lambda group: group.columns)
         count = 0
         for group in self.groups:
             if group.before is not None:
@@ -779,8 +781,10 @@ class Groups:
             if len(readers) != 1 or reader.kind != "between":
                 continue
             alike = rows[_row_key(reader)]
-            later = [one for one in alike if one.columns > reader.columns]
             place = reader.atoms.index(reads[0].reader), reads[0].slot
+            if not alike or not self.fed_back(alike[-1], *place):
+                continue  # soon known of most, and there may be as many as steps
+            later = [one for one in alike if one.columns > reader.columns]
             given = [self.fed_back(one, *place) for one in later]
             if given and all(given):
                 group.kind, group.columns, group.before = "initial", reader.columns, given[0]

@@ -238,7 +238,8 @@ def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) ->
 
 
 def _numbers_of(node: Node) -> Hashable:
-    return tuple(map(repr, node.numbers))
+    """The numbers that an op reads; of a move, which may join a thousand values, there are none."""
+    return () if node.is_move else tuple(map(repr, node.numbers))
 
 
 def _may_be_loss(node: Node, cells: Cells, derived: set[Node], inside: set[Scope]) -> bool:
