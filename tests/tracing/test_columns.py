@@ -504,3 +504,24 @@ def test_what_a_step_does_to_a_state_stands_in_its_column_with_what_it_reads(ste
     known = arrays - (step is kept)  # what NumPy computed at first is a part of the initial state
     count = Counter(block.columns for block in inputs)
     assert count == Counter({(t,): arrays if t else known for t in range(4)})
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4])
+@pytest.mark.parametrize("again", [False, True])
+def test_what_attends_to_all_that_was_made_at_once_begins_where_that_stands(steps, again):
+    """Also where its steps, which the copies read one by one, are stacked again."""
+
+    def program():
+        lower, cell = tg.nn.RNN(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
+        hs, _ = lower(sequence(steps))
+        pooled = hs - hs.mean(axis=0)
+        xs, h = list(pooled), zeros()
+        for x in xs:
+            keys = tg.ops.stack([tg.ops.reshape(k, (SIZE,)) for k in xs]) if again else pooled
+            weights = tg.ops.softmax((keys * h).sum(axis=-1), axis=0)
+            h = cell(x + (weights[:, None] * keys).sum(axis=0), h)
+        return (h**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    assert columns(found, 1) == [*range(steps - 1, 2 * steps - 1)]

@@ -302,7 +302,8 @@ def _stacked(node: Node, labels: Sequence[Label], times: Times) -> Label:
     """One token for each slice along the new axis."""
     tokens = [times.one(label) for label in labels if isinstance(label, frozenset)]
     if any(times.column(token) is not None for token in tokens):
-        times.keep_apart(tokens)
+        given = zip(node.tensors(), tokens, strict=True)
+        times.keep_apart(token for x, token in given if x.op is None)
     axis = node.options["axis"] % len(node.shape)
     shape = [1] * len(node.shape)
     shape[axis] = len(tokens)
@@ -334,8 +335,8 @@ def _lengthens(node: Node, labels: Sequence[Label]) -> bool:
 
 
 def _apart(x: Node, label: Label, joined: Node, times: Times) -> Label:
-    """The label of what stands before or after a sequence: each place of it is a time."""
-    if not isinstance(label, frozenset):
+    """The label of a leaf that stands before or after a sequence: each place of it is a time."""
+    if not isinstance(label, frozenset) or x.op is not None:
         return label
     token = times.one(label)
     axis: int = joined.options["axis"]
@@ -390,7 +391,10 @@ def compressed(label: Array) -> Label:
 def _combined(
     node: Node, tensors: Sequence[Node], labels: Sequence[Label], times: Times
 ) -> Array | None:
-    """The time of each element; None where one depends on too many."""
+    """The time of each element; None where one depends on too many.
+
+    What goes over all of an axis, as a mean does, reads a sequence and no window of it.
+    """
     parts = [
         times.resolved(aligned(node, slot, label))
         for slot, label in enumerate(labels)
@@ -406,7 +410,9 @@ def _combined(
     for row in rows.reshape(-1, rows.shape[-1]):
         key = row.tobytes()
         if key not in known:
-            known[key] = times.window({int(token) for token in np.unique(row) if token})
+            tokens = {int(token) for token in np.unique(row) if token}
+            mixes = node.kind in ("along", "reduction") and len(tokens) > 1
+            known[key] = None if mixes else times.window(tokens)
         token = known[key]
         if token is None:
             return None
