@@ -108,6 +108,14 @@ class Standing:
             block = self.moves[block]
         return block
 
+    def readers(self, block: Block) -> Iterator[Block]:
+        """Yield the items that read a block, directly or through mere moves."""
+        for arrow in self.quotient.leaving[block]:
+            if arrow.target in self.moves:
+                yield from self.readers(arrow.target)
+            elif arrow.target in self.item_of:
+                yield arrow.target
+
     def made(self, piece: Piece) -> Piece:
         """Return the value that something is, but for what between the copies only moves it."""
         while piece.node.is_move and len(self._read_between.get(piece, ())) == 1:

@@ -246,7 +246,7 @@ class _Unrolled:
 
     def _initial(self, block: Block, chain: Chain | None) -> Item | None:
         blocks = (block,) if chain is None else chain.initial
-        readers = [arrow.target for arrow in self._quotient.leaving[block]]
+        readers = [*self._standing.readers(block)]
         cells = [reader for reader in readers if reader.kind == "cell"]
         reader = chain.copies[0] if chain else next(iter(cells or readers), None)
         span = reader and self._span(reader)
