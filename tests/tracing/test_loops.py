@@ -360,3 +360,28 @@ def test_two_layers_of_transposed_weights_are_two_rows():
         return sum((y**2).sum() for y in layer(V, R, layer(W, U, XS)))
 
     assert [len(row.blocks) for row in loops(network(program))] == [len(XS)] * 2
+
+
+def test_layers_that_do_different_things_between_them_are_no_loop_of_their_own():
+    """Where one of them projects its sequence, another centres it, and a row is plain ops."""
+
+    def program():
+        rng = np.random.default_rng(0)
+        W, U = (tg.nn.Parameter(rng.standard_normal((3, 3)), name=name) for name in "WU")
+        cells = [tg.nn.RNNCell(3, 3, rng=k) for k in range(3)]
+        project = tg.nn.Linear(3, 3, rng=4)
+        xs = list(tg.tensor(rng.standard_normal((2, 3)), name="xs"))
+        for k, cell in enumerate(cells):
+            h, ys = tg.tensor(np.zeros(3)), []
+            for x in xs:
+                h = tg.ops.tanh(x @ W + h @ U) if k == 1 else cell(x, h)
+                ys.append(x + h if k == 1 else h)
+            hs = tg.ops.stack(ys)
+            hs = project(hs) if k == 2 else hs - hs.mean(axis=0)
+            xs = [hs[t] for t in range(2)]
+        return (xs[-1] ** 2).sum()
+
+    with tg.trace() as tr:
+        program().backward()
+    rows = [row for row in network_of(tr.graph()).rows if row.kind in ("cell", "loop")]
+    assert [(row.kind, len(row.blocks)) for row in rows] == [("cell", 2), ("loop", 2), ("cell", 2)]

@@ -332,8 +332,8 @@ def _rounds(nodes: Iterable[Node], sites: Mapping[Node, Site]) -> list[list[Node
 def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node], weights: Weights) -> bool:
     """Whether it is more than a running sum, a sign on a message, or a stack of layers.
 
-    Each layer reads parameters of its own; what one round alone reads, as a trained initial state,
-    says nothing.
+    Each layer reads parameters of its own; what the first round alone reads, as a trained initial
+    state, says nothing.
     """
     made, inside = cell.ops, cell.inside
     if all(node.is_move or node.rule in _SUMS for node in made):
@@ -342,7 +342,7 @@ def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node], weight
     may_be_a_sign = all(map(is_light, made)) or not any(read)
     if may_be_a_sign and _lies_between_copies(made, nodes, taken):
         return False
-    return sum(map(bool, read)) < 2 or any(a & b for a, b in pairwise(read))
+    return not any(read[1:]) or any(a & b for a, b in pairwise(read))
 
 
 def _lies_between_copies(
