@@ -332,3 +332,47 @@ def test_a_state_that_is_moved_often_on_its_way_is_still_the_state():
         for _ in range(3000):
             h = h.reshape(5)
     assert len([arrow for arrow in messages(network_of(h)) if arrow.target.kind == "cell"]) == 2
+
+
+def mogrified():
+    """Modules that are called twice in each step, between a cell and its next copy."""
+    Q, R, cell = tg.nn.Linear(4, 3, rng=0), tg.nn.Linear(3, 4, rng=1), tg.nn.LSTMCell(3, 4, rng=2)
+    h, c = np.zeros(4), np.zeros(4)
+    for x in np.eye(3):
+        x = tg.ops.sigmoid(Q(h)) * x
+        h = tg.ops.sigmoid(R(x)) * h
+        x = tg.ops.sigmoid(Q(h)) * x
+        h, c = cell(x, (h, c))
+    return h
+
+
+def covered():
+    """A second loop of modules, which hands on a value past the copies of the first."""
+    cell, up, down = (
+        tg.nn.GRUCell(3, 4, rng=0),
+        tg.nn.Linear(8, 5, rng=1),
+        tg.nn.Linear(5, 4, rng=2),
+    )
+    h, m = tg.tensor(np.zeros(4)), tg.tensor(np.zeros(4))
+    for x in np.eye(3):
+        h = cell(x, h + m)
+        m = np.tanh(down(np.tanh(up(tg.ops.concatenate([h, m])))))
+    return h + m
+
+
+@pytest.mark.parametrize(
+    ("program", "paths", "begun"),
+    [(mogrified, ["cell"], ["c₋₁", "h₋₁"]), (covered, ["cell", "up"], ["h₋₁", "m₋₁"])],
+)
+def test_modules_that_work_between_copies_are_cells_if_they_hand_on_something_themselves(
+    program, paths, begun
+):
+    with tg.trace() as tr:
+        (program() ** 2).sum().backward()
+    found = quotient_of(tr.graph())
+    assert [row.path for row in found.rows if row.kind == "cell"] == paths
+    assert found.columns == 3
+    initial = [block.label for block in found.blocks if block.kind == "initial"]
+    assert sorted(initial) == begun
+    inputs = [block for block in found.blocks if block.kind == "input"]
+    assert sorted(block.columns for block in inputs) == [(0,), (1,), (2,)]

@@ -426,7 +426,7 @@ class _Assembly:
             case "initial" if group.begins is not None:
                 names = naming.states[id(self.cells.loops[group.begins.row])]
                 time = naming.time_before(group.begins)
-                return ", ".join(indexed(name, time) for name in names)
+                return ", ".join(indexed(name, time) for name in self.begun(group, names))
             case "initial" if group.before is not None:
                 own = naming.caption(group.atoms[0].node)
                 name = naming.of(group.before) or own or naming.made_of(group.before) or "x"
@@ -443,6 +443,13 @@ class _Assembly:
                 return self.constant_label(group)
             case _:
                 return group.label
+
+    def begun(self, group: Group, names: Sequence[str]) -> Sequence[str]:
+        """Of the names of states those that begin with an initial state; the others come in."""
+        copy = group.begins
+        assert copy is not None
+        known = {k for atom in group.atoms for k in self.groups.states_begun(copy, atom)}
+        return [name for k, name in enumerate(names) if k in known] or names
 
     @cached_property
     def input_labels(self) -> Mapping[int, tuple[str, ...]]:

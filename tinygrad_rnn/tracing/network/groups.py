@@ -200,10 +200,10 @@ class Groups:
                     self.group_input(atom, constants)
         for copy, group in initial.items():
             if len(group.atoms) > 1:
-                group.atoms.sort(key=partial(self.number_of_state, copy))
+                group.atoms.sort(key=partial(self.states_begun, copy))
 
-    def number_of_state(self, copy: Copy, atom: Atom) -> int:
-        """Which of the states of a copy a value comes in as: the first of them."""
+    def states_begun(self, copy: Copy, atom: Atom) -> list[int]:
+        """Which of the states of a copy a value comes in as, by their numbers."""
         states = self.cells.loops[copy.row].states[copy.made]
         waiting = list(self.readers[atom])
         entries: set[tuple[int, int]] = set()
@@ -213,7 +213,7 @@ class Groups:
                 entries.add((self.cells.place[node], read.slot))
             elif _only_moves_one(node):
                 waiting += self.readers[read.reader]
-        return next((k for k, own in enumerate(states) if entries.intersection(own)), len(states))
+        return [k for k, own in enumerate(states) if entries.intersection(own)]
 
     def parameter(self, node: Node) -> Group:
         """One block a parameter: where it was updated in between, each of its values is a piece."""
@@ -776,20 +776,24 @@ class Groups:
             if group.kind != "input" or len(group.atoms) != 1:
                 continue
             reads = self.readers[group.atoms[0]]
-            readers = {id(self.group_of[read.reader]) for read in reads}
-            reader = self.group_of[reads[0].reader]
-            if len(readers) != 1 or reader.kind != "between":
-                continue
-            alike = rows[_row_key(reader)]
-            place = reader.atoms.index(reads[0].reader), reads[0].slot
-            if not alike or not self.fed_back(alike[-1], *place):
-                continue  # soon known of most, and there may be as many as steps
-            later = [one for one in alike if one.columns > reader.columns]
-            given = [self.fed_back(one, *place) for one in later]
-            if given and all(given):
-                group.kind, group.columns, group.before = "initial", reader.columns, given[0]
+            if all(self.read_later(read, rows) for read in reads):
+                group.kind, group.before = "initial", self.read_later(reads[0], rows)
+                group.columns = min(self.group_of[read.reader].columns for read in reads)
                 group.id = f"initial-fed-{count}"
                 count += 1
+
+    def read_later(self, read: RawRead, rows: Mapping[object, Sequence[Group]]) -> Node | None:
+        """Return what is read at the same place next, if it is always fed back."""
+        reader = self.group_of[read.reader]
+        alike = rows.get(_row_key(reader), ()) if reader.kind == "between" else ()
+        if not alike:
+            return None
+        place = reader.atoms.index(read.reader), read.slot
+        if not self.fed_back(alike[-1], *place):
+            return None  # soon known of most, and there may be as many as steps
+        later = [one for one in alike if one.columns > reader.columns]
+        given = [self.fed_back(one, *place) for one in later]
+        return given[0] if given and all(given) else None
 
     def fed_back(self, group: Group, place: int, slot: int) -> Node | None:
         """Return what a block reads at a place, if it was made of an earlier column's values."""
@@ -806,8 +810,9 @@ class Groups:
             if one.kind in ("cell", "between") and one.columns[-1] < column:
                 found = True
             elif one.kind == "between":
-                waiting += [to for to in self.sources(one) if id(to) not in seen]
-                seen.update(map(id, waiting))
+                fresh = {id(to): to for to in self.sources(one) if id(to) not in seen}
+                seen.update(fresh)
+                waiting += fresh.values()
             else:
                 return False
         return found

@@ -5,6 +5,7 @@ The outermost such module is the cell, less its own calls inside a call (a tree 
 its calls themselves hold a loop, the cell is what is called there, and they are steps around it.
 """
 
+from bisect import bisect
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -66,12 +67,48 @@ def recurrence_of(nodes: Sequence[Node]) -> Recurrence:
     blocked = frozenset(copies)
     left = [key for key in repeated if not _touches(key, calls, blocked)]
     if left:
-        levels = _levels(nodes, calls, left, blocked)
         reading = _keys_that_read_parameters(nodes, calls)
-        others = [key for key in left if key in levels and key in reading]
+        others = [key for key in _handing_on(nodes, calls, left, copies) if key in reading]
         found |= set(others[:1])
         copies = _copies(calls, found)
     return Recurrence(copies, around)
+
+
+def _handing_on(
+    nodes: Sequence[Node], calls: Calls, keys: Sequence[Key], copies: Mapping[Scope | None, Scope]
+) -> list[Key]:
+    """Those of which a call receives what another call made, in whatever way.
+
+    What works on the way from copy to copy is a part of each step, though it is called twice there,
+    as the gates of a mogrifier are: it would have to hand on something past a copy.
+    """
+    blocked = frozenset(copies)
+    levels = _levels(nodes, calls, keys, blocked)
+    between = _between_copies(nodes, calls, blocked) if copies else set[Key]()
+    if between.isdisjoint(levels):
+        return [key for key in keys if key in levels]
+    ids = sorted({copy.id for copy in copies.values()})
+    past = _levels(nodes, calls, keys, blocked, ids)
+    return [key for key in keys if key in (past if key in between else levels)]
+
+
+def _between_copies(
+    nodes: Sequence[Node], calls: Calls, copies: frozenset[Scope | None]
+) -> set[Key]:
+    """The keys of calls that depend on copies, and that copies depend on."""
+    after: set[Node] = set()
+    for node in nodes:
+        if node.scope in copies or not after.isdisjoint(node.inputs):
+            after.add(node)
+    before: set[Node] = set()
+    found: set[Key] = set()
+    for node in reversed(nodes):
+        if node.scope in copies or node in before:
+            before.update(node.tensors())
+        scope = node.scope
+        if scope is not None and scope not in copies and node in before and node in after:
+            found.update(map(key_of, calls[scope]))
+    return found
 
 
 def _repeated(calls: Calls) -> list[Key]:
@@ -106,9 +143,16 @@ def _touches(key: Key, calls: Calls, copies: frozenset[Scope | None]) -> bool:
 
 
 def _levels(
-    nodes: Sequence[Node], calls: Calls, keys: Sequence[Key], blocked: frozenset[Scope | None]
+    nodes: Sequence[Node],
+    calls: Calls,
+    keys: Sequence[Key],
+    blocked: frozenset[Scope | None],
+    past: Sequence[int] = (),
 ) -> dict[Key, int]:
-    """Of each key a call of which receives what another call made: how lightly, at best."""
+    """Of each key a call of which receives what another call made: how lightly, at best.
+
+    `past`: the ids of calls one of which must have been made meanwhile, in order; none: no matter.
+    """
     if not keys:
         return {}
     within = {
@@ -138,11 +182,15 @@ def _levels(
             for key, (call, level) in given.items():
                 if key not in own:
                     _pass_on(passed, key, call, max(level, cost))
-                elif own[key] is not call:
+                elif own[key] is not call and _is_past(call, own[key], past):
                     found[key] = min(level, found.get(key, _ANYHOW))
         if passed or own_made:
             carried[node] = passed | own_made if passed else own_made
     return found
+
+
+def _is_past(call: Scope, later: Scope, past: Sequence[int]) -> bool:
+    return not past or bisect(past, call.id) < bisect(past, later.id)
 
 
 # key -> the newest call whose output a value carries, and how lightly
