@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from diagrams.flaws import flaws
 from diagrams.reading import Picture
 from diagrams.recorded import trained, truncated
 from diagrams.test_geometry import check_shapes_and_edges, check_texts
@@ -201,3 +202,33 @@ def test_values_are_colours_in_the_copies(options):
     assert len(values) == 4
     with pytest.raises(DrawError, match='each in its column: use view="unrolled", "both" or "ops"'):
         tg.draw(trained(steps=3), values=True, view="rolled")
+
+
+class Neuron(tg.nn.Module):
+    """Three states with the names that a paper gives them."""
+
+    def __init__(self):
+        self.W = tg.nn.Parameter(np.eye(3) * 0.3)
+
+    def forward(self, x, states):
+        membrane_potential, adaptation_current, adaptation_target = states
+        membrane_potential = 0.9 * membrane_potential + self.W @ x - adaptation_current
+        adaptation_current = 0.5 * adaptation_current + 0.1 * np.tanh(membrane_potential)
+        adaptation_target = adaptation_target * np.tanh(membrane_potential)
+        return membrane_potential, adaptation_current, adaptation_target
+
+
+@pytest.mark.parametrize("view", ["unrolled", "ops"])
+def test_numbers_stand_in_their_box_also_beside_long_names(view):
+    cell, states = Neuron(), (np.zeros(3), np.zeros(3), np.ones(3))
+    with tg.trace() as tr:
+        for x in np.eye(3):
+            states = cell(x, states)
+        (sum(states) ** 2).sum().backward(np.array(1e-3))
+    drawing = tg.draw(tr, view=view, gradients=True).drawing
+    assert flaws(drawing) == []
+    (box,) = (shape for shape in drawing.shapes if shape.id == "cell-0-1")
+    norms = [text.text for text in box.texts if "‖∇" in text.text]
+    if view == "unrolled":
+        assert len(set(norms)) == 3
+    assert norms

@@ -12,6 +12,7 @@ from ..picture.text_metrics import fit, fit_middle, text_width
 from .heat import Heat
 
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
+NOTE_WIDTH_MOST = CELL_WIDTH_MOST - 20.0
 CIRCLE = 42.0
 _CIRCLE_ROOM = CIRCLE - 9
 _READABLE = 9.5  # a name in a circle is at least as large, or stands outside
@@ -128,7 +129,7 @@ class Box:
         if not self.notes:
             return (self.note,) if self.note else ()
         joined = " · ".join(self.notes)
-        if text_width(joined, NOTE_SIZE, bold=self.alarm) <= CELL_WIDTH_MOST - 20:
+        if text_width(joined, NOTE_SIZE, bold=self.alarm) <= NOTE_WIDTH_MOST:
             return (joined,)
         return self.notes
 
@@ -211,6 +212,19 @@ class Opened(Box):
         """Return width and height."""
         return self.plan.width, self.plan.height
 
+    @property
+    def has_room(self) -> bool:
+        """Whether its notes fit into it, side by side."""
+        noted = text_width(" · ".join(self.notes), LABEL_SIZE, bold=self.alarm)
+        return noted <= self._upper_room
+
+    @property
+    def _upper_room(self) -> float:
+        """Return how much room the wider side of where its state leaves upwards has."""
+        width = self.plan.width
+        exit = max(self.plan.exits.values(), default=width / 2)
+        return max(exit, width - exit) - 2 * _AIR
+
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         plan, line = self.plan, self._upper_line(item.label, x)
         top, bottom = y + plan.height / 2 - _UPPER, y - plan.height / 2 + 12
@@ -245,7 +259,7 @@ class Opened(Box):
         """
         width = self.plan.width
         exit = max(self.plan.exits.values(), default=width / 2)
-        room = max(exit, width - exit) - 2 * _AIR
+        room = self._upper_room
         name = note = ""
         named = noted = values = 0.0
         if self.inside:

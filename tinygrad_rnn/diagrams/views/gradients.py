@@ -13,10 +13,22 @@ from ...tracing.network.flow import together
 from ...tracing.network.norms import Norms, norms_of
 from ...tracing.network.quotient import Block, Piece, Quotient
 from ..grid.grid import Connection, Grid
-from ..grid.items import Bar, Box, Circle, Glyph, Item, Opened, Plate, Sign
+from ..grid.items import (
+    NOTE_SIZE,
+    NOTE_WIDTH_MOST,
+    Bar,
+    Box,
+    Circle,
+    Glyph,
+    Item,
+    Opened,
+    Plate,
+    Sign,
+)
 from ..picture.lanes import LANE_CROWDED, LANE_DISTANCE
 from ..picture.ramp import Ramp, is_non_finite, look_of, norm_text
 from ..picture.shapes import Edge
+from ..picture.text_metrics import fit_apart, text_width
 from .options import Options
 
 
@@ -189,10 +201,12 @@ class _Norms:
             case Box() as face:
                 block = self.quotient.by_id.get(item.id)
                 several = len(known) > 1 or (block is not None and block.hands_on_no_state)
-                notes = tuple(
-                    self._note(name if several else "", norm) for name, norm in known.items()
-                )
+                names = self._names(known) if several else [""] * len(known)
+                notes = tuple(map(self._note, names, known.values()))
                 face = replace(face, note="", notes=notes, alarm=alarm)
+                total = together(tuple(known.values()))
+                if isinstance(face, Opened) and total is not None and not face.has_room:
+                    face = replace(face, notes=(self._note("", total),))
                 if isinstance(face, Opened) and face.inside and isinstance(self.flow, Norms):
                     inside = face.inside.with_norms(self.flow, self.quotient.gradients)
                     face = replace(face, inside=inside)
@@ -209,6 +223,11 @@ class _Norms:
                 pass
         tooltip = _told(item.tooltip, known.items(), self.words)
         return replace(item, face=face, tooltip=tooltip)
+
+    def _names(self, norms: Mapping[str, float]) -> list[str]:
+        """Return the names of states, cut so that a number stands beside each in a copy."""
+        numbers = (text_width(self._note("", norm), NOTE_SIZE) for norm in norms.values())
+        return fit_apart(list(norms), NOTE_WIDTH_MOST - max(numbers, default=0.0), NOTE_SIZE)
 
     def _note(self, name: str, norm: float) -> str:
         if norm == 0 and self.words.is_forward:
