@@ -4,13 +4,15 @@ What the pictures of the museum are compared with here is the recorded graph, el
 and not the quotient that they are drawn from.
 """
 
+import random
+
 import numpy as np
 import pytest
 from diagrams.test_quotient_pictures import NAMES, network
 from diagrams.ways import check_ways
 from hypothesis import HealthCheck, given, settings
 from tables import rows
-from tracing.random_networks import graphs
+from tracing.random_networks import graphs, random_graph
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
@@ -251,3 +253,21 @@ def test_two_values_of_one_part_leave_it_at_two_places(inside):
     for edge in edges:
         begins.setdefault(edge.source, set()).add(edge.points[0])
     assert [len(places) for places in begins.values()] == [2] * STEPS
+
+
+def test_nothing_comes_from_a_slice_without_elements():
+    def program():
+        (h,) = layer(steps()[:1], 0)
+        hs = tg.ops.stack([h])
+        before = tg.ops.concatenate([np.zeros((1, SIZE)), hs[:-1]])
+        return (tg.nn.Linear(SIZE, SIZE, rng=1)(hs + tg.ops.tanh(before)) ** 2).sum()
+
+    joined, quotient = drawn(program)
+    (squashed,) = (block.id for block in quotient.blocks if block.sign == "tanh")
+    assert ("cell-0-0", squashed) not in joined
+
+
+def test_an_input_that_is_only_moved_is_not_what_something_fed_back_is_at_first():
+    graph = random_graph(random.Random(19).randrange)
+    check_random(graph)
+    assert not any(block.id.startswith("initial-fed") for block in network_of(graph).blocks)

@@ -786,7 +786,7 @@ class Groups:
         """Return what is read at the same place next, if it is always fed back."""
         reader = self.group_of[read.reader]
         alike = rows.get(_row_key(reader), ()) if reader.kind == "between" else ()
-        if not alike:
+        if not alike or self.only_moves(reader):
             return None
         place = reader.atoms.index(read.reader), read.slot
         if not self.fed_back(alike[-1], *place):
@@ -794,6 +794,12 @@ class Groups:
         later = [one for one in alike if one.columns > reader.columns]
         given = [self.fed_back(one, *place) for one in later]
         return given[0] if given and all(given) else None
+
+    def only_moves(self, group: Group) -> bool:
+        """Whether a block is one value of another one, moved."""
+        entering = [read.value for atom in group.atoms for read in self.entering[atom]]
+        given = {value for value in entering if self.group_of[value] is not group}
+        return len(given) < 2 and all(atom.node.is_move for atom in group.atoms)
 
     def fed_back(self, group: Group, place: int, slot: int) -> Node | None:
         """Return what a block reads at a place, if it was made of an earlier column's values."""

@@ -161,10 +161,10 @@ class Pieces:
         return columns[-1] if columns else None
 
     def reads(self, node: Node) -> Iterator[RawRead]:
-        """What an op reads: each pair of atoms once."""
+        """What an op reads: each pair of atoms once, and nothing of what has no elements."""
         own = self.atoms[node]
         for slot, x in enumerate(node.inputs):
-            if x is None:
+            if x is None or not (x.size and node.size):
                 continue
             if node in self._labels:
                 yield from self._reads_of_parts(node, slot, x)
