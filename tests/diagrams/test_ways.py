@@ -271,3 +271,17 @@ def test_an_input_that_is_only_moved_is_not_what_something_fed_back_is_at_first(
     graph = random_graph(random.Random(19).randrange)
     check_random(graph)
     assert not any(block.id.startswith("initial-fed") for block in network_of(graph).blocks)
+
+
+def test_what_a_state_begins_with_is_joined_with_the_loss_that_compares_later_ones_with_it():
+    cell, h, loss = tg.nn.GRUCell(SIZE, SIZE, rng=0), tg.tensor(np.zeros(SIZE)), 0.0
+    with tg.trace() as tr:
+        for x in np.eye(SIZE):
+            before, h = h, cell(x, h)
+            loss = loss + ((h - before) ** 2).sum()
+        loss.backward()
+    quotient = network_of(tr.graph())
+    check_ways(quotient)
+    grid = unrolled_grid(quotient, None)
+    passing = [(p.source, p.target) for c in grid.connections for p in c.passages]
+    assert ("initial-0", "loss") in passing

@@ -370,11 +370,11 @@ class _Unrolled:
     def _with_targets(
         self, connections: Sequence[Connection], items: Mapping[str, Item]
     ) -> list[Connection]:
-        """Let the inputs that the loss compares outputs with come along with one of these.
+        """Let what the loss compares outputs with come along with one of these.
 
-        They are named at the loss, and nothing comes back to them.
+        Inputs and states before the first are named at the loss, and nothing comes back to them.
         """
-        targets = [arrow for arrow in self._read_by_loss() if arrow.source.kind == "input"]
+        targets = [arrow for arrow in self._read_by_loss() if _is_compared(arrow)]
         found = list(connections)
         place = next((k for k, one in enumerate(found) if one.kind == "loss"), None)
         if targets and place is not None:
@@ -569,6 +569,13 @@ class _Unrolled:
             yield Heading(level, "", tuple(dict.fromkeys(texts)))
         if self._quotient.outputs:
             yield Heading(standing.outputs_level, "", ("outputs",))
+
+
+def _is_compared(arrow: Arrow) -> bool:
+    """Whether it is an input, or what a state that is not trained begins with."""
+    if arrow.source.kind not in ("input", "initial"):
+        return False
+    return arrow.source.kind == "input" or all(read.flow == "none" for read in arrow.reads)
 
 
 _LAST = "input", "initial", "loss"
