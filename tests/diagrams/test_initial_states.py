@@ -166,13 +166,13 @@ def test_what_several_states_begin_with_stands_in_their_order():
 
 def test_a_name_that_is_too_long_for_a_circle_stands_whole_below_it():
     with tg.trace() as tr:
-        activation, W = np.zeros(UNITS), tg.nn.Parameter(np.eye(UNITS), name="W")
+        activations_before, W = np.zeros(UNITS), tg.nn.Parameter(np.eye(UNITS), name="W")
         for x in np.eye(UNITS):
-            activation = tg.ops.tanh(activation @ W + x)
-        (activation**2).sum().backward()
+            activations_before = tg.ops.tanh(activations_before @ W + x)
+        (activations_before**2).sum().backward()
     drawing = tg.draw(tr).drawing
     assert flaws(drawing) == []
     (circle,) = (shape for shape in drawing.shapes if shape.cls == "state")
-    assert circle.texts[0].text == "activation₋₁"
+    assert circle.texts[0].text == "activations_before₋₁"
     assert all(text.y < circle.y - circle.height / 2 for text in circle.texts)
     assert min(text.size for text in circle.texts) > 9

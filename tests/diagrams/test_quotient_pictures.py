@@ -1,6 +1,8 @@
 """Pictures of the museum: nothing is missing, nothing overlaps, every number is the gradient's."""
 
+import re
 import runpy
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tinygrad_rnn.diagrams.grid.standing import Standing
 from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
 from tinygrad_rnn.diagrams.views.gradients import with_gradients
 from tinygrad_rnn.tracing.network.blocks import network_of
+from tinygrad_rnn.tracing.network.operands import Read
 
 MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
 # all but the one that is not recurrent
@@ -79,3 +82,61 @@ def test_ids_are_unique_and_no_text_lies_on_another(name, gradients):
     ids = [part.id for part in Picture(diagram.svg).parts]
     assert len(set(ids)) == len(ids)
     check_texts(diagram.drawing)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_two_values_have_two_labels(name):
+    """In one row, and among all inputs and outputs: a label with its step says which it is."""
+    quotient = network(name)
+    named = defaultdict(set)
+    for block in quotient.blocks:
+        if block.kind == "cell":
+            named[block.row.number, block.label].add(block.outputs[0])
+        if block.kind == "input" and block.label[-1:] in "₀₁₂₃₄₅₆₇₈₉":
+            for label in block.labels:
+                named["leaf", label].add(block)
+    for output in quotient.outputs:
+        row = output.source.row if output.source.kind == "cell" else None
+        is_state = output.value in output.source.states
+        named[row.number if is_state else "leaf", output.label].add(output.value)
+    alike = {label: values for label, values in named.items() if len(values) > 1}
+    assert alike == {}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_equation_s_state_before_is_that_of_its_messages(name):
+    quotient = network(name)
+    for row in quotient.rows:
+        if not row.equation or "ₚ" in row.equation:
+            continue
+        said = {_number(found) for found in re.findall("ₜ([₋₊][₀-₉]+)", row.equation)}
+        arrows = [arrow for arrow in quotient.arrows if arrow.kind == "message"]
+        told = {
+            a.source.time - a.target.time for a in arrows if a.source.row is a.target.row is row
+        }
+        assert not told or said == told
+
+
+def _number(written):
+    return int(written.translate(str.maketrans("₋₊₀₁₂₃₄₅₆₇₈₉", "-+0123456789")))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_letter_of_a_formula_means_two_things(name, monkeypatch):
+    """But for what is the same array, cut up or made anew at each step."""
+    found = []
+
+    def told_apart(self, operands, **options):
+        found.append(real(self, operands, **options))
+        return found[-1]
+
+    real = Read.told_apart
+    monkeypatch.setattr(Read, "told_apart", told_apart)
+    network_of(recorded(name).graph())
+    assert found
+    for names in found:
+        meant = defaultdict(list)
+        for operand, text in names.items():
+            meant[text].append(operand.node)
+        for text, nodes in meant.items():
+            assert len({(x.op, x.data.tobytes()) for x in nodes}) == 1, text

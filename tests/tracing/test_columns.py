@@ -192,7 +192,7 @@ def test_a_slow_row_counts_its_own_steps():
 
     found = network(program)
     slow = [cell for cell in found.cells if cell.row.number == 1]
-    assert [(cell.label, cell.columns) for cell in slow] == [("h₀", (1,)), ("h₁", (3,))]
+    assert [(cell.label, cell.columns) for cell in slow] == [("s₀", (1,)), ("s₁", (3,))]
 
 
 @pytest.mark.parametrize(("both", "times"), [(True, "₀₁₂₃"), (False, "₀₁")])

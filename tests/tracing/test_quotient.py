@@ -139,22 +139,25 @@ def test_what_reads_a_whole_sequence_reads_one_value():
     assert reads_per_op(16) < 1.1 * reads_per_op(4)
 
 
-@pytest.mark.parametrize("name", ["bilstm_crf", "ctc", "hierarchical_rnn", "hmm"])
+READ = {"bilstm_crf": "sentence", "ctc": "frames", "hierarchical_rnn": "x", "hmm": "observations"}
+
+
+@pytest.mark.parametrize("name", READ)
 def test_inputs_have_the_time_of_the_copy_that_reads_them(name):
     """Above them a chain may begin later, or tick more slowly."""
     _, _, quotient = exhibit(name)
-    inputs = [b for b in quotient.blocks if b.kind == "input" and "′" not in b.label]
+    inputs = [b for b in quotient.blocks if b.kind == "input" and b.label.startswith(READ[name])]
     assert [b.label for b in sorted(inputs, key=lambda b: b.columns)] == [
-        f"x{'₀₁₂₃₄₅'[t]}" for t in range(quotient.columns)
+        f"{READ[name]}{'₀₁₂₃₄₅'[t]}" for t in range(quotient.columns)
     ]
 
 
 def test_outputs_have_the_time_of_what_they_are_made_of():
     _, _, crf = exhibit("bilstm_crf")
-    features = {o.column: o.label for o in crf.outputs if o.label.startswith("y")}
-    assert features == {t: f"y{'₀₁₂₃₄'[t]}" for t in range(5)}
+    features = {o.column: o.label for o in crf.outputs if o.label.startswith("features")}
+    assert features == {t: f"features{'₀₁₂₃₄'[t]}" for t in range(5)}
     _, _, words = exhibit("word_char")
-    assert [o.label for o in words.outputs] == ["y₀", "y₁", "y₂"]
+    assert [o.label for o in words.outputs] == ["logits₀", "logits₁", "logits₂"]
 
 
 @pytest.mark.parametrize("name", ["actor_critic", "world_model"])

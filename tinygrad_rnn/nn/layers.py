@@ -59,8 +59,9 @@ class Linear(Module):
         return f"in_features={inputs}, out_features={outputs}, bias={self.bias is not None}"
 
     def forward(self, x: Tensor) -> Tensor:
-        y = ops.linear(x, self.weight)
-        return y if self.bias is None else y + self.bias
+        if self.bias is None:
+            return ops.linear(x, self.weight)
+        return ops.linear(x, self.weight) + self.bias
 
 
 class Embedding(Module):

@@ -14,8 +14,9 @@ from .heat import Heat
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
 NOTE_WIDTH_MOST = CELL_WIDTH_MOST - 20.0
 CIRCLE = 42.0
-_CIRCLE_ROOM = CIRCLE - 9
-_READABLE = 9.5  # a name in a circle is at least as large, or stands outside
+OBLONG_MOST = 110.0  # how wide a circle becomes that has a long name
+_CIRCLE_RIM = 9.0  # what a text leaves free of the width
+_LEAST_IN_CIRCLE = 12.0  # the size of a text that makes a circle an oblong, if it still is too long
 NAME_SIZE, LABEL_SIZE, NOTE_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 13.0
 
 _OUTLINE = 1.2
@@ -299,21 +300,32 @@ class Circle:
 
     @classmethod
     def named(cls, label: str, caption: str, has_room: bool = False) -> Self:
-        """Return one with its name in it, or beside it where that would be too small to read.
+        """Return one with its name in it, or beside it where that would be too long even so.
 
         Args:
             label: its name.
             caption: what a user named it, besides.
             has_room: whether that may stand below its name.
         """
-        fits = ", " in label or _circle_size(label, NAME_SIZE - 1) >= _READABLE
+        fits = ", " in label or text_width(label, NAME_SIZE - 1) + 2 * _CIRCLE_RIM <= OBLONG_MOST
         if fits or (caption and not has_room):
             return cls(caption=caption)
         return cls(caption=label, bare=True, lines=(caption,) if caption else ())
 
     def size(self, width: float) -> tuple[float, float]:
-        """Return width and height."""
-        return CIRCLE, CIRCLE
+        """Return width and height: a long name makes it an oblong."""
+        return max(width, CIRCLE), CIRCLE
+
+    def least_width(self, label: str) -> float:
+        """Return how wide it is by itself."""
+        if self.bare:
+            return CIRCLE
+        lines = _circle_lines(label)
+        widest = max(text_width(line, 1.0) for line in lines)
+        if widest * _LEAST_IN_CIRCLE <= CIRCLE - _CIRCLE_RIM:
+            return CIRCLE
+        size = min(NAME_SIZE - 1, (CIRCLE - 12) / len(lines))
+        return min(widest * size + 2 * _CIRCLE_RIM, OBLONG_MOST)
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         role = item.role
@@ -322,20 +334,20 @@ class Circle:
         yield Shape(
             id=item.id,
             cls=item.cls,
-            form="circle",
+            form="circle" if width <= CIRCLE else "box",
             x=x,
             y=y,
-            width=CIRCLE,
+            width=max(width, CIRCLE),
             height=CIRCLE,
             fill=f"{role}.fill",
             line=_line_of(self, f"{role}.border"),
             line_width=_width_of(self),
             dashed=item.role == "initial" or self.zero or self.unused,
-            texts=tuple(self._texts(item, x, y, room)),
+            texts=tuple(self._texts(item, x, y, max(width, CIRCLE), room)),
             tooltip=item.tooltip,
         )
 
-    def _texts(self, item: Item, x: float, y: float, room: float) -> Iterator[Text]:
+    def _texts(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Text]:
         loss = item.role == "loss"
         color = "loss.text" if loss else "text"
         lines = [] if self.bare else _circle_lines(item.label)
@@ -343,7 +355,7 @@ class Circle:
         size = min(NAME_SIZE - 1, pitch)
         for place, line in enumerate(lines):
             height = y + pitch * ((len(lines) - 1) / 2 - place)
-            yield circle_text(line, x, height, size, color, loss)
+            yield circle_text(line, x, height, size, color, loss, width)
         if self.caption:
             offset = CIRCLE / 2 + 11
             if item.role != "output":
@@ -505,13 +517,15 @@ def _circle_lines(label: str) -> list[str]:
 
 
 def circle_text(
-    label: str, x: float, y: float, size: float, color: str, bold: bool = False
+    label: str,
+    x: float,
+    y: float,
+    size: float,
+    color: str,
+    bold: bool = False,
+    width: float = CIRCLE,
 ) -> Text:
     """Return the text in a circle, in a size that lets it fit; what does not even then is cut."""
-    size = max(_circle_size(label, size), 7.0)
-    return Text(fit_middle(label, _CIRCLE_ROOM + 4, size, bold=bold), x, y, size, color, bold)
-
-
-def _circle_size(label: str, most: float) -> float:
-    """Return the size in which a text fits into a circle."""
-    return min(most, most * _CIRCLE_ROOM / max(text_width(label, most), 1))
+    room = width - _CIRCLE_RIM
+    size = max(min(size, size * room / max(text_width(label, size), 1)), 7.0)
+    return Text(fit_middle(label, room + 4, size, bold=bold), x, y, size, color, bold)

@@ -230,9 +230,9 @@ def _frames(grid: Grid) -> dict[str, Frame]:
         text_width(c.note, NOTE_SIZE) for c in grid.connections if c.kind in ("input", "output")
     ]
     spacing = CIRCLE + 10 + min(max(notes, default=0.0), 40.0) * 0.5
-    crowd = _most_circles_at_a_copy(grid)
-    cell_width = max(_cell_width(grid), (crowd - 1) * spacing + 30)
-    plates = _plate_widths(grid)
+    own = _own_widths(grid)
+    crowd = _widest_crowd_at_a_copy(grid, own, spacing - CIRCLE)
+    cell_width = max(_cell_width(grid), crowd - CIRCLE + 30)
     arriving: defaultdict[str, list[Connection]] = defaultdict(list)
     leaving: defaultdict[str, list[Connection]] = defaultdict(list)
     for connection in grid.connections:
@@ -249,7 +249,7 @@ def _frames(grid: Grid) -> dict[str, Frame]:
                 )
                 sizes[item.id] = item.plan.width, item.plan.height
             else:
-                sizes[item.id] = item.face.size(plates.get(item.id, cell_width))
+                sizes[item.id] = item.face.size(own.get(item.id, cell_width))
         offsets = _offsets(group, sizes, spacing, grid.lane)
         rises = _rises(group, sizes, _RISE_GAP + 2 * grid.lane)
         for item in group:
@@ -261,7 +261,7 @@ def _frames(grid: Grid) -> dict[str, Frame]:
                 offset=offsets[item.id],
                 width=width,
                 height=height,
-                round=isinstance(item.face, Circle | Sign),
+                round=isinstance(item.face, Circle | Sign) and width == height,
                 rise=rises.get(item.id, 0.0),
                 spans=item.last is not None,
             )
@@ -299,8 +299,9 @@ def _offsets(
         gap = (sizes[item.id][0] + sizes[after.id][0]) / 2 + _BESIDE_GAP
         if isinstance(item.face, Circle) and isinstance(after.face, Circle):
             captions = (_caption_width(item) + _caption_width(after)) / 2
-            gap = max(spacing, captions + 10 if captions else 0.0)
-            gap = max(gap, _room_for_a_way(item, after, lane))
+            widths = (sizes[item.id][0] + sizes[after.id][0]) / 2
+            gap = max(spacing - CIRCLE + widths, captions + 10 if captions else 0.0)
+            gap = max(gap, _room_for_a_way(item, after, widths, lane))
         rooms.append(gap)
     backwards = bool(aside) and aside[0].face_left
     shift = reach / 2 if backwards else -reach / 2
@@ -321,12 +322,12 @@ def _offsets(
     return offsets
 
 
-def _room_for_a_way(item: Item, after: Item, lane: float) -> float:
+def _room_for_a_way(item: Item, after: Item, widths: float, lane: float) -> float:
     """Return how far an output is from the next, if it is left beside the caption above it."""
     if item.role != "output" or not item.caption:
         return 0.0
-    widths = max(_caption_width(item), CIRCLE) + max(_caption_width(after), CIRCLE)
-    return widths / 2 + 3 * TRACK + 2 * lane
+    captions = (_caption_width(item) + _caption_width(after)) / 2
+    return max(captions, widths) + 3 * TRACK + 2 * lane
 
 
 def _caption_width(item: Item) -> float:
@@ -349,28 +350,32 @@ def _rises(
     return {item.id: middles[item.aside] for item in group if item.aside is not None}
 
 
-def _most_circles_at_a_copy(grid: Grid) -> int:
-    """Return how many inputs, or outputs, of one column a copy has at most."""
-    count: Counter[tuple[str, str]] = Counter()
+def _widest_crowd_at_a_copy(grid: Grid, widths: Mapping[str, float], gap: float) -> float:
+    """Return how wide all inputs, or outputs, of one column at a copy are at most."""
+    found: defaultdict[tuple[str, str], float] = defaultdict(float)
     for c in grid.connections:
         source, target = grid.items.get(c.source), grid.items.get(c.target)
         if source is None or target is None or source.slot != target.slot:
             continue
         if source.role == "input" and target.role == "cell":
-            count[target.id, "below"] += 1
+            found[target.id, "below"] += widths[source.id] + gap
         if source.role == "cell" and target.role == "output":
-            count[source.id, "above"] += 1
-    return max(count.values(), default=1)
+            found[source.id, "above"] += widths[target.id] + gap
+    return max(found.values(), default=CIRCLE + gap) - gap
 
 
-def _plate_widths(grid: Grid) -> dict[str, float]:
-    """Return the width of each box between copies: those of one row have the same."""
+def _own_widths(grid: Grid) -> dict[str, float]:
+    """Return the widths of boxes between copies, those of one row have the same, and of circles."""
     widest: defaultdict[str, float] = defaultdict(float)
     rows: dict[str, str] = {}
     for id, item in grid.items.items():
         if isinstance(item.face, Plate):
             rows[id] = item.face.row or id
-            widest[rows[id]] = max(widest[rows[id]], item.face.least_width(item.label))
+        elif isinstance(item.face, Circle):
+            rows[id] = id
+        else:
+            continue
+        widest[rows[id]] = max(widest[rows[id]], item.face.least_width(item.label))
     return {id: widest[row] for id, row in rows.items()}
 
 
@@ -415,10 +420,11 @@ def _circles_in_line(
             continue
         desired = {item.id: min(wanted.get(item.id, [0.0]), key=abs) for item in group}
         order = sorted(group, key=lambda item: desired[item.id])
-        room = spacing
+        widest = max(frames[item.id].width for item in group)
+        room = spacing - CIRCLE + widest
         if len(group) > 1:
-            rooms = (_room_for_a_way(*pair, grid.lane) for pair in pairwise(order))
-            room = max(spacing, max(map(_caption_width, group)) + 10, *rooms)
+            rooms = (_room_for_a_way(*pair, widest, grid.lane) for pair in pairwise(order))
+            room = max(room, max(map(_caption_width, group)) + 10, *rooms)
         places = _kept_apart([desired[item.id] for item in order], room)
         for item, place in zip(order, places, strict=True):
             moved[item.id] = replace(frames[item.id], offset=place)

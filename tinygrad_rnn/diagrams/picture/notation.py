@@ -13,6 +13,15 @@ def at_any_step(label: str) -> str:
     return re.sub("[₋₀-₉]+$", "ₜ", label)
 
 
+def any_step(label: str) -> str:
+    """Return `label` without its timestep.
+
+    >>> any_step("x₁₂"), any_step("xₜ"), any_step("loss")
+    ('x', 'x', 'loss')
+    """
+    return re.sub("(ₜ?[₋₊]?[₀-₉]*|ₜ)$", "", label)
+
+
 def id_of(kind: str, name: str) -> str:
     """Return the id of what is called so: whatever the name, it can stand in DOT and in XML.
 

@@ -128,7 +128,7 @@ def between_label(block: Block) -> str:
 
 def between_equation(block: Block, quotient: Quotient) -> str:
     """The formula of a block between copies, with the times of what it reads: "y₂ = W h₂ + b"."""
-    formula = block.formula
+    formula = equation_at(block.formula, block.time)
     if not formula:
         return ""
     for name, time in _times_of_reads(block, quotient).items():
@@ -139,7 +139,7 @@ def between_equation(block: Block, quotient: Quotient) -> str:
     if not made or made in (block.label, block.formula):
         return formula
     if block.column is not None:
-        made = indexed(made, block.column)
+        made = indexed(made, block.time if len(block.columns) == 1 else block.column)
     return f"{made} = {formula}"
 
 
@@ -189,9 +189,18 @@ def equation_at(equation: str | None, t: int) -> str:
 
     >>> equation_at("hₜ = tanh(W hₜ₋₁)", 3)
     'h₃ = tanh(W h₂)'
+    >>> equation_at("hₜ = tanh(W hₜ₊₁)", 3)
+    'h₃ = tanh(W h₄)'
     """
     text = "; ".join((equation or "").splitlines())
-    return text.replace("ₜ₋₁", indexed("", t - 1)).replace("ₜ", indexed("", t))
+    return re.sub(r"(?<!Σ)ₜ([₋₊][₀-₉]+)?", lambda found: indexed("", t + _shift(found[1])), text)
+
+
+_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
+
+
+def _shift(written: str | None) -> int:
+    return int((written or "0").translate(_DIGITS))
 
 
 class Clock:

@@ -56,7 +56,7 @@ def flat_drawing(
     nodes = [node for node in graph.nodes if node.op is not None]
     if graph.root not in ends:
         nodes.remove(graph.root)
-    names = parameter_names(graph.nodes)
+    names = parameter_names(graph.nodes, graph.owners)
     leaves = [node for node in graph.nodes if node.op is None and node.id not in names]
     inlets = {leaf: Inlet(state=False, number=number) for number, leaf in enumerate(leaves)}
     found = module_graph(nodes, names, inlets, depth=depth, fold=fold)

@@ -1,20 +1,31 @@
 """From a recorded graph to its quotient: blocks in rows, arrows between them, chains, outputs."""
 
-from collections import defaultdict
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, collector_paused
 from .cells import Cells, cells_in
 from .copies import Copy, Loop
-from .formulas import formula_of
+from .formulas import Region, formula_of
 from .groups import Group, Groups
+from .leaves import row_of
 from .naming import Naming
+from .operands import Labels
+from .operands import Read as ReadNames
 from .parameters import attribute_name
 from .pieces import WHOLE, Atom, RawRead
 from .placement import Placement
@@ -31,11 +42,14 @@ from .quotient import (
     ReadFlow,
     Row,
     RowKind,
+    element_of,
     indexed,
     timeless,
 )
 from .recurrence import is_light, key_of
 from .results import results_of
+
+_INLINE_MOST = 3  # ops without a name that stand in the formula of what reads them
 
 
 @collector_paused()
@@ -53,9 +67,9 @@ class _Assembly:
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], cells: Cells) -> None:
         self.graph, self.nodes, self.cells = graph, nodes, cells
-        self.groups = Groups(graph.root, nodes, cells)
+        self.groups = Groups(graph.root, nodes, cells, graph.owners)
         self.pieces: dict[Atom, Piece] = {}
-        self.formulas: dict[object, str] = {}
+        self.formulas: dict[int, str] = {}
         groups = self.groups
         self.layers = _layers(cells, groups.placement)
         self.naming = Naming(
@@ -301,7 +315,7 @@ class _Assembly:
             states = self.naming.states[id(loop)]
             name = "scope" if isinstance(owner, str) else type(owner).__name__
             name = name if owner is not None else path
-            equation = owner.equation if isinstance(owner, RecurrentCell) else None
+            equation = self.naming.equation(loop)
             tree = loop.is_tree
             reverse = any(self.groups.placement.reversed(copy) for copy in loop.copies)
         found = Row(
@@ -376,7 +390,7 @@ class _Assembly:
             kind=group.kind,
             pieces=tuple(map(self.piece, group.atoms)),
             t=copy.t if copy else _number(group.id),
-            delay=self.naming.time(copy) - copy.t if copy else 0,
+            delay=self.delay(group),
             columns=group.columns,
             label=self.label(group),
             caption=self.caption(group),
@@ -416,6 +430,14 @@ class _Assembly:
             (atom,) = given
         return atom
 
+    def delay(self, group: Group) -> int:
+        """How much later its timestep is than its number in its row."""
+        if group.copy is None and group.kind != "between":
+            return 0
+        time = self.time_of(group)
+        t = group.copy.t if group.copy is not None else _number(group.id)
+        return 0 if time is None else time - t
+
     def label(self, group: Group) -> str:
         """What is written in a block."""
         naming, copy = self.naming, group.copy
@@ -424,7 +446,7 @@ class _Assembly:
                 names = naming.states[id(self.cells.loops[copy.row])]
                 return indexed(next(iter(names)), naming.time(copy))
             case "initial" if group.begins is not None:
-                names = naming.states[id(self.cells.loops[group.begins.row])]
+                names = naming.arriving[id(self.cells.loops[group.begins.row])]
                 time = naming.time_before(group.begins)
                 return ", ".join(indexed(name, time) for name in self.begun(group, names))
             case "initial" if group.before is not None:
@@ -451,35 +473,124 @@ class _Assembly:
         known = {k for atom in group.atoms for k in self.groups.states_begun(copy, atom)}
         return [name for k, name in enumerate(names) if k in known] or names
 
-    @cached_property
+    @property
     def input_labels(self) -> Mapping[int, tuple[str, ...]]:
-        """What is written in the circles of each input: x₃, and beside it the program's name.
+        """What is written in the circles of each input."""
+        return self.inputs[0]
+
+    @cached_property
+    def inputs(self) -> tuple[Mapping[int, tuple[str, ...]], Mapping[int, str]]:
+        """What is written in the circles of each input, with its step and without.
+
+        It is its name in the program.
 
         What every step reads has its name alone. An x is that of the step that reads it, also
         where steps read the same array.
         """
         found: dict[int, tuple[str, ...]] = {}
+        stems: dict[int, str] = {}
         count: dict[tuple[str, int], int] = defaultdict(int)
-        taken = {name for names in self.naming.states.values() for name in names} | {"y", "L"}
-        for group in self.groups.groups:
-            if group.kind != "input":
-                continue
-            name, first = self.names_of_input(group), group.columns[0]
-            steady = self.groups.is_of_no_step(group)
-            is_first = group.id == f"input-{first}"
-            usable = name not in taken and name.isidentifier()
-            stem = name if usable and (steady or not is_first) else "x"
+        groups = [group for group in self.groups.groups if group.kind == "input"]
+        named = {id(group): self.name_in_circle(group) for group in groups}
+        often = Counter(named.values())
+        rows = self.rows_out_of_step(groups, named)
+        for group in groups:
+            stem, first = named[id(group)], group.columns[0]
+            node = group.atoms[0].node
+            plain = self.groups.is_of_no_step(group)
+            if stem and often[stem] == 1 and group.atoms[0].label == WHOLE:
+                plain = plain or node.origin is None or len(group.columns) == 1
+            columns = (first,) if stem else group.columns
+            stem = stem or self.nameless_input(group, named)
+            plain = plain or not stem.isidentifier()
             labels: list[str] = []
-            for column in group.columns if stem == "x" else (first,):
-                count[stem, column] += 1
-                primed = stem + "′" * (count[stem, column] - 1)
-                labels.append(primed if steady else indexed(primed, self.naming.time_in(column)))
+            for column in columns:
+                time = rows.get(id(group)) if named[id(group)] else None
+                time = self.time_of_input(group, column) if time is None else time
+                count[stem, time] += 1
+                primed = stem + "′" * (count[stem, time] - 1)
+                labels.append(primed if plain else indexed(primed, time))
+            stems[id(group)] = stem
             found[id(group)] = tuple(labels) * (len(group.columns) // len(labels))
-        return found
+        return found, stems
+
+    def rows_out_of_step(
+        self, groups: Iterable[Group], named: Mapping[int, str]
+    ) -> Mapping[int, int]:
+        """Which row of its array an input is, where these are not read one at each step in turn."""
+        found: dict[object, dict[int, tuple[int, set[int]]]] = defaultdict(dict)
+        for group in groups:
+            first = group.atoms[0]
+            row = row_of(first.node, self.groups.pieces.slices.get(first))
+            if row is not None and named[id(group)]:
+                array, number = row
+                times = {self.time_of_input(group, column) for column in group.columns}
+                found[named[id(group)], array][id(group)] = number, times
+        rows: dict[int, int] = {}
+        for read in found.values():
+            if len({time - number for number, times in read.values() for time in times}) > 1:
+                rows |= {group: number for group, (number, _) in read.items()}
+        return rows
+
+    def name_in_circle(self, group: Group) -> str:
+        """What the program calls an input; "" where it says nothing, or another thing is so called.
+
+        What the loss read first has its name from there: as an input it is called otherwise. A name
+        that was given to this tensor alone stands below the circle.
+        """
+        stem = self.names_of_input(group)
+        if not self.groups.is_of_no_step(group):
+            stem = "" if any(map(self.has_title, group.atoms)) else element_of(stem)
+        reads = [read for atom in group.atoms for read in self.groups.readers[atom]]
+        first = min(reads, key=lambda read: read.reader.node.id, default=None)
+        if first is not None and self.groups.group_of[first.reader].kind == "loss":
+            return ""
+        return stem if stem.isidentifier() and stem not in self.state_names else ""
+
+    @cached_property
+    def state_names(self) -> set[str]:
+        """Letters that already are something else: those of states, and the L of the loss."""
+        names = (*self.naming.states.values(), *self.naming.arriving.values())
+        return {name for each in names for name in each} | {"L"}
+
+    def has_title(self, atom: Atom) -> bool:
+        """Whether a leaf, or the slice of it that is read, was given a name of its own."""
+        if atom.label == WHOLE:
+            return self.naming.is_titled(atom.node)
+        moved = (read.reader.node for read in self.groups.readers[atom])
+        return any(node.is_move and self.naming.is_titled(node) for node in moved)
+
+    def nameless_input(self, group: Group, named: Mapping[int, str]) -> str:
+        """What an input is called that the program does not name: x; of one number this.
+
+        What was joined with a state before the first op is called as what the next steps read.
+        """
+        node, is_first = group.atoms[0].node, group.id == f"input-{group.columns[0]}"
+        if is_first and node in self.cells.joined:
+            groups = (one for one in self.groups.groups if one.kind == "input")
+            others = {named[id(one)] for one in groups if one.id == f"input-{one.columns[0]}"}
+            if len(others - {""}) == 1:
+                return max(others)
+        if not is_first and not node.is_gone and node.size > 1:
+            value = node.data.flat[0]
+            if (node.data == value).all():
+                return f"{value:.4g}"
+            if node.data.dtype == bool:
+                return "mask"
+        return "x" if "x" not in self.state_names else "input"
+
+    def time_of_input(self, group: Group, column: int) -> int:
+        """The timestep that an input has in a column: in a tree that of the copy that reads it."""
+        readers = {read.reader.node for atom in group.atoms for read in self.groups.readers[atom]}
+        copies = {self.cells.of(node) for node in readers}
+        copy = next(iter(copies), None)
+        if copy is not None and len(copies) == 1 and self.cells.loops[copy.row].is_tree:
+            return self.naming.time(copy)
+        return self.naming.time_in(column)
 
     def constant_label(self, group: Group) -> str:
         """What a constant is called; "" for one number."""
-        node = group.atoms[-1].node
+        node = self.constant_in(group)
         readers = [read.reader.node for atom in group.atoms for read in self.groups.readers[atom]]
         name = attribute_name(node, readers[:1]) or self.naming.caption(node)
         if name or not node.size or (node.data == node.data.flat[0]).all():
@@ -488,6 +599,11 @@ class _Assembly:
         if len(shape) == 2 and shape[0] == shape[1] and (node.data == np.eye(shape[0])).all():
             return "I"
         return "constant"
+
+    def constant_in(self, group: Group) -> Node:
+        """The array that a constant is, and not one that it is only a part of."""
+        nodes = [atom.node for atom in group.atoms]
+        return next((node for node in reversed(nodes) if node not in self.cells.joined), nodes[-1])
 
     def path(self, group: Group) -> str:
         """The modules that are called in it."""
@@ -516,7 +632,7 @@ class _Assembly:
         """The names that are in its label."""
         if group.begins is None:
             return ("", "x")
-        return ("", *self.naming.states[id(self.cells.loops[group.begins.row])])
+        return ("", *self.naming.arriving[id(self.cells.loops[group.begins.row])])
 
     def input_caption(self, atom: Atom) -> str:
         """The name of a leaf, or of the one slice of it that is read."""
@@ -530,33 +646,117 @@ class _Assembly:
         return next((name for name in names if name), own)
 
     def formula(self, group: Group) -> str:
-        """What is computed in it: of all blocks of one row the same."""
+        """What is computed in it."""
         if group.kind not in ("between", "bar", "derived", "loss"):
             return ""
-        ops = tuple((atom.node.op, atom.node.shape) for atom in group.atoms)
-        # of a move there are as many as it joins, and none is a number
-        computed = [atom.node for atom in group.atoms if not atom.node.is_move]
-        numbers = tuple(tuple(map(repr, node.numbers)) for node in computed)
-        key = ops, numbers, self.path(group), *sorted(self.weights_of(group).items())
-        if group.kind in ("loss", "derived") or key not in self.formulas:
-            inside = {atom.node for atom in group.atoms} | self.nameless_derived
+        if id(group) not in self.formulas:
+            atoms = self.atoms_in_formula(group)
             # of a stack only the part that is read, or made, here
-            entering = (read for atom in group.atoms for read in self.groups.entering[atom])
-            dropped = self.groups.dropped if group.kind == "loss" else ()
-            read = {(r.reader.node, r.slot) for r in entering if r.reader not in dropped}
-            self.formulas[key] = formula_of(group.atoms[-1].node, inside, self.short_name, read)
-        return self.formulas[key]
+            entering = [read for atom in atoms for read in self.groups.entering[atom]]
+            read: dict[tuple[Node, int], Atom] = {}
+            for one in entering:
+                place = one.reader.node, one.slot
+                if place not in read or one.value.label == one.reader.label:
+                    read[place] = one.value
+            inside = {atom.node for atom in atoms} | self.nameless_derived
+            is_of_all = group.kind == "loss"
+            region = Region(inside, read, is_of_all, self.steps_taken(group, entering))
+            operands = ReadNames(self.labels, group)
+            self.formulas[id(group)] = formula_of(self.made_in(group), region, operands)
+        return self.formulas[id(group)]
+
+    def made_in(self, group: Group) -> Node:
+        """What the formula of a group is of: of several parts of one value all of it."""
+        node = group.atoms[-1].node
+        inside = {atom.node for atom in group.atoms}
+        count = sum(atom in self.shown for atom in group.atoms)
+        while count > 1 and node.op == "getitem" and node.inputs[0] in inside:
+            (node,) = node.tensors()
+        return node
+
+    def atoms_in_formula(self, group: Group) -> list[Atom]:
+        """What is computed in a group, and on the arrows into it by signs that have no name."""
+        waiting = [group] if group.kind in ("between", "bar") else []
+        seen = {id(group)}
+        for reader in waiting:  # grows
+            entering = (read for atom in reader.atoms for read in self.groups.entering[atom])
+            for source in [self.groups.group_of[read.value] for read in entering]:
+                if id(source) not in seen and self.is_nameless_sign(source):
+                    waiting.append(source)
+                seen.add(id(source))
+        others = Counter(atom.node for one in waiting[1:] for atom in one.atoms)
+        if max(others.values(), default=0) > 1:  # several steps of one value have different names
+            return group.atoms
+        return [atom for one in waiting or [group] for atom in one.atoms]
+
+    def is_nameless_sign(self, group: Group) -> bool:
+        """Whether it is a few ops or moves without a name, and no call that reads parameters."""
+        node = group.atoms[-1].node
+        if group.kind != "between" or self.naming.of(node) or node in self.labels.outputs:
+            return False
+        nodes = {atom.node for atom in group.atoms}
+        if self.path(group) and any(one.reads_a_parameter for one in nodes):
+            return False
+        acting = sum(not one.is_move or len(one.inputs) > 1 for one in nodes)
+        return acting <= _INLINE_MOST
+
+    def steps_taken(
+        self, group: Group, entering: Iterable[RawRead]
+    ) -> Mapping[Node, Collection[int]]:
+        """Of an index that takes one step of a sequence the axes of time."""
+        taken: dict[Node, list[Atom]] = defaultdict(list)
+        for read in entering:
+            if read.reader.node.op == "getitem":
+                taken[read.reader.node].append(read.value)
+        found: dict[Node, Collection[int]] = {}
+        for node, values in taken.items():
+            slices = [self.groups.pieces.slices.get(value) for value in values]
+            first = slices[0]
+            if first is None or None in slices or (group.kind == "loss" and len(values) > 1):
+                continue
+            found[node] = [axis for axis, n in enumerate(first.labels.shape) if n > 1]
+        return found
+
+    @cached_property
+    def labels(self) -> Labels:
+        """How the picture calls its values, for the formulas in it."""
+        stems: dict[Node, set[str]] = defaultdict(set)
+        for atom, name in self.output_names.items():
+            stems[atom.node].add(name)
+        return Labels(
+            groups=self.groups,
+            naming=self.naming,
+            inputs=self.inputs[1],
+            circles=self.inputs[0],
+            outputs={node: names.pop() for node, names in stems.items() if len(names) == 1},
+            constant=self.constant_in_formula,
+            time=self.time_of,
+            rows=Counter(group.id.rpartition("-")[0] for group in self.groups.groups),
+        )
+
+    def constant_in_formula(self, group: Group) -> str:
+        node = self.constant_in(group)
+        label = self.constant_label(group)
+        if label or node.is_gone or not node.size:
+            return label
+        return f"{node.data.flat[0]:.4g}"
+
+    def time_of(self, group: Group) -> int | None:
+        """The timestep of a group, where it has one."""
+        if group.copy is not None:
+            return self.naming.time(group.copy)
+        if group.begins is not None:
+            return self.naming.time_before(group.begins)
+        if group.kind == "initial":
+            return self.naming.time_in(group.columns[0]) - 1
+        if group.kind in ("between", "input") and len(group.columns) == 1:
+            return self.output_time(group, group.columns[0])
+        return None
 
     @cached_property
     def nameless_derived(self) -> set[Node]:
         """What is derived and has no name of its own: a formula has it in full."""
         return {node for node in self.groups.derived if not self.naming.of(node)}
-
-    def short_name(self, node: Node) -> str:
-        """A name in a formula: of a parameter without the modules that it is in."""
-        name = self.naming.of(node)
-        last = name.rpartition(".")[2]
-        return name if last.isdigit() else last
 
     def trained(self, group: Group) -> str:
         names = self.groups.parameter_names
@@ -570,33 +770,45 @@ class _Assembly:
     def outputs(self, blocks: Mapping[int, Block]) -> Iterator[Output]:
         """What crosses into the loss; where there is none, what the root is."""
         count: dict[int | None, int] = defaultdict(int)
-        named: dict[tuple[str, int | None], int] = defaultdict(int)
-        for atom, used in self.leaving():
-            group = self.groups.group_of[atom]
-            column = self.groups.pieces.column(atom) if atom.label != WHOLE else None
-            if column is None and group.columns:
-                column = group.columns[-1]
+        for atom, used in self.leaving:
+            group, column = self.groups.group_of[atom], self.column_of_output(atom)
             k = count[column]
             count[column] += 1
-            key = id(group)
             own = "output" if column is None else f"output-{column}"
-            name = self.output_name(atom, group)
+            name = self.output_names[atom]
             caption = self.naming.part_caption(atom.node, self.piece(atom).where)
             if timeless(caption) == timeless(name):
                 caption = ""
-            named[name, column] += 1
-            name += "′" * (named[name, column] - 1)  # two values have two names
             yield Output(
                 id=f"{own}-{k}" if k else own,
                 value=self.piece(atom),
-                source=blocks[key],
+                source=blocks[id(group)],
                 column=column,
                 label=name if column is None else indexed(name, self.output_time(group, column)),
                 caption=caption,
                 used=used,
             )
 
+    def column_of_output(self, atom: Atom) -> int | None:
+        column = self.groups.pieces.column(atom) if atom.label != WHOLE else None
+        columns = self.groups.group_of[atom].columns
+        return columns[-1] if column is None and columns else column
+
+    @cached_property
+    def output_names(self) -> Mapping[Atom, str]:
+        """What each output is called, without its step: two of one column have two names."""
+        found: dict[Atom, str] = {}
+        named: dict[tuple[str, int | None], int] = defaultdict(int)
+        for atom, _ in self.leaving:
+            name = self.output_name(atom, self.groups.group_of[atom])
+            key = name, self.column_of_output(atom)
+            named[key] += 1
+            found[atom] = name + "′" * (named[key] - 1)
+        return found
+
+    @cached_property
     def leaving(self) -> list[tuple[Atom, bool]]:
+        """What is shown as an output, and whether the root was made of it."""
         found: dict[Atom, bool] = {}
         for read in self.groups.reads:
             group = self.groups.group_of[read.value]
@@ -642,13 +854,27 @@ class _Assembly:
             yield from self.seen_through(read.value)
 
     def output_name(self, atom: Atom, group: Group) -> str:
-        """The name of the state that it is; y if it is not a state."""
-        if group.copy is None:
-            return "y"
-        loop = self.cells.loops[group.copy.row]
-        made = loop.made[group.copy.made]
-        place = self.cells.place[atom.node]
-        return self.naming.states[id(loop)][made.index(place)] if place in made else "y"
+        """The name of the state that it is, else the program's; y if it has none."""
+        if group.copy is not None:
+            loop = self.cells.loops[group.copy.row]
+            made, place = loop.made[group.copy.made], self.cells.place[atom.node]
+            if place in made:
+                return self.naming.states[id(loop)][made.index(place)]
+        where = self.piece(atom).where
+        caption = self.naming.part_caption(atom.node, where)
+        name = "" if self.naming.is_titled(atom.node, where) else element_of(timeless(caption))
+        if name.isidentifier() and name not in self.other_names:
+            return name
+        return "y" if "y" not in self.other_names else "out"
+
+    @cached_property
+    def other_names(self) -> set[str]:
+        """What outputs must not be called: the names of states, inputs and targets."""
+        found = {name for names in self.naming.states.values() for name in names} | {"L"}
+        for group in self.groups.groups:
+            if group.kind in ("input", "target"):
+                found.add(element_of(self.names_of_input(group)))
+        return found
 
     def output_time(self, group: Group, column: int) -> int:
         """The timestep of the highest copy of its column that it is made of.

@@ -1,98 +1,262 @@
 """The formula of a few ops, as a person would write it."""
 
-from collections.abc import Callable, Container, Sequence
+from collections import Counter
+from collections.abc import Collection, Container, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, cast
 
 from ..recording.graph import Node
 from .slices import index_text
 
-_LENGTH_MOST = 60
+_LENGTH_MOST = 80
 _DEPTH_MOST = 12
+_ALIKE_LEAST = 3  # so many terms that are written alike become a sum
+_TERMS_MOST = 12  # of a sum: more do not fit anyway
+_OPPOSITE = {"+": "−", "−": "+"}
 # of "a + b": how tightly it binds
-_SUM, _PRODUCT, _POWER, _ATOM = range(4)
-
-Named = Callable[[Node], str]  # the name of a value, "" where it has none
+_SUM, _PRODUCT, _MATMUL, _POWER, _ATOM = range(5)
 
 Text = tuple[str, int]  # and how tightly it binds
 
 
-def formula_of(
-    node: Node, inside: Container[Node], name_of: Named, read: Container[tuple[Node, int]]
-) -> str:
-    """What makes a value, down to what is not `inside`, which goes by its name.
+class Operand(NamedTuple):
+    """What a formula reads.
 
-    The same term again and again is written once, as a sum. `read` holds the inputs that are read:
-    of a stack of which only a part is meant, not all.
+    Args:
+        node: the value.
+        part: the part of it that is read, where it is one.
     """
-    region = _Region(inside, read)
-    text, _ = _sum_of_alike(node, region, name_of) or _written(node, region, name_of, 0)
-    return text if len(text) <= _LENGTH_MOST else text[: _LENGTH_MOST - 1] + "…"
+
+    node: Node
+    part: Hashable = None
 
 
-class _Region:
-    """What a formula is of: the values in it, and which inputs of them are read."""
+class Operands(Protocol):
+    """What the values are called that a formula reads."""
 
-    def __init__(self, values: Container[Node], read: Container[tuple[Node, int]]) -> None:
-        self._values, self._read = values, read
+    def name(self, operand: Operand) -> str:
+        """The name of a value, where nothing else has it; "" where it has none."""
+        ...
+
+    def told_apart(
+        self, operands: Sequence[Operand], *, at_any_step: bool
+    ) -> Mapping[Operand, str]:
+        """The names of several values in one formula: no two have the same.
+
+        Args:
+            operands: the values, each of which has a name.
+            at_any_step: the formula is of each step, so that no name may say which.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Region:
+    """What a formula is of.
+
+    Args:
+        values: down to what is not among these, which goes by its name.
+        read: the inputs that are read, of a stack of which only a part is meant not all; and which
+            part of each.
+        is_of_all: whether it is of all steps: a term for each of them is written once, as a sum.
+        times: of an index along which axes it says the step: that is no part of a formula.
+    """
+
+    values: Container[Node]
+    read: Mapping[tuple[Node, int], Hashable] = field(
+        default_factory=dict[tuple[Node, int], Hashable]
+    )
+    is_of_all: bool = False
+    times: Mapping[Node, Collection[int]] = field(default_factory=dict[Node, Collection[int]])
 
     def __contains__(self, node: Node) -> bool:
-        return node in self._values
+        return node in self.values
 
     def reads(self, node: Node, slot: int) -> bool:
         """Whether an input is read: of anything but a stack all are."""
-        return not node.is_move or len(node.inputs) < 2 or (node, slot) in self._read
+        return not node.is_move or len(node.inputs) < 2 or (node, slot) in self.read
 
 
-def _sum_of_alike(node: Node, inside: _Region, name_of: Named) -> Text | None:
-    """Σ of terms that one loop added up."""
-    divided = ""
-    while node in inside and (node.op == "div" or _is_scaled(node)):
-        divided = " / n" if node.op == "div" else divided
-        (node, *_) = node.tensors()
-    terms = _terms(node, inside)
-    if len(terms) < 3 or len({term.op for term in terms}) > 1:
-        return None
-    text, binds = _written(terms[0], inside, name_of, 1)
-    return f"Σₜ {_bracketed(text, binds, _PRODUCT)}{divided}", _PRODUCT
+def formula_of(node: Node, region: Region, operands: Operands) -> str:
+    """What makes a value."""
+    text, _ = _written(node, region, operands)
+    return text if len(text) <= _LENGTH_MOST else text[: _LENGTH_MOST - 1] + "…"
 
 
-def _is_scaled(node: Node) -> bool:
-    return node.op == "mul" and len(list(node.tensors())) == 1
+def _written(
+    node: Node,
+    region: Region,
+    operands: Operands,
+    *,
+    at_any_step: bool = False,
+    which: bool = True,
+) -> Text:
+    """A formula, after it was asked once which values it reads: no two of them have one name."""
+    asking = _Writer(region, operands, {}, which)
+    asking.text(node, 0)
+    names = operands.told_apart(tuple(asking.asked), at_any_step=at_any_step)
+    return _Writer(region, operands, names, which).text(node, 0)
 
 
-def _terms(node: Node, inside: _Region) -> list[Node]:
-    """What a running sum adds up, in order."""
-    terms: list[Node] = []
-    waiting = [node]
+# One value
+
+
+class _Writer:
+    """Writes one formula.
+
+    Args:
+        region: what it is of.
+        operands: the names of all else.
+        names: those that were found to tell them apart.
+        which: whether an index says which part; if not, only that it is a part.
+
+    Attributes:
+        asked: the values that went by their names.
+    """
+
+    def __init__(
+        self, region: Region, operands: Operands, names: Mapping[Operand, str], which: bool
+    ) -> None:
+        self._region, self._operands, self._names = region, operands, names
+        self._which = which
+        self.asked: dict[Operand, None] = {}
+
+    def text(self, node: Node, depth: int, part: Hashable = None) -> Text:
+        if node not in self._region:
+            return self._outer(Operand(node, part))
+        if depth > _DEPTH_MOST:
+            return "…", _ATOM
+        picked = self._picked(node)
+        if picked is not None:
+            return self.text(picked, depth + 1)
+        if self._region.is_of_all and node.op in ("add", "sub"):
+            terms = _terms(node, self._region)
+            if len(terms) >= _ALIKE_LEAST:
+                return self._sum(terms, depth)
+        operands: list[Text] = []
+        for slot, (x, number) in enumerate(zip(node.inputs, node.numbers, strict=True)):
+            if not self._region.reads(node, slot):
+                continue
+            if x is None:
+                operands.append(_number(number))
+            else:
+                operands.append(self.text(x, depth + 1, self._region.read.get((node, slot))))
+        if node.is_move:
+            return self._moved(node, operands)
+        return _applied(node, operands)
+
+    def _sum(self, terms: Sequence[tuple[str, Node | None, Any]], depth: int) -> Text:
+        """A sum: what is added again and again, at each step, is written once."""
+        for which in (True, False):  # an index may differ from step to step
+            written = [
+                (sign, *self._at_any_step(x, number, which=which)) for sign, x, number in terms
+            ]
+            count = Counter(written)
+            if max(count.values()) >= _ALIKE_LEAST:
+                break
+        found: list[tuple[str, str, int]] = []
+        numbers = sum(-number if sign == "−" else number for sign, x, number in terms if x is None)
+        for alike, (sign, x, _) in zip(written, terms, strict=True):
+            _, text, binds = alike
+            if x is None:
+                continue
+            if count[alike] >= _ALIKE_LEAST:
+                one = sign, f"Σₜ {_bracketed(text, binds, _PRODUCT)}", _PRODUCT
+                if one not in found:
+                    found.append(one)
+            elif len(found) <= _TERMS_MOST:
+                found.append((sign, *self.text(x, depth + 1)))
+        if numbers:
+            found.append(("−" if numbers < 0 else "+", *_number(abs(numbers))))
+        return _added(found)
+
+    def _at_any_step(self, x: Node | None, number: Any, *, which: bool) -> Text:
+        if x is None:
+            return _number(number)
+        which = which and self._which
+        return _written(x, self._region, self._operands, at_any_step=True, which=which)
+
+    def _picked(self, node: Node) -> Node | None:
+        """Of what takes one of several out of the stack that they were put in: that one."""
+        index = node.options.get("index")
+        stack = node.inputs[0] if node.op == "getitem" else None
+        if stack is None or stack.op != "stack":
+            return None
+        if not isinstance(index, int) or stack.options["axis"] % len(stack.shape):
+            return None
+        return stack.inputs[index]
+
+    def _outer(self, operand: Operand) -> Text:
+        while not (name := self._operands.name(operand)):
+            node = operand.node
+            picked = self._picked(node)
+            if picked is not None:
+                operand = Operand(picked)
+                continue
+            if not node.is_move or len(list(node.tensors())) != 1:
+                return "·", _ATOM
+            operand = Operand(next(node.tensors()))
+        self.asked[operand] = None
+        return self._names.get(operand, name), _ATOM
+
+    def _moved(self, node: Node, operands: Sequence[Text]) -> Text:
+        if not operands:
+            return "·", _ATOM
+        if len(operands) > 1:
+            shown = list(dict.fromkeys(text for text, _ in operands))
+            if len(shown) > 3:
+                shown = [shown[0], "…", shown[-1]]
+            return f"[{'; '.join(shown)}]", _ATOM
+        ((text, binds),) = operands
+        if node.op in ("transpose", "swapaxes"):
+            return f"{_bracketed(text, binds, _ATOM)}ᵀ", _ATOM
+        if node.op == "getitem":
+            index = self._index(node)
+            return (f"{_bracketed(text, binds, _ATOM)}{index}", _ATOM) if index else (text, binds)
+        return text, binds
+
+    def _index(self, node: Node) -> str:
+        """What an index leaves out, in brackets; "" of one that leaves out nothing."""
+        index = node.options["index"]
+        parts = cast("tuple[Any, ...]", index) if isinstance(index, tuple) else (index,)
+        times = self._region.times.get(node, ())
+        left = [slice(None) if axis in times else part for axis, part in enumerate(parts)]
+        if all(map(_takes_all, left)):
+            return ""
+        written = index_text(tuple(left))
+        return written if written and self._which else "[…]"
+
+
+def _terms(node: Node, region: Region) -> list[tuple[str, Node | None, Any]]:
+    """What a running sum adds up, in order: the sign, and the value or the number."""
+    terms: list[tuple[str, Node | None, Any]] = []
+    waiting: list[tuple[str, Node | None, Any]] = [("+", node, None)]
     while waiting:
-        x = waiting.pop()
-        if x.op == "add" and x in inside:
-            waiting += x.tensors()
-        else:
-            terms.append(x)
-    return sorted((x for x in terms if x in inside), key=lambda x: x.id)
+        sign, x, number = waiting.pop()
+        if x is None or x not in region or x.op not in ("add", "sub"):
+            if x is not None or number != 0:
+                terms.append((sign, x, number))
+            continue
+        other = sign if x.op == "add" else _OPPOSITE[sign]
+        waiting += zip((sign, other), x.inputs, x.numbers, strict=True)
+    return terms[::-1]
 
 
-def _written(node: Node, inside: _Region, name_of: Named, depth: int) -> Text:
-    if node not in inside:
-        return _outer(node, name_of), _ATOM
-    if depth > _DEPTH_MOST:
-        return "…", _ATOM
-    operands = [
-        _number(number) if x is None else _written(x, inside, name_of, depth + 1)
-        for slot, (x, number) in enumerate(zip(node.inputs, node.numbers, strict=True))
-        if inside.reads(node, slot)
-    ]
-    if node.is_move:
-        return _moved(node, operands)
-    return _applied(node, operands)
+def _added(terms: Sequence[tuple[str, str, int]]) -> Text:
+    """Terms with their signs."""
+    ((sign, text, binds), *others) = terms
+    first = f"−{_bracketed(text, binds, _PRODUCT)}" if sign == "−" else text
+    if not others:
+        return first, _PRODUCT if sign == "−" else binds
+    written = [first]
+    for sign, text, binds in others:
+        written.append(f"{sign} {_bracketed(text, binds, _PRODUCT if sign == '−' else _SUM)}")
+    return " ".join(written), _SUM
 
 
-def _outer(node: Node, name_of: Named) -> str:
-    while not (name := name_of(node)):
-        if not node.is_move or node.inputs[:1] == (None,) or not node.inputs:
-            return "·"
-        node = next(node.tensors())
-    return name
+def _takes_all(part: object) -> bool:
+    """Whether a part of an index leaves out nothing."""
+    return part is None or part is ... or (isinstance(part, slice) and part == slice(None))
 
 
 def _number(x: object) -> Text:
@@ -103,25 +267,9 @@ def _bracketed(text: str, binds: int, least: int) -> str:
     return text if binds >= least else f"({text})"
 
 
-def _moved(node: Node, operands: Sequence[Text]) -> Text:
-    if not operands:
-        return "·", _ATOM
-    if len(operands) > 1:
-        shown = [text for text, _ in operands]
-        if len(shown) > 3:
-            shown = [shown[0], "…", shown[-1]]
-        return f"[{'; '.join(dict.fromkeys(shown))}]", _ATOM
-    ((text, binds),) = operands
-    if node.op in ("transpose", "swapaxes"):
-        return f"{_bracketed(text, binds, _ATOM)}ᵀ", _ATOM
-    if node.op == "getitem" and next(node.tensors()).is_parameter:
-        return f"{_bracketed(text, binds, _ATOM)}{index_text(node.options['index'])}", _ATOM
-    return text, binds
-
-
 _INFIX = {
     "add": (" + ", _SUM), "sub": (" − ", _SUM), "mul": (" ⊙ ", _PRODUCT), "div": (" / ", _PRODUCT),
-    "matmul": (" ", _PRODUCT),
+    "matmul": (" ", _MATMUL),
 }  # fmt: skip
 
 
@@ -134,7 +282,7 @@ def _applied(node: Node, operands: Sequence[Text]) -> Text:
         return _bracketed(a, how_a, binds) + sign + _bracketed(b, how_b, closer), binds
     match op, operands:
         case "linear", [(x, how), (W, _)]:
-            return f"{W} {_bracketed(x, how, _ATOM)}", _PRODUCT
+            return f"{W} {_bracketed(x, how, _ATOM)}", _MATMUL
         case "neg", [(x, how)]:
             return f"−{_bracketed(x, how, _PRODUCT)}", _PRODUCT
         case "pow", [(x, how), ("2", _)]:

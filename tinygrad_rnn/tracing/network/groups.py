@@ -17,6 +17,7 @@ from .parameters import parameter_names
 from .pieces import BAR, WHOLE, Atom, Pieces, RawRead
 from .placement import Placement
 from .quotient import BlockKind
+from .recurrence import is_moved
 from .regions import alike, derived_parameters, fed_back, loss_of, made_of_constants
 from .sites import Sites
 from .turns import Turn
@@ -45,9 +46,12 @@ class Groups:
         root: what everything leads to.
         nodes: all, in creation order.
         cells: the copies among them.
+        owners: id of a module that the program itself called -> its variable there.
     """
 
-    def __init__(self, root: Node, nodes: Sequence[Node], cells: Cells) -> None:
+    def __init__(
+        self, root: Node, nodes: Sequence[Node], cells: Cells, owners: Mapping[int, str]
+    ) -> None:
         self.cells = cells
         self.nodes = surface = cells.surface(nodes)
         self.leaves = Leaves(nodes, surface, cells)
@@ -69,7 +73,7 @@ class Groups:
             self.entering[read.reader].append(read)
         self.groups: list[Group] = []
         self.group_of: dict[Atom, Group] = {}
-        self.parameter_names = parameter_names(surface)
+        self.parameter_names = parameter_names(surface, owners)
         self.containers = containers_of(root, cells)
         self.group_copies()
         self.group_loss()
@@ -211,7 +215,7 @@ class Groups:
             node = read.reader.node
             if self.cells.of(node) is copy:
                 entries.add((self.cells.place[node], read.slot))
-            elif _only_moves_one(node):
+            elif is_moved(node):
                 waiting += self.readers[read.reader]
         return [k for k, own in enumerate(states) if entries.intersection(own)]
 
@@ -291,7 +295,7 @@ class Groups:
         waiting = list(self.readers[atom])
         for read in waiting:  # grows
             copy = self.cells.of(read.reader.node)
-            if copy is None and _only_moves_one(read.reader.node):
+            if copy is None and is_moved(read.reader.node):
                 waiting += self.readers[read.reader]
             elif copy is not None and not copy.before and self.is_state(read):
                 return copy
@@ -860,10 +864,6 @@ def _row_key(group: Group) -> Hashable:
     places = source.places[-1:] if source is not None else ()
     ops = tuple(atom.node.op for atom in group.atoms)
     return ops, tuple((place.function, place.at) for place in places)
-
-
-def _only_moves_one(node: Node) -> bool:
-    return (node.is_move or node.op in ("detach", "astype")) and len(list(node.tensors())) == 1
 
 
 def containers_of(root: Node, cells: Cells) -> set[Scope]:

@@ -9,11 +9,13 @@ at every step.
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+from weakref import ref
 
 from ..recording.graph import Node
 from .cells import Cells
 from .sites import frozen, site_of
+from .slices import Slice
 
 # A stack of more leaves than that holds the steps of a sequence, and no input of one.
 _JOINED_MOST = 32
@@ -212,3 +214,28 @@ def _steady_in(nodes: Sequence[Node], cells: Cells, always: set[Node]) -> set[No
         if node in always or all(reader in found for reader in read_by[node]):
             found.add(node)
     return found
+
+
+def row_of(leaf: Node, part: Slice | None) -> tuple[Hashable, int] | None:
+    """Which array of the program a leaf, or a part of it, is a row of, and which row.
+
+    None: it is no row, or that array is gone.
+    """
+    origin = leaf.origin
+    alive: Any = None if origin is None else origin.owner
+    if origin is None or type(alive) is not ref:
+        return None
+    if part is not None:
+        (axis, *_) = [axis for axis, n in enumerate(part.labels.shape) if n > 1]
+        place = None if part.index is None else part.index[-1]
+        if not isinstance(place, int):
+            return None
+        back = leaf.shape[axis] - 1 - place
+        return id(leaf), place if origin.strides[axis] >= 0 else back
+    owner: Any = cast("Any", alive)()
+    if owner is None or not origin.address or owner.shape[1:] != origin.shape:
+        return None
+    if owner.strides[1:] != origin.strides or not owner.strides[0]:
+        return None
+    first: int = owner.__array_interface__["data"][0]
+    return id(owner), (origin.address - first) // owner.strides[0]

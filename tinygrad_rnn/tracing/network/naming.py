@@ -5,19 +5,24 @@ its timestep stands behind it; that is the number of the call, and in a row that
 counts from the other end.
 """
 
+import re
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import partial
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
-from ..recording.graph import Graph, Node
+from ..recording.graph import Graph, Node, outermost_module
 from .cells import Cells, cells_in
 from .copies import Copy, Loop
 from .parameters import parameter_names
 from .placement import Placement
+from .quotient import at_step, timeless
+from .recurrence import is_moved
 from .slices import Slice
 
 _UNNAMED = "h"
+_SOME_STEP, _ABOUT_SOME_STEP = "ₚ", "p: where the arrow comes from"  # not always the last step
 
 
 class Naming:
@@ -32,7 +37,9 @@ class Naming:
 
     Attributes:
         cells: those copies.
-        states: id of a row's loop -> what it passes on, under the cell's own names.
+        states: id of a row's loop -> what its copies make, under the program's names.
+        arriving: id of a row's loop -> what comes in as these: the same, but where something is
+            computed on the way, as by a mask.
     """
 
     def __init__(
@@ -48,7 +55,13 @@ class Naming:
         self.trained = trained
         self._given = _given_names(graph)
         self._slices = _slice_names(graph)
-        self.states = {id(loop): self._state_names(loop) for loop in cells.loops}
+        arriving = {id(loop): self._arriving(loop) for loop in cells.loops}
+        self.states = {
+            id(loop): self._state_names(loop, arriving[id(loop)]) for loop in cells.loops
+        }
+        self.arriving = {
+            id(loop): self._arriving_names(loop, arriving[id(loop)]) for loop in cells.loops
+        }
         self._find_times()
 
     def of(self, node: Node) -> str:
@@ -79,6 +92,15 @@ class Naming:
                 return ""
             (node,) = made
         return found
+
+    def is_titled(self, node: Node, part: Slice | None = None) -> bool:
+        """Whether the user gave a value a name of its own, or the part of a sequence."""
+        while node not in self._given:
+            if not node.is_move or len(node.inputs) != 1 or node.inputs[0] is None:
+                break
+            (node,) = node.tensors()
+        index = None if part is None else part.index
+        return node in self._given or (index is not None and (node, index[0]) in self._slices)
 
     def part_caption(self, node: Node, part: Slice | None) -> str:
         """What the user calls a part of a stacked sequence, else the sequence."""
@@ -135,18 +157,20 @@ class Naming:
 
     def path(self, scope: Scope) -> str:
         """Where a call sits, the outermost module by its variable: "model.encoder.cells.0"."""
-        first, *others = scope.chain()
-        name = self._graph.owners.get(id(first.owner), first.name)
-        return ".".join((name, *(call.name for call in others)))
+        return ".".join(self._variable(call) for call in scope.chain())
 
     def module(self, node: Node) -> str:
         """The module that made a value, of those that hold no copies the outermost; "" else."""
         for call in node.calls:
             if call not in self._containers:
-                if call.parent is None:
-                    return self._graph.owners.get(id(call.owner), call.name)
-                return call.name
+                return self._variable(call)
         return ""
+
+    def _variable(self, call: Scope) -> str:
+        """What the caller calls a module: the program its variable."""
+        if outermost_module(call) is call:
+            return self._graph.owners.get(id(call.owner), call.name)
+        return call.name
 
     def modules(self, nodes: Iterable[Node]) -> tuple[str, ...]:
         """The modules that made some values, each once."""
@@ -155,32 +179,115 @@ class Naming:
 
     # States
 
-    def _state_names(self, loop: Loop) -> tuple[str, ...]:
-        """What a loop passes on: h and c as one of our cells calls them, else as the program."""
-        if isinstance(loop.owner, RecurrentCell):
-            return loop.owner.states
+    def _state_names(self, loop: Loop, arriving: Sequence[Node | None]) -> tuple[str, ...]:
+        """What the copies of a loop make: as the program calls it, else as one of our cells does.
+
+        What nobody named, and what is something else when it comes to the next copy, is called as
+        the module that makes it: the f of z + f(z).
+        """
+        own = own_states(loop)
         found: list[str] = []
         count = Counter(copy.made for copy in loop.copies)
         for structure, places in sorted(loop.made.items(), key=lambda one: -count[one[0]]):
-            copy = next(copy for copy in reversed(loop.copies) if copy.made is structure)
-            for place in places[len(found) :]:
-                node = copy.nodes[place]
-                name = self._given.get(node) or node.given_name or _UNNAMED
-                while name in found:
+            copies = [copy for copy in loop.copies if copy.made is structure]
+            for k, place in enumerate(places[len(found) :], len(found)):
+                name = self._most_called([copy.nodes[place] for copy in copies])
+                other = arriving[k] if k < len(arriving) else None
+                if not name and other is not None and copies[0].call and len(places) == 1:
+                    name = self._name_of_call(copies[0].call)
+                name = name or _at(own, k)
+                while name in found or (other is not None and name == self._called(other)):
                     name += "′"
                 found.append(name)
         return tuple(found) or (_UNNAMED,)
 
+    def _most_called(self, nodes: Sequence[Node]) -> str:
+        """What most copies call a state; "" where they do not agree."""
+        names = Counter(map(self._called, nodes))
+        name, count = names.most_common(1)[0]
+        return name if 2 * count > len(nodes) else ""
 
-def naming_of(nodes: Sequence[Node]) -> Naming | None:
-    """The names in recorded nodes, whether anything leads to them or not; None without copies."""
+    def _arriving(self, loop: Loop) -> list[Node | None]:
+        """Of each state what of it comes to a later copy, where that is made on the way."""
+        later = [copy for copy in loop.copies if copy.before]
+        entries = loop.states[later[-1].made] if later else []
+        return [self._made_on_the_way(later[-1].read(group[0]), loop) for group in entries]
+
+    def _made_on_the_way(self, node: Node, loop: Loop) -> Node | None:
+        while (copy := self.cells.of(node)) is None:
+            if not is_moved(node):
+                return node
+            (node,) = node.tensors()
+        return node if self.cells.loops[copy.row] is not loop else None
+
+    def _arriving_names(self, loop: Loop, arriving: Sequence[Node | None]) -> tuple[str, ...]:
+        found = list(self.states[id(loop)])
+        for k, node in enumerate(arriving[: len(found)]):
+            if node is not None:
+                found[k] = self._called(node) or _at(own_states(loop), k)
+        return tuple(found)
+
+    def _name_of_call(self, call: Scope) -> str:
+        last = self.path(call).rpartition(".")[2]
+        return last if last.isidentifier() else ""
+
+    def _called(self, node: Node) -> str:
+        return self._given.get(node) or node.given_name or ""
+
+    # Equations
+
+    def equation(self, loop: Loop) -> str | None:
+        """What a cell of ours says of one step, under the program's names.
+
+        The state before is that of the step that it really comes from.
+        """
+        owner = loop.owner
+        written = owner.equation if isinstance(owner, RecurrentCell) else None
+        if written is None:
+            return None
+        before = self._before(loop)
+        states = self.states[id(loop)]
+        for k, own in enumerate(own_states(loop)[: len(states)]):
+            made, given = timeless(states[k]), timeless(self.arriving[id(loop)][k])
+            written = re.sub(rf"\b{own}ₜ₋₁", partial(_constant, f"{given}{before}"), written)
+            written = re.sub(rf"\b{own}ₜ(?!₋₁)", partial(_constant, f"{made}ₜ"), written)
+        return written if before != _SOME_STEP else f"{written}\n{_ABOUT_SOME_STEP}"
+
+    def _before(self, loop: Loop) -> str:
+        """The subscript of what a copy receives: ₜ₋₁, ₜ₊₁ in a row that runs backwards."""
+        steps = {
+            self.time(before) - self.time(copy) for copy in loop.copies for before in copy.before
+        } or {self.time_before(copy) - self.time(copy) for copy in loop.copies}
+        if len(steps) > 1:
+            return _SOME_STEP
+        return at_step(*steps)
+
+
+def own_states(loop: Loop) -> tuple[str, ...]:
+    """What one of our cells calls its states itself."""
+    return loop.owner.states if isinstance(loop.owner, RecurrentCell) else ()
+
+
+def _at(names: Sequence[str], k: int) -> str:
+    return names[k] if k < len(names) else _UNNAMED
+
+
+def _constant(text: str, match: re.Match[str]) -> str:
+    return text
+
+
+def naming_of(nodes: Sequence[Node], owners: Mapping[int, str]) -> Naming | None:
+    """The names in recorded nodes, whether anything leads to them or not; None without copies.
+
+    `owners`: id of a module that the program itself called -> its variable there.
+    """
     cells = cells_in(nodes)
     if not cells.loops:
         return None
     surface = cells.surface(nodes)
     placement = Placement(surface, cells, ())
-    graph = Graph(tuple(nodes), nodes[-1], {})
-    return Naming(graph, cells, placement, parameter_names(surface), ())
+    graph = Graph(tuple(nodes), nodes[-1], {}, owners=owners)
+    return Naming(graph, cells, placement, parameter_names(surface, owners), ())
 
 
 def _given_names(graph: Graph) -> dict[Node, str]:

@@ -1,6 +1,7 @@
 """What parameters are called: as the modules that own them call them."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import numpy as np
@@ -20,20 +21,50 @@ def names_in(modules: Iterable[Module]) -> dict[int, str]:
     return names
 
 
-def parameter_names(nodes: Iterable[Node]) -> dict[int, str]:
+def parameter_names(nodes: Iterable[Node], owners: Mapping[int, str] = {}) -> dict[int, str]:
     """The name of each parameter that some ops read, by its id.
 
-    It is the one in the outermost module that used the parameter, else the parameter's own.
+    It is the one in the outermost module that used the parameter, else the parameter's own. Where
+    another one's name ends so, the module's variable stands before it: `head.weight`.
+
+    Args:
+        nodes: the ops.
+        owners: id of a module that the program itself called -> its variable there.
     """
-    names: dict[int, str] = {}
-    used: dict[str, int] = {}  # a name -> how many have it
+    found: dict[int, tuple[str, str]] = {}  # the name, and the module's variable
     in_module: dict[int, dict[int, str]] = {}  # id of a module -> the names in it
     for node in nodes:
         for x in node.inputs:
-            if x is not None and x.is_parameter and x.id not in names:
-                name = _name_in_modules(x, node, in_module) or x.name or "parameter"
-                names[x.id] = _unique(cut(name), used)
-    return names
+            if x is not None and x.is_parameter and x.id not in found:
+                name, module = _name_in_modules(x, node, in_module)
+                known = owners.get(id(module), "")
+                found[x.id] = name or x.name or "parameter", known
+    used: dict[str, int] = {}  # a name -> how many have it
+    return {id_: _unique(cut(path), used) for id_, path in _told_apart(found).items()}
+
+
+def _told_apart(found: Mapping[int, tuple[str, str]]) -> dict[int, str]:
+    """The names, with the module's variable before those that others end with."""
+    paths = {id_: name for id_, (name, _) in found.items()}
+    while True:
+        ends = Counter(end for path in paths.values() for end in _ends(path))
+        unclear = [
+            id_
+            for id_, (name, module) in found.items()
+            if module and paths[id_] == name and ends[name] > 1
+        ]
+        if not unclear:
+            return paths
+        for id_ in unclear:
+            name, module = found[id_]
+            paths[id_] = f"{module}.{name}"
+
+
+def _ends(path: str) -> Iterator[str]:
+    """`a.b.c`, `b.c` and `c`."""
+    while path:
+        yield path
+        path = path.partition(".")[2]
 
 
 def attribute_name(leaf: Node, readers: Iterable[Node]) -> str:
@@ -55,7 +86,8 @@ def attribute_name(leaf: Node, readers: Iterable[Node]) -> str:
 
 def _name_in_modules(
     parameter: Node, reader: Node, in_module: dict[int, dict[int, str]]
-) -> str | None:
+) -> tuple[str, Module | None]:
+    """What the outermost module that has a parameter calls it, and that module."""
     for call in reader.calls:
         module = call.owner
         if isinstance(module, Module):
@@ -63,12 +95,12 @@ def _name_in_modules(
                 in_module[id(module)] = names_in([module])
             name = in_module[id(module)].get(parameter.id)
             if name is not None:
-                return name
-    return None
+                return name, module
+    return "", None
 
 
 def _unique(name: str, used: dict[str, int]) -> str:
-    """Two modules of one picture may both have a `W_hh`: the second becomes `W_hh_2`."""
+    """Two of one picture whom nothing else tells apart: the second `W` becomes `W_2`."""
     unique, number = name, used.get(name, 1)
     while unique in used:
         number += 1

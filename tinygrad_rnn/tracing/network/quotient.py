@@ -106,8 +106,8 @@ class Block:
             has one.
         row: its row in `Quotient.rows`; None for inputs, initial states, parameters and the loss.
         t: which block of its row it is, from 0: the call of the copy.
-        delay: how much later the timestep of its states is: in a row that runs backwards it counts
-            from the end, in one that begins with a later slice of a sequence from that.
+        delay: how much later its timestep is: in a row that runs backwards it counts from the end,
+            in one that begins with a later slice of a sequence from that.
         columns: the columns that it stands in: one, several for a bar or a wide op, none for
             parameters and the loss. An initial state stands in the column of its reader. An input
             that several columns read is drawn once in each: see `circles`.
@@ -153,7 +153,7 @@ class Block:
 
     @property
     def time(self) -> int:
-        """Of a copy the timestep of its states."""
+        """Of a copy the timestep of its states, of what stands between copies its own."""
         return self.t + self.delay
 
     @property
@@ -380,12 +380,21 @@ class Quotient:
         return tuple(block for block in self.blocks if block.kind == "cell")
 
 
-_SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
+_SUBSCRIPTS = str.maketrans("0123456789-+", "₀₁₂₃₄₅₆₇₈₉₋₊")
 
 
 def timeless(name: str) -> str:
     """A name without the "_t" at its end: "x_t" is called x, at each timestep."""
     return name.removesuffix("_t") or name
+
+
+def element_of(name: str) -> str:
+    """What one of several is called: of xs it is an x.
+
+    >>> element_of("xs"), element_of("logits")
+    ('x', 'logits')
+    """
+    return name[0] if len(name) == 2 and name[1] == "s" else name
 
 
 def indexed(name: str, t: int) -> str:
@@ -395,3 +404,12 @@ def indexed(name: str, t: int) -> str:
     ('h₁₂', 'h₋₁', 'h₃')
     """
     return timeless(name) + str(t).translate(_SUBSCRIPTS)
+
+
+def at_step(shift: int) -> str:
+    """The subscript of what belongs to another step than t.
+
+    >>> at_step(-1), at_step(0), at_step(2)
+    ('ₜ₋₁', 'ₜ', 'ₜ₊₂')
+    """
+    return "ₜ" + f"{shift:+d}".translate(_SUBSCRIPTS) if shift else "ₜ"

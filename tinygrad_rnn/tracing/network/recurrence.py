@@ -40,6 +40,11 @@ def is_light(node: Node) -> bool:
     return node.is_move or node.rule in _LIGHT
 
 
+def is_moved(node: Node) -> bool:
+    """Whether it is one other value, or a part of it, and nothing computed."""
+    return (node.is_move or node.op in ("detach", "astype")) and len(list(node.tensors())) == 1
+
+
 @dataclass(frozen=True, slots=True)
 class Recurrence:
     """The copies among the calls of a graph.

@@ -74,7 +74,11 @@ def index_text(index: object) -> str:
 def _written(part: Any) -> str:
     if isinstance(part, int):
         return str(part)
-    if type(part) is not slice or part.step is not None:
+    if part is ... or part is None:
+        return "…" if part else "None"
+    if type(part) is not slice:
         return ""
     ends: list[Any] = [part.start, part.stop]
+    if part.step is not None:
+        ends.append(part.step)
     return ":".join("" if end is None else str(end) for end in ends)

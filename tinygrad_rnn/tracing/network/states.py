@@ -6,7 +6,7 @@ it at the same place.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Node
@@ -79,7 +79,18 @@ def _found_again(
     for state, place in enumerate(found):
         if place is None and left:
             found[state] = left.pop(0)
-    return found
+    known = set(marks)
+    return [None if place is None else _last_made(copy, place, known) for place in found]
+
+
+def _last_made(copy: Copy, place: int, known: Container[Hashable]) -> int:
+    """What a state is in the end in a copy that does more to it than others: a mask, say."""
+    marks = _marks(copy)
+    for later, node in enumerate(copy.nodes[place + 1 :], place + 1):
+        goes_on = copy.nodes[place] in node.inputs and is_light(node) and not node.is_move
+        if goes_on and marks[later] not in known:
+            place = later
+    return place
 
 
 def _marks(copy: Copy) -> list[Hashable]:

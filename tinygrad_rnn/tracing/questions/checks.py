@@ -89,7 +89,7 @@ def check_gradients(
             "check"
         )
     rng = np.random.default_rng(seed)
-    names = parameter_names(graph.nodes)
+    names = parameter_names(graph.nodes, graph.owners)
     scale = 1e-3 * max(1.0, float(np.abs(weights * graph.root.data).sum()))
     trained = {x.id: x for x in graph.nodes if x.is_parameter and x.id in graph.gradients}
     for node in trained.values():

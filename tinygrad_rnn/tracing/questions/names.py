@@ -21,7 +21,7 @@ from ...errors import TraceError
 from ...nn.module import Module
 from ..network.cells import Cells
 from ..network.copies import Copy
-from ..network.naming import Naming, naming_of
+from ..network.naming import Naming, naming_of, own_states
 from ..network.parameters import names_in, parameter_names
 from ..network.sites import frozen
 from ..recording.event import Event, Failure, Forward, Update, Vjp
@@ -90,14 +90,15 @@ class Names:
         made = [node for node in nodes if node.op is not None and node not in self.places]
         # What an earlier step made is given to this one.
         own = (node for node in nodes if node.op is None or node not in self.places)
-        naming = naming_of(tuple(own))
+        naming = naming_of(tuple(own), self._run.owners)
         placing = _Placing(self._given)
         if naming is not None:
             placing.place(naming, nodes)
-        bases = _base_names(nodes, placing, self._given)
+        bases = _base_names(nodes, placing, self._given, self._run.owners)
         times = placing.times if naming is not None else _rounds(bases)
         step, borrowed = self.steps.of(self._made[made[-1]]), dict[Node, tuple[str, Written]]()
-        inputs = placing.inputs if "x" not in bases.values() else set[Node]()
+        known = set(bases.values())
+        inputs = placing.inputs if "x" not in known else set[Node]()
         for node, base in bases.items():
             place = Place(number, times.get(node), placing.layers.get(node))
             if node.op is not None and node in self.places:
@@ -107,8 +108,9 @@ class Names:
                 continue
             self._bases[node] = base or self._numbered(node)
             self.places[node] = place
-            if node in inputs:
-                self._also.append(("x", Written(self._made[node], node, place, step)))
+            also = "x" if node in inputs else placing.also.get(node)
+            if also is not None and (node in inputs or also not in known):
+                self._also.append((also, Written(self._made[node], node, place, step)))
                 borrowed[node] = self._also[-1]
         self.roles.update(placing.roles)
         self._borrowed[nodes[-1]] = borrowed
@@ -482,10 +484,10 @@ def _with_leaves(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _base_names(
-    nodes: Sequence[Node], placing: "_Placing", given: GivenName
+    nodes: Sequence[Node], placing: "_Placing", given: GivenName, owners: Mapping[int, str]
 ) -> dict[Node, str | None]:
     """The names without timesteps; None for what nobody named."""
-    parameters = parameter_names(nodes)
+    parameters = parameter_names(nodes, owners)
     bases: dict[Node, str | None] = {}
     for node in nodes:
         base = parameters.get(node.id)
@@ -542,6 +544,8 @@ class _Placing:
         self.layers: dict[Node, int] = {}
         # h, c, x …
         self.roles: dict[Node, str] = {}
+        # what one of our cells calls a state itself, where the program calls it otherwise
+        self.also: dict[Node, str] = {}
         # those that are alone at their timestep
         self.inputs: set[Node] = set()
         self._given = given
@@ -564,11 +568,14 @@ class _Placing:
         loop = naming.cells.loops[copy.row]
         for place, name in zip(loop.made[copy.made], naming.states[id(loop)], strict=False):
             self.roles[copy.nodes[place]] = name
+        for place, name in zip(loop.made[copy.made], own_states(loop), strict=False):
+            if self.roles[copy.nodes[place]] != name:
+                self.also[copy.nodes[place]] = f"{name}_l{copy.row}" if copy.row else name
 
     def _place_initial(self, copy: Copy, naming: Naming) -> None:
         loop = naming.cells.loops[copy.row]
         entries = loop.states[copy.made]
-        for group, name in zip(entries, naming.states[id(loop)], strict=False):
+        for group, name in zip(entries, naming.arriving[id(loop)], strict=False):
             node = copy.read(group[0])
             if node not in self.times and not node.is_parameter:
                 self.times[node], self.layers[node] = naming.time_before(copy), copy.row

@@ -388,9 +388,15 @@ def leaf_node(tensor: Tensor, array: Array, name: str | None = None) -> Node:
 def _owners_of(nodes: Iterable[Node]) -> dict[int, str]:
     """The variables of the modules that the program itself called."""
     scopes = {node.scope for node in nodes if node.op is not None and node.scope is not None}
-    owners = {id(owner): owner for scope in scopes for owner in (scope.chain()[0].owner,)}
-    named = {key: callers_name(owner) for key, owner in owners.items() if type(owner) is not str}
+    calls = (outermost_module(scope) for scope in scopes)
+    owners = {id(call.owner): call.owner for call in calls if call is not None}
+    named = {key: callers_name(owner) for key, owner in owners.items()}
     return {key: name for key, name in named.items() if name is not None}
+
+
+def outermost_module(scope: Scope) -> Scope | None:
+    """The call of the module that no other one calls."""
+    return next((call for call in scope.chain() if not isinstance(call.owner, str)), None)
 
 
 def _leaf(tensor: Tensor, array: Array) -> Node:

@@ -178,7 +178,10 @@ class Recorder:
 
     def _take_enter(self, module: Any) -> None:
         """A module that no other one calls has the name of its variable."""
-        if STATE.get().scope is None and id(module) not in self._run.owners:
+        scope = STATE.get().scope
+        while scope is not None and isinstance(scope.owner, str):  # tg.scope
+            scope = scope.parent
+        if scope is None and id(module) not in self._run.owners:
             name = callers_name(module)
             if name is not None:
                 self._run.owners[id(module)] = name

@@ -37,6 +37,7 @@ _HELD_MOST = 1000  # how long a list may be that is looked through for a paramet
 Frames = tuple[tuple[CodeType, int], ...]
 # Calls, the outermost last: an instruction of a code, and what is inside; or a number and that.
 _Key = tuple[Any, ...] | None
+Position = tuple[int | None, int | None, int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +167,35 @@ class Source:
         if self.known is not None:
             return self.known.variable
         path: tuple[int, ...] = ()
+        own: str | None = None  # what our code calls it; what the program does comes first
+        is_named = False
         for code, instruction in self.frames:
             stands_for = _elsewhere(code)
             if stands_for is not None:
-                return stands_for.part(path)
+                return stands_for.part(path) or own
             binding = _bindings(code.co_filename).get(_position(code, instruction))
             if binding is None:
-                return None
-            path = binding.path + path
-            if binding.target is not None:
-                if not path and isinstance(binding.target, ast.Tuple | ast.List):
-                    path = (self.part,)
-                return _target_name(binding.target, path)
-        return None
+                return own
+            path = binding.within(path)
+            if binding.target is None:
+                continue
+            is_ours = code.co_filename.startswith(_FOLDER)
+            if not is_ours or not is_named:
+                name = _target_name(binding.target, self._part_of(binding.target, path))
+                if not is_ours:
+                    return name or own
+                own, is_named = name, True
+            returned = _returned_from(code, binding.target)
+            if returned is None:
+                return own
+            path = returned.within(path)
+        return own
+
+    def _part_of(self, target: ast.expr, path: tuple[int, ...]) -> tuple[int, ...]:
+        """Which part of a target it is: the line that unpacks may have made the parts itself."""
+        if not path and isinstance(target, ast.Tuple | ast.List):
+            return (self.part,)
+        return path
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -548,37 +565,108 @@ class ArrayNames:
     """
 
     def __init__(self) -> None:
-        self._known: defaultdict[tuple[CodeType, int], dict[tuple[CodeType, str], None]]
-        self._known = defaultdict(dict)
-        self._missed: Counter[tuple[CodeType, int]] = Counter()
+        self._known: defaultdict[Frames, dict[tuple[CodeType, str], None]] = defaultdict(dict)
+        self._missed: Counter[Frames] = Counter()
 
     def of(self, origin: Origin) -> str | None:
         """The variable that holds an array, or the attribute: "F", "slower", "F.T" for F.T.
 
         Of the user's innermost frames the outermost one that has it, so that a helper does not name
-        it; else what a layer of ours calls it. None of an array that nobody holds.
+        it; else what the user's call of our code says there: "words" for `embedding(words[t])`;
+        else what a layer of ours calls an array of its own. None of an array that nobody holds.
         """
         owner: Any = origin.owner
         if isinstance(owner, ref) and owner() is None:
             return None
-        ours = list(islice(_our_frames(), _CALLERS_KEPT))
-        frames = [*list(islice(_user_frames(), _CALLERS_KEPT))[::-1], *ours]
-        innermost = ours[0] if ours else frames[-1]
-        place = innermost.f_code, innermost.f_lasti
+        users = list(islice(_user_frames(), _CALLERS_KEPT))
+        ours = list(_our_frames())
+        near = [*users[:1], *ours[:1]]
+        place = tuple((frame.f_code, frame.f_lasti) for frame in near)
+        frames = users[::-1]
         for code, name in self._known[place]:
-            for frame in frames:
+            for frame in (*frames, *ours):
                 if frame.f_code is code and _is_of(origin, _variable(frame, name)):
                     return name
         if self._missed[place] >= _MISSED_MOST:
             return None
+        found = self._held(frames, origin, place)
+        found = found or _name_as_attribute(frames, origin) or _name_as_view(frames, origin)
+        if found is None and not ours:
+            found = _name_in_expression(users[0])
+        elif found is None:
+            called = next((one for one in reversed(ours) if not _is_module_call(one)), ours[-1])
+            which = _parameter(called, origin)
+            if which is not None and users:
+                found = _name_of_argument(users[0], *which)
+            else:
+                found = self._held(ours, origin, place)
+        self._missed[place] += found is None
+        return found
+
+    def _held(self, frames: Iterable[FrameType], origin: Origin, place: Frames) -> str | None:
         for frame in frames:
             for name, held in _variables([frame]):
                 if _is_of(origin, held):
                     self._known[place][frame.f_code, name] = None
                     return name
-        found = _name_as_attribute(frames, origin) or _name_as_view(frames, origin)
-        self._missed[place] += found is None
-        return found
+        return None
+
+
+def _is_module_call(frame: FrameType) -> bool:
+    return frame.f_code is _MODULE_CALL
+
+
+def _parameter(frame: FrameType, origin: Origin) -> tuple[int, str] | None:
+    """Which argument of a function an array was: its place, without `self`, and its name."""
+    code = frame.f_code
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    for place, name in enumerate(names):
+        if _is_of(origin, frame.f_locals.get(name)):
+            return place - (names[0] == "self"), name
+    return None
+
+
+def _name_of_argument(frame: FrameType, place: int, name: str) -> str | None:
+    """What the call that a frame is in says for an argument, but for an index: `words[t]`."""
+    call = _expression(frame)
+    if not isinstance(call, ast.Call):
+        return None
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if place < len(call.args):
+        return _target_name(call.args[place], ())
+    return _target_name(given[name], ()) if name in given else None
+
+
+def _name_in_expression(frame: FrameType) -> str | None:
+    """The array of which an operand is an element, where there is only one: `c` in `c[t] - y`."""
+    match _expression(frame):
+        case ast.BinOp(left=left, right=right):
+            operands = [left, right]
+        case ast.Call(args=operands):
+            pass
+        case _:
+            return None
+    elements = (x.value for x in operands if isinstance(x, ast.Subscript))
+    names = {name for x in elements if (name := _target_name(x, ())) is not None}
+    arrays = [name for name in names if isinstance(_variable(frame, name), np.ndarray)]
+    return arrays[0] if len(arrays) == 1 else None
+
+
+def _expression(frame: FrameType) -> ast.expr | None:
+    """The expression that a frame is in."""
+    code = frame.f_code
+    return _expressions(code.co_filename).get(_position(code, frame.f_lasti))
+
+
+@lru_cache(maxsize=256)
+def _expressions(file: str) -> dict[Position, ast.expr]:
+    """The calls in a file, and what adds and multiplies, by where they stand."""
+    found: dict[Position, ast.expr] = {}
+    for tree in _parsed(file):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call | ast.BinOp):
+                found[_span(node)] = node
+    return found
 
 
 def _name_as_attribute(frames: Iterable[FrameType], origin: Origin) -> str | None:
@@ -604,9 +692,22 @@ def _name_as_view(frames: Iterable[FrameType], origin: Origin) -> str | None:
         for part in ("T", "real", "imag"):
             if _is_of(origin, getattr(whole, part)):
                 return f"{name}.{part}"
-        if _is_row(origin, whole):
+        if _is_row(origin, whole) or _is_reversed(origin, whole):
             return name
     return None
+
+
+def _is_reversed(origin: Origin, whole: Any) -> bool:
+    """Whether it is all of `whole`, some axes in the other order: `whole[::-1]`."""
+    if origin.shape != whole.shape or not origin.address:
+        return False
+    first = whole.__array_interface__["data"][0]
+    for n, own, other in zip(origin.shape, origin.strides, whole.strides, strict=True):
+        if abs(own) != abs(other):
+            return False
+        if own != other:
+            first += (n - 1) * other
+    return first == origin.address
 
 
 def _is_row(origin: Origin, whole: Any) -> bool:
@@ -633,6 +734,7 @@ def forget_files() -> None:
     """Read source files anew: a script of the same name may have been another one before."""
     linecache.checkcache()
     _bindings.cache_clear()
+    _expressions.cache_clear()
     _scopes_of_loops.cache_clear()
     _place.cache_clear()
     _owners.clear()
@@ -702,7 +804,8 @@ def _parsed(file: str) -> list[ast.Module]:
 # A value is named where a statement binds it: `z = …`, `h, c = …`, `for x in …`; what is returned,
 # further out.
 
-Position = tuple[int | None, int | None, int | None, int | None]
+_ALONE = -1  # the part of a tuple of one
+_STATE_OF = "state_of"  # takes the one tensor of a state out of its tuple, see nn.cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -714,6 +817,13 @@ class _Binding:
 
     target: ast.expr | None
     path: tuple[int, ...] = ()
+    is_state: bool = False  # as our cells give it: of one tensor that itself
+
+    def within(self, path: tuple[int, ...]) -> tuple[int, ...]:
+        """Which part of the target part `path` of the value is."""
+        if self.is_state and path[:1] == (_ALONE,):
+            path = path[1:]
+        return self.path + path
 
 
 @lru_cache(maxsize=65536)
@@ -757,25 +867,62 @@ def _bound_by(node: ast.AST) -> dict[Position, _Binding]:
             return {}
 
 
+def _returned_from(code: CodeType, target: ast.expr) -> _Binding | None:
+    """What a function of ours returns a local variable as, if it does."""
+    if not isinstance(target, ast.Name):
+        return None
+    return _returns(code.co_filename).get((code.co_firstlineno, code.co_name, target.id))
+
+
+@lru_cache(maxsize=256)
+def _returns(file: str) -> dict[tuple[int, str, str], _Binding]:
+    """The local variables that the functions of a file return: first line, function, variable."""
+    found: dict[tuple[int, str, str], _Binding] = {}
+    for tree in _parsed(file):
+        functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+        for function in functions:
+            first = min(node.lineno for node in (function, *function.decorator_list))
+            for name, binding in _returned_by(function):
+                found.setdefault((first, function.name, name), binding)
+    return found
+
+
+def _returned_by(function: ast.FunctionDef) -> Iterator[tuple[str, _Binding]]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return) and node.value is not None:
+            for part, binding in _parts_of(node.value, None):
+                if isinstance(part, ast.Name):
+                    yield part.id, binding
+
+
 def _best(targets: list[ast.expr]) -> ast.expr:
     """Of `past[t] = h = …` the variable, h."""
     return next((one for one in targets if isinstance(one, ast.Name)), targets[0])
 
 
-def _parts(
+def _parts(value: ast.expr, target: ast.expr | None) -> dict[Position, _Binding]:
+    """Where the expressions stand whose values are the bound one."""
+    return {_span(part): binding for part, binding in _parts_of(value, target)}
+
+
+def _parts_of(
     value: ast.expr, target: ast.expr | None, path: tuple[int, ...] = ()
-) -> dict[Position, _Binding]:
+) -> Iterator[tuple[ast.expr, _Binding]]:
     """The expressions whose values are the bound one: branches of a choice, elements of a tuple."""
     match value:
         case ast.IfExp(body=body, orelse=other):
-            return _parts(body, target, path) | _parts(other, target, path)
+            yield from _parts_of(body, target, path)
+            yield from _parts_of(other, target, path)
+        case ast.Tuple(elts=[element]):
+            yield from _parts_of(element, target, (*path, _ALONE))
         case ast.Tuple(elts=elements):
-            found: dict[Position, _Binding] = {}
             for i, element in enumerate(elements):
-                found |= _parts(element, target, (*path, i))
-            return found
+                yield from _parts_of(element, target, (*path, i))
+        case ast.Call(func=ast.Name(id=function), args=[state]) if function == _STATE_OF:
+            yield state, _Binding(target, path, is_state=True)
+            yield value, _Binding(target, path)
         case _:
-            return {_span(value): _Binding(target, path)}
+            yield value, _Binding(target, path)
 
 
 def _span(node: ast.expr | ast.stmt) -> Position:

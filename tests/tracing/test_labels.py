@@ -1,0 +1,421 @@
+"""What a picture calls what it shows: each value as the program does, and no two alike."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.tracing.network.blocks import network_of
+
+T = 3
+XS = np.random.default_rng(0).standard_normal((T, 3))
+
+
+def network(program):
+    """Of what a program returns, recorded."""
+    with tg.trace() as tr:
+        program().backward()
+    return network_of(tr.graph())
+
+
+def rows_of(quotient):
+    return [row for row in quotient.rows if row.kind in ("cell", "loop")]
+
+
+def labels(quotient, kind):
+    return [block.label for block in quotient.blocks if block.kind == kind]
+
+
+# The state before, in an equation
+
+
+def both_ways(xs):
+    forwards, backwards = tg.nn.RNNCell(3, 4, rng=0), tg.nn.RNNCell(3, 4, rng=1)
+    h, hs = None, []
+    for x in xs:
+        h = forwards(x, h)
+        hs.append(h)
+    h = None
+    for t in reversed(range(len(xs))):
+        h = backwards(xs[t], h)
+        hs[t] = hs[t] + h
+    return tg.ops.stack(hs).sum()
+
+
+def test_an_equation_names_the_step_that_its_arrow_comes_from():
+    quotient = network(lambda: both_ways(XS))
+    forwards, backwards = rows_of(quotient)
+    assert forwards.equation == "hₜ = tanh(W_xh xₜ + W_hh hₜ₋₁ + b_h)"
+    assert backwards.equation == "hₜ = tanh(W_xh xₜ + W_hh hₜ₊₁ + b_h)"
+    for row, step in ((forwards, -1), (backwards, 1)):
+        messages = [a for a in quotient.arrows if a.kind == "message" and a.target.row is row]
+        assert {a.source.time - a.target.time for a in messages} == {step}
+
+
+def in_turn():
+    """One cell, in turn on two sequences."""
+    cell, a, b = tg.nn.RNNCell(3, 4, rng=0), None, None
+    for x in XS:
+        a, b = cell(x, a), cell(-x, b)
+    return (a * b).sum()
+
+
+def branching():
+    """Two ways to go on from one state."""
+    cell = tg.nn.RNNCell(3, 4, rng=0)
+    start = cell(XS[0])
+    one, other = cell(XS[1], start), cell(XS[2], start)
+    return (one * other).sum()
+
+
+def test_an_equation_says_how_far_back_the_arrow_comes_from_or_that_it_differs():
+    (row,) = rows_of(network(in_turn))
+    assert row.equation == "hₜ = tanh(W_xh xₜ + W_hh hₜ₋₂ + b_h)"
+    (row,) = rows_of(network(branching))
+    assert row.equation.splitlines() == [
+        "hₜ = tanh(W_xh xₜ + W_hh hₚ + b_h)", "p: where the arrow comes from",
+    ]  # fmt: skip
+
+
+# What a cell makes
+
+
+class Projected(tg.nn.Module):
+    """Hands on a projection, which has no name in here."""
+
+    def __init__(self):
+        self.gates, self.W = tg.nn.Linear(3 + 2, 4, rng=0), tg.nn.Linear(4, 2, bias=False, rng=1)
+
+    def forward(self, x, r):
+        return self.W(np.tanh(self.gates(np.concatenate([x, r]))))
+
+
+class Step(tg.nn.Module):
+    """Has one of our cells inside, and another letter for its state."""
+
+    def __init__(self):
+        self.cell, self.out = tg.nn.GRUCell(3, 4, rng=0), tg.nn.Linear(4, 2, bias=False, rng=1)
+
+    def forward(self, x, s):
+        s = self.cell(x, s)
+        return self.out(s), s
+
+
+def projected():
+    cell, r = Projected(), np.zeros(2)
+    for x in XS:
+        r = cell(x, r)
+    return r.sum()
+
+
+def one_inside():
+    step, s, loss = Step(), np.zeros(4), 0.0
+    for x in XS:
+        scores, s = step(x, s)
+        loss = loss + (scores**2).sum()
+    return loss
+
+
+def two_clocks():
+    fast, slow = tg.nn.RNNCell(3, 4, rng=0), tg.nn.RNNCell(4, 4, rng=1)
+    quick = calm = np.zeros(4)
+    for x in XS:
+        quick = fast(x, quick)
+        calm = slow(quick, calm)
+    return calm.sum()
+
+
+def a_state_in_one_variable():
+    cell, state = tg.nn.LSTMCell(3, 4, rng=0), None
+    for x in XS:
+        state = cell(x, state)
+    return state[0].sum()
+
+
+NAMED = {
+    "projected": (projected, [("r",)]),
+    "one inside": (one_inside, [("s",)]),
+    "two clocks": (two_clocks, [("quick",), ("calm",)]),
+    "a pair in one variable": (a_state_in_one_variable, [("h", "c")]),
+    "a layer of ours": (lambda: tg.nn.GRU(3, 4, rng=0)(XS)[0].sum(), [("h",)]),
+}
+
+
+@pytest.mark.parametrize("program", NAMED)
+def test_a_state_is_called_as_the_program_calls_it(program):
+    run, states = NAMED[program]
+    assert [row.states for row in rows_of(network(run))] == states
+
+
+def test_what_becomes_of_a_state_on_its_way_is_another_value():
+    """Zoneout: what the cell makes is not what the next step gets."""
+    cell, keep = tg.nn.LSTMCell(3, 4, rng=0), np.arange(4 * T).reshape(T, 4) % 2 == 0
+
+    def run():
+        h, c = np.zeros(4), np.zeros(4)
+        for t in range(T):
+            h_new, c_new = cell(XS[t], (h, c))
+            h = tg.ops.where(keep[t], h, h_new)
+            c = tg.ops.where(keep[t], c, c_new)
+        return (h * c).sum()
+
+    quotient = network(run)
+    (row,) = rows_of(quotient)
+    assert row.states == ("h_new", "c_new")
+    assert row.equation == "c_newₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ\nh_newₜ = oₜ ⊙ tanh(c_newₜ)"
+    assert labels(quotient, "initial") == ["h₋₁, c₋₁"]
+    formulas = {block.formula for block in quotient.blocks if block.kind == "between"}
+    assert {"where(keep, hₜ₋₁, h_new)", "where(keep, cₜ₋₁, c_new)"} <= formulas
+
+
+def test_what_nobody_named_and_is_no_state_yet_is_called_as_what_makes_it():
+    """An Euler step: z + f(z)."""
+    f = Projected()
+
+    def run():
+        z = np.zeros(2)
+        for x in XS:
+            z = z + 0.1 * f(x, z)
+        return z.sum()
+
+    quotient = network(run)
+    assert labels(quotient, "cell") == ["f₀", "f₁", "f₂"]
+    assert set(labels(quotient, "initial")) == {"z₋₁"}
+
+
+# Parameters
+
+
+def test_parameters_are_told_apart_by_the_variables_of_their_modules():
+    embedding, cell = tg.nn.Embedding(5, 3, rng=0), tg.nn.RNNCell(3, 4, rng=1)
+    first, second = tg.nn.Linear(4, 2, rng=2), tg.nn.Linear(4, 2, bias=False, rng=3)
+
+    def run():
+        h, loss = np.zeros(4), 0.0
+        for word in np.arange(T):
+            with tg.scope("step"):
+                h = cell(embedding(word), h)
+            loss = loss + (first(h) * second(h)).sum()
+        return loss
+
+    assert {block.label for block in network(run).parameters} == {
+        "embedding.weight", "W_xh", "W_hh", "b_h", "first.weight", "bias", "second.weight",
+    }  # fmt: skip
+
+
+def test_a_name_that_ends_another_one_is_ambiguous():
+    step, weight = Step(), tg.nn.Linear(4, 2, rng=2)
+
+    def run():
+        s = np.zeros(4)
+        for x in XS:
+            _, s = step(x, s)
+        return weight(s).sum() + step.out(s).sum()
+
+    names = {block.label for block in network(run).parameters}
+    assert {"out.weight", "weight.weight"} <= names
+
+
+# Leaves
+
+
+def test_what_our_functions_call_their_arguments_is_no_name():
+    embedding, cell = tg.nn.Embedding(5, 3, rng=0), tg.nn.RNNCell(3, 5, rng=1)
+    words = np.array([1, 3, 0, 2])
+
+    def run():
+        h, loss = np.zeros(5), 0.0
+        for t in range(T):
+            h = cell(embedding(words[t]), h)
+            loss = loss + tg.nn.cross_entropy(h, words[t + 1])
+        return loss
+
+    quotient = network(run)
+    assert labels(quotient, "input") == ["words₀", "words₁", "words₂"]
+    assert set(labels(quotient, "target")) == {"words"}
+    assert quotient.loss.formula == "Σₜ cross_entropy(h, words)"
+
+
+def test_an_array_that_is_read_backwards_has_its_name():
+    embedding, rnn = tg.nn.Embedding(5, 3, rng=0), tg.nn.RNN(3, 4, rng=1)
+    source = np.array([1, 3, 0])
+    quotient = network(lambda: rnn(embedding(source[::-1]))[0].sum())
+    assert labels(quotient, "input") == ["source₂", "source₁", "source₀"]
+
+
+def test_a_leaf_has_its_name_and_what_has_none_is_x():
+    cell = tg.nn.RNNCell(3, 4, rng=0)
+
+    def run(source):
+        h = np.zeros(4)
+        for t in range(T):
+            h = cell(source[t] if t else source[t] + 1.0, h)
+        return h.sum()
+
+    quotient = network(lambda: run(np.ones((T, 3))))
+    assert labels(quotient, "input") == ["x₀", "source₁", "source₂"]
+
+
+def test_an_input_that_is_a_row_of_an_array_says_which():
+    """The array is read in an order of its own."""
+    cell, source, rows = tg.nn.RNNCell(3, 4, rng=0), np.eye(4, 3), [2, 0, 3]
+
+    def run():
+        h = np.zeros(4)
+        for row in rows:
+            h = cell(source[row], h)
+        return h.sum()
+
+    assert labels(network(run), "input") == ["source₂", "source₀", "source₃"]
+
+
+def test_what_the_loss_read_first_has_another_name_as_an_input():
+    cell, following = tg.nn.RNNCell(3, 3, rng=0), np.eye(3)
+
+    def run():
+        h, x, loss = np.zeros(3), np.zeros(3), 0.0
+        for wanted in following:
+            h = cell(x, h)
+            loss = loss + ((h - wanted) ** 2).sum()
+            x = wanted
+        return loss
+
+    quotient = network(run)
+    assert labels(quotient, "input") == ["x₀", "x₁", "x₂"]
+    assert quotient.loss.formula == "Σₜ Σ (h − wanted)²"
+
+
+def test_an_output_has_its_name_and_one_of_many_the_singular():
+    cell, head, other = tg.nn.RNNCell(3, 4, rng=0), *(tg.nn.Linear(4, 2, rng=k) for k in (1, 2))
+
+    def run():
+        h, ys, loss = np.zeros(4), [], 0.0
+        for x in XS:
+            h = cell(x, h)
+            logits = head(h)
+            ys.append(other(h))
+            loss = loss + (logits**2).sum() + (ys[-1] ** 4).sum()
+        return loss
+
+    outputs = {output.label for output in network(run).outputs}
+    assert outputs == {"logits₀", "logits₁", "logits₂", "y₀", "y₁", "y₂"}
+
+
+def test_a_letter_that_is_a_state_s_is_no_output_s():
+    """The program says y of what comes back, and nothing of what goes out."""
+    cell, head = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 2, rng=1)
+
+    def run():
+        y = np.zeros(4)
+        for x in XS:
+            y = cell(x, y)
+        return (head(y) ** 2).sum()
+
+    assert [output.label for output in network(run).outputs] == ["out₂"]
+
+
+# Formulas
+
+
+def formulas(program):
+    quotient = network(program)
+    return {block.formula for block in quotient.blocks if block.kind in ("between", "bar")} | {
+        quotient.loss.formula
+    }
+
+
+def after_a_cell(finish):
+    """What is made of the states of a cell, all of them."""
+    cell, hs, h = tg.nn.RNNCell(3, 4, rng=0), [], np.zeros(4)
+    for x in XS:
+        h = cell(x, h)
+        hs.append(h)
+    return finish(hs)
+
+
+INDEXED = {
+    "some steps": (lambda hs: np.stack(hs)[1:], "Σ [h₀; h₁; h₂][1:]²"),
+    "one of each": (lambda hs: np.stack(hs)[np.arange(T), [0, 1, 2]], "Σ [h₀; h₁; h₂][…]²"),
+    "all": (lambda hs: np.stack(hs)[:, None], "Σ [h₀; h₁; h₂]²"),
+    "the last": (lambda hs: np.stack(hs)[-1], "Σ h²"),
+    "turned": (lambda hs: np.stack(hs)[:, ::2], "Σ [h₀; h₁; h₂][:, ::2]²"),
+}
+
+
+@pytest.mark.parametrize("program", INDEXED)
+def test_what_an_index_leaves_out_is_seen(program):
+    take, written = INDEXED[program]
+    quotient = network(lambda: after_a_cell(lambda hs: (take(hs) ** 2).sum()))
+    assert quotient.loss.formula == written
+
+
+def test_an_index_that_differs_from_step_to_step_is_seen():
+    def picked(hs):
+        loss = 0.0
+        for t, h in enumerate(hs):
+            loss = loss - tg.ops.log_softmax(h)[t]
+        return loss / T
+
+    quotient = network(lambda: after_a_cell(picked))
+    assert quotient.loss.formula == "−Σₜ log_softmax(h)[…] / 3"
+
+
+def test_several_sums_over_the_steps_are_several():
+    def losses(hs):
+        fit = size = 0.0
+        for h in hs:
+            fit = fit + (h - 1.0).sum()
+            size = size + (h**2).sum()
+        return fit - 0.1 * size + 2.0
+
+    quotient = network(lambda: after_a_cell(losses))
+    assert quotient.loss.formula == "Σₜ Σ (h − 1) − 0.1 ⊙ Σₜ Σ h² + 2"
+
+
+def test_two_directions_are_two_letters():
+    rnn, out = tg.nn.RNN(3, 4, bidirectional=True, rng=0), tg.nn.Linear(8, 2, rng=1)
+    assert "weight [→h; ←h] + bias" in formulas(lambda: out(rnn(XS)[0]).sum())
+
+
+def test_two_layers_and_two_cells_are_two_letters():
+    fast, slow = tg.nn.RNNCell(3, 4, rng=0), tg.nn.RNNCell(4, 4, rng=1)
+    out = tg.nn.Linear(8, 2, rng=2)
+
+    def run():
+        state, loss = [None, None], 0.0
+        for x in XS:
+            state[0] = fast(x, state[0])
+            state[1] = slow(state[0], state[1])
+            loss = loss + out(np.concatenate(state)).sum()
+        return loss
+
+    assert "weight [fast.state; slow.state] + bias" in formulas(run)
+    deep = tg.nn.RNN(3, 4, num_layers=2, rng=0)
+    both = formulas(lambda: out(np.concatenate(deep(XS)[1])).sum())
+    assert "weight [h; h_l1] + bias" in both
+
+
+def test_what_comes_from_another_step_says_from_which():
+    cell = tg.nn.RNNCell(3, 4, rng=0)
+
+    def run():
+        h = before = np.zeros(4)
+        loss = 0.0
+        for x in XS:
+            before, h = h, cell(x, h)
+            change = np.tanh(h - before)
+            loss = loss + (change**2).sum()
+        return loss
+
+    assert "Σₜ Σ tanh(hₜ − hₜ₋₁)²" in formulas(run)
+
+
+def test_parameters_and_calls_in_one_formula_are_told_apart():
+    cell, W1, W2, v = tg.nn.RNNCell(3, 4, rng=0), *(tg.nn.Linear(4, 4, rng=k) for k in range(3))
+
+    def attended(hs):
+        keys = W1(np.stack(hs))
+        query = cell(XS[0])
+        return (tg.ops.softmax(v(np.tanh(keys + W2(query)))) ** 2).sum()
+
+    found = formulas(lambda: after_a_cell(attended))
+    assert "weight tanh(keys + W2(query)) + bias" in found
