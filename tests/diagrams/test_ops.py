@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from diagrams.flaws import flaws
 from diagrams.reading import Picture, overlapping, overlapping_parts, picture_of
 from diagrams.recorded import trained
 from diagrams.test_geometry import check_texts
@@ -262,3 +263,12 @@ def test_parameters_without_a_name_are_called_the_same_in_every_run():
     assert {"U", "W"} <= {
         text for part in Picture(pictured()).all("parameter") for text in part.texts
     }
+
+
+def test_a_formula_that_is_cut_does_not_stand_on_the_ops_that_it_is_of():
+    cell, h = tg.nn.GRUCell(2, 3, rng=0), tg.tensor(np.zeros(3))
+    with tg.trace() as tr:
+        for x in np.ones((3, 2)):
+            h = (h + cell(x, h)) / 2
+        (h * h).sum().backward()
+    assert flaws(tg.draw(tr, view="ops").drawing) == []

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, Self
 
+from ...text import printable
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.ramp import ALARM_OUTLINE, Look
@@ -229,12 +230,13 @@ class Opened(Box):
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         plan, line = self.plan, self._upper_line(item.label, x)
         top, bottom = y + plan.height / 2 - _UPPER, y - plan.height / 2 + 12
+        label = fit(item.label, plan.width - 14, LABEL_SIZE)
+        texts: list[Text] = []
         if line.name:
-            name = Text(line.name, line.name_at, top, LABEL_SIZE, "muted", align="left")
-        else:
-            label, corner = fit(item.label, plan.width - 14, LABEL_SIZE), x + plan.width / 2 - 7
-            name = Text(label, corner, bottom, LABEL_SIZE, "muted", align="right")
-        texts = [name]
+            texts.append(Text(line.name, line.name_at, top, LABEL_SIZE, "muted", align="left"))
+        elif label == printable(item.label) or not self.white:
+            corner = x + plan.width / 2 - 7
+            texts.append(Text(label, corner, bottom, LABEL_SIZE, "muted", align="right"))
         if line.note:
             color = self._note_color
             texts.append(
