@@ -211,7 +211,7 @@ def _added(put_off: _Terms, g: Cotangent | None, x: Tensor) -> Cotangent:
     """What `x` has received, and all that was put off for it."""
     for (op, slot), terms in put_off.items():
         cotangents, operands, options = map(list, zip(*terms, strict=True))
-        total = op.fitted(op.together[slot](cotangents, operands, options), slot, x)
+        total = op.fitted(op.together[slot](cotangents, operands, options), slot, x._data)
         g = total if g is None else g + total
     return g
 

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ..errors import GradientError, OpError, describe, refusal
-from .origin import is_number, owned
+from .origin import is_number, looking_on, owning
 from .state import STATE, notify
 from .switches import quietly
 from .tensor import Array, Inputs, Tensor, creation_ids, freeze
@@ -101,6 +101,9 @@ class Op:
 
     def fitted(self, term: Any, slot: int, x: Any) -> Cotangent:
         """What a VJP of input number `slot` returned, in the shape and dtype of that input, `x`."""
+        is_whole = type(term) is np.ndarray and term.dtype is x.dtype and term.size == x.size
+        if is_whole and term.shape[term.ndim - x.ndim :] == x.shape:  # of a bias of one row, say
+            return term.reshape(x.shape)
         if isinstance(term, np.generic):  # NumPy's result for arrays without axes
             term = np.asarray(term)
         wrong = _misfit(term, x)
@@ -198,8 +201,8 @@ def op(
         forward = numpy or function
         rules = vjps
         if not function.__module__.startswith(_PACKAGE):
-            forward = _owned(forward)
-            rules = tuple(rule and _seen(rule, variadic) for rule in vjps)
+            forward = owning(forward)
+            rules = tuple(rule and looking_on(rule, variadic) for rule in vjps)
         if quiet:
             forward = quietly(forward)
         made = Op(name, forward, rules, variadic, together, kind or _kind_of(numpy), sign or name)
@@ -218,33 +221,6 @@ def op(
 
 
 _PACKAGE = __name__.partition(".")[0] + "."
-
-
-def _owned(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A user's forward, whose result nobody else can write into: a view of a buffer is copied."""
-
-    @wraps(forward)
-    def called(*operands: Any, **options: Any) -> Any:
-        return owned(forward(*operands, **options))
-
-    return called
-
-
-def _seen(rule: Vjp, variadic: bool) -> Vjp:
-    """A user's VJP, whose result the user may keep: a view is passed on, which a leaf copies.
-
-    It cannot write into the cotangent, which other VJPs may use, too.
-    """
-
-    @wraps(rule)
-    def seen(*given: Any, **options: Any) -> Any:
-        g = given[variadic]
-        if type(g) is np.ndarray:
-            g.setflags(False)  # pyright: ignore[reportCallIssue]
-        term = rule(*given, **options)
-        return term.view() if type(term) is np.ndarray else term
-
-    return seen
 
 
 def _kind_of(function: Any) -> Kind:
@@ -381,14 +357,14 @@ def _with_options(
             raise TypeError(
                 f"{op.name} has the options {names}, not {list(kwargs)} beside {list(given)}"
             )
-        given = defaults | given | kwargs
+        given = {**defaults, **given, **kwargs}
         for name, function in read.items():
             try:
                 given[name] = function(given[name])
             except (ValueError, TypeError) as reason:
                 raise OpError(f"{op.name}: {name} = {given[name]!r}: {reason}") from None
         for name, value in given.items():
-            if isinstance(value, _CHANGEABLE):
+            if type(value) not in _FIXED and isinstance(value, _CHANGEABLE):
                 given[name] = _fixed(op, name, value)
         operands = args[0] if op.variadic else args[:arity]
         return record(*operands, options=given)
@@ -396,6 +372,7 @@ def _with_options(
     return call
 
 
+_FIXED = {int, bool, str, type(None)}  # most are, and this is faster to see
 _CHANGEABLE = (tuple, list, Tensor, np.ndarray)
 
 

@@ -3,6 +3,8 @@
 What a user's op returns is copied where somebody else could still write into it.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple, cast
 from weakref import ref
 
@@ -59,6 +61,33 @@ def owned(made: Any) -> Array:
         )
     base = base_of(y)
     return y.copy() if base is not y and base.flags.writeable else y
+
+
+def owning(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A user's forward, whose result nobody else can write into: a view of a buffer is copied."""
+
+    @wraps(forward)
+    def called(*operands: Any, **options: Any) -> Any:
+        return owned(forward(*operands, **options))
+
+    return called
+
+
+def looking_on(rule: Callable[..., Any], variadic: bool) -> Callable[..., Any]:
+    """A user's VJP, whose result the user may keep: a view is passed on, which a leaf copies.
+
+    It cannot write into the cotangent, which other VJPs may use, too.
+    """
+
+    @wraps(rule)
+    def called(*given: Any, **options: Any) -> Any:
+        g = given[variadic]
+        if type(g) is np.ndarray:
+            g.setflags(False)  # pyright: ignore[reportCallIssue]
+        term: Any = rule(*given, **options)
+        return term.view() if type(term) is np.ndarray else term
+
+    return called
 
 
 _NUMBER = (int, float)

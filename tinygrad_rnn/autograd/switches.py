@@ -195,7 +195,7 @@ class Pass:
     def __enter__(self) -> None:
         outside = STATE.get()
         if outside.entered is None or outside.entered.key is not self:
-            STATE.set(entered_by(self, self._change, outside))
+            STATE.set(self._change(outside))
             _WARNINGS.set(_NO_WARNINGS)
 
     def __exit__(self, *_: object) -> None:
@@ -203,7 +203,8 @@ class Pass:
         leave(self)
 
     def _change(self, state: State) -> State:
-        return State(self._recording, state.scope, state.observers, state.symbolic)
+        entered = Entered(self, self._change, _nothing, state)
+        return State(self._recording, state.scope, state.observers, state.symbolic, entered)
 
 
 def no_grad() -> Switch[None]:

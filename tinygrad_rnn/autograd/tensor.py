@@ -263,7 +263,7 @@ def adopt(array: Any) -> Tensor:
 def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
     """A read-only array of the values of `data` that nobody else can write into."""
     _refuse_graph_in(data)
-    if hasattr(data, "mask") and hasattr(data, "filled"):
+    if type(data) is not np.ndarray and hasattr(data, "mask") and hasattr(data, "filled"):
         raise OpError(
             "tensor: a masked array has values that do not count; fill or drop them first"
         )

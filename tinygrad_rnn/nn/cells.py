@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import ops
+from ..autograd.ops.parts import plain_part
 from ..autograd.tensor import Array, Tensor
 from ..errors import OpError
 from .arguments import number, positive, switch
@@ -131,7 +132,7 @@ class Cell(TorchNamed):
 
     def _gates(self, z: Tensor) -> list[Tensor]:
         """The parts of (…, gates·H) that belong to each gate."""
-        return [z[index] for index in _parts(z.shape[-1], self.hidden_size)]
+        return [plain_part(z, index) for index in _parts(z.shape[-1], self.hidden_size)]
 
 
 class RNNCell(Cell):

@@ -34,8 +34,9 @@ def scatter(parts: Sequence[Array], indices: Sequence[Any], shape: tuple[int, ..
     """Zeros, and part i added at index i: the adjoint of indexing; x̄ᵢ = ȳ[index i]."""
     y = np.zeros(shape, dtype=np.result_type(*parts))
     for part, index in zip(parts, indices, strict=True):
-        if _is_plain(index) and type(place := y[index]) is np.ndarray:
-            place += part  # a view
+        place = y[index]
+        if type(place) is np.ndarray and place.base is y:  # a view
+            place += part
         elif _may_repeat(index):
             np.add.at(y, index, part)
         else:
@@ -105,8 +106,11 @@ _record_getitem = recorder(getitem.op)
 
 def part_of(x: Tensor, index: Any) -> Tensor:
     """x[index]: `getitem`, faster where nothing in the index must be read or copied first."""
-    if not _is_plain(index):
-        return getitem(x, index)
+    return plain_part(x, index) if _is_plain(index) else getitem(x, index)
+
+
+def plain_part(x: Tensor, index: Any) -> Tensor:
+    """x[index], for an index of whole numbers, slices, None and dots."""
     return _record_getitem(x, options={"index": index})
 
 
@@ -135,9 +139,9 @@ def class_numbers(what: str, numbers: Any, limit: int) -> Array:
     numbers = np.asarray(numbers)
     if numbers.dtype.kind not in "iu":
         raise TypeError(f"every {what} must be an integer, got dtype {numbers.dtype}")
-    # NumPy's methods min and max start later than this.
-    smallest, largest = np.minimum.reduce, np.maximum.reduce
-    if numbers.size and (smallest(numbers, None) < 0 or largest(numbers, None) >= limit):
+    # Read without a sign, a number below 0 is larger than any other: one look finds both kinds.
+    unsigned = numbers.astype(np.int64, copy=False).view(np.uint64)
+    if numbers.size and np.maximum.reduce(unsigned, None) >= limit:
         raise IndexError(f"every {what} must be in 0..{limit - 1}, got {numbers}")
     return numbers
 

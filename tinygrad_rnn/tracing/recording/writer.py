@@ -17,7 +17,7 @@ from ...nn import clipping, optim
 from ...nn.optim.optimizer import Move
 from .budget import Budget
 from .event import Accumulate, Event, Failure, Forward, Places, Seed, Update, Vjp, Zero
-from .graph import Node
+from .graph import Node, collector_paused
 from .notes import (
     Clipped,
     GradientTaken,
@@ -89,6 +89,7 @@ class Writer:
         with self._lock:  # several threads may ask when the recording is over
             self._write_told()
 
+    @collector_paused()
     def _write_told(self) -> None:
         told, run, sources = self.told, self.run, self.sources
         facts = told.facts
