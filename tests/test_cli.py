@@ -256,16 +256,19 @@ def test_out_of_memory_is_one_line(run, monkeypatch):
     assert (result.exit_code, result.stderr) == (2, "Error: out of memory\n")
 
 
-def test_a_graph_that_is_not_recurrent_is_drawn_and_a_loop_is_told_of_scopes(run, tmp_path):
+def test_a_graph_that_is_not_recurrent_is_drawn_a_loop_as_copies_and_sums_are_told_of_scopes(
+    run, tmp_path
+):
     script = "import tinygrad_rnn as tg\nx = tg.tensor(1.0, requires_grad=True)\n{}\nx.backward()\n"
     (tmp_path / "flat.py").write_text(script.format("x = tg.ops.tanh(x * 2)"), "utf-8")
-    (tmp_path / "loop.py").write_text(
-        script.format("for _ in range(4):\n    x = tg.ops.tanh(x * 2)"), "utf-8"
-    )
-    flat, loop = run("draw", "flat.py", "-o", "flat.svg"), run("draw", "loop.py", "-o", "loop.svg")
+    for name, body in (("loop", "tg.ops.tanh(x * 2)"), ("sums", "x + 2")):
+        text = script.format(f"for _ in range(4):\n    x = {body}")
+        (tmp_path / f"{name}.py").write_text(text, "utf-8")
+    flat, loop, sums = (run("draw", f"{n}.py", "-o", f"{n}.svg") for n in ("flat", "loop", "sums"))
     assert (flat.exit_code, flat.stderr, classes("flat.svg")["op"]) == (0, "", 2)
-    assert (loop.exit_code, classes("loop.svg")["op"]) == (0, 8)
-    assert "tg.scope" in loop.stderr
+    assert (loop.exit_code, loop.stderr, classes("loop.svg")["cell"]) == (0, "", 4)
+    assert (sums.exit_code, classes("sums.svg")["op"]) == (0, 4)
+    assert "tg.scope" in sums.stderr
 
 
 def test_an_error_s_traceback_is_there_for_the_asking(run):

@@ -98,7 +98,12 @@ def test_hostile_names_stay_text(name):
 
 
 def test_hostile_names_do_not_widen_the_picture():
-    assert Picture(draw(hostile_network("x" * 300), view="both").svg).size[0] < 1800
+    widths = [
+        Picture(draw(hostile_network("x" * length), view="both").svg).size[0]
+        for length in (60, 300, 3000)
+    ]
+    assert widths == [widths[0]] * 3
+    assert widths[0] < 2 * Picture(draw(hostile_network("x"), view="both").svg).size[0]
 
 
 @pytest.mark.parametrize("format", Diagram.FORMATS)
