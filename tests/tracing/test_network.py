@@ -362,7 +362,8 @@ def covered():
 
 @pytest.mark.parametrize(
     ("program", "paths", "begun"),
-    [(mogrified, ["cell"], ["c₋₁", "h₋₁"]), (covered, ["cell", "up"], ["h₋₁", "m₋₁"])],
+    # what the cell makes is h′, since what comes to the next copy is called h
+    [(mogrified, ["cell"], ["c₋₁", "h′₋₁"]), (covered, ["cell", "up"], ["h₋₁", "m₋₁"])],
 )
 def test_modules_that_work_between_copies_are_cells_if_they_hand_on_something_themselves(
     program, paths, begun
