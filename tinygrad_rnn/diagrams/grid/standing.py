@@ -307,10 +307,17 @@ def _moves(quotient: Quotient) -> dict[Block, Block]:
         if block.kind != "between" or block.sign != "" or len(block.columns) > 1:
             continue
         sources = {arrow.source for arrow in quotient.entering[block]}
-        sources = {source for source in sources if source.kind in _DRAWN}
+        sources = {_behind(source, moves) for source in sources if source.kind in _DRAWN}
         if len(sources) == 1 and (quotient.leaving[block] or block in shown):
             moves[block] = sources.pop()
     return moves
+
+
+def _behind(block: Block, moves: dict[Block, Block]) -> Block:
+    """Return the block that a mere move reads, also where parts of it are joined again."""
+    while block in moves:
+        block = moves[block]
+    return block
 
 
 def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str:

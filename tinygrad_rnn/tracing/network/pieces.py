@@ -1,6 +1,6 @@
 """The values cut into pieces, and every read of one: what blocks and arrows are made of."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +56,6 @@ class Pieces:
         self._labels: dict[Node, Array] = {}
         self.slices: dict[Atom, Slice] = {}
         self.atoms: dict[Node, list[Atom]] = {}
-        self._same_as = _moved_from(nodes, placement.made_at_once)
         wanted = self._wanted_in_slices(nodes, cells, loss | uncut)
         wanted |= self._dropped_in_part(nodes, loss)
         for copy in cells.all:
@@ -119,12 +118,9 @@ class Pieces:
     def is_whole_sequence(self, node: Node) -> bool:
         """Whether it joins several times, and is not cut, since nobody reads one alone.
 
-        What joins values of one time, and is then read step by step, is there at that time. So is
-        what joins the steps of such a value again.
+        What joins values of one time, and is then read step by step, is there at that time.
         """
         if self.atoms[node][0].label != WHOLE or node in self._placement.wide:
-            return False
-        if node in self._same_as:
             return False
         return _joins(node) and len(self.times_of(node)) >= BAR
 
@@ -242,20 +238,6 @@ class Pieces:
         sizes: list[int] = [x.shape[axis] for x in node.tensors()]
         start = sum(sizes[:slot])
         return label.take(range(start, start + sizes[slot]), axis)
-
-
-def _moved_from(nodes: Iterable[Node], wholes: Container[Node]) -> Mapping[Node, Node]:
-    """What is only one of some values, or parts of it, moved: which one."""
-    found: dict[Node, Node] = {}
-    for node in nodes:
-        if node in wholes:
-            found[node] = node
-        elif node.is_move:
-            sources = {found.get(x) for x in node.tensors()}
-            (source, *others) = sources or (None,)
-            if source is not None and not others:
-                found[node] = source
-    return found
 
 
 def _joins(node: Node) -> bool:

@@ -84,11 +84,6 @@ class Placement:
                 return False
         return True
 
-    @property
-    def made_at_once(self) -> Container[Node]:
-        """What is not made slice by slice but read so: each slice stands where it is read."""
-        return self._sequences.later
-
     def reversed(self, copy: Copy) -> bool:
         """Whether its chain runs from the right to the left."""
         return copy in self._backwards

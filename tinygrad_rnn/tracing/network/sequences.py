@@ -27,6 +27,7 @@ class _Taken:
     # place -> the id of the first op that uses it; -1: it is only moved
     first: dict[int, int] = field(default_factory=dict[int, int])
     takers: set[object] = field(default_factory=set[object])  # copies, and ops outside
+    is_mixed: bool = False  # whether something reads all places at once
     # row -> the places that its copies take, in order
     by_row: dict[int, dict[Copy, int]] = field(default_factory=dict[int, dict[Copy, int]])
 
@@ -58,7 +59,8 @@ class Sequences:
 
     Attributes:
         axes: of each leaf that is one the axis of time.
-        later: the same of what is not made slice by slice but read so, each by a copy.
+        later: the same of what is not made slice by slice but read so, each by a copy, and by
+            nothing as a whole.
         parts: leaves that are a slice of another one, sequence or not.
     """
 
@@ -89,9 +91,10 @@ class Sequences:
         self.later: dict[Node, int] = {}
         for node, axes in made.items():
             for axis in axes:
-                if (node, axis) in taken and taken[node, axis].feeds_a_row:
+                own = taken.get((node, axis))
+                if own is not None and own.feeds_a_row and not own.is_mixed:
                     self.later[node] = axis
-                    self._taken[node] = taken[node, axis]
+                    self._taken[node] = own
 
     def room(self, leaf: object, place: int, copy: Copy) -> int:
         """How many columns there must be before the copy that reads a place first.
@@ -155,7 +158,10 @@ def _taken(
         copy = cells.of(node)
         given = [_known(x, node, slot, cells, labels, inside) for slot, x in _read(node)]
         for axis in _axes_of(given):
-            label = _label(node, copy, [known.get(axis, TIMELESS) for known in given], times)
+            own = [known.get(axis, TIMELESS) for known in given]
+            label = _label(node, copy, own, times)
+            if label is None and not all(isinstance(one, frozenset) for one in own):
+                found[axis].is_mixed = True
             if copy is None or not isinstance(label, frozenset):
                 if label is not None:
                     labels.setdefault(node, {})[axis] = label
