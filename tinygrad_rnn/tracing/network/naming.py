@@ -100,7 +100,9 @@ class Naming:
                 break
             (node,) = node.tensors()
         index = None if part is None else part.index
-        return node in self._given or (index is not None and (node, index[0]) in self._slices)
+        if node in self._given or index is None or not isinstance(index[0], int):
+            return node in self._given  # a range is no one slice
+        return (node, index[0]) in self._slices
 
     def part_caption(self, node: Node, part: Slice | None) -> str:
         """What the user calls a part of a stacked sequence, else the sequence."""
