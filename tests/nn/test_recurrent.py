@@ -220,8 +220,22 @@ def test_a_cell_states_its_equation_in_lines_that_fit_a_figure(kind, options):
     cell = make(kind, 2, 3, **options).cells[0]
     lines = cell.equation.splitlines()
     assert 1 <= len(lines) <= 2
-    assert all(len(line) <= 45 for line in lines)
+    assert all(len(line) <= 52 for line in lines)
     assert lines[-1].startswith("hₜ = ")
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("cell", "options", "biases"),
+    [
+        (tg.nn.RNNCell, {}, ["b_h"]),
+        (tg.nn.GRUCell, {}, ["b_xn", "b_hn"]),
+        (tg.nn.GRUCell, {"reset_after": False}, ["b_hn"]),
+    ],
+)
+def test_an_equation_that_has_the_matrices_has_the_biases_too(cell, options, biases, bias):
+    equation = cell(2, 3, bias=bias, **options).equation
+    assert re.findall(r"b_\w+", equation) == (biases if bias else [])
 
 
 # Names and shapes

@@ -329,8 +329,11 @@ class GRUCell(Cell):
 
     @property
     def equation(self) -> str:
-        past = "rₜ ⊙ (W_hn hₜ₋₁)" if self.reset_after else "W_hn (rₜ ⊙ hₜ₋₁)"
-        return f"nₜ = tanh(W_xn xₜ + {past})\nhₜ = (1 - zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁"
+        b_x, b_h = (" + b_xn", " + b_hn") if self.bias else ("", "")
+        n = f"W_xn xₜ + W_hn (rₜ ⊙ hₜ₋₁){b_h}"
+        if self.reset_after:
+            n = f"W_xn xₜ{b_x} + rₜ ⊙ (W_hn hₜ₋₁{b_h})"
+        return f"nₜ = tanh({n})\nhₜ = (1 - zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁"
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
         z, n = self._reset_after(x, h) if self.reset_after else self._reset_before(x, h)
