@@ -1,5 +1,7 @@
 """What a picture calls what it shows: each value as the program does, and no two alike."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -419,3 +421,17 @@ def test_parameters_and_calls_in_one_formula_are_told_apart():
 
     found = formulas(lambda: after_a_cell(attended))
     assert "weight tanh(keys + W2(query)) + bias" in found
+
+
+def test_an_input_has_no_caption_that_the_program_gave_it_a_step_before():
+    """What comes next is the target of this step, under another name than it is read by then."""
+
+    def program():
+        cell, h, loss = tg.nn.RNNCell(3, 3, rng=0), None, 0.0
+        for x, following in pairwise(XS):
+            h = cell(x, h)
+            loss = loss + ((h - following) ** 2).sum()
+        return loss
+
+    inputs = [block for block in network(program).blocks if block.kind == "input"]
+    assert [(block.label, block.caption) for block in inputs] == [("x₀", ""), ("x₁", "")]

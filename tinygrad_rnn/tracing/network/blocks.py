@@ -616,6 +616,7 @@ class _Assembly:
             said = ""
             if group.kind == "input":
                 said = self.input_labels[id(group)][0]
+                name = "" if self.is_named_elsewhere(group) else name
             elif group.before is not None:
                 said = self.label(group)
             return "" if said.startswith(timeless(name)) else name
@@ -627,6 +628,17 @@ class _Assembly:
         """What the program calls an input, a target or what a state begins with."""
         found = dict.fromkeys(self.input_caption(atom) for atom in group.atoms)
         return ", ".join(name for name in found if name not in self.said_by_label(group))
+
+    def is_named_elsewhere(self, group: Group) -> bool:
+        """Whether an input is an array that the program first read, and named, at another place.
+
+        `for x, following in zip(xs, xs[1:])` calls an array `following` a step before it is x.
+        """
+        (atom, *others) = group.atoms
+        if others or atom.node.op is not None or atom.node.id in self.graph.names:
+            return False
+        readers = [self.groups.group_of[read.reader] for read in self.groups.readers[atom]]
+        return bool(readers) and readers[0].kind == "loss" and len(readers) > 1
 
     def said_by_label(self, group: Group) -> Container[str]:
         """The names that are in its label."""
