@@ -1,6 +1,7 @@
 """Ctrl-C at any line of Python, NumPy's and the library's too: no state is left behind."""
 
 import gc
+import inspect
 import re
 import sys
 import warnings
@@ -15,6 +16,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.autograd.state import STATE, State
+from tinygrad_rnn.autograd.switches import Switch
 
 W = tg.tensor(np.ones(2), requires_grad=True, name="W")
 CELL = tg.nn.RNNCell(1, 2, rng=0)  # NumPy's generators set its switches when they are made
@@ -105,12 +107,23 @@ def lines_of(work):
     return lines
 
 
-def interrupted(work, at):
+def anywhere(line):
+    return True
+
+
+def in_switches(line):
+    """Whether it is one of what turns something on and off."""
+    return line[0] == inspect.getfile(Switch)
+
+
+def interrupted(work, at, counts=anywhere):
     """Run it, and press Ctrl-C when so many lines have run."""
     count = 0
 
     def see(line):
         nonlocal count
+        if not counts(line):
+            return
         count += 1
         if count == at:
             raise KeyboardInterrupt
@@ -151,13 +164,13 @@ def each_line(lines):
     return sorted({at for seen in times.values() for at in (*seen[:2], seen[-1])})
 
 
-def check(work, moments):
+def check(work, moments, counts=anywhere):
     """After each interrupt nothing is left behind, and the work gives what it gave before."""
     before, answer = settings(), work()
-    chosen = moments(lines_of(work))
+    chosen = moments([*filter(counts, lines_of(work))])
     left = {}
     for at in chosen:
-        interrupted(work, at)
+        interrupted(work, at, counts)
         behind = left_behind()
         if settings() != before:
             behind.append("settings of NumPy's or of Python's")
@@ -168,16 +181,20 @@ def check(work, moments):
     assert not left, f"{len(left)} of {len(chosen)} moments: {list(left.items())[:3]}"
 
 
-def check_alone(work, moments):
+def check_alone(work, moments, counts=anywhere):
     """In a thread: a recording looks for names in all frames, and those of pytest are many."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(check, work, moments).result()
+        thread.submit(check, work, moments, counts).result()
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
 def test_at_fifty_moments(work):
     check_alone(work, fifty)
+
+
+def test_at_every_line_of_the_switches():
+    check_alone(switches, every, in_switches)
 
 
 @pytest.mark.slow

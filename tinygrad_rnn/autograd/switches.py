@@ -183,8 +183,8 @@ def switched(**changes: Any) -> Switch[None]:
 class Pass:
     """The state of one backward pass, in which NumPy is silent: a Switch that is faster to enter.
 
-    It is written twice, `with this, this:`, and changes the state once. So it ends even if Ctrl-C
-    comes while it is ending.
+    It is written twice, `with this, this:`; the first changes the state, the second NumPy's. So it
+    ends even if Ctrl-C comes while it is ending, or between the two.
     """
 
     __slots__ = ("_recording", "_warnings")
@@ -196,6 +196,7 @@ class Pass:
         outside = STATE.get()
         if outside.entered is None or outside.entered.key is not self:
             STATE.set(self._change(outside))
+        else:
             _WARNINGS.set(_NO_WARNINGS)
 
     def __exit__(self, *_: object) -> None:
