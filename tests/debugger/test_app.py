@@ -338,17 +338,18 @@ def test_what_a_key_looks_at_and_draws_does_not_grow_with_the_run(monkeypatch):
     async def press_each(pilot):
         app = pilot.app
         events = Watched(app.session.trace.events)
-        monkeypatch.setattr(app.session.trace, "events", events)
-        for key in keys:
-            app.execute("jump start")
-            app.execute("next h@5")
-            await pilot.pause()
-            events.touched = 0
-            drawn.clear()
-            await pilot.press(key)
-            await pilot.pause()
-            touched.setdefault(key, []).append(events.touched)
-            assert len(drawn) <= 2 * app.pane("tree").size.height
+        with monkeypatch.context() as patch:
+            patch.setattr(type(app.session.trace), "events", events)
+            for key in keys:
+                app.execute("jump start")
+                app.execute("next h@5")
+                await pilot.pause()
+                events.touched = 0
+                drawn.clear()
+                await pilot.press(key)
+                await pilot.pause()
+                touched.setdefault(key, []).append(events.touched)
+                assert len(drawn) <= 2 * app.pane("tree").size.height
 
     for steps in (12, 48):
         drive([press_each], size=SMALL, steps=steps)
