@@ -330,7 +330,7 @@ class Circle:
         return min(widest * size + 2 * _CIRCLE_RIM, OBLONG_MOST)
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
-        role = item.role
+        role, (width, height) = item.role, self.size(width)
         if role == "initial" or (role == "output" and (self.zero or self.unused)):
             role = "state"
         yield Shape(
@@ -339,13 +339,13 @@ class Circle:
             form="circle" if width <= CIRCLE else "box",
             x=x,
             y=y,
-            width=max(width, CIRCLE),
-            height=CIRCLE,
+            width=width,
+            height=height,
             fill=f"{role}.fill",
             line=_line_of(self, f"{role}.border"),
             line_width=_width_of(self),
             dashed=item.role == "initial" or self.zero or self.unused,
-            texts=tuple(self._texts(item, x, y, max(width, CIRCLE), room)),
+            texts=tuple(self._texts(item, x, y, width, room)),
             tooltip=item.tooltip,
         )
 

@@ -104,9 +104,7 @@ class Standing:
 
     def resolved(self, block: Block) -> Block:
         """Return the block that a mere move reads; any other block itself."""
-        while block in self.moves:
-            block = self.moves[block]
-        return block
+        return _behind(block, self.moves)
 
     def readers(self, block: Block) -> Iterator[Block]:
         """Yield the items that read a block, directly or through mere moves."""

@@ -14,7 +14,7 @@ from ...tracing.network.quotient import (
     Read,
     Row,
 )
-from ..picture.notation import any_step, shape_text
+from ..picture.notation import shape_text, without_step
 from ..picture.shapes import Passage
 from ..picture.text_metrics import text_width
 from .grid import FOLD, MARGIN, Bracket, Connection, Fold, Grid, Heading, slots_of
@@ -326,8 +326,8 @@ class _Unrolled:
             if arrow.source.kind in ("target", "input")
         ]
         told = set(re.findall(r"\w+", block.formula))
-        told |= {any_step(name) for name in told}
-        others = dict.fromkeys(name for name in targets if name and any_step(name) not in told)
+        told |= {without_step(name) for name in told}
+        others = dict.fromkeys(name for name in targets if name and without_step(name) not in told)
         lines = [*_wrapped(block.formula), *_wrapped(", ".join(others))]
         about = f"loss {block.label}"
         if block.formula:

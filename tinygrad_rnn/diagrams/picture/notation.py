@@ -13,10 +13,10 @@ def at_any_step(label: str) -> str:
     return re.sub("[₋₀-₉]+$", "ₜ", label)
 
 
-def any_step(label: str) -> str:
+def without_step(label: str) -> str:
     """Return `label` without its timestep.
 
-    >>> any_step("x₁₂"), any_step("xₜ"), any_step("loss")
+    >>> without_step("x₁₂"), without_step("xₜ"), without_step("loss")
     ('x', 'x', 'loss')
     """
     return re.sub("(ₜ?[₋₊]?[₀-₉]*|ₜ)$", "", label)

@@ -4,6 +4,7 @@ from collections.abc import Hashable
 
 from ...tracing.network.quotient import Block, Quotient, Read, Row
 from ...tracing.network.sites import site_of
+from ..picture.notation import without_step
 
 _Entrance = tuple[int, int]  # the place of an op in its copy, and which of its inputs
 
@@ -52,7 +53,7 @@ class StateEntries:
         if name in states:
             return states.index(name)
         if source is not None and source.kind == "initial":
-            base = source.label.rstrip("₋₀₁₂₃₄₅₆₇₈₉")
+            base = without_step(source.label)
             if base in states:
                 return states.index(base)
         own = self._own(source, read)

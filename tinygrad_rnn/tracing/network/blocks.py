@@ -48,6 +48,7 @@ from .quotient import (
 )
 from .recurrence import is_light, key_of
 from .results import results_of
+from .sites import places_of
 
 _INLINE_MOST = 3  # ops without a name that stand in the formula of what reads them
 
@@ -541,9 +542,7 @@ class _Assembly:
         stem = self.names_of_input(group)
         if not self.groups.is_of_no_step(group):
             stem = "" if any(map(self.has_title, group.atoms)) else element_of(stem)
-        reads = [read for atom in group.atoms for read in self.groups.readers[atom]]
-        first = min(reads, key=lambda read: read.reader.node.id, default=None)
-        if first is not None and self.groups.group_of[first.reader].kind == "loss":
+        if self.is_named_by_loss(group):
             return ""
         return stem if stem.isidentifier() and stem not in self.state_names else ""
 
@@ -616,7 +615,7 @@ class _Assembly:
             said = ""
             if group.kind == "input":
                 said = self.input_labels[id(group)][0]
-                name = "" if self.is_named_elsewhere(group) else name
+                name = "" if self.is_named_by_loss(group) else name
             elif group.before is not None:
                 said = self.label(group)
             return "" if said.startswith(timeless(name)) else name
@@ -629,16 +628,16 @@ class _Assembly:
         found = dict.fromkeys(self.input_caption(atom) for atom in group.atoms)
         return ", ".join(name for name in found if name not in self.said_by_label(group))
 
-    def is_named_elsewhere(self, group: Group) -> bool:
-        """Whether an input is an array that the program first read, and named, at another place.
+    def is_named_by_loss(self, group: Group) -> bool:
+        """Whether an input has its name from the loss, which read it first: as a target.
 
         `for x, following in zip(xs, xs[1:])` calls an array `following` a step before it is x.
         """
-        (atom, *others) = group.atoms
-        if others or atom.node.op is not None or atom.node.id in self.graph.names:
+        if any(map(self.has_title, group.atoms)):
             return False
-        readers = [self.groups.group_of[read.reader] for read in self.groups.readers[atom]]
-        return bool(readers) and readers[0].kind == "loss" and len(readers) > 1
+        reads = [read for atom in group.atoms for read in self.groups.readers[atom]]
+        first = min(reads, key=lambda read: read.reader.node.id, default=None)
+        return first is not None and self.groups.group_of[first.reader].kind == "loss"
 
     def said_by_label(self, group: Group) -> Container[str]:
         """The names that are in its label."""
@@ -812,7 +811,7 @@ class _Assembly:
         found: dict[Atom, str] = {}
         named: dict[tuple[str, int | None], int] = defaultdict(int)
         for atom, _ in self.leaving:
-            name = self.output_name(atom, self.groups.group_of[atom])
+            name = self.output_name(atom)
             key = name, self.column_of_output(atom)
             named[key] += 1
             found[atom] = name + "′" * (named[key] - 1)
@@ -865,13 +864,11 @@ class _Assembly:
         for read in reads:
             yield from self.seen_through(read.value)
 
-    def output_name(self, atom: Atom, group: Group) -> str:
+    def output_name(self, atom: Atom) -> str:
         """The name of the state that it is, else the program's; y if it has none."""
-        if group.copy is not None:
-            loop = self.cells.loops[group.copy.row]
-            made, place = loop.made[group.copy.made], self.cells.place[atom.node]
-            if place in made:
-                return self.naming.states[id(loop)][made.index(place)]
+        state = self.naming.state_name(atom.node)
+        if state:
+            return state
         where = self.piece(atom).where
         caption = self.naming.part_caption(atom.node, where)
         name = "" if self.naming.is_titled(atom.node, where) else element_of(timeless(caption))
@@ -975,14 +972,12 @@ def _split(row: list[Group], key: Callable[[Group], Hashable]) -> Iterable[list[
 
 def _places_of(group: Group) -> Hashable:
     """Where the program made it: where that was called, too."""
-    source = group.atoms[-1].node.source
-    return () if source is None else tuple((one.function, one.at) for one in source.places)
+    return places_of(group.atoms[-1].node)
 
 
 def _line_of(group: Group) -> Hashable:
     """Where the program made it."""
-    source = group.atoms[-1].node.source
-    return () if source is None else tuple((one.function, one.at) for one in source.places[-1:])
+    return places_of(group.atoms[-1].node, 1)
 
 
 def _owners_of(group: Group) -> Hashable:
@@ -1022,8 +1017,7 @@ def _flow(raw: RawRead) -> ReadFlow:
 
 def _is_cut(x: Node) -> bool:
     """Whether it is what a `detach` let pass, moved or not."""
-    while x.is_move and len(x.inputs) == 1:
-        (before,) = x.tensors()
+    while (before := x.moved_from) is not None:
         if x.op == "detach" and before.requires_grad:
             return True
         x = before

@@ -73,6 +73,14 @@ class Cells:
         """The copy that made a value; None for a leaf, and for what was made outside."""
         return self._of.get
 
+    def state_of(self, node: Node) -> tuple[int, int] | None:
+        """The row whose copies hand a value on, and as which of their states; None if none do."""
+        copy = self._of.get(node)
+        if copy is None:
+            return None
+        made, place = self.loops[copy.row].made[copy.made], self.place[node]
+        return (copy.row, made.index(place)) if place in made else None
+
     def is_state(self, reader: Node, slot: int) -> bool:
         """Whether a state enters a copy at an input of an op."""
         copy = self._of.get(reader)
@@ -157,12 +165,10 @@ class Cells:
 
     def _row_of(self, x: Node) -> int | None:
         """The row whose state a value is, moved or not."""
-        while self._of.get(x) is None and x.is_move and len(x.inputs) == 1:
-            (x,) = x.tensors()
-        copy = self._of.get(x)
-        if copy is None or self.place[x] not in self.loops[copy.row].made[copy.made]:
-            return None
-        return copy.row
+        while self._of.get(x) is None and x.moved_from is not None:
+            x = x.moved_from
+        state = self.state_of(x)
+        return None if state is None else state[0]
 
     def _received(self, nodes: Iterable[Node]) -> dict[tuple[Copy, Entry], list[Copy]]:
         """Each entry where a copy of the same row handed something over, unchanged."""

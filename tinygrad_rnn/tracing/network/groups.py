@@ -19,7 +19,7 @@ from .placement import Placement
 from .quotient import BlockKind
 from .recurrence import is_moved
 from .regions import alike, derived_parameters, fed_back, loss_of, made_of_constants
-from .sites import Sites
+from .sites import Sites, places_of
 from .turns import Turn
 
 
@@ -860,10 +860,8 @@ class Groups:
 
 def _row_key(group: Group) -> Hashable:
     """Equal for blocks of the same ops, made at the same place of the program if that is known."""
-    source = group.atoms[-1].node.source
-    places = source.places[-1:] if source is not None else ()
     ops = tuple(atom.node.op for atom in group.atoms)
-    return ops, tuple((place.function, place.at) for place in places)
+    return ops, places_of(group.atoms[-1].node, 1)
 
 
 def containers_of(root: Node, cells: Cells) -> set[Scope]:

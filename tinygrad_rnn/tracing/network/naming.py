@@ -68,20 +68,23 @@ class Naming:
         """What a value is called, without its timestep; "" where nobody named it."""
         if node.is_parameter and node.id in self.trained:
             return self.trained[node.id]
-        copy = self.cells.of(node)
-        if copy is not None:
-            loop = self.cells.loops[copy.row]
-            made, place = loop.made[copy.made], self.cells.place[node]
-            if place in made and made.index(place) < len(self.states[id(loop)]):
-                return self.states[id(loop)][made.index(place)]
-        return self._given.get(node) or node.given_name or ""
+        return self.state_name(node) or self._given.get(node) or node.given_name or ""
+
+    def state_name(self, node: Node) -> str:
+        """The name of the state of its copy that a value is; "" of what is none."""
+        state = self.cells.state_of(node)
+        if state is None:
+            return ""
+        row, number = state
+        names = self.states[id(self.cells.loops[row])]
+        return names[number] if number < len(names) else ""
 
     def caption(self, node: Node) -> str:
         """What the user calls a value, or the one that it was only moved from."""
         while not (found := self._given.get(node) or node.given_name):
-            if not node.is_move or len(node.inputs) != 1 or node.inputs[0] is None:
+            if node.moved_from is None:
                 return ""
-            (node,) = node.tensors()
+            node = node.moved_from
         return found
 
     def made_of(self, node: Node) -> str:
@@ -95,10 +98,8 @@ class Naming:
 
     def is_titled(self, node: Node, part: Slice | None = None) -> bool:
         """Whether the user gave a value a name of its own, or the part of a sequence."""
-        while node not in self._given:
-            if not node.is_move or len(node.inputs) != 1 or node.inputs[0] is None:
-                break
-            (node,) = node.tensors()
+        while node not in self._given and node.moved_from is not None:
+            node = node.moved_from
         index = None if part is None else part.index
         if node in self._given or index is None or not isinstance(index[0], int):
             return node in self._given  # a range is no one slice
@@ -301,8 +302,8 @@ def _given_names(graph: Graph) -> dict[Node, str]:
             continue
         found[node] = name
         source = node
-        while source.is_move and len(source.inputs) == 1 and source.inputs[0] is not None:
-            (source,) = source.tensors()
+        while source.moved_from is not None:
+            source = source.moved_from
         # a slice of a leaf or a stack is only a part of it, so the name is not the whole's
         part = any(one.op == "getitem" for one in _moves_from(source, node))
         if source is not node and source.op is not None and not (part and source.is_move):

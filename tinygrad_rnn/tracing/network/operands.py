@@ -39,14 +39,6 @@ class Labels:
     time: Callable[[Group], int | None]
     rows: Mapping[str, int]
 
-    def is_state(self, node: Node) -> bool:
-        """Whether a copy hands it on."""
-        copy = self.naming.cells.of(node)
-        if copy is None:
-            return False
-        made = self.naming.cells.loops[copy.row].made[copy.made]
-        return self.naming.cells.place[node] in made
-
     def of(self, atom: Atom) -> Group | None:
         """The group that a part of a value is in."""
         return self.groups.group_of.get(atom)
@@ -92,7 +84,7 @@ class Read:
                 return labels.naming.caption(node)
             case "constant":
                 return labels.constant(group)
-            case "cell" if labels.is_state(node):
+            case "cell" if labels.naming.cells.state_of(node) is not None:
                 return labels.naming.of(node)
             case "cell" | "between":
                 named = labels.outputs.get(node, "") or element_of(labels.naming.of(node))

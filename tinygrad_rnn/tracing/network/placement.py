@@ -301,8 +301,8 @@ class Placement:
         if x in self._readers:
             return len(self._readers[x].get(copy.row, ())) == 1
         source = x
-        while source.is_move and len(source.inputs) == 1 and source.inputs[0] is not None:
-            source = source.inputs[0]
+        while source.moved_from is not None:
+            source = source.moved_from
             whole = self.labels.get(source)
             if whole is not None and not isinstance(whole, frozenset):
                 return True

@@ -30,6 +30,12 @@ def site_of(node: Node) -> Hashable:
     return node.op, parameters, tuple(key_of(call) for call in node.calls)
 
 
+def places_of(node: Node, count: int = 0) -> tuple[Hashable, ...]:
+    """Where the program made it: the innermost calls, all of them by default; () if not known."""
+    source = node.source
+    return () if source is None else tuple((one.function, one.at) for one in source.places[-count:])
+
+
 def frozen(option: Any) -> Hashable:
     """An op's options, or one of them, as something that can be compared."""
     if is_array(option):

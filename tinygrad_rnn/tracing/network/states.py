@@ -12,6 +12,7 @@ from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Node
 from .copies import Copy, Loop, Structure
 from .recurrence import is_light
+from .sites import places_of
 
 MakerOf = Callable[[Node], Copy | None]  # the copy that made a value
 
@@ -101,8 +102,7 @@ def _marks(copy: Copy) -> list[Hashable]:
         source = node.source
         mark: Hashable = object()  # nobody knows
         if source is not None:
-            near = tuple((place.function, place.at) for place in source.places[-2:])
-            mark = node.op, source.part, near or (source.file, source.line)
+            mark = node.op, source.part, places_of(node, 2) or (source.file, source.line)
         count[mark] += 1
         marks.append((mark, count[mark]))
     return marks

@@ -131,6 +131,11 @@ class Node:
         return None if self.rule is None else self.rule.kind
 
     @property
+    def moved_from(self) -> "Node | None":
+        """The one value that a move only moved; None of anything else."""
+        return self.inputs[0] if self.is_move and len(self.inputs) == 1 else None
+
+    @property
     def is_move(self) -> bool:
         """Whether its op only moved data."""
         return self.kind == "move"
