@@ -233,6 +233,38 @@ def test_a_run_whose_writing_is_interrupted_is_written_whole(file, one_in):
         assert numbers(text(run)) == whole, at
 
 
+@pytest.mark.parametrize("one_in", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_program_that_ctrl_c_does_not_end_is_recorded_on(one_in):
+    def recorded(at, lines):
+        def see(line):
+            lines.append(line)
+            if len(lines) == at:
+                raise KeyboardInterrupt
+
+        def first():
+            CELL(np.ones((1, 1))).sum().backward()
+
+        with tg.trace() as run:
+            with suppress(KeyboardInterrupt):
+                watched(first, see)
+            x, y = tg.ops.split(CELL(np.ones((1, 1))), 2, axis=-1)
+            (x * y).sum().backward()
+        return run
+
+    def text(run):
+        return [f"{event.source} {event.stats}" for event in run.events if event.source is not None]
+
+    def of_recorder(line):
+        return line[0].endswith(("recorder.py", "source.py"))
+
+    lines = []
+    before, after = text(recorded(None, lines)), -4  # the split is two, the product, the sum
+    for at in [at for at in each_line(lines) if of_recorder(lines[at - 1])][::one_in]:
+        whole = text(recorded(at, []))
+        assert whole[after:] == before[after:], lines[at - 1]
+        assert set(whole) <= set(before), lines[at - 1]
+
+
 SAVES = {
     "run.tgtrace": lambda path, run, model: run.save(path),
     "model.safetensors": lambda path, run, model: tg.save(path, model),

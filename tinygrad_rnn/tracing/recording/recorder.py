@@ -98,8 +98,11 @@ class Recorder:
                 self._meet_all(inputs, arrays)
                 break
         tensors[output.id] = output
-        told.facts.extend((Writer.forward, output, op, inputs, arrays, options))
-        self._walk(getframe(_ENGINE), -1, output.scope, told.calls.append)
+        # The calls come first: where Ctrl-C cuts them off no fact says that they are its own.
+        calls = told.calls
+        line = len(calls)
+        self._walk(getframe(_ENGINE), -1, output.scope, calls.append)
+        told.facts.extend((Writer.forward, output, op, inputs, arrays, options, line))
 
     def _take_seed(self, output: Tensor, gradient: Array) -> None:
         self._take_about(Writer.seed, output, gradient)
@@ -196,8 +199,9 @@ class Recorder:
     def _take_line(self, write: Callable[..., None], *facts: Any) -> None:
         """Take down what the program did itself, in one of its lines."""
         told = self._writer.told
-        told.facts.extend((write, *facts))
+        line = len(told.calls)
         self._walk(getframe(_ENGINE), -1, STATE.get().scope, told.calls.append)
+        told.facts.extend((write, *facts, line))
 
     _takers: ClassVar[dict[str, Callable[..., None]]] = {
         "forward": _take_forward,

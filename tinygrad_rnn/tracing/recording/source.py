@@ -284,10 +284,13 @@ class Sources:
         if number is None:
             calls: list[Any] = []
             self.walk(call, left, scope.parent, calls.append)
-            key, _ = _key_of(calls, 0)
-            number = self._met[met] = self._numbers.setdefault(key, len(self._around))
-            if number == len(self._around):
+            key = _key_of(calls, 0)
+            number = self._numbers.get(key)
+            if number is None:
+                number = len(self._around)
                 self._around.append(calls)
+                self._numbers[key] = number  # once it stands for calls, should Ctrl-C come between
+            self._met[met] = number
         return number
 
     def around(self, innermost: FrameType) -> Source:
@@ -296,9 +299,9 @@ class Sources:
         self.walk(innermost, -1, None, calls.append)
         return self._noted(calls, 0)
 
-    def at(self, calls: list[Any], position: int) -> tuple[Source, int]:
-        """The source that was taken down at a position of `calls`, and the position after it."""
-        key, after = _key_of(calls, position)
+    def at(self, calls: list[Any], position: int) -> Source:
+        """The source that was taken down at a position of `calls`."""
+        key = _key_of(calls, position)
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = self._met_anew(self._noted(calls, position).frames)
@@ -310,7 +313,7 @@ class Sources:
         if found is None:
             found = replace(self._noted(calls, position), part=part)
             place.sources[part] = found
-        return found, after
+        return found
 
     def _noted(self, calls: list[Any], position: int) -> Source:
         """The source that was taken down at a position."""
@@ -349,8 +352,8 @@ class Sources:
 _OWN = "the user's own call follows"
 
 
-def _key_of(calls: list[Any], position: int) -> tuple[_Key, int]:
-    """What tells the calls that were noted at a position apart, and the position after them."""
+def _key_of(calls: list[Any], position: int) -> _Key:
+    """What tells the calls apart that were noted at a position."""
     key: _Key = None
     while True:
         noted = calls[position]
@@ -360,7 +363,7 @@ def _key_of(calls: list[Any], position: int) -> tuple[_Key, int]:
         elif noted is _OWN:
             position += 1
         else:
-            return (key, noted), position + 1
+            return key, noted
 
 
 def _outermost(innermost: FrameType) -> tuple[CodeType, int]:

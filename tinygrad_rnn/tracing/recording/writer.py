@@ -47,18 +47,16 @@ class Told:
 
     Attributes:
         facts: a function that writes, what that is given, and so on.
-        calls: what led to the lines that these functions ask for, see `Sources`.
-        read: how many of the calls were read.
-        done: up to where both were written, how long the run was then, and its last line.
+        calls: what led to the lines of these facts, see `Sources`; a fact says where its own begin.
+        done: up to where they were written, how long the run was then, and its last line.
     """
 
-    __slots__ = ("calls", "done", "facts", "read")
+    __slots__ = ("calls", "done", "facts")
 
     def __init__(self) -> None:
         self.facts: list[Any] = []
         self.calls: list[Any] = []
-        self.read = 0
-        self.done: tuple[int, int, int, int, Any] | None = None
+        self.done: tuple[int, int, int, Any] | None = None
 
 
 class Writer:
@@ -94,15 +92,15 @@ class Writer:
         told, run, sources = self.told, self.run, self.sources
         facts = told.facts
         if told.done is None:
-            told.done = 0, 0, len(run.events), len(run.notes), sources.before
-        at, told.read, events, notes, sources.before = told.done
+            told.done = 0, len(run.events), len(run.notes), sources.before
+        at, events, notes, sources.before = told.done
         del run.events[events:], run.notes[notes:]
         while at < len(facts):
             write = facts[at]
             after = at + write.__code__.co_argcount
             write(self, *facts[at + 1 : after])
             at = after
-            told.done = at, told.read, len(run.events), len(run.notes), sources.before
+            told.done = at, len(run.events), len(run.notes), sources.before
         if facts:
             self.told = Told()
 
@@ -113,11 +111,9 @@ class Writer:
             self.budget.restart([*run.events, *(note for note in run.notes if note.arrays)])
             run.gone = self.budget.gone
 
-    def _source(self) -> Source:
-        """The next line that was taken down."""
-        told = self.told
-        source, told.read = self.sources.at(told.calls, told.read)
-        return source
+    def _source(self, line: int) -> Source:
+        """The line that the calls led to which were taken down there."""
+        return self.sources.at(self.told.calls, line)
 
     # What is taken down: functions, and what they are given
 
@@ -131,8 +127,9 @@ class Writer:
         inputs: tuple[Tensor | None, ...],
         arrays: tuple[Any, ...],
         options: Any,
+        line: int,
     ) -> None:
-        run, source, data = self.run, self._source(), output._data
+        run, source, data = self.run, self._source(line), output._data
         nodes, requires_grad = self._inputs(inputs, arrays), output.op is not None
         id, scope = output.id, output.scope
         run.nodes[id] = node = Node(
@@ -158,15 +155,15 @@ class Writer:
         index, output = len(run.events), nodes[receiver.id]
         self._write(Vjp(index, scope, None, self._places, term, output, of, slot, g))
 
-    def seed(self, output: int, gradient: Array, scope: Scope | None) -> None:
+    def seed(self, output: int, gradient: Array, scope: Scope | None, line: int) -> None:
         self._pass_is_noted = False
-        self._about(Seed, output, gradient, scope, self._source())
+        self._about(Seed, output, gradient, scope, self._source(line))
 
     def accumulate(self, leaf: int, gradient: Any, scope: Scope | None) -> None:
         self._about(Accumulate, leaf, _array(gradient), scope, None)
 
-    def zero(self, leaf: int, _: None, scope: Scope | None) -> None:
-        self._about(Zero, leaf, None, scope, self._source())
+    def zero(self, leaf: int, _: None, scope: Scope | None, line: int) -> None:
+        self._about(Zero, leaf, None, scope, self._source(line))
 
     def _about(
         self,
@@ -182,17 +179,28 @@ class Writer:
         self._write(kind(len(run.events), scope, source, self._places, value, node))
 
     def update(
-        self, leaf: int, node: Node, after: Array, move: Move | None, scope: Scope | None
+        self,
+        leaf: int,
+        node: Node,
+        after: Array,
+        move: Move | None,
+        scope: Scope | None,
+        line: int,
     ) -> None:
-        run, source = self.run, self._source()
+        run, source = self.run, self._source(line)
         run.nodes.pop(leaf, None)
         run.nodes[leaf] = node
         self._write(Update(len(run.events), scope, source, self._places, after, node, move))
 
     def refusal(
-        self, op: str, inputs: tuple[Node | None, ...], message: str, scope: Scope | None
+        self,
+        op: str,
+        inputs: tuple[Node | None, ...],
+        message: str,
+        scope: Scope | None,
+        line: int,
     ) -> None:
-        self.failure(op, inputs, message, scope, self._source())
+        self.failure(op, inputs, message, scope, self._source(line))
 
     def failure(
         self,
@@ -205,8 +213,8 @@ class Writer:
         index = len(self.run.events)
         self._write(Failure(index, scope, source, self._places, None, op, inputs, message))
 
-    def look(self, tensor: int, asked: str) -> None:
-        source = self._source()
+    def look(self, tensor: int, asked: str, line: int) -> None:
+        source = self._source(line)
         if not source.is_of(_FOLLOWED):
             self._note(Look(len(self.run.events), tensor, asked, source))
 
@@ -220,15 +228,18 @@ class Writer:
         if gradient not in self.run.nodes:  # else the pass was recorded itself
             self.gradient_taken(gradient, of, "pass")
 
-    def hooked(self, replaced: int, of: int) -> None:
-        self._note(Hooked(len(self.run.events), replaced, of, self._source()))
+    def hooked(self, replaced: int, of: int, line: int) -> None:
+        self._note(Hooked(len(self.run.events), replaced, of, self._source(line)))
 
-    def replaced(self, gradient: int, leaf: int, held: Array) -> None:
-        after, source = len(self.run.events), self._source()
+    def replaced(self, gradient: int, leaf: int, held: Array, line: int) -> None:
+        after, source = len(self.run.events), self._source(line)
         self._note(Replaced(after, gradient, leaf, held, source.is_of(_CLIPPING), source))
 
-    def clipped(self, leaves: tuple[int, ...], rule: str, settings: Mapping[str, Any]) -> None:
-        self._note(Clipped(len(self.run.events), leaves, rule, settings, self._source()))
+    def clipped(
+        self, leaves: tuple[int, ...], rule: str, settings: Mapping[str, Any], line: int
+    ) -> None:
+        source = self._source(line)
+        self._note(Clipped(len(self.run.events), leaves, rule, settings, source))
 
     # The run
 
