@@ -525,3 +525,23 @@ def test_what_attends_to_all_that_was_made_at_once_begins_where_that_stands(step
     found = network(program)
     prove_time(found)
     assert columns(found, 1) == [*range(steps - 1, 2 * steps - 1)]
+
+
+def test_what_is_made_of_inputs_is_there_before_the_first_copy_that_depends_on_it():
+    """A sum over two steps of a sequence that is read from its end stands with its first reader."""
+
+    def program():
+        xs, weights = sequence(2), tg.nn.Parameter(np.ones((2, 1)))
+        padded = tg.ops.concatenate([np.zeros((1, SIZE)), xs])
+        keys = weights[0] * padded[:-1] + weights[1] * padded[1:]
+        back, upper = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNN(SIZE, SIZE, rng=1)
+        h, sums = zeros(), []
+        for key in reversed(list(keys)):
+            h = back(key + tg.ops.softmax(keys @ h) @ keys, h)
+            sums.append(h + key)
+        ys, _ = upper(tg.ops.stack(sums[::-1]))
+        return (ys**2).sum() + (sums[0] ** 2).sum()
+
+    found = network(program)
+    prove_time(found)
+    assert [columns(found, row) for row in range(2)] == [[1, 2], [2, 1]]

@@ -4,6 +4,7 @@ from functools import reduce
 
 import numpy as np
 import pytest
+from tracing.proofs import prove_time
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.tracing.network.blocks import network_of
@@ -385,3 +386,40 @@ def test_layers_that_do_different_things_between_them_are_no_loop_of_their_own()
         program().backward()
     rows = [row for row in network_of(tr.graph()).rows if row.kind in ("cell", "loop")]
     assert [(row.kind, len(row.blocks)) for row in rows] == [("cell", 2), ("loop", 2), ("cell", 2)]
+
+
+class Norm(tg.nn.Module):
+    def __init__(self):
+        self.gain = tg.nn.Parameter(np.ones(SIZE))
+
+    def forward(self, x):
+        return self.gain * x / np.sqrt((x * x).mean() + 1)
+
+
+def test_layers_by_one_line_are_no_steps_of_a_loop():
+    """Of the upper one a module is the cell: what else it does is not the next step of the lower.
+
+    Nor is an input of the lower one what the upper one's state is at first.
+    """
+
+    def layer(xs, W, norm):
+        h, hs = tg.tensor(np.zeros(SIZE)), []
+        for x in xs:
+            h_new = np.tanh(np.concatenate([x, h]) @ W)
+            if norm is not None:
+                h = h_new = norm(h_new)
+            hs.append(h_new)
+        return hs
+
+    def program():
+        norm, hs = Norm(), [tg.tensor(x) for x in XS[:2]]
+        for k in range(2):
+            hs = layer(hs, weights(2 * SIZE, SIZE, seed=k), norm if k else None)
+        return (hs[-1] ** 2).sum()
+
+    found = network(program)
+    prove_time(found)
+    assert [row.name for row in found.rows if row.kind in ("cell", "loop")] == ["Norm"]
+    (begun,) = (block for block in found.blocks if block.kind == "initial")
+    assert [arrow.target.columns for arrow in found.leaving[begun]] == [(0,)]
+    assert sum(block.kind == "input" for block in found.blocks) == 3  # one of zeros

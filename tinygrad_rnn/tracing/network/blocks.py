@@ -238,7 +238,7 @@ class _Assembly:
                 between.setdefault(key, []).append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
-        rows = [row for alike in between.values() for row in self.of_other_weights(alike)]
+        rows = [row for alike in between.values() for row in self.groups.of_other_weights(alike)]
         apart = [groups for alike in rows for groups in _told_apart(alike)]
         # a trace has moves of data that a tensor's own history lacks: these change no number
         apart.sort(key=_only_moves)
@@ -249,30 +249,6 @@ class _Assembly:
             ("between", number, groups) for number, groups in enumerate(apart)
         ]
         return self.from_below([*cells, *others, *bars])
-
-    def of_other_weights(self, alike: Iterable[Group]) -> Iterable[list[Group]]:
-        """The same ops with other weights are another thing, as are those of the next layer."""
-        rows: list[tuple[dict[tuple[int, int], int], list[Group]]] = []
-        for group in alike:
-            own = self.weights_of(group)
-            for weights, groups in rows:
-                if all(weights.get(place, weight) == weight for place, weight in own.items()):
-                    weights |= own
-                    groups.append(group)
-                    break
-            else:
-                rows.append((own, [group]))
-        return (groups for _, groups in rows)
-
-    def weights_of(self, group: Group) -> dict[tuple[int, int], int]:
-        """What its ops read of the legend, by op and input; a first step may read more of it."""
-        found: dict[tuple[int, int], int] = {}
-        for i, atom in enumerate(group.atoms):
-            for read in self.groups.entering[atom]:
-                source = self.groups.group_of[read.value]
-                if source.kind in ("parameter", "derived"):
-                    found[i, read.slot] = id(source)
-        return found
 
     def from_below(
         self, rows: list[tuple[RowKind, int, list[Group]]]

@@ -596,11 +596,41 @@ class Groups:
             up[atom] = mask
         return {atom: (down[atom], up[atom]) for atom in order if atom not in self.group_of}
 
+    # Rows
+
+    def of_other_weights(self, alike: Iterable[Group]) -> Iterable[list[Group]]:
+        """The same ops with other weights are another thing, as are those of the next layer."""
+        rows: list[tuple[dict[tuple[int, int], int], list[Group]]] = []
+        for group in alike:
+            own = self.weights_of(group)
+            for weights, groups in rows:
+                if all(weights.get(place, weight) == weight for place, weight in own.items()):
+                    weights |= own
+                    groups.append(group)
+                    break
+            else:
+                rows.append((own, [group]))
+        return (groups for _, groups in rows)
+
+    def weights_of(self, group: Group) -> dict[tuple[int, int], int]:
+        """What its ops read of the legend, by op and input; a first step may read more of it."""
+        found: dict[tuple[int, int], int] = {}
+        for i, atom in enumerate(group.atoms):
+            for read in self.entering[atom]:
+                source = self.group_of[read.value]
+                if source.kind in ("parameter", "derived"):
+                    found[i, read.slot] = id(source)
+        return found
+
     # Columns
 
     def place_between(self) -> None:
-        """After what they read; or with the copies that they feed, if it is these alone."""
+        """After what they read; or with the copies that they feed, if it is these alone.
+
+        What is made of inputs alone is there before the first copy that depends on it.
+        """
         between = self.in_order()
+        needed = self.columns_of_need(between)
         self.find_carriers(between)
         for group in between:
             if group.carries is not None:
@@ -610,7 +640,10 @@ class Groups:
             parts = [atom for atom in group.atoms if atom.label != WHOLE or not known]
             known += [self.pieces.column(atom) or 0 for atom in parts]
             known += self.columns_of_inputs(group)
-            group.columns = (max(known, default=0),)
+            column = max(known, default=0)
+            if id(group) in self.of_inputs:
+                column = min(column, needed.get(id(group), column))
+            group.columns = (column,)
         late: set[int] = set()
         for group in reversed(between):
             if group.carries is not None:
@@ -622,6 +655,20 @@ class Groups:
         for group in between:
             if group.carries is None and id(group) not in self.of_inputs:
                 self.place_in_its_turn(group, is_late=id(group) in late)
+
+    def columns_of_need(self, between: Sequence[Group]) -> Mapping[int, int]:
+        """Of blocks the column of the first copy that depends on them, if one does."""
+        found: dict[int, int] = {}
+        for group in reversed(between):
+            columns: list[int] = []
+            for to, _ in self.targets(group):
+                if to.copy is not None:
+                    columns += to.columns
+                elif id(to) in found:
+                    columns.append(found[id(to)])
+            if columns:
+                found[id(group)] = min(columns)
+        return found
 
     def place_in_its_turn(self, group: Group, is_late: bool) -> None:
         """Where several columns may be meant: with the copies that the same turn of a loop made.
@@ -764,12 +811,14 @@ class Groups:
         What is read at the same place in later columns was made in a column before: it is fed back,
         and this is what it is at first.
         """
-        rows: dict[object, list[Group]] = defaultdict(list)
+        alike: dict[object, list[Group]] = defaultdict(list)
         for group in self.groups:
             if group.kind == "between" and len(group.columns) == 1:
-                rows[_row_key(group)].append(group)
-        for row in rows.values():
+                alike[_row_key(group)].append(group)
+        rows: dict[int, list[Group]] = {}
+        for row in (row for groups in alike.values() for row in self.of_other_weights(groups)):
             row.sort(key=lambda group: group.columns)
+            rows |= {id(group): row for group in row}
         count = 0
         for group in self.groups:
             if group.before is not None:
@@ -786,10 +835,10 @@ class Groups:
                 group.id = f"initial-fed-{count}"
                 count += 1
 
-    def read_later(self, read: RawRead, rows: Mapping[object, Sequence[Group]]) -> Node | None:
+    def read_later(self, read: RawRead, rows: Mapping[int, Sequence[Group]]) -> Node | None:
         """Return what is read at the same place next, if it is always fed back."""
         reader = self.group_of[read.reader]
-        alike = rows.get(_row_key(reader), ()) if reader.kind == "between" else ()
+        alike = rows.get(id(reader), ())
         if not alike or self.only_moves(reader):
             return None
         place = reader.atoms.index(read.reader), read.slot

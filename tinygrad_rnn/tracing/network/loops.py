@@ -204,13 +204,42 @@ def _without_loops(
     taken: Container[Node],
     weights: Weights,
 ) -> Iterator[Rounds]:
-    """Circles of ops that ran again, where nobody knows a loop around them."""
-    for component in _circles(free, sites, lambda node: None):
-        inside = [node for node in free if sites[node] in component]
-        line = min(node.source.line for node in inside if node.source is not None)
-        cell = Rounds(line, _rounds(inside, sites))
-        if len(cell.rounds) > 1 and _is_cell(cell, nodes, taken, weights):
-            yield cell
+    """Circles of ops that ran again, where nobody knows a loop around them.
+
+    Rounds that read other parameters, as of another layer, are other cells.
+    """
+    waiting = [list(free)]
+    while waiting:
+        body = waiting.pop()
+        for component in _circles(body, sites, lambda node: None):
+            inside = [node for node in body if sites[node] in component]
+            line = min(node.source.line for node in inside if node.source is not None)
+            cell = Rounds(line, _rounds(inside, sites))
+            layers = _with_other_parameters(cell, weights)
+            if len(layers) > 1:  # without the others other ops may make the circle
+                waiting += layers
+            elif len(cell.rounds) > 1 and _is_cell(cell, nodes, taken, weights):
+                yield cell
+
+
+def _with_other_parameters(cell: Rounds, weights: Weights) -> list[list[Node]]:
+    """The ops of the rounds that have parameters in common; what reads none goes with the last."""
+    inside = cell.inside
+    parts: list[tuple[list[Node], set[int]]] = []
+    for made in cell.rounds:
+        read = weights.read_by(made, inside)
+        alike = [part for part in parts if part[1] & read] if read else parts[-1:]
+        if not alike:
+            parts.append((list(made), read))
+            continue
+        first, *others = alike
+        first[0].extend(made)
+        first[1].update(read)
+        for other in others:
+            first[0].extend(other[0])
+            first[1].update(other[1])
+            parts.remove(other)
+    return [sorted(made, key=lambda node: node.id) for made, _ in parts]
 
 
 class _Modules(dict[Scope | None, tuple[Hashable, ...]]):
