@@ -315,6 +315,64 @@ def test_a_letter_that_is_a_state_s_is_no_output_s():
     assert [output.label for output in network(run).outputs] == ["out₂"]
 
 
+def many_outputs(finish):
+    """The loss of a head on each state of a cell; `finish` is given the states and the head."""
+    cell, head = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 3, rng=1)
+    h, hs = np.zeros(4), []
+    for x in XS:
+        h = cell(x, h)
+        hs.append(h)
+    return finish(hs, head)
+
+
+def y_is_something_else(hs, head):
+    """The program's y is what is made of a state, and comes to no loss as it is."""
+    ys = [np.tanh(h) for h in hs]
+    return sum((head(y) ** 2).sum() for y in ys)
+
+
+def two_that_nobody_named(hs, head):
+    """At the first step there is one of them alone."""
+    loss = (head(hs[0]) ** 2).sum()
+    for h in hs[1:]:
+        loss = loss + ((U @ h) ** 2).sum() + (head(h) ** 2).sum()
+    return loss
+
+
+def of_a_list(hs, head):
+    codes = [head(h) for h in hs]
+    return sum((code**2).sum() for code in codes)
+
+
+U, V = (tg.tensor(np.ones((2, 4)), requires_grad=True, name=name) for name in "UV")
+NAMELESS = {
+    "y is free": (lambda hs, head: sum((head(h) ** 2).sum() for h in hs), {"y₀", "y₁", "y₂"}),
+    "y is another": (y_is_something_else, {"out₀", "out₁", "out₂"}),
+    "two": (two_that_nobody_named, {"head₀", "head₁", "head₂", "y₁", "y₂"}),
+    "of a list": (of_a_list, {"codes₀", "codes₁", "codes₂"}),
+}
+
+
+@pytest.mark.parametrize("program", NAMELESS)
+def test_an_output_is_y_only_where_nothing_else_is(program):
+    finish, labels = NAMELESS[program]
+    assert {output.label for output in network(lambda: many_outputs(finish)).outputs} == labels
+
+
+def test_outputs_of_one_name_change_no_places_from_step_to_step():
+    """Where a step lacks one of two, the other keeps its name."""
+
+    def run(hs, head):
+        loss = ((V @ hs[0]) ** 2).sum()
+        for h in hs[1:]:
+            loss = loss + ((U @ h) ** 2).sum() + ((V @ h) ** 2).sum()
+        return loss
+
+    outputs = network(lambda: many_outputs(run)).outputs
+    read = {(one.label.rstrip("₀₁₂"), one.value.node.inputs[0].name) for one in outputs}
+    assert read == {("y", "V"), ("y′", "U")}
+
+
 # Formulas
 
 

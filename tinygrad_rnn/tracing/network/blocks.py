@@ -783,15 +783,32 @@ class _Assembly:
 
     @cached_property
     def output_names(self) -> Mapping[Atom, str]:
-        """What each output is called, without its step: two of one column have two names."""
-        found: dict[Atom, str] = {}
-        named: dict[tuple[str, int | None], int] = defaultdict(int)
-        for atom, _ in self.leaving:
-            name = self.output_name(atom)
-            key = name, self.column_of_output(atom)
-            named[key] += 1
-            found[atom] = name + "′" * (named[key] - 1)
-        return found
+        """What each output is called, without its step: two of one column have two names.
+
+        What is the same in several columns has the same name in all of them.
+        """
+        own = {atom: self.own_name(atom) for atom, _ in self.leaving}
+        nameless = [atom for atom, name in own.items() if not name]
+        alone = len({self.path(self.groups.group_of[atom]) for atom in nameless}) == 1
+        own |= {atom: self.name_of_nameless(atom, alone=alone) for atom in nameless}
+        alike: dict[str, dict[Hashable, list[Atom]]] = defaultdict(lambda: defaultdict(list))
+        count: Counter[Hashable] = Counter()  # a block may make several in one column
+        for atom, name in own.items():
+            row = self.groups.group_of[atom].id.rpartition("-")[0]
+            place = id(self.groups.group_of[atom]), self.column_of_output(atom)
+            alike[name][row, count[place]].append(atom)
+            count[place] += 1
+        primed: dict[Atom, str] = {}
+        for name, several in alike.items():
+            taken: list[set[int | None]] = []  # the columns that have the name, the name′ …
+            for atoms in several.values():
+                columns = set(map(self.column_of_output, atoms))
+                free = (k for k, others in enumerate(taken) if others.isdisjoint(columns))
+                k = next(free, len(taken))
+                taken[k:] = taken[k:] or [set()]
+                taken[k] |= columns
+                primed |= dict.fromkeys(atoms, name + "′" * k)
+        return {atom: primed[atom] for atom in own}
 
     @cached_property
     def leaving(self) -> list[tuple[Atom, bool]]:
@@ -840,17 +857,41 @@ class _Assembly:
         for read in reads:
             yield from self.seen_through(read.value)
 
-    def output_name(self, atom: Atom) -> str:
-        """The name of the state that it is, else the program's; y if it has none."""
+    def own_name(self, atom: Atom) -> str:
+        """The name of the state that an output is, else the program's; "" of what has none."""
         state = self.naming.state_name(atom.node)
         if state:
             return state
         where = self.piece(atom).where
         caption = self.naming.part_caption(atom.node, where)
         name = "" if self.naming.is_titled(atom.node, where) else element_of(timeless(caption))
-        if name.isidentifier() and name not in self.other_names:
-            return name
-        return "y" if "y" not in self.other_names else "out"
+        return name if name.isidentifier() and name not in self.other_names else ""
+
+    def name_of_nameless(self, atom: Atom, *, alone: bool) -> str:
+        """What an output is called that the program does not name.
+
+        It is y where nothing else is; of several outputs each is called as the module that makes
+        it.
+        """
+        taken = self.other_names | self.names_of_others
+        made_by = self.naming.module(self.moved_from(atom).node)
+        made_by = made_by or self.path(self.groups.group_of[atom])
+        if not alone and made_by.isidentifier() and made_by not in taken:
+            return made_by
+        return next((name for name in ("y", "out", "output") if name not in taken), "result")
+
+    @cached_property
+    def names_of_others(self) -> set[str]:
+        """What the program calls values that are no outputs, and the one of several such."""
+        outputs = {self.moved_from(atom).node for atom, _ in self.leaving}
+        found: set[str] = set()
+        for node in self.nodes:
+            source = node
+            while source.moved_from is not None:
+                source = source.moved_from
+            if source not in outputs:
+                found.add(element_of(timeless(self.naming.of(node))))
+        return found
 
     @cached_property
     def other_names(self) -> set[str]:

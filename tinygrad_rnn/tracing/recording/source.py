@@ -911,7 +911,10 @@ def _parts(value: ast.expr, target: ast.expr | None) -> dict[Position, _Binding]
 def _parts_of(
     value: ast.expr, target: ast.expr | None, path: tuple[int, ...] = ()
 ) -> Iterator[tuple[ast.expr, _Binding]]:
-    """The expressions whose values are the bound one: branches of a choice, elements of a tuple."""
+    """The expressions whose values are the bound one: branches of a choice, elements of a tuple.
+
+    Or of a list, `codes = [f(x) for x in xs]`, as by `codes.append(f(x))`.
+    """
     match value:
         case ast.IfExp(body=body, orelse=other):
             yield from _parts_of(body, target, path)
@@ -921,6 +924,8 @@ def _parts_of(
         case ast.Tuple(elts=elements):
             for i, element in enumerate(elements):
                 yield from _parts_of(element, target, (*path, i))
+        case ast.ListComp(elt=element):
+            yield from _parts_of(element, target, path)
         case ast.Call(func=ast.Name(id=function), args=[state]) if function == _STATE_OF:
             yield state, _Binding(target, path, is_state=True)
             yield value, _Binding(target, path)
