@@ -245,6 +245,26 @@ def test_every_kind_of_event_occurs_and_is_shown():
         assert written[0].startswith(f"#{session.cursor} · {word}")
 
 
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_the_tree_is_the_same_from_whatever_end_it_is_looked_at(tr, is_folded):
+    session = Session(tr)
+    if is_folded:
+        session.folded.add(next(event.scope for event in tr.events if event.scope is not None))
+    whole, parts = views.Tree(session), views.Tree(session)
+    last = len(tr.events) - 1
+    assert whole.position(last) == whole.top(10**6, 1)
+    rows = [line.plain for line in whole.lines(0, 60, 10**6)]
+    assert len(rows) == whole.position(last) + 1
+    for top in range(0, len(rows), 3):
+        assert parts.top(top, 3) == min(top, max(len(rows) - 3, 0))
+        assert [line.plain for line in parts.lines(top, 60, 3)] == rows[top : top + 3]
+    fresh = views.Tree(session)
+    assert [fresh.position(i) for i in range(last + 1)] == list(
+        map(whole.position, range(last + 1))
+    )
+    assert fresh.row(len(rows)) is None
+
+
 def test_every_sign_has_an_ascii_spelling(tr):
     for index in range(0, len(tr.events), 5):
         for line in views.step(Session(tr, index), 70, 40):

@@ -221,25 +221,26 @@ class Debugger(App[int]):
         # The digits before a motion.
         self._count = ""
         self._zoomed = False
+        self._is_due = False  # whether everything is about to be drawn
         self.was_told_to_end = False
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="panes"):
-            yield Pane("tree", self.show)
-            yield Pane("step", self.show)
-            yield Pane("side", self.show)
-        yield Pane("status", self.show)
-        yield Pane("timeline", self.show)
-        yield Pane("message", self.show)
+            yield Pane("tree", self.show_soon)
+            yield Pane("step", self.show_soon)
+            yield Pane("side", self.show_soon)
+        yield Pane("status", self.show_soon)
+        yield Pane("timeline", self.show_soon)
+        yield Pane("message", self.show_soon)
         yield CommandLine(self.execute)
-        yield Pane("keys", self.show)
+        yield Pane("keys", self.show_soon)
 
     def on_mount(self) -> None:
         self.pane("tree").border_title = "Events"
         self._end_when_told()
         # After Ctrl-Z and fg; a line that did not change would stay blank.
         self.app_resume_signal.subscribe(self, self._draw_anew)
-        self.call_after_refresh(self.show)
+        self.call_after_refresh(self.show_soon)
 
     def _draw_anew(self, _: object) -> None:
         for widget in self.screen.walk_children():
@@ -263,7 +264,7 @@ class Debugger(App[int]):
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
         self._place(width, height)
-        self.call_after_refresh(self.show)
+        self.call_after_refresh(self.show_soon)
 
     def _place(self, width: int, height: int) -> None:
         """Show the panes that there is room for."""
@@ -274,9 +275,15 @@ class Debugger(App[int]):
             self.pane(name).display = height >= _EXTRAS_FROM
         self.set_class(height < _EXTRAS_FROM, "low")
 
+    def show_soon(self) -> None:
+        """Draw everything once, however many panes have just been given a size."""
+        if not self._is_due:
+            self._is_due = True
+            self.call_later(self.show)
+
     def show(self) -> None:
         """Draw everything for where the session is."""
-        session = self.session
+        session, self._is_due = self.session, False
         if frozenset(session.folded) != self._folded:
             self._folded, self._tree = frozenset(session.folded), views.Tree(session)
         self._show_step()
@@ -297,7 +304,7 @@ class Debugger(App[int]):
         top = self._tree_top
         if top is None:
             top = self._tree.position(self.session.cursor) - height // 2
-        return min(max(top, 0), max(len(self._tree.rows) - height, 0))
+        return self._tree.top(top, height)
 
     def _show_step(self) -> None:
         pane, session = self.pane("step"), self.session
@@ -402,7 +409,7 @@ class Debugger(App[int]):
     def action_zoom(self) -> None:
         self._zoomed = not self._zoomed
         self._place(*self.size)
-        self.call_after_refresh(self.show)
+        self.call_after_refresh(self.show_soon)
 
     def action_select(self, rows: int, columns: int) -> None:
         value = self.session.value
@@ -434,10 +441,10 @@ class Debugger(App[int]):
             to = views.timeline_event(self.session, offset.x, event.widget.size.width)
             self.execute(f"jump {to}")
         elif event.widget.id == "tree":
-            row = self._top_of_tree() + offset.y
-            if row < len(self._tree.rows):
+            row = self._tree.row(self._top_of_tree() + offset.y)
+            if row is not None:
                 self._tree_top = self._top_of_tree()
-                self.session.move(self._tree.rows[row].event)
+                self.session.move(row.event)
                 self._say(lambda width: [])
                 self.show()
 

@@ -1,6 +1,7 @@
 """The left pane: everything that happened, under the calls it happened in."""
 
 from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich.text import Text
@@ -31,22 +32,25 @@ class TreeRow(NamedTuple):
 
 
 class Tree:
-    """The rows of a session's tree, made once and found again by event."""
+    """The rows of a session's tree, found again by event.
+
+    They are made from the start of the run on, as far as somebody looks.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.rows: list[TreeRow] = []
+        self._rows: list[TreeRow] = []
         # The events that have a row of their own, and which row that is.
         self._events: list[int] = []
         self._positions: list[int] = []
-        self._grow()
+        self._growth = self._grow(session.trace.events)
 
-    @collector_paused()
-    def _grow(self) -> None:
-        rows, alone, positions = self.rows, self._events, self._positions
+    def _grow(self, events: Sequence[Event]) -> Iterator[int]:
+        """Make the rows of one event after another; the last one may still change."""
+        rows, alone, positions = self._rows, self._events, self._positions
         phase, opened = "", tuple[Scope, ...]()
         here, kind, depth, is_folded = None, "", 0, False
-        for index, event in enumerate(self.session.trace.events):
+        for index, event in enumerate(events):
             scope = event.of.scope if isinstance(event, Vjp) else event.scope
             if scope is not here or event.kind != kind:  # most events are where the one before is
                 here, kind, now = scope, event.kind, phase_of(event)
@@ -57,10 +61,19 @@ class Tree:
                 phase, opened, depth = now, calls, len(calls)
             if is_folded:
                 rows[-1] = rows[-1]._replace(event=index)
-                continue
-            alone.append(index)
-            positions.append(len(rows))
-            rows.append(TreeRow(index, None, 0, depth))
+            else:
+                alone.append(index)
+                positions.append(len(rows))
+                rows.append(TreeRow(index, None, 0, depth))
+            yield index
+
+    @collector_paused()
+    def _grow_to(self, row: int = -1, event: int = -1) -> None:
+        """Make the rows up to a row and to an event, and the row after these."""
+        rows = self._rows
+        while len(rows) < row + 2 or rows[-1].event <= event:
+            if next(self._growth, None) is None:
+                break
 
     def _shown_calls(self, event: Event) -> tuple[tuple[Scope, ...], bool]:
         """The calls around an event, down to the first folded one; whether there is such a one."""
@@ -73,14 +86,26 @@ class Tree:
 
     def position(self, event: int) -> int:
         """The row of an event, or that of the folded call around it."""
+        self._grow_to(event=event)
         at = bisect_left(self._events, event)
         if at < len(self._events) and self._events[at] == event:
             return self._positions[at]
-        return min(bisect_left(self.rows, event, key=lambda row: row.event), len(self.rows) - 1)
+        return min(bisect_left(self._rows, event, key=lambda row: row.event), len(self._rows) - 1)
+
+    def top(self, wanted: int, height: int) -> int:
+        """The row nearest to `wanted` from which on so many rows can be shown."""
+        self._grow_to(row=wanted + height)
+        return min(max(wanted, 0), max(len(self._rows) - height, 0))
+
+    def row(self, number: int) -> TreeRow | None:
+        """A row, if there is such a one."""
+        self._grow_to(row=number)
+        return self._rows[number] if number < len(self._rows) else None
 
     def lines(self, top: int, width: int, height: int) -> Lines:
         """The rows from `top` on."""
-        return [self._line(row, width) for row in self.rows[top : top + height]]
+        self._grow_to(row=top + height)
+        return [self._line(row, width) for row in self._rows[top : top + height]]
 
     def _line(self, row: TreeRow, width: int) -> Text:
         event, folded = self.session.trace.events[row.event], row.call in self.session.folded

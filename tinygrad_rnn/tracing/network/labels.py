@@ -59,6 +59,7 @@ class Times:
     _extents: dict[int, "tuple[Label, Extent]"] = field(
         default_factory=lambda: dict[int, "tuple[Label, Extent]"]()
     )
+    _firsts: dict[int, tuple[Array, Label]] = field(default_factory=dict[int, tuple[Array, Label]])
 
     def new(self, sequence: object, position: int, origin: Iterable[Token] = ()) -> Token:
         """A token that is not bound: of one slice of a sequence, and what that was made from."""
@@ -119,7 +120,8 @@ class Times:
 
     def earliest(self, token: Token) -> int:
         """The first column that a token that is not bound may be bound to."""
-        return max(self.columns(self.origin(token)), default=0)
+        origin = self.origin(token)
+        return max(self.columns(origin), default=0) if origin else 0
 
     def extent(self, label: Label) -> "Extent":
         """From when to when it reaches; of a sequence that is asked again and again known once."""
@@ -133,6 +135,16 @@ class Times:
         if not found.free and not isinstance(label, frozenset):
             self._extents[id(label)] = label, found
         return found
+
+    def first(self, label: Array) -> Label:
+        """The label of `x[t]`, whatever t is, for an x with this label, which is constant there.
+
+        Loops take every x[t] of a sequence, so it is kept.
+        """
+        known = self._firsts.get(id(label))
+        if known is None:
+            known = self._firsts[id(label)] = label, compressed(label[0])
+        return known[1]
 
     def _add_origin(self, token: Token, tokens: Iterable[Token]) -> None:
         bound = (one for one in tokens if self.column(one) is not None)
@@ -152,9 +164,9 @@ class Times:
 
     def latest(self, tokens: Iterable[Token]) -> frozenset[Token]:
         """Of several tokens those that are not bound, and of the others the latest."""
-        found = {self.find(token) for token in tokens}
+        found = frozenset([self.find(token) for token in tokens])
         if len(found) < 2:
-            return frozenset(found)
+            return found
         bound = [token for token in found if self._column[token] is not None]
         last = max(bound, key=lambda token: self._column[token] or 0, default=None)
         return frozenset(token for token in found if token not in bound or token == last)
@@ -162,6 +174,8 @@ class Times:
     def one(self, tokens: Iterable[Token]) -> Token:
         """The one of several tokens that stands for all; 0 of none."""
         found = self.latest(tokens)
+        if len(found) < 2:
+            return next(iter(found), 0)
         last = max((self._column[token] or 0 for token in found), default=0)
         free = sorted(token for token in found if self._column[token] is None)
         later = [token for token in free if self.earliest(token) > last]
@@ -241,16 +255,12 @@ def tokens_of(label: Label) -> set[Token]:
 
 def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, bool]:
     """The label of what an op made from inputs with these labels, and whether it mixes times."""
-    tensors = list(node.tensors())
     if node.op in ("astype", "detach") and len(labels) == 1:
         return labels[0], False
-    varying = [label for label in labels if not isinstance(label, frozenset)]
-    if not varying:
-        if node.op == "stack":
-            return _stacked(node, labels, times), False
-        if _is_sequence(node, tensors) and _differ(labels, times):
-            return moved(node, tensors, labels, times), False
-        return times.latest(token for label in labels for token in label), False
+    ones = [label for label in labels if isinstance(label, frozenset)]
+    if len(ones) == len(labels):
+        return _of_ones(node, ones, times), False
+    tensors = list(node.tensors())
     if node.is_move:
         return moved(node, tensors, labels, times), False
     if _is_later(labels, times):
@@ -261,9 +271,20 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
     return compressed(found), False
 
 
+def _of_ones(node: Node, labels: Sequence[frozenset[Token]], times: Times) -> Label:
+    """The label of what was made from values of one time each."""
+    if node.op == "stack":
+        return _stacked(node, labels, times)
+    if len(labels) > 1 and node.is_move:
+        tensors = list(node.tensors())
+        if _is_sequence(node, tensors) and _differ(labels, times):
+            return moved(node, tensors, labels, times)
+    return times.latest(TIMELESS.union(*labels))
+
+
 def _is_sequence(node: Node, tensors: Sequence[Node]) -> bool:
-    """Whether it joins the steps of a sequence, and not several features of one step."""
-    if not node.is_move or len(tensors) < 2 or len({x.shape for x in tensors}) > 1:
+    """Whether a move joins the steps of a sequence, and not several features of one step."""
+    if len({x.shape for x in tensors}) > 1:
         return False
     return len(tensors) > 2 or node.options["axis"] % len(node.shape) < len(node.shape) - 1
 
@@ -298,9 +319,9 @@ def _is_later(labels: Sequence[Label], times: Times) -> bool:
 # Moves
 
 
-def _stacked(node: Node, labels: Sequence[Label], times: Times) -> Label:
+def _stacked(node: Node, labels: Sequence[frozenset[Token]], times: Times) -> Label:
     """One token for each slice along the new axis."""
-    tokens = [times.one(label) for label in labels if isinstance(label, frozenset)]
+    tokens = [times.one(label) for label in labels]
     if any(times.column(token) is not None for token in tokens):
         given = zip(node.tensors(), tokens, strict=True)
         times.keep_apart(token for x, token in given if x.op is None)
@@ -313,7 +334,10 @@ def _stacked(node: Node, labels: Sequence[Label], times: Times) -> Label:
 def moved(node: Node, tensors: Sequence[Node], labels: Sequence[Label], times: Times) -> Label:
     """The op itself, run on the tokens."""
     if node.op == "getitem" and not isinstance(labels[0], frozenset):
-        found = _indexed(labels[0], node.options["index"])
+        whole, index = labels[0], node.options["index"]
+        if isinstance(index, int) and whole.shape[0] == 1:
+            return times.first(whole)
+        found = _indexed(whole, index)
         if found is not None:
             return compressed(found)
     if _lengthens(node, labels):
@@ -375,12 +399,11 @@ def compressed(label: Array) -> Label:
     """Axes along which it is constant made of length 1; a set where all elements have one token."""
     if not label.size:
         return TIMELESS
-    for axis in range(label.ndim):
-        n = label.shape[axis]
+    for axis, n in enumerate(label.shape):
         if n > 1 and (label.strides[axis] == 0 or (label == label.take([0], axis)).all()):
             label = label.take([0], axis)
     if label.size == 1:
-        token = int(label.ravel()[0])
+        token = int(label.item())
         return frozenset((token,)) if token else TIMELESS
     return label
 

@@ -125,20 +125,18 @@ class Placement:
         self._first_parts[leaf] = first
 
     def _label(self, node: Node) -> None:
-        labels = [self._label_of(x) for x in node.tensors()]
+        read = list(node.tensors())
+        labels = [self._label_of(x) for x in read]
         self.labels[node], wide = label_of(node, labels, self.times)
         if node in self._sequences.later:
             self._begin_anew(node, labels)
         if wide:
             self.wide.add(node)
-        self._carry(node, labels)
-        last = max(
-            (self._last[x] for x in node.tensors() if x in self._last),
-            key=lambda copy: self.columns.get(copy, -1),
-            default=None,
-        )
-        if last is not None:
-            self._last[node] = last
+        if is_light(node):
+            self._carry(node, labels)
+        made = [self._last[x] for x in read if x in self._last]
+        if made:
+            self._last[node] = max(made, key=lambda copy: self.columns.get(copy, -1))
 
     def _begin_anew(self, node: Node, given: Iterable[Label]) -> None:
         """Of what is made as one and then read slice by slice, each slice has a time of its own.
@@ -163,13 +161,15 @@ class Placement:
         Unless it also depends on something that stands to the right of that.
         """
         given, label = list(zip(node.tensors(), labels, strict=True)), self.labels[node]
-        if not all(isinstance(one, frozenset) for one in (label, *labels)) or not is_light(node):
+        if not all(isinstance(one, frozenset) for one in (label, *labels)):
             return
-        carried = self._carried[node] = newest(self._states_of(x) for x, _ in given)
-        latest = max(self.times.columns(label), default=-1)
+        carried = self._carried[node] = newest([self._states_of(x) for x, _ in given])
         for row, copy in list(carried.items()):
+            if copy not in self._backwards:
+                continue
+            latest = max(self.times.columns(label), default=-1)
             column = self.columns.get(copy, latest)
-            if copy not in self._backwards or column >= latest:
+            if column >= latest:
                 continue
             others = (one for x, one in given if row not in self._states_of(x))
             if max((c for one in others for c in self.times.columns(one)), default=-1) > column:
@@ -231,11 +231,12 @@ class Placement:
                     fed.add(self._first_parts[x])
                 continue
             label = self.taken(copy, entry)
-            fed |= tokens_of(label)
-            if self._is_slice(x, label, copy):
-                slices |= tokens_of(label)
+            tokens = tokens_of(label)
+            fed |= tokens
+            if tokens and not copy.before and self._is_slice(x, label, copy):
+                slices |= tokens
         lowest = max(self.times.columns(frozenset(fed)), default=-1)
-        lowest = max(lowest, *(self._earliest(token, copy) for token in fed), -1)
+        lowest = max([lowest, *[self._earliest(token, copy) for token in fed]])
         self.lowest[copy] = lowest
         if copy.before:
             column = self._after(copy, lowest)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, cast
 
 from ..recording.graph import Node
@@ -157,7 +157,7 @@ def _taken(
             continue
         copy = cells.of(node)
         given = [_known(x, node, slot, cells, labels, inside) for slot, x in _read(node)]
-        for axis in _axes_of(given):
+        for axis in _axes_of([known for known in given if known]):
             own = [known.get(axis, TIMELESS) for known in given]
             label = _label(node, copy, own, times)
             if label is None and not all(isinstance(one, frozenset) for one in own):
@@ -176,15 +176,16 @@ def _taken(
 def _entered(nodes: Iterable[Node], cells: Cells, labels: Container[Node]) -> Iterator[Node]:
     """The ops but those that read nothing but what their own copy made."""
     entered = {copy.nodes[op] for copy in cells.all for op, _ in copy.made.given}
+    of = cells.of
     for node in nodes:
         if node.op is None:
             continue
-        if cells.of(node) is None or node in entered or any(x in labels for x in node.tensors()):
+        if of(node) is None or node in entered or any(x in labels for x in node.tensors()):
             yield node
 
 
 def _read(node: Node) -> Iterable[tuple[int, Node]]:
-    return ((slot, x) for slot, x in enumerate(node.inputs) if x is not None)
+    return [(slot, x) for slot, x in enumerate(node.inputs) if x is not None]
 
 
 def _known(
@@ -229,7 +230,7 @@ def _leaf_labels(
 
 def _axes_of(given: Iterable[Mapping[_Axis, Label]]) -> Iterable[_Axis]:
     """The axes of which an op reads something; none where it joins too many."""
-    axes = dict.fromkeys(axis for known in given for axis in known)
+    axes = dict.fromkeys(chain.from_iterable(given))
     return axes if len(axes) <= _JOINED_MOST else ()
 
 

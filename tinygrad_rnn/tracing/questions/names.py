@@ -163,8 +163,8 @@ class Names:
         return [owner for owner in owners.values() if isinstance(owner, Module)]
 
     def _given(self, node: Node) -> str | None:
-        name = self._run.name(node)
-        return None if "#" in name else name
+        name = self._run.given_name(node) or node.given_name
+        return name if name and "#" not in name else None
 
     def _numbered(self, node: Node) -> str:
         event = self._made.get(node, BEFORE)
@@ -518,9 +518,10 @@ def _without_echoes(bases: dict[Node, str | None], placing: "_Placing") -> dict[
     last = {(base, placing.times.get(node)): node for node, base in bases.items()}
     kept: dict[Node, str | None] = {}
     for node, base in bases.items():
+        kept[node] = base
         is_last = node is last[base, placing.times.get(node)]
-        is_ours = node.source is not None and node.source.is_inside_package
-        kept[node] = None if is_ours and not is_last else base
+        if not is_last and node.source is not None and node.source.is_inside_package:
+            kept[node] = None
     return kept
 
 

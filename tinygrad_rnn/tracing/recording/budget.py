@@ -12,33 +12,31 @@ from .notes import Note, Remark
 
 def memory_of(events: Sequence[Event], gone: int = 0, notes: Iterable[Note] = ()) -> Memory:
     """How much events and notes hold; every array is counted once, whoever shares it."""
-    # By id, since most are met again and again; numbers and what is gone are sorted out at last.
-    held: dict[int, Any] = {id(array): array for note in notes for array in note.arrays}
+    vjps = [event for event in events if isinstance(event, Vjp)]
+    held: list[Any] = [array for note in notes for array in note.arrays]
+    held += [event.held for event in events]
+    held += [event.held_cotangent for event in vjps]
     # The nodes that events are about: those of one subject use the same nodes, maybe many.
-    subjects: dict[Node, None] = {}
-    refused: list[Node] = []
-    recomputable = 0
+    subjects = {event.of for event in vjps}
+    nodes: set[Node | None] = set()
     for event in events:
-        held[id(event.held)] = event.held
-        if isinstance(event, Vjp):
-            subjects[event.of] = None
-            held[id(event.held_cotangent)] = event.held_cotangent
-            if event.held is None:
-                recomputable += event.recomputable
-        elif isinstance(event, Failure):
-            refused += event.used
-        else:
-            subjects[event.output] = None
-            if isinstance(event, Update):
-                held.update((id(array), array) for array in event.arrays)
-    nodes = {x for node in subjects for x in node.tensors()}.union(subjects, refused)
-    for node in nodes:
-        data, operands = node.seen
-        held[id(data)] = data
-        for x in operands:
-            held[id(x)] = x
-    arrays = [x for x in held.values() if is_array(x)]
+        if isinstance(event, Vjp):  # most of them
+            continue
+        if isinstance(event, Failure):
+            nodes.update(event.used)
+            continue
+        subjects.add(event.output)
+        if isinstance(event, Update):
+            held += event.arrays
+    nodes.update(subjects, *[node.inputs for node in subjects])
+    seen = [node.seen for node in nodes if node is not None]
+    held += [data for data, _ in seen]
+    for _, operands in seen:
+        held += operands
+    # By id, since most are met again and again; numbers and what is gone are sorted out only then.
+    arrays = [x for x in {id(x): x for x in held}.values() if is_array(x)]
     owners = {id(x): x for x in [x if x.base is None else owner_of(x) for x in arrays]}
+    recomputable = sum([event.recomputable for event in vjps if event.held is None])
     return Memory(len(events), sum([x.nbytes for x in owners.values()]), recomputable, gone)
 
 

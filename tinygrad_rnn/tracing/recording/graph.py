@@ -138,7 +138,7 @@ class Node:
     @property
     def is_move(self) -> bool:
         """Whether its op only moved data."""
-        return self.kind == "move"
+        return self.rule is not None and self.rule.kind == "move"
 
     @property
     def is_parameter(self) -> bool:
@@ -148,7 +148,10 @@ class Node:
     @property
     def reads_a_parameter(self) -> bool:
         """Whether an input of its op is a parameter."""
-        return any(x is not None and x.is_parameter for x in self.inputs)
+        for x in self.inputs:
+            if x is not None and x.op is None and x.requires_grad:
+                return True
+        return False
 
     def tensors(self) -> "Iterator[Node]":
         """The inputs that are tensors."""
@@ -210,7 +213,10 @@ def compute(rule: Op, operands: Sequence[Any], options: Mapping[str, Any]) -> Ar
 
 
 def collector_paused() -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """Switch the garbage collector off while a function builds data that all stays alive."""
+    """Switch the garbage collector off while a function builds data that all stays alive.
+
+    If it is much, the collector takes it for old then, and does not go through all of it at once.
+    """
 
     def decorated(function: Callable[_P, _T]) -> Callable[_P, _T]:
         @wraps(function)
@@ -230,9 +236,18 @@ def collector_paused() -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     return decorated
 
 
+_MUCH = 50_000  # objects
+
+
 def _enable(enabled: bool) -> None:
-    if enabled:
-        gc.enable()
+    if not enabled:
+        return
+    if gc.get_count()[0] > _MUCH and not gc.get_freeze_count():
+        try:
+            gc.freeze()
+        finally:
+            gc.unfreeze()  # into the oldest generation
+    gc.enable()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
