@@ -286,7 +286,7 @@ def convolution(xs, weights, order):
     return sum(weights[k] * padded[k : k + steps] for k in order(range(width)))
 
 
-@pytest.mark.parametrize(("width", "order"), [(2, list), (4, list), (3, reversed)])
+@pytest.mark.parametrize(("width", "order"), [(2, list), (4, list), (3, reversed), (5, reversed)])
 def test_what_is_made_of_a_whole_sequence_step_by_step_is_cut_into_its_steps(width, order):
     """A projection and a short convolution before the loop: no step is made of another one's."""
     project = tg.nn.Linear(SIZE, SIZE, rng=1)

@@ -21,7 +21,9 @@ Token = int  # 0: of no time
 Label = frozenset[Token] | Array
 
 TIMELESS: frozenset[Token] = frozenset()
-_WINDOW = 3  # an element may depend on so many times, and stands in the latest
+# An element may depend on so many neighbouring times, and stands in the latest; also on others, if
+# all elements reach back alike.
+_WINDOW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,8 @@ class Times:
         bound = [token for token in found if self._column[token] is not None]
         return next(iter(later or bound or free), 0)
 
-    def window(self, tokens: set[Token]) -> Token | None:
-        """The time of what depends on these: the latest of a few neighbours; None: on too many.
+    def window(self, tokens: set[Token], most: float = _WINDOW) -> Token | None:
+        """The time of what depends on these: the latest of `most` neighbours; None: on too many.
 
         What stands at one place of several sequences is of one time: this is noted here.
         """
@@ -193,16 +195,30 @@ class Times:
         if len(tokens) < 2:
             found = next(iter(tokens), 0)
         else:
-            found = self._window(tokens)
+            found = self._window(tokens, most)
         if found is not None:
             self._beside |= {token: self._beside[token] or found for token in beside - tokens}
         return found
 
-    def _window(self, tokens: set[Token]) -> Token | None:
+    def reach(self, tokens: set[Token]) -> tuple[int, ...] | None:
+        """How far back from the latest of these the others are; None: nobody knows."""
+        tokens = tokens - self._beside.keys()
+        known = [self.expected(token) for token in tokens]
+        places = [column for column in known if column is not None]
+        if not places:
+            sequences = {id(self._sequence[token][0]) for token in tokens}
+            if len(sequences) > 1:
+                return None
+            places = [self._sequence[token][1] for token in tokens]
+        if len(places) < len(tokens):
+            return None
+        return tuple(sorted(max(places) - place for place in places))
+
+    def _window(self, tokens: set[Token], most: float) -> Token | None:
         known = {token: self.expected(token) for token in tokens}
         columns = {token: column for token, column in known.items() if column is not None}
         newest = max(columns, key=columns.__getitem__, default=None)
-        if newest is not None and columns[newest] - min(columns.values()) >= _WINDOW:
+        if newest is not None and columns[newest] - min(columns.values()) >= most:
             return None
         if newest is not None and any(
             self.earliest(token) > columns[newest] for token in tokens - columns.keys()
@@ -213,7 +229,7 @@ class Times:
             groups.setdefault(id(self._sequence[token][0]), []).append(token)
         for group in groups.values():
             group.sort(key=lambda token: self._sequence[token][1])
-            if self._sequence[group[-1]][1] - self._sequence[group[0]][1] >= _WINDOW:
+            if self._sequence[group[-1]][1] - self._sequence[group[0]][1] >= most:
                 return None
         for group in groups.values():
             newest = group[-1] if newest is None else newest
@@ -428,19 +444,34 @@ def _combined(
     rows = np.concatenate(spread, axis=-1)
     if (rows == rows[..., :1]).all():  # each is of one time
         return rows[..., 0]
+    rows = rows.reshape(-1, rows.shape[-1])
+    most = np.inf if _reach_back_alike(node, rows, times) else _WINDOW
     known: dict[bytes, Token | None] = {}
     found: list[Token] = []
-    for row in rows.reshape(-1, rows.shape[-1]):
+    for row in rows:
         key = row.tobytes()
         if key not in known:
-            tokens = {int(token) for token in np.unique(row) if token}
+            tokens = _tokens_in(row)
             mixes = node.kind in ("along", "reduction") and len(tokens) > 1
-            known[key] = None if mixes else times.window(tokens)
+            known[key] = None if mixes else times.window(tokens, most)
         token = known[key]
         if token is None:
             return None
         found.append(token)
     return np.array(found, np.int32).reshape(shape)
+
+
+def _reach_back_alike(node: Node, rows: Array, times: Times) -> bool:
+    """Whether each element reads a step and those so many steps before: w₃ ⊙ xₜ + w₀ ⊙ xₜ₋₃."""
+    if node.kind != "elementwise":
+        return False
+    given = {row.tobytes(): row for row in rows}
+    reaches = {times.reach(_tokens_in(row)) for row in given.values()} - {(), (0,)}
+    return len(reaches) == 1 and None not in reaches
+
+
+def _tokens_in(row: Array) -> set[Token]:
+    return {int(token) for token in np.unique(row) if token}
 
 
 def aligned(node: Node, slot: int, label: Array) -> Array:
