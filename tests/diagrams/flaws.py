@@ -15,6 +15,7 @@ def flaws(drawing):
     return [
         *_overlapping(solids),
         *_crossed(drawing, solids, opened),
+        *_loose(drawing),
         *_texts_on_texts(drawing),
         *_clipped(drawing),
         *_outside(drawing),
@@ -73,6 +74,24 @@ def _crossed(drawing, solids, opened):
             most = 4.0 if near else 1.0
             if not within and deepest > most:
                 yield f"{edge.id} passes {deepest:.0f} points deep through {shape.id}"
+
+
+def _loose(drawing):
+    """Edges that begin or end where nothing stands.
+
+    Ways back that share a stretch have it once, and wires in a copy branch off from each other.
+    """
+    shapes = {shape.id: shape for shape in drawing.shapes}
+    for edge in drawing.edges:
+        if edge.cls in {*_GROUND, "gradient"} or "wire" in edge.id:
+            continue
+        for end, (x, y) in ((edge.source, edge.points[0]), (edge.target, edge.points[-1])):
+            shape = shapes.get(end)
+            if shape is None:
+                continue
+            dx, dy = abs(x - shape.x) - shape.width / 2, abs(y - shape.y) - shape.height / 2
+            if max(dx, dy) > 1.0:
+                yield f"{edge.id} is {max(dx, dy):.0f} points away from {end}"
 
 
 def _texts(drawing):

@@ -176,3 +176,30 @@ def test_a_name_that_is_too_long_for_a_circle_stands_whole_below_it():
     assert circle.texts[0].text == "activations_before₋₁"
     assert all(text.y < circle.y - circle.height / 2 for text in circle.texts)
     assert min(text.size for text in circle.texts) > 9
+
+
+def kept_of_two(steps=3):
+    """What a mask keeps of both states, by products beside an LSTM; NumPy alone has the first."""
+    cell, (h, c) = tg.nn.LSTMCell(UNITS, UNITS, rng=0), np.zeros((2, 1, UNITS))
+    for k, x in enumerate(np.eye(UNITS)[:steps]):
+        mask = np.full((1, UNITS), 0.5 + k / 10)
+        h_new, c_new = cell(tg.tensor(x[None]), (h, c))
+        h, c = mask * h_new + (1 - mask) * h, mask * c_new + (1 - mask) * c
+    return (h**2).sum()
+
+
+def kept_of_one(steps=3):
+    cell, h = tg.nn.GRUCell(UNITS, UNITS, rng=0), np.zeros(UNITS)
+    for k, x in enumerate(np.eye(UNITS)[:steps]):
+        keep = np.full(UNITS, 0.5 + k / 10)
+        h = keep * h + (1 - keep) * cell(tg.tensor(x), h)
+    return (h**2).sum()
+
+
+@pytest.mark.parametrize("view", ["unrolled", "rolled", "ops"])
+@pytest.mark.parametrize("program", [kept_of_one, kept_of_two])
+def test_what_is_fed_back_beside_an_opened_copy_passes_no_other_circle(program, view):
+    """Each arrow begins and ends at something, also where many ways leave one copy."""
+    with tg.trace() as tr:
+        program().backward()
+    assert not flaws(tg.draw(tr, view=view, gradients=view == "unrolled").drawing)

@@ -12,7 +12,7 @@ from ..picture.shapes import Edge, Point, Shape, Text
 from ..picture.stretches import drawn_once
 from ..picture.text_metrics import fit, text_width
 from .grid import FOLD, Connection
-from .items import CIRCLE, LABEL_SIZE, NOTE_SIZE
+from .items import CIRCLE, LABEL_SIZE, NOTE_SIZE, Item
 from .placement import (
     FOLD_STEP,
     LABEL_LINE,
@@ -52,7 +52,7 @@ class Pen:
     def __init__(
         self, place: Placement, bands: Bands, shapes: Mapping[str, Shape], ramp: Ramp | None = None
     ) -> None:
-        self._place = place
+        self._place, self._shapes = place, shapes
         self._items = place.grid.items
         self._bands = bands
         self._ramp = ramp
@@ -340,13 +340,21 @@ class Pen:
             return [(source.right, source.y), (source.right + reach, source.y)]
         above = self._place.wiring.circles_above(item)
         if above:
-            away = 1 if item.face_left else -1
-            end = source.x + away * source.width / 2
-            return [(end, source.y), (end + away * above * self._place.track, source.y)]
+            return self._beside_circles(source, item, [self._shapes[one.id] for one in above])
         exit = self._frame(source).exits.get(line.connection.id, 0.0)
         if isinstance(line.way, Around):
             exit += line.way.leaves
         return [(source.x + exit, source.top)]
+
+    def _beside_circles(self, source: Shape, item: Item, above: Sequence[Shape]) -> list[Point]:
+        """Leave a circle by its side, and go up beside those above it."""
+        away = self._place.track * len(above)
+        circles = (source, *above)
+        if item.face_left:
+            start, x = source.right, max(shape.right for shape in circles) + away
+        else:
+            start, x = source.left, min(shape.left for shape in circles) - away
+        return [(start, source.y), (x, source.y)]
 
     def _before_right_one(self, line: _Line) -> float:
         """Return the middle of the strip between columns, before the right one of two shapes."""

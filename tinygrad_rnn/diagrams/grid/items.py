@@ -114,11 +114,13 @@ class Box:
     look: Look | None = None  # of its outline, where that says how far it is off
     heat: Heat | None = None
     dashed: bool = False  # a plain loop, which nobody named
+    least_height: float = 0.0  # as the ways that leave it need it
 
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height; all closed copies have the same width."""
         height = CELL_HEIGHT + _NOTE_LINE * (len(self._lines) - 1) if self._lines else CELL_HEIGHT
-        return width, height + _HEAT_ROOM if self.heat else height
+        height += _HEAT_ROOM if self.heat else 0.0
+        return width, max(height, self.least_height)
 
     def least_width(self, label: str) -> float:
         """Return how wide its texts are."""

@@ -62,7 +62,7 @@ class Placement:
     """A grid with its items measured, its connections wired and its slots placed."""
 
     def __init__(self, grid: Grid) -> None:
-        self.grid = grid
+        self.grid = grid = _with_room_for_ways(grid)
         self.frames = _frames(grid)
         # With lanes each edge is two.
         self.track = 2 * TRACK if grid.lane else TRACK
@@ -168,7 +168,7 @@ class Placement:
             for connection in self.grid.connections
             if isinstance(self.wiring.ways[connection.id], Around)
         }
-        above = (self.wiring.circles_above(item) for item in circles if item.id in left)
+        above = (len(self.wiring.circles_above(item)) for item in circles if item.id in left)
         return max(above, default=0)
 
     def _slot_middles(self) -> dict[int, float]:
@@ -221,6 +221,34 @@ def fold_lines(grid: Grid) -> list[tuple[str, float, float]]:
     return lines
 
 
+def _with_room_for_ways(grid: Grid) -> Grid:
+    """Let closed copies be as high as the ways that leave them need; those of one row alike."""
+    beside: defaultdict[tuple[int, int], list[Item]] = defaultdict(list)
+    closed = [item for item in grid.items.values() if type(item.face) is Box]
+    for item in grid.items.values():
+        if item.aside is not None:
+            beside[item.slot, item.level].append(item)
+    heights: defaultdict[int, float] = defaultdict(float)
+    for item in closed if beside else ():
+        signs = beside[item.slot, item.level]
+        rises = _rises(signs, {one.id: one.face.size(0.0) for one in signs}, _rise_gap(grid))
+        if rises:
+            assert isinstance(item.face, Box)
+            heights[item.face.row] = max(heights[item.face.row], 2 * max(rises.values()) + _EDGES)
+    items = dict(grid.items)
+    for item in closed:
+        assert isinstance(item.face, Box)
+        if item.face.row in heights:
+            face = replace(item.face, least_height=heights[item.face.row])
+            items[item.id] = replace(item, face=face)
+    return replace(grid, items=items)
+
+
+def _rise_gap(grid: Grid) -> float:
+    """Return how far apart two ways past a copy are, from edge to edge of their signs."""
+    return _RISE_GAP + 2 * grid.lane
+
+
 def _frames(grid: Grid) -> dict[str, Frame]:
     """Measure every item; those that share a slot and a level stand side by side."""
     groups: defaultdict[tuple[int, int], list[Item]] = defaultdict(list)
@@ -251,7 +279,7 @@ def _frames(grid: Grid) -> dict[str, Frame]:
             else:
                 sizes[item.id] = item.face.size(own.get(item.id, cell_width))
         offsets = _offsets(group, sizes, spacing, grid.lane)
-        rises = _rises(group, sizes, _RISE_GAP + 2 * grid.lane)
+        rises = _rises(group, sizes, _rise_gap(grid))
         for item in group:
             if item.plan:
                 frames[item.id] = replace(frames[item.id], offset=offsets[item.id])
@@ -278,6 +306,7 @@ def _lines_width(item: Item) -> float:
 
 _CAPTION_MOST = 90.0
 _ASIDE_GAP, _BESIDE_GAP, _RISE_GAP = 20.0, 16.0, 10.0
+_EDGES = 16.0  # of a box's height, what an arrow may not leave
 
 
 def _offsets(
@@ -478,15 +507,54 @@ def _aligned(frames: dict[str, Frame], grid: Grid, alone: Collection[str]) -> di
                 beside.add(source.id)
         elif source.slot != target.slot:
             continue
-        elif target.aside is not None and source.plan is not None and c.state is not None:
-            frames[target.id] = replace(end, rise=start.leaves.get(c.state, end.rise))
         elif source.role == "input" and c.inlet is not None and source.id in alone:
             frames[source.id] = replace(start, offset=end.below(c.id))
         elif target.role in _ABOVE and target.id in alone and source.plan is not None:
             frames[target.id] = replace(end, offset=start.above(c.id))
         elif target.role == "output" and target.id in alone and isinstance(source.face, Glyph):
             frames[target.id] = replace(end, offset=start.offset)
-    return frames
+    frames |= _at_the_height_of_states(frames, grid)
+    return frames | _circles_behind(frames, grid, beside)
+
+
+def _at_the_height_of_states(frames: Mapping[str, Frame], grid: Grid) -> dict[str, Frame]:
+    """Put all signs of a way past an opened copy where the state leaves it."""
+    rises: dict[tuple[int, int, int | None], float] = {}
+    for c in grid.connections:
+        source, target = grid.items.get(c.source), grid.items.get(c.target)
+        if source is None or target is None or target.aside is None or source.plan is None:
+            continue
+        if c.state is not None and source.slot == target.slot:
+            leaves = frames[source.id].leaves.get(c.state, frames[target.id].rise)
+            rises[target.slot, target.level, target.aside] = leaves
+    places = {item.id: (item.slot, item.level, item.aside) for item in grid.items.values()}
+    return {
+        id: replace(frames[id], rise=rises[place]) for id, place in places.items() if place in rises
+    }
+
+
+def _circles_behind(
+    frames: Mapping[str, Frame], grid: Grid, beside: Collection[str]
+) -> dict[str, Frame]:
+    """Put other initial states behind those that stand beside a copy, out of their ways."""
+    groups: defaultdict[tuple[int, int, bool], list[Item]] = defaultdict(list)
+    for item in grid.items.values():
+        if item.role == "initial":
+            groups[item.slot, item.level, item.face_left].append(item)
+    moved: dict[str, Frame] = {}
+    for (_, _, face_left), group in groups.items():
+        others = [item for item in group if item.id not in beside]
+        if not 0 < len(others) < len(group):
+            continue
+        first = max(frames[item.id].width for item in group if item.id in beside)
+        widths = [first, *(frames[item.id].width for item in others)]
+        rooms = [(a + b) / 2 + _BESIDE_GAP for a, b in pairwise(widths)]
+        places = [sum(rooms[:k]) - sum(rooms) / 2 for k in range(len(widths))]
+        way = 1 if face_left else -1
+        for item in group:
+            place = places[0] if item.id in beside else places[1 + others.index(item)]
+            moved[item.id] = replace(frames[item.id], offset=way * place)
+    return moved
 
 
 def _cell_width(grid: Grid) -> float:

@@ -448,13 +448,18 @@ class Wiring:
                     return True
         return False
 
-    def circles_above(self, item: Item) -> int:
-        """How many other initial states stand straight above one, so that it is left sidewards."""
+    def circles_above(self, item: Item) -> list[Item]:
+        """The initial states that stand straight above one, so that it is left sidewards."""
         if item.role != "initial":
-            return 0
-        rise = self._frames[item.id].rise
-        others = self._by_level[item.level][item.slot]
-        return sum(o.role == "initial" and self._frames[o.id].rise > rise for o in others)
+            return []
+        own = self._frames[item.id]
+        found: list[Item] = []
+        for other in self._by_level[item.level][item.slot]:
+            frame = self._frames[other.id]
+            meets = abs(frame.offset - own.offset) < frame.width / 2 + _CLEARANCE
+            if other.role == "initial" and frame.rise > own.rise and meets:
+                found.append(other)
+        return found
 
     def _exit(self, connection: Connection) -> tuple[int, float]:
         """Return the gap that something leaves into, and where: the fold, into the topmost."""
