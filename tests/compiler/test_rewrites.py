@@ -188,6 +188,34 @@ def test_softmax_is_found_where_it_is_one_alone():
         )
 
 
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_e_to_a_log_softmax_is_the_softmax_that_it_was_made_from(axis):
+    rng = np.random.default_rng(0)
+    W = tg.tensor(rng.standard_normal((4, 3)), requires_grad=True)
+
+    def step(x, g):
+        return backward((ops.log_softmax(W * x, axis) * g).sum())
+
+    far, masked = np.full((4, 3), 800.0), np.ones((4, 3))
+    masked[1, 2] = -np.inf
+    calls = [(rng.standard_normal((4, 3)), rng.standard_normal((4, 3))) for _ in range(2)]
+    with np.errstate(all="ignore"):
+        fast = compare(step, [W], [*calls, (far, calls[0][1]), (masked, calls[1][1])])
+    assert fast.report().rewrites["e to a log-softmax"] == 1
+
+
+def test_e_to_a_logarithm_stays_where_its_sum_overflows():
+    far = np.array([[800.0, 0.0], [1.0, 2.0]])
+
+    def step(x):
+        less = x - ops.log(ops.exp(x).sum(axis=-1, keepdims=True))
+        other = x - x.max(axis=0, keepdims=True)
+        return ops.exp(less), ops.exp(other - ops.log(ops.exp(other).sum(axis=1, keepdims=True)))
+
+    with np.errstate(all="ignore"):
+        compare(step, [], [(far / 800,), (far,), (-far,)])
+
+
 def test_what_follows_from_constants_alone_is_computed_once():
     fast = tg.compile(lambda x: x * (ops.exp(tg.tensor(2.0)) + 3))
     for _ in range(3):

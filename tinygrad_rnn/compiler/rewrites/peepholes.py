@@ -81,6 +81,29 @@ def _pick(
     return program.add("pick", (x, index), None, value.shape, x.dtype)
 
 
+def _softmax(program: Program, value: Value, z: Value, total: Value) -> Value | None:
+    """e^(z - ln Σ e^z) is e^z / Σ e^z, which the forward pass of a log-softmax has made.
+
+    Only where z is less its largest: elsewhere e^z overflows, and the quotient is no number.
+    """
+    summed = total.operand if total.head == "reshape" else total
+    if summed.kind != "reduce" or summed.head is not np.add:
+        return None
+    e = summed.operand
+    if e.head is not np.exp or e.operand is not z or not _is_from_top(z, summed.detail[1]):
+        return None
+    return program.ufunc(np.divide, e, total, dtype=value.dtype)
+
+
+def _is_from_top(z: Value, axes: tuple[int, ...]) -> bool:
+    """Whether it is something less its largest element along these axes."""
+    if z.head is not np.subtract:
+        return False
+    x, top = z.inputs
+    largest = top.operand if top.head == "reshape" else top
+    return largest.detail == (np.maximum, axes) and largest.operand is x
+
+
 def _one_hot_index(
     program: Program, numbers: Value, classes: Value, shape: tuple[int, ...]
 ) -> Value | None:
@@ -148,6 +171,7 @@ def _one_part(program: Program, value: Value, part: Value) -> Value | None:
 
 
 _ONE_HOT = ufunc(np.equal, "numbers", "classes")
+_LOG_SOFTMAX = ufunc(np.subtract, "z", ufunc(np.log, "total"))
 _CHOSEN = Pattern("where", None, (_ONE_HOT, "x", "rest"))
 _TRANSPOSED = view("transpose", "x")
 
@@ -156,6 +180,7 @@ PEEPHOLES = (
     Peephole("1 · x", ufunc(np.multiply, "one", "x"), _times_one),
     Peephole("x · 1", ufunc(np.multiply, "x", "one"), _times_one),
     Peephole("x less a one-hot row", ufunc(np.subtract, "x", _ONE_HOT), _less_one),
+    Peephole("e to a log-softmax", ufunc(np.exp, _LOG_SOFTMAX), _softmax),
     Peephole("sum of x where one-hot", Pattern("reduce", np.add, (_CHOSEN,)), _pick),
     Peephole(
         "reduction over one element", Pattern("reduce", ANY, ("x",)), _over_one_element, False
