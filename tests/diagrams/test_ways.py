@@ -8,6 +8,7 @@ import random
 
 import numpy as np
 import pytest
+from diagrams.equations import check_equations
 from diagrams.test_quotient_pictures import NAMES, network
 from diagrams.ways import check_ways
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +26,14 @@ SIZE, STEPS = 3, 3
 @pytest.mark.parametrize("name", rows(NAMES, SAMPLE))
 def test_the_ways_of_the_museum_are_the_reads_of_its_graphs(name):
     check_ways(network(name))
+
+
+EQUATIONS = ["act", "deep_blstm", "encoder_decoder", "hierarchical_rnn", "residual_stack"]
+
+
+@pytest.mark.parametrize("name", rows(NAMES, EQUATIONS))
+def test_every_copy_reads_and_makes_what_the_equation_says_that_is_printed_for_it(name):
+    check_equations(network(name))
 
 
 def check_random(graph):

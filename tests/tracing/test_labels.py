@@ -71,11 +71,48 @@ def branching():
 
 def test_an_equation_says_how_far_back_the_arrow_comes_from_or_that_it_differs():
     (row,) = rows_of(network(in_turn))
-    assert row.equation == "hₜ = tanh(W_xh xₜ + W_hh hₜ₋₂ + b_h)"
+    assert row.equation.splitlines() == [
+        "hₜ = tanh(W_xh xₜ + W_hh hₜ₋₂ + b_h)",
+        "in h₂, h₄: x′ₜ₋₁ for xₜ",
+        "h₋₂ = h₋₁",
+    ]
     (row,) = rows_of(network(branching))
     assert row.equation.splitlines() == [
-        "hₜ = tanh(W_xh xₜ + W_hh hₚ + b_h)", "p: where the arrow comes from",
+        "hₜ = tanh(W_xh XSₜ + W_hh hₚ + b_h)", "p: where the arrow comes from",
     ]  # fmt: skip
+
+
+class Doubled(tg.nn.RNNCell):
+    """Works otherwise than its class says."""
+
+    def step(self, x, h):
+        return (2 * super().step(x, h)[0],)
+
+
+def doubled():
+    cell, h = Doubled(3, 4, rng=0), None
+    for x in XS:
+        h = cell(x, h)
+    return h.sum()
+
+
+def test_a_class_that_works_otherwise_than_the_one_it_comes_from_has_no_equation_of_that():
+    (row,) = rows_of(network(doubled))
+    assert row.equation is None
+
+
+def masked():
+    """Two sequences, the second of which is over at once."""
+    gru = tg.nn.GRU(3, 4, rng=0)
+    return gru(np.stack([XS, XS], 1), lengths=np.array([3, 1]))[0].sum()
+
+
+def test_an_equation_says_in_which_copies_a_mask_keeps_the_state():
+    quotient = network(masked)
+    (row,) = rows_of(quotient)
+    assert row.equation.splitlines()[2:] == ["in h₁, h₂: hₜ = hₜ₋₁ where not aliveₜ"]
+    copies = [block.equation.splitlines()[2:] for block in row.blocks]
+    assert copies == [[], *[["hₜ = hₜ₋₁ where not aliveₜ"]] * 2]
 
 
 # What a cell makes

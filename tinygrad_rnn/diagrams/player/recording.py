@@ -266,7 +266,7 @@ def _cell(
     return {
         "title": f"Layer {row.number}, t = {block.time}",
         "about": row.name if row.path in (row.name, "") else f"{row.path} · {row.name}",
-        "equation": equation_at(row.equation, block.time),
+        "equation": equation_at(block.equation, block.time),
         "layer": row.number,
         "t": block.time,
         "column": block.column,

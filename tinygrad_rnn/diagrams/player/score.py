@@ -111,7 +111,7 @@ def _moment(
             formula = f"{block.label} = {root.data.item():.6g}"
     elif block.kind == "cell" and block.row is not None:
         label = f"Layer {block.row.number}, t = {block.time}"
-        formula = equation_at(block.row.equation, block.time)
+        formula = equation_at(block.equation, block.time)
     else:
         label = between_label(block)
         formula = between_equation(block, quotient)

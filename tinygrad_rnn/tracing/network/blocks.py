@@ -20,6 +20,7 @@ import numpy as np
 from ..recording.graph import Graph, Node, collector_paused
 from .cells import Cells, cells_in
 from .copies import Copy, Loop
+from .equations import Equations, Said
 from .formulas import Region, formula_of
 from .groups import Group, Groups
 from .leaves import row_of
@@ -292,7 +293,8 @@ class _Assembly:
             states = self.naming.states[id(loop)]
             name = "scope" if isinstance(owner, str) else type(owner).__name__
             name = name if owner is not None else path
-            equation = self.naming.equation(loop)
+            said = self.said[number]
+            equation = None if said is None else said.row
             tree = loop.is_tree
             reverse = any(self.groups.placement.reversed(copy) for copy in loop.copies)
         found = Row(
@@ -374,6 +376,7 @@ class _Assembly:
             formula=self.formula(group),
             sign=self.sign(group, read),
             call=copy.call if copy else None,
+            equation=self.equation(copy),
             states=states,
             outputs=tuple(outputs),
             structure=copy.made if copy else None,
@@ -637,20 +640,60 @@ class _Assembly:
         if group.kind not in ("between", "bar", "derived", "loss"):
             return ""
         if id(group) not in self.formulas:
-            atoms = self.atoms_in_formula(group)
-            # of a stack only the part that is read, or made, here
-            entering = [read for atom in atoms for read in self.groups.entering[atom]]
-            read: dict[tuple[Node, int], Atom] = {}
-            for one in entering:
-                place = one.reader.node, one.slot
-                if place not in read or one.value.label == one.reader.label:
-                    read[place] = one.value
-            inside = {atom.node for atom in atoms} | self.nameless_derived
-            is_of_all = group.kind == "loss"
-            region = Region(inside, read, is_of_all, self.steps_taken(group, entering))
+            region = self.region(group, self.atoms_in_formula(group))
             operands = ReadNames(self.labels, group)
             self.formulas[id(group)] = formula_of(self.made_in(group), region, operands)
         return self.formulas[id(group)]
+
+    def equation(self, copy: Copy | None) -> str:
+        """What a cell of ours says of one copy."""
+        said = None if copy is None else self.said[copy.row]
+        return "" if copy is None or said is None else said.copies[copy]
+
+    @cached_property
+    def said(self) -> Sequence[Said | None]:
+        """What the cells of ours say of each row."""
+        group_of = {group.copy: group for group in self.groups.groups if group.copy is not None}
+        region, layers = self.region_entering, self.layers
+        equations = Equations(self.labels, group_of, region, self.label, layers)
+        return list(map(equations.of, self.cells.loops))
+
+    def region(self, group: Group, atoms: Sequence[Atom]) -> Region:
+        """What a formula has in full: some atoms that lead to a group."""
+        # of a stack only the part that is read, or made, here
+        entering = [read for atom in atoms for read in self.groups.entering[atom]]
+        read: dict[tuple[Node, int], Atom] = {}
+        for one in entering:
+            place = one.reader.node, one.slot
+            if place not in read or one.value.label == one.reader.label:
+                read[place] = one.value
+        inside = {atom.node for atom in atoms} | self.nameless_derived
+        is_of_all = group.kind == "loss"
+        return Region(inside, read, is_of_all, self.steps_taken(group, entering))
+
+    def region_entering(self, group: Group) -> Region:
+        """What the equation of a copy has in full of what enters it: what has no name of its own.
+
+        That is a sign on an arrow, also where the program calls it as it calls an input.
+        """
+        first, atoms = group, list[Atom]()
+        while self.is_nameless_sign(group) or self.is_called_as_an_input(group):
+            atoms += self.atoms_in_formula(group)
+            source = self.groups.group_of[self.moved_from(group.atoms[-1])]
+            if source is group:
+                break
+            group = source
+        return self.region(first, atoms)
+
+    def is_called_as_an_input(self, group: Group) -> bool:
+        """Whether what no module makes between the copies is called as an input is."""
+        name = element_of(timeless(self.naming.of(group.atoms[-1].node)))
+        return group.kind == "between" and not self.path(group) and name in self.input_names
+
+    @cached_property
+    def input_names(self) -> set[str]:
+        """What inputs are called, without their steps."""
+        return set(self.inputs[1].values())
 
     def made_in(self, group: Group) -> Node:
         """What the formula of a group is of: of several parts of one value all of it."""
@@ -719,6 +762,7 @@ class _Assembly:
             constant=self.constant_in_formula,
             time=self.time_of,
             rows=Counter(group.id.rpartition("-")[0] for group in self.groups.groups),
+            moved_from=self.moved_from,
         )
 
     def constant_in_formula(self, group: Group) -> str:

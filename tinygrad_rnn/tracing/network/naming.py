@@ -5,10 +5,8 @@ its timestep stands behind it; that is the number of the call, and in a row that
 counts from the other end.
 """
 
-import re
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from functools import partial
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
@@ -17,12 +15,10 @@ from .cells import Cells, cells_in
 from .copies import Copy, Loop
 from .parameters import parameter_names
 from .placement import Placement
-from .quotient import at_step, timeless
 from .recurrence import is_moved
 from .slices import Slice
 
 _UNNAMED = "h"
-_SOME_STEP, _ABOUT_SOME_STEP = "ₚ", "p: where the arrow comes from"  # not always the last step
 
 
 class Naming:
@@ -237,34 +233,6 @@ class Naming:
     def _called(self, node: Node) -> str:
         return self._given.get(node) or node.given_name or ""
 
-    # Equations
-
-    def equation(self, loop: Loop) -> str | None:
-        """What a cell of ours says of one step, under the program's names.
-
-        The state before is that of the step that it really comes from.
-        """
-        owner = loop.owner
-        written = owner.equation if isinstance(owner, RecurrentCell) else None
-        if written is None:
-            return None
-        before = self._before(loop)
-        states = self.states[id(loop)]
-        for k, own in enumerate(own_states(loop)[: len(states)]):
-            made, given = timeless(states[k]), timeless(self.arriving[id(loop)][k])
-            written = re.sub(rf"\b{own}ₜ₋₁", partial(_constant, f"{given}{before}"), written)
-            written = re.sub(rf"\b{own}ₜ(?!₋₁)", partial(_constant, f"{made}ₜ"), written)
-        return written if before != _SOME_STEP else f"{written}\n{_ABOUT_SOME_STEP}"
-
-    def _before(self, loop: Loop) -> str:
-        """The subscript of what a copy receives: ₜ₋₁, ₜ₊₁ in a row that runs backwards."""
-        steps = {
-            self.time(before) - self.time(copy) for copy in loop.copies for before in copy.before
-        } or {self.time_before(copy) - self.time(copy) for copy in loop.copies}
-        if len(steps) > 1:
-            return _SOME_STEP
-        return at_step(*steps)
-
 
 def own_states(loop: Loop) -> tuple[str, ...]:
     """What one of our cells calls its states itself."""
@@ -273,10 +241,6 @@ def own_states(loop: Loop) -> tuple[str, ...]:
 
 def _at(names: Sequence[str], k: int) -> str:
     return names[k] if k < len(names) else _UNNAMED
-
-
-def _constant(text: str, match: re.Match[str]) -> str:
-    return text
 
 
 def naming_of(nodes: Sequence[Node], owners: Mapping[int, str]) -> Naming | None:

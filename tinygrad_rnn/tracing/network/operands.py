@@ -28,6 +28,7 @@ class Labels:
         constant: what a constant is called.
         time: the timestep of a group, where it has one.
         rows: how many groups a row has, by what their ids begin with.
+        moved_from: the value that another one is, but for what only moves it between the copies.
     """
 
     groups: Groups
@@ -38,6 +39,7 @@ class Labels:
     constant: Callable[[Group], str]
     time: Callable[[Group], int | None]
     rows: Mapping[str, int]
+    moved_from: Callable[[Atom], Atom]
 
     def of(self, atom: Atom) -> Group | None:
         """The group that a part of a value is in."""
@@ -111,12 +113,20 @@ class Read:
         is_last = node is group.atoms[-1].node
         if group.kind == "cell" or not path or not is_last or self._nested > _NESTED_MOST:
             return ""
-        inner = Read(self._labels, group, self._nested + 1)
-        read = [inner.name(operand) for operand in self._read_by(group)]
+        inner = self._within(group)
+        read = [inner.called(operand) for operand in self._read_by(group)]
         names = dict.fromkeys(name for name in read if name)
         if len(path) > 1 or not names or len(names) > _ARGUMENTS_MOST:
             return f"{path[-1]}(…)"
         return f"{path[0]}({', '.join(names)})"
+
+    def _within(self, group: Group) -> "Read":
+        """The names of what a call reads that stands for a name."""
+        return Read(self._labels, group, self._nested + 1)
+
+    def called(self, operand: Operand) -> str:
+        """What a value is called that is read alone."""
+        return self.name(operand)
 
     def _read_by(self, group: Group) -> Iterator[Operand]:
         """What a group reads, but for parameters and constants."""

@@ -120,6 +120,7 @@ class Block:
         sign: what a small between-block may shrink to on its arrow: "⊕ ⊙ ⊖ ∥ ◇ σ ∇ …"; "" for
             pure moves, which need none (the arrow's caption shows the slice); None: it needs a box.
         call: the call of a module or `tg.scope` that it is, if any.
+        equation: of a copy of a row that has one, its own: of what it reads itself.
         states: of a cell, the values that it passes on or would: in the order of `Row.states`.
         outputs: the pieces that other blocks read, or that the root is: states first. "h₃" in a
             cell's box is the first.
@@ -139,6 +140,7 @@ class Block:
     formula: str = ""
     sign: str | None = None
     call: Scope | None = None
+    equation: str = ""
     states: tuple[Piece, ...] = ()
     outputs: tuple[Piece, ...] = ()
     structure: object = None
@@ -220,7 +222,8 @@ class Row:
         number: the <row> of its blocks' ids; cells and loops are counted together, from the bottom.
         path: where the module sits, as the user's code names it: "rnn", "decoder.gru".
         name: the module's class, "scope", "loop at line 24", or the formula.
-        equation: "hₜ = tanh(W_xh xₜ + …)" where the module states one.
+        equation: "hₜ = tanh(W_xh xₜ + …)" where the module states one: what holds for most copies,
+            under the names of what they read, and below it what is otherwise in which.
         states: what the copies pass on, under the cell's own names: ("h", "c"), ("memory", "w_r").
         blocks: in the order of their calls.
         parameters: the names of those that its first block reads.

@@ -1,0 +1,161 @@
+"""What is printed as an equation beside a row, held to what each of its copies reads and makes."""
+
+import re
+from typing import NamedTuple
+
+from tinygrad_rnn.tracing.network.quotient import Row, at_step
+
+SYMBOL = re.compile(
+    r"(?P<back>←?)(?P<name>[^\W\d₀-₉ₜₚ][^\W₀-₉ₜₚ]*)"
+    r"(?P<step>ₜ(?:[₋₊][₀-₉]+)?|ₚ|₋?[₀-₉]+)?(?:⁽(?P<layer>[⁰¹²³⁴-⁹]+)⁾)?(?P<call>\(?)"
+)
+DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789-+0123456789")
+WORDS = {"where", "not", "p", "the", "arrow", "comes", "from", "of", "layer"}
+FUNCTIONS = {"tanh", "relu", "softmax", "embedding"}
+# What our cells make and keep to themselves, and the ops that make what they hand on.
+INSIDE = {"RNNCell": set(), "LSTMCell": set("ifog"), "GRUCell": set("rzn")}
+LAST_OPS = {
+    "RNNCell": [{"tanh", "relu"}],
+    "LSTMCell": [{"mul"}, {"add"}],
+    "GRUCell": [{"add"}],
+}
+
+
+class Known(NamedTuple):
+    """A value that enters a copy: its name, its step if it has one, and the row that made it."""
+
+    name: str
+    time: int | None
+    row: Row | None
+
+
+def check_equations(quotient):
+    """Every symbol is an arrow into each copy that it is printed for, a parameter or a state."""
+    for row in quotient.rows:
+        for block in row.blocks if row.equation else ():
+            said = as_printed_for(block, quotient)
+            entering = list(names_entering(block, quotient))
+            parameters = {label for a in reached_by(block, quotient) for label in weights(a)}
+            for symbol in SYMBOL.finditer(said):
+                assert is_told(symbol, block, entering, parameters), (symbol[0], block, said)
+            if "W_x" in said:
+                said_names = {symbol["name"] for symbol in SYMBOL.finditer(said)}
+                for arrow in quotient.entering[block]:
+                    assert is_named(arrow, block, said_names, quotient), (arrow, said)
+            for state, ops in zip(block.states, LAST_OPS.get(row.name, ()), strict=False):
+                assert state.node.op in ops or " where " in said, (block, said)
+
+
+def as_printed_for(block, quotient):
+    """The equation of a row as one of its copies reads it, with the lines that are about it."""
+    written = block.row.equation.split("\n")
+    said = [line for line in written if not re.match(rf"in |⁽.*⁾: |{BEGINNING}", line)]
+    for line in written:
+        about, begins = re.match(r"in ([^:]+): (.*)", line), re.match(BEGINNING, line)
+        if about and block.label in about[1].split(", "):
+            new, replaces, old = about[2].partition(" for ")
+            said = [one.replace(old, new) for one in said] if replaces else [*said, about[2]]
+        elif begins and is_first(block, quotient):
+            letter = begins[1] + at_step(int(begins[2].translate(DIGITS)) - block.time)
+            said = [one.replace(letter, begins[3]) for one in said]
+    return "\n".join(said)
+
+
+BEGINNING = r"([^ ₜ₋₀-₉]+)(₋?[₀-₉]+) = (.*)"  # what a chain begins with: "c₋₁ = …"
+
+
+def is_first(block, quotient):
+    return any(chain.copies[0] is block for chain in quotient.chains)
+
+
+def reached_by(block, quotient):
+    """The arrows into a copy, and into what stands between it and others on their way."""
+    waiting, seen = [block], {block}
+    for one in waiting:  # grows
+        for arrow in quotient.entering[one]:
+            yield arrow
+            if arrow.source.kind == "between" and arrow.source not in seen:
+                seen.add(arrow.source)
+                waiting.append(arrow.source)
+
+
+def weights(arrow):
+    if arrow.source.kind in ("parameter", "derived"):
+        yield arrow.source.label.rpartition(".")[2]
+
+
+def names_entering(block, quotient):
+    for arrow in reached_by(block, quotient):
+        is_computed = arrow.target is not block and arrow.target.sign not in ("", "∥")
+        for known in names_of(arrow, block, quotient):
+            # of a state that is changed on its way something else enters
+            if not (is_computed and known.row is block.row):
+                yield known
+
+
+def names_of(arrow, block, quotient):
+    """What is read along an arrow, on its way to a copy."""
+    source = arrow.source
+    row = source.row if source.kind == "cell" else None
+    for label in (*source.labels, source.label):
+        for part in label.split(", "):
+            stem = part.rstrip("₋₀₁₂₃₄₅₆₇₈₉")
+            index = part[len(stem) :].translate(DIGITS)
+            if source.kind in ("input", "initial", "constant"):
+                yield Known(stem, int(index) if index else None, None)
+    for value in arrow.values:
+        name = quotient.name_of(value.node).removesuffix("_t")
+        time = source.time if row is not None or source.kind == "between" else None
+        # what is made between the copies is no state of theirs, though it be called so
+        yield Known(name, None if row is None and name in block.row.states else time, row)
+    if source.kind == "between":
+        yield Known(source.label, None, None)
+
+
+def is_named(arrow, block, names, quotient):
+    """Whether the equation says what is read along an arrow, or what that is made of."""
+    if arrow.kind == "parameter" or any(
+        known.name in names for known in names_of(arrow, block, quotient)
+    ):
+        return True
+    before = quotient.entering[arrow.source]
+    return arrow.source.kind == "between" and all(
+        is_named(one, block, names, quotient) for one in before
+    )
+
+
+def is_told(symbol, block, entering, parameters):
+    name, row = symbol["name"], block.row
+    if name in WORDS and not symbol["step"]:
+        return True
+    if symbol["call"]:
+        return name in FUNCTIONS or any(known.name == name for known in entering)
+    if name[:2] in ("W_", "b_"):
+        return any(parameter.startswith(name[:3]) for parameter in parameters)
+    own = symbol["step"] == "ₜ" and not symbol["layer"]
+    if own and (name in row.states or name in INSIDE.get(row.name, ())):
+        return True
+    return name in parameters or any(is_it(known, symbol, block) for known in entering)
+
+
+def is_it(known, symbol, block):
+    """Whether a value that enters a copy is what a symbol says."""
+    row, step = known.row, symbol["step"] or ""
+    if known.name != symbol["name"]:
+        return False
+    if step == "ₚ":
+        return row is block.row
+    if step:
+        shift = step.removeprefix("ₜ").translate(DIGITS)
+        said = block.time + int(shift or 0) if step[0] == "ₜ" else int(shift)
+        if known.time != said:
+            return False
+    if symbol["layer"]:
+        layer = int(symbol["layer"].translate(DIGITS))
+        return (
+            row is not block.row
+            and row is not None
+            and (row.layer, row.reverse) == (layer, bool(symbol["back"]))
+        )
+    is_another_s = row is not None and row is not block.row
+    return not (is_another_s and symbol["name"] in block.row.states)
