@@ -1,7 +1,6 @@
 """What is written runs the same in onnxruntime, and comes back as it was."""
 
 import json
-import re
 import runpy
 from inspect import signature
 from itertools import product
@@ -100,31 +99,12 @@ def test_the_picture_is_the_same(name, tmp_path):
     assert after.dot == before.dot
 
 
-# Their pictures number the rows of arrays that the program indexes, `H[t]`, or tell an array from
-# what it was made of. A file has the arrays, and not the lines that say so.
-OTHER_NAMES = (
-    "attention_step", "bahdanau", "clockwork", "encoder_decoder", "kalman", "phased_lstm",
-    "tree_lstm",
-)  # fmt: skip
-
-
 @pytest.mark.rest
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in OTHER_NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_picture_is_the_same(name, tmp_path):
     before, after = pictures(name, tmp_path, gradients=name not in WITHOUT_COPIES)
     assert after.svg == before.svg
     assert after.dot == before.dot
-
-
-@pytest.mark.rest
-@pytest.mark.parametrize("name", OTHER_NAMES)
-def test_a_picture_with_other_names_has_the_same_parts(name, tmp_path):
-    """Cells, parameters, outputs and messages; of inputs a few are called otherwise."""
-    before, after = pictures(name, tmp_path, gradients=True)
-    for role in ("cell", "parameter", "output", "message", "loss"):
-        counts = [len(re.findall(f'class="{role}[ "]', one.svg)) for one in (before, after)]
-        assert counts[0] == counts[1], role
-    assert after.svg != before.svg  # else it belongs to those above
 
 
 def recorded(function, *arguments):

@@ -307,6 +307,90 @@ def test_an_input_that_is_a_row_of_an_array_says_which():
     assert labels(network(run), "input") == ["source₂", "source₀", "source₃"]
 
 
+def own_x():
+    """The program's x is what is looked up, and of nothing that it is looked up by."""
+    table, cell = tg.tensor(np.eye(4, 3), requires_grad=True), tg.nn.RNNCell(3, 4, rng=0)
+    caption, h, loss = np.array([2, 0, 3]), np.zeros(4), 0.0
+    x = tg.ops.embedding(table, np.zeros((), int))
+    for t in range(T):
+        h = cell(x, h)
+        loss = loss + tg.nn.cross_entropy(h, caption[t])
+        x = tg.ops.embedding(table, caption[t])
+    return cell(x, h).sum() + loss
+
+
+def made_by_numpy():
+    """What NumPy makes of data and of what is no tensor, before an op sees it."""
+    W_in, W, h = np.ones((4, 3)), tg.tensor(np.eye(4), requires_grad=True), np.zeros(4)
+    for x in XS:
+        with tg.scope("step"):
+            h = tg.ops.tanh(W @ h + W_in @ x)
+            h = h * np.round(9.0 * h.numpy())
+    return h.sum()
+
+
+def looked_up_by_words():
+    embed, cell, h = tg.nn.Embedding(3, 3, rng=0), tg.nn.RNNCell(3, 4, rng=1), np.zeros(4)
+    for word in ("the", "cat", "sat"):
+        h = cell(embed(["cat", "sat", "the"].index(word)), h)
+    return h.sum()
+
+
+def a_later_part():
+    rnn, words = tg.nn.RNN(3, 4, rng=0), np.eye(5, 3)
+    return rnn(words[2:])[0].sum()
+
+
+LETTERS = {
+    "x is another": (own_x, ["input₀", "caption₀", "caption₁", "caption₂"]),
+    "made by NumPy": (made_by_numpy, [f"{name}{t}" for t in "₀₁₂" for name in ("matmul", "round")]),
+    "by index": (looked_up_by_words, ["index₀", "index₁", "index₂"]),
+    "from the third on": (a_later_part, ["words₂", "words₃", "words₄"]),
+}
+
+
+@pytest.mark.parametrize("program", LETTERS)
+def test_an_input_is_x_only_where_nothing_else_is(program):
+    run, written = LETTERS[program]
+    assert labels(network(run), "input") == written
+
+
+@pytest.mark.parametrize("program", LETTERS)
+def test_a_saved_recording_calls_its_inputs_the_same(program, tmp_path):
+    run, written = LETTERS[program]
+    with tg.trace() as tr:
+        run().backward()
+    tr.save(tmp_path / "run.trace")
+    assert labels(network_of(tg.load_trace(tmp_path / "run.trace").graph()), "input") == written
+
+
+def x_is_a_state():
+    cell, x = tg.nn.RNNCell(3, 4, rng=0), np.zeros(4)
+    for t in range(T):
+        x = cell(np.eye(3)[t], x)
+    return x.sum()
+
+
+@pytest.mark.parametrize("program", [x_is_a_state, made_by_numpy])
+def test_the_debugger_calls_an_input_as_the_picture_does(program):
+    with tg.trace() as tr:
+        program().backward()
+    quotient = network_of(tr.graph())
+    inputs = [block for block in quotient.blocks if block.kind == "input"]
+    written = [tr.queries.names.of(block.pieces[0].node) for block in inputs]
+    subscripts = str.maketrans("₀₁₂", "012")
+    assert written == [f"{b.label[:-1]}@{b.label[-1].translate(subscripts)}" for b in inputs]
+
+
+def test_a_target_says_which_part_of_an_array_it_is():
+    target = np.array([0, 1, 2, 3])
+
+    def run(hs):
+        return tg.nn.cross_entropy(np.stack(hs), target[1:])
+
+    assert "cross_entropy([h₀; h₁; h₂], target[1:])" in formulas(lambda: after_a_cell(run))
+
+
 def test_what_the_loss_read_first_has_another_name_as_an_input():
     cell, following = tg.nn.RNNCell(3, 3, rng=0), np.eye(3)
 

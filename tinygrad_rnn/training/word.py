@@ -73,6 +73,7 @@ class Speller:
         Inputs and outputs are named by their characters.
         """
         numbers = self.vocabulary.encode(self.text)
+        targets = numbers[1:]
         one_hot = self.vocabulary.one_hot(numbers[:-1], self.network.W_hh.dtype)
         read = zip(one_hot, self.text[:-1], strict=True)
         xs = ops.stack([tensor(row, name=_visible(character)) for row, character in read])
@@ -80,8 +81,8 @@ class Speller:
         for y, character in zip(ys, self.text[1:], strict=True):
             y.name = _visible(character)
         if at == "last":
-            return nn.cross_entropy(ys[-1], numbers[-1])
-        return nn.cross_entropy(ys, numbers[1:])
+            return nn.cross_entropy(ys[-1], targets[-1])
+        return nn.cross_entropy(ys, targets)
 
     def train(self, steps: int, lr: float = 0.1) -> Iterator[float]:
         """The loss before each of `steps` steps of Adagrad."""

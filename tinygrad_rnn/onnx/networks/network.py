@@ -13,6 +13,7 @@ from ...autograd.tensor import Array, Tensor
 from ...errors import OnnxError, describe
 from ...nn.module import Buffer, Module, Parameter
 from ...nn.recurrent import Recurrent
+from ...tracing.recording.source import Called
 from ..nodes import is_handled
 from ..nodes.registry import MODULES
 from ..reading.graph import Call, Graph, Model, Node, Value
@@ -166,7 +167,16 @@ class Body(Module):
     def _renew(self, name: str, values: Values) -> None:
         """Make a tensor that every run of the program made anew, where it is first read."""
         if name in self._fresh and not values.has_own(name):
-            values[name] = Tensor(self._graph.initializers[name], name=self._called(name) or None)
+            values[name] = self._tensor(name, self._graph.initializers[name])
+
+    def _tensor(self, name: str, array: Array) -> Tensor:
+        """A leaf as the program had it: under its own name, or under that of a variable."""
+        called = self._called(name)
+        if name not in self._model.variables:
+            return Tensor(array, name=called or None)
+        made = Tensor(array)
+        made.origin = made.origin._replace(owner=Called(called))
+        return made
 
     def _called(self, name: str) -> str:
         """What the program called a tensor; "" where the file does not say."""
@@ -228,8 +238,7 @@ class Body(Module):
             return
         if array.dtype.kind != "f" or not self._is_trained(name, array):
             is_leaf = name in self._model.leaves
-            called = self._called(name) or None
-            self._there[name] = Tensor(array, name=called) if is_leaf else array
+            self._there[name] = self._tensor(name, array) if is_leaf else array
             return
         kind = Buffer if name in self._statistics else Parameter
         part = kind(array, name=self._called(name) or None)

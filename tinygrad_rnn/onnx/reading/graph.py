@@ -156,6 +156,7 @@ class Model:
         trained: the initializers that are parameters; None where the file does not say.
         leaves: other initializers that were tensors, and so are drawn.
         names: value name -> what the program that wrote it called the tensor.
+        variables: those of them that had no name of their own, but a variable's.
         fresh: those of the leaves that were made anew in each run.
         lines: of the program, as the nodes know them by their numbers.
         is_function: whether it was a function, not a module, so that it is no call of its own.
@@ -166,6 +167,7 @@ class Model:
     trained: frozenset[str] | None = None
     leaves: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: frozenset[str] = frozenset()
     fresh: frozenset[str] = frozenset()
     lines: Sequence[Line] = ()
     is_function: bool = False

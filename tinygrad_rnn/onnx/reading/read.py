@@ -15,7 +15,19 @@ from ..package import onnx_module
 from .functions import Functions
 from .graph import Call, Graph, Model, Node, Value
 from .origins import group_of, origin_of
-from .scopes import FRESH, KIND, LEAVES, LINES, NAMES, TRAINED, calls_of, line_of, lines_of, placed
+from .scopes import (
+    FRESH,
+    KIND,
+    LEAVES,
+    LINES,
+    NAMES,
+    TRAINED,
+    VARIABLES,
+    calls_of,
+    line_of,
+    lines_of,
+    placed,
+)
 from .tensors import array_of, dtype_of
 
 MOST_BYTES = 2**31 - 1  # what protobuf reads
@@ -358,8 +370,9 @@ def facts_of(proto: Any, graph: Graph, opset: int) -> Model:
         pairs = json.loads(metadata[NAMES]).items()
         names = {str(key): elide(str(name), 60) for key, name in pairs}
         fresh = frozenset(map(str, json.loads(metadata.get(FRESH, "[]"))))
+        variables = frozenset(map(str, json.loads(metadata.get(VARIABLES, "[]"))))
         lines = lines_of(metadata.get(LINES, "[]"))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Model(graph, opset)  # another's file, or damaged: the names alone are lost
     is_function = metadata.get(KIND) == "function"
-    return Model(graph, opset, trained, leaves, names, fresh, lines, is_function)
+    return Model(graph, opset, trained, leaves, names, variables, fresh, lines, is_function)

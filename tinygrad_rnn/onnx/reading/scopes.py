@@ -16,11 +16,13 @@ SCOPES = "tinygrad_rnn.scopes"
 # And which line of the program it stood in, by number.
 LINE = "tinygrad_rnn.line"
 # Of the model: which initializers are parameters, which others were tensors, which of these each
-# run makes anew, what tensors were called, the lines, and what was written: "function", "module".
+# run makes anew, what tensors were called, which of them by a variable alone, the lines, and what
+# was written: "function", "module".
 TRAINED = "tinygrad_rnn.parameters"
 LEAVES = "tinygrad_rnn.leaves"
 FRESH = "tinygrad_rnn.fresh"
 NAMES = "tinygrad_rnn.names"
+VARIABLES = "tinygrad_rnn.variables"
 LINES = "tinygrad_rnn.lines"
 KIND = "tinygrad_rnn.kind"
 _TORCH_SCOPES = "pkg.torch.onnx.name_scopes"

@@ -13,7 +13,7 @@ from ...files import write_atomic
 from ...text import elide
 from ...tracing.recording.graph import Node, reached
 from ..package import onnx_module
-from ..reading.scopes import FRESH, KIND, LEAVES, LINES, NAMES, TRAINED
+from ..reading.scopes import FRESH, KIND, LEAVES, LINES, NAMES, TRAINED, VARIABLES
 from ..reading.tensors import NUMBERS
 from . import rules
 from .builder import OPSET, RULES, Builder
@@ -76,6 +76,7 @@ class _Writer:
         self._needed = self._reached()
         self._calls, self._covered = ({}, set[int]()) if unrolled else layer_calls(run)
         self._names: dict[str, str] = {}
+        self._variables: list[str] = []
         self._fresh: list[str] = []
 
     def _reached(self) -> set[int]:
@@ -115,6 +116,7 @@ class _Writer:
             LEAVES: self._b.leaves,
             FRESH: self._fresh,
             NAMES: self._names,
+            VARIABLES: self._variables,
             LINES: self._b.lines,
         }
         for key, value in facts.items():
@@ -219,6 +221,8 @@ class _Writer:
             given = given or node.name  # a parameter has its name in the modules
         if given:
             self._names[written] = given
+            if node.id not in self._run.named:
+                self._variables.append(written)
         self._b.keep(node.id, written, node.data.dtype)
 
 

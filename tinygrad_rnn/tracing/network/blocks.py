@@ -10,6 +10,7 @@ from collections.abc import (
     Iterator,
     Mapping,
     Sequence,
+    Set,
 )
 from dataclasses import replace
 from functools import cached_property
@@ -440,7 +441,7 @@ class _Assembly:
             case "bar" | "derived":
                 return naming.of(group.atoms[-1].node) or self.formula(group)
             case "target":
-                return naming.caption(group.atoms[0].node)
+                return naming.target(group.atoms[0].node)
             case "constant":
                 return self.constant_label(group)
             case _:
@@ -497,16 +498,23 @@ class _Assembly:
     def rows_out_of_step(
         self, groups: Iterable[Group], named: Mapping[int, str]
     ) -> Mapping[int, int]:
-        """Which row of its array an input is, where these are not read one at each step in turn."""
+        """Which row of its array an input is, where the program says, `words[t]`.
+
+        Else where the rows are not read one at each step in turn.
+        """
+        rows: dict[int, int] = {}
         found: dict[object, dict[int, tuple[int, set[int]]]] = defaultdict(dict)
         for group in groups:
             first = group.atoms[0]
             row = row_of(first.node, self.groups.pieces.slices.get(first))
-            if row is not None and named[id(group)]:
-                array, number = row
+            if row is None or not named[id(group)]:
+                continue
+            array, number = row
+            if first.node.index is not None:
+                rows[id(group)] = number
+            else:
                 times = {self.time_of_input(group, column) for column in group.columns}
                 found[named[id(group)], array][id(group)] = number, times
-        rows: dict[int, int] = {}
         for read in found.values():
             if len({time - number for number, times in read.values() for time in times}) > 1:
                 rows |= {group: number for group, (number, _) in read.items()}
@@ -549,13 +557,15 @@ class _Assembly:
             others = {named[id(one)] for one in groups if one.id == f"input-{one.columns[0]}"}
             if len(others - {""}) == 1:
                 return max(others)
-        if not is_first and not node.is_gone and node.size > 1:
+        is_x = any(self.input_caption(atom) == "x" for atom in group.atoms)
+        name = "x" if is_x else self.naming.nameless_input
+        if (not is_first or name != "x") and not node.is_gone and node.size > 1:
             value = node.data.flat[0]
             if (node.data == value).all():
                 return f"{value:.4g}"
             if node.data.dtype == bool:
                 return "mask"
-        return "x" if "x" not in self.state_names else "input"
+        return name
 
     def time_of_input(self, group: Group, column: int) -> int:
         """The timestep that an input has in a column: in a tree that of the copy that reads it."""
@@ -612,7 +622,7 @@ class _Assembly:
 
         `for x, following in zip(xs, xs[1:])` calls an array `following` a step before it is x.
         """
-        if any(map(self.has_title, group.atoms)):
+        if any(map(self.has_title, group.atoms)) or type(group.atoms[0].node.index) is int:
             return False
         reads = [read for atom in group.atoms for read in self.groups.readers[atom]]
         first = min(reads, key=lambda read: read.reader.node.id, default=None)
@@ -893,13 +903,17 @@ class _Assembly:
         return list(dict.fromkeys(one for atom in atoms for one in self.seen_through(atom)))
 
     def seen_through(self, atom: Atom) -> Iterator[Atom]:
-        """What a value was only moved from."""
-        reads = self.groups.entering[atom]
-        if not atom.node.is_move or not reads:
-            yield atom
-            return
-        for read in reads:
-            yield from self.seen_through(read.value)
+        """What a value was only moved from, or joined of."""
+        waiting, seen = [atom], {atom}
+        while waiting:
+            atom = waiting.pop()
+            reads = self.groups.entering[atom]
+            if not atom.node.is_move or not reads:
+                yield atom
+                continue
+            given = dict.fromkeys(read.value for read in reversed(reads))
+            waiting += [value for value in given if value not in seen]
+            seen.update(given)
 
     def own_name(self, atom: Atom) -> str:
         """The name of the state that an output is, else the program's; "" of what has none."""
@@ -925,17 +939,11 @@ class _Assembly:
         return next((name for name in ("y", "out", "output") if name not in taken), "result")
 
     @cached_property
-    def names_of_others(self) -> set[str]:
+    def names_of_others(self) -> Set[str]:
         """What the program calls values that are no outputs, and the one of several such."""
-        outputs = {self.moved_from(atom).node for atom, _ in self.leaving}
-        found: set[str] = set()
-        for node in self.nodes:
-            source = node
-            while source.moved_from is not None:
-                source = source.moved_from
-            if source not in outputs:
-                found.add(element_of(timeless(self.naming.of(node))))
-        return found
+        atoms = [atom for atom, _ in self.leaving]
+        moved = (one for atom in atoms for one in self.seen_through(atom))
+        return self.naming.names_but(atom.node for atom in (*atoms, *moved))
 
     @cached_property
     def other_names(self) -> set[str]:

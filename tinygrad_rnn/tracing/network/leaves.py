@@ -221,17 +221,15 @@ def row_of(leaf: Node, part: Slice | None) -> tuple[Hashable, int] | None:
 
     None: it is no row, or that array is gone.
     """
-    origin = leaf.origin
+    origin, index = leaf.origin, leaf.index
+    if part is not None:
+        place = None if part.index is None else part.index[-1]
+        return None if type(place) is not int else (id(leaf), _row_in_array(leaf, part, place))
+    if type(index) is int:
+        return leaf.given_name, index
     alive: Any = None if origin is None else origin.owner
     if origin is None or type(alive) is not ref:
         return None
-    if part is not None:
-        (axis, *_) = [axis for axis, n in enumerate(part.labels.shape) if n > 1]
-        place = None if part.index is None else part.index[-1]
-        if not isinstance(place, int):
-            return None
-        back = leaf.shape[axis] - 1 - place
-        return id(leaf), place if origin.strides[axis] >= 0 else back
     owner: Any = cast("Any", alive)()
     if owner is None or not origin.address or owner.shape[1:] != origin.shape:
         return None
@@ -239,3 +237,15 @@ def row_of(leaf: Node, part: Slice | None) -> tuple[Hashable, int] | None:
         return None
     first: int = owner.__array_interface__["data"][0]
     return id(owner), (origin.address - first) // owner.strides[0]
+
+
+def _row_in_array(leaf: Node, part: Slice, place: int) -> int:
+    """Which row of the program's array it is, of which the leaf is a range or has all."""
+    (axis, *_) = [axis for axis, n in enumerate(part.labels.shape) if n > 1]
+    back = leaf.shape[axis] - 1 - place
+    index = leaf.index
+    if isinstance(index, slice):
+        start: int = index.start or 0
+        return back if index.step == -1 else place + max(start, 0)
+    is_reversed = leaf.origin is not None and leaf.origin.strides[axis] < 0
+    return back if is_reversed else place

@@ -6,7 +6,8 @@ counts from the other end.
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from functools import cached_property
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
@@ -15,8 +16,9 @@ from .cells import Cells, cells_in
 from .copies import Copy, Loop
 from .parameters import parameter_names
 from .placement import Placement
+from .quotient import element_of, timeless
 from .recurrence import is_moved
-from .slices import Slice
+from .slices import Slice, index_text
 
 _UNNAMED = "h"
 
@@ -60,6 +62,33 @@ class Naming:
         }
         self._find_times()
 
+    @cached_property
+    def taken(self) -> Set[str]:
+        """What something is called in the picture that is no leaf; of several, xs, each is an x."""
+        found = {name for names in self.states.values() for name in names}
+        found.update(name for names in self.arriving.values() for name in names)
+        leaves = (node for node in self._graph.nodes if node.op is None)
+        return found | self.names_but(leaves) | {"L"}
+
+    def names_but(self, some: Iterable[Node]) -> Set[str]:
+        """What the program calls values, but for some, and what only moves or joins these.
+
+        A name that was given to one tensor alone is a caption, as a character is: it takes no
+        letter away.
+        """
+        own, found = set(some), set[str]()
+        for node in self._graph.nodes:
+            if node not in own and node.is_move and own.issuperset(node.tensors()):
+                own.add(node)
+            if node not in own and node not in self._given:
+                found.add(element_of(timeless(node.given_name or "")))
+        return found
+
+    @cached_property
+    def nameless_input(self) -> str:
+        """What an input is called that the program does not name: x, if nothing else is."""
+        return next((name for name in ("x", "input", "data") if name not in self.taken), "given")
+
     def of(self, node: Node) -> str:
         """What a value is called, without its timestep; "" where nobody named it."""
         if node.is_parameter and node.id in self.trained:
@@ -82,6 +111,13 @@ class Naming:
                 return ""
             node = node.moved_from
         return found
+
+    def target(self, node: Node) -> str:
+        """What the user calls a target; of what is no row for a step, but a range, that too."""
+        while (source := node.moved_from) is not None and node.index is None:
+            node = source
+        name, index = self.caption(node), node.index
+        return name + index_text(index) if name and isinstance(index, slice) else name
 
     def made_of(self, node: Node) -> str:
         """The name of the one value that something was computed from; "" of none or several."""

@@ -83,7 +83,7 @@ class Read:
             case "initial":
                 return self._initial(node, group)
             case "target":
-                return labels.naming.caption(node)
+                return labels.naming.target(node)
             case "constant":
                 return labels.constant(group)
             case "cell" if labels.naming.cells.state_of(node) is not None:

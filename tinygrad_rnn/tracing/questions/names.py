@@ -595,7 +595,7 @@ class _Placing:
         for x, times in readers.items():
             if len(times) == 1:
                 (self.times[x],) = times
-                self.roles[x] = self._given(x) or "x"
+                self.roles[x] = self._given(x) or naming.nameless_input
         read = [x for x in readers if x in self.roles]
         alone = Counter(self.times[x] for x in read)
         self.inputs.update(x for x in read if alone[self.times[x]] == 1)

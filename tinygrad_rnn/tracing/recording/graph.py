@@ -16,7 +16,7 @@ from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError, said
 from .held import Gone, gone_error, is_array
-from .source import Source, callers_name
+from .source import Source, callers_name, index_of, stem_of
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -115,10 +115,18 @@ class Node:
 
     @property
     def given_name(self) -> str | None:
-        """What the user's code calls it: its own name, else the variable that its line assigns."""
+        """What the user's code calls it: its own name, else the variable that its line assigns.
+
+        Of a leaf that is a part of an array the array's name: "words" of `words[3]`.
+        """
         if self.name:
-            return self.name
+            return self.name if self.op is not None else stem_of(self.name)
         return None if self.source is None else self.source.variable
+
+    @property
+    def index(self) -> int | slice | None:
+        """Of a leaf that is a part of a named array which one: 3 of `words[3]`."""
+        return index_of(self.name) if self.name and self.op is None else None
 
     @property
     def calls(self) -> tuple[Scope, ...]:

@@ -247,7 +247,7 @@ class Recorder:
         elif not name:
             name, origin = variable_name(tensor), getattr(tensor, "origin", None)
             if name is None and origin is not None:
-                name = self._array_names.of(origin)
+                name = self._array_names.of(origin, array)
         return leaf_node(tensor, array, name)
 
     def forget(self, keep_last: int) -> None:

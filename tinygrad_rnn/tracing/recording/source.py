@@ -3,10 +3,11 @@
 import ast
 import dis
 import linecache
+import re
 import sys
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import chain, islice, pairwise
@@ -18,7 +19,7 @@ import numpy as np
 
 from ...autograd.origin import Origin
 from ...autograd.state import Scope
-from ...autograd.tensor import Array
+from ...autograd.tensor import Array, Tensor
 from ...nn.module import Module
 
 _PACKAGE = __name__.partition(".")[0]
@@ -560,6 +561,13 @@ def _name_in_object(name: str, held: Any, value: object) -> str | None:
     return next((key for key, one in attributes.items() if one is value), None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Called:
+    """In place of the array that a tensor was made from: what another program called that."""
+
+    name: str
+
+
 class ArrayNames:
     """What the program calls the arrays that ops are given.
 
@@ -571,16 +579,20 @@ class ArrayNames:
         self._known: defaultdict[Frames, dict[tuple[CodeType, str], None]] = defaultdict(dict)
         self._missed: Counter[Frames] = Counter()
 
-    def of(self, origin: Origin) -> str | None:
+    def of(self, origin: Origin, array: Array) -> str | None:
         """The variable that holds an array, or the attribute: "F", "slower", "F.T" for F.T.
 
         Of the user's innermost frames the outermost one that has it, so that a helper does not name
-        it; else what the user's call of our code says there: "words" for `embedding(words[t])`;
-        else what a layer of ours calls an array of its own. None of an array that nobody holds.
+        it; else what the user's call of our code says there: "words[3]" for `embedding(words[t])`;
+        else what a layer of ours calls an array of its own. What nobody holds is called as the
+        function that made it; but no fraction is, of which a formula prints the number.
         """
         owner: Any = origin.owner
+        if isinstance(owner, Called):
+            return owner.name
         if isinstance(owner, ref) and owner() is None:
             return None
+        makers = bool(array.shape) or array.dtype.kind != "f"
         users = list(islice(_user_frames(), _CALLERS_KEPT))
         ours = list(_our_frames())
         near = [*users[:1], *ours[:1]]
@@ -595,12 +607,12 @@ class ArrayNames:
         found = self._held(frames, origin, place)
         found = found or _name_as_attribute(frames, origin) or _name_as_view(frames, origin)
         if found is None and not ours:
-            found = _name_in_expression(users[0])
+            found = _name_in_expression(users[0], makers=makers)
         elif found is None:
             called = next((one for one in reversed(ours) if not _is_module_call(one)), ours[-1])
-            which = _parameter(called, origin)
+            which = _parameter(called, origin, array)
             if which is not None and users:
-                found = _name_of_argument(users[0], *which)
+                found = _name_of_argument(users[0], *which, makers=makers)
             else:
                 found = self._held(ours, origin, place)
         self._missed[place] += found is None
@@ -619,29 +631,37 @@ def _is_module_call(frame: FrameType) -> bool:
     return frame.f_code is _MODULE_CALL
 
 
-def _parameter(frame: FrameType, origin: Origin) -> tuple[int, str] | None:
-    """Which argument of a function an array was: its place, without `self`, and its name."""
+def _parameter(frame: FrameType, origin: Origin, array: Array) -> tuple[int, str] | None:
+    """Which argument of a function an array was: its place, without `self`, and its name.
+
+    Or a whole number, as one that says which row is looked up.
+    """
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for place, name in enumerate(names):
-        if _is_of(origin, frame.f_locals.get(name)):
+        held = frame.f_locals.get(name)
+        if _is_of(origin, held) or (type(held) is int and not array.shape and held == array):
             return place - (names[0] == "self"), name
     return None
 
 
-def _name_of_argument(frame: FrameType, place: int, name: str) -> str | None:
-    """What the call that a frame is in says for an argument, but for an index: `words[t]`."""
+def _name_of_argument(frame: FrameType, place: int, name: str, *, makers: bool) -> str | None:
+    """What the call that a frame is in says for an argument: "words[3]" for `words[t]`."""
     call = _expression(frame)
     if not isinstance(call, ast.Call):
         return None
     given = {keyword.arg: keyword.value for keyword in call.keywords}
-    if place < len(call.args):
-        return _target_name(call.args[place], ())
-    return _target_name(given[name], ()) if name in given else None
+    said = call.args[place] if place < len(call.args) else given.get(name)
+    if said is None:
+        return None
+    return _element_name(frame, said) or (_maker_name(frame, said) if makers else None)
 
 
-def _name_in_expression(frame: FrameType) -> str | None:
-    """The array of which an operand is an element, where there is only one: `c` in `c[t] - y`."""
+def _name_in_expression(frame: FrameType, *, makers: bool) -> str | None:
+    """What an operand is that no variable holds, where there is only one such.
+
+    It is an element of an array, `c` in `c[t] - y`, or what something else makes.
+    """
     match _expression(frame):
         case ast.BinOp(left=left, right=right):
             operands = [left, right]
@@ -649,10 +669,116 @@ def _name_in_expression(frame: FrameType) -> str | None:
             pass
         case _:
             return None
-    elements = (x.value for x in operands if isinstance(x, ast.Subscript))
-    names = {name for x in elements if (name := _target_name(x, ())) is not None}
-    arrays = [name for name in names if isinstance(_variable(frame, name), np.ndarray)]
-    return arrays[0] if len(arrays) == 1 else None
+    elements = [x for x in operands if isinstance(x, ast.Subscript)]
+    names = {_element_name(frame, x) or "" for x in elements}
+    arrays = {name for name in names if isinstance(_variable(frame, stem_of(name)), np.ndarray)}
+    if len(arrays) == 1:
+        return arrays.pop()
+    made = [x for x in operands if isinstance(x, ast.Call | ast.BinOp)]
+    if len(made) > 1:
+        made = [x for x in made if not _has_tensors(frame, x)]
+    is_one = makers and len(made) == 1 and not elements
+    return _maker_name(frame, made[0]) if is_one else None
+
+
+def _has_tensors(frame: FrameType, expression: ast.expr) -> bool:
+    """Whether a variable in an expression is a tensor, or a module."""
+    names = (x.id for x in ast.walk(expression) if isinstance(x, ast.Name))
+    return any(isinstance(_variable(frame, name), Tensor | Module) for name in names)
+
+
+def _element_name(frame: FrameType, said: ast.expr) -> str | None:
+    """The name of a variable, or of one of its elements, with the number: "words[3]"."""
+    name = _target_name(said, ())
+    if name is None or not isinstance(said, ast.Subscript):
+        return name
+    if isinstance(said.value, ast.Subscript):
+        return name
+    index = _index_said(frame, said.slice, _variable(frame, name))
+    return name if index is None else f"{name}[{index}]"
+
+
+def _index_said(frame: FrameType, said: ast.expr, whole: Any) -> str | None:
+    """An index as numbers, from the front: "3" for `t + 1` where t is 2."""
+    if isinstance(said, ast.Slice):
+        ends = [None if x is None else _number(frame, x) for x in (said.lower, said.upper)]
+        step = None if said.step is None else _number(frame, said.step)
+        written = ":".join("" if end is None else str(end) for end in ends)
+        return written if step is None else f"{written}:{step}"
+    number = _number(frame, said)
+    if number is not None and number < 0 and isinstance(whole, Sized):
+        number += len(whole)
+    return None if number is None or number < 0 else str(number)
+
+
+def _number(frame: FrameType, said: ast.expr) -> int | None:
+    """What a sum or a difference of whole numbers is; None of anything else."""
+    match said:
+        case ast.Constant(value=int() as number) if type(number) is int:
+            return number
+        case ast.Name(id=name):
+            held = _variable(frame, name)
+            return int(cast(Any, held)) if isinstance(held, int | np.integer) else None
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            number = _number(frame, operand)
+            return None if number is None else -number
+        case ast.BinOp(op=ast.Add() | ast.Sub() as op, left=left, right=right):
+            first, second = _number(frame, left), _number(frame, right)
+            if first is None or second is None:
+                return None
+            return first + second if isinstance(op, ast.Add) else first - second
+        case _:
+            return None
+
+
+# What makes an array of nothing says nothing of what it is for.
+_MAKERS = {"zeros", "ones", "full", "empty", "eye", "identity", "array", "asarray", "arange"}
+_SIGNS: dict[type[ast.operator], str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.MatMult: "matmul",
+    ast.Pow: "pow",
+}  # fmt: skip
+
+
+def _maker_name(frame: FrameType, said: ast.expr) -> str | None:
+    """What made an operand: the function, "floor" for `np.floor(x)`; or the sign of a formula.
+
+    Of a formula only where the program calls something x, which it would be called otherwise.
+    """
+    match said:
+        case ast.Call(func=function):
+            name = _target_name(function, ())
+            made = name is not None and name.removesuffix("_like") not in _MAKERS
+            return name if made else None
+        case ast.BinOp(op=op) if "x" in frame.f_code.co_varnames:
+            return _SIGNS.get(type(op))
+        case _:
+            return None
+
+
+_PART = re.compile(r"(.+)\[(-?\d+|-?\d*:-?\d*(?::-?\d+)?)\]", re.DOTALL)
+
+
+def stem_of(name: str) -> str:
+    """The array that a part is of.
+
+    >>> stem_of("words[3]"), stem_of("target[1:]"), stem_of("words")
+    ('words', 'target', 'words')
+    """
+    part = _PART.fullmatch(name)
+    return name if part is None else part[1]
+
+
+def index_of(name: str) -> int | slice | None:
+    """Which part of an array a name tells of.
+
+    >>> index_of("words[3]"), index_of("target[1:]"), index_of("words")
+    (3, slice(1, None, None), None)
+    """
+    part = _PART.fullmatch(name)
+    if part is None:
+        return None
+    ends = [int(end) if end else None for end in part[2].split(":")]
+    return ends[0] if len(ends) == 1 else slice(*ends)
 
 
 def _expression(frame: FrameType) -> ast.expr | None:
@@ -695,9 +821,33 @@ def _name_as_view(frames: Iterable[FrameType], origin: Origin) -> str | None:
         for part in ("T", "real", "imag"):
             if _is_of(origin, getattr(whole, part)):
                 return f"{name}.{part}"
-        if _is_row(origin, whole) or _is_reversed(origin, whole):
-            return name
+        if _is_reversed(origin, whole):
+            axis = next(i for i, own in enumerate(origin.strides) if own != whole.strides[i])
+            return name if axis else f"{name}[::-1]"
+        part = _rows_of(origin, whole)
+        if part is not None:
+            return f"{name}[{part}]"
     return None
+
+
+def _rows_of(origin: Origin, whole: Any) -> str | None:
+    """Which row of `whole` an array is, "3", or which rows, "1:"."""
+    is_row = whole.shape[1:] == origin.shape
+    skipped = 0 if is_row else 1
+    if whole.shape[1:] != origin.shape[skipped:] or whole.strides[1:] != origin.strides[skipped:]:
+        return None
+    if not whole.ndim or len(origin.shape) not in (whole.ndim, whole.ndim - 1):
+        return None
+    distance, step = origin.address - whole.__array_interface__["data"][0], whole.strides[0]
+    if not step or distance % step or not 0 <= distance // step < len(whole):
+        return None
+    first = distance // step
+    if is_row:
+        return str(first)
+    left = len(whole) - first - origin.shape[0]
+    if origin.strides[0] != step or left < 0:
+        return None
+    return f"{first or ''}:{-left or ''}"
 
 
 def _is_reversed(origin: Origin, whole: Any) -> bool:
@@ -711,15 +861,6 @@ def _is_reversed(origin: Origin, whole: Any) -> bool:
         if own != other:
             first += (n - 1) * other
     return first == origin.address
-
-
-def _is_row(origin: Origin, whole: Any) -> bool:
-    """Whether it is `whole[t]`, for some t."""
-    if whole.shape[1:] != origin.shape or whole.strides[1:] != origin.strides or not whole.ndim:
-        return False
-    first = whole.__array_interface__["data"][0]
-    last = first + (len(whole) - 1) * whole.strides[0]
-    return first <= origin.address <= last and (origin.address - first) % whole.strides[0] == 0
 
 
 def _is_of(origin: Origin, held: Any) -> bool:
