@@ -13,6 +13,7 @@ from operator import attrgetter
 
 import numpy as np
 import pytest
+from tables import one_in
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.autograd.state import STATE, State
@@ -152,8 +153,8 @@ def every(lines):
     return range(1, len(lines) + 1)
 
 
-def fifty(lines):
-    return every(lines)[:: max(len(lines) // 50, 1)]
+def some(number, lines):
+    return every(lines)[:: max(len(lines) // number, 1)]
 
 
 def each_line(lines):
@@ -189,8 +190,9 @@ def check_alone(work, moments, counts=anywhere):
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
-def test_at_fifty_moments(work):
-    check_alone(work, fifty)
+@pytest.mark.parametrize("number", one_in(2, [20, 50]))
+def test_at_some_moments(work, number):
+    check_alone(work, partial(some, number))
 
 
 def test_at_every_line_of_the_switches():
@@ -206,9 +208,9 @@ def test_at_every_line(work, moments):
 
 
 @pytest.mark.parametrize(
-    ("file", "one_in"), [("writer.py", 5), pytest.param(".py", 1, marks=pytest.mark.slow)]
+    ("file", "nth"), [("writer.py", 5), pytest.param(".py", 1, marks=pytest.mark.slow)]
 )
-def test_a_run_whose_writing_is_interrupted_is_written_whole(file, one_in):
+def test_a_run_whose_writing_is_interrupted_is_written_whole(file, nth):
     def recorded():
         with tg.trace() as run:
             for _ in range(2):
@@ -227,14 +229,14 @@ def test_a_run_whose_writing_is_interrupted_is_written_whole(file, one_in):
 
     whole, asked = numbers(text(recorded())), partial(attrgetter("events"), recorded())
     lines = lines_of(asked)
-    for at in [at for at in each_line(lines) if lines[at - 1][0].endswith(file)][::one_in]:
+    for at in [at for at in each_line(lines) if lines[at - 1][0].endswith(file)][::nth]:
         run = recorded()
         interrupted(partial(attrgetter("events"), run), at)
         assert numbers(text(run)) == whole, at
 
 
-@pytest.mark.parametrize("one_in", [9, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_program_that_ctrl_c_does_not_end_is_recorded_on(one_in):
+@pytest.mark.parametrize("nth", [27, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_program_that_ctrl_c_does_not_end_is_recorded_on(nth):
     def recorded(at, lines):
         def see(line):
             lines.append(line)
@@ -259,7 +261,7 @@ def test_a_program_that_ctrl_c_does_not_end_is_recorded_on(one_in):
 
     lines = []
     before, after = text(recorded(None, lines)), -4  # the split is two, the product, the sum
-    for at in [at for at in each_line(lines) if of_recorder(lines[at - 1])][::one_in]:
+    for at in [at for at in each_line(lines) if of_recorder(lines[at - 1])][::nth]:
         whole = text(recorded(at, []))
         assert whole[after:] == before[after:], lines[at - 1]
         assert set(whole) <= set(before), lines[at - 1]
@@ -280,7 +282,7 @@ def quick_collections():
 
 
 @pytest.mark.usefixtures("quick_collections")
-@pytest.mark.parametrize("number", [60, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [30, pytest.param(1_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SAVES)
 @pytest.mark.filterwarnings("ignore")  # a file that was being opened is closed unasked
 def test_an_interrupted_save_leaves_the_old_file_or_the_new_and_no_other(tmp_path, name, number):

@@ -170,6 +170,9 @@ def browser():
         browser.close()
 
 
+PATIENCE = 180_000  # milliseconds: the museum has sixty pictures, and the machine may be busy
+
+
 @pytest.fixture(params=["1280 light", "390 dark", "print"])
 def open_page(request, browser, site):
     """Opens a page of the site, and keeps what it asked for and complained of."""
@@ -186,7 +189,7 @@ def open_page(request, browser, site):
         page.on("pageerror", lambda error: seen.append(f"error: {error}"))
         if width == "print":
             page.emulate_media(media="print")
-        page.goto((site / f"{name}.html").as_uri(), wait_until="load")
+        page.goto((site / f"{name}.html").as_uri(), wait_until="load", timeout=PATIENCE)
         return page
 
     yield opened
@@ -209,7 +212,7 @@ def test_no_page_has_a_serious_fault_of_access(browser, site):
         context = browser.new_context(color_scheme=scheme)
         for name in LOOKED_AT:
             page = context.new_page()
-            page.goto((site / f"{name}.html").as_uri())
+            page.goto((site / f"{name}.html").as_uri(), timeout=PATIENCE)
             faults = axe.run(page).response["violations"]
             serious = [fault for fault in faults if fault["impact"] in ("serious", "critical")]
             found += [(name, scheme, fault["id"], fault["nodes"][0]["html"]) for fault in serious]

@@ -5,6 +5,7 @@ from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
+from tables import one_in
 
 from tinygrad_rnn.cli import cli
 from tinygrad_rnn.errors import StudyError
@@ -393,7 +394,7 @@ def test_its_solution_passes(name, tmp_path):
     assert exercise.hints
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", one_in(2, list(WRONG)))
 def test_a_wrong_answer_is_told_what_is_wrong(name, tmp_path):
     exercise = EXERCISES[name]
     text, word = WRONG[name]
