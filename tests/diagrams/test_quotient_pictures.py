@@ -103,6 +103,18 @@ def test_two_values_have_two_labels(name):
     assert alike == {}
 
 
+@pytest.mark.parametrize("name", rows(NAMES, ["names", "rwkv", "elman"]))
+def test_a_copy_is_called_as_one_of_the_values_that_leave_it(name):
+    quotient = network(name)
+    for cell in quotient.cells:
+        read = {value.node for arrow in quotient.leaving[cell] for value in arrow.values}
+        read |= {quotient.root} & set(cell.nodes)
+        names = {quotient.name_of(node) for node in read}
+        names |= {output.label for output in quotient.outputs if output.value.node in read}
+        assert {cell.label, cell.label.rstrip("₋₀₁₂₃₄₅₆₇₈₉")} & names, (cell, names)
+        assert cell.outputs[0].node in read
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_an_equation_s_state_before_is_that_of_its_messages(name):
     quotient = network(name)

@@ -178,8 +178,7 @@ class _Unrolled:
         if span is None or row is None:
             return None
         # the shape below its name is that of what it is called by
-        named = block.outputs and not block.hands_on_no_state
-        shapes = shape_text(block.outputs[0].shape) if named else ""
+        shapes = shape_text(block.outputs[0].shape) if block.outputs else ""
         about = f"{row.title}, call {block.t} of {row.path} ({row.name}): {block.label}"
         return Item(
             id=block.id,

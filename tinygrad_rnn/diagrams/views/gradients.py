@@ -164,9 +164,6 @@ def _pieces(quotient: Quotient) -> Iterator[tuple[str, dict[str, Piece]]]:
     """Yield for each item what its norms are of, under its names."""
     for block in quotient.blocks:
         pieces = named_pieces(block)
-        if block.hands_on_no_state and len(pieces) == 1:
-            (piece,) = pieces.values()
-            pieces = {quotient.names.get(piece.node, ""): piece}
         for id in block.circles or (block.id,):
             yield id, pieces
     for output in quotient.outputs:
@@ -200,7 +197,7 @@ class _Norms:
         match item.face:
             case Box() as face:
                 block = self.quotient.by_id.get(item.id)
-                several = len(known) > 1 or (block is not None and block.hands_on_no_state)
+                several = len(known) > 1 or (block is not None and block.is_called_otherwise)
                 names = self._names(known) if several else [""] * len(known)
                 notes = tuple(map(self._note, names, known.values()))
                 face = replace(face, note="", notes=notes, alarm=alarm)

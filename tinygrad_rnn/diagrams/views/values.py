@@ -15,10 +15,10 @@ _SWATCHES, _SWATCH, _GAP = 9, 14.0, 32.0
 
 
 def with_values(grid: Grid, quotient: Quotient) -> Grid:
-    """Return `grid` with the values of each shown copy's first state."""
+    """Return `grid` with the values of what each shown copy is called by."""
     rows: dict[str, np.ndarray] = {}
     for cell in quotient.cells:
-        shown = (*cell.states, *cell.outputs)[:1]
+        shown = cell.outputs[:1]
         if cell.id in grid.items and shown:
             data = shown[0].of(shown[0].node.data)
             rows[cell.id] = _first_sequence(np.asarray(data, float))

@@ -364,7 +364,9 @@ class _Assembly:
             made = self.cells.loops[copy.row].made[copy.made]
             states = tuple(self.piece(Atom(copy.nodes[i], WHOLE)) for i in made)
         read = [atom for atom in group.atoms if atom in self.shown]
-        outputs = dict.fromkeys([*states, *map(self.piece, read)])
+        shown = list(map(self.piece, read))
+        # what leaves it comes first, and of that its states
+        outputs = dict.fromkeys([*(one for one in states if one in shown), *shown, *states])
         return Block(
             id=group.id,
             kind=group.kind,
@@ -424,8 +426,7 @@ class _Assembly:
         naming, copy = self.naming, group.copy
         match group.kind:
             case "cell" if copy is not None:
-                names = naming.states[id(self.cells.loops[copy.row])]
-                return indexed(next(iter(names)), naming.time(copy))
+                return indexed(self.title(copy), naming.time(copy))
             case "initial" if group.begins is not None:
                 names = naming.arriving[id(self.cells.loops[group.begins.row])]
                 time = naming.time_before(group.begins)
@@ -446,6 +447,23 @@ class _Assembly:
                 return self.constant_label(group)
             case _:
                 return group.label
+
+    def title(self, copy: Copy) -> str:
+        """What a copy is called, without its step: as the first of its states that leaves it.
+
+        Where none does, as another value that does.
+        """
+        loop = self.cells.loops[copy.row]
+        names, made = self.naming.states[id(loop)], loop.made[copy.made]
+        leaving = [node for node in copy.nodes if Atom(node, WHOLE) in self.shown]
+        for name, place in zip(names, made, strict=False):
+            if copy.nodes[place] in leaving:
+                return name
+        if not leaving:
+            return names[0]
+        atom = Atom(leaving[0], WHOLE)
+        own = self.output_names.get(atom) or element_of(timeless(self.naming.of(atom.node)))
+        return own or self.name_of_nameless(atom, alone=False)
 
     def begun(self, group: Group, names: Sequence[str]) -> Sequence[str]:
         """Of the names of states those that begin with an initial state; the others come in."""

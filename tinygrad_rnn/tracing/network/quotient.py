@@ -122,8 +122,8 @@ class Block:
         call: the call of a module or `tg.scope` that it is, if any.
         equation: of a copy of a row that has one, its own: of what it reads itself.
         states: of a cell, the values that it passes on or would: in the order of `Row.states`.
-        outputs: the pieces that other blocks read, or that the root is: states first. "h₃" in a
-            cell's box is the first.
+        outputs: the pieces that other blocks read, or that the root is: states first; then states
+            that nobody reads. "h₃" in a cell's box is the first.
         structure: equal for blocks that are made alike: same ops, wired alike, same parameters.
         trained: of a parameter its name in the legend; of an initial state too, if it is trained.
     """
@@ -159,9 +159,12 @@ class Block:
         return self.t + self.delay
 
     @property
-    def hands_on_no_state(self) -> bool:
-        """Whether it is a copy on whose states nothing depends, as may be the last of a chain."""
-        return self.row is not None and bool(self.row.states) and not self.states
+    def is_called_otherwise(self) -> bool:
+        """Whether it is a copy whose first state nobody reads, as may be the last of a chain.
+
+        It is called as something else that leaves it.
+        """
+        return bool(self.states) and self.outputs[:1] != self.states[:1]
 
     @property
     def parameter(self) -> Piece:
