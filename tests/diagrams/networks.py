@@ -152,7 +152,7 @@ class Maker:
         values = source.outputs or source.pieces
         if kind not in ("message", "initial"):
             values = values[:1]
-        reads = tuple(Read(target.pieces[0], 0, value, "gradient") for value in values)
+        reads = tuple(Read(target.pieces[0], 0, value, "gradient", value.shape) for value in values)
         self.arrows.append(Arrow(source, target, reads, kind))
 
     def parameter(self, name, *shape):

@@ -6,6 +6,7 @@ from tracing.proofs import prove
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.tracing.network.blocks import network_of
+from tinygrad_rnn.tracing.network.quotient import shapes_passed
 from tinygrad_rnn.tracing.recording.graph import Graph
 
 T, N = 4, 3
@@ -322,3 +323,48 @@ def test_a_part_of_a_parameter_is_that_and_what_is_made_of_it_anew_is_one():
     names = [block.trained or block.label for block in found.parameters]
     assert sorted(names) == ["W_hh", "W_xh", "b_h", "exp(mix[1])", "mix"]
     assert len(found.leaving[found.by_id["derived-0"]]) == T
+
+
+def test_what_the_loss_alone_reads_of_a_parameter_is_none():
+    transitions, cell = weight(3, 3, name="transitions"), tg.nn.RNNCell(N, 3, rng=0)
+
+    def scored():
+        h, loss = None, 0.0
+        for x in ROWS:
+            h = cell(x, h)
+            loss = loss + (transitions @ h).sum()
+        return loss - transitions[[0, 1], [1, 2]].sum()
+
+    found = network(scored)
+    names = {block.trained or block.label for block in found.parameters}
+    assert names == {"W_hh", "W_xh", "b_h", "transitions"}
+    assert found.loss.formula.endswith("− Σ transitions[…]")
+
+
+# What passes
+
+
+def windowed():
+    """A convolution over two steps of what a cell makes, in two parts."""
+    cell, conv = tg.nn.RNNCell(N, N, rng=0), weight(4, 2 * N)
+    h, hs = None, list[tg.Tensor]()
+    for x in ROWS:
+        h = cell(x, h)
+        hs.append(h * 2.0)
+    made = np.stack(hs)
+    windows = np.concatenate([np.concatenate([np.zeros((1, N)), made[:-1]]), made], axis=1)
+    first, second = np.split(tg.ops.linear(windows, conv), 2, axis=1)
+    c = np.zeros(2)
+    for z, f in zip(tanh(first), tg.ops.sigmoid(second), strict=True):
+        c = f * c + (1 - f) * z
+    return c.sum()
+
+
+def test_an_arrow_has_the_shape_of_what_passes():
+    """Of a row of windows each step gives its own half; of what is split each part is read."""
+    found = network(windowed)
+    ups = [a for a in found.arrows if a.kind in ("up", "other") and a.target.kind == "between"]
+    doubled = {s for a in ups if a.source.sign == "⊙" for s in shapes_passed(a.reads)}
+    assert doubled == {(N,)}
+    split = {r.shape for a in found.arrows for r in a.reads if r.reader.node.op == "getitem"}
+    assert split == {(2,)}

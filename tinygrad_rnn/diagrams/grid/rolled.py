@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ...tracing.network.quotient import Arrow, Block, Output, Quotient, indexed
+from ...tracing.network.quotient import Arrow, Block, Output, Quotient, indexed, shapes_passed
 from ..picture.notation import at_any_step, id_of, shape_text
 from .grid import Connection, Grid, Heading
 from .items import Box, Circle, Item, Plate, Sign
@@ -164,9 +164,8 @@ class _Rolled:
             self._through_a_circle(source, target, way)
 
     def _add(self, source: str, target: str, way: _Way) -> None:
-        shapes = dict.fromkeys(
-            shape_text(read.value.shape) for arrow in way.arrows for read in arrow.reads
-        )
+        reads = (read for arrow in way.arrows for read in arrow.reads)
+        shapes = dict.fromkeys(map(shape_text, shapes_passed(reads)))
         kinds = {arrow.kind for arrow in way.arrows}
         kind = "input" if source.startswith("input") else "other"
         if target.startswith("output"):

@@ -13,6 +13,7 @@ from ...tracing.network.quotient import (
     Quotient,
     Read,
     Row,
+    shapes_passed,
 )
 from ..picture.notation import shape_text, without_step
 from ..picture.shapes import Passage
@@ -451,7 +452,7 @@ class _Unrolled:
         label = ""
         if ends.kind in ("message", "initial"):
             label = self._message_label(reads, arrows)
-        shapes = ", ".join(dict.fromkeys(shape_text(read.value.shape) for read in reads))
+        shapes = ", ".join(dict.fromkeys(map(shape_text, shapes_passed(reads))))
         caption = ", ".join(dict.fromkeys(a.caption for a in arrows if a.caption))
         kind = ends.kind if ends.kind in ("message", "initial", "input", "up") else "other"
         about = f"{label or caption} {shapes} from {ends.source} to {ends.target}"

@@ -15,6 +15,7 @@ from collections.abc import (
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -127,7 +128,10 @@ class _Assembly:
         )
 
     def used_in_formulas_alone(self) -> set[str]:
-        """What is derived without a name, and read by nothing but what the legend has as well."""
+        """What is derived without a name, and read by nothing but what prints it in full.
+
+        That is the loss, or what the legend has as well.
+        """
         read_by: dict[int, set[str]] = defaultdict(set)
         group_of = self.groups.group_of
         for read in self.groups.reads:
@@ -137,7 +141,7 @@ class _Assembly:
         return {
             group.id
             for group in self.groups.groups
-            if group.kind == "derived" and read_by[id(group)] == {"derived"}
+            if group.kind == "derived" and read_by[id(group)] <= {"derived", "loss"}
             if not self.naming.of(group.atoms[-1].node)
         }
 
@@ -180,7 +184,25 @@ class _Assembly:
         return found
 
     def read(self, raw: RawRead) -> Read:
-        return Read(self.piece(raw.reader), raw.slot, self.piece(raw.value), _flow(raw))
+        reader, value = self.piece(raw.reader), self.piece(raw.value)
+        return Read(reader, raw.slot, value, _flow(raw), self.shape_passed(raw))
+
+    def shape_passed(self, raw: RawRead) -> tuple[int, ...]:
+        """The shape of what is read there.
+
+        An index takes a part of a value, but of a state, which is handed on. What was joined of
+        several steps has elements of one step in several rows: the shape is that of what was
+        joined.
+        """
+        value, reader = self.piece(raw.value), raw.reader.node
+        if reader.op == "getitem" and not self.groups.is_state(raw):
+            taken = self.piece(raw.reader).shape
+            return taken if prod(taken) < prod(value.shape) else value.shape
+        if value.where is not None and value.where.index is None:
+            shapes = {self.piece(one).shape for one in self.seen_through(raw.value)}
+            if len(shapes) == 1:
+                return shapes.pop()
+        return value.shape
 
     def kind(self, reads: Sequence[RawRead]) -> ArrowKind:
         source = self.groups.group_of[reads[0].value]

@@ -5,7 +5,7 @@ stands for exactly the reads across it. Nothing here is invented for a picture: 
 out or folds it decides itself, and says so.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -83,12 +83,23 @@ class Read:
         flow: "gradient": the op hands a gradient back here; "cut": the value passed a `detach` here
             (scissors); "none": the value requires no gradient, or the op is not differentiable in
             it (integers, conditions, constants: a plain arrow without a lane).
+        shape: of what passes: of a value of which a slice is taken that of the slice.
     """
 
     reader: Piece
     slot: int
     value: Piece
     flow: ReadFlow
+    shape: tuple[int, ...]
+
+
+def shapes_passed(reads: Iterable[Read]) -> Iterable[tuple[int, ...]]:
+    """The shapes of what passes at some reads, each once; of a value that is cut in several its."""
+    found: dict[Piece, set[tuple[int, ...]]] = {}
+    for read in reads:
+        found.setdefault(read.value, set()).add(read.shape)
+    own = (max(s) if len(s) == 1 else piece.shape for piece, s in found.items())
+    return tuple(dict.fromkeys(own))
 
 
 @dataclass(frozen=True, eq=False)
