@@ -131,7 +131,9 @@ def _seed(output: Tensor, gradient: Any) -> Tensor:
             f"reduce it with .sum() or .mean(), or pass gradient= of shape {output.shape}"
         )
     if gradient is None:
-        gradient = adopt(np.ones(output.shape, output.dtype))
+        one = np.empty(output.shape, output.dtype)
+        one.fill(1)  # sooner than `np.ones`
+        gradient = adopt(one)
     seed = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
     if seed.shape != output.shape:
         raise OpError(

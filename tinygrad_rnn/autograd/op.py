@@ -352,12 +352,15 @@ def _with_options(
             raise TypeError(
                 f"{op.name} takes at most {arity + len(names)} arguments, got {len(args)}"
             )
-        given = dict(zip(names, args[arity:], strict=False))
-        if kwargs and not kwargs.keys() <= set(names) - given.keys():
-            raise TypeError(
-                f"{op.name} has the options {names}, not {list(kwargs)} beside {list(given)}"
-            )
-        given = {**defaults, **given, **kwargs}
+        given = defaults.copy()
+        if kwargs or len(args) != arity:
+            positional = dict(zip(names, args[arity:], strict=False))
+            if not kwargs.keys() <= set(names) - positional.keys():
+                raise TypeError(
+                    f"{op.name} has the options {names}, "
+                    f"not {list(kwargs)} beside {list(positional)}"
+                )
+            given |= positional | kwargs
         for name, function in read.items():
             try:
                 given[name] = function(given[name])

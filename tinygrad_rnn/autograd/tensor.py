@@ -281,7 +281,7 @@ def freeze(data: Any, dtype: Any = None, requires_grad: bool = False) -> Array:
         _require_floats(data, array)
     if isinstance(data, np.ndarray):
         notify("taken", data)
-    array.flags.writeable = False
+    array.setflags(False)  # pyright: ignore[reportCallIssue]  (a keyword takes twice as long)
     return array
 
 

@@ -94,7 +94,7 @@ def _kept(x: Array, targets: Array) -> tuple[Array, Array, Array]:
 
 
 def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> Any:
-    share = g[..., None]
+    share = g[..., None] if reduction == "none" else g
     if reduction == "mean":
         share = share / (x.size / x.shape[-1])
     if isinstance(x, Tensor) or isinstance(g, Tensor):
@@ -103,7 +103,7 @@ def _cross_entropy_x(g: Any, y: Any, x: Any, targets: Any, reduction: str) -> An
         return share * (e / e.sum(axis=-1, keepdims=True) - one_hot)
     e, total, places = _kept(x, targets)
     e *= share / total
-    e.reshape(-1)[places] -= share.reshape(-1)
+    e.reshape(-1)[places] -= share.reshape(-1) if reduction == "none" else share
     return e
 
 
