@@ -1,5 +1,10 @@
-"""Ctrl-C at any line of Python, NumPy's and the library's too: no state is left behind."""
+"""Ctrl-C at any line of Python, NumPy's and the library's too: no state is left behind.
 
+Python raises it where it looks for signals: when a function begins or a loop goes on, and after
+a call, in the midst of a line.
+"""
+
+import dis
 import gc
 import inspect
 import re
@@ -13,7 +18,7 @@ from operator import attrgetter
 
 import numpy as np
 import pytest
-from tables import one_in
+from tables import one_in, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.autograd.state import STATE, State
@@ -76,7 +81,14 @@ def drawn():
     return tg.draw(run).dot
 
 
-WORKS = {work.__name__: work for work in (switches, decorated, traced, asked, compiled, drawn)}
+def differentiated():
+    x = tg.tensor(np.ones(2), requires_grad=True)
+    (x * x).sum().backward()
+    return x.grad.data.tolist()
+
+
+WORKS = (switches, decorated, differentiated, traced, asked, compiled, drawn)
+WORKS = {work.__name__: work for work in WORKS}
 
 
 # Python 3.11 holds a lock in it. Ctrl-C never comes between the end of a block and the lock's
@@ -84,15 +96,42 @@ WORKS = {work.__name__: work for work in (switches, decorated, traced, asked, co
 LOCKING = cached_property.__get__.__code__
 
 
-def watched(work, see):
-    """Run it, and say each line to `see`, as its file and number."""
+# After these instructions Python looks whether a signal has come.
+LOOKS = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD", "RESUME"}
+
+
+def line_by_line(frame, see):
+    """Say each line that runs, before it runs."""
 
     def watch(frame, event, arg):
-        if frame.f_code is LOCKING:
-            return None
         if event == "line":
             see((frame.f_code.co_filename, frame.f_lineno))
         return watch
+
+    return watch
+
+
+def look_by_look(frame, see):
+    """Say the line each time that Python looks for signals."""
+    frame.f_trace_opcodes, before = True, None
+    name_of = {one.offset: one.opname for one in dis.get_instructions(frame.f_code)}
+
+    def watch(frame, event, arg):
+        nonlocal before
+        if event == "opcode":
+            if before in LOOKS:
+                see((frame.f_code.co_filename, frame.f_lineno))
+            before = name_of[frame.f_lasti]
+        return watch
+
+    return watch
+
+
+def watched(work, see, kind=line_by_line):
+    """Run it, and say each moment to `see`, as its file and line."""
+
+    def watch(frame, event, arg):
+        return None if frame.f_code is LOCKING else kind(frame, see)
 
     sys.settrace(watch)
     try:
@@ -101,11 +140,11 @@ def watched(work, see):
         sys.settrace(None)
 
 
-def lines_of(work):
-    """The lines that run, in their order."""
-    lines = []
-    watched(work, lines.append)
-    return lines
+def lines_of(work, kind=line_by_line):
+    """The lines of all moments, in their order."""
+    found = []
+    watched(work, found.append, kind)
+    return found
 
 
 def anywhere(line):
@@ -117,8 +156,8 @@ def in_switches(line):
     return line[0] == inspect.getfile(Switch)
 
 
-def interrupted(work, at, counts=anywhere):
-    """Run it, and press Ctrl-C when so many lines have run."""
+def interrupted(work, at, counts=anywhere, kind=line_by_line):
+    """Run it, and press Ctrl-C at a moment, counted from 1."""
     count = 0
 
     def see(line):
@@ -130,7 +169,7 @@ def interrupted(work, at, counts=anywhere):
             raise KeyboardInterrupt
 
     with suppress(KeyboardInterrupt):
-        watched(work, see)
+        watched(work, see, kind)
 
 
 def left_behind():
@@ -165,13 +204,13 @@ def each_line(lines):
     return sorted({at for seen in times.values() for at in (*seen[:2], seen[-1])})
 
 
-def check(work, moments, counts=anywhere):
+def check(work, moments, counts=anywhere, kind=line_by_line):
     """After each interrupt nothing is left behind, and the work gives what it gave before."""
     before, answer = settings(), work()
-    chosen = moments([*filter(counts, lines_of(work))])
+    chosen = moments([*filter(counts, lines_of(work, kind))])
     left = {}
     for at in chosen:
-        interrupted(work, at, counts)
+        interrupted(work, at, counts, kind)
         behind = left_behind()
         if settings() != before:
             behind.append("settings of NumPy's or of Python's")
@@ -182,10 +221,10 @@ def check(work, moments, counts=anywhere):
     assert not left, f"{len(left)} of {len(chosen)} moments: {list(left.items())[:3]}"
 
 
-def check_alone(work, moments, counts=anywhere):
+def check_alone(*arguments):
     """In a thread: a recording looks for names in all frames, and those of pytest are many."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(check, work, moments, counts).result()
+        thread.submit(check, *arguments).result()
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
@@ -195,16 +234,26 @@ def test_at_some_moments(work, number):
     check_alone(work, partial(some, number))
 
 
-def test_at_every_line_of_the_switches():
-    check_alone(switches, every, in_switches)
+OF_SWITCHES = [
+    (switches, line_by_line),
+    (switches, look_by_look),
+    (differentiated, line_by_line),
+    (differentiated, look_by_look),
+]
+
+
+@pytest.mark.parametrize(("work", "kind"), rows(OF_SWITCHES, [OF_SWITCHES[0], *OF_SWITCHES[2:]]))
+def test_at_every_moment_of_the_switches(work, kind):
+    check_alone(work, every, in_switches, kind)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
 @pytest.mark.parametrize("moments", [each_line, every])
-def test_at_every_line(work, moments):
-    check_alone(work, moments)
+@pytest.mark.parametrize("kind", [line_by_line, look_by_look])
+def test_at_every_moment(work, moments, kind):
+    check_alone(work, moments, anywhere, kind)
 
 
 @pytest.mark.parametrize(

@@ -183,21 +183,20 @@ def switched(**changes: Any) -> Switch[None]:
 class Pass:
     """The state of one backward pass, in which NumPy is silent: a Switch that is faster to enter.
 
-    It is written twice, `with this, this:`; the first changes the state, the second NumPy's. So it
-    ends even if Ctrl-C comes while it is ending, or between the two.
+    It is written twice, `with this, this:`; the first changes nothing. So both take back what the
+    second changes, if Ctrl-C comes while it begins, or while one of them ends.
     """
 
-    __slots__ = ("_recording", "_warnings")
+    __slots__ = ("_is_guarded", "_recording", "_warnings")
 
     def __init__(self, recording: bool) -> None:
-        self._recording, self._warnings = recording, _WARNINGS.get()
+        self._recording, self._warnings, self._is_guarded = recording, _WARNINGS.get(), False
 
     def __enter__(self) -> None:
-        outside = STATE.get()
-        if outside.entered is None or outside.entered.key is not self:
-            STATE.set(self._change(outside))
-        else:
+        if self._is_guarded:
             _WARNINGS.set(_NO_WARNINGS)
+            STATE.set(self._change(STATE.get()))
+        self._is_guarded = True
 
     def __exit__(self, *_: object) -> None:
         _WARNINGS.set(self._warnings)
