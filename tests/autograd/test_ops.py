@@ -193,3 +193,36 @@ def test_a_power_has_the_same_gradient_whatever_the_dtype_of_its_exponents(dtype
     x = tg.tensor([2.0, 0.0, 3.0], requires_grad=True)
     (x ** np.array([1, 0, 1], dtype)).sum().backward()
     assert x.grad.data.tolist() == [1.0, 0.0, 1.0]
+
+
+NUMBERS = {
+    "a number of NumPy's": (np.int64(2), "embedding"),
+    "several": (np.array([[0, 2], [1, 2]]), "embedding"),
+    "a number": (2, "getitem"),
+    "from the end": (np.array([0, -1]), "getitem"),
+    "a mask": (np.array([True, False, True]), "getitem"),
+    "of two axes": ((np.array([0, 1]), np.array([1, 1])), "getitem"),
+}
+
+
+@pytest.mark.parametrize("which", NUMBERS)
+def test_rows_of_a_trained_table_that_data_names_are_looked_up(which):
+    index, op = NUMBERS[which]
+    table = np.arange(6.0).reshape(3, 2)
+    E = tg.tensor(table, requires_grad=True)
+    rows = E[index]
+    assert rows.op.name == op
+    np.testing.assert_array_equal(rows.data, table[index])
+    rows.sum().backward()
+    counted = np.zeros((3, 2))
+    np.add.at(counted, index, 1.0)
+    np.testing.assert_array_equal(E.grad.data, counted)
+
+
+def test_a_part_of_what_is_no_table_is_a_part():
+    index = np.array([0, 1])
+    for x in (
+        tg.tensor(np.ones(3), requires_grad=True),
+        2 * tg.tensor(np.ones((3, 2)), requires_grad=True),
+    ):
+        assert x[index].op.name == "getitem"

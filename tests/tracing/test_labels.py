@@ -341,7 +341,16 @@ def a_later_part():
     return rnn(words[2:])[0].sum()
 
 
+def looked_up_in_a_plain_table():
+    table, cell = tg.tensor(np.eye(4, 3), requires_grad=True), tg.nn.RNNCell(3, 4, rng=0)
+    h = np.zeros(4)
+    for token in np.array([2, 0, 3]):
+        h = cell(table[token], h)
+    return h.sum()
+
+
 LETTERS = {
+    "of a table": (looked_up_in_a_plain_table, ["token₀", "token₁", "token₂"]),
     "x is another": (own_x, ["input₀", "caption₀", "caption₁", "caption₂"]),
     "made by NumPy": (made_by_numpy, [f"{name}{t}" for t in "₀₁₂" for name in ("matmul", "round")]),
     "by index": (looked_up_by_words, ["index₀", "index₁", "index₂"]),

@@ -341,6 +341,34 @@ def test_what_the_loss_alone_reads_of_a_parameter_is_none():
     assert found.loss.formula.endswith("− Σ transitions[…]")
 
 
+# A tree
+
+
+class Summed(tg.nn.Module):
+    """A node of a tree: its word, and the sum of its children from a zero on."""
+
+    def __init__(self):
+        self.W = tg.nn.Parameter(np.ones((N, N)))
+
+    def forward(self, tree):
+        number, children = tree
+        total = sum((self(child) for child in children), np.zeros(N))
+        return tanh(self.W @ total + ROWS[number])
+
+
+def test_all_nodes_of_a_tree_show_the_zero_that_their_sum_begins_with():
+    summed = Summed()
+    tree = (0, [(1, [(2, [])]), (3, [(0, [])])])
+    with tg.trace() as tr:
+        summed(tree).sum().backward()
+    found = network_of(tr.graph())
+    assert not columns(found, "constant")
+    inputs = [arrow for arrow in found.arrows if arrow.kind == "input"]
+    zeros = [a.target for a in inputs if not a.values[0].of(a.values[0].node.data).any()]
+    assert set(zeros) == set(found.cells)
+    assert [row.path for row in found.rows if row.kind == "cell"] == ["summed"]
+
+
 # What passes
 
 

@@ -105,8 +105,20 @@ _record_getitem = recorder(getitem.op)
 
 
 def part_of(x: Tensor, index: Any) -> Tensor:
-    """x[index]: `getitem`, faster where nothing in the index must be read or copied first."""
+    """x[index]: `getitem`, faster where nothing in the index must be read or copied first.
+
+    What data says of a table that is trained, `E[token]`, is looked up: the numbers are an input.
+    """
+    if x.requires_grad and x.op is None and x.ndim == 2 and _are_rows(index):
+        return embedding(x, index)
     return plain_part(x, index) if _is_plain(index) else getitem(x, index)
+
+
+def _are_rows(index: Any) -> bool:
+    """Whether an index is data that says which rows: NumPy's integers, counted from the front."""
+    if not isinstance(index, np.integer | np.ndarray):
+        return False
+    return index.dtype.kind in "iu" and bool((index >= 0).all())
 
 
 def plain_part(x: Tensor, index: Any) -> Tensor:

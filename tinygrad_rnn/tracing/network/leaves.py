@@ -80,7 +80,6 @@ class Leaves:
                     continue
                 if may_be:
                     self.same_as |= dict.fromkeys(found, found[0])
-                    always.update(found)
                 else:
                     self.varying.update(found)
         self._numbers = _numbers_in(surface, cells) - self.varying
@@ -95,9 +94,14 @@ class Leaves:
         return x in self.steady or x in self._numbers
 
     def _add_those_of_others(self, places: _Places) -> None:
-        """What is made anew at each step, in a copy that is made otherwise than the others."""
+        """What is made anew at each step, in a copy that is made otherwise than the others.
+
+        Where such a copy stands elsewhere, as a node of a tree with more children, it reads an
+        input, and so do the others.
+        """
         known: dict[Hashable, Node] = {}
-        others: list[tuple[Hashable, Node]] = []
+        read_at: dict[Hashable, set[Node]] = defaultdict(set)  # by the op alone
+        others: list[tuple[Hashable, Hashable, Node]] = []
         for place, by_step in places.items():
             if not isinstance(place, _InCopy):
                 continue
@@ -106,12 +110,16 @@ class Leaves:
                 if x.op is not None or x.is_gone:
                     continue
                 node = copy.nodes[place.op]
-                key = place.row, site_of(node), place.slot, x.shape, x.data.tobytes()
+                numbers = place.row, place.slot, x.shape, x.data.tobytes()
+                key, op = (site_of(node), *numbers), (node.op, *numbers)
                 if x in self.same_as:
                     known[key] = self.same_as[x]
+                    read_at[op].add(self.same_as[x])
                 elif x not in self.varying and x not in self.data:
-                    others.append((key, x))
-        self.same_as |= {x: known[key] for key, x in others if key in known}
+                    others.append((key, op, x))
+        self.same_as |= {x: known[key] for key, _, x in others if key in known}
+        inputs = {x for key, op, _ in others if key not in known for x in read_at[op]}
+        self.same_as = {x: one for x, one in self.same_as.items() if one not in inputs}
 
     def _rows_fed(self, places: _Places) -> set[int]:
         """The rows of copies that read something that comes anew at each step."""

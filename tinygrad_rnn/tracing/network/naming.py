@@ -8,6 +8,7 @@ counts from the other end.
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from functools import cached_property
+from itertools import groupby
 
 from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
@@ -17,7 +18,7 @@ from .copies import Copy, Loop
 from .parameters import parameter_names
 from .placement import Placement
 from .quotient import element_of, timeless
-from .recurrence import is_moved
+from .recurrence import is_moved, key_of
 from .slices import Slice, index_text
 
 _UNNAMED = "h"
@@ -191,8 +192,12 @@ class Naming:
     # Modules
 
     def path(self, scope: Scope) -> str:
-        """Where a call sits, the outermost module by its variable: "model.encoder.cells.0"."""
-        return ".".join(self._variable(call) for call in scope.chain())
+        """Where a call sits, the outermost module by its variable: "model.encoder.cells.0".
+
+        A module that calls itself, as on a tree, sits where it is called first.
+        """
+        calls = [next(same) for _, same in groupby(scope.chain(), key=key_of)]
+        return ".".join(map(self._variable, calls))
 
     def module(self, node: Node) -> str:
         """The module that made a value, of those that hold no copies the outermost; "" else."""
