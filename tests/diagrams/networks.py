@@ -16,6 +16,7 @@ from tinygrad_rnn.tracing.network.quotient import (
     Quotient,
     Read,
     Row,
+    Said,
     indexed,
 )
 from tinygrad_rnn.tracing.recording.graph import Node
@@ -72,7 +73,9 @@ class Maker:
         return row
 
     def block(self, id, kind, **more):
-        block = Block(id, kind, more.pop("pieces", None) or (self.hidden(),), **more)
+        told = {name: more.pop(name) for name in ("label", "caption", "formula") if name in more}
+        pieces = more.pop("pieces", None) or (self.hidden(),)
+        block = Block(id, kind, pieces, words=Said(**told), **more)
         self.blocks.append(block)
         return block
 

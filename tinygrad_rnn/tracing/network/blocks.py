@@ -45,6 +45,7 @@ from .quotient import (
     ReadFlow,
     Row,
     RowKind,
+    Said,
     element_of,
     indexed,
     timeless,
@@ -396,9 +397,7 @@ class _Assembly:
             t=copy.t if copy else _number(group.id),
             delay=self.delay(group),
             columns=group.columns,
-            label=self.label(group),
-            caption=self.caption(group),
-            formula=self.formula(group),
+            words=_Words(self, group),
             sign=self.sign(group, read),
             call=copy.call if copy else None,
             equation=self.equation(copy),
@@ -1040,6 +1039,30 @@ class _Assembly:
                 known.update(*spans)
                 for number, span in enumerate(spans):
                     yield Bracket(span[0], span[-1], f"step {number}")
+
+
+class _Words:
+    """What is said of one group, once somebody asks: most blocks of a long run are folded away."""
+
+    def __init__(self, assembly: _Assembly, group: Group) -> None:
+        self._assembly, self._group = assembly, group
+
+    @cached_property
+    def _said(self) -> Said:
+        assembly, group = self._assembly, self._group
+        return Said(assembly.label(group), assembly.caption(group), assembly.formula(group))
+
+    @property
+    def label(self) -> str:
+        return self._said.label
+
+    @property
+    def caption(self) -> str:
+        return self._said.caption
+
+    @property
+    def formula(self) -> str:
+        return self._said.formula
 
 
 def _told_apart(alike: list[Group]) -> list[list[Group]]:

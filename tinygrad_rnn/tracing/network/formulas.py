@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Collection, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, cast
 
 from ..recording.graph import Node
@@ -72,9 +74,18 @@ class Region:
     def __contains__(self, node: Node) -> bool:
         return node in self.values
 
-    def reads(self, node: Node, slot: int) -> bool:
-        """Whether an input is read: of anything but a stack all are."""
-        return not node.is_move or len(node.inputs) < 2 or (node, slot) in self.read
+    def slots(self, node: Node) -> Sequence[int]:
+        """The inputs that are read: of anything but a stack all are."""
+        if not node.is_move or len(node.inputs) < 2:
+            return range(len(node.inputs))
+        return self._slots_read.get(node, ())
+
+    @cached_property
+    def _slots_read(self) -> Mapping[Node, Sequence[int]]:
+        found: dict[Node, list[int]] = {}
+        for node, slot in sorted(self.read, key=itemgetter(1)):
+            found.setdefault(node, []).append(slot)
+        return found
 
 
 def formula_of(node: Node, region: Region, operands: Operands) -> str:
@@ -139,11 +150,10 @@ class _Writer:
             if len(terms) >= _ALIKE_LEAST:
                 return self._sum(terms, depth)
         operands: list[Text] = []
-        for slot, (x, number) in enumerate(zip(node.inputs, node.numbers, strict=True)):
-            if not self._region.reads(node, slot):
-                continue
+        for slot in self._region.slots(node):
+            x = node.inputs[slot]
             if x is None:
-                operands.append(_number(number))
+                operands.append(_number(node.numbers[slot]))
             else:
                 operands.append(self.text(x, depth + 1, self._region.read.get((node, slot))))
         if node.is_move:

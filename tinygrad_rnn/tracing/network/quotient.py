@@ -8,7 +8,7 @@ out or folds it decides itself, and says so.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
@@ -102,6 +102,34 @@ def shapes_passed(reads: Iterable[Read]) -> Iterable[tuple[int, ...]]:
     return tuple(dict.fromkeys(own))
 
 
+class Words(Protocol):
+    """What is written in a block, and said of it: asked for where the block is drawn."""
+
+    @property
+    def label(self) -> str:
+        """What is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α"."""
+        ...
+
+    @property
+    def caption(self) -> str:
+        """What the program calls it or its value, where that is not the label: "" else."""
+        ...
+
+    @property
+    def formula(self) -> str:
+        """Of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)"."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Words that are known."""
+
+    label: str = ""
+    caption: str = ""
+    formula: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """What a picture may draw as one thing: a box, a circle, a chip, a sign on an arrow.
@@ -125,9 +153,7 @@ class Block:
         circles: of an input the id of its circle in each of `columns`: "input-3", "input-3-1"; of
             an initial state that several chains begin with, one for each of these.
         labels: of an input what is written in each of its circles; the first is `label`.
-        label: what is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α".
-        caption: what the program calls it or its value, where that is not the label: "" else.
-        formula: of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)".
+        words: its label, its caption and its formula.
         sign: what a small between-block may shrink to on its arrow: "⊕ ⊙ ⊖ ∥ ◇ σ ∇ …"; "" for
             pure moves, which need none (the arrow's caption shows the slice); None: it needs a box.
         call: the call of a module or `tg.scope` that it is, if any.
@@ -146,9 +172,7 @@ class Block:
     t: int = 0
     delay: int = 0
     columns: tuple[int, ...] = ()
-    label: str = ""
-    caption: str = ""
-    formula: str = ""
+    words: Words = Said()
     sign: str | None = None
     call: Scope | None = None
     equation: str = ""
@@ -158,6 +182,21 @@ class Block:
     circles: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     trained: str = ""
+
+    @property
+    def label(self) -> str:
+        """What is written in it."""
+        return self.words.label
+
+    @property
+    def caption(self) -> str:
+        """What the program calls it or its value, where that is not the label: "" else."""
+        return self.words.caption
+
+    @property
+    def formula(self) -> str:
+        """What is computed in it, where it is no copy and no leaf."""
+        return self.words.formula
 
     @property
     def nodes(self) -> tuple[Node, ...]:
