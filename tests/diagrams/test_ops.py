@@ -272,3 +272,26 @@ def test_a_formula_that_is_cut_does_not_stand_on_the_ops_that_it_is_of():
             h = (h + cell(x, h)) / 2
         (h * h).sum().backward()
     assert flaws(tg.draw(tr, view="ops").drawing) == []
+
+
+class Norm(tg.nn.Module):
+    def __init__(self):
+        self.gain = tg.nn.Parameter(np.ones(3))
+
+    def forward(self, x):
+        return self.gain * x / np.sqrt((x * x).mean() + 1)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_a_module_on_the_way_of_one_state_leaves_that_of_another_free(gradients):
+    """It stays closed: opened beside the copy it would stand on the other way."""
+    cell, norm = tg.nn.LSTMCell(3, 3, rng=0), Norm()
+    h, c = tg.tensor(np.zeros(3)), tg.tensor(np.zeros(3))
+    with tg.trace() as tr:
+        for x in np.eye(3):
+            h, c = cell(tg.tensor(x), (h, c))
+            h = norm(h)
+        (h * h).sum().backward()
+    drawing = tg.draw(tr, view="ops", gradients=gradients).drawing
+    assert not flaws(drawing)
+    assert [s.texts[0].text for s in drawing.shapes if s.cls == "between"] == ["norm"] * 3

@@ -327,10 +327,12 @@ class _Opening:
         upward: set[int],
         handed: Mapping[int, tuple[Read, ...]],
     ) -> Item:
-        """Return a block with its plan; what cannot be opened, as it is."""
+        """Return a block with its plan; beside a copy, or where that cannot be made, as it is."""
         between = item.role != "cell"
         if between and len(inner.anatomy.parts) == 1:
             return replace(item, face=self._glyph(inner.anatomy.parts[0], item.id))
+        if item.aside is not None:  # opened it would stand on the ways of other states
+            return item
         box = item.face if isinstance(item.face, Box) else Box(row=0)
         if key not in self._plans:
             self._plans[key] = self._new_plan(inner, box, between, sorted(upward))
