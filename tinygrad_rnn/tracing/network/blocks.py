@@ -38,6 +38,7 @@ from .quotient import (
     Block,
     Bracket,
     Chain,
+    KnownWords,
     Output,
     Piece,
     Quotient,
@@ -45,7 +46,6 @@ from .quotient import (
     ReadFlow,
     Row,
     RowKind,
-    Said,
     element_of,
     indexed,
     timeless,
@@ -1048,21 +1048,21 @@ class _Words:
         self._assembly, self._group = assembly, group
 
     @cached_property
-    def _said(self) -> Said:
+    def _known(self) -> KnownWords:
         assembly, group = self._assembly, self._group
-        return Said(assembly.label(group), assembly.caption(group), assembly.formula(group))
+        return KnownWords(assembly.label(group), assembly.caption(group), assembly.formula(group))
 
     @property
     def label(self) -> str:
-        return self._said.label
+        return self._known.label
 
     @property
     def caption(self) -> str:
-        return self._said.caption
+        return self._known.caption
 
     @property
     def formula(self) -> str:
-        return self._said.formula
+        return self._known.formula
 
 
 def _told_apart(alike: list[Group]) -> list[list[Group]]:

@@ -122,7 +122,7 @@ class Words(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class KnownWords:
     """Words that are known."""
 
     label: str = ""
@@ -172,7 +172,7 @@ class Block:
     t: int = 0
     delay: int = 0
     columns: tuple[int, ...] = ()
-    words: Words = Said()
+    words: Words = KnownWords()
     sign: str | None = None
     call: Scope | None = None
     equation: str = ""
