@@ -373,9 +373,8 @@ def _leaf_readers(nodes: Iterable[Node], cells: Cells) -> Mapping[Node, Mapping[
             continue
         copy = cells.of(node)
         if copy is not None:
-            for x in node.tensors():
-                if x in of_leaves:
-                    found.setdefault(x, {}).setdefault(copy.row, set()).add(copy)
+            for x in of_leaves.intersection(node.inputs):
+                found.setdefault(x, {}).setdefault(copy.row, set()).add(copy)
         elif all(x in of_leaves or x.is_parameter for x in node.tensors()):
             of_leaves.add(node)
     return found

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy as copied
+from functools import cached_property
 from itertools import count
 from math import inf
 from operator import attrgetter, itemgetter
@@ -84,7 +85,6 @@ class Names:
                 self._name_alike(number, nodes, model)
         self.unread: list[Node] = []
         self._name_the_rest()
-        self._written = self._by_name()
 
     def _name_graph(self, number: int, nodes: Sequence[Node]) -> None:
         made = [node for node in nodes if node.op is not None and node not in self.places]
@@ -194,7 +194,9 @@ class Names:
             self._bases[node] = of_tensors.get(node.id) or self._run.name(node)
             self.places[node] = Place(BEFORE)
 
-    def _by_name(self) -> dict[str, list[Written]]:
+    @cached_property
+    def _written(self) -> dict[str, list[Written]]:
+        """By name without its timestep, in the order of writing."""
         by_name: defaultdict[str, list[Written]] = defaultdict(list)
         bases, places, starts = self._bases, self.places, self.steps.starts
         step, first, end = 0, 0, 0.0  # of the step that was asked for last, as most are of one
@@ -213,11 +215,11 @@ class Names:
     def of_branch(self, run: Run, nodes: Mapping[Node, Node]) -> "Names":
         """The names of a run of the same events, in which `nodes` stand for some of these nodes."""
         made = copied(self)
+        made.__dict__["_written"] = dict(self._written)
         made._run = run
         made.places = _renamed(self.places, nodes)
         made.roles = {nodes.get(node, node) for node in self.roles}
         made._made, made._bases = _renamed(self._made, nodes), _renamed(self._bases, nodes)
-        made._written = dict(self._written)
         bases = {self._bases[node] for node in nodes if node in self._bases}
         bases |= {base for base, also in self._also if also.node in nodes}
         for base in bases:
@@ -502,9 +504,11 @@ def _base_names(
 
 def _slice_of(node: Node, placing: "_Placing", given: GivenName) -> str | None:
     """Element t of a sequence, read at timestep t, is the sequence at t: "x@2" for `x[t]`."""
+    if node.op != "getitem":
+        return None
     t, index = placing.times.get(node), node.options.get("index")
     sequence = next(node.tensors(), None)
-    if node.op != "getitem" or not isinstance(index, int) or index != t or sequence is None:
+    if not isinstance(index, int) or index != t or sequence is None:
         return None
     return given(sequence)
 
@@ -515,10 +519,11 @@ def _without_echoes(bases: dict[Node, str | None], placing: "_Placing") -> dict[
     `y = linear(x, W)` inside a module, whose result the user calls y as well, is one y to the
     user.
     """
-    last = {(base, placing.times.get(node)): node for node, base in bases.items()}
-    kept: dict[Node, str | None] = {}
+    last = {(base, placing.times.get(node)): node for node, base in bases.items() if base}
+    kept = bases.copy()
     for node, base in bases.items():
-        kept[node] = base
+        if not base:
+            continue
         is_last = node is last[base, placing.times.get(node)]
         if not is_last and node.source is not None and node.source.is_inside_package:
             kept[node] = None
@@ -560,7 +565,8 @@ class _Placing:
                 self._place_initial(copy, naming)
         self._place_inputs(naming, nodes)
         for node in nodes:
-            self._follow(node)
+            if node not in self.times and node.op is not None and node.shape:
+                self._follow(node)
 
     def _place_copy(self, copy: Copy, naming: Naming) -> None:
         t = naming.time(copy)
@@ -601,9 +607,10 @@ class _Placing:
         self.inputs.update(x for x in read if alone[self.times[x]] == 1)
 
     def _follow(self, node: Node) -> None:
-        """What was made of one timestep's values alone belongs to it."""
-        if node in self.times or node.op is None or not node.shape:
-            return  # a single number, as a loss is, is of the whole run
+        """What was made of one timestep's values alone belongs to it.
+
+        A single number, as a loss is, is of the whole run.
+        """
         found = {self.times.get(x) for x in node.tensors() if not x.is_parameter}
         times = {t for t in found if t is not None}
         # h = h + f(h) is made of this step's f and of the h before it
@@ -611,10 +618,11 @@ class _Placing:
             self.times[node] = max(times)
 
 
-def _made_of_leaves(nodes: Iterable[Node], cells: Cells) -> set[Node]:
+def _made_of_leaves(nodes: Iterable[Node], cells: Cells) -> set[Node | None]:
     """Leaves, and what is made of leaves alone."""
-    found: set[Node] = set()
+    found: set[Node | None] = {None}
+    of = cells.of
     for node in nodes:
-        if cells.of(node) is None and all(x in found for x in node.tensors()):
+        if of(node) is None and found.issuperset(node.inputs):
             found.add(node)
     return found
