@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.tracing.network.blocks import network_of
+from tinygrad_rnn.tracing.recording.source import index_of, stem_of
 
 T = 3
 XS = np.random.default_rng(0).standard_normal((T, 3))
@@ -389,6 +390,12 @@ def test_the_debugger_calls_an_input_as_the_picture_does(program):
     written = [tr.queries.names.of(block.pieces[0].node) for block in inputs]
     subscripts = str.maketrans("₀₁₂", "012")
     assert written == [f"{b.label[:-1]}@{b.label[-1].translate(subscripts)}" for b in inputs]
+
+
+@pytest.mark.parametrize("index", ["9" * 5000, "٣", "1:2:3:4", "t", ""])
+def test_a_name_from_a_file_tells_of_no_part_that_is_none(index):
+    name = f"words[{index}]"
+    assert (stem_of(name), index_of(name)) == (name, None)
 
 
 def test_a_target_says_which_part_of_an_array_it_is():

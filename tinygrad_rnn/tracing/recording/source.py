@@ -755,7 +755,9 @@ def _maker_name(frame: FrameType, said: ast.expr) -> str | None:
             return None
 
 
-_PART = re.compile(r"(.+)\[(-?\d+|-?\d*:-?\d*(?::-?\d+)?)\]", re.DOTALL)
+# A number of more digits, which only a file can hold, is no index.
+_NUMBER = r"-?[0-9]{1,9}"
+_PART = re.compile(rf"(.+)\[({_NUMBER}|(?:{_NUMBER})?:(?:{_NUMBER})?(?::{_NUMBER})?)\]", re.DOTALL)
 
 
 def stem_of(name: str) -> str:
