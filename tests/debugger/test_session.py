@@ -729,3 +729,23 @@ def test_the_backward_pass_says_why_a_gradient_is_0(make, values, zero):
 def test_what_is_stacked_was_not_broadcast():
     found = reasons(lambda a, b: tg.ops.stack([a, b]), [1.0, 2.0], [3.0, 4.0])
     assert all(line.endswith(" = +1") for line in found)
+
+
+def test_the_states_of_a_second_chain_are_called_as_in_the_picture():
+    """One cell reads two sequences, and counts the steps of each."""
+    cell, ends = tg.nn.RNNCell(2, 3, rng=0), []
+    with tg.trace() as tr:
+        for steps in (3, 2):
+            h = tg.tensor(np.zeros(3))
+            for x in np.eye(steps, 2):
+                h = cell(x, h)
+            ends.append(h)
+        (ends[0] * ends[1]).sum().backward()
+    s = Session(tr, len(tr.events) - 1)
+    svg = tg.draw(tr).svg
+    assert ">h₂<" in svg
+    assert ">h′₁<" in svg
+    for name, end in zip(("h@2", "h′@1"), ends, strict=True):
+        assert np.array_equal(execute(s, f"print {name} * 1").answer.value, end.data)
+    with pytest.raises(TraceError, match="no h@3: only h@-1 to h@2"):
+        execute(s, "print h@3")

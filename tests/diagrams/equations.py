@@ -94,7 +94,12 @@ def names_entering(block, quotient):
 
 
 def names_of(arrow, block, quotient):
-    """What is read along an arrow, on its way to a copy."""
+    """What is read along an arrow, on its way to a copy; what tells its chain is left out."""
+    for known in all_names_of(arrow, block, quotient):
+        yield Known(known.name.removesuffix(block.prime), known.time, known.row)
+
+
+def all_names_of(arrow, block, quotient):
     source = arrow.source
     row = source.row if source.kind == "cell" else None
     for label in (*source.labels, source.label):

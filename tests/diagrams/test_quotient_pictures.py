@@ -18,6 +18,7 @@ from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
 from tinygrad_rnn.diagrams.views.gradients import with_gradients
 from tinygrad_rnn.tracing.network.blocks import network_of
 from tinygrad_rnn.tracing.network.operands import Read
+from tinygrad_rnn.tracing.network.quotient import indexed
 
 MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
 # all but the one that is not recurrent
@@ -113,6 +114,28 @@ def test_a_copy_is_called_as_one_of_the_values_that_leave_it(name):
         names |= {output.label for output in quotient.outputs if output.value.node in read}
         assert {cell.label, cell.label.rstrip("₋₀₁₂₃₄₅₆₇₈₉")} & names, (cell, names)
         assert cell.outputs[0].node in read
+
+
+@pytest.mark.parametrize("name", rows(NAMES, ["siamese", "word_char", "slstm"]))
+def test_a_chain_counts_its_steps_from_what_it_begins_with(name):
+    """In a row several chains that count alike are told apart by a prime at the names of states."""
+    quotient = network(name)
+    for chain in quotient.chains:
+        if chain.row.tree:
+            continue
+        first, way = chain.copies[0], chain.direction
+        assert [copy.time for copy in chain.copies] == [
+            first.time + way * k for k in range(len(chain.copies))
+        ]
+        assert {copy.prime for copy in chain.copies} == {first.prime}
+        assert all(copy.label == indexed_as(copy.label, copy.time) for copy in chain.copies)
+        for initial in chain.initial:
+            begun = [label for label in initial.label.split(", ") if initial.prime == first.prime]
+            assert all(label == indexed_as(label, first.time - way) for label in begun)
+
+
+def indexed_as(label, time):
+    return indexed(label.rstrip("₋₀₁₂₃₄₅₆₇₈₉"), time)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -55,7 +55,7 @@ def test_an_equation_names_the_step_that_its_arrow_comes_from():
 
 
 def in_turn():
-    """One cell, in turn on two sequences."""
+    """One cell, in turn on two sequences: there each chain counts its own steps."""
     cell, a, b = tg.nn.RNNCell(3, 4, rng=0), None, None
     for x in XS:
         a, b = cell(x, a), cell(-x, b)
@@ -72,15 +72,31 @@ def branching():
 
 def test_an_equation_says_how_far_back_the_arrow_comes_from_or_that_it_differs():
     (row,) = rows_of(network(in_turn))
-    assert row.equation.splitlines() == [
-        "hₜ = tanh(W_xh xₜ + W_hh hₜ₋₂ + b_h)",
-        "in h₂, h₄: x′ₜ₋₁ for xₜ",
-        "h₋₂ = h₋₁",
+    assert row.equation == "hₜ = tanh(W_xh xₜ + W_hh hₜ₋₁ + b_h)"
+    assert [b.equation for b in row.blocks if b.label == "h′₁"] == [
+        "h′ₜ = tanh(W_xh x′ₜ + W_hh h′ₜ₋₁ + b_h)"
     ]
     (row,) = rows_of(network(branching))
     assert row.equation.splitlines() == [
         "hₜ = tanh(W_xh XSₜ + W_hh hₚ + b_h)", "p: where the arrow comes from",
     ]  # fmt: skip
+
+
+def begun_anew():
+    """One sequence: in the middle of it the state is set to zero."""
+    cell, h, hs = tg.nn.RNNCell(3, 4, rng=0), np.zeros(4), []
+    for t, x in enumerate(tg.tensor(np.ones((5, 3)), name="xs")):
+        h = cell(x, np.zeros(4) if t == 2 else h)
+        hs.append(h)
+    return tg.ops.stack(hs).sum()
+
+
+def test_a_chain_that_goes_on_with_a_sequence_goes_on_with_its_count():
+    quotient = network(begun_anew)
+    (row,) = rows_of(quotient)
+    assert [block.label for block in row.blocks] == ["h₀", "h₁", "h′₂", "h′₃", "h′₄"]
+    assert labels(quotient, "initial") == ["h₋₁", "h′₁"]
+    assert labels(quotient, "input") == ["x₀", "x₁", "x₂", "x₃", "x₄"]
 
 
 class Doubled(tg.nn.RNNCell):

@@ -49,7 +49,7 @@ def is_whole(text: str, at_least: int = 0) -> bool:
 
 _NAME = re.compile(
     r"""
-    [^\W\d]\w*(?:\.\w+)*        # rnn.0.W_hh, d.h, α
+    [^\W\d]\w*(?:′+\w*)?(?:\.\w+)*  # rnn.0.W_hh, d.h, α, h′, h′⁴
     (?:\#[0-9]+)?               # tanh#12
     # h@3, h@30:3, loss@30:, directly behind: `W @ h` with spaces is a product
     (?:@[0-9]+:(?:-?[0-9]+)?|@-?[0-9]+)?

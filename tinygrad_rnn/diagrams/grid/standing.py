@@ -325,7 +325,7 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
         if block.kind == "initial":
             return block.label
         if block.row is not None and block.kind == "cell":
-            for state, name in zip(block.states, block.row.states, strict=False):
+            for state, name in zip(block.states, block.state_names, strict=False):
                 if state == piece or state.node is piece.node:
                     return indexed(name, block.time)
     name = standing.quotient.name_of(piece.node)

@@ -169,7 +169,7 @@ def _named(block: Block, quotient: Quotient) -> tuple[tuple[str, Piece], ...]:
     if block.kind == "loss":
         return ((block.label, Piece(quotient.root)),)
     if block.kind == "cell" and block.row is not None and block.states:
-        names = [indexed(state, block.time) for state in block.row.states]
+        names = [indexed(state, block.time) for state in block.state_names]
         return tuple(zip(names, block.states, strict=False))
     shown = block.outputs or block.pieces[-1:]
     return tuple((called(piece, block, quotient), piece) for piece in shown)

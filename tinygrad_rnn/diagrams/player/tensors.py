@@ -226,7 +226,7 @@ def _shown_names(quotient: Quotient) -> Iterator[tuple[Node, str]]:
     """Yield what the picture itself calls values: states, parameters, inputs, the loss."""
     for block in quotient.blocks:
         if block.row is not None and block.kind == "cell":
-            for piece, state in zip(block.states, block.row.states, strict=False):
+            for piece, state in zip(block.states, block.state_names, strict=False):
                 yield piece.node, indexed(state, block.time)
         elif block.kind in ("input", "initial", "parameter") and len(block.pieces) == 1:
             yield block.pieces[0].node, block.trained or block.label

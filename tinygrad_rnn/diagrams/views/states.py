@@ -49,11 +49,11 @@ class StateEntries:
         if state is not None:
             return state
         name = self._name_of(read.value.node)
-        states = target.row.states
+        states = target.state_names
         if name in states:
             return states.index(name)
         if source is not None and source.kind == "initial":
-            base = without_step(source.label)
+            base = without_step(source.label) + target.prime.removesuffix(source.prime)
             if base in states:
                 return states.index(base)
         own = self._own(source, read)

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..recording.graph import Graph, Node, collector_paused
 from .cells import Cells, cells_in
-from .copies import Copy, Loop
+from .copies import Copy, chains_of
 from .equations import Equations, Said
 from .formulas import Region, formula_of
 from .groups import Group, Groups
@@ -48,6 +48,7 @@ from .quotient import (
     RowKind,
     element_of,
     indexed,
+    primes,
     timeless,
 )
 from .recurrence import is_light, key_of
@@ -365,7 +366,7 @@ class _Assembly:
             if row.kind not in ("cell", "loop"):
                 continue
             loop = self.cells.loops[row.number]
-            for n, copies in enumerate(_chains(loop)):
+            for n, copies in enumerate(chains_of(loop)):
                 mine = tuple(of_copy[copy] for copy in copies)
                 direction = -1 if self.groups.placement.reversed(copies[-1]) else 1
                 initial = tuple(dict.fromkeys(one for block in mine for one in begun[id(block)]))
@@ -401,6 +402,7 @@ class _Assembly:
             sign=self.sign(group, read),
             call=copy.call if copy else None,
             equation=self.equation(copy),
+            prime=self.naming.prime(copy or group.begins),
             states=states,
             outputs=tuple(outputs),
             structure=copy.made if copy else None,
@@ -449,8 +451,7 @@ class _Assembly:
             case "cell" if copy is not None:
                 return indexed(self.title(copy), naming.time(copy))
             case "initial" if group.begins is not None:
-                names = naming.arriving[id(self.cells.loops[group.begins.row])]
-                time = naming.time_before(group.begins)
+                names, time = naming.names_begun(group.begins), naming.time_before(group.begins)
                 return ", ".join(indexed(name, time) for name in self.begun(group, names))
             case "initial" if group.before is not None:
                 own = naming.caption(group.atoms[0].node)
@@ -479,9 +480,9 @@ class _Assembly:
         leaving = [node for node in copy.nodes if Atom(node, WHOLE) in self.shown]
         for name, place in zip(names, made, strict=False):
             if copy.nodes[place] in leaving:
-                return name
+                return name + self.naming.prime(copy)
         if not leaving:
-            return names[0]
+            return names[0] + self.naming.prime(copy)
         atom = Atom(leaving[0], WHOLE)
         own = self.output_names.get(atom) or element_of(timeless(self.naming.of(atom.node)))
         return own or self.name_of_nameless(atom, alone=False)
@@ -528,7 +529,7 @@ class _Assembly:
                 time = rows.get(id(group)) if named[id(group)] else None
                 time = self.time_of_input(group, column) if time is None else time
                 count[stem, time] += 1
-                primed = stem + "′" * (count[stem, time] - 1)
+                primed = stem + primes(count[stem, time] - 1)
                 labels.append(primed if plain else indexed(primed, time))
             stems[id(group)] = stem
             found[id(group)] = tuple(labels) * (len(group.columns) // len(labels))
@@ -607,11 +608,14 @@ class _Assembly:
         return name
 
     def time_of_input(self, group: Group, column: int) -> int:
-        """The timestep that an input has in a column: in a tree that of the copy that reads it."""
+        """The timestep that an input has in a column.
+
+        In a tree, and where several chains of a row stand, it is that of the copy that reads it.
+        """
         readers = {read.reader.node for atom in group.atoms for read in self.groups.readers[atom]}
         copies = {self.cells.of(node) for node in readers}
         copy = next(iter(copies), None)
-        if copy is not None and len(copies) == 1 and self.cells.loops[copy.row].is_tree:
+        if copy is not None and len(copies) == 1 and self.naming.is_beside_others(copy):
             return self.naming.time(copy)
         return self.naming.time_in(column)
 
@@ -671,7 +675,8 @@ class _Assembly:
         """The names that are in its label."""
         if group.begins is None:
             return ("", "x")
-        return ("", *self.naming.arriving[id(self.cells.loops[group.begins.row])])
+        arriving = self.naming.arriving[id(self.cells.loops[group.begins.row])]
+        return ("", *arriving, *self.naming.names_begun(group.begins))
 
     def input_caption(self, atom: Atom) -> str:
         """The name of a leaf, or of the one slice of it that is read."""
@@ -1178,26 +1183,3 @@ def _sign(group: Group, sources: int, results: int) -> str | None:
         return None
     op = computing[0].op or ""
     return _SIGNS.get(op, op if len(op) <= 4 else None)
-
-
-def _chains(loop: Loop) -> list[list[Copy]]:
-    """The copies of a row, each with those that it receives its state from."""
-    chain_of: dict[Copy, list[Copy]] = {}
-    chains: list[list[Copy]] = []
-    for copy in loop.copies:
-        before = [one for one in copy.before if one in chain_of]
-        if not before:
-            chains.append([copy])
-            chain_of[copy] = chains[-1]
-            continue
-        own = chain_of[before[0]]
-        for one in before[1:]:
-            other = chain_of[one]
-            if other is not own:
-                chains.remove(other)
-                own += other
-                for each in other:
-                    chain_of[each] = own
-        own.append(copy)
-        chain_of[copy] = own
-    return chains

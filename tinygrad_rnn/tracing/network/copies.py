@@ -95,3 +95,26 @@ def newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
             if row not in found or found[row].t < copy.t:
                 found[row] = copy
     return found
+
+
+def chains_of(loop: Loop) -> list[list[Copy]]:
+    """The copies of a row, each with those that it receives its state from."""
+    chain_of: dict[Copy, list[Copy]] = {}
+    chains: list[list[Copy]] = []
+    for copy in loop.copies:
+        before = [one for one in copy.before if one in chain_of]
+        if not before:
+            chains.append([copy])
+            chain_of[copy] = chains[-1]
+            continue
+        own = chain_of[before[0]]
+        for one in before[1:]:
+            other = chain_of[one]
+            if other is not own:
+                chains.remove(other)
+                own += other
+                for each in other:
+                    chain_of[each] = own
+        own.append(copy)
+        chain_of[copy] = own
+    return chains

@@ -28,7 +28,7 @@ _LENGTH_MOST = 32  # of what stands in the place of one letter
 _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
 _SOME_STEP, _ABOUT_SOME_STEP = "ₚ", "p: where the arrow comes from"  # not always the last step
 _NAMELESS = "what enters there"
-_INDEX = re.compile("[₋₊]?[₀-₉]+$")
+_INDEX = re.compile("(?<![₀-₉])[₋₊]?[₀-₉]{1,9}$")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 
@@ -46,12 +46,14 @@ class _Entry:
     """What enters a copy in the place of one letter of its class's equation.
 
     Args:
-        text: as it is written of any step; "" of what has no name.
+        text: as it is written of any step and chain; "" of what has no name.
         absolute: with the step that it is of.
+        own: of any step of the copy's own chain.
     """
 
     text: str = ""
     absolute: str = ""
+    own: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,20 @@ class Equations:
         if written is None:
             return None
         lines: dict[_Line, list[Copy]] = defaultdict(list)
-        made = {f"{own}ₜ": f"{name}ₜ" for own, name, _ in self._states(loop)}
-        common, texts = dict(made), {copy: dict(made) for copy in loop.copies}
+        states = list(self._states(loop))
+        common = {f"{own}ₜ": f"{name}ₜ" for own, name, _ in states}
+        texts: dict[Copy, dict[str, str]] = {}
+        for copy in loop.copies:
+            prime = self._naming.prime(copy)
+            texts[copy] = {f"{own}ₜ": f"{name}{prime}ₜ" for own, name, _ in states}
         for letter, usual, entries in self._read(loop, written):
             common[letter] = _usual(usual, entries.values())
             for copy, entry in entries.items():
-                texts[copy][letter] = common[letter]
                 line = _about(entry, common[letter], begins=not copy.before and letter != "xₜ")
                 if line is not None:
                     lines[line].append(copy)
-                    texts[copy][letter] = entry.text if line.replaces else common[letter]
+                explained = line is not None and not line.replaces
+                texts[copy][letter] = common[letter] if explained else entry.own
         for copy in loop.copies:
             if line := self._mask(copy):
                 lines[line].append(copy)
@@ -170,7 +176,8 @@ class Equations:
         own = {copy: self._own_state(copy, k, read[copy], name) for copy in loop.copies}
         known = {copy: entry for copy, entry in own.items() if entry is not None}
         if self._step_before(loop) == _SOME_STEP:
-            known = {copy: replace(one, text=name + _SOME_STEP) for copy, one in known.items()}
+            somewhere = name + _SOME_STEP
+            known = {copy: replace(one, text=somewhere) for copy, one in known.items()}
         others = {copy: node for copy, node in read.items() if copy not in known}
         entries = self._entries(loop, others)
         return {copy: known.get(copy) or entries[copy] for copy in loop.copies}
@@ -181,7 +188,7 @@ class Equations:
 
     def _own_state(self, copy: Copy, k: int, node: Node | None, name: str) -> _Entry | None:
         """What enters as a state, if the same row made it, or it is what a chain begins with."""
-        time = self._naming.time(copy)
+        time, prime = self._naming.time(copy), self._naming.prime(copy)
         while node is not None and self._cells.of(node) is None and is_moved(node):
             (node,) = node.tensors()
         made = None if node is None else self._cells.state_of(node)
@@ -190,10 +197,11 @@ class Equations:
         if made is not None and (before := self._cells.of(node)) is not None:
             name, then = timeless(self._naming.state_name(node)), self._naming.time(before)
         elif not copy.before and self._is_initial(node):
-            then = self._naming.time_before(copy)
+            name, then = name + prime, self._naming.time_before(copy)
         else:
             return None
-        return _Entry(name + at_step(then - time), indexed(name, then))
+        step = at_step(then - time)
+        return _Entry(name.removesuffix(prime) + step, indexed(name, then), name + step)
 
     def _is_initial(self, node: Node) -> bool:
         groups = self._labels.groups
@@ -229,13 +237,17 @@ class Equations:
     ) -> tuple[_Entry, "_Entering"]:
         """What a value is called that enters a copy."""
         own, time = self._group_of[copy], self._naming.time(copy)
-        names = _Entering(self._labels, own, self._layers, time, steady)
+        prime = self._naming.prime(copy)
+        names = _Entering(self._labels, own, self._layers, time, steady, prime=prime)
         if node is None:
             return _Entry(), names
         text = self._text(node, names)
         if not text or len(text) > _LENGTH_MOST or any(sign in text for sign in _UNKNOWN):
             return _Entry(), names
-        return _Entry(text, self._text(node, names.absolute())), names
+        mine = text
+        if prime:
+            mine = self._text(node, _Entering(self._labels, own, self._layers, time, steady))
+        return _Entry(text, self._text(node, names.absolute()), mine), names
 
     def _text(self, node: Node, names: "_Entering") -> str:
         groups = self._labels.groups
@@ -287,6 +299,7 @@ class _Entering(Read):
         time: the copy's step; None: names are written with the steps that they are of.
         steady: the names that have a step; None: all.
         nested: in how many others this name stands.
+        prime: of the copy's chain: it is left out.
 
     Attributes:
         steps: name -> how far from the copy's step it is; None where it has no step.
@@ -300,9 +313,11 @@ class _Entering(Read):
         time: int | None,
         steady: Container[str] | None = None,
         nested: int = 0,
+        prime: str = "",
     ) -> None:
         super().__init__(labels, group, nested)
         self._layer_of, self._copy_time, self._steady = layers, time, steady
+        self._prime = prime
         self.steps: dict[str, int | None] = {}
 
     def absolute(self) -> "_Entering":
@@ -310,8 +325,15 @@ class _Entering(Read):
         return _Entering(self._labels, self._group, self._layer_of, None)
 
     def _within(self, group: Group) -> "_Entering":
-        own, nested = self._group, self._nested + 1
-        found = _Entering(self._labels, own, self._layer_of, self._copy_time, self._steady, nested)
+        found = _Entering(
+            self._labels,
+            self._group,
+            self._layer_of,
+            self._copy_time,
+            self._steady,
+            self._nested + 1,
+            self._prime,
+        )
         found.steps = self.steps
         return found
 
@@ -386,6 +408,7 @@ class _Entering(Read):
 
     def _at(self, name: str, time: int | None, row: int | None = None) -> str:
         """A name with its step, how far it is from the copy's, or which; and with its row."""
+        name = name.removesuffix(self._prime)
         before = behind = ""
         if row is not None:
             loop = self._labels.naming.cells.loops[row]
@@ -448,5 +471,5 @@ def _in_place(written: str, texts: Mapping[str, str]) -> str:
 
 def _at(text: str, time: int) -> str:
     """A text about one step."""
-    step = re.compile("ₜ([₋₊][₀-₉]+)?")
+    step = re.compile("ₜ([₋₊][₀-₉]{1,9}(?![₀-₉]))?")
     return step.sub(lambda x: indexed("", time + int((x[1] or "0").translate(_PLAIN))), text)

@@ -7,6 +7,7 @@ counts from the other end.
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
@@ -14,14 +15,23 @@ from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, outermost_module
 from .cells import Cells, cells_in
-from .copies import Copy, Loop
+from .copies import Copy, Loop, chains_of
 from .parameters import parameter_names
 from .placement import Placement
-from .quotient import element_of, timeless
+from .quotient import element_of, primes, timeless
 from .recurrence import is_moved, key_of
 from .slices import Slice, index_text
 
 _UNNAMED = "h"
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """The step of a copy, that of what its chain begins with, and what tells chains apart."""
+
+    time: int
+    before: int
+    prime: str
 
 
 class Naming:
@@ -103,7 +113,7 @@ class Naming:
             return ""
         row, number = state
         names = self.states[id(self.cells.loops[row])]
-        return names[number] if number < len(names) else ""
+        return names[number] + self.prime(self.cells.of(node)) if number < len(names) else ""
 
     def caption(self, node: Node) -> str:
         """What the user calls a value, or the one that it was only moved from."""
@@ -152,17 +162,29 @@ class Naming:
     def time(self, copy: Copy) -> int:
         """The timestep of a copy: in a reversed row it counts from the end.
 
-        A row that begins with a later slice of a sequence begins with the time of that.
+        Each chain counts its own, but where it goes on with the sequence of the chain before. A row
+        that begins with a later slice of a sequence begins with the time of that.
         """
-        if not self._placement.reversed(copy):
-            return copy.t + self._begun[copy.row]
-        return len(self.cells.loops[copy.row].copies) - 1 - copy.t
+        return self._counts[copy].time
 
     def time_before(self, copy: Copy) -> int:
         """The timestep of the state that the first copy of a chain begins with."""
-        if self._placement.reversed(copy):
-            return self.time(copy) + 1
-        return self._begun[copy.row] - 1
+        return self._counts[copy].before
+
+    def prime(self, copy: Copy | None) -> str:
+        """What tells the states of a chain from those of others of its row that count alike."""
+        return "" if copy is None else self._counts[copy].prime
+
+    def is_beside_others(self, copy: Copy) -> bool:
+        """Whether other copies of its row may stand in its column, which count otherwise."""
+        is_tree = self.cells.loops[copy.row].is_tree
+        return is_tree or self._in_column[copy.row, self._placement.columns[copy]] > 1
+
+    @cached_property
+    def _in_column(self) -> Counter[tuple[int, int]]:
+        """How many copies of each row stand in each column."""
+        columns = self._placement.columns
+        return Counter((copy.row, columns[copy]) for copy in self.cells.all)
 
     def time_in(self, column: int) -> int:
         """The timestep that the inputs of a column have: that of its lowest copy, which reads them.
@@ -172,22 +194,77 @@ class Naming:
         return self._column_times.get(column, column)
 
     def _find_times(self) -> None:
-        """Row by row, from the bottom, the first timestep, and so the times of columns."""
-        self._begun: list[int] = []
+        """Row by row, from the bottom, the timesteps of copies, and so those of columns."""
+        self._counts: dict[Copy, _Count] = {}
         self._column_times: dict[int, int] = {}
         for loop in self.cells.loops:
-            first = self._placement.columns[loop.copies[0]]
-            keeps_step = all(self._is_in_step(copy, first) for copy in loop.copies)
-            self._begun.append(self.time_in(first) if keeps_step else 0)
+            self._counts |= self._counted(loop)
             for copy in loop.copies:
                 if not self._placement.reversed(copy):
                     column = self._placement.columns[copy]
                     self._column_times.setdefault(column, self.time(copy))
 
-    def _is_in_step(self, copy: Copy, first: int) -> bool:
-        """Whether it is fed by what belongs to its own column, the next one after that before."""
-        column = self._placement.columns[copy]
-        return self._placement.lowest[copy] == column == first + copy.t
+    def _counted(self, loop: Loop) -> dict[Copy, "_Count"]:
+        """The timesteps of a row, run by run: a run reads one sequence."""
+        found: dict[Copy, _Count] = {}
+        taken: list[set[int]] = []  # the steps that states have with no prime, with one, with two
+        for number, run in enumerate(self._runs(loop)):
+            places = self._places(run)
+            first = self._placement.columns[run[0][0]]
+            in_step = all(self._is_in_step(copy, first + place) for copy, place in places.items())
+            begun = self._column_times.get(first, 0 if number else first) if in_step else 0
+            last = max(places.values())
+            for copies in run:
+                way = -1 if any(map(self._placement.reversed, copies)) else 1
+                times = [last - places[c] if way < 0 else places[c] + begun for c in copies]
+                before = begun - 1 if loop.is_tree else times[0] - way
+                steps = {before, *times}
+                k = next((k for k, one in enumerate(taken) if not one & steps), len(taken))
+                taken[k:] = taken[k:] or [set()]
+                taken[k] |= steps
+                counts = (_Count(time, before, primes(k)) for time in times)
+                found |= zip(copies, counts, strict=True)
+        return found
+
+    def _runs(self, loop: Loop) -> list[list[list[Copy]]]:
+        """The chains of a row, those together that read one sequence."""
+        if loop.is_tree:
+            return [[loop.copies]]
+        runs: list[list[list[Copy]]] = []
+        for copies in chains_of(loop):
+            if not runs or copies[0] in self._placement.anew:
+                runs.append([])
+            runs[-1].append(copies)
+        return runs
+
+    def _places(self, run: Sequence[Sequence[Copy]]) -> dict[Copy, int]:
+        """Which step of a run each copy is: a chain goes on after another, or runs beside it."""
+        found: dict[Copy, int] = {}
+        columns, start = self._placement.columns, 0
+        for number, copies in enumerate(run):
+            before = run[number - 1] if number else ()
+            spans = {columns[copy] for copy in before}
+            if before and spans.isdisjoint(columns[copy] for copy in copies):
+                start = found[before[-1]] + 1
+            found |= {copy: start + k for k, copy in enumerate(copies)}
+        return found
+
+    def _is_in_step(self, copy: Copy, column: int) -> bool:
+        """Whether it stands in a column, and is fed by what belongs there."""
+        return self._placement.lowest[copy] == self._placement.columns[copy] == column
+
+    def names_begun(self, copy: Copy) -> list[str]:
+        """What the states are called that a chain begins with, as a first copy reads them.
+
+        Where the program has an m, of which each step makes an m_new, it is that m.
+        """
+        loop = self.cells.loops[copy.row]
+        own = list(self.arriving[id(loop)])
+        for k, group in enumerate(loop.states[copy.made][: len(own)]):
+            name = self.caption(copy.read(group[0]))
+            if name in own[k].split("_") and name not in own:
+                own[k] = name
+        return [name + self.prime(copy) for name in own]
 
     # Modules
 

@@ -62,6 +62,8 @@ class Placement:
         self._last: dict[Node, Copy] = {}
         self._starts: dict[int, int] = defaultdict(int)  # of a row: the first column that is free
         self._backwards: dict[Copy, Copy] = {}  # and the first one of its chain
+        # first copies of chains that read no sequence which an earlier chain of their row reads
+        self.anew: set[Copy] = set()
         # of a copy: the latest column that feeds it, but for its state
         self.lowest: dict[Copy, int] = {}
         # of a leaf that is a slice of a sequence: that, and the token of the slice
@@ -245,6 +247,8 @@ class Placement:
             column = max(lowest, 0, *begun)
             if not self._have_a_place(slices, begun) and not loop.is_tree:
                 column = max(column, self._free(copy, states))
+                if self._starts[copy.row]:
+                    self.anew.add(copy)
         self.columns[copy] = column
         self._starts[copy.row] = max(self._starts[copy.row], column + 1)
         self._bind(copy, column, fed)

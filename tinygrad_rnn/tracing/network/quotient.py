@@ -157,6 +157,8 @@ class Block:
         sign: what a small between-block may shrink to on its arrow: "⊕ ⊙ ⊖ ∥ ◇ σ ∇ …"; "" for
             pure moves, which need none (the arrow's caption shows the slice); None: it needs a box.
         call: the call of a module or `tg.scope` that it is, if any.
+        prime: what stands behind the names of its states where its row has several chains that
+            count alike: h₀ h₁ … and h′₀ h′₁ …
         equation: of a copy of a row that has one, its own: of what it reads itself.
         states: of a cell, the values that it passes on or would: in the order of `Row.states`.
         outputs: the pieces that other blocks read, or that the root is: states first; then states
@@ -175,6 +177,7 @@ class Block:
     words: Words = KnownWords()
     sign: str | None = None
     call: Scope | None = None
+    prime: str = ""
     equation: str = ""
     states: tuple[Piece, ...] = ()
     outputs: tuple[Piece, ...] = ()
@@ -207,6 +210,11 @@ class Block:
     def time(self) -> int:
         """Of a copy the timestep of its states, of what stands between copies its own."""
         return self.t + self.delay
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """What the states of a copy are called, without their step."""
+        return () if self.row is None else tuple(name + self.prime for name in self.row.states)
 
     @property
     def is_called_otherwise(self) -> bool:
@@ -437,6 +445,7 @@ class Quotient:
 
 
 _SUBSCRIPTS = str.maketrans("0123456789-+", "₀₁₂₃₄₅₆₇₈₉₋₊")
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def timeless(name: str) -> str:
@@ -460,6 +469,15 @@ def indexed(name: str, t: int) -> str:
     ('h₁₂', 'h₋₁', 'h₃')
     """
     return timeless(name) + str(t).translate(_SUBSCRIPTS)
+
+
+def primes(count: int) -> str:
+    """What stands behind a name to tell it from others of the same name.
+
+    >>> primes(0), primes(2), primes(12)
+    ('', '′′', '′¹²')
+    """
+    return "′" * count if count <= 3 else "′" + str(count).translate(_SUPERSCRIPTS)
 
 
 def at_step(shift: int) -> str:

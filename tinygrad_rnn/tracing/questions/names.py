@@ -573,8 +573,9 @@ class _Placing:
         for node in copy.nodes:
             self.times[node], self.layers[node] = t, copy.row
         loop = naming.cells.loops[copy.row]
+        prime = naming.prime(copy)
         for place, name in zip(loop.made[copy.made], naming.states[id(loop)], strict=False):
-            self.roles[copy.nodes[place]] = name
+            self.roles[copy.nodes[place]] = name + prime
         for place, name in zip(loop.made[copy.made], own_states(loop), strict=False):
             if self.roles[copy.nodes[place]] != name:
                 self.also[copy.nodes[place]] = f"{name}_l{copy.row}" if copy.row else name
@@ -582,7 +583,7 @@ class _Placing:
     def _place_initial(self, copy: Copy, naming: Naming) -> None:
         loop = naming.cells.loops[copy.row]
         entries = loop.states[copy.made]
-        for group, name in zip(entries, naming.arriving[id(loop)], strict=False):
+        for group, name in zip(entries, naming.names_begun(copy), strict=False):
             node = copy.read(group[0])
             if node not in self.times and not node.is_parameter:
                 self.times[node], self.layers[node] = naming.time_before(copy), copy.row
