@@ -105,6 +105,8 @@ def test_an_op_with_options_and_operands_of_its_own():
         weighted(a, 1.0)
     with pytest.raises(TypeError, match="weighted takes at most 4 arguments, got 5"):
         weighted(a, 1.0, 2, 3.0, 4)
+    with pytest.raises(TypeError, match="sum takes at most 3 arguments, got 4"):
+        tg.ops.sum(a, 0, True, 1)
     with pytest.raises(
         TypeError, match=r"weighted has the options \['power', 'scale'\], not \['cube'\]"
     ):
