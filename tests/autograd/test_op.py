@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops, tensor
-from tinygrad_rnn.autograd.op import unbroadcast
+from tinygrad_rnn.autograd.op import Op, unbroadcast
 from tinygrad_rnn.errors import GradcheckError, GradientError, OpError, TinygradError
 
 
@@ -308,6 +308,38 @@ def test_numpy_warns_unless_the_op_is_quiet():
     with warnings.catch_warnings(record=True) as said:
         assert tg.op(None, quiet=True)(reciprocal)(x).item() == np.inf
     assert said == []
+
+
+OF_ONE = [
+    name
+    for name in ops.__all__
+    if isinstance(op := getattr(getattr(ops, name), "op", None), Op)
+    and (op.kind, len(op.vjps)) == ("elementwise", 1)
+    and name != "invert"  # of integers alone
+]
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("name", OF_ONE)
+def test_a_function_of_the_table_is_quiet_at_its_poles_and_outside_its_domain(name):
+    x = leaf(-np.inf, -2.0, -1.0, 0.0, 1.0, 2.0, np.inf, np.nan)
+    with warnings.catch_warnings(record=True) as said:
+        y = getattr(ops, name)(x)
+        if y.requires_grad:  # not so isnan
+            y.backward(np.ones(x.shape))
+    assert said == []
+
+
+def test_an_option_is_as_it_was_when_the_op_ran():
+    @tg.op(lambda g, y, x, weights: g * weights[0])
+    def weighed(x, weights):
+        return x * weights[0]
+
+    weights, x = [2.0], leaf(3.0)
+    y = weighed(x, weights)
+    weights[0] = 5.0
+    y.backward()
+    assert x.grad.item() == 2.0
 
 
 @pytest.mark.filterwarnings("always")

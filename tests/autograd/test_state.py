@@ -183,6 +183,8 @@ def test_scopes_nest_and_count_their_calls():
     assert (first.name, first.owner, first.parent) == ("cell", "cell", outer)
     assert first.chain() == (outer, first)
     assert outer.chain() == (outer,)
+    with tg.scope("a") as a, tg.scope("b") as b, tg.scope("c") as c, tg.scope("d") as d:
+        assert d.chain() == (a, b, c, d)
     assert second.id > first.id > outer.id
     assert y.scope is y.inputs[0].scope is first
     assert tensor(1.0).scope is None

@@ -176,3 +176,15 @@ def test_no_letter_of_a_formula_means_two_things(name, monkeypatch):
             meant[text].append(operand.node)
         for text, nodes in meant.items():
             assert len({(x.op, x.data.tobytes()) for x in nodes}) == 1, text
+
+
+def test_what_is_derived_of_parameters_is_not_among_them():
+    log_a = tg.tensor(np.zeros(2), requires_grad=True, name="log_a")
+    with tg.trace() as run:
+        a, h = tg.ops.exp(log_a), np.zeros(2)
+        for x in np.eye(3, 2):
+            h = tg.ops.tanh(a * h + x)
+        h.sum().backward()
+    legend = Picture(tg.draw(run).svg).all("legend", "parameter")
+    texts = [part.texts[0] for part in legend]
+    assert texts == ["Parameters", "log_a", "Derived", "a = exp(log_a)"]

@@ -646,3 +646,32 @@ def test_an_input_has_no_caption_that_the_program_gave_it_a_step_before():
 
     inputs = [block for block in network(program).blocks if block.kind == "input"]
     assert [(block.label, block.caption) for block in inputs] == [("x₀", ""), ("x₁", "")]
+
+
+def test_what_a_chain_begins_with_has_the_function_of_a_module_s_result():
+    V, cell = tg.nn.Linear(3, 4, rng=0), tg.nn.RNNCell(3, 4, rng=1)
+
+    def program():
+        h = tg.ops.tanh(V(np.ones(3)))
+        for x in XS:
+            h = cell(x, h)
+        return h.sum()
+
+    (row,) = rows_of(network(program))
+    assert "h₋₁ = tanh(V(" in row.equation
+
+
+def test_an_index_into_other_axes_is_not_written_behind_the_name():
+    head, cell = tg.nn.Linear(4, 6, rng=0), tg.nn.RNNCell(3, 4, rng=1)
+
+    def program():
+        h, losses = None, []
+        for x in XS:
+            h = cell(x, h)
+            mixture = head(h)
+            losses.append(mixture.reshape(3, 2)[1:].sum())
+        return sum(losses)
+
+    formula = network(program).loss.formula
+    assert "mixture[…]" in formula
+    assert "1:" not in formula

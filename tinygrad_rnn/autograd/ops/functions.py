@@ -88,12 +88,12 @@ def abs(x: Array):
     """Absolute value: y = |x|; x̄ = ȳ sign x, 0 at 0."""
 
 
-@op(lambda g, y, x: g * np.cos(x), numpy=np.sin)
+@op(lambda g, y, x: g * np.cos(x), numpy=np.sin, quiet=True)
 def sin(x: Array):
     """Sine, of radians: y = sin x; x̄ = ȳ cos x."""
 
 
-@op(lambda g, y, x: -g * np.sin(x), numpy=np.cos)
+@op(lambda g, y, x: -g * np.sin(x), numpy=np.cos, quiet=True)
 def cos(x: Array):
     """Cosine, of radians: y = cos x; x̄ = -ȳ sin x."""
 
@@ -113,7 +113,7 @@ def square(x: Array):
     """Square: y = x²; x̄ = 2 x ȳ."""
 
 
-@op(lambda g, y, x: g * (1.0 + y * y), numpy=np.tan)
+@op(lambda g, y, x: g * (1.0 + y * y), numpy=np.tan, quiet=True)
 def tan(x: Array):
     """Tangent, of radians: y = tan x; x̄ = ȳ (1 + y²)."""
 
@@ -228,13 +228,13 @@ def _of(function: Any, x: Any) -> Any:
     return function(x) if isinstance(x, Tensor) else function.op.forward(x)
 
 
-@op(lambda g, y, x: g * _of(sigmoid, x), kind="elementwise")
+@op(lambda g, y, x: g * _of(sigmoid, x), kind="elementwise", quiet=True)
 def softplus(x: Array) -> Array:
     """Smooth rectifier, exact in both tails: y = ln(1 + e^x); x̄ = ȳ σ(x)."""
     return np.logaddexp(x, 0)
 
 
-@op(lambda g, y, x: g * _of(sigmoid, -x), kind="elementwise")
+@op(lambda g, y, x: g * _of(sigmoid, -x), kind="elementwise", quiet=True)
 def log_sigmoid(x: Array) -> Array:
     """Logarithm of `sigmoid`, exact in both tails: y = -ln(1 + e^-x); x̄ = ȳ σ(-x)."""
     return -np.logaddexp(-x, 0)

@@ -16,11 +16,12 @@ _NAME_SIZE, _SIZE_SIZE, _TITLE_SIZE = 13.0, 12.0, 14.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A parameter as it stands in the legend; a derived one with how it is made."""
+    """A parameter as it stands in the legend, or what is made of parameters alone, and how."""
 
     name: str
     shape: tuple[int, ...]
     formula: str = ""
+    is_derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,12 @@ class Legend:
 def legend_of(quotient: Quotient) -> Legend:
     """Return the legend of a network: "shared by all steps" only of what every step reads."""
     entries = [
-        Entry(block.trained or block.label, block.parameter.shape, block.formula)
+        Entry(
+            block.trained or block.label,
+            block.parameter.shape,
+            block.formula,
+            block.kind == "derived",
+        )
         for block in quotient.parameters
     ]
     constants = [Entry(block.label, block.pieces[-1].shape) for block in quotient.constants]
@@ -107,20 +113,34 @@ class _Chip:
 
 
 def parameter_legend(parameters: Legend, *, left: float, top: float, width: float) -> Drawing:
-    """Return one chip per parameter, in lines of at most `width` points; then the constants.
+    """Return one chip per parameter, in lines of at most `width` points.
 
-    `left` and `top` are where the first line begins.
+    Below them stands what is derived of them, and then the constants; `left` and `top` are where
+    the first line begins.
     """
+    chips = list(_chips(parameters.entries))
+    scope = f"{parameters.scope[0].lower()}{parameters.scope[1:]}:"
+    rows = [
+        ("legend", "Parameters", scope, [one for one in chips if not one.parameter.is_derived]),
+        (
+            "legend-derived",
+            "Derived",
+            "from parameters alone:",
+            [one for one in chips if one.parameter.is_derived],
+        ),
+        (
+            "legend-constants",
+            "Constants",
+            "the same at every step:",
+            list(_constant_chips(parameters.constants)),
+        ),
+    ]
     shapes: list[Shape] = []
     y = top - CHIP_HEIGHT / 2
-    if parameters.entries:
-        scope = f"{parameters.scope[0].lower()}{parameters.scope[1:]}:"
-        heading = _heading("legend", "Parameters", scope, left, y)
-        shapes += _lines(heading, list(_chips(parameters.entries)), left, width)
-        y = shapes[-1].y - _LINE
-    if parameters.constants:
-        heading = _heading("legend-constants", "Constants", "the same at every step:", left, y)
-        shapes += _lines(heading, list(_constant_chips(parameters.constants)), left, width)
+    for id, word, said, row in rows:
+        if row:
+            shapes += _lines(_heading(id, word, said, left, y), row, left, width)
+            y = shapes[-1].y - _LINE
     return Drawing(tuple(shapes))
 
 

@@ -138,8 +138,13 @@ def _description(quotient: Quotient) -> str:
     if quotient.loss is not None and quotient.loss.formula:
         sentences.append(f"The loss is {quotient.loss.formula}.")
     if quotient.parameters:
-        names = ", ".join(map(_about_parameter, quotient.parameters))
+        trained = [block for block in quotient.parameters if block.kind != "derived"]
+        derived = [block for block in quotient.parameters if block.kind == "derived"]
+        names = ", ".join(map(_about_parameter, trained))
         sentences.append(f"{legend_of(quotient).scope}: {names}.")
+        if derived:
+            names = ", ".join(map(_about_parameter, derived))
+            sentences.append(f"Derived from parameters alone: {names}.")
     if quotient.constants:
         names = ", ".join(f"{b.label} {size_text(b.pieces[-1].shape)}" for b in quotient.constants)
         sentences.append(f"Constants, the same at every step: {names}.")

@@ -227,8 +227,21 @@ class _Writer:
             return f"{_bracketed(text, binds, _ATOM)}ᵀ", _ATOM
         if node.op == "getitem":
             index = self._index(node)
+            if index and self._is_reshaped(node.inputs[0]):
+                index = "[…]"
             return (f"{_bracketed(text, binds, _ATOM)}{index}", _ATOM) if index else (text, binds)
         return text, binds
+
+    def _is_reshaped(self, node: Node | None) -> bool:
+        """Whether what is written has other axes than the value: an index of this is none of it."""
+        while node is not None and node.is_move and len(node.inputs) == 1:
+            if node not in self._region and self._operands.name(Operand(node)):
+                return False
+            source = node.inputs[0]
+            if source is not None and node.op == "reshape" and _axes(node) != _axes(source):
+                return True
+            node = source
+        return False
 
     def _index(self, node: Node) -> str:
         """What an index leaves out, in brackets; "" of one that leaves out nothing."""
@@ -267,6 +280,11 @@ def _added(terms: Sequence[tuple[str, str, int]]) -> Text:
     for sign, text, binds in others:
         written.append(f"{sign} {_bracketed(text, binds, _PRODUCT if sign == '−' else _SUM)}")
     return " ".join(written), _SUM
+
+
+def _axes(node: Node) -> list[int]:
+    """The lengths of its axes, but for those of one."""
+    return [length for length in node.shape if length != 1]
 
 
 def _takes_all(part: object) -> bool:

@@ -118,7 +118,18 @@ class Read:
         names = dict.fromkeys(name for name in read if name)
         if len(path) > 1 or not names or len(names) > _ARGUMENTS_MOST:
             return f"{path[-1]}(…)"
-        return f"{path[0]}({', '.join(names)})"
+        return self._after(node, f"{path[0]}({', '.join(names)})")
+
+    def _after(self, node: Node, call: str) -> str:
+        """The call of a module, and the functions of its result that make a value."""
+        functions: list[str] = []
+        while not any(self._labels.naming.modules([node])):
+            tensors = list(node.tensors())
+            if len(tensors) != 1:
+                return ""
+            functions += [str(node.op)] * (not node.is_move)
+            (node,) = tensors
+        return "".join(f"{one}(" for one in functions) + call + ")" * len(functions)
 
     def _within(self, group: Group) -> "Read":
         """The names of what a call reads that stands for a name."""
