@@ -89,9 +89,12 @@ for _command in (bench, check, debug, demo, draw, exercise, explain, sample, stu
 def main() -> None:
     """Run the command line; characters that the terminal cannot show become question marks."""
     _open_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        messages = io.BufferedWriter(_Messages(sys.stderr.fileno(), "w", closefd=False))
+        encoding = sys.stderr.encoding
+        sys.stderr = io.TextIOWrapper(messages, encoding, "replace", line_buffering=True)
     try:
         try:
             cli(prog_name="tinygrad-rnn")
@@ -104,6 +107,16 @@ def main() -> None:
         with suppress(OSError):
             click.echo(f"Error: stdout: {error.strerror}", err=True)
         sys.exit(USAGE)
+
+
+class _Messages(io.FileIO):
+    """Where messages go, if they can: one that is lost changes neither an answer nor its code."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:  # a full disk, a reader that is gone
+            return memoryview(data).nbytes
 
 
 def _open_closed_streams() -> None:
