@@ -11,12 +11,12 @@ from tinygrad_rnn.tracing.network.quotient import (
     Arrow,
     Block,
     Chain,
-    KnownWords,
     Output,
     Piece,
     Quotient,
     Read,
     Row,
+    Words,
     indexed,
 )
 from tinygrad_rnn.tracing.recording.graph import Node
@@ -75,7 +75,7 @@ class Maker:
     def block(self, id, kind, **more):
         told = {name: more.pop(name) for name in ("label", "caption", "formula") if name in more}
         pieces = more.pop("pieces", None) or (self.hidden(),)
-        block = Block(id, kind, pieces, words=KnownWords(**told), **more)
+        block = Block(id, kind, pieces, words=lambda: Words(**told), **more)
         self.blocks.append(block)
         return block
 

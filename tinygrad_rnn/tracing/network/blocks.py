@@ -13,7 +13,7 @@ from collections.abc import (
     Set,
 )
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from math import prod
 
@@ -38,7 +38,6 @@ from .quotient import (
     Block,
     Bracket,
     Chain,
-    KnownWords,
     Output,
     Piece,
     Quotient,
@@ -46,6 +45,7 @@ from .quotient import (
     ReadFlow,
     Row,
     RowKind,
+    Words,
     element_of,
     indexed,
     primes,
@@ -398,7 +398,7 @@ class _Assembly:
             t=copy.t if copy else _number(group.id),
             delay=self.delay(group),
             columns=group.columns,
-            words=_Words(self, group),
+            words=partial(self.words, group),
             sign=self.sign(group, read),
             call=copy.call if copy else None,
             equation=self.equation(copy),
@@ -443,6 +443,10 @@ class _Assembly:
         time = self.time_of(group)
         t = group.copy.t if group.copy is not None else _number(group.id)
         return 0 if time is None else time - t
+
+    def words(self, group: Group) -> Words:
+        """What is said of a group."""
+        return Words(self.label(group), self.caption(group), self.formula(group))
 
     def label(self, group: Group) -> str:
         """What is written in a block."""
@@ -1044,30 +1048,6 @@ class _Assembly:
                 known.update(*spans)
                 for number, span in enumerate(spans):
                     yield Bracket(span[0], span[-1], f"step {number}")
-
-
-class _Words:
-    """What is said of one group, once somebody asks: most blocks of a long run are folded away."""
-
-    def __init__(self, assembly: _Assembly, group: Group) -> None:
-        self._assembly, self._group = assembly, group
-
-    @cached_property
-    def _known(self) -> KnownWords:
-        assembly, group = self._assembly, self._group
-        return KnownWords(assembly.label(group), assembly.caption(group), assembly.formula(group))
-
-    @property
-    def label(self) -> str:
-        return self._known.label
-
-    @property
-    def caption(self) -> str:
-        return self._known.caption
-
-    @property
-    def formula(self) -> str:
-        return self._known.formula
 
 
 def _told_apart(alike: list[Group]) -> list[list[Group]]:

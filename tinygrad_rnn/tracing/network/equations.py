@@ -21,7 +21,7 @@ from .groups import Group
 from .naming import own_states
 from .operands import Labels, Read
 from .pieces import Atom
-from .quotient import at_step, indexed, timeless
+from .quotient import at_step, indexed, raised, timeless
 from .recurrence import is_moved
 
 _LENGTH_MOST = 32  # of what stands in the place of one letter
@@ -29,7 +29,6 @@ _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
 _SOME_STEP, _ABOUT_SOME_STEP = "ₚ", "p: where the arrow comes from"  # not always the last step
 _NAMELESS = "what enters there"
 _INDEX = re.compile("(?<![₀-₉])[₋₊]?[₀-₉]{1,9}$")
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 
 
@@ -389,11 +388,8 @@ class _Entering(Read):
         if group.copy is None or self._group.copy is None:
             return None
         row = group.copy.row
-        return (
-            row
-            if row != self._group.copy.row and name in self._states_of(self._group.copy)
-            else None
-        )
+        is_other = row != self._group.copy.row and name in self._states_of(self._group.copy)
+        return row if is_other else None
 
     def _states_of(self, copy: Copy | None) -> Sequence[str]:
         naming = self._labels.naming
@@ -459,7 +455,7 @@ def _about(entry: _Entry, usual: str, *, begins: bool) -> _Line | None:
 
 def _above(layer: int) -> str:
     """What stands above a name of another layer: `h⁽⁰⁾`."""
-    return f"⁽{str(layer).translate(_SUPERSCRIPTS)}⁾"
+    return f"⁽{raised(layer)}⁾"
 
 
 def _in_place(written: str, texts: Mapping[str, str]) -> str:

@@ -234,11 +234,10 @@ class _Writer:
 
     def _is_reshaped(self, node: Node | None) -> bool:
         """Whether what is written has other axes than the value: an index of this is none of it."""
-        while node is not None and node.is_move and len(node.inputs) == 1:
+        while node is not None and (source := node.moved_from) is not None:
             if node not in self._region and self._operands.name(Operand(node)):
                 return False
-            source = node.inputs[0]
-            if source is not None and node.op == "reshape" and _axes(node) != _axes(source):
+            if node.op == "reshape" and _axes(node) != _axes(source):
                 return True
             node = source
         return False

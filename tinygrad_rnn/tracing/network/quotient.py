@@ -8,7 +8,7 @@ out or folds it decides itself, and says so.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
@@ -102,28 +102,15 @@ def shapes_passed(reads: Iterable[Read]) -> Iterable[tuple[int, ...]]:
     return tuple(dict.fromkeys(own))
 
 
-class Words(Protocol):
-    """What is written in a block, and said of it: asked for where the block is drawn."""
-
-    @property
-    def label(self) -> str:
-        """What is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α"."""
-        ...
-
-    @property
-    def caption(self) -> str:
-        """What the program calls it or its value, where that is not the label: "" else."""
-        ...
-
-    @property
-    def formula(self) -> str:
-        """Of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)"."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class KnownWords:
-    """Words that are known."""
+class Words:
+    """What is said of a block.
+
+    Args:
+        label: what is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α".
+        caption: what the program calls it or its value, where that is not the label: "" else.
+        formula: of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)".
+    """
 
     label: str = ""
     caption: str = ""
@@ -153,7 +140,8 @@ class Block:
         circles: of an input the id of its circle in each of `columns`: "input-3", "input-3-1"; of
             an initial state that several chains begin with, one for each of these.
         labels: of an input what is written in each of its circles; the first is `label`.
-        words: its label, its caption and its formula.
+        words: gives its words. They are asked for where it is drawn: most blocks of a long run are
+            folded away.
         sign: what a small between-block may shrink to on its arrow: "⊕ ⊙ ⊖ ∥ ◇ σ ∇ …"; "" for
             pure moves, which need none (the arrow's caption shows the slice); None: it needs a box.
         call: the call of a module or `tg.scope` that it is, if any.
@@ -174,7 +162,7 @@ class Block:
     t: int = 0
     delay: int = 0
     columns: tuple[int, ...] = ()
-    words: Words = KnownWords()
+    words: Callable[[], Words] = Words
     sign: str | None = None
     call: Scope | None = None
     prime: str = ""
@@ -186,20 +174,24 @@ class Block:
     labels: tuple[str, ...] = ()
     trained: str = ""
 
+    @cached_property
+    def _words(self) -> Words:
+        return self.words()
+
     @property
     def label(self) -> str:
         """What is written in it."""
-        return self.words.label
+        return self._words.label
 
     @property
     def caption(self) -> str:
         """What the program calls it or its value, where that is not the label: "" else."""
-        return self.words.caption
+        return self._words.caption
 
     @property
     def formula(self) -> str:
         """What is computed in it, where it is no copy and no leaf."""
-        return self.words.formula
+        return self._words.formula
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -477,7 +469,16 @@ def primes(count: int) -> str:
     >>> primes(0), primes(2), primes(12)
     ('', '′′', '′¹²')
     """
-    return "′" * count if count <= 3 else "′" + str(count).translate(_SUPERSCRIPTS)
+    return "′" * count if count <= 3 else "′" + raised(count)
+
+
+def raised(number: int) -> str:
+    """A number as it stands above a name.
+
+    >>> raised(12)
+    '¹²'
+    """
+    return str(number).translate(_SUPERSCRIPTS)
 
 
 def at_step(shift: int) -> str:
