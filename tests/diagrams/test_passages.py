@@ -56,3 +56,16 @@ def test_an_input_that_outputs_are_compared_with_is_named_at_the_loss_and_joined
     loss = next(shape for shape in diagram.drawing.shapes if shape.cls == "loss")
     said = " ".join(text.text for text in loss.texts)
     assert "following" in said or "x" in said
+
+
+def test_a_long_formula_is_broken_in_its_box_and_not_cut():
+    cell, h, ys = tg.nn.RNNCell(3, 3, rng=0), None, []
+    first, other = (tg.tensor(np.ones(3), requires_grad=True, name=name) for name in ("abc", "de"))
+    for x in np.eye(3):
+        h = cell(x, h)
+        ys.append(np.tanh(first * h + other) * tg.ops.sigmoid(first * h - other))
+    shapes = tg.draw(tg.ops.stack(ys)).drawing.shapes
+    box = next(shape for shape in shapes if shape.cls == "between")
+    *lines, shape = (text.text for text in box.texts)
+    assert lines == ["tanh(abc ⊙ h + de)", "⊙ σ(abc ⊙ h − de)"]
+    assert shape == "(3,)"

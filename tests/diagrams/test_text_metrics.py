@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from tinygrad_rnn.diagrams.picture.text_metrics import fit, fit_apart, fit_middle, text_width
+from tinygrad_rnn.diagrams.picture.text_metrics import (
+    broken,
+    fit,
+    fit_apart,
+    fit_middle,
+    text_width,
+)
 
 
 def test_widths_are_those_of_the_font():
@@ -47,3 +53,19 @@ def test_names_that_differ_are_cut_so_that_they_still_do(texts):
 def test_names_that_are_cut_differently_anyway_lose_their_middle_alone():
     texts = [LONG.format(0, "hidden"), "other_" + LONG.format(0, "hidden"), "h"]
     assert fit_apart(texts, 220, 13) == [fit_middle(text, 220, 13) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("formula", "lines"),
+    [
+        ("p = σ(weight s + bias)[0]; p ⊙ s", ["p = σ(weight s + bias)[0];", "p ⊙ s"]),
+        ("(conv[0] ⊙ u + conv[1] ⊙ v) ⊙ σ(u)", ["(conv[0] ⊙ u + conv[1] ⊙ v)", "⊙ σ(u)"]),
+        ("Σₜ cross_entropy(logits, words) / 5", ["Σₜ cross_entropy(logits, words)", "/ 5"]),
+        ("2 ⊙ Σ (C ⊙ h_re − B ⊙ h_im) + D ⊙ u", ["2 ⊙ Σ (C ⊙ h_re − B ⊙ h_im)", "+ D ⊙ u"]),
+        ("softmax(queries keysᵀ) values_of_all", ["softmax(queries keysᵀ)", "values_of_all"]),
+        ("a_name_that_has_no_place_to_break_it", ["a_name_that_has_no_place_to_break_it"]),
+        ("short", ["short"]),
+    ],
+)
+def test_a_formula_is_broken_where_it_is_in_the_fewest_brackets(formula, lines):
+    assert broken(formula, 165, 10) == lines

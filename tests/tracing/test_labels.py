@@ -675,3 +675,32 @@ def test_an_index_into_other_axes_is_not_written_behind_the_name():
     formula = network(program).loss.formula
     assert "mixture[…]" in formula
     assert "1:" not in formula
+
+
+def test_a_block_that_several_values_leave_has_a_formula_of_each():
+    cell, halt = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 1, rng=1)
+
+    def program():
+        h, total, mean = np.zeros(4), 0.0, 0.0
+        for x in XS:
+            h = cell(x, h)
+            p = tg.ops.sigmoid(halt(h))[0]
+            total, mean = total + p, mean + p * h
+            h = mean * (2 - total)
+        return h.sum()
+
+    assert "p = σ(weight h′ + bias)[0]; p ⊙ h′" in formulas(program)
+
+
+def test_a_block_that_parts_of_one_value_leave_has_the_formula_of_that():
+    cell, head = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 4, rng=1)
+
+    def program():
+        h, loss = np.zeros(4), 0.0
+        for x in XS:
+            h = cell(x, h)
+            a, b = tg.ops.split(head(h), 2)
+            loss = loss + (a * b).sum()
+        return loss
+
+    assert "weight h + bias" in formulas(program)

@@ -9,7 +9,7 @@ from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.ramp import ALARM_OUTLINE, Look
 from ..picture.shapes import Shape, Text
-from ..picture.text_metrics import fit, fit_middle, text_width
+from ..picture.text_metrics import broken, fit, fit_middle, text_width
 from .heat import Heat
 
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
@@ -22,13 +22,15 @@ NAME_SIZE, LABEL_SIZE, NOTE_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 13.0
 
 _OUTLINE = 1.2
 _NAMES_MOST = 3  # of a circle that stands for several values
-_NOTE_LINE = 13.0
+_NOTE_LINE, _NAME_LINE = 13.0, 16.0
 _HEAT_ROOM = 16.0  # in a closed copy, for the row of its values
 # The line along the upper edge of an opened copy: how far below that, between its parts.
 _UPPER, _AIR = 12.0, 10.0
 _VALUE, _VALUES_LEAST, _VALUES_MOST = 12.0, 30.0, 150.0  # the width of one value, of all of them
 
 PLATE_WIDTH, PLATE_WIDTH_MOST = 56.0, 168.0
+_PLATE_NAME, _PLATE_NOTE = PLATE_WIDTH_MOST - 18, PLATE_WIDTH_MOST - 18  # room for a line of these
+_PLATE_LINES, _PLATE_NOTES = 4, 3  # so many at most
 SIGN, BAR_HEIGHT = 22.0, 26.0
 
 Role = Literal["cell", "head", "input", "output", "initial", "loss", "between", "sign", "bar"]
@@ -389,32 +391,66 @@ class Glyph:
 class Plate:
     """What stands between copies: the module that it is a call of, or its formula."""
 
+    label: str
     note: str = ""
     row: str = ""  # those of one row have the same width
     alarm: bool = False
     look: Look | None = None
 
+    @classmethod
+    def has_room(cls, note: str) -> bool:
+        """Whether a note can stand below its name without being cut."""
+        lines = _note_lines(note)
+        widest = max(text_width(line, NOTE_SIZE) for line in lines)
+        return len(lines) <= _PLATE_NOTES and widest <= _PLATE_NOTE
+
+    @property
+    def _lines(self) -> list[str]:
+        """What stands in it: its name, and its formula where it has no other."""
+        lines = broken(self.label, _PLATE_NAME, LABEL_SIZE + 1)
+        return _at_most(lines, _PLATE_LINES)
+
+    @property
+    def _notes(self) -> list[str]:
+        return _at_most(_note_lines(self.note), _PLATE_NOTES) if self.note else []
+
     def size(self, width: float) -> tuple[float, float]:
         """Return width and height, as its texts need them."""
-        return width, 40.0 if self.note else 30.0
+        notes = self._notes
+        height = 30.0 + _NAME_LINE * (len(self._lines) - 1)
+        return width, height + (10.0 + _NOTE_LINE * (len(notes) - 1) if notes else 0.0)
 
     def least_width(self, label: str) -> float:
         """Return how wide it is by itself."""
-        widest = max(text_width(label, LABEL_SIZE + 1), text_width(self.note, NOTE_SIZE))
-        return min(max(widest + 18, PLATE_WIDTH), PLATE_WIDTH_MOST)
+        named = max(text_width(line, LABEL_SIZE + 1) for line in self._lines)
+        noted = max((text_width(line, NOTE_SIZE) for line in self._notes), default=0.0)
+        return min(max(max(named, noted) + 18, PLATE_WIDTH), PLATE_WIDTH_MOST)
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
-        texts: list[Text] = []
-        name = fit_middle(item.label, width - 12, LABEL_SIZE + 1)
-        if self.note:
-            texts.append(Text(name, x, y + 6.5, LABEL_SIZE + 1, "text"))
-            color = "alarm" if self.alarm else "muted"
-            note = fit_middle(self.note, width - 10, NOTE_SIZE)
-            texts.append(Text(note, x, y - 9.5, NOTE_SIZE, color, bold=self.alarm))
-        else:
-            texts.append(Text(name, x, y, LABEL_SIZE + 1, "text"))
+        lines, notes = self._lines, self._notes
         _, height = self.size(width)
+        at = y + height / 2 - (13.5 if notes else 15.0)
+        texts: list[Text] = []
+        for line in lines:
+            name = fit_middle(line, width - 12, LABEL_SIZE + 1)
+            texts.append(Text(name, x, at, LABEL_SIZE + 1, "text"))
+            at -= _NAME_LINE
+        at += _NAME_LINE - 16.0
+        for line in notes:
+            color = "alarm" if self.alarm else "muted"
+            note = fit_middle(line, width - 10, NOTE_SIZE)
+            texts.append(Text(note, x, at, NOTE_SIZE, color, bold=self.alarm))
+            at -= _NOTE_LINE
         yield _plain(self, item, x, y, width, height, tuple(texts))
+
+
+def _note_lines(note: str) -> list[str]:
+    return broken(note, _PLATE_NOTE, NOTE_SIZE)
+
+
+def _at_most(lines: list[str], most: int) -> list[str]:
+    """So many lines: what does not fit in them is one line, which is cut."""
+    return [*lines[: most - 1], *filter(None, [" ".join(lines[most - 1 :])])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,9 @@ class _Rolled:
         level = self._standing.levels[row]
         label = at_any_step(first.label) if len(standing) > 1 else first.label
         shape = shape_text(first.outputs[0].shape) if len(first.outputs) == 1 else ""
-        item = Item(id, first.kind, "between", 0, level, label, Plate(note=shape), row.path)
+        item = Item(
+            id, first.kind, "between", 0, level, label, Plate(label=label, note=shape), row.path
+        )
         if row.kind in ("cell", "loop"):
             shape = shape_text(first.outputs[0].shape) if first.outputs else ""
             face = Box(row=row.number, note=shape, dashed=row.kind == "loop")

@@ -1,8 +1,7 @@
 """Draws a placed grid: each column's panel, the headings, every item, the insides of the copies."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from ..inside.plan import Spot
@@ -10,7 +9,7 @@ from ..inside.ways_back import with_ways_back
 from ..picture.notation import id_of
 from ..picture.ramp import Ramp
 from ..picture.shapes import Drawing, Shape, Text
-from ..picture.text_metrics import fit, text_width
+from ..picture.text_metrics import broken, fit
 from .grid import FOLD, MARGIN, Heading
 from .items import LABEL_SIZE, Item, Opened
 from .placement import FOLD_STEP, HEADING_SIZE, LANE_ROOM, STEP_ROOM, Bands, Placement, fold_lines
@@ -163,7 +162,7 @@ class Stamp:
 
     def _heading(self, heading: Heading) -> Shape:
         size = LABEL_SIZE - 1 if heading.title else HEADING_SIZE
-        parts = (part for line in heading.lines for part in _wrapped(line, size))
+        parts = (part for line in heading.lines for part in broken(line, _HEADING_WIDTH, size))
         lines = [(part, size, False, "muted") for part in parts]
         name = heading.lines[0]
         if heading.title:
@@ -204,19 +203,6 @@ class Stamp:
             if other != item.id
         ]
         return min([2 * self._place.content, *distances]) - 4
-
-
-def _wrapped(line: str, size: float) -> Iterator[str]:
-    """Yield an equation that is too wide in lines, broken at signs in as few brackets as can be."""
-    while text_width(line, size) > _HEADING_WIDTH:
-        found = (match.start() for match in re.finditer(" (?=[+−] |for )", line))
-        breaks = [at for at in found if text_width(line[:at], size) <= _HEADING_WIDTH]
-        if not breaks:
-            break
-        at = min(reversed(breaks), key=lambda at: line[:at].count("(") - line[:at].count(")"))
-        yield line[:at]
-        line = line[at + 1 :]
-    yield line
 
 
 def _leading(size: float) -> float:

@@ -17,9 +17,9 @@ from ...tracing.network.quotient import (
 )
 from ..picture.notation import shape_text, without_step
 from ..picture.shapes import Passage
-from ..picture.text_metrics import text_width
+from ..picture.text_metrics import broken
 from .grid import FOLD, MARGIN, Bracket, Connection, Fold, Grid, Heading, slots_of
-from .items import NOTE_SIZE, PLATE_WIDTH_MOST, Bar, Box, Circle, Item, Plate, Sign
+from .items import NOTE_SIZE, Bar, Box, Circle, Item, Plate, Sign
 from .passages import with_passages
 from .standing import Ends, Standing, about_block, output_reads, value_name
 
@@ -218,7 +218,7 @@ class _Unrolled:
             return replace(item, role="bar", face=Bar(note=shape), last=last)
         if block.sign is not None:
             return replace(item, role="sign", label=block.sign or "∥")
-        return replace(item, face=Plate(note=_note(block, shape), row=f"{row.kind}-{row.number}"))
+        return replace(item, face=_plate(item.label, block, shape))
 
     def _way_beside(
         self, block: Block, host: Row, slot: int, asides: dict[tuple[Row, int], int]
@@ -328,7 +328,8 @@ class _Unrolled:
         told = set(re.findall(r"\w+", block.formula))
         told |= {without_step(name) for name in told}
         others = dict.fromkeys(name for name in targets if name and without_step(name) not in told)
-        lines = [*_wrapped(block.formula), *_wrapped(", ".join(others))]
+        texts = filter(None, (block.formula, ", ".join(others)))
+        lines = [line for text in texts for line in broken(text, _LOSS_LINE, NOTE_SIZE + 1)]
         about = f"loss {block.label}"
         if block.formula:
             about += f" = {block.formula}"
@@ -590,26 +591,14 @@ def _drawn_order(block: Block) -> tuple[int, tuple[int, ...], int]:
     return 1 + _LAST.index(block.kind), block.columns, newest
 
 
-def _note(block: Block, shape: str) -> str:
-    formula = block.formula
+def _plate(label: str, block: Block, shape: str) -> Plate:
+    """Return the face of a box between the copies: its formula stands in it, or its shape."""
+    row, formula = block.row, block.formula
+    assert row is not None
     says_more = formula and block.label and formula != block.label
-    if says_more and text_width(formula, NOTE_SIZE) <= PLATE_WIDTH_MOST - 10:
-        return formula
-    return shape
-
-
-def _wrapped(text: str) -> Iterator[str]:
-    """Yield a formula in lines, broken at its spaces."""
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and text_width(longer, NOTE_SIZE + 1) > _LOSS_LINE:
-            yield line
-            line = word
-        else:
-            line = longer
-    if line:
-        yield line
+    is_whole = not formula.endswith("…")
+    note = formula if says_more and is_whole and Plate.has_room(formula) else shape
+    return Plate(label=label, note=note, row=f"{row.kind}-{row.number}")
 
 
 def heading_lines(row: Row) -> tuple[str, ...]:

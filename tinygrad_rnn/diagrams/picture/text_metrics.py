@@ -5,6 +5,7 @@ file, so that the font need not be opened.
 """
 
 import json
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -21,6 +22,8 @@ _UNITS_PER_EM = 2048
 _ROUNDING = 1.04
 # A glyph from some other font: an average letter, an ideograph or emoji.
 _UNKNOWN, _UNKNOWN_WIDE = 1300, 2200
+# A line of a formula may begin with a sign; those of sums bind loosest. It is so long at least.
+_SIGN, _LOOSE, _LINE_LEAST = re.compile("[-+−⊙/·] |for "), ("+ ", "− ", "- "), 0.3
 _DIFFERENCE_MOST = 12  # characters of a cut name that are kept since another one differs there
 
 
@@ -57,6 +60,42 @@ def fit_middle(text: str, width: float, size: float, *, bold: bool = False) -> s
         else:
             kept = middle - 1
     return _without_middle(text, low)
+
+
+def broken(text: str, width: float, size: float) -> list[str]:
+    """Return a formula in lines that are no wider than `width` points, if it can be broken so.
+
+    It is broken behind a semicolon or before a sign, in as few brackets as can be and where it is
+    loosest; at another space only where there is no such place.
+    """
+    lines: list[str] = []
+    while text_width(text, size) > width:
+        spaces = [match.start() for match in re.finditer("(?<=.) ", text)]
+        widths = {at: text_width(text[:at], size) for at in spaces}
+        outside = [at for at in spaces if not _depth(text[:at], "[]")]
+        places = [at for at in spaces if widths[at] <= width] or outside[:1]
+        if not places:
+            break
+        long = {at for at in places if widths[at] >= _LINE_LEAST * width}
+        at = min(reversed(places), key=lambda at: _unfit(text, at, is_short=at not in long))
+        lines.append(text[:at])
+        text = text[at + 1 :]
+    return [*lines, text]
+
+
+def _unfit(text: str, at: int, *, is_short: bool) -> tuple[bool, bool, int, bool]:
+    """How unfit a space is to break a formula there: what counts most comes first."""
+    in_list, depth = _depth(text[:at], "[]") > 0, _depth(text[:at], "()")
+    sign = _SIGN.match(text, at + 1)
+    is_fit = not in_list and (text[at - 1] in ";," or sign is not None)
+    parts_formulas = text[at - 1] == ";" and not in_list
+    is_loose = parts_formulas or (sign is not None and sign[0] in _LOOSE)
+    return not is_fit, is_short and not parts_formulas, depth, not is_loose
+
+
+def _depth(text: str, brackets: str) -> int:
+    """How many brackets are open behind a text."""
+    return text.count(brackets[0]) - text.count(brackets[1])
 
 
 def fit_apart(texts: Sequence[str], width: float, size: float) -> list[str]:

@@ -23,7 +23,7 @@ from ..recording.graph import Graph, Node, collector_paused
 from .cells import Cells, cells_in
 from .copies import Copy, chains_of
 from .equations import Equations, Said
-from .formulas import Region, formula_of
+from .formulas import Operand, Region, formula_of
 from .groups import Group, Groups
 from .leaves import row_of
 from .naming import Naming
@@ -698,10 +698,20 @@ class _Assembly:
         if group.kind not in ("between", "bar", "derived", "loss"):
             return ""
         if id(group) not in self.formulas:
-            region = self.region(group, self.atoms_in_formula(group))
-            operands = ReadNames(self.labels, group)
-            self.formulas[id(group)] = formula_of(self.made_in(group), region, operands)
+            self.formulas[id(group)] = "; ".join(self.formulas_of(group))
         return self.formulas[id(group)]
+
+    def formulas_of(self, group: Group) -> Iterator[str]:
+        """One for each value that leaves it: of several, what has a name goes by that below."""
+        atoms, made = self.atoms_in_formula(group), self.made_in(group)
+        operands = ReadNames(self.labels, group)
+        for node in made:
+            text = formula_of(node, self.region(group, atoms), operands)
+            name = operands.name(Operand(node)) if len(made) > 1 else ""
+            if name.isidentifier():
+                atoms = [atom for atom in atoms if atom.node is not node]
+                text = f"{name} = {text}"
+            yield text
 
     def equation(self, copy: Copy | None) -> str:
         """What a cell of ours says of one copy."""
@@ -753,14 +763,18 @@ class _Assembly:
         """What inputs are called, without their steps."""
         return set(self.inputs[1].values())
 
-    def made_in(self, group: Group) -> Node:
-        """What the formula of a group is of: of several parts of one value all of it."""
-        node = group.atoms[-1].node
+    def made_in(self, group: Group) -> Sequence[Node]:
+        """What the formula of a group is of: each value that leaves it, but what is only moved.
+
+        Of several parts of one value it is all of that.
+        """
         inside = {atom.node for atom in group.atoms}
-        count = sum(atom in self.shown for atom in group.atoms)
-        while count > 1 and node.op == "getitem" and node.inputs[0] in inside:
-            (node,) = node.tensors()
-        return node
+        shown = [atom.node for atom in group.atoms if atom in self.shown]
+        made = dict.fromkeys(shown if group.kind == "between" else (), None)
+        made = made or {group.atoms[-1].node: None}
+        while len(shown) > 1 and all(x.op == "getitem" and x.inputs[0] in inside for x in made):
+            made = dict.fromkeys(x for node in made for x in node.tensors())
+        return [node for node in made if not _is_moved_from(node, made)]
 
     def atoms_in_formula(self, group: Group) -> list[Atom]:
         """What is computed in a group, and on the arrows into it by signs that have no name."""
@@ -1100,6 +1114,15 @@ def _line_of(group: Group) -> Hashable:
 def _owners_of(group: Group) -> Hashable:
     """The modules in whose calls it was made."""
     return tuple(map(key_of, group.atoms[-1].node.calls))
+
+
+def _is_moved_from(node: Node, others: Container[Node]) -> bool:
+    """Whether a value is another one, or a part of it, moved."""
+    while (source := node.moved_from) is not None:
+        if source in others:
+            return True
+        node = source
+    return False
 
 
 def _only_moves(groups: Iterable[Group]) -> bool:
