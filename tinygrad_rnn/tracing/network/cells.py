@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from itertools import groupby
 from typing import Any
 
@@ -14,7 +14,7 @@ from .beginnings import STATE, Beginning, beginning_of, parts_of_join
 from .copies import Copy, Entry, Loop, Structure, newest
 from .loops import Rounds, loops_in
 from .recurrence import Recurrence, is_light, key_of, recurrence_of
-from .states import arrange_states
+from .states import arrange_states, names_in_cells
 from .turns import Turn, depth_of_repetition, turns_of
 
 
@@ -128,6 +128,7 @@ class Cells:
                 loop.states.setdefault(copy.made, [])
             _group(loop, found)
             arrange_states(loop, self.of)
+            loop.own = _own_names(loop)
         for loop in self.loops:
             self._find_joined(loop)
 
@@ -195,6 +196,18 @@ class Cells:
         return found
 
 
+def _own_names(loop: Loop) -> tuple[str, ...]:
+    """What our cells call the states of a loop: as those are in a later copy, where there is one.
+
+    In the first one the parts of a state may be arrays of their own.
+    """
+    if isinstance(loop.owner, RecurrentCell):
+        return loop.owner.states
+    later = [copy for copy in loop.copies if copy.before]
+    copy = later[-1] if later else loop.copies[0]
+    return names_in_cells(copy, loop.states[copy.made])
+
+
 def _steps(
     loops: Iterable[Loop], turns: Mapping[Node, Turn], around: Mapping[Scope, Scope]
 ) -> dict[Copy, object]:
@@ -222,14 +235,7 @@ def _of_rounds(plain: Rounds) -> Loop:
 
 def _all_but_x(copy: Copy, cell: RecurrentCell) -> set[Entry]:
     """With one timestep nothing was passed on: what does not enter through W_xh is the state."""
-    W_xh = _parameter(cell, "W_xh")
-    return {(i, slot) for i, slot in copy.made.given if not _reads(copy.nodes[i], W_xh)}
-
-
-def _parameter(cell: RecurrentCell, name: str) -> int | None:
-    """The id of a cell's parameter; what stands for the cell of a loaded run has none."""
-    parameter = vars(cell).get(name)
-    return None if parameter is None else parameter.id
+    return {(i, slot) for i, slot in copy.made.given if not _reads(copy.nodes[i], cell.W_xh.id)}
 
 
 def _find_those_of_others(loop: Loop, found: dict[Structure, set[Entry]]) -> list[Beginning]:
@@ -303,21 +309,14 @@ def _group(loop: Loop, found: Mapping[Structure, set[Entry]]) -> None:
         for entry in sorted(entries):
             states.setdefault(model.read(entry), []).append(entry)
         groups = list(states.values())
-        owner = loop.owner
-        if isinstance(owner, RecurrentCell):
-            groups.sort(key=partial(_sort_key, model, owner))
+        known = names_in_cells(model, groups)
+        if all(known):  # h first, as our cells have it
+            order = sorted(range(len(groups)), key=lambda k: known[k] != "h")
+            groups = [groups[k] for k in order]
         loop.states[structure] = groups
 
 
-def _sort_key(copy: Copy, cell: RecurrentCell, entries: Sequence[Entry]) -> bool:
-    """False for h, which meets W_hh; True for others."""
-    W_hh = _parameter(cell, "W_hh")
-    slices = {node for node in copy.nodes if node.is_move and _reads(node, W_hh)}
-    readers = [copy.nodes[i] for i, _ in entries]
-    return not any(_reads(node, W_hh) or not slices.isdisjoint(node.tensors()) for node in readers)
-
-
-def _reads(node: Node, id: int | None) -> bool:
+def _reads(node: Node, id: int) -> bool:
     return any(x.id == id for x in node.tensors())
 
 

@@ -63,6 +63,7 @@ class Loop:
         copies: in the order of their last ops.
         states: of each structure the entries where states come in, state by state.
         made: of each structure which of its ops make these: all of them, or the first few.
+        own: what our cells call these, the owner or those in its calls; "" where they do not.
     """
 
     owner: object
@@ -72,6 +73,7 @@ class Loop:
         default_factory=dict[Structure, list[list[Entry]]]
     )
     made: dict[Structure, tuple[int, ...]] = field(default_factory=dict[Structure, tuple[int, ...]])
+    own: tuple[str, ...] = ()
     _entries: dict[Structure, set[Entry]] = field(default_factory=dict[Structure, set[Entry]])
 
     @property

@@ -18,7 +18,6 @@ from ..recording.graph import Node
 from .copies import Copy, Loop
 from .formulas import Operand, Region, factor_of
 from .groups import Group
-from .naming import own_states
 from .operands import Labels, Read
 from .pieces import Atom
 from .quotient import at_step, indexed, raised, timeless
@@ -144,7 +143,7 @@ class Equations:
     def _states(self, loop: Loop) -> Iterator[tuple[str, str, str]]:
         """Of each state what the cell calls it, and its name when made and when it comes in."""
         made, given = self._naming.states[id(loop)], self._naming.arriving[id(loop)]
-        for own, name, arriving in zip(own_states(loop), made, given, strict=False):
+        for own, name, arriving in zip(loop.own, made, given, strict=False):
             yield own, timeless(name), timeless(arriving)
 
     # What enters

@@ -12,7 +12,6 @@ from functools import cached_property
 from itertools import groupby
 
 from ...autograd.state import Scope
-from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Graph, Node, outermost_module
 from .cells import Cells, cells_in
 from .copies import Copy, Loop, chains_of
@@ -302,7 +301,7 @@ class Naming:
         What nobody named, and what is something else when it comes to the next copy, is called as
         the module that makes it: the f of z + f(z).
         """
-        own = own_states(loop)
+        own = loop.own
         found: list[str] = []
         count = Counter(copy.made for copy in loop.copies)
         for structure, places in sorted(loop.made.items(), key=lambda one: -count[one[0]]):
@@ -312,8 +311,11 @@ class Naming:
                 other = arriving[k] if k < len(arriving) else None
                 if not name and other is not None and copies[0].call and len(places) == 1:
                     name = self._name_of_call(copies[0].call)
-                name = name or _at(own, k)
-                while name in found or (other is not None and name == self._called(other)):
+                taken = set(found)
+                if not name and not _at(own, k):  # nobody's: it takes no name that another has
+                    taken.update(own)
+                name = name or _at(own, k) or _UNNAMED
+                while name in taken or (other is not None and name == self._called(other)):
                     name += "′"
                 found.append(name)
         return tuple(found) or (_UNNAMED,)
@@ -341,7 +343,7 @@ class Naming:
         found = list(self.states[id(loop)])
         for k, node in enumerate(arriving[: len(found)]):
             if node is not None:
-                found[k] = self._called(node) or _at(own_states(loop), k)
+                found[k] = self._called(node) or _at(loop.own, k) or _UNNAMED
         return tuple(found)
 
     def _name_of_call(self, call: Scope) -> str:
@@ -352,13 +354,8 @@ class Naming:
         return self._given.get(node) or node.given_name or ""
 
 
-def own_states(loop: Loop) -> tuple[str, ...]:
-    """What one of our cells calls its states itself."""
-    return loop.owner.states if isinstance(loop.owner, RecurrentCell) else ()
-
-
 def _at(names: Sequence[str], k: int) -> str:
-    return names[k] if k < len(names) else _UNNAMED
+    return names[k] if k < len(names) else ""
 
 
 def naming_of(nodes: Sequence[Node], owners: Mapping[int, str]) -> Naming | None:

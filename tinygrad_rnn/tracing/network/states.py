@@ -6,12 +6,13 @@ it at the same place.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 
+from ...autograd.state import Scope
 from ...nn.cells import Cell as RecurrentCell
 from ..recording.graph import Node
-from .copies import Copy, Loop, Structure
-from .recurrence import is_light
+from .copies import Copy, Entry, Loop, Structure
+from .recurrence import is_light, is_moved
 from .sites import places_of
 
 MakerOf = Callable[[Node], Copy | None]  # the copy that made a value
@@ -39,6 +40,57 @@ def arrange_states(loop: Loop, maker_of: MakerOf) -> None:
     for structure, entries in loop.states.items():
         if len(entries) == len(order):
             loop.states[structure] = [entries[state] for state in order]
+
+
+def names_in_cells(copy: Copy, states: Sequence[Sequence[Entry]]) -> tuple[str, ...]:
+    """What our cells call the states of a copy: the copy itself, or those that are called in it.
+
+    "" of a state that comes in as none of theirs. Their h is multiplied by a weight, W_hh, and what
+    carries the memory is not.
+    """
+    taken_in: dict[Scope, dict[int, bool]] = {}  # of a call each state: whether it is the h there
+    names_of: dict[Scope, tuple[str, ...]] = {}
+    for k, entries in enumerate(states):
+        for reader in _readers(copy, entries):
+            for call, cell in _calls_of_cells(reader):
+                own = taken_in.setdefault(call, {})
+                own[k] = own.get(k, False) or reader.kind == "product"
+                names_of[call] = cell.states
+    found = [""] * len(states)
+    for call, own in taken_in.items():
+        names = names_of[call]
+        if len(own) == len(names):
+            for name, k in zip(names, sorted(own, key=lambda k: not own[k]), strict=True):
+                found[k] = found[k] or name
+    return tuple(found)
+
+
+def _calls_of_cells(reader: Node) -> Iterator[tuple[Scope, RecurrentCell]]:
+    """The call of one of our cells in which an op reads a state, and that cell."""
+    for call in reversed(reader.calls):
+        cell = call.owner
+        if isinstance(cell, RecurrentCell):
+            if not any(_whole(x).id == cell.W_xh.id for x in reader.tensors()):
+                yield call, cell
+            return
+
+
+def _whole(x: Node) -> Node:
+    """What a value is all or a part of."""
+    while x.moved_from is not None:
+        x = x.moved_from
+    return x
+
+
+def _readers(copy: Copy, entries: Sequence[Entry]) -> Iterator[Node]:
+    """What first computes with a value that enters a copy there."""
+    waiting = [copy.nodes[op] for op, _ in entries]
+    for node in waiting:  # grows
+        if is_moved(node):
+            later = copy.nodes[copy.nodes.index(node) + 1 :]
+            waiting += [one for one in later if node in one.inputs]
+        else:
+            yield node
 
 
 def _order(loop: Loop, places: dict[Structure, list[int | None]]) -> list[int]:

@@ -22,7 +22,7 @@ from ...errors import TraceError
 from ...nn.module import Module
 from ..network.cells import Cells
 from ..network.copies import Copy
-from ..network.naming import Naming, naming_of, own_states
+from ..network.naming import Naming, naming_of
 from ..network.parameters import names_in, parameter_names
 from ..network.sites import frozen
 from ..recording.event import Event, Failure, Forward, Update, Vjp
@@ -576,8 +576,8 @@ class _Placing:
         prime = naming.prime(copy)
         for place, name in zip(loop.made[copy.made], naming.states[id(loop)], strict=False):
             self.roles[copy.nodes[place]] = name + prime
-        for place, name in zip(loop.made[copy.made], own_states(loop), strict=False):
-            if self.roles[copy.nodes[place]] != name:
+        for place, name in zip(loop.made[copy.made], loop.own, strict=False):
+            if name and self.roles[copy.nodes[place]] != name:
                 self.also[copy.nodes[place]] = f"{name}_l{copy.row}" if copy.row else name
 
     def _place_initial(self, copy: Copy, naming: Naming) -> None:
