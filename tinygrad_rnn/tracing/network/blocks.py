@@ -512,31 +512,36 @@ class _Assembly:
         What every step reads has its name alone. An x is that of the step that reads it, also
         where steps read the same array.
         """
-        found: dict[int, tuple[str, ...]] = {}
+        steps: dict[int, list[tuple[int, Hashable]]] = {}
         stems: dict[int, str] = {}
-        count: dict[tuple[str, int], int] = defaultdict(int)
+        plain: dict[int, bool] = {}
         groups = [group for group in self.groups.groups if group.kind == "input"]
         named = {id(group): self.name_in_circle(group) for group in groups}
         often = Counter(named.values())
         rows = self.rows_out_of_step(groups, named)
         for group in groups:
-            stem, first = named[id(group)], group.columns[0]
+            own, stem, first = id(group), named[id(group)], group.columns[0]
             node = group.atoms[0].node
-            plain = self.groups.is_of_no_step(group)
+            plain[own] = self.groups.is_of_no_step(group)
             if stem and often[stem] == 1 and group.atoms[0].label == WHOLE:
-                plain = plain or node.origin is None or len(group.columns) == 1
+                plain[own] |= node.origin is None or len(group.columns) == 1
             columns = (first,) if stem else group.columns
-            stem = stem or self.nameless_input(group, named)
-            plain = plain or not stem.isidentifier()
-            labels: list[str] = []
+            stems[own] = stem or self.nameless_input(group, named)
+            plain[own] |= not stems[own].isidentifier()
+            row = rows.get(own) if stem else None
+            steps[own] = []
             for column in columns:
-                time = rows.get(id(group)) if named[id(group)] else None
-                time = self.time_of_input(group, column) if time is None else time
-                count[stem, time] += 1
-                primed = stem + primes(count[stem, time] - 1)
-                labels.append(primed if plain else indexed(primed, time))
-            stems[id(group)] = stem
-            found[id(group)] = tuple(labels) * (len(group.columns) // len(labels))
+                time, run = self.step_of_input(group, column)
+                steps[own].append((time if row is None else row, run))
+        primed = _primed(stems, steps)
+        found: dict[int, tuple[str, ...]] = {}
+        for group in groups:
+            own = id(group)
+            labels = [
+                name if plain[own] else indexed(name, time)
+                for name, (time, _) in zip(primed[own], steps[own], strict=True)
+            ]
+            found[own] = tuple(labels) * (len(group.columns) // len(labels))
         return found, stems
 
     def rows_out_of_step(
@@ -557,7 +562,7 @@ class _Assembly:
             if first.node.index is not None:
                 rows[id(group)] = number
             else:
-                times = {self.time_of_input(group, column) for column in group.columns}
+                times = {self.step_of_input(group, column)[0] for column in group.columns}
                 found[named[id(group)], array][id(group)] = number, times
         for read in found.values():
             if len({time - number for number, times in read.values() for time in times}) > 1:
@@ -611,17 +616,18 @@ class _Assembly:
                 return "mask"
         return name
 
-    def time_of_input(self, group: Group, column: int) -> int:
-        """The timestep that an input has in a column.
+    def step_of_input(self, group: Group, column: int) -> tuple[int, Hashable]:
+        """The timestep that an input has in a column, and which sequence it is a step of.
 
-        In a tree, and where several chains of a row stand, it is that of the copy that reads it.
+        In a tree, and where several chains of a row stand, it is that of the copy that reads it,
+        else that of the lowest copy.
         """
         readers = {read.reader.node for atom in group.atoms for read in self.groups.readers[atom]}
         copies = {self.cells.of(node) for node in readers}
         copy = next(iter(copies), None)
-        if copy is not None and len(copies) == 1 and self.naming.is_beside_others(copy):
-            return self.naming.time(copy)
-        return self.naming.time_in(column)
+        if copy is None or len(copies) > 1 or not self.naming.is_beside_others(copy):
+            copy = self.naming.lowest_in(column)
+        return (column, None) if copy is None else (self.naming.time(copy), self.naming.run(copy))
 
     def constant_label(self, group: Group) -> str:
         """What a constant is called; "" for one number."""
@@ -918,11 +924,7 @@ class _Assembly:
         for name, several in alike.items():
             taken: list[set[int | None]] = []  # the columns that have the name, the name′ …
             for atoms in several.values():
-                columns = set(map(self.column_of_output, atoms))
-                free = (k for k, others in enumerate(taken) if others.isdisjoint(columns))
-                k = next(free, len(taken))
-                taken[k:] = taken[k:] or [set()]
-                taken[k] |= columns
+                k = _take(taken, set(map(self.column_of_output, atoms)))
                 primed |= dict.fromkeys(atoms, name + "′" * k)
         return {atom: primed[atom] for atom in own}
 
@@ -1062,6 +1064,42 @@ class _Assembly:
                 known.update(*spans)
                 for number, span in enumerate(spans):
                     yield Bracket(span[0], span[-1], f"step {number}")
+
+
+def _primed(
+    stems: Mapping[int, str], steps: Mapping[int, Sequence[tuple[int, Hashable]]]
+) -> Mapping[int, Sequence[str]]:
+    """The names of some things, each at one or several steps: x, and x′ where there is an x.
+
+    All steps of one sequence have the same name.
+
+    Args:
+        stems: their names in the program.
+        steps: the timesteps of each, and which sequence it is a part of there.
+    """
+    count: Counter[Hashable] = Counter()  # a sequence may have several in one step
+    sequences: dict[str, dict[Hashable, set[int | None]]] = defaultdict(lambda: defaultdict(set))
+    keys: dict[int, list[Hashable]] = defaultdict(list)
+    for own, stem in stems.items():
+        for time, run in steps[own]:
+            key = run, count[stem, run, time]
+            count[stem, run, time] += 1
+            keys[own].append(key)
+            sequences[stem][key].add(time)
+    level: dict[tuple[str, Hashable], int] = {}
+    for stem, times_of in sequences.items():
+        taken: list[set[int | None]] = []  # the steps that have the name, the name′ …
+        for key, times in times_of.items():
+            level[stem, key] = _take(taken, times)
+    return {own: [stems[own] + primes(level[stems[own], key]) for key in keys[own]] for own in keys}
+
+
+def _take(taken: list[set[int | None]], some: set[int | None]) -> int:
+    """Add some to the first set that has none of them; return which."""
+    k = next((k for k, others in enumerate(taken) if others.isdisjoint(some)), len(taken))
+    taken[k:] = taken[k:] or [set()]
+    taken[k] |= some
+    return k
 
 
 def _told_apart(alike: list[Group]) -> list[list[Group]]:

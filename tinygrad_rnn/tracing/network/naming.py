@@ -6,7 +6,7 @@ counts from the other end.
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -31,6 +31,7 @@ class _Count:
     time: int
     before: int
     prime: str
+    run: int  # which of the sequences that its row reads
 
 
 class Naming:
@@ -185,23 +186,31 @@ class Naming:
         columns = self._placement.columns
         return Counter((copy.row, columns[copy]) for copy in self.cells.all)
 
+    def run(self, copy: Copy) -> Hashable:
+        """What tells the copies that read one sequence from others."""
+        return copy.row, self._counts[copy].run
+
+    def lowest_in(self, column: int) -> Copy | None:
+        """The lowest copy that stands in a column, of a row that does not run backwards."""
+        return self._lowest.get(column)
+
     def time_in(self, column: int) -> int:
         """The timestep that the inputs of a column have: that of its lowest copy, which reads them.
 
         A chain above may begin later, or move on more slowly.
         """
-        return self._column_times.get(column, column)
+        copy = self.lowest_in(column)
+        return column if copy is None else self.time(copy)
 
     def _find_times(self) -> None:
         """Row by row, from the bottom, the timesteps of copies, and so those of columns."""
         self._counts: dict[Copy, _Count] = {}
-        self._column_times: dict[int, int] = {}
+        self._lowest: dict[int, Copy] = {}
         for loop in self.cells.loops:
             self._counts |= self._counted(loop)
             for copy in loop.copies:
                 if not self._placement.reversed(copy):
-                    column = self._placement.columns[copy]
-                    self._column_times.setdefault(column, self.time(copy))
+                    self._lowest.setdefault(self._placement.columns[copy], copy)
 
     def _counted(self, loop: Loop) -> dict[Copy, "_Count"]:
         """The timesteps of a row, run by run: a run reads one sequence."""
@@ -211,7 +220,9 @@ class Naming:
             places = self._places(run)
             first = self._placement.columns[run[0][0]]
             in_step = all(self._is_in_step(copy, first + place) for copy, place in places.items())
-            begun = self._column_times.get(first, 0 if number else first) if in_step else 0
+            lowest = self.lowest_in(first)
+            begun = (0 if number else first) if lowest is None else self.time(lowest)
+            begun = begun if in_step else 0
             last = max(places.values())
             for copies in run:
                 way = -1 if any(map(self._placement.reversed, copies)) else 1
@@ -221,7 +232,7 @@ class Naming:
                 k = next((k for k, one in enumerate(taken) if not one & steps), len(taken))
                 taken[k:] = taken[k:] or [set()]
                 taken[k] |= steps
-                counts = (_Count(time, before, primes(k)) for time in times)
+                counts = (_Count(time, before, primes(k), number) for time in times)
                 found |= zip(copies, counts, strict=True)
         return found
 
