@@ -50,3 +50,20 @@ def a_module_around_a_cell():
 def test_states_of_a_cell_in_a_copy_are_called_as_the_cell_calls_them(program, expected):
     """`state` is a tuple in the program: it gives its parts no names."""
     assert states(network(program)) == [expected]
+
+
+def two_sequences():
+    """A question of two words and an answer of four, read by one cell, then compared."""
+    cell, ends = tg.nn.GRUCell(SIZE, SIZE, rng=0), []
+    for steps in (2, 4):
+        h = None
+        for word in np.random.default_rng(steps).standard_normal((steps, SIZE)):
+            h = cell(word, h)
+        ends.append(h)
+    return ((ends[0] - ends[1]) ** 2).sum()
+
+
+def test_all_inputs_of_a_second_sequence_are_primed():
+    """Also those of steps that the first one does not have."""
+    labels = [block.label for block in network(two_sequences).blocks if block.kind == "input"]
+    assert labels == ["word₀", "word₁", "word′₀", "word′₁", "word′₂", "word′₃"]
