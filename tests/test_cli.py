@@ -520,6 +520,18 @@ def test_copies_are_drawn_some_levels_of_modules_deep(run):
     assert "--depth is of --view unrolled: --view ops opens everything" in refused
 
 
+def test_a_script_that_was_changed_is_read_anew(tmp_path):
+    for name, loops in (("h", 0), ("k", 1)):  # of one length
+        line = f"    {name} = tg.ops.tanh(x)" if loops else f"{name} = tg.ops.tanh(x)    "
+        begin = "for i in [0]:\n" if loops else "import os     \n"
+        program = f"import tinygrad_rnn as tg\nx = tg.tensor(1.0)\n{begin}{line}\n"
+        (tmp_path / "script.py").write_text(program, "utf-8")
+        trace = run_script(tmp_path / "script.py").trace
+        (event,) = (event for event in trace.events if event.op == "tanh")
+        assert trace.last(name).index == event.index
+        assert len(event.source.places[-1].loops) == loops
+
+
 def test_a_picture_of_a_training_keeps_the_last_step_alone(tmp_path, run):
     (tmp_path / "train.py").write_text(TRAINING, "utf-8")
     whole = run_script(tmp_path / "train.py").trace

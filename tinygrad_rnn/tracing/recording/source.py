@@ -879,11 +879,15 @@ def _variable(frame: FrameType, name: str) -> Any:
 def forget_files() -> None:
     """Read source files anew: a script of the same name may have been another one before."""
     linecache.checkcache()
+    _owners.clear()
+    if all(linecache.getlines(file) == lines for file, lines in _read.items()):
+        return
+    _read.clear()
     _bindings.cache_clear()
     _expressions.cache_clear()
     _scopes_of_loops.cache_clear()
+    _returns.cache_clear()
     _place.cache_clear()
-    _owners.clear()
 
 
 # Loops: an op ran again because one of them went round.
@@ -939,10 +943,20 @@ def _scopes_of_loops(file: str) -> list[_Stretch]:
     return scopes
 
 
+# file -> its lines, as they were when something was read from its tree
+_read: dict[str, list[str]] = {}
+
+
 def _parsed(file: str) -> list[ast.Module]:
     """The tree of a file; none where it is gone, or no Python."""
+    lines = _read[file] = linecache.getlines(file)
+    return _trees("".join(lines))
+
+
+@lru_cache(maxsize=16)  # several things are asked of one file soon after each other
+def _trees(text: str) -> list[ast.Module]:
     try:
-        return [ast.parse("".join(linecache.getlines(file)))]
+        return [ast.parse(text)]
     except (SyntaxError, ValueError):
         return []
 
