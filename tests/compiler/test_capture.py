@@ -222,10 +222,21 @@ def test_a_tensor_as_an_index():
     )
 
 
-def test_a_tensor_among_slices_is_refused():
-    W = tg.tensor(np.eye(3), requires_grad=True)
+def test_a_tensor_among_slices():
+    W = tg.tensor(np.arange(18.0).reshape(3, 3, 2), requires_grad=True)
+
+    def step(i, j, scale):
+        parts = W[:, i], W[:, :, j], W[:, i, j]
+        return backward(sum((part * part * scale).sum() for part in parts))
+
+    j = np.array([1, 0, 1])
+    compare(step, [W], [(np.array([k % 2, 0, -1]), j, 1.0 + k) for k in range(CALLS)])
+
+
+def test_a_tensor_on_both_sides_of_a_slice_is_refused():
+    W = tg.tensor(np.ones((3, 3, 2)), requires_grad=True)
     with pytest.raises(CompileError, match="is indexed by a tensor: take rows with"):
-        tg.compile(lambda i: W[:, i].sum().backward())(np.array([0, 1]))
+        tg.compile(lambda i: W[i, :, i].sum().backward())(np.array([0, 1]))
 
 
 def test_an_index_that_is_given_twice_is_two():

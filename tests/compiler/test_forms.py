@@ -9,8 +9,26 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import ops
 
 # W x for each row of x, or each column, as people write it.
-ROWS = [ops.linear, lambda x, W: x @ W.T, lambda x, W: (W @ x.T).T, lambda x, W: x @ (1.0 * W.T)]
-COLUMNS = [lambda x, W: W @ x, lambda x, W: ops.linear(x.T, W).T, lambda x, W: (x.T @ W.T).T]
+ROWS = [
+    ops.linear,
+    lambda x, W: x @ W.T,
+    lambda x, W: (W @ x.T).T,
+    lambda x, W: x @ (1.0 * W.T),
+    lambda x, W: np.einsum("oi,bi->bo", W, x),
+]
+COLUMNS = [
+    lambda x, W: W @ x,
+    lambda x, W: ops.linear(x.T, W).T,
+    lambda x, W: (x.T @ W.T).T,
+    lambda x, W: np.einsum("ib,oi->ob", x, W),
+]
+# The same for one-hot x, of which the numbers are given; as rows.
+LOOKUPS = [
+    lambda ids, W: W.T[ids],
+    lambda ids, W: W[:, ids].T,
+    lambda ids, W: ops.embedding(W.T, ids),
+    lambda ids, W: ops.one_hot(ids, W.shape[1]) @ W.T,
+]
 ACTIVATIONS = [ops.tanh, ops.sigmoid, ops.sin, lambda z: 1 / (1 + np.exp(-z))]
 # The new state from the old one and three gates.
 CELLS = [
@@ -67,11 +85,18 @@ class Form:
         self.inputs, self.hidden, self.classes = (int(n) for n in rng.integers(1, 5, 3))
         self.gates = int(rng.integers(1, 4))
         self.columns, self.separate, self.joined, self.biased = rng.integers(0, 2, 4).astype(bool)
+        self.looked_up = not self.joined and rng.random() < 0.3
+        self.data = self.from_outside() if rng.random() < 0.3 else None
         width = self.inputs + self.hidden if self.joined else None
         self.W = self.matrices(width or self.inputs)
         self.U = None if self.joined else self.matrices(self.hidden)
         self.b = self.parameter(self.hidden, 1) if self.columns else self.parameter(self.hidden)
         self.V = self.parameter(self.classes, self.hidden)
+
+    def from_outside(self):
+        """Inputs and targets that the step sees, whatever it is called with."""
+        (given,) = self.calls(1)
+        return given if self.rng.random() < 0.5 else tuple(map(tg.tensor, given))
 
     def parameter(self, *shape):
         return tg.tensor(self.rng.standard_normal(shape) * 0.7, requires_grad=True)
@@ -88,22 +113,29 @@ class Form:
         shape = self.steps, self.batch
         for _ in range(count):
             xs = self.rng.standard_normal((*shape, self.inputs))
+            if self.looked_up:
+                xs = self.rng.integers(0, self.inputs, shape)
             yield xs, self.rng.integers(0, self.classes, shape)
 
     def step(self, xs, targets):
         """The loss and the last state; every choice is the same at each call."""
         pick = np.random.default_rng(self.seed)
-        spelling, activations, cell, loss_of, total_of = (
+        spellings = COLUMNS if self.columns else ROWS
+        spelling, lookup, activations, cell, loss_of, total_of = (
             options[pick.integers(len(options))]
-            for options in (COLUMNS if self.columns else ROWS, ACTIVATIONS, CELLS, LOSSES, TOTALS)
+            for options in (spellings, LOOKUPS, ACTIVATIONS, CELLS, LOSSES, TOTALS)
         )
+        of_input = spelling
+        if self.looked_up:
+            of_input = (lambda ids, W: lookup(ids, W).T) if self.columns else lookup
+        xs, targets = self.data or (xs, targets)
         shape = (self.hidden, self.batch) if self.columns else (self.batch, self.hidden)
         h = tg.Tensor(np.zeros(shape))
         losses = []
         for x, target in zip(xs, targets, strict=True):
-            if self.columns:
+            if self.columns and not self.looked_up:
                 x = x.T
-            gates = [activations(z) for z in self.sums(spelling, x, h)]
+            gates = [activations(z) for z in self.sums(of_input, spelling, x, h)]
             h = cell(h, *(gates * 3)[:3])
             y = spelling(h, self.V)
             losses.append(loss_of(y.T if self.columns else y, target))
@@ -111,14 +143,14 @@ class Form:
         loss.backward()
         return loss, h
 
-    def sums(self, spelling, x, h):
+    def sums(self, of_input, spelling, x, h):
         """The input of every gate."""
         axis = 0 if self.columns else 1
         if self.joined:
             both = [spelling(np.concatenate([x, h], axis), W) for W in self.W]
         else:
             pairs = zip(self.W, self.U, strict=True)
-            both = [spelling(x, W) + spelling(h, U) for W, U in pairs]
+            both = [of_input(x, W) + spelling(h, U) for W, U in pairs]
         if not self.separate:
             both = ops.split(both[0], self.gates, axis)
         return [z + self.b if self.biased else z for z in both]

@@ -156,6 +156,71 @@ def arguments_in_lists():
     return step, [[*numbers(3, 2, 3)], [*rng.integers(0, 4, (3, 2))]]
 
 
+@case
+def data_from_outside():
+    """A tensor and arrays that the function sees are its data, as its arguments would be."""
+    W, U, V = weight(4, 3), weight(4, 4), weight(5, 4)
+    xs, targets = tg.tensor(numbers(3, 2, 3)), np.array([[0, 4], [1, 0], [4, 4]])
+    others = np.eye(3)[[[0, 1], [2, 2], [0, 1]]]
+
+    def step():
+        h, loss = np.zeros((2, 4)), 0.0
+        for x, y, target in zip(xs, others, targets, strict=True):
+            h = ops.tanh((x + y) @ W.T + y @ W.T + h @ U.T)
+            loss = loss - ops.log_softmax(h @ V.T)[np.arange(2), target].mean()
+        return back(loss)
+
+    return step, []
+
+
+@case
+def products_by_letters():
+    W, U, V = weight(4, 3), weight(4, 4), weight(5, 4)
+
+    def step(xs):
+        h, hs = np.zeros((2, 4)), []
+        for x in xs:
+            h = ops.tanh(np.einsum("hi,bi->bh", W, x) + np.einsum("bk,hk->bh", h, U))
+            hs.append(h)
+        return back(times(np.einsum("tbh,oh->tbo", ops.stack(hs), V)))
+
+    return step, [numbers(3, 2, 3)]
+
+
+@case
+def letters_of_all_kinds():
+    A, B, C = weight(3, 4), weight(4, 2), weight(3, 2)
+
+    def step(a, stack):
+        made = (
+            np.einsum("ij,jk,ik->", A, B, C),
+            np.einsum("ij->j", A),
+            np.einsum("ik,i->ki", C, a),
+            np.einsum("ij,j", A, B[:, 0]),
+            np.einsum("sij,...jk->sik", stack, B),
+            np.einsum("ij,kj->ijk", A, stack[0]),
+        )
+        diagonals = np.einsum("iij->j", stack[:, :2]), np.einsum("ii,i->i", A[:, :3], a)
+        return back(sum(times(y, seed) for seed, y in enumerate(made + diagonals)))
+
+    return step, [numbers(3), numbers(2, 3, 4, seed=2)]
+
+
+@case
+def a_stack_of_all_steps():
+    """What is done with the steps before or after the loop is one product, forward and back."""
+    W, U, V = weight(4, 3), weight(4, 4), weight(5, 4)
+
+    def step(xs):
+        h, hs = np.zeros((2, 4)), []
+        for x in xs @ W.T:
+            h = ops.tanh(x + h @ U.T)
+            hs.append(h)
+        return back(times(ops.stack(hs) @ V.T) + times(V @ ops.stack(hs).mT, 3))
+
+    return step, [numbers(3, 2, 3)]
+
+
 # Losses, and integers that pick
 
 
@@ -218,6 +283,22 @@ def rows_of_a_table():
         return back(times(ops.concatenate([first, second], 1)))
 
     return step, [np.array([[0, 3, 0], [1, 1, 2]])]
+
+
+@case
+def rows_that_data_names():
+    """Looked up as rows, columns or by name; the sums of all are one."""
+    E, W, U = weight(4, 3), weight(3, 4), weight(3, 3)
+    ids = np.array([[0, 3], [1, 0], [0, -1]])
+
+    def step():
+        h, loss = np.zeros((2, 3)), 0.0
+        for i in ids:
+            h = ops.tanh(E[i] + W[:, i].T + W.T[i] + E[i % 2, :] + h @ U.T)
+            loss = loss + times(h)
+        return back(loss + times(U[ids % 3, 1]))
+
+    return step, []
 
 
 # Sums of many terms

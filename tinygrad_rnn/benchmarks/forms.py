@@ -2,7 +2,8 @@
 
 A form is a function `form(weights, xs, targets)` that returns the loss. `weights` are those of the
 problem, by name; in a form with `separate` matrices each gate's are a list's. The inputs (T, B, V)
-are (T, V, B) in a form of `columns`.
+are (T, V, B) in a form of `columns`, and the numbers (T, B) of the ones in these one-hot rows where
+`ids` are given. A form that sees its data from `outside` has none as arguments.
 """
 
 # NumPy's functions are declared for arrays alone.
@@ -50,6 +51,8 @@ class Form:
     loss: Loss
     columns: bool = False
     separate: bool = False
+    ids: bool = False
+    outside: bool = False
 
     def steps(self, problem: Problem) -> tuple[Callable[[], Any], Callable[[], Any]]:
         """The step, compiled and eager; each returns the loss and the gradients."""
@@ -59,10 +62,13 @@ class Form:
         weights = {name: self._parameters(name, W, problem) for name, W in problem.weights.items()}
         parameters = [p for part in weights.values() for p in _listed(part)]
         xs = problem.xs.transpose(0, 2, 1) if self.columns else problem.xs
-        given = Tensor(np.ascontiguousarray(xs)), Tensor(problem.targets)
+        if self.ids:
+            xs = xs.argmax(-1)
+        data = np.ascontiguousarray(xs), problem.targets
+        given = () if self.outside else tuple(map(Tensor, data))
 
-        def differentiated(xs: Tensor, targets: Tensor) -> Tensor:
-            loss = self.loss(weights, xs, targets)
+        def differentiated(*given: Tensor) -> Tensor:
+            loss = self.loss(weights, *(given or data))
             loss.backward()
             return loss
 
@@ -251,6 +257,56 @@ def picked(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
         scores = ops.log_softmax(linear(h, weights["W_hy"]))
         loss = loss - np.take_along_axis(scores, target[:, None], -1).mean()
     return loss / len(xs)
+
+
+@form("np.einsum")
+def by_letters(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """The products by letters."""
+    W, U, V = weights.values()
+    h, ys = _start(xs[0], U.shape[1]), []
+    for x in xs:
+        h = tanh(np.einsum("bi,hi->bh", x, W) + np.einsum("bk,hk->bh", h, U))
+        ys.append(np.einsum("bh,oh->bo", h, V))
+    return cross_entropy(ops.stack(ys), targets)
+
+
+@form("xs @ W.T before the loop, hs @ V.T after it")
+def projected(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """All inputs are projected before the loop, all states after it."""
+    W, U, V = weights.values()
+    h, hs = _start(xs[0], U.shape[1]), []
+    for x in xs @ W.T:
+        h = tanh(x + h @ U.T)
+        hs.append(h)
+    return cross_entropy(ops.stack(hs) @ V.T, targets)
+
+
+@form("columns of W looked up, W[:, ids]", ids=True)
+def looked_up(weights: Mapping[str, Any], ids: Any, targets: Any) -> Tensor:
+    """In place of one-hot inputs their numbers are given."""
+    W, U, V = weights.values()
+    h, ys = np.zeros((ids.shape[1], len(U)), U.dtype), []
+    for i in ids:
+        h = tanh(W[:, i].T + h @ U.T)
+        ys.append(h @ V.T)
+    return cross_entropy(ops.stack(ys), targets)
+
+
+@form("data from outside, x @ W.T", outside=True)
+def outside(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """Arrays that the function sees, and no arguments."""
+    return transposed_added(weights, xs, targets)
+
+
+@form("data from outside, rows of W.T looked up", ids=True, outside=True)
+def looked_up_outside(weights: Mapping[str, Any], ids: Any, targets: Any) -> Tensor:
+    """The same with the numbers of one-hot inputs."""
+    W, U, V = weights.values()
+    h, loss = np.zeros((ids.shape[1], len(U)), U.dtype), 0.0
+    for i, target in zip(ids, targets, strict=True):
+        h = tanh(W.T[i] + h @ U.T)
+        loss = loss + cross_entropy(h @ V.T, target)
+    return loss / len(ids)
 
 
 # Gated cells, with a matrix for all gates or for each

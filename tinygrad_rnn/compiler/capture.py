@@ -13,8 +13,9 @@ from ..autograd.op import NO_OPTIONS, Op
 from ..autograd.switches import observed, switched
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError, describe
+from ..nn.module import Parameter
 from ..tracing.recording.source import Source
-from .gather import gathered
+from .gather import gathered, has_value
 from .guards import GENERATORS, Guards, state_of
 from .lowering import COMPOSED, Operand, lower
 from .program import Program, Value, needed
@@ -388,7 +389,7 @@ class Capture:
         operands: list[Operand] = [
             a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)
         ]
-        if made._requires_grad and _holds_value(known.get("index")):
+        if made._requires_grad and has_value(known.get("index")):
             self._keep(made, self._gathered(made, operands[0], known["index"]))
             return
         self._keep(made, lower(self.program, op, operands, known, made._data))
@@ -477,7 +478,8 @@ class Capture:
             what = f"{describe(x)} is an argument, and used from outside as well"
             self._refuse(what, "use the argument alone")
         self._meet(x)
-        return self._source(("leaf", self.numbers[x]), x._data)
+        is_weight = x._requires_grad or isinstance(x, Parameter)
+        return self._source(("leaf" if is_weight else "data", self.numbers[x]), x._data)
 
     def _meet(self, leaf: Tensor) -> None:
         if leaf not in self.numbers:
@@ -504,9 +506,3 @@ class Capture:
 def _is_integers(source: Value) -> bool:
     what, _ = source.detail
     return what == "argument" and source.dtype.kind in "iub"
-
-
-def _holds_value(option: Any) -> bool:
-    if isinstance(option, tuple | list):
-        return any(map(_holds_value, option))
-    return isinstance(option, Value)

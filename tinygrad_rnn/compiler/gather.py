@@ -47,19 +47,29 @@ class Picked:
 def picked(program: Program, index: Any, shape: Sequence[int]) -> Picked | None:
     """What an index picks of an array of this shape, if it picks one element of each row."""
     parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) != len(shape) or not all(map(_is_of_integers, parts)):
+        return None
     varying = [k for k, part in enumerate(parts) if isinstance(part, Value)]
-    if len(parts) != len(shape) or len(varying) != 1:
-        return None
-    (axis,) = varying
-    others = [np.asarray(part) for part in parts if not isinstance(part, Value)]
+    candidates = varying or range(len(shape))[::-1]
+    found = (_picked_along(program, axis, parts, shape) for axis in candidates)
+    return next(filter(None, found), None) if len(varying) < 2 else None
+
+
+def _picked_along(
+    program: Program, axis: int, parts: Sequence[Any], shape: Sequence[int]
+) -> Picked | None:
+    others = [np.asarray(part) for k, part in enumerate(parts) if k != axis]
     number = parts[axis]
-    if any(part.dtype.kind not in "iu" for part in (number, *others)):
-        return None
     lead = tuple(n for k, n in enumerate(shape) if k != axis)
     whole = np.broadcast_shapes(number.shape, *(part.shape for part in others))
     if number.shape != whole or prod(whole) != prod(lead) or not _count_up(others, whole, lead):
         return None
-    return Picked(axis, counted(program, program.reshape(number, lead), shape[axis]))
+    laid = program.reshape(number, lead) if isinstance(number, Value) else number.reshape(lead)
+    return Picked(axis, counted(program, laid, shape[axis]))
+
+
+def _is_of_integers(part: Any) -> bool:
+    return isinstance(part, Value | np.ndarray) and part.dtype.kind in "iu"
 
 
 def _count_up(parts: Sequence[Array], shape: Sequence[int], lead: Sequence[int]) -> bool:
@@ -69,8 +79,10 @@ def _count_up(parts: Sequence[Array], shape: Sequence[int], lead: Sequence[int])
     return all((np.broadcast_to(a, shape).reshape(lead) == place).all() for a, place in pairs)
 
 
-def counted(program: Program, index: Value, limit: int) -> Value:
+def counted(program: Program, index: Value | Array, limit: int) -> Value:
     """The same places counted from 0, where NumPy counts negative ones from the end; checked."""
+    if not isinstance(index, Value):  # the same at every call, and NumPy has checked it
+        return program.constant(np.where(index < 0, index + limit, index), np.intp)
     if index.dtype.kind == "i":
         index = program.cast(index, np.result_type(index.dtype, np.min_scalar_type(-limit - 1)))
         zero, all_ = (program.constant(n, index.dtype) for n in (0, limit))
@@ -81,40 +93,92 @@ def counted(program: Program, index: Value, limit: int) -> Value:
     return index
 
 
-def flat(program: Program, index: Any, shape: Sequence[int]) -> Value | None:
-    """Integers for the first axes as one for all of these; None: there is something else."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table whose first axis is some axes of an array: `x[i]`, `x[i, j]`, `x[:, i]`.
+
+    Args:
+        axes: those that the integers pick from; they stand next to each other.
+        index: the number of each row.
+    """
+
+    axes: range
+    index: Value
+
+    def of(self, program: Program, x: Value) -> Value:
+        """The rows; the index's axes stand where those that it picks from stood."""
+        table = self._table(program, x)
+        rows = program.take(table, self.index)
+        kept = [n for k, n in enumerate(x.shape) if k not in self.axes]
+        rows = program.reshape(rows, (*self.index.shape, *kept))
+        first, count = self.axes.start, self.index.ndim
+        before, after = range(count, count + first), range(count + first, rows.ndim)
+        return program.transpose(rows, (*before, *range(count), *after))
+
+    def laid(self, program: Program, part: Value, shape: Sequence[int]) -> Value | None:
+        """What is added at the index of an array of this shape, row by row."""
+        first, count = self.axes.start, self.index.ndim
+        kept = [n for k, n in enumerate(shape) if k not in self.axes]
+        if part.shape != (*kept[:first], *self.index.shape, *kept[first:]):
+            return None  # it is broadcast
+        index = range(first, first + count)
+        order = (*index, *range(first), *range(first + count, part.ndim))
+        return program.reshape(program.transpose(part, order), (self.index.size, prod(kept)))
+
+    def back(self, program: Program, table: Value, shape: Sequence[int]) -> Value:
+        """An array of this shape, of its table."""
+        kept = [k for k in range(len(shape)) if k not in self.axes]
+        order = [*self.axes, *kept]
+        whole = program.reshape(table, [shape[k] for k in order])
+        return program.transpose(whole, [order.index(k) for k in range(len(shape))])
+
+    def size(self, shape: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns of the table of an array of this shape."""
+        count = prod(shape[k] for k in self.axes)
+        return count, prod(n for k, n in enumerate(shape) if k not in self.axes)
+
+    def _table(self, program: Program, x: Value) -> Value:
+        order = (*self.axes, *(k for k in range(x.ndim) if k not in self.axes))
+        return program.reshape(program.transpose(x, order), self.size(x.shape))
+
+
+def rows(program: Program, index: Any, shape: Sequence[int]) -> Rows | None:
+    """The rows that arrays of integers pick from axes next to each other; None: something else."""
     parts = index if isinstance(index, tuple) else (index,)
-    if len(parts) > len(shape) or not any(isinstance(part, Value) for part in parts):
+    if not any(isinstance(part, Value | np.ndarray) for part in parts):
+        return None
+    at = [k for k, part in enumerate(parts) if not _is_everything(part)]
+    if len(parts) > len(shape) or not at or at != [*range(at[0], at[-1] + 1)]:
+        return None
+    given = [parts[k] if isinstance(parts[k], Value) else np.asarray(parts[k]) for k in at]
+    if not all(map(_is_of_integers, given)):
         return None
     whole: Value | None = None
-    for part, n in zip(parts, shape, strict=False):
-        if not isinstance(part, Value):
-            part = program.constant(np.asarray(part))
-        if part.dtype.kind not in "iu":
-            return None
-        part = program.cast(counted(program, part, n), np.intp)
+    for k, part in zip(at, given, strict=True):
+        part = program.cast(counted(program, part, shape[k]), np.intp)
         if whole is not None:
-            before = program.ufunc(np.multiply, whole, program.constant(n), dtype=np.intp)
+            before = program.ufunc(np.multiply, whole, program.constant(shape[k]), dtype=np.intp)
             part = program.ufunc(np.add, before, part, dtype=np.intp)
         whole = part
-    return whole
+    assert whole is not None
+    return Rows(range(at[0], at[-1] + 1), whole)
+
+
+def _is_everything(part: Any) -> bool:
+    return isinstance(part, slice) and part == slice(None)
+
+
+def has_value(index: Any) -> bool:
+    """Whether an index, or a part of it, differs from call to call."""
+    if isinstance(index, tuple | list):
+        return any(map(has_value, index))
+    return isinstance(index, Value)
 
 
 def gathered(program: Program, x: Value, index: Any, like: Array) -> Value | None:
-    """x[index], where the index holds integers that differ from call to call; None: not known."""
-    pick = picked(program, index, x.shape)
-    if pick is not None:
-        return program.reshape(pick.of(program, x), like.shape)
-    rows = flat(program, index, x.shape)
-    if rows is None:
-        return None
-    return program.take(program.reshape(x, _table(index, x.shape)), rows)
-
-
-def _table(index: Any, shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape in which the axes that an index picks from are one."""
-    count = len(index) if isinstance(index, tuple) else 1
-    return prod(shape[:count]), *shape[count:]
+    """x[index], where the index holds arrays of integers; None: not known."""
+    pick = picked(program, index, x.shape) or rows(program, index, x.shape)
+    return None if pick is None else program.reshape(pick.of(program, x), like.shape)
 
 
 def added(
@@ -125,22 +189,21 @@ def added(
     if all(pick is not None for pick in picks):
         pairs = zip(picks, parts, strict=True)
         return _sum(program, [pick.put(program, part, shape) for pick, part in pairs if pick])
-    numbers: list[Value] = []
-    rows: list[Value] = []
-    for index, part in zip(indices, parts, strict=True):
-        found = flat(program, index, shape)
-        table = _table(index, shape)
-        if (
-            found is None
-            or part.shape != (*found.shape, *table[1:])
-            or table != _table(indices[0], shape)
-        ):
-            return None
-        numbers.append(program.reshape(found, (found.size,)))
-        rows.append(program.reshape(part, (found.size, *table[1:])))
-    both = [program.concatenate(x) for x in (rows, numbers)]
-    table = _table(indices[0], shape)
-    return program.reshape(program.add("sum_rows", both, None, table, parts[0].dtype), shape)
+    found = [rows(program, index, shape) for index in indices]
+    first = found[0]
+    if first is None or any(one is None or one.axes != first.axes for one in found):
+        return None
+    laid = [one and one.laid(program, part, shape) for one, part in zip(found, parts, strict=True)]
+    if any(part is None for part in laid):
+        return None
+    terms = program.concatenate([part for part in laid if part])
+    numbers = program.concatenate(
+        [program.reshape(one.index, (one.index.size,)) for one in found if one]
+    )
+    size = first.size(shape)
+    return first.back(
+        program, program.add("sum_rows", (terms, numbers), None, size, terms.dtype), shape
+    )
 
 
 def _sum(program: Program, terms: Sequence[Value]) -> Value:

@@ -16,7 +16,8 @@ from ..autograd import ops
 from ..autograd.op import Op
 from ..autograd.tensor import Array
 from ..errors import CompileError, OpError, refusal
-from .gather import Picked, added, counted
+from .contraction import contracted
+from .gather import Picked, added, counted, gathered, has_value
 from .program import Index, Program, Value, numpy_index, plain_index, shape_at
 
 _PACKAGE = f"{__name__.partition('.')[0]}."
@@ -180,6 +181,17 @@ def _matmul(program: Program, like: Array, a: Value, b: Value) -> Value:
     return program.matmul(a, b)
 
 
+@rule(ops.einsum)
+def _einsum(
+    program: Program, like: Array, xs: Sequence[Operand], subscripts: str, optimize: Any
+) -> Value:
+    if like.dtype.kind not in "fc":
+        return NotImplemented
+    terms = [_part(program, x, like.dtype) for x in xs]
+    made = contracted(program, subscripts, terms)
+    return NotImplemented if made is None else made
+
+
 @rule(np.where)
 def _where(program: Program, like: Array, *operands: Operand) -> Value:
     condition, a, b = (x if isinstance(x, Value) else program.constant(x) for x in operands)
@@ -280,7 +292,8 @@ def _broadcast_to(program: Program, like: Array, x: Value, shape: Any) -> Value:
 def _getitem(program: Program, like: Array, x: Value, index: Any) -> Value:
     plain = plain_index(index, x.shape)
     if plain is None:
-        return NotImplemented
+        made = None if has_value(index) else gathered(program, x, index, like)
+        return NotImplemented if made is None else made
     place, shape = plain
     return program.reshape(program.index(x, place), shape)
 
@@ -343,15 +356,22 @@ def _overlap(shape: Sequence[int], places: Sequence[Index]) -> bool:
 
 @rule(ops.embedding)
 def _embedding(program: Program, like: Array, table: Value, index: Operand) -> Value:
-    index = index if isinstance(index, Value) else program.constant(index)
-    program.add("check", (index,), ("index", table.shape[0]), (), np.bool_)
+    index = _checked(program, index, "index", table.shape[0])
     return program.take(table, index)
+
+
+def _checked(program: Program, numbers: Operand, what: str, limit: int) -> Value:
+    """Numbers in 0..limit-1; constants were looked at when they were recorded."""
+    if not isinstance(numbers, Value):
+        return program.constant(numbers)
+    if numbers.kind != "constant":
+        program.add("check", (numbers,), (what, limit), (), np.bool_)
+    return numbers
 
 
 @rule(ops.one_hot)
 def _one_hot(program: Program, like: Array, ids: Operand, num_classes: int) -> Value:
-    ids = ids if isinstance(ids, Value) else program.constant(ids)
-    program.add("check", (ids,), ("id", num_classes), (), np.bool_)
+    ids = _checked(program, ids, "id", num_classes)
     numbers = program.reshape(ids, (*ids.shape, 1))
     classes = program.constant(np.arange(num_classes))
     return program.cast(program.ufunc(np.equal, numbers, classes, dtype=np.bool_), like.dtype)

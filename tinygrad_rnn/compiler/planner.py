@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from math import inf
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..autograd.tensor import Array
 from . import blas, kernels
 from .layout import Layout
 from .memory import Place, with_fewest_axes
-from .program import Value, numpy_index
+from .program import Value, numpy_index, seen
 
 # Terms that NumPy sums as plainly as BLAS; more of them it sums in pairs, which is more exact.
 _FEW_TERMS = 128
@@ -176,7 +176,7 @@ class Planner:
 
     def _do_view(self, value: Value) -> None:
         (x,) = self._read(value)
-        view = _seen(x, *value.detail)
+        view = seen(x, *value.detail)
         if np.may_share_memory(view, x) or not view.size:
             self.layout.put(value, view, self.layout.pieces[value.operand.id])
         else:
@@ -208,10 +208,28 @@ class Planner:
         self.layout.place(value)
 
     def _do_sum_rows(self, value: Value) -> None:
-        rows, index = self._read(value)
+        rows, index = value.inputs
+        terms, places = self._flat(rows), self._elements_of_rows(index, prod(value.shape[1:]))
         out = self.layout.place(value)
         self._emit(np.copyto, out, 0)
-        self._emit(np.add.at, out, index, rows)
+        self._emit(np.add.at, out.reshape(-1), places, terms)
+
+    def _elements_of_rows(self, index: Value, length: int) -> Array:
+        """Where in a table, seen flat, the elements of its rows at an index are."""
+        if index.kind == "constant":
+            places = index.array().reshape(-1, 1) * length + np.arange(length)
+            return self.layout.always("elements of rows", places.flatten())
+        columns = self.layout.always("columns", np.arange(length))
+        width = self.layout.always("width", np.array(length))
+        numbers = self._flat(index).reshape(-1, 1)
+
+        def make(out: Array) -> None:
+            out = out.reshape(-1, length)
+            self._emit(np.multiply, numbers, width, out)
+            self._emit(np.add, out, columns, out)
+
+        key = ("elements of rows", index, length)
+        return self.layout.lend(key, (index.size * length,), np.dtype(np.intp), make)
 
     def _do_call(self, value: Value) -> None:
         inputs = self._read(value)
@@ -233,13 +251,6 @@ def _as_flat(function: Callable[..., Any], given: Sequence[Any]) -> Sequence[Any
     for i, place in zip(order, with_fewest_axes([given[i] for i in order]), strict=True):
         made[i] = place
     return made
-
-
-def _seen(x: Array, how: str, what: Any) -> Array:
-    if how == "index":
-        return x[numpy_index(what)]
-    see = {"reshape": np.reshape, "transpose": np.transpose, "broadcast": np.broadcast_to}[how]
-    return see(x, what)
 
 
 def _is_product_with_ones(x: Array, axes: Sequence[int], out: Array) -> bool:

@@ -61,7 +61,8 @@ class Value:
 
     Args:
         id: inputs have smaller ones.
-        is_fixed: it depends on no argument, but on constants and parameters alone.
+        is_fixed: it is a constant, or a parameter, or what is made of these as a parameter might
+            be made: it depends on no argument and on no data from outside.
         stands_for: how many values of the recording are computed as this one; of a sum, its terms.
     """
 
@@ -73,6 +74,11 @@ class Value:
     id: int
     is_fixed: bool = False
     stands_for: int = 1
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether it is a parameter, or made of parameters."""
+        return self.is_fixed and whole_of(self).kind != "constant"
 
     @property
     def operand(self) -> "Value":
@@ -366,6 +372,8 @@ def _hashable(part: Any) -> Any:
 def _is_fixed(value: Value) -> bool:
     if value.kind == "source":
         return value.detail[0] == "leaf"
+    if value.kind in ("matmul", "take"):  # of constants: these are data, in a loop as likely as not
+        return all(x.is_weight for x in value.inputs)
     return value.kind != "draw" and all(x.is_fixed for x in value.inputs)
 
 
@@ -411,6 +419,14 @@ def whole_of(x: Value) -> Value:
     while x.kind == "view":
         (x,) = x.inputs
     return x
+
+
+def seen(x: Array, how: str, what: Any) -> Array:
+    """An array, as a view of these details shows it."""
+    if how == "index":
+        return x[numpy_index(what)]
+    see = {"reshape": np.reshape, "transpose": np.transpose, "broadcast": np.broadcast_to}[how]
+    return see(x, what)
 
 
 def plain_index(index: Any, shape: Sequence[int]) -> "tuple[Index, tuple[int, ...]] | None":

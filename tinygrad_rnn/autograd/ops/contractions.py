@@ -20,12 +20,12 @@ __all__ = ["einsum"]
 _WAYS = (False, True, "greedy", "optimal")  # to multiply more than two operands
 
 
-def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
+def letters_of(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
     """The letters of each operand's axes and of the output's: all written out, "..." too.
 
     They are valid: `np.einsum` has accepted them.
 
-    >>> _letters("...j, jk", [3, 2])
+    >>> letters_of("...j, jk", [3, 2])
     (['abj', 'jk'], 'abk')
     """
     given, arrow, output = subscripts.replace(" ", "").partition("->")
@@ -48,7 +48,7 @@ def _einsum_x(i: int, g: Any, y: Any, xs: Sequence[Any], subscripts: str, optimi
     Two things are not among them, and are added: an identity matrix for a letter that x repeats,
     since ȳ goes to a diagonal; and ones for a letter that x alone has, since it was summed.
     """
-    inputs, output = _letters(subscripts, [x.ndim for x in xs])
+    inputs, output = letters_of(subscripts, [x.ndim for x in xs])
     x, wanted = xs[i], inputs[i]
     factors = {j: (inputs[j], xs[j]) for j in range(len(xs)) if j != i}
     terms = [(output, g), *factors.values()]

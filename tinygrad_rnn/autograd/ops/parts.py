@@ -38,10 +38,25 @@ def scatter(parts: Sequence[Array], indices: Sequence[Any], shape: tuple[int, ..
         if type(place) is np.ndarray and place.base is y:  # a view
             place += part
         elif _may_repeat(index):
-            np.add.at(y, index, part)
+            _add_at(y, index, np.broadcast_to(part, place.shape))
         else:
             y[index] += part
     return y
+
+
+def _add_at(y: Array, index: Any, part: Array) -> None:
+    """`np.add.at`; by the elements' numbers where there are enough: NumPy adds sooner to a vector.
+
+    The order of the terms is the same, and so is the sum, bit for bit.
+    """
+    if y.size > _NUMBERED * part.size:
+        np.add.at(y, index, part)
+        return
+    places = np.arange(y.size).reshape(y.shape)[index]
+    np.add.at(y.reshape(-1), places.reshape(-1), part.reshape(-1))
+
+
+_NUMBERED = 8  # elements of an array for one that is added, up to which all are numbered
 
 
 def as_index(index: Any) -> Any:

@@ -15,11 +15,31 @@ from ..tensor import Array
 __all__ = ["linear", "matmul"]
 
 
+# A matrix that a whole stack is multiplied by gets its gradient as one product: the sum over the
+# stack is part of it, and no product for each member is kept.
+
+
+def _rows(x: Any) -> Any:
+    """The rows of a stack of matrices, below each other."""
+    if x.ndim == 2:
+        return x
+    return x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
+
+
+def _columns(x: Any) -> Any:
+    """The columns of a stack of matrices, side by side."""
+    *stack, n, m = x.shape
+    turned = x.transpose(x.ndim - 2, *range(x.ndim - 2), x.ndim - 1)
+    return turned.reshape(n, int(np.prod(stack)) * m)
+
+
 def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return g[..., None] * b
     if a.ndim == 1:
         return (b @ g[..., None])[..., 0]
+    if a.ndim == 2 < b.ndim:
+        return _columns(g) @ _columns(b).T
     return g @ b.mT
 
 
@@ -30,18 +50,14 @@ def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
         return a[:, None] * g[..., None, :]
     if b.ndim == 1:
         return (a.mT @ g[..., None])[..., 0]
+    if b.ndim == 2 < a.ndim:
+        return _rows(a).T @ _rows(g)
     return a.mT @ g
 
 
 @op(_matmul_a, _matmul_b, numpy=np.matmul, kind="product", sign="×")
 def matmul(a: Array, b: Array):
     """Matrix product, NumPy's rules for vectors and stacks: Y = A B; Ā = Ȳ Bᵀ, B̄ = Aᵀ Ȳ."""
-
-
-def _rows(x: Any) -> Any:
-    if x.ndim == 2:
-        return x
-    return x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
 
 
 def _linear_W(gs: Sequence[Any], inputs: Sequence[Any], options: Any) -> Any:

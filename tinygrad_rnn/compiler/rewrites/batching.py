@@ -18,6 +18,7 @@ from .packing import is_stack, pack, padded, row_of
 from .rewriter import Group, Match, Rewriter, Users, key_of, stand_for
 
 _FEW = 6  # reads, of what one step alone reads
+_PICKED = frozenset({"take", "pick", "less_one"})  # the second operand says which
 _FINEST = 4  # how far operands of operands are compared before a class is computed singly
 
 
@@ -65,21 +66,36 @@ class Classes:
         return self.levels[depth + 1]
 
     def _operands(self, value: Value, below: Sequence[int | None]) -> list[Any]:
-        return [self._operand(x, below) for x in value.inputs]
+        found: list[Any] = []
+        for place, x in enumerate(value.inputs):
+            if self._is_own(value, place, x):
+                found.append(("alike", x.shape, x.dtype, x.kind))
+            elif x.kind == "source" or (x.is_fixed and not _is_row_for(value, x)):
+                found.append(("the same", x.id))
+            else:
+                found.append(("alike", x.shape, x.dtype, below[x.id]))
+        return found
 
-    def _operand(self, x: Value, below: Sequence[int | None]) -> Any:
-        # A constant that one value reads is such as the input of one step, and so is an argument
-        # that is read forward and back alone, where these come in a list.
-        is_own = x.kind == "constant" and x.size > 1 and self.uses[x.id] == 1
-        is_own |= x.kind == "source" and x.detail[0] == "argument" and self.uses[x.id] <= _FEW
-        if is_own:
-            return "alike", x.shape, x.dtype, x.kind
-        if x.kind == "source" or x.is_fixed:
-            return "the same", x.id
-        return "alike", x.shape, x.dtype, below[x.id]
+    def _is_own(self, value: Value, place: int, x: Value) -> bool:
+        """Whether an operand is such as the input of one step, where inputs come in a list.
+
+        It is read forward and back alone. Constants are found again where they are equal, as
+        one-hot rows are: they count, unless they stand where the matrix of a product does.
+        """
+        is_few = self.uses[x.id] <= _FEW
+        if x.kind == "constant":
+            if value.kind in _PICKED:
+                return place == 1
+            return x.size > 1 and (is_few or value.kind != "matmul" or place == 0)
+        return is_few and x.kind == "source" and x.detail[0] in ("argument", "data")
 
     def _number(self, key: Any) -> int:
         return self.numbers.setdefault(key, len(self.numbers))
+
+
+def _is_row_for(value: Value, x: Value) -> bool:
+    """Whether an operand is a row of a parameter, which may be another one at every step."""
+    return value.kind in ELEMENTWISE and row_of(x) is not None
 
 
 def _acyclic(classes: Classes, values: Sequence[Value]) -> list[Group]:

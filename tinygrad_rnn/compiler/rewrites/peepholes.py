@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...autograd.switches import quietly
-from ..program import Program, Value, for_all_axes
+from ...autograd.tensor import Array
+from ..program import Program, Value, for_all_axes, numpy_index, seen, whole_of
 from .patterns import ANY, Pattern, Peephole, ufunc, view
 from .transposes import TRANSPOSES
 
@@ -36,9 +37,28 @@ def simpler(program: Program, value: Value) -> Value | None:
 
 @quietly
 def _folded(program: Program, value: Value) -> Value | None:
-    if any(x.kind != "constant" for x in value.inputs):
+    arrays = [array for x in value.inputs if (array := _array_of(x)) is not None]
+    if len(arrays) < len(value.inputs):
         return None
-    return program.constant(value.detail(*(x.array() for x in value.inputs)), value.dtype)
+    function = np.where if value.kind == "where" else value.detail
+    return program.constant(function(*arrays), value.dtype)
+
+
+@quietly
+def _folded_sum(program: Program, value: Value, x: Value) -> Value | None:
+    function, axes = value.detail
+    array = _array_of(x)
+    return None if array is None else program.constant(function.reduce(array, axes, value.dtype))
+
+
+def _array_of(x: Value) -> Array | None:
+    """What a constant holds, or a view of one."""
+    if x.kind == "constant":
+        return x.array()
+    if x.kind != "view" or whole_of(x).kind != "constant":
+        return None
+    array = _array_of(x.operand)
+    return None if array is None else seen(array, *x.detail)
 
 
 def _times_one(_: Program, value: Value, one: Value, x: Value) -> Value | None:
@@ -47,7 +67,9 @@ def _times_one(_: Program, value: Value, one: Value, x: Value) -> Value | None:
     return x if alike and one.is_all(1) else None
 
 
-def _cast(_: Program, value: Value, x: Value) -> Value | None:
+def _cast(program: Program, value: Value, x: Value) -> Value | None:
+    if x.kind == "constant":
+        return program.constant(x.array(), value.dtype)
     return x if x.dtype == value.dtype else None
 
 
@@ -170,6 +192,16 @@ def _one_part(program: Program, value: Value, part: Value) -> Value | None:
     return program.cast(part, value.dtype) if is_whole else None
 
 
+def _laid_constants(program: Program, value: Value) -> Value | None:
+    indices, is_covered = value.detail
+    if not is_covered or any(part.kind != "constant" for part in value.inputs):
+        return None
+    whole = np.empty(value.shape, value.dtype)
+    for index, part in zip(indices, value.inputs, strict=True):
+        whole[numpy_index(index)] = part.array()
+    return program.constant(whole)
+
+
 _ONE_HOT = ufunc(np.equal, "numbers", "classes")
 _LOG_SOFTMAX = ufunc(np.subtract, "z", ufunc(np.log, "total"))
 _CHOSEN = Pattern("where", None, (_ONE_HOT, "x", "rest"))
@@ -177,15 +209,17 @@ _TRANSPOSED = view("transpose", "x")
 
 PEEPHOLES = (
     Peephole("what follows from constants", ufunc(ANY), _folded),
+    Peephole("choice of constants", Pattern("where"), _folded, False),
     Peephole("1 · x", ufunc(np.multiply, "one", "x"), _times_one),
     Peephole("x · 1", ufunc(np.multiply, "x", "one"), _times_one),
     Peephole("x less a one-hot row", ufunc(np.subtract, "x", _ONE_HOT), _less_one),
     Peephole("e to a log-softmax", ufunc(np.exp, _LOG_SOFTMAX), _softmax),
     Peephole("sum of x where one-hot", Pattern("reduce", np.add, (_CHOSEN,)), _pick),
+    Peephole("reduction of constants", Pattern("reduce", ANY, ("x",)), _folded_sum, False),
     Peephole(
         "reduction over one element", Pattern("reduce", ANY, ("x",)), _over_one_element, False
     ),
-    Peephole("cast to the same dtype", Pattern("cast", None, ("x",)), _cast, False),
+    Peephole("cast to the same dtype, of a constant", Pattern("cast", None, ("x",)), _cast, False),
     Peephole("reshape of a reshape", view("reshape", view("reshape", "x")), _reshaped_twice, False),
     Peephole("reshape of a constant", view("reshape", "x"), _reshaped_constant, False),
     Peephole("transpose of a transpose", view("transpose", _TRANSPOSED), _transposed_twice, False),
@@ -195,6 +229,7 @@ PEEPHOLES = (
     ),
     Peephole("part of what is repeated", view("index", view("broadcast", "x")), _part_of_repeated),
     Peephole("one part alone", Pattern("assemble", None, ("part",)), _one_part, False),
+    Peephole("constants laid together", Pattern("assemble"), _laid_constants, False),
     *TRANSPOSES,
 )
 

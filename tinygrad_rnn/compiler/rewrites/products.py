@@ -68,8 +68,7 @@ def is_projection(value: Value) -> bool:
     if value.kind != "matmul":
         return False
     rows, matrix = value.inputs
-    is_parameter = matrix.is_fixed and matrix.ndim == 2 and whole_of(matrix).kind != "constant"
-    return is_parameter and rows.ndim <= 2
+    return matrix.is_weight and matrix.ndim == 2 and rows.ndim <= 2
 
 
 def order_of(matrix: Value) -> tuple[int, int]:

@@ -52,6 +52,8 @@ def _kind_of(term: Value, is_carried: bool) -> tuple[Any, ...]:
         return "projections", term.operand.ndim, is_carried
     if _factors(term) is not None:
         return ("products",)
+    if term.kind == "sum_rows":
+        return ("tables",)
     operands = tuple(x.id if x.is_fixed else key_of(x) for x in term.inputs)
     return "others", key_of(term), operands
 
@@ -130,9 +132,20 @@ def _projections(program: Program, terms: list[Value], is_carried: bool) -> list
     return [total]
 
 
+def _tables(program: Program, terms: list[Value]) -> list[Value]:
+    """Rows added into several tables are added into one."""
+    if any(x.kind != "sum_rows" for x in terms):
+        return terms
+    pairs = zip(*(x.inputs for x in terms), strict=True)
+    rows, numbers = (program.concatenate(parts) for parts in pairs)
+    first = terms[0]
+    return [program.add("sum_rows", (rows, numbers), None, first.shape, first.dtype)]
+
+
 _SUMMED: dict[str, Callable[..., list[Value]]] = {
     "others": lambda program, terms, *_: _others(program, terms),
-    "products": lambda program, terms: _products(program, terms),
+    "products": _products,
+    "tables": _tables,
     "projections": lambda program, terms, _, is_carried: _projections(program, terms, is_carried),
 }
 

@@ -19,6 +19,11 @@ def _is_computed(x: Value) -> bool:
     return not x.is_fixed and whole_of(x).kind not in ("source", "constant")
 
 
+def _is_more_fixed(a: Value, b: Value) -> bool:
+    """Whether a is a parameter and b is not, or a constant and b is computed."""
+    return (a.is_fixed, a.is_weight) > (b.is_fixed, b.is_weight)
+
+
 def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
@@ -37,17 +42,18 @@ def _is_spread(x: Value) -> bool:
 
 def _parameter_on_the_right(program: Program, value: Value, a: Value, b: Value) -> Value | None:
     """W X = (Xᵀ Wᵀ)ᵀ."""
-    if a.ndim != 2 or not a.is_fixed or b.is_fixed or b.ndim not in (1, 2):
+    if a.ndim != 2 or not _is_more_fixed(a, b) or not b.ndim:
         return None
     if b.ndim == 1:
         return program.matmul(b, _moved(program, a))
-    return _moved(program, program.matmul(_moved(program, b), _moved(program, a)))
+    swapped = (*range(b.ndim - 2), b.ndim - 1, b.ndim - 2)
+    product = program.matmul(program.transpose(b, swapped), _moved(program, a))
+    return program.transpose(product, swapped)
 
 
 def _product_of_transposed(program: Program, value: Value, a: Value, b: Value) -> Value | None:
     """(A B)ᵀ = Bᵀ Aᵀ, unless B is a parameter, which stays on the right."""
-    has_parameter = b.is_fixed and not a.is_fixed
-    if value.ndim != 2 or a.ndim != 2 or has_parameter:
+    if value.ndim != 2 or a.ndim != 2 or _is_more_fixed(b, a):
         return None
     return program.matmul(_moved(program, b), _moved(program, a))
 
