@@ -112,7 +112,7 @@ class Maker:
             self.link("message", source, target)
         id, direction = f"chain-{layer}-0", -1 if row.reverse else 1
         circle = begun[0].id if begun else ""
-        self.chains.append(Chain(id, row, tuple(cells), direction, begun, circle))
+        self.chains.append(Chain(id, row, tuple(cells), direction, begun, circle=circle))
         return cells
 
     def between(self, row, t, columns, label, sign=None, formula=""):

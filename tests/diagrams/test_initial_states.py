@@ -203,3 +203,16 @@ def test_what_is_fed_back_beside_an_opened_copy_passes_no_other_circle(program, 
     with tg.trace() as tr:
         program().backward()
     assert not flaws(tg.draw(tr, view=view, gradients=view == "unrolled").drawing)
+
+
+def test_one_array_that_two_layers_begin_with_is_called_as_each_calls_it():
+    lower, upper = tg.nn.RNNCell(3, 4, rng=0), tg.nn.RNNCell(4, 4, rng=1)
+    with tg.trace() as tr:
+        h = g = np.zeros(4)
+        for x in np.eye(3):
+            h = lower(x, h)
+            g = upper(h, g)
+        (g**2).sum().backward()
+    circles = [shape for shape in tg.draw(tr).drawing.shapes if shape.cls == "state"]
+    assert [circle.texts[0].text for circle in circles] == ["h₋₁", "g₋₁"]
+    assert [circle.id for circle in circles] == ["initial-0", "initial-0-chain-1-0"]

@@ -170,6 +170,11 @@ class Standing:
         beside = (chain.circle for chain in chains if chain.row is host)
         return next(beside, self.item_of[source])
 
+    def label_read(self, source: Block, target: Block) -> str:
+        """Return what an initial state is called in the chain that reads it."""
+        own = self._chain_of.get(target)
+        return source.label if own is None else own.begun(source)
+
     def ends(self, source: Block, arrow: Arrow) -> "Ends":
         """Return what is joined by what is drawn of an arrow."""
         kind, target = self.kind(source, arrow), self.item_of[arrow.target]
@@ -323,7 +328,7 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
     for arrow in arrows:
         block = standing.resolved(arrow.source)
         if block.kind == "initial":
-            return block.label
+            return standing.label_read(block, arrow.target)
         if block.row is not None and block.kind == "cell":
             for state, name in zip(block.states, block.state_names, strict=False):
                 if state == piece or state.node is piece.node:

@@ -259,7 +259,8 @@ class _Unrolled:
             slot = (span[0] if begun is None else begun) - 1
         if 0 <= slot < len(self._slots) and self._slots[slot] is None:
             slot = len(self._slots) if way == -1 else -1
-        label = ", ".join(dict.fromkeys(one.label for one in blocks))
+        named = (one.label if chain is None else chain.begun(one) for one in blocks)
+        label = ", ".join(dict.fromkeys(named))
         caption = ", ".join(dict.fromkeys(one.caption for one in blocks if one.caption))
         shape = shape_text(block.pieces[0].shape)
         return Item(

@@ -216,8 +216,11 @@ def _parts(
         if not standing.stands(block) or standing.item_of[block] != block.id:
             continue
         record = _block(block, quotient, tensors, shown, detail)
+        chains = {chain.circle: chain for chain in standing.begun.get(block, ())}
         for id in block.circles or (block.id,):
-            yield id, record
+            if id in chains:
+                record |= {"title": f"{_TITLES['initial']} {chains[id].begun(block)}"}
+            yield id, dict(record)
     for output in quotient.outputs:
         yield output.id, _output(output, tensors)
     for link in shown_arrows(standing):

@@ -354,6 +354,7 @@ class _Assembly:
             yield replace(chain, circle=known[-1])
 
     def bare_chains(self, rows: Iterable[Row], blocks: dict[int, Block]) -> Iterator[Chain]:
+        group_of = {block: group for group, block in self.made(blocks)}
         of_copy = {group.copy: blocks[id(group)] for group in self.groups.groups if group.copy}
         begun: dict[int, list[Block]] = defaultdict(list)
         for (a, b), reads in self.arrows.items():
@@ -370,7 +371,8 @@ class _Assembly:
                 mine = tuple(of_copy[copy] for copy in copies)
                 direction = -1 if self.groups.placement.reversed(copies[-1]) else 1
                 initial = tuple(dict.fromkeys(one for block in mine for one in begun[id(block)]))
-                yield Chain(f"chain-{row.number}-{n}", row, mine, direction, initial)
+                begins = tuple(self.label_begun(group_of[one], copies[0]) for one in initial)
+                yield Chain(f"chain-{row.number}-{n}", row, mine, direction, initial, begins)
 
     # Blocks
 
@@ -455,8 +457,7 @@ class _Assembly:
             case "cell" if copy is not None:
                 return indexed(self.title(copy), naming.time(copy))
             case "initial" if group.begins is not None:
-                names, time = naming.names_begun(group.begins), naming.time_before(group.begins)
-                return ", ".join(indexed(name, time) for name in self.begun(group, names))
+                return self.label_begun(group, group.begins)
             case "initial" if group.before is not None:
                 own = naming.caption(group.atoms[0].node)
                 name = naming.of(group.before) or own or naming.made_of(group.before) or "x"
@@ -491,12 +492,14 @@ class _Assembly:
         own = self.output_names.get(atom) or element_of(timeless(self.naming.of(atom.node)))
         return own or self.name_of_nameless(atom, alone=False)
 
-    def begun(self, group: Group, names: Sequence[str]) -> Sequence[str]:
-        """Of the names of states those that begin with an initial state; the others come in."""
-        copy = group.begins
-        assert copy is not None
+    def label_begun(self, group: Group, copy: Copy) -> str:
+        """What is written in the circle of an initial state that a chain begins with."""
+        if group.begins is None:
+            return self.label(group)
+        names, time = self.naming.names_begun(copy), self.naming.time_before(copy)
         known = {k for atom in group.atoms for k in self.groups.states_begun(copy, atom)}
-        return [name for k, name in enumerate(names) if k in known] or names
+        begun = [name for k, name in enumerate(names) if k in known]
+        return ", ".join(indexed(name, time) for name in begun or names)
 
     @property
     def input_labels(self) -> Mapping[int, tuple[str, ...]]:

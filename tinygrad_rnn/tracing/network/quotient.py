@@ -313,6 +313,7 @@ class Chain:
         copies: in the order of time. (Of a tree: in the order of their calls.)
         direction: 1: columns run to the right; -1: reversed, to the left.
         initial: its initial states; a chain that begins with another one's end has none.
+        begins: what each of these is called in this chain.
         circle: the id of the one circle that they are drawn as; "" without any.
     """
 
@@ -321,7 +322,13 @@ class Chain:
     copies: tuple[Block, ...]
     direction: Literal[1, -1]
     initial: tuple[Block, ...] = ()
+    begins: tuple[str, ...] = ()
     circle: str = ""
+
+    def begun(self, initial: Block) -> str:
+        """What one of its initial states is called."""
+        named = dict(zip(self.initial, self.begins, strict=False))
+        return named.get(initial, initial.label)
 
 
 @dataclass(frozen=True, slots=True)
