@@ -1,5 +1,7 @@
 """What the values of a network are called, where programs are written in other ways."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,66 @@ def test_all_inputs_of_a_second_sequence_are_primed():
     """Also those of steps that the first one does not have."""
     labels = [block.label for block in network(two_sequences).blocks if block.kind == "input"]
     assert labels == ["word₀", "word₁", "word′₀", "word′₁", "word′₂", "word′₃"]
+
+
+class State(NamedTuple):
+    hidden: object
+    memory: object
+
+
+WEIGHT = tg.tensor(np.eye(2 * SIZE) * 0.5, requires_grad=True, name="W")
+
+
+def gated(x, hidden, memory):
+    keep, new = np.split(WEIGHT @ np.concatenate([hidden, x]), 2)
+    return tg.ops.sigmoid(keep) * memory + np.tanh(new)
+
+
+def in_a_dict():
+    s = {"hidden": np.zeros(SIZE), "memory": np.zeros(SIZE)}
+    for x in np.eye(SIZE):
+        with tg.scope("step"):
+            s["memory"] = gated(x, s["hidden"], s["memory"])
+            s["hidden"] = np.tanh(s["memory"])
+    return (s["hidden"] ** 2).sum()
+
+
+def in_a_new_dict():
+    s = {"hidden": np.zeros(SIZE), "memory": np.zeros(SIZE)}
+    for x in np.eye(SIZE):
+        with tg.scope("step"):
+            memory = gated(x, s["hidden"], s["memory"])
+            s = {"memory": memory, "hidden": np.tanh(memory)}
+    return (s["hidden"] ** 2).sum()
+
+
+def in_a_tuple_with_names():
+    s = State(np.zeros(SIZE), np.zeros(SIZE))
+    for x in np.eye(SIZE):
+        with tg.scope("step"):
+            memory = gated(x, s.hidden, s.memory)
+            s = State(hidden=np.tanh(memory), memory=memory)
+    return (s.hidden**2).sum()
+
+
+@pytest.mark.parametrize("program", [in_a_dict, in_a_new_dict, in_a_tuple_with_names])
+def test_states_that_an_object_holds_are_called_as_it_calls_them(program):
+    assert [set(names) for names in states(network(program))] == [{"hidden", "memory"}]
+
+
+def test_the_rows_of_a_table_that_an_array_says_have_its_name():
+    """Also where the loss reads a row of it first."""
+    table = tg.tensor(np.eye(5, SIZE), requires_grad=True, name="table")
+    weight = tg.tensor(np.eye(SIZE), requires_grad=True, name="W")
+    tokens = np.array([[0, 3, 1], [2, 2, 4]])
+
+    def program():
+        h, loss = np.zeros((2, SIZE)), 0.0
+        for t in range(2):
+            with tg.scope("step"):
+                h = np.tanh(table[tokens[:, t]] + h @ weight)
+            loss = loss + tg.nn.cross_entropy(h @ table.T, tokens[:, t + 1])
+        return loss
+
+    labels = [block.label for block in network(program).blocks if block.kind == "input"]
+    assert labels == ["tokens₀", "tokens₁"]

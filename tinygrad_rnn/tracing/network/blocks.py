@@ -680,9 +680,26 @@ class _Assembly:
         """
         if any(map(self.has_title, group.atoms)) or type(group.atoms[0].node.index) is int:
             return False
+        if not self.is_read_first_by_loss(group):
+            return False
+        return self.name_and_array(group) not in self.named_elsewhere
+
+    def is_read_first_by_loss(self, group: Group) -> bool:
         reads = [read for atom in group.atoms for read in self.groups.readers[atom]]
         first = min(reads, key=lambda read: read.reader.node.id, default=None)
         return first is not None and self.groups.group_of[first.reader].kind == "loss"
+
+    @cached_property
+    def named_elsewhere(self) -> set[Hashable]:
+        """The arrays of which the loss does not read each row first, with their names."""
+        inputs = (group for group in self.groups.groups if group.kind == "input")
+        others = (group for group in inputs if not self.is_read_first_by_loss(group))
+        return {self.name_and_array(group) for group in others}
+
+    def name_and_array(self, group: Group) -> Hashable:
+        """What an input is called, and the array that it is a part of."""
+        origin = group.atoms[0].node.origin
+        return self.names_of_input(group), None if origin is None else id(origin.owner)
 
     def said_by_label(self, group: Group) -> Container[str]:
         """The names that are in its label."""

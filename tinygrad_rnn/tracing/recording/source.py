@@ -660,13 +660,16 @@ def _name_of_argument(frame: FrameType, place: int, name: str, *, makers: bool) 
 def _name_in_expression(frame: FrameType, *, makers: bool) -> str | None:
     """What an operand is that no variable holds, where there is only one such.
 
-    It is an element of an array, `c` in `c[t] - y`, or what something else makes.
+    It is an element of an array, `c` in `c[t] - y`, or `c` in `E[c[t]]`, or what something else
+    makes.
     """
     match _expression(frame):
         case ast.BinOp(left=left, right=right):
             operands = [left, right]
         case ast.Call(args=operands):
             pass
+        case ast.Subscript(slice=index):  # the rows of a table: `E[tokens[:, t]]`
+            operands = [index]
         case _:
             return None
     elements = [x for x in operands if isinstance(x, ast.Subscript)]
@@ -675,7 +678,7 @@ def _name_in_expression(frame: FrameType, *, makers: bool) -> str | None:
     if len(arrays) == 1:
         return arrays.pop()
     made = [x for x in operands if isinstance(x, ast.Call | ast.BinOp)]
-    if len(made) > 1:
+    if len(made) > 1 or any(isinstance(x, ast.Attribute) for x in operands):
         made = [x for x in made if not _has_tensors(frame, x)]
     is_one = makers and len(made) == 1 and not elements
     return _maker_name(frame, made[0]) if is_one else None
@@ -791,11 +794,11 @@ def _expression(frame: FrameType) -> ast.expr | None:
 
 @lru_cache(maxsize=256)
 def _expressions(file: str) -> dict[Position, ast.expr]:
-    """The calls in a file, and what adds and multiplies, by where they stand."""
+    """The calls in a file, what adds and multiplies, and what is indexed, by where they stand."""
     found: dict[Position, ast.expr] = {}
     for tree in _parsed(file):
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call | ast.BinOp):
+            if isinstance(node, ast.Call | ast.BinOp | ast.Subscript):
                 found[_span(node)] = node
     return found
 
@@ -1070,7 +1073,8 @@ def _parts_of(
 ) -> Iterator[tuple[ast.expr, _Binding]]:
     """The expressions whose values are the bound one: branches of a choice, elements of a tuple.
 
-    Or of a list, `codes = [f(x) for x in xs]`, as by `codes.append(f(x))`.
+    Or of a list, `codes = [f(x) for x in xs]`, as by `codes.append(f(x))`; or of a dict or an
+    object, `State(h=f(x))`, where each has a name of its own.
     """
     match value:
         case ast.IfExp(body=body, orelse=other):
@@ -1088,6 +1092,23 @@ def _parts_of(
             yield value, _Binding(target, path)
         case _:
             yield value, _Binding(target, path)
+            for key, element in _held_in(value):
+                yield from _parts_of(element, ast.Name(key))
+
+
+def _held_in(value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """What a dict or an object that is made there holds, under its names: `State(h=f(x))`."""
+    match value:
+        case ast.Dict(keys=keys, values=elements):
+            for key, element in zip(keys, elements, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    yield key.value, element
+        case ast.Call(func=function, keywords=keywords):
+            name = _target_name(function, ()) or ""
+            if name[:1].isupper() or name == "dict":
+                yield from ((one.arg, one.value) for one in keywords if one.arg is not None)
+        case _:
+            pass
 
 
 def _span(node: ast.expr | ast.stmt) -> Position:
@@ -1100,8 +1121,12 @@ def _target_name(target: ast.expr, path: tuple[int, ...]) -> str | None:
             return None
         target = target.elts[i]
     match target:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return None if name.startswith("_") else name
+        case (
+            ast.Name(id=name)
+            | ast.Attribute(attr=name)
+            | ast.Subscript(slice=ast.Constant(value=str() as name))
+        ):
+            return name if name.isidentifier() and not name.startswith("_") else None
         case ast.Subscript(value=whole):
             return _target_name(whole, ())
         case _:
