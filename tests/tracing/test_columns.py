@@ -379,12 +379,34 @@ def test_what_a_network_itself_updates_is_a_state_and_meets_each_step_in_its_col
     assert [block.columns for block in sums] == [(t,) for t in range(4)]
     inputs = [block.columns for block in found.blocks if block.kind == "input"]
     assert inputs == [(t,) for t in range(4)]
-    (first,) = (block for block in found.blocks if block.trained == "theta")
-    assert (first.kind, first.columns, first.label) == ("initial", (0,), "theta₋₁")
+    (first,) = (block for block in found.blocks if block.label == "theta₋₁")
+    assert (first.kind, first.columns) == ("initial", (0,))
+    assert {block.label for block in found.parameters} == {"W_xh", "W_hh", "b_h"}
     assert {arrow.target for arrow in found.leaving[first]} == {errors[0], sums[0]}
     messages = {(arrow.source, arrow.target) for arrow in found.arrows if arrow.kind == "message"}
     assert messages >= set(pairwise(sums))
     assert all(block.sign == "⊕" for block in sums)
+
+
+def test_weights_of_a_module_that_a_network_updates_are_trained_at_first():
+    class Fast(tg.nn.Module):
+        def __init__(self):
+            self.cell = tg.nn.RNNCell(SIZE, SIZE, rng=0)
+            self.at_first = tg.nn.Parameter(np.eye(SIZE))
+
+        def forward(self, xs):
+            h, W, loss = zeros(), self.at_first, 0.0
+            for x in xs:
+                h = self.cell(W @ x, h)
+                W = W + h[:, None] * x
+                loss = loss + (h**2).sum()
+            return loss + (W**2).sum()
+
+    fast = Fast()
+    found = network(lambda: fast(np.random.default_rng(0).standard_normal((4, SIZE))))
+    (first,) = (block for block in found.blocks if block.trained == "at_first")
+    assert first.kind == "initial"
+    assert first in found.parameters
 
 
 @pytest.mark.parametrize("begin", [np.zeros, np.ones])

@@ -29,7 +29,7 @@ from .leaves import row_of
 from .naming import Naming
 from .operands import Labels
 from .operands import Read as ReadNames
-from .parameters import attribute_name
+from .parameters import attribute_name, has_parameter
 from .pieces import WHOLE, Atom, RawRead
 from .placement import Placement
 from .quotient import (
@@ -888,11 +888,27 @@ class _Assembly:
         return {node for node in self.groups.derived if not self.naming.of(node)}
 
     def trained(self, group: Group) -> str:
+        """The name of what is trained, in the legend; "" of all else.
+
+        What the network itself adds updates to is a state, but where it is a module's.
+        """
         names = self.groups.parameter_names
         if group.kind not in ("parameter", "initial"):
             return ""
+        if all(self.is_updated(atom) and not self.is_of_a_module(atom) for atom in group.atoms):
+            return ""
         found = (names.get(atom.node.id, "") for atom in group.atoms if atom.node.is_parameter)
         return ", ".join(dict.fromkeys(found))
+
+    def is_updated(self, atom: Atom) -> bool:
+        """Whether it only begins what something is added to step by step, as weights."""
+        after = self.groups.updated.get(atom.node)
+        return after is not None and after.op in ("add", "sub") and atom.node in after.inputs
+
+    def is_of_a_module(self, atom: Atom) -> bool:
+        """Whether a call that it is read in is one of a module that has it."""
+        readers = (read.reader.node for read in self.groups.readers[atom])
+        return any(has_parameter(reader, atom.node) for reader in readers)
 
     # Outputs
 

@@ -84,6 +84,12 @@ def attribute_name(leaf: Node, readers: Iterable[Node]) -> str:
     return ""
 
 
+def has_parameter(reader: Node, parameter: Node) -> bool:
+    """Whether a module that an op is made in has a parameter."""
+    _, module = _name_in_modules(parameter, reader, {})
+    return module is not None
+
+
 def _name_in_modules(
     parameter: Node, reader: Node, in_module: dict[int, dict[int, str]]
 ) -> tuple[str, Module | None]:
