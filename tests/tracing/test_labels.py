@@ -288,7 +288,62 @@ def test_what_our_functions_call_their_arguments_is_no_name():
     quotient = network(run)
     assert labels(quotient, "input") == ["words₀", "words₁", "words₂"]
     assert set(labels(quotient, "target")) == {"words"}
-    assert quotient.loss.formula == "Σₜ cross_entropy(h, words)"
+    assert quotient.loss.formula == "Σₜ cross_entropy(h, wordsₜ₊₁)"
+
+
+@pytest.mark.parametrize(
+    ("steps", "shift", "formula"),
+    [
+        (T, 0, "Σₜ cross_entropy(h, words)"),
+        (T, 2, "Σₜ cross_entropy(h, wordsₜ₊₂)"),
+        (2, 1, "0 + cross_entropy(h₀, words₁) + cross_entropy(h₁, words₂)"),
+    ],
+)
+def test_a_target_that_the_program_indexes_says_of_which_step_it_is(steps, shift, formula):
+    cell, words = tg.nn.RNNCell(3, 5, rng=1), np.array([1, 3, 0, 2, 4])
+
+    def run():
+        h, loss = np.zeros(5), 0.0
+        for t in range(steps):
+            h = cell(XS[t], h)
+            loss = loss + tg.nn.cross_entropy(h, words[t + shift])
+        return loss
+
+    assert network(run).loss.formula == formula
+
+
+def test_two_targets_of_one_array_are_told_apart_by_their_steps():
+    cell, words = tg.nn.RNNCell(3, 5, rng=1), np.eye(5)
+
+    def run():
+        h, loss = np.zeros(5), 0.0
+        for t in range(T):
+            h = cell(XS[t], h)
+            loss = loss + ((h - words[t]) * (h - words[t + 1])).sum()
+        return loss
+
+    assert network(run).loss.formula == "Σₜ Σ ((h − wordsₜ) ⊙ (h − wordsₜ₊₁))"
+
+
+def test_a_target_that_is_read_by_its_own_name_a_step_later_has_that_and_its_number():
+    """Another array's rows have the same name before."""
+    first, second = (tg.nn.RNNCell(3, 5, rng=k) for k in (0, 1))
+    embedding, source, target = tg.nn.Embedding(5, 3, rng=2), np.array([0, 1]), np.array([3, 1, 4])
+
+    def run():
+        h, loss, y = np.zeros(5), 0.0, np.zeros(3)
+        for word in source:
+            h = first(embedding(word), h)
+        for word in target:
+            h = second(y, h)
+            loss = loss + tg.nn.cross_entropy(h, word)
+            y = embedding(word)
+        return loss
+
+    quotient = network(run)
+    assert labels(quotient, "input") == ["word₀", "word₁", "y", "word′₀", "word′₁"]
+    assert set(labels(quotient, "target")) == {"word′"}
+    assert quotient.loss.formula == "Σₜ cross_entropy(h, word′)"
 
 
 def test_an_array_that_is_read_backwards_has_its_name():

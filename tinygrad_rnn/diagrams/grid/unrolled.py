@@ -322,13 +322,14 @@ class _Unrolled:
 
     def _loss(self, block: Block) -> Item:
         targets = [
-            arrow.source.caption or arrow.source.label
+            arrow.source.label if arrow.source.kind == "target" else _called(arrow.source)
             for arrow in self._quotient.entering[block]
             if arrow.source.kind in ("target", "input")
         ]
-        told = set(re.findall(r"\w+", block.formula))
+        told = set(re.findall(r"[\w′]+", block.formula))
         told |= {without_step(name) for name in told}
-        others = dict.fromkeys(name for name in targets if name and without_step(name) not in told)
+        stems = {name: without_step(name.partition("[")[0]) for name in targets if name}
+        others = [name for name, stem in stems.items() if stem not in told]
         texts = filter(None, (block.formula, ", ".join(others)))
         lines = [line for text in texts for line in broken(text, _LOSS_LINE, NOTE_SIZE + 1)]
         about = f"loss {block.label}"
@@ -572,6 +573,10 @@ class _Unrolled:
             yield Heading(level, "", tuple(dict.fromkeys(texts)))
         if self._quotient.outputs:
             yield Heading(standing.outputs_level, "", ("outputs",))
+
+
+def _called(block: Block) -> str:
+    return block.caption or block.label
 
 
 def _is_compared(arrow: Arrow) -> bool:

@@ -1,5 +1,6 @@
 """From a recorded graph to its quotient: blocks in rows, arrows between them, chains, outputs."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import (
     Callable,
@@ -48,6 +49,7 @@ from .quotient import (
     Words,
     element_of,
     indexed,
+    primeless,
     primes,
     timeless,
 )
@@ -469,7 +471,7 @@ class _Assembly:
             case "bar" | "derived":
                 return naming.of(group.atoms[-1].node) or self.formula(group)
             case "target":
-                return naming.target(group.atoms[0].node)
+                return self.target(group.atoms[0].node)
             case "constant":
                 return self.constant_label(group)
             case _:
@@ -545,6 +547,8 @@ class _Assembly:
                 for name, (time, _) in zip(primed[own], steps[own], strict=True)
             ]
             found[own] = tuple(labels) * (len(group.columns) // len(labels))
+            if named[own] and own in rows:  # the loss may read others of the array
+                stems[own] = primed[own][0]
         return found, stems
 
     def rows_out_of_step(
@@ -558,11 +562,11 @@ class _Assembly:
         found: dict[object, dict[int, tuple[int, set[int]]]] = defaultdict(dict)
         for group in groups:
             first = group.atoms[0]
-            row = row_of(first.node, self.groups.pieces.slices.get(first))
+            row = self.row_of(first)
             if row is None or not named[id(group)]:
                 continue
             array, number = row
-            if first.node.index is not None:
+            if first.node.index is not None or self.is_named_by_loss(group):
                 rows[id(group)] = number
             else:
                 times = {self.step_of_input(group, column)[0] for column in group.columns}
@@ -581,7 +585,7 @@ class _Assembly:
         stem = self.names_of_input(group)
         if not self.groups.is_of_no_step(group):
             stem = "" if any(map(self.has_title, group.atoms)) else element_of(stem)
-        if self.is_named_by_loss(group):
+        if self.is_named_by_loss(group) and not self.is_so_called_there(group, stem):
             return ""
         return stem if stem.isidentifier() and stem not in self.state_names else ""
 
@@ -618,6 +622,48 @@ class _Assembly:
             if node.data.dtype == bool:
                 return "mask"
         return name
+
+    def target(self, node: Node) -> str:
+        """What a target is called: of the rows of an array as those are that are inputs."""
+        name, row = self.naming.target(node), self.row_of(Atom(node, WHOLE))
+        return name if row is None else name + self.primes_of_rows.get((name, row[0]), "")
+
+    def row_of(self, atom: Atom) -> tuple[Hashable, int] | None:
+        """Which array of the program an input or a target is a row of, and which row.
+
+        Of a number, which lies in no array, how many the loss read there before.
+        """
+        found = row_of(atom.node, self.groups.pieces.slices.get(atom))
+        return found or self.turns_of_loss.get(atom.node)
+
+    @cached_property
+    def turns_of_loss(self) -> Mapping[Node, tuple[Hashable, int]]:
+        """What the loss reads first: the place where it does so, and in which turn of a loop."""
+        found: dict[Node, tuple[Hashable, int]] = {}
+        count: Counter[Hashable] = Counter()
+        leaves = [group for group in self.groups.groups if group.kind in ("input", "target")]
+        for group in sorted(leaves, key=lambda group: group.atoms[0].node.id):
+            node = group.atoms[0].node
+            first = self.first_reader(group)
+            if first is None or first.node.source is None or type(node.index) is int:
+                continue
+            if self.is_read_first_by_loss(group):
+                place = self.naming.caption(node), first.node.op, places_of(first.node, 1)
+                found[node] = place, count[place]
+                count[place] += 1
+        return found
+
+    @cached_property
+    def primes_of_rows(self) -> Mapping[tuple[str, Hashable], str]:
+        """What tells the rows of an array, which are inputs, from those of others so called."""
+        found: dict[tuple[str, Hashable], str] = {}
+        for group in self.groups.groups:
+            first = group.atoms[0]
+            row = self.row_of(first) if group.kind == "input" else None
+            name = self.inputs[1].get(id(group), "")
+            if row is not None:
+                found[primeless(name), row[0]] = name.removeprefix(primeless(name))
+        return found
 
     def step_of_input(self, group: Group, column: int) -> tuple[int, Hashable]:
         """The timestep that an input has in a column, and which sequence it is a step of.
@@ -660,7 +706,8 @@ class _Assembly:
             said = ""
             if group.kind == "input":
                 said = self.input_labels[id(group)][0]
-                name = "" if self.is_named_by_loss(group) else name
+                others = self.is_named_by_loss(group) and not self.is_so_called_there(group, name)
+                name = "" if others else name
             elif group.before is not None:
                 said = self.label(group)
             return "" if said.startswith(timeless(name)) else name
@@ -685,9 +732,20 @@ class _Assembly:
         return self.name_and_array(group) not in self.named_elsewhere
 
     def is_read_first_by_loss(self, group: Group) -> bool:
-        reads = [read for atom in group.atoms for read in self.groups.readers[atom]]
-        first = min(reads, key=lambda read: read.reader.node.id, default=None)
-        return first is not None and self.groups.group_of[first.reader].kind == "loss"
+        first = self.first_reader(group)
+        return first is not None and self.groups.group_of[first].kind == "loss"
+
+    def first_reader(self, group: Group) -> Atom | None:
+        """What reads an input or a target first."""
+        reads = (read.reader for atom in group.atoms for read in self.groups.readers[atom])
+        return min(reads, key=lambda reader: reader.node.id, default=None)
+
+    def is_so_called_there(self, group: Group, name: str) -> bool:
+        """Whether a line that reads an input, and is none of the loss, says its name."""
+        readers = (read.reader for atom in group.atoms for read in self.groups.readers[atom])
+        own = (one.node.source for one in readers if self.groups.group_of[one].kind != "loss")
+        said = (source.text for source in own if source is not None)
+        return any(re.search(rf"\b{re.escape(name)}\b", text) for text in said)
 
     @cached_property
     def named_elsewhere(self) -> set[Hashable]:
@@ -856,6 +914,7 @@ class _Assembly:
             naming=self.naming,
             inputs=self.inputs[1],
             circles=self.inputs[0],
+            target=self.target,
             outputs={node: names.pop() for node, names in stems.items() if len(names) == 1},
             constant=self.constant_in_formula,
             time=self.time_of,

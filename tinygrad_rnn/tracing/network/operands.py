@@ -9,7 +9,7 @@ from .formulas import Operand
 from .groups import Group, Groups
 from .naming import Naming
 from .pieces import Atom
-from .quotient import at_step, element_of, indexed, timeless
+from .quotient import at_step, element_of, indexed, primeless, timeless
 
 _NESTED_MOST = 2  # calls of modules in a call that stands for a name
 _ARGUMENTS_MOST = 3
@@ -24,6 +24,7 @@ class Labels:
         naming: the names in the program.
         inputs: of an input what is written in its circle, without its step.
         circles: of an input the same with its step, in each circle.
+        target: what a target is called, without its step.
         outputs: … and of an output.
         constant: what a constant is called.
         time: the timestep of a group, where it has one.
@@ -35,6 +36,7 @@ class Labels:
     naming: Naming
     inputs: Mapping[int, str]
     circles: Mapping[int, tuple[str, ...]]
+    target: Callable[[Node], str]
     outputs: Mapping[Node, str]
     constant: Callable[[Group], str]
     time: Callable[[Group], int | None]
@@ -58,6 +60,7 @@ class Read:
     def __init__(self, labels: Labels, group: Group, nested: int = 0) -> None:
         self._labels, self._group, self._nested = labels, group, nested
         self._known: dict[Operand, str] = {}
+        self._step: int | None = None  # of the term that is written
 
     def _group_of(self, operand: Operand) -> Group | None:
         """The group that what is read is in; of several parts that of the first."""
@@ -79,11 +82,12 @@ class Read:
         match group.kind:
             case "input":
                 own = labels.naming.caption(node) if self._group.kind == "loss" else ""
-                return own or labels.inputs.get(id(group), "")
+                written = labels.inputs.get(id(group), "")
+                return own if own and own != primeless(written) else written
             case "initial":
                 return self._initial(node, group)
             case "target":
-                return labels.naming.target(node)
+                return labels.target(node)
             case "constant":
                 return labels.constant(group)
             case "cell" if labels.naming.cells.state_of(node) is not None:
@@ -156,6 +160,8 @@ class Read:
         """The names of several values in one formula: no two have the same."""
         found: dict[Operand, str] = {}
         alike: dict[str, list[Operand]] = defaultdict(list)
+        made = (x for x in operands if self._row(x) is None)
+        self._step = max((time for x in made if (time := self._time(x)) is not None), default=None)
         for operand in operands:
             alike[self.name(operand)].append(operand)
         for name, several in alike.items():
@@ -181,7 +187,11 @@ class Read:
         return len(groups) == 1 and kinds <= {"constant", "input"}
 
     def _alone(self, name: str, operand: Operand, *, at_any_step: bool) -> str:
-        group = self._group_of(operand)
+        group, row = self._group_of(operand), self._row(operand)
+        if row is not None:
+            is_own = at_any_step and row == self._step
+            subscript = self._subscript(row, at_any_step=at_any_step)
+            return name if is_own else timeless(name) + subscript
         if group is not None and group.kind == "input" and self._group.kind == "loss":
             circles = self._labels.circles.get(id(group), ())
             if len(circles) == 1 and not at_any_step and name == self._labels.inputs[id(group)]:
@@ -215,9 +225,24 @@ class Read:
             return True
         return self._labels.rows.get(group.id.rpartition("-")[0], 0) > 1
 
+    def _subscript(self, time: int, *, at_any_step: bool) -> str:
+        """The subscript of a step, in a formula of any step as far as it is from that."""
+        if at_any_step and self._step is not None:
+            return at_step(time - self._step)
+        return indexed("", time)
+
+    def _row(self, operand: Operand) -> int | None:
+        """Which row of an array the loss reads, where the program says so: 3 of `words[t + 1]`."""
+        group, index = self._group_of(operand), operand.node.index
+        if group is None or group.kind not in ("input", "target") or self._group.kind != "loss":
+            return None
+        return index if isinstance(index, int) else None
+
     def _time(self, operand: Operand) -> int | None:
-        group = self._group_of(operand)
-        return None if group is None else self._labels.time(group)
+        group, row = self._group_of(operand), self._row(operand)
+        if row is not None or group is None:
+            return row
+        return self._labels.time(group)
 
     def _distinct(
         self, name: str, several: Sequence[Operand], *, at_any_step: bool
@@ -252,12 +277,12 @@ class Read:
         known = [time for time in times.values() if time is not None]
         if len(set(known)) < 2:
             return {}
-        own = None
+        own = self._step if at_any_step else None
         if self._group.kind == "between" and self._is_one_of_many(self._group):
             own = self._labels.time(self._group)
         if own is None and at_any_step:
             own = max(known)
-        if own is not None and max(known) <= own:
+        if own is not None and (at_any_step or max(known) <= own):
             return {x: at_step(time - own) for x, time in times.items() if time is not None}
         return {x: indexed("", time) for x, time in times.items() if time is not None}
 

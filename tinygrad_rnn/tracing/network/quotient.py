@@ -5,6 +5,7 @@ stands for exactly the reads across it. Nothing here is invented for a picture: 
 out or folds it decides itself, and says so.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -444,7 +445,8 @@ class Quotient:
 
 
 _SUBSCRIPTS = str.maketrans("0123456789-+", "₀₁₂₃₄₅₆₇₈₉₋₊")
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_SUPERSCRIPTS = str.maketrans("0123456789", _RAISED)
 
 
 def timeless(name: str) -> str:
@@ -477,6 +479,15 @@ def primes(count: int) -> str:
     ('', '′′', '′¹²')
     """
     return "′" * count if count <= 3 else "′" + raised(count)
+
+
+def primeless(name: str) -> str:
+    """A name without what tells it from others of the same name.
+
+    >>> primeless("h"), primeless("h′′"), primeless("h′¹²"), primeless("W²")
+    ('h', 'h', 'h', 'W²')
+    """
+    return re.sub(f"′+[{_RAISED}]*$", "", name)
 
 
 def raised(number: int) -> str:
