@@ -101,6 +101,22 @@ def a_matrix_for_each_gate():
 
 
 @case
+def a_bias_for_each_gate():
+    """Biases that are added to gates beside each other are added at once, their sums as well."""
+    Ws, Us, bs = [[weight(4, *n, seed=k) for k in range(3)] for n in ((3,), (4,), (1,))]
+
+    def step(xs):
+        h = np.zeros((4, 2))
+        for x in xs:
+            parts = zip(Ws, Us, bs, strict=True)
+            a, b, c = (ops.sigmoid(W @ x + U @ h + b) for W, U, b in parts)
+            h = (1 - a) * b + a * h * c
+        return back(times(h))
+
+    return step, [numbers(3, 3, 2)]
+
+
+@case
 def columns():
     W, U, b = weight(4, 3), weight(4, 4), weight(4, 1)
 

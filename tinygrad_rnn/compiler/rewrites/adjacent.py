@@ -1,6 +1,7 @@
 """What is done to parts that lie beside each other is done once to both.
 
-The sigmoids of three gates, columns of one product, are one call of as many columns.
+The sigmoids of three gates, columns of one product, are one call of as many columns; so are the
+sums of these with a bias for each gate.
 """
 
 from collections import defaultdict
@@ -86,9 +87,11 @@ def _signature(value: Value, parts: dict[Value, _Part]) -> Any:
             operands.append(("part", id(part.whole)))
         elif not x.ndim or x.shape[-1] == 1:
             operands.append(("same", x.id))
+        elif x.is_weight and x.size == x.shape[-1] == value.shape[-1]:
+            operands.append(("row of its own", x.ndim))
         else:
             return None
-    if all(kind == "same" for kind, _ in operands):
+    if all(kind != "part" for kind, _ in operands):
         return None
     return value.kind, value.detail, value.shape[:-1], value.dtype, tuple(operands)
 
@@ -128,8 +131,8 @@ def in_one_row(rewriter: Rewriter, match: Match) -> list[Value]:
     inputs: list[Value] = []
     for i, places in enumerate(run.operands):
         read = [rewriter[value.inputs[i]] for value in run.members]
-        x = read[0] if places is None else _together(program, read)
-        inputs.append(x)
+        is_same = places is None and read[0].shape[-1:] in ((), (1,))
+        inputs.append(read[0] if is_same else _together(program, read))
     width = sum(value.shape[-1] for value in run.members)
     shape = (*first.shape[:-1], width)
     whole = program.add(first.kind, inputs, first.detail, shape, first.dtype)

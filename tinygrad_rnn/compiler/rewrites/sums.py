@@ -85,10 +85,28 @@ def _sum_of_terms(total: Value, inner: set[Value], carried: set[Value]) -> Match
 def _others(program: Program, terms: list[Value]) -> list[Value]:
     if len(terms) < _MANY:
         return terms
+    shape, axes = terms[0].shape, _summed_axes(terms)
+    if axes:  # Σ_t Σ_b g_tb is one sum, over t as well
+        terms = [_unshaped(x).operand for x in terms]
     terms = sorted(terms, key=lambda x: x.id)
-    total = program.reduce(np.add, program.stack(terms), (0,))
+    whole = program.stack(terms)
+    total = program.reduce(np.add, whole, (0, *(axis + 1 for axis in axes)))
     total.stands_for = len(terms)
-    return [total]
+    return [program.reshape(total, shape)]
+
+
+def _summed_axes(terms: list[Value]) -> tuple[int, ...]:
+    """The axes that all terms are sums over, if they are such sums of values alike."""
+    sums = [_unshaped(x) for x in terms]
+    if any(x.head is not np.add or x.kind != "reduce" for x in sums):
+        return ()
+    kinds = {(x.detail, x.operand.shape, x.operand.dtype, x.dtype) for x in sums}
+    ((_, axes), _, dtype, made) = next(iter(kinds))
+    return axes if len(kinds) == 1 and dtype == made else ()
+
+
+def _unshaped(x: Value) -> Value:
+    return x.operand if x.head == "reshape" else x
 
 
 def _products(program: Program, terms: list[Value]) -> list[Value]:
