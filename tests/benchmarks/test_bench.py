@@ -13,6 +13,7 @@ from tinygrad_rnn.benchmarks import (
     every_op,
     forms,
     jobs,
+    layers,
     ours,
     per_op,
     problem,
@@ -313,3 +314,12 @@ def test_every_promise_has_its_cell():
     ]
     promises = [table for table in tables.tables(found) if table.title == "Promises"]
     assert [(len(table.columns), table.row_count) for table in promises] == [(5, 1)]
+
+
+def test_promises_about_many_places_stand_below_each_other():
+    shapes = [f"{kind}, {size}" for kind in ("RNN", "LSTM", "GRU") for size in ("small", "large")]
+    times = {layers.EAGER: [1.0], layers.COMPILED: [0.3], layers.TORCH: [1.0]}
+    found = measured("layers", seconds=dict.fromkeys(shapes, times))
+    (table,) = [table for table in tables.tables([found]) if table.title == "Promises"]
+    assert (len(table.columns), table.row_count) == (3, 6)
+    assert list(table.columns[0].cells) == shapes

@@ -162,6 +162,9 @@ def _forms(found: Sequence[Measured]) -> Tables:
     yield table
 
 
+_COLUMNS = 4  # that a terminal of 80 characters has room for
+
+
 def _promises(found: Sequence[Measured]) -> Tables:
     """What was measured and the most it may be: a table for all promises about the same places."""
     rows: dict[str, dict[str, str]] = {}
@@ -171,9 +174,14 @@ def _promises(found: Sequence[Measured]) -> Tables:
     for claim, cells in rows.items():
         claims.setdefault(tuple(cells), []).append(claim)
     for places, these in claims.items():
-        table = _table("Promises", "", *places)
-        for claim in these:
-            table.add_row(claim, *rows[claim].values())
+        if len(places) > _COLUMNS:
+            table = _table("Promises", "", *these)
+            for place in places:
+                table.add_row(place, *(rows[claim][place] for claim in these))
+        else:
+            table = _table("Promises", "", *places)
+            for claim in these:
+                table.add_row(claim, *rows[claim].values())
         yield table
 
 
