@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from compiler.side_by_side import CALLS, agree, backward, compare, gradients, leaf
+from tables import rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import ops
@@ -231,6 +232,38 @@ def test_a_tensor_among_slices():
 
     j = np.array([1, 0, 1])
     compare(step, [W], [(np.array([k % 2, 0, -1]), j, 1.0 + k) for k in range(CALLS)])
+
+
+def random_index(rng, shape):
+    """Integers, slices and arrays of integers of all kinds, for the first axes or all of them."""
+    lead = tuple(rng.integers(1, 4, rng.integers(0, 3)))
+    parts = []
+    for n in shape[: rng.integers(1, len(shape) + 1)]:
+        kinds = {
+            "all": slice(None),
+            "turned": slice(None, None, -1),
+            "one": int(rng.integers(-n, n)),
+            "some": rng.integers(-n, n, lead).astype(rng.choice([np.int8, np.int64])),
+            "unsigned": rng.integers(0, n, lead).astype(np.uint8),
+        }
+        parts.append(kinds[rng.choice([*kinds])])
+    return tuple(parts)
+
+
+@pytest.mark.parametrize("seed", rows(range(40), range(4)))
+def test_parts_at_indices_that_are_data(seed):
+    """Whatever picks them, and however often: they are gathered, and their gradients added."""
+    rng = np.random.default_rng(seed)
+    for _ in range(10):
+        shape = tuple(rng.integers(1, 5, rng.integers(1, 4)))
+        W = tg.tensor(rng.standard_normal(shape), requires_grad=True)
+        indices = [random_index(rng, shape) for _ in range(rng.integers(1, 4))]
+
+        def step(scale, W=W, indices=indices):
+            parts = [W[index] for index in indices]
+            return backward(sum((part * part * scale + part).sum() for part in parts))
+
+        compare(step, [W], [(1.0 + k,) for k in range(CALLS)])
 
 
 def test_a_tensor_on_both_sides_of_a_slice_is_refused():

@@ -82,7 +82,8 @@ def _count_up(parts: Sequence[Array], shape: Sequence[int], lead: Sequence[int])
 def counted(program: Program, index: Value | Array, limit: int) -> Value:
     """The same places counted from 0, where NumPy counts negative ones from the end; checked."""
     if not isinstance(index, Value):  # the same at every call, and NumPy has checked it
-        return program.constant(np.where(index < 0, index + limit, index), np.intp)
+        index = index.astype(np.intp)
+        return program.constant(np.where(index < 0, index + limit, index))
     if index.dtype.kind == "i":
         index = program.cast(index, np.result_type(index.dtype, np.min_scalar_type(-limit - 1)))
         zero, all_ = (program.constant(n, index.dtype) for n in (0, limit))
@@ -191,19 +192,20 @@ def added(
         return _sum(program, [pick.put(program, part, shape) for pick, part in pairs if pick])
     found = [rows(program, index, shape) for index in indices]
     first = found[0]
-    if first is None or any(one is None or one.axes != first.axes for one in found):
-        return None
-    laid = [one and one.laid(program, part, shape) for one, part in zip(found, parts, strict=True)]
-    if any(part is None for part in laid):
-        return None
-    terms = program.concatenate([part for part in laid if part])
-    numbers = program.concatenate(
-        [program.reshape(one.index, (one.index.size,)) for one in found if one]
-    )
-    size = first.size(shape)
-    return first.back(
-        program, program.add("sum_rows", (terms, numbers), None, size, terms.dtype), shape
-    )
+    terms: list[Value] = []
+    numbers: list[Value] = []
+    for one, part in zip(found, parts, strict=True):
+        if first is None or one is None or one.axes != first.axes:
+            return None
+        laid = one.laid(program, part, shape)
+        if laid is None:
+            return None
+        terms.append(laid)
+        numbers.append(program.reshape(one.index, (one.index.size,)))
+    assert first is not None
+    both = program.concatenate(terms), program.concatenate(numbers)
+    table = program.add("sum_rows", both, None, first.size(shape), terms[0].dtype)
+    return first.back(program, table, shape)
 
 
 def _sum(program: Program, terms: Sequence[Value]) -> Value:
