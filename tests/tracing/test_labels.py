@@ -424,8 +424,11 @@ def looked_up_in_a_plain_table():
 LETTERS = {
     "of a table": (looked_up_in_a_plain_table, ["token₀", "token₁", "token₂"]),
     "x is another": (own_x, ["input₀", "caption₀", "caption₁", "caption₂"]),
-    "made by NumPy": (made_by_numpy, [f"{name}{t}" for t in "₀₁₂" for name in ("matmul", "round")]),
-    "by index": (looked_up_by_words, ["index₀", "index₁", "index₂"]),
+    "made by NumPy": (
+        made_by_numpy,
+        [name for t in "₀₁₂" for name in ("W_in x", f"round(9 ⊙ h){t}")],
+    ),
+    "by index": (looked_up_by_words, ["index(word)₀", "index(word)₁", "index(word)₂"]),
     "from the third on": (a_later_part, ["words₂", "words₃", "words₄"]),
 }
 
@@ -452,15 +455,25 @@ def x_is_a_state():
     return x.sum()
 
 
-@pytest.mark.parametrize("program", [x_is_a_state, made_by_numpy])
-def test_the_debugger_calls_an_input_as_the_picture_does(program):
+def names_of_inputs(program):
+    """What the picture writes in their circles, and what the debugger calls them."""
     with tg.trace() as tr:
         program().backward()
-    quotient = network_of(tr.graph())
-    inputs = [block for block in quotient.blocks if block.kind == "input"]
-    written = [tr.queries.names.of(block.pieces[0].node) for block in inputs]
-    subscripts = str.maketrans("₀₁₂", "012")
-    assert written == [f"{b.label[:-1]}@{b.label[-1].translate(subscripts)}" for b in inputs]
+    inputs = [block for block in network_of(tr.graph()).blocks if block.kind == "input"]
+    return [(block.label, tr.queries.names.of(block.pieces[0].node)) for block in inputs]
+
+
+def test_the_debugger_calls_an_input_as_the_picture_does():
+    found = names_of_inputs(x_is_a_state)
+    assert found == [(f"input{'₀₁₂'[t]}", f"input@{t}") for t in range(T)]
+
+
+def test_the_debugger_calls_what_no_variable_holds_as_the_function_that_made_it():
+    """A picture has the whole expression, which nobody would type."""
+    wanted = [("W_in x", "matmul"), ("round(9 ⊙ h)", "round")]
+    assert [(label.rstrip("₀₁₂"), name) for label, name in names_of_inputs(made_by_numpy)] == [
+        (label, f"{name}@{t}") for t in range(T) for label, name in wanted
+    ]
 
 
 @pytest.mark.parametrize("index", ["9" * 5000, "٣", "1:2:3:4", "t", ""])

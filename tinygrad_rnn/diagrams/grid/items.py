@@ -15,7 +15,7 @@ from .heat import Heat
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
 NOTE_WIDTH_MOST = CELL_WIDTH_MOST - 20.0
 CIRCLE = 42.0
-OBLONG_MOST = 110.0  # how wide a circle becomes that has a long name
+OBLONG_MOST = 132.0  # how wide a circle becomes that has a long name
 _CIRCLE_RIM = 9.0  # what a text leaves free of the width
 _LEAST_IN_CIRCLE = 12.0  # the size of a text that makes a circle an oblong, if it still is too long
 NAME_SIZE, LABEL_SIZE, NOTE_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 13.0

@@ -149,7 +149,7 @@ class _Leaf:
 
     def shapes(self, at: Point) -> Iterator[Shape]:
         node = self.node
-        label = self.graph.names.get(node.id) or node.name
+        label = self.graph.names.get(node.id) or node.spelled or node.name
         if not label:
             label = f"{node.data.item():g}" if node.size == 1 else shape_text(node.shape)
         yield _circle(self.id, "input", label, at, node)

@@ -24,7 +24,7 @@ from ..recording.graph import Graph, Node, collector_paused
 from .cells import Cells, cells_in
 from .copies import Copy, chains_of
 from .equations import Equations, Said
-from .formulas import Operand, Region, formula_of
+from .formulas import Operand, Region, formula_of, is_one_factor
 from .groups import Group, Groups
 from .leaves import row_of
 from .naming import Naming
@@ -532,7 +532,8 @@ class _Assembly:
                 plain[own] |= node.origin is None or len(group.columns) == 1
             columns = (first,) if stem else group.columns
             stems[own] = stem or self.nameless_input(group, named)
-            plain[own] |= not stems[own].isidentifier()
+            is_spelled = stems[own] == node.spelled and is_one_factor(node.spelled)
+            plain[own] |= not (stems[own].isidentifier() or is_spelled)
             row = rows.get(own) if stem else None
             steps[own] = []
             for column in columns:
@@ -587,7 +588,8 @@ class _Assembly:
             stem = "" if any(map(self.has_title, group.atoms)) else element_of(stem)
         if self.is_named_by_loss(group) and not self.is_so_called_there(group, stem):
             return ""
-        return stem if stem.isidentifier() and stem not in self.state_names else ""
+        is_name = stem.isidentifier() or stem == group.atoms[0].node.spelled
+        return stem if is_name and stem not in self.state_names else ""
 
     @cached_property
     def state_names(self) -> set[str]:

@@ -212,7 +212,8 @@ class _Writer:
                 return "·", _ATOM
             operand = Operand(next(node.tensors()))
         self.asked[operand] = None
-        return self._names.get(operand, name), _ATOM
+        written = self._names.get(operand, name)
+        return written, _binding_of(written)
 
     def _moved(self, node: Node, operands: Sequence[Text]) -> Text:
         if not operands:
@@ -289,6 +290,21 @@ def _axes(node: Node) -> list[int]:
 def _takes_all(part: object) -> bool:
     """Whether a part of an index leaves out nothing."""
     return part is None or part is ... or (isinstance(part, slice) and part == slice(None))
+
+
+def is_one_factor(name: str) -> bool:
+    """Whether a name, which may be an expression, needs no brackets in a formula."""
+    return _binding_of(name) == _ATOM
+
+
+def _binding_of(name: str) -> int:
+    """How tightly a name binds, which may be an expression of the program's."""
+    outside, depth = "", 0
+    for character in name:
+        depth += (character in "([") - (character in ")]")
+        outside += character if not depth else "_"
+    loosest = (binds for sign, binds in _INFIX.values() if sign in outside)
+    return min(loosest, default=_ATOM)
 
 
 def _number(x: object) -> Text:

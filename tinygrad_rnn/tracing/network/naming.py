@@ -104,7 +104,7 @@ class Naming:
         """What a value is called, without its timestep; "" where nobody named it."""
         if node.is_parameter and node.id in self.trained:
             return self.trained[node.id]
-        return self.state_name(node) or self._given.get(node) or node.given_name or ""
+        return self.state_name(node) or self._given.get(node) or _said_of(node)
 
     def state_name(self, node: Node) -> str:
         """The name of the state of its copy that a value is; "" of what is none."""
@@ -117,7 +117,7 @@ class Naming:
 
     def caption(self, node: Node) -> str:
         """What the user calls a value, or the one that it was only moved from."""
-        while not (found := self._given.get(node) or node.given_name):
+        while not (found := self._given.get(node) or _said_of(node)):
             if node.moved_from is None:
                 return ""
             node = node.moved_from
@@ -363,6 +363,11 @@ class Naming:
 
     def _called(self, node: Node) -> str:
         return self._given.get(node) or node.given_name or ""
+
+
+def _said_of(node: Node) -> str:
+    """What the user's code calls a value, or the expression that made it."""
+    return node.spelled or node.given_name or ""
 
 
 def _at(names: Sequence[str], k: int) -> str:

@@ -16,7 +16,7 @@ from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError, said
 from .held import Gone, gone_error, is_array
-from .source import Source, callers_name, index_of, stem_of
+from .source import Source, callers_name, index_of, spelled_in, stem_of
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -117,16 +117,22 @@ class Node:
     def given_name(self) -> str | None:
         """What the user's code calls it: its own name, else the variable that its line assigns.
 
-        Of a leaf that is a part of an array the array's name: "words" of `words[3]`.
+        Of a leaf that is a part of an array the array's name: "words" of `words[3]`; of one that no
+        variable holds that of the function that made it.
         """
         if self.name:
-            return self.name if self.op is not None else stem_of(self.name)
+            return self.name if self.op is not None else stem_of(self.name) or None
         return None if self.source is None else self.source.variable
 
     @property
     def index(self) -> int | slice | None:
         """Of a leaf that is a part of a named array which one: 3 of `words[3]`."""
         return index_of(self.name) if self.name and self.op is None else None
+
+    @property
+    def spelled(self) -> str:
+        """Of a leaf that no variable holds the expression that made it: "W_in u"; "" else."""
+        return spelled_in(self.name) if self.name and self.op is None else ""
 
     @property
     def calls(self) -> tuple[Scope, ...]:

@@ -21,6 +21,7 @@ from ...autograd.origin import Origin
 from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...nn.module import Module
+from .spelling import spelled
 
 _PACKAGE = __name__.partition(".")[0]
 _FOLDER = sys.modules[_PACKAGE].__path__[0]
@@ -634,13 +635,19 @@ def _is_module_call(frame: FrameType) -> bool:
 def _parameter(frame: FrameType, origin: Origin, array: Array) -> tuple[int, str] | None:
     """Which argument of a function an array was: its place, without `self`, and its name.
 
-    Or a whole number, as one that says which row is looked up.
+    Or it is by now the tensor that was made of it; or a whole number, as one that says which row
+    is looked up.
     """
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for place, name in enumerate(names):
         held = frame.f_locals.get(name)
-        if _is_of(origin, held) or (type(held) is int and not array.shape and held == array):
+        made = isinstance(held, Tensor) and getattr(held, "origin", None) is origin
+        if (
+            made
+            or _is_of(origin, held)
+            or (type(held) is int and not array.shape and held == array)
+        ):
             return place - (names[0] == "self"), name
     return None
 
@@ -740,22 +747,27 @@ _SIGNS: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.MatMult: "matmul",
     ast.Pow: "pow",
 }  # fmt: skip
+_SPELLED = " ≔ "  # between what made an array and the expression: "matmul ≔ W_in u"
 
 
 def _maker_name(frame: FrameType, said: ast.expr) -> str | None:
-    """What made an operand: the function, "floor" for `np.floor(x)`; or the sign of a formula.
+    """What made an operand: the function, "floor ≔ floor(x)"; or the sign of a formula.
 
-    Of a formula only where the program calls something x, which it would be called otherwise.
+    It is the name of a formula only where the program calls something x, which it would be called
+    otherwise.
     """
     match said:
         case ast.Call(func=function):
-            name = _target_name(function, ())
-            made = name is not None and name.removesuffix("_like") not in _MAKERS
-            return name if made else None
-        case ast.BinOp(op=op) if "x" in frame.f_code.co_varnames:
-            return _SIGNS.get(type(op))
+            name = _target_name(function, ()) or ""
+            if not name or name.removesuffix("_like") in _MAKERS:
+                return None
+        case ast.BinOp(op=op):
+            is_x = "x" in frame.f_code.co_varnames
+            name = _SIGNS.get(type(op), "") if is_x else ""
         case _:
             return None
+    text = spelled(said)
+    return f"{name}{_SPELLED}{text}" if text else name or None
 
 
 # A number of more digits, which only a file can hold, is no index.
@@ -763,12 +775,18 @@ _NUMBER = r"-?[0-9]{1,9}"
 _PART = re.compile(rf"(.+)\[({_NUMBER}|(?:{_NUMBER})?:(?:{_NUMBER})?(?::{_NUMBER})?)\]", re.DOTALL)
 
 
-def stem_of(name: str) -> str:
-    """The array that a part is of.
+def spelled_in(name: str) -> str:
+    """The expression that a name tells of: "W_in u" of "matmul ≔ W_in u"."""
+    return name.partition(_SPELLED)[2]
 
-    >>> stem_of("words[3]"), stem_of("target[1:]"), stem_of("words")
-    ('words', 'target', 'words')
+
+def stem_of(name: str) -> str:
+    """The array that a part is of, or what made it.
+
+    >>> stem_of("words[3]"), stem_of("target[1:]"), stem_of("words"), stem_of("round ≔ round(z)")
+    ('words', 'target', 'words', 'round')
     """
+    name = name.partition(_SPELLED)[0]
     part = _PART.fullmatch(name)
     return name if part is None else part[1]
 
@@ -779,7 +797,7 @@ def index_of(name: str) -> int | slice | None:
     >>> index_of("words[3]"), index_of("target[1:]"), index_of("words")
     (3, slice(1, None, None), None)
     """
-    part = _PART.fullmatch(name)
+    part = None if _SPELLED in name else _PART.fullmatch(name)
     if part is None:
         return None
     ends = [int(end) if end else None for end in part[2].split(":")]
