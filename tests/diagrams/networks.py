@@ -156,7 +156,7 @@ class Maker:
         if kind not in ("message", "initial"):
             values = values[:1]
         reads = tuple(Read(target.pieces[0], 0, value, "gradient", value.shape) for value in values)
-        self.arrows.append(Arrow(source, target, reads, kind))
+        self.arrows.append(Arrow(source, target, kind, lambda: reads))
 
     def parameter(self, name, *shape):
         piece = self.piece(*shape)

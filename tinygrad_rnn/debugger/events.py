@@ -101,7 +101,7 @@ def lookup(queries: Queries, at: int) -> Lookup:
 def _as_gate(node: Node | None, value: Array) -> Array:
     """A value that a sigmoid made, perhaps moved since, as one of which `sat` knows the range."""
     while node is not None and node.kind == "move":
-        node = next(node.tensors(), None)
+        node = next(iter(node.tensors()), None)
     is_gate = node is not None and node.op == "sigmoid"
     return value.view(Gate) if is_gate else value
 

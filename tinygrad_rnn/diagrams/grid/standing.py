@@ -334,7 +334,7 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
                 if state == piece or state.node is piece.node:
                     return indexed(name, block.time)
     name = standing.quotient.name_of(piece.node)
-    time = standing.quotient.times.get(piece.node)
+    time = standing.quotient.time_of(piece.node)
     if not name:
         return next((a.caption for a in arrows if a.caption), "")
     return name if time is None else indexed(name, time)

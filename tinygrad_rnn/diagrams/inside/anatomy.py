@@ -108,7 +108,7 @@ class Anatomy:
         if module is not None:
             self._add_to_module(node, place, module)
             return
-        tensors = list(node.tensors())
+        tensors = node.tensors()
         if node in self._shared and self._add_part(node, tensors):
             return
         if _is_slice(node, tensors):

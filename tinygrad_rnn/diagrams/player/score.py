@@ -149,7 +149,7 @@ def _times_of_reads(block: Block, quotient: Quotient) -> dict[str, int]:
     for arrow in quotient.entering[block]:
         for read in arrow.reads:
             node = read.value.node
-            times[quotient.names.get(node, "")].add(quotient.times.get(node))
+            times[quotient.names.get(node, "")].add(quotient.time_of(node))
     known: dict[str, int] = {}
     for name, found in times.items():
         time = found.pop()
@@ -178,7 +178,7 @@ def _named(block: Block, quotient: Quotient) -> tuple[tuple[str, Piece], ...]:
 def called(piece: Piece, block: Block, quotient: Quotient) -> str:
     """What a value of a block is called: its name in the program, with its time."""
     name = quotient.names.get(piece.node, "")
-    time = quotient.times.get(piece.node)
+    time = quotient.time_of(piece.node)
     if not name:
         return block.label or "it"
     return name if time is None else indexed(name, time)

@@ -254,7 +254,7 @@ def _names_in(quotient: Quotient) -> dict[Node, str]:
     """What values are called: by the program, else v₁, v₂ … in each block."""
     names = dict(_shown_names(quotient)) | dict(_names_of_initial_states(quotient))
     for node, name in quotient.names.items():
-        time = quotient.times.get(node)
+        time = quotient.time_of(node)
         names.setdefault(node, name if time is None else indexed(name, time))
     for block in quotient.blocks:
         unnamed = 0

@@ -99,11 +99,8 @@ class _Assembly:
         self.name_others()
         blocks = {id(group): self.block(group) for group in self.groups.groups}
         made = [self.row(*row, blocks) for row in rows]
-        times: dict[Node, int] = {}
-        for copy in self.cells.all:
-            times |= dict.fromkeys(copy.nodes, self.naming.time(copy))
         arrows = tuple(
-            Arrow(blocks[a], blocks[b], tuple(map(self.read, reads)), self.kind(reads))
+            Arrow(blocks[a], blocks[b], self.kind(reads), partial(self.read_all, reads))
             for (a, b), reads in self.arrows.items()
         )
         in_rows = [block for row in made for block in row.blocks]
@@ -120,7 +117,7 @@ class _Assembly:
             outputs=tuple(self.outputs(blocks)),
             root=self.graph.root,
             inside=self.inside({block: group for group, block in self.made(blocks)}),
-            dropped=tuple(map(self.read, self.dropped)),
+            dropped=self.read_all(self.dropped),
             parameters=tuple(legend),
             constants=tuple(block for block in others if block.kind == "constant" and block.label),
             loss=next((block for block in others if block.kind == "loss"), None),
@@ -128,7 +125,7 @@ class _Assembly:
             brackets=tuple(self.brackets()),
             name_of=self.naming.of,
             nodes=tuple(self.nodes),
-            times=times,
+            time_of=self.time_of_node,
         )
 
     def used_in_formulas_alone(self) -> set[str]:
@@ -177,7 +174,7 @@ class _Assembly:
         """Find the reads in a block when somebody asks: they are most of all there are."""
 
         def inside(block: Block) -> tuple[Read, ...]:
-            return tuple(map(self.read, self.groups.reads_in(groups[block])))
+            return self.read_all(self.groups.reads_in(groups[block]))
 
         return inside
 
@@ -186,6 +183,9 @@ class _Assembly:
         if found is None:
             found = self.pieces[atom] = Piece(atom.node, self.groups.pieces.slices.get(atom))
         return found
+
+    def read_all(self, reads: Iterable[RawRead]) -> tuple[Read, ...]:
+        return tuple(map(self.read, reads))
 
     def read(self, raw: RawRead) -> Read:
         reader, value = self.piece(raw.reader), self.piece(raw.value)
@@ -405,7 +405,6 @@ class _Assembly:
             words=partial(self.words, group),
             sign=self.sign(group, read),
             call=copy.call if copy else None,
-            equation=self.equation(copy),
             prime=self.naming.prime(copy or group.begins),
             states=states,
             outputs=tuple(outputs),
@@ -450,7 +449,12 @@ class _Assembly:
 
     def words(self, group: Group) -> Words:
         """What is said of a group."""
-        return Words(self.label(group), self.caption(group), self.formula(group))
+        return Words(
+            label=self.label(group),
+            caption=self.caption(group),
+            formula=self.formula(group),
+            equation=self.equation(group.copy),
+        )
 
     def label(self, group: Group) -> str:
         """What is written in a block."""
@@ -802,7 +806,7 @@ class _Assembly:
     def equation(self, copy: Copy | None) -> str:
         """What a cell of ours says of one copy."""
         said = None if copy is None else self.said[copy.row]
-        return "" if copy is None or said is None else said.copies[copy]
+        return "" if copy is None or said is None else said.copy(copy)
 
     @cached_property
     def said(self) -> Sequence[Said | None]:
@@ -943,6 +947,11 @@ class _Assembly:
             return self.output_time(group, group.columns[0])
         return None
 
+    def time_of_node(self, node: Node) -> int | None:
+        """The timestep of what a copy made."""
+        copy = self.cells.of(node)
+        return None if copy is None else self.naming.time(copy)
+
     @cached_property
     def nameless_derived(self) -> set[Node]:
         """What is derived and has no name of its own: a formula has it in full."""
@@ -1040,20 +1049,23 @@ class _Assembly:
         if not self.groups.loss:
             found |= dict.fromkeys(self.results(), True)
         for group in self.groups.groups:
-            if group.kind == "cell" or (group.kind == "between" and not _only_moves([group])):
-                found |= {atom: False for atom in group.atoms if self.leads_nowhere(atom)}
+            if group.copy is not None or (group.kind == "between" and not _only_moves([group])):
+                found |= {atom: False for atom in self.ends(group) if self.leads_nowhere(atom)}
         return list(found.items())
 
+    def ends(self, group: Group) -> Iterable[Atom]:
+        """What a block makes and, if it is a copy, does not use itself."""
+        copy = group.copy
+        return group.atoms if copy is None else [group.atoms[i] for i in copy.made.ends]
+
     def leads_nowhere(self, atom: Atom) -> bool:
-        """Whether a block makes something that nobody reads, but for what is then left out."""
-        groups, copy = self.groups, self.cells.of(atom.node)
+        """Whether nobody else reads what a block makes, but for what is then left out."""
+        groups = self.groups
         readers = [read.reader for read in groups.readers[atom]]
-        if atom.node is self.graph.root or (copy is not None and not readers):
+        if atom.node is self.graph.root or (not readers and self.cells.of(atom.node) is not None):
             return False
         own = groups.group_of[atom]
-        if any(one not in groups.dropped or groups.group_of[one] is own for one in readers):
-            return False
-        return copy is None or not any(atom.node in x.inputs for x in copy.nodes)
+        return all(one in groups.dropped and groups.group_of[one] is not own for one in readers)
 
     def results(self) -> list[Atom]:
         """What the root is: of several results that were put together, each."""

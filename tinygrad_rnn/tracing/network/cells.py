@@ -30,6 +30,8 @@ class Cells:
     ) -> None:
         self._recurrence, self._turns = recurrence, turns
         self._of: dict[Node, Copy] = {}
+        # the copy that made a value; None for a leaf, and for what was made outside
+        self.of: Callable[[Node], Copy | None] = self._of.get
         # of arrays in which a state and something else were joined, what each element is …
         self.joined: dict[Node, Array] = {}
         # … the value that the else is, here or in another copy …
@@ -67,11 +69,6 @@ class Cells:
     def turns(self) -> Mapping[Node, Turn]:
         """Of ops outside the copies, and of each copy's first, the turn of the loop around."""
         return self._turns()
-
-    @property
-    def of(self) -> Callable[[Node], Copy | None]:
-        """The copy that made a value; None for a leaf, and for what was made outside."""
-        return self._of.get
 
     def state_of(self, node: Node) -> tuple[int, int] | None:
         """The row whose copies hand a value on, and as which of their states; None if none do."""
@@ -466,8 +463,19 @@ def _structure(copy: Copy) -> Structure:
                 parameters.append((i, slot))
             else:
                 given.append((i, slot))
-    ops = tuple(node.op or "" for node in copy.nodes)
-    return Structure(ops, tuple(given), tuple(parameters), _rim(copy, (*given, *parameters)))
+    return Structure(
+        ops=tuple(node.op or "" for node in copy.nodes),
+        given=tuple(given),
+        parameters=tuple(parameters),
+        rim=_rim(copy, (*given, *parameters)),
+        ends=_ends(copy),
+    )
+
+
+def _ends(copy: Copy) -> tuple[int, ...]:
+    """The ops whose result no other op of the copy reads."""
+    used = {x for node in copy.nodes for x in node.inputs}
+    return tuple(i for i, node in enumerate(copy.nodes) if node not in used)
 
 
 def _rim(copy: Copy, entries: Iterable[Entry]) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ class Structure:
     given: tuple[Entry, ...]  # what comes from elsewhere …
     parameters: tuple[Entry, ...]  # … and, beside that, the parameters
     rim: tuple[int, ...] = ()  # the ops that read such, or what such ops moved, and the last one
+    ends: tuple[int, ...] = ()  # those whose result no other op of the copy reads
 
 
 @dataclass(slots=True, eq=False)

@@ -36,7 +36,7 @@ class Said:
     """What is said of the copies of a row: of all of them, and of each."""
 
     row: str
-    copies: Mapping[Copy, str]
+    copy: Callable[[Copy], str]
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,12 @@ class Equations:
         row = "\n".join((equation, *chain.from_iterable(below)))
         notes = [_ABOUT_SOME_STEP] * (_SOME_STEP in equation)
         notes += [f"{_above(layer)}: of layer {layer}" for layer in self._layers_in(row)]
-        own: dict[Copy, str] = {}
-        for copy in loop.copies:
+
+        def own(copy: Copy) -> str:
             about = (line for line, copies in lines.items() if copy in copies)
             said = (line.text for line in about if not line.replaces)
-            own[copy] = "\n".join((_in_place(written, texts[copy]), *said))
+            return "\n".join((_in_place(written, texts[copy]), *said))
+
         return Said("\n".join((row, *notes)), own)
 
     def _layers_in(self, text: str) -> Iterator[int]:

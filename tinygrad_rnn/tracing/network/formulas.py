@@ -208,9 +208,9 @@ class _Writer:
             if picked is not None:
                 operand = Operand(picked)
                 continue
-            if not node.is_move or len(list(node.tensors())) != 1:
+            if not node.is_move or len(node.tensors()) != 1:
                 return "·", _ATOM
-            operand = Operand(next(node.tensors()))
+            operand = Operand(node.tensors()[0])
         self.asked[operand] = None
         written = self._names.get(operand, name)
         return written, _binding_of(written)

@@ -98,10 +98,7 @@ class Groups:
 
     def crossing_reads(self) -> Iterator[RawRead]:
         for node in self.nodes:
-            copy = self.cells.of(node)
-            for read in self.pieces.reads(node) if node.op is not None else ():
-                if copy is None or self.cells.of(read.value.node) is not copy:
-                    yield read
+            yield from self.pieces.reads(node, but_of=self.cells.of(node))
 
     def find_dropped(self) -> set[Atom]:
         """What is only moved, or in the loss, and then left out by those who take a part of it."""
@@ -279,7 +276,7 @@ class Groups:
 
     def whole_parameter(self, node: Node) -> Group | None:
         """The parameter that something only moves, a part of it or all."""
-        given = list(node.tensors())
+        given = node.tensors()
         if not node.is_move or len(given) != 1:
             return None
         group = self.group_of.get(Atom(given[0], WHOLE))
@@ -676,14 +673,16 @@ class Groups:
         What is done to a state before the next copy has the step of that, what masks it afterwards
         has not. What is made for the next step is left there, but for what reads an input of this.
         """
+        first = max((source.columns[-1] for source in self.sources(group)), default=0)
+        last = min((to.columns[0] for to, _ in self.targets(group) if to.columns), default=-1)
+        if first > last:
+            return
         made = [atom.node for atom in group.atoms if not atom.node.is_move]
         meant = set(map(self.column_in_program, made))
         column = meant.pop() if len(meant) == 1 else None
-        if column is None or (is_late and not self.reads_input_of_its_own(group, column)):
+        if column is None or not first <= column <= last:
             return
-        first = max((source.columns[-1] for source in self.sources(group)), default=0)
-        last = min((to.columns[0] for to, _ in self.targets(group) if to.columns), default=-1)
-        if first <= column <= last:
+        if not is_late or self.reads_input_of_its_own(group, column):
             group.columns = (column,)
 
     def reads_input_of_its_own(self, group: Group, column: int) -> bool:

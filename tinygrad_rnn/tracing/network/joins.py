@@ -46,7 +46,7 @@ class Joins:
         """The parts that something takes of a join by moving it; None where it reads all."""
         if node in self._labels:
             return self._parts_of(node)
-        if not node.is_move or len(list(node.tensors())) > 1:
+        if not node.is_move or len(node.tensors()) > 1:
             return None
         return frozenset(tokens_of(self._moved(node, [x], {})))
 
@@ -56,7 +56,7 @@ class Joins:
         for node in nodes:
             if node not in asked or node in others or not node.is_move or cells.of(node):
                 continue
-            tensors = list(node.tensors())
+            tensors = node.tensors()
             if len(tensors) < 2 and tensors[0] not in self._labels:
                 continue
             for x in tensors:

@@ -276,7 +276,7 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
     ones = [label for label in labels if isinstance(label, frozenset)]
     if len(ones) == len(labels):
         return _of_ones(node, ones, times), False
-    tensors = list(node.tensors())
+    tensors = node.tensors()
     if node.is_move:
         return moved(node, tensors, labels, times), False
     if _is_later(labels, times):
@@ -292,7 +292,7 @@ def _of_ones(node: Node, labels: Sequence[frozenset[Token]], times: Times) -> La
     if node.op == "stack":
         return _stacked(node, labels, times)
     if len(labels) > 1 and node.is_move:
-        tensors = list(node.tensors())
+        tensors = node.tensors()
         if _is_sequence(node, tensors) and _differ(labels, times):
             return moved(node, tensors, labels, times)
     return times.latest(TIMELESS.union(*labels))

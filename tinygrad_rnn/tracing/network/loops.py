@@ -383,7 +383,7 @@ def _lies_between_copies(
     of_loop: set[Node] = set()
     feeds = depends = False
     for node in nodes:
-        given = list(node.tensors())
+        given = node.tensors()
         if node in taken or any(x in of_copies for x in given):
             of_copies.add(node)
         if node in loop or any(x in of_loop for x in given):

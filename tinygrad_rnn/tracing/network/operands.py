@@ -128,7 +128,7 @@ class Read:
         """The call of a module, and the functions of its result that make a value."""
         functions: list[str] = []
         while not any(self._labels.naming.modules([node])):
-            tensors = list(node.tensors())
+            tensors = node.tensors()
             if len(tensors) != 1:
                 return ""
             functions += [str(node.op)] * (not node.is_move)

@@ -8,6 +8,7 @@ import numpy as np
 from ...autograd.tensor import Array
 from ..recording.graph import Node
 from .cells import Cells
+from .copies import Copy
 from .joins import Joins
 from .labels import TIMELESS, Label, aligned
 from .placement import Placement
@@ -51,7 +52,7 @@ class Pieces:
         uncut: set[Node],
         placement: Placement,
     ) -> None:
-        self._placement = placement
+        self._placement, self._copy_of = placement, cells.of
         # of what is cut: the time of each element, axes along which it is constant of length 1
         self._labels: dict[Node, Array] = {}
         self.slices: dict[Atom, Slice] = {}
@@ -156,11 +157,16 @@ class Pieces:
         columns = times.columns(label) if isinstance(label, frozenset) else []
         return columns[-1] if columns else None
 
-    def reads(self, node: Node) -> Iterator[RawRead]:
-        """What an op reads: each pair of atoms once, and nothing of what has no elements."""
+    def reads(self, node: Node, but_of: Copy | None = None) -> Iterator[RawRead]:
+        """What an op reads: each pair of atoms once, and nothing of what has no elements.
+
+        Nor what a copy made, if one is given.
+        """
         own = self.atoms[node]
         for slot, x in enumerate(node.inputs):
             if x is None or not (x.size and node.size):
+                continue
+            if but_of is not None and self._copy_of(x) is but_of:
                 continue
             if node in self._labels:
                 yield from self._reads_of_parts(node, slot, x)
@@ -179,7 +185,7 @@ class Pieces:
             parts = self._joins.taken(node, x)
             return every if parts is None else [atom for atom in every if -2 - atom.label in parts]
         label = self._placement.labels.get(node)
-        if label is None or len(list(node.tensors())) > 1:
+        if label is None or len(node.tensors()) > 1:
             return every
         taken = [Atom(x, token) for token in sorted(self._tokens(label))]
         return [atom for atom in taken if atom in self.slices] or every

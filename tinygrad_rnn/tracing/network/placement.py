@@ -127,7 +127,7 @@ class Placement:
         self._first_parts[leaf] = first
 
     def _label(self, node: Node) -> None:
-        read = list(node.tensors())
+        read = node.tensors()
         labels = [self._label_of(x) for x in read]
         self.labels[node], wide = label_of(node, labels, self.times)
         if node in self._sequences.later:

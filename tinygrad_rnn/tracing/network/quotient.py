@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
@@ -46,8 +46,7 @@ RowKind = Literal["cell", "loop", "between", "bar"]
 ReadFlow = Literal["gradient", "cut", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of a value: the elements of one time.
 
     Args:
@@ -73,8 +72,7 @@ class Piece:
         return array if self.where is None else self.where.only(array)
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """An op reads a value: the atom of which arrows are made.
 
     Args:
@@ -111,11 +109,13 @@ class Words:
         label: what is written in it: "h₃", "x₂", "L", "attention", "W_hh", "α".
         caption: what the program calls it or its value, where that is not the label: "" else.
         formula: of derived, between and loss blocks, and bars: "softmax(q Kᵀ) V", "exp(log_A)".
+        equation: of a copy of a row that has one, its own: of what it reads itself.
     """
 
     label: str = ""
     caption: str = ""
     formula: str = ""
+    equation: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,6 @@ class Block:
         call: the call of a module or `tg.scope` that it is, if any.
         prime: what stands behind the names of its states where its row has several chains that
             count alike: h₀ h₁ … and h′₀ h′₁ …
-        equation: of a copy of a row that has one, its own: of what it reads itself.
         states: of a cell, the values that it passes on or would: in the order of `Row.states`.
         outputs: the pieces that other blocks read, or that the root is: states first; then states
             that nobody reads. "h₃" in a cell's box is the first.
@@ -167,7 +166,6 @@ class Block:
     sign: str | None = None
     call: Scope | None = None
     prime: str = ""
-    equation: str = ""
     states: tuple[Piece, ...] = ()
     outputs: tuple[Piece, ...] = ()
     structure: object = None
@@ -193,6 +191,11 @@ class Block:
     def formula(self) -> str:
         """What is computed in it, where it is no copy and no leaf."""
         return self._words.formula
+
+    @property
+    def equation(self) -> str:
+        """Of a copy of a row that has one, its own: of what it reads itself."""
+        return self._words.equation
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -239,13 +242,25 @@ class Arrow:
 
     Its gradient is the sum, value by value, of the contributions handed back at exactly these
     reads: ask `Flow.arrow(arrow)`.
+
+    Args:
+        source: what is read.
+        target: what reads.
+        kind: as what.
+        found: gives its reads. They are asked for where it is drawn, or counted.
+        caption: of several values, or of a slice: which pass here: "h, c", "ys[3]".
     """
 
     source: Block
     target: Block
-    reads: tuple[Read, ...]
     kind: ArrowKind
-    caption: str = ""  # of several values, or of a slice: which pass here: "h, c", "ys[3]"
+    found: Callable[[], tuple[Read, ...]]
+    caption: str = ""
+
+    @cached_property
+    def reads(self) -> tuple[Read, ...]:
+        """The reads, in the order of creation of their readers."""
+        return self.found()
 
     @property
     def id(self) -> str:
@@ -369,6 +384,10 @@ def _nameless(node: Node) -> str:
     return ""
 
 
+def _timeless(node: Node) -> int | None:
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Quotient:
     """The whole network.
@@ -391,7 +410,7 @@ class Quotient:
             into the loss, is then left out: `stack(ys)[2:]` of y₀.
         name_of: what a node is called wherever it is shown; "" where nobody named it.
         nodes: what the root was made from, in the order of creation.
-        times: the timestep of a named node, where it has one.
+        time_of: the timestep of a node, where it has one.
     """
 
     blocks: tuple[Block, ...]
@@ -410,7 +429,7 @@ class Quotient:
     gradients: Mapping[int, Array] = field(default_factory=dict[int, Array])
     name_of: Callable[[Node], str] = _nameless
     nodes: tuple[Node, ...] = ()
-    times: Mapping[Node, int] = field(default_factory=dict[Node, int])
+    time_of: Callable[[Node], int | None] = _timeless
 
     @cached_property
     def names(self) -> Mapping[Node, str]:

@@ -42,7 +42,7 @@ def is_light(node: Node) -> bool:
 
 def is_moved(node: Node) -> bool:
     """Whether it is one other value, or a part of it, and nothing computed."""
-    return (node.is_move or node.op in ("detach", "astype")) and len(list(node.tensors())) == 1
+    return (node.is_move or node.op in ("detach", "astype")) and len(node.tensors()) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +160,12 @@ def _levels(
     """
     if not keys:
         return {}
-    within = {
+    within: dict[Scope | None, dict[Key, Scope]] = {
         scope: {key_of(call): call for call in chain if key_of(call) in keys}
         for scope, chain in calls.items()
     }
     found: dict[Key, int] = {}
     carried: dict[Node | None, _Carried] = {}
-    nothing: dict[Key, Scope] = {}
     nothing_made: _Carried = {}
     made = {
         scope: {key: (call, _LIGHTLY) for key, call in own.items()} for scope, own in within.items()
@@ -174,13 +173,12 @@ def _levels(
     for node in nodes:
         if node.op is None or node.op == "detach" or node.scope in blocked:
             continue
-        own_made = nothing_made if node.scope is None else made[node.scope]
-        read = [carried.get(x, own_made) for x in node.inputs]
-        others = [given for given in read if given is not own_made]
+        own_made = made.get(node.scope, nothing_made)
+        others = [carried[x] for x in node.inputs if carried.get(x, own_made) is not own_made]
         if not others:  # as inside a call, whose ops read each other
             carried[node] = own_made
             continue
-        own = nothing if node.scope is None else within[node.scope]
+        own = within.get(node.scope, {})
         passed: _Carried = {}
         cost = _cost(node)
         for given in others:

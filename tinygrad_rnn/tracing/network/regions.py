@@ -162,7 +162,7 @@ def _predictions(nodes: Sequence[Node], loss: set[Node], leaves: Leaves) -> set[
     for node in nodes:
         if node not in loss:
             continue
-        given = list(node.tensors())
+        given = node.tensors()
         aims = [x for x in given if x in expected or _may_be_target(x, leaves)]
         if aims and len(aims) == len(given):
             expected.add(node)

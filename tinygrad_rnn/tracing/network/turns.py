@@ -7,7 +7,7 @@ anew, so a loop around the call went round.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from ..recording.graph import Node
 from ..recording.source import Place
@@ -113,8 +113,7 @@ def _taken_apart(found: Mapping[Node, Turn]) -> dict[Node, Turn]:
     return {node: renewed.get(turn, turn) for node, turn in found.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(NamedTuple):
     """One call on the way to an op: where its function stands, and the turns of its loops."""
 
     place: Place
@@ -175,6 +174,8 @@ def _extended(
 ) -> list[_Call]:
     """Calls go on to places: in the first of these some turns are known, all others begin."""
     found = list(calls)
+    if len(found) == len(places):
+        return found
     around = next((call.turns[-1] for call in reversed(calls) if call.turns), None)
     for place in places[len(calls) :]:
         inside = list(turns)

@@ -507,7 +507,7 @@ def _slice_of(node: Node, placing: "_Placing", given: GivenName) -> str | None:
     if node.op != "getitem":
         return None
     t, index = placing.times.get(node), node.options.get("index")
-    sequence = next(node.tensors(), None)
+    sequence = next(iter(node.tensors()), None)
     if not isinstance(index, int) or index != t or sequence is None:
         return None
     return given(sequence)

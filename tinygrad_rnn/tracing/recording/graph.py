@@ -1,10 +1,9 @@
 """The recorded graph as plain data: one `Node` per tensor, inputs before outputs."""
 
 import gc
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Reversible, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Reversible, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from math import prod
 from operator import attrgetter
 from typing import Any, ParamSpec, TypeVar
 
@@ -107,7 +106,7 @@ class Node:
 
     @property
     def size(self) -> int:
-        return prod(self._data.shape)
+        return self._data.size
 
     @property
     def nbytes(self) -> int:
@@ -167,9 +166,9 @@ class Node:
                 return True
         return False
 
-    def tensors(self) -> "Iterator[Node]":
+    def tensors(self) -> "list[Node]":
         """The inputs that are tensors."""
-        return (x for x in self.inputs if x is not None)
+        return [x for x in self.inputs if x is not None]
 
     # What it holds
 

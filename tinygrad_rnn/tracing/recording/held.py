@@ -7,6 +7,7 @@ what it looks at.
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Self, TypeGuard
 
 import numpy as np
@@ -103,8 +104,12 @@ class Gone:
         return cls(array.shape, array.dtype, nans, infs)
 
     @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return self.size * self.dtype.itemsize
 
 
 def gone_error(what: str) -> TraceError:
