@@ -260,7 +260,7 @@ def _sites_in(loop: Key, body: Mapping[Node, Turn]) -> dict[Node, Site]:
         assert node.source is not None
         places, (function, position) = node.source.places, loop
         outer = [
-            i for i, one in enumerate(places) if one.function == function and position in one.loops
+            i for i, one in enumerate(places) if position in one.loops and one.function == function
         ]
         inside = tuple((one.function, one.at) for one in places[max(outer, default=0) :])
         site = inside, node.op, modules[node.scope]

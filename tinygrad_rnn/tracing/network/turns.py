@@ -123,17 +123,16 @@ class _Call(NamedTuple):
 def _whole(places: Sequence[Place], before: Sequence[_Call]) -> Sequence[Place]:
     """The places with the outermost ones, of which a source keeps only a few."""
     for i, call in enumerate(before):
-        if call.place.function == places[0].function:
+        if call.place.is_with(places[0]):
             return (*(one.place for one in before[:i]), *places) if i else places
     return places
 
 
 def _from_outside(calls: Sequence[_Call], places: Sequence[Place]) -> Sequence[_Call]:
     """The calls with the outermost ones, where the op before was the first one in all of them."""
-    if not calls or calls[0].place.function == places[0].function:
+    if not calls or calls[0].place.is_with(places[0]):
         return calls
-    first = calls[0].place.function
-    k = next((k for k, to in enumerate(places) if to.function == first), 0)
+    k = next((k for k, to in enumerate(places) if to.is_with(calls[0].place)), 0)
     return (*_extended((), places[:k]), *calls)
 
 
@@ -155,7 +154,7 @@ def _following(
     if same == min(len(calls), len(places)):  # the same place once more, or in a call from there
         if not is_again or len(calls) != len(places):
             return _extended(calls[:same], places)
-    elif calls[same].place.function == places[same].function:
+    elif calls[same].place.is_with(places[same]):
         call, to = calls[same], places[same]
         kept = [turn for turn, at in zip(call.turns, to.loops, strict=False) if turn.loop[1] == at]
         if to.at > call.place.at:

@@ -56,6 +56,11 @@ class Place:
     at: int
     loops: tuple[tuple[int, int], ...] = ()
 
+    def is_with(self, other: "Place") -> bool:
+        """Whether both are in one function."""
+        # it takes long to compare code with itself
+        return self.function is other.function or self.function == other.function
+
 
 def plain_places(places: Iterable[Place], functions: dict[Hashable, int]) -> list[Any]:
     """Places as a file can hold them: functions by their numbers in `functions`, which grow."""
