@@ -567,3 +567,50 @@ def test_what_is_made_of_inputs_is_there_before_the_first_copy_that_depends_on_i
     found = network(program)
     prove_time(found)
     assert [columns(found, row) for row in range(2)] == [[1, 2], [2, 1]]
+
+
+@pytest.mark.parametrize("begin", [np.zeros(SIZE), tg.tensor(np.zeros(SIZE))])
+def test_a_running_average_of_a_state_stands_in_the_columns_of_its_steps(begin):
+    """Also where NumPy computed what its first step has of it."""
+
+    def program():
+        cell, h, mean = tg.nn.RNNCell(SIZE, SIZE, rng=0), None, begin
+        for x in sequence(4):
+            h = cell(x, h)
+            mean = 0.9 * mean + 0.1 * h
+        return (mean**2).sum()
+
+    found = network(program)
+    assert [columns(found, row) for row in range(2)] == [[0, 1, 2, 3]] * 2
+    assert {b.label for b in found.blocks if b.kind == "initial"} == {"h₋₁", "mean₋₁"}
+    assert [b.label for b in found.blocks if b.kind == "input"] == ["x₀", "x₁", "x₂", "x₃"]
+
+
+def zoned_out():
+    """A quick layer that keeps some units at each step, and a slow one that every other step reads.
+
+    The slow one is called first.
+    """
+    slow, quick = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(2 * SIZE, SIZE, rng=1)
+    out, rng = tg.nn.Linear(SIZE, SIZE, rng=2), np.random.default_rng(0)
+    h, s, loss = zeros(), zeros(), 0.0
+    for t, x in enumerate(sequence(5)):
+        if t % 2 == 0:
+            s = slow(h, s)
+        keep = rng.random(SIZE)
+        h = keep * h + (1 - keep) * quick(tg.ops.concatenate([x, s]), h)
+        loss = loss + (out(h) ** 2).sum()
+    return loss
+
+
+def test_what_is_kept_of_a_state_stands_in_the_step_that_keeps_it_beside_a_slow_row():
+    found = network(zoned_out)
+    prove_time(found)
+    assert [columns(found, row) for row in range(2)] == [[0, 1, 3], [0, 1, 2, 3, 4]]
+    between = [row for row in found.rows if row.kind == "between"]
+    assert all([b.columns[0] for b in row.blocks] == [0, 1, 2, 3, 4] for row in between)
+    inputs = [(b.columns[0], b.label) for b in found.blocks if b.kind == "input"]
+    for name in ("x", "keep"):
+        assert [one for one in inputs if one[1].startswith(name) and "′" not in one[1]] == [
+            (t, f"{name}{'₀₁₂₃₄'[t]}") for t in range(5)
+        ]

@@ -13,6 +13,7 @@ import numpy as np
 from ...autograd.tensor import Array
 from ..recording.graph import Node, compute
 from .copies import Entry
+from .sites import places_of
 
 STATE, GIVEN = 1, 2  # what an element of a joined array is: of a state, or of something else
 
@@ -157,8 +158,10 @@ def _does_the_same(node: Node, other: Node, same: Mapping[Node, Node]) -> bool:
     read = zip(node.inputs, other.inputs, strict=True)
     if any(x in same and same[x] is not there for x, there in read if x is not None):
         return False
-    if node.source is not None and other.source is not None and node.source != other.source:
-        return False
+    if node.source is not None and other.source is not None:
+        places = places_of(node, 1), places_of(other, 1)
+        if node.source != other.source or (all(places) and places[0] != places[1]):
+            return False
     # where another copy reads a state, the first one may read a trained one
     pairs = zip(node.inputs, other.inputs, strict=True)
     return all(

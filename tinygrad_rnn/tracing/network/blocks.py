@@ -15,7 +15,6 @@ from collections.abc import (
 )
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -1148,18 +1147,8 @@ class _Assembly:
                     waiting.append(below)
         if not made_of:
             return self.naming.time_in(column)
-        quick = [copy for copy in made_of if copy.row not in self.slow]
+        quick = [copy for copy in made_of if copy.row not in placement.slow]
         return self.naming.time(max(quick or made_of, key=lambda copy: copy.row))
-
-    @cached_property
-    def slow(self) -> set[int]:
-        """The rows that leave out columns between two of their copies."""
-        columns = self.groups.placement.columns
-        return {
-            number
-            for number, loop in enumerate(self.cells.loops)
-            if any(abs(columns[b] - columns[a]) > 1 for a, b in pairwise(loop.copies))
-        }
 
     def brackets(self) -> Iterator[Bracket]:
         """The columns of each step of an outer loop; of several rows that have such the lowest."""

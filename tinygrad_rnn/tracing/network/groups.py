@@ -706,9 +706,20 @@ class Groups:
 
     @cached_property
     def columns_of_turns(self) -> Mapping[Turn, int | None]:
-        """Of the turns that copies were made in their column; None where they have several."""
+        """Of the turns that copies were made in their column; None where they have several.
+
+        A slow row has columns of its own only where no other has a copy in the turn.
+        """
+        found = self.columns_of_copies(one for one in self.cells.all if self.is_slow(one))
+        return found | self.columns_of_copies(x for x in self.cells.all if not self.is_slow(x))
+
+    def is_slow(self, copy: Copy) -> bool:
+        return copy.row in self.placement.slow
+
+    def columns_of_copies(self, copies: Iterable[Copy]) -> dict[Turn, int | None]:
+        """The columns of the turns that some copies were made in."""
         found: dict[Turn, int | None] = {}
-        for copy in self.cells.all:
+        for copy in copies:
             column, turn = self.placement.columns[copy], self.cells.turns.get(copy.nodes[0])
             for one in turn.chain() if turn is not None else ():
                 found[one] = column if found.get(one, column) == column else None

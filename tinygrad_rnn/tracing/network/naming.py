@@ -191,7 +191,7 @@ class Naming:
         return copy.row, self._counts[copy].run
 
     def lowest_in(self, column: int) -> Copy | None:
-        """The lowest copy that stands in a column, of a row that does not run backwards."""
+        """The lowest copy in a column of a row that runs forwards; of a slow row if of no other."""
         return self._lowest.get(column)
 
     def time_in(self, column: int) -> int:
@@ -208,9 +208,16 @@ class Naming:
         self._lowest: dict[int, Copy] = {}
         for loop in self.cells.loops:
             self._counts |= self._counted(loop)
-            for copy in loop.copies:
-                if not self._placement.reversed(copy):
-                    self._lowest.setdefault(self._placement.columns[copy], copy)
+            if loop.copies[0].row not in self._placement.slow:
+                self._stand(loop)
+        for row in sorted(self._placement.slow):  # a slow row counts its own steps
+            self._stand(self.cells.loops[row])
+
+    def _stand(self, loop: Loop) -> None:
+        """Let the copies of a row give their columns the time that these have from no other."""
+        for copy in loop.copies:
+            if not self._placement.reversed(copy):
+                self._lowest.setdefault(self._placement.columns[copy], copy)
 
     def _counted(self, loop: Loop) -> dict[Copy, "_Count"]:
         """The timesteps of a row, run by run: a run reads one sequence."""

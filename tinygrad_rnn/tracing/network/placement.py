@@ -5,7 +5,9 @@ goes on by a column a copy, and what is fed by a slice of a sequence stands in t
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -69,6 +71,8 @@ class Placement:
         # of a leaf that is a slice of a sequence: that, and the token of the slice
         self.slice_of: dict[Node, tuple[Node, int]] = {}
         self._first_parts: dict[Node, int] = {}  # of a joined leaf: the token of what is no state
+        # of what met a state before a copy read that: the column of the copy before
+        self._latest: dict[int, int] = {}
         self._label_leaves(nodes)
         ends = {copy.nodes[-1]: copy for copy in self._cells.all}
         tried = len(self._forwards)
@@ -89,6 +93,15 @@ class Placement:
     def reversed(self, copy: Copy) -> bool:
         """Whether its chain runs from the right to the left."""
         return copy in self._backwards
+
+    @cached_property
+    def slow(self) -> Set[int]:
+        """The rows that leave out columns between two of their copies."""
+        return {
+            number
+            for number, loop in enumerate(self._cells.loops)
+            if any(abs(self.columns[b] - self.columns[a]) > 1 for a, b in pairwise(loop.copies))
+        }
 
     # Labels
 
@@ -252,6 +265,16 @@ class Placement:
         self.columns[copy] = column
         self._starts[copy.row] = max(self._starts[copy.row], column + 1)
         self._bind(copy, column, fed)
+        for x in states:
+            self._note_latest(x)
+
+    def _note_latest(self, state: Node) -> None:
+        """What has no column yet, and is in a state already, is no later than what made that."""
+        tokens = tokens_of(self._label_of(state))
+        known = self.times.columns(frozenset(tokens))
+        for token in tokens if known else ():
+            if self.times.column(token) is None:
+                self._latest.setdefault(token, max(known))
 
     def _have_a_place(self, slices: Iterable[int], begun: Sequence[int]) -> bool:
         """Whether slices of a sequence stand in columns already, or their neighbours do.
@@ -328,6 +351,7 @@ class Placement:
         for token in free:
             sequence, position = times.place(token)
             at = column - newest[id(sequence)] + position
+            at = min(at, self._latest.get(token, at))
             if at >= times.earliest(token):
                 times.bind(token, at)
         for node in copy.nodes:
