@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -96,6 +97,7 @@ def _label(size: tuple[float, float] | None) -> str:
     return f", label=<{table}<tr><td></td></tr></table>>"
 
 
+@lru_cache(maxsize=64)  # the page of a picture, and its other themes, ask for the same layout
 def _run(dot: str, seconds: float) -> str:
     """Run dot for so many seconds of the processor: a busy machine draws the same picture."""
     try:
