@@ -1179,11 +1179,14 @@ record(
 CASES = [one for made in RECORDS.values() for one in made.cases]
 
 
-def with_every_case(accept: Callable[[Case], bool] = lambda _: True, one_in: int = 1):
+def with_every_case(
+    accept: Callable[[Case], bool] = lambda _: True, one_in: int = 1, one_op_in: int = 1
+):
     """Make of `test(case)` one test an op: it goes through the op's cases, and names what fails.
 
     A test costs pytest more than most cases cost, and there are thousands. Of what costs much, one
-    case in so many is run, at random but always the same; `-m slow` runs the others.
+    case in so many is run, at random but always the same; `-m slow` runs the others. Of what the
+    engine does alike for all ops the default takes one op in so many, and `-m rest` the others.
     """
     of_op: dict[str, list[Case]] = {}
     for one in filter(accept, CASES):
@@ -1194,7 +1197,9 @@ def with_every_case(accept: Callable[[Case], bool] = lambda _: True, one_in: int
         for op, cases in of_op.items():
             drawn = sorted(cases, key=lambda one: zlib.crc32(f"{test.__name__} {one.id}".encode()))
             few = -(-len(drawn) // one_in)
-            some.append(pytest.param(drawn[:few], id=op))
+            is_default = len(some) % one_op_in == 0
+            marks = () if is_default else pytest.mark.rest
+            some.append(pytest.param(drawn[:few], id=op, marks=marks))
             if drawn[few:]:
                 others.append(pytest.param(drawn[few:], id=f"{op}-rest", marks=pytest.mark.slow))
 

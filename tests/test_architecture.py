@@ -157,7 +157,8 @@ def test_private_names(source, names):
 def test_no_test_uses_a_private_name():
     """A test of what the public can see stays when the inside is written anew."""
     tests = {*(ROOT / "tests").rglob("*.py")} - {ROOT / "tests" / "mutate.py"}
-    found = {path.name: private_names(path.read_text("utf-8")) for path in tests}
+    sources = {path.name: path.read_text("utf-8") for path in tests}
+    found = {name: private_names(s) for name, s in sources.items() if re.search(r"\b_[A-Za-z]", s)}
     assert {name: names for name, names in found.items() if names} == {}
 
 

@@ -21,12 +21,13 @@ ROOT = Path(__file__).parents[1]
 GALLERY = ROOT / "docs" / "gallery.md"
 # The gallery's commands are run by test_gallery.py, which looks at what they make.
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("**/*.md")} - {GALLERY})]
-# They conduct whole studies; `.ci/run` asks for them, and builds a site of all.
+# They conduct whole studies, or draw a lot; `.ci/run` asks for them, and builds a site of all.
 LONG = {
     "03_why_creation_order_is_enough.md", "08_training_on_your_own_text.md",
-    "14_short_memory.md", "15_below_one_and_above_one.md",
-    "16_how_the_compiler_makes_one_product_of_many.md", "18_your_pytorch_model.md",
-    "how_far_a_push_travels.md",
+    "10_drawing_your_own_model.md", "11_what_the_backward_pass_does.md",
+    "12_debugging_an_exploding_network.md", "14_short_memory.md",
+    "15_below_one_and_above_one.md", "16_how_the_compiler_makes_one_product_of_many.md",
+    "17_what_if.md", "18_your_pytorch_model.md", "how_far_a_push_travels.md",
 }  # fmt: skip
 PROMPT = "$ tinygrad-rnn "
 

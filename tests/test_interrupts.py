@@ -229,7 +229,7 @@ def check_alone(*arguments):
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
-@pytest.mark.parametrize("number", one_in(2, [20, 50]))
+@pytest.mark.parametrize("number", one_in(3, [10, 20, 50]))
 def test_at_some_moments(work, number):
     check_alone(work, partial(some, number))
 
@@ -331,7 +331,7 @@ def quick_collections():
 
 
 @pytest.mark.usefixtures("quick_collections")
-@pytest.mark.parametrize("number", [30, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [15, pytest.param(1_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SAVES)
 @pytest.mark.filterwarnings("ignore")  # a file that was being opened is closed unasked
 def test_an_interrupted_save_leaves_the_old_file_or_the_new_and_no_other(tmp_path, name, number):

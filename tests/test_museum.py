@@ -138,7 +138,7 @@ def test_every_gradient_passes_gradcheck(name):
 
 
 # To record and plan a program costs more than all else here.
-@pytest.mark.parametrize("name", one_in(6, NAMES))
+@pytest.mark.parametrize("name", one_in(12, NAMES))
 def test_compiled_is_eager(name):
     here = program(name)
     step = differentiated(here.loss_fn)
@@ -172,7 +172,7 @@ def test_parameters_come_back_from_a_file(name, tmp_path):
     assert here.loss_fn(*here.BATCH).item() == loss
 
 
-@pytest.mark.parametrize("name", one_in(4, NAMES))
+@pytest.mark.parametrize("name", one_in(8, NAMES))
 def test_a_program_is_recorded_and_drawn(name):
     here = program(name)
     with tg.trace():

@@ -47,7 +47,7 @@ def test_gradient_is_the_central_difference(case):
     assert tg.gradcheck(case.call, case.tensors(), float32=not case.double)
 
 
-@with_every_case(differentiable, one_in=4)
+@with_every_case(differentiable, one_in=4, one_op_in=4)
 def test_a_gradient_with_a_graph_is_the_one_without(case):
     """A rule may go another way for Tensors, which second derivatives are held against alone."""
     xs = case.tensors()
@@ -118,7 +118,7 @@ def test_every_op_says_what_it_computes_and_its_rule(name):
         assert "ȳ" in op.__doc__.lower()
 
 
-@with_every_case(double)
+@with_every_case(double, one_op_in=4)
 def test_the_gradient_is_linear_in_the_cotangent(case):
     tensors = case.tensors()
     y = case.call(*tensors)
@@ -132,7 +132,7 @@ def test_the_gradient_is_linear_in_the_cotangent(case):
         np.testing.assert_allclose(whole.data, 2 * a.data - 3 * b.data, rtol=1e-9, atol=1e-9)
 
 
-@with_every_case(double)
+@with_every_case(double, one_op_in=4)
 def test_many_uses_of_one_input_add_up(case):
     """Sums that are deferred equal the sums of their terms."""
     tensors = case.tensors()

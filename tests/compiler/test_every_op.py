@@ -27,12 +27,14 @@ def run(step, sets):
     return [y.data for y in ys], gradients
 
 
-@with_every_case(one_in=16)
+@with_every_case(one_in=16, one_op_in=2)
 def test_compiled_it_does_what_it_does(case):
     check(case, copies=1)
 
 
-@with_every_case(lambda case: any(arg.dtype != np.float32 for arg in case.args), one_in=48)
+@with_every_case(
+    lambda case: any(arg.dtype != np.float32 for arg in case.args), one_in=48, one_op_in=3
+)
 def test_compiled_beside_its_like_it_does_what_it_does(case):
     """Single precision alone is left out: what it computes is tested above."""
     check(case, copies=3)

@@ -51,7 +51,7 @@ def test_every_cell(model, batch):
     compare(step, list(net.parameters()), calls)
 
 
-@pytest.mark.parametrize("kind", [tg.nn.RNNCell, tg.nn.GRUCell, tg.nn.LSTMCell])
+@pytest.mark.parametrize("kind", one_in(2, [tg.nn.RNNCell, tg.nn.GRUCell, tg.nn.LSTMCell]))
 def test_a_loop_as_a_person_writes_it(kind):
     rng = np.random.default_rng(1)
     table, cell, out = tg.nn.Embedding(5, 3, rng=1), kind(3, 4, rng=0), tg.nn.Linear(4, 5, rng=2)
@@ -164,7 +164,7 @@ def test_random_programs(instructions, repeats, dtype):
     compare(step, parameters, [(rng.uniform(-1, 1, (3, 3)).astype(dtype),) for _ in range(3)])
 
 
-@pytest.mark.parametrize("kind", [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU])
+@pytest.mark.parametrize("kind", one_in(2, [tg.nn.RNN, tg.nn.GRU, tg.nn.LSTM]))
 def test_calls_grow_with_the_recurrence_alone(kind):
     """A longer loop adds the recurrence: no projection, no product for a weight, no copy."""
     counts = []

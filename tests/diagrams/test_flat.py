@@ -192,6 +192,7 @@ def test_a_layout_that_takes_too_long_is_stopped():
         dot_layout.arrange({"a": (10, 10)}, [], seconds=0.001)
 
 
+@pytest.mark.rest
 @pytest.mark.skipif(find_spec("resource") is None, reason="no limits of a process's time")
 def test_the_time_of_a_layout_is_the_processors(monkeypatch):
     busy = "import sys, resource\nwhile True: pass"

@@ -5,11 +5,12 @@ import re
 import shutil
 from importlib.resources import files
 from importlib.util import find_spec
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 from diagrams.networks import draw, lstm
+from tables import one_in
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.player.recording import PAGE_MOST, recording
@@ -176,8 +177,10 @@ def test_without_a_backward_pass_the_forward_pass_is_played():
     assert score["ledgers"] == []
 
 
-@pytest.mark.parametrize("view", ["unrolled", "rolled", "both", "ops"])
-@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+@pytest.mark.parametrize(
+    ("view", "theme"),
+    one_in(2, list(product(["unrolled", "rolled", "both", "ops"], ["light", "dark", "print"]))),
+)
 def test_every_view_and_theme_plays(trace, view, theme):
     page = tg.draw(trace, view=view, theme=theme).html
     score = score_of(page)

@@ -108,7 +108,7 @@ def test_hostile_names_do_not_widen_the_picture():
 
 @pytest.mark.parametrize("format", one_in(2, Diagram.FORMATS))
 def test_same_network_same_bytes(format):
-    network = lstm(20, 2, loss="each")
+    network = lstm(4, 2, loss="each")
     first, second = (draw(network, view="both").render(format) for _ in range(2))
     assert first == second
 
@@ -217,9 +217,9 @@ def test_drawing_is_silent(capfd):
 
 
 def test_a_picture_grows_with_the_copies_it_shows_and_with_nothing_else():
-    sizes = {steps: len(draw(stack(steps, 2), fold=None).dot) for steps in (50, 100, 200)}
-    assert sizes[200] - sizes[100] == pytest.approx(2 * (sizes[100] - sizes[50]), rel=0.05)
-    assert len(draw(stack(5000, 2)).dot) < sizes[50]
+    sizes = {steps: len(draw(stack(steps, 2), fold=None).dot) for steps in (20, 40, 80)}
+    assert sizes[80] - sizes[40] == pytest.approx(2 * (sizes[40] - sizes[20]), rel=0.05)
+    assert len(draw(stack(2000, 2)).dot) < sizes[20]
 
 
 def test_importing_is_cheap():

@@ -5,6 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tables import rows
 
 import tinygrad_rnn as tg
 
@@ -107,7 +108,7 @@ def is_differentiated(data, inputs):
     assert tg.gradcheck(loss, [*leaves, *parameters])
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize("seed", rows([0, 1, 2, 3, 5], [0, 2]))
 def test_a_random_node_is_as_in_onnxruntime(seed):
     agrees(seed)
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from tables import rows
+from tables import one_in, rows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import StudyError
@@ -44,7 +44,7 @@ def test_recall_shows_the_bit_once():
     assert abs(bits.mean() - 0.5) < 0.1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", one_in(3, range(3)))
 def test_a_learner_learns_until_its_goal_and_no_longer(seed):
     rng = np.random.default_rng(seed)
     learner = Learner.of(tg.nn.GRU(2, 8, output_size=2, rng=rng), tg.nn.cross_entropy, lr=0.02)
@@ -233,7 +233,7 @@ def test_a_study_without_a_text_takes_no_file(tmp_path):
 # All of them
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", one_in(4, list(STUDIES)))
 def test_its_gradient_flow_can_be_drawn(name):
     assert "on the way back" in tg.draw(STUDIES[name]().loss(), gradients=True).svg
 

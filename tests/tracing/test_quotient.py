@@ -33,7 +33,7 @@ def exhibit(name):
     return here, graph, network_of(graph)
 
 
-@pytest.mark.parametrize("name", one_in(4, NAMES))
+@pytest.mark.parametrize("name", one_in(8, NAMES))
 def test_columns_and_rows_are_those_that_the_program_states(name):
     here, _, quotient = exhibit(name)
     if not here["COLUMNS"]:
@@ -44,7 +44,7 @@ def test_columns_and_rows_are_those_that_the_program_states(name):
     prove_time(quotient)
 
 
-@pytest.mark.parametrize("name", one_in(5, NAMES))
+@pytest.mark.parametrize("name", one_in(10, NAMES))
 def test_the_museum_is_proved(name):
     _, graph, quotient = exhibit(name)
     if quotient is not None:

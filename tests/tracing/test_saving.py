@@ -186,7 +186,9 @@ def test_with_a_budget_what_is_gone_stays_gone_and_what_can_be_computed_again_is
     assert list(transcript(loaded, every=29)) == list(transcript(tr, every=29))
 
 
-@pytest.mark.parametrize("name", [name for name in RUNS if name != "refused"])
+@pytest.mark.parametrize(
+    "name", rows([name for name in RUNS if name != "refused"], RUNS.keys() - {"gru"})
+)
 def test_every_number_is_the_same_to_the_last_bit(name, tmp_path):
     tr = recorded(name)
     loaded = saved(tr, tmp_path / "run.tgtrace")
@@ -389,7 +391,7 @@ def test_paths_that_cannot_be_read_or_written(tmp_path, path, monkeypatch):
     assert path.read_bytes() == b"before"
 
 
-@pytest.mark.parametrize("limit", [None, 200, 2000])
+@pytest.mark.parametrize("limit", rows([None, 200, 2000], [None, 200]))
 def test_a_backward_pass_over_what_was_made_before_the_recording(path, limit):
     W = tg.tensor(np.eye(3) / 2, requires_grad=True, name="W")
     h = tg.tensor(np.ones(3), name="x")
@@ -407,7 +409,7 @@ def test_a_backward_pass_over_what_was_made_before_the_recording(path, limit):
     assert list(transcript(load_trace(path), every=5)) == list(transcript(tr, every=5))
 
 
-@pytest.mark.parametrize("keep", one_in(3, range(1, 8)))
+@pytest.mark.parametrize("keep", one_in(6, range(1, 8)))
 def test_a_backward_pass_over_what_was_forgotten(path, keep):
     W = tg.tensor(np.eye(3) / 2, requires_grad=True, name="W")
     h = tg.tensor(np.ones(3), name="x")
@@ -584,10 +586,10 @@ def test_an_error_of_a_damaged_file_whose_text_cannot_be_had_is_a_short_one_all_
 
 def test_a_broadcast_array_too_large_for_its_memory_is_written_out(path):
     with tg.trace() as tr:
-        wide = tg.ops.broadcast_to(tg.tensor(np.ones((1, 1))), (2048, 2048))
+        wide = tg.ops.broadcast_to(tg.tensor(np.ones((1, 1))), (1024, 1024))
         wide.sum()
     loaded = saved(tr, path)
-    assert np.array_equal(loaded.events[0].value, np.ones((2048, 2048)))
+    assert np.array_equal(loaded.events[0].value, np.ones((1024, 1024)))
 
 
 @pytest.mark.parametrize("words", [("--until", "nan"), ("--steps", "1")])
@@ -753,7 +755,7 @@ def test_a_file_of_format_1_knew_ops_by_their_docstrings(path):
     assert list(transcript(load_trace(path), every=11)) == list(transcript(tr, every=11))
 
 
-@pytest.mark.parametrize("entry", manual.table(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", one_in(4, manual.table()), ids=lambda entry: entry.name)
 def test_every_op_is_read_again(path, entry):
     example = manual.example(entry)
     operands = [tg.tensor(x, requires_grad=x.dtype.kind == "f") for x in example.inputs]

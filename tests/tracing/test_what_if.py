@@ -15,9 +15,12 @@ from tinygrad_rnn.tracing.recording.event import Forward
 
 MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
 NAMES = sorted(path.stem for path in MUSEUM.glob("*.py"))
-FAST = ("elman", "learned_optimizer", "lstm", "neural_ode", "ntm", "tree_lstm")
+FAST = ("elman", "learned_optimizer", "lstm", "neural_ode", "tree_lstm")
 LOOKS = ("act", "phased_lstm")  # programs that branch on values
-museum = pytest.mark.parametrize("name", rows(NAMES, FAST, pytest.mark.slow))
+OTHERS = [name for name in NAMES if name != "ntm"]
+museum = pytest.mark.parametrize(
+    "name", rows(OTHERS, FAST, pytest.mark.slow) + rows(["ntm"], default=())
+)
 
 
 @cache
