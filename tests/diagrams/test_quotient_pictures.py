@@ -105,15 +105,22 @@ def test_two_values_have_two_labels(name):
 
 
 @pytest.mark.parametrize("name", rows(NAMES, ["names", "rwkv", "elman"]))
-def test_a_copy_is_called_as_one_of_the_values_that_leave_it(name):
+def test_a_copy_is_called_as_its_row_or_as_a_value_that_leaves_it(name):
     quotient = network(name)
-    for cell in quotient.cells:
-        read = {value.node for arrow in quotient.leaving[cell] for value in arrow.values}
-        read |= {quotient.root} & set(cell.nodes)
-        names = {quotient.name_of(node) for node in read}
-        names |= {output.label for output in quotient.outputs if output.value.node in read}
-        assert {cell.label, cell.label.rstrip("₋₀₁₂₃₄₅₆₇₈₉")} & names, (cell, names)
-        assert cell.outputs[0].node in read
+    for row in quotient.rows:
+        cells = [block for block in row.blocks if block.kind == "cell"]
+        usual = {cell.states.index(cell.called) for cell in cells if cell.called in cell.states}
+        assert len(usual) <= 1
+        for cell in cells:
+            read = {value.node for arrow in quotient.leaving[cell] for value in arrow.values}
+            read |= {quotient.root} & set(cell.nodes)
+            called = cell.called.node
+            names = {quotient.name_of(called)}
+            names |= {one.label for one in quotient.outputs if one.value.node is called}
+            assert {cell.label, cell.label.rstrip("₋₀₁₂₃₄₅₆₇₈₉")} & names, (cell, names)
+            makes_it = any(k < len(cell.states) for k in usual)
+            assert cell.called in cell.states if makes_it else called in read
+            assert cell.outputs[0].node in read
 
 
 @pytest.mark.parametrize("name", rows(NAMES, ["siamese", "word_char", "slstm"]))

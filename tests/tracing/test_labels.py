@@ -772,3 +772,21 @@ def test_a_block_that_parts_of_one_value_leave_has_the_formula_of_that():
         return loss
 
     assert "weight h + bias" in formulas(program)
+
+
+def test_the_last_copy_of_a_row_is_called_as_the_others_where_it_makes_that_state():
+    cell, scope = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 2, rng=1)
+
+    def program():
+        h, loss = np.zeros(4), 0.0
+        for x in XS:
+            with tg.scope("step"):
+                h = cell(x, h)
+                out = scope(h)
+            loss = loss + (out**2).sum()
+        return loss
+
+    copies = [block for block in network(program).blocks if block.kind == "cell"]
+    assert [copy.label for copy in copies] == ["h₀", "h₁", "h₂"]
+    assert [copy.called.shape for copy in copies] == [(4,)] * 3
+    assert [copy.is_called_otherwise for copy in copies] == [False, False, True]

@@ -94,7 +94,8 @@ class _Rolled:
             id, first.kind, "between", 0, level, label, Plate(label=label, note=shape), row.path
         )
         if row.kind in ("cell", "loop"):
-            shape = shape_text(first.outputs[0].shape) if first.outputs else ""
+            called = first.called or next(iter(first.outputs), None)
+            shape = "" if called is None else shape_text(called.shape)
             face = Box(row=row.number, note=shape, dashed=row.kind == "loop")
             about = f"{row.title}: every copy of {row.path or row.name}"
             item = replace(item, role="cell", face=face, tooltip=about)

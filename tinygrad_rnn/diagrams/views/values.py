@@ -18,9 +18,9 @@ def with_values(grid: Grid, quotient: Quotient) -> Grid:
     """Return `grid` with the values of what each shown copy is called by."""
     rows: dict[str, np.ndarray] = {}
     for cell in quotient.cells:
-        shown = cell.outputs[:1]
-        if cell.id in grid.items and shown:
-            data = shown[0].of(shown[0].node.data)
+        shown = cell.called or next(iter(cell.outputs), None)
+        if cell.id in grid.items and shown is not None:
+            data = shown.of(shown.node.data)
             rows[cell.id] = _first_sequence(np.asarray(data, float))
     finite = [np.abs(row[np.isfinite(row)]).max(initial=0.0) for row in rows.values()]
     most = float(max(finite, default=0.0)) or 1.0

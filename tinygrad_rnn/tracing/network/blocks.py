@@ -406,6 +406,7 @@ class _Assembly:
             call=copy.call if copy else None,
             prime=self.naming.prime(copy or group.begins),
             states=states,
+            called=None if copy is None else self.piece(Atom(self.called(copy), WHOLE)),
             outputs=tuple(outputs),
             structure=copy.made if copy else None,
             circles=group.circles,
@@ -481,21 +482,41 @@ class _Assembly:
                 return group.label
 
     def title(self, copy: Copy) -> str:
-        """What a copy is called, without its step: as the first of its states that leaves it.
+        """What a copy is called, without its step: as the state is by which its row is called.
 
-        Where none does, as another value that does.
+        Where it makes none, as another value that leaves it.
         """
-        loop = self.cells.loops[copy.row]
-        names, made = self.naming.states[id(loop)], loop.made[copy.made]
-        leaving = [node for node in copy.nodes if Atom(node, WHOLE) in self.shown]
-        for name, place in zip(names, made, strict=False):
-            if copy.nodes[place] in leaving:
-                return name + self.naming.prime(copy)
-        if not leaving:
+        names = self.naming.states[id(self.cells.loops[copy.row])]
+        node = self.called(copy)
+        state = self.cells.state_of(node)
+        if state is not None and state[1] < len(names):
+            return names[state[1]] + self.naming.prime(copy)
+        atom = Atom(node, WHOLE)
+        if atom not in self.shown:
             return names[0] + self.naming.prime(copy)
-        atom = Atom(leaving[0], WHOLE)
-        own = self.output_names.get(atom) or element_of(timeless(self.naming.of(atom.node)))
+        own = self.output_names.get(atom) or element_of(timeless(self.naming.of(node)))
         return own or self.name_of_nameless(atom, alone=False)
+
+    def called(self, copy: Copy) -> Node:
+        """The value that a copy is called by."""
+        made, usual = self.cells.loops[copy.row].made[copy.made], self.usual_state[copy.row]
+        if usual < len(made):
+            return copy.nodes[made[usual]]
+        leaving = (node for node in copy.nodes if Atom(node, WHOLE) in self.shown)
+        return next(leaving, copy.nodes[-1])
+
+    @cached_property
+    def usual_state(self) -> Sequence[int]:
+        """Of each row the first state that leaves most of its copies."""
+        found: list[int] = []
+        for loop in self.cells.loops:
+            count: Counter[int] = Counter()
+            for copy in loop.copies:
+                states = [Atom(copy.nodes[place], WHOLE) for place in loop.made[copy.made]]
+                count[next((k for k, one in enumerate(states) if one in self.shown), -1)] += 1
+            count.pop(-1, None)
+            found.append(count.most_common(1)[0][0] if count else 0)
+        return found
 
     def label_begun(self, group: Group, copy: Copy) -> str:
         """What is written in the circle of an initial state that a chain begins with."""

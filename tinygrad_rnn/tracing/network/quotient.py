@@ -149,8 +149,9 @@ class Block:
         prime: what stands behind the names of its states where its row has several chains that
             count alike: h₀ h₁ … and h′₀ h′₁ …
         states: of a cell, the values that it passes on or would: in the order of `Row.states`.
+        called: of a cell, the value that its label names: the "h₃" in its box.
         outputs: the pieces that other blocks read, or that the root is: states first; then states
-            that nobody reads. "h₃" in a cell's box is the first.
+            that nobody reads.
         structure: equal for blocks that are made alike: same ops, wired alike, same parameters.
         trained: of a parameter its name in the legend; of an initial state too, if it is trained.
     """
@@ -167,6 +168,7 @@ class Block:
     call: Scope | None = None
     prime: str = ""
     states: tuple[Piece, ...] = ()
+    called: Piece | None = None
     outputs: tuple[Piece, ...] = ()
     structure: object = None
     circles: tuple[str, ...] = ()
@@ -214,11 +216,11 @@ class Block:
 
     @property
     def is_called_otherwise(self) -> bool:
-        """Whether it is a copy whose first state nobody reads, as may be the last of a chain.
+        """Whether it is a copy of which nobody reads what it is called by.
 
-        It is called as something else that leaves it.
+        As may be the last one of a chain.
         """
-        return bool(self.states) and self.outputs[:1] != self.states[:1]
+        return bool(self.states) and self.outputs[:1] != (self.called,)
 
     @property
     def parameter(self) -> Piece:
