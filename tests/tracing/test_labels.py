@@ -790,3 +790,52 @@ def test_the_last_copy_of_a_row_is_called_as_the_others_where_it_makes_that_stat
     assert [copy.label for copy in copies] == ["h₀", "h₁", "h₂"]
     assert [copy.called.shape for copy in copies] == [(4,)] * 3
     assert [copy.is_called_otherwise for copy in copies] == [False, False, True]
+
+
+# Rows that the program's own numbers pick
+
+
+def spelled(cell, table):
+    h, loss = None, 0.0
+    for token in (3, 1, 0):
+        h = cell(table[token], h)
+        loss = loss + (h * h).sum()
+    return loss
+
+
+def in_a_plain_loop(W, U):
+    h, loss = np.zeros(4), 0.0
+    for ix in (3, 1, 3):
+        h = np.tanh(W[:, ix] + U @ h)
+        loss = loss + (h * h).sum()
+    return loss
+
+
+def test_a_row_that_each_step_looks_up_is_an_input_of_the_step():
+    """A number of the program is no tensor; what it picks stands in its step all the same."""
+    cell, table = tg.nn.RNNCell(3, 4, rng=0), tg.tensor(np.ones((5, 3)), requires_grad=True)
+    W, U = (tg.tensor(np.ones((4, n)), requires_grad=True) for n in (5, 4))
+    quotient = network(lambda: spelled(cell, table))
+    (row,) = rows_of(quotient)
+    assert row.equation == "hₜ = tanh(W_xh table[…] + W_hh hₜ₋₁ + b_h)"
+    of_calls = [b for b in quotient.blocks if b.kind == "between"]
+    assert [b.label for b in of_calls] == ["table[3]", "table[1]", "table[0]"]
+    assert [b.column for b in of_calls] == [0, 1, 2]
+    looked_up = labels(network(lambda: in_a_plain_loop(W, U)), "between")
+    assert looked_up == ["W[:, 3]", "W[:, 1]", "W[:, 3]"]
+
+
+def test_parts_of_a_parameter_that_each_step_reads_are_no_inputs():
+    b, U = (tg.tensor(np.ones((n, 4)), requires_grad=True) for n in (3, 4))
+
+    def program():
+        h, loss = np.zeros(4), 0.0
+        for x in np.ones((T, 4)):
+            gates = [x + b[k] for k in range(3)]
+            h = np.tanh(gates[0] + (U @ h) * gates[1] + gates[2])
+            loss = loss + (h * h).sum()
+        return loss
+
+    quotient = network(program)
+    assert not labels(quotient, "between")
+    assert labels(quotient, "input") == ["x₀", "x₁", "x₂"]

@@ -226,13 +226,21 @@ class Equations:
                 steps[name].add(step)
         if len({entry.text for entry, _ in found.values()}) > 1:
             steady = {name for name, known in steps.items() if len(known) == 1}
-            other = {copy: self._entry(copy, read[copy], steady)[0] for copy in found}
-            if len({entry.text for entry in other.values()}) == 1:
-                return other
+            for which in (True, False):  # a row that is looked up is another one at each step
+                other = {
+                    copy: self._entry(copy, read[copy], steady, which=which)[0] for copy in found
+                }
+                if len({entry.text for entry in other.values()}) == 1:
+                    return other
         return {copy: entry for copy, (entry, _) in found.items()}
 
     def _entry(
-        self, copy: Copy, node: Node | None, steady: Container[str] | None = None
+        self,
+        copy: Copy,
+        node: Node | None,
+        steady: Container[str] | None = None,
+        *,
+        which: bool = True,
     ) -> tuple[_Entry, "_Entering"]:
         """What a value is called that enters a copy."""
         own, time = self._group_of[copy], self._naming.time(copy)
@@ -240,15 +248,17 @@ class Equations:
         names = _Entering(self._labels, own, self._layers, time, steady, prime=prime)
         if node is None:
             return _Entry(), names
-        text = self._text(node, names)
-        if not text or len(text) > _LENGTH_MOST or any(sign in text for sign in _UNKNOWN):
+        text = self._text(node, names, which=which)
+        known = text.replace("[…]", "")  # a part, only not which
+        if not text or len(text) > _LENGTH_MOST or any(sign in known for sign in _UNKNOWN):
             return _Entry(), names
         mine = text
         if prime:
-            mine = self._text(node, _Entering(self._labels, own, self._layers, time, steady))
+            primeless = _Entering(self._labels, own, self._layers, time, steady)
+            mine = self._text(node, primeless, which=which)
         return _Entry(text, self._text(node, names.absolute()), mine), names
 
-    def _text(self, node: Node, names: "_Entering") -> str:
+    def _text(self, node: Node, names: "_Entering", *, which: bool = True) -> str:
         groups = self._labels.groups
         atoms = groups.pieces.atoms[node]
         parts = [group for atom in atoms if (group := groups.group_of.get(atom)) is not None]
@@ -257,7 +267,7 @@ class Equations:
             atoms = sorted(atoms, key=self._first_element)
             texts = dict.fromkeys(names.called(Operand(node, atom)) for atom in atoms)
             return f"[{'; '.join(texts)}]" if all(texts) else ""
-        return factor_of(node, region, names)
+        return factor_of(node, region, names, which=which)
 
     def _first_element(self, atom: Atom) -> int:
         """Where in its array a part begins."""

@@ -94,9 +94,9 @@ def formula_of(node: Node, region: Region, operands: Operands) -> str:
     return text if len(text) <= _LENGTH_MOST else text[: _LENGTH_MOST - 1] + "…"
 
 
-def factor_of(node: Node, region: Region, operands: Operands) -> str:
+def factor_of(node: Node, region: Region, operands: Operands, *, which: bool = True) -> str:
     """The same, as it stands in a product: what is more than one name in brackets."""
-    return _bracketed(*_written(node, region, operands), _ATOM)
+    return _bracketed(*_written(node, region, operands, which=which), _ATOM)
 
 
 def _written(

@@ -22,6 +22,7 @@ from itertools import pairwise
 from ...autograd import ops
 from ...autograd.state import Scope
 from ..recording.graph import Node
+from .lookups import is_at_number, looked_up
 from .recurrence import is_light, key_of
 from .turns import Key, Turn
 from .weights import Weights
@@ -399,7 +400,10 @@ def _add_what_feeds(
     taken: Container[Node],
     sites: Mapping[Node, Site],
 ) -> None:
-    """Give each round the ops whose results it alone reads; what only one round has is not part."""
+    """Give each round the ops whose results it alone reads; what only one round has is not part.
+
+    Nor is a row that each round looks up: that is its input.
+    """
     round_of: dict[Node, list[Node]] = {}
     for loop in loops:
         for one in loop.rounds:
@@ -418,8 +422,20 @@ def _add_what_feeds(
                 times[sites[node]] += 1
         for x in node.tensors():
             readers[x].add(id(own) if own is not None else 0)
+    inside |= _rows_looked_up(round_of, sites)
     for node in nodes:
         if node in round_of and node not in inside and times[sites[node]] > 1:
             round_of[node].append(node)
     for one in known.values():
         one.sort(key=lambda node: node.id)
+
+
+def _rows_looked_up(
+    round_of: Mapping[Node, Sequence[Node]], sites: Mapping[Node, Site]
+) -> set[Node]:
+    """The rows of parameters that are others in each round."""
+    rows: defaultdict[Hashable, dict[Hashable, list[Node]]] = defaultdict(dict)
+    for node, one in round_of.items():
+        if is_at_number(node):
+            rows[sites[node]].setdefault(id(one), []).append(node)
+    return looked_up(rows)

@@ -1,5 +1,6 @@
 """What is neither a copy nor between them: derived parameters, and the loss."""
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain, islice
 
@@ -7,6 +8,7 @@ from ...autograd.state import Scope
 from ..recording.graph import Node
 from .cells import Cells
 from .leaves import Leaves
+from .lookups import is_at_number, looked_up
 from .sites import Sites, frozen
 
 
@@ -15,14 +17,15 @@ def derived_parameters(
 ) -> set[Node]:
     """What is made outside the copies from parameters and constants alone: exp(log_A), W.T.
 
-    But of no parameter that is `updated` from step to step.
+    But of no parameter that is `updated` from step to step, and no rows that each step looks up.
     """
     found: set[Node] = set()
     constant: set[Node] = set(filter(leaves.is_constant, nodes))
     updated = set(updated)
     begun = _read_first(nodes, cells) | updated
+    rows = _rows_looked_up(nodes, cells)
     for node in nodes:
-        if node.op is None or cells.of(node) is not None:
+        if node.op is None or cells.of(node) is not None or node in rows:
             continue
         fixed = (x for x in node.tensors() if x not in updated)
         trained = {x for x in fixed if x.is_parameter or x in found}
@@ -33,6 +36,19 @@ def derived_parameters(
         elif node in leaves.steady and not trained and all(x in constant for x in others):
             constant.add(node)
     return found
+
+
+def _rows_looked_up(nodes: Iterable[Node], cells: Cells) -> set[Node]:
+    """The rows that copies look up from outside."""
+    sites = Sites()
+    read: defaultdict[Hashable, dict[Hashable, list[Node]]] = defaultdict(dict)
+    for node in nodes:
+        copy = cells.of(node)
+        for slot, x in enumerate(node.inputs if copy is not None else ()):
+            if x is not None and cells.of(x) is None and is_at_number(x):
+                place = sites.of(node), slot, id(x.source)
+                read[place].setdefault(copy, []).append(x)
+    return looked_up(read)
 
 
 def _read_first(nodes: Iterable[Node], cells: Cells) -> set[Node]:
