@@ -3,14 +3,16 @@
 import gc
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
 
 # A script, and it needs cosmic-ray.
 collect_ignore = ["mutate.py"]
-# Else each worker, and each process that a test starts, compiles every module anew.
+# Else every run, and each process that a test starts, compiles every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -21,9 +23,10 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup does
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("dev", deadline=None, max_examples=40)
+settings.register_profile("same", deadline=None, max_examples=40, derandomize=True, print_blob=True)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("nightly", deadline=None, max_examples=2000, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("same" if IN_CI else "dev"))
 
 
 @pytest.hookimpl(tryfirst=True)  # before those that are marked are left out

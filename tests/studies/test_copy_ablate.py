@@ -87,7 +87,7 @@ def test_a_gate_that_was_taken_away_stays_away():
     for kind, gate in KINDS.items():
         network = network_of(kind, np.random.default_rng(0))
         Learner.of(network, tg.nn.mse_loss, 0.01, each).learn(
-            endless(register, rng, 5, 8), register(rng, 5, 8), 10, 5, goal=0.0
+            endless(register, rng, 5, 8), register(rng, 5, 8), 4, 2, goal=0.0
         )
         with tg.trace() as run:
             network(register(rng, 5, 8)[0])[0].sum().backward()
