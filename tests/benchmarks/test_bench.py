@@ -33,6 +33,7 @@ from tinygrad_rnn.benchmarks.contenders import (
 from tinygrad_rnn.cli import cli
 from tinygrad_rnn.errors import BenchmarkError
 
+SIZES = [(1, 1), (1, 3), (5, 1), (5, 3)]
 OWN = {
     "rnn": [TimeBatchedRNN, min_char_rnn, ours.eager_loop, ours.eager_layer, ours.compiled],
     "lstm": [TimeBatchedLSTM, ours.eager_layer, ours.compiled],
@@ -47,8 +48,7 @@ def run(tmp_path, monkeypatch):
     return lambda *words: CliRunner().invoke(cli, ["bench", *words])
 
 
-@pytest.mark.parametrize("B", [1, 3])
-@pytest.mark.parametrize("T", [1, 5])
+@pytest.mark.parametrize(("T", "B"), rows(SIZES, [(1, 1), (5, 3)]))
 @pytest.mark.parametrize("dtype", rows(["float64", "float32"], ["float64"]))
 @pytest.mark.parametrize("cell", OWN)
 def test_by_hand_eager_and_compiled_take_the_same_step(cell, dtype, T, B):

@@ -192,7 +192,7 @@ INDICES = [
 
 
 @pytest.mark.parametrize(("take", "shape"), INDICES)
-@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("copies", rows([1, 3], [3]))
 def test_integers_that_differ_from_call_to_call_pick_elements_and_rows(take, shape, copies):
     """Also the same ones twice, and from the end; at one step, and at three."""
     rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from diagrams.networks import bidirectional, draw, encoder_decoder, lstm, stack
 from diagrams.reading import Picture
+from tables import rows
 
 from tinygrad_rnn.errors import DrawError
 
@@ -34,7 +35,8 @@ EVERY_NETWORK = pytest.mark.parametrize(
         "attention",
     ],
 )
-EVERY_VIEW = pytest.mark.parametrize("view", ["unrolled", "rolled", "both"])
+VIEWS = ["unrolled", "rolled", "both"]
+EVERY_VIEW = pytest.mark.parametrize("view", VIEWS)
 
 
 def picture(network, **options):
@@ -54,7 +56,7 @@ def test_every_copy_message_and_parameter_is_there_once():
 
 
 @EVERY_NETWORK
-@EVERY_VIEW
+@pytest.mark.parametrize("view", rows(VIEWS, ["both"]))  # which has both of the others
 def test_ids_are_unique(network, view):
     ids = [
         element.get("id")
