@@ -36,14 +36,27 @@ def check_equations(quotient):
             said = as_printed_for(block, quotient)
             entering = list(names_entering(block, quotient))
             parameters = {label for a in reached_by(block, quotient) for label in weights(a)}
+            said, expressions = without_expressions(said, block, entering)
             for symbol in SYMBOL.finditer(said):
                 assert is_told(symbol, block, entering, parameters), (symbol[0], block, said)
             if "W_x" in said:
-                said_names = {symbol["name"] for symbol in SYMBOL.finditer(said)}
+                said_names = expressions | {symbol["name"] for symbol in SYMBOL.finditer(said)}
                 for arrow in quotient.entering[block]:
                     assert is_named(arrow, block, said_names, quotient), (arrow, said)
             for state, ops in zip(block.states, LAST_OPS.get(row.name, ()), strict=False):
                 assert state.node.op in ops or " where " in said, (block, said)
+
+
+def without_expressions(said, block, entering):
+    """An equation without the inputs that go by an expression, `[x; n = 1]`, and these."""
+    found = set()
+    for known in entering:
+        if known.name.startswith("[") and known.time is not None:
+            symbol = known.name + at_step(known.time - block.time)
+            if symbol in said:
+                found.add(known.name)
+                said = said.replace(symbol, "")
+    return said, found
 
 
 def as_printed_for(block, quotient):
