@@ -48,10 +48,10 @@ def check_equations(quotient):
 
 
 def without_expressions(said, block, entering):
-    """An equation without the inputs that go by an expression, `[x; n = 1]`, and these."""
+    """An equation without the inputs that go by an expression, `index(letter)`, and these."""
     found = set()
     for known in entering:
-        if known.name.startswith("[") and known.time is not None:
+        if not SYMBOL.fullmatch(known.name) and known.time is not None:
             symbol = known.name + at_step(known.time - block.time)
             if symbol in said:
                 found.add(known.name)
