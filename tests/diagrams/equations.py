@@ -51,7 +51,8 @@ def without_expressions(said, block, entering):
     """An equation without the inputs that go by an expression, `index(letter)`, and these."""
     found = set()
     for known in entering:
-        if not SYMBOL.fullmatch(known.name) and known.time is not None:
+        is_expression = known.name and not SYMBOL.fullmatch(known.name)
+        if is_expression and known.time is not None:
             symbol = known.name + at_step(known.time - block.time)
             if symbol in said:
                 found.add(known.name)
