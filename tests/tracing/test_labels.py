@@ -803,6 +803,14 @@ def spelled(cell, table):
     return loss
 
 
+def reshaped(cell, table):
+    h, loss = None, 0.0
+    for token in (3, 1, 0):
+        h = cell(table[token].reshape(1, 3), h)
+        loss = loss + (h * h).sum()
+    return loss
+
+
 def in_a_plain_loop(W, U):
     h, loss = np.zeros(4), 0.0
     for ix in (3, 1, 3):
@@ -821,6 +829,8 @@ def test_a_row_that_each_step_looks_up_is_an_input_of_the_step():
     of_calls = [b for b in quotient.blocks if b.kind == "between"]
     assert [b.label for b in of_calls] == ["table[3]", "table[1]", "table[0]"]
     assert [b.column for b in of_calls] == [0, 1, 2]
+    moved = labels(network(lambda: reshaped(cell, table)), "between")
+    assert moved == ["table[3]", "table[1]", "table[0]"]
     looked_up = labels(network(lambda: in_a_plain_loop(W, U)), "between")
     assert looked_up == ["W[:, 3]", "W[:, 1]", "W[:, 3]"]
 

@@ -39,15 +39,22 @@ def derived_parameters(
 
 
 def _rows_looked_up(nodes: Iterable[Node], cells: Cells) -> set[Node]:
-    """The rows that copies look up from outside."""
+    """The rows that copies look up from outside, whatever is made of them on the way."""
     sites = Sites()
     read: defaultdict[Hashable, dict[Hashable, list[Node]]] = defaultdict(dict)
+    rows: dict[Node, list[Node]] = {}  # those that a value is made of
     for node in nodes:
         copy = cells.of(node)
-        for slot, x in enumerate(node.inputs if copy is not None else ()):
-            if x is not None and cells.of(x) is None and is_at_number(x):
-                place = sites.of(node), slot, id(x.source)
-                read[place].setdefault(copy, []).append(x)
+        if copy is None:
+            if is_at_number(node):
+                rows[node] = [node]
+            elif node.op is not None and all(x in rows or x.op is None for x in node.tensors()):
+                rows[node] = [row for x in node.tensors() for row in rows.get(x, ())]
+            continue
+        for slot, x in enumerate(node.inputs):
+            for row in rows.get(x, ()) if x is not None else ():
+                place = sites.of(node), slot, id(row.source)
+                read[place].setdefault(copy, []).append(row)
     return looked_up(read)
 
 
