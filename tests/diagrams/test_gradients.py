@@ -166,6 +166,17 @@ def test_the_strip_shows_every_step(steps, marks, caption):
     assert caption in tg.draw(trained(steps=steps, layers=2), gradients=True).svg
 
 
+def test_the_strip_says_that_some_steps_have_none():
+    """Nobody reads the state that the last call returns."""
+    layer, state, loss = tg.nn.LSTM(3, 4, rng=0), None, 0.0
+    for x in np.ones((3, 1, 3)):
+        y, state = layer(x, state)
+        loss = loss + y.sum()
+    diagram = tg.draw(loss, gradients=True)
+    assert sum(shape.cls == "mark" for shape in diagram.drawing.shapes) == 4
+    assert "at all 3 steps, blank where there is none" in diagram.svg
+
+
 def test_a_tensor_s_own_pass_leaves_grad_alone():
     net = tg.nn.RNN(3, 4, rng=0)
     loss = (net(np.ones((3, 3)))[0] ** 2).sum()

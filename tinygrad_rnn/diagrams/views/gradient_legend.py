@@ -35,12 +35,15 @@ def gradient_legend(overlay: Overlay, quotient: Quotient, picture: Drawing) -> D
     y = box.bottom - _GAP - _MARK_HEIGHT / 2
     per_mark = math.ceil(quotient.columns / MARKS_MOST)
     shapes: list[Shape] = []
+    has_gaps = False
     for id, name, norms in _histories(overlay, quotient):
+        has_gaps |= None in norms
         strip = _Strip(id, norms, per_mark, left, right, y)
         shapes.append(strip.heading(name))
         shapes += strip.marks(overlay.ramp)
         y -= _STRIP_PITCH
     told = _caption(quotient, per_mark, overlay.words.before)
+    told += ", blank where there is none" if has_gaps else ""
     caption = Text(told, (left + right) / 2, y, LABEL_SIZE, "muted")
     shapes.append(Shape.of_text("strip-caption", "strip", caption, caption.text))
     strips = Drawing(tuple(shapes))
