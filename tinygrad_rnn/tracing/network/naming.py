@@ -227,6 +227,8 @@ class Naming:
             places = self._places(run)
             first = self._placement.columns[run[0][0]]
             in_step = all(self._is_in_step(copy, first + place) for copy, place in places.items())
+            if len(places) == 1:  # what joins several steps is none of them
+                in_step &= self._placement.joining.isdisjoint(places)
             lowest = self.lowest_in(first)
             begun = (0 if number else first) if lowest is None else self.time(lowest)
             begun = begun if in_step else 0

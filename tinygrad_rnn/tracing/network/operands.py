@@ -201,7 +201,7 @@ class Read:
     def _earlier(self, operand: Operand) -> str:
         """The subscript of what a step reads of another one; "" of what it reads of its own."""
         own, group = self._group, self._group_of(operand)
-        if own.kind != "between" or group is None:
+        if own.kind != "between" or group is None or self._is_of_several_steps(operand):
             return ""
         if group.kind not in ("cell", "between", "initial"):
             return ""
@@ -218,6 +218,11 @@ class Read:
         if not columns:
             return ""
         return at_step(columns) if columns == time - mine else indexed("", time)
+
+    def _is_of_several_steps(self, operand: Operand) -> bool:
+        """Whether it is a sequence of which several parts are read."""
+        atoms = self._labels.groups.pieces.atoms.get(operand.node, ())
+        return not isinstance(operand.part, Atom) and len(atoms) > 1
 
     def _is_one_of_many(self, group: Group) -> bool:
         """Whether there are others of its kind, which its step tells it from."""

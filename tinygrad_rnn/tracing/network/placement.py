@@ -68,6 +68,8 @@ class Placement:
         self.anew: set[Copy] = set()
         # of a copy: the latest column that feeds it, but for its state
         self.lowest: dict[Copy, int] = {}
+        # copies that several columns feed, beside their states
+        self.joining: set[Copy] = set()
         # of a leaf that is a slice of a sequence: that, and the token of the slice
         self.slice_of: dict[Node, tuple[Node, int]] = {}
         self._first_parts: dict[Node, int] = {}  # of a joined leaf: the token of what is no state
@@ -250,7 +252,10 @@ class Placement:
             fed |= tokens
             if tokens and not copy.before and self._is_slice(x, label, copy):
                 slices |= tokens
-        lowest = max(self.times.columns(frozenset(fed)), default=-1)
+        columns = self.times.columns(frozenset(fed))
+        lowest = max(columns, default=-1)
+        if len(columns) > 1:
+            self.joining.add(copy)
         lowest = max([lowest, *[self._earliest(token, copy) for token in fed]])
         self.lowest[copy] = lowest
         if copy.before:
