@@ -849,3 +849,32 @@ def test_parts_of_a_parameter_that_each_step_reads_are_no_inputs():
     quotient = network(program)
     assert not labels(quotient, "between")
     assert labels(quotient, "input") == ["x₀", "x₁", "x₂"]
+
+
+def test_what_fills_a_sequence_up_is_a_number_and_no_step():
+    """A second layer that reads each step one step late reads 0 first."""
+
+    def program():
+        first, second = tg.nn.RNN(3, 4, rng=0), tg.nn.RNN(4, 4, rng=1)
+        ys, _ = first(XS)
+        late, _ = second(np.pad(ys[:-1], ((1, 0), (0, 0))))
+        return (late**2).sum()
+
+    found = network(program)
+    between = [block for block in found.blocks if block.kind == "between"]
+    assert {block.sign for block in between} == {""}  # nothing but the slices
+    (upper,) = (row for row in found.rows if row.number == 1 and row.kind == "cell")
+    assert "in h₀: 0 for hₜ₋₁⁽⁰⁾" in upper.equation
+
+
+def test_a_sequence_that_a_function_makes_is_called_by_that_step_by_step():
+    """And not by the whole expression; what draws numbers says nothing of what they are for."""
+
+    def one_hot(text):
+        return np.eye(3)[[ord(letter) - ord("a") for letter in text]]
+
+    found = network(lambda: (tg.nn.RNN(3, 4, rng=0)(one_hot("abc"))[0] ** 2).sum())
+    assert labels(found, "input") == ["one_hot₀", "one_hot₁", "one_hot₂"]
+    rng = np.random.default_rng(0)
+    found = network(lambda: (tg.nn.RNN(3, 4, rng=0)(rng.standard_normal((2, 3)))[0] ** 2).sum())
+    assert labels(found, "input") == ["x₀", "x₁"]

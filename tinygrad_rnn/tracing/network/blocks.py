@@ -707,6 +707,8 @@ class _Assembly:
     def constant_label(self, group: Group) -> str:
         """What a constant is called; "" for one number."""
         node = self.constant_in(group)
+        if group.atoms[0].label != WHOLE:  # of a sequence only what fills it up
+            return ""
         readers = [read.reader.node for atom in group.atoms for read in self.groups.readers[atom]]
         name = attribute_name(node, readers[:1]) or self.naming.caption(node)
         if name or not node.size or (node.data == node.data.flat[0]).all():
@@ -796,12 +798,26 @@ class _Assembly:
         """The name of a leaf, or of the one slice of it that is read."""
         if atom.node in self.cells.joined:  # it names what was joined
             return ""
-        own = self.naming.of(atom.node)
-        if atom.label == WHOLE:
-            return own
-        moved = [read.reader.node for read in self.groups.readers[atom] if read.reader.node.is_move]
-        names = (self.naming.caption(node) for node in moved)
-        return next((name for name in names if name), own)
+        found = self.naming.of(atom.node)
+        if atom.label != WHOLE:
+            readers = (read.reader.node for read in self.groups.readers[atom])
+            names = (self.naming.caption(node) for node in readers if node.is_move)
+            found = next((name for name in names if name), found)
+        is_formula = found == atom.node.spelled and not found.isidentifier()
+        if is_formula and self.is_part_of_array(atom):
+            return atom.node.given_name or ""  # the formula is that of all steps
+        return found
+
+    def is_part_of_array(self, atom: Atom) -> bool:
+        """Whether other leaves, or other slices of it, are parts of the same array."""
+        origin = atom.node.origin
+        return atom.label != WHOLE or (origin is not None and self.parts[id(origin.owner)] > 1)
+
+    @cached_property
+    def parts(self) -> Counter[int]:
+        """How many leaves are parts of an array, by the array."""
+        leaves = (node for node in self.nodes if node.op is None and node.origin is not None)
+        return Counter(id(node.origin.owner) for node in leaves if node.origin is not None)
 
     def formula(self, group: Group) -> str:
         """What is computed in it."""
@@ -953,7 +969,8 @@ class _Assembly:
         label = self.constant_label(group)
         if label or node.is_gone or not node.size:
             return label
-        return f"{node.data.flat[0]:.4g}"
+        first = group.atoms[0]
+        return f"{self.piece(first).of(first.node.data).flat[0]:.4g}"
 
     def time_of(self, group: Group) -> int | None:
         """The timestep of a group, where it has one."""

@@ -81,6 +81,7 @@ class Groups:
         self.inputs: dict[Atom, Group] = {}
         self.group_leaves()
         self.group_made()
+        self.group_filled()
         self.group_bars()
         self.group_between()
         self.place_between()
@@ -242,6 +243,20 @@ class Groups:
             if own not in group_of:
                 group_of[own] = self.made_group(node, own, number, readers, group_of)
             self.add(group_of[own], [Atom(node, WHOLE)])
+
+    def group_filled(self) -> None:
+        """What fills a sequence up, before or after the steps that it has: a number, no step."""
+        filled: dict[Atom, Group] = {}
+        for node in self.nodes:
+            if not node.is_move or self.cells.of(node) is not None:
+                continue
+            for atom in self.pieces.atoms[node]:
+                known = {filled.get(read.value) for read in self.entering[atom]}
+                if None in known or atom in self.group_of or not (known or atom.node.inputs):
+                    continue
+                first = next(iter(known), None)
+                filled[atom] = self.new("constant") if first is None else first
+                self.add(filled[atom], [atom])
 
     def readers_of(self, number: Mapping[Node, int]) -> Mapping[int, set[int]]:
         """What reads each of some numbered ops, by their numbers; -1: anything else."""

@@ -747,7 +747,11 @@ def _number(frame: FrameType, said: ast.expr) -> int | None:
 
 
 # What makes an array of nothing says nothing of what it is for.
-_MAKERS = {"zeros", "ones", "full", "empty", "eye", "identity", "array", "asarray", "arange"}
+_MAKERS = {
+    "zeros", "ones", "full", "empty", "eye", "identity", "array", "asarray", "arange", "linspace",
+    "random", "standard_normal", "normal", "uniform", "integers", "choice", "permutation", "rand",
+    "randn", "randint", "binomial",
+}  # fmt: skip
 _SIGNS: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.MatMult: "matmul",
     ast.Pow: "pow",
