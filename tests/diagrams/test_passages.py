@@ -69,3 +69,38 @@ def test_a_long_formula_is_broken_in_its_box_and_not_cut():
     *lines, shape = (text.text for text in box.texts)
     assert lines == ["tanh(abc ⊙ h + de)", "⊙ σ(abc ⊙ h − de)"]
     assert shape == "(3,)"
+
+
+def texts_beside(tr):
+    """The texts beside the edges of a picture."""
+    edges = tg.draw(tr).drawing.edges
+    return {e.id: [t.text for t in (e.label, e.note) if t] for e in edges}
+
+
+def test_a_way_from_another_row_s_state_says_what_is_passed():
+    first, second, h = tg.nn.LSTMCell(3, 3, rng=0), tg.nn.LSTMCell(3, 3, rng=1), None
+    head = tg.nn.Linear(3, 2, rng=2)
+    with tg.trace() as tr:
+        for x in np.eye(3):
+            h = first(x, h)
+        begun = h[0]
+        for x in np.eye(3)[:2]:
+            h = second(x, h)
+        head(h[0] - begun).sum().backward()
+    beside = texts_beside(tr)
+    assert beside["other-cell-0-2-cell-1-0"] == ["h₂, c₂"]
+    (way,) = (id for id in beside if id.startswith("other-cell-0-2-between"))
+    assert beside[way] == ["h₂"]
+
+
+def test_a_way_of_one_of_several_values_of_a_box_says_which():
+    cell, halt = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 1, rng=1)
+    with tg.trace() as tr:
+        h, total, mean = np.zeros(4), 0.0, 0.0
+        for x in np.eye(3):
+            h = cell(x, h)
+            p = tg.ops.sigmoid(halt(h))[0]
+            total, mean = total + p, mean + p * h
+            h = mean * (2 - total)
+        h.sum().backward()
+    assert sum(text.split()[0] == "p" for texts in texts_beside(tr).values() for text in texts) == 3

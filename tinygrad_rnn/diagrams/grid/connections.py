@@ -22,11 +22,13 @@ from .placement import (
     Placement,
     label_lines,
 )
+from .room import Room
 from .wiring import Along, Around, Beside, Between, Frame, Loop, Up, Way
 
 _MESSAGE_WIDTH, _EDGE_WIDTH = 2.4, 1.2
 _LOOP_WIDTH, _LOOP_LABEL_WIDTH = 38.0, 120.0
 _CUT_SIZE = 17.0
+_NAME_SIZE, _NAME_MOST = LABEL_SIZE - 1, 110.0  # of what goes around
 ENTRY_PITCH = 12.0  # between what comes around to one side of a box
 # Out of an output's side, before the first bend: an arrowhead on the way back, in the widest lanes
 # of any view.
@@ -80,6 +82,25 @@ class Pen:
             if norm is not None:
                 back.append((self._backward_lane(line, norm, self._ramp), strength(norm)))
         return [*map(self._forward_lane, self._lines), *drawn_once(back)]
+
+    def named(self, edges: Sequence[Edge]) -> list[Edge]:
+        """The edges with the names of what goes around or between columns, where there is room."""
+        named = list(edges)
+        bent = [
+            (k, line)
+            for k, line in enumerate(self._lines)
+            if isinstance(line.way, Around | Between) and line.connection.label
+        ]
+        if self._has_lanes or not bent:
+            return named
+        ways = (self._corners(line) for line in self._lines)
+        room = Room(self._shapes.values(), edges, ways)
+        for k, line in bent:
+            color = "message" if edges[k].color == "message" else "muted"
+            text = Text(line.connection.label, 0.0, 0.0, _NAME_SIZE, color)
+            if text.width <= _NAME_MOST:
+                named[k] = replace(edges[k], label=room.named(self._corners(line), text))
+        return named
 
     def _arrival_offsets(self) -> dict[str, float]:
         """Return how far from its target's middle each connection enters that comes around."""
@@ -388,17 +409,18 @@ class Pen:
         return above, Text(note, x, y - 11, NOTE_SIZE, "muted")
 
     def _value_text(self, line: _Line, offset: float, slot: int) -> Text | None:
-        """Return the shape of a value, left of its way up, where it fits beside the items."""
+        """Return a value's shape, or also its name, left of its way up, where that fits."""
         source, note = self._items[line.source.id], line.connection.note
-        if not note or note == source.note:  # the source says it already
-            return None
-        width = text_width(note, NOTE_SIZE)
+        note = "" if note == source.note else note  # the source says it already
         ends = (self._frame(line.source), self._frame(line.target))
         alone = all(abs(frame.offset) < 0.5 for frame in ends)
-        if width > (self._place.content - 6 if alone else CIRCLE):
-            return None
-        x = self._place.middle[slot] + offset - 6 - width / 2
-        return Text(note, x, line.source.top + 18, NOTE_SIZE, "muted")
+        room = self._place.content - 6 if alone else CIRCLE
+        for text in (f"{line.connection.label} {note}".strip(), note):
+            width = text_width(text, NOTE_SIZE)
+            if text and width <= room:
+                x = self._place.middle[slot] + offset - 6 - width / 2
+                return Text(text, x, line.source.top + 18, NOTE_SIZE, "muted")
+        return None
 
 
 def _mark(connection: Connection, norm: float, corners: Sequence[Point]) -> Text | None:

@@ -15,6 +15,7 @@ from ...tracing.network.quotient import (
     Read,
     Row,
     indexed,
+    timeless,
 )
 from .levels import row_levels, tree_heights
 
@@ -331,9 +332,9 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
             return standing.label_read(block, arrow.target)
         if block.row is not None and block.kind == "cell":
             for state, name in zip(block.states, block.state_names, strict=False):
-                if state == piece or state.node is piece.node:
+                if state.node in (piece.node, standing.made(piece).node):
                     return indexed(name, block.time)
-    name = standing.quotient.name_of(piece.node)
+    name = timeless(standing.quotient.name_of(piece.node))
     time = standing.quotient.time_of(piece.node)
     if not name:
         return next((a.caption for a in arrows if a.caption), "")

@@ -4,12 +4,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from ...tracing.network.quotient import (
     Arrow,
     Block,
     Chain,
     Output,
+    Piece,
     Quotient,
     Read,
     Row,
@@ -453,8 +455,9 @@ class _Unrolled:
         reads: tuple[Read, ...],
         arrows: Iterable[Arrow],
     ) -> Connection:
-        label = ""
-        if ends.kind in ("message", "initial"):
+        label, in_time = "", any(map(self._is_in_time, arrows))
+        is_told = ends.kind in ("message", "initial") or in_time
+        if is_told or any(map(self._is_one_of_several, arrows)):
             label = self._message_label(reads, arrows)
         shapes = ", ".join(dict.fromkeys(map(shape_text, shapes_passed(reads))))
         caption = ", ".join(dict.fromkeys(a.caption for a in arrows if a.caption))
@@ -477,7 +480,7 @@ class _Unrolled:
             reads=reads,
             passes=frozenset(self._standing.made(read.value) for read in reads),
             cut=any(self._standing.is_cut(arrow.source) for arrow in arrows),
-            in_time=any(map(self._is_in_time, arrows)),
+            in_time=in_time,
         )
 
     def _is_in_time(self, arrow: Arrow) -> bool:
@@ -487,6 +490,24 @@ class _Unrolled:
         if source.kind != "cell" or len(target.columns) != 1:
             return False
         return source.columns != target.columns
+
+    def _is_one_of_several(self, arrow: Arrow) -> bool:
+        """Whether other values leave its source, a box, as well; or a part of it has a name."""
+        standing = self._standing
+        source = standing.resolved(arrow.source)
+        if source.kind != "between" or arrow.target.kind == "bar":
+            return False
+        parts = (value.node for value in arrow.values if standing.made(value) != value)
+        return source in self._left_by_several or any(map(self._quotient.name_of, parts))
+
+    @cached_property
+    def _left_by_several(self) -> set[Block]:
+        """The boxes that several values leave."""
+        standing = self._standing
+        values: defaultdict[Block, set[Piece]] = defaultdict(set)
+        for source, arrow in standing.arrows():
+            values[source].update(map(standing.made, arrow.values))
+        return {block for block, made in values.items() if len(made) > 1}
 
     def _message_label(self, reads: Iterable[Read], arrows: Iterable[Arrow]) -> str:
         """Return the names of what is handed on, with the time that they were made at."""

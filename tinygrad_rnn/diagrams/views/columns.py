@@ -37,7 +37,7 @@ def drawn(place: Placement, bands: Bands, overlay: Overlay | None = None) -> Dra
     shapes = tuple(stamp.shapes())
     by_id = {shape.id: shape for shape in shapes}
     pen = Pen(place, bands, by_id, ramp)
-    edges = pen.edges()
+    edges = pen.named(pen.edges())
     insides = list(stamp.insides())
     return Drawing(
         (*shapes, *pen.labels(), *(shape for inside in insides for shape in inside.shapes)),
