@@ -1,5 +1,8 @@
 """What a lecturer would see at once in a drawing: what crosses, what covers, what is cut off."""
 
+from collections import defaultdict
+from itertools import combinations
+
 import numpy as np
 from diagrams.reading import overlapping
 
@@ -128,3 +131,30 @@ def _outside(drawing):
         far = (box.left - x.min(), x.max() - box.right, box.bottom - y.min(), y.max() - box.top)
         if max(far) > 1.0:
             yield f"{edge.id} leaves the picture"
+
+
+def lying_on_each_other(drawing):
+    """Ways of different sources that run on one line; those into the loss join, and a tree's."""
+    on_line = defaultdict(list)
+    for edge in drawing.edges:
+        for line, low, high in _levels_and_uprights(edge):
+            on_line[line].append((low, high, edge))
+    return [
+        f"{one.id} lies on {other.id}"
+        for ways in on_line.values()
+        for (low, high, one), (start, end, other) in combinations(ways, 2)
+        if one.source != other.source
+        and min(high, end) - max(low, start) > 3
+        and not (one.target == other.target and {one.cls, other.cls} <= {"message", "initial"})
+        and "loss" not in (one.target, other.target)
+    ]
+
+
+def _levels_and_uprights(edge):
+    """The straight parts of an edge: on which line, from where, to where."""
+    for k in range(0, len(edge.points) - 1, 3):
+        part = np.array(edge.points[k : k + 4])
+        for axis in (0, 1):
+            if np.ptp(part[:, axis]) < 0.5:
+                low, high = np.sort(part[[0, 3], 1 - axis])
+                yield (axis, round(part[0, axis])), low, high

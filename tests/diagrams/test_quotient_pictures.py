@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagrams.flaws import lying_on_each_other
 from diagrams.reading import Picture
 from diagrams.test_geometry import check_texts
 from tables import rows
@@ -139,6 +140,11 @@ def test_a_chain_counts_its_steps_from_what_it_begins_with(name):
         for initial in chain.initial:
             begun = [label for label in initial.label.split(", ") if initial.prime == first.prime]
             assert all(label == indexed_as(label, first.time - way) for label in begun)
+
+
+@pytest.mark.parametrize("name", rows(NAMES, ["luong", "attention_step", "tree_lstm"]))
+def test_no_two_ways_lie_on_each_other(name):
+    assert lying_on_each_other(tg.draw(recorded(name)).drawing) == []
 
 
 def indexed_as(label, time):

@@ -106,7 +106,8 @@ class Pen:
         """Return how far from its target's middle each connection enters that comes around."""
         straight: defaultdict[str, float] = defaultdict(float)
         around: defaultdict[tuple[str, str], dict[str, list[str]]] = defaultdict(dict)
-        for line in self._lines:
+        near_first = sorted(self._lines, key=_has_lane)
+        for line in near_first:
             target = line.target.id
             frame = self._place.frames.get(target)
             if isinstance(line.way, Up) and frame is not None and not frame.spans:
@@ -118,8 +119,12 @@ class Pen:
         for (target, side), ways in around.items():
             frame = self._place.frames[target]
             sign = -1 if side == "left" else 1
+            other = (target, "right" if side == "left" else "left")
             for place, ids in enumerate(ways.values()):
                 offset = frame.width * 0.31
+                if place and frame.round:  # the second one comes from its other side, if it can
+                    is_taken = place > 1 or other in around
+                    offset = 0.0 if is_taken else -offset
                 if frame.spans:
                     offset = 24 + place * ENTRY_PITCH
                 elif not frame.round:
@@ -421,6 +426,10 @@ class Pen:
                 x = self._place.middle[slot] + offset - 6 - width / 2
                 return Text(text, x, line.source.top + 18, NOTE_SIZE, "muted")
         return None
+
+
+def _has_lane(line: _Line) -> bool:
+    return isinstance(line.way, Around) and line.way.lane is not None
 
 
 def _mark(connection: Connection, norm: float, corners: Sequence[Point]) -> Text | None:

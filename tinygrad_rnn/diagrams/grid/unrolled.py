@@ -332,7 +332,7 @@ class _Unrolled:
         told = set(re.findall(r"[\w′]+", block.formula))
         told |= {without_step(name) for name in told}
         stems = {name: without_step(name.partition("[")[0]) for name in targets if name}
-        others = [name for name, stem in stems.items() if stem not in told]
+        others = [n for n, stem in stems.items() if stem not in told and n not in block.formula]
         texts = filter(None, (block.formula, ", ".join(others)))
         lines = [line for text in texts for line in broken(text, _LOSS_LINE, NOTE_SIZE + 1)]
         about = f"loss {block.label}"

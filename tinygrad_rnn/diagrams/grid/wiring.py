@@ -393,8 +393,7 @@ class Wiring:
         into_side = into_side and self._claim((target.id, side, -1.0))
         exit_track = self._gaps[exit_gap].take(start, lane_x, owner)
         top = entry_gap + 0.5 if into_side else entry_gap
-        lane_owner = connection.source if into_side else target.id
-        lane_track = self._lanes[at, side].take(exit_gap, top, lane_owner)
+        lane_track = self._lanes[at, side].take(exit_gap, top, owner)
         lane = Lane(at, side, lane_track)
         if into_side:
             return Around(
