@@ -132,3 +132,38 @@ def test_the_rows_of_a_table_that_an_array_says_have_its_name():
 
     labels = [block.label for block in network(program).blocks if block.kind == "input"]
     assert labels == ["tokens₀", "tokens₁"]
+
+
+def test_a_row_of_a_trained_table_that_a_chain_begins_with_is_the_table():
+    """And nothing that is derived of the state."""
+    table = tg.nn.Parameter(np.full((2, SIZE), 0.1), name="table")
+
+    def program():
+        y, loss = table[1], 0.0
+        for x in np.eye(SIZE):
+            with tg.scope("step"):
+                y = np.tanh(WEIGHT[:SIZE, :SIZE] @ y + x)
+            loss = loss + (y**2).sum()
+        return loss
+
+    found = network(program)
+    assert sorted(block.trained for block in found.parameters) == ["W", "table"]
+    assert [b.label for b in found.blocks if b.kind == "initial"] == ["y₋₁"]
+    assert not [block for block in found.blocks if block.kind == "derived"]
+
+
+def test_a_state_that_the_last_copy_makes_alone_has_its_own_name():
+    """Its other one nobody reads, and so that is not in the graph."""
+    stiffness = tg.nn.Parameter(np.array(2.0), name="k")
+
+    def program():
+        x, v, loss = tg.tensor(np.ones(SIZE)), tg.tensor(np.zeros(SIZE)), 0.0
+        for _ in range(3):
+            with tg.scope("step"):
+                x, v = x + 0.1 * v, v - 0.1 * stiffness * x
+            loss = loss + (x**2).sum()
+        return loss
+
+    found = network(program)
+    assert [output.label for output in found.outputs][-1] == "x₂"
+    assert found.cells[-1].label == "x₂"

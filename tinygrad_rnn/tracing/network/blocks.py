@@ -1133,7 +1133,14 @@ class _Assembly:
         where = self.piece(atom).where
         caption = self.naming.part_caption(atom.node, where)
         name = "" if self.naming.is_titled(atom.node, where) else element_of(timeless(caption))
+        if name and name in self.names_in_row(atom):  # of a copy that hands on none of its states
+            return name
         return name if name.isidentifier() and name not in self.other_names else ""
+
+    def names_in_row(self, atom: Atom) -> Sequence[str]:
+        """What the states of the copies are called of which one makes a value."""
+        copy = self.cells.of(atom.node)
+        return () if copy is None else self.naming.states[id(self.cells.loops[copy.row])]
 
     def name_of_nameless(self, atom: Atom, *, alone: bool) -> str:
         """What an output is called that the program does not name.

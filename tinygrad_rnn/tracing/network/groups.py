@@ -290,12 +290,12 @@ class Groups:
         return group
 
     def whole_parameter(self, node: Node) -> Group | None:
-        """The parameter that something only moves, a part of it or all."""
+        """The parameter that something only moves, a part of it or all; or the state it begins."""
         given = node.tensors()
         if not node.is_move or len(given) != 1:
             return None
         group = self.group_of.get(Atom(given[0], WHOLE))
-        return group if group is not None and group.kind == "parameter" else None
+        return group if group is not None and group.kind in ("parameter", "initial") else None
 
     def begins(self, atom: Atom) -> Copy | None:
         """The first copy of a chain whose state it is at first."""
