@@ -614,3 +614,18 @@ def test_what_is_kept_of_a_state_stands_in_the_step_that_keeps_it_beside_a_slow_
         assert [one for one in inputs if one[1].startswith(name) and "′" not in one[1]] == [
             (t, f"{name}{'₀₁₂₃₄'[t]}") for t in range(5)
         ]
+
+
+def test_two_heads_on_a_stacked_sequence_are_two_blocks():
+    """One reads all steps, the other one the last; in its column they have nothing in common."""
+
+    def program():
+        rnn, each = tg.nn.GRU(SIZE, SIZE, rng=0), tg.nn.Linear(SIZE, SIZE, rng=1)
+        whole = tg.nn.Linear(SIZE, SIZE, rng=2)
+        ys, _ = rnn(sequence(3))
+        return (each(ys) ** 2).sum() + (whole(ys[-1]) ** 2).sum()
+
+    found = network(program)
+    heads = [row for row in found.rows if row.kind == "between" and row.path]
+    columns_of = Counter((row.path, block.columns[0]) for row in heads for block in row.blocks)
+    assert columns_of == Counter([("each", 0), ("each", 1), ("each", 2), ("whole", 2)])

@@ -403,12 +403,27 @@ class Groups:
         }
         apart = {joints[read] for read in inside if keys[read.value] != keys[read.reader]}
         together = [read for read in inside if keys[read.value] == keys[read.reader]]
+        together = [read for read in together if not self.is_passed_to_several(read.value)]
         groups = _joined(keys, [read for read in together if joints[read] not in apart])
         if not _is_acyclic(groups, inside):
             groups = _joined(keys, together)
         for block in self.with_weighed(self.with_whole_calls(groups, together), sites):
             for atoms in self.without_passing(block):
                 self.new("between", atoms)
+
+    def is_passed_to_several(self, atom: Atom) -> bool:
+        """Whether several read what a copy, say, made, and is only moved: they share nothing else.
+
+        Two heads on a stacked sequence are two blocks.
+        """
+        if len({read.reader for read in self.readers[atom]}) < 2:
+            return False
+        while atom not in self.group_of:
+            given = {read.value for read in self.entering[atom]}
+            if not atom.node.is_move or len(given) != 1:
+                return False
+            (atom,) = given
+        return True
 
     def without_passing(self, atoms: list[Atom]) -> Iterator[list[Atom]]:
         """A block, and apart from it what it only lets pass: read, moved, and used after it.
