@@ -70,7 +70,7 @@ def test_a_word_is_copies_and_messages(run, layers, cells, messages):
     assert (found["cell"], found["message"], found["initial"]) == (cells, messages, layers)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", one_in(2, ["rnn", "lstm", "gru"]))
 def test_every_cell_can_be_drawn_and_checked(run, cell):
     assert run("draw", "--cell", cell, "--layers", "2", "-o", "out.svg").exit_code == 0
     found = classes("out.svg")
@@ -278,7 +278,7 @@ def test_an_error_s_traceback_is_there_for_the_asking(run):
 
 
 @pytest.mark.parametrize(
-    "name", one_in(4, ["<b>&amp;", '"', "\\N\\", "a\0b", "\x1b[31mred", "🙂", "]]>", "-->"])
+    "name", one_in(8, ["<b>&amp;", '"', "\\N\\", "a\0b", "\x1b[31mred", "🙂", "]]>", "-->"])
 )
 def test_hostile_text_gives_a_correct_picture(run, tmp_path, name):
     (tmp_path / "word.txt").write_bytes(f"{name}{name}".encode())

@@ -7,7 +7,7 @@ import pytest
 from tables import rows
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-LONG = {"03_how_long_a_memory.py", "04_talk_like_this.py"}  # they train
+LONG = {"02_gates_at_work.py", "03_how_long_a_memory.py", "04_talk_like_this.py"}  # they train
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ SINGLE = ["rnn", "stack", "lstm", "gru"]  # vectors in place of matrices, in the
 
 @pytest.mark.parametrize(
     ("model", "batch"),
-    one_in(3, [*((model, (2,)) for model in MODELS), *product(SINGLE, [(), (1,)])]),
+    one_in(5, [*((model, (2,)) for model in MODELS), *product(SINGLE, [(), (1,)])]),
 )
 def test_every_cell(model, batch):
     kind, options = MODELS[model]

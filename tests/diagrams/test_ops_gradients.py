@@ -50,7 +50,7 @@ RUNS = CELLS | {
     "detached inside": detached_inside,
     "non-finite": non_finite,
 }
-A_FEW = ("lstm", "two directions", "own", "cut", "non-finite")
+A_FEW = ("lstm", "own", "cut", "non-finite")
 EVERY_RUN = pytest.mark.parametrize("name", rows(list(RUNS), A_FEW))
 
 
