@@ -878,3 +878,25 @@ def test_a_sequence_that_a_function_makes_is_called_by_that_step_by_step():
     rng = np.random.default_rng(0)
     found = network(lambda: (tg.nn.RNN(3, 4, rng=0)(rng.standard_normal((2, 3)))[0] ** 2).sum())
     assert labels(found, "input") == ["x₀", "x₁"]
+
+
+def test_every_leaf_of_a_tree_has_its_step():
+    """Also one that is read by a node further up than the others are."""
+    embed, left, right = tg.nn.Embedding(5, 3, rng=0), tg.nn.Linear(3, 3), tg.nn.Linear(3, 3)
+
+    class Node(tg.nn.Module):
+        def __init__(self):
+            self.left, self.right = left, right
+
+        def forward(self, a, b):
+            return np.tanh(self.left(a) + self.right(b))
+
+    node = Node()
+
+    def read(tree):
+        if isinstance(tree, int):
+            return embed(np.array(tree))
+        return node(*map(read, tree))
+
+    found = network(lambda: (read(((0, 1), (2, (3, 4)))) ** 2).sum())
+    assert labels(found, "input") == ["x₀", "x′₀", "x′′₀", "x′′′₀", "x′⁴₀"]

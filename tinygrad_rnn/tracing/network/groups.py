@@ -145,8 +145,9 @@ class Groups:
         for one in waiting:  # grows
             for read in self.read_of(one):
                 reader = self.group_of[read.reader]
-                columns.update(reader.columns)
-                if id(reader) in self.of_inputs and id(reader) not in seen:
+                if id(reader) not in self.of_inputs:
+                    columns.update(reader.columns)
+                elif id(reader) not in seen:
                     seen.add(id(reader))
                     waiting.append(reader)
         return len(columns) > 1
