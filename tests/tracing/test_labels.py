@@ -254,7 +254,7 @@ def test_parameters_are_told_apart_by_the_variables_of_their_modules():
         return loss
 
     assert {block.label for block in network(run).parameters} == {
-        "embedding.weight", "W_xh", "W_hh", "b_h", "first.weight", "bias", "second.weight",
+        "embedding.weight", "W_xh", "W_hh", "b_h", "first.weight", "first.bias", "second.weight",
     }  # fmt: skip
 
 

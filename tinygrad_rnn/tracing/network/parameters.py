@@ -11,6 +11,8 @@ from ...errors import cut
 from ...nn.module import Module
 from ..recording.graph import Node
 
+_OF_ANY_MODULE = "weight", "bias"
+
 
 def names_in(modules: Iterable[Module]) -> dict[int, str]:
     """The name of each parameter by its id, as the first of the modules that has it names it."""
@@ -25,7 +27,8 @@ def parameter_names(nodes: Iterable[Node], owners: Mapping[int, str] = {}) -> di
     """The name of each parameter that some ops read, by its id.
 
     It is the one in the outermost module that used the parameter, else the parameter's own. Where
-    another one's name ends so, the module's variable stands before it: `head.weight`.
+    another one's name ends so, the module's variable stands before it: `head.weight`. So it does
+    before a name that says nothing by itself, where there are several modules.
 
     Args:
         nodes: the ops.
@@ -45,7 +48,11 @@ def parameter_names(nodes: Iterable[Node], owners: Mapping[int, str] = {}) -> di
 
 def _told_apart(found: Mapping[int, tuple[str, str]]) -> dict[int, str]:
     """The names, with the module's variable before those that others end with."""
-    paths = {id_: name for id_, (name, _) in found.items()}
+    several = len({module for _, module in found.values()}) > 1
+    paths = {
+        id_: f"{module}.{name}" if several and module and name in _OF_ANY_MODULE else name
+        for id_, (name, module) in found.items()
+    }
     while True:
         ends = Counter(end for path in paths.values() for end in _ends(path))
         unclear = [
