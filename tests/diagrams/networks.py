@@ -75,7 +75,7 @@ class Maker:
     def block(self, id, kind, **more):
         told = {name: more.pop(name) for name in ("label", "caption", "formula") if name in more}
         pieces = more.pop("pieces", None) or (self.hidden(),)
-        block = Block(id, kind, pieces, words=lambda: Words(**told), **more)
+        block = Block(id, kind, lambda: pieces, words=lambda: Words(**told), **more)
         self.blocks.append(block)
         return block
 

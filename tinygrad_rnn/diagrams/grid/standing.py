@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from ...tracing.network.quotient import (
     Arrow,
@@ -23,8 +24,7 @@ _ON_THE_WAY_MOST = 2  # signs that follow each other on the way of a message
 _DRAWN = ("input", "initial", "cell", "bar", "between")
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(NamedTuple):
     """What a connection joins, and as what."""
 
     kind: str

@@ -358,8 +358,8 @@ class _Unrolled:
         for source, arrow in standing.arrows():
             if arrow.target is quotient.loss:
                 continue
-            ends = standing.ends(source, arrow)
-            joined.setdefault(ends, []).append(arrow)
+            if self._may_be_shown(source, items) or self._may_be_shown(arrow.target, items):
+                joined.setdefault(standing.ends(source, arrow), []).append(arrow)
         found: list[Connection] = []
         left_out = 0
         for ends, arrows in joined.items():
@@ -373,6 +373,13 @@ class _Unrolled:
             found += self._output_connections(output, items)
         found += self._from_the_fold_to_the_loss(items)
         return self._with_targets(found, items), left_out
+
+    def _may_be_shown(self, block: Block, items: Mapping[str, Item]) -> bool:
+        """Whether it is not folded away, as far as its own circles tell."""
+        if block.kind == "initial":  # it may be drawn as another one's circle
+            return True
+        ids = block.circles or (self._standing.item_of[block],)
+        return any(id in items for id in ids)
 
     def _with_targets(
         self, connections: Sequence[Connection], items: Mapping[str, Item]

@@ -86,14 +86,14 @@ class _Assembly:
     def quotient(self) -> Quotient:
         self.arrows = self.raw_arrows()
         sources: dict[int, set[Atom]] = defaultdict(set)
-        # what is read by another block than its own, and the root
-        self.shown: set[Atom] = set()
-        for (_, b), reads in self.arrows.items():
-            self.shown.update(read.value for read in reads)
+        # of each group what is read by another one, and the root
+        self.shown: dict[int, set[Atom]] = defaultdict(set)
+        for (a, b), reads in self.arrows.items():
+            self.shown[a].update(read.value for read in reads)
             sources[b].update(self.moved_from(read.value) for read in reads)
         self.sources = {b: len(values) for b, values in sources.items()}
-        self.shown.update(self.groups.pieces.atoms[self.graph.root])
-        self.shown.update(read.value for read in self.dropped)
+        for atom in (*self.groups.pieces.atoms[self.graph.root], *(r.value for r in self.dropped)):
+            self.shown[id(self.groups.group_of[atom])].add(atom)
         rows = self.rows()
         self.name_others()
         blocks = {id(group): self.block(group) for group in self.groups.groups}
@@ -239,8 +239,7 @@ class _Assembly:
 
     def goes_on_beside(self, source: Group, target: Group) -> bool:
         """Whether what is no state of a copy is handed on to where the same is done to it again."""
-        ops = [[atom.node.op for atom in group.atoms] for group in (source, target)]
-        if ops[0] != ops[1] or source.columns >= target.columns:
+        if source.ops != target.ops or source.columns >= target.columns:
             return False
         if any(map(self.groups.is_state, self.groups.read_of(source))):
             return False
@@ -260,8 +259,7 @@ class _Assembly:
             if group.copy is not None:
                 cells[group.copy.row][2].append(group)
             elif group.kind == "between":
-                ops = tuple(atom.node.op for atom in group.atoms)
-                key = self.path(group), ops, group.carries
+                key = self.path(group), group.ops, group.carries
                 between.setdefault(key, []).append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
@@ -289,9 +287,7 @@ class _Assembly:
                 continue
             if columns[a][-1] == columns[b][0] or len(columns[a]) > 1:
                 below[row_of[b]].add(row_of[a])
-        first = [
-            min(atom.node.id for group in groups for atom in group.atoms) for *_, groups in rows
-        ]
+        first = [min(map(_first_id, groups)) for *_, groups in rows]
         done: dict[int, None] = {}
         while len(done) < len(rows):
             left = [i for i in range(len(rows)) if i not in done]
@@ -356,7 +352,7 @@ class _Assembly:
 
     def bare_chains(self, rows: Iterable[Row], blocks: dict[int, Block]) -> Iterator[Chain]:
         group_of = {block: group for group, block in self.made(blocks)}
-        of_copy = {group.copy: blocks[id(group)] for group in self.groups.groups if group.copy}
+        of_copy = {copy: blocks[id(group)] for copy, group in self.groups.of_copy.items()}
         begun: dict[int, list[Block]] = defaultdict(list)
         for (a, b), reads in self.arrows.items():
             if blocks[a].kind == "initial" and any(map(self.groups.is_state, reads)):
@@ -390,14 +386,14 @@ class _Assembly:
         if copy is not None:
             made = self.cells.loops[copy.row].made[copy.made]
             states = tuple(self.piece(Atom(copy.nodes[i], WHOLE)) for i in made)
-        read = [atom for atom in group.atoms if atom in self.shown]
+        read = self.read_of(group)
         shown = list(map(self.piece, read))
         # what leaves it comes first, and of that its states
         outputs = dict.fromkeys([*(one for one in states if one in shown), *shown, *states])
         return Block(
             id=group.id,
             kind=group.kind,
-            pieces=tuple(map(self.piece, group.atoms)),
+            held=partial(self.pieces_of, group),
             t=copy.t if copy else _number(group.id),
             delay=self.delay(group),
             columns=group.columns,
@@ -414,9 +410,21 @@ class _Assembly:
             trained=self.trained(group),
         )
 
+    def pieces_of(self, group: Group) -> tuple[Piece, ...]:
+        return tuple(map(self.piece, group.atoms))
+
+    def read_of(self, group: Group) -> Sequence[Atom]:
+        """What others read of a group, and the root, in the order of creation."""
+        shown = self.shown[id(group)]
+        if group.copy is None:
+            return [atom for atom in group.own if atom in shown]
+        return sorted(shown, key=lambda atom: self.cells.place[atom.node])
+
     def sign(self, group: Group, read: Iterable[Atom]) -> str | None:
         """What it may shrink to; None of what reads a weight: a sign would hide that."""
-        for one in (one for atom in group.atoms for one in self.groups.entering[atom]):
+        if group.kind != "between":
+            return None
+        for one in (one for atom in group.own for one in self.groups.entering[atom]):
             kind = self.groups.group_of[one.value].kind
             if kind == "parameter" or (kind == "derived" and one.value.node.size > 1):
                 return None
@@ -492,7 +500,7 @@ class _Assembly:
         if state is not None and state[1] < len(names):
             return names[state[1]] + self.naming.prime(copy)
         atom = Atom(node, WHOLE)
-        if atom not in self.shown:
+        if atom not in self.shown[id(self.groups.of_copy[copy])]:
             return names[0] + self.naming.prime(copy)
         own = self.output_names.get(atom) or element_of(timeless(self.naming.of(node)))
         return own or self.name_of_nameless(atom, alone=False)
@@ -502,8 +510,8 @@ class _Assembly:
         made, usual = self.cells.loops[copy.row].made[copy.made], self.usual_state[copy.row]
         if usual < len(made):
             return copy.nodes[made[usual]]
-        leaving = (node for node in copy.nodes if Atom(node, WHOLE) in self.shown)
-        return next(leaving, copy.nodes[-1])
+        leaving = self.read_of(self.groups.of_copy[copy])
+        return leaving[0].node if leaving else copy.nodes[-1]
 
     @cached_property
     def usual_state(self) -> Sequence[int]:
@@ -513,7 +521,8 @@ class _Assembly:
             count: Counter[int] = Counter()
             for copy in loop.copies:
                 states = [Atom(copy.nodes[place], WHOLE) for place in loop.made[copy.made]]
-                count[next((k for k, one in enumerate(states) if one in self.shown), -1)] += 1
+                shown = self.shown[id(self.groups.of_copy[copy])]
+                count[next((k for k, one in enumerate(states) if one in shown), -1)] += 1
             count.pop(-1, None)
             found.append(count.most_common(1)[0][0] if count else 0)
         return found
@@ -847,7 +856,7 @@ class _Assembly:
     @cached_property
     def said(self) -> Sequence[Said | None]:
         """What the cells of ours say of each row."""
-        group_of = {group.copy: group for group in self.groups.groups if group.copy is not None}
+        group_of = self.groups.of_copy
         region, layers = self.region_entering, self.layers
         equations = Equations(self.labels, group_of, region, self.label, layers)
         return list(map(equations.of, self.cells.loops))
@@ -895,14 +904,14 @@ class _Assembly:
         Of several parts of one value it is all of that.
         """
         inside = {atom.node for atom in group.atoms}
-        shown = [atom.node for atom in group.atoms if atom in self.shown]
+        shown = [atom.node for atom in self.read_of(group)]
         made = dict.fromkeys(shown if group.kind == "between" else (), None)
         made = made or {group.atoms[-1].node: None}
         while len(shown) > 1 and all(x.op == "getitem" and x.inputs[0] in inside for x in made):
             made = dict.fromkeys(x for node in made for x in node.tensors())
         return [node for node in made if not _is_moved_from(node, made)]
 
-    def atoms_in_formula(self, group: Group) -> list[Atom]:
+    def atoms_in_formula(self, group: Group) -> Sequence[Atom]:
         """What is computed in a group, and on the arrows into it by signs that have no name."""
         waiting = [group] if group.kind in ("between", "bar") else []
         seen = {id(group)}
@@ -1306,6 +1315,13 @@ def _is_moved_from(node: Node, others: Container[Node]) -> bool:
     return False
 
 
+def _first_id(group: Group) -> int:
+    """The id of the first value in a group."""
+    if group.copy is not None:
+        return group.copy.nodes[0].id
+    return min(atom.node.id for atom in group.own)
+
+
 def _only_moves(groups: Iterable[Group]) -> bool:
     return all(atom.node.is_move for group in groups for atom in group.atoms)
 
@@ -1352,12 +1368,10 @@ def _sign(group: Group, sources: int, results: int) -> str | None:
     """What a block of one op with one result may shrink to; "" for pure moves, None for a box.
 
     Args:
-        group: the block.
+        group: the block, which is no copy.
         sources: how many values of others it reads.
         results: how many values others read of it, where the same one moved is no other.
     """
-    if group.kind != "between":
-        return None
     computing = [atom.node for atom in group.atoms if not atom.node.is_move]
     if not computing and sources < 2:
         return ""

@@ -204,7 +204,7 @@ class Equations:
 
     def _is_initial(self, node: Node) -> bool:
         groups = self._labels.groups
-        found = [groups.group_of.get(atom) for atom in groups.pieces.atoms[node]]
+        found = map(groups.of, groups.pieces.atoms[node])
         return any(group is not None and group.begins is not None for group in found)
 
     def _step_before(self, loop: Loop) -> str:
@@ -261,7 +261,7 @@ class Equations:
     def _text(self, node: Node, names: "_Entering", *, which: bool = True) -> str:
         groups = self._labels.groups
         atoms = groups.pieces.atoms[node]
-        parts = [group for atom in atoms if (group := groups.group_of.get(atom)) is not None]
+        parts = [group for atom in atoms if (group := groups.of(atom)) is not None]
         region = self._region(parts[0]) if len(set(map(id, parts))) == 1 else Region(())
         if len(parts) > 1 and node not in region:
             atoms = sorted(atoms, key=self._first_element)
@@ -377,10 +377,9 @@ class _Entering(Read):
 
     def _made_in_a_copy(self, operand: Operand) -> Operand:
         """What a copy made, in place of what was only moved from there."""
-        atoms = self._labels.groups.pieces.atoms.get(operand.node, [])
-        part = operand.part if isinstance(operand.part, Atom) else next(iter(atoms), None)
-        if part is None:
-            return operand
+        part = operand.part
+        if not isinstance(part, Atom):
+            part = self._labels.groups.pieces.atoms[operand.node][0]
         source = self._labels.moved_from(part)
         group = self._labels.of(source)
         if group is None or group.kind != "cell":

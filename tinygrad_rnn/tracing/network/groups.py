@@ -22,13 +22,15 @@ from .regions import alike, derived_parameters, fed_back, loss_of, made_of_const
 from .sites import Sites, places_of
 from .turns import Turn
 
+_IN_COLUMNS = ("cell", "bar", "between")
+
 
 @dataclass(slots=True, eq=False)
 class Group:
     """A block that is being made."""
 
     kind: BlockKind
-    atoms: list[Atom] = field(default_factory=list[Atom])
+    own: list[Atom] = field(default_factory=list[Atom])
     copy: Copy | None = None
     begins: Copy | None = None  # of an initial state the copy that it is for
     before: Node | None = None  # … or the value that its reader gets in the next step in its place
@@ -38,9 +40,23 @@ class Group:
     circles: tuple[str, ...] = ()
     carries: int | None = None  # the row whose states it hands on, where that runs backwards
 
+    @property
+    def atoms(self) -> Sequence[Atom]:
+        """What is in it; of a copy that is made when it is asked for."""
+        if self.copy is None:
+            return self.own
+        return [Atom(node, WHOLE) for node in self.copy.nodes]
+
+    @property
+    def ops(self) -> tuple[str | None, ...]:
+        """The ops that made what is in it."""
+        if self.copy is None:
+            return tuple(atom.node.op for atom in self.own)
+        return self.copy.made.ops
+
 
 class Groups:
-    """All atoms of a graph, sorted into groups.
+    """All atoms of a graph, sorted into groups: of copies those that others read, or read others.
 
     Args:
         root: what everything leads to.
@@ -73,6 +89,10 @@ class Groups:
             self.entering[read.reader].append(read)
         self.groups: list[Group] = []
         self.group_of: dict[Atom, Group] = {}
+        self.of_copy: dict[Copy, Group] = {}
+        # what groups read, and what reads them: known when all atoms are in one
+        self._sources: dict[Group, Sequence[Group]] = {}
+        self._targets: dict[Group, Sequence[tuple[Group, bool]]] = {}
         self.parameter_names = parameter_names(surface, owners)
         self.containers = containers_of(root, cells)
         self.group_copies()
@@ -118,7 +138,7 @@ class Groups:
         """The reads within a group."""
         for atom in group.atoms:
             reads = self.entering[atom] if group.copy is None else self.pieces.reads(atom.node)
-            yield from (read for read in reads if self.group_of[read.value] is group)
+            yield from (read for read in reads if self.of(read.value) is group)
 
     def read_of(self, group: Group) -> Iterator[RawRead]:
         """The reads of a group's values by others."""
@@ -152,11 +172,19 @@ class Groups:
                     waiting.append(reader)
         return len(columns) > 1
 
+    def of(self, atom: Atom) -> Group | None:
+        """The group that an atom is in, if it is in one."""
+        found = self.group_of.get(atom)
+        if found is not None:
+            return found
+        copy = self.cells.of(atom.node)
+        return None if copy is None else self.of_copy[copy]
+
     # Groups
 
     def add(self, group: Group, atoms: Iterable[Atom]) -> None:
         for atom in atoms:
-            group.atoms.append(atom)
+            group.own.append(atom)
             self.group_of[atom] = group
 
     def new(self, kind: BlockKind, atoms: Iterable[Atom] = (), copy: Copy | None = None) -> Group:
@@ -167,10 +195,14 @@ class Groups:
 
     def group_copies(self) -> None:
         for copy in self.cells.all:
-            atoms = [atom for node in copy.nodes for atom in self.pieces.atoms[node]]
-            group = self.new("cell", atoms, copy)
+            group = self.of_copy[copy] = self.new("cell", copy=copy)
             group.id = f"cell-{copy.row}-{copy.t}"
             group.columns = (self.placement.columns[copy],)
+        met = [Atom(node, WHOLE) for node in self.nodes if self.cells.of(node) is not None]
+        for atom in (*met, *self.readers):
+            copy = self.cells.of(atom.node)
+            if copy is not None:
+                self.group_of[atom] = self.of_copy[copy]
 
     def group_loss(self) -> None:
         if self.loss:
@@ -203,7 +235,7 @@ class Groups:
                     self.group_input(atom, constants)
         for copy, group in initial.items():
             if len(group.atoms) > 1:
-                group.atoms.sort(key=partial(self.states_begun, copy))
+                group.own.sort(key=partial(self.states_begun, copy))
 
     def states_begun(self, copy: Copy, atom: Atom) -> list[int]:
         """Which of the states of a copy a value comes in as, by their numbers."""
@@ -676,7 +708,7 @@ class Groups:
         for group in reversed(between):
             if group.carries is not None:
                 continue
-            targets = list(self.targets(group))
+            targets = self.targets(group)
             if targets and all(feeds and self.is_late(to, late) for to, feeds in targets):
                 late.add(id(group))
                 group.columns = (min(to.columns[0] for to, _ in targets),)
@@ -807,21 +839,24 @@ class Groups:
     def is_late(self, group: Group, late: set[int]) -> bool:
         return group.copy is not None or id(group) in late
 
-    def sources(self, group: Group) -> Iterator[Group]:
+    def sources(self, group: Group) -> Sequence[Group]:
         """What it reads and has a column."""
-        for atom in group.atoms:
-            for read in self.entering[atom]:
-                source = self.group_of[read.value]
-                if source is not group and source.kind in ("cell", "bar", "between"):
-                    yield source
+        found = self._sources.get(group)
+        if found is None:
+            reads = (read for atom in group.atoms for read in self.entering[atom])
+            groups = [self.group_of[read.value] for read in reads]
+            found = [one for one in groups if one is not group and one.kind in _IN_COLUMNS]
+            self._sources[group] = found
+        return found
 
-    def targets(self, group: Group) -> Iterator[tuple[Group, bool]]:
+    def targets(self, group: Group) -> Sequence[tuple[Group, bool]]:
         """What reads it, and whether as something else than a state."""
-        for atom in group.atoms:
-            for read in self.readers[atom]:
-                target = self.group_of[read.reader]
-                if target is not group:
-                    yield target, not self.is_state(read)
+        found = self._targets.get(group)
+        if found is None:
+            reads = [read for atom in group.atoms for read in self.readers[atom]]
+            groups = [(self.group_of[read.reader], not self.is_state(read)) for read in reads]
+            found = self._targets[group] = [one for one in groups if one[0] is not group]
+        return found
 
     def in_order(self) -> list[Group]:
         """The between-blocks, each after those that it reads."""
@@ -950,8 +985,7 @@ class Groups:
 
 def _row_key(group: Group) -> Hashable:
     """Equal for blocks of the same ops, made at the same place of the program if that is known."""
-    ops = tuple(atom.node.op for atom in group.atoms)
-    return ops, places_of(group.atoms[-1].node, 1)
+    return group.ops, places_of(group.atoms[-1].node, 1)
 
 
 def containers_of(root: Node, cells: Cells) -> set[Scope]:

@@ -45,7 +45,7 @@ class Labels:
 
     def of(self, atom: Atom) -> Group | None:
         """The group that a part of a value is in."""
-        return self.groups.group_of.get(atom)
+        return self.groups.of(atom)
 
 
 class Read:
@@ -66,8 +66,7 @@ class Read:
         """The group that what is read is in; of several parts that of the first."""
         if isinstance(operand.part, Atom):
             return self._labels.of(operand.part)
-        atoms = self._labels.groups.pieces.atoms.get(operand.node)
-        return self._labels.of(atoms[0]) if atoms else None
+        return self._labels.of(self._labels.groups.pieces.atoms[operand.node][0])
 
     def name(self, operand: Operand) -> str:
         """The name of a value, where nothing else has it; "" where it has none."""

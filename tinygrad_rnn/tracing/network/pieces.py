@@ -1,6 +1,6 @@
 """The values cut into pieces, and every read of one: what blocks and arrows are made of."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,14 @@ class RawRead(NamedTuple):
     value: Atom
 
 
+class _Atoms(dict[Node, list[Atom]]):
+    """The atoms of values; one that nobody cut is whole, as is what lies in a copy."""
+
+    def __missing__(self, node: Node) -> list[Atom]:
+        self[node] = whole = [Atom(node, WHOLE)]
+        return whole
+
+
 class Pieces:
     """The atoms of all values.
 
@@ -56,17 +64,15 @@ class Pieces:
         # of what is cut: the time of each element, axes along which it is constant of length 1
         self._labels: dict[Node, Array] = {}
         self.slices: dict[Atom, Slice] = {}
-        self.atoms: dict[Node, list[Atom]] = {}
+        self.atoms: Mapping[Node, list[Atom]] = (atoms := _Atoms())
         wanted = self._wanted_in_slices(nodes, cells, loss | uncut)
         wanted |= self._dropped_in_part(nodes, loss)
-        for copy in cells.all:
-            self.atoms |= {node: [Atom(node, WHOLE)] for node in copy.nodes}
         for node in nodes:
             if cells.of(node) is None:
-                self.atoms[node] = self._cut(node, node in wanted)
+                atoms[node] = self._cut(node, node in wanted)
         self._joins = Joins(nodes, cells, {*uncut, *self._labels}, BAR)
         for node, parts in self._joins.parts.items():
-            self.atoms[node] = self._in_slices(node, -2 - parts)[::-1]
+            atoms[node] = self._in_slices(node, -2 - parts)[::-1]
 
     def _wanted_in_slices(self, nodes: Sequence[Node], cells: Cells, uncut: set[Node]) -> set[Node]:
         """What is cut: sequences, and what is computed from one and then taken slice by slice.

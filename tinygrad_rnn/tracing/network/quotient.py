@@ -129,8 +129,7 @@ class Block:
             fed back beside the copies; "parameter-<name>" (derived ones too), "constant-<k>",
             "loss". `t` counts the blocks of a row from 0.
         kind: what it is.
-        pieces: everything in it, in the order of creation. A parameter, input or initial state
-            has one.
+        held: gives its pieces. They are asked for where it is drawn.
         row: its row in `Quotient.rows`; None for inputs, initial states, parameters and the loss.
         t: which block of its row it is, from 0: the call of the copy.
         delay: how much later its timestep is: in a row that runs backwards it counts from the end,
@@ -158,7 +157,7 @@ class Block:
 
     id: str
     kind: BlockKind
-    pieces: tuple[Piece, ...]
+    held: Callable[[], tuple[Piece, ...]]
     row: "Row | None" = None
     t: int = 0
     delay: int = 0
@@ -174,6 +173,11 @@ class Block:
     circles: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     trained: str = ""
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Everything in it, in the order of creation; of a leaf that is one."""
+        return self.held()
 
     @cached_property
     def _words(self) -> Words:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..recording.graph import Node
 from .cells import Cells
-from .copies import Copy
+from .copies import Copy, Structure
 from .labels import TIMELESS, Label, Times, along, label_of, tokens_of
 from .parts import Part, parts_among
 
@@ -174,8 +174,14 @@ def _taken(
 
 
 def _entered(nodes: Iterable[Node], cells: Cells, labels: Container[Node]) -> Iterator[Node]:
-    """The ops but those that read nothing but what their own copy made."""
-    entered = {copy.nodes[op] for copy in cells.all for op, _ in copy.made.given}
+    """The ops but those that read nothing but what their own copy made, and states."""
+    entered: set[Node] = set()
+    for loop in cells.loops:
+        fed: dict[Structure, set[int]] = {}
+        for structure, states in loop.states.items():
+            others = set(structure.given).difference(chain.from_iterable(states))
+            fed[structure] = {op for op, _ in others}
+        entered.update(copy.nodes[op] for copy in loop.copies for op in fed[copy.made])
     of = cells.of
     for node in nodes:
         if node.op is None:
