@@ -900,3 +900,41 @@ def test_every_leaf_of_a_tree_has_its_step():
 
     found = network(lambda: (read(((0, 1), (2, (3, 4)))) ** 2).sum())
     assert labels(found, "input") == ["x₀", "x′₀", "x′′₀", "x′′′₀", "x′⁴₀"]
+
+
+def test_a_gradient_of_a_vector_has_no_index():
+    """A product's formula makes a column of a vector, and a vector of the column again."""
+    W, cell = tg.tensor(np.ones((4, 3))), tg.nn.RNNCell(3, 3, rng=0)
+    theta = tg.tensor(np.ones(3), requires_grad=True)
+
+    def program():
+        h, loss = None, 0.0
+        for y in np.ones((T, 4)):
+            error = W @ theta - y
+            (gradient,) = tg.grad((error * error).sum(), [theta], create_graph=True)
+            h = cell(gradient, h)
+            loss = loss + (h * h).sum()
+        return loss
+
+    found = formulas(program)
+    assert any("Wᵀ" in formula for formula in found)
+    assert not any("[" in formula for formula in found)
+
+
+def held_back(xs):
+    cell, h, c = tg.nn.LSTMCell(3, 4, rng=0), np.zeros(4), np.zeros(4)
+    for x, keep in zip(xs, np.array([True, False, True]), strict=True):
+        h_new, c_new = cell(x, (h, c))
+        h, c = tg.ops.where(keep, h, h_new), tg.ops.where(keep, c, c_new)
+    return (h * c).sum()
+
+
+def test_what_reads_one_of_two_initial_states_is_told_which():
+    drawing = tg.draw(held_back(XS)).drawing
+    told = {
+        edge.target: edge.label.text
+        for edge in drawing.edges
+        if edge.label and edge.source == "initial-0"
+    }
+    assert sorted(told.values()) == ["c₋₁", "h₋₁", "h₋₁, c₋₁"]
+    assert told["cell-0-0"] == "h₋₁, c₋₁"

@@ -171,10 +171,16 @@ class Standing:
         beside = (chain.circle for chain in chains if chain.row is host)
         return next(beside, self.item_of[source])
 
-    def label_read(self, source: Block, target: Block) -> str:
-        """Return what an initial state is called in the chain that reads it."""
+    def begun_name(self, piece: Piece, source: Block, target: Block) -> str:
+        """Return what a value of an initial state is called by what reads it.
+
+        A copy of its chain reads it as all its states; a sign beside it as the one that it is.
+        """
         own = self._chain_of.get(target)
-        return source.label if own is None else own.begun(source)
+        if own is not None:
+            return own.begun(source)
+        named = dict(zip(source.pieces, source.begun, strict=False))
+        return named.get(piece, source.label)
 
     def ends(self, source: Block, arrow: Arrow) -> "Ends":
         """Return what is joined by what is drawn of an arrow."""
@@ -329,7 +335,7 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
     for arrow in arrows:
         block = standing.resolved(arrow.source)
         if block.kind == "initial":
-            return standing.label_read(block, arrow.target)
+            return standing.begun_name(piece, block, arrow.target)
         if block.row is not None and block.kind == "cell":
             for state, name in zip(block.states, block.state_names, strict=False):
                 if state.node in (piece.node, standing.made(piece).node):

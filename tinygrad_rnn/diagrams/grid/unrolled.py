@@ -499,22 +499,22 @@ class _Unrolled:
         return source.columns != target.columns
 
     def _is_one_of_several(self, arrow: Arrow) -> bool:
-        """Whether other values leave its source, a box, as well; or a part of it has a name."""
-        standing = self._standing
-        source = standing.resolved(arrow.source)
-        if source.kind != "between" or arrow.target.kind == "bar":
-            return False
-        parts = (value.node for value in arrow.values if standing.made(value) != value)
-        return source in self._left_by_several or any(map(self._quotient.name_of, parts))
+        """Whether other values, or other named parts of one, leave its source, a box, as well."""
+        source = self._standing.resolved(arrow.source)
+        return source in self._left_by_several and arrow.target.kind != "bar"
 
     @cached_property
     def _left_by_several(self) -> set[Block]:
-        """The boxes that several values leave."""
+        """The boxes that several values leave, or parts of one with names of their own."""
         standing = self._standing
-        values: defaultdict[Block, set[Piece]] = defaultdict(set)
+        found: defaultdict[Block, set[tuple[Piece, str]]] = defaultdict(set)
         for source, arrow in standing.arrows():
-            values[source].update(map(standing.made, arrow.values))
-        return {block for block, made in values.items() if len(made) > 1}
+            if source.kind == "between":
+                for value in arrow.values:
+                    made = standing.made(value)
+                    part = "" if made == value else self._quotient.name_of(value.node)
+                    found[source].add((made, part))
+        return {block for block, values in found.items() if len(values) > 1}
 
     def _message_label(self, reads: Iterable[Read], arrows: Iterable[Arrow]) -> str:
         """Return the names of what is handed on, with the time that they were made at."""

@@ -407,6 +407,7 @@ class _Assembly:
             structure=copy.made if copy else None,
             circles=group.circles,
             labels=self.input_labels.get(id(group), ()),
+            begun=tuple(self.names_begun(group)),
             trained=self.trained(group),
         )
 
@@ -535,6 +536,16 @@ class _Assembly:
         known = {k for atom in group.atoms for k in self.groups.states_begun(copy, atom)}
         begun = [name for k, name in enumerate(names) if k in known]
         return ", ".join(indexed(name, time) for name in begun or names)
+
+    def names_begun(self, group: Group) -> Iterator[str]:
+        """What each value of an initial state is called, if it is that of one state alone."""
+        copy = group.begins
+        if copy is None:
+            return
+        names, time = self.naming.names_begun(copy), self.naming.time_before(copy)
+        for atom in group.atoms:
+            begun = [names[k] for k in self.groups.states_begun(copy, atom) if k < len(names)]
+            yield indexed(begun[0], time) if len(begun) == 1 else ""
 
     @property
     def input_labels(self) -> Mapping[int, tuple[str, ...]]:

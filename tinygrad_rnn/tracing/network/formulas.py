@@ -245,8 +245,11 @@ class _Writer:
 
     def _index(self, node: Node) -> str:
         """What an index leaves out, in brackets; "" of one that leaves out nothing."""
-        index = node.options["index"]
+        index, whole = node.options["index"], node.inputs[0]
         parts = cast("tuple[Any, ...]", index) if isinstance(index, tuple) else (index,)
+        is_whole = whole is not None and node.size == whole.size
+        if is_whole and ... in parts:  # `[..., 0]` takes away the axis of a column, a vector's
+            return ""
         times = self._region.times.get(node, ())
         left = [slice(None) if axis in times else part for axis, part in enumerate(parts)]
         if all(map(_takes_all, left)):

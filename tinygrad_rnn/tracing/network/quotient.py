@@ -140,6 +140,7 @@ class Block:
         circles: of an input the id of its circle in each of `columns`: "input-3", "input-3-1"; of
             an initial state that several chains begin with, one for each of these.
         labels: of an input what is written in each of its circles; the first is `label`.
+        begun: of an initial state what each of its pieces is called; "" of one that begins several.
         words: gives its words. They are asked for where it is drawn: most blocks of a long run are
             folded away.
         sign: what a small between-block may shrink to on its arrow: "⊕ ⊙ ⊖ ∥ ◇ σ ∇ …"; "" for
@@ -172,6 +173,7 @@ class Block:
     structure: object = None
     circles: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
     trained: str = ""
 
     @cached_property
