@@ -938,3 +938,17 @@ def test_what_reads_one_of_two_initial_states_is_told_which():
     }
     assert sorted(told.values()) == ["c₋₁", "h₋₁", "h₋₁, c₋₁"]
     assert told["cell-0-0"] == "h₋₁, c₋₁"
+
+
+def test_what_numpy_makes_of_a_first_state_is_no_name_of_it():
+    W, F = tg.tensor(np.eye(2), requires_grad=True), np.eye(2) / 2
+
+    def program():
+        m, loss = np.ones(2), 0.0
+        for z in np.ones((T, 2)):
+            m = W @ (F @ m) + z
+            loss = loss + (m * m).sum()
+        return loss
+
+    (begun,) = [block for block in network(program).blocks if block.kind == "initial"]
+    assert (begun.label, begun.caption) == ("m₋₁", "")

@@ -758,6 +758,8 @@ class _Assembly:
                 name = "" if others else name
             elif group.before is not None:
                 said = self.label(group)
+            elif group.kind == "initial" and not name.replace(", ", "").isidentifier():
+                return ""  # an expression of what NumPy made of the state: it is not the state's
             return "" if said.startswith(timeless(name)) else name
         if group.kind in ("between", "bar", "derived", "loss"):
             return self.naming.of(group.atoms[-1].node)
