@@ -128,10 +128,14 @@ def look_by_look(frame, see):
 
 
 def watched(work, see, kind=line_by_line):
-    """Run it, and say each moment to `see`, as its file and line."""
+    """Run it, and say each moment to `see`, as its file and line.
+
+    Not those of what others have the collector call: Python drops what is raised there.
+    """
+    left_out = {LOCKING, *(getattr(called, "__code__", None) for called in gc.callbacks)}
 
     def watch(frame, event, arg):
-        return None if frame.f_code is LOCKING else kind(frame, see)
+        return None if frame.f_code in left_out else kind(frame, see)
 
     sys.settrace(watch)
     try:
@@ -232,6 +236,18 @@ def check_alone(*arguments):
 @pytest.mark.parametrize("number", one_in(3, [10, 20, 50]))
 def test_at_some_moments(work, number):
     check_alone(work, partial(some, number))
+
+
+def test_no_moment_is_one_of_the_collector_s_callbacks():
+    def called(phase, info):
+        assert phase
+
+    gc.callbacks.append(called)
+    try:
+        lines = lines_of(gc.collect)
+    finally:
+        gc.callbacks.remove(called)
+    assert (__file__, called.__code__.co_firstlineno + 1) not in lines
 
 
 OF_SWITCHES = [
