@@ -835,6 +835,24 @@ def test_a_row_that_each_step_looks_up_is_an_input_of_the_step():
     assert looked_up == ["W[:, 3]", "W[:, 1]", "W[:, 3]"]
 
 
+def test_what_is_doubled_on_its_way_is_looked_through_once():
+    """All ways from a row to the copy are 2⁴⁰."""
+    cell, table = tg.nn.RNNCell(3, 4, rng=0), tg.tensor(np.ones((5, 3)), requires_grad=True)
+
+    def program():
+        h, loss = None, 0.0
+        for token in (3, 1, 0):
+            x = table[token]
+            for _ in range(40):
+                x = (x + x) / 2
+            h = cell(x, h)
+            loss = loss + (h * h).sum()
+        return loss
+
+    between = [block for block in network(program).blocks if block.kind == "between"]
+    assert {node.options["index"] for block in between for node in block.nodes[:1]} == {3, 1, 0}
+
+
 def test_parts_of_a_parameter_that_each_step_reads_are_no_inputs():
     b, U = (tg.tensor(np.ones((n, 4)), requires_grad=True) for n in (3, 4))
 

@@ -27,6 +27,7 @@ from tinygrad_rnn.tracing.recording.spelling import spelled
         ("encode(a_long_argument, another_long_argument)", "encode(…)"),
         ("(lambda: 1)", ""),
         ("a_long_name + another_long_name + a_third_one", ""),
+        (" + ".join(["a"] * 2000), ""),  # deeper than Python calls may be nested
     ],
 )
 def test_an_expression_is_written_as_a_formula(said, written):

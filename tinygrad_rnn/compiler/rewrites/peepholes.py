@@ -12,7 +12,7 @@ from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ..program import Program, Value, for_all_axes, numpy_index, seen, whole_of
 from .patterns import ANY, Pattern, Peephole, ufunc, view
-from .transposes import TRANSPOSES
+from .transposes import TRANSPOSES, seen_constant
 
 
 def simpler(program: Program, value: Value) -> Value | None:
@@ -159,10 +159,6 @@ def _reshaped_twice(program: Program, value: Value, x: Value) -> Value:
     return program.reshape(x, value.shape)
 
 
-def _reshaped_constant(program: Program, value: Value, x: Value) -> Value | None:
-    return program.constant(x.array().reshape(value.shape)) if x.kind == "constant" else None
-
-
 def _transposed_twice(program: Program, value: Value, x: Value) -> Value:
     (_, first), (_, then) = value.operand.detail, value.detail
     return program.transpose(x, [first[axis] for axis in then])
@@ -221,7 +217,7 @@ PEEPHOLES = (
     ),
     Peephole("cast to the same dtype, of a constant", Pattern("cast", None, ("x",)), _cast, False),
     Peephole("reshape of a reshape", view("reshape", view("reshape", "x")), _reshaped_twice, False),
-    Peephole("reshape of a constant", view("reshape", "x"), _reshaped_constant, False),
+    Peephole("reshape of a constant", view("reshape", "x"), seen_constant, False),
     Peephole("transpose of a transpose", view("transpose", _TRANSPOSED), _transposed_twice, False),
     Peephole("view of everything as it is", view(ANY, "x"), _unchanged, False),
     Peephole(

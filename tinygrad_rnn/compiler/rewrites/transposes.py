@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..program import Program, Value, whole_of
+from ..program import Program, Value, seen, whole_of
 from .patterns import ANY, Pattern, Peephole, ufunc, view
 
 
@@ -149,10 +149,9 @@ def _spread(program: Program, value: Value, x: Value) -> Value | None:
     return program.broadcast(_in_order(program, x, value.detail[1]), value.shape)
 
 
-def _constant(program: Program, value: Value, x: Value) -> Value | None:
-    if x.kind != "constant":
-        return None
-    return program.constant(x.array().transpose(value.detail[1]))
+def seen_constant(program: Program, value: Value, x: Value) -> Value | None:
+    """A view of a constant is one itself."""
+    return program.constant(seen(x.array(), *value.detail)) if x.kind == "constant" else None
 
 
 _TRANSPOSED: Any = view("transpose", "x")
@@ -173,7 +172,7 @@ TRANSPOSES = (
         view("transpose", ufunc(np.multiply, "a", "b")),
         _outer_of_transposed,
     ),
-    Peephole("transpose of a constant", view("transpose", "x"), _constant, False),
+    Peephole("transpose of a constant", view("transpose", "x"), seen_constant, False),
     Peephole("transpose of a row", view("transpose", view("reshape", "x")), _reshaped_row, False),
     Peephole(
         "transpose of what is repeated", view("transpose", view("broadcast", "x")), _spread, False

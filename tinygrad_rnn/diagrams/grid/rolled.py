@@ -94,8 +94,7 @@ class _Rolled:
             id, first.kind, "between", 0, level, label, Plate(label=label, note=shape), row.path
         )
         if row.kind in ("cell", "loop"):
-            called = first.called or next(iter(first.outputs), None)
-            shape = "" if called is None else shape_text(called.shape)
+            shape = "" if first.shown is None else shape_text(first.shown.shape)
             face = Box(row=row.number, note=shape, dashed=row.kind == "loop")
             about = f"{row.title}: every copy of {row.path or row.name}"
             item = replace(item, role="cell", face=face, tooltip=about)

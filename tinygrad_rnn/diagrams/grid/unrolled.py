@@ -181,8 +181,7 @@ class _Unrolled:
         if span is None or row is None:
             return None
         # the shape below its name is that of what it is called by
-        called = block.called or next(iter(block.outputs), None)
-        shapes = "" if called is None else shape_text(called.shape)
+        shapes = "" if block.shown is None else shape_text(block.shown.shape)
         about = f"{row.title}, call {block.t} of {row.path} ({row.name}): {block.label}"
         return Item(
             id=block.id,

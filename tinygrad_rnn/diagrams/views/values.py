@@ -18,7 +18,7 @@ def with_values(grid: Grid, quotient: Quotient) -> Grid:
     """Return `grid` with the values of what each shown copy is called by."""
     rows: dict[str, np.ndarray] = {}
     for cell in quotient.cells:
-        shown = cell.called or next(iter(cell.outputs), None)
+        shown = cell.shown
         if cell.id in grid.items and shown is not None:
             data = shown.of(shown.node.data)
             rows[cell.id] = _first_sequence(np.asarray(data, float))

@@ -26,7 +26,7 @@ from .equations import Equations, Said
 from .formulas import Operand, Region, formula_of, is_one_factor
 from .groups import Group, Groups
 from .leaves import row_of
-from .naming import Naming
+from .naming import Naming, first_free
 from .operands import Labels
 from .operands import Read as ReadNames
 from .parameters import attribute_name, has_parameter
@@ -532,20 +532,24 @@ class _Assembly:
         """What is written in the circle of an initial state that a chain begins with."""
         if group.begins is None:
             return self.label(group)
-        names, time = self.naming.names_begun(copy), self.naming.time_before(copy)
+        names = self.states_begun(copy)
         known = {k for atom in group.atoms for k in self.groups.states_begun(copy, atom)}
-        begun = [name for k, name in enumerate(names) if k in known]
-        return ", ".join(indexed(name, time) for name in begun or names)
+        return ", ".join([name for k, name in enumerate(names) if k in known] or names)
+
+    def states_begun(self, copy: Copy) -> list[str]:
+        """What the states are called that a chain begins with, with their step."""
+        time = self.naming.time_before(copy)
+        return [indexed(name, time) for name in self.naming.names_begun(copy)]
 
     def names_begun(self, group: Group) -> Iterator[str]:
         """What each value of an initial state is called, if it is that of one state alone."""
         copy = group.begins
         if copy is None:
             return
-        names, time = self.naming.names_begun(copy), self.naming.time_before(copy)
+        names = self.states_begun(copy)
         for atom in group.atoms:
             begun = [names[k] for k in self.groups.states_begun(copy, atom) if k < len(names)]
-            yield indexed(begun[0], time) if len(begun) == 1 else ""
+            yield begun[0] if len(begun) == 1 else ""
 
     @property
     def input_labels(self) -> Mapping[int, tuple[str, ...]]:
@@ -1089,7 +1093,7 @@ class _Assembly:
         for name, several in alike.items():
             taken: list[set[int | None]] = []  # the columns that have the name, the name′ …
             for atoms in several.values():
-                k = _take(taken, set(map(self.column_of_output, atoms)))
+                k = first_free(taken, set(map(self.column_of_output, atoms)))
                 primed |= dict.fromkeys(atoms, name + "′" * k)
         return {atom: primed[atom] for atom in own}
 
@@ -1255,16 +1259,8 @@ def _primed(
     for stem, times_of in sequences.items():
         taken: list[set[int | None]] = []  # the steps that have the name, the name′ …
         for key, times in times_of.items():
-            level[stem, key] = _take(taken, times)
+            level[stem, key] = first_free(taken, times)
     return {own: [stems[own] + primes(level[stems[own], key]) for key in keys[own]] for own in keys}
-
-
-def _take(taken: list[set[int | None]], some: set[int | None]) -> int:
-    """Add some to the first set that has none of them; return which."""
-    k = next((k for k, others in enumerate(taken) if others.isdisjoint(some)), len(taken))
-    taken[k:] = taken[k:] or [set()]
-    taken[k] |= some
-    return k
 
 
 def _told_apart(alike: list[Group]) -> list[list[Group]]:

@@ -10,6 +10,7 @@ from collections.abc import Container, Hashable, Iterable, Mapping, Sequence, Se
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import TypeVar
 
 from ...autograd.state import Scope
 from ..recording.graph import Graph, Node, outermost_module
@@ -20,6 +21,8 @@ from .placement import Placement
 from .quotient import element_of, primes, timeless
 from .recurrence import is_moved, key_of
 from .slices import Slice, index_text
+
+_T = TypeVar("_T")
 
 _UNNAMED = "h"
 
@@ -238,9 +241,7 @@ class Naming:
                 times = [last - places[c] if way < 0 else places[c] + begun for c in copies]
                 before = begun - 1 if loop.is_tree else times[0] - way
                 steps = {before, *times}
-                k = next((k for k, one in enumerate(taken) if not one & steps), len(taken))
-                taken[k:] = taken[k:] or [set()]
-                taken[k] |= steps
+                k = first_free(taken, steps)
                 counts = (_Count(time, before, primes(k), number) for time in times)
                 found |= zip(copies, counts, strict=True)
         return found
@@ -372,6 +373,14 @@ class Naming:
 
     def _called(self, node: Node) -> str:
         return self._given.get(node) or node.given_name or ""
+
+
+def first_free(taken: list[set[_T]], some: set[_T]) -> int:
+    """Add some to the first set that has none of them; return which."""
+    k = next((k for k, others in enumerate(taken) if others.isdisjoint(some)), len(taken))
+    taken[k:] = taken[k:] or [set()]
+    taken[k] |= some
+    return k
 
 
 def _said_of(node: Node) -> str:

@@ -221,6 +221,11 @@ class Block:
         return () if self.row is None else tuple(name + self.prime for name in self.row.states)
 
     @property
+    def shown(self) -> Piece | None:
+        """The value whose shape and numbers it shows: what its label names, else what leaves it."""
+        return self.called or next(iter(self.outputs), None)
+
+    @property
     def is_called_otherwise(self) -> bool:
         """Whether it is a copy of which nobody reads what it is called by.
 

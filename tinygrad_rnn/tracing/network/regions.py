@@ -7,6 +7,7 @@ from itertools import chain, islice
 from ...autograd.state import Scope
 from ..recording.graph import Node
 from .cells import Cells
+from .copies import Copy
 from .leaves import Leaves
 from .lookups import is_at_number, looked_up
 from .sites import Sites, frozen
@@ -38,24 +39,39 @@ def derived_parameters(
     return found
 
 
-def _rows_looked_up(nodes: Iterable[Node], cells: Cells) -> set[Node]:
-    """The rows that copies look up from outside, whatever is made of them on the way."""
+def _rows_looked_up(nodes: Sequence[Node], cells: Cells) -> set[Node]:
+    """The rows that copies look up from outside, whatever is made of them on the way.
+
+    A row that several copies read counts for the first one: that it is no other's own.
+    """
     sites = Sites()
     read: defaultdict[Hashable, dict[Hashable, list[Node]]] = defaultdict(dict)
-    rows: dict[Node, list[Node]] = {}  # those that a value is made of
-    for node in nodes:
+    first: dict[Node, tuple[Hashable, Copy]] = {}  # where a copy reads it, and the first such copy
+    alone = _made_of_leaves(nodes, cells)
+    for node in reversed(nodes):
         copy = cells.of(node)
-        if copy is None:
-            if is_at_number(node):
-                rows[node] = [node]
-            elif node.op is not None and all(x in rows or x.op is None for x in node.tensors()):
-                rows[node] = [row for x in node.tensors() for row in rows.get(x, ())]
-            continue
         for slot, x in enumerate(node.inputs):
-            for row in rows.get(x, ()) if x is not None else ():
-                place = sites.of(node), slot, id(row.source)
-                read[place].setdefault(copy, []).append(row)
+            if x is None or x not in alone:
+                continue
+            if copy is not None:
+                first[x] = (sites.of(node), slot), copy
+            elif node in first:
+                first[x] = first[node]
+        if node in first and is_at_number(node):
+            place, copy = first[node]
+            read[place, id(node.source)].setdefault(copy, []).append(node)
     return looked_up(read)
+
+
+def _made_of_leaves(nodes: Iterable[Node], cells: Cells) -> set[Node]:
+    """What is made outside the copies, and of leaves alone."""
+    found: set[Node] = set()
+    for node in nodes:
+        if node.op is None or cells.of(node) is not None:
+            continue
+        if all(x.op is None or x in found for x in node.tensors()):
+            found.add(node)
+    return found
 
 
 def _read_first(nodes: Iterable[Node], cells: Cells) -> set[Node]:

@@ -1,8 +1,10 @@
 """How a formula writes an expression of the user's code: `W_in @ u` as "W_in u"."""
 
 import ast
+from itertools import islice
 
 _LENGTH_MOST = 28
+_NODES_MOST = 200  # of a syntax tree
 # of "a + b": how tightly it binds
 _SUM, _PRODUCT, _MATMUL, _POWER, _ATOM = range(5)
 _INFIX: dict[type[ast.operator], tuple[str, int]] = {
@@ -26,6 +28,8 @@ _Text = tuple[str, int]  # and how tightly it binds
 
 def spelled(expression: ast.expr) -> str:
     """An expression as a formula; "" of one that is too long, or that no formula has."""
+    if sum(1 for _ in islice(ast.walk(expression), _NODES_MOST)) == _NODES_MOST:
+        return ""  # too long in any case; and Python may not go so deep
     text, _ = _written(expression)
     return text if "·" not in text and len(text) <= _LENGTH_MOST else ""
 
