@@ -75,7 +75,6 @@ class _Assembly:
     def __init__(self, graph: Graph, nodes: Sequence[Node], cells: Cells) -> None:
         self.graph, self.nodes, self.cells = graph, nodes, cells
         self.groups = Groups(graph.root, nodes, cells, graph.owners)
-        self.pieces: dict[Atom, Piece] = {}
         self.formulas: dict[int, str] = {}
         groups = self.groups
         self.layers = _layers(cells, groups.placement)
@@ -90,7 +89,7 @@ class _Assembly:
         self.shown: dict[int, set[Atom]] = defaultdict(set)
         for (a, b), reads in self.arrows.items():
             self.shown[a].update(read.value for read in reads)
-            sources[b].update(self.moved_from(read.value) for read in reads)
+            sources[b].update(self.groups.moved_from(read.value) for read in reads)
         self.sources = {b: len(values) for b, values in sources.items()}
         for atom in (*self.groups.pieces.atoms[self.graph.root], *(r.value for r in self.dropped)):
             self.shown[id(self.groups.group_of[atom])].add(atom)
@@ -177,17 +176,11 @@ class _Assembly:
 
         return inside
 
-    def piece(self, atom: Atom) -> Piece:
-        found = self.pieces.get(atom)
-        if found is None:
-            found = self.pieces[atom] = Piece(atom.node, self.groups.pieces.slices.get(atom))
-        return found
-
     def read_all(self, reads: Iterable[RawRead]) -> tuple[Read, ...]:
         return tuple(map(self.read, reads))
 
     def read(self, raw: RawRead) -> Read:
-        reader, value = self.piece(raw.reader), self.piece(raw.value)
+        reader, value = self.groups.pieces.piece(raw.reader), self.groups.pieces.piece(raw.value)
         return Read(reader, raw.slot, value, _flow(raw), self.shape_passed(raw))
 
     def shape_passed(self, raw: RawRead) -> tuple[int, ...]:
@@ -197,12 +190,14 @@ class _Assembly:
         several steps has elements of one step in several rows: the shape is that of what was
         joined.
         """
-        value, reader = self.piece(raw.value), raw.reader.node
+        value, reader = self.groups.pieces.piece(raw.value), raw.reader.node
         if reader.op == "getitem" and not self.groups.is_state(raw):
-            taken = self.piece(raw.reader).shape
+            taken = self.groups.pieces.piece(raw.reader).shape
             return taken if prod(taken) < prod(value.shape) else value.shape
         if value.where is not None and value.where.index is None:
-            shapes = {self.piece(one).shape for one in self.seen_through(raw.value)}
+            shapes = {
+                self.groups.pieces.piece(one).shape for one in self.groups.seen_through(raw.value)
+            }
             if len(shapes) == 1:
                 return shapes.pop()
         return value.shape
@@ -259,7 +254,7 @@ class _Assembly:
             if group.copy is not None:
                 cells[group.copy.row][2].append(group)
             elif group.kind == "between":
-                key = self.path(group), group.ops, group.carries
+                key = self.naming.path_in(group.nodes), group.ops, group.carries
                 between.setdefault(key, []).append(group)
             elif group.kind == "bar":
                 bars.append(("bar", len(bars), [group]))
@@ -305,7 +300,7 @@ class _Assembly:
             for x in atom.node.tensors()
             if x.is_parameter and x.id in self.groups.parameter_names
         ]
-        path, name, equation, states = self.path(groups[0]), "", None, ()
+        path, name, equation, states = self.naming.path_in(groups[0].nodes), "", None, ()
         reverse, tree = any(group.carries is not None for group in groups), False
         if kind in ("cell", "loop"):
             loop = self.cells.loops[number]
@@ -385,9 +380,9 @@ class _Assembly:
         copy = group.copy
         if copy is not None:
             made = self.cells.loops[copy.row].made[copy.made]
-            states = tuple(self.piece(Atom(copy.nodes[i], WHOLE)) for i in made)
+            states = tuple(self.groups.pieces.piece(Atom(copy.nodes[i], WHOLE)) for i in made)
         read = self.read_of(group)
-        shown = list(map(self.piece, read))
+        shown = list(map(self.groups.pieces.piece, read))
         # what leaves it comes first, and of that its states
         outputs = dict.fromkeys([*(one for one in states if one in shown), *shown, *states])
         return Block(
@@ -402,7 +397,9 @@ class _Assembly:
             call=copy.call if copy else None,
             prime=self.naming.prime(copy or group.begins),
             states=states,
-            called=None if copy is None else self.piece(Atom(self.called(copy), WHOLE)),
+            called=None
+            if copy is None
+            else self.groups.pieces.piece(Atom(self.called(copy), WHOLE)),
             outputs=tuple(outputs),
             structure=copy.made if copy else None,
             circles=group.circles,
@@ -412,7 +409,7 @@ class _Assembly:
         )
 
     def pieces_of(self, group: Group) -> tuple[Piece, ...]:
-        return tuple(map(self.piece, group.atoms))
+        return tuple(map(self.groups.pieces.piece, group.atoms))
 
     def read_of(self, group: Group) -> Sequence[Atom]:
         """What others read of a group, and the root, in the order of creation."""
@@ -435,18 +432,9 @@ class _Assembly:
         """How many of the values that others read of a block are not only another one, moved."""
         found: set[Atom] = set()
         for atom in read:
-            source = self.moved_from(atom)
+            source = self.groups.moved_from(atom)
             found.add(source if self.groups.group_of[source] is group else atom)
         return len(found)
-
-    def moved_from(self, atom: Atom) -> Atom:
-        """The value that something is, but for what only moves it."""
-        while atom.node.is_move and self.cells.of(atom.node) is None:
-            given = {read.value for read in self.groups.entering[atom]}
-            if len(given) != 1:
-                break
-            (atom,) = given
-        return atom
 
     def delay(self, group: Group) -> int:
         """How much later its timestep is than its number in its row."""
@@ -480,7 +468,7 @@ class _Assembly:
             case "input":
                 return self.input_labels[id(group)][0]
             case "between":
-                return self.path(group) or self.formula(group)
+                return self.naming.path_in(group.nodes) or self.formula(group)
             case "bar" | "derived":
                 return naming.of(group.atoms[-1].node) or self.formula(group)
             case "target":
@@ -555,6 +543,11 @@ class _Assembly:
     def input_labels(self) -> Mapping[int, tuple[str, ...]]:
         """What is written in the circles of each input."""
         return self.inputs[0]
+
+    @property
+    def input_stems(self) -> Mapping[int, str]:
+        """The same without their steps."""
+        return self.inputs[1]
 
     @cached_property
     def inputs(self) -> tuple[Mapping[int, tuple[str, ...]], Mapping[int, str]]:
@@ -710,7 +703,7 @@ class _Assembly:
         for group in self.groups.groups:
             first = group.atoms[0]
             row = self.row_of(first) if group.kind == "input" else None
-            name = self.inputs[1].get(id(group), "")
+            name = self.input_stems.get(id(group), "")
             if row is not None:
                 found[primeless(name), row[0]] = name.removeprefix(primeless(name))
         return found
@@ -746,10 +739,6 @@ class _Assembly:
         """The array that a constant is, and not one that it is only a part of."""
         nodes = [atom.node for atom in group.atoms]
         return next((node for node in reversed(nodes) if node not in self.cells.joined), nodes[-1])
-
-    def path(self, group: Group) -> str:
-        """The modules that are called in it."""
-        return ", ".join(self.naming.modules(atom.node for atom in group.atoms))
 
     def caption(self, group: Group) -> str:
         """What the program calls it."""
@@ -899,7 +888,7 @@ class _Assembly:
         first, atoms = group, list[Atom]()
         while self.is_nameless_sign(group) or self.is_called_as_an_input(group):
             atoms += self.atoms_in_formula(group)
-            source = self.groups.group_of[self.moved_from(group.atoms[-1])]
+            source = self.groups.group_of[self.groups.moved_from(group.atoms[-1])]
             if source is group:
                 break
             group = source
@@ -908,12 +897,16 @@ class _Assembly:
     def is_called_as_an_input(self, group: Group) -> bool:
         """Whether what no module makes between the copies is called as an input is."""
         name = element_of(timeless(self.naming.of(group.atoms[-1].node)))
-        return group.kind == "between" and not self.path(group) and name in self.input_names
+        return (
+            group.kind == "between"
+            and not self.naming.path_in(group.nodes)
+            and name in self.input_names
+        )
 
     @cached_property
     def input_names(self) -> set[str]:
         """What inputs are called, without their steps."""
-        return set(self.inputs[1].values())
+        return set(self.input_stems.values())
 
     def made_in(self, group: Group) -> Sequence[Node]:
         """What the formula of a group is of: each value that leaves it, but what is only moved.
@@ -949,7 +942,7 @@ class _Assembly:
         if group.kind != "between" or self.naming.of(node) or node in self.labels.outputs:
             return False
         nodes = {atom.node for atom in group.atoms}
-        if self.path(group) and any(one.reads_a_parameter for one in nodes):
+        if self.naming.path_in(group.nodes) and any(one.reads_a_parameter for one in nodes):
             return False
         acting = sum(not one.is_move or len(one.inputs) > 1 for one in nodes)
         return acting <= _INLINE_MOST
@@ -980,14 +973,14 @@ class _Assembly:
         return Labels(
             groups=self.groups,
             naming=self.naming,
-            inputs=self.inputs[1],
-            circles=self.inputs[0],
+            inputs=self.input_stems,
+            circles=self.input_labels,
             target=self.target,
             outputs={node: names.pop() for node, names in stems.items() if len(names) == 1},
             constant=self.constant_in_formula,
             time=self.time_of,
             rows=Counter(group.id.rpartition("-")[0] for group in self.groups.groups),
-            moved_from=self.moved_from,
+            moved_from=self.groups.moved_from,
         )
 
     def constant_in_formula(self, group: Group) -> str:
@@ -996,7 +989,7 @@ class _Assembly:
         if label or node.is_gone or not node.size:
             return label
         first = group.atoms[0]
-        return f"{self.piece(first).of(first.node.data).flat[0]:.4g}"
+        return f"{self.groups.pieces.piece(first).of(first.node.data).flat[0]:.4g}"
 
     def time_of(self, group: Group) -> int | None:
         """The timestep of a group, where it has one."""
@@ -1054,12 +1047,12 @@ class _Assembly:
             count[column] += 1
             own = "output" if column is None else f"output-{column}"
             name = self.output_names[atom]
-            caption = self.naming.part_caption(atom.node, self.piece(atom).where)
+            caption = self.naming.part_caption(atom.node, self.groups.pieces.piece(atom).where)
             if timeless(caption) == timeless(name):
                 caption = ""
             yield Output(
                 id=f"{own}-{k}" if k else own,
-                value=self.piece(atom),
+                value=self.groups.pieces.piece(atom),
                 source=blocks[id(group)],
                 column=column,
                 label=name if column is None else indexed(name, self.output_time(group, column)),
@@ -1080,7 +1073,9 @@ class _Assembly:
         """
         own = {atom: self.own_name(atom) for atom, _ in self.leaving}
         nameless = [atom for atom, name in own.items() if not name]
-        alone = len({self.path(self.groups.group_of[atom]) for atom in nameless}) == 1
+        alone = (
+            len({self.naming.path_in(self.groups.group_of[atom].nodes) for atom in nameless}) == 1
+        )
         own |= {atom: self.name_of_nameless(atom, alone=alone) for atom in nameless}
         alike: dict[str, dict[Hashable, list[Atom]]] = defaultdict(lambda: defaultdict(list))
         count: Counter[Hashable] = Counter()  # a block may make several in one column
@@ -1112,7 +1107,7 @@ class _Assembly:
         if not self.groups.loss:
             found |= dict.fromkeys(self.results(), True)
         for group in self.groups.groups:
-            if group.copy is not None or (group.kind == "between" and not _only_moves([group])):
+            if group.copy is not None or (group.kind == "between" and not group.only_moves):
                 found |= {atom: False for atom in self.ends(group) if self.leads_nowhere(atom)}
         return list(found.items())
 
@@ -1136,27 +1131,14 @@ class _Assembly:
         atoms = [atom for root in roots for atom in self.groups.pieces.atoms[root]]
         if len(roots) < 2:
             return atoms
-        return list(dict.fromkeys(one for atom in atoms for one in self.seen_through(atom)))
-
-    def seen_through(self, atom: Atom) -> Iterator[Atom]:
-        """What a value was only moved from, or joined of."""
-        waiting, seen = [atom], {atom}
-        while waiting:
-            atom = waiting.pop()
-            reads = self.groups.entering[atom]
-            if not atom.node.is_move or not reads:
-                yield atom
-                continue
-            given = dict.fromkeys(read.value for read in reversed(reads))
-            waiting += [value for value in given if value not in seen]
-            seen.update(given)
+        return list(dict.fromkeys(one for atom in atoms for one in self.groups.seen_through(atom)))
 
     def own_name(self, atom: Atom) -> str:
         """The name of the state that an output is, else the program's; "" of what has none."""
         state = self.naming.state_name(atom.node)
         if state:
             return state
-        where = self.piece(atom).where
+        where = self.groups.pieces.piece(atom).where
         caption = self.naming.part_caption(atom.node, where)
         name = "" if self.naming.is_titled(atom.node, where) else element_of(timeless(caption))
         if name and name in self.names_in_row(atom):  # of a copy that hands on none of its states
@@ -1175,8 +1157,8 @@ class _Assembly:
         it.
         """
         taken = self.other_names | self.names_of_others
-        made_by = self.naming.module(self.moved_from(atom).node)
-        made_by = made_by or self.path(self.groups.group_of[atom])
+        made_by = self.naming.module(self.groups.moved_from(atom).node)
+        made_by = made_by or self.naming.path_in(self.groups.group_of[atom].nodes)
         if not alone and made_by.isidentifier() and made_by not in taken:
             return made_by
         return next((name for name in ("y", "out", "output") if name not in taken), "result")
@@ -1185,7 +1167,7 @@ class _Assembly:
     def names_of_others(self) -> Set[str]:
         """What the program calls values that are no outputs, and the one of several such."""
         atoms = [atom for atom, _ in self.leaving]
-        moved = (one for atom in atoms for one in self.seen_through(atom))
+        moved = (one for atom in atoms for one in self.groups.seen_through(atom))
         return self.naming.names_but(atom.node for atom in (*atoms, *moved))
 
     @cached_property
@@ -1332,7 +1314,7 @@ def _first_id(group: Group) -> int:
 
 
 def _only_moves(groups: Iterable[Group]) -> bool:
-    return all(atom.node.is_move for group in groups for atom in group.atoms)
+    return all(group.only_moves for group in groups)
 
 
 def _number(id: str) -> int:

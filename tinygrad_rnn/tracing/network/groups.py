@@ -48,6 +48,16 @@ class Group:
         return [Atom(node, WHOLE) for node in self.copy.nodes]
 
     @property
+    def nodes(self) -> Sequence[Node]:
+        """The values that it has, or of which it has a part."""
+        return [atom.node for atom in self.own] if self.copy is None else self.copy.nodes
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether nothing is computed in it."""
+        return all(node.is_move for node in self.nodes)
+
+    @property
     def ops(self) -> tuple[str | None, ...]:
         """The ops that made what is in it."""
         if self.copy is None:
@@ -179,6 +189,28 @@ class Groups:
             return found
         copy = self.cells.of(atom.node)
         return None if copy is None else self.of_copy[copy]
+
+    def moved_from(self, atom: Atom) -> Atom:
+        """The value that something is, but for what only moves it."""
+        while atom.node.is_move and self.cells.of(atom.node) is None:
+            given = {read.value for read in self.entering[atom]}
+            if len(given) != 1:
+                break
+            (atom,) = given
+        return atom
+
+    def seen_through(self, atom: Atom) -> Iterator[Atom]:
+        """What a value was only moved from, or joined of."""
+        waiting, seen = [atom], {atom}
+        while waiting:
+            atom = waiting.pop()
+            reads = self.entering[atom]
+            if not atom.node.is_move or not reads:
+                yield atom
+                continue
+            given = dict.fromkeys(read.value for read in reversed(reads))
+            waiting += [value for value in given if value not in seen]
+            seen.update(given)
 
     # Groups
 

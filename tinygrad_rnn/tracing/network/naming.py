@@ -314,6 +314,10 @@ class Naming:
         found = (self.module(node) for node in nodes if not node.is_move)
         return tuple(dict.fromkeys(name for name in found if name))
 
+    def path_in(self, nodes: Iterable[Node]) -> str:
+        """The same as one text: of a block that says what is called in it."""
+        return ", ".join(self.modules(nodes))
+
     # States
 
     def _state_names(self, loop: Loop, arriving: Sequence[Node | None]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from .copies import Copy
 from .joins import Joins
 from .labels import TIMELESS, Label, aligned
 from .placement import Placement
+from .quotient import Piece
 from .slices import Slice
 
 WHOLE = -1  # the label of a piece that is all of its value
@@ -64,6 +65,7 @@ class Pieces:
         # of what is cut: the time of each element, axes along which it is constant of length 1
         self._labels: dict[Node, Array] = {}
         self.slices: dict[Atom, Slice] = {}
+        self._pieces: dict[Atom, Piece] = {}
         self.atoms: Mapping[Node, list[Atom]] = (atoms := _Atoms())
         wanted = self._wanted_in_slices(nodes, cells, loss | uncut)
         wanted |= self._dropped_in_part(nodes, loss)
@@ -73,6 +75,13 @@ class Pieces:
         self._joins = Joins(nodes, cells, {*uncut, *self._labels}, BAR)
         for node, parts in self._joins.parts.items():
             atoms[node] = self._in_slices(node, -2 - parts)[::-1]
+
+    def piece(self, atom: Atom) -> Piece:
+        """What an atom is in a quotient."""
+        found = self._pieces.get(atom)
+        if found is None:
+            found = self._pieces[atom] = Piece(atom.node, self.slices.get(atom))
+        return found
 
     def _wanted_in_slices(self, nodes: Sequence[Node], cells: Cells, uncut: set[Node]) -> set[Node]:
         """What is cut: sequences, and what is computed from one and then taken slice by slice.
