@@ -13,7 +13,7 @@ from diagrams.test_geometry import check_shapes_and_edges, check_texts
 import tinygrad_rnn as tg
 from tinygrad_rnn.cli import cli
 from tinygrad_rnn.errors import DrawError, TraceError
-from tinygrad_rnn.tracing.network.influence import influence_on
+from tinygrad_rnn.tracing.network.gradients.influence import influence_on
 
 
 @pytest.fixture(scope="module")

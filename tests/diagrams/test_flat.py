@@ -15,7 +15,7 @@ from tables import one_in, rows
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams.picture import dot_layout, dot_process
 from tinygrad_rnn.errors import DrawError
-from tinygrad_rnn.tracing.network.cells import looks_like_a_loop
+from tinygrad_rnn.tracing.network.copies.cells import looks_like_a_loop
 
 
 def perceptron():

@@ -14,8 +14,8 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.diagrams import Diagram
 from tinygrad_rnn.errors import DrawError, GradientError
 from tinygrad_rnn.tracing.network.blocks import network_of
-from tinygrad_rnn.tracing.network.flow import gradients_of
-from tinygrad_rnn.tracing.network.norms import norms_of
+from tinygrad_rnn.tracing.network.gradients.flow import gradients_of
+from tinygrad_rnn.tracing.network.gradients.norms import norms_of
 
 NETWORKS = {
     "last": lambda: trained(layers=2, last=True),

@@ -18,7 +18,7 @@ from tinygrad_rnn.diagrams.player.tensors import rounded
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.text import printable
 from tinygrad_rnn.tracing.network.blocks import network_of
-from tinygrad_rnn.tracing.network.flow import norm_of
+from tinygrad_rnn.tracing.network.gradients.flow import norm_of
 from tinygrad_rnn.tracing.questions.ledger import uses_in
 from tinygrad_rnn.tracing.script import run_script
 from tinygrad_rnn.training.word import Speller

@@ -18,8 +18,8 @@ from tinygrad_rnn.diagrams.grid.standing import Standing
 from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
 from tinygrad_rnn.diagrams.views.gradients import with_gradients
 from tinygrad_rnn.tracing.network.blocks import network_of
-from tinygrad_rnn.tracing.network.operands import Read
 from tinygrad_rnn.tracing.network.quotient import indexed
+from tinygrad_rnn.tracing.network.words.operands import Read
 
 MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
 # all but the one that is not recurrent

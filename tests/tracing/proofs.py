@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tinygrad_rnn.tracing.network.norms import norms_of
+from tinygrad_rnn.tracing.network.gradients.norms import norms_of
 from tinygrad_rnn.tracing.recording.graph import compute, reached
 
 

@@ -190,7 +190,7 @@ def _save(diagram: "Diagram", output: Path, path: Path, width: str | None, dpi: 
 
 def _suggest_scopes(trace: "Trace") -> None:
     """Say how a loop of plain ops would be drawn as copies, where one was drawn op by op."""
-    from ..tracing.network.cells import looks_like_a_loop
+    from ..tracing.network.copies.cells import looks_like_a_loop
 
     if looks_like_a_loop(trace.graph()):
         click.echo(

@@ -177,7 +177,7 @@ def _draw_difference(
     title: str | None,
 ) -> "Diagram":
     """A run in the colours of how far it is from another."""
-    from ..tracing.network.differences import differences_of
+    from ..tracing.network.gradients.differences import differences_of
     from .views.whole import NOT_RECURRENT, draw_network
 
     if not (isinstance(what, Trace) and isinstance(against, Trace)):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -217,7 +217,7 @@ def _switch(what: Trace, against: Trace, options: "Options", title: str | None) 
 
 def _graph(what: Tensor | Trace, *, gradients: bool, of: str = "") -> "Graph":
     """The recorded graph; with `gradients` of a Tensor, after a pass that leaves `.grad` alone."""
-    from ..tracing.network.flow import gradients_of
+    from ..tracing.network.gradients.flow import gradients_of
     from ..tracing.recording.graph import Graph
 
     if of and not isinstance(what, Trace):
@@ -245,8 +245,8 @@ def _player(graph: "Graph", options: "Options", title: str | None) -> str:
 
 def _backward_graph(what: Tensor | Trace) -> "Graph":
     """The recorded graph of the gradients of a Tensor, or of what a trace's last pass began at."""
-    from ..tracing.network.again import tensor_of
-    from ..tracing.network.flow import recorded_gradients
+    from ..tracing.network.gradients.again import tensor_of
+    from ..tracing.network.gradients.flow import recorded_gradients
     from ..tracing.recording.graph import Graph
 
     output = tensor_of(what.graph()) if isinstance(what, Trace) else what

@@ -79,7 +79,7 @@ class Trace:
         Raises:
             TraceError: there is no such value, or it depends on nothing that requires a gradient.
         """
-        from .network.influence import influence_on
+        from .network.gradients.influence import influence_on
         from .whatif.edits import node_at
 
         node, index = node_at(self.queries, place)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...tracing.network.flow import norm_of
+from ...tracing.network.gradients.flow import norm_of
 from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.ledger import Ledger
 from ...tracing.questions.origin import OriginStep

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from ...tracing.network.flow import norm_of
+from ...tracing.network.gradients.flow import norm_of
 from ...tracing.questions.checks import GradientCheck
 from ...tracing.questions.ledger import Ledger
 from ...tracing.questions.notation import Index, element, number

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ...errors import TraceError
 from ...text import elide
-from ...tracing.network.flow import norm_of
+from ...tracing.network.gradients.flow import norm_of
 from ...tracing.recording.graph import Node
 from ..commands import one_line
 from ..events import calls_of

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...tracing.network.flow import handed_back, norm_of, together
-from ...tracing.network.norms import Norms
+from ...tracing.network.gradients.flow import handed_back, norm_of, together
+from ...tracing.network.gradients.norms import Norms
 from ...tracing.network.quotient import Read
 from ...tracing.recording.graph import Node
 from ..picture.ramp import ALARM_OUTLINE, Ramp, is_non_finite, look_of, strength

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...autograd.tensor import Array
-from ...tracing.network.flow import norm_of
+from ...tracing.network.gradients.flow import norm_of
 from ...tracing.network.quotient import Block, Output, Piece, Quotient
 from ...tracing.questions.ledger import Uses, uses_in
 from ...tracing.recording.graph import Node

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...autograd.tensor import Array
-from ...tracing.network.flow import norm_of
+from ...tracing.network.gradients.flow import norm_of
 from ...tracing.network.quotient import Block, Piece, Quotient, indexed
 from ..grid.standing import Standing, shown_arrows
 

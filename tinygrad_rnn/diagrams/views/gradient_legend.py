@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ...tracing.network.flow import together
+from ...tracing.network.gradients.flow import together
 from ...tracing.network.quotient import Quotient
 from ..grid.items import LABEL_SIZE
 from ..grid.placement import HEADING_SIZE

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ...autograd.tensor import Array
-from ...tracing.network.differences import Differences
-from ...tracing.network.flow import together
-from ...tracing.network.norms import Norms, norms_of
+from ...tracing.network.gradients.differences import Differences
+from ...tracing.network.gradients.flow import together
+from ...tracing.network.gradients.norms import Norms, norms_of
 from ...tracing.network.quotient import Block, Piece, Quotient
 from ..grid.grid import Connection, Grid
 from ..grid.items import (

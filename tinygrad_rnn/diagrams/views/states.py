@@ -2,8 +2,8 @@
 
 from collections.abc import Hashable
 
+from ...tracing.network.copies.sites import site_of
 from ...tracing.network.quotient import Block, Quotient, Read, Row
-from ...tracing.network.sites import site_of
 from ..picture.notation import without_step
 
 _Entrance = tuple[int, int]  # the place of an op in its copy, and which of its inputs

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from ...tracing.network.flow import norm_of, term_of, together
+from ...tracing.network.gradients.flow import norm_of, term_of, together
 from ...tracing.recording.graph import Node
 from ..inside.anatomy import Anatomy, Inlet, Part
 from ..picture.ramp import Ramp

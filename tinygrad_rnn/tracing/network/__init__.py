@@ -11,5 +11,11 @@ How to read one, see `quotient.py` for every field:
   between-block with a `sign` may be drawn as that sign on its arrow, one whose sign is "" as
   nothing (its arrows in and out become one).
 - `quotient.outputs`: circles at the ends of arrows into the loss, or of what the root is.
-- `norms.norms_of(quotient)` is what a backward pass handed back: at each block, along each arrow.
+- `gradients.norms.norms_of(quotient)` is what a backward pass handed back: at each block, along
+  each arrow.
+
+How one is made, a room or a file for each step: `copies` of one network are found among the ops;
+every element gets its timestep, and every copy its column (`timesteps`); what is left goes into
+blocks (`grouping`), with `arrows` between them; these get their names (`words`); and `blocks` puts
+all of it together, in `rows`.
 """

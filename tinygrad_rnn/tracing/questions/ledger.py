@@ -9,7 +9,7 @@ import numpy as np
 from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...errors import TraceError
-from ..network.flow import norm_of
+from ..network.gradients.flow import norm_of
 from ..network.quotient import Block, Quotient
 from ..recording.event import Vjp
 from ..recording.graph import Node

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple, TypeVar, cast
 from ...autograd.state import Scope
 from ...errors import TraceError
 from ...nn.module import Module
-from ..network.cells import Cells
-from ..network.copies import Copy
-from ..network.naming import Naming, naming_of
+from ..network.copies.cells import Cells
+from ..network.copies.copies import Copy
+from ..network.copies.sites import frozen
 from ..network.parameters import names_in, parameter_names
-from ..network.sites import frozen
+from ..network.words.naming import Naming, naming_of
 from ..recording.event import Event, Failure, Forward, Update, Vjp
 from ..recording.graph import Node, leaf_node
 from ..recording.run import Run

@@ -19,7 +19,7 @@ from ...autograd.state import Scope
 from ...autograd.switches import quietly
 from ...autograd.tensor import Array
 from ...errors import TraceError
-from ..network.flow import norm_of
+from ..network.gradients.flow import norm_of
 from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero
 from ..recording.graph import Node, collector_paused
 from ..recording.held import Recent, gone_error

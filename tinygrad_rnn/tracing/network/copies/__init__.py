@@ -1,0 +1,1 @@
+"""Which ops are copies of one network, and what each passes to its successor."""

@@ -1,0 +1,123 @@
+"""Copies of a cell, and the loop that they are the turns of: what they hold, and what enters."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ....autograd.state import Scope
+from ...recording.graph import Node
+
+Entry = tuple[int, int]  # where a value enters a copy: which of its ops, which input of that op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """How a copy is made: its ops, and what each reads. Copies that are made alike share one."""
+
+    ops: tuple[str, ...]
+    given: tuple[Entry, ...]  # what comes from elsewhere …
+    parameters: tuple[Entry, ...]  # … and, beside that, the parameters
+    rim: tuple[int, ...] = ()  # the ops that read such, or what such ops moved, and the last one
+    ends: tuple[int, ...] = ()  # those whose result no other op of the copy reads
+
+
+@dataclass(slots=True, eq=False)
+class Copy:
+    """Copy `t` of a row.
+
+    Args:
+        call: the call that it is; None for a round of a plain loop.
+        nodes: its ops, in creation order.
+        row: which row.
+        t: which of the row's copies.
+        structure: how it is made.
+        before: the copies of its row that it receives a state from: one, of a tree several.
+    """
+
+    call: Scope | None
+    nodes: list[Node] = field(default_factory=list[Node])
+    row: int = 0
+    t: int = 0
+    structure: Structure | None = None
+    before: "list[Copy]" = field(default_factory=lambda: list[Copy]())
+
+    @property
+    def made(self) -> Structure:
+        """Its structure, once that is known."""
+        assert self.structure is not None
+        return self.structure
+
+    def read(self, entry: Entry) -> Node:
+        """What enters there."""
+        op, slot = entry
+        x = self.nodes[op].inputs[slot]
+        assert x is not None
+        return x
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """All copies of one cell: a row.
+
+    Args:
+        owner: the Module, or the name of a tg.scope; None for a plain loop.
+        path: where it sits, as the user's code names it; "loop at line 24".
+        copies: in the order of their last ops.
+        states: of each structure the entries where states come in, state by state.
+        made: of each structure which of its ops make these: all of them, or the first few.
+        own: what our cells call these, the owner or those in its calls; "" where they do not.
+    """
+
+    owner: object
+    path: str
+    copies: list[Copy] = field(default_factory=list[Copy])
+    states: dict[Structure, list[list[Entry]]] = field(
+        default_factory=dict[Structure, list[list[Entry]]]
+    )
+    made: dict[Structure, tuple[int, ...]] = field(default_factory=dict[Structure, tuple[int, ...]])
+    own: tuple[str, ...] = ()
+    _entries: dict[Structure, set[Entry]] = field(default_factory=dict[Structure, set[Entry]])
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether a copy receives states from several."""
+        return any(len(copy.before) > 1 for copy in self.copies)
+
+    def is_state(self, copy: Copy, entry: Entry) -> bool:
+        """Whether a state enters there; to be asked when the states are known."""
+        structure = copy.made
+        if structure not in self._entries:
+            self._entries[structure] = {one for state in self.states[structure] for one in state}
+        return entry in self._entries[structure]
+
+
+def newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
+    """Of each row the newest copy."""
+    found: dict[int, Copy] = {}
+    for rows in given:
+        for row, copy in rows.items():
+            if row not in found or found[row].t < copy.t:
+                found[row] = copy
+    return found
+
+
+def chains_of(loop: Loop) -> list[list[Copy]]:
+    """The copies of a row, each with those that it receives its state from."""
+    chain_of: dict[Copy, list[Copy]] = {}
+    chains: list[list[Copy]] = []
+    for copy in loop.copies:
+        before = [one for one in copy.before if one in chain_of]
+        if not before:
+            chains.append([copy])
+            chain_of[copy] = chains[-1]
+            continue
+        own = chain_of[before[0]]
+        for one in before[1:]:
+            other = chain_of[one]
+            if other is not own:
+                chains.remove(other)
+                own += other
+                for each in other:
+                    chain_of[each] = own
+        own.append(copy)
+        chain_of[copy] = own
+    return chains

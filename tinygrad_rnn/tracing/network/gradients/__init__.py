@@ -1,0 +1,1 @@
+"""What a backward pass sends back through a network."""

@@ -1,0 +1,1 @@
+"""Which block every piece of a value belongs to: the first that fits."""

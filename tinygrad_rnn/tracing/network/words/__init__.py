@@ -1,0 +1,1 @@
+"""What everything in a network is called, and what is written there."""

@@ -1,0 +1,330 @@
+"""What the values are called that a formula reads: as what they are in the picture."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...recording.graph import Node
+from ..grouping.groups import Group, Groups
+from ..quotient import at_step, element_of, indexed, primeless, timeless
+from ..timesteps.pieces import Atom
+from .formulas import Operand
+from .naming import Naming
+
+_NESTED_MOST = 2  # calls of modules in a call that stands for a name
+_ARGUMENTS_MOST = 3
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How a picture calls what stands in it.
+
+    Args:
+        groups: what stands in it.
+        naming: the names in the program.
+        inputs: of an input what is written in its circle, without its step.
+        circles: of an input the same with its step, in each circle.
+        target: what a target is called, without its step.
+        outputs: … and of an output.
+        constant: what a constant is called.
+        time: the timestep of a group, where it has one.
+        rows: how many groups a row has, by what their ids begin with.
+        moved_from: the value that another one is, but for what only moves it between the copies.
+    """
+
+    groups: Groups
+    naming: Naming
+    inputs: Mapping[int, str]
+    circles: Mapping[int, tuple[str, ...]]
+    target: Callable[[Node], str]
+    outputs: Mapping[Node, str]
+    constant: Callable[[Group], str]
+    time: Callable[[Group], int | None]
+    rows: Mapping[str, int]
+    moved_from: Callable[[Atom], Atom]
+
+    def of(self, atom: Atom) -> Group | None:
+        """The group that a part of a value is in."""
+        return self.groups.of(atom)
+
+
+class Read:
+    """The names of what one group reads.
+
+    Args:
+        labels: those of the whole picture.
+        group: the one whose formula is written.
+        nested: in how many others this formula stands.
+    """
+
+    def __init__(self, labels: Labels, group: Group, nested: int = 0) -> None:
+        self._labels, self._group, self._nested = labels, group, nested
+        self._known: dict[Operand, str] = {}
+        self._step: int | None = None  # of the term that is written
+
+    def _group_of(self, operand: Operand) -> Group | None:
+        """The group that what is read is in; of several parts that of the first."""
+        if isinstance(operand.part, Atom):
+            return self._labels.of(operand.part)
+        return self._labels.of(self._labels.groups.pieces.atoms[operand.node][0])
+
+    def name(self, operand: Operand) -> str:
+        """The name of a value, where nothing else has it; "" where it has none."""
+        if operand not in self._known:
+            self._known[operand] = self._name(operand)
+        return self._known[operand]
+
+    def _name(self, operand: Operand) -> str:
+        labels, node, group = self._labels, operand.node, self._group_of(operand)
+        if group is None or self._is_weight(operand):
+            return _shortest(labels.naming.of(node))
+        match group.kind:
+            case "input":
+                own = labels.naming.caption(node) if self._group.kind == "loss" else ""
+                written = labels.inputs.get(id(group), "")
+                return own if own and own != primeless(written) else written
+            case "initial":
+                return self._initial(node, group)
+            case "target":
+                return labels.target(node)
+            case "constant":
+                return labels.constant(group)
+            case "cell" if labels.naming.cells.state_of(node) is not None:
+                return labels.naming.of(node)
+            case "cell" | "between":
+                named = labels.outputs.get(node, "") or element_of(labels.naming.of(node))
+                return named or self._made_by(node, group)
+            case _:
+                return labels.naming.of(node)
+
+    def _is_weight(self, operand: Operand) -> bool:
+        """Whether it is trained, and no state that is trained."""
+        group = self._group_of(operand)
+        return operand.node.is_parameter and (group is None or group.kind != "initial")
+
+    def _initial(self, node: Node, group: Group) -> str:
+        naming = self._labels.naming
+        if group.begins is None:
+            return naming.of(group.before or node) or naming.of(node)
+        names = naming.arriving[id(naming.cells.loops[group.begins.row])]
+        own = naming.of(node)
+        return names[0] if len(names) == 1 else own
+
+    def _made_by(self, node: Node, group: Group) -> str:
+        """What has no name: the call of the module that makes it."""
+        path = list(self._labels.naming.modules(atom.node for atom in group.atoms))
+        is_last = node is group.atoms[-1].node
+        if group.kind == "cell" or not path or not is_last or self._nested > _NESTED_MOST:
+            return ""
+        inner = self._within(group)
+        read = [inner.called(operand) for operand in self._read_by(group)]
+        names = dict.fromkeys(name for name in read if name)
+        if len(path) > 1 or not names or len(names) > _ARGUMENTS_MOST:
+            return f"{path[-1]}(…)"
+        return self._after(node, f"{path[0]}({', '.join(names)})")
+
+    def _after(self, node: Node, call: str) -> str:
+        """The call of a module, and the functions of its result that make a value."""
+        functions: list[str] = []
+        while not any(self._labels.naming.modules([node])):
+            tensors = node.tensors()
+            if len(tensors) != 1:
+                return ""
+            functions += [str(node.op)] * (not node.is_move)
+            (node,) = tensors
+        return "".join(f"{one}(" for one in functions) + call + ")" * len(functions)
+
+    def _within(self, group: Group) -> "Read":
+        """The names of what a call reads that stands for a name."""
+        return Read(self._labels, group, self._nested + 1)
+
+    def called(self, operand: Operand) -> str:
+        """What a value is called that is read alone."""
+        return self.name(operand)
+
+    def _read_by(self, group: Group) -> Iterator[Operand]:
+        """What a group reads, but for parameters and constants."""
+        groups = self._labels.groups
+        for atom in group.atoms:
+            for read in groups.entering[atom]:
+                source = groups.group_of[read.value]
+                if source is not group and source.kind not in ("parameter", "derived", "constant"):
+                    yield Operand(read.value.node, read.value)
+
+    # Several
+
+    def told_apart(
+        self, operands: Sequence[Operand], *, at_any_step: bool
+    ) -> Mapping[Operand, str]:
+        """The names of several values in one formula: no two have the same."""
+        found: dict[Operand, str] = {}
+        alike: dict[str, list[Operand]] = defaultdict(list)
+        made = (x for x in operands if self._row(x) is None)
+        self._step = max((time for x in made if (time := self._time(x)) is not None), default=None)
+        for operand in operands:
+            alike[self.name(operand)].append(operand)
+        for name, several in alike.items():
+            if all(map(self._is_weight, several)):
+                found |= self._parameters(several)
+            elif len(several) == 1 or self._are_one(several):
+                found |= {x: self._alone(name, x, at_any_step=at_any_step) for x in several}
+            else:
+                found |= self._distinct(name, several, at_any_step=at_any_step)
+        return found
+
+    def _parameters(self, several: Sequence[Operand]) -> Mapping[Operand, str]:
+        """Their paths, as short as tells them apart."""
+        paths = {x: self._labels.naming.of(x.node) for x in several}
+        names = {x: _shortest(path) for x, path in paths.items()}
+        while len(set(names.values())) < len(several) and names != paths:
+            names = {x: _longer(names[x], path) for x, path in paths.items()}
+        return names
+
+    def _are_one(self, several: Sequence[Operand]) -> bool:
+        groups = {id(self._group_of(x)) for x in several}
+        kinds = {group.kind for x in several if (group := self._group_of(x)) is not None}
+        return len(groups) == 1 and kinds <= {"constant", "input"}
+
+    def _alone(self, name: str, operand: Operand, *, at_any_step: bool) -> str:
+        group, row = self._group_of(operand), self._row(operand)
+        if row is not None:
+            is_own = at_any_step and row == self._step
+            subscript = self._subscript(row, at_any_step=at_any_step)
+            return name if is_own else timeless(name) + subscript
+        if group is not None and group.kind == "input" and self._group.kind == "loss":
+            circles = self._labels.circles.get(id(group), ())
+            if len(circles) == 1 and not at_any_step and name == self._labels.inputs[id(group)]:
+                return circles[0]
+        return name + self._earlier(operand)
+
+    def _earlier(self, operand: Operand) -> str:
+        """The subscript of what a step reads of another one; "" of what it reads of its own."""
+        own, group = self._group, self._group_of(operand)
+        if own.kind != "between" or group is None or self._is_of_several_steps(operand):
+            return ""
+        if group.kind not in ("cell", "between", "initial"):
+            return ""
+        if (
+            len(own.columns) != 1
+            or len(group.columns) != 1
+            or not self.name(operand).isidentifier()
+        ):
+            return ""
+        time, mine = self._time(operand), self._labels.time(own)
+        if time is None or mine is None or not self._is_one_of_many(group):
+            return ""
+        columns = group.columns[0] - own.columns[0] - (group.kind == "initial")
+        if not columns:
+            return ""
+        return at_step(columns) if columns == time - mine else indexed("", time)
+
+    def _is_of_several_steps(self, operand: Operand) -> bool:
+        """Whether it is a sequence of which several parts are read."""
+        atoms = self._labels.groups.pieces.atoms.get(operand.node, ())
+        return not isinstance(operand.part, Atom) and len(atoms) > 1
+
+    def _is_one_of_many(self, group: Group) -> bool:
+        """Whether there are others of its kind, which its step tells it from."""
+        if group.kind == "initial":
+            return True
+        return self._labels.rows.get(group.id.rpartition("-")[0], 0) > 1
+
+    def _subscript(self, time: int, *, at_any_step: bool) -> str:
+        """The subscript of a step, in a formula of any step as far as it is from that."""
+        if at_any_step and self._step is not None:
+            return at_step(time - self._step)
+        return indexed("", time)
+
+    def _row(self, operand: Operand) -> int | None:
+        """Which row of an array the loss reads, where the program says so: 3 of `words[t + 1]`."""
+        group, index = self._group_of(operand), operand.node.index
+        if group is None or group.kind not in ("input", "target") or self._group.kind != "loss":
+            return None
+        return index if isinstance(index, int) else None
+
+    def _time(self, operand: Operand) -> int | None:
+        group, row = self._group_of(operand), self._row(operand)
+        if row is not None or group is None:
+            return row
+        return self._labels.time(group)
+
+    def _distinct(
+        self, name: str, several: Sequence[Operand], *, at_any_step: bool
+    ) -> Mapping[Operand, str]:
+        times = self._times(several, at_any_step=at_any_step)
+        rows, layers = self._rows(several), self._layers(several)
+        name = timeless(name) if any(times.values()) else name
+        none: Mapping[Operand, str] = {}
+        names = dict.fromkeys(several, name)
+        for before, layer, behind in (
+            (none, none, times),
+            (rows, none, none),
+            (rows, none, times),
+            (none, layers, none),
+            (none, layers, times),
+        ):
+            names = {
+                x: before.get(x, "") + name + layer.get(x, "") + behind.get(x, "") for x in several
+            }
+            if len(set(names.values())) == len(several):
+                return names
+        count: dict[str, int] = defaultdict(int)
+        found: dict[Operand, str] = {}
+        for x in several:
+            text = names[x]
+            found[x] = rows.get(x, "") + name + "′" * count[text] + times.get(x, "")
+            count[text] += 1
+        return found
+
+    def _times(self, several: Sequence[Operand], *, at_any_step: bool) -> Mapping[Operand, str]:
+        times = {x: self._time(x) for x in several}
+        known = [time for time in times.values() if time is not None]
+        if len(set(known)) < 2:
+            return {}
+        own = self._step if at_any_step else None
+        if self._group.kind == "between" and self._is_one_of_many(self._group):
+            own = self._labels.time(self._group)
+        if own is None and at_any_step:
+            own = max(known)
+        if own is not None and (at_any_step or max(known) <= own):
+            return {x: at_step(time - own) for x, time in times.items() if time is not None}
+        return {x: indexed("", time) for x, time in times.items() if time is not None}
+
+    def _rows(self, several: Sequence[Operand]) -> Mapping[Operand, str]:
+        """What stands before a name to say of which row it is: an arrow, or the module."""
+        naming = self._labels.naming
+        copies = {x: copy for x in several if (copy := naming.cells.of(x.node)) is not None}
+        backwards = {x: self._labels.groups.placement.reversed(copy) for x, copy in copies.items()}
+        if len(set(backwards.values())) == 2 and len({c.row for c in copies.values()}) == 2:
+            return {x: "←" if back else "→" for x, back in backwards.items()}
+        paths = {
+            x: naming.path(copy.call).split(".")
+            for x, copy in copies.items()
+            if copy.call is not None
+        }
+        words = {x: [word for word in path if not word.isdigit()] for x, path in paths.items()}
+        for length in range(1, max(map(len, words.values()), default=0) + 1):
+            ends = {x: ".".join(path[-length:]) for x, path in words.items()}
+            if len(set(ends.values())) == len({copies[x].row for x in ends}):
+                return {x: f"{end}." for x, end in ends.items()}
+        return {}
+
+    def _layers(self, several: Sequence[Operand]) -> Mapping[Operand, str]:
+        """What stands behind a name to say of which layer it is: `h_l1`, as in the debugger."""
+        copies = {
+            x: copy for x in several if (copy := self._labels.naming.cells.of(x.node)) is not None
+        }
+        return {x: f"_l{copy.row}" for x, copy in copies.items() if copy.row}
+
+
+def _shortest(name: str) -> str:
+    """A name without the modules that it is in."""
+    last = name.rpartition(".")[2]
+    return name if last.isdigit() else last
+
+
+def _longer(name: str, path: str) -> str:
+    """A path from one module further out: `attention.Wa.weight` for `Wa.weight` in that."""
+    before = path[: len(path) - len(name)].rstrip(".")
+    outer = before.rpartition(".")[2]
+    return f"{outer}.{name}" if outer else name

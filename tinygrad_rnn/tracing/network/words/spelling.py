@@ -1,0 +1,195 @@
+"""The formulas of blocks, and what an equation has in full of what enters a copy."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+from ...recording.graph import Node
+from ..arrows import Arrows
+from ..grouping.groups import Group, Groups
+from ..quotient import element_of, timeless
+from ..timesteps.pieces import Atom, RawRead
+from .constants import Constants
+from .formulas import Operand, Region, formula_of
+from .inputs import Inputs
+from .naming import Naming
+from .operands import Labels
+from .operands import Read as ReadNames
+from .outputs import Outputs
+from .times import Times
+
+_INLINE_MOST = 3  # ops without a name that stand in the formula of what reads them
+
+
+class Spelling:
+    """Writes what is computed between the copies, and what enters them.
+
+    Args:
+        groups: what stands in the picture.
+        naming: the names in the program.
+        arrows: what the blocks read of each other.
+        inputs: what inputs are called.
+        outputs: … and outputs.
+        times: the timesteps of what is made.
+        constants: what constants are called.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        naming: Naming,
+        arrows: Arrows,
+        inputs: Inputs,
+        outputs: Outputs,
+        times: Times,
+        constants: Constants,
+    ) -> None:
+        self.groups, self.naming, self.arrows = groups, naming, arrows
+        self.inputs, self.outputs = inputs, outputs
+        self.times, self.constants = times, constants
+        self._formulas: dict[int, str] = {}
+
+    def formula(self, group: Group) -> str:
+        """What is computed in it."""
+        if group.kind not in ("between", "bar", "derived", "loss"):
+            return ""
+        if id(group) not in self._formulas:
+            self._formulas[id(group)] = "; ".join(self._formulas_of(group))
+        return self._formulas[id(group)]
+
+    def _formulas_of(self, group: Group) -> Iterator[str]:
+        """One for each value that leaves it: of several, what has a name goes by that below."""
+        atoms, made = self._atoms_in_formula(group), self._made_in(group)
+        operands = ReadNames(self.labels, group)
+        for node in made:
+            text = formula_of(node, self._region(group, atoms), operands)
+            name = operands.name(Operand(node)) if len(made) > 1 else ""
+            if name.isidentifier():
+                atoms = [atom for atom in atoms if atom.node is not node]
+                text = f"{name} = {text}"
+            yield text
+
+    def _region(self, group: Group, atoms: Sequence[Atom]) -> Region:
+        """What a formula has in full: some atoms that lead to a group."""
+        # of a stack only the part that is read, or made, here
+        entering = [read for atom in atoms for read in self.groups.entering[atom]]
+        read: dict[tuple[Node, int], Atom] = {}
+        for one in entering:
+            place = one.reader.node, one.slot
+            if place not in read or one.value.label == one.reader.label:
+                read[place] = one.value
+        inside = {atom.node for atom in atoms} | self._nameless_derived
+        is_of_all = group.kind == "loss"
+        return Region(inside, read, is_of_all, self._steps_taken(group, entering))
+
+    def region_entering(self, group: Group) -> Region:
+        """What the equation of a copy has in full of what enters it: what has no name of its own.
+
+        That is a sign on an arrow, also where the program calls it as it calls an input.
+        """
+        first, atoms = group, list[Atom]()
+        while self._is_nameless_sign(group) or self._is_called_as_an_input(group):
+            atoms += self._atoms_in_formula(group)
+            source = self.groups.group_of[self.groups.moved_from(group.atoms[-1])]
+            if source is group:
+                break
+            group = source
+        return self._region(first, atoms)
+
+    def _is_called_as_an_input(self, group: Group) -> bool:
+        """Whether what no module makes between the copies is called as an input is."""
+        name = element_of(timeless(self.naming.of(group.atoms[-1].node)))
+        return (
+            group.kind == "between"
+            and not self.naming.path_in(group.nodes)
+            and name in self.inputs.called
+        )
+
+    def _made_in(self, group: Group) -> Sequence[Node]:
+        """What the formula of a group is of: each value that leaves it, but what is only moved.
+
+        Of several parts of one value it is all of that.
+        """
+        inside = {atom.node for atom in group.atoms}
+        shown = [atom.node for atom in self.arrows.read_of(group)]
+        made = dict.fromkeys(shown if group.kind == "between" else (), None)
+        made = made or {group.atoms[-1].node: None}
+        while len(shown) > 1 and all(x.op == "getitem" and x.inputs[0] in inside for x in made):
+            made = dict.fromkeys(x for node in made for x in node.tensors())
+        return [node for node in made if not _is_moved_from(node, made)]
+
+    def _atoms_in_formula(self, group: Group) -> Sequence[Atom]:
+        """What is computed in a group, and on the arrows into it by signs that have no name."""
+        waiting = [group] if group.kind in ("between", "bar") else []
+        seen = {id(group)}
+        for reader in waiting:  # grows
+            entering = (read for atom in reader.atoms for read in self.groups.entering[atom])
+            for source in [self.groups.group_of[read.value] for read in entering]:
+                if id(source) not in seen and self._is_nameless_sign(source):
+                    waiting.append(source)
+                seen.add(id(source))
+        others = Counter(atom.node for one in waiting[1:] for atom in one.atoms)
+        if max(others.values(), default=0) > 1:  # several steps of one value have different names
+            return group.atoms
+        return [atom for one in waiting or [group] for atom in one.atoms]
+
+    def _is_nameless_sign(self, group: Group) -> bool:
+        """Whether it is a few ops or moves without a name, and no call that reads parameters."""
+        node = group.atoms[-1].node
+        if group.kind != "between" or self.naming.of(node) or node in self.labels.outputs:
+            return False
+        nodes = {atom.node for atom in group.atoms}
+        if self.naming.path_in(group.nodes) and any(one.reads_a_parameter for one in nodes):
+            return False
+        acting = sum(not one.is_move or len(one.inputs) > 1 for one in nodes)
+        return acting <= _INLINE_MOST
+
+    def _steps_taken(
+        self, group: Group, entering: Iterable[RawRead]
+    ) -> Mapping[Node, Collection[int]]:
+        """Of an index that takes one step of a sequence the axes of time."""
+        taken: dict[Node, list[Atom]] = defaultdict(list)
+        for read in entering:
+            if read.reader.node.op == "getitem":
+                taken[read.reader.node].append(read.value)
+        found: dict[Node, Collection[int]] = {}
+        for node, values in taken.items():
+            slices = [self.groups.pieces.slices.get(value) for value in values]
+            first = slices[0]
+            if first is None or None in slices or (group.kind == "loss" and len(values) > 1):
+                continue
+            found[node] = [axis for axis, n in enumerate(first.labels.shape) if n > 1]
+        return found
+
+    @cached_property
+    def labels(self) -> Labels:
+        """How the picture calls its values, for the formulas in it."""
+        stems: dict[Node, set[str]] = defaultdict(set)
+        for atom, name in self.outputs.names.items():
+            stems[atom.node].add(name)
+        return Labels(
+            groups=self.groups,
+            naming=self.naming,
+            inputs=self.inputs.stems,
+            circles=self.inputs.labels,
+            target=self.inputs.target,
+            outputs={node: names.pop() for node, names in stems.items() if len(names) == 1},
+            constant=self.constants.in_formula,
+            time=self.times.of,
+            rows=Counter(group.id.rpartition("-")[0] for group in self.groups.groups),
+            moved_from=self.groups.moved_from,
+        )
+
+    @cached_property
+    def _nameless_derived(self) -> set[Node]:
+        """What is derived and has no name of its own: a formula has it in full."""
+        return {node for node in self.groups.derived if not self.naming.of(node)}
+
+
+def _is_moved_from(node: Node, others: Container[Node]) -> bool:
+    """Whether a value is another one, or a part of it, moved."""
+    while (source := node.moved_from) is not None:
+        if source in others:
+            return True
+        node = source
+    return False

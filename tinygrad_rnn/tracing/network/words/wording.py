@@ -1,0 +1,175 @@
+"""What is written in a picture: labels, captions, formulas and equations of its blocks."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from ...recording.graph import Node
+from ..arrows import Arrows
+from ..copies.copies import Copy
+from ..grouping.groups import Group, Groups
+from ..quotient import Words, element_of, indexed, timeless
+from ..timesteps.pieces import WHOLE, Atom
+from .constants import Constants
+from .equations import Equations, Said
+from .inputs import Inputs
+from .naming import Naming
+from .outputs import Outputs
+from .spelling import Spelling
+
+
+class Wording:
+    """Says what is written in and beside each block.
+
+    Args:
+        groups: the blocks.
+        naming: the names in the program.
+        arrows: what the blocks read of each other.
+        inputs: what inputs are called.
+        outputs: … and outputs.
+        constants: … and constants.
+        spelling: what is computed in the blocks.
+        layers: the layer of each row of copies.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        naming: Naming,
+        arrows: Arrows,
+        inputs: Inputs,
+        outputs: Outputs,
+        constants: Constants,
+        spelling: Spelling,
+        layers: Sequence[int],
+    ) -> None:
+        self.groups, self.cells, self.naming = groups, groups.cells, naming
+        self.arrows, self.inputs, self.outputs = arrows, inputs, outputs
+        self.constants, self.spelling, self.layers = constants, spelling, layers
+
+    def words(self, group: Group) -> Words:
+        """What is said of a group."""
+        return Words(
+            label=self.label(group),
+            caption=self._caption(group),
+            formula=self.spelling.formula(group),
+            equation=self._equation(group.copy),
+        )
+
+    def label(self, group: Group) -> str:
+        """What is written in a block."""
+        naming, copy = self.naming, group.copy
+        match group.kind:
+            case "cell" if copy is not None:
+                return indexed(self._title(copy), naming.time(copy))
+            case "initial" if group.begins is not None:
+                return self.label_begun(group, group.begins)
+            case "initial" if group.before is not None:
+                own = naming.caption(group.atoms[0].node)
+                name = naming.of(group.before) or own or naming.made_of(group.before) or "x"
+                return indexed(name, naming.time_in(group.columns[0]) - 1)
+            case "input":
+                return self.inputs.labels[id(group)][0]
+            case "between":
+                return self.naming.path_in(group.nodes) or self.spelling.formula(group)
+            case "bar" | "derived":
+                return naming.of(group.atoms[-1].node) or self.spelling.formula(group)
+            case "target":
+                return self.inputs.target(group.atoms[0].node)
+            case "constant":
+                return self.constants.label(group)
+            case _:
+                return group.label
+
+    def _title(self, copy: Copy) -> str:
+        """What a copy is called, without its step: as the state is by which its row is called.
+
+        Where it makes none, as another value that leaves it.
+        """
+        names = self.naming.states[id(self.cells.loops[copy.row])]
+        node = self.called(copy)
+        state = self.cells.state_of(node)
+        if state is not None and state[1] < len(names):
+            return names[state[1]] + self.naming.prime(copy)
+        atom = Atom(node, WHOLE)
+        if atom not in self.arrows.shown[id(self.groups.of_copy[copy])]:
+            return names[0] + self.naming.prime(copy)
+        own = self.outputs.names.get(atom) or element_of(timeless(self.naming.of(node)))
+        return own or self.outputs.name_of_nameless(atom, alone=False)
+
+    def called(self, copy: Copy) -> Node:
+        """The value that a copy is called by."""
+        made, usual = self.cells.loops[copy.row].made[copy.made], self._usual_state[copy.row]
+        if usual < len(made):
+            return copy.nodes[made[usual]]
+        leaving = self.arrows.read_of(self.groups.of_copy[copy])
+        return leaving[0].node if leaving else copy.nodes[-1]
+
+    @cached_property
+    def _usual_state(self) -> Sequence[int]:
+        """Of each row the first state that leaves most of its copies."""
+        found: list[int] = []
+        for loop in self.cells.loops:
+            count: Counter[int] = Counter()
+            for copy in loop.copies:
+                states = [Atom(copy.nodes[place], WHOLE) for place in loop.made[copy.made]]
+                shown = self.arrows.shown[id(self.groups.of_copy[copy])]
+                count[next((k for k, one in enumerate(states) if one in shown), -1)] += 1
+            count.pop(-1, None)
+            found.append(count.most_common(1)[0][0] if count else 0)
+        return found
+
+    def label_begun(self, group: Group, copy: Copy) -> str:
+        """What is written in the circle of an initial state that a chain begins with."""
+        if group.begins is None:
+            return self.label(group)
+        names = self._states_begun(copy)
+        known = {k for atom in group.atoms for k in self.groups.states_begun(copy, atom)}
+        return ", ".join([name for k, name in enumerate(names) if k in known] or names)
+
+    def _states_begun(self, copy: Copy) -> list[str]:
+        """What the states are called that a chain begins with, with their step."""
+        time = self.naming.time_before(copy)
+        return [indexed(name, time) for name in self.naming.names_begun(copy)]
+
+    def names_begun(self, group: Group) -> Iterator[str]:
+        """What each value of an initial state is called, if it is that of one state alone."""
+        copy = group.begins
+        if copy is None:
+            return
+        names = self._states_begun(copy)
+        for atom in group.atoms:
+            begun = [names[k] for k in self.groups.states_begun(copy, atom) if k < len(names)]
+            yield begun[0] if len(begun) == 1 else ""
+
+    def _caption(self, group: Group) -> str:
+        """What the program calls it."""
+        if group.kind in ("input", "initial", "target"):
+            name = self.inputs.names(group)
+            said = ""
+            if group.kind == "input":
+                said = self.inputs.labels[id(group)][0]
+                others = self.inputs.is_named_by_loss(group)
+                others = others and not self.inputs.is_so_called_there(group, name)
+                name = "" if others else name
+            elif group.before is not None:
+                said = self.label(group)
+            elif group.kind == "initial" and not name.replace(", ", "").isidentifier():
+                return ""  # an expression of what NumPy made of the state: it is not the state's
+            return "" if said.startswith(timeless(name)) else name
+        if group.kind in ("between", "bar", "derived", "loss"):
+            return self.naming.of(group.atoms[-1].node)
+        return ""
+
+    def _equation(self, copy: Copy | None) -> str:
+        """What a cell of ours says of one copy."""
+        said = None if copy is None else self.said[copy.row]
+        return "" if copy is None or said is None else said.copy(copy)
+
+    @cached_property
+    def said(self) -> Sequence[Said | None]:
+        """What the cells of ours say of each row."""
+        group_of = self.groups.of_copy
+        region, layers = self.spelling.region_entering, self.layers
+        equations = Equations(self.spelling.labels, group_of, region, self.label, layers)
+        return list(map(equations.of, self.cells.loops))
