@@ -84,17 +84,19 @@ def _loose(drawing):
 
     Ways back that share a stretch have it once, and wires in a copy branch off from each other.
     """
-    shapes = {shape.id: shape for shape in drawing.shapes}
+    boxes = {shape.id: _box(shape) for shape in drawing.shapes}
+    if "fold" in boxes:  # a stack of sheets
+        boxes["fold"] = *boxes["fold"][:2], *boxes["fold-sheet-2"][2:]
     for edge in drawing.edges:
         if edge.cls in {*_GROUND, "gradient"} or "wire" in edge.id:
             continue
         for end, (x, y) in ((edge.source, edge.points[0]), (edge.target, edge.points[-1])):
-            shape = shapes.get(end)
-            if shape is None:
+            if end not in boxes:
                 continue
-            dx, dy = abs(x - shape.x) - shape.width / 2, abs(y - shape.y) - shape.height / 2
-            if max(dx, dy) > 1.0:
-                yield f"{edge.id} is {max(dx, dy):.0f} points away from {end}"
+            left, bottom, right, top = boxes[end]
+            away = max(left - x, x - right, bottom - y, y - top)
+            if away > 1.0:
+                yield f"{edge.id} is {away:.0f} points away from {end}"
 
 
 def _texts(drawing):

@@ -157,6 +157,12 @@ def test_nothing_covers_crosses_or_is_cut_off(name, view):
 
 
 @EVERY_VIEW
+@pytest.mark.parametrize("name", rows(NAMES, ["luong"], pytest.mark.slow))
+def test_nothing_covers_crosses_or_is_cut_off_beside_the_fold(name, view):
+    assert flaws(tg.draw(recorded(name), fold=1, **VIEWS[view]).drawing) == []
+
+
+@EVERY_VIEW
 @EVERY_NAME
 def test_ids_are_unique_in_every_view(name, view):
     ids = [part.id for part in Picture(drawn(name, view).svg).parts]

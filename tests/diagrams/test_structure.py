@@ -3,11 +3,14 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from diagrams.flaws import flaws, lying_on_each_other
 from diagrams.networks import bidirectional, draw, encoder_decoder, lstm, stack
 from diagrams.reading import Picture
 from tables import rows
 
+import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError
 
 EVERY_NETWORK = pytest.mark.parametrize(
@@ -105,6 +108,38 @@ def test_fold_keeps_the_ends(fold, steps, shown):
     assert [part.texts for part in folds] == (
         [("…", f"{hidden} more {noun}", "same weights")] if hidden else []
     )
+
+
+def skipping(back, steps=12):
+    """A loop whose state is read by the next step, and by a later one too."""
+    W = tg.tensor(np.eye(2), requires_grad=True, name="W")
+    with tg.trace() as tr:
+        states = [tg.tensor(np.ones(2))]
+        for _ in range(steps):
+            earlier = states[-back] if len(states) >= back else 0.0
+            states.append(tg.ops.tanh(states[-1] @ W) + earlier)
+        (states[-1] ** 2).sum().backward()
+    return tr
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("back", [2, 3, 4, 7])
+def test_what_skips_steps_lies_on_nothing_and_is_counted_where_it_leads_into_the_fold(
+    back, gradients
+):
+    shown, tr = {-1, 0, 1, 10, 11}, skipping(back)
+    for fold in (None, 2):
+        drawing = tg.draw(tr, fold=fold, gradients=gradients).drawing
+        assert [*flaws(drawing), *lying_on_each_other(drawing)] == []
+    ends = [(edge.source, edge.target) for edge in drawing.edges if edge.cls == "message"]
+    assert ("cell-0-1", "fold") in ends
+    assert ("fold", "cell-0-10") in ends
+    assert sum("fold" in pair for pair in ends) == 2
+    reads = {(t - k, t) for t in range(12) for k in (1, back) if t - k >= -1}
+    hidden = {(a, t) for a, t in reads if (a in shown) != (t in shown)}
+    hidden -= {(1, 2), (1, 1 + back), (9, 10)}
+    (fold,) = (shape for shape in drawing.shapes if shape.id == "fold")
+    assert f"{len(hidden)} more links" in {text.text for text in fold.texts}
 
 
 def test_rolled_has_one_cell_a_layer_and_a_loop_on_each():

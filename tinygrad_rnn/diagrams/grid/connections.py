@@ -327,6 +327,8 @@ class Pen:
             aside = self._arrivals[line.connection.id]
             x += self._frame(target).entries.get(line.connection.id, aside)
             side = -1
+        elif not self._frame(target).round:  # beside what leaves it there
+            x += self._arrivals[line.connection.id]
         end = [(x, arrive), (x, _rim(target, x, side))]
         turn = (start[-1][0], leave)
         if way.lane is None:
@@ -334,7 +336,7 @@ class Pen:
         slot = way.lane.slot
         reach = self._place.half[slot]
         if slot in self._place.columns:
-            reach = self._place.content
+            reach = self._place.reach(slot)
         reach += LANE_ROOM + way.lane.track * self._place.track
         lane = self._place.middle[slot] + (-reach if way.lane.side == "left" else reach)
         if way.into_side:

@@ -74,8 +74,7 @@ class Placement:
         self.middle = self._slot_middles()
         for item in grid.items.values():
             if item.last is not None:
-                width = self.middle[item.last] - self.middle[item.slot] + 2 * self.content
-                self.frames[item.id] = replace(self.frames[item.id], width=width)
+                self.frames[item.id] = self._spanning(item)
 
     def bands(self, *others: "Placement") -> Bands:
         """Return heights with room for everything in this picture and in `others`."""
@@ -160,6 +159,19 @@ class Placement:
             half[self.grid.slots.index(None)] = widest / 2 + PANEL_PADDING + FOLD_STEP
         return half
 
+    def reach(self, slot: int) -> float:
+        """Return how far from the middle of a slot there is room for what stands in it."""
+        if self.grid.slots[slot] is None:
+            return min(self.content, self.half[slot] - PANEL_PADDING)
+        return self.content
+
+    def _spanning(self, item: Item) -> Frame:
+        """Return the frame of what spans several slots, from the middle between these."""
+        assert item.last is not None
+        left, right = self.reach(item.slot), self.reach(item.last)
+        width = left + self.middle[item.last] - self.middle[item.slot] + right
+        return replace(self.frames[item.id], width=width, offset=(right - left) / 2)
+
     def _tracks_beside(self, slot: int) -> int:
         """Return how many ways go up beside the circles of a margin, past those above."""
         circles = [item for item in self.grid.items.values() if item.slot == slot]
@@ -183,7 +195,8 @@ class Placement:
     def x(self, item: Item) -> float:
         """Return where the middle of an item is."""
         if item.last is not None:
-            return (self.middle[item.slot] + self.middle[item.last]) / 2
+            middle = (self.middle[item.slot] + self.middle[item.last]) / 2
+            return middle + self.frames[item.id].offset
         return self.middle[item.slot] + self.frames[item.id].offset
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -359,15 +359,18 @@ class _Unrolled:
                 continue
             if self._may_be_shown(source, items) or self._may_be_shown(arrow.target, items):
                 joined.setdefault(standing.ends(source, arrow), []).append(arrow)
-        found: list[Connection] = []
+        at_fold = self._at_the_fold(joined, items)
+        drawn: dict[object, tuple[Ends, list[Arrow]]] = {}
         left_out = 0
         for ends, arrows in joined.items():
-            shown = self._shown(ends, items, arrows)
-            if shown is None:
-                left_out += self._is_left_out(ends, items, arrows)
-                continue
-            reads = tuple(read for arrow in arrows for read in arrow.reads)
-            found.append(self._connection(ends, *shown, reads, arrows))
+            if ends.source in items and ends.target in items:
+                drawn[ends] = ends, arrows
+            elif ends in at_fold:
+                way = at_fold[ends], ends.source in items
+                drawn.setdefault(way, (ends, []))[1].extend(arrows)
+            else:
+                left_out += self._is_left_out(ends, items)
+        found = [self._connection(ends, arrows, items) for ends, arrows in drawn.values()]
         for output in quotient.outputs:
             found += self._output_connections(output, items)
         found += self._from_the_fold_to_the_loss(items)
@@ -431,22 +434,44 @@ class _Unrolled:
             reads=tuple(read for one in hidden for read in output_reads(one, quotient)),
         )
 
-    def _shown(
-        self, ends: Ends, items: Mapping[str, Item], arrows: Iterable[Arrow]
-    ) -> tuple[str, str] | None:
-        source = ends.source if ends.source in items else FOLD
-        target = ends.target if ends.target in items else FOLD
-        if source == target:
-            return None if source == FOLD else (source, target)
-        if FOLD in (source, target) and ends.kind not in ("message", "initial"):
-            return None
-        if FOLD in (source, target):
-            other = items[target if source == FOLD else source]
-            if other.aside is not None and source == FOLD and other.role != "cell":
-                return None
-        return source, target
+    def _at_the_fold(
+        self, joined: Mapping[Ends, Sequence[Arrow]], items: Mapping[str, Item]
+    ) -> Mapping[Ends, str]:
+        """Find the messages into and out of the fold that are drawn, and what stands beside it.
 
-    def _is_left_out(self, ends: Ends, items: Mapping[str, Item], arrows: Iterable[Arrow]) -> bool:
+        That has one way into the fold, for all that is read of it there, and one out of it, for all
+        that it reads of the nearest column: another would lie on that one.
+        """
+        if self._fold_slot is None:
+            return {}
+        occupied = {(item.level, item.slot) for item in items.values()}
+        into: dict[Ends, str] = {}
+        out_of: defaultdict[str, defaultdict[int, list[Ends]]]
+        out_of = defaultdict(lambda: defaultdict(list))
+        for ends, arrows in joined.items():
+            if not self._is_beside_the_fold(ends, items, occupied):
+                continue
+            if ends.source in items:
+                into[ends] = ends.source
+            else:
+                out_of[ends.target][min(map(_steps, arrows))].append(ends)
+        nearest = (found[min(found)] for found in out_of.values())
+        return into | {ends: ends.target for ones in nearest for ends in ones}
+
+    def _is_beside_the_fold(
+        self, ends: Ends, items: Mapping[str, Item], occupied: Container[tuple[int, int]]
+    ) -> bool:
+        """Whether it is a message between the fold and what stands next to it in its row."""
+        shown = [items[id] for id in (ends.source, ends.target) if id in items]
+        if ends.kind != "message" or len(shown) != 1 or self._fold_slot is None:
+            return False
+        (item,) = shown
+        if item.aside is not None and ends.target in items:  # it would pass through the copy
+            return False
+        low, high = sorted((item.slot, self._fold_slot))
+        return not any((item.level, slot) in occupied for slot in range(low + 1, high))
+
+    def _is_left_out(self, ends: Ends, items: Mapping[str, Item]) -> bool:
         """Whether it joins something shown with something folded, other than a bar over both."""
         shown = [items[id] for id in (ends.source, ends.target) if id in items]
         if len(shown) != 1:
@@ -454,13 +479,9 @@ class _Unrolled:
         return self._fold_slot not in shown[0].slots
 
     def _connection(
-        self,
-        ends: Ends,
-        source: str,
-        target: str,
-        reads: tuple[Read, ...],
-        arrows: Iterable[Arrow],
+        self, ends: Ends, arrows: Sequence[Arrow], items: Mapping[str, Item]
     ) -> Connection:
+        reads = tuple(read for arrow in arrows for read in arrow.reads)
         label, in_time = "", any(map(self._is_in_time, arrows))
         is_told = ends.kind in ("message", "initial") or in_time
         if is_told or any(map(self._is_one_of_several, arrows)):
@@ -468,24 +489,28 @@ class _Unrolled:
         shapes = ", ".join(dict.fromkeys(map(shape_text, shapes_passed(reads))))
         caption = ", ".join(dict.fromkeys(a.caption for a in arrows if a.caption))
         kind = ends.kind if ends.kind in ("message", "initial", "input", "up") else "other"
-        about = f"{label or caption} {shapes} from {ends.source} to {ends.target}"
+        standing = self._standing
+        joined = [standing.ends(standing.resolved(arrow.source), arrow) for arrow in arrows]
+        sources = ", ".join(dict.fromkeys(one.source for one in joined))
+        targets = ", ".join(dict.fromkeys(one.target for one in joined))
+        about = f"{label or caption} {shapes} from {sources} to {targets}"
         folded = [
             f"through {about_block(arrow.source)}"
             for arrow in arrows
-            if arrow.source in self._standing.moves and ends.kind != "input"
+            if arrow.source in standing.moves and ends.kind != "input"
         ]
         return Connection(
             id=ends.id,
             cls=ends.kind if ends.kind in ("message", "initial") else "link",
             kind=kind,
-            source=source,
-            target=target,
+            source=ends.source if ends.source in items else FOLD,
+            target=ends.target if ends.target in items else FOLD,
             label=label,
             note=shapes,
             tooltip="; ".join((about.strip(), *dict.fromkeys(folded))),
             reads=reads,
-            passes=frozenset(self._standing.made(read.value) for read in reads),
-            cut=any(self._standing.is_cut(arrow.source) for arrow in arrows),
+            passes=frozenset(standing.made(read.value) for read in reads),
+            cut=any(standing.is_cut(arrow.source) for arrow in arrows),
             in_time=in_time,
         )
 
@@ -601,6 +626,12 @@ class _Unrolled:
             yield Heading(level, "", tuple(dict.fromkeys(texts)))
         if self._quotient.outputs:
             yield Heading(standing.outputs_level, "", ("outputs",))
+
+
+def _steps(arrow: Arrow) -> int:
+    """Return over how many columns it goes."""
+    starts, ends = arrow.source.columns, arrow.target.columns
+    return min(abs(start - end) for start in starts for end in ends)
 
 
 def _called(block: Block) -> str:
