@@ -3,11 +3,14 @@
 import random
 from itertools import pairwise
 
+import numpy as np
 from diagrams.networks import Maker, bidirectional, draw, encoder_decoder, lstm, stack
 from diagrams.reading import Picture, overlapping, overlapping_parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import examples
+
+import tinygrad_rnn as tg
 
 SOLID = (
     "cell",
@@ -142,3 +145,16 @@ def test_columns_are_straight_and_evenly_spaced(steps, layers):
         row = [cells[f"cell-{layer}-{t}"] for t in range(steps)]
         assert len({cell.y for cell in row}) == 1
         assert len({round(b.x - a.x, 6) for a, b in pairwise(row)}) <= 1
+
+
+def test_what_goes_around_a_copy_into_a_bar_stays_in_its_column():
+    one, two = tg.nn.GRU(3, 3, rng=0), tg.nn.GRU(3, 3, rng=1)
+    lower, _ = one(np.ones((4, 3)))
+    pooled = (two(lower)[0] + lower).mean(axis=0)
+    drawing = tg.draw((tg.nn.Linear(3, 2, rng=2)(pooled) ** 2).sum()).drawing
+    x = {shape.id: shape.x for shape in drawing.shapes}
+    pitch = x["cell-0-1"] - x["cell-0-0"]
+    into = [edge for edge in drawing.edges if edge.target == "bar-0" and edge.cls != "ramp"]
+    assert len(into) == 8
+    for edge in into:
+        assert all(abs(px - x[edge.source]) < pitch / 2 for px, _ in edge.points)

@@ -629,3 +629,59 @@ def test_two_heads_on_a_stacked_sequence_are_two_blocks():
     heads = [row for row in found.rows if row.kind == "between" and row.path]
     columns_of = Counter((row.path, block.columns[0]) for row in heads for block in row.blocks)
     assert columns_of == Counter([("each", 0), ("each", 1), ("each", 2), ("whole", 2)])
+
+
+def layered(finish):
+    """Two layers, each read by the next thing step by step, and what is made of both."""
+
+    def program():
+        one, two = tg.nn.GRU(SIZE, SIZE, rng=0), tg.nn.GRU(SIZE, SIZE, rng=1)
+        lower, _ = one(sequence(4))
+        upper, _ = two(lower)
+        return finish(lower, upper)
+
+    return program
+
+
+def residual_mean(lower, upper):
+    return (tg.nn.Linear(SIZE, 2, rng=2)((upper + lower).mean(axis=0)) ** 2).sum()
+
+
+def attention_below(lower, upper):
+    key, out = tg.nn.Linear(SIZE, SIZE, rng=3), tg.nn.Linear(SIZE, 2, rng=2)
+    keys = key(lower)
+    return (out(tg.ops.softmax(keys @ upper[-1]) @ lower) ** 2).sum()
+
+
+@pytest.mark.parametrize("finish", [residual_mean, attention_below])
+def test_a_layer_is_fed_in_its_column_though_another_reads_the_whole_sequence(finish):
+    """No bar over all columns feeds the first copy: what others make of all stands later."""
+    found = network(layered(finish))
+    prove_time(found)
+    assert [columns(found, row) for row in range(2)] == [[0, 1, 2, 3]] * 2
+    made = [b for b in found.blocks if b.kind == "between" and b.row.path == "key"]
+    assert [b.columns for b in made] == [(t,) for t in range(4)] * bool(made)
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+def test_a_head_on_each_state_stands_in_its_column_beside_attention_to_all(stacked):
+    """As where an encoder's states are classified by themselves, and a decoder attends to them."""
+
+    def program():
+        encoder, decoder = tg.nn.GRU(SIZE, SIZE, rng=0), tg.nn.GRUCell(SIZE, SIZE, rng=1)
+        head = tg.nn.Linear(SIZE, 2, rng=2)
+        ys, _ = encoder(sequence(3))
+        heads = head(ys) if stacked else [head(ys[t]) for t in range(3)]
+        loss, s = sum((heads[t] ** 2).sum() for t in range(3)), ys[-1]
+        for _ in range(2):
+            s = decoder(tg.ops.softmax(ys @ s) @ ys, s)
+        return loss + (s**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    heads = [block for block in found.blocks if block.kind == "between" and block.row.path]
+    assert [block.columns for block in heads] == [(0,), (1,), (2,)]
+    attention = {b.formula for b in found.blocks if b.kind == "between" and "softmax" in b.formula}
+    assert attention == {"softmax(ys s) ys", "softmax(ys sₜ₋₁) ys"}
+    equation = found.rows[[row.path for row in found.rows].index("decoder")].equation
+    assert "softmax(ys " in equation

@@ -431,13 +431,13 @@ class Wiring:
         beside = source is not None and source.slot == target.slot and target.role == "sign"
         if connection.kind == "output" or beside:
             sides = ("right", "left")
-        last = max(self._slots)
+        start, last = self._slot_at(target, connection), max(self._slots)
         for distance in range(last + 2):
             for side in sides:
-                slot = target.slot - distance if side == "left" else target.last_slot + distance
+                slot = start - distance if side == "left" else start + distance
                 if not self._crosses_a_bar(slot, side, passed):
                     return slot, side
-        return target.slot, sides[0]
+        return start, sides[0]
 
     def _crosses_a_bar(self, slot: int, side: Side, levels: range) -> bool:
         inner = slot - 1 if side == "left" else slot + 1

@@ -1,7 +1,7 @@
 """What lies between the copies: bars, and blocks that depend on the same and lead to the same."""
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from ....autograd.state import Scope
 from ...recording.graph import Node
@@ -28,30 +28,52 @@ class Between:
                 continue
             if self.groups.pieces.is_whole_sequence(node):
                 self.groups.new("bar", atoms).columns = self.groups.pieces.times_of(node)
-            elif len(atoms) >= BAR and any(map(self._reads_all(atoms), self._whole_readers(atoms))):
+            elif len(atoms) >= BAR and self._is_bar(atoms):
                 columns = {self.groups.pieces.column(atom) for atom in atoms}
                 self.groups.new("bar", atoms).columns = tuple(
                     sorted(c for c in columns if c is not None)
                 )
 
-    def _whole_readers(self, atoms: Sequence[Atom]) -> Iterator[Atom]:
-        """The uncut ops that read a value's first piece."""
-        for read in self.groups.readers[atoms[-1]]:
-            if read.reader.label == WHOLE and read.reader.node not in self.groups.loss:
-                yield read.reader
+    def _is_bar(self, atoms: Sequence[Atom]) -> bool:
+        """Whether an uncut op reads so many pieces of a value that these are a bar.
 
-    def _reads_all(self, atoms: Sequence[Atom]) -> Callable[[Atom], bool]:
-        """Ask of a reader whether it reads so many pieces of a value that these are a bar."""
-
-        def reads_all(reader: Atom) -> bool:
-            count = 0
-            for atom in atoms:
-                count += any(read.reader == reader for read in self.groups.readers[atom])
-                if count >= BAR:
-                    return True
+        Not where what is made of one of them alone stands before the last of them: a bar is there
+        when all of them are.
+        """
+        groups = self.groups
+        count = Counter(reader for atom in atoms for reader in self._reading(atom))
+        whole = {reader for reader in count if reader.label == WHOLE and count[reader] >= BAR}
+        if not any(reader.node not in groups.loss for reader in whole):
             return False
+        columns = {x: column for x in atoms if (column := groups.pieces.column(x)) is not None}
+        last, seen = max(columns.values(), default=0), set(whole)
+        for atom in sorted(columns, key=columns.__getitem__):
+            if min(self._columns_beyond(atom, columns[atom], seen), default=last) < last:
+                return False
+        return True
 
-        return reads_all
+    def _columns_beyond(self, atom: Atom, own: int, seen: set[Atom]) -> Iterator[int]:
+        """The columns of the copies that a piece comes to; its own, where it comes to the loss.
+
+        Not by way of what was seen before.
+        """
+        groups, waiting = self.groups, [atom]
+        while waiting:
+            for reader in self._reading(waiting.pop()):
+                copy = groups.cells.of(reader.node)
+                if reader in seen:
+                    continue
+                seen.add(reader)
+                if copy is not None:
+                    yield groups.placement.columns[copy]
+                elif reader.node in groups.loss:
+                    yield own
+                else:
+                    waiting.append(reader)
+
+    def _reading(self, atom: Atom) -> dict[Atom, None]:
+        """What reads it, each once."""
+        return dict.fromkeys(read.reader for read in self.groups.readers[atom])
 
     def group(self) -> None:
         """All others: together where they depend on the same and lead to the same.

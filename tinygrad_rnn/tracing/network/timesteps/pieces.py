@@ -86,13 +86,29 @@ class Pieces:
     def _wanted_in_slices(self, nodes: Sequence[Node], cells: Cells, uncut: set[Node]) -> set[Node]:
         """What is cut: sequences, and what is computed from one and then taken slice by slice.
 
-        What is only read as a whole, as by attention, is computed in one block.
+        What is only read as a whole, as by attention, is computed in one block, but for what is
+        made step by step of something that is cut anyway: the sum of a layer's sequence with that
+        of the layer below.
         """
-        wanted: set[Node] = set()
+        outside = {node for node in nodes if cells.of(node) is None} - uncut
         asked = set(nodes[-1:])
+        while True:
+            wanted = self._asked_for(nodes, outside, uncut, asked)
+            before = len(asked)
+            for node in nodes:
+                if node in outside and node.op is not None and self._varies(node):
+                    made = (x for x in node.tensors() if x.op is not None and self._varies(x))
+                    asked.update({node} if any(x in asked for x in made) else ())
+            if len(asked) == before:
+                return wanted
+
+    def _asked_for(
+        self, nodes: Sequence[Node], outside: set[Node], uncut: set[Node], asked: set[Node]
+    ) -> set[Node]:
+        """What is cut where slices of some values are asked for; of others then, too."""
+        wanted: set[Node] = set()
         for node in reversed(nodes):
-            outside = cells.of(node) is None and node not in uncut
-            if outside and (node in asked or node.op is None or self._is_short(node)):
+            if node in outside and (node in asked or node.op is None or self._is_short(node)):
                 wanted.add(node)
             if node.op is None:
                 continue

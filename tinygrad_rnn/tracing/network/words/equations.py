@@ -21,7 +21,7 @@ from ..grouping.groups import Group
 from ..quotient import at_step, indexed, raised, timeless
 from ..timesteps.pieces import Atom
 from .formulas import Operand, Region, factor_of
-from .operands import Labels, Read
+from .operands import ALL, Labels, Read
 
 _LENGTH_MOST = 32  # of what stands in the place of one letter
 _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
@@ -371,13 +371,16 @@ class _Entering(Read):
             name = self._made_by(operand.node, group) or name
             return self._at(name, None)
         time = self._labels.time(group)
-        if not name.isidentifier() or not self._is_one_of_many(group):
+        is_one = name.isidentifier() and self._is_one_of_many(group)
+        if not is_one or operand.part is ALL:
             time = None
         return self._at(timeless(name), time, self._row_of(name, group))
 
     def _made_in_a_copy(self, operand: Operand) -> Operand:
         """What a copy made, in place of what was only moved from there."""
         part = operand.part
+        if part is ALL:
+            return operand
         if not isinstance(part, Atom):
             part = self._labels.groups.pieces.atoms[operand.node][0]
         source = self._labels.moved_from(part)

@@ -208,9 +208,12 @@ class _Writer:
             if picked is not None:
                 operand = Operand(picked)
                 continue
-            if not node.is_move or len(node.tensors()) != 1:
+            joined = [Operand(x) for x in node.tensors()] if node.is_move else []
+            if len(joined) > 1 and all(map(self._operands.name, joined)):
+                return self._moved(node, list(map(self._outer, joined)))
+            if len(joined) != 1:
                 return "·", _ATOM
-            operand = Operand(node.tensors()[0])
+            (operand,) = joined
         self.asked[operand] = None
         written = self._names.get(operand, name)
         return written, _binding_of(written)

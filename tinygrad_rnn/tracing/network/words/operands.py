@@ -13,6 +13,7 @@ from .naming import Naming
 
 _NESTED_MOST = 2  # calls of modules in a call that stands for a name
 _ARGUMENTS_MOST = 3
+ALL = "all"  # of what is cut in parts, where an op reads all of them
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class Read:
             case "constant":
                 return labels.constant(group)
             case "cell" if labels.naming.cells.state_of(node) is not None:
+                return labels.naming.of(node)
+            case "cell" | "between" if operand.part is ALL:
                 return labels.naming.of(node)
             case "cell" | "between":
                 named = labels.outputs.get(node, "") or element_of(labels.naming.of(node))

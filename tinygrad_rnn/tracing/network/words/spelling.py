@@ -1,19 +1,19 @@
 """The formulas of blocks, and what an equation has in full of what enters a copy."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from ...recording.graph import Node
 from ..arrows import Arrows
 from ..grouping.groups import Group, Groups
 from ..quotient import element_of, timeless
-from ..timesteps.pieces import Atom, RawRead
+from ..timesteps.pieces import WHOLE, Atom, RawRead
 from .constants import Constants
 from .formulas import Operand, Region, formula_of
 from .inputs import Inputs
 from .naming import Naming
-from .operands import Labels
+from .operands import ALL, Labels
 from .operands import Read as ReadNames
 from .outputs import Outputs
 from .times import Times
@@ -71,15 +71,17 @@ class Spelling:
 
     def _region(self, group: Group, atoms: Sequence[Atom]) -> Region:
         """What a formula has in full: some atoms that lead to a group."""
-        # of a stack only the part that is read, or made, here
+        # of a stack only the part that is read, or made, here; of what is read in all parts all
         entering = [read for atom in atoms for read in self.groups.entering[atom]]
-        read: dict[tuple[Node, int], Atom] = {}
+        read: dict[tuple[Node, int], Hashable] = {}
+        is_of_all = group.kind == "loss"
         for one in entering:
-            place = one.reader.node, one.slot
+            place, is_cut = (one.reader.node, one.slot), one.reader.label != WHOLE
             if place not in read or one.value.label == one.reader.label:
                 read[place] = one.value
+            elif not (is_of_all or is_cut or one.reader.node.is_move):
+                read[place] = ALL
         inside = {atom.node for atom in atoms} | self._nameless_derived
-        is_of_all = group.kind == "loss"
         return Region(inside, read, is_of_all, self._steps_taken(group, entering))
 
     def region_entering(self, group: Group) -> Region:
