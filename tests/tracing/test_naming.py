@@ -1,5 +1,6 @@
 """What the values of a network are called, where programs are written in other ways."""
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -167,3 +168,56 @@ def test_a_state_that_the_last_copy_makes_alone_has_its_own_name():
     found = network(program)
     assert [output.label for output in found.outputs][-1] == "x₂"
     assert found.cells[-1].label == "x₂"
+
+
+def of_two_encoders():
+    read, scan, answer = (tg.nn.GRUCell(SIZE, n, rng=k) for k, n in enumerate((2, 2, 4)))
+    question = document = None
+    for word in np.eye(2, SIZE):
+        question = read(word, question)
+    for word in np.eye(4, SIZE):
+        document = scan(word, document)
+    s = np.concatenate([question, document])
+    for word in np.eye(2, SIZE):
+        s = answer(word, s)
+    return (s**2).sum()
+
+
+def zoned_out():
+    """What is kept of both states is weighed by numbers that no tensor holds."""
+    cell, keep = tg.nn.LSTMCell(SIZE, SIZE, rng=0), np.random.default_rng(0).random((3, SIZE))
+    h, c, loss = tg.tensor(np.zeros(SIZE)), tg.tensor(np.zeros(SIZE)), 0.0
+    for t in range(3):
+        h_new, c_new = cell(np.ones(SIZE), (h, c))
+        h, c = keep[t] * h + (1 - keep[t]) * h_new, keep[t] * c + (1 - keep[t]) * c_new
+        loss = loss + (h**2).sum() + (c**2).sum()
+    return loss
+
+
+def two_named_layers():
+    lower, upper = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.LSTMCell(SIZE, SIZE, rng=1)
+    below, (above, memory) = np.zeros(SIZE), (np.zeros(SIZE), np.zeros(SIZE))
+    for x in np.eye(SIZE):
+        below = lower(x, below)
+        above, memory = upper(below, (above, memory))
+    return (above * memory).sum()
+
+
+@pytest.mark.parametrize("program", [of_two_encoders, zoned_out, two_named_layers])
+def test_what_a_picture_calls_states_and_outputs_the_debugger_does_too(program):
+    """No row stands behind the name of what no lower row has: "s@1" for s₁, not "s_l2@1"."""
+    with tg.trace() as tr:
+        program().backward()
+    found = network_of(tr.graph())
+    shown = [(cell.label, cell.called) for cell in found.cells]
+    shown += [(output.label, output.value) for output in found.outputs]
+    for label, piece in shown:
+        name, t = re.fullmatch("([a-z_]+)([₀-₉]+)", label).groups()
+        place = f"{name}@{t.translate(str.maketrans('₀₁₂₃', '0123'))}"
+        assert np.array_equal(tr[place], piece.of(piece.node.data)), place
+
+
+def test_a_row_may_stand_behind_a_name_of_its_own():
+    with tg.trace() as tr:
+        two_named_layers()
+    assert np.array_equal(tr["memory_l1@2"], tr["memory@2"])

@@ -321,12 +321,20 @@ class Names:
         while name not in self._written:
             _, dot, name = name.partition(".")
             if not dot:
-                return self._only_one_in_a_module(whole)
+                return self._only_one_in_a_module(whole) or self._only_one_in_its_row(whole)
         return name
 
     def _only_one_in_a_module(self, name: str) -> str | None:
         found = [known for known in self._written if known.endswith(f".{name}")]
         return found[0] if len(found) == 1 else None
+
+    def _only_one_in_its_row(self, name: str) -> str | None:
+        """A row may stand behind a name, "s_l2", also where no lower row has the same."""
+        base, _, row = name.rpartition("_l")
+        rows = {
+            str(one.place.layer) for one in self._written.get(base, ()) if one.place.t is not None
+        }
+        return base if rows == {row} else None
 
     def _suggestion(self, name: str) -> str:
         from difflib import get_close_matches
@@ -488,17 +496,24 @@ def _with_leaves(nodes: Iterable[Node]) -> list[Node]:
 def _base_names(
     nodes: Sequence[Node], placing: "_Placing", given: GivenName, owners: Mapping[int, str]
 ) -> dict[Node, str | None]:
-    """The names without timesteps; None for what nobody named."""
+    """The names without timesteps; None for what nobody named.
+
+    What a lower row calls something, too, has its row behind it.
+    """
     parameters = parameter_names(nodes, owners)
     bases: dict[Node, str | None] = {}
+    rows: dict[str, set[int]] = defaultdict(set)
     for node in nodes:
         base = parameters.get(node.id)
         if base is None:
             base = placing.roles.get(node) or given(node) or _slice_of(node, placing, given)
-            layer = placing.layers.get(node, 0)
-            if base and layer:
-                base = f"{base}_l{layer}"
+            if base and node in placing.layers:
+                rows[base].add(placing.layers[node])
         bases[node] = base
+    for node, row in placing.layers.items():
+        base = bases.get(node)
+        if base and node.id not in parameters and row > min(rows[base]):
+            bases[node] = f"{base}_l{row}"
     return _without_echoes(bases, placing)
 
 
@@ -612,7 +627,8 @@ class _Placing:
 
         A single number, as a loss is, is of the whole run.
         """
-        found = {self.times.get(x) for x in node.tensors() if not x.is_parameter}
+        read = (x for x in node.tensors() if x.op is not None or x in self.times)
+        found = {self.times.get(x) for x in read}
         times = {t for t in found if t is not None}
         # h = h + f(h) is made of this step's f and of the h before it
         if times and times == found and max(times) - min(times) <= 1:
