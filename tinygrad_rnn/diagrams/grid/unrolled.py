@@ -54,6 +54,7 @@ class _Unrolled:
         # of signs on the way of a message: which way; and those that another follows there
         self._ways: dict[Block, int] = {}
         self._followed: set[Block] = set()
+        self._left_by_several: dict[Block, bool] = {}  # as far as somebody asked
         self._fold_slot = self._slots.index(None) if None in self._slots else None
 
     def grid(self) -> Grid:
@@ -525,20 +526,33 @@ class _Unrolled:
     def _is_one_of_several(self, arrow: Arrow) -> bool:
         """Whether other values, or other named parts of one, leave its source, a box, as well."""
         source = self._standing.resolved(arrow.source)
-        return source in self._left_by_several and arrow.target.kind != "bar"
+        return arrow.target.kind != "bar" and self._is_left_by_several(source)
+
+    def _is_left_by_several(self, block: Block) -> bool:
+        """Whether several values leave a box, or parts of one with names of their own."""
+        known = self._left_by_several.get(block)
+        if known is None:
+            found = {
+                self._part_made(value)
+                for arrow in self._leaving_boxes.get(block, ())
+                for value in arrow.values
+            }
+            known = self._left_by_several[block] = len(found) > 1
+        return known
+
+    def _part_made(self, value: Piece) -> tuple[Piece, str]:
+        """The value that another one is, moved, and the name of that, if it has one of its own."""
+        made = self._standing.made(value)
+        return made, "" if made == value else self._quotient.name_of(value.node)
 
     @cached_property
-    def _left_by_several(self) -> set[Block]:
-        """The boxes that several values leave, or parts of one with names of their own."""
-        standing = self._standing
-        found: defaultdict[Block, set[tuple[Piece, str]]] = defaultdict(set)
-        for source, arrow in standing.arrows():
+    def _leaving_boxes(self) -> Mapping[Block, Sequence[Arrow]]:
+        """What leaves each box between the copies: it is many arrows, few of which are shown."""
+        found: defaultdict[Block, list[Arrow]] = defaultdict(list)
+        for source, arrow in self._standing.arrows():
             if source.kind == "between":
-                for value in arrow.values:
-                    made = standing.made(value)
-                    part = "" if made == value else self._quotient.name_of(value.node)
-                    found[source].add((made, part))
-        return {block for block, values in found.items() if len(values) > 1}
+                found[source].append(arrow)
+        return found
 
     def _message_label(self, reads: Iterable[Read], arrows: Iterable[Arrow]) -> str:
         """Return the names of what is handed on, with the time that they were made at."""

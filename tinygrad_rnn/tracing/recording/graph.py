@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Reversible, S
 from dataclasses import dataclass, field
 from functools import wraps
 from operator import attrgetter
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -166,9 +166,12 @@ class Node:
                 return True
         return False
 
-    def tensors(self) -> "list[Node]":
+    def tensors(self) -> "Sequence[Node]":
         """The inputs that are tensors."""
-        return [x for x in self.inputs if x is not None]
+        given = self.inputs
+        if None in given:
+            return [x for x in given if x is not None]
+        return cast("tuple[Node, ...]", given)
 
     # What it holds
 

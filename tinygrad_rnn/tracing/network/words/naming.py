@@ -92,11 +92,13 @@ class Naming:
         """
         own, found = set(some), set[str]()
         for node in self._graph.nodes:
-            if node not in own and node.is_move and own.issuperset(node.tensors()):
+            if node in own:
+                continue
+            if node.is_move and own.issuperset(node.tensors()):
                 own.add(node)
-            if node not in own and node not in self._given:
-                found.add(element_of(timeless(node.given_name or "")))
-        return found
+            elif node not in self._given:
+                found.add(node.given_name or "")
+        return {element_of(timeless(name)) for name in found}
 
     @cached_property
     def nameless_input(self) -> str:
