@@ -252,6 +252,14 @@ def test_a_masked_array_takes_no_tensor(meet):
         meet(masked, tensor([3.0, 4.0], requires_grad=True))
 
 
+@pytest.mark.parametrize("target", [2, np.int64(2), np.array(2), tensor(2)], ids=type)
+def test_cross_entropy_of_one_row_takes_one_number_however_it_comes(target):
+    scores = tensor([0.0, 1.0, 2.0], requires_grad=True)
+    ops.cross_entropy(scores, target).backward()
+    expected = np.exp(scores.data) / np.exp(scores.data).sum() - [0, 0, 1]
+    np.testing.assert_allclose(scores.grad.data, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("seen", [np.ascontiguousarray, np.asfortranarray, lambda x: x[::-1, ::2]])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_cross_entropy_is_the_same_however_its_scores_lie_in_memory(seen, reduction):

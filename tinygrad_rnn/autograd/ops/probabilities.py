@@ -88,7 +88,7 @@ def _kept(x: Array, targets: Array) -> tuple[Array, Array, Array]:
     """The first three of these, which nobody else has."""
     scores, of, *kept = _KEPT.pop(id(x), (None, None))
     if scores is None or scores() is not x or of is not targets:
-        return _exponentials(x, targets)[:3]
+        return _exponentials(x, np.asarray(targets))[:3]
     e, total, places = kept
     return e, total, places
 
