@@ -272,6 +272,29 @@ def test_the_backward_view_shows_parameters_whose_gradient_is_a_constant(loss):
     assert [op.texts[0] for op in one.all("op")] == ["constant"]
 
 
+@pytest.mark.parametrize(
+    ("layers", "scale", "title"),
+    [
+        (3, None, "Gradient computation"),
+        (3, (-6, 0), "Backward pass of the graph"),
+        (60, None, "Backward pass of the graph"),
+    ],
+    ids=["few", "in colours of a scale", "too many"],
+)
+def test_ops_of_a_backward_pass_that_cannot_be_drawn_leave_the_way_of_the_gradient(
+    layers, scale, title
+):
+    x = tg.tensor(np.ones(3))
+    for number in range(layers):
+        W = tg.tensor(np.eye(3), requires_grad=True, name=f"W{number}")
+        x = tg.ops.tanh(W @ x) if number % 2 else tg.ops.relu(W @ x)
+    diagram = tg.draw(x.sum(), view="backward", scale=scale)
+    assert diagram.title == title
+    drawn = Picture(diagram.svg)
+    assert bool(drawn.all("gradient")) == (title != "Gradient computation")
+    assert not drawn.all("fold")
+
+
 def joined():
     a, b = (tg.tensor([1.0, 2.0], requires_grad=True, name=name) for name in "ab")
     return (tg.ops.concatenate([a * 2, tg.ops.tanh(b)])[1:] ** 2).sum()

@@ -43,7 +43,8 @@ def draw(
 
     A graph in which nothing is recurrent is drawn as the graph of its modules, as deep as it can be
     read; in the view "ops", or if it has few ops, op by op, and "backward" then are the ops of the
-    backward pass.
+    backward pass; or the gradient's way through the graph, where those are too many, or have a
+    `scale`.
 
     Args:
         what: a Tensor, whose own history is drawn; or several of them, in tuples and lists as a

@@ -12,7 +12,7 @@ from ..picture.text_metrics import fit
 from ..picture.theme import THEMES
 from . import VIEWS, view_named
 from .module_graph import EVERYTHING
-from .op_by_op import flat_drawing
+from .op_by_op import PARTS_MOST, flat_drawing
 from .options import Options
 from .parameters import Legend, legend_of, parameter_legend
 
@@ -55,8 +55,9 @@ def draw_graph(
 ) -> Diagram:
     """Return the picture of a graph in which nothing is recurrent.
 
-    Its backward view is the way of the gradient through its modules; where it is drawn op by op
-    anyway, the ops of the backward pass: `gradient_graph` records them.
+    Its backward view is the way of the gradient through it; where it is drawn op by op anyway, the
+    ops of the backward pass, which `gradient_graph` records, if all of them can be drawn and no
+    scale was chosen for the colours, which these have not.
 
     Raises:
         DrawError: Graphviz had no layout for it in time, or what only copies have was asked for.
@@ -73,11 +74,12 @@ def draw_graph(
     depth = options.depth if view.name in ("unrolled", "backward") else EVERYTHING
     back = view.needs == "gradients"
     flat = flat_drawing(graph, depth, options.fold, back=back, scale=options.scale)
-    if back and not flat.closed:
-        flat = flat_drawing(gradient_graph(), EVERYTHING, options.fold)
-    name = "Graph"
-    if back:
-        name = "Backward pass of the graph" if flat.closed else "Gradient computation"
+    name = "Backward pass of the graph" if back else "Graph"
+    if back and not flat.closed and options.scale is None:
+        gradients = gradient_graph()
+        if sum(node.op is not None for node in gradients.nodes) <= PARTS_MOST:
+            flat = flat_drawing(gradients, EVERYTHING, options.fold)
+            name = "Gradient computation"
     whole = _with_legend(flat.drawing, flat.legend, title)
     return Diagram(whole, THEMES[options.theme], title or name, flat.description, _no_player)
 
