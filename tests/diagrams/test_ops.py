@@ -265,6 +265,32 @@ def test_parameters_without_a_name_are_called_the_same_in_every_run():
     }
 
 
+class Long(tg.nn.Module):
+    """A cell of so many ops."""
+
+    def __init__(self, ops):
+        self.ops = ops
+        self.w = tg.nn.Parameter(np.ones(2))
+
+    def forward(self, x, h):
+        h = h * self.w + x
+        for _ in range(self.ops - 2):
+            h = tg.ops.tanh(h)
+        return h
+
+
+@pytest.mark.parametrize("options", [{"view": "ops"}, {"depth": 2}], ids=str)
+@pytest.mark.parametrize("ops", [100, 200])
+def test_a_copy_that_is_too_large_to_be_opened_says_so(ops, options):
+    cell, h = Long(ops), tg.tensor(np.zeros(2))
+    for x in np.eye(2):
+        h = cell(x, h)
+    drawn = picture_of(tg.draw(h.sum(), **options))
+    (lines,) = (part.texts for part in drawn.all("heading") if part.texts[0] == "layer 0")
+    too_many = f"{ops} ops: too many to open"
+    assert (too_many in lines) == (not drawn.all("op")) == (ops > 150)
+
+
 def test_a_formula_that_is_cut_does_not_stand_on_the_ops_that_it_is_of():
     cell, h = tg.nn.GRUCell(2, 3, rng=0), tg.tensor(np.zeros(3))
     with tg.trace() as tr:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from ...tracing.network.quotient import Block, Quotient, Read
 from ...tracing.network.slices import index_text
 from ...tracing.recording.graph import Node
-from ..grid.grid import Connection, Grid, drawn_id
+from ..grid.grid import Connection, Grid, Heading, drawn_id
 from ..grid.items import Box, Glyph, Item, Opened, Plate
 from ..inside.anatomy import Anatomy, Inlet, Part, parts_of_modules
-from ..inside.drawn import plan_of, signature
+from ..inside.drawn import OPS_MOST, plan_of, signature
 from ..inside.parts import Ink, part_shapes
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
@@ -92,6 +92,7 @@ class _Opening:
             self._grid,
             items=items,
             connections=tuple(self.led(connections, items)),
+            headings=tuple(self.headings()),
             lane=self._lane,
             crowded_lane=self._lane,  # the same, since lanes go on inside the copies
         )
@@ -302,6 +303,20 @@ class _Opening:
                 yield id, self._item(item, inner, keys[id], upward[keys[id]], handed[id])
             elif id not in divided:
                 yield id, item
+
+    def headings(self) -> Iterator[Heading]:
+        """Yield what stands beside the rows, which says where copies are too large to be opened."""
+        closed: dict[int, int] = {}
+        for id, inner in self._inner.items():
+            if len(inner.anatomy.parts) > OPS_MOST:
+                ops = sum(node.op is not None for node in inner.block.nodes)
+                level = self._grid.items[id].level
+                closed[level] = max(closed.get(level, 0), ops)
+        for heading in self._grid.headings:
+            if heading.level in closed:
+                line = f"{closed[heading.level]:,} ops: too many to open"
+                heading = replace(heading, lines=(*heading.lines, line))
+            yield heading
 
     def _upward(
         self, connections: Iterable[Connection], keys: Mapping[str, object]
