@@ -542,3 +542,19 @@ def test_a_picture_of_a_training_keeps_the_last_step_alone(tmp_path, run):
     assert tg.draw(last.trace, gradients=True).svg == tg.draw(whole, gradients=True).svg
     assert run("draw", "train.py", "--max-memory", "1M", "-o", "x.svg").exit_code == 0
     assert run("draw", "train.py", "--max-memory", "lots").exit_code == 2
+
+
+def test_how_much_memory_a_run_may_take_is_not_taken_without_a_word(tmp_path, run):
+    with tg.trace() as tr:
+        tg.nn.RNN(2, 3, rng=0)(np.eye(2))[0].sum().backward()
+    tr.save(tmp_path / "run.tgtrace")
+    for words, says in {
+        ("draw", "--gradients", "--max-memory", "1"): "went over its max_memory",
+        ("check", "--max-memory", "1"): "went over its max_memory",
+        ("draw", "run.tgtrace", "--max-memory", "1M"): "run.tgtrace is a saved run",
+        ("debug", "run.tgtrace", "--max-memory", "1M"): "run.tgtrace is a saved run",
+        ("draw", "--trust", "1G"): "--trust is for a saved run",
+    }.items():
+        result = run(*words)
+        assert result.exit_code == 2
+        assert says in result.output

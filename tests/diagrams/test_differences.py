@@ -104,6 +104,17 @@ def test_influence_is_the_gradient_of_one_value(run):
     assert not expected.data[2].any()
 
 
+def test_influence_on_an_output_is_on_what_made_it_and_on_no_other(run):
+    picture = Picture(tg.draw(run, gradients="y@2").svg)
+    (size,) = {node.size for node in run.graph().nodes if run.name(node) == "y"}
+    for part in picture.all("between", "output", "loss"):
+        (norm,) = re.findall(r"‖∂y@2/∂[^‖]*‖ = ([^;]+)", part.title)
+        expected = np.sqrt(size) if part.id in ("between-0-2", "output-2") else 0
+        assert float(norm) == pytest.approx(expected, rel=1e-3)
+    with pytest.raises(TraceError, match="x@1 depends on nothing that requires a gradient"):
+        tg.draw(run, gradients="x@1")
+
+
 def test_influence_is_drawn_and_named(run):
     picture = Picture(tg.draw(run, gradients="y@2").svg)
     titles = [part.title for part in picture.all("cell")]
@@ -125,9 +136,15 @@ def test_the_command_draws_changes(tmp_path, monkeypatch):
 
     assert draw("--set", "h@1 *= 0", "--set", "W_xh[0] = 0", "--against").exit_code == 0
     assert "‖Δ" in (tmp_path / "x.svg").read_text("utf-8")
-    assert draw("--gradients", "--of", "y@1").exit_code == 0
-    assert "∂y@1/∂" in (tmp_path / "x.svg").read_text("utf-8")
-    for options in (["--against"], ["--of", "y@1"], ["--set", "q = 0"]):
+    for coloured in (["--gradients"], ["--view", "backward"]):
+        assert draw(*coloured, "--of", "y@1").exit_code == 0
+        assert "∂y@1/∂" in (tmp_path / "x.svg").read_text("utf-8")
+    for options in (
+        ["--against"],
+        ["--of", "y@1"],
+        ["--gradients", "--of", ""],
+        ["--set", "q = 0"],
+    ):
         assert draw(*options).exit_code == 2
 
 

@@ -71,7 +71,7 @@ def debug(
     elif until:
         raise click.UsageError("--until is for a script that is run")
     else:
-        trace, _ = subject.record()
+        trace, _ = subject.record(max_memory=max_memory)
     if lines is not None:
         sys.exit(debug_with_commands(trace, lines))
     sys.exit(debug_trace(trace, len(trace.events) - 1 if until else None, plain=plain))

@@ -116,7 +116,7 @@ def draw(
 
     chosen: dict[str, Any] = {
         "view": view,
-        "gradients": of or gradients,
+        "gradients": gradients if of is None else of,
         "values": values,
         "scale": scale,
         "fold": _fold(fold),
@@ -125,9 +125,10 @@ def draw(
     _check_view(VIEWS[view], gradients, values)
     if (depth or 1) > 1 and view != "unrolled":
         raise click.UsageError("--depth is of --view unrolled: --view ops opens everything")
-    if scale and not (gradients or against) and VIEWS[view].needs != "gradients":
+    coloured = gradients or VIEWS[view].needs == "gradients"
+    if scale and not (coloured or against):
         raise click.UsageError("--scale is for --gradients")
-    if of and not gradients:
+    if of is not None and not coloured:
         raise click.UsageError("--of is for --gradients")
     if against and not changes:
         raise click.UsageError("--against is for --set")

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 _CHECKPOINT = ".safetensors"
 _ONNX = ".onnx"
-_FILES = ".tgtrace", _CHECKPOINT, _ONNX
+_SAVED = ".tgtrace"
+_FILES = _SAVED, _CHECKPOINT, _ONNX
 
 CELLS = click.Choice(list(LAYERS))
 
@@ -123,10 +125,16 @@ class ScriptCommand(click.Command):
             return rest
         if str(script).startswith("-"):
             raise click.NoSuchOption(str(script), ctx=ctx)
-        for name in _OF_A_TEXT:
-            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                _check_fits(name, script, ctx)
+        for name in filter(partial(_is_given, ctx), _OF_A_TEXT):
+            _check_fits(name, script, ctx)
+        is_saved = not ctx.params["is_module"] and _kind(script) == _SAVED
+        if is_saved and _is_given(ctx, "max_memory"):
+            raise click.UsageError(f"--max-memory is for recording, and {script} is a saved run")
         return rest
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _check_fits(name: str, script: Path, ctx: click.Context) -> None:
@@ -197,6 +205,11 @@ class Subject:
         """Whether it is a model that another program exported."""
         return self.script is not None and not self.is_script and _kind(self.script) == _ONNX
 
+    @property
+    def is_saved_run(self) -> bool:
+        """Whether it is a run that was recorded before."""
+        return self.script is not None and not self.is_script and _kind(self.script) == _SAVED
+
     def check(self) -> None:
         """Raise UsageError for what does not go together."""
         if not self.is_onnx and (self.inputs or self.random or self.length or self.axes):
@@ -208,6 +221,8 @@ class Subject:
             raise click.UsageError("give a script or a text, not both")
         if self.steps is not None and not self.is_script:
             raise click.UsageError("--steps is for a script that is run")
+        if self.trust is not None and not self.is_saved_run:
+            raise click.UsageError("--trust is for a saved run")
 
     def record(
         self, *, last_step: bool = False, max_memory: int | None = None, exact: bool = False
@@ -216,17 +231,18 @@ class Subject:
 
         Args:
             last_step: of a script that trains keep no more than the last step.
-            max_memory: bytes of arrays that the recording of a script may hold.
+            max_memory: bytes of arrays that the recording may hold.
             exact: run an ONNX model in double precision, whatever its numbers are.
         """
         self.check()
         if self.is_script:
             return self._record_script(last_step, max_memory)
         if self.is_onnx:
-            return self._record_onnx(exact), 0
-        if self.script is not None and not self.is_checkpoint:
+            return self._record_onnx(exact, max_memory), 0
+        if self.is_saved_run:
+            assert self.script is not None
             return _load(self.script, self.arguments, self.trust), 0
-        return self._record_text(), 0
+        return self._record_text(max_memory), 0
 
     def _record_script(self, last_step: bool, max_memory: int | None) -> "tuple[Trace, int]":
         import traceback
@@ -255,7 +271,7 @@ class Subject:
             sys.exit(code)
         return run.trace, code
 
-    def _record_onnx(self, exact: bool) -> "Trace":
+    def _record_onnx(self, exact: bool, max_memory: int | None) -> "Trace":
         """One run of an ONNX model, and the gradient of the mean of its outputs' squares."""
         from .. import onnx
         from ..onnx.examples import loss_of, random_inputs, read_inputs
@@ -271,15 +287,15 @@ class Subject:
         else:
             listed = ", ".join(map(str, model.inputs))
             raise click.UsageError(f"{self.script} takes {listed}: give --inputs x.npz or --random")
-        with trace() as recorded:
+        with trace(max_memory) as recorded:
             loss_of(model(**inputs)).backward()
         return recorded
 
-    def _record_text(self) -> "Trace":
+    def _record_text(self, max_memory: int | None) -> "Trace":
         from ..tracing.trace import trace
 
         speller = self._speller(self._chosen_text())
-        with trace() as recorded:
+        with trace(max_memory) as recorded:
             speller.loss(self.loss).backward()
         return recorded
 

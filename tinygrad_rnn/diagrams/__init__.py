@@ -92,6 +92,8 @@ def draw(
     from .views.options import Options
     from .views.whole import draw_graph, draw_network
 
+    if gradients == "":
+        raise DrawError('gradients: name a value, such as "y@9"')
     of = gradients if isinstance(gradients, str) else ""
     gradients = bool(gradients)
     options = Options(

@@ -79,14 +79,17 @@ class Trace:
         Raises:
             TraceError: there is no such value, or it depends on nothing that requires a gradient.
         """
+        from .network.blocks import network_of
         from .network.gradients.influence import influence_on
         from .whatif.edits import node_at
 
         node, index = node_at(self.queries, place)
-        gradients, whole = influence_on(node, index), self.graph()
-        if node in whole.nodes:
-            return replace(whole, gradients=gradients)
-        return Graph.leading_to(node, self.run.nodes.values(), self.run.given_names(), gradients)
+        if not node.requires_grad:
+            raise TraceError(f"{place} depends on nothing that requires a gradient")
+        graph = self.graph()
+        if node not in graph.nodes:
+            graph = Graph.leading_to(node, self.run.nodes.values(), self.run.given_names(), {})
+        return replace(graph, gradients=influence_on(node, index, network_of(graph)))
 
     def name(self, node: Node) -> str:
         """What a tensor is called: its own name, else its line's variable, else "op#id"."""

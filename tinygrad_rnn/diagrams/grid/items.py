@@ -335,7 +335,7 @@ class Circle:
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         role, (width, height) = item.role, self.size(width)
-        if role == "initial" or (role == "output" and (self.zero or self.unused)):
+        if role == "initial" or (role in ("output", "loss") and (self.zero or self.unused)):
             role = "state"
         yield Shape(
             id=item.id,
@@ -355,7 +355,7 @@ class Circle:
 
     def _texts(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Text]:
         loss = item.role == "loss"
-        color = "loss.text" if loss else "text"
+        color = "loss.text" if loss and not self.zero else "text"
         lines = [] if self.bare else _circle_lines(item.label)
         pitch = (CIRCLE - 12) / max(len(lines), 1)
         size = min(NAME_SIZE - 1, pitch)
