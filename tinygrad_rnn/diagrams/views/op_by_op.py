@@ -30,6 +30,7 @@ class Flat(NamedTuple):
     legend: Legend
     description: str
     closed: int  # calls of modules that are drawn as one part
+    left_out: int  # parts that are not drawn: the first of too many
 
 
 def flat_drawing(
@@ -61,6 +62,7 @@ def flat_drawing(
     inlets = {leaf: Inlet(state=False, number=number) for number, leaf in enumerate(leaves)}
     found = module_graph(nodes, names, inlets, depth=depth, fold=fold)
     shown = found.shown[-PARTS_MOST:]
+    left_out = len(found.shown) - len(shown)
     used = {chip.parameter for part in shown for chip in part.chips}
     parameters = [node for node in graph.nodes if node.id in used]
     fills = {node.id: f"chip.{index}" for index, node in enumerate(parameters)}
@@ -74,16 +76,16 @@ def flat_drawing(
             if node in values  # it is no parameter
         },
         found.folds,
-        len(found.shown) - len(shown),
+        left_out,
         Ink("text", fills),
     )
     entries = [Entry(names[node.id], node.shape) for node in parameters]
-    description = _description(found, len(shown))
+    description = _description(found, left_out)
     if back:
         ways = ways_back(found.anatomy, wires, graph.gradients, scale)
         drawing = ways.on(drawing)
         description += " The arrows are the way of the gradient."
-    return Flat(drawing, _legend(entries, len(names)), description, found.closed)
+    return Flat(drawing, _legend(entries, len(names)), description, found.closed, left_out)
 
 
 def _legend(entries: Sequence[Entry], parameters: int) -> Legend:
@@ -94,9 +96,8 @@ def _legend(entries: Sequence[Entry], parameters: int) -> Legend:
     return Legend(entries, f"One copy; {more} more in what is closed or left out")
 
 
-def _description(graph: ModuleGraph, shown: int) -> str:
+def _description(graph: ModuleGraph, left_out: int) -> str:
     folded = sum(map(len, graph.folds))
-    left_out = len(graph.shown) - shown
     text = f"A graph of {graph.ops:,} ops that is not recurrent"
     if graph.closed:
         text += f", with {graph.closed:,} closed calls of modules"

@@ -12,7 +12,7 @@ from ..picture.text_metrics import fit
 from ..picture.theme import THEMES
 from . import VIEWS, view_named
 from .module_graph import EVERYTHING
-from .op_by_op import PARTS_MOST, flat_drawing
+from .op_by_op import flat_drawing
 from .options import Options
 from .parameters import Legend, legend_of, parameter_legend
 
@@ -76,10 +76,9 @@ def draw_graph(
     flat = flat_drawing(graph, depth, options.fold, back=back, scale=options.scale)
     name = "Backward pass of the graph" if back else "Graph"
     if back and not flat.closed and options.scale is None:
-        gradients = gradient_graph()
-        if sum(node.op is not None for node in gradients.nodes) <= PARTS_MOST:
-            flat = flat_drawing(gradients, EVERYTHING, options.fold)
-            name = "Gradient computation"
+        ops = flat_drawing(gradient_graph(), EVERYTHING, options.fold)
+        if not ops.left_out:
+            flat, name = ops, "Gradient computation"
     whole = _with_legend(flat.drawing, flat.legend, title)
     return Diagram(whole, THEMES[options.theme], title or name, flat.description, _no_player)
 
