@@ -203,6 +203,12 @@ def test_results_do_not_change_at_the_next_call():
     assert [(y.item(), x.item(), g.item()) for (y, x), g in kept] == [(k, k, k) for k in range(5)]
 
 
+def test_an_argument_of_which_a_tensor_is_made_is_that_argument():
+    w = tg.tensor([2.0], requires_grad=True)
+    fast = tg.compile(lambda x: tg.tensor(x) * w + tg.tensor(x * w))
+    assert [fast(np.array([float(k)])).item() for k in range(4)] == [0.0, 4.0, 8.0, 12.0]
+
+
 def test_a_module_and_a_method():
     net = tg.nn.Linear(2, 3, rng=0)
     net.fn = None

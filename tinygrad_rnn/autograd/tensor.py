@@ -227,7 +227,7 @@ def tensor(
 
     Args:
         data: a number, a nested sequence of numbers or an array: floats, integers or booleans of
-            any shape.
+            any shape. Of a Tensor its values: without `requires_grad` what `detach()` gives.
         dtype: as NumPy's; Python floats give float64.
         requires_grad: whether `backward()` fills `.grad`; floats only.
         name: what diagrams and the debugger call it.
@@ -239,6 +239,10 @@ def tensor(
     >>> tensor([1.0, 2.0], requires_grad=True, name="x")
     tensor([1., 2.], requires_grad=True, name='x')
     """
+    if isinstance(data, Tensor) and not requires_grad and dtype in (None, data.dtype):
+        made = data.detach()  # frozen values need no copy, and whoever looks on sees where they go
+        made.name = name
+        return made
     return Tensor(data, dtype=dtype, requires_grad=requires_grad, name=name)
 
 
