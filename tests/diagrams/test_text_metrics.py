@@ -38,13 +38,19 @@ LONG = "recurrent_blocks.{}.{}_to_hidden_transition_weight_matrix"
         [LONG.format(k, "hidden") for k in (0, 1, 12)],
         [LONG.format(k, kind) for k in (0, 1) for kind in ("hidden", "hadden", "h")],
         ["W_hh", "W_xh", *(LONG.format(k, "hidden")[9:] for k in (0, 1))],
+        [
+            f"encoder_weight_matrix_from_{read}_to_{gate}_gate"
+            for read in ("previous_hidden", "current_input")
+            for gate in ("input", "forget", "output", "candidate")
+        ],
     ],
 )
-def test_names_that_differ_are_cut_so_that_they_still_do(texts):
-    cut = fit_apart(texts, 220, 13)
+@pytest.mark.parametrize("width", [220, 140])
+def test_names_that_differ_are_cut_so_that_they_still_do(texts, width):
+    cut = fit_apart(texts, width, 13)
     assert len(set(cut)) == len(texts)
     for text, shown in zip(texts, cut, strict=True):
-        assert text_width(shown, 13) <= 220
+        assert text_width(shown, 13) <= width
         first, last = shown.split("…")[0], shown.split("…")[-1]
         assert text.startswith(first)
         assert text.endswith(last)

@@ -29,6 +29,7 @@ class Chip(NamedTuple):
 
     parameter: int  # its node's id
     name: str
+    label: str  # what is written in it, which may be shorter
 
 
 class Read(NamedTuple):
@@ -71,7 +72,7 @@ class Anatomy:
     """The parts of a set of nodes, each of which computes from what enters and from other parts.
 
     `entering` says as what an op reads something in a slot, where that is not told by the value
-    alone: one array may be two states.
+    alone: one array may be two states. `labels` are what is written for names that are too long.
     """
 
     def __init__(
@@ -82,9 +83,11 @@ class Anatomy:
         module_of: Mapping[Node, Scope] | None = None,
         shared: Collection[Node] = (),
         entering: Mapping[tuple[Node, int], Inlet] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self._shared = shared
         self._entering = entering or {}
+        self._labels = labels or {}
         self._names = names
         self._modules: dict[Scope, Part] = {}
         self._module_of = module_of or {}
@@ -172,7 +175,7 @@ class Anatomy:
         cut = _slice_text(node)
         chip = self._chip(x)
         if chip is not None:
-            self._views[node] = Chip(chip.parameter, chip.name + cut)
+            self._views[node] = Chip(chip.parameter, chip.name + cut, chip.label + cut)
             return True
         for read in self._reads(node):
             self.values[node] = (read.source, read.cut + cut)
@@ -193,7 +196,8 @@ class Anatomy:
 
     def _chip(self, x: Node) -> Chip | None:
         if x.id in self._names:
-            return Chip(x.id, self._names[x.id])
+            name = self._names[x.id]
+            return Chip(x.id, name, self._labels.get(name, name))
         return self._views.get(x)
 
 

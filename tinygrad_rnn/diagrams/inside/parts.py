@@ -1,11 +1,11 @@
 """How one op is drawn: its sign in a box or a circle, and the parameters that it uses as chips."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..picture.shapes import Shape, Text
-from ..picture.text_metrics import fit_middle, text_width
+from ..picture.text_metrics import fit_apart, fit_middle, text_width
 from .anatomy import Part
 
 OP_HEIGHT, MODULE_HEIGHT, CHIP_HEIGHT, POINT, GATE_WIDTH = 30.0, 40.0, 20.0, 24.0, 44.0
@@ -30,6 +30,12 @@ class _Content(NamedTuple):
     label: str
     width: float
     parameter: int | None  # of a chip
+
+
+def chip_labels(names: Iterable[str]) -> Mapping[str, str]:
+    """Return what is written in the chips of parameters: long names, cut so that they differ."""
+    several = list(dict.fromkeys(names))
+    return dict(zip(several, fit_apart(several, _CHIP_MOST, CHIP_SIZE), strict=True))
 
 
 def part_width(part: Part) -> float:
@@ -105,7 +111,7 @@ def _contents(part: Part) -> Iterator[_Content]:
         if number or not infix:
             sign = part.sign if number < own else "+"
             yield _Content(sign, text_width(sign, SIGN_SIZE) + 5, None)
-        label = fit_middle(chip.name, _CHIP_MOST, CHIP_SIZE)
+        label = fit_middle(chip.label, _CHIP_MOST, CHIP_SIZE)
         yield _Content(label, text_width(label, CHIP_SIZE) + 12, chip.parameter)
 
 

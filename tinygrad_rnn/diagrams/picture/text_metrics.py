@@ -8,7 +8,7 @@ import json
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import accumulate, takewhile
@@ -24,6 +24,7 @@ _ROUNDING = 1.04
 _UNKNOWN, _UNKNOWN_WIDE = 1300, 2200
 # A line of a formula may begin with a sign; those of sums bind loosest. It is so long at least.
 _SIGN, _LOOSE, _LINE_LEAST = re.compile("[-+−⊙/·] |for "), ("+ ", "− ", "- "), 0.3
+_WORD = re.compile(r"[^_.]*[_.]*")  # of a name, and what parts it from the next
 _DIFFERENCE_MOST = 12  # characters of a cut name that are kept since another one differs there
 
 
@@ -104,16 +105,47 @@ def fit_apart(texts: Sequence[str], width: float, size: float) -> list[str]:
     So the weights of "layers.0" and "layers.1" are told apart that begin and end alike.
     """
     texts = list(map(printable, texts))
-    cut = [fit_middle(text, width, size) for text in texts]
-    of_cut: dict[str, set[str]] = {}
-    for text, shown in zip(texts, cut, strict=True):
-        of_cut.setdefault(shown, set()).add(text)
-    return [
-        _with_difference(text, of_cut[shown] - {text}, width, size)
-        if len(of_cut[shown]) > 1
-        else shown
-        for text, shown in zip(texts, cut, strict=True)
-    ]
+    cut = {text: fit_middle(text, width, size) for text in texts}
+    for alike in _collisions(cut):
+        cut |= {text: _with_difference(text, set(alike) - {text}, width, size) for text in alike}
+    if _collisions(cut):  # some differ at several places
+        of_length: dict[int, list[str]] = {}
+        for text, shown in cut.items():
+            if shown != text:
+                of_length.setdefault(len(_WORD.findall(text)), []).append(text)
+        for long in of_length.values():
+            if len(long) > 1:
+                cut |= _words_that_differ(long, width, size)
+    return [cut[text] for text in texts]
+
+
+def _collisions(cut: Mapping[str, str]) -> list[list[str]]:
+    """The texts that are cut alike, in groups."""
+    of_cut: dict[str, list[str]] = {}
+    for text, shown in cut.items():
+        of_cut.setdefault(shown, []).append(text)
+    return [alike for alike in of_cut.values() if len(alike) > 1]
+
+
+def _words_that_differ(texts: Sequence[str], width: float, size: float) -> Mapping[str, str]:
+    """Of texts of as many words those that are not the same in all, as far as they fit; or none."""
+    split = {text: _WORD.findall(text) for text in texts}
+    differ = [len(set(words)) > 1 for words in zip(*split.values(), strict=True)]
+    longest = max(len(word) for words in split.values() for word in words)
+    for letters in range(longest, 0, -1):
+        found = {text: _some_words(words, differ, letters) for text, words in split.items()}
+        if not _collisions(found) and all(text_width(t, size) <= width for t in found.values()):
+            return found
+    return {}
+
+
+def _some_words(words: Sequence[str], wanted: Sequence[bool], letters: int) -> str:
+    """So many letters of each wanted word, and "…" for what is between them."""
+    shown: list[str] = []
+    for word, is_wanted in zip(words, wanted, strict=True):
+        kept = word[:letters] if is_wanted else ""
+        shown.append(kept if kept == word else f"{kept}…")
+    return re.sub("[_.]*…[_.…]*", "…", "".join(shown))
 
 
 def _with_difference(text: str, others: Iterable[str], width: float, size: float) -> str:

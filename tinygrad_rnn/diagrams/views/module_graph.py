@@ -12,6 +12,7 @@ from ...autograd.state import Scope
 from ...tracing.recording.graph import Node
 from ..grid.grid import Fold, slots_of
 from ..inside.anatomy import Anatomy, Inlet, Part, parts_of_modules
+from ..inside.parts import chip_labels
 
 PARTS_READABLE = 24
 _LEVELS_MOST = 32  # of modules in modules that are tried
@@ -52,7 +53,7 @@ def module_graph(
         depth: how many levels of modules are open; None: as many as make parts that can be read.
         fold: how chains of modules are folded.
     """
-    ops = Anatomy(nodes, names, inlets)
+    ops = Anatomy(nodes, names, inlets, labels=chip_labels(names.values()))
     if depth == EVERYTHING:
         return ModuleGraph(ops, ops.parts)
     if depth is not None:
@@ -89,7 +90,8 @@ def _closed(
     modules = {node: call for node, call in modules.items() if call in larger}
     within = _made_within(nodes, modules)
     outside = {leaf: inlet for leaf, inlet in inlets.items() if leaf not in within}
-    anatomy = Anatomy(nodes, names, outside, modules)
+    labels = chip_labels(names.values())
+    anatomy = Anatomy(nodes, names, outside, modules, labels=labels)
     hidden = [run for chain in _chains(anatomy.parts) if (run := _middle(chain, fold))]
     left_out = {part for run in hidden for part in run}
     shown = [part for part in anatomy.parts if part not in left_out]

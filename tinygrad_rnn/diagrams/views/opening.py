@@ -11,7 +11,7 @@ from ..grid.grid import Connection, Grid, Heading, drawn_id
 from ..grid.items import Box, Glyph, Item, Opened, Plate
 from ..inside.anatomy import Anatomy, Inlet, Part, parts_of_modules
 from ..inside.drawn import OPS_MOST, plan_of, signature
-from ..inside.parts import Ink, part_shapes
+from ..inside.parts import Ink, chip_labels, part_shapes
 from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.lanes import LANE_INSIDE
@@ -66,6 +66,7 @@ class _Opening:
             self._name(block, block.trained or block.label, f"chip.{index}")
         for block in quotient.constants:
             self._name(block, block.label, "chip.constant")
+        self._labels = chip_labels(self._names.values())
         blocks = {id: quotient.by_id.get(id) for id in grid.items}
         self._inner: dict[str, _Inner] = {}
         self._plans: dict[object, Plan | None] = {}
@@ -271,7 +272,8 @@ class _Opening:
     ) -> Anatomy:
         modules = parts_of_modules(block.nodes, block.call, depth) if depth else {}
         shared = {piece.node for piece in block.pieces if piece.where is not None}
-        return Anatomy(block.nodes, self._names, inlets, modules, shared, entering)
+        labels = self._labels
+        return Anatomy(block.nodes, self._names, inlets, modules, shared, entering, labels)
 
     def _depths(self) -> Sequence[int]:
         """How deep modules may be opened, the deepest first; 0: down to the ops."""
