@@ -221,3 +221,51 @@ def test_a_row_may_stand_behind_a_name_of_its_own():
     with tg.trace() as tr:
         two_named_layers()
     assert np.array_equal(tr["memory_l1@2"], tr["memory@2"])
+
+
+def feeds_back_x():
+    lstm, out = tg.nn.LSTM(SIZE, 4, rng=0), tg.nn.Linear(4, SIZE, rng=1)
+    x, state, loss = tg.tensor(np.zeros((1, SIZE))), None, 0.0
+    for target in np.eye(SIZE):
+        made, state = lstm(x, state)
+        x = out(made)
+        loss = loss + ((x - target) ** 2).sum()
+    return loss
+
+
+def feeds_back_y():
+    cell, out = tg.nn.GRUCell(SIZE, 4, rng=0), tg.nn.Linear(4, SIZE, rng=1)
+    y, h, loss = np.zeros(SIZE), tg.tensor(np.zeros(4)), 0.0
+    for target in np.eye(SIZE):
+        h = cell(y, h)
+        y = out(h)
+        loss = loss + ((y - target) ** 2).sum()
+    return loss
+
+
+@pytest.mark.parametrize(("program", "name"), [(feeds_back_x, "x"), (feeds_back_y, "y")])
+def test_what_stands_for_the_first_of_what_is_fed_back_is_of_the_step_before(program, name):
+    with tg.trace() as tr:
+        program().backward()
+    found = network_of(tr.graph())
+    assert [b.label for b in found.blocks if b.kind == "input"] == [f"{name}₋₁"]
+    assert [output.label for output in found.outputs] == [f"{name}₀", f"{name}₁", f"{name}₂"]
+    assert not tr[f"{name}@-1"].any()
+
+
+def test_what_a_module_makes_is_not_called_as_what_it_reads():
+    """`x = layer(x, hs[k])`: x₀ is one value in the picture, what the lowest layer reads."""
+
+    def program():
+        cells = [tg.nn.GRUCell(SIZE, SIZE, rng=k) for k in range(2)]
+        hs, loss = [None, None], 0.0
+        for x in np.eye(SIZE):
+            for k, cell in enumerate(cells):
+                x = hs[k] = cell(x, hs[k])
+            loss = loss + (x**2).mean()
+        return loss
+
+    found = network(program)
+    assert states(found) == [("h",), ("h",)]
+    assert [b.label for b in found.blocks if b.kind == "input"] == ["x₀", "x₁", "x₂"]
+    assert [output.label for output in found.outputs] == ["h₀", "h₁", "h₂"]

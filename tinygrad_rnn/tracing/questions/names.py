@@ -616,7 +616,8 @@ class _Placing:
                     readers.setdefault(x, set()).add(naming.time(copy))
         for x, times in readers.items():
             if len(times) == 1:
-                (self.times[x],) = times
+                (time,) = times
+                self.times[x] = time - (x in naming.fed_back)
                 self.roles[x] = self._given(x) or naming.nameless_input
         read = [x for x in readers if x in self.roles]
         alone = Counter(self.times[x] for x in read)

@@ -89,6 +89,10 @@ class Loop:
             self._entries[structure] = {one for state in self.states[structure] for one in state}
         return entry in self._entries[structure]
 
+    def fed(self, copy: Copy) -> list[Entry]:
+        """The entries where anything but a state comes in."""
+        return [entry for entry in copy.made.given if not self.is_state(copy, entry)]
+
 
 def newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
     """Of each row the newest copy."""

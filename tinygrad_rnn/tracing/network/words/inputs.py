@@ -65,10 +65,12 @@ class Inputs:
             is_spelled = stems[own] == node.spelled and is_one_factor(node.spelled)
             plain[own] |= not (stems[own].isidentifier() or is_spelled)
             row = rows.get(own) if stem else None
+            is_fed_back = node in self.naming.fed_back and stems[own] == self.naming.caption(node)
+            plain[own] &= not is_fed_back
             steps[own] = []
             for column in columns:
                 time, run = self._step(group, column)
-                steps[own].append((time if row is None else row, run))
+                steps[own].append((time - is_fed_back if row is None else row, run))
         primed = _primed(stems, steps)
         found: dict[int, tuple[str, ...]] = {}
         for group in groups:

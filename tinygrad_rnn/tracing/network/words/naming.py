@@ -288,6 +288,35 @@ class Naming:
                 own[k] = name
         return [name + self.prime(copy) for name in own]
 
+    @cached_property
+    def fed_back(self) -> Set[Node]:
+        """The inputs of first copies that have the name, and the place, of what others read there.
+
+        That was made in the step before: x₋₁, where the others read x₀, x₁ …
+        """
+        found: set[Node] = set()
+        for loop in self.cells.loops:
+            for first, *others in chains_of(loop):
+                for k, entry in enumerate(loop.fed(first)):
+                    x = first.read(entry)
+                    given = [one.read(fed[k]) for one in others if k < len(fed := loop.fed(one))]
+                    name = "" if x.op is not None else self.caption(x)
+                    if name and given and all(self._is_made(y, name) for y in given):
+                        found.add(x)
+        return found
+
+    def _is_made(self, node: Node, name: str) -> bool:
+        """Whether a value of this name is made by copies, or of what they make."""
+        return self.caption(node) == name and node in self._made_by_copies
+
+    @cached_property
+    def _made_by_copies(self) -> Set[Node]:
+        found: set[Node] = set()
+        for node in self._graph.nodes:
+            if self.cells.of(node) is not None or not found.isdisjoint(node.tensors()):
+                found.add(node)
+        return found
+
     # Modules
 
     def path(self, scope: Scope) -> str:
@@ -326,15 +355,17 @@ class Naming:
         """What the copies of a loop make: as the program calls it, else as one of our cells does.
 
         What nobody named, and what is something else when it comes to the next copy, is called as
-        the module that makes it: the f of z + f(z).
+        the module that makes it: the f of z + f(z). A module is called `x = layer(x, hs[k])`, too:
+        what it makes is no x, which is what it reads.
         """
-        own = loop.own
+        own, is_module = loop.own, loop.copies[0].call is not None
         found: list[str] = []
         count = Counter(copy.made for copy in loop.copies)
         for structure, places in sorted(loop.made.items(), key=lambda one: -count[one[0]]):
             copies = [copy for copy in loop.copies if copy.made is structure]
             for k, place in enumerate(places[len(found) :], len(found)):
                 name = self._most_called([copy.nodes[place] for copy in copies])
+                name = "" if is_module and name in self._names_of_inputs else name
                 other = arriving[k] if k < len(arriving) else None
                 if not name and other is not None and copies[0].call and len(places) == 1:
                     name = self._name_of_call(copies[0].call)
@@ -346,6 +377,16 @@ class Naming:
                     name += "′"
                 found.append(name)
         return tuple(found) or (_UNNAMED,)
+
+    @cached_property
+    def _names_of_inputs(self) -> Set[str]:
+        """What the program calls what copies of modules read, but for what copies make."""
+        modules = [loop for loop in self.cells.loops if loop.copies[0].call is not None]
+        entering = (
+            (copy, entry) for loop in modules for copy in loop.copies for entry in loop.fed(copy)
+        )
+        given = (copy.read(entry) for copy, entry in entering)
+        return {element_of(self.caption(x)) for x in given if x not in self._made_by_copies}
 
     def _most_called(self, nodes: Sequence[Node]) -> str:
         """What most copies call a state; "" where they do not agree."""

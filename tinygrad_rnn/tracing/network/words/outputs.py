@@ -165,9 +165,13 @@ class Outputs:
 
     @cached_property
     def _other_names(self) -> set[str]:
-        """What outputs must not be called: the names of states, inputs and targets."""
+        """What outputs must not be called: the names of states, inputs and targets.
+
+        But for what stands for an output, before there is one.
+        """
         found = {name for names in self.naming.states.values() for name in names} | {"L"}
         for group in self.groups.groups:
-            if group.kind in ("input", "target"):
+            is_fed_back = group.atoms[0].node in self.naming.fed_back
+            if group.kind in ("input", "target") and not is_fed_back:
                 found.add(element_of(self.inputs.names(group)))
         return found
