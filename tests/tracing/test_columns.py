@@ -685,3 +685,28 @@ def test_a_head_on_each_state_stands_in_its_column_beside_attention_to_all(stack
     assert attention == {"softmax(ys s) ys", "softmax(ys sₜ₋₁) ys"}
     equation = found.rows[[row.path for row in found.rows].index("decoder")].equation
     assert "softmax(ys " in equation
+
+
+def of_the_first(m, h):
+    return h if m is None else 0.5 * m + 0.5 * h
+
+
+def largest(m, h):
+    return h if m is None else tg.ops.maximum(m, h)
+
+
+@pytest.mark.parametrize("join", [of_the_first, largest])
+def test_what_runs_along_with_the_states_from_the_first_one_on_stands_in_their_columns(join):
+    """It begins with another row's state, but not after that row."""
+
+    def program():
+        cell, h, m = tg.nn.GRUCell(SIZE, SIZE, rng=0), zeros(), None
+        for x in sequence(4):
+            h = cell(x, h)
+            m = join(m, h)
+        return (m**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    assert [columns(found, row) for row in range(2)] == [[0, 1, 2, 3], [1, 2, 3]]
+    assert [cell.label for cell in found.cells if cell.row.number] == ["m₁", "m₂", "m₃"]

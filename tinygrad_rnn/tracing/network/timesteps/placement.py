@@ -264,7 +264,8 @@ class Placement:
             begun = [column for x in states for column in self.times.columns(self._label_of(x))]
             column = max(lowest, 0, *begun)
             if not self._have_a_place(slices, begun) and not loop.is_tree:
-                column = max(column, self._free(copy, states))
+                in_step = len(columns) == 1 and lowest > max(begun, default=lowest)
+                column = max(column, self._free(copy, () if in_step else states))
                 if self._starts[copy.row]:
                     self.anew.add(copy)
         self.columns[copy] = column
@@ -298,7 +299,7 @@ class Placement:
         return self.times.earliest(token) + self._sequences.room(sequence, position, copy)
 
     def _free(self, copy: Copy, states: Iterable[Node]) -> int:
-        """The first column after the chains of its row, and that from which its state comes."""
+        """The first column after the chains of its row, and those from which its states come."""
         makers = (self._last_of(x) for x in states)
         rows = [maker.row for maker in makers if maker is not None]
         return max(self._starts[row] for row in (copy.row, *rows))
