@@ -138,7 +138,10 @@ def private_names(source: str) -> set[str]:
                 names += [part.value for part in arguments if isinstance(part, ast.Constant)]
     last = {str(name).rpartition(".")[2] for name in names}
     # A named tuple's fields and IPython's protocol are public.
-    return {name for name in last if re.fullmatch(r"_[A-Za-z](\w*[^\W_])?", name)} - {"_fields"}
+    return {name for name in last if re.fullmatch(r"_[A-Za-z](\w*[^\W_])?", name)} - {
+        "_fields",
+        "_replace",
+    }
 
 
 @pytest.mark.parametrize(
@@ -146,7 +149,7 @@ def private_names(source: str) -> set[str]:
     [
         ("from textual.keys import _a, b", {"_a"}),
         ("app._answer.c = self._d.e", {"_answer"}),
-        ("x.__dict__, y._fields, z._repr_mimebundle_()", set()),
+        ("x.__dict__, y._fields, y._replace(), z._repr_mimebundle_()", set()),
         ("monkeypatch.setattr('a.b._C', 1); monkeypatch.setattr(a, '_d', 1)", {"_C", "_d"}),
     ],
 )

@@ -1,6 +1,7 @@
 """What the values of a network are called, where programs are written in other ways."""
 
 import re
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +78,12 @@ class State(NamedTuple):
     memory: object
 
 
+@dataclass(frozen=True)
+class Memory:
+    hidden: object
+    memory: object
+
+
 WEIGHT = tg.tensor(np.eye(2 * SIZE) * 0.5, requires_grad=True, name="W")
 
 
@@ -112,7 +119,28 @@ def in_a_tuple_with_names():
     return (s.hidden**2).sum()
 
 
-@pytest.mark.parametrize("program", [in_a_dict, in_a_new_dict, in_a_tuple_with_names])
+def in_a_changed_tuple():
+    s = State(np.zeros(SIZE), np.zeros(SIZE))
+    for x in np.eye(SIZE):
+        with tg.scope("step"):
+            s = s._replace(memory=gated(x, s.hidden, s.memory))
+            s = s._replace(hidden=np.tanh(s.memory))
+    return (s.hidden**2).sum()
+
+
+def in_a_copy_of_an_object():
+    s = Memory(np.zeros(SIZE), np.zeros(SIZE))
+    for x in np.eye(SIZE):
+        with tg.scope("step"):
+            s = replace(s, memory=gated(x, s.hidden, s.memory))
+            s = replace(s, hidden=np.tanh(s.memory))
+    return (s.hidden**2).sum()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [in_a_dict, in_a_new_dict, in_a_tuple_with_names, in_a_changed_tuple, in_a_copy_of_an_object],
+)
 def test_states_that_an_object_holds_are_called_as_it_calls_them(program):
     assert [set(names) for names in states(network(program))] == [{"hidden", "memory"}]
 

@@ -996,6 +996,8 @@ def _trees(text: str) -> list[ast.Module]:
 
 _ALONE = -1  # the part of a tuple of one
 _STATE_OF = "state_of"  # takes the one tensor of a state out of its tuple, see nn.cells
+# functions that make what holds their arguments under the names that these are given
+_HOLDING = frozenset({"dict", "replace", "_replace"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -1124,16 +1126,19 @@ def _parts_of(
 
 
 def _held_in(value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """What a dict or an object that is made there holds, under its names: `State(h=f(x))`."""
+    """What a dict or an object that is made there holds, under its names: `State(h=f(x))`.
+
+    Or a copy of one: `state._replace(h=f(x))`.
+    """
     match value:
         case ast.Dict(keys=keys, values=elements):
             for key, element in zip(keys, elements, strict=True):
                 if isinstance(key, ast.Constant) and isinstance(key.value, str):
                     yield key.value, element
-        case ast.Call(func=function, keywords=keywords):
-            name = _target_name(function, ()) or ""
-            if name[:1].isupper() or name == "dict":
-                yield from ((one.arg, one.value) for one in keywords if one.arg is not None)
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), keywords=keywords) if (
+            name[:1].isupper() or name in _HOLDING
+        ):
+            yield from ((one.arg, one.value) for one in keywords if one.arg is not None)
         case _:
             pass
 
