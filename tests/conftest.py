@@ -10,6 +10,8 @@ from hypothesis import settings
 
 # A script, and it needs cosmic-ray.
 collect_ignore = ["mutate.py"]
+# Until all tests are collected next to nothing becomes garbage: see `pytest_collection_finish`.
+gc.disable()
 # Else every run, and each process that a test starts, compiles every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -40,6 +42,7 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     """What was imported stays; the garbage collector need not look through it again and again."""
     gc.freeze()
+    gc.enable()
 
 
 def fail_if_skipped(report):
