@@ -14,6 +14,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.cli import cli
 from tinygrad_rnn.errors import DrawError, TraceError
 from tinygrad_rnn.tracing.network.gradients.influence import influence_on
+from tinygrad_rnn.training.word import Speller
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,16 @@ def test_the_strip_shows_every_step(run, other):
     for t in range(4):
         apart = np.linalg.norm(other[f"h@{t}"] - run[f"h@{t}"])
         assert float(marks[f"mark-0-0-{t}"].partition(": ")[2]) == pytest.approx(apart, rel=1e-3)
+
+
+def test_the_way_to_an_output_that_nobody_reads_says_how_far_it_is_off():
+    spelled = Speller.of("abcd")
+    with tg.trace() as tr:
+        spelled.loss("last").backward()
+    picture = Picture(tg.draw(tr.what_if({"h@1": 0.0}), against=tr).svg)
+    ways = {part.id[-1]: norms(part) for part in picture.all("link") if "output-" in part.title}
+    assert ways["0"] == [0.0]
+    assert all(ways[t][0] > 0 for t in "12")
 
 
 def test_nothing_changed_is_exactly_equal_everywhere(run):

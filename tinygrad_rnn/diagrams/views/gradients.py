@@ -234,6 +234,8 @@ class _Norms:
 
 def _connection(connection: Connection, flow: Norms | Differences, words: Words) -> Connection:
     norms = flow.reads(connection.reads)
+    if words.is_forward and not connection.reads and connection.value is not None:
+        norms = (flow.norm(connection.value),)  # it is handed on, though nobody reads it
     norm = together(norms)
     about = _told(
         connection.tooltip,
