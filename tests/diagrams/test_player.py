@@ -156,6 +156,29 @@ def test_each_state_that_a_circle_stands_for_has_its_own_name_in_the_equations()
     assert "h₋₁, c₋₁" not in inputs
 
 
+def test_no_equation_calls_two_values_by_one_name():
+    """A list's elements, a variable that is bound again, one that is called as an input is."""
+    W = [tg.tensor(np.eye(2) * k, requires_grad=True, name=f"W{k}") for k in range(3)]
+    with tg.trace() as trace:
+        h = tg.tensor(np.zeros(2))
+        for x in np.ones((3, 2)):
+            with tg.scope("cell"):
+                x = tg.tensor(x)
+                gates = [tg.ops.sigmoid(x @ w + h) for w in W]
+                h = gates[0] * h + gates[1] * tg.ops.tanh(gates[2] * x)
+                x = h * gates[0]
+                h = x + gates[1]
+        (h**2).sum().backward()
+    score = score_of(tg.draw(trace, view="ops").html)
+    for t in range(3):
+        held = score["parts"][f"cell-0-{t}"]["tensors"]
+        made_of = [one for number in held for one in score["tensors"][number][4]]
+        near = {*held, *(one for one in made_of if isinstance(one, int))}
+        names = [score["tensors"][number][1] for number in near]
+        assert len(set(names)) == len(names) > 12
+        assert {f"gates{prime}{'₀₁₂'[t]}" for prime in ("", "′", "′′")} <= set(names)
+
+
 def test_numbers_that_are_not_finite_survive_json():
     with tg.trace() as trace:
         h = tg.tensor([0.0, 1.0, -1.0], requires_grad=True)

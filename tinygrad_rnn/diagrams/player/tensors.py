@@ -4,9 +4,10 @@ Numbers are rounded to `DIGITS`, and of large arrays only a corner is kept, so t
 small; it says so.
 """
 
+import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from ...autograd.op import Op
 from ...autograd.tensor import Array
-from ...tracing.network.quotient import Piece, Quotient, indexed
+from ...tracing.network.quotient import Piece, Quotient, indexed, primes
 from ...tracing.questions.formulas import is_elementwise, rule_of, substituted
 from ...tracing.recording.graph import Node
 from ...tracing.recording.source import Source
@@ -253,23 +254,32 @@ def _names_of_initial_states(quotient: Quotient) -> Iterator[tuple[Node, str]]:
 def _names_in(quotient: Quotient) -> dict[Node, str]:
     """What values are called: by the program, else v₁, v₂ … in each block."""
     names = dict(_shown_names(quotient)) | dict(_names_of_initial_states(quotient))
-    for node, name in quotient.names.items():
-        time = quotient.time_of(node)
-        names.setdefault(node, name if time is None else indexed(name, time))
     for block in quotient.blocks:
         unnamed = 0
+        near = {near for node in block.nodes for near in (node, *node.tensors())}
+        taken = {names[node] for node in near if node in names}
         for node in block.nodes:
             if node in names:
                 continue
-            if node.op is None:
+            name, time = quotient.names.get(node), quotient.time_of(node)
+            if name is None and node.op is None:
                 names[node] = block.trained or block.label or node.name or ""
                 continue
-            name = node.given_name
-            if name is not None:
-                column = block.time if block.kind == "cell" else block.column
-                names[node] = name if column is None else indexed(name, column)
+            if name is None:
+                name = node.given_name
+                time = block.time if block.kind == "cell" else block.column
+            if name is None:
+                # v₁, v₂ … as intermediate values are called in the literature on autodiff
+                unnamed += 1
+                names[node] = indexed("v", unnamed)
                 continue
-            # v₁, v₂ … as intermediate values are called in the literature on autodiff
-            unnamed += 1
-            names[node] = indexed("v", unnamed)
+            names[node] = _free_name(name, time, taken)
+            taken.add(names[node])
     return names
+
+
+def _free_name(name: str, time: int | None, taken: Container[str]) -> str:
+    """A name with its time, and with primes where another value there is called so."""
+    primed = (name + primes(count) for count in itertools.count())
+    timed = (one if time is None else indexed(one, time) for one in primed)
+    return next(one for one in timed if one not in taken)
