@@ -3,15 +3,18 @@
 import re
 from typing import NamedTuple
 
-from tinygrad_rnn.tracing.network.quotient import Row, at_step
+from tinygrad_rnn.nn.cells import Cell
+from tinygrad_rnn.tracing.network.quotient import Row, at_step, element_of, timeless
 
 SYMBOL = re.compile(
     r"(?P<back>←?)(?P<name>[^\W\d₀-₉ₜₚ][^\W₀-₉ₜₚ]*)"
     r"(?P<step>ₜ(?:[₋₊][₀-₉]+)?|ₚ|₋?[₀-₉]+)?(?:⁽(?P<layer>[⁰¹²³⁴-⁹]+)⁾)?(?P<call>\(?)"
 )
 DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789-+0123456789")
-WORDS = {"where", "not", "p", "the", "arrow", "comes", "from", "of", "layer"}
-FUNCTIONS = {"tanh", "relu", "softmax", "embedding"}
+WORDS = {"where", "not", "p", "the", "arrow", "comes", "from", "of", "layer", "Σ"}
+FUNCTIONS = {"tanh", "relu", "softmax", "embedding", "σ"}
+# A number, and what tells a value in a copy from the one that had its name before it.
+NO_NAME = re.compile(r"(?<![\w.])-?\d[\d.]*(e[-+]?\d+)?|′+[⁰¹²³⁴-⁹]*|[ᵀ²]|\[[^];]*\]")
 # What our cells make and keep to themselves, and the ops that make what they hand on.
 INSIDE = {"RNNCell": set(), "LSTMCell": set("ifog"), "GRUCell": set("rzn")}
 LAST_OPS = {
@@ -32,7 +35,10 @@ class Known(NamedTuple):
 def check_equations(quotient):
     """Every symbol is an arrow into each copy that it is printed for, a parameter or a state."""
     for row in quotient.rows:
-        for block in row.blocks if row.equation else ():
+        is_ours = any(block.call and isinstance(block.call.owner, Cell) for block in row.blocks)
+        if row.equation and not is_ours:
+            check_programmed(row, quotient)
+        for block in row.blocks if row.equation and is_ours else ():
             said = as_printed_for(block, quotient)
             entering = list(names_entering(block, quotient))
             parameters = {label for a in reached_by(block, quotient) for label in weights(a)}
@@ -47,13 +53,56 @@ def check_equations(quotient):
                 assert state.node.op in ops or " where " in said, (block, said)
 
 
+def check_programmed(row, quotient):
+    """Each symbol is what the program calls a value in the copies, or what comes into them.
+
+    Of a copy between others: NumPy may compute a part of the first one, and of the last one nobody
+    may read all.
+    """
+    made = {line.partition(" = ")[0] for line in row.equation.splitlines()}
+    assert {f"{state}ₜ" for state in row.states} <= {
+        one for names in made for one in names.split(", ")
+    }
+    block = row.blocks[len(row.blocks) // 2]
+    inside = {timeless(quotient.name_of(node)) for node in block.nodes} | set(row.states)
+    entering = list(names_entering(block, quotient))
+    for arrow in quotient.entering[block]:  # of a step of a sequence the name of that
+        for value in arrow.values:
+            entering.append(Known(name_moved(value.node, quotient), arrow.source.time, None))
+    entering += [Known(element_of(name), time, row) for name, time, row in entering]
+    said, _ = without_expressions(as_printed_for(block, quotient), block, entering)
+    called = {call.name.partition(".")[0] for node in block.nodes for call in node.calls}
+    functions = FUNCTIONS | called | {node.op for node in block.nodes}
+    parameters = {label for a in reached_by(block, quotient) for label in weights(a)}
+    parameters |= {name.partition(".")[0] for name in parameters}
+    functions |= {part for one in quotient.parameters for part in one.label.split(".")}
+    for symbol in SYMBOL.finditer(NO_NAME.sub("", said)):
+        name, step = symbol["name"], symbol["step"] or ""
+        is_state = name in row.states and step in ("ₜ", "ₜ₋₁", "ₜ₊₁")
+        assert (
+            is_state
+            or (step == "ₜ" and name in inside)
+            or (symbol["call"] and name in functions)
+            or (not step and name in WORDS | parameters | functions)
+            or any(is_it(known, symbol, block) for known in entering)
+        ), (symbol[0], said)
+
+
+def name_moved(node, quotient):
+    """The name of a value, or of what it was moved from."""
+    while not quotient.name_of(node) and node.moved_from is not None:
+        node = node.moved_from
+    return quotient.name_of(node)
+
+
 def without_expressions(said, block, entering):
     """An equation without the inputs that go by an expression, `index(letter)`, and these."""
     found = set()
     for known in entering:
         is_expression = known.name and not SYMBOL.fullmatch(known.name)
-        if is_expression and known.time is not None:
-            symbol = known.name + at_step(known.time - block.time)
+        if is_expression:
+            step = "" if known.time is None else at_step(known.time - block.time)
+            symbol = known.name + step
             if symbol in said:
                 found.add(known.name)
                 said = said.replace(symbol, "")

@@ -158,3 +158,20 @@ def test_what_goes_around_a_copy_into_a_bar_stays_in_its_column():
     assert len(into) == 8
     for edge in into:
         assert all(abs(px - x[edge.source]) < pitch / 2 for px, _ in edge.points)
+
+
+def test_a_column_that_holds_little_is_no_wider_than_it_has_to_be():
+    """What stands in the first column alone does not make all others as wide."""
+    cell = tg.nn.RNNCell(3, 3, rng=0)
+    parts = [tg.nn.Linear(3, 3, rng=k) for k in range(3)]
+    with tg.trace() as tr:
+        given = [tg.ops.tanh(part(np.ones(3) * k)) for k, part in enumerate(parts)]
+        h = None
+        for _ in range(3):
+            h = cell(given[0] * given[1] + given[2], h)
+        h.sum().backward()
+    drawing = tg.draw(tr).drawing
+    widths = [shape.width for shape in drawing.shapes if shape.cls == "column"]
+    assert widths[1] == widths[2]
+    assert widths[1] < 0.6 * widths[0]
+    check_texts(drawing)

@@ -216,3 +216,56 @@ def test_one_array_that_two_layers_begin_with_is_called_as_each_calls_it():
     circles = [shape for shape in tg.draw(tr).drawing.shapes if shape.cls == "state"]
     assert [circle.texts[0].text for circle in circles] == ["h₋₁", "g₋₁"]
     assert [circle.id for circle in circles] == ["initial-0", "initial-0-chain-1-0"]
+
+
+def messages(program):
+    """What is written beside the arrows from column to column."""
+    with tg.trace() as tr:
+        program().backward()
+    ways = (edge for edge in tg.draw(tr).drawing.edges if edge.label is not None)
+    return {way.label.text for way in ways if "₋₁" not in way.label.text}
+
+
+class Backwards(Pair):
+    """Makes its second state first."""
+
+    def forward(self, x, a, b):
+        b = tg.ops.tanh(self.to_b(x) + b)
+        a = tg.ops.tanh(self.to_a(b) + a)
+        return a, b
+
+
+def test_states_stand_beside_an_arrow_in_the_order_in_which_the_program_returns_them():
+    def program():
+        cell, a, b = Backwards(), np.zeros(UNITS), np.ones(UNITS)
+        for x in np.eye(UNITS):
+            a, b = cell(tg.tensor(x), a, b)
+        return (a * b).sum()
+
+    assert messages(program) == {"a₀, b₀", "a₁, b₁"}
+
+
+def test_what_is_made_between_the_copies_and_handed_on_has_its_step():
+    def moved():
+        step, z, total = tg.nn.Linear(UNITS, UNITS, rng=0), np.ones(UNITS), 0.0
+        for _ in range(STEPS):
+            z = z + step(z)
+            total = total + (z * z).sum()
+        return total
+
+    def begun():
+        lower, upper = tg.nn.RNNCell(UNITS, UNITS, rng=0), tg.nn.RNNCell(UNITS, UNITS, rng=1)
+        h, s = None, None
+        for x in np.eye(UNITS):
+            h = lower(x, h)
+        s = tg.ops.tanh(h * h)
+        for x in np.eye(UNITS):
+            s = upper(x, s)
+        return s.sum()
+
+    assert messages(moved) == {"z₀", "z₁"}
+    with tg.trace() as tr:
+        begun().backward()
+    labels = {edge.label.text for edge in tg.draw(tr).drawing.edges if edge.label is not None}
+    assert "s₋₁" in labels
+    assert "s" not in labels

@@ -115,13 +115,104 @@ def doubled():
 
 def test_a_class_that_works_otherwise_than_the_one_it_comes_from_has_no_equation_of_that():
     (row,) = rows_of(network(doubled))
-    assert row.equation is None
+    assert row.equation == "hₜ = 2 ⊙ tanh(W_xh xₜ + W_hh hₜ₋₁ + b_h)"
 
 
 def masked():
     """Two sequences, the second of which is over at once."""
     gru = tg.nn.GRU(3, 4, rng=0)
     return gru(np.stack([XS, XS], 1), lengths=np.array([3, 1]))[0].sum()
+
+
+class Gated(tg.nn.Module):
+    """Names twice what it makes, and returns its states in an order of its own."""
+
+    def __init__(self):
+        self.gates, self.out = tg.nn.Linear(7, 8, rng=0), tg.nn.Linear(4, 2, rng=1)
+        self.scale = tg.nn.Parameter(np.ones(4))
+
+    def forward(self, x, h, c):
+        f, g = np.split(self.gates(np.concatenate([x, h])), 2)
+        f = 1 / (1 + np.exp(-f))
+        c = f * c + (1 - f) * g
+        h = np.tanh(c) * self.scale
+        return h, c, self.out(h)
+
+
+class Wrapped(tg.nn.Module):
+    """Hands on what another cell returns."""
+
+    def __init__(self):
+        self.look, self.lstm = tg.nn.Linear(3, 3, rng=0), tg.nn.LSTMCell(3, 4, rng=1)
+
+    def forward(self, x, h, c):
+        h, c = self.lstm(np.tanh(self.look(x)), (h, c))
+        return h, c, h.sum()
+
+
+def of_two_states(kind):
+    cell, h, c, loss = kind(), np.zeros(4), np.zeros(4), 0.0
+    for x in XS:
+        h, c, y = cell(x, h, c)
+        loss = loss + (y * y).sum()
+    return loss + (c * h).sum()
+
+
+def stepping_through():
+    """A plain loop that takes its steps of two sequences."""
+    U = tg.tensor(np.eye(3), requires_grad=True)
+    us, alpha = XS @ U, np.zeros(3)
+    for t in range(T):
+        alpha = np.tanh(alpha * U[0] + us[t])
+    return alpha.sum()
+
+
+OWN = {
+    "gates": (
+        lambda: of_two_states(Gated),
+        [
+            "fₜ, gₜ = gates([xₜ; hₜ₋₁])",
+            "f′ₜ = σ(fₜ)",
+            "cₜ = f′ₜ ⊙ cₜ₋₁ + (1 − f′ₜ) ⊙ gₜ",
+            "hₜ = tanh(cₜ) ⊙ scale",
+            "yₜ = out(hₜ)",
+        ],
+    ),
+    "wrapped": (
+        lambda: of_two_states(Wrapped),
+        ["hₜ, cₜ = lstm(tanh(look(xₜ)), hₜ₋₁, cₜ₋₁)", "yₜ = Σ hₜ"],
+    ),
+    "loop": (stepping_through, ["alphaₜ = tanh(alphaₜ₋₁ ⊙ U[0] + uₜ)"]),
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_a_cell_of_the_program_s_own_says_what_it_computes(kind, tmp_path):
+    program, expected = OWN[kind]
+    with tg.trace() as tr:
+        program().backward()
+    tr.save(tmp_path / "run.safetensors")
+    for run in (tr, tg.load_trace(tmp_path / "run.safetensors")):
+        (row,) = rows_of(network_of(run.graph()))
+        assert row.equation.splitlines() == expected
+
+
+def test_a_loss_that_is_too_long_goes_by_the_names_in_it():
+    cell, goals = tg.nn.RNNCell(3, 4, rng=0), np.ones((T, 4))
+
+    def program():
+        h, distance, size, change = None, 0.0, 0.0, 0.0
+        for x, goal in zip(XS, goals, strict=True):
+            before, h = h, cell(x, h)
+            distance = distance + np.sqrt(((h - goal) ** 2).sum() + 0.001)
+            size = size + np.log(1 + np.exp(np.abs(h).sum()))
+            change = change + (0.0 if before is None else ((h - before) ** 2).sum())
+        return distance + 0.5 * size - 0.25 * change
+
+    said = network(program).loss.formula.split("; ")
+    assert said[0] == "distance + 0.5 ⊙ size − 0.25 ⊙ change"
+    assert said[1] == "distance = Σₜ sqrt(Σ (h − goal)² + 0.001)"
+    assert said[2] == "size = Σₜ log(1 + exp(Σ abs(h)))"
 
 
 def test_an_equation_says_in_which_copies_a_mask_keeps_the_state():
@@ -956,6 +1047,59 @@ def test_what_reads_one_of_two_initial_states_is_told_which():
     }
     assert sorted(told.values()) == ["c₋₁", "h₋₁", "h₋₁, c₋₁"]
     assert told["cell-0-0"] == "h₋₁, c₋₁"
+
+
+class Looks(tg.nn.Module):
+    """Looks back at what it read a step before, which it calls otherwise than the program does."""
+
+    def __init__(self):
+        self.here = tg.nn.Linear(4, 4, rng=0)
+
+    def forward(self, a, before):
+        return np.tanh(self.here(a) * before)
+
+
+def looking_back():
+    cell, look = tg.nn.LSTMCell(3, 4, rng=0), Looks()
+    h = c = y_before = np.zeros(4)
+    loss = 0.0
+    for x in XS:
+        h, c = cell(x, (h, c))
+        y = h * h
+        loss = loss + (look(y, y_before) ** 2).sum()
+        y_before = y
+    return loss
+
+
+READ_BEFORE = [("₀", "y_before"), ("₁", "y₀"), ("₂", "y₁")]
+
+
+def test_one_array_of_several_names_is_called_where_it_is_read_as_it_is_called_there(tmp_path):
+    """By the program, and not by the function that it is given to."""
+    with tg.trace() as tr:
+        looking_back().backward()
+    tr.save(tmp_path / "run.safetensors")
+    for run in (tr, tg.load_trace(tmp_path / "run.safetensors")):
+        found = network_of(run.graph())
+        (begun,) = [block for block in found.blocks if block.kind == "initial"]
+        assert (begun.label, begun.caption) == ("h₋₁, c₋₁", "y_before")
+        assert found.loss.formula == " + ".join(
+            f"Σ tanh(out{step} ⊙ {before})²" for step, before in READ_BEFORE
+        )
+
+
+def test_what_each_step_of_an_outer_loop_makes_once_counts_these():
+    cell, head = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 2, rng=1)
+
+    def program():
+        h, ys = None, []
+        for x, times in zip(XS, (2, 1, 3), strict=True):
+            for _ in range(times):
+                h = cell(x, h)
+            ys.append(head(h))
+        return (tg.ops.stack(ys) ** 2).sum()
+
+    assert [output.label for output in network(program).outputs] == ["y₀", "y₁", "y₂"]
 
 
 def test_what_numpy_makes_of_a_first_state_is_no_name_of_it():

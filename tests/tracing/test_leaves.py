@@ -224,7 +224,7 @@ def test_constants_have_their_names():
             h = cell(x, h)
         return (h * h).sum()
 
-    assert [block.label for block in network(program).constants] == ["mask", "turning.T"]
+    assert [block.label for block in network(program).constants] == ["mask", "turningᵀ"]
 
 
 def planned(plan):

@@ -251,7 +251,7 @@ class LSTMCell(Cell):
 
     @property
     def equation(self) -> str:
-        take = "(1 - fₜ)" if self.coupled else "iₜ"
+        take = "(1 − fₜ)" if self.coupled else "iₜ"
         return f"cₜ = fₜ ⊙ cₜ₋₁ + {take} ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
 
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -333,7 +333,7 @@ class GRUCell(Cell):
         n = f"W_xn xₜ + W_hn (rₜ ⊙ hₜ₋₁){b_h}"
         if self.reset_after:
             n = f"W_xn xₜ{b_x} + rₜ ⊙ (W_hn hₜ₋₁{b_h})"
-        return f"nₜ = tanh({n})\nhₜ = (1 - zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁"
+        return f"nₜ = tanh({n})\nhₜ = (1 − zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁"
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
         z, n = self._reset_after(x, h) if self.reset_after else self._reset_before(x, h)

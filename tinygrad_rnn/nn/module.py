@@ -108,6 +108,8 @@ class Module:
 
     def _name_in(self, caller: Scope | None) -> str:
         """What the module that is calling knows this one as; by itself, its class."""
+        while caller is not None and isinstance(caller.owner, str):
+            caller = caller.parent
         if caller is not None and isinstance(module := caller.owner, Module):
             # Most are found so, which takes a fraction of the time.
             for name, value in vars(module).items():

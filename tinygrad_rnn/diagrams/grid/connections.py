@@ -421,7 +421,7 @@ class Pen:
         note = "" if note == source.note else note  # the source says it already
         ends = (self._frame(line.source), self._frame(line.target))
         alone = all(abs(frame.offset) < 0.5 for frame in ends)
-        room = self._place.content - 6 if alone else CIRCLE
+        room = self._place.content.get(slot, self._place.widest) - 6 if alone else CIRCLE
         for text in (f"{line.connection.label} {note}".strip(), note):
             width = text_width(text, NOTE_SIZE)
             if text and width <= room:

@@ -36,6 +36,7 @@ TRACK = 9.0  # between parallel edges
 LANE_ROOM = 20.0  # between a cell and the first edge that passes it: an arrowhead and some air
 LABEL_ROOM, ARROW_ROOM = 27.0, 23.0  # of a gap: for the text beside edges, for arrowheads and bends
 LABEL_LINE = 14.0
+_NARROW = 0.6  # of the widest column: what holds no more than that has a width of its own
 STEP_ROOM, CAPTION_ROOM = 42.0, 18.0  # for "t = 0", for what a user named an input or an output
 FOLD_STEP = 9.0  # how far each sheet of the stack shows behind the next
 HEADING_SIZE = 14.0
@@ -136,7 +137,8 @@ class Placement:
     def _slot_half_widths(self) -> dict[int, float]:
         """Return half the width of each slot.
 
-        All columns have the same, margins are as wide as what stands there.
+        All columns have the same, but those that hold far less than the widest one; margins are
+        as wide as what stands there.
         """
         content: defaultdict[int, float] = defaultdict(float)
         for item in self.grid.items.values():
@@ -149,9 +151,12 @@ class Placement:
             content[item.slot] = max(content[item.slot], abs(frame.offset) + width / 2)
         columns = [slot for slot, column in enumerate(self.grid.slots) if column != MARGIN]
         self.columns = frozenset(columns)
-        self.content = max((content[slot] for slot in columns), default=0.0)
-        panel = self.content + PANEL_PADDING + self.lanes_width
-        half = {**content, **dict.fromkeys(columns, panel)}
+        self.widest = widest = max((content[slot] for slot in columns), default=0.0)
+        narrow = [slot for slot in columns if content[slot] < _NARROW * widest]
+        narrower = max((content[slot] for slot in narrow), default=0.0)
+        self.content = {**dict.fromkeys(columns, widest), **dict.fromkeys(narrow, narrower)}
+        beside = PANEL_PADDING + self.lanes_width
+        half = {**content, **{slot: room + beside for slot, room in self.content.items()}}
         for slot in set(range(len(self.grid.slots))).difference(columns):
             half[slot] = max(content[slot], CIRCLE / 2) + self._tracks_beside(slot) * self.track
         if None in self.grid.slots:
@@ -162,8 +167,8 @@ class Placement:
     def reach(self, slot: int) -> float:
         """Return how far from the middle of a slot there is room for what stands in it."""
         if self.grid.slots[slot] is None:
-            return min(self.content, self.half[slot] - PANEL_PADDING)
-        return self.content
+            return min(self.content[slot], self.half[slot] - PANEL_PADDING)
+        return self.content.get(slot, self.widest)
 
     def _spanning(self, item: Item) -> Frame:
         """Return the frame of what spans several slots, from the middle between these."""

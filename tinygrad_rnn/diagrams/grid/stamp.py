@@ -202,7 +202,7 @@ class Stamp:
             for other in self._beside[item.slot, item.level]
             if other != item.id
         ]
-        return min([2 * self._place.content, *distances]) - 4
+        return min([2 * self._place.content.get(item.slot, self._place.widest), *distances]) - 4
 
 
 def _leading(size: float) -> float:

@@ -344,7 +344,26 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
     time = standing.quotient.time_of(piece.node)
     if not name:
         return next((a.caption for a in arrows if a.caption), "")
+    if time is None:
+        time = _time_on_its_way(name, arrows, standing.quotient)
     return name if time is None else indexed(name, time)
+
+
+def _time_on_its_way(name: str, arrows: Iterable[Arrow], quotient: Quotient) -> int | None:
+    """The step of what is made between the copies, where it goes on to another column.
+
+    As the first state of a chain it is that before; what is called as copies call a state of their
+    own is of no step of these.
+    """
+    for arrow in arrows:
+        source, target = arrow.source, arrow.target
+        is_first = any(chain.copies[0] is target for chain in quotient.chains)
+        if arrow.kind == "message" and is_first and target.row is not None:
+            return target.time + (1 if target.row.reverse else -1)
+        is_of_copies = any(name in row.states for row in quotient.rows)
+        if source.kind == "between" and source.columns != target.columns and not is_of_copies:
+            return source.time
+    return None
 
 
 def about_block(block: Block) -> str:

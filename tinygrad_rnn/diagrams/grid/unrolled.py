@@ -25,7 +25,9 @@ from .items import NOTE_SIZE, Bar, Box, Circle, Item, Plate, Sign
 from .passages import with_passages
 from .standing import Ends, Standing, about_block, output_reads, value_name
 
-_LOSS_LINE = 170.0  # how wide a line below the loss may be
+# How wide a line below the loss may be: of one formula, and of several.
+_LOSS_LINE, _LOSS_LINES = 170.0, 240.0
+_NAMED_MOST = 3  # of what the loss reads under one name
 
 
 def unrolled_grid(quotient: Quotient, fold: Fold, *, headings: bool = True) -> Grid:
@@ -333,8 +335,11 @@ class _Unrolled:
         told |= {without_step(name) for name in told}
         stems = {name: without_step(name.partition("[")[0]) for name in targets if name}
         others = [n for n, stem in stems.items() if stem not in told and n not in block.formula]
+        others = self._as_told(block, others, told)
         texts = filter(None, (block.formula, ", ".join(others)))
-        lines = [line for text in texts for line in broken(text, _LOSS_LINE, NOTE_SIZE + 1)]
+        has_several = "; " in re.sub(r"\[[^]]*\]", "", block.formula)
+        width = _LOSS_LINES if has_several else _LOSS_LINE
+        lines = [line for text in texts for line in broken(text, width, NOTE_SIZE + 1)]
         about = f"loss {block.label}"
         if block.formula:
             about += f" = {block.formula}"
@@ -348,6 +353,20 @@ class _Unrolled:
             face=Circle(caption="", lines=tuple(lines)),
             tooltip=about,
         )
+
+    def _as_told(self, block: Block, others: Sequence[str], told: Container[str]) -> Sequence[str]:
+        """What the loss reads under a name that its formula has, behind that: "target: x₁, x₂"."""
+        found: dict[str, list[str]] = {}
+        for arrow in self._quotient.entering[block]:
+            label = _called(arrow.source)
+            if label in others:
+                names = {self._quotient.name_of(value.node) for value in arrow.values}
+                own = names.pop() if len(names) == 1 else ""
+                found.setdefault(own if own in told else "", []).append(label)
+        return [
+            f"{own}: {', '.join(_ends(labels))}" if own else ", ".join(labels)
+            for own, labels in found.items()
+        ]
 
     # Connections
 
@@ -483,6 +502,7 @@ class _Unrolled:
         self, ends: Ends, arrows: Sequence[Arrow], items: Mapping[str, Item]
     ) -> Connection:
         reads = tuple(read for arrow in arrows for read in arrow.reads)
+        reads = self._in_order(reads, arrows)
         label, in_time = "", any(map(self._is_in_time, arrows))
         is_told = ends.kind in ("message", "initial") or in_time
         if is_told or any(map(self._is_one_of_several, arrows)):
@@ -553,6 +573,16 @@ class _Unrolled:
             if source.kind == "between":
                 found[source].append(arrow)
         return found
+
+    def _in_order(self, reads: Iterable[Read], arrows: Iterable[Arrow]) -> tuple[Read, ...]:
+        """The reads along arrows: those of states come first, in the order of these."""
+        order: dict[Piece, int] = {}
+        for source in (arrow.source for arrow in arrows):
+            pieces = source.pieces if source.kind == "initial" else source.states
+            for piece in pieces:
+                order.setdefault(piece, len(order))
+        made = self._standing.made
+        return tuple(sorted(reads, key=lambda read: order.get(made(read.value), len(order))))
 
     def _message_label(self, reads: Iterable[Read], arrows: Iterable[Arrow]) -> str:
         """Return the names of what is handed on, with the time that they were made at."""
@@ -646,6 +676,11 @@ def _steps(arrow: Arrow) -> int:
     """Return over how many columns it goes."""
     starts, ends = arrow.source.columns, arrow.target.columns
     return min(abs(start - end) for start in starts for end in ends)
+
+
+def _ends(labels: Sequence[str]) -> Sequence[str]:
+    """The first and the last one of many."""
+    return labels if len(labels) <= _NAMED_MOST else (labels[0], "…", labels[-1])
 
 
 def _called(block: Block) -> str:

@@ -143,6 +143,9 @@ class _Reader:
         run.is_loaded, run.gone = True, counted(self.text["gone"])
         run.nodes.update((node.id, node) for node in self.nodes)
         run.names.update((counted(id), _name(name)) for id, name in self.text["names"])
+        for node, reader, slot, name in self.text.get("read_as", ()):  # older files have none
+            leaf, read = _entry(self.nodes, node), (counted(reader), counted(slot))
+            leaf.read_as = {**leaf.read_as, read: _name(name)}
         run.printed.update((counted(at), typed(text, str)) for at, text in self.text["printed"])
         inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
         for row in self._rows("event", EVENT):
@@ -239,10 +242,13 @@ class _Reader:
             for name, text in self.text["files"]
         ]
         found: list[Source] = []
-        for file, line, variable, inside, *places in self.text["sources"]:
+        sources = self.text["sources"]
+        parts = self.text.get("parts", [()] * len(sources))  # older files have none
+        for part, (file, line, variable, inside, *places) in zip(parts, sources, strict=True):
             name, lines = _entry(files, file)
             calls = tuple(place for found in places for place in places_of(found))
-            known = Known(typed(variable, str | None), typed(inside, bool), lines, calls)
+            part_of = tuple(typed(number, int) for number in part)
+            known = Known(typed(variable, str | None), typed(inside, bool), lines, calls, part_of)
             found.append(Source(name, counted(line), (), known=known))
         return found
 

@@ -109,6 +109,7 @@ class _Writer:
         self.ops, self.files, self.sources = _Table(), _Table(), _Table()
         self.owners, self.scopes, self.views, self.memory = _Table(), _Table(), _Table(), _Table()
         self.functions: dict[Hashable, int] = {}  # the number of each in which an op was called
+        self.parts: list[list[int]] = []  # of each source which part of a tuple it makes
         self.shapes: list[int] = []
         self.strides: list[int] = []
         self.block: list[Array] = []  # the bytes of the arrays that own them
@@ -136,8 +137,14 @@ class _Writer:
             "constants": self.constants.rows,
             "files": self.files.rows,
             "sources": self.sources.rows,
+            "parts": self.parts,
             "owners": self.owners.rows,
             "names": [[id, name] for id, name in run.given_names().items() if id in known],
+            "read_as": [
+                [row[-1], *read, name]
+                for node, row in self.nodes.items()
+                for read, name in node.read_as.items()
+            ],
             "printed": [[at, text] for at, text in run.printed.items()],
             "limit": run.limit,
             "gone": run.gone,
@@ -338,6 +345,7 @@ class _Writer:
     def _source_row(self, source: Source) -> list[Any]:
         file = self.files.number(source.file, lambda: [source.file, "".join(source.lines)])
         places = plain_places(source.places, self.functions)
+        self.parts.append(list(source.part_of))
         return [file, source.line, source.variable, source.is_inside_package, places]
 
 

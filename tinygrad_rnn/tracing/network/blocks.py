@@ -85,7 +85,11 @@ class _Assembly:
             constants=tuple(block for block in others if block.kind == "constant" and block.label),
             loss=next((block for block in others if block.kind == "loss"), None),
             gradients=self.graph.gradients,
-            brackets=tuple(self.brackets()),
+            brackets=tuple(
+                Bracket(span[0], span[-1], f"step {number}")
+                for spans in self.times.outer_steps
+                for number, span in enumerate(spans)
+            ),
             name_of=self.naming.of,
             nodes=tuple(self.nodes),
             time_of=self.times.of_node,
@@ -230,19 +234,6 @@ class _Assembly:
         time = self.times.of(group)
         t = group.copy.t if group.copy is not None else _number(group.id)
         return 0 if time is None else time - t
-
-    def brackets(self) -> Iterator[Bracket]:
-        """The columns of each step of an outer loop; of several rows that have such the lowest."""
-        steps: dict[int, dict[object, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for copy, step in self.cells.step_of.items():
-            steps[copy.row][step].append(self.groups.placement.columns[copy])
-        known: set[int] = set()
-        for of_row in steps.values():
-            spans = [range(min(columns), max(columns) + 1) for columns in of_row.values()]
-            if all(known.isdisjoint(span) for span in spans):
-                known.update(*spans)
-                for number, span in enumerate(spans):
-                    yield Bracket(span[0], span[-1], f"step {number}")
 
 
 def _number(id: str) -> int:

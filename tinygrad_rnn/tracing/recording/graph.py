@@ -20,6 +20,8 @@ from .source import Source, callers_name, index_of, spelled_in, stem_of
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+_NOTHING: Mapping[tuple[int, int], str] = {}
+
 
 class Node:
     """One tensor of a recorded run, and the op that made it (`op is None`: a leaf).
@@ -42,11 +44,12 @@ class Node:
 
     Attributes:
         origin: of a leaf that was an array of the program's: which one.
+        read_as: what else the program calls that where it reads it: reader's id and slot -> name.
     """
 
     __slots__ = (
         "_data", "_is_whole", "_operands", "id", "inputs", "name", "op", "options", "origin",
-        "requires_grad", "rule", "scope", "source")  # fmt: skip
+        "read_as", "requires_grad", "rule", "scope", "source")  # fmt: skip
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Node:
         self.scope, self.source, self.rule = scope, source, rule
         self._is_whole = False  # whether all operands were looked through: there may be thousands
         self.origin: Origin | None = None
+        self.read_as: Mapping[tuple[int, int], str] = _NOTHING
 
     def __repr__(self) -> str:
         return f"<{self.name or self.op or 'leaf'} {self.shape}>"

@@ -95,7 +95,7 @@ class Recorder:
         told, tensors = self._writer.told, self._run.tensors
         for x in inputs:
             if x is not None and x.id not in tensors:
-                self._meet_all(inputs, arrays)
+                self._meet_all(inputs, arrays, output.id)
                 break
         tensors[output.id] = output
         # The calls come first: where Ctrl-C cuts them off no fact says that they are its own.
@@ -223,10 +223,25 @@ class Recorder:
 
     # Leaves: what is made outside the recording is one to it at first
 
-    def _meet_all(self, inputs: tuple[Tensor | None, ...], arrays: tuple[Any, ...]) -> None:
-        for x, array in zip(inputs, arrays, strict=True):
+    def _meet_all(
+        self,
+        inputs: tuple[Tensor | None, ...],
+        arrays: tuple[Any, ...],
+        reader: int = NO_TENSOR,
+    ) -> None:
+        for slot, (x, array) in enumerate(zip(inputs, arrays, strict=True)):
             if x is not None:
                 self._meet(x, array)
+                node = self._leaves.get(x.id)
+                if reader != NO_TENSOR and node is not None and node.id != x.id:
+                    self._meet_again(node, reader, slot)
+
+    def _meet_again(self, leaf: Node, reader: int, slot: int) -> None:
+        """An array is read once more: maybe under another one of its names."""
+        if leaf.name and leaf.origin is not None and leaf.name.isidentifier():
+            said = self._array_names.said(leaf.origin, leaf.name)
+            if said != leaf.name:
+                leaf.read_as = {**leaf.read_as, (reader, slot): said}
 
     def _meet(self, tensor: Tensor, array: Array) -> None:
         """Take down what is given for the first time, under its variable's name."""
@@ -248,6 +263,7 @@ class Recorder:
             name, origin = variable_name(tensor), getattr(tensor, "origin", None)
             if name is None and origin is not None:
                 name = self._array_names.of(origin, array)
+                name = self._array_names.said(origin, name) if name else None
         return leaf_node(tensor, array, name)
 
     def forget(self, keep_last: int) -> None:

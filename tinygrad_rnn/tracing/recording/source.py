@@ -93,6 +93,7 @@ class Known:
     is_inside_package: bool
     lines: list[str]
     places: tuple[Place, ...] = ()
+    part_of: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,6 +198,27 @@ class Source:
                 return own
             path = returned.within(path)
         return own
+
+    @cached_property
+    def part_of(self) -> tuple[int, ...]:
+        """Which part the value is of what functions return or a line binds; () of no such part.
+
+        It is that of the outermost call: (1,) of the c of `h, c = step(x, h, c)`.
+        """
+        if self.known is not None:
+            return self.known.part_of
+        path: tuple[int, ...] = ()
+        for code, instruction in self.frames:
+            binding = _bindings(code.co_filename).get(_position(code, instruction))
+            if binding is None:
+                return path
+            path = binding.within(path)
+            if binding.target is not None:
+                returned = _returned_from(code, binding.target)
+                if returned is None:
+                    return path
+                path = returned.within(path)
+        return path
 
     def _part_of(self, target: ast.expr, path: tuple[int, ...]) -> tuple[int, ...]:
         """Which part of a target it is: the line that unpacks may have made the parts itself."""
@@ -584,6 +606,7 @@ class ArrayNames:
     def __init__(self) -> None:
         self._known: defaultdict[Frames, dict[tuple[CodeType, str], None]] = defaultdict(dict)
         self._missed: Counter[Frames] = Counter()
+        self._found: set[tuple[CodeType, str]] = set()  # the functions, and their variables
 
     def of(self, origin: Origin, array: Array) -> str | None:
         """The variable that holds an array, or the attribute: "F", "slower", "F.T" for F.T.
@@ -629,8 +652,47 @@ class ArrayNames:
             for name, held in _variables([frame]):
                 if _is_of(origin, held):
                     self._known[place][frame.f_code, name] = None
+                    self._found.add((frame.f_code, name))
                     return name
         return None
+
+    def said(self, origin: Origin, name: str) -> str:
+        """Of several variables of a function that hold an array the one that the program reads.
+
+        The program says it in the line of the op; of an argument in the line of the call, and so
+        on, further out.
+
+        Args:
+            origin: the array.
+            name: a variable that holds it, or held it when it was read first.
+        """
+        frames = list(islice(_user_frames(), _CALLERS_KEPT))
+        found = [x for x in _names_in(frames[0]) if _is_of(origin, _variable(frames[0], x))]
+        if len(found) != 1:
+            return name
+        (said,) = found
+        for frame, caller in pairwise(frames):
+            argument = _argument_named(frame, caller, said)
+            held = _variable(caller, argument.id) if isinstance(argument, ast.Name) else None
+            if not isinstance(argument, ast.Name) or not _is_of(origin, held):
+                return said if (frame.f_code, name) in self._found else name
+            said = argument.id
+        return said if (frames[-1].f_code, name) in self._found else name
+
+
+def _names_in(frame: FrameType) -> dict[str, None]:
+    """The variables in the expression that a frame is in."""
+    expression = _expression(frame)
+    inside = () if expression is None else ast.walk(expression)
+    return dict.fromkeys(x.id for x in inside if isinstance(x, ast.Name))
+
+
+def _argument_named(frame: FrameType, caller: FrameType, name: str) -> ast.expr | None:
+    """What the call that a frame is in says for one of its arguments."""
+    names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
+    if name not in names:
+        return None
+    return _argument(caller, names.index(name) - (names[0] == "self"), name)
 
 
 def _is_module_call(frame: FrameType) -> bool:
@@ -659,14 +721,19 @@ def _parameter(frame: FrameType, origin: Origin, array: Array) -> tuple[int, str
 
 def _name_of_argument(frame: FrameType, place: int, name: str, *, makers: bool) -> str | None:
     """What the call that a frame is in says for an argument: "words[3]" for `words[t]`."""
+    said = _argument(frame, place, name)
+    if said is None:
+        return None
+    return _element_name(frame, said) or (_maker_name(frame, said) if makers else None)
+
+
+def _argument(frame: FrameType, place: int, name: str) -> ast.expr | None:
+    """The expression that the call that a frame is in gives for an argument."""
     call = _expression(frame)
     if not isinstance(call, ast.Call):
         return None
     given = {keyword.arg: keyword.value for keyword in call.keywords}
-    said = call.args[place] if place < len(call.args) else given.get(name)
-    if said is None:
-        return None
-    return _element_name(frame, said) or (_maker_name(frame, said) if makers else None)
+    return call.args[place] if place < len(call.args) else given.get(name)
 
 
 def _name_in_expression(frame: FrameType, *, makers: bool) -> str | None:
@@ -709,8 +776,16 @@ def _element_name(frame: FrameType, said: ast.expr) -> str | None:
         return name
     if isinstance(said.value, ast.Subscript):
         return name
+    if isinstance(said.slice, ast.Tuple) and _is_fixed(said.slice):
+        return f"{name}{_SPELLED}{name}[{ast.unparse(said.slice).strip('()')}]"
     index = _index_said(frame, said.slice, _variable(frame, name))
     return name if index is None else f"{name}[{index}]"
+
+
+def _is_fixed(index: ast.Tuple) -> bool:
+    """Whether an index of several axes is the same wherever the line runs."""
+    parts = (ast.Tuple, ast.Slice, ast.Constant, ast.UnaryOp, ast.USub, ast.Load)
+    return all(isinstance(part, parts) for part in ast.walk(index))
 
 
 def _index_said(frame: FrameType, said: ast.expr, whole: Any) -> str | None:

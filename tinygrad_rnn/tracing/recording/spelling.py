@@ -108,9 +108,13 @@ def _parts(arguments: list[ast.expr]) -> list[ast.expr]:
 
 
 def _part(said: ast.expr) -> str:
-    """One of what is joined: a list of one number is this."""
+    """One of what is joined: a list of one number is this, and a condition the number 1 or 0."""
     match said:
         case ast.List(elts=[element]):
-            return _within(element, _SUM)
+            return _part(element)
+        case ast.Call(func=ast.Name(id=name), args=[condition]) if name in _HELD_AS:
+            return _part(condition)
+        case ast.Compare():
+            return f"1[{_within(said, _SUM)}]"
         case _:
             return _within(said, _SUM)

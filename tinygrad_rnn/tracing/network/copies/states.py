@@ -94,13 +94,26 @@ def _readers(copy: Copy, entries: Sequence[Entry]) -> Iterator[Node]:
 
 
 def _order(loop: Loop, places: dict[Structure, list[int | None]]) -> list[int]:
-    """The states in order: as a cell of ours has them, else by how many copies make them."""
+    """The states in order: as a cell of ours has them, else by how many copies make them.
+
+    Of several that as many make, as the program returns or binds them.
+    """
     made = (places[copy.made] for copy in loop.copies)
     count = Counter(state for own in made for state, place in enumerate(own) if place is not None)
     order = sorted(range(len(next(iter(places.values())))))
     if not isinstance(loop.owner, RecurrentCell):
-        order.sort(key=lambda state: -count[state])
+        parts = _parts(loop, places)
+        is_known = all(parts) and len(set(parts)) == len(parts)
+        order.sort(key=lambda state: (-count[state], parts[state] if is_known else ()))
     return order
+
+
+def _parts(loop: Loop, places: dict[Structure, list[int | None]]) -> list[tuple[int, ...]]:
+    """Which part of what a copy returns each state is."""
+    copy = max(loop.copies, key=lambda copy: sum(x is not None for x in places[copy.made]))
+    nodes = [None if place is None else copy.nodes[place] for place in places[copy.made]]
+    sources = [None if node is None else node.source for node in nodes]
+    return [() if source is None else source.part_of for source in sources]
 
 
 def _handed_on(loop: Loop, maker_of: MakerOf) -> dict[Structure, list[int]]:

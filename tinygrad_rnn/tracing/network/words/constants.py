@@ -22,6 +22,7 @@ class Constants:
             return ""
         readers = [read.reader.node for atom in group.atoms for read in self.groups.readers[atom]]
         name = attribute_name(node, readers[:1]) or self.naming.caption(node)
+        name = f"{name[:-2]}ᵀ" if name.endswith(".T") else name
         if name or not node.size or (node.data == node.data.flat[0]).all():
             return name
         shape = node.shape

@@ -21,7 +21,7 @@ from ..grouping.groups import Group
 from ..quotient import at_step, indexed, raised, timeless
 from ..timesteps.pieces import Atom
 from .formulas import Operand, Region, factor_of
-from .operands import ALL, Labels, Read
+from .operands import ALL, Labels, Read, is_number
 
 _LENGTH_MOST = 32  # of what stands in the place of one letter
 _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
@@ -119,7 +119,7 @@ class Equations:
         below = (self._written(loop, line, copies) for line, copies in lines.items())
         row = "\n".join((equation, *chain.from_iterable(below)))
         notes = [_ABOUT_SOME_STEP] * (_SOME_STEP in equation)
-        notes += [f"{_above(layer)}: of layer {layer}" for layer in self._layers_in(row)]
+        notes += notes_on_layers(row, self._layers)
 
         def own(copy: Copy) -> str:
             about = (line for line, copies in lines.items() if copy in copies)
@@ -127,10 +127,6 @@ class Equations:
             return "\n".join((_in_place(written, texts[copy]), *said))
 
         return Said("\n".join((row, *notes)), own)
-
-    def _layers_in(self, text: str) -> Iterator[int]:
-        """The other layers that an equation names."""
-        return (layer for layer in sorted(set(self._layers)) if _above(layer) in text)
 
     def _written(self, loop: Loop, line: _Line, copies: Sequence[Copy]) -> Iterable[str]:
         """A line below the equation of a row, with the copies that it is about."""
@@ -241,11 +237,11 @@ class Equations:
         steady: Container[str] | None = None,
         *,
         which: bool = True,
-    ) -> tuple[_Entry, "_Entering"]:
+    ) -> tuple[_Entry, "Entering"]:
         """What a value is called that enters a copy."""
         own, time = self._group_of[copy], self._naming.time(copy)
         prime = self._naming.prime(copy)
-        names = _Entering(self._labels, own, self._layers, time, steady, prime=prime)
+        names = Entering(self._labels, own, self._layers, time, steady, prime=prime)
         if node is None:
             return _Entry(), names
         text = self._text(node, names, which=which)
@@ -254,11 +250,11 @@ class Equations:
             return _Entry(), names
         mine = text
         if prime:
-            primeless = _Entering(self._labels, own, self._layers, time, steady)
+            primeless = Entering(self._labels, own, self._layers, time, steady)
             mine = self._text(node, primeless, which=which)
         return _Entry(text, self._text(node, names.absolute()), mine), names
 
-    def _text(self, node: Node, names: "_Entering", *, which: bool = True) -> str:
+    def _text(self, node: Node, names: "Entering", *, which: bool = True) -> str:
         groups = self._labels.groups
         atoms = groups.pieces.atoms[node]
         parts = [group for atom in atoms if (group := groups.of(atom)) is not None]
@@ -298,7 +294,7 @@ class Equations:
         return None
 
 
-class _Entering(Read):
+class Entering(Read):
     """The names of what enters a copy, each with its step.
 
     Args:
@@ -329,12 +325,12 @@ class _Entering(Read):
         self._prime = prime
         self.steps: dict[str, int | None] = {}
 
-    def absolute(self) -> "_Entering":
+    def absolute(self) -> "Entering":
         """The same names, with the steps that they are of."""
-        return _Entering(self._labels, self._group, self._layer_of, None)
+        return Entering(self._labels, self._group, self._layer_of, None)
 
-    def _within(self, group: Group) -> "_Entering":
-        found = _Entering(
+    def _within(self, group: Group) -> "Entering":
+        found = Entering(
             self._labels,
             self._group,
             self._layer_of,
@@ -351,7 +347,8 @@ class _Entering(Read):
     ) -> Mapping[Operand, str]:
         """The names of several values in one formula: no two have the same."""
         found = {operand: self.called(operand) for operand in operands}
-        if len(set(found.values())) == len({operand.node for operand in operands}):
+        named = {x.node for x, name in found.items() if not is_number(name)}
+        if len({name for name in found.values() if not is_number(name)}) == len(named):
             return found
         return super().told_apart(operands, at_any_step=at_any_step)
 
@@ -463,6 +460,12 @@ def _about(entry: _Entry, usual: str, *, begins: bool) -> _Line | None:
     if begins:
         return _Line(f"{usual} = {entry.absolute}", begins=True)
     return _Line(f"{entry.text} for {usual}", replaces=True)
+
+
+def notes_on_layers(text: str, layers: Iterable[int]) -> Iterator[str]:
+    """What is said below an equation that names other layers."""
+    named = (layer for layer in sorted(set(layers)) if _above(layer) in text)
+    return (f"{_above(layer)}: of layer {layer}" for layer in named)
 
 
 def _above(layer: int) -> str:

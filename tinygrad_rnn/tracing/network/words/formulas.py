@@ -13,10 +13,11 @@ from ..slices import index_text
 _LENGTH_MOST = 80
 _DEPTH_MOST = 12
 _ALIKE_LEAST = 3  # so many terms that are written alike become a sum
+_WRITTEN_MOST = 400  # ops: what is read twice is written twice, and so is all that is in it
 _TERMS_MOST = 12  # of a sum: more do not fit anyway
 _OPPOSITE = {"+": "−", "−": "+"}
 # of "a + b": how tightly it binds
-_SUM, _PRODUCT, _MATMUL, _POWER, _ATOM = range(5)
+_COMPARED, _SUM, _PRODUCT, _MATMUL, _POWER, _ATOM = range(6)
 
 Text = tuple[str, int]  # and how tightly it binds
 
@@ -31,6 +32,20 @@ class Operand(NamedTuple):
 
     node: Node
     part: Hashable = None
+
+
+class Call(NamedTuple):
+    """A call of a module, by which a formula writes what it returns.
+
+    Args:
+        name: the module's.
+        given: what it is given: the ops that read that first, and as which of their inputs.
+        alone: whether it returns nothing else.
+    """
+
+    name: str
+    given: tuple[tuple[Node, int], ...]
+    alone: bool = True
 
 
 class Operands(Protocol):
@@ -62,6 +77,7 @@ class Region:
             part of each.
         is_of_all: whether it is of all steps: a term for each of them is written once, as a sum.
         times: of an index along which axes it says the step: that is no part of a formula.
+        calls: what is written as the call that returned it.
     """
 
     values: Container[Node]
@@ -70,6 +86,7 @@ class Region:
     )
     is_of_all: bool = False
     times: Mapping[Node, Collection[int]] = field(default_factory=dict[Node, Collection[int]])
+    calls: Mapping[Node, Call] = field(default_factory=dict[Node, Call])
 
     def __contains__(self, node: Node) -> bool:
         return node in self.values
@@ -88,10 +105,22 @@ class Region:
         return found
 
 
-def formula_of(node: Node, region: Region, operands: Operands) -> str:
-    """What makes a value."""
-    text, _ = _written(node, region, operands)
-    return text if len(text) <= _LENGTH_MOST else text[: _LENGTH_MOST - 1] + "…"
+def formula_of(
+    node: Node,
+    region: Region,
+    operands: Operands,
+    *,
+    most: int = _LENGTH_MOST,
+    at_any_step: bool = False,
+) -> str:
+    """What makes a value; cut where it is longer than `most` characters."""
+    text, _ = _written(node, region, operands, at_any_step=at_any_step)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def is_cut(formula: str) -> bool:
+    """Whether a formula is not all there."""
+    return "…" in formula.replace("; …; ", "").replace("[…]", "")
 
 
 def factor_of(node: Node, region: Region, operands: Operands, *, which: bool = True) -> str:
@@ -135,30 +164,47 @@ class _Writer:
     ) -> None:
         self._region, self._operands, self._names = region, operands, names
         self._which = which
+        self._left = _WRITTEN_MOST
         self.asked: dict[Operand, None] = {}
 
     def text(self, node: Node, depth: int, part: Hashable = None) -> Text:
         if node not in self._region:
             return self._outer(Operand(node, part))
-        if depth > _DEPTH_MOST:
+        self._left -= 1
+        if depth > _DEPTH_MOST or self._left < 0:
             return "…", _ATOM
+        if node in self._region.calls:
+            return self._call(self._region.calls[node], depth)
         picked = self._picked(node)
         if picked is not None:
             return self.text(picked, depth + 1)
+        negated = _in_sigmoid(node, self._region)
+        if negated is not None:
+            return f"σ({self._read(negated, 0, depth)[0]})", _ATOM
         if self._region.is_of_all and node.op in ("add", "sub"):
             terms = _terms(node, self._region)
             if len(terms) >= _ALIKE_LEAST:
                 return self._sum(terms, depth)
-        operands: list[Text] = []
-        for slot in self._region.slots(node):
-            x = node.inputs[slot]
-            if x is None:
-                operands.append(_number(node.numbers[slot]))
-            else:
-                operands.append(self.text(x, depth + 1, self._region.read.get((node, slot))))
+        operands = [self._read(node, slot, depth) for slot in self._region.slots(node)]
         if node.is_move:
             return self._moved(node, operands)
+        if _is_outer_product(node):
+            (a, how_a), (b, how_b) = operands
+            return f"{_bracketed(a, how_a, _MATMUL)} {_bracketed(b, how_b, _ATOM)}ᵀ", _MATMUL
         return _applied(node, operands)
+
+    def _read(self, node: Node, slot: int, depth: int) -> Text:
+        """What an op reads as one of its inputs."""
+        x = node.inputs[slot]
+        if x is None:
+            return _number(node.numbers[slot])
+        return self.text(x, depth + 1, self._region.read.get((node, slot)))
+
+    def _call(self, call: Call, depth: int) -> Text:
+        if depth and not call.alone:
+            return "…", _ATOM  # nobody would know which of its results
+        given = (self._read(node, slot, depth)[0] for node, slot in call.given)
+        return f"{call.name}({', '.join(given)})", _ATOM
 
     def _sum(self, terms: Sequence[tuple[str, Node | None, Any]], depth: int) -> Text:
         """A sum: what is added again and again, at each step, is written once."""
@@ -251,14 +297,34 @@ class _Writer:
         index, whole = node.options["index"], node.inputs[0]
         parts = cast("tuple[Any, ...]", index) if isinstance(index, tuple) else (index,)
         is_whole = whole is not None and node.size == whole.size
-        if is_whole and ... in parts:  # `[..., 0]` takes away the axis of a column, a vector's
-            return ""
+        if is_whole and any(part is ... for part in parts):
+            return ""  # `[..., 0]` takes away the axis of a column, a vector's
         times = self._region.times.get(node, ())
         left = [slice(None) if axis in times else part for axis, part in enumerate(parts)]
         if all(map(_takes_all, left)):
             return ""
         written = index_text(tuple(left))
         return written if written and self._which else "[…]"
+
+
+def _in_sigmoid(node: Node, region: Region) -> Node | None:
+    """Of 1 / (1 + exp(−z)) the −z; None of anything else."""
+    for op, number in (("div", 1), ("add", 1), ("exp", None), ("neg", None)):
+        if node.op != op or node not in region or number not in (None, *node.numbers):
+            return None
+        if op == "neg":
+            return node
+        (*_, node) = node.tensors()
+    return None
+
+
+def _is_outer_product(node: Node) -> bool:
+    """Whether a column is multiplied by a row: each element of the one by each of the other."""
+    if node.op != "mul" or len(node.tensors()) < 2:
+        return False
+    column, row = (x.shape for x in node.tensors())
+    is_column = len(column) > 1 and column[-1] == 1 < column[-2]
+    return is_column and row[-1:] > (1,) and all(n == 1 for n in row[-2:-1])
 
 
 def _terms(node: Node, region: Region) -> list[tuple[str, Node | None, Any]]:
@@ -323,12 +389,27 @@ def _bracketed(text: str, binds: int, least: int) -> str:
 
 _INFIX = {
     "add": (" + ", _SUM), "sub": (" − ", _SUM), "mul": (" ⊙ ", _PRODUCT), "div": (" / ", _PRODUCT),
-    "matmul": (" ", _MATMUL),
+    "matmul": (" ", _MATMUL), "equal": (" = ", _COMPARED), "not_equal": (" ≠ ", _COMPARED),
+    "greater": (" > ", _COMPARED), "greater_equal": (" ≥ ", _COMPARED),
+    "less": (" < ", _COMPARED), "less_equal": (" ≤ ", _COMPARED),
 }  # fmt: skip
+
+
+def _is_one(x: Node | None, number: object) -> bool:
+    """Whether an operand is 1, a number or an array of one."""
+    while x is not None and x.moved_from is not None:
+        x = x.moved_from
+    if x is None:
+        return number == 1
+    return x.op is None and not x.is_parameter and not x.is_gone and x.size == 1 == x.data.item()
 
 
 def _applied(node: Node, operands: Sequence[Text]) -> Text:
     op = node.op or ""
+    if op in ("mul", "pow"):  # by 1, as derivatives have them
+        ones = list(map(_is_one, node.inputs, node.numbers))
+        if ones[1] or (ones[0] and op == "mul"):
+            return operands[ones[1] is False]
     if op in _INFIX:
         sign, binds = _INFIX[op]
         (a, how_a), (b, how_b) = operands

@@ -215,6 +215,8 @@ class Inputs:
     def names(self, group: Group) -> str:
         """What the program calls an input, a target or what a state begins with."""
         found = dict.fromkeys(self._name(atom) for atom in group.atoms)
+        if group.kind == "initial":
+            found |= dict.fromkeys(x for atom in group.atoms for x in atom.node.read_as.values())
         return ", ".join(name for name in found if name not in self._said_by_label(group))
 
     def is_named_by_loss(self, group: Group) -> bool:

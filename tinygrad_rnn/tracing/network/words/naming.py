@@ -325,16 +325,16 @@ class Naming:
         A module that calls itself, as on a tree, sits where it is called first.
         """
         calls = [next(same) for _, same in groupby(scope.chain(), key=key_of)]
-        return ".".join(map(self._variable, calls))
+        return ".".join(map(self.variable, calls))
 
     def module(self, node: Node) -> str:
         """The module that made a value, of those that hold no copies the outermost; "" else."""
         for call in node.calls:
             if call not in self._containers:
-                return self._variable(call)
+                return self.variable(call)
         return ""
 
-    def _variable(self, call: Scope) -> str:
+    def variable(self, call: Scope) -> str:
         """What the caller calls a module: the program its variable."""
         if outermost_module(call) is call:
             return self._graph.owners.get(id(call.owner), call.name)

@@ -87,7 +87,7 @@ class Read:
             case "initial":
                 return self._initial(node, group)
             case "target":
-                return labels.target(node)
+                return labels.target(node) or _number_in(node)
             case "constant":
                 return labels.constant(group)
             case "cell" if labels.naming.cells.state_of(node) is not None:
@@ -110,8 +110,16 @@ class Read:
         if group.begins is None:
             return naming.of(group.before or node) or naming.of(node)
         names = naming.arriving[id(naming.cells.loops[group.begins.row])]
-        own = naming.of(node)
-        return names[0] if len(names) == 1 else own
+        return names[0] if len(names) == 1 else self._called_there(node)
+
+    def _called_there(self, leaf: Node) -> str:
+        """What the program calls a leaf where the group reads it; of several names the first."""
+        entering = self._labels.groups.entering
+        reads = (read for atom in self._group.atoms for read in entering[atom])
+        places = ((read.reader.node.id, read.slot) for read in reads if read.value.node is leaf)
+        own = self._labels.naming.of(leaf)
+        names = {leaf.read_as.get(place, own) for place in places}
+        return names.pop() if len(names) == 1 else own
 
     def _made_by(self, node: Node, group: Group) -> str:
         """What has no name: the call of the module that makes it."""
@@ -120,8 +128,8 @@ class Read:
         if group.kind == "cell" or not path or not is_last or self._nested > _NESTED_MOST:
             return ""
         inner = self._within(group)
-        read = [inner.called(operand) for operand in self._read_by(group)]
-        names = dict.fromkeys(name for name in read if name)
+        read = [operand for operand in self._read_by(group) if inner.called(operand)]
+        names = dict.fromkeys(map(inner.argument, read))
         if len(path) > 1 or not names or len(names) > _ARGUMENTS_MOST:
             return f"{path[-1]}(…)"
         return self._after(node, f"{path[0]}({', '.join(names)})")
@@ -144,6 +152,10 @@ class Read:
     def called(self, operand: Operand) -> str:
         """What a value is called that is read alone."""
         return self.name(operand)
+
+    def argument(self, operand: Operand) -> str:
+        """What a value is called in the brackets of a call."""
+        return self.called(operand) + self._earlier(operand)
 
     def _read_by(self, group: Group) -> Iterator[Operand]:
         """What a group reads, but for parameters and constants."""
@@ -169,7 +181,7 @@ class Read:
         for name, several in alike.items():
             if all(map(self._is_weight, several)):
                 found |= self._parameters(several)
-            elif len(several) == 1 or self._are_one(several):
+            elif len(several) == 1 or self._are_one(several) or is_number(name):
                 found |= {x: self._alone(name, x, at_any_step=at_any_step) for x in several}
             else:
                 found |= self._distinct(name, several, at_any_step=at_any_step)
@@ -217,9 +229,16 @@ class Read:
         if time is None or mine is None or not self._is_one_of_many(group):
             return ""
         columns = group.columns[0] - own.columns[0] - (group.kind == "initial")
-        if not columns:
-            return ""
+        if not columns or not self._is_named_as_state(operand, group):
+            return ""  # a name of its own says that it is of before
         return at_step(columns) if columns == time - mine else indexed("", time)
+
+    def _is_named_as_state(self, operand: Operand, group: Group) -> bool:
+        """Whether what a chain begins with is called as its states are; and all else is."""
+        if group.begins is None:
+            return True
+        naming = self._labels.naming
+        return self.name(operand) in naming.arriving[id(naming.cells.loops[group.begins.row])]
 
     def _is_of_several_steps(self, operand: Operand) -> bool:
         """Whether it is a sequence of which several parts are read."""
@@ -318,6 +337,47 @@ class Read:
             x: copy for x in several if (copy := self._labels.naming.cells.of(x.node)) is not None
         }
         return {x: f"_l{copy.row}" for x, copy in copies.items() if copy.row}
+
+
+class InNames(Read):
+    """The names of what one group reads, and those of values in it, in whose place they stand.
+
+    Args:
+        labels: those of the whole picture.
+        group: the one whose formula is written.
+        names: of values in it.
+
+    Attributes:
+        asked: those of them that were read.
+    """
+
+    def __init__(self, labels: Labels, group: Group, names: Mapping[Node, str]) -> None:
+        super().__init__(labels, group)
+        self._names = names
+        self.asked: dict[str, Node] = {}
+
+    def name(self, operand: Operand) -> str:
+        own = self._names.get(operand.node)
+        if own is not None:
+            self.asked[own] = operand.node
+        return own or super().name(operand)
+
+    def told_apart(
+        self, operands: Sequence[Operand], *, at_any_step: bool
+    ) -> Mapping[Operand, str]:
+        others = [x for x in operands if x.node not in self._names]
+        own = {x: self._names[x.node] for x in operands if x.node in self._names}
+        return own | dict(super().told_apart(others, at_any_step=at_any_step))
+
+
+def is_number(name: str) -> bool:
+    """Whether what a value is called is its number."""
+    return name[:1] == "-" or name[:1].isdecimal()
+
+
+def _number_in(node: Node) -> str:
+    """The one number that a value is; "" of others, and of one that is gone."""
+    return "" if node.is_gone or node.size != 1 else f"{node.data.item():.4g}"
 
 
 def _shortest(name: str) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 
 from ...recording.graph import Node
 from ..arrows import Arrows
@@ -10,14 +11,15 @@ from ..grouping.groups import Group, Groups
 from ..quotient import element_of, timeless
 from ..timesteps.pieces import WHOLE, Atom, RawRead
 from .constants import Constants
-from .formulas import Operand, Region, formula_of
+from .formulas import Operand, Region, formula_of, is_cut
 from .inputs import Inputs
 from .naming import Naming
-from .operands import ALL, Labels
+from .operands import ALL, InNames, Labels
 from .operands import Read as ReadNames
 from .outputs import Outputs
 from .times import Times
 
+_FORMULAS_MOST = 6  # of a loss whose formula is too long: what it is, and what is named there
 _INLINE_MOST = 3  # ops without a name that stand in the formula of what reads them
 
 
@@ -63,11 +65,48 @@ class Spelling:
         operands = ReadNames(self.labels, group)
         for node in made:
             text = formula_of(node, self._region(group, atoms), operands)
+            if group.kind == "loss" and is_cut(text):
+                yield from self._formula_in_names(node, group)
+                return
             name = operands.name(Operand(node)) if len(made) > 1 else ""
             if name.isidentifier():
                 atoms = [atom for atom in atoms if atom.node is not node]
                 text = f"{name} = {text}"
             yield text
+
+    def _formula_in_names(self, node: Node, group: Group) -> Iterator[str]:
+        """A formula that goes by what the program calls values in it, and what these are."""
+        named = self._named_in(group)
+        found, waiting, often = set[str](), {"": node}, Counter(named.values())
+        for _ in range(_FORMULAS_MOST):
+            if not waiting:
+                return
+            name = next(iter(waiting))
+            made = waiting.pop(name)
+            found.add(name)
+            names = {x: own for x, own in named.items() if own != name}
+            operands = InNames(self.labels, group, names)
+            atoms = [atom for atom in group.atoms if atom.node not in names]
+            region = self._region(group, atoms)
+            is_of_each = often[name] > 1
+            text = formula_of(made, region, operands, at_any_step=is_of_each)
+            if not is_cut(text) or not name:
+                yield f"{name} = {text}" if name else text
+                new = operands.asked.items()
+                waiting |= {own: x for own, x in new if own not in found}
+
+    def _named_in(self, group: Group) -> Mapping[Node, str]:
+        """What the program calls values in a group: of what it adds to again and again the last."""
+        found: dict[str, list[Node]] = defaultdict(list)
+        for atom in group.atoms:
+            name = self.naming.of(atom.node)
+            if name.isidentifier() and atom.node is not group.atoms[-1].node:
+                found[name].append(atom.node)
+        named: dict[Node, str] = {}
+        for name, nodes in found.items():
+            is_sum = all(before in after.inputs for before, after in pairwise(nodes))
+            named |= dict.fromkeys(nodes[-1:] if is_sum else nodes, name)
+        return named
 
     def _region(self, group: Group, atoms: Sequence[Atom]) -> Region:
         """What a formula has in full: some atoms that lead to a group."""
@@ -76,12 +115,12 @@ class Spelling:
         read: dict[tuple[Node, int], Hashable] = {}
         is_of_all = group.kind == "loss"
         for one in entering:
-            place, is_cut = (one.reader.node, one.slot), one.reader.label != WHOLE
+            place, is_part = (one.reader.node, one.slot), one.reader.label != WHOLE
             if place not in read or one.value.label == one.reader.label:
                 read[place] = one.value
-            elif not (is_of_all or is_cut or one.reader.node.is_move):
+            elif not (is_of_all or is_part or one.reader.node.is_move):
                 read[place] = ALL
-        inside = {atom.node for atom in atoms} | self._nameless_derived
+        inside = {atom.node for atom in atoms} | self.nameless_derived
         return Region(inside, read, is_of_all, self._steps_taken(group, entering))
 
     def region_entering(self, group: Group) -> Region:
@@ -183,7 +222,7 @@ class Spelling:
         )
 
     @cached_property
-    def _nameless_derived(self) -> set[Node]:
+    def nameless_derived(self) -> set[Node]:
         """What is derived and has no name of its own: a formula has it in full."""
         return {node for node in self.groups.derived if not self.naming.of(node)}
 

@@ -15,6 +15,7 @@ from .equations import Equations, Said
 from .inputs import Inputs
 from .naming import Naming
 from .outputs import Outputs
+from .programmed import Programmed
 from .spelling import Spelling
 
 
@@ -172,4 +173,7 @@ class Wording:
         group_of = self.groups.of_copy
         region, layers = self.spelling.region_entering, self.layers
         equations = Equations(self.spelling.labels, group_of, region, self.label, layers)
-        return list(map(equations.of, self.cells.loops))
+        programmed = Programmed(
+            self.spelling.labels, lambda: self.spelling.nameless_derived, layers
+        )
+        return [equations.of(loop) or programmed.of(loop) for loop in self.cells.loops]

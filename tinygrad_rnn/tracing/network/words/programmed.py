@@ -1,0 +1,314 @@
+"""What a cell that the program wrote itself computes in one step: line by line, as it says it.
+
+A line is what makes a state, down to what comes in and to what modules return that are called
+there. Where that is too long for a line it goes by the names of the program's variables, each of
+which has a line of its own.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+
+from ....autograd.state import Scope
+from ....nn.cells import Cell as RecurrentCell
+from ....nn.recurrent import Recurrent
+from ...recording.graph import Node
+from ..copies.copies import Copy, Loop, Structure, chains_of
+from ..grouping.groups import Group
+from ..quotient import element_of, primes, timeless
+from ..timesteps.pieces import WHOLE, Atom
+from .equations import Entering, Said, notes_on_layers
+from .formulas import Call, Operand, Region, formula_of
+from .operands import Labels
+
+# A line is no longer, if names can shorten it; and in no case longer.
+_LINE_FIT, _LINE_MOST, _LINES_MOST = 64, 110, 10
+_UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
+
+
+class Programmed:
+    """The equations of the rows of one graph that are none of ours.
+
+    Args:
+        labels: what everything in its picture is called.
+        derived: what is made of parameters and has no name: a formula has it in full.
+        layers: the layer of each row.
+    """
+
+    def __init__(
+        self, labels: Labels, derived: Callable[[], set[Node]], layers: Sequence[int]
+    ) -> None:
+        self._labels, self._derived, self._layers = labels, derived, layers
+
+    def of(self, loop: Loop) -> Said | None:
+        """What all copies compute but for some first and last ones; None: no one thing.
+
+        NumPy may compute a part of a first one, and nobody may read all that a last one would make.
+        """
+        count = Counter(copy.made for copy in loop.copies)
+        usual, _ = count.most_common(1)[0]
+        if loop.is_tree or any(self._has_others(chain, usual) for chain in chains_of(loop)):
+            return None
+        alike = [copy for copy in loop.copies if copy.made is usual]
+        alike = [copy for copy in alike if copy.before] or alike
+        samples = {alike[0], alike[len(alike) // 2], alike[-1]}
+        texts = {self._text(loop, copy) for copy in samples}
+        if len(texts) > 1 or not all(texts):
+            return None
+        (text,) = texts
+        row = "\n".join((text, *notes_on_layers(text, self._layers)))
+        return Said(row, lambda copy: self._text(loop, copy))
+
+    def _has_others(self, chain: Sequence[Copy], usual: Structure) -> bool:
+        """Whether others are between those of the usual structure."""
+        are_usual = [copy.made is usual for copy in chain[:-1]]
+        return True in are_usual and not all(are_usual[are_usual.index(True) :])
+
+    def _text(self, loop: Loop, copy: Copy) -> str:
+        lines = _Lines(self._labels, copy, self._derived(), self._layers)
+        return "\n".join(lines.of(loop.made[copy.made]))
+
+
+class _Lines:
+    """The lines of one copy."""
+
+    def __init__(
+        self, labels: Labels, copy: Copy, derived: set[Node], layers: Sequence[int]
+    ) -> None:
+        self._labels, self._copy, self._layers = labels, copy, layers
+        self._own = dict.fromkeys(copy.nodes)
+        self._derived, self._group = derived, labels.groups.of_copy[copy]
+
+    def of(self, states: Sequence[int]) -> Iterator[str]:
+        """A line for each state, then for the names in these, in the order of the program."""
+        naming = self._labels.naming
+        prime = naming.prime(self._copy)
+        made = [self._copy.nodes[place] for place in states]
+        names = naming.states[id(naming.cells.loops[self._copy.row])]
+        self._states = {
+            node: f"{timeless(name)}{prime}ₜ" for node, name in zip(made, names, strict=False)
+        }
+        lines: dict[tuple[Node, ...], str] = {}
+        waiting = [(node,) for node in (*self._states, *self._leaving)]
+        for nodes in waiting:  # grows
+            text, used = self._line(nodes) if len(lines) < _LINES_MOST else ("", ())
+            defined = [one for one in self._defined(used) if one not in waiting]
+            if text:
+                lines[nodes] = text
+                waiting += defined
+            elif nodes[0] in self._states or "′" in self._name(nodes[0]):
+                return  # it says nothing without this
+        by_text: dict[str, list[Node]] = defaultdict(list)
+        for nodes in sorted(lines, key=lambda nodes: nodes[0].id):
+            by_text[lines[nodes]] += nodes
+        for text, found in by_text.items():
+            found.sort(key=partial(_place_in, list(self._states)))
+            yield f"{', '.join(map(self._name, found))} = {text}"
+
+    @property
+    def _leaving(self) -> Iterator[Node]:
+        """What the program names, and others read, beside the states."""
+        shown = {read.value.node for read in self._labels.groups.read_of(self._group)}
+        return (node for node in self._named if node in shown)
+
+    def _name(self, node: Node) -> str:
+        return self._states.get(node) or self._named[node]
+
+    def _line(self, nodes: Sequence[Node]) -> tuple[str, Iterable[Node]]:
+        """What makes a value, or the one that several are the parts of; and the names in it."""
+        node = nodes[0] if len(nodes) == 1 else nodes[0].tensors()[0]
+        for names, most in ((self._often, _LINE_FIT), (self._named, _LINE_MOST)):
+            names = {**self._steps, **names, **self._states}
+            own = {name.removesuffix("ₜ") for name in names.values()}
+            names.pop(node, None)
+            operands = _Inside(self._labels, self._group, self._layers, names, own)
+            text = formula_of(node, self._region(names), operands, most=most)
+            if len(text) <= most and not any(sign in text for sign in _UNKNOWN):
+                return text, operands.asked_for
+        return "", ()
+
+    def _region(self, names: Mapping[Node, str]) -> Region:
+        values = {node for node in self._own if node not in names} | self._derived
+        return Region(values, self._read, times=self._times, calls=self._calls)
+
+    @cached_property
+    def _times(self) -> Mapping[Node, Collection[int]]:
+        """Of an index that takes the step of a sequence the axes of time."""
+        slices = self._labels.groups.pieces.slices
+        taken = {node: slices.get(x) for (node, _), x in self._read.items() if x is not None}
+        return {
+            node: [axis for axis, n in enumerate(one.labels.shape) if n > 1]
+            for node, one in taken.items()
+            if one is not None and node.op == "getitem"
+        }
+
+    def _defined(self, used: Iterable[Node]) -> Iterator[tuple[Node, ...]]:
+        """What has a line: a value, or all parts that one was split into."""
+        for node in used:
+            if node in self._states or node not in self._named:
+                continue
+            whole = node.tensors()[0] if node.op == "getitem" else None
+            parts = [x for x in self._own if x in self._named and x.inputs[:1] == (whole,)]
+            is_split = whole in self._own and sum(x.size for x in parts) == whole.size
+            yield tuple(parts) if is_split and len(parts) > 1 else (node,)
+
+    @cached_property
+    def _read(self) -> Mapping[tuple[Node, int], Atom | None]:
+        """What each op reads, and of what comes in which part."""
+        read: dict[tuple[Node, int], Atom | None] = {
+            (node, slot): None for node in self._own for slot in range(len(node.inputs))
+        }
+        for node in self._own:
+            for one in self._labels.groups.entering[Atom(node, WHOLE)]:
+                read[node, one.slot] = one.value
+        return read
+
+    # Names
+
+    @cached_property
+    def _named(self) -> Mapping[Node, str]:
+        """What the program calls values in the copy: x′ where something before it was its x."""
+        naming = self._labels.naming
+        own = (node for node in self._own if node not in self._steps)
+        outer = {x for node in own for x in node.tensors() if x not in self._own}
+        taken = {name.removesuffix("ₜ") for name in self._steps.values()}
+        taken |= {timeless(naming.of(x)) for x in outer} | set(map(timeless, self._taken()))
+        count = Counter(taken)
+        found: dict[Node, str] = {}
+        for node in self._own:
+            name = "" if self._is_inner(node) else timeless(naming.of(node))
+            is_known = node in self._states or node in self._steps
+            is_other = not is_known and not self._is_only_moved(node)
+            if name.isidentifier() and is_other:
+                found[node] = f"{name}{primes(count[name])}ₜ"
+                count[name] += 1
+        return found
+
+    @cached_property
+    def _steps(self) -> Mapping[Node, str]:
+        """What the program calls the steps that the copy takes of sequences."""
+        names = {node: self._labels.naming.of(node) for node in self._times}
+        return {node: f"{timeless(name)}ₜ" for node, name in names.items() if name.isidentifier()}
+
+    def _is_only_moved(self, node: Node) -> bool:
+        """Whether it is all of what comes in, under another name."""
+        while node in self._own and node.moved_from is not None:
+            if node.size != node.moved_from.size:
+                return False
+            node = node.moved_from
+        return node not in self._own
+
+    @cached_property
+    def _often(self) -> Mapping[Node, str]:
+        """Of those what is read more than once, or by others; and the parts of a value."""
+        count = Counter(x for node in self._own for x in set(node.tensors()))
+        leaving = set(self._leaving)
+        parts = {node for node, call in self._calls.items() if not call.alone}
+        parts.update(x for x in self._own if x.op == "getitem" and x.inputs[0] in self._own)
+        return {
+            node: name
+            for node, name in self._named.items()
+            if count[node] > 1 or node in leaving or node in parts
+        }
+
+    def _taken(self) -> Iterable[str]:
+        naming = self._labels.naming
+        row = id(naming.cells.loops[self._copy.row])
+        return (*naming.states[row], *naming.arriving[row])
+
+    # Calls
+
+    def _is_inner(self, node: Node) -> bool:
+        """Whether a call of a module makes it and does not return it."""
+        return self._call_of.get(node) is not None and node not in self._calls
+
+    @cached_property
+    def _call_of(self) -> Mapping[Node, Scope | None]:
+        """The call of a module that makes a value, of those within the copy the outermost."""
+        chains = {node: node.calls for node in self._own}
+        first = next(iter(chains.values()))
+        around = 0
+        while around < len(first) and all(
+            chain[around : around + 1] == first[around : around + 1] for chain in chains.values()
+        ):
+            around += 1
+        return {
+            node: next((call for call in chain[around:] if self._is_named(call)), None)
+            for node, chain in chains.items()
+        }
+
+    def _is_named(self, call: Scope) -> bool:
+        owner, parent = call.owner, call.parent
+        is_layer = parent is not None and isinstance(parent.owner, Recurrent)
+        return not isinstance(owner, str) and not (isinstance(owner, RecurrentCell) and is_layer)
+
+    @cached_property
+    def _calls(self) -> Mapping[Node, Call]:
+        """What calls of modules return: their names, and what they are given."""
+        groups, call_of = self._labels.groups, self._call_of
+        given: dict[Scope, dict[Node, tuple[Node, int]]] = defaultdict(dict)
+        returned: dict[Node, Scope] = {
+            node: call for node in self._ends if (call := call_of[node]) is not None
+        }
+        for node, call in call_of.items():
+            for slot, x in enumerate(node.inputs):
+                maker = None if x is None else call_of.get(x)
+                if x is None or (x in self._own and maker is call):
+                    continue
+                if maker is not None:
+                    returned[x] = maker
+                part = self._read[node, slot]
+                group = None if part is None else groups.of(part)
+                is_fixed = group is not None and group.kind in ("parameter", "derived", "constant")
+                if call is not None and not is_fixed:
+                    given[call].setdefault(x, (node, slot))
+        count = Counter(returned.values())
+        name_of = self._labels.naming.variable
+        return {
+            node: Call(name_of(call), tuple(given[call].values()), alone=count[call] == 1)
+            for node, call in returned.items()
+        }
+
+    @property
+    def _ends(self) -> Iterator[Node]:
+        """What leaves the copy."""
+        inside = {x for node in self._own for x in node.tensors()}
+        return (node for node in self._own if node in self._states or node not in inside)
+
+
+def _place_in(states: Sequence[Node], node: Node) -> tuple[int, tuple[int, ...]]:
+    """Where a result of several stands: a state before others, these as they are returned."""
+    place = states.index(node) if node in states else len(states)
+    return place, () if node.source is None else node.source.part_of
+
+
+class _Inside(Entering):
+    """The names of what is in a copy, and of what enters it."""
+
+    def __init__(
+        self,
+        labels: Labels,
+        group: Group,
+        layers: Sequence[int],
+        names: Mapping[Node, str],
+        taken: Iterable[str],
+    ) -> None:
+        super().__init__(labels, group, layers, labels.time(group))
+        self._names, self._taken = names, tuple(taken)
+        self.asked_for: dict[Node, None] = {}
+
+    def name(self, operand: Operand) -> str:
+        own = self._names.get(operand.node) or super().name(operand)
+        if own or not isinstance(operand.part, Atom):
+            return own
+        return element_of(timeless(self._labels.naming.caption(operand.node)))  # of all steps
+
+    def _states_of(self, copy: Copy | None) -> Sequence[str]:
+        """The names that what comes in from other rows may not have."""
+        return (*super()._states_of(copy), *self._taken)
+
+    def called(self, operand: Operand) -> str:
+        own = self._names.get(operand.node)
+        if own:
+            self.asked_for[operand.node] = None
+        return own or super().called(operand)
