@@ -397,7 +397,7 @@ class Norm(tg.nn.Module):
 
 
 def test_layers_by_one_line_are_no_steps_of_a_loop():
-    """Of the upper one a module is the cell: what else it does is not the next step of the lower.
+    """The upper one alone goes round: what it does first is not the next step of the lower.
 
     Nor is an input of the lower one what the upper one's state is at first.
     """
@@ -419,7 +419,58 @@ def test_layers_by_one_line_are_no_steps_of_a_loop():
 
     found = network(program)
     prove_time(found)
-    assert [row.name for row in found.rows if row.kind in ("cell", "loop")] == ["Norm"]
+    (row,) = loops(found)
+    assert [block.columns for block in row.blocks] == [(0,), (1,)]
     (begun,) = (block for block in found.blocks if block.kind == "initial")
     assert [arrow.target.columns for arrow in found.leaving[begun]] == [(0,)]
     assert sum(block.kind == "input" for block in found.blocks) == 3  # one of zeros
+
+
+def of_two_modules():
+    W, U, h = tg.nn.Linear(SIZE, SIZE, rng=0), tg.nn.Linear(SIZE, SIZE, rng=1), np.zeros(SIZE)
+    for x in XS:
+        h = np.tanh(W(x) + U(h))
+    return (h**2).sum()
+
+
+def of_a_joined_input():
+    i2h, h = tg.nn.Linear(2 * SIZE, SIZE, rng=0), np.zeros(SIZE)
+    for x in XS:
+        h = np.tanh(i2h(np.concatenate([x, h])))
+    return (h**2).sum()
+
+
+def in_forward():
+    class Net(tg.nn.Module):
+        def __init__(self):
+            self.W, self.U = tg.nn.Linear(SIZE, SIZE, rng=0), tg.nn.Linear(SIZE, SIZE, rng=1)
+
+        def forward(self, xs):
+            h = tg.tensor(np.zeros(SIZE))
+            for x in xs:
+                h = np.tanh(self.W(x) + self.U(h))
+            return h
+
+    return (Net()(XS) ** 2).sum()
+
+
+def of_gates():
+    keep, reset, new = (tg.nn.Linear(2 * SIZE, SIZE, rng=k) for k in range(3))
+    h = tg.tensor(np.zeros(SIZE))
+    for x in XS:
+        both = np.concatenate([x, h])
+        z, r = tg.ops.sigmoid(keep(both)), tg.ops.sigmoid(reset(both))
+        h = z * h + (1 - z) * np.tanh(new(np.concatenate([x, r * h])))
+    return (h**2).sum()
+
+
+@pytest.mark.parametrize("program", [of_two_modules, of_a_joined_input, in_forward, of_gates])
+def test_a_step_of_modules_none_of_which_hands_its_state_to_itself_is_that_of_the_loop(program):
+    """And not one of the modules, whose copies no message joins: its steps would all be 0."""
+    found = network(program)
+    (row,) = loops(found)
+    assert row.states == ("h",)
+    assert [cell.label for cell in found.cells] == ["h₀", "h₁", "h₂", "h₃"]
+    assert [block.columns for block in row.blocks] == [(0,), (1,), (2,), (3,)]
+    assert sum(arrow.kind == "message" for arrow in found.arrows) == 3
+    assert sorted(b.label for b in found.blocks if b.kind == "input") == ["x₀", "x₁", "x₂", "x₃"]

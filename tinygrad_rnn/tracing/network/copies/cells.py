@@ -318,8 +318,23 @@ def _reads(node: Node, id: int) -> bool:
 
 
 def cells_in(nodes: Sequence[Node]) -> Cells:
-    """The copies among nodes: of modules and scopes, else of plain loops."""
-    recurrence = recurrence_of(nodes)
+    """The copies among nodes: of modules and scopes, else of plain loops.
+
+    Where several modules make a step, none of which hands its state to itself, the loop around
+    them is the cell, as of `h = tanh(W(x) + U(h))`; one of them, where nobody knows a loop.
+    """
+    own, first = recurrence_of(nodes, of_several=False), recurrence_of(nodes)
+    others = first.copy_of.keys() - own.copy_of.keys()
+    if others:
+        cells = _cells_of(nodes, own)
+        loops = (copy for copy in cells.all if copy.call is None)
+        if any(node.scope in others for copy in loops for node in copy.nodes):
+            return cells
+    return _cells_of(nodes, first)
+
+
+def _cells_of(nodes: Sequence[Node], recurrence: Recurrence) -> Cells:
+    """The copies that some calls are, and those of plain loops outside of these."""
     taken = {node for node in nodes if node.op is not None and node.scope in recurrence.copy_of}
     turns = cache(lambda: turns_of(_without_insides(nodes, recurrence)))
     plain = loops_in(nodes, taken, turns)

@@ -58,8 +58,12 @@ class Recurrence:
     around: Mapping[Scope, Scope] = field(default_factory=dict[Scope, Scope])
 
 
-def recurrence_of(nodes: Sequence[Node]) -> Recurrence:
-    """Find the copies among the calls in which these nodes were made."""
+def recurrence_of(nodes: Sequence[Node], *, of_several: bool = True) -> Recurrence:
+    """Find the copies among the calls in which these nodes were made.
+
+    `of_several`: where several modules make a step, none of which hands its state to itself,
+    whether the first of them is the cell.
+    """
     scopes = {node.scope for node in nodes if node.op is not None and node.scope is not None}
     calls = {scope: scope.chain() for scope in sorted(scopes, key=lambda scope: scope.id)}
     repeated = _repeated(calls)
@@ -68,10 +72,9 @@ def recurrence_of(nodes: Sequence[Node]) -> Recurrence:
     found |= _known_cells(calls)
     found, around = _without_outer_loops(nodes, calls, found)
     copies = _copies(calls, found)
-    # A loop of several modules, none of which hands its state to itself: the first one is the cell.
     blocked = frozenset(copies)
     left = [key for key in repeated if not _touches(key, calls, blocked)]
-    if left:
+    if left and of_several:
         reading = _keys_that_read_parameters(nodes, calls)
         others = [key for key in _handing_on(nodes, calls, left, copies) if key in reading]
         found |= set(others[:1])
