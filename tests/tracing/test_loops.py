@@ -474,3 +474,33 @@ def test_a_step_of_modules_none_of_which_hands_its_state_to_itself_is_that_of_th
     assert [block.columns for block in row.blocks] == [(0,), (1,), (2,), (3,)]
     assert sum(arrow.kind == "message" for arrow in found.arrows) == 3
     assert sorted(b.label for b in found.blocks if b.kind == "input") == ["x₀", "x₁", "x₂", "x₃"]
+
+
+def bent(cell, x, h):
+    return np.tanh(cell(x, h) + 0.5 * h)
+
+
+GATE = tg.nn.Linear(SIZE, SIZE, rng=5)
+
+
+def with_another_module(cell, x, h):
+    z = tg.ops.sigmoid(GATE(h))
+    return z * h + (1 - z) * cell(x, h)
+
+
+@pytest.mark.parametrize("step", [bent, with_another_module])
+def test_a_cell_of_ours_goes_on_from_its_last_copy_also_by_way_of_something_else(step):
+    """What it makes is bent on its way, or passes the copies of a loop around: one chain."""
+
+    def program():
+        cell, h = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.tensor(np.zeros(SIZE))
+        for x in XS:
+            h = step(cell, x, h)
+        return (h**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    (row,) = [row for row in found.rows if row.kind == "cell"]
+    assert [(block.time, block.columns) for block in row.blocks] == [(t, (t,)) for t in range(4)]
+    assert [chain.copies for chain in found.chains if chain.row is row] == [row.blocks]
+    assert all(len(block.states) == 1 for block in row.blocks)

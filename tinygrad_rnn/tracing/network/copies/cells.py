@@ -1,7 +1,15 @@
 """The copies of each cell: what they hold, where something enters them, and what is their state."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import cache, cached_property
 from itertools import groupby
 from typing import Any
@@ -118,6 +126,7 @@ class Cells:
             if not found and isinstance(loop.owner, RecurrentCell):
                 for copy in loop.copies:
                     found[copy.made] |= _all_but_x(copy, loop.owner)
+                self._find_before(nodes, loop, found)
             for begun in _find_those_of_others(loop, found):
                 self.joined |= begun.joined
                 self.given |= begun.given
@@ -128,6 +137,25 @@ class Cells:
             loop.own = _own_names(loop)
         for loop in self.loops:
             self._find_joined(loop)
+
+    def _find_before(
+        self, nodes: Iterable[Node], loop: Loop, found: Mapping[Structure, Container[Entry]]
+    ) -> None:
+        """Of copies whose states we know, which one they go on from: also by way of other rows."""
+        newest_in: dict[Node | None, Copy] = {}
+        own = set(loop.copies)
+        for node in nodes:
+            copy = self._of.get(node)
+            if copy not in own:
+                given = [newest_in[x] for x in node.inputs if x in newest_in]
+                newest_in |= {node: max(given, key=lambda one: one.t)} if given else {}
+                continue
+            newest_in[node] = copy
+            for slot, x in enumerate(node.inputs):
+                before = newest_in.get(x)
+                is_state = (self.place[node], slot) in found[copy.made]
+                if is_state and before is not None and before not in (copy, *copy.before):
+                    copy.before.append(before)
 
     def _find_joined(self, loop: Loop) -> None:
         """Find arrays in which NumPy has joined an input and what another row's state is at first.

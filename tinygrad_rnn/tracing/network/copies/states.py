@@ -21,7 +21,7 @@ MakerOf = Callable[[Node], Copy | None]  # the copy that made a value
 def arrange_states(loop: Loop, maker_of: MakerOf) -> None:
     """Find the ops that make the states of a loop; put those first that most copies make."""
     handed_on = _handed_on(loop, maker_of)
-    if not handed_on:
+    if not any(handed_on.values()):
         loop.made = {copy.made: (len(copy.nodes) - 1,) for copy in loop.copies}
         return
     example = {copy.made: copy for copy in loop.copies}
