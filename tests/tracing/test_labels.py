@@ -685,6 +685,23 @@ def test_outputs_of_one_name_change_no_places_from_step_to_step():
     assert read == {("y", "V"), ("y′", "U")}
 
 
+def test_the_outputs_of_a_turned_sequence_are_those_that_the_program_calls_so():
+    """Its logits[0] are of the last step, and stand in its column."""
+    rnn, out = tg.nn.RNN(3, 4, rng=0), tg.nn.Linear(4, 2, rng=1)
+
+    def program():
+        ys, _ = rnn(XS)
+        logits = out(ys[::-1])
+        return tg.nn.cross_entropy(logits, np.array([0, 1, 0]))
+
+    outputs = network(program).outputs
+    assert [(one.column, one.label) for one in outputs] == [
+        (0, "logits₂"),
+        (1, "logits₁"),
+        (2, "logits₀"),
+    ]
+
+
 # Formulas
 
 
@@ -729,6 +746,16 @@ def test_an_index_that_differs_from_step_to_step_is_seen():
 
     quotient = network(lambda: after_a_cell(picked))
     assert quotient.loss.formula == "−Σₜ log_softmax(h)[…] / 3"
+
+
+def test_a_value_that_a_loss_reads_twice_is_one_letter():
+    def divergence(hs):
+        spread = tg.nn.Linear(4, 2, rng=1)
+        logvar = spread(hs[-1])
+        loss = sum((h**2).sum() for h in hs)
+        return loss - (1 + logvar - tg.ops.exp(logvar)).sum()
+
+    assert "logvar − exp(logvar)" in network(lambda: after_a_cell(divergence)).loss.formula
 
 
 def test_several_sums_over_the_steps_are_several():

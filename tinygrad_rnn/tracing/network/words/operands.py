@@ -196,6 +196,9 @@ class Read:
         return names
 
     def _are_one(self, several: Sequence[Operand]) -> bool:
+        parts = {x.part for x in several if x.part is not None}
+        if len({x.node for x in several}) == 1 and len(parts) < 2:
+            return True
         groups = {id(self._group_of(x)) for x in several}
         kinds = {group.kind for x in several if (group := self._group_of(x)) is not None}
         return len(groups) == 1 and kinds <= {"constant", "input"}

@@ -43,15 +43,40 @@ class Outputs:
             caption = self.naming.part_caption(atom.node, self.groups.pieces.piece(atom).where)
             if timeless(caption) == timeless(name):
                 caption = ""
+            step = None if column is None else self._step(atom, column)
             yield Output(
                 id=f"{own}-{k}" if k else own,
                 value=self.groups.pieces.piece(atom),
                 source=blocks[id(group)],
                 column=column,
-                label=name if column is None else indexed(name, self.times.made_at(group, column)),
+                label=name if step is None else indexed(name, step),
                 caption=caption,
                 used=used,
             )
+
+    def _step(self, atom: Atom, column: int) -> int:
+        """Its timestep; of a sequence in another order which of the program's it is."""
+        made_at = self.times.made_at(self.groups.group_of[atom], column)
+        return self._rows_out_of_step.get(atom, made_at)
+
+    @cached_property
+    def _rows_out_of_step(self) -> Mapping[Atom, int]:
+        """Which rows of its sequences the program gave a name, where these do not follow the steps.
+
+        As where it turned one: its logits[0] are those of the last step.
+        """
+        found: dict[Node, dict[Atom, tuple[int, int]]] = defaultdict(dict)
+        for atom, _ in self._leaving:
+            where, column = self.groups.pieces.piece(atom).where, self._column(atom)
+            row = where.index[-1] if where is not None and where.index is not None else None
+            if type(row) is int and column is not None and self._own_name(atom):
+                made_at = self.times.made_at(self.groups.group_of[atom], column)
+                found[atom.node][atom] = row, made_at
+        rows: dict[Atom, int] = {}
+        for those in found.values():
+            if len({made_at - row for row, made_at in those.values()}) > 1:
+                rows |= {atom: row for atom, (row, _) in those.items()}
+        return rows
 
     def _column(self, atom: Atom) -> int | None:
         column = self.groups.pieces.column(atom) if atom.label != WHOLE else None
