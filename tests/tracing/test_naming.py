@@ -297,3 +297,18 @@ def test_what_a_module_makes_is_not_called_as_what_it_reads():
     assert states(found) == [("h",), ("h",)]
     assert [b.label for b in found.blocks if b.kind == "input"] == ["x₀", "x₁", "x₂"]
     assert [output.label for output in found.outputs] == ["h₀", "h₁", "h₂"]
+
+
+def test_what_numpy_joined_of_an_input_and_a_first_state_is_not_called_as_that():
+    def program():
+        h = np.zeros(SIZE)
+        for x in np.eye(SIZE):
+            with tg.scope("step"):
+                h = np.tanh(WEIGHT[:SIZE] @ np.concatenate([x, h]))
+        return (h**2).sum()
+
+    with tg.trace() as tr:
+        program()
+    assert tr["h@0"].shape == (SIZE,)
+    with pytest.raises(tg.errors.TraceError, match="only h@0 to h@2"):
+        tr["h@-1"]

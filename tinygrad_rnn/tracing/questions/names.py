@@ -600,6 +600,8 @@ class _Placing:
         entries = loop.states[copy.made]
         for group, name in zip(entries, naming.names_begun(copy), strict=False):
             node = copy.read(group[0])
+            if node in naming.cells.joined:
+                continue  # a state and an input in one array, which is neither
             if node not in self.times and not node.is_parameter:
                 self.times[node], self.layers[node] = naming.time_before(copy), copy.row
                 self.roles[node] = name
