@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pygraphviz
 import pytest
-from diagrams.flaws import flaws
+from diagrams.flaws import flaws, lying_on_each_other
 from diagrams.reading import Picture
 from diagrams.test_quotient_pictures import NAMES, network, recorded
 from tables import rows
@@ -160,6 +160,13 @@ def test_nothing_covers_crosses_or_is_cut_off(name, view):
 @pytest.mark.parametrize("name", rows(NAMES, ["luong"], pytest.mark.slow))
 def test_nothing_covers_crosses_or_is_cut_off_beside_the_fold(name, view):
     assert flaws(tg.draw(recorded(name), fold=1, **VIEWS[view]).drawing) == []
+
+
+@pytest.mark.parametrize("name", rows(["rwkv", "qrnn", "mamba", "world_model"], ["rwkv"]))
+def test_what_comes_back_on_one_line_is_drawn_once_and_without_the_names_of_what_went_forward(name):
+    drawing = drawn(name, "backward").drawing
+    assert lying_on_each_other(drawing) == []
+    assert not [shape for shape in drawing.shapes if shape.cls == "label"]
 
 
 @EVERY_VIEW

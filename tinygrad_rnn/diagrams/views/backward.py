@@ -10,7 +10,9 @@ from ...tracing.network.quotient import Quotient
 from ..grid.grid import Grid
 from ..grid.placement import Placement
 from ..grid.unrolled import unrolled_grid
+from ..picture.ramp import strength
 from ..picture.shapes import Drawing, Edge, Shape
+from ..picture.stretches import drawn_once
 from .columns import drawn
 from .gradient_legend import ramp_legend
 from .gradients import Overlay, turned, with_gradients, words_for
@@ -47,14 +49,19 @@ def _gradient(label: str) -> str:
 
 
 def _mirrored(drawing: Drawing, overlay: Overlay) -> Drawing:
-    """Return `drawing` mirrored, its edges turned around; those without a gradient are left out."""
+    """Return `drawing` mirrored, its edges turned around; those without a gradient are left out.
+
+    So are the names of what goes forward.
+    """
     norms = {connection.id: connection.norm for connection in overlay.grid.connections}
-    edges: list[Edge] = []
+    back: list[tuple[Edge, float]] = []
     for edge in drawing.edges:
         norm = norms[edge.id]
         if norm is not None:
-            edges.append(_mirrored_edge(turned(edge, norm, overlay.ramp)))
-    return Drawing(tuple(map(_mirrored_shape, drawing.shapes)), tuple(edges))
+            back.append((turned(edge, norm, overlay.ramp), strength(norm)))
+    shapes = (shape for shape in drawing.shapes if shape.cls != "label")
+    edges = drawn_once(back)
+    return Drawing(tuple(map(_mirrored_shape, shapes)), tuple(map(_mirrored_edge, edges)))
 
 
 def _mirrored_shape(shape: Shape) -> Shape:
