@@ -312,3 +312,62 @@ def test_what_numpy_joined_of_an_input_and_a_first_state_is_not_called_as_that()
     assert tr["h@0"].shape == (SIZE,)
     with pytest.raises(tg.errors.TraceError, match="only h@0 to h@2"):
         tr["h@-1"]
+
+
+def by_number():
+    cells = [tg.nn.GRUCell(SIZE, SIZE, rng=k) for k in range(2)]
+    hs = [None, None]
+    for x in np.eye(SIZE):
+        for k, cell in enumerate(cells):
+            x = hs[k] = cell(x, hs[k])
+    return cells, (x**2).sum()
+
+
+def by_variable():
+    lower, upper = tg.nn.GRUCell(SIZE, SIZE, rng=0), tg.nn.GRUCell(SIZE, SIZE, rng=1)
+    cells, hs = [lower, upper], [None, None]
+    for x in np.eye(SIZE):
+        for k, cell in enumerate(cells):
+            x = hs[k] = cell(x, hs[k])
+    return (lower, upper), (x**2).sum()
+
+
+def by_a_generator():
+    gates, h = [tg.nn.Linear(SIZE, SIZE, rng=k) for k in range(2)], np.zeros(SIZE)
+    for x in np.eye(SIZE):
+        keep, new = (np.tanh(gate(x + h)) for gate in gates)
+        h = keep * h + new
+    return gates, (h**2).sum()
+
+
+@pytest.mark.parametrize(
+    ("program", "names"),
+    [
+        (by_number, ["cells.0", "cells.1"]),
+        (by_variable, ["lower", "upper"]),
+        (by_a_generator, ["gates.0", "gates.1"]),
+    ],
+)
+def test_modules_of_a_list_are_called_by_their_numbers_and_not_by_the_variable_of_a_loop(
+    program, names
+):
+    """The same in a trace and in a picture of a tensor, which knows what the last turn left."""
+    with tg.trace() as tr:
+        modules, loss = program()  # they are kept
+        loss.backward()
+    found = [block.trained.rpartition(".")[0] for block in network_of(tr.graph()).parameters]
+    assert list(dict.fromkeys(found)) == names
+    assert len(modules) == 2
+
+
+def test_a_picture_of_a_tensor_calls_modules_of_a_list_as_the_trace_does():
+    cells, hs = [tg.nn.RNNCell(SIZE, SIZE, rng=k) for k in range(2)], [None, None]
+    with tg.trace() as tr:
+        for x in np.eye(SIZE):
+            for k, cell in enumerate(cells):
+                x = hs[k] = cell(x, hs[k])
+        loss = (x**2).sum()
+    of_tensor, of_trace = tg.draw(loss), tg.draw(tr)
+    assert of_tensor.description == of_trace.description
+    assert "cells.0.W_xh 3×3" in of_trace.description
+    assert "cells.1.W_xh 3×3" in of_trace.description

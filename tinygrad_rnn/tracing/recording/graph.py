@@ -15,7 +15,7 @@ from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError, said
 from .held import Gone, gone_error, is_array
-from .source import Source, callers_name, index_of, spelled_in, stem_of
+from .source import Source, callers_name, index_of, modules_name, spelled_in, stem_of
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -430,7 +430,7 @@ def _owners_of(nodes: Iterable[Node]) -> dict[int, str]:
     scopes = {node.scope for node in nodes if node.op is not None and node.scope is not None}
     calls = (outermost_module(scope) for scope in scopes)
     owners = {id(call.owner): call.owner for call in calls if call is not None}
-    named = {key: callers_name(owner) for key, owner in owners.items()}
+    named = {key: modules_name(owner) for key, owner in owners.items()}
     return {key: name for key, name in named.items() if name is not None}
 
 

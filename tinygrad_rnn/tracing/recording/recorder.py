@@ -16,7 +16,7 @@ from ...nn.optim.optimizer import Move, Optimizer
 from .event import Places
 from .graph import GivenArrays, Node, leaf_node, reached
 from .run import Run
-from .source import ArrayNames, Source, callers_name, variable_name
+from .source import ArrayNames, Source, callers_name, modules_name, variable_name
 from .writer import Writer
 
 # Frames between what takes down an op and who called that: the observer, and the engine's own.
@@ -185,7 +185,7 @@ class Recorder:
         while scope is not None and isinstance(scope.owner, str):  # tg.scope
             scope = scope.parent
         if scope is None and id(module) not in self._run.owners:
-            name = callers_name(module)
+            name = modules_name(module)
             if name is not None:
                 self._run.owners[id(module)] = name
 

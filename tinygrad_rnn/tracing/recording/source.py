@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import chain, islice, pairwise
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 from weakref import ref
 
 import numpy as np
@@ -508,6 +508,28 @@ def callers_name(value: object) -> str | None:
             return found
         passed += variables
     return _name_within(passed, value, _by_number)
+
+
+def modules_name(module: object) -> str | None:
+    """The same of a module that the program calls; in a list, "cells.0" and not the loop's "cell".
+
+    The variable of a loop is what holds this one of the list alone: in turn it holds all of them.
+    """
+    seen, variables = set[int](), list[tuple[str, object]]()
+    for frame in reversed(list(_user_frames())):
+        variables += _variables([frame], seen)
+        held = {id(value) for _, value in variables}
+        if id(module) in held:
+            lists = ((name, value) for name, value in variables if _is_list_of(value, module))
+            for name, value in lists:
+                if sum(id(one) in held for one in value) == 1 < len(value):
+                    return _name_in_sequence(name, value, module)
+            break
+    return callers_name(module)
+
+
+def _is_list_of(held: object, value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(held, list | tuple) and any(one is value for one in held)
 
 
 def _name_in(variables: Iterable[tuple[str, object]], value: object) -> str | None:
