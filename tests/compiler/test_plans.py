@@ -159,6 +159,37 @@ def input_and_state_joined():
 
 
 @case
+def input_and_state_joined_in_columns():
+    """A matrix for each gate; what the loss reads of the inputs goes back to a lower layer."""
+    W, F, G = weight(4, 3), weight(4, 8), weight(4, 8)
+
+    def step(xs):
+        h, hs = np.zeros((4, 2)), []
+        for x in xs:
+            both = np.concatenate([ops.tanh(W @ x), h], 0)
+            h = ops.tanh(F @ both) * ops.sigmoid(G @ both)
+            hs.append(h)
+        return back(times(ops.stack(hs)))
+
+    return step, [numbers(3, 3, 2)]
+
+
+@case
+def layers_joined():
+    W, U = weight(7, 4), weight(8, 4)
+
+    def step(xs):
+        h, k, total = np.zeros(4), np.zeros(4), 0.0
+        for x in xs:
+            h = ops.tanh(np.concatenate([x, h]) @ W)
+            k = ops.tanh(np.concatenate([h, k]) @ U)
+            total = total + times(k)
+        return back(total)
+
+    return step, [numbers(3, 3)]
+
+
+@case
 def arguments_in_lists():
     W, U = weight(4, 3), weight(4, 4)
 

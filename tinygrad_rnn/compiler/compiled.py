@@ -24,7 +24,7 @@ from .guards import FOR_ALL, INEXACT, PLAIN
 from .plan import Plan
 from .program import Again, Program, needed
 from .report import Report, Work
-from .rewrites import PASSES
+from .rewrites import PASSES, SUMS
 from .rewrites.peepholes import simpler
 from .rewrites.rewriter import rewritten
 from .stages import outline
@@ -335,7 +335,7 @@ def _planned(recording: Recording) -> Plan:
     recording.work = Work.of(recording, values)
     applied = recording.program.rewrites.copy()
     for rewrites in PASSES:
-        made = rewritten(rewrites, values, results, always=rewrites is PASSES[0])
+        made = rewritten(rewrites, values, results, always=rewrites is SUMS)
         if made is not None:
             recording.program.forget()  # there is another now
             program, results = made

@@ -20,11 +20,18 @@ class Match(NamedTuple):
         values: each of them gets a value of the new program.
         found: what else the rule is to know.
         inside: what is read by these alone, and not made again.
+        is_told: whether a report counts it, though one value is made of one.
     """
 
     values: Group
     found: Any = None
     inside: Group = ()
+    is_told: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether a report counts it."""
+        return self.is_told or len(self.values) > 1 or bool(self.inside)
 
 
 class Rewrite(NamedTuple):
@@ -66,7 +73,7 @@ def rewritten(
         if group[0] in rules:
             rewrite, match = rules[group[0]]
             rewriter.put(group, rewrite.rule(rewriter, match))
-            rewriter.program.rewrites[rewrite.name] += len(group) > 1 or bool(match.inside)
+            rewriter.program.rewrites[rewrite.name] += match.counts
         else:
             rewriter.make_again(group[0])
     return rewriter.program, [rewriter[x] for x in results]

@@ -100,6 +100,22 @@ def _order_of_most(value: Value) -> tuple[int, ...] | None:
     return transposed[0] if transposed.count(transposed[0]) > others else None
 
 
+def _laid(program: Program, value: Value) -> Value | None:
+    """[Xᵀ; Yᵀ] = [X Y]ᵀ, where all that is computed is transposed."""
+    computed = [x for x in value.inputs if _is_computed(x)]
+    orders = {x.detail for x in computed if x.head == "transpose"}
+    indices, _ = value.detail
+    is_stacked = any(isinstance(entry, int) for index in indices for entry in index)
+    if is_stacked or len(orders) != 1 or any(x.head != "transpose" for x in computed):
+        return None
+    ((_, axes),) = orders
+    back = _inverse(axes)
+    parts = [program.transpose(x, back) for x in value.inputs]
+    places = [tuple(index[axis] for axis in back) for index in indices]
+    shape = [value.shape[axis] for axis in back]
+    return program.transpose(program.assemble(parts, places, shape, value.dtype), axes)
+
+
 def _in_order(program: Program, x: Value, axes: Sequence[int]) -> Value:
     """An operand with its axes in this order, so that it broadcasts as before."""
     if x.ndim == 0:
@@ -183,4 +199,5 @@ TRANSPOSES = (
     Peephole("elementwise of transposes", ufunc(ANY), _elementwise),
     Peephole("choice of transposes", Pattern("where"), _elementwise),
     Peephole("cast of a transpose", Pattern("cast"), _elementwise),
+    Peephole("transposes laid together", Pattern("assemble"), _laid),
 )
