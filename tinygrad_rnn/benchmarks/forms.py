@@ -270,6 +270,17 @@ def by_letters(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
     return cross_entropy(ops.stack(ys), targets)
 
 
+@form("concatenate([x, h]) @ W.T")
+def joined(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
+    """One matrix for what stands side by side, as in many textbooks."""
+    both, V = ops.concatenate([weights["W_xh"], weights["W_hh"]], 1), weights["W_hy"]
+    h, ys = _start(xs[0], V.shape[1]), []
+    for x in xs:
+        h = tanh(ops.concatenate([x, h], -1) @ both.T)
+        ys.append(h @ V.T)
+    return cross_entropy(ops.stack(ys), targets)
+
+
 @form("xs @ W.T before the loop, hs @ V.T after it")
 def projected(weights: Mapping[str, Any], xs: Any, targets: Any) -> Tensor:
     """All inputs are projected before the loop, all states after it."""
