@@ -396,3 +396,21 @@ def test_an_arrow_has_the_shape_of_what_passes():
     assert doubled == {(N,)}
     split = {r.shape for a in found.arrows for r in a.reads if r.reader.node.op == "getitem"}
     assert split == {(2,)}
+
+
+def test_a_parameter_that_is_read_in_the_place_of_an_input_comes_in_as_one():
+    cell, go = tg.nn.RNNCell(N, N, rng=0), tg.nn.Parameter(np.ones(N))
+
+    def program():
+        h, x = None, go
+        for following in ROWS:
+            h = cell(x, h)
+            x = following
+        return (h * h).sum()
+
+    found = network(program)
+    first, *_ = [block for block in found.blocks if block.kind == "input"]
+    assert (first.label, first.columns) == ("go", (0,))
+    assert "go" in [block.trained or block.label for block in found.parameters]
+    (read,) = found.leaving[first]
+    assert {one.flow for one in read.reads} == {"gradient"}

@@ -337,8 +337,7 @@ class _Unrolled:
         others = [n for n, stem in stems.items() if stem not in told and n not in block.formula]
         others = self._as_told(block, others, told)
         texts = filter(None, (block.formula, ", ".join(others)))
-        has_several = "; " in re.sub(r"\[[^]]*\]", "", block.formula)
-        width = _LOSS_LINES if has_several else _LOSS_LINE
+        width = _LOSS_LINES if _has_several(block.formula) else _LOSS_LINE
         lines = [line for text in texts for line in broken(text, width, NOTE_SIZE + 1)]
         about = f"loss {block.label}"
         if block.formula:
@@ -676,6 +675,14 @@ def _steps(arrow: Arrow) -> int:
     """Return over how many columns it goes."""
     starts, ends = arrow.source.columns, arrow.target.columns
     return min(abs(start - end) for start in starts for end in ends)
+
+
+def _has_several(formula: str) -> bool:
+    """Whether it is several formulas: what is joined is none of them."""
+    text, outside = "", formula
+    while text != outside:
+        text, outside = outside, re.sub(r"\[[^][]*\]", "", outside)
+    return "; " in text
 
 
 def _ends(labels: Sequence[str]) -> Sequence[str]:

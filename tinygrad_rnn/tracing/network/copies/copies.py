@@ -94,6 +94,22 @@ class Loop:
         return [entry for entry in copy.made.given if not self.is_state(copy, entry)]
 
 
+def fed_parameters(loop: Loop) -> set[Node]:
+    """The parameters that some copies read where others, of the same ops, read what comes in.
+
+    As a first word that is learned, in the place of those that follow.
+    """
+    given: dict[tuple[str, ...], set[Entry]] = {}
+    for copy in loop.copies:
+        given.setdefault(copy.made.ops, set()).update(copy.made.given)
+    return {
+        copy.read(entry)
+        for copy in loop.copies
+        for entry in copy.made.parameters
+        if entry in given[copy.made.ops] and not loop.is_state(copy, entry)
+    }
+
+
 def newest(given: Iterable[Mapping[int, Copy]]) -> dict[int, Copy]:
     """Of each row the newest copy."""
     found: dict[int, Copy] = {}

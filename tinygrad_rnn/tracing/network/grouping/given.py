@@ -1,12 +1,12 @@
 """What a network is given: parameters, inputs, initial states, targets and constants."""
 
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
 from ...recording.graph import Node
 from ..copies.beginnings import STATE
-from ..copies.copies import Copy
+from ..copies.copies import Copy, fed_parameters
 from ..copies.recurrence import is_moved
 from ..timesteps.pieces import WHOLE, Atom
 from .groups import Group, Groups
@@ -43,13 +43,23 @@ class Given:
                 elif node in self.groups.updated:
                     group = self.groups.new("initial", [atom])
                     group.before = self.groups.updated[node]
-                elif node.is_parameter:
+                elif node.is_parameter and node not in self._fed:
                     self.groups.add(self._parameter(node), [atom])
                 else:
                     self._group_input(atom, constants)
         for copy, group in initial.items():
             if len(group.atoms) > 1:
                 group.own.sort(key=partial(self.groups.states_begun, copy))
+
+    @cached_property
+    def _fed(self) -> set[Node]:
+        """The parameters that are nothing but what comes into copies, as inputs do."""
+        found = {node for loop in self.groups.cells.loops for node in fed_parameters(loop)}
+        readers = {node: self.groups.readers[Atom(node, WHOLE)] for node in found}
+        of = self.groups.cells.of
+        return {
+            node for node, reads in readers.items() if all(of(read.reader.node) for read in reads)
+        }
 
     def _parameter(self, node: Node) -> Group:
         """One block a parameter: where it was updated in between, each of its values is a piece."""

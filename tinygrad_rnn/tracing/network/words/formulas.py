@@ -168,7 +168,7 @@ class _Writer:
         self.asked: dict[Operand, None] = {}
 
     def text(self, node: Node, depth: int, part: Hashable = None) -> Text:
-        if node not in self._region:
+        if node not in self._region or self._is_named_part(node):
             return self._outer(Operand(node, part))
         self._left -= 1
         if depth > _DEPTH_MOST or self._left < 0:
@@ -186,12 +186,15 @@ class _Writer:
             if len(terms) >= _ALIKE_LEAST:
                 return self._sum(terms, depth)
         operands = [self._read(node, slot, depth) for slot in self._region.slots(node)]
-        if node.is_move:
-            return self._moved(node, operands)
-        if _is_outer_product(node):
-            (a, how_a), (b, how_b) = operands
-            return f"{_bracketed(a, how_a, _MATMUL)} {_bracketed(b, how_b, _ATOM)}ᵀ", _MATMUL
-        return _applied(node, operands)
+        return self._moved(node, operands) if node.is_move else _applied(node, operands)
+
+    def _is_named_part(self, node: Node) -> bool:
+        """Whether the program calls a part of what a module returns by a name of its own."""
+        whole = node.moved_from
+        if node.op != "getitem" or whole is None or whole in self._region:
+            return False
+        own, other = (self._operands.name(Operand(x)) for x in (node, whole))
+        return own.isidentifier() and bool(other) and not other.isidentifier()
 
     def _read(self, node: Node, slot: int, depth: int) -> Text:
         """What an op reads as one of its inputs."""
@@ -404,12 +407,22 @@ def _is_one(x: Node | None, number: object) -> bool:
     return x.op is None and not x.is_parameter and not x.is_gone and x.size == 1 == x.data.item()
 
 
-def _applied(node: Node, operands: Sequence[Text]) -> Text:
-    op = node.op or ""
-    if op in ("mul", "pow"):  # by 1, as derivatives have them
+def _shortened(node: Node, operands: Sequence[Text]) -> Text | None:
+    """What stands for a product by 1, as derivatives have them, or of a column by a row."""
+    if node.op in ("mul", "pow"):
         ones = list(map(_is_one, node.inputs, node.numbers))
-        if ones[1] or (ones[0] and op == "mul"):
-            return operands[ones[1] is False]
+        if ones[1] or (ones[0] and node.op == "mul"):
+            return operands[0 if ones[1] else 1]
+    if not _is_outer_product(node):
+        return None
+    (a, how_a), (b, how_b) = operands
+    return f"{_bracketed(a, how_a, _MATMUL)} {_bracketed(b, how_b, _ATOM)}ᵀ", _MATMUL
+
+
+def _applied(node: Node, operands: Sequence[Text]) -> Text:
+    op, shortened = node.op or "", _shortened(node, operands)
+    if shortened is not None:
+        return shortened
     if op in _INFIX:
         sign, binds = _INFIX[op]
         (a, how_a), (b, how_b) = operands

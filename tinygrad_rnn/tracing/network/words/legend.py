@@ -38,7 +38,7 @@ class Legend:
         What the network itself adds updates to is a state, but where it is a module's.
         """
         names = self.groups.parameter_names
-        if group.kind not in ("parameter", "initial"):
+        if group.kind not in ("parameter", "initial", "input"):
             return ""
         if all(self._is_updated(atom) and not self._is_of_a_module(atom) for atom in group.atoms):
             return ""

@@ -103,7 +103,8 @@ class Read:
     def _is_weight(self, operand: Operand) -> bool:
         """Whether it is trained, and no state that is trained."""
         group = self._group_of(operand)
-        return operand.node.is_parameter and (group is None or group.kind != "initial")
+        is_given = group is not None and group.kind in ("initial", "input")
+        return operand.node.is_parameter and not is_given
 
     def _initial(self, node: Node, group: Group) -> str:
         naming = self._labels.naming
