@@ -504,11 +504,19 @@ def masked(h, new, own):
     return tg.ops.where(own > 0.5, new(h), h)
 
 
-@pytest.mark.parametrize(("step", "arrays"), [(decayed, 2), (weighed, 1), (kept, 3), (masked, 2)])
+def mixed(h, new, own):
+    """As `kept`, of a tensor: what is made of it alone stands with what it is multiplied by."""
+    own = tg.tensor(own)
+    return own * h + (1 - own) * new(h)
+
+
+@pytest.mark.parametrize(
+    ("step", "arrays"), [(decayed, 2), (weighed, 1), (kept, 3), (masked, 2), (mixed, 2)]
+)
 def test_what_a_step_does_to_a_state_stands_in_its_column_with_what_it_reads(step, arrays):
     def program():
         rng, cell, h = np.random.default_rng(0), tg.nn.GRUCell(SIZE, SIZE, rng=0), np.zeros(SIZE)
-        h = tg.tensor(h) if step in (decayed, weighed) else h
+        h = tg.tensor(h) if step in (decayed, weighed, mixed) else h
         for x in rng.standard_normal((4, SIZE)):
             own = rng.random(SIZE)
             h = step(h, lambda h, x=x: cell(x, h), own)

@@ -48,10 +48,13 @@ class Columns:
                 column for source in self.groups.sources(group) for column in source.columns[-1:]
             ]
             parts = [atom for atom in group.atoms if atom.label != WHOLE or not known]
-            known += [self.groups.pieces.column(atom) or 0 for atom in parts]
+            times = [self.groups.pieces.column(atom) for atom in parts]
+            known += [time for time in times if time is not None]
             known += self._columns_of_inputs(group)
             column = max(known, default=0)
-            if id(group) in self.groups.of_inputs:
+            if not known:
+                column = self._column_of_its_turn(group) or 0
+            elif id(group) in self.groups.of_inputs:
                 column = min(column, needed.get(id(group), column))
             group.columns = (column,)
         late: set[int] = set()
@@ -92,13 +95,17 @@ class Columns:
         )
         if first > last:
             return
-        made = [atom.node for atom in group.atoms if not atom.node.is_move]
-        meant = set(map(self._column_in_program, made))
-        column = meant.pop() if len(meant) == 1 else None
+        column = self._column_of_its_turn(group)
         if column is None or not first <= column <= last:
             return
         if not is_late or self._reads_input_of_its_own(group, column):
             group.columns = (column,)
+
+    def _column_of_its_turn(self, group: Group) -> int | None:
+        """The column of the copies that one turn of a loop made, and all of a group, too."""
+        made = [atom.node for atom in group.atoms if not atom.node.is_move]
+        meant = set(map(self._column_in_program, made))
+        return meant.pop() if len(meant) == 1 else None
 
     def _reads_input_of_its_own(self, group: Group, column: int) -> bool:
         """Whether it reads an input that only what was made in the same turn reads."""
