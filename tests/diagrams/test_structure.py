@@ -142,6 +142,18 @@ def test_what_skips_steps_lies_on_nothing_and_is_counted_where_it_leads_into_the
     assert f"{len(hidden)} more links" in {text.text for text in fold.texts}
 
 
+def test_what_is_written_beside_two_rows_does_not_meet_however_long_it_is():
+    """The upper layer of a dilated network reads another state of the lower one in each chain."""
+    cells = [tg.nn.RNNCell(3, 3, rng=k) for k in range(3)]
+    made = [[], [], []]
+    for x in np.random.default_rng(0).standard_normal((24, 3)):
+        for k, (cell, states) in enumerate(zip(cells, made, strict=True)):
+            x = cell(x, states[-(2**k)] if len(states) >= 2**k else None)
+            states.append(x)
+    drawing = tg.draw((tg.ops.stack(made[-1]) ** 2).sum(), fold=3).drawing
+    assert flaws(drawing) == []
+
+
 def test_rolled_has_one_cell_a_layer_and_a_loop_on_each():
     drawn = picture(stack(4, 2), view="rolled")
     assert drawn.ids("cell") == ["cell-0", "cell-1"]

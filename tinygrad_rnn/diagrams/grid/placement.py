@@ -5,14 +5,15 @@ copies look like copies; the measures grow with the longest text and the number 
 to pass.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..inside.plan import Plan
-from ..picture.text_metrics import fit_middle, text_width
-from .grid import MARGIN, Connection, Grid
+from ..picture.text_metrics import broken, fit_middle, text_width
+from .grid import MARGIN, Connection, Grid, Heading
 from .items import (
     BAR_HEIGHT,
     CAPTION_SIZE,
@@ -39,7 +40,7 @@ LABEL_LINE = 14.0
 _NARROW = 0.6  # of the widest column: what holds no more than that has a width of its own
 STEP_ROOM, CAPTION_ROOM = 42.0, 18.0  # for "t = 0", for what a user named an input or an output
 FOLD_STEP = 9.0  # how far each sheet of the stack shows behind the next
-HEADING_SIZE = 14.0
+HEADING_SIZE, HEADING_WIDTH, LEADING = 14.0, 360.0, 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,16 @@ class Placement:
             y += STEP_ROOM
         if "input" in captioned:
             y += CAPTION_ROOM
+        tall = _half_heights_of_headings(placements)
         middles: list[float] = []
+        below = -math.inf  # where the heading of a lower level ends
         for level in range(levels):
-            middles.append(y + half[level])
-            y += 2 * half[level]
+            middle = y + half[level]
+            if level in tall:
+                middle = max(middle, below + tall[level])
+                below = middle + tall[level]
+            middles.append(middle)
+            y = middle + half[level]
             if level < levels - 1:
                 y += LABEL_ROOM + ARROW_ROOM + tracks[level] * track
         y += PANEL_PADDING
@@ -203,6 +210,30 @@ class Placement:
             middle = (self.middle[item.slot] + self.middle[item.last]) / 2
             return middle + self.frames[item.id].offset
         return self.middle[item.slot] + self.frames[item.id].offset
+
+
+def heading_texts(heading: Heading) -> list[tuple[str, float, bool, str]]:
+    """Return the lines of a heading: each with its size, whether it is bold, and its colour."""
+    size = LABEL_SIZE - 1 if heading.title else HEADING_SIZE
+    parts = (part for line in heading.lines for part in broken(line, HEADING_WIDTH, size))
+    lines = [(part, size, False, "muted") for part in parts]
+    title = [(heading.title, HEADING_SIZE, True, "text")] if heading.title else []
+    return title + lines
+
+
+def heading_height(heading: Heading) -> float:
+    """Return how high the lines of a heading are."""
+    return sum(LEADING * size for _, size, _, _ in heading_texts(heading))
+
+
+def _half_heights_of_headings(placements: Iterable[Placement]) -> Mapping[int, float]:
+    """Return half the height of what stands beside each level."""
+    half: dict[int, float] = {}
+    for placement in placements:
+        for heading in placement.grid.headings:
+            height = heading_height(heading) / 2
+            half[heading.level] = max(half.get(heading.level, 0.0), height)
+    return half
 
 
 def label_lines(label: str, room: float) -> list[str]:

@@ -9,13 +9,25 @@ from ..inside.ways_back import with_ways_back
 from ..picture.notation import id_of
 from ..picture.ramp import Ramp
 from ..picture.shapes import Drawing, Shape, Text
-from ..picture.text_metrics import broken, fit
+from ..picture.text_metrics import fit
 from .grid import FOLD, MARGIN, Heading
 from .items import LABEL_SIZE, Item, Opened
-from .placement import FOLD_STEP, HEADING_SIZE, LANE_ROOM, STEP_ROOM, Bands, Placement, fold_lines
+from .placement import (
+    FOLD_STEP,
+    HEADING_SIZE,
+    HEADING_WIDTH,
+    LANE_ROOM,
+    LEADING,
+    STEP_ROOM,
+    Bands,
+    Placement,
+    fold_lines,
+    heading_height,
+    heading_texts,
+)
 from .wiring import Around, Up
 
-_HEADING_GAP, _HEADING_WIDTH = 26.0, 360.0
+_HEADING_GAP = 26.0
 _BRACKET_GAP = 10.0
 
 
@@ -161,26 +173,21 @@ class Stamp:
         return (low + high) / 2
 
     def _heading(self, heading: Heading) -> Shape:
-        size = LABEL_SIZE - 1 if heading.title else HEADING_SIZE
-        parts = (part for line in heading.lines for part in broken(line, _HEADING_WIDTH, size))
-        lines = [(part, size, False, "muted") for part in parts]
-        name = heading.lines[0]
-        if heading.title:
-            lines.insert(0, (heading.title, HEADING_SIZE, True, "text"))
-            name = heading.title.replace(" ", "-")
+        lines = heading_texts(heading)
+        name = heading.title.replace(" ", "-") or heading.lines[0]
         leftmost = min(self._place.half)
         right = self._place.middle[leftmost] - self._place.half[leftmost] - _HEADING_GAP
         if leftmost not in self._place.columns:
             tracks = self._place.wiring.lane_tracks.get((leftmost, "left"), 0)
             right -= self._place.track * tracks + (LANE_ROOM if tracks else 0.0)
         middle = self._bands.levels[heading.level]
-        y = middle + sum(_leading(size) for _, size, _, _ in lines) / 2
+        y = middle + heading_height(heading) / 2
         texts: list[Text] = []
         for line, size, bold, color in lines:
-            y -= _leading(size) / 2
-            line = fit(line, _HEADING_WIDTH, size, bold=bold)
+            y -= LEADING * size / 2
+            line = fit(line, HEADING_WIDTH, size, bold=bold)
             texts.append(Text(line, right, y, size, color, bold, "right"))
-            y -= _leading(size) / 2
+            y -= LEADING * size / 2
         width = max(text.width for text in texts)
         return Shape(
             id=id_of("heading", name),
@@ -189,7 +196,7 @@ class Stamp:
             x=right - width / 2,
             y=middle,
             width=width,
-            height=sum(_leading(text.size) for text in texts),
+            height=heading_height(heading),
             texts=tuple(texts),
             tooltip="\n".join((heading.title, *heading.lines)).strip(),
         )
@@ -203,7 +210,3 @@ class Stamp:
             if other != item.id
         ]
         return min([2 * self._place.content.get(item.slot, self._place.widest), *distances]) - 4
-
-
-def _leading(size: float) -> float:
-    return 1.3 * size
