@@ -167,7 +167,25 @@ def stepping_through():
     return alpha.sum()
 
 
+def stacked():
+    """A layer whose input is added to what it shows, under the name that the input had."""
+    cell, x, s = tg.nn.Linear(3, 3, rng=2), tg.tensor(XS), np.zeros(3)
+    for layer in (tg.nn.RNN(3, 3, rng=0), tg.nn.RNN(3, 3, rng=1)):
+        x = x + layer(x)[0]
+    for t in range(T):
+        s = np.tanh(cell(x[t]) + s)
+    return s.sum()
+
+
 OWN = {
+    "stacked": (
+        stacked,
+        [
+            "sₜ = tanh(cell(xₜ + hₜ⁽⁰⁾ + hₜ⁽¹⁾) + sₜ₋₁)",
+            "⁽⁰⁾: of layer 0",
+            "⁽¹⁾: of layer 1",
+        ],
+    ),
     "gates": (
         lambda: of_two_states(Gated),
         [
@@ -193,7 +211,7 @@ def test_a_cell_of_the_program_s_own_says_what_it_computes(kind, tmp_path):
         program().backward()
     tr.save(tmp_path / "run.safetensors")
     for run in (tr, tg.load_trace(tmp_path / "run.safetensors")):
-        (row,) = rows_of(network_of(run.graph()))
+        *_, row = rows_of(network_of(run.graph()))
         assert row.equation.splitlines() == expected
 
 

@@ -322,7 +322,7 @@ class Entering(Read):
     ) -> None:
         super().__init__(labels, group, nested)
         self._layer_of, self._copy_time, self._steady = layers, time, steady
-        self._prime = prime
+        self._prime, self._by_rows = prime, False
         self.steps: dict[str, int | None] = {}
 
     def absolute(self) -> "Entering":
@@ -346,10 +346,11 @@ class Entering(Read):
         self, operands: Sequence[Operand], *, at_any_step: bool
     ) -> Mapping[Operand, str]:
         """The names of several values in one formula: no two have the same."""
-        found = {operand: self.called(operand) for operand in operands}
-        named = {x.node for x, name in found.items() if not is_number(name)}
-        if len({name for name in found.values() if not is_number(name)}) == len(named):
-            return found
+        for self._by_rows in (False, True):
+            found = {operand: self.called(operand) for operand in operands}
+            named = {x.node for x, name in found.items() if not is_number(name)}
+            if len({name for name in found.values() if not is_number(name)}) == len(named):
+                return found
         return super().told_apart(operands, at_any_step=at_any_step)
 
     def called(self, operand: Operand) -> str:
@@ -397,8 +398,8 @@ class Entering(Read):
         if group.copy is None or self._group.copy is None:
             return None
         row = group.copy.row
-        is_other = row != self._group.copy.row and name in self._states_of(self._group.copy)
-        return row if is_other else None
+        is_unclear = self._by_rows or name in self._states_of(self._group.copy)
+        return row if is_unclear and row != self._group.copy.row else None
 
     def _states_of(self, copy: Copy | None) -> Sequence[str]:
         naming = self._labels.naming

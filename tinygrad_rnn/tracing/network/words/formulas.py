@@ -1,7 +1,7 @@
 """The formula of a few ops, as a person would write it."""
 
 from collections import Counter
-from collections.abc import Collection, Container, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -80,7 +80,7 @@ class Region:
         calls: what is written as the call that returned it.
     """
 
-    values: Container[Node]
+    values: Collection[Node]
     read: Mapping[tuple[Node, int], Hashable] = field(
         default_factory=dict[tuple[Node, int], Hashable]
     )

@@ -6,7 +6,7 @@ which has a line of its own.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 
 from ....autograd.state import Scope
@@ -31,14 +31,14 @@ class Programmed:
 
     Args:
         labels: what everything in its picture is called.
-        derived: what is made of parameters and has no name: a formula has it in full.
+        entering: of a block what a formula has in full of what comes in from there.
         layers: the layer of each row.
     """
 
     def __init__(
-        self, labels: Labels, derived: Callable[[], set[Node]], layers: Sequence[int]
+        self, labels: Labels, entering: Callable[[Group], Region], layers: Sequence[int]
     ) -> None:
-        self._labels, self._derived, self._layers = labels, derived, layers
+        self._labels, self._entering, self._layers = labels, entering, layers
 
     def of(self, loop: Loop) -> Said | None:
         """What all copies compute but for some first and last ones; None: no one thing.
@@ -65,7 +65,7 @@ class Programmed:
         return True in are_usual and not all(are_usual[are_usual.index(True) :])
 
     def _text(self, loop: Loop, copy: Copy) -> str:
-        lines = _Lines(self._labels, copy, self._derived(), self._layers)
+        lines = _Lines(self._labels, copy, self._entering, self._layers)
         return "\n".join(lines.of(loop.made[copy.made]))
 
 
@@ -73,11 +73,15 @@ class _Lines:
     """The lines of one copy."""
 
     def __init__(
-        self, labels: Labels, copy: Copy, derived: set[Node], layers: Sequence[int]
+        self,
+        labels: Labels,
+        copy: Copy,
+        entering: Callable[[Group], Region],
+        layers: Sequence[int],
     ) -> None:
         self._labels, self._copy, self._layers = labels, copy, layers
         self._own = dict.fromkeys(copy.nodes)
-        self._derived, self._group = derived, labels.groups.of_copy[copy]
+        self._entering, self._group = entering, labels.groups.of_copy[copy]
 
     def of(self, states: Sequence[int]) -> Iterator[str]:
         """A line for each state, then for the names in these, in the order of the program."""
@@ -128,8 +132,22 @@ class _Lines:
         return "", ()
 
     def _region(self, names: Mapping[Node, str]) -> Region:
-        values = {node for node in self._own if node not in names} | self._derived
-        return Region(values, self._read, times=self._times, calls=self._calls)
+        values = {node for node in self._own if node not in names}
+        read: dict[tuple[Node, int], Hashable] = {**self._read}
+        times = {**self._times}
+        for before in self._before:
+            values.update(before.values)
+            read |= before.read
+            times |= before.times
+        return Region(values, read, times=times, calls=self._calls)
+
+    @cached_property
+    def _before(self) -> Sequence[Region]:
+        """What the lines have in full of what comes in."""
+        groups = self._labels.groups
+        found = [groups.of(part) for part in self._read.values() if part is not None]
+        sources = {id(group): group for group in (self._group, *found) if group is not None}
+        return list(map(self._entering, sources.values()))
 
     @cached_property
     def _times(self) -> Mapping[Node, Collection[int]]:

@@ -120,26 +120,40 @@ class Spelling:
                 read[place] = one.value
             elif not (is_of_all or is_part or one.reader.node.is_move):
                 read[place] = ALL
-        inside = {atom.node for atom in atoms} | self.nameless_derived
+        inside = {atom.node for atom in atoms} | self._nameless_derived
         return Region(inside, read, is_of_all, self._steps_taken(group, entering))
+
+    def region_misnamed(self, group: Group) -> Region:
+        """The same of what enters from a block, where that alone is called as an input is."""
+        if self._is_called_as_an_input(group):
+            return self.region_entering(group)
+        return self._region(group, ())
 
     def region_entering(self, group: Group) -> Region:
         """What the equation of a copy has in full of what enters it: what has no name of its own.
 
         That is a sign on an arrow, also where the program calls it as it calls an input.
         """
-        first, atoms = group, list[Atom]()
+        first, atoms, misnamed = group, list[Atom](), [group]
         while self._is_nameless_sign(group) or self._is_called_as_an_input(group):
             atoms += self._atoms_in_formula(group)
             source = self.groups.group_of[self.groups.moved_from(group.atoms[-1])]
             if source is group:
                 break
             group = source
+            misnamed.append(group)
+        for one in misnamed:  # grows: x = x + f(x), again and again
+            for source in self.groups.sources(one):
+                if source not in misnamed and self._is_called_as_an_input(source):
+                    atoms += self._atoms_in_formula(source)
+                    misnamed.append(source)
         return self._region(first, atoms)
 
     def _is_called_as_an_input(self, group: Group) -> bool:
         """Whether what no module makes between the copies is called as an input is."""
-        name = element_of(timeless(self.naming.of(group.atoms[-1].node)))
+        last = group.atoms[-1]
+        own = self.naming.of(last.node) or self.naming.of(self.groups.moved_from(last).node)
+        name = element_of(timeless(own))
         return (
             group.kind == "between"
             and not self.naming.path_in(group.nodes)
@@ -222,7 +236,7 @@ class Spelling:
         )
 
     @cached_property
-    def nameless_derived(self) -> set[Node]:
+    def _nameless_derived(self) -> set[Node]:
         """What is derived and has no name of its own: a formula has it in full."""
         return {node for node in self.groups.derived if not self.naming.of(node)}
 

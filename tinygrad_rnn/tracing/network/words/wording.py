@@ -173,7 +173,5 @@ class Wording:
         group_of = self.groups.of_copy
         region, layers = self.spelling.region_entering, self.layers
         equations = Equations(self.spelling.labels, group_of, region, self.label, layers)
-        programmed = Programmed(
-            self.spelling.labels, lambda: self.spelling.nameless_derived, layers
-        )
+        programmed = Programmed(self.spelling.labels, self.spelling.region_misnamed, layers)
         return [equations.of(loop) or programmed.of(loop) for loop in self.cells.loops]
