@@ -529,7 +529,8 @@ def modules_name(module: object) -> str | None:
 
 
 def _is_list_of(held: object, value: object) -> TypeGuard[Sequence[object]]:
-    return isinstance(held, list | tuple) and any(one is value for one in held)
+    is_list = isinstance(held, list | tuple)
+    return is_list and any(one is value for one in cast("Sequence[object]", held))
 
 
 def _name_in(variables: Iterable[tuple[str, object]], value: object) -> str | None:
