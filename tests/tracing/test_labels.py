@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.tracing.network.blocks import network_of
-from tinygrad_rnn.tracing.recording.source import index_of, stem_of
+from tinygrad_rnn.tracing.recording.array_names import index_of, stem_of
 
 T = 3
 XS = np.random.default_rng(0).standard_normal((T, 3))

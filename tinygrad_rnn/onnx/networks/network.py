@@ -13,7 +13,7 @@ from ...autograd.tensor import Array, Tensor
 from ...errors import OnnxError, describe
 from ...nn.module import Buffer, Module, Parameter
 from ...nn.recurrent import Recurrent
-from ...tracing.recording.source import Called
+from ...tracing.recording.array_names import Called
 from ..nodes import is_handled
 from ..nodes.registry import MODULES
 from ..reading.graph import Call, Graph, Model, Node, Value

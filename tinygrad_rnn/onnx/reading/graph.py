@@ -7,7 +7,7 @@ from typing import Any
 from ...autograd.tensor import Array
 from ...errors import OnnxError
 from ...text import elide
-from ...tracing.recording.source import Place
+from ...tracing.recording.place import Place
 from .origins import Origin
 
 

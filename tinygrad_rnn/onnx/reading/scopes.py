@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from ...text import elide
-from ...tracing.recording.source import places_of
+from ...tracing.recording.place import places_of
 from .graph import Call, Line, Node
 
 # What our files say of a node: its calls, the outermost first, each with its number.

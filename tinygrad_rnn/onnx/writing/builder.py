@@ -14,7 +14,8 @@ from ...nn.cells import Cell
 from ...nn.module import Module
 from ...text import elide
 from ...tracing.recording.graph import Node
-from ...tracing.recording.source import Source, plain_places
+from ...tracing.recording.place import plain_places
+from ...tracing.recording.source import Source
 from ..package import onnx_module
 from ..reading.origins import GROUP, ORIGIN
 from ..reading.scopes import LINE, SCOPES

@@ -32,8 +32,9 @@ from ..recording.notes import (
     Replaced,
     Symbolic,
 )
+from ..recording.place import places_of
 from ..recording.run import Run
-from ..recording.source import Known, Source, places_of
+from ..recording.source import Known, Source
 from .options import counted, dtype_named, one_of, restored, typed
 from .rules import OWN, MissingOp, defined, format_1, found
 from .saving import ARCHIVE, ARRAY, EVENT, KINDS, MOVE, NODE, NONE, NOTE, NOTES, SCOPE

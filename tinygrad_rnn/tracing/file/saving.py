@@ -33,8 +33,9 @@ from ..recording.notes import (
     Replaced,
     Symbolic,
 )
+from ..recording.place import plain_places
 from ..recording.run import Run
-from ..recording.source import Source, plain_places
+from ..recording.source import Source
 from .options import plain
 from .rules import address, is_own
 

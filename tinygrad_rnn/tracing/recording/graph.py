@@ -14,8 +14,10 @@ from ...autograd.origin import Origin
 from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
 from ...errors import TinygradError, TraceError, said
+from .array_names import index_of, spelled_in, stem_of
 from .held import Gone, gone_error, is_array
-from .source import Source, callers_name, index_of, modules_name, spelled_in, stem_of
+from .source import Source
+from .variables import callers_name, modules_name
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -13,10 +13,12 @@ from ...autograd.state import STATE
 from ...autograd.tensor import Array, Tensor
 from ...nn.optim.methods import KINDS
 from ...nn.optim.optimizer import Move, Optimizer
+from .array_names import ArrayNames
 from .event import Places
 from .graph import GivenArrays, Node, leaf_node, reached
 from .run import Run
-from .source import ArrayNames, Source, callers_name, modules_name, variable_name
+from .source import Source
+from .variables import callers_name, modules_name, variable_name
 from .writer import Writer
 
 # Frames between what takes down an op and who called that: the observer, and the engine's own.

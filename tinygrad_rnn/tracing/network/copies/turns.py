@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from ...recording.graph import Node
-from ...recording.source import Place
+from ...recording.place import Place
 
 Key = tuple[object, tuple[int, int]]  # the function, and the position of the loop in its file
 
