@@ -1,6 +1,6 @@
 """Which variable of a frame holds a value, or which part of one."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from functools import lru_cache
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, TypeGuard, cast
@@ -51,8 +51,10 @@ def modules_name(module: object) -> str | None:
 
 
 def _is_list_of(held: object, value: object) -> TypeGuard[Sequence[object]]:
-    is_list = isinstance(held, list | tuple)
-    return is_list and any(one is value for one in cast("Sequence[object]", held))
+    if not isinstance(held, list | tuple) or len(cast("Sized", held)) > _HELD_MOST:
+        return False
+    # of a copy: a program that traces its own lines may add one to a list at each of ours
+    return any(one is value for one in tuple(cast("Sequence[object]", held)))
 
 
 def _name_in(variables: Iterable[tuple[str, object]], value: object) -> str | None:
