@@ -1,6 +1,7 @@
 """What is written runs the same in onnxruntime, and comes back as it was."""
 
 import json
+import re
 import runpy
 from inspect import signature
 from itertools import product
@@ -99,12 +100,26 @@ def test_the_picture_is_the_same(name, tmp_path):
     assert after.dot == before.dot
 
 
+def with_one_name(text):
+    """The same where zeros that a program calls x_before and y_before have the first name alone.
+
+    But for how wide that is.
+    """
+    text = text.replace("x_before, y_before", "x_before").replace("y_before", "x_before")
+    return re.sub(r'(label="x_before".*) width="[\d.]+"', r"\1", text)
+
+
+# A file of ONNX has one name for an array, and not one for each place where it is read.
+OF_FILE = {"rwkv": with_one_name}
+
+
 @pytest.mark.rest
 @pytest.mark.parametrize("name", NAMES)
 def test_every_picture_is_the_same(name, tmp_path):
     before, after = pictures(name, tmp_path, gradients=name not in WITHOUT_COPIES)
-    assert after.svg == before.svg
-    assert after.dot == before.dot
+    of_file = OF_FILE.get(name, str)
+    assert of_file(after.svg) == of_file(before.svg)
+    assert of_file(after.dot) == of_file(before.dot)
 
 
 def recorded(function, *arguments):

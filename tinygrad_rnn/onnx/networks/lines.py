@@ -70,7 +70,8 @@ class Lines:
             line = self._known[node.line]
             file, number = f"<{line.file}: {self._own}>", line.number
             places = (replace(one, function=(self._own, one.function)) for one in line.places)
-            stands_for = Elsewhere(line.variable, line.is_inside_package, tuple(places))
+            inside = line.is_inside_package
+            stands_for = Elsewhere(line.variable, inside, tuple(places), line.part_of)
         else:
             file, stands_for = f"<{self._own}>", None
             number = len(self._texts.get(file, ())) + 1

@@ -96,6 +96,7 @@ class Line:
         variable: what it calls the value; a list of that for the parts of a tuple.
         is_inside_package: whether a line of this package called the op, not the program's own.
         places: where the calls stood that led there.
+        part_of: which part the value is of what its functions return, or its line binds.
     """
 
     file: str
@@ -103,6 +104,7 @@ class Line:
     variable: Any
     is_inside_package: bool
     places: tuple[Place, ...] = ()
+    part_of: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,14 +69,20 @@ def lines_of(text: str) -> list[Line]:
     return lines
 
 
-def _line(file: Any, number: Any, variable: Any, is_inside: Any, places: Any = ()) -> Line:
+def _line(
+    file: Any, number: Any, variable: Any, is_inside: Any, places: Any = (), part_of: Any = ()
+) -> Line:
     if type(number) is not int or not 0 < number <= _LAST_LINE:
         raise ValueError(f"no line {number!r:.20}")
     called = _called(variable)
     if isinstance(variable, list):
         called = [_called(part) for part in variable[:_MOST_CALLS]]
     name = elide(str(file), _MOST_LETTERS)
-    return Line(name, number, called, bool(is_inside), places_of(places[:_MOST_CALLS]))
+    parts = tuple(part_of[:_MOST_CALLS])
+    if any(type(part) is not int for part in parts):
+        raise ValueError(f"no part {parts!r:.20}")
+    calls = places_of(places[:_MOST_CALLS])
+    return Line(name, number, called, bool(is_inside), calls, parts)
 
 
 def _called(variable: Any) -> str | None:

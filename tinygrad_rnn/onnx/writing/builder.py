@@ -249,7 +249,8 @@ class Builder:
             variable = source.variable if variables is None else variables
             where = basename(source.file), source.line
             places = plain_places(source.places, self._functions)
-            self.lines.append((*where, variable, source.is_inside_package, places))
+            inside, part_of = source.is_inside_package, list(source.part_of)
+            self.lines.append((*where, variable, inside, places, part_of))
         self._line = self._sources[id(source)]
 
     def _calls(self) -> list[Scope]:

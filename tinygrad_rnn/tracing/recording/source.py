@@ -52,11 +52,13 @@ class Elsewhere:
         variable: what that line calls the value; a list for the parts of a tuple.
         is_inside_package: whether it is a line of this package, and not the program's own.
         places: where the calls stood that led there.
+        part_of: which part the value is of what its functions return, or its line binds.
     """
 
     variable: Any
     is_inside_package: bool
     places: tuple[Place, ...] = ()
+    part_of: tuple[int, ...] = ()
 
     def part(self, path: Sequence[int]) -> str | None:
         """What the line calls a part of the value."""
@@ -155,6 +157,9 @@ class Source:
         """
         if self.known is not None:
             return self.known.part_of
+        stands_for = _elsewhere(self.frames[0][0]) if self.frames else None
+        if stands_for is not None:
+            return stands_for.part_of
         path: tuple[int, ...] = ()
         for code, instruction in self.frames:
             binding = bindings_in(code.co_filename).get(position_of(code, instruction))

@@ -49,6 +49,8 @@ class Programmed:
         usual, _ = count.most_common(1)[0]
         if loop.is_tree or any(self._has_others(chain, usual) for chain in chains_of(loop)):
             return None
+        if not self._may_be_written(loop.copies[-1]):
+            return None
         alike = [copy for copy in loop.copies if copy.made is usual]
         alike = [copy for copy in alike if copy.before] or alike
         samples = {alike[0], alike[len(alike) // 2], alike[-1]}
@@ -58,6 +60,12 @@ class Programmed:
         (text,) = texts
         row = "\n".join((text, *notes_on_layers(text, self._layers)))
         return Said(row, lambda copy: self._text(loop, copy))
+
+    def _may_be_written(self, copy: Copy) -> bool:
+        """Whether the parameters that a copy reads have names, and not any text whatever."""
+        read = (x for node in copy.nodes for x in node.tensors() if x.is_parameter)
+        names = (self._labels.naming.of(x) for x in read)
+        return all(name.replace(".", "").isidentifier() for name in names)
 
     def _has_others(self, chain: Sequence[Copy], usual: Structure) -> bool:
         """Whether others are between those of the usual structure."""
@@ -316,6 +324,8 @@ class _Inside(Entering):
         self.asked_for: dict[Node, None] = {}
 
     def name(self, operand: Operand) -> str:
+        if operand.node in self._labels.naming.cells.joined:  # of several: it is none of them
+            return ""
         own = self._names.get(operand.node) or super().name(operand)
         if own or not isinstance(operand.part, Atom):
             return own
