@@ -8,14 +8,19 @@ before the loop, is made for all timesteps at once: W [x, h] = W_x x + W_h h. In
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from ..program import Slice, Value, count_of, uses_of
+from ..program import Index, Slice, Value, uses_of
+from .ancestry import above, below, bits_of
 from .packing import is_stack
 from .products import is_projection
 from .rewriter import Match, Rewriter
+
+_Part = tuple[int, int, Value]  # the first and last column of a value, and what stands there
+_START = itemgetter(0)
 
 
 class _Piece(NamedTuple):
@@ -30,11 +35,9 @@ class _Piece(NamedTuple):
 def products_side_by_side(values: Sequence[Value], _results: Sequence[Value]) -> list[Match]:
     """Products of what stands side by side, a part of which no product with the matrix made."""
     laid = {x: parts for x in values if is_projection(x) and (parts := _side_by_side(x.operand))}
-    made_of = _reached(_with_same_matrix(laid, values), values, lambda value: value.inputs)
-    pieces_of = _told_apart(laid, made_of)
     return [
         Match((product,), pieces, is_told=True)
-        for product, pieces in pieces_of.items()
+        for product, pieces in _told_apart(laid, values, above).items()
         if len({piece.is_carried for piece in pieces}) > 1
     ]
 
@@ -55,18 +58,16 @@ def made_of_each(rewriter: Rewriter, match: Match) -> list[Value]:
 def columns_not_handed_on(values: Sequence[Value], results: Sequence[Value]) -> list[Match]:
     """Products in a loop of which some columns lead to no other product with the matrix."""
     uses = uses_of(values, results)
-    taken: dict[Value, list[tuple[int, int, Value]]] = defaultdict(list)
+    taken: dict[Value, list[_Part]] = defaultdict(list)
     for value in values:
-        columns = _columns(value)
-        if columns is not None and is_projection(value.operand):
+        if value.head != "index" or not is_projection(value.operand):
+            continue
+        columns = _columns_at(value.detail[1], value.operand.shape)
+        if columns is not None:
             taken[value.operand].append((*columns, value))
-    laid = {x: sorted(parts, key=_start) for x, parts in taken.items() if len(parts) == uses[x.id]}
-    readers = _readers(values) if laid else {}
-    leads_to = _reached(
-        _with_same_matrix(laid, values), values[::-1], lambda value: readers.get(value, ())
-    )
+    laid = {x: sorted(parts, key=_START) for x, parts in taken.items() if len(parts) == uses[x.id]}
     matches: list[Match] = []
-    for product, pieces in _told_apart(laid, leads_to).items():
+    for product, pieces in _told_apart(laid, values, below).items():
         carried = sum(one.stop - one.start for one in pieces if one.is_carried)
         if carried < product.shape[-1]:
             order = sorted((one.value for one in pieces), key=lambda value: value.id)
@@ -93,17 +94,27 @@ def made_apart(rewriter: Rewriter, match: Match) -> list[Value]:
 
 
 def _told_apart(
-    laid: Mapping[Value, Sequence[tuple[int, int, Value]]],
-    is_carried: Callable[[Value, Value], bool],
+    laid: Mapping[Value, Sequence[_Part]],
+    values: Sequence[Value],
+    on_the_way: Callable[[Sequence[int], Sequence[Value]], list[int]],
 ) -> dict[Value, list[_Piece]]:
     """The pieces of each product with a matrix of which some are carried, in any of its products.
 
     So the first step of a loop is divided as the others are.
+
+    Args:
+        laid: the parts of each product.
+        values: all, in order.
+        on_the_way: where to look for other products with its matrix: `above` a part, or `below`.
     """
+    if not laid:
+        return {}
+    bits = bits_of(_with_same_matrix(laid, values), values)
+    known = on_the_way(bits, values)
     carried: dict[Value, set[tuple[int, int]]] = defaultdict(set)
     for product, parts in laid.items():
         for start, stop, part in parts:
-            if is_carried(part, product):
+            if (known[part.id] | bits[part.id]) & bits[product.id]:
                 carried[product.inputs[1]].add((start, stop))
     return {
         product: [
@@ -120,85 +131,40 @@ def _runs(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
         yield list(run)
 
 
-def _start(part: tuple[int, int, Value]) -> int:
-    return part[0]
-
-
 def _hull(pieces: Sequence[_Piece]) -> Slice:
     return (pieces[0].start, pieces[-1].stop, 1)
 
 
-def _side_by_side(x: Value) -> list[tuple[int, int, Value]] | None:
+def _side_by_side(x: Value) -> list[_Part] | None:
     """The first and last column of each part of x, from left to right, if it is such parts."""
     if x.head == "reshape" and x.ndim == 1 and x.operand.ndim == 2 and is_stack(x.operand):
         n = x.operand.shape[1]  # vectors of one length
         return [(i * n, (i + 1) * n, part) for i, part in enumerate(x.operand.inputs)]
     if x.kind != "assemble" or not x.ndim or not x.detail[1]:
         return None
-    every = tuple((0, n, 1) for n in x.shape[:-1])
-    found: list[tuple[int, int, Value]] = []
+    found: list[_Part] = []
     for index, part in zip(x.detail[0], x.inputs, strict=True):
-        *others, span = index
-        if tuple(others) != every or isinstance(span, int) or span[2] != 1:
+        columns = _columns_at(index, x.shape)
+        if columns is None:
             return None
-        start, stop, _ = span
-        found.append((start, x.shape[-1] if stop is None else stop, part))
-    return sorted(found, key=_start)
+        found.append((*columns, part))
+    return sorted(found, key=_START)
 
 
-def _columns(x: Value) -> tuple[int, int] | None:
-    """The first and last column that x is of another value."""
-    if x.head != "index":
+def _columns_at(index: Index, shape: Sequence[int]) -> tuple[int, int] | None:
+    """The first and last column at an index, if it is of some columns beside each other."""
+    *others, span = index
+    every = [(0, n, 1) for n in shape[:-1]]
+    if others != every or isinstance(span, int):
         return None
-    *others, span = x.detail[1]
-    every = [(0, n, 1) for n in x.operand.shape[:-1]]
-    if others != every or isinstance(span, int) or span[2] != 1 or span[1] is None:
-        return None
-    return span[0], span[1]
+    start, stop, step = span
+    return None if step != 1 or stop is None else (start, stop)
 
 
 def _with_same_matrix(some: Iterable[Value], values: Sequence[Value]) -> list[list[Value]]:
     """All products with the matrix of some, by the matrix."""
-    matrices = {value.inputs[1] for value in some}
-    found: dict[Value, list[Value]] = defaultdict(list)
-    for value in values if matrices else ():
-        if is_projection(value) and value.inputs[1] in matrices:
+    found: dict[Value, list[Value]] = {value.inputs[1]: [] for value in some}
+    for value in values:
+        if is_projection(value) and value.inputs[1] in found:
             found[value.inputs[1]].append(value)
     return list(found.values())
-
-
-def _readers(values: Sequence[Value]) -> dict[Value, list[Value]]:
-    found: dict[Value, list[Value]] = defaultdict(list)
-    for value in values:
-        for x in value.inputs:
-            found[x].append(value)
-    return found
-
-
-def _reached(
-    groups: Sequence[Sequence[Value]],
-    values: Sequence[Value],
-    before: Callable[[Value], Iterable[Value]],
-) -> Callable[[Value, Value], bool]:
-    """Ask whether a way leads to a value from another member of the group of a second one.
-
-    Args:
-        groups: the members, one bit a group.
-        values: each after those that come `before` it.
-        before: from where a step of a way leads to a value.
-    """
-    bits = [0] * count_of(values)
-    for i, group in enumerate(groups):
-        for value in group:
-            bits[value.id] = 1 << i
-    above = [0] * len(bits)
-    for value in values if groups else ():
-        mask = 0
-        for x in before(value):
-            mask |= above[x.id] | bits[x.id]
-        above[value.id] = mask
-
-    def reached(value: Value, member: Value) -> bool:
-        return bool((above[value.id] | bits[value.id]) & bits[member.id])
-
-    return reached
