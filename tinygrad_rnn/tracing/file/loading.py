@@ -145,8 +145,7 @@ class _Reader:
         run.nodes.update((node.id, node) for node in self.nodes)
         run.names.update((counted(id), _name(name)) for id, name in self.text["names"])
         for node, reader, slot, name in self.text.get("read_as", ()):  # older files have none
-            leaf, read = _entry(self.nodes, node), (counted(reader), counted(slot))
-            leaf.read_as = {**leaf.read_as, read: _name(name)}
+            _entry(self.nodes, node).call_also(counted(reader), counted(slot), _name(name))
         run.printed.update((counted(at), typed(text, str)) for at, text in self.text["printed"])
         inputs = self._flat("event.inputs", "event.inputs.flat", NONE, count)
         for row in self._rows("event", EVENT):

@@ -22,7 +22,7 @@ from .variables import callers_name, modules_name
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_NOTHING: Mapping[tuple[int, int], str] = {}
+_NOTHING: dict[tuple[int, int], str] = {}  # of most, which must not cost a dict each
 
 
 class Node:
@@ -72,7 +72,7 @@ class Node:
         self.scope, self.source, self.rule = scope, source, rule
         self._is_whole = False  # whether all operands were looked through: there may be thousands
         self.origin: Origin | None = None
-        self.read_as: Mapping[tuple[int, int], str] = _NOTHING
+        self.read_as = _NOTHING
 
     def __repr__(self) -> str:
         return f"<{self.name or self.op or 'leaf'} {self.shape}>"
@@ -178,6 +178,12 @@ class Node:
         if None in given:
             return [x for x in given if x is not None]
         return cast("tuple[Node, ...]", given)
+
+    def call_also(self, reader: int, slot: int, name: str) -> None:
+        """Say what else the program calls a leaf, where an op reads it."""
+        if self.read_as is _NOTHING:
+            self.read_as = {}
+        self.read_as[reader, slot] = name
 
     # What it holds
 

@@ -243,7 +243,7 @@ class Recorder:
         if leaf.name and leaf.origin is not None and leaf.name.isidentifier():
             said = self._array_names.said(leaf.origin, leaf.name)
             if said != leaf.name:
-                leaf.read_as = {**leaf.read_as, (reader, slot): said}
+                leaf.call_also(reader, slot, said)
 
     def _meet(self, tensor: Tensor, array: Array) -> None:
         """Take down what is given for the first time, under its variable's name."""

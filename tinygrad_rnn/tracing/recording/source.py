@@ -99,10 +99,15 @@ class Source:
         """Whether a line of this package called the op, and not the user's own."""
         if self.known is not None:
             return self.known.is_inside_package
-        stands_for = _elsewhere(self.frames[0][0]) if self.frames else None
+        stands_for = self._stands_for
         if stands_for is not None:
             return stands_for.is_inside_package
         return bool(self.frames) and self.frames[0][0].co_filename.startswith(FOLDER)
+
+    @property
+    def _stands_for(self) -> Elsewhere | None:
+        """The line of another program that its innermost call stands for, if it does."""
+        return _elsewhere(self.frames[0][0]) if self.frames else None
 
     def is_of(self, places: tuple[str, ...]) -> bool:
         """Whether the innermost call, our own included, stands in one of these files or folders."""
@@ -157,7 +162,7 @@ class Source:
         """
         if self.known is not None:
             return self.known.part_of
-        stands_for = _elsewhere(self.frames[0][0]) if self.frames else None
+        stands_for = self._stands_for
         if stands_for is not None:
             return stands_for.part_of
         path: tuple[int, ...] = ()
@@ -184,7 +189,7 @@ class Source:
         """Where each of the calls stands that led to the op, the outermost first."""
         if self.known is not None:
             return self.known.places
-        stands_for = _elsewhere(self.frames[0][0]) if self.frames else None
+        stands_for = self._stands_for
         if stands_for is not None:
             return stands_for.places
         return tuple(place_in(code, instruction) for code, instruction in reversed(self.frames))
