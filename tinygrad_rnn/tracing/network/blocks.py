@@ -55,7 +55,7 @@ class _Assembly:
         outputs = self.outputs = Outputs(groups, naming, inputs, times, graph.root)
         constants = Constants(groups, naming)
         spelling = Spelling(groups, naming, arrows, inputs, outputs, times, constants)
-        self.wording = Wording(groups, naming, arrows, inputs, outputs, constants, spelling, layers)
+        self.wording = Wording(spelling, layers)
 
     def quotient(self) -> Quotient:
         rows = Rows(self.groups, self.arrows, self.naming).all()

@@ -25,13 +25,17 @@ class Slice:
     labels: Array
     whole: tuple[int, ...]
 
+    @property
+    def axes(self) -> list[int]:
+        """The axes of time: those along which elements have different labels."""
+        return [axis for axis, n in enumerate(self.labels.shape) if n > 1]
+
     @cached_property
     def index(self) -> tuple[slice | int, ...] | None:
         """The index that takes them out, where they are one slice or range of one axis."""
-        long = [axis for axis, n in enumerate(self.labels.shape) if n > 1]
-        if len(long) != 1:
+        if len(self.axes) != 1:
             return None
-        (axis,) = long
+        (axis,) = self.axes
         (places,) = np.nonzero(self.labels.ravel() == self.label)
         first, last = int(places[0]), int(places[-1])
         if last - first + 1 != len(places):

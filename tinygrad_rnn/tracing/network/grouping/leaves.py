@@ -249,7 +249,7 @@ def row_of(leaf: Node, part: Slice | None) -> tuple[Hashable, int] | None:
 
 def _row_in_array(leaf: Node, part: Slice, place: int) -> int:
     """Which row of the program's array it is, of which the leaf is a range or has all."""
-    (axis, *_) = [axis for axis, n in enumerate(part.labels.shape) if n > 1]
+    axis = part.axes[0]
     back = leaf.shape[axis] - 1 - place
     index = leaf.index
     if isinstance(index, slice):

@@ -163,7 +163,7 @@ class _Lines:
         slices = self._labels.groups.pieces.slices
         taken = {node: slices.get(x) for (node, _), x in self._read.items() if x is not None}
         return {
-            node: [axis for axis, n in enumerate(one.labels.shape) if n > 1]
+            node: one.axes
             for node, one in taken.items()
             if one is not None and node.op == "getitem"
         }

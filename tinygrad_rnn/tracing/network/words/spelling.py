@@ -213,7 +213,7 @@ class Spelling:
             first = slices[0]
             if first is None or None in slices or (group.kind == "loss" and len(values) > 1):
                 continue
-            found[node] = [axis for axis, n in enumerate(first.labels.shape) if n > 1]
+            found[node] = first.axes
         return found
 
     @cached_property

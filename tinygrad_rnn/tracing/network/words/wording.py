@@ -5,16 +5,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from ...recording.graph import Node
-from ..arrows import Arrows
 from ..copies.copies import Copy
-from ..grouping.groups import Group, Groups
+from ..grouping.groups import Group
 from ..quotient import Words, element_of, indexed, timeless
 from ..timesteps.pieces import WHOLE, Atom
-from .constants import Constants
 from .equations import Equations, Said
-from .inputs import Inputs
-from .naming import Naming
-from .outputs import Outputs
 from .programmed import Programmed
 from .spelling import Spelling
 
@@ -23,30 +18,16 @@ class Wording:
     """Says what is written in and beside each block.
 
     Args:
-        groups: the blocks.
-        naming: the names in the program.
-        arrows: what the blocks read of each other.
-        inputs: what inputs are called.
-        outputs: … and outputs.
-        constants: … and constants.
-        spelling: what is computed in the blocks.
+        spelling: what is computed in the blocks, and what inputs, outputs and constants are called.
         layers: the layer of each row of copies.
     """
 
-    def __init__(
-        self,
-        groups: Groups,
-        naming: Naming,
-        arrows: Arrows,
-        inputs: Inputs,
-        outputs: Outputs,
-        constants: Constants,
-        spelling: Spelling,
-        layers: Sequence[int],
-    ) -> None:
-        self.groups, self.cells, self.naming = groups, groups.cells, naming
-        self.arrows, self.inputs, self.outputs = arrows, inputs, outputs
-        self.constants, self.spelling, self.layers = constants, spelling, layers
+    def __init__(self, spelling: Spelling, layers: Sequence[int]) -> None:
+        self.spelling, self.layers = spelling, layers
+        self.groups, self.cells = spelling.groups, spelling.groups.cells
+        self.naming, self.arrows = spelling.naming, spelling.arrows
+        self.inputs, self.outputs = spelling.inputs, spelling.outputs
+        self.constants = spelling.constants
 
     def words(self, group: Group) -> Words:
         """What is said of a group."""
