@@ -106,6 +106,7 @@ def test_the_whole_engine_is_in_one_folder():
             "__init__",
             "state",
             "switches",
+            "heap",
             "methods",
             "origin",
             "tensor",
