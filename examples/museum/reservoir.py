@@ -13,16 +13,16 @@ import tinygrad_rnn as tg
 RESERVOIR, RADIUS = 15, 0.8
 
 rng = np.random.default_rng(0)
-W = rng.uniform(-1, 1, (RESERVOIR, RESERVOIR)) * (rng.random((RESERVOIR, RESERVOIR)) < 0.3)
-W *= RADIUS / np.abs(np.linalg.eigvals(W)).max()
-W_in = rng.uniform(-0.5, 0.5, (RESERVOIR, 1))
-W_back = rng.uniform(-0.5, 0.5, (RESERVOIR, 1))
+weights = rng.uniform(-1, 1, (RESERVOIR, RESERVOIR)) * (rng.random((RESERVOIR, RESERVOIR)) < 0.3)
+W = tg.tensor(weights * RADIUS / np.abs(np.linalg.eigvals(weights)).max())
+W_in = tg.tensor(rng.uniform(-0.5, 0.5, (RESERVOIR, 1)))
+W_back = tg.tensor(rng.uniform(-0.5, 0.5, (RESERVOIR, 1)))
 W_out = tg.tensor(np.zeros((1, RESERVOIR + 1)), requires_grad=True, name="W_out")
 PARAMS = [W_out]
 
 
 def loss_fn(us, targets):
-    x, y = np.zeros(RESERVOIR), np.zeros(1)
+    x, y = tg.tensor(np.zeros(RESERVOIR)), tg.tensor(np.zeros(1))
     error = 0.0
     for u, target in zip(us, targets):
         x = np.tanh(W @ x + W_in @ u + W_back @ y)
