@@ -1,6 +1,6 @@
 """The debugger in a real terminal: what it draws and takes, and that it leaves all as it was.
 
-Each starts a process. What is marked slow is run by `.ci/run`.
+Each starts a process. What is marked rest is run by `.ci/run`.
 """
 
 import html
