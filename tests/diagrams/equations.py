@@ -15,8 +15,15 @@ WORDS = {"where", "not", "p", "the", "arrow", "comes", "from", "of", "layer", "�
 FUNCTIONS = {"tanh", "relu", "softmax", "embedding", "σ"}
 # A number, and what tells a value in a copy from the one that had its name before it.
 NO_NAME = re.compile(r"(?<![\w.])-?\d[\d.]*(e[-+]?\d+)?|′+[⁰¹²³⁴-⁹]*|[ᵀ²]|\[[^];]*\]")
+# The part of what is stacked that belongs to a gate, and what tells a gate from what enters.
+OF_A_GATE = re.compile(r"(?<=[ₜch])\[[a-z]\]|′(?=ₜ)")
+OF_A_CHAIN = re.compile(r"[^\W\d₀-₉ₜₚ][^\W₀-₉ₜₚ]*′+")
 # What our cells make and keep to themselves, and the ops that make what they hand on.
-INSIDE = {"RNNCell": set(), "LSTMCell": set("ifog"), "GRUCell": set("rzn")}
+INSIDE = {
+    "RNNCell": set(),
+    "LSTMCell": set("zifog"),
+    "GRUCell": {*"rzn", *(f"{made}_{gate}" for made in "xh" for gate in "rzn")},
+}
 LAST_OPS = {
     "RNNCell": [{"tanh", "relu"}],
     "LSTMCell": [{"mul"}, {"add"}],
@@ -43,10 +50,12 @@ def check_equations(quotient):
             entering = list(names_entering(block, quotient))
             parameters = {label for a in reached_by(block, quotient) for label in weights(a)}
             said, expressions = without_expressions(said, block, entering)
+            said = OF_A_GATE.sub("", said)
             for symbol in SYMBOL.finditer(said):
                 assert is_told(symbol, block, entering, parameters), (symbol[0], block, said)
             if "W_x" in said:
                 said_names = expressions | {symbol["name"] for symbol in SYMBOL.finditer(said)}
+                said_names |= set(OF_A_CHAIN.findall(said))
                 for arrow in quotient.entering[block]:
                     assert is_named(arrow, block, said_names, quotient), (arrow, said)
             for state, ops in zip(block.states, LAST_OPS.get(row.name, ()), strict=False):
@@ -196,7 +205,7 @@ def is_told(symbol, block, entering, parameters):
     name, row = symbol["name"], block.row
     if name in WORDS and not symbol["step"]:
         return True
-    if symbol["call"]:
+    if symbol["call"] or name == "σ" or (name == "tanh" and not symbol["step"]):
         return name in FUNCTIONS or any(known.name == name for known in entering)
     if name[:2] in ("W_", "b_"):
         return any(parameter.startswith(name[:3]) for parameter in parameters)

@@ -22,7 +22,10 @@ from tinygrad_rnn.tracing.network.quotient import (
 from tinygrad_rnn.tracing.recording.graph import Node
 
 RNN = "hₜ = tanh(W_hh hₜ₋₁ + W_xh xₜ + b_h)"
-LSTM = "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
+LSTM = (
+    "zₜ = W_xh xₜ + W_hh hₜ₋₁ + b_h\niₜ, fₜ, gₜ, oₜ = (σ, σ, tanh, σ)(zₜ)\n"
+    "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
+)
 BATCH, INPUT, HIDDEN, OUTPUT = 1, 3, 5, 2
 
 

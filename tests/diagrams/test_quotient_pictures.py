@@ -18,7 +18,7 @@ from tinygrad_rnn.diagrams.grid.standing import Standing
 from tinygrad_rnn.diagrams.grid.unrolled import unrolled_grid
 from tinygrad_rnn.diagrams.views.gradients import with_gradients
 from tinygrad_rnn.tracing.network.blocks import network_of
-from tinygrad_rnn.tracing.network.quotient import indexed
+from tinygrad_rnn.tracing.network.quotient import indexed, timeless
 from tinygrad_rnn.tracing.network.words.operands import Read
 
 MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
@@ -157,7 +157,9 @@ def test_an_equation_s_state_before_is_that_of_its_messages(name):
     for row in quotient.rows:
         if not row.equation or "ₚ" in row.equation:
             continue
-        said = {_number(found) for found in re.findall("ₜ([₋₊][₀-₉]+)", row.equation)}
+        names = "|".join(re.escape(timeless(name)) for name in row.states)
+        steps = re.findall(rf"\b(?:{names})ₜ([₋₊][₀-₉]+)(?!⁽)", row.equation)
+        said = set(map(_number, steps))
         arrows = [arrow for arrow in quotient.arrows if arrow.kind == "message"]
         told = {
             a.source.time - a.target.time for a in arrows if a.source.row is a.target.row is row

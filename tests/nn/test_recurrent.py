@@ -221,8 +221,8 @@ def test_the_forget_bias_is_added_to_one_gate(kind):
 def test_a_cell_states_its_equation_in_lines_that_fit_a_figure(kind, options):
     cell = make(kind, 2, 3, **options).cells[0]
     lines = cell.equation.splitlines()
-    assert 1 <= len(lines) <= 2
-    assert all(len(line) <= 52 for line in lines)
+    assert 1 <= len(lines) <= 5
+    assert all(len(line) <= 40 for line in lines)
     assert lines[-1].startswith("hₜ = ")
 
 
@@ -231,13 +231,24 @@ def test_a_cell_states_its_equation_in_lines_that_fit_a_figure(kind, options):
     ("cell", "options", "biases"),
     [
         (tg.nn.RNNCell, {}, ["b_h"]),
-        (tg.nn.GRUCell, {}, ["b_xn", "b_hn"]),
-        (tg.nn.GRUCell, {"reset_after": False}, ["b_hn"]),
+        (tg.nn.LSTMCell, {}, ["b_h"]),
+        (tg.nn.GRUCell, {}, ["b_x", "b_h"]),
+        (tg.nn.GRUCell, {"reset_after": False}, ["b_h"]),
     ],
 )
 def test_an_equation_that_has_the_matrices_has_the_biases_too(cell, options, biases, bias):
     equation = cell(2, 3, bias=bias, **options).equation
     assert re.findall(r"b_\w+", equation) == (biases if bias else [])
+
+
+@EVERY_VARIANT
+def test_an_equation_has_each_parameter_and_says_what_it_reads(kind, options):
+    cell = make(kind, 2, 3, **options).cells[0]
+    said = re.sub(r"\[\w\]", "", cell.equation)
+    assert set(re.findall(r"[Wwb]_\w+", said)) == {name for name, _ in cell.named_parameters()}
+    made = {name for line in said.splitlines() for name in line.partition(" = ")[0].split(", ")}
+    read = set(re.findall(r"\w+ₜ(?![₋₊])", said))
+    assert read - made == {"xₜ"}
 
 
 # Names and shapes

@@ -74,7 +74,10 @@ class Cell(TorchNamed):
 
     @property
     def equation(self) -> str | None:
-        """One step, as diagrams print it; None when the cell does not say."""
+        """One step, as diagrams print it; None when the cell does not say.
+
+        W[n] is the part that belongs to the gate n of what is stacked.
+        """
         return None
 
     def forward(self, x: Any, state: Any = None, alive: Array | None = None) -> Any:
@@ -130,6 +133,11 @@ class Cell(TorchNamed):
             )
         return parts
 
+    @property
+    def _products(self) -> str:
+        """What all gates read, stacked, as an equation writes it."""
+        return f"W_xh xₜ + W_hh hₜ₋₁{' + b_h' if self.bias else ''}"
+
     def _gates(self, z: Tensor) -> list[Tensor]:
         """The parts of (…, gates·H) that belong to each gate."""
         return [plain_part(z, index) for index in _parts(z.shape[-1], self.hidden_size)]
@@ -174,8 +182,7 @@ class RNNCell(Cell):
 
     @property
     def equation(self) -> str:
-        bias = " + b_h" if self.bias else ""
-        return f"hₜ = {self.nonlinearity}(W_xh xₜ + W_hh hₜ₋₁{bias})"
+        return f"hₜ = {self.nonlinearity}({self._products})"
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
         z = plus(ops.linear(x, self.W_xh) + ops.linear(h, self.W_hh), self.b_h)
@@ -251,8 +258,17 @@ class LSTMCell(Cell):
 
     @property
     def equation(self) -> str:
+        z = f"zₜ = {self._products}"
         take = "(1 − fₜ)" if self.coupled else "iₜ"
-        return f"cₜ = fₜ ⊙ cₜ₋₁ + {take} ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
+        if self.peephole:
+            gates = "f" if self.coupled else "if"
+            looking = [f"{gate}ₜ = σ(zₜ[{gate}] + w_c[{gate}] ⊙ cₜ₋₁)" for gate in gates]
+            c = f"cₜ = fₜ ⊙ cₜ₋₁ + {take} ⊙ tanh(zₜ[g])"
+            return "\n".join((z, *looking, c, "hₜ = σ(zₜ[o] + w_c[o] ⊙ cₜ) ⊙ tanh(cₜ)"))
+        gates = "iₜ, fₜ, gₜ, oₜ = (σ, σ, tanh, σ)(zₜ)"
+        if self.coupled:
+            gates = "fₜ, gₜ, oₜ = (σ, tanh, σ)(zₜ)"
+        return f"{z}\n{gates}\ncₜ = fₜ ⊙ cₜ₋₁ + {take} ⊙ gₜ\nhₜ = oₜ ⊙ tanh(cₜ)"
 
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         z = self._gates(plus(ops.linear(x, self.W_xh) + ops.linear(h, self.W_hh), self.b_h))
@@ -329,11 +345,22 @@ class GRUCell(Cell):
 
     @property
     def equation(self) -> str:
-        b_x, b_h = (" + b_xn", " + b_hn") if self.bias else ("", "")
-        n = f"W_xn xₜ + W_hn (rₜ ⊙ hₜ₋₁){b_h}"
+        b_x, b_h = (" + b_x", " + b_h") if self.bias else ("", "")
         if self.reset_after:
-            n = f"W_xn xₜ{b_x} + rₜ ⊙ (W_hn hₜ₋₁{b_h})"
-        return f"nₜ = tanh({n})\nhₜ = (1 − zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁"
+            lines = (
+                f"x_rₜ, x_zₜ, x_nₜ = W_xh xₜ{b_x}",
+                f"h_rₜ, h_zₜ, h_nₜ = W_hh hₜ₋₁{b_h}",
+                "rₜ, zₜ = σ(x_rₜ + h_rₜ), σ(x_zₜ + h_zₜ)",
+                "nₜ = tanh(x_nₜ + rₜ ⊙ h_nₜ)",
+            )
+        else:
+            lines = (
+                f"x_rₜ, x_zₜ, x_nₜ = W_xh xₜ{b_h}",
+                "rₜ = σ(x_rₜ + W_hh[r] hₜ₋₁)",
+                "zₜ = σ(x_zₜ + W_hh[z] hₜ₋₁)",
+                "nₜ = tanh(x_nₜ + W_hh[n] (rₜ ⊙ hₜ₋₁))",
+            )
+        return "\n".join((*lines, "hₜ = (1 − zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁"))
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
         z, n = self._reset_after(x, h) if self.reset_after else self._reset_before(x, h)

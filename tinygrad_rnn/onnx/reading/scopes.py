@@ -29,6 +29,7 @@ _TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 _TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
 _MOST_CALLS = 16
 _MOST_LETTERS = 60
+_MOST_SAID = 8  # lines of an equation
 _LONGEST_PATH = 1000
 _MOST_LINES = 200_000
 _LAST_LINE = 20_000
@@ -103,7 +104,7 @@ def _call(row: Mapping[str, Any]) -> Call:
         elide(str(row["name"]), _MOST_LETTERS),
         int(row["call"]),
         states,
-        "\n".join(elide(line, 200) for line in str(row.get("equation", "")).split("\n")[:4]),
+        "\n".join(elide(one, 200) for one in str(row.get("equation", "")).split("\n")[:_MOST_SAID]),
         bool(row.get("scope", False)),
         elide(str(row.get("class", "")), _MOST_LETTERS),
         int(row["module"]) if "module" in row else None,

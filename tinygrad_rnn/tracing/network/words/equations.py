@@ -15,7 +15,7 @@ import numpy as np
 
 from ....nn.cells import Cell as RecurrentCell
 from ...recording.graph import Node
-from ..copies.copies import Copy, Loop
+from ..copies.copies import Copy, Loop, fed_parameters
 from ..copies.recurrence import is_moved
 from ..grouping.groups import Group
 from ..quotient import at_step, indexed, raised, timeless
@@ -27,6 +27,7 @@ _LENGTH_MOST = 32  # of what stands in the place of one letter
 _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
 _SOME_STEP, _ABOUT_SOME_STEP = "ₚ", "p: where the arrow comes from"  # not always the last step
 _NAMELESS = "what enters there"
+_NAME = re.compile(r"[^\W\d₀-₉ₜ][^\W₀-₉ₜ]*")
 _INDEX = re.compile("(?<![₀-₉])[₋₊]?[₀-₉]{1,9}$")
 _PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 
@@ -115,6 +116,9 @@ class Equations:
         for copy in loop.copies:
             if line := self._mask(copy):
                 lines[line].append(copy)
+        inside = _made_inside(written, common)
+        for names in (common, *texts.values()):
+            names |= _renamed(inside, names)
         equation = _in_place(written, common)
         below = (self._written(loop, line, copies) for line, copies in lines.items())
         row = "\n".join((equation, *chain.from_iterable(below)))
@@ -148,17 +152,19 @@ class Equations:
     def _read(self, loop: Loop, written: str) -> Iterator[tuple[str, str, Mapping[Copy, _Entry]]]:
         """Of what an equation reads the letter, what usually stands there, and what enters."""
         if "xₜ" in written:
-            read = {copy: self._input(copy) for copy in loop.copies}
+            trained = fed_parameters(loop)  # a first input, as a start symbol
+            read = {copy: self._input(copy, trained) for copy in loop.copies}
             yield "xₜ", "xₜ", self._entries(loop, read)
         for k, (own, _, name) in enumerate(self._states(loop)):
             letter = f"{own}ₜ₋₁"
             if letter in written:
                 yield letter, name + self._step_before(loop), self._state_entries(loop, k, name)
 
-    def _input(self, copy: Copy) -> Node | None:
+    def _input(self, copy: Copy, trained: Container[Node]) -> Node | None:
         """What a copy multiplies by a weight, and is no state of it."""
         loop = self._cells.loops[copy.row]
-        for op, slot in copy.made.given:
+        learned = (entry for entry in copy.made.parameters if copy.read(entry) in trained)
+        for op, slot in (*copy.made.given, *learned):
             rule = copy.nodes[op].rule
             is_product = rule is not None and rule.kind == "product"
             if is_product and not loop.is_state(copy, (op, slot)):
@@ -220,15 +226,18 @@ class Equations:
         for _, names in found.values():
             for name, step in names.steps.items():
                 steps[name].add(step)
-        if len({entry.text for entry, _ in found.values()}) > 1:
+        entries = {copy: entry for copy, (entry, _) in found.items()}
+        usual = _most_alike(entries)
+        if usual < len(entries):
             steady = {name for name, known in steps.items() if len(known) == 1}
             for which in (True, False):  # a row that is looked up is another one at each step
                 other = {
                     copy: self._entry(copy, read[copy], steady, which=which)[0] for copy in found
                 }
-                if len({entry.text for entry in other.values()}) == 1:
+                alike = _most_alike(other)
+                if alike == len(other) or 2 * usual <= len(other) < 2 * alike:
                     return other
-        return {copy: entry for copy, (entry, _) in found.items()}
+        return entries
 
     def _entry(
         self,
@@ -452,6 +461,11 @@ def _usual(letter: str, entries: Iterable[_Entry]) -> str:
     return text
 
 
+def _most_alike(entries: Mapping[Copy, _Entry]) -> int:
+    """In how many copies at most the same stands in the place of a letter."""
+    return max(Counter(entry.text for entry in entries.values()).values(), default=0)
+
+
 def _about(entry: _Entry, usual: str, *, begins: bool) -> _Line | None:
     """What has to be said of what enters in the place of a letter, if it is not the usual."""
     if entry.text == usual:
@@ -472,6 +486,18 @@ def notes_on_layers(text: str, layers: Iterable[int]) -> Iterator[str]:
 def _above(layer: int) -> str:
     """What stands above a name of another layer: `h⁽⁰⁾`."""
     return f"⁽{raised(layer)}⁾"
+
+
+def _made_inside(written: str, others: Container[str]) -> Sequence[str]:
+    """What an equation makes and keeps to itself: its letters on the left that are no states."""
+    left = (line.partition(" = ")[0] for line in written.splitlines())
+    return [letter for made in left for letter in made.split(", ") if letter not in others]
+
+
+def _renamed(inside: Iterable[str], texts: Mapping[str, str]) -> Mapping[str, str]:
+    """Other names for those that something has that enters, or is made for the next step."""
+    taken = set(_NAME.findall(" ".join(texts.values())))
+    return {one: one.replace("ₜ", "′ₜ") for one in inside if one.removesuffix("ₜ") in taken}
 
 
 def _in_place(written: str, texts: Mapping[str, str]) -> str:
