@@ -13,24 +13,30 @@ from tracing.proofs import prove, prove_time
 from tracing.random_networks import graphs
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.errors import TraceError
 from tinygrad_rnn.tracing.network.blocks import network_of
+from tinygrad_rnn.tracing.network.quotient import place_of
 
 MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
 NAMES = sorted(path.stem for path in MUSEUM.glob("*.py"))
 
 
-def recorded(program):
+def traced(program):
     with tg.trace() as tr:
         program().backward()
-    return tr.graph()
+    return tr
+
+
+def recorded(program):
+    return traced(program).graph()
 
 
 @cache
 def exhibit(name):
-    """A museum program, its graph and the quotient of it."""
+    """A museum program, its run and the quotient of that."""
     here = runpy.run_path(str(MUSEUM / f"{name}.py"), run_name=name)
-    graph = recorded(lambda: here["loss_fn"](*here["BATCH"]))
-    return here, graph, network_of(graph)
+    run = traced(lambda: here["loss_fn"](*here["BATCH"]))
+    return here, run, network_of(run.graph())
 
 
 @pytest.mark.parametrize("name", one_in(8, NAMES))
@@ -46,9 +52,32 @@ def test_columns_and_rows_are_those_that_the_program_states(name):
 
 @pytest.mark.parametrize("name", one_in(10, NAMES))
 def test_the_museum_is_proved(name):
-    _, graph, quotient = exhibit(name)
+    _, run, quotient = exhibit(name)
     if quotient is not None:
-        prove(graph, quotient)
+        prove(run.graph(), quotient)
+
+
+def answered(run, place):
+    """What a place holds, or the words of its error."""
+    try:
+        return run[place]
+    except TraceError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", one_in(10, NAMES))
+def test_a_run_knows_the_outputs_of_its_picture_by_their_labels(name):
+    """What is a value of its own it gives; of a part it says of which value."""
+    _, run, quotient = exhibit(name)
+    outputs = quotient.outputs if quotient is not None else ()
+    for output in outputs:
+        node, where = output.value
+        answer = answered(run, place_of(output.label))
+        if isinstance(answer, str):
+            assert where is not None
+            assert answer.endswith(where.text)
+        else:
+            np.testing.assert_array_equal(answer, output.value.of(node.data))
 
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]

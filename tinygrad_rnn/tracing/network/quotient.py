@@ -477,6 +477,8 @@ class Quotient:
 
 
 _SUBSCRIPTS = str.maketrans("0123456789-+", "₀₁₂₃₄₅₆₇₈₉₋₊")
+_SUBSCRIPT_DIGITS = "₀₁₂₃₄₅₆₇₈₉₋"
+_FROM_SUBSCRIPTS = str.maketrans(_SUBSCRIPT_DIGITS, "0123456789-")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _SUPERSCRIPTS = str.maketrans("0123456789", _RAISED)
 
@@ -502,6 +504,17 @@ def indexed(name: str, t: int) -> str:
     ('h₁₂', 'h₋₁', 'h₃')
     """
     return timeless(name) + str(t).translate(_SUBSCRIPTS)
+
+
+def place_of(label: str) -> str:
+    """A label as it is typed: its timestep behind "@".
+
+    >>> place_of("h₁₂"), place_of("h₋₁"), place_of("word′₃"), place_of("L")
+    ('h@12', 'h@-1', 'word′@3', 'L')
+    """
+    name = label.rstrip(_SUBSCRIPT_DIGITS)
+    step = label.removeprefix(name).translate(_FROM_SUBSCRIPTS)
+    return f"{name}@{step}" if step else name
 
 
 def primes(count: int) -> str:

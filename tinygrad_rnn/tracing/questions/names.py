@@ -20,10 +20,12 @@ from typing import Any, NamedTuple, TypeVar, cast
 from ...autograd.state import Scope
 from ...errors import TraceError
 from ...nn.module import Module
+from ..network.blocks import network_of
 from ..network.copies.cells import Cells
 from ..network.copies.copies import Copy
 from ..network.copies.sites import frozen
 from ..network.parameters import names_in, parameter_names
+from ..network.quotient import Piece, place_of
 from ..network.words.naming import Naming, naming_of
 from ..recording.event import Event, Failure, Forward, Update, Vjp
 from ..recording.graph import Node, leaf_node
@@ -271,11 +273,26 @@ class Names:
     def find(self, name: str, now: int, here: Place | None = None) -> Written:
         """What `name` means after event `now`: the newest so far, else the first to come.
 
-        Without a timestep it is the one at `here`, for a name that has timesteps there.
+        Without a timestep it is the one at `here`, for a name that has timesteps there. A name may
+        be one that only a picture gives, as to outputs that the program does not name.
 
         Raises:
             TraceError: there is no such name, or not at this timestep or in this training step.
         """
+        try:
+            return self._find(name, now, here)
+        except TraceError:
+            shown = self._in_picture.get(name) if "@" in name else None
+            if shown is None:
+                raise
+            node, where = shown
+            if where is not None:
+                raise TraceError(
+                    f"{name} is a part of another value: {self.of(node)}{where.text}"
+                ) from None
+            return self.written(node)
+
+    def _find(self, name: str, now: int, here: Place | None) -> Written:
         base, _, at = name.partition("@")
         written = self._all_called(base)
         if at.endswith(":"):
@@ -289,6 +306,23 @@ class Names:
             written = near
         newest = bisect_right(written, now, key=lambda one: one.event)
         return written[max(newest - 1, 0)]
+
+    @cached_property
+    def _in_picture(self) -> Mapping[str, Piece]:
+        """The inputs and outputs in a picture of the run, "y@3" for y₃: each name is of one."""
+        quotient = network_of(self._run.graph())
+        if quotient is None:
+            return {}
+        shown = [(output.label, output.value) for output in quotient.outputs]
+        shown += [
+            (block.label, block.outputs[0])
+            for block in quotient.blocks
+            if block.kind == "input" and len(block.outputs) == 1
+        ]
+        found: defaultdict[str, set[Piece]] = defaultdict(set)
+        for label, piece in shown:
+            found[place_of(label)].add(piece)
+        return {name: next(iter(pieces)) for name, pieces in found.items() if len(pieces) == 1}
 
     def all_of(self, name: str) -> list[Written]:
         """Every tensor that has this name, in the order of writing.
