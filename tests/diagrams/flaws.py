@@ -9,6 +9,8 @@ from diagrams.reading import overlapping
 # What lies under a picture, or beside it as its legend, and is not drawn around.
 _GROUND = {"column", "bracket", "strip", "mark", "ramp", "legend", "value", "fold", "gates"}
 _NAMED = {"cell", "between", "bar", "sign", "op", "loss", "input", "output", "state", "head"}
+_COLORS = {"message", "text"}
+_BEND = 5.0  # of what is straight, at either end
 _STEPS = 12  # points along a segment of a curve
 
 
@@ -136,19 +138,47 @@ def _outside(drawing):
 
 
 def lying_on_each_other(drawing):
-    """Ways of different sources that run on one line; those into the loss join, and a tree's."""
+    """Ways of different sources that run on one line; those into the loss join, and a tree's.
+
+    Of one source, what goes up beside it may not lie on what is handed on.
+    """
+    shapes = {shape.id: shape for shape in drawing.shapes}
+
+    def is_beside(line, edge):
+        source = shapes.get(edge.source)
+        return line[0] == 0 and source and not source.left <= line[1] <= source.right
+
     on_line = defaultdict(list)
     for edge in drawing.edges:
         for line, low, high in _levels_and_uprights(edge):
             on_line[line].append((low, high, edge))
     return [
         f"{one.id} lies on {other.id}"
-        for ways in on_line.values()
+        for line, ways in on_line.items()
         for (low, high, one), (start, end, other) in combinations(ways, 2)
-        if one.source != other.source
+        if (
+            one.source != other.source
+            or ({one.color, other.color} == _COLORS and is_beside(line, one))
+        )
         and min(high, end) - max(low, start) > 3
         and not (one.target == other.target and {one.cls, other.cls} <= {"message", "initial"})
         and "loss" not in (one.target, other.target)
+    ]
+
+
+def crossing(drawing):
+    """Ways from different sources that cross, but for what is handed on from copy to copy."""
+    levels, uprights = [], []
+    for edge in drawing.edges:
+        for (axis, at), low, high in _levels_and_uprights(edge):
+            if edge.color != "message":
+                straight = at, low - _BEND, high + _BEND, edge
+                (uprights if axis == 0 else levels).append(straight)
+    return [
+        f"{one.id} crosses {other.id}"
+        for x, bottom, top, one in uprights
+        for y, left, right, other in levels
+        if one.source != other.source and left < x < right and bottom < y < top
     ]
 
 

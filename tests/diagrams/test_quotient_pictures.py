@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from diagrams.flaws import lying_on_each_other
+from diagrams.flaws import crossing, lying_on_each_other
 from diagrams.reading import Picture
 from diagrams.test_geometry import check_texts
 from tables import rows
@@ -142,13 +142,18 @@ def test_a_chain_counts_its_steps_from_what_it_begins_with(name):
             assert all(label == indexed_as(label, first.time - way) for label in begun)
 
 
-@pytest.mark.parametrize("name", rows(NAMES, ["luong", "attention_step", "tree_lstm"]))
+@pytest.mark.parametrize("name", rows(NAMES, ["luong", "neural_ode", "tree_lstm", "zoneout"]))
 def test_no_two_ways_lie_on_each_other(name):
     assert lying_on_each_other(tg.draw(recorded(name)).drawing) == []
 
 
 def indexed_as(label, time):
     return indexed(label.rstrip("₋₀₁₂₃₄₅₆₇₈₉"), time)
+
+
+@pytest.mark.parametrize("name", ["birnn", "bilstm_crf", "handwriting", "residual_stack"])
+def test_what_goes_around_crosses_nothing_within_its_column(name):
+    assert crossing(tg.draw(recorded(name)).drawing) == []
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -17,12 +17,12 @@ from .placement import (
     FOLD_STEP,
     LABEL_LINE,
     LANE_ROOM,
-    TRACK,
     Bands,
     Placement,
     label_lines,
 )
 from .room import Room
+from .tracks import TRACK
 from .wiring import Along, Around, Beside, Between, Frame, Loop, Up, Way
 
 _MESSAGE_WIDTH, _EDGE_WIDTH = 2.4, 1.2
@@ -112,7 +112,7 @@ class Pen:
             frame = self._place.frames.get(target)
             if isinstance(line.way, Up) and frame is not None and not frame.spans:
                 straight[target] = max(straight[target], abs(line.way.offset - frame.offset))
-            if isinstance(line.way, Around):
+            if isinstance(line.way, Around) and not self._goes_straight_up(line, line.way):
                 ways = around[target, line.way.side]
                 ways.setdefault(line.source.id, []).append(line.connection.id)
         offsets: dict[str, float] = {}
@@ -324,13 +324,15 @@ class Pen:
             x = self._place.middle[way.slot] + self._arrivals[line.connection.id]
             side = 1 if way.from_above else -1
         elif not way.from_above:
-            aside = self._arrivals[line.connection.id]
+            aside = self._arrivals.get(line.connection.id, 0.0)
             x += self._frame(target).entries.get(line.connection.id, aside)
             side = -1
         elif not self._frame(target).round:  # beside what leaves it there
             x += self._arrivals[line.connection.id]
         end = [(x, arrive), (x, _rim(target, x, side))]
         turn = (start[-1][0], leave)
+        if self._goes_straight_up(line, way):
+            return [*start, end[-1]]
         if way.lane is None:
             return [*start, turn, *end]
         slot = way.lane.slot
@@ -343,6 +345,12 @@ class Pen:
             edge = target.left if way.side == "left" else target.right
             return [*start, turn, (lane, leave), (lane, target.y), (edge, target.y)]
         return [*start, turn, (lane, leave), (lane, arrive), *end]
+
+    def _goes_straight_up(self, line: _Line, way: Around) -> bool:
+        """Whether a circle stands straight above where something comes up beside its source."""
+        if way.lane is not None or way.from_above or not self._frame(line.target).round:
+            return False
+        return abs(self._departure(line)[-1][0] - line.target.x) < 0.5
 
     def _departure(self, line: _Line) -> list[Point]:
         """Leave through the top; through the right side where a caption stands above."""
@@ -359,6 +367,8 @@ class Pen:
         if item.aside is not None:
             end = source.left if item.face_left else source.right
             away = -TRACK if item.face_left else TRACK
+            if isinstance(line.way, Around):
+                away += line.way.leaves
             return [(end, source.y), (end + away, source.y)]
         if item.role == "output" and item.caption:
             lane = 0.0 if line.connection.norm is None else self._place.grid.lane

@@ -29,11 +29,11 @@ from .items import (
     Plate,
     Sign,
 )
+from .tracks import TRACK
 from .wiring import Around, Frame, Wiring
 
 PANEL_PADDING = 16.0
 SLOT_GAP, SLOT_GAP_MOST = 44.0, 100.0
-TRACK = 9.0  # between parallel edges
 LANE_ROOM = 20.0  # between a cell and the first edge that passes it: an arrowhead and some air
 LABEL_ROOM, ARROW_ROOM = 27.0, 23.0  # of a gap: for the text beside edges, for arrowheads and bends
 LABEL_LINE = 14.0
@@ -369,7 +369,8 @@ def _offsets(
     aside = [item for item in group if item.aside is not None]
     others = [item for item in group if item.aside is None]
     reach = 0.0
-    behind = _ASIDE_GAP / 2 + 2 * lane  # between two of them goes up what leaves the first
+    # Between two of them goes up what leaves the first, and its old state behind that.
+    behind = _ASIDE_GAP / 2 + TRACK + 2 * lane
     if aside:
         reach = _ASIDE_GAP + sum(sizes[item.id][0] for item in aside) + behind * (len(aside) - 1)
     rooms: list[float] = []

@@ -8,6 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Hashable
 from operator import itemgetter
 
+TRACK = 9.0  # between parallel edges
+
 _Stretch = tuple[float, float, Hashable]  # from, to, whose
 
 

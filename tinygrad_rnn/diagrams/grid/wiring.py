@@ -6,7 +6,7 @@ target from the gap below it. Only then is it known how much room each gap and l
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
@@ -14,7 +14,7 @@ from typing import Literal
 from ...tracing.network.quotient import Piece
 from .grid import FOLD, Connection, Grid
 from .items import Box, Item, Plate
-from .tracks import Tracks
+from .tracks import TRACK, Tracks
 
 Side = Literal["left", "right"]
 
@@ -156,16 +156,17 @@ class Wiring:
         self._exits: dict[str, list[tuple[float, frozenset[Piece]]]] = {
             source: [] for source in _sources_of_several(grid)
         }
+        self._from_left = set(_levels_entered_from_left(grid))
         straight_first = sorted(
             grid.connections, key=lambda c: c.kind not in ("message", "initial")
         )
-        self._leaving: dict[str, float] = {}
+        self._leaving = _leaving_behind_taps(grid)
         alone = [c for c in straight_first if c.source not in self._exits]
         others = [c for c in straight_first if c.source in self._exits]
         ways = {c.id: self._way(c) for c in alone}
         ways |= {c.id: way for c in others if (way := self._straight(c)) is not None}
         others = [c for c in others if c.id not in ways]
-        self._leaving = self._spread(others)
+        self._leaving |= self._spread(others)
         ways |= {c.id: self._around(c) for c in others}
         self.ways = {connection.id: ways[connection.id] for connection in grid.connections}
 
@@ -384,7 +385,9 @@ class Wiring:
             side = "left" if start < end else "right"
             return Around(exit_gap, track, None, entry_gap, track, from_above, side, slot)
         low, high = sorted((exit_gap, entry_gap))
-        at, side = self._lane_of(connection, target, range(low + 1, high + 1))
+        passed = range(low + 1, high + 1)
+        sides = self._sides(connection, target, leaves, passed)
+        at, side = self._lane_of(connection, target, sides, passed)
         if target.last is not None:
             slot = target.slot if at <= target.slot else min(max(at, target.slot), target.last)
             end = slot * _SLOT + frame.below(connection.id)
@@ -424,13 +427,31 @@ class Wiring:
         alone = len(self._by_level[target.level][target.slot]) == 1
         return target.role == "sign" and target.aside is None and alone and not from_above
 
-    def _lane_of(self, connection: Connection, target: Item, passed: range) -> tuple[int, Side]:
-        """Return the nearest lane that does not cross a bar on the levels that it passes."""
-        sides: tuple[Side, Side] = ("left", "right")
+    def _sides(
+        self, connection: Connection, target: Item, leaves: float, passed: range
+    ) -> tuple[Side, Side]:
+        """On which side of its target something passes others, and where it does otherwise.
+
+        Within a slot that is the side that it leaves on. From the middle what a copy makes goes to
+        the right, and what goes into one to the left, so that these do not cross; nor what comes to
+        the items passed from slots on their left.
+        """
         source = self._items.get(connection.source)
-        beside = source is not None and source.slot == target.slot and target.role == "sign"
-        if connection.kind == "output" or beside:
-            sides = ("right", "left")
+        if connection.kind == "output":
+            return "right", "left"
+        if source is None or source.slot != target.slot or source.last is not None:
+            return "left", "right"
+        start = self._exit(connection)[1] + leaves - source.slot * _SLOT
+        to_right = start > 0
+        if abs(start) < 1:
+            comes_left = not self._from_left.isdisjoint(passed)
+            to_right = source.role == "cell" or (target.role == "sign" and comes_left)
+        return ("right", "left") if to_right else ("left", "right")
+
+    def _lane_of(
+        self, connection: Connection, target: Item, sides: tuple[Side, Side], passed: range
+    ) -> tuple[int, Side]:
+        """Return the nearest lane that does not cross a bar on the levels that it passes."""
         start, last = self._slot_at(target, connection), max(self._slots)
         for distance in range(last + 2):
             for side in sides:
@@ -476,6 +497,28 @@ class Wiring:
         if connection.leaves is not None:
             aside = frame.width / 2
         return item.level, item.slot * _SLOT + frame.above(connection.id) + aside
+
+
+def _levels_entered_from_left(grid: Grid) -> Iterator[int]:
+    """Yield the levels that are entered from below by what comes from slots before."""
+    for connection in grid.connections:
+        source, target = grid.items.get(connection.source), grid.items.get(connection.target)
+        if source is None or target is None or source.level == target.level:
+            continue
+        if source.slot < target.slot:
+            yield target.level
+
+
+def _leaving_behind_taps(grid: Grid) -> dict[str, float]:
+    """How much farther right than usual each old state leaves its sign, behind what goes up."""
+    signs = {item.id: item for item in grid.items.values() if item.aside is not None}
+    tapped = {c.source for c in grid.connections if c.kind not in ("message", "initial")}
+    pitch = 2 * TRACK if grid.lane else TRACK
+    return {
+        c.id: -pitch if signs[c.source].face_left else pitch
+        for c in grid.connections
+        if c.source in signs and c.source in tapped and c.target in signs
+    }
 
 
 def _sources_of_several(grid: Grid) -> list[str]:

@@ -497,6 +497,16 @@ def element_of(name: str) -> str:
     return name[0] if len(name) == 2 and name[1] == "s" else name
 
 
+def says_more(caption: str, label: str) -> bool:
+    """Whether a caption says more than a label does: that of a list of such values does not.
+
+    >>> says_more("ys", "y₀"), says_more("rewards", "reward₀"), says_more("context", "h₀")
+    (False, False, True)
+    """
+    name = label.rstrip("₋₀₁₂₃₄₅₆₇₈₉")
+    return timeless(caption) not in (name, f"{name}s")
+
+
 def indexed(name: str, t: int) -> str:
     """A name with the timestep below it, in place of a "_t" that stands for it.
 

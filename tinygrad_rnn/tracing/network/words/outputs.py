@@ -6,7 +6,7 @@ from functools import cached_property
 
 from ...recording.graph import Node
 from ..grouping.groups import Group, Groups
-from ..quotient import Block, Output, element_of, indexed, timeless
+from ..quotient import Block, Output, element_of, indexed, says_more, timeless
 from ..results import results_of
 from ..timesteps.pieces import WHOLE, Atom
 from .inputs import Inputs
@@ -41,7 +41,7 @@ class Outputs:
             own = "output" if column is None else f"output-{column}"
             name = self.names[atom]
             caption = self.naming.part_caption(atom.node, self.groups.pieces.piece(atom).where)
-            if timeless(caption) == timeless(name):
+            if not says_more(caption, timeless(name)):
                 caption = ""
             step = None if column is None else self._step(atom, column)
             yield Output(

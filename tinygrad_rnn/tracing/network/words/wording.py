@@ -7,7 +7,7 @@ from functools import cached_property
 from ...recording.graph import Node
 from ..copies.copies import Copy
 from ..grouping.groups import Group
-from ..quotient import Words, element_of, indexed, timeless
+from ..quotient import Words, element_of, indexed, says_more, timeless
 from ..timesteps.pieces import WHOLE, Atom
 from .equations import Equations, Said
 from .programmed import Programmed
@@ -138,7 +138,8 @@ class Wording:
                 said = self.label(group)
             elif group.kind == "initial" and not name.replace(", ", "").isidentifier():
                 return ""  # an expression of what NumPy made of the state: it is not the state's
-            return "" if said.startswith(timeless(name)) else name
+            is_said = said.startswith(timeless(name)) or not says_more(name, said)
+            return "" if is_said else name
         if group.kind in ("between", "bar", "derived", "loss"):
             return self.naming.of(group.atoms[-1].node)
         return ""
