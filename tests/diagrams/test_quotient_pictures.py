@@ -142,6 +142,44 @@ def test_a_chain_counts_its_steps_from_what_it_begins_with(name):
             assert all(label == indexed_as(label, first.time - way) for label in begun)
 
 
+@pytest.mark.parametrize("name", ["seq2seq", "siamese", "learned_optimizer", "hmm"])
+def test_a_copy_is_of_the_step_that_its_column_is_headed_by(name):
+    shapes = tg.draw(recorded(name)).drawing.shapes
+    columns = [shape for shape in shapes if shape.cls == "column"]
+    for cell in (shape for shape in shapes if shape.cls == "cell"):
+        (column,) = (one for one in columns if one.left < cell.x < one.right)
+        step = int(column.texts[0].text.removeprefix("t = "))
+        assert cell.texts[0].text.endswith(indexed("", step))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("seq2seq", ["encoder", "decoder"]), ("luong", ["encoder", "cell"]), ("lstm", [])],
+)
+def test_chains_that_follow_each_other_are_told_apart_below_their_columns(name, told):
+    shapes = tg.draw(recorded(name)).drawing.shapes
+    assert [shape.texts[0].text for shape in shapes if shape.cls == "bracket"] == told
+
+
+def test_what_a_list_is_called_is_not_said_again_at_each_of_its_values():
+    texts = [t.text for s in tg.draw(recorded("s4d")).drawing.shapes for t in s.texts]
+    assert "y₀" in texts
+    assert "ys" not in texts
+
+
+def test_all_states_that_a_chain_begins_with_are_named():
+    shapes = tg.draw(recorded("slstm")).drawing.shapes
+    (start,) = (shape for shape in shapes if shape.cls == "state")
+    assert [text.text for text in start.texts] == ["h₋₁", "c₋₁", "n₋₁", "m₋₁"]
+
+
+def test_an_input_that_is_learned_has_the_colour_of_its_parameter():
+    shapes = tg.draw(recorded("pointer_network")).drawing.shapes
+    first, chip = (shape for shape in shapes if shape.texts and shape.texts[0].text == "go")
+    assert (first.cls, chip.cls) == ("input", "parameter")
+    assert first.fill == chip.fill
+
+
 @pytest.mark.parametrize("name", rows(NAMES, ["luong", "neural_ode", "tree_lstm", "zoneout"]))
 def test_no_two_ways_lie_on_each_other(name):
     assert lying_on_each_other(tg.draw(recorded(name)).drawing) == []

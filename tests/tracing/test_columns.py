@@ -293,7 +293,7 @@ def test_what_is_made_of_a_whole_sequence_step_by_step_is_cut_into_its_steps(wid
     weights = tg.nn.Parameter(np.ones((width, SIZE)), name="weights")
     found = network(scanned(lambda xs: convolution(project(xs), weights, order)))
     prove_time(found)
-    inputs = [block for block in found.blocks if block.kind == "input" and block.caption == "xs"]
+    inputs = [block for block in found.blocks if block.kind == "input" and block.label[0] == "x"]
     assert [block.columns for block in inputs] == [(t,) for t in range(5)]
     projected, weighed = (
         [block for block in found.blocks if block.kind == "between" and op in ops(block)]

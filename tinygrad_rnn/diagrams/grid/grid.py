@@ -7,7 +7,7 @@ laid out by the same hand and match side by side.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ...errors import DrawError
@@ -73,7 +73,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """Slots that belong to one step of an outer loop, drawn below them."""
+    """Slots that belong to one step of an outer loop, or to one of several chains."""
 
     first: int
     last: int
@@ -97,6 +97,7 @@ class Grid:
     left_out: int = 0  # links to or from folded columns that are not drawn
     unlike: tuple[int, ...] = ()  # folded columns with a copy made otherwise than any shown
     brackets: tuple[Bracket, ...] = ()
+    steps: Mapping[int, int] = field(default_factory=dict[int, int])  # by which columns are headed
     panels: bool = True  # draw each column as a panel with its timestep
     lane: float = 0.0
     crowded_lane: float = 0.0

@@ -1,6 +1,6 @@
 """What stands on a grid: items, each with a face that knows its size and its shapes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, Self
 
@@ -21,7 +21,8 @@ _LEAST_IN_CIRCLE = 12.0  # the size of a text that makes a circle an oblong, if 
 NAME_SIZE, LABEL_SIZE, NOTE_SIZE, CAPTION_SIZE = 16.0, 12.0, 9.5, 13.0
 
 _OUTLINE = 1.2
-_NAMES_MOST = 3  # of a circle that stands for several values
+_NAMES_MOST, _NAMES_INSIDE = 6, 3  # of what stands for several values; … as long as it is a circle
+_NAME_PITCH = 12.0  # of more than these
 _NOTE_LINE, _NAME_LINE = 13.0, 16.0
 _HEAT_ROOM = 16.0  # in a closed copy, for the row of its values
 # The line along the upper edge of an opened copy: how far below that, between its parts.
@@ -299,6 +300,8 @@ class Circle:
     caption: str = ""  # what a user named it
     bare: bool = False  # nothing is written in it: its name is too long, and stands in the caption
     lines: tuple[str, ...] = ()  # what stands below it besides, muted
+    height: float = CIRCLE  # more than that, where many names stand in it
+    chip: int | None = None  # an input that is learned: which of the parameters it is
     unused: bool = False  # an output that the loss does not read
     zero: bool = False  # its gradient is exactly zero
     alarm: bool = False  # … or not finite
@@ -315,12 +318,12 @@ class Circle:
         """
         fits = ", " in label or text_width(label, NAME_SIZE - 1) + 2 * _CIRCLE_RIM <= OBLONG_MOST
         if fits or (caption and not has_room):
-            return cls(caption=caption)
+            return cls(caption=caption, height=_height_of(_circle_lines(label)))
         return cls(caption=label, bare=True, lines=(caption,) if caption else ())
 
     def size(self, width: float) -> tuple[float, float]:
-        """Return width and height: a long name makes it an oblong."""
-        return max(width, CIRCLE), CIRCLE
+        """Return width and height: a long name, or many, make it an oblong."""
+        return max(width, CIRCLE), self.height
 
     def least_width(self, label: str) -> float:
         """Return how wide it is by itself."""
@@ -330,7 +333,7 @@ class Circle:
         widest = max(text_width(line, 1.0) for line in lines)
         if widest * _LEAST_IN_CIRCLE <= CIRCLE - _CIRCLE_RIM:
             return CIRCLE
-        size = min(NAME_SIZE - 1, (CIRCLE - 12) / len(lines))
+        size = min(NAME_SIZE - 1, (self.height - 12) / len(lines))
         return min(widest * size + 2 * _CIRCLE_RIM, OBLONG_MOST)
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
@@ -340,12 +343,12 @@ class Circle:
         yield Shape(
             id=item.id,
             cls=item.cls,
-            form="circle" if width <= CIRCLE else "box",
+            form="circle" if max(width, height) <= CIRCLE else "box",
             x=x,
             y=y,
             width=width,
             height=height,
-            fill=f"{role}.fill",
+            fill=f"{role}.fill" if self.chip is None else f"chip.{self.chip}",
             line=_line_of(self, f"{role}.border"),
             line_width=_width_of(self),
             dashed=item.role == "initial" or self.zero or self.unused,
@@ -355,21 +358,23 @@ class Circle:
 
     def _texts(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Text]:
         loss = item.role == "loss"
-        color = "loss.text" if loss and not self.zero else "text"
+        color = "text" if self.chip is None else "chip.text"
+        if loss and not self.zero:
+            color = "loss.text"
         lines = [] if self.bare else _circle_lines(item.label)
-        pitch = (CIRCLE - 12) / max(len(lines), 1)
+        pitch = (self.height - 12) / max(len(lines), 1)
         size = min(NAME_SIZE - 1, pitch)
         for place, line in enumerate(lines):
             height = y + pitch * ((len(lines) - 1) / 2 - place)
             yield circle_text(line, x, height, size, color, loss, width)
         if self.caption:
-            offset = CIRCLE / 2 + 11
+            offset = self.height / 2 + 11
             if item.role != "output":
                 offset = -offset
             caption = fit_middle(self.caption, room, CAPTION_SIZE)
             yield Text(caption, x, y + offset, CAPTION_SIZE, "text")
         for place, line in enumerate(self.lines, 1 if self.caption else 0):
-            below = y - CIRCLE / 2 - 11 - 13.0 * place
+            below = y - self.height / 2 - 11 - 13.0 * place
             yield Text(line, x, below, NOTE_SIZE + 1, "muted")
 
 
@@ -554,6 +559,11 @@ def _circle_lines(label: str) -> list[str]:
     if len(names) <= _NAMES_MOST:
         return names
     return [*names[: _NAMES_MOST - 1], "…"]
+
+
+def _height_of(lines: Sequence[str]) -> float:
+    """How high a circle has to be for its names."""
+    return CIRCLE if len(lines) <= _NAMES_INSIDE else 12 + _NAME_PITCH * len(lines)
 
 
 def circle_text(

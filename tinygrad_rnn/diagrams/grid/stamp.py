@@ -93,7 +93,8 @@ class Stamp:
     def _panel(self, slot: int, column: int) -> Shape:
         bands = self._bands
         x, y = self._place.middle[slot], bands.bottom + STEP_ROOM * 0.45
-        caption = Text(f"t = {column}", x, y, HEADING_SIZE, "muted", bold=True)
+        step = self._grid.steps.get(column, column)
+        caption = Text(f"t = {step}", x, y, HEADING_SIZE, "muted", bold=True)
         return Shape(
             id=f"column-{column}",
             cls="column",
@@ -106,7 +107,7 @@ class Stamp:
             line="panel.border",
             line_width=1.0,
             texts=(caption,),
-            tooltip=f"timestep {column}",
+            tooltip=f"timestep {step}",
         )
 
     def _brackets(self) -> Iterable[Shape]:

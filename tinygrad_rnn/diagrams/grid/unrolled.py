@@ -2,10 +2,12 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from ...tracing.network.quotient import Block, Chain, Output, Quotient, Row
+from ...tracing.recording.graph import Node
 from ..picture.notation import shape_text, without_step
 from ..picture.text_metrics import broken
 from .grid import Bracket, Fold, Grid, Heading
@@ -14,6 +16,7 @@ from .links import Links
 from .passages import with_passages
 from .slots import Slots
 from .standing import Standing, about_block
+from .steps import named_stretches, steps_of
 
 _LOSS_LINE, _LOSS_LINES = 170.0, 240.0
 _NAMED_MOST = 3  # of what the loss reads under one name
@@ -36,6 +39,7 @@ class _Unrolled:
         self._standing, self._quotient = standing, standing.quotient
         self._headings = headings
         self._slots = Slots(standing, fold)
+        self._steps = steps_of(standing.quotient)
         # of signs on the way of a message: which way; and those that another follows there
         self._ways: dict[Block, int] = {}
         self._followed: set[Block] = set()
@@ -57,6 +61,7 @@ class _Unrolled:
             left_out=left_out,
             unlike=tuple(self._unlike()),
             brackets=tuple(self._brackets()),
+            steps=self._steps,
         )
 
     def _items(self) -> Iterator[Item]:
@@ -198,6 +203,7 @@ class _Unrolled:
         if readers and all(r.row is not None and r.row.tree for r in readers):
             level = self._standing.level(readers[0]) - 1
         shape = shape_text(block.pieces[0].shape)
+        chip = self._chips.get(block.pieces[0].node)
         ids, labels = block.circles or (block.id,), block.labels or (block.label,)
         for id, label, column in zip(ids, labels, block.columns, strict=False):
             slot = self._slots.slot_of.get(column)
@@ -210,9 +216,15 @@ class _Unrolled:
                     slot=slot,
                     level=level,
                     label=label,
-                    face=Circle.named(label, block.caption),
+                    face=replace(Circle.named(label, block.caption), chip=chip),
                     tooltip=" ".join(filter(None, words)),
                 )
+
+    @cached_property
+    def _chips(self) -> Mapping[Node, int]:
+        """The place of each parameter in the legend."""
+        blocks = self._quotient.parameters
+        return {block.pieces[0].node: place for place, block in enumerate(blocks)}
 
     def _output(self, output: Output) -> Item | None:
         column = output.column
@@ -289,14 +301,16 @@ class _Unrolled:
         )
 
     def _brackets(self) -> Iterator[Bracket]:
-        for bracket in self._quotient.brackets:
+        """Yield what outer steps stand below, else chains that follow each other."""
+        outer = [(one.first, one.last, one.label) for one in self._quotient.brackets]
+        for first, last, label in outer or named_stretches(self._quotient, self._steps):
             slots = [
                 self._slots.slot_of[column]
-                for column in range(bracket.first, bracket.last + 1)
+                for column in range(first, last + 1)
                 if column in self._slots.slot_of
             ]
             if slots:
-                yield Bracket(min(slots), max(slots), bracket.label)
+                yield Bracket(min(slots), max(slots), label)
 
     def _all_headings(self) -> Iterator[Heading]:
         standing = self._standing
