@@ -30,6 +30,11 @@ class Slice:
         """The axes of time: those along which elements have different labels."""
         return [axis for axis, n in enumerate(self.labels.shape) if n > 1]
 
+    @property
+    def lost(self) -> list[int]:
+        """The axes that it does not have: those of time, where one index takes it out."""
+        return self.axes if self.index is not None and isinstance(self.index[-1], int) else []
+
     @cached_property
     def index(self) -> tuple[slice | int, ...] | None:
         """The index that takes them out, where they are one slice or range of one axis."""

@@ -6,6 +6,7 @@ from ...recording.graph import Node
 from ..grouping.groups import Group, Groups
 from ..parameters import attribute_name
 from ..timesteps.pieces import WHOLE
+from .formulas import number_text
 from .naming import Naming
 
 
@@ -41,4 +42,4 @@ class Constants:
         if label or node.is_gone or not node.size:
             return label
         first = group.atoms[0]
-        return f"{self.groups.pieces.piece(first).of(first.node.data).flat[0]:.4g}"
+        return number_text(self.groups.pieces.piece(first).of(first.node.data).flat[0])

@@ -20,8 +20,8 @@ from ..copies.recurrence import is_moved
 from ..grouping.groups import Group
 from ..quotient import at_step, indexed, raised, timeless
 from ..timesteps.pieces import Atom
-from .formulas import Operand, Region, factor_of
-from .operands import ALL, Labels, Read, is_number
+from .formulas import Operand, Region, factor_of, is_number
+from .operands import ALL, Labels, Read
 
 _LENGTH_MOST = 32  # of what stands in the place of one letter
 _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named

@@ -1,25 +1,57 @@
 """The formula of a few ops, as a person would write it."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, cast
 
+import numpy as np
+
 from ...recording.graph import Node
 from ..slices import index_text
+from .shapes import (
+    Shape,
+    broadcast,
+    index_to,
+    is_as_read,
+    is_column,
+    live,
+    multiplied,
+    options_of,
+    without,
+)
 
 _LENGTH_MOST = 80
 _DEPTH_MOST = 12
 _ALIKE_LEAST = 3  # so many terms that are written alike become a sum
 _WRITTEN_MOST = 400  # ops: what is read twice is written twice, and so is all that is in it
+_JOINED_MOST = 3  # of more that are put side by side the first and the last are written
+# Moves that leave the elements in their order, and those that say nothing of their numbers.
+_SAME_ORDER = {"reshape", "squeeze", "expand_dims", "stack", "concatenate"}
+_UNSAID = {"broadcast_to", "astype", "detach"}
 _TERMS_MOST = 12  # of a sum: more do not fit anyway
+_NUMBER = re.compile(r"-?\d[\d.]*(e[-+]?\d+)?")
 _OPPOSITE = {"+": "−", "−": "+"}
 # of "a + b": how tightly it binds
 _COMPARED, _SUM, _PRODUCT, _MATMUL, _POWER, _ATOM = range(6)
 
-Text = tuple[str, int]  # and how tightly it binds
+
+class Text(NamedTuple):
+    """A part of a formula.
+
+    Args:
+        written: the text.
+        binds: how tightly.
+        shape: of the array that is read there; it may lack axes of one, see `shapes.py`.
+    """
+
+    written: str
+    binds: int
+    shape: Shape = ()
 
 
 class Operand(NamedTuple):
@@ -78,6 +110,8 @@ class Region:
         is_of_all: whether it is of all steps: a term for each of them is written once, as a sum.
         times: of an index along which axes it says the step: that is no part of a formula.
         calls: what is written as the call that returned it.
+        cut: of what is cut into its timesteps, a value or the part of one that is read, the axes
+            that one step does not have.
     """
 
     values: Collection[Node]
@@ -87,6 +121,11 @@ class Region:
     is_of_all: bool = False
     times: Mapping[Node, Collection[int]] = field(default_factory=dict[Node, Collection[int]])
     calls: Mapping[Node, Call] = field(default_factory=dict[Node, Call])
+    cut: Mapping[Hashable, Collection[int]] = field(default_factory=dict[Hashable, Collection[int]])
+
+    def shape(self, node: Node, part: Hashable = None) -> Shape:
+        """The shape of a value in it, or of what is read of another one."""
+        return without(node.shape, self.cut.get(node if node in self.values else part, ()))
 
     def __contains__(self, node: Node) -> bool:
         return node in self.values
@@ -114,18 +153,18 @@ def formula_of(
     at_any_step: bool = False,
 ) -> str:
     """What makes a value; cut where it is longer than `most` characters."""
-    text, _ = _written(node, region, operands, at_any_step=at_any_step)
+    text = _written(node, region, operands, at_any_step=at_any_step).written
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def is_cut(formula: str) -> bool:
     """Whether a formula is not all there."""
-    return "…" in formula.replace("; …; ", "").replace("[…]", "")
+    return "…" in re.sub(r"[;,] …[;,] |\[…\]", "", formula)
 
 
 def factor_of(node: Node, region: Region, operands: Operands, *, which: bool = True) -> str:
     """The same, as it stands in a product: what is more than one name in brackets."""
-    return _bracketed(*_written(node, region, operands, which=which), _ATOM)
+    return _bracketed(_written(node, region, operands, which=which), _ATOM)
 
 
 def _written(
@@ -140,7 +179,7 @@ def _written(
     asking = _Writer(region, operands, {}, which)
     asking.text(node, 0)
     names = operands.told_apart(tuple(asking.asked), at_any_step=at_any_step)
-    return _Writer(region, operands, names, which).text(node, 0)
+    return _exact(_Writer(region, operands, names, which).text(node, 0), region.shape(node))
 
 
 # One value
@@ -172,21 +211,28 @@ class _Writer:
             return self._outer(Operand(node, part))
         self._left -= 1
         if depth > _DEPTH_MOST or self._left < 0:
-            return "…", _ATOM
+            return Text("…", _ATOM)
         if node in self._region.calls:
-            return self._call(self._region.calls[node], depth)
+            return self._call(node, depth)
         picked = self._picked(node)
         if picked is not None:
             return self.text(picked, depth + 1)
         negated = _in_sigmoid(node, self._region)
         if negated is not None:
-            return f"σ({self._read(negated, 0, depth)[0]})", _ATOM
+            inside = self._read(negated, 0, depth)
+            return Text(f"σ({inside.written})", _ATOM, inside.shape)
         if self._region.is_of_all and node.op in ("add", "sub"):
             terms = _terms(node, self._region)
             if len(terms) >= _ALIKE_LEAST:
-                return self._sum(terms, depth)
-        operands = [self._read(node, slot, depth) for slot in self._region.slots(node)]
-        return self._moved(node, operands) if node.is_move else _applied(node, operands)
+                return self._sum(node, terms, depth)
+        slots = self._region.slots(node)
+        operands = [self._read(node, slot, depth) for slot in slots]
+        shapes = [self._shape(node, slot) for slot in slots]
+        if node.is_move:
+            return self._moved(node, operands, shapes)
+        if "axis" in node.options and len(operands) == 1:
+            return self._along(node, operands[0], shapes[0])
+        return _applied(node, operands, shapes, self._region.shape(node))
 
     def _is_named_part(self, node: Node) -> bool:
         """Whether the program calls a part of what a module returns by a name of its own."""
@@ -203,36 +249,45 @@ class _Writer:
             return _number(node.numbers[slot])
         return self.text(x, depth + 1, self._region.read.get((node, slot)))
 
-    def _call(self, call: Call, depth: int) -> Text:
-        if depth and not call.alone:
-            return "…", _ATOM  # nobody would know which of its results
-        given = (self._read(node, slot, depth)[0] for node, slot in call.given)
-        return f"{call.name}({', '.join(given)})", _ATOM
+    def _shape(self, node: Node, slot: int) -> Shape:
+        """The shape of what an op reads as one of its inputs."""
+        x = node.inputs[slot]
+        return () if x is None else self._region.shape(x, self._region.read.get((node, slot)))
 
-    def _sum(self, terms: Sequence[tuple[str, Node | None, Any]], depth: int) -> Text:
+    def _call(self, node: Node, depth: int) -> Text:
+        call = self._region.calls[node]
+        if depth and not call.alone:
+            return Text("…", _ATOM)  # nobody would know which of its results
+        given = (self._given(reader, slot, depth) for reader, slot in call.given)
+        return Text(f"{call.name}({', '.join(given)})", _ATOM, self._region.shape(node))
+
+    def _given(self, node: Node, slot: int, depth: int) -> str:
+        return _exact(self._read(node, slot, depth), self._shape(node, slot)).written
+
+    def _sum(self, node: Node, terms: Sequence[tuple[str, Node | None, Any]], depth: int) -> Text:
         """A sum: what is added again and again, at each step, is written once."""
         for which in (True, False):  # an index may differ from step to step
             written = [
-                (sign, *self._at_any_step(x, number, which=which)) for sign, x, number in terms
+                (sign, self._at_any_step(x, number, which=which)) for sign, x, number in terms
             ]
             count = Counter(written)
             if max(count.values()) >= _ALIKE_LEAST:
                 break
-        found: list[tuple[str, str, int]] = []
+        found: list[tuple[str, Text]] = []
         numbers = sum(-number if sign == "−" else number for sign, x, number in terms if x is None)
         for alike, (sign, x, _) in zip(written, terms, strict=True):
-            _, text, binds = alike
+            _, text = alike
             if x is None:
                 continue
             if count[alike] >= _ALIKE_LEAST:
-                one = sign, f"Σₜ {_bracketed(text, binds, _PRODUCT)}", _PRODUCT
+                one = sign, Text(f"Σₜ {_bracketed(text, _PRODUCT)}", _PRODUCT, text.shape)
                 if one not in found:
                     found.append(one)
             elif len(found) <= _TERMS_MOST:
-                found.append((sign, *self.text(x, depth + 1)))
+                found.append((sign, self.text(x, depth + 1)))
         if numbers:
-            found.append(("−" if numbers < 0 else "+", *_number(abs(numbers))))
-        return _added(found)
+            found.append(("−" if numbers < 0 else "+", _number(abs(numbers))))
+        return _added(found, self._region.shape(node))
 
     def _at_any_step(self, x: Node | None, number: Any, *, which: bool) -> Text:
         if x is None:
@@ -259,41 +314,78 @@ class _Writer:
                 continue
             joined = [Operand(x) for x in node.tensors()] if node.is_move else []
             if len(joined) > 1 and all(map(self._operands.name, joined)):
-                return self._moved(node, list(map(self._outer, joined)))
+                shapes = [self._region.shape(x.node) for x in joined]
+                return self._moved(node, list(map(self._outer, joined)), shapes)
             if len(joined) != 1:
-                return "·", _ATOM
+                return Text("·", _ATOM)
             (operand,) = joined
         self.asked[operand] = None
         written = self._names.get(operand, name)
-        return written, _binding_of(written)
+        shape = () if is_number(written) else self._region.shape(*operand)
+        return Text(written, _binding_of(written), shape)
 
-    def _moved(self, node: Node, operands: Sequence[Text]) -> Text:
+    def _moved(self, node: Node, operands: Sequence[Text], shapes: Sequence[Shape]) -> Text:
         if not operands:
-            return "·", _ATOM
-        if len(operands) > 1:
-            shown = list(dict.fromkeys(text for text, _ in operands))
-            if len(shown) > 3:
-                shown = [shown[0], "…", shown[-1]]
-            return f"[{'; '.join(shown)}]", _ATOM
-        ((text, binds),) = operands
-        if node.op in ("transpose", "swapaxes"):
-            return f"{_bracketed(text, binds, _ATOM)}ᵀ", _ATOM
+            return Text("·", _ATOM)
+        if len(node.inputs) > 1:
+            return operands[0] if len(operands) == 1 else self._joined(node, operands, shapes)
+        (text,), (before,), shape = operands, shapes, self._region.shape(node)
         if node.op == "getitem":
             index = self._index(node)
-            if index and self._is_reshaped(node.inputs[0]):
-                index = "[…]"
-            return (f"{_bracketed(text, binds, _ATOM)}{index}", _ATOM) if index else (text, binds)
-        return text, binds
+            if not index:
+                return text
+            return Text(_bracketed(_whole(text, before), _ATOM) + index, _ATOM, shape)
+        if node.op in _SAME_ORDER and live(before) == live(shape):
+            return text
+        if node in self._region.cut or node.op in _UNSAID:
+            return text
+        if node.op in ("transpose", "swapaxes"):
+            return _transposed(node, text, before)
+        return Text(_called(node, [_whole(text, before).written]), _ATOM, shape)
 
-    def _is_reshaped(self, node: Node | None) -> bool:
-        """Whether what is written has other axes than the value: an index of this is none of it."""
-        while node is not None and (source := node.moved_from) is not None:
-            if node not in self._region and self._operands.name(Operand(node)):
-                return False
-            if node.op == "reshape" and _axes(node) != _axes(source):
-                return True
-            node = source
-        return False
+    def _joined(self, node: Node, operands: Sequence[Text], shapes: Sequence[Shape]) -> Text:
+        """What is put side by side: `[a, b]` on a new first axis, `[a; b]` along the last one."""
+        is_stack, shape = node.op == "stack", self._region.shape(node)
+        parts = [
+            _repeated(text, 1 if is_stack else prod(own)) if is_number(text.written)
+            else _whole(text, own).written
+            for text, own in zip(operands, shapes, strict=True)
+        ]  # fmt: skip
+        if node in self._region.cut:  # nothing tells the step before from this one
+            parts = list(dict.fromkeys(parts))
+        if is_stack and self._region.is_of_all and len(set(parts)) == 1:
+            return Text(f"[{parts[0]}]ₜ", _ATOM, shape)
+        if len(parts) > _JOINED_MOST:
+            parts = [parts[0], "…", parts[-1]]
+        axis, last = node.options["axis"], len(node.shape) - 1
+        if node in self._region.cut or axis in ((0, -last - 1) if is_stack else (last, -1)):
+            return Text(f"[{(', ' if is_stack else '; ').join(parts)}]", _ATOM, shape)
+        return Text(f"{node.op}([{', '.join(parts)}], axis={axis})", _ATOM, shape)
+
+    def _along(self, node: Node, text: Text, shape: Shape) -> Text:
+        """What is computed along some axes, which are said where they are not all, or the last."""
+        (x,) = node.tensors()
+        usual, axes = options_of(node)["axis"], self._axes(node, x)
+        reduces, rest = node.kind == "reduction", without(shape, axes)
+        if usual is None and reduces and not live(rest):
+            if node.op == "sum":
+                return Text(f"Σ {_bracketed(text, _POWER)}", _PRODUCT)
+            return Text(f"{node.op}({text.written})", _ATOM)
+        is_last = len(axes) == 1 and text.shape[-1:] == (shape[axes[0]],)
+        if usual == -1 and is_last and not live(shape[axes[0] + 1 :]):
+            made = text.shape[:-1] if reduces else text.shape
+            return Text(f"{node.op}({text.written})", _ATOM, made)
+        (first, *others), text = axes, _whole(text, shape)
+        axis = tuple(axes) if others else first - len(shape) * (first == len(shape) - 1)
+        return Text(f"{node.op}({text.written}, axis={axis})", _ATOM, rest if reduces else shape)
+
+    def _axes(self, node: Node, x: Node) -> Sequence[int]:
+        """The axes along which an op computes, counted without those of time."""
+        axis, part = node.options["axis"], self._region.read.get((node, 0))
+        cut = self._region.cut.get(x if x in self._region else part, ())
+        given = range(len(x.shape)) if axis is None else np.atleast_1d(axis) % len(x.shape)
+        kept = [own for own in range(len(x.shape)) if own not in cut]
+        return [kept.index(own) for own in given if own in kept]
 
     def _index(self, node: Node) -> str:
         """What an index leaves out, in brackets; "" of one that leaves out nothing."""
@@ -303,7 +395,7 @@ class _Writer:
         if is_whole and any(part is ... for part in parts):
             return ""  # `[..., 0]` takes away the axis of a column, a vector's
         times = self._region.times.get(node, ())
-        left = [slice(None) if axis in times else part for axis, part in enumerate(parts)]
+        left = [part for axis, part in enumerate(parts) if axis not in times]
         if all(map(_takes_all, left)):
             return ""
         written = index_text(tuple(left))
@@ -345,21 +437,16 @@ def _terms(node: Node, region: Region) -> list[tuple[str, Node | None, Any]]:
     return terms[::-1]
 
 
-def _added(terms: Sequence[tuple[str, str, int]]) -> Text:
+def _added(terms: Sequence[tuple[str, Text]], shape: Shape) -> Text:
     """Terms with their signs."""
-    ((sign, text, binds), *others) = terms
-    first = f"−{_bracketed(text, binds, _PRODUCT)}" if sign == "−" else text
+    ((sign, text), *others) = terms
+    first = f"−{_bracketed(text, _PRODUCT)}" if sign == "−" else text.written
     if not others:
-        return first, _PRODUCT if sign == "−" else binds
+        return Text(first, _PRODUCT if sign == "−" else text.binds, text.shape)
     written = [first]
-    for sign, text, binds in others:
-        written.append(f"{sign} {_bracketed(text, binds, _PRODUCT if sign == '−' else _SUM)}")
-    return " ".join(written), _SUM
-
-
-def _axes(node: Node) -> list[int]:
-    """The lengths of its axes, but for those of one."""
-    return [length for length in node.shape if length != 1]
+    for sign, text in others:
+        written.append(f"{sign} {_bracketed(text, _PRODUCT if sign == '−' else _SUM)}")
+    return Text(" ".join(written), _SUM, shape)
 
 
 def _takes_all(part: object) -> bool:
@@ -382,12 +469,47 @@ def _binding_of(name: str) -> int:
     return min(loosest, default=_ATOM)
 
 
+def is_number(name: str) -> bool:
+    """Whether what a value is called is its number."""
+    return _NUMBER.fullmatch(name) is not None
+
+
 def _number(x: object) -> Text:
-    return (f"{x:.6g}" if isinstance(x, int | float) else "·"), _ATOM
+    return Text(number_text(x, 6) if isinstance(x, int | float) else "·", _ATOM)
 
 
-def _bracketed(text: str, binds: int, least: int) -> str:
-    return text if binds >= least else f"({text})"
+def number_text(x: float, digits: int = 4) -> str:
+    """A number as a formula has it: `-1e9`.
+
+    >>> number_text(-1e9), number_text(2.5e-7), number_text(0.5)
+    ('-1e9', '2.5e-7', '0.5')
+    """
+    return re.sub(r"e\+?(-?)0*", r"e\1", f"{x:.{digits}g}")
+
+
+def _repeated(number: Text, count: int) -> str:
+    """A number that stands for an array of it."""
+    if count == 1:
+        return number.written
+    shown = [number.written] * min(count, _JOINED_MOST)
+    return f"[{', '.join([*shown[:1], '…', *shown[:1]] if count > _JOINED_MOST else shown)}]"
+
+
+def _bracketed(text: Text, least: int) -> str:
+    return text.written if text.binds >= least else f"({text.written})"
+
+
+def _exact(text: Text, shape: Shape) -> Text:
+    """A text with the axes of one that its value has."""
+    return text if is_as_read(text.shape, shape) else _whole(text, shape)
+
+
+def _whole(text: Text, shape: Shape) -> Text:
+    """The same, also with those of one before all others."""
+    is_number_or_cut = is_number(text.written) or live(text.shape) != live(shape)
+    if is_number_or_cut or text.shape == shape:
+        return text
+    return Text(_bracketed(text, _ATOM) + index_to(text.shape, shape), _ATOM, shape)
 
 
 _INFIX = {
@@ -413,33 +535,80 @@ def _shortened(node: Node, operands: Sequence[Text]) -> Text | None:
         ones = list(map(_is_one, node.inputs, node.numbers))
         if ones[1] or (ones[0] and node.op == "mul"):
             return operands[0 if ones[1] else 1]
-    if not _is_outer_product(node):
+    if not _is_outer_product(node) or any(len(text.shape) != 1 for text in operands):
         return None
-    (a, how_a), (b, how_b) = operands
-    return f"{_bracketed(a, how_a, _MATMUL)} {_bracketed(b, how_b, _ATOM)}ᵀ", _MATMUL
+    column, row = operands
+    written = f"{_bracketed(column, _MATMUL)} {_bracketed(row, _ATOM)}ᵀ"
+    return Text(written, _MATMUL, column.shape + row.shape)
 
 
-def _applied(node: Node, operands: Sequence[Text]) -> Text:
-    op, shortened = node.op or "", _shortened(node, operands)
+def _applied(node: Node, operands: Sequence[Text], shapes: Sequence[Shape], shape: Shape) -> Text:
+    """What an op of no move computes, which is not along an axis."""
+    shortened = _shortened(node, operands)
     if shortened is not None:
         return shortened
+    if node.kind == "elementwise":
+        broadcast_shape = broadcast([text.shape for text in operands], shapes)
+        if broadcast_shape is not None:
+            return _function(node, operands)._replace(shape=broadcast_shape)
+    if node.op == "matmul" and is_column(operands[1].shape, shapes[1]):
+        shapes = shapes[0], operands[1].shape
+    exact = list(map(_exact, operands, shapes))
+    if node.kind == "product":
+        shape = multiplied(node.op == "linear", *(text.shape for text in exact))
+    return _function(node, exact)._replace(shape=shape)
+
+
+def _function(node: Node, operands: Sequence[Text]) -> Text:
+    op = node.op or ""
     if op in _INFIX:
         sign, binds = _INFIX[op]
-        (a, how_a), (b, how_b) = operands
+        a, b = operands
         closer = binds if op in ("add", "matmul", "mul") else binds + 1
-        return _bracketed(a, how_a, binds) + sign + _bracketed(b, how_b, closer), binds
-    match op, operands:
-        case "linear", [(x, how), (W, _)]:
-            return f"{W} {_bracketed(x, how, _ATOM)}", _MATMUL
-        case "neg", [(x, how)]:
-            return f"−{_bracketed(x, how, _PRODUCT)}", _PRODUCT
-        case "pow", [(x, how), ("2", _)]:
-            return f"{_bracketed(x, how, _ATOM)}²", _POWER
-        case "pow", [(x, how), (p, _)]:
-            return f"{_bracketed(x, how, _ATOM)}^{p}", _POWER
-        case "sum", [(x, how)]:
-            return f"Σ {_bracketed(x, how, _POWER)}", _PRODUCT
-        case "sigmoid", [(x, _)]:
-            return f"σ({x})", _ATOM
-        case _:
-            return f"{op}({', '.join(text for text, _ in operands)})", _ATOM
+        if op == "div" and b.binds == _MATMUL:
+            binds_a = closer = _POWER
+        else:
+            binds_a = binds
+        return Text(_bracketed(a, binds_a) + sign + _bracketed(b, closer), binds)
+    match op, [text.written for text in operands]:
+        case "linear", [_, W]:
+            return Text(f"{W} {_bracketed(operands[0], _ATOM)}", _MATMUL)
+        case "neg", [_]:
+            return Text(f"−{_bracketed(operands[0], _PRODUCT)}", _PRODUCT)
+        case "pow", [_, "2"]:
+            return Text(f"{_bracketed(operands[0], _ATOM)}²", _POWER)
+        case "pow", [_, _]:
+            p = operands[1]
+            return Text(f"{_bracketed(operands[0], _ATOM)}^{_bracketed(p, _ATOM)}", _POWER)
+        case "sigmoid", [x]:
+            return Text(f"σ({x})", _ATOM)
+        case _, given:
+            return Text(_called(node, given), _ATOM)
+
+
+def _called(node: Node, given: Sequence[str]) -> str:
+    """A call of an op, with the options that are not what they usually are."""
+    usual = options_of(node)
+    options = [
+        f"{name}={value}" if name in usual else str(value)
+        for name, value in node.options.items()
+        if value != usual.get(name) and not isinstance(value, np.ndarray)
+    ]
+    return f"{node.op}({', '.join([*given, *options])})"
+
+
+def _transposed(node: Node, text: Text, shape: Shape) -> Text:
+    """What has its axes in another order: nothing is said of those of one that change places."""
+    order = list(range(len(shape)))
+    if node.op == "swapaxes":
+        a, b = node.options["axis1"], node.options["axis2"]
+        order[a], order[b] = order[b], order[a]
+    else:
+        order = [axis % len(shape) for axis in node.options["axes"] or order[::-1]]
+    moved = [axis for axis in order if shape[axis] != 1]
+    if moved == sorted(moved):
+        return text
+    text, made = _whole(text, shape), tuple(shape[axis] for axis in order)
+    if order[:-2] == sorted(order)[:-2]:
+        return Text(f"{_bracketed(text, _ATOM)}ᵀ", _ATOM, made)
+    return Text(_called(node, [text.written]), _ATOM, made)

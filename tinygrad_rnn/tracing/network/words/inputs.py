@@ -11,7 +11,7 @@ from ..grouping.groups import Group, Groups
 from ..grouping.leaves import row_of
 from ..quotient import element_of, indexed, primeless, primes
 from ..timesteps.pieces import WHOLE, Atom
-from .formulas import is_one_factor
+from .formulas import is_one_factor, number_text
 from .naming import Naming, first_free
 
 
@@ -152,7 +152,7 @@ class Inputs:
         if (not is_first or name != "x") and not node.is_gone and node.size > 1:
             value = node.data.flat[0]
             if (node.data == value).all():
-                return f"{value:.4g}"
+                return number_text(value)
             if node.data.dtype == bool:
                 return "mask"
         return name

@@ -8,7 +8,7 @@ from ...recording.graph import Node
 from ..grouping.groups import Group, Groups
 from ..quotient import at_step, element_of, indexed, primeless, timeless
 from ..timesteps.pieces import Atom
-from .formulas import Operand
+from .formulas import Operand, is_number, number_text
 from .naming import Naming
 
 _NESTED_MOST = 2  # calls of modules in a call that stands for a name
@@ -374,14 +374,9 @@ class InNames(Read):
         return own | dict(super().told_apart(others, at_any_step=at_any_step))
 
 
-def is_number(name: str) -> bool:
-    """Whether what a value is called is its number."""
-    return name[:1] == "-" or name[:1].isdecimal()
-
-
 def _number_in(node: Node) -> str:
     """The one number that a value is; "" of others, and of one that is gone."""
-    return "" if node.is_gone or node.size != 1 else f"{node.data.item():.4g}"
+    return "" if node.is_gone or node.size != 1 else number_text(node.data.item())
 
 
 def _shortest(name: str) -> str:

@@ -22,7 +22,7 @@ from .formulas import Call, Operand, Region, formula_of
 from .operands import Labels
 
 # A line is no longer, if names can shorten it; and in no case longer.
-_LINE_FIT, _LINE_MOST, _LINES_MOST = 64, 110, 10
+_LINE_FIT, _LINE_MOST, _LINES_MOST = 64, 120, 10
 _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
 
 
@@ -143,11 +143,18 @@ class _Lines:
         values = {node for node in self._own if node not in names}
         read: dict[tuple[Node, int], Hashable] = {**self._read}
         times = {**self._times}
+        slices = self._labels.groups.pieces.slices
+        cut: dict[Hashable, Collection[int]] = {
+            part: one.lost
+            for part in self._read.values()
+            if part is not None and (one := slices.get(part)) is not None
+        }
         for before in self._before:
             values.update(before.values)
             read |= before.read
             times |= before.times
-        return Region(values, read, times=times, calls=self._calls)
+            cut |= before.cut
+        return Region(values, read, times=times, calls=self._calls, cut=cut)
 
     @cached_property
     def _before(self) -> Sequence[Region]:

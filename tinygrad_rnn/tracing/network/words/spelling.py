@@ -65,7 +65,7 @@ class Spelling:
         operands = ReadNames(self.labels, group)
         for node in made:
             text = formula_of(node, self._region(group, atoms), operands)
-            if group.kind == "loss" and is_cut(text):
+            if group.kind != "derived" and is_cut(text):
                 yield from self._formula_in_names(node, group)
                 return
             name = operands.name(Operand(node)) if len(made) > 1 else ""
@@ -86,7 +86,7 @@ class Spelling:
             found.add(name)
             names = {x: own for x, own in named.items() if own != name}
             operands = InNames(self.labels, group, names)
-            atoms = [atom for atom in group.atoms if atom.node not in names]
+            atoms = [one for one in self._atoms_in_formula(group) if one.node not in names]
             region = self._region(group, atoms)
             is_of_each = often[name] > 1
             text = formula_of(made, region, operands, at_any_step=is_of_each)
@@ -121,7 +121,19 @@ class Spelling:
             elif not (is_of_all or is_part or one.reader.node.is_move):
                 read[place] = ALL
         inside = {atom.node for atom in atoms} | self._nameless_derived
-        return Region(inside, read, is_of_all, self._steps_taken(group, entering))
+        times = self._steps_taken(group, entering)
+        cut = self._cut(atoms, () if is_of_all else entering)
+        return Region(inside, read, is_of_all, times, cut=cut)
+
+    def _cut(
+        self, atoms: Sequence[Atom], entering: Iterable[RawRead]
+    ) -> Mapping[Hashable, Collection[int]]:
+        """Of what is cut into its timesteps the axes that one step does not have."""
+        count = Counter(atom.node for atom in atoms)
+        found: dict[Hashable, Atom] = {read.value: read.value for read in entering}
+        found |= {atom.node: atom for atom in atoms if count[atom.node] == 1}
+        slices = self.groups.pieces.slices
+        return {key: slices[atom].lost for key, atom in found.items() if atom in slices}
 
     def region_misnamed(self, group: Group) -> Region:
         """The same of what enters from a block, where that alone is called as an input is."""
