@@ -58,6 +58,23 @@ def test_an_input_that_outputs_are_compared_with_is_named_at_the_loss_and_joined
     assert "following" in said or "x" in said
 
 
+def test_of_targets_that_are_inputs_too_it_is_said_how_many_others_there_are():
+    cell, letters = tg.nn.RNNCell(3, 3, rng=0), np.random.default_rng(0).random((4, 3))
+
+    def program():
+        h, losses = None, []
+        for x, following in pairwise(letters):
+            h = cell(x, h)
+            losses.append(((h - following) ** 2).mean())
+        return sum(losses)
+
+    with tg.trace() as tr:
+        program().backward()
+    shapes = tg.draw(tr).drawing.shapes
+    loss = next(shape for shape in shapes if shape.cls == "loss")
+    assert "following: x₁, x₂ and 1 more" in " ".join(text.text for text in loss.texts)
+
+
 def test_a_long_formula_is_broken_in_its_box_and_not_cut():
     cell, h, ys = tg.nn.RNNCell(3, 3, rng=0), None, []
     first, other = (tg.tensor(np.ones(3), requires_grad=True, name=name) for name in ("abc", "de"))

@@ -1,7 +1,7 @@
 """The grid of a quotient: every block in its columns, every arrow between the items it joins."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -275,16 +275,21 @@ class _Unrolled:
         )
 
     def _as_told(self, block: Block, others: Sequence[str], told: Container[str]) -> Sequence[str]:
-        """What the loss reads under a name that its formula has, behind that: "target: x₁, x₂"."""
+        """What the loss reads under a name that its formula has, behind that: "target: x₁, x₂".
+
+        What it alone reads stands nowhere else in the picture: of that it is said how many.
+        """
         found: dict[str, list[str]] = {}
+        unseen = Counter[str]()
         for arrow in self._quotient.entering[block]:
             label = _called(arrow.source)
+            unseen[label] += len(arrow.values) * (arrow.source.kind == "target")
             if label in others:
                 names = {self._quotient.name_of(value.node) for value in arrow.values}
                 own = names.pop() if len(names) == 1 else ""
                 found.setdefault(own if own in told else "", []).append(label)
         return [
-            f"{own}: {', '.join(_ends(labels))}" if own else ", ".join(labels)
+            f"{own}: {', '.join(_ends(labels))}{_more(unseen[own])}" if own else ", ".join(labels)
             for own, labels in found.items()
         ]
 
@@ -338,6 +343,10 @@ def _has_several(formula: str) -> bool:
     while text != outside:
         text, outside = outside, re.sub(r"\[[^][]*\]", "", outside)
     return "; " in text
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
 
 
 def _ends(labels: Sequence[str]) -> Sequence[str]:
