@@ -484,6 +484,20 @@ def test_an_array_that_is_read_backwards_has_its_name():
     assert labels(quotient, "input") == ["source₂", "source₁", "source₀"]
 
 
+def test_a_row_of_a_table_is_written_as_the_row_it_is():
+    embedding, cell = tg.nn.Embedding(5, 3, rng=0), tg.nn.RNNCell(3, 4, rng=1)
+
+    def run(words):
+        h = None
+        for word in words:
+            h = cell(embedding(word), h)
+        return h.sum()
+
+    quotient = network(lambda: run(np.array([1, 3, 0])))
+    between = [block for block in quotient.blocks if block.kind == "between"]
+    assert {(block.label, block.formula) for block in between} == {("embedding", "weight[word]")}
+
+
 def test_a_leaf_has_its_name_and_what_has_none_is_x():
     cell = tg.nn.RNNCell(3, 4, rng=0)
 

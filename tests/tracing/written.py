@@ -116,7 +116,7 @@ class _Reader:
 
     def index(self):
         text, _, self.rest = self.rest.partition("]")
-        return eval(f"np.s_[{text.replace('…', '...')}]", {"np": np})
+        return eval(f"np.s_[{text.replace('…', '...')}]", {**self.names, "np": np})
 
     def atom(self):
         found = self.take()

@@ -582,6 +582,8 @@ def _function(node: Node, operands: Sequence[Text]) -> Text:
             return Text(f"{_bracketed(operands[0], _ATOM)}^{_bracketed(p, _ATOM)}", _POWER)
         case "sigmoid", [x]:
             return Text(f"σ({x})", _ATOM)
+        case "embedding", [_, row]:
+            return Text(f"{_bracketed(operands[0], _ATOM)}[{row}]", _ATOM)
         case _, given:
             return Text(_called(node, given), _ATOM)
 
