@@ -180,6 +180,16 @@ def test_an_input_that_is_learned_has_the_colour_of_its_parameter():
     assert first.fill == chip.fill
 
 
+def test_what_all_copies_read_comes_to_each_in_the_same_order():
+    edges = tg.draw(recorded("memory_network")).drawing.edges
+    arriving = defaultdict(dict)
+    for edge in edges:
+        if edge.color == "text" and edge.target.startswith("cell"):
+            arriving[edge.target][edge.source] = edge.points[-1][0]
+    assert len(arriving) == 3
+    assert len({tuple(sorted(ends, key=ends.get)) for ends in arriving.values()}) == 1
+
+
 @pytest.mark.parametrize("name", rows(NAMES, ["luong", "neural_ode", "tree_lstm", "zoneout"]))
 def test_no_two_ways_lie_on_each_other(name):
     assert lying_on_each_other(tg.draw(recorded(name)).drawing) == []

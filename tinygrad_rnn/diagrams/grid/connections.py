@@ -106,7 +106,7 @@ class Pen:
         """Return how far from its target's middle each connection enters that comes around."""
         straight: defaultdict[str, float] = defaultdict(float)
         around: defaultdict[tuple[str, str], dict[str, list[str]]] = defaultdict(dict)
-        near_first = sorted(self._lines, key=_has_lane)
+        near_first = sorted(self._lines, key=_from_near)
         for line in near_first:
             target = line.target.id
             frame = self._place.frames.get(target)
@@ -440,8 +440,12 @@ class Pen:
         return None
 
 
-def _has_lane(line: _Line) -> bool:
-    return isinstance(line.way, Around) and line.way.lane is not None
+def _from_near(line: _Line) -> tuple[bool, float]:
+    """What comes around without a lane before what has one; before that what comes from afar."""
+    way = line.way
+    if not isinstance(way, Around) or way.lane is not None:
+        return isinstance(way, Around), 0.0
+    return False, line.source.x if way.side == "right" else -line.source.x
 
 
 def _mark(connection: Connection, norm: float, corners: Sequence[Point]) -> Text | None:
