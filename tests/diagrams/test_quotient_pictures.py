@@ -190,6 +190,13 @@ def test_what_all_copies_read_comes_to_each_in_the_same_order():
     assert len({tuple(sorted(ends, key=ends.get)) for ends in arriving.values()}) == 1
 
 
+def test_zeros_that_fill_up_are_muted():
+    shapes = tg.draw(recorded("qrnn")).drawing.shapes
+    inputs = {shape.texts[0].text: shape.fill for shape in shapes if shape.cls == "input"}
+    assert inputs.pop("0") == "state.fill"
+    assert set(inputs.values()) == {"input.fill"}
+
+
 @pytest.mark.parametrize("name", rows(NAMES, ["luong", "neural_ode", "tree_lstm", "zoneout"]))
 def test_no_two_ways_lie_on_each_other(name):
     assert lying_on_each_other(tg.draw(recorded(name)).drawing) == []

@@ -338,7 +338,9 @@ class Circle:
 
     def shapes(self, item: Item, x: float, y: float, width: float, room: float) -> Iterator[Shape]:
         role, (width, height) = item.role, self.size(width)
-        if role == "initial" or (role in ("output", "loss") and (self.zero or self.unused)):
+        fills_up = role == "input" and item.label.isdecimal()  # or begins a sum
+        is_left_out = role in ("output", "loss") and (self.zero or self.unused)
+        if role == "initial" or fills_up or is_left_out:
             role = "state"
         yield Shape(
             id=item.id,
