@@ -718,3 +718,21 @@ def test_what_runs_along_with_the_states_from_the_first_one_on_stands_in_their_c
     prove_time(found)
     assert [columns(found, row) for row in range(2)] == [[0, 1, 2, 3], [1, 2, 3]]
     assert [cell.label for cell in found.cells if cell.row.number] == ["m₁", "m₂", "m₃"]
+
+
+def test_what_is_made_of_a_masked_state_stands_with_it_where_a_later_row_reads_them_all():
+    def program():
+        lower, upper = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.RNNCell(SIZE, SIZE, rng=1)
+        h, query, hs = zeros(), zeros(), []
+        for x, kept in zip(sequence(3), np.ones((3, 1), bool), strict=True):
+            h = tg.ops.where(kept, lower(x, h), h)
+            hs.append(h)
+        for h in hs:
+            keys = tg.ops.stack([tg.ops.reshape(key, (SIZE,)) for key in hs])
+            query = upper(h + tg.ops.softmax(keys @ query) @ keys, query)
+        return (query**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    bars = [block for block in found.blocks if block.kind == "bar"]
+    assert [block.columns for block in bars] == [(0, 1, 2)] * 3

@@ -43,20 +43,8 @@ class Columns:
         for group in between:
             if group.carries is not None:
                 self._place_carrier(group)
-                continue
-            known = [
-                column for source in self.groups.sources(group) for column in source.columns[-1:]
-            ]
-            parts = [atom for atom in group.atoms if atom.label != WHOLE or not known]
-            times = [self.groups.pieces.column(atom) for atom in parts]
-            known += [time for time in times if time is not None]
-            known += self._columns_of_inputs(group)
-            column = max(known, default=0)
-            if not known:
-                column = self._column_of_its_turn(group) or 0
-            elif id(group) in self.groups.of_inputs:
-                column = min(column, needed.get(id(group), column))
-            group.columns = (column,)
+            else:
+                self._place_after_sources(group, needed)
         late: set[int] = set()
         for group in reversed(between):
             if group.carries is not None:
@@ -66,8 +54,24 @@ class Columns:
                 late.add(id(group))
                 group.columns = (min(to.columns[0] for to, _ in targets),)
         for group in between:
-            if group.carries is None and id(group) not in self.groups.of_inputs:
-                self._place_in_its_turn(group, is_late=id(group) in late)
+            if group.carries is not None or id(group) in self.groups.of_inputs:
+                continue
+            if id(group) not in late:  # what it reads may have been placed in its turn by now
+                self._place_after_sources(group, needed)
+            self._place_in_its_turn(group, is_late=id(group) in late)
+
+    def _place_after_sources(self, group: Group, needed: Mapping[int, int]) -> None:
+        known = [column for source in self.groups.sources(group) for column in source.columns[-1:]]
+        parts = [atom for atom in group.atoms if atom.label != WHOLE or not known]
+        times = [self.groups.pieces.column(atom) for atom in parts]
+        known += [time for time in times if time is not None]
+        known += self._columns_of_inputs(group)
+        column = max(known, default=0)
+        if not known:
+            column = self._column_of_its_turn(group) or 0
+        elif id(group) in self.groups.of_inputs:
+            column = min(column, needed.get(id(group), column))
+        group.columns = (column,)
 
     def _columns_of_need(self, between: Sequence[Group]) -> Mapping[int, int]:
         """Of blocks the column of the first copy that depends on them, if one does."""
