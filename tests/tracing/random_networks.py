@@ -1,5 +1,7 @@
 """Recurrent programs that nobody wrote: rows, chains, skips, joins, slices, heads, cut parts."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -25,6 +27,19 @@ class Norm(tg.nn.Module):
 
     def forward(self, x):
         return self.gain * x / tg.ops.sqrt((x * x).mean(axis=-1, keepdims=True) + 1)
+
+
+@dataclass
+class Held:
+    """Where a program keeps its states between the steps."""
+
+    states: tuple
+
+
+FORMS = ["plain", "masked", "residual", "norm", "cut", "euler", "attends", "twice"]
+FORMS += ["slow", "remembers", "gated", "differs"]
+BETWEEN = ["nothing", "stacked", "linear", "shifted", "pooled", "joined", "normed"]
+BETWEEN += ["ahead", "cut", "concatenated", "paired"]
 
 
 class Program:
@@ -64,7 +79,10 @@ class Program:
 
     def input(self):
         array = self.rng.standard_normal((self.steps, self.batch, SIZE))
-        match self.choose("arrays", "whole", "flipped", "embedded", "convolved"):
+        like = self.choose(
+            "arrays", "whole", "flipped", "embedded", "convolved", "ahead", "strided", "parts"
+        )
+        match like:
             case "arrays":
                 return list(array)
             case "whole":
@@ -73,6 +91,15 @@ class Program:
                 return list(tg.ops.flip(tg.tensor(array), 0))
             case "convolved":
                 return list(self.convolved(tg.tensor(array, name="xs")))
+            case "ahead":
+                return list(self.looking_ahead(tg.tensor(array, name="xs")))
+            case "strided":
+                xs = tg.tensor(np.repeat(array, 2, axis=0) + 0.5, name="xs")
+                return list(xs[::2] * xs[1::2])
+            case "parts":
+                xs = tg.tensor(np.concatenate([array, array + 1], axis=-1), name="xs")
+                left, right = xs[..., :SIZE], xs[..., SIZE:]
+                return [left[t] + tg.ops.tanh(right[t]) for t in range(self.steps)]
             case _:
                 embed = tg.nn.Embedding(5, SIZE, rng=self.number())
                 return list(embed(self.rng.integers(0, 5, (self.steps, self.batch))))
@@ -89,6 +116,11 @@ class Program:
             terms.reverse()
         return sum(terms[1:], terms[0])
 
+    def looking_ahead(self, xs):
+        """Each step and the one after it; nothing comes after the last."""
+        after = tg.ops.concatenate([xs[1:], np.zeros((1, self.batch, SIZE))])
+        return xs + 0.5 * after
+
     def initial(self):
         like = self.choose("zeros", "trained", "last")
         if like == "last" and self.states:
@@ -98,38 +130,62 @@ class Program:
         return tg.tensor(np.zeros((self.batch, SIZE)))
 
     def row(self, xs):
-        kind = self.choose("rnn", "lstm", "own", "layer", "both", "scope", "plain", "joined")
+        kind = self.choose(
+            "rnn", "lstm", "own", "layer", "both", "scope", "plain", "joined", "layers", "tied"
+        )
         if kind in ("layer", "both"):
             return self.layer(xs, bidirectional=kind == "both")
         step, states = self.cell(kind)
         mask = self.rng.random((len(xs), self.batch, 1)) < 0.7
-        form = self.choose(
-            "plain", "masked", "residual", "norm", "cut", "euler", "attends", "twice"
-        )
-        norm, ys = Norm(), []
-        order = range(len(xs))
-        if self.choose(False, False, True):
-            order = reversed(order)
-        begin = states
-        for k, t in enumerate(order):
-            x = xs[t]
-            if form == "attends":
-                x = x + self.attention(self.sequences[-1], states[0])
-            if form == "cut" and k == 2:
-                states = tuple(state.detach() for state in states)
+        form = self.choose(*FORMS)
+        norm, beside, ys = Norm(), tg.nn.Linear(SIZE, SIZE, rng=self.number()), []
+        backwards = self.choose(False, False, True)
+        held = Held(states)
+        for k, t in enumerate(reversed(range(len(xs))) if backwards else range(len(xs))):
+            before = held.states
             if form == "twice" and k == len(xs) // 2:
-                states = begin  # a second sequence for the same cell
-            new = step(x, states)
-            if form == "masked":
-                new = tuple(tg.ops.where(mask[t], a, b) for a, b in zip(new, states, strict=True))
-            if form == "euler":
-                new = tuple(b + 0.1 * a for a, b in zip(new, states, strict=True))
-            if form == "norm":
-                new = (norm(new[0]), *new[1:])
-            states = new
-            ys.append(x + new[0] if form == "residual" else new[0])
-        self.states.append(states[0])
-        return ys[::-1] if isinstance(order, type(reversed(range(1)))) else ys
+                before = states  # a second sequence for the same cell
+            if form == "cut" and k == 2:
+                before = tuple(state.detach() for state in before)
+            x = self.read(form, xs[t], before[0], ys)
+            new = before if form == "slow" and k % 2 else step(x, before)
+            held.states = new = self.kept(form, new, before, mask[t], norm)
+            ys.append(self.made(form, new[0], before[0], x, beside))
+        self.states.append(held.states[0])
+        return ys[::-1] if backwards else ys
+
+    def read(self, form, x, h, ys):
+        """What a step reads."""
+        if form == "attends":
+            return x + self.attention(self.sequences[-1], h)
+        if form == "remembers" and ys:
+            return x + self.attention(ys, h)
+        return x
+
+    def kept(self, form, new, before, mask, norm):
+        """What a row keeps of what its cell made."""
+        match form:
+            case "masked":
+                pairs = zip(new, before, strict=True)
+                return tuple(tg.ops.where(mask, a, b) for a, b in pairs)
+            case "euler":
+                return tuple(b + 0.1 * a for a, b in zip(new, before, strict=True))
+            case "norm":
+                return norm(new[0]), *new[1:]
+            case _:
+                return new
+
+    def made(self, form, h, before, x, beside):
+        """What a row hands on."""
+        match form:
+            case "residual":
+                return x + h
+            case "gated":
+                return tg.ops.sigmoid(beside(x)) * h
+            case "differs":
+                return h - before.detach()
+            case _:
+                return h
 
     def cell(self, kind):
         h = self.initial()
@@ -150,6 +206,8 @@ class Program:
             case "joined":
                 W = tg.nn.Parameter(self.rng.standard_normal((2 * SIZE, SIZE)) * 0.5, name="W")
                 return lambda x, s: (tg.ops.tanh(tg.ops.concatenate([x, s[0]], axis=-1) @ W),), (h,)
+            case "layers" | "tied":
+                return self.layers(tied=kind == "tied"), (h, tg.tensor(np.ones((self.batch, SIZE))))
             case _:
                 W = tg.nn.Parameter(self.rng.standard_normal((SIZE, SIZE)) * 0.5, name="W")
                 name = f"row{len(self.sequences)}"
@@ -159,6 +217,18 @@ class Program:
                         return (tg.ops.tanh(x + states[0] @ W),)
 
                 return step, (h,)
+
+    def layers(self, tied):
+        """Two cells that are called at each step; they may share a weight."""
+        lower, upper = (tg.nn.RNNCell(SIZE, SIZE, rng=self.number()) for _ in range(2))
+        if tied:
+            upper.W_hh = lower.W_hh
+
+        def step(x, states):
+            below = lower(x, states[1])
+            return upper(below, states[0]), below
+
+        return step
 
     def layer(self, xs, bidirectional):
         rnn = tg.nn.GRU(SIZE, SIZE, bidirectional=bidirectional, rng=self.number())
@@ -174,33 +244,48 @@ class Program:
         return (weights[..., None] * keys).sum(axis=0)
 
     def between(self, ys):
-        form = self.choose("nothing", "stacked", "linear", "shifted", "pooled", "joined", "normed")
-        if form == "nothing":
-            return ys
-        if form == "joined":
-            skip = self.choose(*self.sequences)
-            return [y + x for y, x in zip(ys, skip, strict=True)]
-        sequence = tg.ops.stack(ys)
+        form = self.choose(*BETWEEN)
         match form:
-            case "linear":
-                sequence = tg.nn.Linear(SIZE, SIZE, rng=self.number())(sequence)
-            case "shifted":
-                before = tg.ops.concatenate([np.zeros((1, self.batch, SIZE)), sequence[:-1]])
-                sequence = sequence + 0.5 * before
-            case "pooled":
-                sequence = sequence - sequence.mean(axis=0)
-            case "normed":
-                sequence = Norm()(sequence)
+            case "nothing":
+                return ys
+            case "joined":
+                return [y + x for y, x in zip(ys, self.choose(*self.sequences), strict=True)]
+            case "concatenated":
+                W = tg.nn.Linear(2 * SIZE, SIZE, rng=self.number())
+                pairs = zip(ys, self.choose(*self.sequences), strict=True)
+                return [W(tg.ops.concatenate(pair, axis=-1)) for pair in pairs]
             case _:
-                sequence = tg.ops.relu(sequence) + 0.1
+                sequence = self.mixed(form, tg.ops.stack(ys))
         if self.choose(False, True):
             return tg.ops.unstack(sequence)
         return [sequence[t] for t in range(len(ys))]
 
+    def mixed(self, form, ys):
+        """What is made of a whole sequence, step by step or not."""
+        match form:
+            case "linear":
+                return tg.nn.Linear(SIZE, SIZE, rng=self.number())(ys)
+            case "shifted":
+                before = tg.ops.concatenate([np.zeros((1, self.batch, SIZE)), ys[:-1]])
+                return ys + 0.5 * before
+            case "pooled":
+                return ys - ys.mean(axis=0)
+            case "normed":
+                return Norm()(ys)
+            case "ahead":
+                return self.looking_ahead(ys)
+            case "cut":
+                return ys.detach()
+            case "paired":
+                pairs = (ys[t - t % 2 : t - t % 2 + 2] for t in range(len(ys)))
+                return tg.ops.stack([pair.mean(axis=0) for pair in pairs])
+            case _:
+                return tg.ops.relu(ys) + 0.1
+
     def head(self, xs):
         out = tg.nn.Linear(SIZE, 2, rng=self.number())
         targets = self.rng.integers(0, 2, (len(xs), self.batch))
-        match self.choose("last", "each", "stacked", "sum"):
+        match self.choose("last", "each", "stacked", "sum", "weighed", "smooth"):
             case "last":
                 self.losses.append(tg.nn.cross_entropy(out(xs[-1]), targets[-1]))
             case "each":
@@ -208,6 +293,12 @@ class Program:
                 self.losses.append(sum(terms[1:], terms[0]))
             case "stacked":
                 self.losses.append(tg.nn.cross_entropy(out(tg.ops.stack(list(xs))), targets))
+            case "weighed":
+                weights = self.rng.random((len(xs), self.batch, 1)) < 0.7
+                self.losses.append((tg.ops.where(weights, out(tg.ops.stack(xs)), 0.0) ** 2).sum())
+            case "smooth":
+                ys = tg.ops.stack(xs)
+                self.losses.append((out(ys[-1]) ** 2).sum() + ((ys[1:] - ys[:-1]) ** 2).sum())
             case _:
                 self.losses.append((tg.ops.stack(list(xs)) ** 2).sum())
 

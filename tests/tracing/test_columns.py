@@ -736,3 +736,25 @@ def test_what_is_made_of_a_masked_state_stands_with_it_where_a_later_row_reads_t
     prove_time(found)
     bars = [block for block in found.blocks if block.kind == "bar"]
     assert [block.columns for block in bars] == [(0, 1, 2)] * 3
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_steps_that_look_ahead_are_as_many_at_the_end_of_the_sequence(ahead):
+    """The last ones read the same state last, and are not one for that."""
+
+    def program():
+        lower, upper = tg.nn.GRU(SIZE, SIZE, rng=0), tg.nn.GRU(SIZE, SIZE, rng=1)
+        ys, _ = lower(sequence(4))
+        after = tg.ops.concatenate([ys[ahead:], np.zeros((ahead, SIZE))])
+        return (upper(ys + after)[0] ** 2).sum()
+
+    found = network(program)
+    prove_time(found)
+    assert [columns(found, row) for row in range(2)] == [
+        [0, 1, 2, 3],
+        [ahead + t for t in range(4)],
+    ]
+    sums = [block for block in found.blocks if block.sign == "⊕"]
+    fed = [[arrow.target for arrow in found.leaving[block]] for block in sums]
+    assert fed == [[cell] for cell in found.cells if cell.row.number == 1]
+    assert not any("′" in block.label for block in found.blocks if block.kind == "input")

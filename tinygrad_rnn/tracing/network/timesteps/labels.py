@@ -5,7 +5,7 @@ single slices. What only moves data is run once more on the tokens instead of th
 it is known which elements of an input an element of the output depends on.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -98,6 +98,29 @@ class Times:
         for token in map(self.find, tokens):
             if token and self._column[token] is None:
                 self._beside.setdefault(token, 0)
+
+    def are_apart(self, tokens: Set[Token]) -> bool:
+        """Whether these are never the same as others."""
+        return bool(tokens) and tokens <= self._beside.keys()
+
+    def apart(self, tokens: Sequence[Token], made_of: Sequence[Hashable]) -> list[Token]:
+        """The tokens of steps, where those of one column get others of that if they differ."""
+        known: dict[tuple[Token, Hashable], Token] = {}
+        taken: set[Token] = set()
+        for token, step in zip(tokens, made_of, strict=True):
+            if (token, step) not in known:
+                known[token, step] = self._beside_of(token) if token in taken else token
+                taken.add(token)
+        return [known[key] for key in zip(tokens, made_of, strict=True)]
+
+    def _beside_of(self, token: Token) -> Token:
+        """Another one of the same column, which it stays apart from; itself, if it has none."""
+        column = self.column(token)
+        if column is None:
+            return token
+        found = self.new(*self._sequence[token])
+        self._column[found], self._beside[found] = column, token
+        return found
 
     def bind(self, token: Token, column: int) -> None:
         """Say which column it is; one that is bound stays so."""
@@ -255,9 +278,9 @@ class Times:
             self._same[self.find(token)] = self.find(other)
 
 
-def along(axis: int, tokens: Sequence[Token], node: Node) -> Array:
+def along(axis: int, tokens: Sequence[Token], ndim: int) -> Array:
     """The label of a value that has one token for each place of an axis."""
-    shape = [1] * len(node.shape)
+    shape = [1] * ndim
     shape[axis] = len(tokens)
     return np.array(tokens, np.int32).reshape(shape)
 
@@ -341,10 +364,10 @@ def _stacked(node: Node, labels: Sequence[frozenset[Token]], times: Times) -> La
     if any(times.column(token) is not None for token in tokens):
         given = zip(node.tensors(), tokens, strict=True)
         times.keep_apart(token for x, token in given if x.op is None)
+    if len(set(tokens)) > 1:
+        tokens = times.apart(tokens, node.tensors())
     axis = node.options["axis"] % len(node.shape)
-    shape = [1] * len(node.shape)
-    shape[axis] = len(tokens)
-    return compressed(np.array(tokens, np.int32).reshape(shape))
+    return compressed(along(axis, tokens, len(node.shape)))
 
 
 def moved(node: Node, tensors: Sequence[Node], labels: Sequence[Label], times: Times) -> Label:
@@ -386,7 +409,7 @@ def _apart(x: Node, label: Label, joined: Node, times: Times) -> Label:
     if x.shape[axis] > 1:
         tokens = [times.new(x, place, times.origin(token)) for place in range(x.shape[axis])]
     times.keep_apart(tokens)
-    return along(axis, tokens, x)
+    return along(axis, tokens, len(x.shape))
 
 
 def _spread(x: Node, label: Label, times: Times) -> Array:
@@ -416,7 +439,7 @@ def compressed(label: Array) -> Label:
     if not label.size:
         return TIMELESS
     for axis, n in enumerate(label.shape):
-        if n > 1 and (label.strides[axis] == 0 or (label == label.take([0], axis)).all()):
+        if n > 1 and (label.strides[axis] == 0 or _is_alike(label, axis)):
             label = label.take([0], axis)
     if label.size == 1:
         token = int(label.item())
@@ -458,7 +481,25 @@ def _combined(
         if token is None:
             return None
         found.append(token)
-    return np.array(found, np.int32).reshape(shape)
+    label = np.array(found, np.int32).reshape(shape)
+    return _with_steps_apart(label, rows.reshape(*shape, -1), times)
+
+
+def _with_steps_apart(label: Array, rows: Array, times: Times) -> Array:
+    """Of several steps that read the same time last, each has a token of its own.
+
+    So it is at the end of a sequence whose steps look ahead: hₜ + hₜ₊₁, and nothing after the last.
+    """
+    axes = [axis for axis, n in enumerate(label.shape) if n > 1 and not _is_alike(label, axis)]
+    if len(axes) != 1:
+        return label
+    read = [row.tobytes() for row in np.moveaxis(rows, axes[0], 0)]
+    tokens = [int(step.flat[0]) for step in np.moveaxis(label, axes[0], 0)]
+    return along(axes[0], times.apart(tokens, read), label.ndim)
+
+
+def _is_alike(label: Array, axis: int) -> bool:
+    return bool((label == label.take([0], axis)).all())
 
 
 def _reach_back_alike(node: Node, rows: Array, times: Times) -> bool:

@@ -96,6 +96,10 @@ class Placement:
         """Whether its chain runs from the right to the left."""
         return copy in self._backwards
 
+    def fills(self, leaf: Node) -> bool:
+        """Whether it stands before or after a sequence, which it fills up."""
+        return self.times.are_apart(tokens_of(self.labels[leaf]))
+
     @cached_property
     def slow(self) -> Set[int]:
         """The rows that leave out columns between two of their copies."""
@@ -119,7 +123,7 @@ class Placement:
             elif node in axes:
                 axis = axes[node]
                 tokens = [self.times.new(node, k) for k in range(node.shape[axis])]
-                self.labels[node] = along(axis, tokens, node)
+                self.labels[node] = along(axis, tokens, len(node.shape))
             elif node not in self._sequences.parts:
                 self.labels[node] = frozenset((self.times.new(node, 0),))
         for node, part in self._sequences.parts.items():
@@ -170,7 +174,7 @@ class Placement:
             if not origin or self.times.extent(label).last:
                 return
         tokens = [self.times.new(node, k, origin) for k in range(node.shape[axis])]
-        self.labels[node] = along(axis, tokens, node)
+        self.labels[node] = along(axis, tokens, len(node.shape))
 
     def _carry(self, node: Node, labels: Sequence[Label]) -> None:
         """Let what hands on a state of a row that runs backwards stand where the newest copy does.

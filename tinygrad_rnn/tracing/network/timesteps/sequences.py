@@ -226,7 +226,7 @@ def _leaf_labels(
             n, sequence = node.shape[axis], (node, axis)
             own = tokens[sequence] = [times.new(sequence, k) for k in range(n)]
             places.update(zip(own, range(n), strict=True))
-            labels[node][sequence] = along(axis, own, node)
+            labels[node][sequence] = along(axis, own, len(node.shape))
     for leaf, (whole, axis, place) in parts.items():
         if (whole, axis) in tokens:
             token = tokens[whole, axis][place]

@@ -149,7 +149,8 @@ class Inputs:
                 return max(others)
         is_x = any(self._name(atom) == "x" for atom in group.atoms)
         name = "x" if is_x else self.naming.nameless_input
-        if (not is_first or name != "x") and not node.is_gone and node.size > 1:
+        is_step = is_first and name == "x" and not self.groups.placement.fills(node)
+        if not is_step and not node.is_gone and node.size > 1:
             value = node.data.flat[0]
             if (node.data == value).all():
                 return number_text(value)
