@@ -39,7 +39,7 @@ class Held:
 FORMS = ["plain", "masked", "residual", "norm", "cut", "euler", "attends", "twice"]
 FORMS += ["slow", "remembers", "gated", "differs"]
 BETWEEN = ["nothing", "stacked", "linear", "shifted", "pooled", "joined", "normed"]
-BETWEEN += ["ahead", "cut", "concatenated", "paired"]
+BETWEEN += ["ahead", "concatenated", "paired"]
 
 
 class Program:
@@ -274,8 +274,6 @@ class Program:
                 return Norm()(ys)
             case "ahead":
                 return self.looking_ahead(ys)
-            case "cut":
-                return ys.detach()
             case "paired":
                 pairs = (ys[t - t % 2 : t - t % 2 + 2] for t in range(len(ys)))
                 return tg.ops.stack([pair.mean(axis=0) for pair in pairs])
