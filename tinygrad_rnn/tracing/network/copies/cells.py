@@ -21,7 +21,7 @@ from ...recording.graph import Graph, Node
 from .beginnings import STATE, Beginning, beginning_of, parts_of_join
 from .copies import Copy, Entry, Loop, Structure, newest
 from .loops import Rounds, loops_in
-from .recurrence import Recurrence, is_light, key_of, recurrence_of
+from .recurrence import Recurrence, is_light, key_of, recurrences_of
 from .states import arrange_states, names_in_cells
 from .turns import Turn, depth_of_repetition, turns_of
 
@@ -351,7 +351,7 @@ def cells_in(nodes: Sequence[Node]) -> Cells:
     Where several modules make a step, none of which hands its state to itself, the loop around
     them is the cell, as of `h = tanh(W(x) + U(h))`; one of them, where nobody knows a loop.
     """
-    own, first = recurrence_of(nodes, of_several=False), recurrence_of(nodes)
+    own, first = recurrences_of(nodes)
     others = first.copy_of.keys() - own.copy_of.keys()
     if others:
         cells = _cells_of(nodes, own)

@@ -58,11 +58,11 @@ class Recurrence:
     around: Mapping[Scope, Scope] = field(default_factory=dict[Scope, Scope])
 
 
-def recurrence_of(nodes: Sequence[Node], *, of_several: bool = True) -> Recurrence:
+def recurrences_of(nodes: Sequence[Node]) -> tuple[Recurrence, Recurrence]:
     """Find the copies among the calls in which these nodes were made.
 
-    `of_several`: where several modules make a step, none of which hands its state to itself,
-    whether the first of them is the cell.
+    In the second one, where several modules make a step, none of which hands its state to itself,
+    the first of them is the cell.
     """
     scopes = {node.scope for node in nodes if node.op is not None and node.scope is not None}
     calls = {scope: scope.chain() for scope in sorted(scopes, key=lambda scope: scope.id)}
@@ -71,15 +71,16 @@ def recurrence_of(nodes: Sequence[Node], *, of_several: bool = True) -> Recurren
     found = {key for key, level in levels.items() if level == _LIGHTLY}
     found |= _known_cells(calls)
     found, around = _without_outer_loops(nodes, calls, found)
-    copies = _copies(calls, found)
-    blocked = frozenset(copies)
+    own = Recurrence(_copies(calls, found), around)
+    blocked = frozenset(own.copy_of)
     left = [key for key in repeated if not _touches(key, calls, blocked)]
-    if left and of_several:
-        reading = _keys_that_read_parameters(nodes, calls)
-        others = [key for key in _handing_on(nodes, calls, left, copies) if key in reading]
-        found |= set(others[:1])
-        copies = _copies(calls, found)
-    return Recurrence(copies, around)
+    if not left:
+        return own, own
+    reading = _keys_that_read_parameters(nodes, calls)
+    others = [key for key in _handing_on(nodes, calls, left, own.copy_of) if key in reading]
+    if not others:
+        return own, own
+    return own, Recurrence(_copies(calls, {*found, others[0]}), around)
 
 
 def _handing_on(
