@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from ...tracing.network.quotient import Block, Chain, Output, Quotient, Row
+from ...tracing.network.quotient import Arrow, Block, Chain, Output, Quotient, Row
 from ...tracing.recording.graph import Node
 from ..picture.notation import shape_text, without_step
 from ..picture.text_metrics import broken
@@ -207,8 +207,8 @@ class _Unrolled:
         ids, labels = block.circles or (block.id,), block.labels or (block.label,)
         for id, label, column in zip(ids, labels, block.columns, strict=False):
             slot = self._slots.slot_of.get(column)
-            words = ["input", label, block.caption, shape]
             if slot is not None:
+                words = ["input", label, block.caption, shape]
                 yield Item(
                     id=id,
                     cls="input",
@@ -247,16 +247,20 @@ class _Unrolled:
         )
 
     def _loss(self, block: Block) -> Item:
-        targets = [
-            arrow.source.label if arrow.source.kind == "target" else _called(arrow.source)
+        given = [
+            arrow
             for arrow in self._quotient.entering[block]
             if arrow.source.kind in ("target", "input")
+        ]
+        targets = [
+            arrow.source.label if arrow.source.kind == "target" else _called(arrow.source)
+            for arrow in given
         ]
         told = set(re.findall(r"[\w′]+", block.formula))
         told |= {without_step(name) for name in told}
         stems = {name: without_step(name.partition("[")[0]) for name in targets if name}
         others = [n for n, stem in stems.items() if stem not in told and n not in block.formula]
-        others = self._as_told(block, others, told)
+        others = self._as_told(given, others, told)
         texts = filter(None, (block.formula, ", ".join(others)))
         width = _LOSS_LINES if _has_several(block.formula) else _LOSS_LINE
         lines = [line for text in texts for line in broken(text, width, NOTE_SIZE + 1)]
@@ -274,14 +278,16 @@ class _Unrolled:
             tooltip=about,
         )
 
-    def _as_told(self, block: Block, others: Sequence[str], told: Container[str]) -> Sequence[str]:
+    def _as_told(
+        self, given: Iterable[Arrow], others: Sequence[str], told: Container[str]
+    ) -> Sequence[str]:
         """What the loss reads under a name that its formula has, behind that: "target: x₁, x₂".
 
         What it alone reads stands nowhere else in the picture: of that it is said how many.
         """
         found: dict[str, list[str]] = {}
         unseen = Counter[str]()
-        for arrow in self._quotient.entering[block]:
+        for arrow in given:
             label = _called(arrow.source)
             unseen[label] += len(arrow.values) * (arrow.source.kind == "target")
             if label in others:
