@@ -22,6 +22,7 @@ from .beginnings import STATE, Beginning, beginning_of, parts_of_join
 from .copies import Copy, Entry, Loop, Structure, newest
 from .loops import Rounds, loops_in
 from .recurrence import Recurrence, is_light, key_of, recurrences_of
+from .sites import Sites
 from .states import arrange_states, names_in_cells
 from .turns import Turn, depth_of_repetition, turns_of
 
@@ -37,6 +38,7 @@ class Cells:
         plain: Iterable[Rounds] = (),
     ) -> None:
         self._recurrence, self._turns = recurrence, turns
+        self.sites = Sites()
         self._of: dict[Node, Copy] = {}
         # the copy that made a value; None for a leaf, and for what was made outside
         self.of: Callable[[Node], Copy | None] = self._of.get

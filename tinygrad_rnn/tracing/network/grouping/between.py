@@ -5,7 +5,6 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from ....autograd.state import Scope
 from ...recording.graph import Node
-from ..copies.sites import Sites
 from ..timesteps.pieces import BAR, WHOLE, Atom, RawRead
 from .groups import Groups
 
@@ -83,7 +82,7 @@ class Between:
         """
         keys = self._keys()
         inside = [read for read in self.groups.reads if read.value in keys and read.reader in keys]
-        sites = Sites()
+        sites = self.groups.cells.sites
         joints = {
             read: sites.joint(read.reader.node, read.slot, read.value.node) for read in inside
         }
@@ -93,7 +92,7 @@ class Between:
         groups = _joined(keys, [read for read in together if joints[read] not in apart])
         if not _is_acyclic(groups, inside):
             groups = _joined(keys, together)
-        for block in self._with_weighed(self._with_whole_calls(groups, together), sites):
+        for block in self._with_weighed(self._with_whole_calls(groups, together)):
             for atoms in self._without_passing(block):
                 self.groups.new("between", atoms)
 
@@ -195,11 +194,12 @@ class Between:
             place, (read for read in together if place[read.value] == place[read.reader])
         )
 
-    def _with_weighed(self, groups: list[list[Atom]], sites: Sites) -> list[list[Atom]]:
+    def _with_weighed(self, groups: list[list[Atom]]) -> list[list[Atom]]:
         """Together with a sum, or the like, what weighs a term for it alone: w₀ ⊙ x₀ + w₁ ⊙ x₁.
 
         So with what is made of constants. Where this holds in one column only it is left.
         """
+        sites = self.groups.cells.sites
         number = {atom: i for i, atoms in enumerate(groups) for atom in atoms}
         weighed = {i for i, atoms in enumerate(groups) if self._is_weighed(atoms)}
         into: dict[int, int] = {}

@@ -152,7 +152,7 @@ def _places(nodes: Iterable[Node], cells: Cells) -> _Places:
             continue
         for slot, x in enumerate(node.inputs):
             if x is not None and x.op is None and not x.is_parameter:
-                found[site_of(node), id(node.source), slot][node] = _taken(node, x)
+                found[cells.sites.of(node), id(node.source), slot][node] = _taken(node, x)
     return found
 
 

@@ -9,7 +9,7 @@ from ...recording.graph import Node
 from ..copies.cells import Cells
 from ..copies.copies import Copy
 from ..copies.lookups import is_at_number, looked_up
-from ..copies.sites import Sites, frozen
+from ..copies.sites import frozen
 from .leaves import Leaves
 
 
@@ -44,7 +44,6 @@ def _rows_looked_up(nodes: Sequence[Node], cells: Cells) -> set[Node]:
 
     A row that several copies read counts for the first one: that it is no other's own.
     """
-    sites = Sites()
     read: defaultdict[Hashable, dict[Hashable, list[Node]]] = defaultdict(dict)
     first: dict[Node, tuple[Hashable, Copy]] = {}  # where a copy reads it, and the first such copy
     alone = _made_of_leaves(nodes, cells)
@@ -54,7 +53,7 @@ def _rows_looked_up(nodes: Sequence[Node], cells: Cells) -> set[Node]:
             if x is None or x not in alone:
                 continue
             if copy is not None:
-                first[x] = (sites.of(node), slot), copy
+                first[x] = (cells.sites.of(node), slot), copy
             elif node in first:
                 first[x] = first[node]
         if node in first and is_at_number(node):
@@ -79,14 +78,13 @@ def _read_first(nodes: Iterable[Node], cells: Cells) -> set[Node]:
 
     They are what something fed back is at first.
     """
-    sites = Sites()
     leaves: dict[Hashable, list[Node]] = {}
     made: set[Hashable] = set()
     for node in nodes:
         if node.op is None or cells.of(node) is not None:
             continue
         for slot, x in enumerate(node.inputs):
-            place = sites.of(node), id(node.source), slot
+            place = cells.sites.of(node), id(node.source), slot
             if x is not None and x.op is not None:
                 made.add(place)
             elif x is not None and not x.is_parameter:
@@ -255,9 +253,8 @@ def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) ->
 
     So it is of what a layer makes.
     """
-    sites = Sites()
     outside = {
-        (sites.joint(node, slot, x), _numbers_of(node))
+        (cells.sites.joint(node, slot, x), _numbers_of(node))
         for node in nodes
         if node not in loss and cells.of(node) is None
         for slot, x in enumerate(node.inputs)
@@ -271,7 +268,7 @@ def _done_at_every_step(nodes: Sequence[Node], loss: set[Node], cells: Cells) ->
                     continue
                 of_layer = x.reads_a_parameter and not node.is_move
                 handed_on = x in found or cells.of(x) is not None or of_layer
-                if handed_on and (sites.joint(node, slot, x), _numbers_of(node)) in outside:
+                if handed_on and (cells.sites.joint(node, slot, x), _numbers_of(node)) in outside:
                     found.add(node)
     return found
 
