@@ -70,6 +70,10 @@ class Cells:
         """
         return [node for node in nodes if node not in self._of or node in self._rim]
 
+    def outside(self, nodes: Iterable[Node]) -> Iterator[Node]:
+        """Of some nodes those that lie in no copy."""
+        return (node for node in nodes if node not in self._of)
+
     @cached_property
     def step_of(self) -> Mapping[Copy, object]:
         """Of a copy the step of an outer loop that it is in."""

@@ -307,13 +307,17 @@ class Naming:
 
     def _is_made(self, node: Node, name: str) -> bool:
         """Whether a value of this name is made by copies, or of what they make."""
-        return self.caption(node) == name and node in self._made_by_copies
+        return self.caption(node) == name and self._is_made_by_copies(node)
+
+    def _is_made_by_copies(self, node: Node) -> bool:
+        """Whether a value is made by a copy, or of what one makes."""
+        return self.cells.of(node) is not None or node in self._made_after_copies
 
     @cached_property
-    def _made_by_copies(self) -> Set[Node]:
+    def _made_after_copies(self) -> Set[Node]:
         found: set[Node] = set()
-        for node in self._graph.nodes:
-            if self.cells.of(node) is not None or not found.isdisjoint(node.tensors()):
+        for node in self.cells.outside(self._graph.nodes):
+            if any(self.cells.of(x) is not None or x in found for x in node.tensors()):
                 found.add(node)
         return found
 
@@ -386,7 +390,7 @@ class Naming:
             (copy, entry) for loop in modules for copy in loop.copies for entry in loop.fed(copy)
         )
         given = (copy.read(entry) for copy, entry in entering)
-        return {element_of(self.caption(x)) for x in given if x not in self._made_by_copies}
+        return {element_of(self.caption(x)) for x in given if not self._is_made_by_copies(x)}
 
     def _most_called(self, nodes: Sequence[Node]) -> str:
         """What most copies call a state; "" where they do not agree."""
