@@ -132,7 +132,9 @@ class Outputs:
     def _ends(self, group: Group) -> Iterable[Atom]:
         """What a block makes and, if it is a copy, does not use itself."""
         copy = group.copy
-        return group.atoms if copy is None else [group.atoms[i] for i in copy.made.ends]
+        if copy is None:
+            return group.own
+        return [Atom(copy.nodes[i], WHOLE) for i in copy.made.ends]
 
     def _leads_nowhere(self, atom: Atom) -> bool:
         """Whether nobody else reads what a block makes, but for what is then left out."""
@@ -196,7 +198,8 @@ class Outputs:
         """
         found = {name for names in self.naming.states.values() for name in names} | {"L"}
         for group in self.groups.groups:
-            is_fed_back = group.atoms[0].node in self.naming.fed_back
-            if group.kind in ("input", "target") and not is_fed_back:
+            if group.kind not in ("input", "target"):
+                continue
+            if group.atoms[0].node not in self.naming.fed_back:
                 found.add(element_of(self.inputs.names(group)))
         return found
