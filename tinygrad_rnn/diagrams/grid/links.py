@@ -254,13 +254,12 @@ class Links:
         """Yield the way to an output, and the way from there into the loss."""
         quotient, standing = self._quotient, self._standing
         source = standing.item_of.get(standing.resolved(output.source))
-        if source is None:
+        if source is None or output.id not in items:
             return
         reads = output_reads(output, quotient)
         shape = shape_text(output.value.shape)
         loss = quotient.loss.id if quotient.loss is not None else None
-        shown = output.id in items
-        if source in items and shown:
+        if source in items:
             yield Connection(
                 id=f"output-{source}-{output.id}",
                 cls="link",
@@ -273,7 +272,7 @@ class Links:
                 passes=frozenset((standing.made(output.value),)),
                 value=output.value,
             )
-        if loss is not None and output.used and shown:
+        if loss is not None and output.used:
             yield Connection(
                 id=f"loss-{output.id}-{loss}",
                 cls="link",
