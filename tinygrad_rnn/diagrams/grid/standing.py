@@ -1,7 +1,7 @@
 """What of a quotient is drawn as an item, and how high it stands."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -66,6 +66,8 @@ class Standing:
     def __init__(self, quotient: Quotient) -> None:
         self.quotient = quotient
         self.moves = _moves(quotient)
+        # of blocks between the copies, as far as somebody asked: what each of its values reads
+        self._made_from: dict[Block, defaultdict[Piece, set[Piece]]] = {}
         self.item_of: dict[Block, str] = {}
         shown = {output.source for output in quotient.outputs}
         for block in quotient.blocks:
@@ -117,20 +119,31 @@ class Standing:
 
     def made(self, piece: Piece) -> Piece:
         """Return the value that something is, but for what between the copies only moves it."""
-        while piece.node.is_move and len(self._read_between.get(piece, ())) == 1:
-            (piece,) = self._read_between[piece]
+        while piece.node.is_move and len(given := self._read_between(piece)) == 1:
+            (piece,) = given
         return piece
 
+    def _read_between(self, piece: Piece) -> set[Piece]:
+        """What a part of a value between the copies is made from."""
+        block = self._between.get(piece)
+        if block is None:
+            return set()
+        if block not in self._made_from:
+            found = self._made_from[block] = defaultdict[Piece, set[Piece]](set)
+            entering = (read for arrow in self.quotient.entering[block] for read in arrow.reads)
+            for read in (*entering, *self.quotient.inside(block)):
+                found[read.reader].add(read.value)
+        return self._made_from[block][piece]
+
     @cached_property
-    def _read_between(self) -> dict[Piece, set[Piece]]:
-        """What each part of a value between the copies is made from."""
-        found: defaultdict[Piece, set[Piece]] = defaultdict(set)
-        for block in self.quotient.blocks:
-            if block.kind == "between":
-                entering = (read for arrow in self.quotient.entering[block] for read in arrow.reads)
-                for read in (*entering, *self.quotient.inside(block)):
-                    found[read.reader].add(read.value)
-        return found
+    def _between(self) -> Mapping[Piece, Block]:
+        """Of each part of a value between the copies the block that it is in."""
+        return {
+            piece: block
+            for block in self.quotient.blocks
+            if block.kind == "between"
+            for piece in block.pieces
+        }
 
     def is_cut(self, block: Block) -> bool:
         """Whether a `detach` stands on the way through mere moves to a block that reads there."""
