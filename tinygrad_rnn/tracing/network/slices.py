@@ -58,7 +58,7 @@ class Slice:
         """An array of the value's shape, 0 at all elements but these."""
         return np.where(np.broadcast_to(self.labels == self.label, array.shape), array, 0)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of `of`."""
         if self.index is not None:
