@@ -76,6 +76,7 @@ class Loop:
     made: dict[Structure, tuple[int, ...]] = field(default_factory=dict[Structure, tuple[int, ...]])
     own: tuple[str, ...] = ()
     _entries: dict[Structure, set[Entry]] = field(default_factory=dict[Structure, set[Entry]])
+    _fed: dict[Structure, list[Entry]] = field(default_factory=dict[Structure, list[Entry]])
 
     @property
     def is_tree(self) -> bool:
@@ -90,8 +91,11 @@ class Loop:
         return entry in self._entries[structure]
 
     def fed(self, copy: Copy) -> list[Entry]:
-        """The entries where anything but a state comes in."""
-        return [entry for entry in copy.made.given if not self.is_state(copy, entry)]
+        """The entries where anything but a state or a parameter comes in; to be asked then, too."""
+        structure = copy.made
+        if structure not in self._fed:
+            self._fed[structure] = [one for one in structure.given if not self.is_state(copy, one)]
+        return self._fed[structure]
 
 
 def fed_parameters(loop: Loop) -> set[Node]:

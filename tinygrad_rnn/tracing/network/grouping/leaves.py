@@ -143,10 +143,9 @@ def _places(nodes: Iterable[Node], cells: Cells) -> _Places:
     """What comes in from elsewhere, by where it enters; states are not inputs."""
     found: defaultdict[Hashable, dict[Any, _Taken]] = defaultdict(dict)
     for copy in cells.all:
-        for op, slot in copy.made.given:
-            if not cells.loops[copy.row].is_state(copy, (op, slot)):
-                place = _InCopy(copy.row, id(copy.made), op, slot)
-                found[place][copy] = _taken(copy.nodes[op], copy.read((op, slot)))
+        for op, slot in cells.loops[copy.row].fed(copy):
+            place = _InCopy(copy.row, id(copy.made), op, slot)
+            found[place][copy] = _taken(copy.nodes[op], copy.read((op, slot)))
     for node in nodes:
         if node.op is None or node.source is None or cells.of(node) is not None:
             continue

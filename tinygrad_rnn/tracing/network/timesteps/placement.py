@@ -241,20 +241,14 @@ class Placement:
 
     def _place(self, copy: Copy) -> None:
         loop = self._cells.loops[copy.row]
-        states: list[Node] = []
-        fed: set[int] = set()
+        states = [copy.read(entry) for entries in loop.states[copy.made] for entry in entries]
+        fed = {self._first_parts[x] for x in states if x in self._first_parts}
         slices: set[int] = set()
-        for entry in (*copy.made.given, *copy.made.parameters):
-            x = copy.read(entry)
-            if loop.is_state(copy, entry):
-                states.append(x)
-                if x in self._first_parts:
-                    fed.add(self._first_parts[x])
-                continue
+        for entry in loop.fed(copy):
             label = self.taken(copy, entry)
             tokens = tokens_of(label)
             fed |= tokens
-            if tokens and not copy.before and self._is_slice(x, label, copy):
+            if tokens and not copy.before and self._is_slice(copy.read(entry), label, copy):
                 slices |= tokens
         columns = self.times.columns(frozenset(fed))
         lowest = max(columns, default=-1)
