@@ -144,7 +144,7 @@ class _Assembly:
             tree=tree,
         )
         for block in mine:
-            object.__setattr__(block, "row", found)  # each knows the other
+            block.row = found  # each knows the other
         return found
 
     def chains(self, rows: Iterable[Row], blocks: dict[int, Block]) -> Iterator[Chain]:
@@ -158,7 +158,7 @@ class _Assembly:
             known = circles.setdefault(first, [])
             known.append(f"{first.id}-{chain.id}" if known else first.id)
             if len(known) > 1:
-                object.__setattr__(first, "circles", tuple(known))
+                first.circles = tuple(known)
             yield replace(chain, circle=known[-1])
 
     def bare_chains(self, rows: Iterable[Row], blocks: dict[int, Block]) -> Iterator[Chain]:

@@ -118,7 +118,7 @@ class Words:
     equation: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Block:
     """What a picture may draw as one thing: a box, a circle, a chip, a sign on an arrow.
 
@@ -249,7 +249,7 @@ class Block:
         return f"<{self.id}>"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Arrow:
     """The reads of one block's values by another block.
 
