@@ -31,7 +31,7 @@ class Links:
         """Return what is drawn of the arrows, and how many to and from the fold are not."""
         quotient, standing = self._quotient, self._standing
         joined: dict[Ends, list[Arrow]] = {}
-        for source, arrow in standing.arrows():
+        for source, arrow in standing.arrows:
             if arrow.target is quotient.loss:
                 continue
             if self._may_be_shown(source, items) or self._may_be_shown(arrow.target, items):
@@ -226,7 +226,7 @@ class Links:
     def _leaving_boxes(self) -> Mapping[Block, Sequence[Arrow]]:
         """What leaves each box between the copies: it is many arrows, few of which are shown."""
         found: defaultdict[Block, list[Arrow]] = defaultdict(list)
-        for source, arrow in self._standing.arrows():
+        for source, arrow in self._standing.arrows:
             if source.kind == "between":
                 found[source].append(arrow)
         return found

@@ -108,7 +108,7 @@ class _Rolled:
 
     def _add_inputs(self) -> None:
         readers: defaultdict[Block, set[str]] = defaultdict(set)
-        for source, arrow in self._standing.arrows():
+        for source, arrow in self._standing.arrows:
             if source.kind == "input" and arrow.target in self._item_of:
                 readers[source].add(self._item_of[arrow.target])
         groups: dict[object, list[Block]] = {}
@@ -140,7 +140,7 @@ class _Rolled:
 
     def _ways(self) -> dict[tuple[str, str], _Way]:
         ways: dict[tuple[str, str], _Way] = {}
-        for source, arrow in self._standing.arrows():
+        for source, arrow in self._standing.arrows:
             start, end = self._item_of.get(source), self._item_of.get(arrow.target)
             if start is None or end is None:
                 continue

@@ -74,7 +74,7 @@ class Slots:
     def _passed(self) -> Iterator[tuple[int, int]]:
         """Yield the level and the column of each place that something goes up through."""
         standing = self._standing
-        for source, arrow in standing.arrows():
+        for source, arrow in standing.arrows:
             target = arrow.target
             if target.row is None or target.row.tree or len(target.columns) != 1:
                 continue

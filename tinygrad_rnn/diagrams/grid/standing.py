@@ -1,7 +1,7 @@
 """What of a quotient is drawn as an item, and how high it stands."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -221,12 +221,14 @@ class Standing:
         rows = {chain.row for chain in chains}
         return bool(chains) and target.row not in rows and host not in rows
 
-    def arrows(self) -> Iterator[tuple[Block, Arrow]]:
-        """Yield what is drawn of the arrows, each with the block that it starts from."""
-        for arrow in self.quotient.arrows:
-            source = self.resolved(arrow.source)
-            if source in self.item_of and self.stands(arrow.target):
-                yield source, arrow
+    @cached_property
+    def arrows(self) -> Sequence[tuple[Block, Arrow]]:
+        """What is drawn of the arrows, each with the block that it starts from."""
+        return [
+            (source, arrow)
+            for arrow in self.quotient.arrows
+            if (source := self.resolved(arrow.source)) in self.item_of and self.stands(arrow.target)
+        ]
 
     def _children(self, row: Row) -> dict[Block, list[Block]]:
         """Return what each node of a tree reads of its own row."""
@@ -240,7 +242,7 @@ class Standing:
         }
 
     def _joins(self) -> Iterator[Arrow]:
-        for source, arrow in self.arrows():
+        for source, arrow in self.arrows:
             yield arrow if source is arrow.source else replace(arrow, source=source)
 
     def _hosts(self) -> dict[Row, Row]:
@@ -294,7 +296,7 @@ def shown_arrows(standing: "Standing") -> Iterator[Shown]:
     """Yield every connection of a network as the unrolled view has it, folded away or not."""
     quotient = standing.quotient
     joined: dict[Ends, list[Read]] = {}
-    for source, arrow in standing.arrows():
+    for source, arrow in standing.arrows:
         if arrow.target is not quotient.loss:
             joined.setdefault(standing.ends(source, arrow), []).extend(arrow.reads)
     for ends, reads in joined.items():
