@@ -211,15 +211,15 @@ def _numbers_in(nodes: Iterable[Node], cells: Cells) -> set[Node]:
 def _steady_in(nodes: Sequence[Node], cells: Cells, always: set[Node]) -> set[Node]:
     """What is read at every step, and what is made outside of copies and leads only to that."""
     found: set[Node] = set()
-    read_by: defaultdict[Node, list[Node]] = defaultdict(list)
-    for node in nodes:
-        for x in node.tensors():
-            read_by[x].append(node)
+    read: set[Node] = set()
+    others: set[Node] = set()  # what something reads that is not steady
     for node in reversed(nodes):
-        if cells.of(node) is not None or not read_by[node]:
-            continue
-        if node in always or all(reader in found for reader in read_by[node]):
+        leads_to_steady = node in always or node not in others
+        if node in read and leads_to_steady and cells.of(node) is None:
             found.add(node)
+        else:
+            others.update(node.tensors())
+        read.update(node.tensors())
     return found
 
 
