@@ -1,7 +1,7 @@
 """The reads across between blocks: which there are, and of which kind their arrow is."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ..recording.graph import Node
 from .copies.recurrence import is_light
@@ -29,12 +29,14 @@ class Arrows:
         self.between: dict[tuple[int, int], list[RawRead]] = {}
         self.dropped: list[RawRead] = []
         self.shown: dict[int, set[Atom]] = defaultdict(set)
-        for read in self._across():
+        for read in groups.reads:
+            source, target = groups.group_of[read.value], groups.group_of[read.reader]
+            if source is target:
+                continue
             if read.reader in groups.dropped:
                 self.dropped.append(read)
-                continue
-            ends = id(groups.group_of[read.value]), id(groups.group_of[read.reader])
-            self.between.setdefault(ends, []).append(read)
+            else:
+                self.between.setdefault((id(source), id(target)), []).append(read)
         sources: dict[int, set[Atom]] = defaultdict(set)
         for (a, b), reads in self.between.items():
             self.shown[a].update(read.value for read in reads)
@@ -42,11 +44,6 @@ class Arrows:
         self.sources = {b: len(values) for b, values in sources.items()}
         for atom in (*groups.pieces.atoms[root], *(read.value for read in self.dropped)):
             self.shown[id(groups.group_of[atom])].add(atom)
-
-    def _across(self) -> Iterator[RawRead]:
-        """The reads of one block's values by another block."""
-        group_of = self.groups.group_of
-        return (r for r in self.groups.reads if group_of[r.value] is not group_of[r.reader])
 
     def kind(self, reads: Sequence[RawRead]) -> ArrowKind:
         source = self.groups.group_of[reads[0].value]
