@@ -1,7 +1,5 @@
 """Which parameters, and what derived of them, a legend has."""
 
-from collections import defaultdict
-
 from ..grouping.groups import Group, Groups
 from ..parameters import has_parameter
 from ..timesteps.pieces import Atom
@@ -19,18 +17,16 @@ class Legend:
 
         That is the loss, or what the legend has as well.
         """
-        read_by: dict[int, set[str]] = defaultdict(set)
-        group_of = self.groups.group_of
-        for read in self.groups.reads:
-            source, target = group_of[read.value], group_of[read.reader]
-            if source is not target:
-                read_by[id(source)].add(target.kind)
         return {
             group.id
             for group in self.groups.groups
-            if group.kind == "derived" and read_by[id(group)] <= {"derived", "loss"}
-            if not self.naming.of(group.atoms[-1].node)
+            if group.kind == "derived" and not self.naming.of(group.atoms[-1].node)
+            if self._is_printed_by_readers(group)
         }
+
+    def _is_printed_by_readers(self, group: Group) -> bool:
+        readers = (self.groups.group_of[read.reader] for read in self.groups.read_of(group))
+        return all(reader.kind in ("derived", "loss") for reader in readers)
 
     def trained(self, group: Group) -> str:
         """The name of what is trained, in the legend; "" of all else.
