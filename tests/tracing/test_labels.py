@@ -248,8 +248,27 @@ def test_a_loss_that_is_too_long_goes_by_the_names_in_it():
 
     said = network(program).loss.formula.split("; ")
     assert said[0] == "distance + 0.5 ⊙ size − 0.25 ⊙ change"
-    assert said[1] == "distance = Σₜ sqrt(Σ (h − goal)² + 0.001)"
-    assert said[2] == "size = Σₜ log(1 + exp(Σ abs(h)))"
+    assert said[1] == "distance = Σₜ sqrt(Σ (hₜ − goal)² + 0.001)"
+    assert said[2] == "size = Σₜ log(1 + exp(Σ abs(hₜ)))"
+
+
+def test_a_loss_by_names_says_of_which_step_each_is():
+    """A density of the next code, which is made in a step of its own."""
+    code, cell, mixture = (tg.nn.Linear(3, 2, rng=0), tg.nn.RNNCell(2, 4, rng=1),
+                           tg.nn.Linear(4, 4, rng=2))  # fmt: skip
+
+    def program():
+        codes, h, terms = [np.tanh(code(x)) for x in np.vstack([XS, np.ones(3)])], None, []
+        for t in range(T):
+            h = cell(codes[t], h)
+            mu, sigma = np.split(mixture(h), 2)
+            error = (codes[t + 1] - mu) / np.exp(sigma)
+            normal = -0.5 * error**2 - sigma - 0.5 * np.log(2 * np.pi)
+            terms.append(-tg.ops.logsumexp(normal, axis=0) - 0.001 * np.abs(normal).sum())
+        return np.stack(terms).mean()
+
+    said = network(program).loss.formula.split("; ")
+    assert "errorₜ = (codesₜ₊₁ − muₜ) / exp(sigmaₜ)" in said
 
 
 def test_an_equation_says_in_which_copies_a_mask_keeps_the_state():
@@ -419,14 +438,14 @@ def test_what_our_functions_call_their_arguments_is_no_name():
     quotient = network(run)
     assert labels(quotient, "input") == ["words₀", "words₁", "words₂"]
     assert set(labels(quotient, "target")) == {"words"}
-    assert quotient.loss.formula == "Σₜ cross_entropy(h, wordsₜ₊₁)"
+    assert quotient.loss.formula == "Σₜ cross_entropy(hₜ, wordsₜ₊₁)"
 
 
 @pytest.mark.parametrize(
     ("steps", "shift", "formula"),
     [
-        (T, 0, "Σₜ cross_entropy(h, words)"),
-        (T, 2, "Σₜ cross_entropy(h, wordsₜ₊₂)"),
+        (T, 0, "Σₜ cross_entropy(hₜ, wordsₜ)"),
+        (T, 2, "Σₜ cross_entropy(hₜ, wordsₜ₊₂)"),
         (2, 1, "0 + cross_entropy(h₀, words₁) + cross_entropy(h₁, words₂)"),
     ],
 )
@@ -453,7 +472,7 @@ def test_two_targets_of_one_array_are_told_apart_by_their_steps():
             loss = loss + ((h - words[t]) * (h - words[t + 1])).sum()
         return loss
 
-    assert network(run).loss.formula == "Σₜ Σ ((h − wordsₜ) ⊙ (h − wordsₜ₊₁))"
+    assert network(run).loss.formula == "Σₜ Σ ((hₜ − wordsₜ) ⊙ (hₜ − wordsₜ₊₁))"
 
 
 def test_a_target_that_is_read_by_its_own_name_a_step_later_has_that_and_its_number():
@@ -474,7 +493,7 @@ def test_a_target_that_is_read_by_its_own_name_a_step_later_has_that_and_its_num
     quotient = network(run)
     assert labels(quotient, "input") == ["word₀", "word₁", "y", "word′₀", "word′₁"]
     assert set(labels(quotient, "target")) == {"word′"}
-    assert quotient.loss.formula == "Σₜ cross_entropy(h, word′)"
+    assert quotient.loss.formula == "Σₜ cross_entropy(hₜ, word′)"
 
 
 def test_an_array_that_is_read_backwards_has_its_name():
@@ -649,7 +668,7 @@ def test_what_the_loss_read_first_has_another_name_as_an_input():
 
     quotient = network(run)
     assert labels(quotient, "input") == ["x₀", "x₁", "x₂"]
-    assert quotient.loss.formula == "Σₜ Σ (h − wanted)²"
+    assert quotient.loss.formula == "Σₜ Σ (hₜ − wanted)²"
 
 
 def test_an_output_has_its_name_and_one_of_many_the_singular():
@@ -799,7 +818,7 @@ def test_an_index_that_differs_from_step_to_step_is_seen():
         return loss / T
 
     quotient = network(lambda: after_a_cell(picked))
-    assert quotient.loss.formula == "−Σₜ log_softmax(h)[…] / 3"
+    assert quotient.loss.formula == "−Σₜ log_softmax(hₜ)[…] / 3"
 
 
 def test_a_value_that_a_loss_reads_twice_is_one_letter():
@@ -821,7 +840,7 @@ def test_several_sums_over_the_steps_are_several():
         return fit - 0.1 * size + 2.0
 
     quotient = network(lambda: after_a_cell(losses))
-    assert quotient.loss.formula == "Σₜ Σ (h − 1) − 0.1 ⊙ Σₜ Σ h² + 2"
+    assert quotient.loss.formula == "Σₜ Σ (hₜ − 1) − 0.1 ⊙ Σₜ Σ hₜ² + 2"
 
 
 def test_two_directions_are_two_letters():
@@ -912,7 +931,7 @@ def test_an_index_into_other_axes_stands_behind_what_has_these():
             losses.append(mixture.reshape(3, 2)[1:].sum())
         return sum(losses)
 
-    assert "reshape(mixture, (3, 2))[1:]" in network(program).loss.formula
+    assert "reshape(mixtureₜ, (3, 2))[1:]" in network(program).loss.formula
 
 
 def test_a_block_that_several_values_leave_has_a_formula_of_each():

@@ -175,8 +175,7 @@ class Read:
         """The names of several values in one formula: no two have the same."""
         found: dict[Operand, str] = {}
         alike: dict[str, list[Operand]] = defaultdict(list)
-        made = (x for x in operands if self._row(x) is None)
-        self._step = max((time for x in made if (time := self._time(x)) is not None), default=None)
+        self._step = self._step_written(operands)
         for operand in operands:
             alike[self.name(operand)].append(operand)
         for name, several in alike.items():
@@ -187,6 +186,11 @@ class Read:
             else:
                 found |= self._distinct(name, several, at_any_step=at_any_step)
         return found
+
+    def _step_written(self, operands: Sequence[Operand]) -> int | None:
+        """The step of a formula of any step: the last one in which something was made of it."""
+        made = (self._time(x) for x in operands if self._is_made(x))
+        return max((time for time in made if time is not None), default=None)
 
     def _parameters(self, several: Sequence[Operand]) -> Mapping[Operand, str]:
         """Their paths, as short as tells them apart."""
@@ -207,9 +211,11 @@ class Read:
     def _alone(self, name: str, operand: Operand, *, at_any_step: bool) -> str:
         group, row = self._group_of(operand), self._row(operand)
         if row is not None:
-            is_own = at_any_step and row == self._step
-            subscript = self._subscript(row, at_any_step=at_any_step)
-            return name if is_own else timeless(name) + subscript
+            return timeless(name) + self._subscript(row, at_any_step=at_any_step)
+        if at_any_step and name.isidentifier() and self._is_made(operand):
+            time = self._time(operand)
+            if time is not None and self._step is not None:
+                return timeless(name) + at_step(time - self._step)
         if group is not None and group.kind == "input" and self._group.kind == "loss":
             circles = self._labels.circles.get(id(group), ())
             if len(circles) == 1 and not at_any_step and name == self._labels.inputs[id(group)]:
@@ -243,6 +249,13 @@ class Read:
             return True
         naming = self._labels.naming
         return self.name(operand) in naming.arriving[id(naming.cells.loops[group.begins.row])]
+
+    def _is_made(self, operand: Operand) -> bool:
+        """Whether it is made in a step of its own, and not given."""
+        group = self._group_of(operand)
+        if group is None or group.kind not in ("cell", "between", "initial"):
+            return False
+        return self._is_one_of_many(group)
 
     def _is_of_several_steps(self, operand: Operand) -> bool:
         """Whether it is a sequence of which several parts are read."""
@@ -305,7 +318,7 @@ class Read:
     def _times(self, several: Sequence[Operand], *, at_any_step: bool) -> Mapping[Operand, str]:
         times = {x: self._time(x) for x in several}
         known = [time for time in times.values() if time is not None]
-        if len(set(known)) < 2:
+        if len(set(known)) < (1 if at_any_step else 2):
             return {}
         own = self._step if at_any_step else None
         if self._group.kind == "between" and self._is_one_of_many(self._group):
@@ -350,14 +363,23 @@ class InNames(Read):
         labels: those of the whole picture.
         group: the one whose formula is written.
         names: of values in it.
+        steps: of those of them that each step has one of.
+        step: the one whose formula is written, if it is of one.
 
     Attributes:
         asked: those of them that were read.
     """
 
-    def __init__(self, labels: Labels, group: Group, names: Mapping[Node, str]) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        group: Group,
+        names: Mapping[Node, str],
+        steps: Mapping[Node, int],
+        step: int | None,
+    ) -> None:
         super().__init__(labels, group)
-        self._names = names
+        self._names, self._steps, self._of_step = names, steps, step
         self.asked: dict[str, Node] = {}
 
     def name(self, operand: Operand) -> str:
@@ -370,8 +392,18 @@ class InNames(Read):
         self, operands: Sequence[Operand], *, at_any_step: bool
     ) -> Mapping[Operand, str]:
         others = [x for x in operands if x.node not in self._names]
-        own = {x: self._names[x.node] for x in operands if x.node in self._names}
+        own = {x: self._named(x.node) for x in operands if x.node in self._names}
         return own | dict(super().told_apart(others, at_any_step=at_any_step))
+
+    def _step_written(self, operands: Sequence[Operand]) -> int | None:
+        return super()._step_written(operands) if self._of_step is None else self._of_step
+
+    def _named(self, node: Node) -> str:
+        """The name of a value; of one of each step with how far its step is, if one is written."""
+        name, step = self._names[node], self._steps.get(node)
+        if step is None:
+            return name
+        return name + at_step(0 if self._of_step is None else step - self._of_step)
 
 
 def _number_in(node: Node) -> str:

@@ -78,6 +78,7 @@ class Spelling:
         """A formula that goes by what the program calls values in it, and what these are."""
         named = self._named_in(group)
         found, waiting, often = set[str](), {"": node}, Counter(named.values())
+        steps = self._steps_of(named, group)
         for _ in range(_FORMULAS_MOST):
             if not waiting:
                 return
@@ -85,13 +86,14 @@ class Spelling:
             made = waiting.pop(name)
             found.add(name)
             names = {x: own for x, own in named.items() if own != name}
-            operands = InNames(self.labels, group, names)
+            operands = InNames(self.labels, group, names, steps, steps.get(made))
             atoms = [one for one in self._atoms_in_formula(group) if one.node not in names]
             region = self._region(group, atoms)
             is_of_each = often[name] > 1
             text = formula_of(made, region, operands, at_any_step=is_of_each)
             if not is_cut(text) or not name:
-                yield f"{name} = {text}" if name else text
+                said = name + "ₜ" * (made in steps)
+                yield f"{said} = {text}" if name else text
                 new = operands.asked.items()
                 waiting |= {own: x for own, x in new if own not in found}
 
@@ -107,6 +109,29 @@ class Spelling:
             is_sum = all(before in after.inputs for before, after in pairwise(nodes))
             named |= dict.fromkeys(nodes[-1:] if is_sum else nodes, name)
         return named
+
+    def _steps_of(self, named: Mapping[Node, str], group: Group) -> Mapping[Node, int]:
+        """The first step that each value is made of, of names of which each step has one value."""
+        first: dict[Node, int] = {}
+        for atom in group.atoms:
+            times = [first[x] for x in atom.node.tensors() if x in first]
+            for read in self.groups.entering[atom]:
+                source = self.groups.group_of[read.value]
+                time = self.times.of(source) if source.kind in ("cell", "between") else None
+                times += [] if time is None else [time]
+            if times:
+                first[atom.node] = min(times)
+        nodes: dict[str, list[Node]] = defaultdict(list)
+        for node, name in named.items():
+            nodes[name].append(node)
+        found: dict[Node, int] = {}
+        for several in nodes.values():
+            known = [node for node in several if node in first]
+            last = {first[node]: node for node in known}  # what it is called in the end
+            each = Counter(first[node] for node in known)
+            if len(known) == len(several) and len(last) > 1 == len(set(each.values())):
+                found |= {node: step for step, node in last.items()}
+        return found
 
     def _region(self, group: Group, atoms: Sequence[Atom]) -> Region:
         """What a formula has in full: some atoms that lead to a group."""
