@@ -981,6 +981,24 @@ def test_the_last_copy_of_a_row_is_called_as_the_others_where_it_makes_that_stat
     assert [copy.is_called_otherwise for copy in copies] == [False, False, True]
 
 
+def test_copies_of_several_states_that_only_go_on_are_called_by_what_all_of_them_show():
+    project = tg.nn.Linear(3, 4, rng=0)
+
+    def program():
+        total, weight, loss = np.zeros(4), np.zeros(4), 0.0
+        for x in XS:
+            with tg.scope("step"):
+                k = project(x)
+                mean = (total + k) / (weight + np.exp(k))
+                total, weight = total + k * k, weight + np.exp(k)
+            loss = loss + (mean**2).sum()
+        return loss
+
+    copies = [block for block in network(program).blocks if block.kind == "cell"]
+    assert [copy.label for copy in copies] == ["mean₀", "mean₁", "mean₂"]
+    assert not any(copy.is_called_otherwise for copy in copies[2:])
+
+
 # Rows that the program's own numbers pick
 
 

@@ -1,7 +1,7 @@
 """What is written in a picture: labels, captions, formulas and equations of its blocks."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from ...recording.graph import Node
@@ -81,11 +81,44 @@ class Wording:
 
     def called(self, copy: Copy) -> Node:
         """The value that a copy is called by."""
+        above = self._all_above[copy.row]
+        if copy in above:
+            return above[copy].node
         made, usual = self.cells.loops[copy.row].made[copy.made], self._usual_state[copy.row]
         if usual < len(made):
             return copy.nodes[made[usual]]
         leaving = self.arrows.read_of(self.groups.of_copy[copy])
         return leaving[0].node if leaving else copy.nodes[-1]
+
+    @cached_property
+    def _all_above(self) -> Sequence[Mapping[Copy, Atom]]:
+        """Of each row the one value that each copy shows, where no one state stands for the copy.
+
+        That is where several only go on to the next copy, or where some copies do not make it.
+        """
+        found: list[Mapping[Copy, Atom]] = []
+        for loop, usual in zip(self.cells.loops, self._usual_state, strict=True):
+            above = {copy: dict(self._above(copy)) for copy in loop.copies}
+            first, *others = above.values()
+            known = set(first).intersection(*others)
+            nodes = [atom.node for names in above.values() for atom in names.values()]
+            is_shown = any(
+                self.cells.state_of(node) == (loop.copies[0].row, usual) for node in nodes
+            )
+            counts = {len(loop.made[copy.made]) for copy in loop.copies}
+            is_one = len(known) == 1 and not is_shown and (max(counts) > 1 or min(counts) <= usual)
+            found.append(
+                {copy: names[min(known)] for copy, names in above.items()} if is_one else {}
+            )
+        return found
+
+    def _above(self, copy: Copy) -> Iterator[tuple[str, Atom]]:
+        """What others than its own row read of a copy, by its name."""
+        for atom in self.arrows.read_of(self.groups.of_copy[copy]):
+            readers = (self.groups.group_of[read.reader] for read in self.groups.readers[atom])
+            if any(one.copy is None or one.copy.row != copy.row for one in readers):
+                own = self.outputs.names.get(atom)
+                yield own or element_of(timeless(self.naming.of(atom.node))), atom
 
     @cached_property
     def _usual_state(self) -> Sequence[int]:
