@@ -122,6 +122,7 @@ def as_printed_for(block, quotient):
     """The equation of a row as one of its copies reads it, with the lines that are about it."""
     written = block.row.equation.split("\n")
     said = [line for line in written if not re.match(rf"in |⁽.*⁾: |{BEGINNING}", line)]
+    said = [line for line in said if not is_of_the_way(line, block.row, quotient)]
     for line in written:
         about, begins = re.match(r"in ([^:]+): (.*)", line), re.match(BEGINNING, line)
         if about and block.label in about[1].split(", "):
@@ -131,6 +132,25 @@ def as_printed_for(block, quotient):
             letter = begins[1] + at_step(int(begins[2].translate(DIGITS)) - block.time)
             said = [one.replace(letter, begins[3]) for one in said]
     return "\n".join(said)
+
+
+def is_of_the_way(line, row, quotient):
+    """Whether a line says what becomes of a state between the copies: of what that is made."""
+    name = line.partition("ₜ = ")[0]
+    for block in quotient.blocks:
+        if block.kind != "between" or name in row.states:
+            continue
+        before = {arrow.source for arrow in quotient.entering[block]}
+        if block.caption == name and any(source.row is row for source in before):
+            read = {
+                known.name
+                for a in quotient.entering[block]
+                for known in names_of(a, block, quotient)
+            }
+            for symbol in SYMBOL.finditer(NO_NAME.sub("", line)):
+                assert symbol["name"] in read | {name} or symbol["call"], (symbol[0], line)
+            return True
+    return False
 
 
 BEGINNING = r"([^ ₜ₋₀-₉]+)(₋?[₀-₉]+) = (.*)"  # what a chain begins with: "c₋₁ = …"

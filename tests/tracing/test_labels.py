@@ -367,6 +367,8 @@ def test_what_becomes_of_a_state_on_its_way_is_another_value():
     assert row.equation.splitlines()[2:] == [
         "c_newₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ",
         "h_newₜ = oₜ ⊙ tanh(c_newₜ)",
+        "hₜ = where(keepₜ, hₜ₋₁, h_newₜ)",
+        "cₜ = where(keepₜ, cₜ₋₁, c_newₜ)",
     ]
     assert labels(quotient, "initial") == ["h₋₁, c₋₁"]
     formulas = {block.formula for block in quotient.blocks if block.kind == "between"}

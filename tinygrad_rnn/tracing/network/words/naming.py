@@ -402,9 +402,10 @@ class Naming:
         """Of each state what of it comes to a later copy, where that is made on the way."""
         later = [copy for copy in loop.copies if copy.before]
         entries = loop.states[later[-1].made] if later else []
-        return [self._made_on_the_way(later[-1].read(group[0]), loop) for group in entries]
+        return [self.made_on_the_way(later[-1].read(group[0]), loop) for group in entries]
 
-    def _made_on_the_way(self, node: Node, loop: Loop) -> Node | None:
+    def made_on_the_way(self, node: Node, loop: Loop) -> Node | None:
+        """What comes to a copy as a state, where that is made on its way from the copy before."""
         while (copy := self.cells.of(node)) is None:
             if not is_moved(node):
                 return node

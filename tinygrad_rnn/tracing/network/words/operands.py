@@ -216,6 +216,8 @@ class Read:
             time = self._time(operand)
             if time is not None and self._step is not None:
                 return timeless(name) + at_step(time - self._step)
+        if at_any_step and self._is_given_anew(operand):
+            return timeless(name) + "ₜ"
         if group is not None and group.kind == "input" and self._group.kind == "loss":
             circles = self._labels.circles.get(id(group), ())
             if len(circles) == 1 and not at_any_step and name == self._labels.inputs[id(group)]:
@@ -256,6 +258,13 @@ class Read:
         if group is None or group.kind not in ("cell", "between", "initial"):
             return False
         return self._is_one_of_many(group)
+
+    def _is_given_anew(self, operand: Operand) -> bool:
+        """Whether it is an input between the copies that each step has one of."""
+        group = self._group_of(operand)
+        if group is None or group.kind != "input" or self._group.kind != "between":
+            return False
+        return self._labels.circles[id(group)] != (self.name(operand),)
 
     def _is_of_several_steps(self, operand: Operand) -> bool:
         """Whether it is a sequence of which several parts are read."""

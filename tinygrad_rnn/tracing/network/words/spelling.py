@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from ...recording.graph import Node
 from ..arrows import Arrows
+from ..copies.copies import Loop
 from ..grouping.groups import Group, Groups
 from ..quotient import element_of, timeless
 from ..timesteps.pieces import WHOLE, Atom, RawRead
@@ -58,6 +59,28 @@ class Spelling:
         if id(group) not in self._formulas:
             self._formulas[id(group)] = "; ".join(self._formulas_of(group))
         return self._formulas[id(group)]
+
+    def on_the_way(self, loop: Loop) -> Iterator[str]:
+        """What becomes of the states of a row on their way to the next copy, in any step."""
+        later = [copy for copy in loop.copies if copy.before]
+        for k, name in enumerate(self.naming.arriving[id(loop)]):
+            texts: set[str] = set()
+            for copy in later:
+                entries = loop.states[copy.made]
+                read = copy.read(entries[k][0]) if k < len(entries) else None
+                node = None if read is None else self.naming.made_on_the_way(read, loop)
+                texts.add("" if node is None else self._of_any_step(node))
+            if len(texts) == 1 and "" not in texts:
+                yield f"{timeless(name)}ₜ = {texts.pop()}"
+
+    def _of_any_step(self, node: Node) -> str:
+        """What makes a value between the copies; "" of what a module makes, or nobody can read."""
+        group = self.groups.of(self.groups.pieces.atoms[node][0])
+        if group is None or group.kind != "between" or self.naming.path_in(group.nodes):
+            return ""
+        region = self._region(group, self._atoms_in_formula(group))
+        text = formula_of(node, region, ReadNames(self.labels, group), at_any_step=True)
+        return "" if is_cut(text) or "·" in text else text
 
     def _formulas_of(self, group: Group) -> Iterator[str]:
         """One for each value that leaves it: of several, what has a name goes by that below."""

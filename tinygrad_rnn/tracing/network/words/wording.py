@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from ...recording.graph import Node
@@ -189,4 +190,8 @@ class Wording:
         region, layers = self.spelling.region_entering, self.layers
         equations = Equations(self.spelling.labels, group_of, region, self.label, layers)
         programmed = Programmed(self.spelling.labels, self.spelling.region_misnamed, layers)
-        return [equations.of(loop) or programmed.of(loop) for loop in self.cells.loops]
+        said = [equations.of(loop) or programmed.of(loop) for loop in self.cells.loops]
+        return [
+            one and replace(one, row="\n".join((one.row, *self.spelling.on_the_way(loop))))
+            for loop, one in zip(self.cells.loops, said, strict=True)
+        ]
