@@ -11,7 +11,7 @@ SYMBOL = re.compile(
     r"(?P<step>ₜ(?:[₋₊][₀-₉]+)?|ₚ|₋?[₀-₉]+)?(?:⁽(?P<layer>[⁰¹²³⁴-⁹]+)⁾)?(?P<call>\(?)"
 )
 DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789-+0123456789")
-WORDS = {"where", "not", "p", "the", "arrow", "comes", "from", "of", "layer", "Σ"}
+WORDS = {"where", "axis", "not", "p", "the", "arrow", "comes", "from", "of", "layer", "Σ"}
 FUNCTIONS = {"tanh", "relu", "softmax", "embedding", "σ"}
 # A number, and what tells a value in a copy from the one that had its name before it.
 NO_NAME = re.compile(r"(?<![\w.])-?\d[\d.]*(e[-+]?\d+)?|′+[⁰¹²³⁴-⁹]*|[ᵀ²]|\[[^];]*\]")
@@ -137,16 +137,13 @@ def as_printed_for(block, quotient):
 def is_of_the_way(line, row, quotient):
     """Whether a line says what becomes of a state between the copies: of what that is made."""
     name = line.partition("ₜ = ")[0]
+    inside = {quotient.name_of(node) for copy in row.blocks for node in copy.nodes}
     for block in quotient.blocks:
-        if block.kind != "between" or name in row.states:
+        if block.kind != "between" or block.caption != name or name in {*inside, *row.states}:
             continue
-        before = {arrow.source for arrow in quotient.entering[block]}
-        if block.caption == name and any(source.row is row for source in before):
-            read = {
-                known.name
-                for a in quotient.entering[block]
-                for known in names_of(a, block, quotient)
-            }
+        arrows = list(reached_by(block, quotient))
+        if any(arrow.source.row is row for arrow in arrows):
+            read = {known.name for arrow in arrows for known in names_of(arrow, block, quotient)}
             for symbol in SYMBOL.finditer(NO_NAME.sub("", line)):
                 assert symbol["name"] in read | {name} or symbol["call"], (symbol[0], line)
             return True
