@@ -357,7 +357,8 @@ class _Writer:
             return Text(f"[{parts[0]}]ₜ", _ATOM, shape)
         if len(parts) > _JOINED_MOST:
             parts = [parts[0], "…", parts[-1]]
-        axis, last = node.options["axis"], len(node.shape) - 1
+        axis = node.options.get("axis", 0)  # several results of a program have none
+        last = len(node.shape) - 1
         if node in self._region.cut or axis in ((0, -last - 1) if is_stack else (last, -1)):
             return Text(f"[{(', ' if is_stack else '; ').join(parts)}]", _ATOM, shape)
         return Text(f"{node.op}([{', '.join(parts)}], axis={axis})", _ATOM, shape)
