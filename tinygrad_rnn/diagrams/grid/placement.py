@@ -41,6 +41,7 @@ _NARROW = 0.6  # of the widest column: what holds no more than that has a width 
 STEP_ROOM, CAPTION_ROOM = 42.0, 18.0  # for "t = 0", for what a user named an input or an output
 FOLD_STEP = 9.0  # how far each sheet of the stack shows behind the next
 HEADING_SIZE, HEADING_WIDTH, LEADING = 14.0, 360.0, 1.3
+HEADING_ROOM = 8.0  # between the last line beside one level and the title beside the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Placement:
         for level in range(levels):
             middle = y + half[level]
             if level in tall:
-                middle = max(middle, below + tall[level])
+                middle = max(middle, below + HEADING_ROOM + tall[level])
                 below = middle + tall[level]
             middles.append(middle)
             y = middle + half[level]
