@@ -89,7 +89,7 @@ def prove_random(graph):
         prove(graph, quotient)
 
 
-@settings(max_examples=examples(15), deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=examples(15), derandomize=True, deadline=None, suppress_health_check=QUIET)
 @given(graphs())
 def test_random_networks_are_proved(graph):
     prove_random(graph)
