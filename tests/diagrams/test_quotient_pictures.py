@@ -180,6 +180,13 @@ def test_an_input_that_is_learned_has_the_colour_of_its_parameter():
     assert first.fill == chip.fill
 
 
+def test_an_input_that_is_data_has_no_parameter_s_colour():
+    """Not even where it is joined with what a trained state begins with."""
+    shapes = tg.draw(recorded("ntm")).drawing.shapes
+    inputs = [shape for shape in shapes if shape.cls == "input"]
+    assert {shape.fill for shape in inputs} == {"input.fill"}
+
+
 def test_what_all_copies_read_comes_to_each_in_the_same_order():
     edges = tg.draw(recorded("memory_network")).drawing.edges
     arriving = defaultdict(dict)

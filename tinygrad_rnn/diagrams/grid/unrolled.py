@@ -224,7 +224,7 @@ class _Unrolled:
     def _chips(self) -> Mapping[Node, int]:
         """The place of each parameter in the legend."""
         blocks = self._quotient.parameters
-        return {block.pieces[0].node: place for place, block in enumerate(blocks)}
+        return {block.parameter.node: place for place, block in enumerate(blocks)}
 
     def _output(self, output: Output) -> Item | None:
         column = output.column

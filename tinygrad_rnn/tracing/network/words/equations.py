@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -46,12 +47,12 @@ class _Entry:
 
     Args:
         text: as it is written of any step and chain; "" of what has no name.
-        absolute: with the step that it is of.
+        absolute: gives it with the step that it is of: only of few is that asked.
         own: of any step of the copy's own chain.
     """
 
     text: str = ""
-    absolute: str = ""
+    absolute: Callable[[], str] = str
     own: str = ""
 
 
@@ -202,7 +203,8 @@ class Equations:
         else:
             return None
         step = at_step(then - time)
-        return _Entry(name.removesuffix(prime) + step, indexed(name, then), name + step)
+        text, absolute = name.removesuffix(prime) + step, indexed(name, then)
+        return _Entry(text, lambda: absolute, name + step)
 
     def _is_initial(self, node: Node) -> bool:
         groups = self._labels.groups
@@ -261,7 +263,8 @@ class Equations:
         if prime:
             primeless = Entering(self._labels, own, self._layers, time, steady)
             mine = self._text(node, primeless, which=which)
-        return _Entry(text, self._text(node, names.absolute()), mine), names
+        absolute = partial(self._text, node, names.absolute())
+        return _Entry(text, absolute, mine), names
 
     def _text(self, node: Node, names: "Entering", *, which: bool = True) -> str:
         groups = self._labels.groups
@@ -473,7 +476,7 @@ def _about(entry: _Entry, usual: str, *, begins: bool) -> _Line | None:
     if not entry.text:
         return _Line(f"{usual}: {_NAMELESS}")
     if begins:
-        return _Line(f"{usual} = {entry.absolute}", begins=True)
+        return _Line(f"{usual} = {entry.absolute()}", begins=True)
     return _Line(f"{entry.text} for {usual}", replaces=True)
 
 
