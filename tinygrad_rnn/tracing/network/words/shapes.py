@@ -5,11 +5,13 @@ of one says only how it is broadcast: in `x ⊙ h` that may be as well without.
 """
 
 import inspect
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from ....autograd.op import Op
 from ...recording.graph import Node
 
 Shape = tuple[int, ...]
@@ -80,9 +82,14 @@ def _without_first_ones(shape: Shape) -> Shape:
     return shape[first:]
 
 
-def options_of(node: Node) -> dict[str, Any]:
+def options_of(node: Node) -> Mapping[str, Any]:
     """The options of an op that need not be said, each with what it then is."""
-    if node.rule is None:
-        return {}
-    parameters = inspect.signature(node.rule.forward).parameters.values()
+    return {} if node.rule is None else _defaults(node.rule)
+
+
+@lru_cache
+def _defaults(rule: Op) -> Mapping[str, Any]:
+    # Of what people call: NumPy tells of its own functions only since lately.
+    function = rule.function or rule.forward
+    parameters = inspect.signature(function).parameters.values()
     return {one.name: one.default for one in parameters if one.default is not one.empty}
