@@ -111,7 +111,9 @@ def _moment(
             formula = f"{block.label} = {root.data.item():.6g}"
     elif block.kind == "cell" and block.row is not None:
         label = f"Layer {block.row.number}, t = {block.time}"
-        formula = equation_at(block.equation, block.time)
+        # What it hands on; how it comes to that stands in full beside its numbers.
+        last = (block.equation or "").splitlines()[-2:]
+        formula = equation_at("\n".join(last), block.time)
     else:
         label = between_label(block)
         formula = between_equation(block, quotient)
