@@ -13,7 +13,7 @@ from typing import Literal
 
 from ...autograd.tensor import Array
 from ...tracing.network.gradients.flow import norm_of
-from ...tracing.network.quotient import Block, Piece, Quotient, indexed
+from ...tracing.network.quotient import Block, Piece, Quotient, indexed, number_below, timeless
 from ..grid.standing import Standing, shown_arrows
 
 LOSS = "loss"  # the id of its block
@@ -111,9 +111,7 @@ def _moment(
             formula = f"{block.label} = {root.data.item():.6g}"
     elif block.kind == "cell" and block.row is not None:
         label = f"Layer {block.row.number}, t = {block.time}"
-        # What it hands on; how it comes to that stands in full beside its numbers.
-        last = (block.equation or "").splitlines()[-2:]
-        formula = equation_at("\n".join(last), block.time)
+        formula = equation_at(_of_states(block), block.time)
     else:
         label = between_label(block)
         formula = between_equation(block, quotient)
@@ -186,6 +184,14 @@ def called(piece: Piece, block: Block, quotient: Quotient) -> str:
     return name if time is None else indexed(name, time)
 
 
+def _of_states(block: Block) -> str:
+    """The lines of a copy's equation that make its states: it stands in full beside its numbers."""
+    lines = (block.equation or "").splitlines()
+    made = {f"{timeless(name)}ₜ" for name in block.state_names}
+    own = [line for line in lines if line.partition(" = ")[0] in made]
+    return "\n".join(own or lines)
+
+
 def equation_at(equation: str | None, t: int) -> str:
     """An equation with its timestep filled in, its lines joined.
 
@@ -195,14 +201,9 @@ def equation_at(equation: str | None, t: int) -> str:
     'h₃ = tanh(W h₄)'
     """
     text = "; ".join((equation or "").splitlines())
-    return re.sub(r"(?<!Σ)ₜ([₋₊][₀-₉]+)?", lambda found: indexed("", t + _shift(found[1])), text)
-
-
-_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
-
-
-def _shift(written: str | None) -> int:
-    return int((written or "0").translate(_DIGITS))
+    return re.sub(
+        r"(?<!Σ)ₜ([₋₊][₀-₉]+)?", lambda found: indexed("", t + number_below(found[1] or "₀")), text
+    )
 
 
 class Clock:

@@ -476,9 +476,8 @@ class Quotient:
         return tuple(block for block in self.blocks if block.kind == "cell")
 
 
-_SUBSCRIPTS = str.maketrans("0123456789-+", "₀₁₂₃₄₅₆₇₈₉₋₊")
-_SUBSCRIPT_DIGITS = "₀₁₂₃₄₅₆₇₈₉₋"
-_FROM_SUBSCRIPTS = str.maketrans(_SUBSCRIPT_DIGITS, "0123456789-")
+_DIGITS, _LOWERED = "0123456789-+", "₀₁₂₃₄₅₆₇₈₉₋₊"
+_SUBSCRIPTS, _FROM_SUBSCRIPTS = str.maketrans(_DIGITS, _LOWERED), str.maketrans(_LOWERED, _DIGITS)
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _SUPERSCRIPTS = str.maketrans("0123456789", _RAISED)
 
@@ -503,7 +502,7 @@ def says_more(caption: str, label: str) -> bool:
     >>> says_more("ys", "y₀"), says_more("rewards", "reward₀"), says_more("context", "h₀")
     (False, False, True)
     """
-    name = label.rstrip("₋₀₁₂₃₄₅₆₇₈₉")
+    name = label.rstrip(_LOWERED)
     return timeless(caption) not in (name, f"{name}s")
 
 
@@ -516,15 +515,24 @@ def indexed(name: str, t: int) -> str:
     return timeless(name) + str(t).translate(_SUBSCRIPTS)
 
 
+def number_below(subscript: str) -> int:
+    """The number that a subscript is.
+
+    >>> number_below("₁₂"), number_below("₋₁"), number_below("₊₂")
+    (12, -1, 2)
+    """
+    return int(subscript.translate(_FROM_SUBSCRIPTS))
+
+
 def place_of(label: str) -> str:
     """A label as it is typed: its timestep behind "@".
 
     >>> place_of("h₁₂"), place_of("h₋₁"), place_of("word′₃"), place_of("L")
     ('h@12', 'h@-1', 'word′@3', 'L')
     """
-    name = label.rstrip(_SUBSCRIPT_DIGITS)
-    step = label.removeprefix(name).translate(_FROM_SUBSCRIPTS)
-    return f"{name}@{step}" if step else name
+    name = label.rstrip(_LOWERED)
+    subscript = label.removeprefix(name)
+    return f"{name}@{number_below(subscript)}" if subscript else name
 
 
 def primes(count: int) -> str:

@@ -90,6 +90,11 @@ class Loop:
             self._entries[structure] = {one for state in self.states[structure] for one in state}
         return entry in self._entries[structure]
 
+    def state_read(self, copy: Copy, k: int) -> Node | None:
+        """What comes in as state number `k`; None for a copy that has no such state."""
+        entries = self.states[copy.made]
+        return copy.read(entries[k][0]) if k < len(entries) else None
+
     def fed(self, copy: Copy) -> list[Entry]:
         """The entries where anything but a state or a parameter comes in; to be asked then, too."""
         structure = copy.made

@@ -19,7 +19,7 @@ from ...recording.graph import Node
 from ..copies.copies import Copy, Loop, fed_parameters
 from ..copies.recurrence import is_moved
 from ..grouping.groups import Group
-from ..quotient import at_step, indexed, raised, timeless
+from ..quotient import at_step, indexed, number_below, raised, timeless
 from ..timesteps.pieces import Atom
 from .formulas import Operand, Region, factor_of, is_number
 from .operands import ALL, Labels, Read
@@ -30,7 +30,6 @@ _SOME_STEP, _ABOUT_SOME_STEP = "ₚ", "p: where the arrow comes from"  # not alw
 _NAMELESS = "what enters there"
 _NAME = re.compile(r"[^\W\d₀-₉ₜ][^\W₀-₉ₜ]*")
 _INDEX = re.compile("(?<![₀-₉])[₋₊]?[₀-₉]{1,9}$")
-_PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ class Equations:
 
     def _state_entries(self, loop: Loop, k: int, name: str) -> Mapping[Copy, _Entry]:
         """What enters as a state: in most copies what another one handed on."""
-        read = {copy: self._state_read(copy, k) for copy in loop.copies}
+        read = {copy: loop.state_read(copy, k) for copy in loop.copies}
         own = {copy: self._own_state(copy, k, read[copy], name) for copy in loop.copies}
         known = {copy: entry for copy, entry in own.items() if entry is not None}
         if self._step_before(loop) == _SOME_STEP:
@@ -183,10 +182,6 @@ class Equations:
         others = {copy: node for copy, node in read.items() if copy not in known}
         entries = self._entries(loop, others)
         return {copy: known.get(copy) or entries[copy] for copy in loop.copies}
-
-    def _state_read(self, copy: Copy, k: int) -> Node | None:
-        entries = self._cells.loops[copy.row].states[copy.made]
-        return copy.read(entries[k][0]) if k < len(entries) else None
 
     def _own_state(self, copy: Copy, k: int, node: Node | None, name: str) -> _Entry | None:
         """What enters as a state, if the same row made it, or it is what a chain begins with."""
@@ -292,7 +287,7 @@ class Equations:
         for k, (_, made, given) in enumerate(self._states(loop)):
             places = loop.made[copy.made]
             node = copy.nodes[places[k]] if k < len(places) else None
-            old = self._state_read(copy, k)
+            old = loop.state_read(copy, k)
             if node is None or node.op != "where" or old not in node.inputs[1:]:
                 continue
             (entry, _) = self._entry(copy, node.inputs[0])
@@ -376,7 +371,7 @@ class Entering(Read):
             index = _INDEX.search(label)
             if index is None:
                 return self._at(label, None)
-            return self._at(label[: index.start()], int(index[0].translate(_PLAIN)))
+            return self._at(label[: index.start()], number_below(index[0]))
         if self._is_misleading(name, group):
             name = self._made_by(operand.node, group) or name
             return self._at(name, None)
@@ -513,4 +508,4 @@ def _in_place(written: str, texts: Mapping[str, str]) -> str:
 def _at(text: str, time: int) -> str:
     """A text about one step."""
     step = re.compile("ₜ([₋₊][₀-₉]{1,9}(?![₀-₉]))?")
-    return step.sub(lambda x: indexed("", time + int((x[1] or "0").translate(_PLAIN))), text)
+    return step.sub(lambda x: indexed("", time + number_below(x[1] or "₀")), text)

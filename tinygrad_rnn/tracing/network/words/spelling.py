@@ -66,8 +66,7 @@ class Spelling:
         for k, name in enumerate(self.naming.arriving[id(loop)]):
             texts: set[str] = set()
             for copy in later:
-                entries = loop.states[copy.made]
-                read = copy.read(entries[k][0]) if k < len(entries) else None
+                read = loop.state_read(copy, k)
                 node = None if read is None else self.naming.made_on_the_way(read, loop)
                 texts.add("" if node is None else self._of_any_step(node))
             if len(texts) == 1 and "" not in texts:
