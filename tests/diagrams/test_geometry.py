@@ -175,3 +175,18 @@ def test_a_column_that_holds_little_is_no_wider_than_it_has_to_be():
     assert widths[1] == widths[2]
     assert widths[1] < 0.6 * widths[0]
     check_texts(drawing)
+
+
+def test_inputs_are_as_far_apart_as_their_own_names_need():
+    """A long name beside short ones moves these no farther from each other."""
+    maker = Maker()
+    maker.row()
+    for t, cell in enumerate(maker.chain(0, range(3))):
+        for place, label in enumerate(("x", "y", "floor(turns)")):
+            maker.link("input", maker.input(3 * t + place, t, label=label), cell)
+    drawing = draw(maker.network()).drawing
+    shapes = {shape.id: shape for shape in drawing.shapes}
+    for t in range(3):
+        x, y, name = (shapes[f"input-{3 * t + place}"] for place in range(3))
+        assert abs((y.left - x.right) - (name.left - y.right)) < 0.5
+        assert abs(x.left + name.right - 2 * shapes[f"column-{t}"].x) < 0.5

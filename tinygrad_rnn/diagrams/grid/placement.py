@@ -155,7 +155,7 @@ class Placement:
                 continue
             width = max(frame.width, _lines_width(item))
             if item.role == "initial":
-                width = max(width, _caption_width(item))
+                width = max(width, caption_width(item))
             content[item.slot] = max(content[item.slot], abs(frame.offset) + width / 2)
         columns = [slot for slot, column in enumerate(self.grid.slots) if column != MARGIN]
         self.columns = frozenset(columns)
@@ -376,12 +376,10 @@ def _offsets(
         reach = _ASIDE_GAP + sum(sizes[item.id][0] for item in aside) + behind * (len(aside) - 1)
     rooms: list[float] = []
     for item, after in pairwise(others):
-        gap = (sizes[item.id][0] + sizes[after.id][0]) / 2 + _BESIDE_GAP
+        widths = (sizes[item.id][0] + sizes[after.id][0]) / 2
+        gap = widths + _BESIDE_GAP
         if isinstance(item.face, Circle) and isinstance(after.face, Circle):
-            captions = (_caption_width(item) + _caption_width(after)) / 2
-            widths = (sizes[item.id][0] + sizes[after.id][0]) / 2
-            gap = max(spacing - CIRCLE + widths, captions + 10 if captions else 0.0)
-            gap = max(gap, _room_for_a_way(item, after, widths, lane))
+            gap = _from_circle_to_circle(item, after, widths, spacing, lane)
         rooms.append(gap)
     backwards = bool(aside) and aside[0].face_left
     shift = reach / 2 if backwards else -reach / 2
@@ -402,15 +400,28 @@ def _offsets(
     return offsets
 
 
+def _from_circle_to_circle(
+    item: Item, after: Item, widths: float, spacing: float, lane: float
+) -> float:
+    """Return how far apart two neighbours are, from middle to middle.
+
+    `widths` is the mean of theirs, `spacing` how far apart two are that are no wider than a circle.
+    """
+    captions = (caption_width(item) + caption_width(after)) / 2
+    room = max(spacing - CIRCLE + widths, captions + 10 if captions else 0.0)
+    return max(room, _room_for_a_way(item, after, widths, lane))
+
+
 def _room_for_a_way(item: Item, after: Item, widths: float, lane: float) -> float:
     """Return how far an output is from the next, if it is left beside the caption above it."""
     if item.role != "output" or not item.caption:
         return 0.0
-    captions = (_caption_width(item) + _caption_width(after)) / 2
+    captions = (caption_width(item) + caption_width(after)) / 2
     return max(captions, widths) + 3 * TRACK + 2 * lane
 
 
-def _caption_width(item: Item) -> float:
+def caption_width(item: Item) -> float:
+    """Return how wide what a user named it is, at most."""
     return min(text_width(item.caption, CAPTION_SIZE), _CAPTION_MOST) if item.caption else 0.0
 
 
@@ -500,12 +511,12 @@ def _circles_in_line(
             continue
         desired = {item.id: min(wanted.get(item.id, [0.0]), key=abs) for item in group}
         order = sorted(group, key=lambda item: desired[item.id])
-        widest = max(frames[item.id].width for item in group)
-        room = spacing - CIRCLE + widest
-        if len(group) > 1:
-            rooms = (_room_for_a_way(*pair, widest, grid.lane) for pair in pairwise(order))
-            room = max(room, max(map(_caption_width, group)) + 10, *rooms)
-        places = _kept_apart([desired[item.id] for item in order], room)
+        half = [frames[item.id].width / 2 for item in order]
+        rooms = [
+            _from_circle_to_circle(item, after, sum(widths), spacing, grid.lane)
+            for (item, after), widths in zip(pairwise(order), pairwise(half), strict=True)
+        ]
+        places = _kept_apart([desired[item.id] for item in order], rooms, half)
         for item, place in zip(order, places, strict=True):
             moved[item.id] = replace(frames[item.id], offset=place)
     return moved
@@ -529,13 +540,24 @@ def _wanted_offsets(grid: Grid, frames: Mapping[str, Frame]) -> Mapping[str, lis
     return wanted
 
 
-def _kept_apart(wanted: Sequence[float], spacing: float) -> list[float]:
-    """Return places in rising order, each near the one wanted and `spacing` from the others."""
-    places: list[float] = []
-    for place in wanted:
-        places.append(max(place, places[-1] + spacing) if places else place)
-    shift = (sum(wanted) - sum(places)) / len(places)
+def _kept_apart(
+    wanted: Sequence[float], rooms: Sequence[float], half: Sequence[float]
+) -> list[float]:
+    """Return places in rising order, each near the one wanted, with room between neighbours.
+
+    What stands there has its middle, from edge to edge, where it would have it without that.
+    """
+    places = [wanted[0]]
+    for place, room in zip(wanted[1:], rooms, strict=True):
+        places.append(max(place, places[-1] + room))
+    shift = _middle(wanted, half) - _middle(places, half)
     return [place + shift for place in places]
+
+
+def _middle(places: Sequence[float], half: Sequence[float]) -> float:
+    """Return the middle between the edges of what stands at some places."""
+    low = min(place - reach for place, reach in zip(places, half, strict=True))
+    return (low + max(place + reach for place, reach in zip(places, half, strict=True))) / 2
 
 
 _ABOVE = "between", "sign", "output"

@@ -21,6 +21,7 @@ from .placement import (
     STEP_ROOM,
     Bands,
     Placement,
+    caption_width,
     fold_lines,
     heading_height,
     heading_texts,
@@ -39,9 +40,9 @@ class Stamp:
         self._grid = place.grid
         self._ramp = ramp
         self._bands = bands
-        self._beside: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+        self._beside: defaultdict[tuple[int, int], list[Item]] = defaultdict(list)
         for item in self._grid.items.values():
-            self._beside[item.slot, item.level].append(item.id)
+            self._beside[item.slot, item.level].append(item)
 
     def shapes(self) -> Iterable[Shape]:
         """Yield panels first, since later shapes are drawn over earlier ones."""
@@ -204,10 +205,10 @@ class Stamp:
 
     def _caption_room(self, item: Item) -> float:
         """Return how wide a caption may be, so that it does not meet that of a neighbour."""
-        frames = self._place.frames
-        distances = [
-            abs(frames[other].offset - frames[item.id].offset)
+        frames, own = self._place.frames, caption_width(item)
+        rooms = [
+            abs(frames[other.id].offset - frames[item.id].offset) + (own - caption_width(other)) / 2
             for other in self._beside[item.slot, item.level]
-            if other != item.id
+            if other is not item
         ]
-        return min([2 * self._place.content.get(item.slot, self._place.widest), *distances]) - 4
+        return min([2 * self._place.content.get(item.slot, self._place.widest), *rooms]) - 4
