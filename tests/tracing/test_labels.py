@@ -196,7 +196,43 @@ def stacked():
     return s.sum()
 
 
+class Head(tg.nn.Module):
+    """Returns what is left of a split in a list."""
+
+    def __init__(self):
+        self.fc = tg.nn.Linear(4, 10, rng=0)
+
+    def forward(self, w):
+        gate, *extras = np.split(self.fc(w), [4, 7])
+        return 1 / (1 + np.exp(-gate)) * w, extras
+
+
+def heads():
+    head, w, ys = Head(), np.zeros(4), []
+    for x in XS:
+        with tg.scope("step"):
+            w, (erase, add) = head(w)
+            ys.append(x * np.tanh(erase) + add)
+    return tg.ops.stack(ys).sum() + w.sum()
+
+
+def descending():
+    """Reads the gradient of a loss by one of two inputs."""
+    cell, r = Projected(), np.zeros(2)
+    scale, theta = (tg.tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    for x in XS:
+        loss = ((x * theta * scale) ** 2).sum()
+        _, gradient = tg.grad(loss, [scale, theta], create_graph=True)
+        r = cell(gradient, r)
+    return r.sum()
+
+
 OWN = {
+    "what is left of a split": (
+        heads,
+        ["wₜ, eraseₜ, addₜ = head(wₜ₋₁)", "yₜ = xₜ ⊙ tanh(eraseₜ) + addₜ"],
+    ),
+    "a gradient": (descending, ["rₜ = W(tanh(gates([gradientₜ; rₜ₋₁])))"]),
     "stacked": (
         stacked,
         [

@@ -259,6 +259,16 @@ def _span(node: ast.expr | ast.stmt) -> Position:
     return (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
 
 
+def starred(target: ast.expr, path: tuple[int, ...]) -> tuple[ast.expr, tuple[int, ...]]:
+    """The variable that takes all that is left, and which part of it: of `key, *rest` the rest."""
+    if not path or not isinstance(target, ast.Tuple | ast.List):
+        return target, path
+    last, before = target.elts[-1], len(target.elts) - 1
+    if not isinstance(last, ast.Starred) or path[0] < before:
+        return target, path
+    return last.value, (path[0] - before, *path[1:])
+
+
 def target_name(target: ast.expr, path: tuple[int, ...]) -> str | None:
     """What the part of a target at a path is called, if it is a variable or an attribute."""
     for i in path:

@@ -159,8 +159,8 @@ class Recorder:
         self._take_line(Writer.hooked, id, node.id)
 
     def _take_gradients(self, tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        for x, gradient in zip(tensors, gradients, strict=True):
-            self._take(Writer.gradient_found, gradient.id, x.id)
+        found = [(gradient.id, x.id) for x, gradient in zip(tensors, gradients, strict=True)]
+        self._take(Writer.gradients_found, found)
 
     def _take_replace(self, leaf: Tensor, gradient: Tensor) -> None:
         self._take_line(Writer.replaced, gradient.id, leaf.id, gradient._data)

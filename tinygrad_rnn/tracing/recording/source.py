@@ -24,7 +24,15 @@ from .frames import (
     owners,
     start_of,
 )
-from .lines import bindings_in, forget_lines, place_in, position_of, returned_from, target_name
+from .lines import (
+    bindings_in,
+    forget_lines,
+    place_in,
+    position_of,
+    returned_from,
+    starred,
+    target_name,
+)
 from .place import Place
 
 # A line that unpacks more values than that at once names none of the others.
@@ -84,6 +92,9 @@ class Source:
     frames: Frames = field(default=(), repr=False, compare=False)
     # Which of the values it is that its line made one after the other: for `i, f = split(z)`.
     part: int = field(default=0, repr=False, compare=False)
+    # Of what a pass of its line made: which of the gradients, or whether it only led to them.
+    gradient: int | None = field(default=None, repr=False, compare=False)
+    leads_to_gradients: bool = field(default=False, repr=False, compare=False)
     known: Known | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -129,6 +140,8 @@ class Source:
         """What its line calls the value: "h" for `h = tanh(z)`, nothing for the z + b inside."""
         if self.known is not None:
             return self.known.variable
+        if self.leads_to_gradients:
+            return None
         path: tuple[int, ...] = ()
         own: str | None = None  # what our code calls it; what the program does comes first
         is_named = False
@@ -142,13 +155,14 @@ class Source:
             path = binding.within(path)
             if binding.target is None:
                 continue
+            target, path = starred(binding.target, self._part_of(binding.target, path))
             is_ours = code.co_filename.startswith(FOLDER)
             if not is_ours or not is_named:
-                name = target_name(binding.target, self._part_of(binding.target, path))
-                if not is_ours:
+                name = target_name(target, path)
+                if not is_ours and (name or target is binding.target):
                     return name or own
                 own, is_named = name, True
-            returned = returned_from(code, binding.target)
+            returned = returned_from(code, target)
             if returned is None:
                 return own
             path = returned.within(path)
@@ -180,9 +194,9 @@ class Source:
 
     def _part_of(self, target: ast.expr, path: tuple[int, ...]) -> tuple[int, ...]:
         """Which part of a target it is: the line that unpacks may have made the parts itself."""
-        if not path and isinstance(target, ast.Tuple | ast.List):
-            return (self.part,)
-        return path
+        if path or not isinstance(target, ast.Tuple | ast.List):
+            return path
+        return (self.part if self.gradient is None else self.gradient,)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -223,6 +237,7 @@ class Sources:
         self._around: list[list[Any]] = []
         self._numbers: dict[_Key, int] = {}
         self._met: dict[tuple[Scope, int, int], int] = {}
+        self._in_passes: dict[tuple[int, int | None], Source] = {}
 
     def walk(
         self, innermost: FrameType, left: int, scope: Scope | None, note: Callable[[Any], None]
@@ -300,6 +315,14 @@ class Sources:
         if found is None:
             found = replace(self._noted(calls, position), part=part)
             place.sources[part] = found
+        return found
+
+    def in_pass(self, source: Source, gradient: int | None) -> Source:
+        """The source of what a pass made: of one of its gradients, or of what leads to them."""
+        found = self._in_passes.get((id(source), gradient))
+        if found is None:
+            found = replace(source, gradient=gradient, leads_to_gradients=gradient is None)
+            self._in_passes[id(source), gradient] = found
         return found
 
     def _noted(self, calls: list[Any], position: int) -> Source:

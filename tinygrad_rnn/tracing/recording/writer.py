@@ -3,7 +3,7 @@
 # The `data` of a tensor tells observers that it is read, and one of them is asking.
 # pyright: reportPrivateUsage=false
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os.path import dirname, join
 from threading import RLock
 from typing import Any
@@ -78,6 +78,7 @@ class Writer:
         self._places, self.sources, self.told = places, Sources(), Told()
         self._lock = RLock()
         self._pass_is_noted = False
+        self._seeded = 0  # how many events there were when the last pass began
 
     def write(self) -> None:
         """Write what was taken down since the last time.
@@ -158,6 +159,7 @@ class Writer:
     def seed(self, output: int, gradient: Array, scope: Scope | None, line: int) -> None:
         self._pass_is_noted = False
         self._about(Seed, output, gradient, scope, self._source(line))
+        self._seeded = len(self.run.events)
 
     def accumulate(self, leaf: int, gradient: Any, scope: Scope | None) -> None:
         self._about(Accumulate, leaf, _array(gradient), scope, None)
@@ -224,9 +226,16 @@ class Writer:
     def gradient_taken(self, gradient: int, of: int, origin: Any) -> None:
         self._note(GradientTaken(len(self.run.events), gradient, of, origin))
 
-    def gradient_found(self, gradient: int, of: int) -> None:
-        if gradient not in self.run.nodes:  # else the pass was recorded itself
-            self.gradient_taken(gradient, of, "pass")
+    def gradients_found(self, found: Sequence[tuple[int, int]]) -> None:
+        nodes = self.run.nodes
+        gradients = {id: place for place, (id, _) in enumerate(found)}
+        for event in self.run.events[self._seeded :]:  # of a pass that was recorded itself
+            if isinstance(event, Forward) and event.source is not None:
+                node = event.output
+                node.source = self.sources.in_pass(event.source, gradients.get(node.id))
+        for gradient, of in found:
+            if gradient not in nodes:
+                self.gradient_taken(gradient, of, "pass")
 
     def hooked(self, replaced: int, of: int, line: int) -> None:
         self._note(Hooked(len(self.run.events), replaced, of, self._source(line)))

@@ -209,7 +209,8 @@ class _Lines:
         count = Counter(taken)
         found: dict[Node, str] = {}
         for node in self._own:
-            name = "" if self._is_inner(node) else timeless(naming.of(node))
+            shown = self._labels.outputs.get(node, "") or element_of(timeless(naming.of(node)))
+            name = "" if self._is_inner(node) else shown
             is_known = node in self._states or node in self._steps
             is_other = not is_known and not self._is_only_moved(node)
             if name.isidentifier() and is_other:
