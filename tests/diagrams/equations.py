@@ -14,7 +14,7 @@ DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊⁰¹²³⁴⁵⁶�
 WORDS = {"where", "axis", "not", "p", "the", "arrow", "comes", "from", "of", "layer", "Σ"}
 FUNCTIONS = {"tanh", "relu", "softmax", "embedding", "σ"}
 # A number, and what tells a value in a copy from the one that had its name before it.
-NO_NAME = re.compile(r"(?<![\w.])-?\d[\d.]*(e[-+]?\d+)?|′+[⁰¹²³⁴-⁹]*|[ᵀ²]|\[[^];]*\]")
+NO_NAME = re.compile(r"(?<![\w.])-?\d[\d.]*(e[-+]?\d+)?π?|′+[⁰¹²³⁴-⁹]*|[ᵀ²]|\[[^];]*\]")
 # The part of what is stacked that belongs to a gate, and what tells a gate from what enters.
 OF_A_GATE = re.compile(r"(?<=[ₜch])\[[a-z]\]|′(?=ₜ)")
 OF_A_CHAIN = re.compile(r"[^\W\d₀-₉ₜₚ][^\W₀-₉ₜₚ]*′+")

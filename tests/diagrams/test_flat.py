@@ -105,7 +105,8 @@ def test_a_model_without_time_is_the_graph_of_its_modules():
     assert len(drawn) == 9  # × W + b, relu, five gates, the square and the mean
     assert labels(diagram, "input") == [("x",)]  # the masks are in the gates
     assert len(labels(diagram, "chip")) == len(labels(diagram, "parameter")) == 2
-    assert any("20 more in what is closed" in text for (*_, text) in labels(diagram, "legend"))
+    said = "the 2 of 22 that are not closed or left out:"
+    assert any(said in text for (*_, text) in labels(diagram, "legend"))
     assert "with 5 closed calls of modules" in diagram.description
     check_shapes_and_edges(diagram)
     check_texts(diagram.drawing)
@@ -115,6 +116,11 @@ def test_a_model_without_time_is_the_graph_of_its_modules():
     assert len(labels(everything, "parameter")) == 22
     deep = tg.draw(loss, depth=3)
     assert Picture(deep.svg).ids("op") == Picture(everything.svg).ids("op")
+
+
+def test_an_index_that_counts_is_called_by_what_it_holds():
+    table = tg.nn.Embedding(9, 3, rng=0)
+    assert labels(tg.draw((table(np.arange(4)) ** 2).sum()), "input") == [("0 … 3",)]
 
 
 def test_layers_of_one_kind_are_no_loop_that_nobody_marked():

@@ -108,6 +108,8 @@ SAID = [
     ("{A} {a}", lambda: A @ a),
     ("{a}[None][:, 1:][0]", lambda: a[None, :][:, 1:][0]),
     ("{a}^(1 + {a})", lambda: a ** (1.0 + a)),
+    ("2π ⊙ {a} + π", lambda: 2 * np.pi * a + np.pi),
+    ("-3π ⊙ {a} + 3.1416", lambda: -3 * np.pi * a + 3.1416),
 ]
 
 

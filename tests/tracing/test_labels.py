@@ -1268,3 +1268,30 @@ def test_what_numpy_makes_of_a_first_state_is_no_name_of_it():
 
     (begun,) = [block for block in network(program).blocks if block.kind == "initial"]
     assert (begun.label, begun.caption) == ("m₋₁", "")
+
+
+class Mixed(tg.nn.Module):
+    """Reads a part of what it has, and what another module has."""
+
+    def __init__(self, table):
+        self.mix, self.table = tg.nn.Parameter(np.ones((2, 4))), table
+
+    def forward(self, h):
+        return (h * self.mix[0] + (1 - self.mix[1]) * np.tanh(h)) @ self.table.weight.T
+
+
+def test_a_formula_says_whose_a_weight_is_but_in_the_module_that_has_it():
+    cell, table = tg.nn.RNNCell(3, 4, rng=0), tg.nn.Embedding(5, 4, rng=1)
+    embed, mixed = tg.nn.Linear(3, 3, bias=False, rng=2), Mixed(table)
+
+    def run():
+        h, loss = np.zeros(4), 0.0
+        for x in XS:
+            h = cell(embed(x), h)
+            loss = loss + (mixed(h) ** 2).sum() + ((h @ table.weight.T) ** 2).sum()
+        return loss
+
+    said = {block.label: block.formula for block in network(run).blocks}
+    assert said["embed"] == "weight x"
+    assert said["mixed"] == "(h ⊙ mix[0] + (1 − mix[1]) ⊙ tanh(h)) table.weightᵀ"
+    assert said["h table.weightᵀ"] == "h table.weightᵀ"

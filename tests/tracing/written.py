@@ -14,7 +14,7 @@ import numpy as np
 import tinygrad_rnn as tg
 
 TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
+    r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:e[-+]?\d+)?π?|π)"
     r"|(?P<name>(?:[^\W\d²ᵀ]|[←→])[^\W²ᵀ]*(?:\.\w+)*[′₀-₉ₜ₋₊]*)"
     r"|(?P<sign>[-+−⊙/=≠><≥≤²ᵀ^()\[\],;:]))"
 )
@@ -121,7 +121,7 @@ class _Reader:
     def atom(self):
         found = self.take()
         if found["number"]:
-            return eval(found["number"])
+            return eval(re.sub("(?<=.)π", "*np.pi", found["number"]).replace("π", "np.pi"))
         if found["name"]:
             is_call = self.rest[:1] == "("
             return self.call(found["name"]) if is_call else self.names[found["name"]]

@@ -67,7 +67,8 @@ def broken(text: str, width: float, size: float) -> list[str]:
     """Return a formula in lines that are no wider than `width` points, if it can be broken so.
 
     It is broken behind a semicolon or before a sign, in as few brackets as can be and where it is
-    loosest; at another space only where there is no such place.
+    loosest; at another space only where there is no such place. No sign has a line for itself: it
+    ends a line where what follows it fits only into one of its own.
     """
     lines: list[str] = []
     while text_width(text, size) > width:
@@ -79,6 +80,11 @@ def broken(text: str, width: float, size: float) -> list[str]:
             break
         long = {at for at in places if widths[at] >= _LINE_LEAST * width}
         at = min(reversed(places), key=lambda at: _unfit(text, at, is_short=at not in long))
+        sign = _SIGN.match(text, at + 1)
+        if sign is not None and sign.end() - 1 in places:
+            word, _, _ = text[sign.end() :].partition(" ")
+            alone = text_width(sign[0] + word, size) > width >= text_width(word, size)
+            at = sign.end() - 1 if alone else at
         lines.append(text[:at])
         text = text[at + 1 :]
     return [*lines, text]

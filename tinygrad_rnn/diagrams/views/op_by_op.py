@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from ...tracing.network.parameters import parameter_names
 from ...tracing.network.results import results_of
 from ...tracing.recording.graph import Graph, Node
@@ -90,10 +92,9 @@ def flat_drawing(
 
 def _legend(entries: Sequence[Entry], parameters: int) -> Legend:
     """Return the legend of what is drawn, which says how many more there are."""
-    more = parameters - len(entries)
-    if not more:
+    if parameters == len(entries):
         return Legend(entries)
-    return Legend(entries, f"One copy; {more} more in what is closed or left out")
+    return Legend(entries, f"The {len(entries)} of {parameters} that are not closed or left out")
 
 
 def _description(graph: ModuleGraph, left_out: int) -> str:
@@ -151,9 +152,7 @@ class _Leaf:
     def shapes(self, at: Point) -> Iterator[Shape]:
         node = self.node
         label = self.graph.names.get(node.id) or node.spelled or node.name
-        if not label:
-            label = f"{node.data.item():g}" if node.size == 1 else shape_text(node.shape)
-        yield _circle(self.id, "input", label, at, node)
+        yield _circle(self.id, "input", label or _held(node), at, node)
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,6 +269,16 @@ def _arranged(
             Edge(f"wire-{number}", "wire", source.id, target.id, points, "text", 1.1, label=label)
         )
     return Drawing(shapes, tuple(edges))
+
+
+def _held(node: Node) -> str:
+    """What an array without a name is: a number, 0 … 3, or what shape it has."""
+    if node.is_gone:
+        return shape_text(node.shape)
+    if node.size == 1:
+        return f"{node.data.item():g}"
+    is_count = len(node.shape) == 1 and np.array_equal(node.data, np.arange(node.size))
+    return f"0 … {node.size - 1}" if is_count else shape_text(node.shape)
 
 
 def _circle(id: str, kind: str, label: str, at: Point, node: Node) -> Shape:

@@ -78,7 +78,6 @@ class Writer:
         self._places, self.sources, self.told = places, Sources(), Told()
         self._lock = RLock()
         self._pass_is_noted = False
-        self._seeded = 0  # how many events there were when the last pass began
 
     def write(self) -> None:
         """Write what was taken down since the last time.
@@ -159,7 +158,6 @@ class Writer:
     def seed(self, output: int, gradient: Array, scope: Scope | None, line: int) -> None:
         self._pass_is_noted = False
         self._about(Seed, output, gradient, scope, self._source(line))
-        self._seeded = len(self.run.events)
 
     def accumulate(self, leaf: int, gradient: Any, scope: Scope | None) -> None:
         self._about(Accumulate, leaf, _array(gradient), scope, None)
@@ -229,9 +227,11 @@ class Writer:
     def gradients_found(self, found: Sequence[tuple[int, int]]) -> None:
         nodes = self.run.nodes
         gradients = {id: place for place, (id, _) in enumerate(found)}
-        for event in self.run.events[self._seeded :]:  # of a pass that was recorded itself
+        for event in reversed(self.run.events):
+            if isinstance(event, Seed):
+                break
             if isinstance(event, Forward) and event.source is not None:
-                node = event.output
+                node = event.output  # of a pass that was recorded itself
                 node.source = self.sources.in_pass(event.source, gradients.get(node.id))
         for gradient, of in found:
             if gradient not in nodes:

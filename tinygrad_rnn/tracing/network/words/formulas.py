@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
+from math import isclose, pi, prod
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -34,7 +34,8 @@ _JOINED_MOST = 3  # of more that are put side by side the first and the last are
 _SAME_ORDER = {"reshape", "squeeze", "expand_dims", "stack", "concatenate"}
 _UNSAID = {"broadcast_to", "astype", "detach"}
 _TERMS_MOST = 12  # of a sum: more do not fit anyway
-_NUMBER = re.compile(r"-?\d[\d.]*(e[-+]?\d+)?")
+_NUMBER = re.compile(r"-?\d[\d.]*(e[-+]?\d+)?π?")
+_TIMES_PI_MOST = 12  # 2π, not 6.28319
 _OPPOSITE = {"+": "−", "−": "+"}
 # of "a + b": how tightly it binds
 _COMPARED, _SUM, _PRODUCT, _MATMUL, _POWER, _ATOM = range(6)
@@ -482,9 +483,12 @@ def _number(x: object) -> Text:
 def number_text(x: float, digits: int = 4) -> str:
     """A number as a formula has it: `-1e9`.
 
-    >>> number_text(-1e9), number_text(2.5e-7), number_text(0.5)
-    ('-1e9', '2.5e-7', '0.5')
+    >>> number_text(-1e9), number_text(2.5e-7), number_text(0.5), number_text(2 * pi)
+    ('-1e9', '2.5e-7', '0.5', '2π')
     """
+    times = round(x / pi) if abs(x) < _TIMES_PI_MOST * pi else 0
+    if times and isclose(x, times * pi, rel_tol=1e-15):
+        return {1: "π", -1: "-π"}.get(times, f"{times}π")
     return re.sub(r"e\+?(-?)0*", r"e\1", f"{x:.{digits}g}")
 
 

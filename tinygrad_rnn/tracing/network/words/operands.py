@@ -78,7 +78,7 @@ class Read:
     def _name(self, operand: Operand) -> str:
         labels, node, group = self._labels, operand.node, self._group_of(operand)
         if group is None or self._is_weight(operand):
-            return _shortest(labels.naming.of(node))
+            return self._weight(node)
         match group.kind:
             case "input":
                 own = labels.naming.caption(node) if self._group.kind == "loss" else ""
@@ -105,6 +105,24 @@ class Read:
         group = self._group_of(operand)
         is_given = group is not None and group.kind in ("initial", "input")
         return operand.node.is_parameter and not is_given
+
+    def _weight(self, node: Node) -> str:
+        """The path of what is trained; in a call of the module that has it its name there.
+
+        A legend says of no module that it is about that.
+        """
+        naming, groups = self._labels.naming, self._labels.groups
+        path = naming.of(node)
+        owner, _, own = path.rpartition(".")
+        if own.isdigit() or self._group.kind == "derived":
+            return path
+        for read in (read for atom in groups.pieces.atoms[node] for read in groups.readers[atom]):
+            reader = groups.group_of[read.reader]
+            if reader is self._group or reader.kind in ("parameter", "derived"):
+                calls = map(naming.variable, read.reader.node.calls)
+                if any(f".{owner}".endswith(f".{call}") for call in calls):
+                    return own
+        return path
 
     def _initial(self, node: Node, group: Group) -> str:
         naming = self._labels.naming
@@ -195,7 +213,7 @@ class Read:
     def _parameters(self, several: Sequence[Operand]) -> Mapping[Operand, str]:
         """Their paths, as short as tells them apart."""
         paths = {x: self._labels.naming.of(x.node) for x in several}
-        names = {x: _shortest(path) for x, path in paths.items()}
+        names = {x: self._weight(x.node) for x in several}
         while len(set(names.values())) < len(several) and names != paths:
             names = {x: _longer(names[x], path) for x, path in paths.items()}
         return names
@@ -418,12 +436,6 @@ class InNames(Read):
 def _number_in(node: Node) -> str:
     """The one number that a value is; "" of others, and of one that is gone."""
     return "" if node.is_gone or node.size != 1 else number_text(node.data.item())
-
-
-def _shortest(name: str) -> str:
-    """A name without the modules that it is in."""
-    last = name.rpartition(".")[2]
-    return name if last.isdigit() else last
 
 
 def _longer(name: str, path: str) -> str:
