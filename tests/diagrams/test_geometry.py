@@ -190,3 +190,28 @@ def test_inputs_are_as_far_apart_as_their_own_names_need():
         x, y, name = (shapes[f"input-{3 * t + place}"] for place in range(3))
         assert abs((y.left - x.right) - (name.left - y.right)) < 0.5
         assert abs(x.left + name.right - 2 * shapes[f"column-{t}"].x) < 0.5
+
+
+def test_there_is_room_for_lanes_only_where_some_are():
+    """On the side of a column, and in the stretch of time, that something goes around in."""
+    maker = Maker()
+    maker.row()
+    maker.row("GRUCell", "decoder")
+    encoder, decoder = maker.chain(0, range(3)), maker.chain(1, range(3, 6), initial=False)
+    maker.link("other", encoder[-1], decoder[0])
+    row = maker.between_row("head")
+    for t, cell in enumerate(encoder + decoder):
+        maker.link("input", given := maker.input(t, t), cell)
+        if cell in decoder:
+            head = maker.between(row, t - 3, (t,), "head")
+            maker.link("up", cell, head)
+            maker.link("up", given, head)  # around the cell
+            maker.link("output", head, maker.output(t, t))
+    shapes = {shape.id: shape for shape in draw(maker.network()).drawing.shapes}
+    sides = []
+    for t in range(6):
+        column, x = shapes[f"column-{t}"], shapes[f"cell-{t // 3}-{t % 3}"].x
+        sides.append((round(x - column.left, 6), round(column.right - x, 6)))
+    assert len(set(sides[:3])) == len(set(sides[3:])) == 1
+    (left, right), (with_lanes, without) = sides[0], sides[5]
+    assert with_lanes - 15 > left == right == without

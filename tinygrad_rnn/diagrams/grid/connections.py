@@ -174,7 +174,7 @@ class Pen:
         if FOLD in (source.id, target.id) or source.x > target.x:
             return self._before_right_one(line)
         slot = self._items[source.id].slot
-        return self._place.middle[slot] + self._place.half[slot] + self._place.gap / 2
+        return self._place.edges(slot)[1] + self._place.gap / 2
 
     def _label_height(self, line: _Line) -> float:
         """Return the height that the name of a message stands above.
@@ -335,12 +335,7 @@ class Pen:
             return [*start, end[-1]]
         if way.lane is None:
             return [*start, turn, *end]
-        slot = way.lane.slot
-        reach = self._place.half[slot]
-        if slot in self._place.columns:
-            reach = self._place.reach(slot)
-        reach += LANE_ROOM + way.lane.track * self._place.track
-        lane = self._place.middle[slot] + (-reach if way.lane.side == "left" else reach)
+        lane = self._place.lane(way.lane)
         if way.into_side:
             edge = target.left if way.side == "left" else target.right
             return [*start, turn, (lane, leave), (lane, target.y), (edge, target.y)]
@@ -400,7 +395,7 @@ class Pen:
         if right.id == FOLD:
             return right.left - self._place.gap / 2
         slot = self._items[right.id].slot
-        return self._place.middle[slot] - self._place.half[slot] - self._place.gap / 2
+        return self._place.edges(slot)[0] - self._place.gap / 2
 
     def _texts(self, line: _Line) -> tuple[Text | None, Text | None]:
         """Return the label and the note beside an edge."""
@@ -431,7 +426,7 @@ class Pen:
         note = "" if note == source.note else note  # the source says it already
         ends = (self._frame(line.source), self._frame(line.target))
         alone = all(abs(frame.offset) < 0.5 for frame in ends)
-        room = self._place.content.get(slot, self._place.widest) - 6 if alone else CIRCLE
+        room = self._place.reach(slot).left - 6 if alone else CIRCLE
         for text in (f"{line.connection.label} {note}".strip(), note):
             width = text_width(text, NOTE_SIZE)
             if text and width <= room:

@@ -9,7 +9,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
+from operator import or_
+from typing import NamedTuple
 
 from ..inside.plan import Plan
 from ..picture.text_metrics import broken, fit_middle, text_width
@@ -30,7 +33,7 @@ from .items import (
     Sign,
 )
 from .tracks import TRACK
-from .wiring import Around, Frame, Wiring
+from .wiring import Around, Frame, Lane, Side, Wiring
 
 PANEL_PADDING = 16.0
 SLOT_GAP, SLOT_GAP_MOST = 44.0, 100.0
@@ -61,6 +64,24 @@ class Bands:
         return self.levels[gap] + self.half[gap] + LABEL_ROOM + track * self.track
 
 
+class Sides(NamedTuple):
+    """How far something reaches to the left and to the right of the middle of its slot."""
+
+    left: float
+    right: float
+
+    @property
+    def width(self) -> float:
+        return self.left + self.right
+
+    def __or__(self, other: "Sides") -> "Sides":
+        return Sides(max(self.left, other.left), max(self.right, other.right))
+
+    def with_beside(self, other: "Sides") -> "Sides":
+        """Return both, one beside the other."""
+        return Sides(self.left + other.left, self.right + other.right)
+
+
 class Placement:
     """A grid with its items measured, its connections wired and its slots placed."""
 
@@ -70,10 +91,8 @@ class Placement:
         # With lanes each edge is two.
         self.track = 2 * TRACK if grid.lane else TRACK
         self.wiring = Wiring(grid, self.frames)
-        lanes = max(self.wiring.lane_tracks.values(), default=0)
-        self.lanes_width = LANE_ROOM + (lanes - 1) * self.track if lanes else 0.0
         self.gap = min(max([SLOT_GAP, *(w + 14 for w in self._label_widths())]), SLOT_GAP_MOST)
-        self.half = self._slot_half_widths()
+        self.content, self.sides = self._slot_sides()
         self.middle = self._slot_middles()
         for item in grid.items.values():
             if item.last is not None:
@@ -142,46 +161,94 @@ class Placement:
                 yield text_width(connection.label, LABEL_SIZE)
                 yield text_width(connection.note, NOTE_SIZE)
 
-    def _slot_half_widths(self) -> dict[int, float]:
-        """Return half the width of each slot.
+    def _slot_sides(self) -> tuple[dict[int, Sides], dict[int, Sides]]:
+        """Return how far the content of each column reaches, and each slot with what is beside it.
 
-        All columns have the same, but those that hold far less than the widest one; margins are
-        as wide as what stands there.
+        All columns of one stretch of time have the same, but those that hold far less than the
+        widest one; margins are as wide as what stands there.
         """
-        content: defaultdict[int, float] = defaultdict(float)
+        content = defaultdict(lambda: Sides(0.0, 0.0))
         for item in self.grid.items.values():
-            frame = self.frames[item.id]
-            if item.last is not None:
-                continue
-            width = max(frame.width, _lines_width(item))
-            if item.role == "initial":
-                width = max(width, caption_width(item))
-            content[item.slot] = max(content[item.slot], abs(frame.offset) + width / 2)
+            if item.last is None:
+                content[item.slot] = content[item.slot] | self._sides_of(item)
         columns = [slot for slot, column in enumerate(self.grid.slots) if column != MARGIN]
-        self.columns = frozenset(columns)
-        self.widest = widest = max((content[slot] for slot in columns), default=0.0)
-        narrow = [slot for slot in columns if content[slot] < _NARROW * widest]
-        narrower = max((content[slot] for slot in narrow), default=0.0)
-        self.content = {**dict.fromkeys(columns, widest), **dict.fromkeys(narrow, narrower)}
-        beside = PANEL_PADDING + self.lanes_width
-        half = {**content, **{slot: room + beside for slot, room in self.content.items()}}
-        for slot in set(range(len(self.grid.slots))).difference(columns):
-            half[slot] = max(content[slot], CIRCLE / 2) + self._tracks_beside(slot) * self.track
+        stretches = self._stretches()
+        widest: defaultdict[int, float] = defaultdict(float)
+        for slot in columns:
+            stretch = stretches[slot]
+            widest[stretch] = max(widest[stretch], content[slot].width)
+        alike: defaultdict[tuple[int, bool], list[int]] = defaultdict(list)
+        for slot in columns:
+            stretch = stretches[slot]
+            alike[stretch, content[slot].width < _NARROW * widest[stretch]].append(slot)
+        reaches: dict[int, Sides] = {}
+        sides: dict[int, Sides] = {}
+        for slots in alike.values():
+            reach = reduce(or_, (content[slot] for slot in slots))
+            lanes = reduce(or_, (self._beside(slot) for slot in slots))
+            reaches |= dict.fromkeys(slots, reach)
+            sides |= dict.fromkeys(slots, reach.with_beside(lanes))
+        for slot in content.keys() - set(columns) | {len(self.grid.slots)}:
+            half = max(*content[slot], CIRCLE / 2) + self._tracks_beside(slot) * self.track
+            sides[slot] = Sides(half, half)
         if None in self.grid.slots:
-            widest = max(text_width(line, size) for line, size, _ in fold_lines(self.grid))
-            half[self.grid.slots.index(None)] = widest / 2 + PANEL_PADDING + FOLD_STEP
-        return half
+            lines = max(text_width(line, size) for line, size, _ in fold_lines(self.grid))
+            half = lines / 2 + PANEL_PADDING + FOLD_STEP
+            sides[self.grid.slots.index(None)] = Sides(half, half)
+        return reaches, sides
 
-    def reach(self, slot: int) -> float:
+    def _stretches(self) -> list[int]:
+        """Return of each slot how often time began anew up to it."""
+        stretches: list[int] = []
+        begun = last = 0
+        for column in self.grid.slots:
+            step = last if column is None else self.grid.steps.get(column, last)
+            begun += step < last
+            last = step
+            stretches.append(begun)
+        return stretches
+
+    def _sides_of(self, item: Item) -> Sides:
+        frame = self.frames[item.id]
+        width = max(frame.width, _lines_width(item))
+        if item.role == "initial":
+            width = max(width, caption_width(item) + CAPTION_AIR)
+        return Sides(width / 2 - frame.offset, width / 2 + frame.offset)
+
+    def _beside(self, slot: int) -> Sides:
+        """Return the room for the lanes beside a column's content, up to its edges."""
+        left, right = (self._lanes_width(slot, side) for side in ("left", "right"))
+        return Sides(PANEL_PADDING + left, PANEL_PADDING + right)
+
+    def _lanes_width(self, slot: int, side: Side) -> float:
+        lanes = self.wiring.lane_tracks.get((slot, side), 0)
+        return LANE_ROOM + (lanes - 1) * self.track if lanes else 0.0
+
+    def reach(self, slot: int) -> Sides:
         """Return how far from the middle of a slot there is room for what stands in it."""
+        if slot not in self.content:
+            return self.sides[slot]
         if self.grid.slots[slot] is None:
-            return min(self.content[slot], self.half[slot] - PANEL_PADDING)
-        return self.content.get(slot, self.widest)
+            most = self.sides[slot].left - PANEL_PADDING
+            return Sides(*(min(reach, most) for reach in self.content[slot]))
+        return self.content[slot]
+
+    def edges(self, slot: int) -> tuple[float, float]:
+        """Return where a slot begins and ends."""
+        middle, sides = self.middle[slot], self.sides[slot]
+        return middle - sides.left, middle + sides.right
+
+    def lane(self, lane: Lane) -> float:
+        """Return where a lane is."""
+        reach, away = self.reach(lane.slot), LANE_ROOM + lane.track * self.track
+        if lane.side == "left":
+            return self.middle[lane.slot] - reach.left - away
+        return self.middle[lane.slot] + reach.right + away
 
     def _spanning(self, item: Item) -> Frame:
         """Return the frame of what spans several slots, from the middle between these."""
         assert item.last is not None
-        left, right = self.reach(item.slot), self.reach(item.last)
+        left, right = self.reach(item.slot).left, self.reach(item.last).right
         width = left + self.middle[item.last] - self.middle[item.slot] + right
         return replace(self.frames[item.id], width=width, offset=(right - left) / 2)
 
@@ -199,10 +266,10 @@ class Placement:
     def _slot_middles(self) -> dict[int, float]:
         middles: dict[int, float] = {}
         right = -self.gap
-        for slot in sorted(self.half):
-            extra = self.lanes_width if slot == len(self.grid.slots) else 0.0
-            middles[slot] = right + self.gap + extra + self.half[slot]
-            right = middles[slot] + self.half[slot]
+        for slot, sides in sorted(self.sides.items()):
+            extra = self._lanes_width(slot, "left") if slot == len(self.grid.slots) else 0.0
+            middles[slot] = right + self.gap + extra + sides.left
+            right = middles[slot] + sides.right
         return middles
 
     def x(self, item: Item) -> float:
@@ -355,6 +422,7 @@ def _lines_width(item: Item) -> float:
 
 
 _CAPTION_MOST = 90.0
+CAPTION_AIR = 4.0  # beside a caption, in all
 _ASIDE_GAP, _BESIDE_GAP, _RISE_GAP = 20.0, 16.0, 10.0
 _EDGES = 16.0  # of a box's height, what an arrow may not leave
 

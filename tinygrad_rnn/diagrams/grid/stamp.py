@@ -13,6 +13,7 @@ from ..picture.text_metrics import fit
 from .grid import FOLD, MARGIN, Heading
 from .items import LABEL_SIZE, Item, Opened
 from .placement import (
+    CAPTION_AIR,
     FOLD_STEP,
     HEADING_SIZE,
     HEADING_WIDTH,
@@ -93,6 +94,7 @@ class Stamp:
 
     def _panel(self, slot: int, column: int) -> Shape:
         bands = self._bands
+        left, right = self._place.edges(slot)
         x, y = self._place.middle[slot], bands.bottom + STEP_ROOM * 0.45
         step = self._grid.steps.get(column, column)
         caption = Text(f"t = {step}", x, y, HEADING_SIZE, "muted", bold=True)
@@ -100,9 +102,9 @@ class Stamp:
             id=f"column-{column}",
             cls="column",
             form="box",
-            x=x,
+            x=(left + right) / 2,
             y=(bands.bottom + bands.top) / 2,
-            width=2 * self._place.half[slot],
+            width=right - left,
             height=bands.top - bands.bottom,
             fill="panel.fill",
             line="panel.border",
@@ -114,8 +116,7 @@ class Stamp:
     def _brackets(self) -> Iterable[Shape]:
         """Yield a thin bar below the columns of each step of an outer loop, and its name."""
         for number, bracket in enumerate(self._grid.brackets):
-            left = self._place.middle[bracket.first] - self._place.half[bracket.first]
-            right = self._place.middle[bracket.last] + self._place.half[bracket.last]
+            left, right = self._place.edges(bracket.first)[0], self._place.edges(bracket.last)[1]
             x, y = (left + right) / 2, self._bands.bottom - _BRACKET_GAP
             text = Text(bracket.label, x, y - 13, LABEL_SIZE, "muted", bold=True)
             yield Shape(
@@ -135,9 +136,9 @@ class Stamp:
 
     def _fold_stack(self, slot: int) -> Iterable[Shape]:
         """Three sheets, the front one at the lower left; edges end at the outline of the stack."""
-        width = 2 * self._place.half[slot] - 2 * FOLD_STEP
-        height = self._bands.top - self._bands.bottom - 2 * FOLD_STEP
-        left, bottom = self._place.middle[slot] - self._place.half[slot], self._bands.bottom
+        (left, right), bottom = self._place.edges(slot), self._bands.bottom
+        width = right - left - 2 * FOLD_STEP
+        height = self._bands.top - bottom - 2 * FOLD_STEP
         for sheet in (2, 1, 0):
             x = left + width / 2 + sheet * FOLD_STEP
             y = bottom + height / 2 + sheet * FOLD_STEP
@@ -177,9 +178,9 @@ class Stamp:
     def _heading(self, heading: Heading) -> Shape:
         lines = heading_texts(heading)
         name = heading.title.replace(" ", "-") or heading.lines[0]
-        leftmost = min(self._place.half)
-        right = self._place.middle[leftmost] - self._place.half[leftmost] - _HEADING_GAP
-        if leftmost not in self._place.columns:
+        leftmost = min(self._place.sides)
+        right = self._place.edges(leftmost)[0] - _HEADING_GAP
+        if leftmost not in self._place.content:
             tracks = self._place.wiring.lane_tracks.get((leftmost, "left"), 0)
             right -= self._place.track * tracks + (LANE_ROOM if tracks else 0.0)
         middle = self._bands.levels[heading.level]
@@ -211,4 +212,7 @@ class Stamp:
             for other in self._beside[item.slot, item.level]
             if other is not item
         ]
-        return min([2 * self._place.content.get(item.slot, self._place.widest), *rooms]) - 4
+        x, (left, right) = self._place.x(item), self._place.edges(item.slot)
+        if item.slot not in self._place.content:  # a margin has no border
+            left, right = left - self._place.gap / 2, right + self._place.gap / 2
+        return min([2 * (x - left), 2 * (right - x), *rooms]) - CAPTION_AIR
