@@ -164,6 +164,36 @@ def test_what_several_states_begin_with_stands_in_their_order():
     assert (initial.label, initial.caption) == ("y₋₁, h₋₁", "go, zeros")
 
 
+def test_a_name_of_what_one_of_several_states_begins_with_is_said_of_that_state():
+    pair, memory = Pair(), tg.nn.Parameter(np.ones(UNITS), name="memory")
+    with tg.trace() as tr:
+        a, b = tg.tensor(np.zeros(UNITS)), memory
+        for x in np.eye(UNITS)[:STEPS]:
+            a, b = pair(tg.tensor(x), a, b)
+        (a * b).sum().backward()
+    (circle,) = (s for s in tg.draw(tr).drawing.shapes if s.cls == "state")
+    assert [text.text for text in circle.texts] == ["a₋₁", "b₋₁", "b₋₁ = memory"]
+
+
+class Four(tg.nn.Module):
+    """Four states, each of which looks at the next."""
+
+    def forward(self, x, a, b, c, d):
+        return tg.ops.tanh(a * b + x), tg.ops.tanh(b * c), tg.ops.tanh(c * d), tg.ops.tanh(d * a)
+
+
+def test_the_circles_of_many_states_are_no_higher_than_their_own_names_need():
+    four, states = Four(), [tg.tensor(np.full(UNITS, k / 4)) for k in range(4)]
+    with tg.trace() as tr:
+        for x in np.eye(UNITS):
+            states = four(tg.tensor(x, requires_grad=True), *states)
+        sum((state * state).sum() for state in states).backward()
+    drawing = tg.draw(tr, view="ops").drawing
+    assert flaws(drawing) == []
+    circles = [[text.text for text in s.texts] for s in drawing.shapes if s.cls == "state"]
+    assert [len(names) for names in circles] == [1, 1, 1, 1]
+
+
 def test_a_name_that_is_too_long_for_a_circle_stands_whole_below_it():
     with tg.trace() as tr:
         activations_before, W = np.zeros(UNITS), tg.nn.Parameter(np.eye(UNITS), name="W")

@@ -212,7 +212,7 @@ class Placement:
         frame = self.frames[item.id]
         width = max(frame.width, _lines_width(item))
         if item.role == "initial":
-            width = max(width, caption_width(item) + CAPTION_AIR)
+            width = max(width, caption_width(item, _MARGIN_CAPTION_MOST) + CAPTION_AIR)
         return Sides(width / 2 - frame.offset, width / 2 + frame.offset)
 
     def _beside(self, slot: int) -> Sides:
@@ -421,7 +421,7 @@ def _lines_width(item: Item) -> float:
     return max((text_width(line, NOTE_SIZE + 1) for line in lines), default=0.0)
 
 
-_CAPTION_MOST = 90.0
+_CAPTION_MOST, _MARGIN_CAPTION_MOST = 90.0, 180.0
 CAPTION_AIR = 4.0  # beside a caption, in all
 _ASIDE_GAP, _BESIDE_GAP, _RISE_GAP = 20.0, 16.0, 10.0
 _EDGES = 16.0  # of a box's height, what an arrow may not leave
@@ -488,9 +488,9 @@ def _room_for_a_way(item: Item, after: Item, widths: float, lane: float) -> floa
     return max(captions, widths) + 3 * TRACK + 2 * lane
 
 
-def caption_width(item: Item) -> float:
+def caption_width(item: Item, most: float = _CAPTION_MOST) -> float:
     """Return how wide what a user named it is, at most."""
-    return min(text_width(item.caption, CAPTION_SIZE), _CAPTION_MOST) if item.caption else 0.0
+    return min(text_width(item.caption, CAPTION_SIZE), most) if item.caption else 0.0
 
 
 def _rises(

@@ -213,6 +213,4 @@ class Stamp:
             if other is not item
         ]
         x, (left, right) = self._place.x(item), self._place.edges(item.slot)
-        if item.slot not in self._place.content:  # a margin has no border
-            left, right = left - self._place.gap / 2, right + self._place.gap / 2
         return min([2 * (x - left), 2 * (right - x), *rooms]) - CAPTION_AIR

@@ -8,7 +8,7 @@ from ...tracing.network.quotient import Block, Quotient, Read
 from ...tracing.network.slices import index_text
 from ...tracing.recording.graph import Node
 from ..grid.grid import Connection, Grid, Heading, drawn_id
-from ..grid.items import Box, Glyph, Item, Opened, Plate
+from ..grid.items import Box, Circle, Glyph, Item, Opened, Plate
 from ..inside.anatomy import Anatomy, Inlet, Part, parts_of_modules
 from ..inside.drawn import OPS_MOST, plan_of, signature
 from ..inside.parts import Ink, chip_labels, part_shapes
@@ -185,6 +185,8 @@ class _Opening:
 
     def _initial_circles(self) -> Iterator[tuple[tuple[str, Node], Item]]:
         """Yield a circle for each array of several initial states of a copy that is opened."""
+        begun = [block for block in self._quotient.blocks if block.kind == "initial"]
+        captions = {b.pieces[0].node: b.caption for b in begun if len(b.pieces) == 1}
         for connection in self._grid.connections:
             item = self._grid.items.get(connection.source)
             if connection.kind != "initial" or item is None or item.role != "initial":
@@ -204,7 +206,9 @@ class _Opening:
                     id += "-c"
                 label = ", ".join(names)
                 about = item.tooltip.replace(item.label, label)
-                yield (item.id, node), replace(item, id=id, label=label, tooltip=about)
+                face = Circle.named(label, captions.get(node, ""))
+                found = replace(item, id=id, label=label, tooltip=about, face=face)
+                yield (item.id, node), found
 
     def _states_of(self, connection: Connection) -> dict[int, list[Read]] | None:
         """Return the reads of a message by the state that each is; None if it is not a message."""

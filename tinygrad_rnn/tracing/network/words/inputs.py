@@ -213,11 +213,12 @@ class Inputs:
             copy = self.naming.lowest_in(column)
         return (column, None) if copy is None else (self.naming.time(copy), self.naming.run(copy))
 
-    def names(self, group: Group) -> str:
-        """What the program calls an input, a target or what a state begins with."""
-        found = dict.fromkeys(self._name(atom) for atom in group.atoms)
+    def names(self, group: Group, *some: Atom) -> str:
+        """What the program calls an input, a target or what a state begins with, or some of it."""
+        atoms = some or group.atoms
+        found = dict.fromkeys(self._name(atom) for atom in atoms)
         if group.kind == "initial":
-            found |= dict.fromkeys(x for atom in group.atoms for x in atom.node.read_as.values())
+            found |= dict.fromkeys(x for atom in atoms for x in atom.node.read_as.values())
         return ", ".join(name for name in found if name not in self._said_by_label(group))
 
     def is_named_by_loss(self, group: Group) -> bool:

@@ -173,10 +173,19 @@ class Wording:
             elif group.kind == "initial" and not name.replace(", ", "").isidentifier():
                 return ""  # an expression of what NumPy made of the state: it is not the state's
             is_said = said.startswith(timeless(name)) or not says_more(name, said)
-            return "" if is_said else name
+            return "" if is_said else self._of_some_states(group) or name
         if group.kind in ("between", "bar", "derived", "loss"):
             return self.naming.of(group.atoms[-1].node)
         return ""
+
+    def _of_some_states(self, group: Group) -> str:
+        """Which states begin with what has a name, where others begin with what has none."""
+        names = [self.inputs.names(group, atom) for atom in group.atoms]
+        if all(names):
+            return ""
+        states = self.names_begun(group)
+        told = zip(states, names, strict=False)
+        return ", ".join(f"{state} = {name}" for state, name in told if state and name)
 
     def _equation(self, copy: Copy | None) -> str:
         """What a cell of ours says of one copy."""
