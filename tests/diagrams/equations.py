@@ -18,6 +18,7 @@ NO_NAME = re.compile(r"(?<![\w.])-?\d[\d.]*(e[-+]?\d+)?π?|′+[⁰¹²³⁴-⁹
 # The part of what is stacked that belongs to a gate, and what tells a gate from what enters.
 OF_A_GATE = re.compile(r"(?<=[ₜch])\[[a-z]\]|′(?=ₜ)")
 OF_A_CHAIN = re.compile(r"[^\W\d₀-₉ₜₚ][^\W₀-₉ₜₚ]*′+")
+LEFT = re.compile("([^ ,()]+ₜ(, | = ))+")  # what stands left in a line
 # What our cells make and keep to themselves, and the ops that make what they hand on.
 INSIDE = {
     "RNNCell": set(),
@@ -68,10 +69,9 @@ def check_programmed(row, quotient):
     Of a copy between others: NumPy may compute a part of the first one, and of the last one nobody
     may read all.
     """
-    made = {line.partition(" = ")[0] for line in row.equation.splitlines()}
-    assert {f"{state}ₜ" for state in row.states} <= {
-        one for names in made for one in names.split(", ")
-    }
+    left = (LEFT.match(line) for line in row.equation.splitlines())
+    made = {name for found in left if found for name in re.split(", | = ", found[0])}
+    assert {f"{state}ₜ" for state in row.states} <= made
     block = row.blocks[len(row.blocks) // 2]
     inside = {timeless(quotient.name_of(node)) for node in block.nodes} | set(row.states)
     entering = list(names_entering(block, quotient))

@@ -227,7 +227,38 @@ def descending():
     return r.sum()
 
 
+class Reader(tg.nn.Module):
+    """What it shows is read at the end alone."""
+
+    def __init__(self):
+        self.W, self.q = tg.nn.Linear(3 + 2, 2, rng=0), tg.nn.Linear(3, 2, rng=1)
+
+    def forward(self, x, m):
+        m = np.tanh(self.W(np.concatenate([x, m])))
+        y = self.q(x)
+        return y * np.exp(-m), m
+
+
+def read_at_the_end():
+    reader, m = Reader(), np.zeros(2)
+    for x in XS:
+        y, m = reader(x, m)
+    return y.sum()
+
+
+def a_step_of_a_layer():
+    gru, state, loss = tg.nn.GRU(3, 2, rng=0), None, 0.0
+    for x in XS:
+        shown, state = gru(x[None], state)
+        loss = loss + shown.sum()
+    return loss
+
+
 OWN = {
+    "read at the end": (
+        read_at_the_end,
+        ["mₜ = tanh(W([xₜ; mₜ₋₁]))", "in m₂: yₜ = q(xₜ) ⊙ exp(−mₜ)"],
+    ),
     "what is left of a split": (
         heads,
         ["wₜ, eraseₜ, addₜ = head(wₜ₋₁)", "yₜ = xₜ ⊙ tanh(eraseₜ) + addₜ"],
@@ -268,6 +299,17 @@ def test_a_cell_of_the_program_s_own_says_what_it_computes(kind, tmp_path):
     for run in (tr, tg.load_trace(tmp_path / "run.safetensors")):
         *_, row = rows_of(network_of(run.graph()))
         assert row.equation.splitlines() == expected
+
+
+def test_a_layer_of_ours_that_is_called_step_by_step_says_what_its_cell_computes():
+    """Its state is stacked: h[0] is that of the only layer."""
+    (row,) = rows_of(network(a_step_of_a_layer))
+    assert row.equation.splitlines() == [
+        "rₜ = σ((W_xh xₜ[0] + b_x)[…, 0:2] + (W_hh hₜ₋₁[0] + b_h)[…, 0:2])",
+        "zₜ = σ((W_xh xₜ[0] + b_x)[…, 2:4] + (W_hh hₜ₋₁[0] + b_h)[…, 2:4])",
+        "nₜ = tanh((W_xh xₜ[0] + b_x)[…, 4:6] + rₜ ⊙ (W_hh hₜ₋₁[0] + b_h)[…, 4:6])",
+        "hₜ = shownₜ = (1 − zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁[0]",
+    ]
 
 
 def test_a_loss_that_is_too_long_goes_by_the_names_in_it():

@@ -150,11 +150,15 @@ def _found_again(
 
 
 def _last_made(copy: Copy, place: int, known: Container[Hashable]) -> int:
-    """What a state is in the end in a copy that does more to it than others: a mask, say."""
+    """What a state is in the end in a copy that does more to it than others: a mask, say.
+
+    The program names it then, if it named the state before; else that is only read for something.
+    """
     marks = _marks(copy)
     for later, node in enumerate(copy.nodes[place + 1 :], place + 1):
-        goes_on = copy.nodes[place] in node.inputs and is_light(node) and not node.is_move
-        if goes_on and marks[later] not in known:
+        state = copy.nodes[place]
+        goes_on = state in node.inputs and is_light(node) and not node.is_move
+        if goes_on and marks[later] not in known and (node.given_name or not state.given_name):
             place = later
     return place
 

@@ -163,6 +163,11 @@ def is_cut(formula: str) -> bool:
     return "…" in re.sub(r"[;,] …[;,] |\[…\]", "", formula)
 
 
+def says_all(formula: str) -> bool:
+    """Whether all in a formula has a name, and every index says which part."""
+    return not any(sign in formula.replace("[…, ", "[") for sign in "·…")
+
+
 def factor_of(node: Node, region: Region, operands: Operands, *, which: bool = True) -> str:
     """The same, as it stands in a product: what is more than one name in brackets."""
     return _bracketed(_written(node, region, operands, which=which), _ATOM)
@@ -304,7 +309,10 @@ class _Writer:
             return None
         if not isinstance(index, int) or stack.options["axis"] % len(stack.shape):
             return None
-        return stack.inputs[index]
+        picked = stack.inputs[index]
+        if picked is None or picked in self._region or self._operands.name(Operand(picked)):
+            return picked
+        return None if self._operands.name(Operand(stack)) else picked
 
     def _outer(self, operand: Operand) -> Text:
         while not (name := self._operands.name(operand)):

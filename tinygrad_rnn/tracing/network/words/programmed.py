@@ -6,7 +6,16 @@ which has a line of its own.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import cached_property, partial
 
 from ....autograd.state import Scope
@@ -18,12 +27,11 @@ from ..grouping.groups import Group
 from ..quotient import element_of, primes, timeless
 from ..timesteps.pieces import WHOLE, Atom
 from .equations import Entering, Said, notes_on_layers
-from .formulas import Call, Operand, Region, formula_of
+from .formulas import Call, Operand, Region, formula_of, says_all
 from .operands import Labels
 
 # A line is no longer, if names can shorten it; and in no case longer.
 _LINE_FIT, _LINE_MOST, _LINES_MOST = 64, 120, 10
-_UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
 
 
 class Programmed:
@@ -32,13 +40,19 @@ class Programmed:
     Args:
         labels: what everything in its picture is called.
         entering: of a block what a formula has in full of what comes in from there.
+        label: what is written in a copy.
         layers: the layer of each row.
     """
 
     def __init__(
-        self, labels: Labels, entering: Callable[[Group], Region], layers: Sequence[int]
+        self,
+        labels: Labels,
+        entering: Callable[[Group], Region],
+        label: Callable[[Group], str],
+        layers: Sequence[int],
     ) -> None:
         self._labels, self._entering, self._layers = labels, entering, layers
+        self._label = label
 
     def of(self, loop: Loop) -> Said | None:
         """What all copies compute but for some first and last ones; None: no one thing.
@@ -46,7 +60,8 @@ class Programmed:
         NumPy may compute a part of a first one, and nobody may read all that a last one would make.
         """
         count = Counter(copy.made for copy in loop.copies)
-        usual, _ = count.most_common(1)[0]
+        inner = {copy.made for chain in chains_of(loop) for copy in chain[1:-1]}
+        usual = max(count, key=lambda made: (count[made], made in inner))
         if loop.is_tree or any(self._has_others(chain, usual) for chain in chains_of(loop)):
             return None
         if not self._may_be_written(loop.copies[-1]):
@@ -54,12 +69,23 @@ class Programmed:
         alike = [copy for copy in loop.copies if copy.made is usual]
         alike = [copy for copy in alike if copy.before] or alike
         samples = {alike[0], alike[len(alike) // 2], alike[-1]}
-        texts = {self._text(loop, copy) for copy in samples}
-        if len(texts) > 1 or not all(texts):
+        said = [self._lines(loop, copy) for copy in samples]
+        if not said[0] or any(lines != said[0] for lines in said):
             return None
-        (text,) = texts
+        text = "\n".join((_written(said[0]), *self._made_at_last(loop, usual, said[0])))
         row = "\n".join((text, *notes_on_layers(text, self._layers)))
-        return Said(row, lambda copy: self._text(loop, copy))
+        return Said(row, lambda copy: _written(self._lines(loop, copy)))
+
+    def _made_at_last(self, loop: Loop, usual: Structure, said: Mapping[str, str]) -> Iterator[str]:
+        """What only the last copy of a chain is read for, where all else in it is as in others."""
+        new: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for *_, copy in chains_of(loop):
+            own = said if copy.made is usual else self._lines(loop, copy)
+            if all(said.get(made, text) == text for made, text in own.items()):
+                label = self._label(self._labels.groups.of_copy[copy])
+                for made in (one for one in own if one not in said):
+                    new[made, own[made]].append(label)
+        return (f"in {', '.join(labels)}: {made} = {text}" for (made, text), labels in new.items())
 
     def _may_be_written(self, copy: Copy) -> bool:
         """Whether the parameters that a copy reads have names, and not any text whatever."""
@@ -72,9 +98,17 @@ class Programmed:
         are_usual = [copy.made is usual for copy in chain[:-1]]
         return True in are_usual and not all(are_usual[are_usual.index(True) :])
 
-    def _text(self, loop: Loop, copy: Copy) -> str:
+    def _lines(self, loop: Loop, copy: Copy) -> Mapping[str, str]:
         lines = _Lines(self._labels, copy, self._entering, self._layers)
-        return "\n".join(lines.of(loop.made[copy.made]))
+        return lines.of(loop.made[copy.made])
+
+
+def _written(lines: Mapping[str, str]) -> str:
+    """The lines one below the other: what is the same has one."""
+    made: dict[str, list[str]] = defaultdict(list)
+    for left, text in lines.items():
+        made[text].append(left)
+    return "\n".join(" = ".join((*left, text)) for text, left in made.items())
 
 
 class _Lines:
@@ -91,8 +125,11 @@ class _Lines:
         self._own = dict.fromkeys(copy.nodes)
         self._entering, self._group = entering, labels.groups.of_copy[copy]
 
-    def of(self, states: Sequence[int]) -> Iterator[str]:
-        """A line for each state, then for the names in these, in the order of the program."""
+    def of(self, states: Sequence[int]) -> Mapping[str, str]:
+        """What makes each state, then the names in these, in the order of the program.
+
+        The parts of one value are said together, "f, g".
+        """
         naming = self._labels.naming
         prime = naming.prime(self._copy)
         made = [self._copy.nodes[place] for place in states]
@@ -109,19 +146,27 @@ class _Lines:
                 lines[nodes] = text
                 waiting += defined
             elif nodes[0] in self._states or "′" in self._name(nodes[0]):
-                return  # it says nothing without this
+                return {}  # it says nothing without this
         by_text: dict[str, list[Node]] = defaultdict(list)
         for nodes in sorted(lines, key=lambda nodes: nodes[0].id):
             by_text[lines[nodes]] += nodes
-        for text, found in by_text.items():
-            found.sort(key=partial(_place_in, list(self._states)))
-            yield f"{', '.join(map(self._name, found))} = {text}"
+        parts = {node for nodes in lines for node in nodes if len(nodes) > 1}
+        parts.update(node for node, call in self._calls.items() if not call.alone)
+        found: dict[str, str] = {}
+        for text, nodes in by_text.items():
+            nodes.sort(key=partial(_place_in, list(self._states)))
+            names = list(map(self._name, nodes))
+            found |= dict.fromkeys([", ".join(names)] if parts.issuperset(nodes) else names, text)
+        return found
 
     @property
     def _leaving(self) -> Iterator[Node]:
         """What the program names, and others read, beside the states."""
-        shown = {read.value.node for read in self._labels.groups.read_of(self._group)}
-        return (node for node in self._named if node in shown)
+        return (node for node in self._own if node in self._named and node in self._shown)
+
+    @cached_property
+    def _shown(self) -> Container[Node]:
+        return {read.value.node for read in self._labels.groups.read_of(self._group)}
 
     def _name(self, node: Node) -> str:
         return self._states.get(node) or self._named[node]
@@ -135,7 +180,7 @@ class _Lines:
             names.pop(node, None)
             operands = _Inside(self._labels, self._group, self._layers, names, own)
             text = formula_of(node, self._region(names), operands, most=most)
-            if len(text) <= most and not any(sign in text for sign in _UNKNOWN):
+            if len(text) <= most and says_all(text):
                 return text, operands.asked_for
         return "", ()
 
@@ -200,7 +245,10 @@ class _Lines:
 
     @cached_property
     def _named(self) -> Mapping[Node, str]:
-        """What the program calls values in the copy: x′ where something before it was its x."""
+        """What the program calls values in the copy: x′ where something before it was its x.
+
+        What others read has the name that it has for them.
+        """
         naming = self._labels.naming
         own = (node for node in self._own if node not in self._steps)
         outer = {x for node in own for x in node.tensors() if x not in self._own}
@@ -208,7 +256,7 @@ class _Lines:
         taken |= {timeless(naming.of(x)) for x in outer} | set(map(timeless, self._taken()))
         count = Counter(taken)
         found: dict[Node, str] = {}
-        for node in self._own:
+        for node in sorted(self._own, key=lambda node: node not in self._shown):
             shown = self._labels.outputs.get(node, "") or element_of(timeless(naming.of(node)))
             name = "" if self._is_inner(node) else shown
             is_known = node in self._states or node in self._steps

@@ -198,7 +198,8 @@ class Wording:
         group_of = self.groups.of_copy
         region, layers = self.spelling.region_entering, self.layers
         equations = Equations(self.spelling.labels, group_of, region, self.label, layers)
-        programmed = Programmed(self.spelling.labels, self.spelling.region_misnamed, layers)
+        misnamed = self.spelling.region_misnamed
+        programmed = Programmed(self.spelling.labels, misnamed, self.label, layers)
         said = [equations.of(loop) or programmed.of(loop) for loop in self.cells.loops]
         return [
             one and replace(one, row="\n".join((one.row, *self.spelling.on_the_way(loop))))
