@@ -21,7 +21,7 @@ class Arrows:
         between: (id of a group, id of one that reads it) -> those reads, which are one arrow.
         dropped: the reads that lead to nothing.
         shown: id of a group -> what is read of it by another one, or is the root.
-        sources: id of a group -> how many values of others it reads.
+        sources: id of a group -> how many others it reads, seen through what only moves a value.
     """
 
     def __init__(self, groups: Groups, root: Node) -> None:
@@ -37,11 +37,12 @@ class Arrows:
                 self.dropped.append(read)
             else:
                 self.between.setdefault((id(source), id(target)), []).append(read)
-        sources: dict[int, set[Atom]] = defaultdict(set)
+        sources: dict[int, set[int]] = defaultdict(set)
         for (a, b), reads in self.between.items():
             self.shown[a].update(read.value for read in reads)
-            sources[b].update(groups.moved_from(read.value) for read in reads)
-        self.sources = {b: len(values) for b, values in sources.items()}
+            values = {groups.moved_from(read.value) for read in reads}
+            sources[b].update(id(groups.group_of[value]) for value in values)
+        self.sources = {b: len(others) for b, others in sources.items()}
         for atom in (*groups.pieces.atoms[root], *(read.value for read in self.dropped)):
             self.shown[id(groups.group_of[atom])].add(atom)
 

@@ -45,7 +45,7 @@ def _sign(group: Group, sources: int, results: int) -> str | None:
 
     Args:
         group: the block, which is no copy.
-        sources: how many values of others it reads.
+        sources: how many others it reads.
         results: how many values others read of it, where the same one moved is no other.
     """
     computing = [atom.node for atom in group.atoms if not atom.node.is_move]

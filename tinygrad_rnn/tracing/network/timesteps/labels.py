@@ -34,11 +34,13 @@ class Extent:
         free: its tokens that are not bound.
         first: the first column of the others; -1: there are none.
         last: the token of their last one; 0: there are none.
+        others: what else was not bound when its slices were made of it.
     """
 
     free: Set[Token]
     first: int
     last: Token
+    others: Set[Token]
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class Times:
     _shift: dict[int, int] = field(default_factory=dict[int, int])
     # of a token that is not bound: what its slice was made from, where that has a time
     _origin: dict[Token, frozenset[Token]] = field(default_factory=dict[Token, frozenset[Token]])
+    # of a token that stands for a slice made of several: those that were not bound then
+    _others: dict[Token, frozenset[Token]] = field(default_factory=dict[Token, frozenset[Token]])
     _extents: dict[int, "tuple[Label, Extent]"] = field(
         default_factory=lambda: dict[int, "tuple[Label, Extent]"]()
     )
@@ -122,6 +126,17 @@ class Times:
         self._column[found], self._beside[found] = column, token
         return found
 
+    def stand_for(self, token: Token, others: frozenset[Token]) -> None:
+        """Say what a slice is made of for which a token stands: whoever reads it reads these."""
+        free = frozenset(one for one in others if one != token and self.column(one) is None)
+        if free:
+            self._others[token] = self._others.get(token, TIMELESS) | free
+
+    def read_with(self, tokens: Iterable[Token]) -> Set[Token]:
+        """What else those read that read slices of these times, as long as it is not bound."""
+        others = TIMELESS.union(*(self._others.get(token, TIMELESS) for token in tokens))
+        return {token for token in others if self.column(token) is None}
+
     def bind(self, token: Token, column: int) -> None:
         """Say which column it is; one that is bound stays so."""
         sequence, place = self._sequence[token]
@@ -153,10 +168,12 @@ class Times:
         known = self._extents.get(id(label))
         if known is not None and known[0] is label:
             return known[1]
-        tokens = {self.find(token) for token in tokens_of(label)}
+        used = tokens_of(label)
+        tokens = {self.find(token) for token in used}
         column = {token: x for token in tokens if (x := self._column[token]) is not None}
         last = max(column, key=column.__getitem__, default=0)
-        found = Extent(tokens - column.keys(), min(column.values(), default=-1), last)
+        first, others = min(column.values(), default=-1), self.read_with(used)
+        found = Extent(tokens - column.keys(), first, last, others)
         if not found.free and not isinstance(label, frozenset):
             self._extents[id(label)] = label, found
         return found
@@ -170,6 +187,11 @@ class Times:
         if known is None:
             known = self._firsts[id(label)] = label, compressed(label[0])
         return known[1]
+
+    def make_from(self, tokens: Iterable[Token], origin: Iterable[Token]) -> None:
+        """Say that what slices of no column yet make is made from something, too."""
+        for token in tokens:
+            self._add_origin(token, origin)
 
     def _add_origin(self, token: Token, tokens: Iterable[Token]) -> None:
         bound = (one for one in tokens if self.column(one) is not None)
@@ -304,6 +326,10 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
         return moved(node, tensors, labels, times), False
     if _is_later(labels, times):
         return _mixed(labels, times), True
+    ones = TIMELESS.union(*(label for label in labels if isinstance(label, frozenset)))
+    for label in labels:
+        if not isinstance(label, frozenset):
+            times.make_from(times.extent(label).free, ones)
     found = _combined(node, tensors, labels, times)
     if found is None:
         return _mixed(labels, times), True
@@ -341,8 +367,11 @@ def _mixed(labels: Sequence[Label], times: Times) -> frozenset[Token]:
     """
     extents = [times.extent(label) for label in labels]
     free = {token for extent in extents for token in extent.free}
-    bound = {extent.last for extent in extents if extent.last}
-    return times.latest({*bound, *(one for token in free for one in times.origin(token))})
+    found = {extent.last for extent in extents if extent.last}
+    found.update(one for token in free for one in times.origin(token))
+    others = {token for extent in extents for token in extent.others}
+    found.update(token for token in others if times.column(token) is None)
+    return times.latest(found)
 
 
 def _is_later(labels: Sequence[Label], times: Times) -> bool:
@@ -366,6 +395,8 @@ def _stacked(node: Node, labels: Sequence[frozenset[Token]], times: Times) -> La
         times.keep_apart(token for x, token in given if x.op is None)
     if len(set(tokens)) > 1:
         tokens = times.apart(tokens, node.tensors())
+    for token, label in zip(tokens, labels, strict=True):
+        times.stand_for(token, label)
     axis = node.options["axis"] % len(node.shape)
     return compressed(along(axis, tokens, len(node.shape)))
 

@@ -231,17 +231,24 @@ class Pieces:
         if node.is_move:
             yield from self._reads_of_moved(node, slot, x)
             return
-        if x not in self._labels:
+        labels = self._labels_of(x)
+        if labels is None:
             for reader in self.atoms[node]:
                 yield from (RawRead(reader, slot, value) for value in self.atoms[x])
             return
-        read = aligned(node, slot, self._labels[x])
+        read = aligned(node, slot, labels)
         mine = np.broadcast_arrays(self._labels[node][..., None], read)[0]
         pairs = np.unique(
             np.stack([mine.ravel(), np.broadcast_to(read, mine.shape).ravel()]), axis=1
         )
         for reader, value in pairs.T.tolist():
             yield RawRead(Atom(node, reader), slot, Atom(x, value))
+
+    def _labels_of(self, node: Node) -> Array | None:
+        """Of what is cut, or joined and taken apart, the atom that each element is of."""
+        if node in self._joins.parts:
+            return -2 - self._joins.parts[node]
+        return self._labels.get(node)
 
     def _reads_of_moved(self, node: Node, slot: int, x: Node) -> Iterator[RawRead]:
         """What is moved keeps its time."""

@@ -250,6 +250,7 @@ class Placement:
             fed |= tokens
             if tokens and not copy.before and self._is_slice(copy.read(entry), label, copy):
                 slices |= tokens
+        fed |= self.times.read_with(fed)
         columns = self.times.columns(frozenset(fed))
         lowest = max(columns, default=-1)
         if len(columns) > 1:

@@ -21,8 +21,8 @@ from ..copies.recurrence import is_moved
 from ..grouping.groups import Group
 from ..quotient import at_step, indexed, number_below, raised, timeless
 from ..timesteps.pieces import Atom
-from .formulas import Operand, Region, factor_of, is_number
-from .operands import ALL, Labels, Read
+from .formulas import ALL, Operand, Region, factor_of, is_number
+from .operands import Labels, Read
 
 _LENGTH_MOST = 32  # of what stands in the place of one letter
 _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named

@@ -37,6 +37,7 @@ _TERMS_MOST = 12  # of a sum: more do not fit anyway
 _NUMBER = re.compile(r"-?\d[\d.]*(e[-+]?\d+)?π?")
 _TIMES_PI_MOST = 12  # 2π, not 6.28319
 _OPPOSITE = {"+": "−", "−": "+"}
+ALL = "all"  # of what is cut in parts, where an op reads all of them
 # of "a + b": how tightly it binds
 _COMPARED, _SUM, _PRODUCT, _MATMUL, _POWER, _ATOM = range(6)
 
@@ -126,7 +127,11 @@ class Region:
 
     def shape(self, node: Node, part: Hashable = None) -> Shape:
         """The shape of a value in it, or of what is read of another one."""
-        return without(node.shape, self.cut.get(node if node in self.values else part, ()))
+        return without(node.shape, self.cut.get(node if self.holds(node, part) else part, ()))
+
+    def holds(self, node: Node, part: Hashable = None) -> bool:
+        """Whether what is read of a value is in it: it may be all steps, of which one is in it."""
+        return node in self.values and not (part is ALL and node in self.cut)
 
     def __contains__(self, node: Node) -> bool:
         return node in self.values
@@ -213,7 +218,7 @@ class _Writer:
         self.asked: dict[Operand, None] = {}
 
     def text(self, node: Node, depth: int, part: Hashable = None) -> Text:
-        if node not in self._region or self._is_named_part(node):
+        if not self._region.holds(node, part) or self._is_named_part(node):
             return self._outer(Operand(node, part))
         self._left -= 1
         if depth > _DEPTH_MOST or self._left < 0:
@@ -392,7 +397,7 @@ class _Writer:
     def _axes(self, node: Node, x: Node) -> Sequence[int]:
         """The axes along which an op computes, counted without those of time."""
         axis, part = node.options["axis"], self._region.read.get((node, 0))
-        cut = self._region.cut.get(x if x in self._region else part, ())
+        cut = self._region.cut.get(x if self._region.holds(x, part) else part, ())
         given = range(len(x.shape)) if axis is None else np.atleast_1d(axis) % len(x.shape)
         kept = [own for own in range(len(x.shape)) if own not in cut]
         return [kept.index(own) for own in given if own in kept]

@@ -8,12 +8,11 @@ from ...recording.graph import Node
 from ..grouping.groups import Group, Groups
 from ..quotient import at_step, element_of, indexed, primeless, timeless
 from ..timesteps.pieces import Atom
-from .formulas import Operand, is_number, number_text
+from .formulas import ALL, Operand, is_number, number_text
 from .naming import Naming
 
 _NESTED_MOST = 2  # calls of modules in a call that stands for a name
 _ARGUMENTS_MOST = 3
-ALL = "all"  # of what is cut in parts, where an op reads all of them
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from ..grouping.groups import Group, Groups
 from ..quotient import element_of, timeless
 from ..timesteps.pieces import WHOLE, Atom, RawRead
 from .constants import Constants
-from .formulas import Operand, Region, formula_of, is_cut
+from .formulas import ALL, Operand, Region, formula_of, is_cut
 from .inputs import Inputs
 from .naming import Naming
-from .operands import ALL, InNames, Labels
+from .operands import InNames, Labels
 from .operands import Read as ReadNames
 from .outputs import Outputs
 from .times import Times
