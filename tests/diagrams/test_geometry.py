@@ -215,3 +215,21 @@ def test_there_is_room_for_lanes_only_where_some_are():
     assert len(set(sides[:3])) == len(set(sides[3:])) == 1
     (left, right), (with_lanes, without) = sides[0], sides[5]
     assert with_lanes - 15 > left == right == without
+
+
+def test_what_one_module_makes_stands_on_one_level_though_the_last_reads_a_sign():
+    maker = Maker()
+    maker.row()
+    usual, last = maker.between_row("head"), maker.between_row("head")
+    sign = maker.between_row("masked")
+    for t, cell in enumerate(maker.chain(0, range(3))):
+        head = maker.between(last if t == 2 else usual, t, (t,), "head")
+        maker.link("output", head, maker.output(t, t))
+        if t == 2:
+            masked = maker.between(sign, 0, (t,), "⊙", sign="⊙")
+            maker.link("up", cell, masked)
+            maker.link("up", masked, head)
+        else:
+            maker.link("up", cell, head)
+    drawing = draw(maker.network()).drawing
+    assert len({s.y for s in drawing.shapes if s.texts and s.texts[0].text == "head"}) == 1

@@ -7,6 +7,8 @@ from ...tracing.network.quotient import Arrow, Block, Row
 
 BESIDE_MOST = 3  # rows between copies that share a level
 
+_Step = tuple[Row, Row, bool]  # from, to, whether it stays in its column
+
 
 def row_levels(
     rows: Sequence[Row],
@@ -18,7 +20,8 @@ def row_levels(
     """Return the level of each row, `first` being the lowest.
 
     A row of copies has a level of its own, and so has each depth of a tree. Rows between copies
-    share one where nothing passes from one to the other.
+    share one where nothing passes from one to the other; those of one module do in any case, where
+    each has columns of its own: what it is called stands beside them once.
 
     Args:
         rows: from the bottom up.
@@ -27,8 +30,10 @@ def row_levels(
         trees: of rows that are trees, how far above its lowest level each node stands.
         first: the lowest level.
     """
-    standing = [row for row in rows if row not in hosts]
-    ranks = _ranks(standing, list(_steps(arrows, hosts)))
+    steps = list(_steps(arrows, hosts))
+    together = _together([row for row in rows if row not in hosts], steps)
+    standing = [row for row in rows if together.get(row) is row]
+    ranks = _ranks(standing, [(together[a], together[b], stays) for a, b, stays in steps])
     groups: defaultdict[int, list[Row]] = defaultdict(list)
     for row in standing:
         groups[ranks[row]].append(row)
@@ -38,9 +43,40 @@ def row_levels(
         for shared in _sharing(groups[rank]):
             levels.update(dict.fromkeys(shared, level))
             level += 1 + max(max(trees.get(row, {}).values(), default=0) for row in shared)
-    for row, host in hosts.items():
-        levels[row] = levels[host]
+    for row, other in {**together, **hosts}.items():
+        levels[row] = levels[other]
     return levels
+
+
+def _together(rows: Sequence[Row], steps: Iterable[_Step]) -> dict[Row, Row]:
+    """Return with which row each stands on one level: itself, or the first one of its module."""
+    following: defaultdict[Row, set[Row]] = defaultdict(set)
+    for start, end, _ in steps:
+        following[start].add(end)
+    found: dict[Row, Row] = {}
+    of_path: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row] = row
+        if row.kind != "between" or not row.path or any(map(_is_sign, row.blocks)):
+            continue
+        others = of_path[row.path]
+        if all(_are_apart(row, other, following) for other in others):
+            others.append(row)
+            found[row] = others[0]
+            following[row].add(others[0])  # now what leads to one of them leads to all
+            following[others[0]].add(row)
+    return found
+
+
+def _are_apart(a: Row, b: Row, following: Mapping[Row, set[Row]]) -> bool:
+    """Whether two rows share no column, and nothing passes from the one to the other."""
+    if _columns(a) & _columns(b):
+        return False
+    return b not in _reached(a, following) and a not in _reached(b, following)
+
+
+def _is_sign(block: Block) -> bool:
+    return block.sign is not None or len(block.columns) > 1
 
 
 def tree_heights(row: Row, children: Mapping[Block, Sequence[Block]]) -> dict[Block, int]:
@@ -87,16 +123,17 @@ def _fits_beside(row: Row, level: Iterable[Row]) -> bool:
     return not any(_range(row) & _range(other) for other in level)
 
 
+def _columns(row: Row) -> set[int]:
+    return {column for block in row.blocks for column in block.columns}
+
+
 def _range(row: Row) -> set[int]:
-    columns = [column for block in row.blocks for column in block.columns]
+    columns = _columns(row)
     return set(range(min(columns, default=0), max(columns, default=-1) + 1))
 
 
 def _has_wide(row: Row) -> bool:
     return any(len(block.columns) > 1 for block in row.blocks)
-
-
-_Step = tuple[Row, Row, bool]  # from, to, whether it stays in its column
 
 
 def _steps(arrows: Iterable[Arrow], hosts: Mapping[Row, Row]) -> Iterator[_Step]:
