@@ -271,3 +271,14 @@ def test_what_is_derived_of_parameters_is_not_among_them():
     legend = Picture(tg.draw(run).svg).all("legend", "parameter")
     texts = [part.texts[0] for part in legend]
     assert texts == ["Parameters", "log_a", "Derived", "a = exp(log_a)"]
+
+
+def test_what_is_derived_is_said_in_full():
+    rate = tg.tensor(np.ones(2), requires_grad=True, name="rate")
+    with tg.trace() as run:
+        gain, h = (np.exp(rate) - 1) / rate + np.sin(rate) * np.cos(rate), np.zeros(2)
+        for x in np.eye(8, 2):
+            h = tg.ops.tanh(gain * h + x)
+        h.sum().backward()
+    *_, chip = Picture(tg.draw(run).svg).all("parameter")
+    assert chip.texts[0] == "gain = (exp(rate) − 1) / rate + sin(rate) ⊙ cos(rate)"

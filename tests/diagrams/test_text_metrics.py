@@ -67,7 +67,7 @@ def test_names_that_are_cut_differently_anyway_lose_their_middle_alone():
         ("p = σ(weight s + bias)[0]; p ⊙ s", ["p = σ(weight s + bias)[0];", "p ⊙ s"]),
         ("(conv[0] ⊙ u + conv[1] ⊙ v) ⊙ σ(u)", ["(conv[0] ⊙ u + conv[1] ⊙ v)", "⊙ σ(u)"]),
         ("Σₜ cross_entropy(logits, words) / 5", ["Σₜ cross_entropy(logits, words)", "/ 5"]),
-        ("2 ⊙ Σ (C ⊙ h_re − B ⊙ h_im) + D ⊙ u", ["2 ⊙ Σ (C ⊙ h_re − B ⊙ h_im)", "+ D ⊙ u"]),
+        ("2 Σ (C ⊙ h_re − B ⊙ h_im) + D ⊙ u", ["2 Σ (C ⊙ h_re − B ⊙ h_im)", "+ D ⊙ u"]),
         ("softmax(queries keysᵀ) values_of_all", ["softmax(queries keysᵀ)", "values_of_all"]),
         ("log_pi + a_longer_name[observations]", ["log_pi +", "a_longer_name[observations]"]),
         ("a_name_that_has_no_place_to_break_it", ["a_name_that_has_no_place_to_break_it"]),

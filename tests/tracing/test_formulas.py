@@ -108,8 +108,17 @@ SAID = [
     ("{A} {a}", lambda: A @ a),
     ("{a}[None][:, 1:][0]", lambda: a[None, :][:, 1:][0]),
     ("{a}^(1 + {a})", lambda: a ** (1.0 + a)),
-    ("2π ⊙ {a} + π", lambda: 2 * np.pi * a + np.pi),
-    ("-3π ⊙ {a} + 3.1416", lambda: -3 * np.pi * a + 3.1416),
+    ("2π {a} + π", lambda: 2 * np.pi * a + np.pi),
+    ("-3π {a} + 3.1416", lambda: -3 * np.pi * a + 3.1416),
+    ("2 {A} {a}", lambda: 2 * (A @ a)),
+    ("{A} (2 {a})", lambda: A @ (a * 2)),
+    ("2 Σ {A}", lambda: 2 * A.sum()),
+    ("2 {a} ⊙ {a}", lambda: 2 * a * a),
+    ("{a} / (2 {a})", lambda: a / (2 * a)),
+    ("2 ({a} + {a})²", lambda: 2 * (a + a) ** 2),
+    ("2 ⊙ −{a}", lambda: 2 * -a),
+    ("2 ⊙ 3 {a}", lambda: 2 * (a * 3)),
+    ("(2 {a})[:, None] ⊙ {A}", lambda: 2 * a[:, None] * A),
 ]
 
 

@@ -1,5 +1,6 @@
 """A formula read as NumPy: what the text says, with numbers in the place of its names.
 
+- `2 x` is `2 * x`.
 - `A x` is `A @ x`; of the weight of a layer `x @ W.T`: it multiplies each vector, the rows of x.
 - `a bᵀ` of two vectors is each element of the one by each of the other.
 - `[a; b]` joins along the last axis, `[a, b]` puts them side by side on a new first one.
@@ -179,6 +180,8 @@ def _product(a, b):
         return column @ b.vector[None, :]
     if isinstance(a, Row):
         return a.vector @ b
+    if isinstance(a, int | float):
+        return a * b
     if isinstance(a, Weight):
         return b @ a.T
     return a @ b

@@ -10,6 +10,7 @@ from ..picture.shapes import Drawing, Shape, Text
 from ..picture.text_metrics import fit, fit_apart, fit_middle, text_width
 
 CHIP_HEIGHT, CHIP_WIDTH_LEAST, NAME_WIDTH_MOST = 26.0, 34.0, 220.0
+_FORMULA_WIDTH_MOST = 600.0  # of what is derived: a name says enough without its middle, this not
 _LINE, _GAP, _SIZE_GAP = 36.0, 18.0, 6.0
 _NAME_SIZE, _SIZE_SIZE, _TITLE_SIZE = 13.0, 12.0, 14.0
 
@@ -118,7 +119,7 @@ def parameter_legend(parameters: Legend, *, left: float, top: float, width: floa
     Below them stands what is derived of them, and then the constants; `left` and `top` are where
     the first line begins.
     """
-    chips = list(_chips(parameters.entries))
+    chips = list(_chips(parameters.entries, width))
     scope = f"{parameters.scope[0].lower()}{parameters.scope[1:]}:"
     rows = [
         ("legend", "Parameters", scope, [one for one in chips if not one.parameter.is_derived]),
@@ -188,10 +189,14 @@ def _constant_chips(constants: Iterable[Entry]) -> Iterable["_Chip"]:
         )
 
 
-def _chips(parameters: Sequence[Entry]) -> Iterable[_Chip]:
+def _chips(parameters: Sequence[Entry], width: float) -> Iterable[_Chip]:
     seen: Counter[str] = Counter()
-    names = fit_apart(list(map(_written, parameters)), NAME_WIDTH_MOST, _NAME_SIZE)
-    for index, (parameter, name) in enumerate(zip(parameters, names, strict=True)):
+    names: dict[Entry, str] = {}
+    formula_most = max(NAME_WIDTH_MOST, min(_FORMULA_WIDTH_MOST, width / 2))
+    for is_derived, most in ((False, NAME_WIDTH_MOST), (True, formula_most)):
+        some = [one for one in parameters if one.is_derived == is_derived]
+        names |= zip(some, fit_apart(list(map(_written, some)), most, _NAME_SIZE), strict=True)
+    for index, parameter in enumerate(parameters):
         id = id_of("parameter", parameter.name)
         seen[id] += 1
         if seen[id] > 1:
@@ -200,7 +205,7 @@ def _chips(parameters: Sequence[Entry]) -> Iterable[_Chip]:
             id=id,
             parameter=parameter,
             fill=f"chip.{index}",
-            name=name,
+            name=names[parameter],
             size=fit(size_text(parameter.shape), NAME_WIDTH_MOST, _SIZE_SIZE),
         )
 

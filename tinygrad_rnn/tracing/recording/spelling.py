@@ -58,6 +58,10 @@ def _signed(said: ast.expr) -> _Text:
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
             base, power = _within(left, _ATOM), _within(right, _ATOM)
             return f"{base}²" if power == "2" else f"{base}^{power}", _POWER
+        case ast.BinOp(left=ast.Constant() as number, op=ast.Mult(), right=ast.expr() as times) | (
+            ast.BinOp(left=times, op=ast.Mult(), right=ast.Constant() as number)
+        ) if not isinstance(times, ast.Constant | ast.UnaryOp):
+            return f"{_within(number, _ATOM)} {_within(times, _PRODUCT)}", _PRODUCT
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _INFIX:
             sign, binds = _INFIX[type(op)]
             closer = binds + isinstance(op, ast.Sub | ast.Div | ast.MatMult)

@@ -36,6 +36,7 @@ _UNSAID = {"broadcast_to", "astype", "detach"}
 _TERMS_MOST = 12  # of a sum: more do not fit anyway
 _NUMBER = re.compile(r"-?\d[\d.]*(e[-+]?\d+)?π?")
 _TIMES_PI_MOST = 12  # 2π, not 6.28319
+_DIGITS = "-−0123456789"  # what begins so does not stand right behind a number
 _OPPOSITE = {"+": "−", "−": "+"}
 ALL = "all"  # of what is cut in parts, where an op reads all of them
 # of "a + b": how tightly it binds
@@ -577,17 +578,23 @@ def _applied(node: Node, operands: Sequence[Text], shapes: Sequence[Shape], shap
     return _function(node, exact)._replace(shape=shape)
 
 
+def _infix(op: str, a: Text, b: Text) -> Text:
+    """What is written with a sign between."""
+    if op == "mul" and (is_number(a.written) or is_number(b.written)):
+        return _times(a, b) if is_number(a.written) else _times(b, a)
+    sign, binds = _INFIX[op]
+    closer = binds if op in ("add", "matmul", "mul") else binds + 1
+    if op == "div" and b.binds == _MATMUL:
+        binds_a = closer = _POWER
+    else:
+        binds_a = binds
+    return Text(_bracketed(a, binds_a) + sign + _bracketed(b, closer), binds)
+
+
 def _function(node: Node, operands: Sequence[Text]) -> Text:
     op = node.op or ""
     if op in _INFIX:
-        sign, binds = _INFIX[op]
-        a, b = operands
-        closer = binds if op in ("add", "matmul", "mul") else binds + 1
-        if op == "div" and b.binds == _MATMUL:
-            binds_a = closer = _POWER
-        else:
-            binds_a = binds
-        return Text(_bracketed(a, binds_a) + sign + _bracketed(b, closer), binds)
+        return _infix(op, *operands)
     match op, [text.written for text in operands]:
         case "linear", [_, W]:
             return Text(f"{W} {_bracketed(operands[0], _ATOM)}", _MATMUL)
@@ -604,6 +611,13 @@ def _function(node: Node, operands: Sequence[Text]) -> Text:
             return Text(f"{_bracketed(operands[0], _ATOM)}[{row}]", _ATOM)
         case _, given:
             return Text(_called(node, given), _ATOM)
+
+
+def _times(number: Text, text: Text) -> Text:
+    """A value so many times: `2 x`."""
+    written = _bracketed(text, _PRODUCT)
+    sign = " ⊙ " if written[0] in _DIGITS else " "
+    return Text(number.written + sign + written, _PRODUCT)
 
 
 def _called(node: Node, given: Sequence[str]) -> str:
