@@ -227,6 +227,25 @@ def descending():
     return r.sum()
 
 
+class Turning(tg.nn.Module):
+    """NumPy counts the whole turns."""
+
+    def __init__(self):
+        self.speed, self.W = tg.nn.Parameter(np.ones(3)), tg.nn.Linear(3, 3, rng=0)
+
+    def forward(self, x, h):
+        turns = self.speed * x
+        phase = turns - np.floor(turns.numpy())
+        return np.tanh(self.W(h)) + phase
+
+
+def turning():
+    cell, h = Turning(), np.zeros(3)
+    for x in XS:
+        h = cell(x, h)
+    return h.sum()
+
+
 class Reader(tg.nn.Module):
     """What it shows is read at the end alone."""
 
@@ -255,6 +274,10 @@ def a_step_of_a_layer():
 
 
 OWN = {
+    "what an input is about": (
+        turning,
+        ["turnsₜ = speed ⊙ xₜ", "hₜ = tanh(W(hₜ₋₁)) + turnsₜ − floor(turns)ₜ"],
+    ),
     "read at the end": (
         read_at_the_end,
         ["mₜ = tanh(W([xₜ; mₜ₋₁]))", "in m₂: yₜ = q(xₜ) ⊙ exp(−mₜ)"],

@@ -5,6 +5,7 @@ there. Where that is too long for a line it goes by the names of the program's v
 which has a line of its own.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import (
     Callable,
@@ -32,6 +33,7 @@ from .operands import Labels
 
 # A line is no longer, if names can shorten it; and in no case longer.
 _LINE_FIT, _LINE_MOST, _LINES_MOST = 64, 120, 10
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 class Programmed:
@@ -282,15 +284,22 @@ class _Lines:
 
     @cached_property
     def _often(self) -> Mapping[Node, str]:
-        """Of those what is read more than once, or by others; and the parts of a value."""
+        """Of those what is read more than once, or by others; and the parts of a value.
+
+        And what the name of an input is about: of `floor(turns)` the turns.
+        """
         count = Counter(x for node in self._own for x in set(node.tensors()))
+        about = {word for x in count for word in _WORD.findall(x.spelled)}
         leaving = set(self._leaving)
         parts = {node for node, call in self._calls.items() if not call.alone}
         parts.update(x for x in self._own if x.op == "getitem" and x.inputs[0] in self._own)
         return {
             node: name
             for node, name in self._named.items()
-            if count[node] > 1 or node in leaving or node in parts
+            if count[node] > 1
+            or node in leaving
+            or node in parts
+            or name.removesuffix("ₜ") in about
         }
 
     def _taken(self) -> Iterable[str]:
