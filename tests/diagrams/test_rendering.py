@@ -15,7 +15,7 @@ from tables import one_in
 from tinygrad_rnn.diagrams import Diagram
 from tinygrad_rnn.diagrams.picture.render import PNG_MOST, to_png
 from tinygrad_rnn.diagrams.picture.shapes import Drawing, Edge, Shape
-from tinygrad_rnn.diagrams.picture.theme import LIGHT
+from tinygrad_rnn.diagrams.picture.theme import LIGHT, THEMES
 from tinygrad_rnn.errors import DrawError
 
 HOSTILE = [
@@ -243,3 +243,8 @@ def test_characters_that_the_font_lacks_are_named(format):
     with pytest.warns(UserWarning, match="does not have 日 本 語: a box .* SVG and HTML"):
         diagram.render(format)
     assert "日本語" in diagram.svg
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
+def test_two_layers_in_two_directions_have_a_colour_each(theme):
+    assert len({theme.color(f"cell.{row}.fill") for row in range(4)}) == 4

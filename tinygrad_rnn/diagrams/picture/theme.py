@@ -50,7 +50,7 @@ class Theme:
     def color(self, role: Role) -> str:
         """Return the colour of a role, as "#RRGGBB".
 
-        >>> LIGHT.color("cell.3.fill"), LIGHT.color("heat.-0.5")
+        >>> LIGHT.color("cell.5.fill"), LIGHT.color("heat.-0.5")
         ('#DDE6F6', '#80B8D8')
         """
         if role in self.single:
@@ -128,8 +128,8 @@ LIGHT = Theme(
         "heat.high": "#D55E00",
     },
     series={
-        "cell.fill": ("#D8EFE6", "#DDE6F6"),
-        "cell.border": ("#007A5A", "#3F66B0"),
+        "cell.fill": ("#D8EFE6", "#DDE6F6", "#F3E1EE", "#ECEACB"),
+        "cell.border": ("#007A5A", "#3F66B0", "#96508A", "#7A7317"),
         "chip": _CHIPS,
         "ramp": ("#F6C48F", "#F09E52", "#E2711D", "#BC4B09", "#8A2E04", "#541800"),
     },
@@ -162,8 +162,8 @@ DARK = Theme(
         "heat.high": "#FF8A4C",
     },
     series={
-        "cell.fill": ("#114A3A", "#1B3358"),
-        "cell.border": ("#2FBF91", "#7FA6F0"),
+        "cell.fill": ("#114A3A", "#1B3358", "#472343", "#3D3A14"),
+        "cell.border": ("#2FBF91", "#7FA6F0", "#D996CC", "#CDC35E"),
         "chip": _CHIPS,
         "ramp": ("#5A3A22", "#8A4F22", "#B9661F", "#E2822B", "#FFB067", "#FFE0BF"),
     },
@@ -196,8 +196,8 @@ PRINT = Theme(
         "heat.high": "#FFFFFF",
     },
     series={
-        "cell.fill": ("#F0F0F0", "#D6D6D6"),
-        "cell.border": ("#000000", "#000000"),
+        "cell.fill": ("#F0F0F0", "#D6D6D6", "#E3E3E3", "#C8C8C8"),
+        "cell.border": ("#000000", "#000000", "#000000", "#000000"),
         "chip": ("#FFFFFF", "#E4E4E4", "#CCCCCC", "#B4B4B4"),
         "ramp": ("#D0D0D0", "#B0B0B0", "#8C8C8C", "#686868", "#404040", "#000000"),
     },
