@@ -129,7 +129,7 @@ class _Assembly:
             said = self.wording.said[number]
             equation = None if said is None else said.row
             tree = loop.is_tree
-            reverse = any(self.groups.placement.reversed(copy) for copy in loop.copies)
+            reverse = number in self.groups.placement.backwards
         found = Row(
             kind=kind,
             number=number,

@@ -142,8 +142,8 @@ def _only_moves(groups: Iterable[Group]) -> bool:
 def layers_of(cells: Cells, placement: Placement) -> list[int]:
     """The layer of each row: one that runs backwards is of the same as the row before it."""
     found: list[int] = []
-    for loop in cells.loops:
-        reverse = any(placement.reversed(copy) for copy in loop.copies)
+    for number in range(len(cells.loops)):
+        reverse = number in placement.backwards
         last = found[-1] if found else -1
         found.append(last if reverse and found else last + 1)
     return found

@@ -96,6 +96,11 @@ class Placement:
         """Whether its chain runs from the right to the left."""
         return copy in self._backwards
 
+    @cached_property
+    def backwards(self) -> Set[int]:
+        """The rows of which a chain runs from the right to the left."""
+        return {copy.row for copy in self._backwards}
+
     def fills(self, leaf: Node) -> bool:
         """Whether it stands before or after a sequence, which it fills up."""
         return self.times.are_apart(tokens_of(self.labels[leaf]))

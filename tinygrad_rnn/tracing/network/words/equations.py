@@ -424,8 +424,7 @@ class Entering(Read):
         name = name.removesuffix(self._prime)
         before = behind = ""
         if row is not None:
-            loop = self._labels.naming.cells.loops[row]
-            backwards = any(map(self._labels.groups.placement.reversed, loop.copies))
+            backwards = row in self._labels.groups.placement.backwards
             before, behind = "←" * backwards, _above(self._layer_of[row])
         key = before + name + behind
         if time is None:
