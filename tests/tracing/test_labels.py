@@ -1360,3 +1360,30 @@ def test_a_formula_says_whose_a_weight_is_but_in_the_module_that_has_it():
     assert said["embed"] == "weight x"
     assert said["mixed"] == "(h ⊙ mix[0] + (1 − mix[1]) ⊙ tanh(h)) table.weightᵀ"
     assert said["h table.weightᵀ"] == "h table.weightᵀ"
+
+
+class Scorer(tg.nn.Module):
+    """A small network of its own."""
+
+    def __init__(self):
+        self.first, self.second, self.third = (tg.nn.Linear(4, 4, rng=k) for k in range(3))
+
+    def forward(self, h):
+        return self.third(np.tanh(self.second(np.tanh(self.first(h)) + np.exp(h))) * h)
+
+
+def test_a_formula_goes_by_calls_where_several_make_it_or_it_would_be_too_long():
+    cell, up, down = (tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 6, rng=1),
+                      tg.nn.Linear(6, 2, rng=2))  # fmt: skip
+    score = Scorer()
+
+    def run():
+        h, loss = np.zeros(4), 0.0
+        for x in XS:
+            h = cell(x, h)
+            loss = loss + (score(h) ** 2).sum() + (down(np.tanh(up(h))) ** 2).sum()
+        return loss
+
+    said = {block.label: block.formula for block in network(run).blocks}
+    assert said["up, down"] == "down(tanh(up(h)))"
+    assert said["score"] == "third(tanh(second(tanh(first(h)) + exp(h))) ⊙ h)"

@@ -19,16 +19,14 @@ from collections.abc import (
 )
 from functools import cached_property, partial
 
-from ....autograd.state import Scope
-from ....nn.cells import Cell as RecurrentCell
-from ....nn.recurrent import Recurrent
 from ...recording.graph import Node
 from ..copies.copies import Copy, Loop, Structure, chains_of
 from ..grouping.groups import Group
 from ..quotient import element_of, primes, timeless
 from ..timesteps.pieces import WHOLE, Atom
+from .calls import Calls
 from .equations import Entering, Said, notes_on_layers
-from .formulas import Call, Operand, Region, formula_of, says_all
+from .formulas import Operand, Region, formula_of, says_all
 from .operands import Labels
 
 # A line is no longer, if names can shorten it; and in no case longer.
@@ -153,7 +151,7 @@ class _Lines:
         for nodes in sorted(lines, key=lambda nodes: nodes[0].id):
             by_text[lines[nodes]] += nodes
         parts = {node for nodes in lines for node in nodes if len(nodes) > 1}
-        parts.update(node for node, call in self._calls.items() if not call.alone)
+        parts.update(node for node, call in self._calls.returned.items() if not call.alone)
         found: dict[str, str] = {}
         for text, nodes in by_text.items():
             nodes.sort(key=partial(_place_in, list(self._states)))
@@ -201,7 +199,7 @@ class _Lines:
             read |= before.read
             times |= before.times
             cut |= before.cut
-        return Region(values, read, times=times, calls=self._calls, cut=cut)
+        return Region(values, read, times=times, calls=self._calls.returned, cut=cut)
 
     @cached_property
     def _before(self) -> Sequence[Region]:
@@ -260,7 +258,7 @@ class _Lines:
         found: dict[Node, str] = {}
         for node in sorted(self._own, key=lambda node: node not in self._shown):
             shown = self._labels.outputs.get(node, "") or element_of(timeless(naming.of(node)))
-            name = "" if self._is_inner(node) else shown
+            name = "" if self._calls.is_inner(node) else shown
             is_known = node in self._states or node in self._steps
             is_other = not is_known and not self._is_only_moved(node)
             if name.isidentifier() and is_other:
@@ -291,7 +289,7 @@ class _Lines:
         count = Counter(x for node in self._own for x in set(node.tensors()))
         about = {word for x in count for word in _WORD.findall(x.spelled)}
         leaving = set(self._leaving)
-        parts = {node for node, call in self._calls.items() if not call.alone}
+        parts = {node for node, call in self._calls.returned.items() if not call.alone}
         parts.update(x for x in self._own if x.op == "getitem" and x.inputs[0] in self._own)
         return {
             node: name
@@ -307,64 +305,17 @@ class _Lines:
         row = id(naming.cells.loops[self._copy.row])
         return (*naming.states[row], *naming.arriving[row])
 
-    # Calls
-
-    def _is_inner(self, node: Node) -> bool:
-        """Whether a call of a module makes it and does not return it."""
-        return self._call_of.get(node) is not None and node not in self._calls
-
     @cached_property
-    def _call_of(self) -> Mapping[Node, Scope | None]:
-        """The call of a module that makes a value, of those within the copy the outermost."""
-        chains = {node: node.calls for node in self._own}
-        first = next(iter(chains.values()))
-        around = 0
-        while around < len(first) and all(
-            chain[around : around + 1] == first[around : around + 1] for chain in chains.values()
-        ):
-            around += 1
-        return {
-            node: next((call for call in chain[around:] if self._is_named(call)), None)
-            for node, chain in chains.items()
-        }
-
-    def _is_named(self, call: Scope) -> bool:
-        owner, parent = call.owner, call.parent
-        is_layer = parent is not None and isinstance(parent.owner, Recurrent)
-        return not isinstance(owner, str) and not (isinstance(owner, RecurrentCell) and is_layer)
-
-    @cached_property
-    def _calls(self) -> Mapping[Node, Call]:
-        """What calls of modules return: their names, and what they are given."""
-        groups, call_of = self._labels.groups, self._call_of
-        given: dict[Scope, dict[Node, tuple[Node, int]]] = defaultdict(dict)
-        returned: dict[Node, Scope] = {
-            node: call for node in self._ends if (call := call_of[node]) is not None
-        }
-        for node, call in call_of.items():
-            for slot, x in enumerate(node.inputs):
-                maker = None if x is None else call_of.get(x)
-                if x is None or (x in self._own and maker is call):
-                    continue
-                if maker is not None:
-                    returned[x] = maker
-                part = self._read[node, slot]
-                group = None if part is None else groups.of(part)
-                is_fixed = group is not None and group.kind in ("parameter", "derived", "constant")
-                if call is not None and not is_fixed:
-                    given[call].setdefault(x, (node, slot))
-        count = Counter(returned.values())
-        name_of = self._labels.naming.variable
-        return {
-            node: Call(name_of(call), tuple(given[call].values()), alone=count[call] == 1)
-            for node, call in returned.items()
-        }
-
-    @property
-    def _ends(self) -> Iterator[Node]:
-        """What leaves the copy."""
+    def _calls(self) -> Calls:
+        """The calls of modules in the copy."""
         inside = {x for node in self._own for x in node.tensors()}
-        return (node for node in self._own if node in self._states or node not in inside)
+        ends = [node for node in self._own if node in self._states or node not in inside]
+        return Calls(self._own, ends, self._is_given, self._labels.naming.variable)
+
+    def _is_given(self, node: Node, slot: int) -> bool:
+        part = self._read[node, slot]
+        group = None if part is None else self._labels.groups.of(part)
+        return group is None or group.kind not in ("parameter", "derived", "constant")
 
 
 def _place_in(states: Sequence[Node], node: Node) -> tuple[int, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -11,8 +12,9 @@ from ..copies.copies import Loop
 from ..grouping.groups import Group, Groups
 from ..quotient import element_of, timeless
 from ..timesteps.pieces import WHOLE, Atom, RawRead
+from .calls import Calls
 from .constants import Constants
-from .formulas import ALL, Operand, Region, formula_of, is_cut
+from .formulas import ALL, Operand, Region, formula_of, is_cut, says_all
 from .inputs import Inputs
 from .naming import Naming
 from .operands import InNames, Labels
@@ -86,7 +88,7 @@ class Spelling:
         atoms, made = self._atoms_in_formula(group), self._made_in(group)
         operands = ReadNames(self.labels, group)
         for node in made:
-            text = formula_of(node, self._region(group, atoms), operands)
+            text = self._written(node, group, self._region(group, atoms), operands)
             if group.kind != "derived" and is_cut(text):
                 yield from self._formula_in_names(node, group)
                 return
@@ -95,6 +97,31 @@ class Spelling:
                 atoms = [atom for atom in atoms if atom.node is not node]
                 text = f"{name} = {text}"
             yield text
+
+    def _written(
+        self,
+        node: Node,
+        group: Group,
+        region: Region,
+        operands: ReadNames,
+        *,
+        at_any_step: bool = False,
+    ) -> str:
+        """A formula; by the calls in it where several modules make it, or it would be too long."""
+        text = formula_of(node, region, operands, at_any_step=at_any_step)
+        is_of_one = len(self.naming.modules(group.nodes)) < 2
+        if group.kind != "between" or (is_of_one and not is_cut(text)):
+            return text
+        calls = Calls(group.nodes, [node], self._is_given, self.naming.variable)
+        region = replace(region, calls=calls.returned)
+        shorter = formula_of(node, region, operands, at_any_step=at_any_step)
+        return shorter if says_all(shorter) else text
+
+    def _is_given(self, node: Node, slot: int) -> bool:
+        """Whether an op reads something as one of its inputs that is no parameter or constant."""
+        x = node.inputs[slot]
+        group = None if x is None else self.groups.of(self.groups.pieces.atoms[x][0])
+        return group is None or group.kind not in ("parameter", "derived", "constant")
 
     def _formula_in_names(self, node: Node, group: Group) -> Iterator[str]:
         """A formula that goes by what the program calls values in it, and what these are."""
@@ -112,7 +139,7 @@ class Spelling:
             atoms = [one for one in self._atoms_in_formula(group) if one.node not in names]
             region = self._region(group, atoms)
             is_of_each = often[name] > 1
-            text = formula_of(made, region, operands, at_any_step=is_of_each)
+            text = self._written(made, group, region, operands, at_any_step=is_of_each)
             if not is_cut(text) or not name:
                 said = name + "ₜ" * (made in steps)
                 yield f"{said} = {text}" if name else text
