@@ -246,6 +246,26 @@ def turning():
     return h.sum()
 
 
+class Tree(tg.nn.Module):
+    """Adds up what its branches are."""
+
+    def __init__(self):
+        self.W, self.U = tg.nn.Linear(3, 2, rng=0), tg.nn.Linear(2, 2, bias=False, rng=1)
+
+    def forward(self, tree):
+        x, branches = tree
+        s = self.W(x)
+        for branch in branches:
+            s = s + self.U(self(branch))
+        return np.tanh(s)
+
+
+def branches():
+    leaf, other, x = ((x, []) for x in XS)
+    h = Tree()((x[0], [leaf, other]))
+    return h.sum()
+
+
 class Reader(tg.nn.Module):
     """What it shows is read at the end alone."""
 
@@ -274,6 +294,10 @@ def a_step_of_a_layer():
 
 
 OWN = {
+    "a tree": (
+        branches,
+        ["in h₀, h₁: hₜ = tanh(W(xₜ))", "in h₂: hₜ = tanh(W(xₜ) + U(hₜ₋₂) + U(hₜ₋₁))"],
+    ),
     "what an input is about": (
         turning,
         ["turnsₜ = speed ⊙ xₜ", "hₜ = tanh(W(hₜ₋₁)) + turnsₜ − floor(turns)ₜ"],

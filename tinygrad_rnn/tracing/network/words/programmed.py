@@ -31,6 +31,7 @@ from .operands import Labels
 
 # A line is no longer, if names can shorten it; and in no case longer.
 _LINE_FIT, _LINE_MOST, _LINES_MOST = 64, 120, 10
+_ALL_LINES_MOST, _COPIES_MOST = 16, 32  # where copies are not alike
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -62,10 +63,10 @@ class Programmed:
         count = Counter(copy.made for copy in loop.copies)
         inner = {copy.made for chain in chains_of(loop) for copy in chain[1:-1]}
         usual = max(count, key=lambda made: (count[made], made in inner))
-        if loop.is_tree or any(self._has_others(chain, usual) for chain in chains_of(loop)):
-            return None
         if not self._may_be_written(loop.copies[-1]):
             return None
+        if loop.is_tree or any(self._has_others(chain, usual) for chain in chains_of(loop)):
+            return self._of_each(loop, usual)
         alike = [copy for copy in loop.copies if copy.made is usual]
         alike = [copy for copy in alike if copy.before] or alike
         samples = {alike[0], alike[len(alike) // 2], alike[-1]}
@@ -76,16 +77,38 @@ class Programmed:
         row = "\n".join((text, *notes_on_layers(text, self._layers)))
         return Said(row, lambda copy: _written(self._lines(loop, copy)))
 
+    def _of_each(self, loop: Loop, usual: Structure) -> Said | None:
+        """The same of copies that are not alike, as on a tree: a line says in which it holds."""
+        if len(loop.copies) > _COPIES_MOST:
+            return None
+        lines = {copy: self._lines(loop, copy) for copy in loop.copies}
+        holds: dict[tuple[str, str], list[Copy]] = defaultdict(list)
+        for copy in sorted(loop.copies, key=lambda copy: copy.made is not usual):
+            for line in lines[copy].items():
+                holds[line].append(copy)
+        if len(holds) > _ALL_LINES_MOST or not all(lines.values()):
+            return None
+        said = [
+            f"{self._in(copies) if len(copies) < len(lines) else ''}{made} = {text}"
+            for (made, text), copies in holds.items()
+        ]
+        notes = notes_on_layers("\n".join(said), self._layers)
+        return Said("\n".join((*said, *notes)), lambda copy: _written(lines[copy]))
+
+    def _in(self, copies: Iterable[Copy]) -> str:
+        """What stands before a line that holds in some copies."""
+        labels = (self._label(self._labels.groups.of_copy[copy]) for copy in copies)
+        return f"in {', '.join(labels)}: "
+
     def _made_at_last(self, loop: Loop, usual: Structure, said: Mapping[str, str]) -> Iterator[str]:
         """What only the last copy of a chain is read for, where all else in it is as in others."""
-        new: dict[tuple[str, str], list[str]] = defaultdict(list)
+        new: dict[tuple[str, str], list[Copy]] = defaultdict(list)
         for *_, copy in chains_of(loop):
             own = said if copy.made is usual else self._lines(loop, copy)
             if all(said.get(made, text) == text for made, text in own.items()):
-                label = self._label(self._labels.groups.of_copy[copy])
                 for made in (one for one in own if one not in said):
-                    new[made, own[made]].append(label)
-        return (f"in {', '.join(labels)}: {made} = {text}" for (made, text), labels in new.items())
+                    new[made, own[made]].append(copy)
+        return (f"{self._in(copies)}{made} = {text}" for (made, text), copies in new.items())
 
     def _may_be_written(self, copy: Copy) -> bool:
         """Whether the parameters that a copy reads have names, and not any text whatever."""
