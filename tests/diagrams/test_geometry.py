@@ -4,6 +4,8 @@ import random
 from itertools import pairwise
 
 import numpy as np
+import pytest
+from diagrams.flaws import flaws
 from diagrams.networks import Maker, bidirectional, draw, encoder_decoder, lstm, stack
 from diagrams.reading import Picture, overlapping, overlapping_parts
 from hypothesis import given, settings
@@ -233,3 +235,26 @@ def test_what_one_module_makes_stands_on_one_level_though_the_last_reads_a_sign(
             maker.link("up", cell, head)
     drawing = draw(maker.network()).drawing
     assert len({s.y for s in drawing.shapes if s.texts and s.texts[0].text == "head"}) == 1
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_state_that_a_box_of_an_earlier_column_makes_enters_from_the_side(beside):
+    """As all states do; also where other boxes stand between that one and the copy."""
+    maker = Maker()
+    maker.row()
+    maker.row("GRUCell", "decoder")
+    copies = maker.chain(0, range(3))
+    first, *_ = maker.chain(1, range(3, 5), initial=False)
+    row = maker.between_row("bridge")
+    bridge = maker.between(row, 0, (0 if beside else 2,), "bridge")
+    maker.link("up", copies[bridge.columns[0]], bridge)
+    maker.link("initial", bridge, first)
+    for t in (1, 2) if beside else ():
+        other = maker.between(row, t, (t,), "bridge")
+        maker.link("up", copies[t], other)
+        maker.link("output", other, maker.output(t, t))
+    drawing = draw(maker.network()).drawing
+    (edge,) = (edge for edge in drawing.edges if edge.source == bridge.id)
+    (copy,) = (shape for shape in drawing.shapes if shape.id == first.id)
+    assert edge.points[-1] == (copy.left, copy.y)
+    assert flaws(drawing) == []

@@ -146,6 +146,7 @@ class Wiring:
             for slot in item.slots:
                 self._by_level[item.level][slot].append(item)
         self._taken: set[tuple[str, Side, float]] = set()
+        self._met: set[tuple[str, Side]] = set()  # sides with anything taken of them
         self._slots = [slot for item in grid.items.values() for slot in item.slots]
         # of each slot: verticals between items, where they are and whose
         self._uprights: dict[int, list[tuple[float, tuple[int, int], str]]] = defaultdict(list)
@@ -161,11 +162,13 @@ class Wiring:
             grid.connections, key=lambda c: c.kind not in ("message", "initial")
         )
         self._leaving = _leaving_behind_taps(grid)
-        alone = [c for c in straight_first if c.source not in self._exits]
-        others = [c for c in straight_first if c.source in self._exits]
-        ways = {c.id: self._way(c) for c in alone}
-        ways |= {c.id: way for c in others if (way := self._straight(c)) is not None}
-        others = [c for c in others if c.id not in ways]
+        # what enters a side from around has to know which sides are taken
+        one_value_first = sorted(straight_first, key=lambda c: c.source in self._exits)
+        straight = ((c.id, self._straight(c)) for c in one_value_first)
+        ways: dict[str, Way] = {id: way for id, way in straight if way is not None}
+        around = [c for c in straight_first if c.id not in ways]
+        ways |= {c.id: self._around(c) for c in around if c.source not in self._exits}
+        others = [c for c in around if c.source in self._exits]
         self._leaving |= self._spread(others)
         ways |= {c.id: self._around(c) for c in others}
         self.ways = {connection.id: ways[connection.id] for connection in grid.connections}
@@ -177,9 +180,6 @@ class Wiring:
     @property
     def lane_tracks(self) -> dict[tuple[int, Side], int]:
         return {lane: len(tracks) for lane, tracks in self._lanes.items()}
-
-    def _way(self, connection: Connection) -> Way:
-        return self._straight(connection) or self._around(connection)
 
     def _straight(self, connection: Connection) -> Way | None:
         """Any way but one around other items."""
@@ -261,6 +261,7 @@ class Wiring:
         if not self._taken.isdisjoint(ends):
             return False
         self._taken.update(ends)
+        self._met.update((id, side) for id, side, _ in ends)
         return True
 
     def _up(self, connection: Connection, source: Item, target: Item) -> Up | None:
@@ -344,7 +345,9 @@ class Wiring:
         """A state handed to a copy at another height in a later column, if the sides are free."""
         if target.role != "cell" or source.slot >= target.slot or source.level == target.level:
             return None
-        if source.role not in ("cell", "initial") and source.aside is None:
+        is_state = connection.kind in ("message", "initial")
+        hands_on = source.role in ("cell", "initial") or (source.role == "between" and is_state)
+        if not hands_on and source.aside is None:
             return None
         opened = source.plan is not None or target.plan is not None
         if opened and connection.state is None:
@@ -362,6 +365,7 @@ class Wiring:
         if (target.id, "left", connection.state or 0) in self._taken and not joins:
             return None
         self._taken.add((source.id, "right", rise))
+        self._met.update({(source.id, "right"), (target.id, "left")})
         strip = self._strips[target.slot]
         return Between(strip.take(source.level, target.level, connection.id))
 
@@ -379,11 +383,9 @@ class Wiring:
         slot = self._slot_at(target, connection)
         end = slot * _SLOT + frame.below(connection.id)
         owner = connection.target if connection.kind == "loss" else connection.source
-        side: Side
-        if exit_gap == entry_gap and not self._enters_sidewards(target, from_above):
-            track = self._gaps[exit_gap].take(start, end, owner)
-            side = "left" if start < end else "right"
-            return Around(exit_gap, track, None, entry_gap, track, from_above, side, slot)
+        sidewards = self._enters_sidewards(connection, target) and not from_above
+        if exit_gap == entry_gap and not sidewards:
+            return self._within(exit_gap, start, end, owner, from_above, slot)
         low, high = sorted((exit_gap, entry_gap))
         passed = range(low + 1, high + 1)
         sides = self._sides(connection, target, leaves, passed)
@@ -392,8 +394,9 @@ class Wiring:
             slot = target.slot if at <= target.slot else min(max(at, target.slot), target.last)
             end = slot * _SLOT + frame.below(connection.id)
         lane_x = at * _SLOT + (_LANE if side == "right" else -_LANE)
-        into_side = self._enters_sidewards(target, from_above) and at == target.slot
-        into_side = into_side and self._claim((target.id, side, -1.0))
+        into_side = sidewards and at == target.slot and self._may_enter(target, side)
+        if exit_gap == entry_gap and not into_side:
+            return self._within(exit_gap, start, end, owner, from_above, slot)
         exit_track = self._gaps[exit_gap].take(start, lane_x, owner)
         top = entry_gap + 0.5 if into_side else entry_gap
         lane_track = self._lanes[at, side].take(exit_gap, top, owner)
@@ -402,12 +405,16 @@ class Wiring:
             return Around(
                 exit_gap, exit_track, lane, entry_gap, 0, False, side, slot, into_side=True
             )
-        if exit_gap == entry_gap:
-            track = self._gaps[exit_gap].take(start, end, owner)
-            side = "left" if start < end else "right"
-            return Around(exit_gap, track, None, entry_gap, track, from_above, side, slot)
         entry_track = self._gaps[entry_gap].take(lane_x, end, ("into", owner, target.id))
         return Around(exit_gap, exit_track, lane, entry_gap, entry_track, from_above, side, slot)
+
+    def _within(
+        self, gap: int, start: float, end: float, owner: str, from_above: bool, slot: int
+    ) -> Around:
+        """Through one gap, from below it to above it or back."""
+        track = self._gaps[gap].take(start, end, owner)
+        side: Side = "left" if start < end else "right"
+        return Around(gap, track, None, gap, track, from_above, side, slot)
 
     def _slot_at(self, target: Item, connection: Connection) -> int:
         """Return the slot of a target in which something arrives: that of its source, or next."""
@@ -422,10 +429,20 @@ class Wiring:
         source = self._items.get(connection.source)
         return source is not None and target.aside is not None and source.level == target.level
 
-    def _enters_sidewards(self, target: Item, from_above: bool) -> bool:
-        """Whether what does not come straight from below comes into a sign from its side."""
+    def _enters_sidewards(self, connection: Connection, target: Item) -> bool:
+        """Whether what does not come straight from below comes in from the side.
+
+        It does into a sign, and as a state into a closed copy.
+        """
         alone = len(self._by_level[target.level][target.slot]) == 1
-        return target.role == "sign" and target.aside is None and alone and not from_above
+        is_state = connection.kind in ("message", "initial")
+        is_copy = target.role == "cell" and target.plan is None
+        return alone and (is_state if is_copy else target.role == "sign" and target.aside is None)
+
+    def _may_enter(self, target: Item, side: Side) -> bool:
+        """Take a side of a sign or of a copy, if nothing else is there."""
+        is_free = target.role == "sign" or (target.id, side) not in self._met
+        return is_free and self._claim((target.id, side, -1.0))
 
     def _sides(
         self, connection: Connection, target: Item, leaves: float, passed: range
