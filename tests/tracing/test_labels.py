@@ -373,7 +373,7 @@ def test_a_loss_that_is_too_long_goes_by_the_names_in_it():
 
     said = network(program).loss.formula.split("; ")
     assert said[0] == "distance + 0.5 size − 0.25 change"
-    assert said[1] == "distance = Σₜ sqrt(Σ (hₜ − goal)² + 0.001)"
+    assert said[1] == "distance = Σₜ sqrt(Σ (hₜ − goalₜ)² + 0.001)"
     assert said[2] == "size = Σₜ log(1 + exp(Σ abs(hₜ)))"
 
 
@@ -620,7 +620,7 @@ def test_a_target_that_is_read_by_its_own_name_a_step_later_has_that_and_its_num
     quotient = network(run)
     assert labels(quotient, "input") == ["word₀", "word₁", "y", "word′₀", "word′₁"]
     assert set(labels(quotient, "target")) == {"word′"}
-    assert quotient.loss.formula == "Σₜ cross_entropy(hₜ, word′)"
+    assert quotient.loss.formula == "Σₜ cross_entropy(hₜ, word′ₜ)"
 
 
 def test_an_array_that_is_read_backwards_has_its_name():
@@ -795,7 +795,7 @@ def test_what_the_loss_read_first_has_another_name_as_an_input():
 
     quotient = network(run)
     assert labels(quotient, "input") == ["x₀", "x₁", "x₂"]
-    assert quotient.loss.formula == "Σₜ Σ (hₜ − wanted)²"
+    assert quotient.loss.formula == "Σₜ Σ (hₜ − wantedₜ)²"
 
 
 def test_an_output_has_its_name_and_one_of_many_the_singular():
@@ -1411,3 +1411,20 @@ def test_a_formula_goes_by_calls_where_several_make_it_or_it_would_be_too_long()
     said = {block.label: block.formula for block in network(run).blocks}
     assert said["up, down"] == "down(tanh(up(h)))"
     assert said["score"] == "third(tanh(second(tanh(first(h)) + exp(h))) ⊙ h)"
+
+
+@pytest.mark.parametrize(
+    ("goals", "said"),
+    [(np.ones((T, 4)), "Σₜ Σ (hₜ − goalₜ)²"), ([np.ones(4)] * T, "Σₜ Σ (hₜ − goal)²")],
+)
+def test_a_sum_says_whether_each_step_is_compared_with_another_target(goals, said):
+    cell = tg.nn.RNNCell(3, 4, rng=0)
+
+    def run():
+        h, loss = None, 0.0
+        for x, goal in zip(XS, goals, strict=True):
+            h = cell(x, h)
+            loss = loss + ((h - goal) ** 2).sum()
+        return loss
+
+    assert network(run).loss.formula == said

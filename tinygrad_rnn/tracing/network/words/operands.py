@@ -233,7 +233,7 @@ class Read:
             time = self._time(operand)
             if time is not None and self._step is not None:
                 return timeless(name) + at_step(time - self._step)
-        if at_any_step and self._is_given_anew(operand):
+        if at_any_step and (self._is_given_anew(operand) or self._is_lost_anew(operand, name)):
             return timeless(name) + "ₜ"
         if group is not None and group.kind == "input" and self._group.kind == "loss":
             circles = self._labels.circles.get(id(group), ())
@@ -282,6 +282,16 @@ class Read:
         if group is None or group.kind != "input" or self._group.kind != "between":
             return False
         return self._labels.circles[id(group)] != (self.name(operand),)
+
+    def _is_lost_anew(self, operand: Operand, name: str) -> bool:
+        """Whether the loss compares with another one at each step: it reads this one once."""
+        group = self._group_of(operand)
+        if group is None or group.kind not in ("target", "input") or self._group.kind != "loss":
+            return False
+        groups = self._labels.groups
+        reads = [read for atom in group.atoms for read in groups.readers[atom]]
+        by_loss = [read for read in reads if groups.group_of[read.reader] is self._group]
+        return len(by_loss) == 1 and primeless(name).isidentifier()
 
     def _is_of_several_steps(self, operand: Operand) -> bool:
         """Whether it is a sequence of which several parts are read."""
