@@ -1396,6 +1396,23 @@ class Scorer(tg.nn.Module):
         return self.third(np.tanh(self.second(np.tanh(self.first(h)) + np.exp(h))) * h)
 
 
+class Tagger(tg.nn.Module):
+    """Copies are made in it, and what is made of these."""
+
+    def __init__(self):
+        self.rnn, self.out = tg.nn.RNN(3, 4, rng=0), tg.nn.Linear(4, 3, rng=1)
+
+    def forward(self, xs):
+        hs, _ = self.rnn(xs)
+        return np.tanh(self.out(hs))
+
+
+def test_a_formula_goes_by_no_call_of_which_something_stands_elsewhere():
+    tagger, head = Tagger(), tg.nn.Linear(3, 2, rng=2)
+    said = network(lambda: (head(tagger(XS)) ** 2).sum()).blocks
+    assert {block.formula for block in said if block.label == "out, head"} == {"head(tanh(out(h)))"}
+
+
 def test_a_formula_goes_by_calls_where_several_make_it_or_it_would_be_too_long():
     cell, up, down = (tg.nn.RNNCell(3, 4, rng=0), tg.nn.Linear(4, 6, rng=1),
                       tg.nn.Linear(6, 2, rng=2))  # fmt: skip

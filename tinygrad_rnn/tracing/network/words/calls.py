@@ -17,6 +17,7 @@ class Calls:
     Args:
         nodes: the ops.
         ends: those that leave them.
+        is_whole: whether all that a call makes is among these ops.
         is_given: whether what an op reads as one of its inputs is no parameter or constant.
         name_of: what the caller calls a module.
     """
@@ -25,11 +26,12 @@ class Calls:
         self,
         nodes: Collection[Node],
         ends: Collection[Node],
+        is_whole: Callable[[Scope], bool],
         is_given: Callable[[Node, int], bool],
         name_of: Callable[[Scope], str],
     ) -> None:
         self._nodes, self._ends = nodes, ends
-        self._is_given, self._name_of = is_given, name_of
+        self._is_whole, self._is_given, self._name_of = is_whole, is_given, name_of
 
     def is_inner(self, node: Node) -> bool:
         """Whether a call of a module makes it and does not return it."""
@@ -46,7 +48,7 @@ class Calls:
         ):
             around += 1
         return {
-            node: next((call for call in chain[around:] if _is_named(call)), None)
+            node: next(filter(self._is_named, chain[around:]), None)
             for node, chain in chains.items()
         }
 
@@ -73,8 +75,8 @@ class Calls:
             for node, call in returned.items()
         }
 
-
-def _is_named(call: Scope) -> bool:
-    owner, parent = call.owner, call.parent
-    is_layer = parent is not None and isinstance(parent.owner, Recurrent)
-    return not isinstance(owner, str) and not (isinstance(owner, RecurrentCell) and is_layer)
+    def _is_named(self, call: Scope) -> bool:
+        owner, parent = call.owner, call.parent
+        is_layer = parent is not None and isinstance(parent.owner, Recurrent)
+        is_of_layer = isinstance(owner, RecurrentCell) and is_layer
+        return not isinstance(owner, str) and not is_of_layer and self._is_whole(call)

@@ -333,7 +333,8 @@ class _Lines:
         """The calls of modules in the copy."""
         inside = {x for node in self._own for x in node.tensors()}
         ends = [node for node in self._own if node in self._states or node not in inside]
-        return Calls(self._own, ends, self._is_given, self._labels.naming.variable)
+        name_of = self._labels.naming.variable
+        return Calls(self._own, ends, lambda _: True, self._is_given, name_of)
 
     def _is_given(self, node: Node, slot: int) -> bool:
         part = self._read[node, slot]

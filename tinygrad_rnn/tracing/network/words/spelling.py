@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
+from ....autograd.state import Scope
 from ...recording.graph import Node
 from ..arrows import Arrows
 from ..copies.copies import Loop
@@ -23,6 +24,7 @@ from .outputs import Outputs
 from .times import Times
 
 _FORMULAS_MOST = 6  # of a loss whose formula is too long: what it is, and what is named there
+_FIXED = "parameter", "derived", "constant"
 _INLINE_MOST = 3  # ops without a name that stand in the formula of what reads them
 
 
@@ -112,16 +114,33 @@ class Spelling:
         is_of_one = len(self.naming.modules(group.nodes)) < 2
         if group.kind != "between" or (is_of_one and not is_cut(text)):
             return text
-        calls = Calls(group.nodes, [node], self._is_given, self.naming.variable)
+        made, nodes = self._made_by_calls, dict.fromkeys(group.nodes)
+        calls = Calls(
+            nodes,
+            [node],
+            lambda call: made[call] <= nodes.keys(),
+            self._is_given,
+            self.naming.variable,
+        )
         region = replace(region, calls=calls.returned)
         shorter = formula_of(node, region, operands, at_any_step=at_any_step)
         return shorter if says_all(shorter) else text
+
+    @cached_property
+    def _made_by_calls(self) -> Mapping[Scope, set[Node]]:
+        """What each call makes, but of parameters alone."""
+        found: dict[Scope, set[Node]] = defaultdict(set)
+        for group in self.groups.groups:
+            for node in group.nodes if group.kind not in _FIXED else ():
+                for call in node.calls:
+                    found[call].add(node)
+        return found
 
     def _is_given(self, node: Node, slot: int) -> bool:
         """Whether an op reads something as one of its inputs that is no parameter or constant."""
         x = node.inputs[slot]
         group = None if x is None else self.groups.of(self.groups.pieces.atoms[x][0])
-        return group is None or group.kind not in ("parameter", "derived", "constant")
+        return group is None or group.kind not in _FIXED
 
     def _formula_in_names(self, node: Node, group: Group) -> Iterator[str]:
         """A formula that goes by what the program calls values in it, and what these are."""
