@@ -258,3 +258,18 @@ def test_a_state_that_a_box_of_an_earlier_column_makes_enters_from_the_side(besi
     (copy,) = (shape for shape in drawing.shapes if shape.id == first.id)
     assert edge.points[-1] == (copy.left, copy.y)
     assert flaws(drawing) == []
+
+
+def test_what_stands_alone_in_other_columns_stands_there_where_it_does_not():
+    maker = Maker()
+    maker.row()
+    usual, other = maker.between_row("usual"), maker.between_row("other")
+    for t, cell in enumerate(maker.chain(0, range(3))):
+        for row in (other, usual) if t == 1 else (usual,):
+            box = maker.between(row, t, (t,), row.path)
+            maker.link("up", cell, box)
+            maker.link("output", box, maker.output(f"{row.path}-{t}", t))
+    drawing = draw(maker.network()).drawing
+    shapes = {shape.id: shape for shape in drawing.shapes}
+    assert flaws(drawing) == []
+    assert all(shapes[f"between-0-{t}"].x == shapes[f"cell-0-{t}"].x for t in range(3))

@@ -52,6 +52,7 @@ class Item:
     last: int | None = None  # the last slot of several that it spans
     aside: int | None = None  # beside a copy, on the way of its message: which of these ways
     face_left: bool = False  # … of a copy that hands it on to the left; a state that goes there
+    row: str = ""  # what stands between copies: those alike in all columns have one
 
     @property
     def last_slot(self) -> int:
@@ -400,7 +401,6 @@ class Plate:
 
     label: str
     note: str = ""
-    row: str = ""  # those of one row have the same width
     alarm: bool = False
     look: Look | None = None
 

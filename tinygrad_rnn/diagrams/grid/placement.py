@@ -410,9 +410,37 @@ def _frames(grid: Grid) -> dict[str, Frame]:
                 rise=rises.get(item.id, 0.0),
                 spans=item.last is not None,
             )
+    frames |= _in_their_rows(groups.values(), frames)
     frames |= _circles_in_line(groups.values(), grid, frames, spacing)
     alone = {group[0].id for group in groups.values() if len(group) == 1}
     return _aligned(frames, grid, alone)
+
+
+def _in_their_rows(
+    groups: Iterable[Sequence[Item]], frames: Mapping[str, Frame]
+) -> dict[str, Frame]:
+    """Leave in the middle what stands there alone in other columns, and others on its left.
+
+    On the right goes what a copy makes that is led around the next.
+    """
+    between = [group for group in groups if all(_is_between(item) for item in group)]
+    alone = {(group[0].level, group[0].row) for group in between if len(group) == 1}
+    moved: dict[str, Frame] = {}
+    for group in between:
+        kept = [item for item in group if (item.level, item.row) in alone]
+        if len(kept) != 1 or len(group) == 1:
+            continue
+        edge = -frames[kept[0].id].width / 2
+        moved[kept[0].id] = replace(frames[kept[0].id], offset=0.0)
+        for item in (item for item in reversed(group) if item is not kept[0]):
+            frame = frames[item.id]
+            moved[item.id] = replace(frame, offset=edge - _BESIDE_GAP - frame.width / 2)
+            edge -= _BESIDE_GAP + frame.width
+    return moved
+
+
+def _is_between(item: Item) -> bool:
+    return item.role in ("between", "sign") and item.aside is None
 
 
 def _lines_width(item: Item) -> float:
@@ -529,7 +557,7 @@ def _own_widths(grid: Grid) -> dict[str, float]:
     rows: dict[str, str] = {}
     for id, item in grid.items.items():
         if isinstance(item.face, Plate):
-            rows[id] = item.face.row or id
+            rows[id] = item.row or id
         elif isinstance(item.face, Circle):
             rows[id] = id
         else:

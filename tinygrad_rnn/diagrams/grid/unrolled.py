@@ -131,6 +131,7 @@ class _Unrolled:
             tooltip=about_block(block),
             aside=aside,
             face_left=host is not None and host.reverse,
+            row=f"{row.kind}-{row.number}",
         )
         shape = shape_text(block.outputs[0].shape) if len(block.outputs) == 1 else ""
         if block.kind == "bar" or len(block.columns) > 1:
@@ -374,12 +375,11 @@ def _drawn_order(block: Block) -> tuple[int, tuple[int, ...], int]:
 
 def _plate(label: str, block: Block, shape: str) -> Plate:
     """Return the face of a box between the copies: its formula stands in it, or its shape."""
-    row, formula = block.row, block.formula
-    assert row is not None
+    formula = block.formula
     says_more = formula and block.label and formula != block.label
     is_whole = not formula.endswith("…")
     note = formula if says_more and is_whole and Plate.has_room(formula) else shape
-    return Plate(label=label, note=note, row=f"{row.kind}-{row.number}")
+    return Plate(label=label, note=note)
 
 
 def heading_lines(row: Row) -> tuple[str, ...]:

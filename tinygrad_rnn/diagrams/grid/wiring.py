@@ -434,13 +434,14 @@ class Wiring:
 
         It does into a sign, and as a state into a closed copy.
         """
-        alone = len(self._by_level[target.level][target.slot]) == 1
         is_state = connection.kind in ("message", "initial")
         is_copy = target.role == "cell" and target.plan is None
-        return alone and (is_state if is_copy else target.role == "sign" and target.aside is None)
+        return is_state if is_copy else target.role == "sign" and target.aside is None
 
     def _may_enter(self, target: Item, side: Side) -> bool:
         """Take a side of a sign or of a copy, if nothing else is there."""
+        if self._is_behind_others(target, side == "right"):
+            return False
         is_free = target.role == "sign" or (target.id, side) not in self._met
         return is_free and self._claim((target.id, side, -1.0))
 
