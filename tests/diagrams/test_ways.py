@@ -291,6 +291,40 @@ def test_nothing_comes_from_a_slice_without_elements():
     assert ("cell-0-0", squashed) not in joined
 
 
+def attended(keys, query):
+    weights = tg.ops.softmax((keys * query).sum(axis=-1, keepdims=True), axis=0)
+    return (weights * keys).sum(axis=0)
+
+
+def test_attention_by_what_a_chain_begins_with_is_one_block_as_it_is_later():
+    """The sequence is cut, since each step is read alone, too."""
+
+    def program():
+        hs = tg.ops.stack(layer(steps(), 0))
+        cell, s, total = tg.nn.RNNCell(2 * SIZE, SIZE, rng=1), tg.tensor(np.zeros(SIZE)), 0.0
+        for h in hs:
+            s = cell(tg.ops.concatenate([attended(hs, s), h]), s)
+            total = total + (s**2).sum()
+        return total
+
+    _, quotient = drawn(program)
+    attention = [b for b in quotient.blocks if any(p.node.op == "softmax" for p in b.pieces)]
+    assert [len(block.pieces) for block in attention] == [len(attention[0].pieces)] * STEPS
+
+
+def test_a_mask_of_a_sequence_by_itself_is_one_input():
+    length = 5
+
+    def program():
+        hs = tg.ops.stack(layer([tg.tensor(x) for x in np.ones((length, SIZE))], 0))
+        mask = np.triu(np.full((length, length), -9.0), 1)
+        return (layer(list(tg.ops.softmax(hs @ hs.T + mask) @ hs), 1)[-1] ** 2).sum()
+
+    _, quotient = drawn(program)
+    inputs = [block for block in quotient.blocks if block.kind == "input"]
+    assert len(inputs) == length + 1
+
+
 def chosen(*choices):
     """A network that Hypothesis found once, by what it chose."""
     left = iter(choices)

@@ -314,8 +314,17 @@ def tokens_of(label: Label) -> set[Token]:
     return {int(token) for token in np.unique(label) if token}
 
 
-def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, bool]:
-    """The label of what an op made from inputs with these labels, and whether it mixes times."""
+def label_of(
+    node: Node, labels: Sequence[Label], times: Times, *, awaited: bool = False
+) -> tuple[Label, bool]:
+    """The label of what an op made from inputs with these labels, and whether it mixes times.
+
+    Args:
+        node: what was made.
+        labels: those of its inputs.
+        times: the tokens in them.
+        awaited: one of the inputs is what a later chain begins with.
+    """
     if node.op in ("astype", "detach") and len(labels) == 1:
         return labels[0], False
     ones = [label for label in labels if isinstance(label, frozenset)]
@@ -324,7 +333,7 @@ def label_of(node: Node, labels: Sequence[Label], times: Times) -> tuple[Label, 
     tensors = node.tensors()
     if node.is_move:
         return moved(node, tensors, labels, times), False
-    if _is_later(labels, times):
+    if _is_later(labels, times, awaited=awaited):
         return _mixed(labels, times), True
     ones = TIMELESS.union(*(label for label in labels if isinstance(label, frozenset)))
     for label in labels:
@@ -374,13 +383,13 @@ def _mixed(labels: Sequence[Label], times: Times) -> frozenset[Token]:
     return times.latest(found)
 
 
-def _is_later(labels: Sequence[Label], times: Times) -> bool:
+def _is_later(labels: Sequence[Label], times: Times, *, awaited: bool) -> bool:
     """Whether an operand of one time comes after a slice: then no column can hold that slice."""
+    slices = [times.extent(label) for label in labels if not isinstance(label, frozenset)]
+    if awaited:
+        return any(extent.last and not extent.free for extent in slices)
     ones = [times.columns(label) for label in labels if isinstance(label, frozenset)]
-    last = max((column for columns in ones for column in columns), default=None)
-    if last is None:
-        return False
-    slices = (times.extent(label) for label in labels if not isinstance(label, frozenset))
+    last = max((column for columns in ones for column in columns), default=-1)
     return any(extent.first < last for extent in slices if extent.last)
 
 

@@ -41,6 +41,7 @@ class Placement:
     ) -> None:
         self._cells, self._steady = cells, steady
         self._readers = _leaf_readers(nodes, cells)
+        self._begins = _first_copies(cells)
         self._sequences = Sequences(nodes, cells, loss, steady)
         # chains that a first attempt let run backwards, and that something later feeds
         self._forwards: set[Copy] = set()
@@ -153,7 +154,8 @@ class Placement:
     def _label(self, node: Node) -> None:
         read = node.tensors()
         labels = [self._label_of(x) for x in read]
-        self.labels[node], wide = label_of(node, labels, self.times)
+        awaited = any(self._begins.get(x, self.columns.keys()) - self.columns.keys() for x in read)
+        self.labels[node], wide = label_of(node, labels, self.times, awaited=awaited)
         if node in self._sequences.later:
             self._begin_anew(node, labels)
         if wide:
@@ -398,6 +400,17 @@ class Placement:
                 for token, place in free:
                     if place + shift >= 0:
                         self.times.bind(token, place + shift)
+
+
+def _first_copies(cells: Cells) -> Mapping[Node, Set[Copy]]:
+    """Of a leaf the chains that begin with it, by their first copies."""
+    found: dict[Node, set[Copy]] = {}
+    for copy in cells.all:
+        entries = () if copy.before else cells.loops[copy.row].states[copy.made]
+        for x in (copy.read(entry) for several in entries for entry in several):
+            if x.op is None:
+                found.setdefault(x, set()).add(copy)
+    return found
 
 
 def _leaf_readers(nodes: Iterable[Node], cells: Cells) -> Mapping[Node, Mapping[int, set[Copy]]]:
