@@ -166,12 +166,26 @@ def lying_on_each_other(drawing):
     ]
 
 
-def crossing(drawing):
+def running_near(drawing, near=6.0):
+    """Ways that have no end in common and run beside each other as if they were one."""
+    ways = [(edge, *part) for edge in drawing.edges for part in _levels_and_uprights(edge)]
+    return [
+        f"{one.id} runs beside {other.id}"
+        for (one, (axis, at), low, high), (other, (its, place), start, end) in combinations(ways, 2)
+        if axis == its
+        and abs(at - place) < near
+        and min(high, end) - max(low, start) > 8
+        and one.source != other.source
+        and one.target != other.target
+    ]
+
+
+def crossing(drawing, *, messages=False):
     """Ways from different sources that cross, but for what is handed on from copy to copy."""
     levels, uprights = [], []
     for edge in drawing.edges:
         for (axis, at), low, high in _levels_and_uprights(edge):
-            if edge.color != "message":
+            if messages or edge.color != "message":
                 straight = at, low - _BEND, high + _BEND, edge
                 (uprights if axis == 0 else levels).append(straight)
     return [

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pygraphviz
 import pytest
-from diagrams.flaws import flaws, lying_on_each_other
+from diagrams.flaws import crossing, flaws, lying_on_each_other, running_near
 from diagrams.reading import Picture
 from diagrams.test_quotient_pictures import NAMES, network, recorded
 from tables import rows
@@ -167,6 +167,16 @@ def test_what_comes_back_on_one_line_is_drawn_once_and_without_the_names_of_what
     drawing = drawn(name, "backward").drawing
     assert lying_on_each_other(drawing) == []
     assert not [shape for shape in drawing.shapes if shape.cls == "label"]
+
+
+@pytest.mark.rest
+def test_all_pictures_together_are_as_plain_as_they_have_been_made():
+    """Bounds from above on all of them: lower these when a way of drawing gets better."""
+    drawings = [drawn(name, "plain").drawing for name in NAMES]
+    assert [flaw for one in drawings for flaw in lying_on_each_other(one) + running_near(one)] == []
+    assert sum(len(crossing(one)) for one in drawings) <= 95
+    assert sum(len(crossing(one, messages=True)) for one in drawings) <= 331
+    assert sum(one.bounds.right - one.bounds.left for one in drawings) <= 114_000
 
 
 @EVERY_VIEW
