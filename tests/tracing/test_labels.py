@@ -1445,3 +1445,21 @@ def test_a_sum_says_whether_each_step_is_compared_with_another_target(goals, sai
         return loss
 
     assert network(run).loss.formula == said
+
+
+def test_a_box_says_the_name_by_which_an_equation_goes_on():
+    cell, look, out = Projected(), tg.nn.Linear(3, 3, rng=2), tg.nn.Linear(2, 2, rng=3)
+
+    def run():
+        r, loss = np.zeros(2), 0.0
+        for x in XS:
+            gain = np.exp(look(x))
+            r = cell(gain, r)
+            scores = out(r)
+            loss = loss + (scores**2).sum()
+        return loss
+
+    quotient = network(run)
+    said = {block.label: block.formula for block in quotient.blocks}
+    assert rows_of(quotient)[0].equation == "rₜ = W(tanh(gates([gainₜ; rₜ₋₁])))"
+    assert (said["look"], said["out"]) == ("gain = exp(weight x + bias)", "weight r + bias")

@@ -31,7 +31,7 @@ _VALUE, _VALUES_LEAST, _VALUES_MOST = 12.0, 30.0, 150.0  # the width of one valu
 
 PLATE_WIDTH, PLATE_WIDTH_MOST = 56.0, 168.0
 _PLATE_NAME, _PLATE_NOTE = PLATE_WIDTH_MOST - 18, PLATE_WIDTH_MOST - 18  # room for a line of these
-_PLATE_LINES, _PLATE_NOTES = 4, 8  # so many at most
+_PLATE_LINES, _PLATE_NOTES = 4, 10  # so many at most
 SIGN, BAR_HEIGHT = 22.0, 26.0
 
 Role = Literal["cell", "head", "input", "output", "initial", "loss", "between", "sign", "bar"]

@@ -1,7 +1,8 @@
 """What is written in a picture: labels, captions, formulas and equations of its blocks."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,6 +14,8 @@ from ..timesteps.pieces import WHOLE, Atom
 from .equations import Equations, Said
 from .programmed import Programmed
 from .spelling import Spelling
+
+_WORD = re.compile(r"[^\W\d₀-₉ₜ][^\W₀-₉ₜ]*")  # a name, without its step
 
 
 class Wording:
@@ -35,7 +38,7 @@ class Wording:
         return Words(
             label=self.label(group),
             caption=self._caption(group),
-            formula=self.spelling.formula(group),
+            formula=self._formula(group),
             equation=self._equation(group.copy),
         )
 
@@ -54,7 +57,7 @@ class Wording:
             case "input":
                 return self.inputs.labels[id(group)][0]
             case "between":
-                return self.naming.path_in(group.nodes) or self.spelling.formula(group)
+                return self.naming.path_in(group.nodes) or self._formula(group)
             case "bar" | "derived":
                 return naming.of(group.atoms[-1].node) or self.spelling.formula(group)
             case "target":
@@ -63,6 +66,19 @@ class Wording:
                 return self.constants.label(group)
             case _:
                 return group.label
+
+    def _formula(self, group: Group) -> str:
+        """What is computed in it, and the name by which an equation goes on with that."""
+        formula = self.spelling.formula(group)
+        name = timeless(self.naming.of(group.atoms[-1].node)) if group.kind == "between" else ""
+        if not name.isidentifier() or not formula or name in _WORD.findall(formula):
+            return formula
+        return f"{name} = {formula}" if name in self._named_in_equations else formula
+
+    @cached_property
+    def _named_in_equations(self) -> Set[str]:
+        """The names in the equations of all rows."""
+        return {word for said in self.said if said for word in _WORD.findall(said.row)}
 
     def _title(self, copy: Copy) -> str:
         """What a copy is called, without its step: as the state is by which its row is called.
