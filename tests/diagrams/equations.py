@@ -69,11 +69,12 @@ def check_programmed(row, quotient):
     Of a copy between others: NumPy may compute a part of the first one, and of the last one nobody
     may read all.
     """
-    left = (LEFT.match(line) for line in row.equation.splitlines())
+    block = row.blocks[len(row.blocks) // 2]
+    left = (LEFT.match(line) for line in as_printed_for(block, quotient).splitlines())
     made = {name for found in left if found for name in re.split(", | = ", found[0])}
     assert {f"{state}ₜ" for state in row.states} <= made
-    block = row.blocks[len(row.blocks) // 2]
-    inside = {timeless(quotient.name_of(node)) for node in block.nodes} | set(row.states)
+    inside = {element_of(timeless(quotient.name_of(node))) for node in block.nodes}
+    inside |= {timeless(quotient.name_of(node)) for node in block.nodes} | set(row.states)
     entering = list(names_entering(block, quotient))
     for arrow in quotient.entering[block]:  # of a step of a sequence the name of that
         for value in arrow.values:
