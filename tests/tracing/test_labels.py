@@ -1463,3 +1463,35 @@ def test_a_box_says_the_name_by_which_an_equation_goes_on():
     said = {block.label: block.formula for block in quotient.blocks}
     assert rows_of(quotient)[0].equation == "rₜ = W(tanh(gates([gainₜ; rₜ₋₁])))"
     assert (said["look"], said["out"]) == ("gain = exp(weight x + bias)", "weight r + bias")
+
+
+def test_one_name_is_one_value_though_the_program_binds_it_anew():
+    """A box makes an x′; what a sign makes is written in full, and a call of that is cut."""
+
+    class Step(tg.nn.Module):
+        def __init__(self):
+            self.inner, self.mix = tg.nn.RNNCell(4, 4, rng=0), tg.nn.Linear(4, 4, rng=1)
+
+        def forward(self, u, h):
+            h = self.inner(u, h)
+            y = np.tanh(self.mix(h))
+            return y, h
+
+    step, first, out = Step(), tg.nn.Linear(3, 4, rng=2), tg.nn.Linear(4, 2, rng=3)
+
+    def run():
+        h, loss = np.zeros(4), 0.0
+        for x in XS:
+            u = before = first(x)
+            u = u / np.sqrt((u * u).sum() + 1.0) * np.tanh(u)
+            y, h = step(u, h)
+            y = before + y
+            scores = out(np.tanh(y) * y)
+            loss = loss + (scores**2).sum()
+        return loss
+
+    quotient = network(run)
+    formulas = {block.formula for block in quotient.blocks if block.kind == "between"}
+    assert "u′ = u / sqrt(Σ (u ⊙ u) + 1) ⊙ tanh(u)" in formulas
+    assert "weight (tanh(u + y) ⊙ (u + y)) + bias" in formulas
+    assert "u′ₜ" in rows_of(quotient)[0].equation

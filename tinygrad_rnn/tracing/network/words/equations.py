@@ -256,8 +256,8 @@ class Equations:
             return _Entry(), names
         mine = text
         if prime:
-            primeless = Entering(self._labels, own, self._layers, time, steady)
-            mine = self._text(node, primeless, which=which)
+            plain = Entering(self._labels, own, self._layers, time, steady)
+            mine = self._text(node, plain, which=which)
         absolute = partial(self._text, node, names.absolute())
         return _Entry(text, absolute, mine), names
 
@@ -376,7 +376,7 @@ class Entering(Read):
             name = self._made_by(operand.node, group) or name
             return self._at(name, None)
         time = self._labels.time(group)
-        is_one = name.isidentifier() and self._is_one_of_many(group)
+        is_one = self._is_named(operand) and self._is_one_of_many(group)
         if not is_one or operand.part is ALL:
             time = None
         return self._at(timeless(name), time, self._row_of(name, group))

@@ -30,6 +30,7 @@ class Labels:
         time: the timestep of a group, where it has one.
         rows: how many groups a row has, by what their ids begin with.
         moved_from: the value that another one is, but for what only moves it between the copies.
+        rebound: of what has the name of a value that it is made of: what it is called instead.
     """
 
     groups: Groups
@@ -42,6 +43,11 @@ class Labels:
     time: Callable[[Group], int | None]
     rows: Mapping[str, int]
     moved_from: Callable[[Atom], Atom]
+    rebound: Mapping[Node, str]
+
+    def name_between(self, node: Node) -> str:
+        """The name of a value that was made between the copies; "" where it has none."""
+        return self.rebound.get(node, self.naming.of(node))
 
     def of(self, atom: Atom) -> Group | None:
         """The group that a part of a value is in."""
@@ -74,6 +80,10 @@ class Read:
             self._known[operand] = self._name(operand)
         return self._known[operand]
 
+    def _is_named(self, operand: Operand) -> bool:
+        """Whether it goes by the name of a variable, also of one that is bound anew."""
+        return self.name(operand).isidentifier() or bool(self._labels.rebound.get(operand.node))
+
     def _name(self, operand: Operand) -> str:
         labels, node, group = self._labels, operand.node, self._group_of(operand)
         if group is None or self._is_weight(operand):
@@ -92,9 +102,9 @@ class Read:
             case "cell" if labels.naming.cells.state_of(node) is not None:
                 return labels.naming.of(node)
             case "cell" | "between" if operand.part is ALL:
-                return labels.naming.of(node)
+                return labels.name_between(node)
             case "cell" | "between":
-                named = labels.outputs.get(node, "") or element_of(labels.naming.of(node))
+                named = labels.outputs.get(node, "") or element_of(labels.name_between(node))
                 return named or self._made_by(node, group)
             case _:
                 return labels.naming.of(node)
@@ -146,9 +156,8 @@ class Read:
         if group.kind == "cell" or not path or not is_last or self._nested > _NESTED_MOST:
             return ""
         inner = self._within(group)
-        read = [operand for operand in self._read_by(group) if inner.called(operand)]
-        names = dict.fromkeys(map(inner.argument, read))
-        if len(path) > 1 or not names or len(names) > _ARGUMENTS_MOST:
+        names = dict.fromkeys(map(inner.argument, self._read_by(group)))
+        if len(path) > 1 or not names or "" in names or len(names) > _ARGUMENTS_MOST:
             return f"{path[-1]}(…)"
         return self._after(node, f"{path[0]}({', '.join(names)})")
 
@@ -248,11 +257,7 @@ class Read:
             return ""
         if group.kind not in ("cell", "between", "initial"):
             return ""
-        if (
-            len(own.columns) != 1
-            or len(group.columns) != 1
-            or not self.name(operand).isidentifier()
-        ):
+        if len(own.columns) != 1 or len(group.columns) != 1 or not self._is_named(operand):
             return ""
         time, mine = self._time(operand), self._labels.time(own)
         if time is None or mine is None or not self._is_one_of_many(group):

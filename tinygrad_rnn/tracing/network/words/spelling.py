@@ -11,7 +11,7 @@ from ...recording.graph import Node
 from ..arrows import Arrows
 from ..copies.copies import Loop
 from ..grouping.groups import Group, Groups
-from ..quotient import element_of, timeless
+from ..quotient import element_of, primeless, timeless
 from ..timesteps.pieces import WHOLE, Atom, RawRead
 from .calls import Calls
 from .constants import Constants
@@ -296,8 +296,11 @@ class Spelling:
     def _is_nameless_sign(self, group: Group) -> bool:
         """Whether it is a few ops or moves without a name, and no call that reads parameters."""
         node = group.atoms[-1].node
-        if group.kind != "between" or self.naming.of(node) or node in self.labels.outputs:
+        if group.kind != "between" or node in self.labels.outputs:
             return False
+        return not self.labels.name_between(node) and self._is_short(group)
+
+    def _is_short(self, group: Group) -> bool:
         nodes = {atom.node for atom in group.atoms}
         if self.naming.path_in(group.nodes) and any(one.reads_a_parameter for one in nodes):
             return False
@@ -338,7 +341,44 @@ class Spelling:
             time=self.times.of,
             rows=Counter(group.id.rpartition("-")[0] for group in self.groups.groups),
             moved_from=self.groups.moved_from,
+            rebound=self._rebound,
         )
+
+    @cached_property
+    def _rebound(self) -> Mapping[Node, str]:
+        """What has the name of a value of its step that it is made of, as in `u = conv(u)`.
+
+        In a picture one name is one value: a box makes a u′, a sign what has no name.
+        """
+        outputs = {atom.node for atom in self.outputs.names}
+        found: dict[Node, str] = {}
+        for group in self.groups.in_order():
+            own = {name for atom in group.atoms if (name := timeless(self.naming.of(atom.node)))}
+            if group.kind != "between" or not outputs.isdisjoint(atom.node for atom in group.atoms):
+                continue
+            before = {
+                name for name in self._read_in_its_step(group, found) if primeless(name) in own
+            }
+            for atom in group.atoms if before else ():
+                name = timeless(self.naming.of(atom.node))
+                alike = sorted(one for one in before if primeless(one) == name)
+                if alike:
+                    found[atom.node] = self._bound_anew(group, alike[-1])
+        return found
+
+    def _read_in_its_step(self, group: Group, rebound: Mapping[Node, str]) -> Iterator[str]:
+        """The names of what a block reads that others made in its column."""
+        for source in self.groups.sources(group):
+            if source.columns == group.columns and source is not group:
+                reads = self.arrows.between.get((id(source), id(group)), ())
+                for node in (read.value.node for read in reads):
+                    yield rebound.get(node, timeless(self.naming.of(node)))
+
+    def _bound_anew(self, group: Group, name: str) -> str:
+        """What a block makes of a value of this name, and calls so, too."""
+        if all(atom.node.is_move for atom in group.atoms):
+            return name
+        return "" if self._is_short(group) else f"{name}′"
 
     @cached_property
     def _nameless_derived(self) -> set[Node]:

@@ -70,7 +70,10 @@ class Wording:
     def _formula(self, group: Group) -> str:
         """What is computed in it, and the name by which an equation goes on with that."""
         formula = self.spelling.formula(group)
-        name = timeless(self.naming.of(group.atoms[-1].node)) if group.kind == "between" else ""
+        node = group.atoms[-1].node
+        name = timeless(self.spelling.labels.name_between(node)) if group.kind == "between" else ""
+        if name.endswith("′"):  # it is bound anew
+            return f"{name} = {formula}"
         if not name.isidentifier() or not formula or name in _WORD.findall(formula):
             return formula
         return f"{name} = {formula}" if name in self._named_in_equations else formula
