@@ -282,3 +282,24 @@ def test_what_is_derived_is_said_in_full():
         h.sum().backward()
     *_, chip = Picture(tg.draw(run).svg).all("parameter")
     assert chip.texts[0] == "gain = (exp(rate) − 1) / rate + sin(rate) ⊙ cos(rate)"
+
+
+def test_steps_of_training_run_on_below_the_fold_that_says_how_often_a_state_is_detached_there():
+    cell, chunk = tg.nn.RNNCell(3, 3, rng=0), 5
+    with tg.trace() as tr:
+        h = tg.tensor(np.zeros(3))
+        for _ in range(4):
+            h, total = h.detach(), 0.0
+            for x in np.eye(3)[[0, 1, 2, 0, 1]][:chunk]:
+                h = cell(x, h)
+                total = total + (h * h).sum()
+            total.backward()
+    shapes = tg.draw(tr, fold=2).drawing.shapes
+    brackets = [shape for shape in shapes if shape.cls == "bracket"]
+    assert {shape.texts[0].text for shape in brackets} == {"step 0", "step 1 … step 2", "step 3"}
+    (fold,) = (shape for shape in shapes if shape.id == "fold")
+    assert [text.text for text in fold.texts][2:] == ["same parameters", "detached 3 times"]
+    inner = sorted(brackets, key=lambda shape: shape.x)
+    assert inner[0].right < inner[1].left < inner[1].right < inner[2].left
+    assert fold.left < inner[0].right
+    assert inner[2].left < fold.right + 20

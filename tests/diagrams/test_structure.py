@@ -106,7 +106,7 @@ def test_fold_keeps_the_ends(fold, steps, shown):
     folds = [part for part in drawn.all("fold") if part.id == "fold"]
     noun = "copy" if hidden == 1 else "copies"
     assert [part.texts for part in folds] == (
-        [("…", f"{hidden} more {noun}", "same weights")] if hidden else []
+        [("…", f"{hidden} more {noun}", "same parameters")] if hidden else []
     )
 
 

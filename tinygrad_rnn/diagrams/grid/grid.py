@@ -73,11 +73,21 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """Slots that belong to one step of an outer loop, or to one of several chains."""
+    """Slots that belong to one step of an outer loop, or to one of several chains.
+
+    Args:
+        first: the slot in which it begins.
+        last: the one in which it ends.
+        label: what stands below it.
+        begins: how far from the left of the first slot, as a share of that: of a fold a part.
+        ends: how far from the left of the last one.
+    """
 
     first: int
     last: int
     label: str
+    begins: float = 0.0
+    ends: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,7 @@ class Grid:
     levels: int
     folded: int = 0  # how many columns the fold stands for
     left_out: int = 0  # links to or from folded columns that are not drawn
+    detached: int = 0  # folded copies to which a state comes by way of a `detach`
     unlike: tuple[int, ...] = ()  # folded columns with a copy made otherwise than any shown
     brackets: tuple[Bracket, ...] = ()
     steps: Mapping[int, int] = field(default_factory=dict[int, int])  # by which columns are headed

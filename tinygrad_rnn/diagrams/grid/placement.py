@@ -326,9 +326,11 @@ def fold_lines(grid: Grid) -> list[tuple[str, float, float]]:
     lines = [
         ("…", 26.0, 24.0),
         (f"{grid.folded} more {noun}", HEADING_SIZE, -6.0),
-        ("same weights", LABEL_SIZE - 1, -23.0),
+        ("same parameters", LABEL_SIZE - 1, -23.0),
     ]
     more: list[str] = []
+    if grid.detached:
+        more.append(f"detached {grid.detached} times" if grid.detached > 1 else "detached once")
     if grid.unlike:
         more += [f"but {len(grid.unlike)} made otherwise,", f"the first at t = {grid.unlike[0]}"]
     if grid.left_out:

@@ -30,6 +30,15 @@ class Slots:
         }
         self.fold = self.all.index(None) if None in self.all else None
 
+    def share(self, column: int) -> tuple[int, float, float]:
+        """The slot of a column, and from where to where in it: of the fold a part is its own."""
+        if column in self.slot_of:
+            return self.slot_of[column], 0.0, 1.0
+        assert self.fold is not None
+        folded = [one for one in range(self._quotient.columns) if one not in self.slot_of]
+        place = folded.index(column)
+        return self.fold, place / len(folded), (place + 1) / len(folded)
+
     def _with_margins(self, columns: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Leave room before each chain whose initial state would stand in another's way."""
         quotient, standing = self._quotient, self._standing

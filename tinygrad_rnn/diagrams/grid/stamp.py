@@ -30,6 +30,7 @@ from .placement import (
 from .wiring import Around, Up
 
 _HEADING_GAP = 26.0
+_BRACKET_APART = 3.0  # half of what lies between two brackets in a fold
 _BRACKET_GAP = 10.0
 
 
@@ -116,7 +117,11 @@ class Stamp:
     def _brackets(self) -> Iterable[Shape]:
         """Yield a thin bar below the columns of each step of an outer loop, and its name."""
         for number, bracket in enumerate(self._grid.brackets):
-            left, right = self._place.edges(bracket.first)[0], self._place.edges(bracket.last)[1]
+            (left, end), (begin, right) = map(self._place.edges, (bracket.first, bracket.last))
+            if bracket.begins:
+                left += bracket.begins * (end - left) + _BRACKET_APART
+            if bracket.ends < 1.0:
+                right = begin + bracket.ends * (right - begin) - _BRACKET_APART
             x, y = (left + right) / 2, self._bands.bottom - _BRACKET_GAP
             text = Text(bracket.label, x, y - 13, LABEL_SIZE, "muted", bold=True)
             yield Shape(

@@ -59,6 +59,7 @@ class _Unrolled:
             levels=self._standing.count,
             folded=self._quotient.columns - len(self._slots.slot_of),
             left_out=left_out,
+            detached=self._detached(),
             unlike=tuple(self._unlike()),
             brackets=tuple(self._brackets()),
             steps=self._steps,
@@ -300,6 +301,11 @@ class _Unrolled:
             for own, labels in found.items()
         ]
 
+    def _detached(self) -> int:
+        """How many folded copies receive a state that was detached before."""
+        arrows = (a for a in self._quotient.arrows if a.kind == "message" and a.cut)
+        return len({a.target for a in arrows if self._slots.span(a.target) is None})
+
     def _unlike(self) -> list[int]:
         """Return the folded columns with a copy that is made otherwise than any shown."""
         cells = [block for block in self._quotient.blocks if block.kind == "cell"]
@@ -313,16 +319,22 @@ class _Unrolled:
         )
 
     def _brackets(self) -> Iterator[Bracket]:
-        """Yield what outer steps stand below, else chains that follow each other."""
+        """Yield what outer steps stand below, else chains that follow each other.
+
+        Those that the fold hides are one.
+        """
         outer = [(one.first, one.last, one.label) for one in self._quotient.brackets]
+        folded: list[Bracket] = []
         for first, last, label in outer or named_stretches(self._quotient, self._steps):
-            slots = [
-                self._slots.slot_of[column]
-                for column in range(first, last + 1)
-                if column in self._slots.slot_of
-            ]
-            if slots:
-                yield Bracket(min(slots), max(slots), label)
+            begin, end = self._slots.share(first), self._slots.share(last)
+            found = Bracket(begin[0], end[0], label, begin[1], end[2])
+            if found.first == found.last == self._slots.fold:
+                folded.append(found)
+            else:
+                yield found
+        if folded:
+            labels = dict.fromkeys((folded[0].label, folded[-1].label))
+            yield replace(folded[0], label=" … ".join(labels), ends=folded[-1].ends)
 
     def _all_headings(self) -> Iterator[Heading]:
         standing = self._standing
