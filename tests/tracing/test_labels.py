@@ -1465,7 +1465,17 @@ def test_a_box_says_the_name_by_which_an_equation_goes_on():
     assert (said["look"], said["out"]) == ("gain = exp(weight x + bias)", "weight r + bias")
 
 
-def test_one_name_is_one_value_though_the_program_binds_it_anew():
+@pytest.mark.parametrize(
+    ("first_is_read", "first_said", "out_said"),
+    [
+        (True, "", "weight (tanh(u + y) ⊙ (u + y)) + bias"),
+        (False, "; u = weight x + bias", "weight (tanh(u′ + y) ⊙ (u′ + y)) + bias"),
+    ],
+    ids=["from another block", "in one block"],
+)
+def test_one_name_is_one_value_though_the_program_binds_it_anew(
+    first_is_read, first_said, out_said
+):
     """A box makes an x′; what a sign makes is written in full, and a call of that is cut."""
 
     class Step(tg.nn.Module):
@@ -1485,13 +1495,13 @@ def test_one_name_is_one_value_though_the_program_binds_it_anew():
             u = before = first(x)
             u = u / np.sqrt((u * u).sum() + 1.0) * np.tanh(u)
             y, h = step(u, h)
-            y = before + y
+            y = (before if first_is_read else u) + y
             scores = out(np.tanh(y) * y)
             loss = loss + (scores**2).sum()
         return loss
 
     quotient = network(run)
     formulas = {block.formula for block in quotient.blocks if block.kind == "between"}
-    assert "u′ = u / sqrt(Σ (u ⊙ u) + 1) ⊙ tanh(u)" in formulas
-    assert "weight (tanh(u + y) ⊙ (u + y)) + bias" in formulas
+    assert f"u′ = u / sqrt(Σ (u ⊙ u) + 1) ⊙ tanh(u){first_said}" in formulas
+    assert out_said in formulas
     assert "u′ₜ" in rows_of(quotient)[0].equation

@@ -327,6 +327,11 @@ class Spelling:
     @cached_property
     def labels(self) -> Labels:
         """How the picture calls its values, for the formulas in it."""
+        return replace(self._labels, rebound=self._rebound)
+
+    @cached_property
+    def _labels(self) -> Labels:
+        """The same, with all names as the program binds them."""
         stems: dict[Node, set[str]] = defaultdict(set)
         for atom, name in self.outputs.names.items():
             stems[atom.node].add(name)
@@ -341,7 +346,7 @@ class Spelling:
             time=self.times.of,
             rows=Counter(group.id.rpartition("-")[0] for group in self.groups.groups),
             moved_from=self.groups.moved_from,
-            rebound=self._rebound,
+            rebound={},
         )
 
     @cached_property
@@ -353,17 +358,16 @@ class Spelling:
         outputs = {atom.node for atom in self.outputs.names}
         found: dict[Node, str] = {}
         for group in self.groups.in_order():
-            own = {name for atom in group.atoms if (name := timeless(self.naming.of(atom.node)))}
             if group.kind != "between" or not outputs.isdisjoint(atom.node for atom in group.atoms):
                 continue
-            before = {
-                name for name in self._read_in_its_step(group, found) if primeless(name) in own
-            }
-            for atom in group.atoms if before else ():
+            known = {primeless(name): name for name in self._read_in_its_step(group, found)}
+            for atom in group.atoms:
                 name = timeless(self.naming.of(atom.node))
-                alike = sorted(one for one in before if primeless(one) == name)
-                if alike:
-                    found[atom.node] = self._bound_anew(group, alike[-1])
+                if name and name in known:
+                    found[atom.node] = self._bound_anew(group, known[name])
+            if self._says_its_own_name(group):
+                node = group.atoms[-1].node
+                found.setdefault(node, f"{timeless(self.naming.of(node))}′")
         return found
 
     def _read_in_its_step(self, group: Group, rebound: Mapping[Node, str]) -> Iterator[str]:
@@ -379,6 +383,14 @@ class Spelling:
         if all(atom.node.is_move for atom in group.atoms):
             return name
         return "" if self._is_short(group) else f"{name}′"
+
+    def _says_its_own_name(self, group: Group) -> bool:
+        """Whether its formula is too long and goes by names, one of them that of what it makes."""
+        node = group.atoms[-1].node
+        if self.naming.of(node) not in self._named_in(group).values():
+            return False
+        region, operands = self._region(group, group.atoms), ReadNames(self._labels, group)
+        return is_cut(formula_of(node, region, operands))
 
     @cached_property
     def _nameless_derived(self) -> set[Node]:
