@@ -341,6 +341,8 @@ FOUND_ONCE = {
         0, 0, 2, 0, 1, 0, 0, 8, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0),
     "what comes before a sequence is added to a later state": (
         0, 0, 1, 0, 2, 3, 4, 0, 0, 0, 8, 0, 3, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0),
+    "a sequence of which no copy reads a step is split, and then taken step by step": (
+        0, 0, 1, 7, 0, 0, 0, 9, 0, 0, 0, 0, 0),
     "a step stands in one block with the mean of all": (
         85, 1, 1, 4, 0, 1, 0, 1, 2, 2, 3, 2, 4, 1, 8, 0, 0, 1, 6, 0, 4, 0, 0),
 }

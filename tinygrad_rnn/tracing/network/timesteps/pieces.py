@@ -168,7 +168,7 @@ class Pieces:
         tokens = self._placement.times.resolved(label)
         if (tokens == tokens.flat[0]).all():
             return [Atom(node, WHOLE)]
-        is_taken = node.op is None and node in self._moved  # as what each layer begins with
+        is_taken = node in self._moved  # as what each layer begins with
         if not is_taken and not self._placement.times.columns(label):
             return [Atom(node, WHOLE)]  # rows of a mask, say, that is not of these steps
         self._labels[node] = tokens
