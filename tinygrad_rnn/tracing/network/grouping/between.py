@@ -45,6 +45,8 @@ class Between:
         if not any(reader.node not in groups.loss for reader in whole):
             return False
         columns = {x: column for x in atoms if (column := groups.pieces.column(x)) is not None}
+        if not columns:
+            return False  # rows of no step, as of a mask
         last, seen = max(columns.values(), default=0), set(whole)
         for atom in sorted(columns, key=columns.__getitem__):
             if min(self._columns_beyond(atom, columns[atom], seen), default=last) < last:

@@ -69,7 +69,6 @@ class Pieces:
         self.atoms: Mapping[Node, list[Atom]] = (atoms := _Atoms())
         wanted = self._wanted_in_slices(nodes, cells, loss | uncut)
         wanted |= self._dropped_in_part(nodes, loss)
-        self._moved = {x for node in nodes if node.is_move for x in node.tensors()}
         for node in nodes:
             if cells.of(node) is None:
                 atoms[node] = self._cut(node, node in wanted)
@@ -168,9 +167,6 @@ class Pieces:
         tokens = self._placement.times.resolved(label)
         if (tokens == tokens.flat[0]).all():
             return [Atom(node, WHOLE)]
-        is_taken = node in self._moved  # as what each layer begins with
-        if not is_taken and not self._placement.times.columns(label):
-            return [Atom(node, WHOLE)]  # rows of a mask, say, that is not of these steps
         self._labels[node] = tokens
         return self._in_slices(node, tokens)
 
