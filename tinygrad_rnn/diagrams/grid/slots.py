@@ -1,6 +1,7 @@
 """The slots of a grid: its columns, the fold in their midst, and room beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from ...tracing.network.quotient import Block, Chain
 from .grid import MARGIN, Fold, slots_of
@@ -35,9 +36,15 @@ class Slots:
         if column in self.slot_of:
             return self.slot_of[column], 0.0, 1.0
         assert self.fold is not None
-        folded = [one for one in range(self._quotient.columns) if one not in self.slot_of]
-        place = folded.index(column)
-        return self.fold, place / len(folded), (place + 1) / len(folded)
+        place = self._folded[column]
+        return self.fold, place / len(self._folded), (place + 1) / len(self._folded)
+
+    @cached_property
+    def _folded(self) -> Mapping[int, int]:
+        """Which of the columns in the fold each of them is."""
+        columns = range(self._quotient.columns)
+        folded = (column for column in columns if column not in self.slot_of)
+        return {column: place for place, column in enumerate(folded)}
 
     def _with_margins(self, columns: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Leave room before each chain whose initial state would stand in another's way."""

@@ -326,9 +326,9 @@ class _Unrolled:
         outer = [(one.first, one.last, one.label) for one in self._quotient.brackets]
         folded: list[Bracket] = []
         for first, last, label in outer or named_stretches(self._quotient, self._steps):
-            begin, end = self._slots.share(first), self._slots.share(last)
-            found = Bracket(begin[0], end[0], label, begin[1], end[2])
-            if found.first == found.last == self._slots.fold:
+            (begin, begins, _), (end, _, ends) = map(self._slots.share, (first, last))
+            found = Bracket(begin, end, label, begins, ends)
+            if begin == end == self._slots.fold:
                 folded.append(found)
             else:
                 yield found

@@ -13,7 +13,7 @@ from typing import Literal
 
 from ...autograd.tensor import Array
 from ...tracing.network.gradients.flow import norm_of
-from ...tracing.network.quotient import Block, Piece, Quotient, indexed, number_below, timeless
+from ...tracing.network.quotient import Block, Piece, Quotient, at_time, indexed, timeless
 from ..grid.standing import Standing, shown_arrows
 
 LOSS = "loss"  # the id of its block
@@ -200,10 +200,7 @@ def equation_at(equation: str | None, t: int) -> str:
     >>> equation_at("hₜ = tanh(W hₜ₊₁)", 3)
     'h₃ = tanh(W h₄)'
     """
-    text = "; ".join((equation or "").splitlines())
-    return re.sub(
-        r"(?<!Σ)ₜ([₋₊][₀-₉]+)?", lambda found: indexed("", t + number_below(found[1] or "₀")), text
-    )
+    return at_time("; ".join((equation or "").splitlines()), t)
 
 
 class Clock:

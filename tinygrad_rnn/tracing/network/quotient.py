@@ -478,6 +478,8 @@ class Quotient:
 
 _DIGITS, _LOWERED = "0123456789-+", "₀₁₂₃₄₅₆₇₈₉₋₊"
 _SUBSCRIPTS, _FROM_SUBSCRIPTS = str.maketrans(_DIGITS, _LOWERED), str.maketrans(_LOWERED, _DIGITS)
+_INDEX = re.compile("(?<![₀-₉])[₋₊]?[₀-₉]{1,9}$")
+_STEP = re.compile("(?<!Σ)ₜ([₋₊][₀-₉]{1,9}(?![₀-₉]))?")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _SUPERSCRIPTS = str.maketrans("0123456789", _RAISED)
 
@@ -524,15 +526,35 @@ def number_below(subscript: str) -> int:
     return int(subscript.translate(_FROM_SUBSCRIPTS))
 
 
+def without_index(label: str) -> tuple[str, int | None]:
+    """A label without the number below it, and that number.
+
+    >>> without_index("h₁₂"), without_index("h₋₁"), without_index("L"), without_index("a₋")
+    (('h', 12), ('h', -1), ('L', None), ('a₋', None))
+    """
+    index = _INDEX.search(label)
+    if index is None:
+        return label, None
+    return label[: index.start()], number_below(index[0])
+
+
 def place_of(label: str) -> str:
     """A label as it is typed: its timestep behind "@".
 
     >>> place_of("h₁₂"), place_of("h₋₁"), place_of("word′₃"), place_of("L")
     ('h@12', 'h@-1', 'word′@3', 'L')
     """
-    name = label.rstrip(_LOWERED)
-    subscript = label.removeprefix(name)
-    return f"{name}@{number_below(subscript)}" if subscript else name
+    name, index = without_index(label)
+    return name if index is None else f"{name}@{index}"
+
+
+def at_time(text: str, t: int) -> str:
+    """A text about any step at one of them; Σₜ goes over all.
+
+    >>> at_time("hₜ = tanh(W hₜ₋₁)", 3), at_time("Σₜ yₜ₊₁", 0)
+    ('h₃ = tanh(W h₂)', 'Σₜ y₁')
+    """
+    return _STEP.sub(lambda found: indexed("", t + number_below(found[1] or "₀")), text)
 
 
 def primes(count: int) -> str:

@@ -18,6 +18,7 @@ from .leaves import Leaves
 from .regions import derived_parameters, fed_back, loss_of, made_of_constants
 
 _IN_COLUMNS = ("cell", "bar", "between")
+FIXED = ("parameter", "derived", "constant")  # what a step is not given, but has
 
 
 @dataclass(slots=True, eq=False)
@@ -246,6 +247,16 @@ class Groups:
                 source = self.group_of[read.value]
                 if source.kind in ("parameter", "derived"):
                     found[i, read.slot] = id(source)
+        return found
+
+    @cached_property
+    def deriving(self) -> Mapping[Node, Sequence[RawRead]]:
+        """Of a parameter the reads by what is a part of it, or derived of parameters alone."""
+        found: dict[Node, list[RawRead]] = defaultdict(list)
+        for group in self.groups:
+            for atom in group.atoms if group.kind in ("parameter", "derived") else ():
+                for read in self.entering[atom]:
+                    found[read.value.node].append(read)
         return found
 
     def sources(self, group: Group) -> Sequence[Group]:

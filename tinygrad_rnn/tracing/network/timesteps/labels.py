@@ -335,10 +335,9 @@ def label_of(
         return moved(node, tensors, labels, times), False
     if _is_later(labels, times, awaited=awaited):
         return _mixed(labels, times), True
-    ones = TIMELESS.union(*(label for label in labels if isinstance(label, frozenset)))
-    for label in labels:
+    for label in labels if ones else ():
         if not isinstance(label, frozenset):
-            times.make_from(times.extent(label).free, ones)
+            times.make_from(times.extent(label).free, TIMELESS.union(*ones))
     found = _combined(node, tensors, labels, times)
     if found is None:
         return _mixed(labels, times), True
@@ -385,11 +384,13 @@ def _mixed(labels: Sequence[Label], times: Times) -> frozenset[Token]:
 
 def _is_later(labels: Sequence[Label], times: Times, *, awaited: bool) -> bool:
     """Whether an operand of one time comes after a slice: then no column can hold that slice."""
-    slices = [times.extent(label) for label in labels if not isinstance(label, frozenset)]
+    slices = (times.extent(label) for label in labels if not isinstance(label, frozenset))
     if awaited:
         return any(extent.last and not extent.free for extent in slices)
     ones = [times.columns(label) for label in labels if isinstance(label, frozenset)]
-    last = max((column for columns in ones for column in columns), default=-1)
+    last = max((column for columns in ones for column in columns), default=None)
+    if last is None:
+        return False
     return any(extent.first < last for extent in slices if extent.last)
 
 

@@ -154,7 +154,7 @@ class Placement:
     def _label(self, node: Node) -> None:
         read = node.tensors()
         labels = [self._label_of(x) for x in read]
-        awaited = any(self._begins.get(x, self.columns.keys()) - self.columns.keys() for x in read)
+        awaited = any(not self._begins[x] <= self.columns.keys() for x in read if x in self._begins)
         self.labels[node], wide = label_of(node, labels, self.times, awaited=awaited)
         if node in self._sequences.later:
             self._begin_anew(node, labels)

@@ -19,17 +19,15 @@ from ...recording.graph import Node
 from ..copies.copies import Copy, Loop, fed_parameters
 from ..copies.recurrence import is_moved
 from ..grouping.groups import Group
-from ..quotient import at_step, indexed, number_below, raised, timeless
+from ..quotient import at_step, at_time, indexed, raised, timeless, without_index
 from ..timesteps.pieces import Atom
-from .formulas import ALL, Operand, Region, factor_of, is_number
+from .formulas import ALL, Operand, Region, factor_of, is_number, names_in
 from .operands import Labels, Read
 
 _LENGTH_MOST = 32  # of what stands in the place of one letter
 _UNKNOWN = "·", "…"  # what a formula has in place of what nobody named
 _SOME_STEP, _ABOUT_SOME_STEP = "ₚ", "p: where the arrow comes from"  # not always the last step
 _NAMELESS = "what enters there"
-_NAME = re.compile(r"[^\W\d₀-₉ₜ][^\W₀-₉ₜ]*")
-_INDEX = re.compile("(?<![₀-₉])[₋₊]?[₀-₉]{1,9}$")
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ class Equations:
     def _written(self, loop: Loop, line: _Line, copies: Sequence[Copy]) -> Iterable[str]:
         """A line below the equation of a row, with the copies that it is about."""
         if line.begins:
-            return dict.fromkeys(_at(line.text, self._naming.time(copy)) for copy in copies)
+            return dict.fromkeys(at_time(line.text, self._naming.time(copy)) for copy in copies)
         if len(copies) == len(loop.copies):
             return (line.text,)
         labels = ", ".join(self._label(self._group_of[copy]) for copy in copies)
@@ -368,10 +366,7 @@ class Entering(Read):
             return name
         if group.kind == "input":
             label = self._circle(group)
-            index = _INDEX.search(label)
-            if index is None:
-                return self._at(label, None)
-            return self._at(label[: index.start()], number_below(index[0]))
+            return self._at(*without_index(label))
         if self._is_misleading(name, group):
             name = self._made_by(operand.node, group) or name
             return self._at(name, None)
@@ -493,7 +488,7 @@ def _made_inside(written: str, others: Container[str]) -> Sequence[str]:
 
 def _renamed(inside: Iterable[str], texts: Mapping[str, str]) -> Mapping[str, str]:
     """Other names for those that something has that enters, or is made for the next step."""
-    taken = set(_NAME.findall(" ".join(texts.values())))
+    taken = set(names_in(" ".join(texts.values())))
     return {one: one.replace("ₜ", "′ₜ") for one in inside if one.removesuffix("ₜ") in taken}
 
 
@@ -502,9 +497,3 @@ def _in_place(written: str, texts: Mapping[str, str]) -> str:
     letters = sorted(texts, key=len, reverse=True)
     pattern = "|".join(rf"\b{re.escape(letter)}(?![₋₊])" for letter in letters)
     return re.sub(pattern, lambda found: texts[found[0]], written) if letters else written
-
-
-def _at(text: str, time: int) -> str:
-    """A text about one step."""
-    step = re.compile("ₜ([₋₊][₀-₉]{1,9}(?![₀-₉]))?")
-    return step.sub(lambda x: indexed("", time + number_below(x[1] or "₀")), text)

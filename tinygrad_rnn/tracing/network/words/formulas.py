@@ -34,6 +34,7 @@ _JOINED_MOST = 3  # of more that are put side by side the first and the last are
 _SAME_ORDER = {"reshape", "squeeze", "expand_dims", "stack", "concatenate"}
 _UNSAID = {"broadcast_to", "astype", "detach"}
 _TERMS_MOST = 12  # of a sum: more do not fit anyway
+_NAME = re.compile(r"[^\W\d₀-₉ₜ][^\W₀-₉ₜ]*")
 _NUMBER = re.compile(r"-?\d[\d.]*(e[-+]?\d+)?π?")
 _TIMES_PI_MOST = 12  # 2π, not 6.28319
 _DIGITS = "-−0123456789"  # what begins so does not stand right behind a number
@@ -172,6 +173,15 @@ def is_cut(formula: str) -> bool:
 def says_all(formula: str) -> bool:
     """Whether all in a formula has a name, and every index says which part."""
     return not any(sign in formula.replace("[…, ", "[") for sign in "·…")
+
+
+def names_in(text: str) -> list[str]:
+    """The names in a formula, without their steps.
+
+    >>> names_in("hₜ = W(x₋₁) + 2 b_h")
+    ['h', 'W', 'x', 'b_h']
+    """
+    return _NAME.findall(text)
 
 
 def factor_of(node: Node, region: Region, operands: Operands, *, which: bool = True) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...recording.graph import Node
-from ..grouping.groups import Group, Groups
+from ..grouping.groups import FIXED, Group, Groups
 from ..quotient import at_step, element_of, indexed, primeless, timeless
 from ..timesteps.pieces import Atom
 from .formulas import ALL, Operand, is_number, number_text
@@ -125,12 +125,12 @@ class Read:
         owner, _, own = path.rpartition(".")
         if own.isdigit() or self._group.kind == "derived":
             return path
-        for read in (read for atom in groups.pieces.atoms[node] for read in groups.readers[atom]):
-            reader = groups.group_of[read.reader]
-            if reader is self._group or reader.kind in ("parameter", "derived"):
-                calls = map(naming.variable, read.reader.node.calls)
-                if any(f".{owner}".endswith(f".{call}") for call in calls):
-                    return own
+        reads = [read for atom in self._group.atoms for read in groups.entering[atom]]
+        reads = [read for read in reads if read.value.node is node]
+        for read in (*reads, *groups.deriving.get(node, ())):
+            calls = map(naming.variable, read.reader.node.calls)
+            if any(f".{owner}".endswith(f".{call}") for call in calls):
+                return own
         return path
 
     def _initial(self, node: Node, group: Group) -> str:
@@ -190,7 +190,7 @@ class Read:
         for atom in group.atoms:
             for read in groups.entering[atom]:
                 source = groups.group_of[read.value]
-                if source is not group and source.kind not in ("parameter", "derived", "constant"):
+                if source is not group and source.kind not in FIXED:
                     yield Operand(read.value.node, read.value)
 
     # Several

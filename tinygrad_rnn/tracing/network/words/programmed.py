@@ -5,7 +5,6 @@ there. Where that is too long for a line it goes by the names of the program's v
 which has a line of its own.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import (
     Callable,
@@ -21,18 +20,17 @@ from functools import cached_property, partial
 
 from ...recording.graph import Node
 from ..copies.copies import Copy, Loop, Structure, chains_of
-from ..grouping.groups import Group
+from ..grouping.groups import FIXED, Group
 from ..quotient import element_of, primes, timeless
 from ..timesteps.pieces import WHOLE, Atom
 from .calls import Calls
 from .equations import Entering, Said, notes_on_layers
-from .formulas import Operand, Region, formula_of, says_all
+from .formulas import Operand, Region, formula_of, names_in, says_all
 from .operands import Labels
 
 # A line is no longer, if names can shorten it; and in no case longer.
 _LINE_FIT, _LINE_MOST, _LINES_MOST = 64, 120, 10
 _ALL_LINES_MOST, _COPIES_MOST = 16, 32  # where copies are not alike
-_WORD = re.compile(r"[^\W\d]\w*")
 
 
 class Programmed:
@@ -310,7 +308,7 @@ class _Lines:
         And what the name of an input is about: of `floor(turns)` the turns.
         """
         count = Counter(x for node in self._own for x in set(node.tensors()))
-        about = {word for x in count for word in _WORD.findall(x.spelled)}
+        about = {word for x in count for word in names_in(x.spelled)}
         leaving = set(self._leaving)
         parts = {node for node, call in self._calls.returned.items() if not call.alone}
         parts.update(x for x in self._own if x.op == "getitem" and x.inputs[0] in self._own)
@@ -339,7 +337,7 @@ class _Lines:
     def _is_given(self, node: Node, slot: int) -> bool:
         part = self._read[node, slot]
         group = None if part is None else self._labels.groups.of(part)
-        return group is None or group.kind not in ("parameter", "derived", "constant")
+        return group is None or group.kind not in FIXED
 
 
 def _place_in(states: Sequence[Node], node: Node) -> tuple[int, tuple[int, ...]]:

@@ -10,7 +10,7 @@ from ....autograd.state import Scope
 from ...recording.graph import Node
 from ..arrows import Arrows
 from ..copies.copies import Loop
-from ..grouping.groups import Group, Groups
+from ..grouping.groups import FIXED, Group, Groups
 from ..quotient import element_of, primeless, timeless
 from ..timesteps.pieces import WHOLE, Atom, RawRead
 from .calls import Calls
@@ -24,7 +24,6 @@ from .outputs import Outputs
 from .times import Times
 
 _FORMULAS_MOST = 6  # of a loss whose formula is too long: what it is, and what is named there
-_FIXED = "parameter", "derived", "constant"
 _INLINE_MOST = 3  # ops without a name that stand in the formula of what reads them
 
 
@@ -131,7 +130,7 @@ class Spelling:
         """What each call makes, but of parameters alone."""
         found: dict[Scope, set[Node]] = defaultdict(set)
         for group in self.groups.groups:
-            for node in group.nodes if group.kind not in _FIXED else ():
+            for node in group.nodes if group.kind not in FIXED else ():
                 for call in node.calls:
                     found[call].add(node)
         return found
@@ -140,7 +139,7 @@ class Spelling:
         """Whether an op reads something as one of its inputs that is no parameter or constant."""
         x = node.inputs[slot]
         group = None if x is None else self.groups.of(self.groups.pieces.atoms[x][0])
-        return group is None or group.kind not in _FIXED
+        return group is None or group.kind not in FIXED
 
     def _formula_in_names(self, node: Node, group: Group) -> Iterator[str]:
         """A formula that goes by what the program calls values in it, and what these are."""

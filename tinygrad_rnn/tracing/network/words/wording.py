@@ -1,6 +1,5 @@
 """What is written in a picture: labels, captions, formulas and equations of its blocks."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -12,10 +11,9 @@ from ..grouping.groups import Group
 from ..quotient import Words, element_of, indexed, says_more, timeless
 from ..timesteps.pieces import WHOLE, Atom
 from .equations import Equations, Said
+from .formulas import names_in
 from .programmed import Programmed
 from .spelling import Spelling
-
-_WORD = re.compile(r"[^\W\d₀-₉ₜ][^\W₀-₉ₜ]*")  # a name, without its step
 
 
 class Wording:
@@ -70,18 +68,20 @@ class Wording:
     def _formula(self, group: Group) -> str:
         """What is computed in it, and the name by which an equation goes on with that."""
         formula = self.spelling.formula(group)
-        node = group.atoms[-1].node
-        name = timeless(self.spelling.labels.name_between(node)) if group.kind == "between" else ""
-        if name.endswith("′"):  # it is bound anew
+        if group.kind != "between" or not formula:
+            return formula
+        node, labels = group.atoms[-1].node, self.spelling.labels
+        name = timeless(labels.name_between(node))
+        if labels.rebound.get(node):
             return f"{name} = {formula}"
-        if not name.isidentifier() or not formula or name in _WORD.findall(formula):
+        if not name.isidentifier() or name in names_in(formula):
             return formula
         return f"{name} = {formula}" if name in self._named_in_equations else formula
 
     @cached_property
     def _named_in_equations(self) -> Set[str]:
         """The names in the equations of all rows."""
-        return {word for said in self.said if said for word in _WORD.findall(said.row)}
+        return {word for said in self.said if said for word in names_in(said.row)}
 
     def _title(self, copy: Copy) -> str:
         """What a copy is called, without its step: as the state is by which its row is called.
