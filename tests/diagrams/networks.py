@@ -141,9 +141,9 @@ class Maker:
             caption=caption,
         )
 
-    def output(self, number, column, caption=""):
-        value = self.piece(BATCH, OUTPUT)
-        made = Output(f"output-{number}", value, None, column, indexed("y", column), caption)
+    def output(self, number, column, caption="", time=None):
+        value, label = self.piece(BATCH, OUTPUT), indexed("y", column if time is None else time)
+        made = Output(f"output-{number}", value, None, column, label, caption)
         self.outputs.append(made)
         self.sources[made] = []
         return made

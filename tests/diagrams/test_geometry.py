@@ -208,7 +208,7 @@ def test_there_is_room_for_lanes_only_where_some_are():
             head = maker.between(row, t - 3, (t,), "head")
             maker.link("up", cell, head)
             maker.link("up", given, head)  # around the cell
-            maker.link("output", head, maker.output(t, t))
+            maker.link("output", head, maker.output(t, t, time=t - 3))
     shapes = {shape.id: shape for shape in draw(maker.network()).drawing.shapes}
     sides = []
     for t in range(6):

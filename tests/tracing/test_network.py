@@ -321,7 +321,7 @@ def test_copies_that_are_made_alike_share_a_structure_and_others_do_not():
     (fold,) = (shape for shape in tg.draw(h).drawing.shapes if shape.id == "fold")
     assert [text.text for text in fold.texts][-2:] == [
         "but 2 made otherwise,",
-        "the first at t = 7",
+        "the first is h₇",
     ]
 
 

@@ -106,7 +106,7 @@ class Grid:
     folded: int = 0  # how many columns the fold stands for
     left_out: int = 0  # links to or from folded columns that are not drawn
     detached: int = 0  # folded copies to which a state comes by way of a `detach`
-    unlike: tuple[int, ...] = ()  # folded columns with a copy made otherwise than any shown
+    unlike: tuple[str, ...] = ()  # in folded columns, copies made otherwise than any shown
     brackets: tuple[Bracket, ...] = ()
     steps: Mapping[int, int] = field(default_factory=dict[int, int])  # by which columns are headed
     panels: bool = True  # draw each column as a panel with its timestep

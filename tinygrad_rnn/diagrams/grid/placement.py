@@ -112,9 +112,7 @@ class Placement:
             for level, height in placement.half_heights().items():
                 half[level] = max(half[level], height)
             captioned |= {i.role for i in placement.grid.items.values() if i.caption}
-        y = 0.0
-        if any(placement.grid.panels for placement in placements):
-            y += STEP_ROOM
+        y = max(map(_room_below, placements))
         if "input" in captioned:
             y += CAPTION_ROOM
         tall = _half_heights_of_headings(placements)
@@ -294,6 +292,13 @@ def heading_height(heading: Heading) -> float:
     return sum(LEADING * size for _, size, _, _ in heading_texts(heading))
 
 
+def _room_below(placement: Placement) -> float:
+    """Return how much is below the lowest level: what a column is headed by, or its edge."""
+    if placement.grid.steps:
+        return STEP_ROOM
+    return PANEL_PADDING if placement.grid.panels else 0.0
+
+
 def _half_heights_of_headings(placements: Iterable[Placement]) -> Mapping[int, float]:
     """Return half the height of what stands beside each level."""
     half: dict[int, float] = {}
@@ -332,7 +337,7 @@ def fold_lines(grid: Grid) -> list[tuple[str, float, float]]:
     if grid.detached:
         more.append(f"detached {grid.detached} times" if grid.detached > 1 else "detached once")
     if grid.unlike:
-        more += [f"but {len(grid.unlike)} made otherwise,", f"the first at t = {grid.unlike[0]}"]
+        more += [f"but {len(grid.unlike)} made otherwise,", f"the first is {grid.unlike[0]}"]
     if grid.left_out:
         links = "link" if grid.left_out == 1 else "links"
         more += [f"{grid.left_out} more {links}", "to and from here"]

@@ -97,8 +97,9 @@ class Stamp:
         bands = self._bands
         left, right = self._place.edges(slot)
         x, y = self._place.middle[slot], bands.bottom + STEP_ROOM * 0.45
-        step = self._grid.steps.get(column, column)
-        caption = Text(f"t = {step}", x, y, HEADING_SIZE, "muted", bold=True)
+        step = self._grid.steps.get(column)
+        text = "" if step is None else f"t = {step}"
+        caption = Text(text, x, y, HEADING_SIZE, "muted", bold=True)
         return Shape(
             id=f"column-{column}",
             cls="column",
@@ -110,8 +111,8 @@ class Stamp:
             fill="panel.fill",
             line="panel.border",
             line_width=1.0,
-            texts=(caption,),
-            tooltip=f"timestep {step}",
+            texts=(caption,) if text else (),
+            tooltip=f"column {column}" if step is None else f"timestep {step}",
         )
 
     def _brackets(self) -> Iterable[Shape]:

@@ -1,29 +1,38 @@
 """By which step each column is headed: where one chain follows another, time begins anew."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from ...tracing.network.quotient import Quotient
+from ...tracing.network.quotient import Quotient, without_index
 
 
 def steps_of(quotient: Quotient) -> Mapping[int, int]:
-    """Return the step of each column: that of its copies, if they agree in every column.
+    """Return the step of each column: that of all copies and outputs that stand there.
 
-    If they do not, as where one clock is slower than another, columns are counted. What stands
-    before or behind the copies goes on counting as they do.
+    Of none where some are of another, as where one clock is slower than the next, or on a tree:
+    what stands there has its own number below its name.
     """
-    times: defaultdict[int, set[int]] = defaultdict(set)
-    for block in quotient.cells:
-        for column in block.columns:
-            times[column].add(block.time)
-    steps = {column: column for column in range(quotient.columns)}
-    if any(len(found) > 1 for found in times.values()):
-        return steps
+    copies = [(column, block.time) for block in quotient.cells for column in block.columns]
+    steps = _counted(copies, quotient.columns)
+    agree = all(steps[column] == time for column, time in (*copies, *_outputs(quotient)))
+    return steps if agree else {}
+
+
+def _outputs(quotient: Quotient) -> Iterator[tuple[int, int]]:
+    """Yield the column and the step of each output that has both."""
+    for output in quotient.outputs:
+        (_, time) = without_index(output.label)
+        if output.column is not None and time is not None:
+            yield output.column, time
+
+
+def _counted(copies: Sequence[tuple[int, int]], columns: int) -> Mapping[int, int]:
+    """Return the columns with their steps: before and behind copies they go on as these do."""
+    times = dict(reversed(copies))
+    steps: dict[int, int] = {}
     ahead = 0
-    for column in steps:
-        if column in times:
-            ahead = column - min(times[column])
+    for column in range(columns):
+        ahead = column - times.get(column, column - ahead)
         steps[column] = column - ahead
     return steps
 

@@ -306,17 +306,16 @@ class _Unrolled:
         arrows = (a for a in self._quotient.arrows if a.kind == "message" and a.cut)
         return len({a.target for a in arrows if self._slots.span(a.target) is None})
 
-    def _unlike(self) -> list[int]:
-        """Return the folded columns with a copy that is made otherwise than any shown."""
+    def _unlike(self) -> list[str]:
+        """Return of each folded column a copy that is made otherwise than any shown."""
         cells = [block for block in self._quotient.blocks if block.kind == "cell"]
         shown = {(b.row, b.structure) for b in cells if self._slots.span(b) is not None}
-        return sorted(
-            {
-                block.columns[0]
-                for block in cells
-                if self._slots.span(block) is None and (block.row, block.structure) not in shown
-            }
-        )
+        unlike = {
+            block.columns[0]: block.label
+            for block in cells
+            if self._slots.span(block) is None and (block.row, block.structure) not in shown
+        }
+        return [unlike[column] for column in sorted(unlike)]
 
     def _brackets(self) -> Iterator[Bracket]:
         """Yield what outer steps stand below, else chains that follow each other.

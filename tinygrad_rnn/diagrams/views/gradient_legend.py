@@ -12,6 +12,7 @@ from ...tracing.network.gradients.flow import together
 from ...tracing.network.quotient import Quotient
 from ..grid.items import LABEL_SIZE
 from ..grid.placement import HEADING_SIZE
+from ..grid.steps import steps_of
 from ..picture.curves import rounded
 from ..picture.lanes import LANE_WIDTH
 from ..picture.ramp import Look, Ramp, is_non_finite, look_of
@@ -33,12 +34,14 @@ def gradient_legend(overlay: Overlay, quotient: Quotient, picture: Drawing) -> D
     left = min((shape.left for shape in columns), default=box.left)
     right = max((shape.right for shape in columns), default=box.right)
     y = box.bottom - _GAP - _MARK_HEIGHT / 2
-    per_mark = math.ceil(quotient.columns / MARKS_MOST)
+    per_mark, steps = math.ceil(quotient.columns / MARKS_MOST), steps_of(quotient)
     shapes: list[Shape] = []
     has_gaps = False
+    is_headed = all(column == step for column, step in steps.items()) and steps
+    counted = "t =" if is_headed else "column"
     for id, name, norms in _histories(overlay, quotient):
         has_gaps |= None in norms
-        strip = _Strip(id, norms, per_mark, left, right, y)
+        strip = _Strip(id, norms, per_mark, counted, left, right, y)
         shapes.append(strip.heading(name))
         shapes += strip.marks(overlay.ramp)
         y -= _STRIP_PITCH
@@ -100,6 +103,7 @@ class _Strip:
     id: str
     norms: Sequence[float | None]
     per_mark: int  # steps that one mark stands for
+    counted: str  # as what steps are counted: "t =", as they are headed
     left: float
     right: float
     y: float
@@ -125,7 +129,7 @@ class _Strip:
         fill, line = look.color, "background"
         if look.dashed:
             fill, line = line, fill
-        steps = f"t = {first}"
+        steps = f"{self.counted} {first}"
         if self.per_mark > 1:
             steps += f" to {first + self.per_mark - 1}"
         warning = Text("!", x, self.y, LABEL_SIZE, "background", bold=True)
