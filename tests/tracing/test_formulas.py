@@ -1,5 +1,8 @@
 """What is printed, read as NumPy, gives the numbers that were recorded."""
 
+from collections import defaultdict
+from functools import partial
+
 import numpy as np
 import pytest
 from diagrams.test_quotient_pictures import NAMES, recorded
@@ -7,7 +10,9 @@ from tables import rows
 from tracing.written import Weight, value_of
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.tracing.network.words.formulas import Region, formula_of, is_number
+from tinygrad_rnn.tracing.network import blocks
+from tinygrad_rnn.tracing.network.words import programmed
+from tinygrad_rnn.tracing.network.words.formulas import Operand, Region, formula_of, is_number
 from tinygrad_rnn.tracing.recording.graph import reached
 
 OPS_MOST = 4  # in one formula: it would be cut where it has many more
@@ -29,6 +34,21 @@ class Numbered:
         return {one: self.name(one) for one in operands}
 
 
+class Lettered:
+    """The names of others, each written as a letter, and the numbers that it stands for."""
+
+    def __init__(self, names, number_of):
+        self.name, self._told_apart, self._number_of = names.name, names.told_apart, number_of
+        self.values = {}
+
+    def told_apart(self, operands, **options):
+        names = self._told_apart(operands, **options)
+        letters = defaultdict(lambda: f"v{len(letters)}")
+        written = {x: name if is_number(name) else letters[name] for x, name in names.items()}
+        self.values |= {letter: self._number_of(x) for x, letter in written.items()}
+        return written
+
+
 def moved(node):
     """A value, and what it is a part of."""
     while node is not None:
@@ -36,10 +56,15 @@ def moved(node):
         node = node.moved_from
 
 
+def weights_in(nodes):
+    """What the layers among them multiply by."""
+    return {one for node in nodes if node.op == "linear" for one in moved(node.inputs[1])}
+
+
 def check(root):
     """The formula of every value, down to some ops before it; how many there were."""
     nodes = reached([root])
-    weights = {one for node in nodes if node.op == "linear" for one in moved(node.inputs[1])}
+    weights = weights_in(nodes)
     said = {}
     for node in nodes:
         inside = {node: None} if node.op else {}
@@ -51,18 +76,22 @@ def check(root):
                 inside[x] = None
         names = Numbered(weights)
         read = {(x, slot): None for x in inside for slot in range(len(x.inputs))}
-        text = formula_of(node, Region(inside, read), names, most=1000) if inside else "…"
+        region = Region(inside, read)
+        text = formula_of(node, region, names, most=1000, is_named=True) if inside else "…"
         if "…" in text or "·" in text:  # of many values not all are written
             continue
         found = value_of(text, names.values, {})
-        if node.op == "broadcast_to" or is_number(text):  # of which nothing is said
-            found = np.broadcast_to(found, node.shape)
         said[text] = node
-        assert np.size(found) == node.size, (text, np.shape(found), node.shape)
-        np.testing.assert_allclose(
-            np.squeeze(found), np.squeeze(node.data), rtol=1e-4, atol=1e-6, err_msg=text
-        )
+        check_is(found, node, text)
     return said
+
+
+def check_is(found, node, text):
+    """What a text says is a value, to the last axis of one."""
+    if node.op == "broadcast_to" or is_number(text):  # of which nothing is said
+        found = np.broadcast_to(found, node.shape)
+    assert np.shape(found) == node.shape, (text, np.shape(found), node.shape)
+    np.testing.assert_allclose(found, node.data, rtol=1e-4, atol=1e-6, err_msg=text)
 
 
 SAMPLE = ["ctc", "hmm", "luong", "mamba", "kalman", "linear_attention"]
@@ -71,6 +100,50 @@ SAMPLE = ["ctc", "hmm", "luong", "mamba", "kalman", "linear_attention"]
 @pytest.mark.parametrize("name", rows(NAMES, SAMPLE))
 def test_a_formula_read_as_numpy_gives_what_the_museum_recorded(name):
     assert len(check(recorded(name).graph().root)) > 5
+
+
+EQUATIONS = ["bahdanau", "clockwork", "mamba", "tree_lstm"]
+
+
+@pytest.mark.parametrize("name", rows(NAMES, EQUATIONS))
+def test_a_line_of_an_equation_read_as_numpy_gives_what_the_copies_made(name, monkeypatch):
+    graph, grouped, said = recorded(name).graph(), [], []
+
+    def number_of(operand):
+        cut = grouped[0].pieces.slices.get(operand.part)
+        data = operand.node.data if cut is None else cut.of(operand.node.data)
+        return data.view(Weight) if operand.node in weights else data
+
+    def spied(node, region, operands, **options):
+        said.append((node, region, operands, options))
+        return formula_of(node, region, operands, **options)
+
+    def returned(name, *given):
+        """What a module returned that was given the same."""
+        for made, call in region.calls.items():
+            read = [Operand(x.inputs[slot], region.read.get((x, slot))) for x, slot in call.given]
+            shapes = [np.shape(number_of(one)) for one in read]
+            is_like = call.name == name and shapes == list(map(np.shape, given))
+            if is_like and all(map(np.allclose, map(number_of, read), given)):
+                return made.data
+        raise AssertionError(name)
+
+    def kept(*given):
+        grouped.append(real(*given))
+        return grouped[0]
+
+    real, weights = blocks.grouped, weights_in(graph.nodes)
+    monkeypatch.setattr(blocks, "grouped", kept)
+    monkeypatch.setattr(programmed, "formula_of", spied)
+    assert [row.equation for row in blocks.network_of(graph).rows]
+    for node, region, operands, options in said:
+        names = Lettered(operands, number_of)
+        text = formula_of(node, region, names, **{**options, "most": 1000})
+        is_one_of_several = node in region.calls and not region.calls[node].alone
+        if "…" in text or "·" in text or is_one_of_several:
+            continue
+        called = {call.name: partial(returned, call.name) for call in region.calls.values()}
+        check_is(value_of(text, names.values, called), node, text)
 
 
 rng = np.random.default_rng(0)

@@ -355,7 +355,7 @@ def test_a_layer_of_ours_that_is_called_step_by_step_says_what_its_cell_computes
         "rₜ = σ((W_xh xₜ[0] + b_x)[…, 0:2] + (W_hh hₜ₋₁[0] + b_h)[…, 0:2])",
         "zₜ = σ((W_xh xₜ[0] + b_x)[…, 2:4] + (W_hh hₜ₋₁[0] + b_h)[…, 2:4])",
         "nₜ = tanh((W_xh xₜ[0] + b_x)[…, 4:6] + rₜ ⊙ (W_hh hₜ₋₁[0] + b_h)[…, 4:6])",
-        "hₜ = shownₜ = (1 − zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁[0]",
+        "hₜ = shownₜ = ((1 − zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁[0])[None]",
     ]
 
 

@@ -159,9 +159,15 @@ def formula_of(
     *,
     most: int = _LENGTH_MOST,
     at_any_step: bool = False,
+    is_named: bool = False,
 ) -> str:
-    """What makes a value; cut where it is longer than `most` characters."""
-    text = _written(node, region, operands, at_any_step=at_any_step).written
+    """What makes a value; cut where it is longer than `most` characters.
+
+    What has a name on the left has all its axes, also those of one before all others: an index
+    counts them.
+    """
+    text = _written(node, region, operands, at_any_step=at_any_step)
+    text = (_whole(text, region.shape(node)) if is_named else text).written
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -200,7 +200,7 @@ class _Lines:
             own = {name.removesuffix("ₜ") for name in names.values()}
             names.pop(node, None)
             operands = _Inside(self._labels, self._group, self._layers, names, own)
-            text = formula_of(node, self._region(names), operands, most=most)
+            text = formula_of(node, self._region(names), operands, most=most, is_named=True)
             if len(text) <= most and says_all(text):
                 return text, operands.asked_for
         return "", ()

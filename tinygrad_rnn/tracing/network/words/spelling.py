@@ -81,7 +81,8 @@ class Spelling:
         if group is None or group.kind != "between" or self.naming.path_in(group.nodes):
             return ""
         region = self._region(group, self._atoms_in_formula(group))
-        text = formula_of(node, region, ReadNames(self.labels, group), at_any_step=True)
+        operands = ReadNames(self.labels, group)
+        text = formula_of(node, region, operands, at_any_step=True, is_named=True)
         return "" if is_cut(text) or "·" in text else text
 
     def _formulas_of(self, group: Group) -> Iterator[str]:
