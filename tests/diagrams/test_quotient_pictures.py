@@ -314,3 +314,50 @@ def test_steps_of_training_run_on_below_the_fold_that_says_how_often_a_state_is_
     assert inner[0].right < inner[1].left < inner[1].right < inner[2].left
     assert fold.left < inner[0].right
     assert inner[2].left < fold.right + 20
+
+
+_BESIDE_A_NAME = re.compile(r"[₀-₉₋₊ₜ⁰-⁹¹²³⁽⁾ᵀ]+|\[[a-z]\]|\b\w+\.(?=h\b)")  # a gate, a module
+_NAME = re.compile(r"(?<!\w)[^\W\dΣπσ]\w*(?:\.\w+)*(?![\w(]|\.\w)")  # and no function
+_SAID_OF_A_LINE = {"in", "for", "where", "not", "of", "layer", "axis", "None", "tanh"}
+# What a picture still says and binds nowhere: shrink it.
+_UNBOUND = {
+    "deep_blstm": {"lengths"},
+    "mamba": {"gate"},
+    "qrnn": {"O", "z", "f"},
+    "sru": {"u0", "u1", "u2"},
+}
+
+
+def names_in(text):
+    return _NAME.findall(_BESIDE_A_NAME.sub(" ", text or ""))
+
+
+def bound(quotient):
+    """The names that stand in a picture alone, or before a sign of equality."""
+    for block in quotient.blocks:
+        yield block.label if block.label != block.formula else ""
+        yield from (block.caption, block.trained, *block.state_names)
+        yield from (*block.circles, *block.labels, *block.begun)
+    yield from (output.label for output in quotient.outputs)
+    for text in said(quotient):
+        names, _, formula = text.rpartition(" = ")
+        yield names if formula else ""
+
+
+def said(quotient):
+    """All formulas and equations of a picture, each by itself."""
+    texts = [block.formula for block in quotient.blocks if not block.sign]
+    texts += [block.equation for block in quotient.blocks]
+    texts += [row.equation or "" for row in quotient.rows]
+    for text in texts:
+        yield from re.split("; (?![^[]*])|\\n", text)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_name_in_a_formula_is_bound_in_the_picture(name):
+    quotient = network(name)
+    known = {found for text in bound(quotient) for found in names_in(text)}
+    known |= {path.rpartition(".")[2] for path in known} | _SAID_OF_A_LINE
+    formulas = (text.rpartition(" = ")[2] for text in said(quotient))
+    unbound = {found for text in formulas for found in names_in(text)} - known
+    assert unbound <= _UNBOUND.get(name, set())

@@ -33,6 +33,9 @@ class Numbered:
             self.values[self.name(one)] = data.view(Weight) if one.node in self.weights else data
         return {one: self.name(one) for one in operands}
 
+    def step(self, operands):
+        return None
+
 
 class Lettered:
     """The names of others, each written as a letter, and the numbers that it stands for."""
@@ -179,6 +182,8 @@ SAID = [
     ("reshape({T}, (6, 4))", lambda: T.reshape(6, 4)),
     ("roll({a}, 1)", lambda: ops.roll(a, 1)),
     ("{A} {a}", lambda: A @ a),
+    ("{A}[:, [0, 2, 0]]", lambda: A[:, np.array([0, 2, 0])]),
+    ("{A}[[[0], [2]], [0, 1]]", lambda: A[np.array([[0], [2]]), np.array([0, 1])]),
     ("{a}[None][:, 1:][0]", lambda: a[None, :][:, 1:][0]),
     ("{a}^(1 + {a})", lambda: a ** (1.0 + a)),
     ("2π {a} + π", lambda: 2 * np.pi * a + np.pi),

@@ -923,7 +923,10 @@ def after_a_cell(finish):
 
 INDEXED = {
     "some steps": (lambda hs: np.stack(hs)[1:], "Σ [h₀, h₁, h₂][1:]²"),
-    "one of each": (lambda hs: np.stack(hs)[np.arange(T), [0, 1, 2]], "Σ [h₀, h₁, h₂][…]²"),
+    "one of each": (
+        lambda hs: np.stack(hs)[np.arange(T), [0, 1, 2]],
+        "Σ [h₀, h₁, h₂][[0, 1, 2], [0, 1, 2]]²",
+    ),
     "all": (lambda hs: np.stack(hs)[:, None], "Σ [h₀, h₁, h₂]²"),
     "the last": (lambda hs: np.stack(hs)[-1], "Σ h²"),
     "turned": (lambda hs: np.stack(hs)[:, ::2], "Σ [h₀, h₁, h₂][:, ::2]²"),
@@ -945,7 +948,7 @@ def test_an_index_that_differs_from_step_to_step_is_seen():
         return loss / T
 
     quotient = network(lambda: after_a_cell(picked))
-    assert quotient.loss.formula == "−Σₜ log_softmax(hₜ)[…] / 3"
+    assert quotient.loss.formula == "−Σₜ log_softmax(hₜ)[(0, 1, 2)ₜ] / 3"
 
 
 def test_a_value_that_a_loss_reads_twice_is_one_letter():

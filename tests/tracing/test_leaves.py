@@ -338,7 +338,7 @@ def test_what_the_loss_alone_reads_of_a_parameter_is_none():
     found = network(scored)
     names = {block.trained or block.label for block in found.parameters}
     assert names == {"W_hh", "W_xh", "b_h", "transitions"}
-    assert found.loss.formula.endswith("− Σ transitions[…]")
+    assert found.loss.formula.endswith("− Σ transitions[[0, 1], [1, 2]]")
 
 
 # A tree

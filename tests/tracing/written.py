@@ -116,7 +116,9 @@ class _Reader:
         return value
 
     def index(self):
-        text, _, self.rest = self.rest.partition("]")
+        ends = (match.end() for match in re.finditer("]", self.rest))
+        end = next(at for at in ends if self.rest.count("[", 0, at) < self.rest.count("]", 0, at))
+        text, self.rest = self.rest[: end - 1], self.rest[end:]
         return eval(f"np.s_[{text.replace('…', '...')}]", {**self.names, "np": np})
 
     def atom(self):

@@ -18,7 +18,7 @@ from .slots import Slots
 from .standing import Standing, about_block
 from .steps import named_stretches, steps_of
 
-_LOSS_LINE, _LOSS_LINES = 170.0, 240.0
+_LOSS_LINE, _LOSS_LINES = 170.0, 280.0
 _NAMED_MOST = 3  # of what the loss reads under one name
 _LAST = "input", "initial", "loss"
 
@@ -263,8 +263,9 @@ class _Unrolled:
         stems = {name: without_step(name.partition("[")[0]) for name in targets if name}
         others = [n for n, stem in stems.items() if stem not in told and n not in block.formula]
         others = self._as_told(given, others, told)
-        texts = filter(None, (block.formula, ", ".join(others)))
-        width = _LOSS_LINES if _has_several(block.formula) else _LOSS_LINE
+        formulas = _each(block.formula)
+        width = _LOSS_LINES if len(formulas) > 1 else _LOSS_LINE
+        texts = filter(None, (*formulas, ", ".join(others)))
         lines = [line for text in texts for line in broken(text, width, NOTE_SIZE + 1)]
         about = f"loss {block.label}"
         if block.formula:
@@ -355,12 +356,16 @@ class _Unrolled:
             yield Heading(standing.outputs_level, "", ("outputs",))
 
 
-def _has_several(formula: str) -> bool:
-    """Whether it is several formulas: what is joined is none of them."""
-    text, outside = "", formula
-    while text != outside:
-        text, outside = outside, re.sub(r"\[[^][]*\]", "", outside)
-    return "; " in text
+def _each(formula: str) -> Sequence[str]:
+    """Several formulas that are joined by semicolons: those within brackets join none.
+
+    >>> _each("a = [b; c]; d")
+    ['a = [b; c]', 'd']
+    """
+    ends = [match.start() for match in re.finditer("; ", formula)]
+    ends = [at for at in ends if formula.count("[", 0, at) == formula.count("]", 0, at)]
+    begins = [0, *(at + 2 for at in ends)]
+    return [formula[begin:end] for begin, end in zip(begins, [*ends, None], strict=True)]
 
 
 def _more(count: int) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 
 from ...autograd.tensor import Array
 
+_LISTED_MOST = 8  # of the places that an index picks
+
 
 @dataclass(frozen=True, eq=False)
 class Slice:
@@ -74,13 +76,17 @@ class Slice:
 
 
 def index_text(index: object) -> str:
-    """How an index of numbers and ranges is written: "[:, 3]"; "" of any other."""
+    """How an index of numbers, ranges and short lists is written: "[:, 3]"; "" of any other."""
     parts = cast("tuple[object, ...]", index) if isinstance(index, tuple) else (index,)
     written = [_written(part) for part in parts]
     return f"[{', '.join(filter(None, written))}]" if all(written) else ""
 
 
 def _written(part: Any) -> str:
+    if isinstance(part, np.ndarray):
+        places = cast("Array", part)
+        is_short = places.dtype.kind in "iu" and places.size <= _LISTED_MOST
+        return str(places.tolist()) if is_short else ""
     if isinstance(part, int):
         return str(part)
     if part is ... or part is None:

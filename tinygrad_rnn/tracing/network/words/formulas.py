@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from math import isclose, pi, prod
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, cast
@@ -28,6 +29,7 @@ from .shapes import (
 _LENGTH_MOST = 80
 _DEPTH_MOST = 12
 _ALIKE_LEAST = 3  # so many terms that are written alike become a sum
+_PICKED_MOST = 8  # so many steps say what each picks
 _WRITTEN_MOST = 400  # ops: what is read twice is written twice, and so is all that is in it
 _JOINED_MOST = 3  # of more that are put side by side the first and the last are written
 # Moves that leave the elements in their order, and those that say nothing of their numbers.
@@ -102,6 +104,10 @@ class Operands(Protocol):
         """
         ...
 
+    def step(self, operands: Sequence[Operand]) -> int | None:
+        """The step t of a formula of any step that reads these."""
+        ...
+
 
 @dataclass(frozen=True)
 class Region:
@@ -173,7 +179,7 @@ def formula_of(
 
 def is_cut(formula: str) -> bool:
     """Whether a formula is not all there."""
-    return "…" in re.sub(r"[;,] …[;,] |\[…\]", "", formula)
+    return "…" in re.sub(r"[;,] …[;,] |\[…[],]", "", formula)
 
 
 def says_all(formula: str) -> bool:
@@ -204,13 +210,19 @@ def _written(
     which: bool = True,
 ) -> Text:
     """A formula, after it was asked once which values it reads: no two of them have one name."""
-    asking = _Writer(region, operands, {}, which)
-    asking.text(node, 0)
-    names = operands.told_apart(tuple(asking.asked), at_any_step=at_any_step)
+    asked = _asked(node, region, operands)
+    names = operands.told_apart(asked, at_any_step=at_any_step)
     return _exact(_Writer(region, operands, names, which).text(node, 0), region.shape(node))
 
 
 # One value
+
+
+def _asked(node: Node, region: Region, operands: Operands) -> Sequence[Operand]:
+    """The values that go by their names in a formula."""
+    asking = _Writer(region, operands, {})
+    asking.text(node, 0)
+    return tuple(asking.asked)
 
 
 class _Writer:
@@ -227,7 +239,11 @@ class _Writer:
     """
 
     def __init__(
-        self, region: Region, operands: Operands, names: Mapping[Operand, str], which: bool
+        self,
+        region: Region,
+        operands: Operands,
+        names: Mapping[Operand, str],
+        which: bool = True,
     ) -> None:
         self._region, self._operands, self._names = region, operands, names
         self._which = which
@@ -308,6 +324,9 @@ class _Writer:
             if x is None:
                 continue
             if count[alike] >= _ALIKE_LEAST:
+                if not which:
+                    same = (x for _, x, _ in compress(terms, map(alike.__eq__, written)))
+                    text = self._with_indices(text, same)
                 one = sign, Text(f"Σₜ {_bracketed(text, _PRODUCT)}", _PRODUCT, text.shape)
                 if one not in found:
                     found.append(one)
@@ -316,6 +335,20 @@ class _Writer:
         if numbers:
             found.append(("−" if numbers < 0 else "+", _number(abs(numbers))))
         return _added(found, self._region.shape(node))
+
+    def _with_indices(self, text: Text, terms: Iterable[Node | None]) -> Text:
+        """A term of any step, with what it picks in each: `p[(3, 5, 7)ₜ]` picks 5 at step 1."""
+        pattern = re.compile(re.escape(text.written).replace(r"\[…\]", r"\[([^][]*)\]"))
+        steps: list[Sequence[str]] = []
+        for t, x in enumerate(terms):
+            if x is None or t >= _PICKED_MOST:
+                return text
+            found = pattern.fullmatch(self._at_any_step(x, None, which=True).written)
+            if found is None or self._operands.step(_asked(x, self._region, self._operands)) != t:
+                return text
+            steps.append(found.groups())
+        indices = map(_index_at_each, zip(*steps, strict=True))
+        return text._replace(written=re.sub(r"\[…\]", lambda _: next(indices), text.written))
 
     def _at_any_step(self, x: Node | None, number: Any, *, which: bool) -> Text:
         if x is None:
@@ -479,6 +512,22 @@ def _added(terms: Sequence[tuple[str, Text]], shape: Shape) -> Text:
     for sign, text in others:
         written.append(f"{sign} {_bracketed(text, _PRODUCT if sign == '−' else _SUM)}")
     return Text(" ".join(written), _SUM, shape)
+
+
+def _index_at_each(indices: Sequence[str]) -> str:
+    """One index for all steps, where each has its own: a list of which each takes its part.
+
+    >>> _index_at_each(["3, 0", "5, 0"]), _index_at_each(["0", "1, 2"])
+    ('[(3, 5)ₜ, 0]', '[…]')
+    """
+    parts = [index.split(", ") for index in indices]
+    if len({len(one) for one in parts}) > 1:
+        return "[…]"
+    each = (
+        axis[0] if len(set(axis)) == 1 else f"({', '.join(axis)})ₜ"
+        for axis in zip(*parts, strict=True)
+    )
+    return f"[{', '.join(each)}]"
 
 
 def _takes_all(part: object) -> bool:

@@ -201,7 +201,7 @@ class Read:
         """The names of several values in one formula: no two have the same."""
         found: dict[Operand, str] = {}
         alike: dict[str, list[Operand]] = defaultdict(list)
-        self._step = self._step_written(operands)
+        self._step = self.step(operands)
         for operand in operands:
             alike[self.name(operand)].append(operand)
         for name, several in alike.items():
@@ -213,7 +213,7 @@ class Read:
                 found |= self._distinct(name, several, at_any_step=at_any_step)
         return found
 
-    def _step_written(self, operands: Sequence[Operand]) -> int | None:
+    def step(self, operands: Sequence[Operand]) -> int | None:
         """The step of a formula of any step: the last one in which something was made of it."""
         made = (self._time(x) for x in operands if self._is_made(x))
         return max((time for time in made if time is not None), default=None)
@@ -436,8 +436,8 @@ class InNames(Read):
         own = {x: self._named(x.node) for x in operands if x.node in self._names}
         return own | dict(super().told_apart(others, at_any_step=at_any_step))
 
-    def _step_written(self, operands: Sequence[Operand]) -> int | None:
-        return super()._step_written(operands) if self._of_step is None else self._of_step
+    def step(self, operands: Sequence[Operand]) -> int | None:
+        return super().step(operands) if self._of_step is None else self._of_step
 
     def _named(self, node: Node) -> str:
         """The name of a value; of one of each step with how far its step is, if one is written."""

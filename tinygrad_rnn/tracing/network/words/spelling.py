@@ -23,7 +23,7 @@ from .operands import Read as ReadNames
 from .outputs import Outputs
 from .times import Times
 
-_FORMULAS_MOST = 6  # of a loss whose formula is too long: what it is, and what is named there
+_FORMULAS_MOST = 24  # of a loss whose formula is too long: what it is, and what is named there
 _INLINE_MOST = 3  # ops without a name that stand in the formula of what reads them
 
 
@@ -62,6 +62,12 @@ class Spelling:
         if id(group) not in self._formulas:
             self._formulas[id(group)] = "; ".join(self._formulas_of(group))
         return self._formulas[id(group)]
+
+    def in_names(self, group: Group) -> str:
+        """What is derived of parameters, by the names of values in it: `log_Bᵀ`."""
+        node = group.atoms[-1].node
+        atoms = [one for one in group.atoms if one.node is node or not self.naming.of(one.node)]
+        return formula_of(node, self._region(group, atoms), ReadNames(self.labels, group))
 
     def on_the_way(self, loop: Loop) -> Iterator[str]:
         """What becomes of the states of a row on their way to the next copy, in any step."""

@@ -56,7 +56,9 @@ class Wording:
                 return self.inputs.labels[id(group)][0]
             case "between":
                 return self.naming.path_in(group.nodes) or self._formula(group)
-            case "bar" | "derived":
+            case "derived":
+                return naming.of(group.atoms[-1].node) or self.spelling.in_names(group)
+            case "bar":
                 return naming.of(group.atoms[-1].node) or self.spelling.formula(group)
             case "target":
                 return self.inputs.target(group.atoms[0].node)
