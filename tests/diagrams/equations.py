@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from tinygrad_rnn.nn.cells import Cell
-from tinygrad_rnn.tracing.network.quotient import Row, at_step, element_of, timeless
+from tinygrad_rnn.tracing.network.quotient import Row, at_step, element_of, primeless, timeless
 
 SYMBOL = re.compile(
     r"(?P<back>←?)(?P<name>[^\W\d₀-₉ₜₚ][^\W₀-₉ₜₚ]*)"
@@ -210,7 +210,7 @@ def all_names_of(arrow, block, quotient):
 def is_named(arrow, block, names, quotient):
     """Whether the equation says what is read along an arrow, or what that is made of."""
     if arrow.kind == "parameter" or any(
-        known.name in names for known in names_of(arrow, block, quotient)
+        stepless(known, block) & names for known in names_of(arrow, block, quotient)
     ):
         return True
     before = quotient.entering[arrow.source]
@@ -233,10 +233,16 @@ def is_told(symbol, block, entering, parameters):
     return name in parameters or any(is_it(known, symbol, block) for known in entering)
 
 
+def stepless(known, block):
+    """What a value is called without its step: of another row also without its chain."""
+    is_of_another = known.row not in (None, block.row)
+    return {known.name} | ({primeless(known.name)} if is_of_another else set())
+
+
 def is_it(known, symbol, block):
     """Whether a value that enters a copy is what a symbol says."""
     row, step = known.row, symbol["step"] or ""
-    if known.name != symbol["name"]:
+    if symbol["name"] not in ({known.name} if step else stepless(known, block)):
         return False
     if step == "ₚ":
         return row is block.row

@@ -28,6 +28,7 @@ def test_the_ways_of_the_museum_are_the_reads_of_its_graphs(name):
 
 
 EQUATIONS = ["act", "deep_blstm", "encoder_decoder", "hierarchical_rnn", "residual_stack"]
+EQUATIONS += ["word_char"]
 
 
 @pytest.mark.parametrize("name", rows(NAMES, EQUATIONS))

@@ -99,6 +99,25 @@ def test_a_chain_that_goes_on_with_a_sequence_goes_on_with_its_count():
     assert labels(quotient, "input") == ["x₀", "x₁", "x₂", "x₃", "x₄"]
 
 
+@pytest.mark.parametrize("words", [(2, 2), (1, 3, 2)])
+def test_what_enters_a_row_of_another_clock_has_no_step_in_its_equation(words):
+    """Letters begin anew with each word: how far the last one's step is from the word's differs."""
+    letters, reader = tg.nn.RNNCell(3, 4, rng=0), tg.nn.RNNCell(4, 4, rng=1)
+
+    def run(s=None):
+        for length in words:
+            h = np.zeros(4)
+            for x in XS[:length]:
+                h = letters(x, h)
+            s = reader(h, s)
+        return s.sum()
+
+    _, upper = rows_of(network(run))
+    (first, *others) = upper.equation.splitlines()
+    assert first == "sₜ = tanh(W_xh h + W_hh sₜ₋₁ + b_h)"
+    assert not others
+
+
 def test_what_a_cell_keeps_to_itself_takes_no_name_that_enters_it():
     cell, h, c = tg.nn.LSTMCell(3, 4, rng=0), np.zeros(4), np.zeros(4)
     gru, z = tg.nn.GRUCell(4, 4, rng=1), np.zeros(4)

@@ -19,7 +19,7 @@ from ...recording.graph import Node
 from ..copies.copies import Copy, Loop, fed_parameters
 from ..copies.recurrence import is_moved
 from ..grouping.groups import Group
-from ..quotient import at_step, at_time, indexed, raised, timeless, without_index
+from ..quotient import at_step, at_time, indexed, primeless, raised, timeless, without_index
 from ..timesteps.pieces import Atom
 from .formulas import ALL, Operand, Region, factor_of, is_number, names_in
 from .operands import Labels, Read
@@ -372,6 +372,8 @@ class Entering(Read):
             return self._at(name, None)
         time = self._labels.time(group)
         is_one = self._is_named(operand) and self._is_one_of_many(group)
+        if self._has_another_clock(group):
+            name, time = primeless(name), None
         if not is_one or operand.part is ALL:
             time = None
         return self._at(timeless(name), time, self._row_of(name, group))
@@ -402,6 +404,12 @@ class Entering(Read):
         row = group.copy.row
         is_unclear = self._by_rows or name in self._states_of(self._group.copy)
         return row if is_unclear and row != self._group.copy.row else None
+
+    def _has_another_clock(self, group: Group) -> bool:
+        """Whether its row counts its own steps: how far they are from the copy's says nothing."""
+        slow = self._labels.groups.placement.slow
+        copies = group.copy, self._group.copy
+        return len({copy.row in slow for copy in copies if copy is not None}) > 1
 
     def _states_of(self, copy: Copy | None) -> Sequence[str]:
         naming = self._labels.naming
