@@ -959,6 +959,26 @@ def test_what_an_index_leaves_out_is_seen(program):
     assert quotient.loss.formula == written
 
 
+def test_what_is_compared_with_a_target_is_an_output_where_the_program_names_it():
+    def squared(hs):
+        loss = 0.0
+        for h, y in zip(hs, np.eye(3, 4), strict=True):
+            guess = 1 / (1 + np.exp(-h))
+            loss = loss + ((guess - y) ** 2).sum()
+        return loss
+
+    def nameless(hs):
+        return sum(
+            ((1 / (1 + np.exp(-h)) - y) ** 2).sum() for h, y in zip(hs, np.eye(3, 4), strict=True)
+        )
+
+    quotient = network(lambda: after_a_cell(squared))
+    assert [one.label for one in quotient.outputs] == ["guess₀", "guess₁", "guess₂"]
+    assert quotient.loss.formula == "Σₜ Σ (guessₜ − yₜ)²"
+    quotient = network(lambda: after_a_cell(nameless))
+    assert [one.label for one in quotient.outputs] == ["h₀", "h₁", "h₂"]
+
+
 def test_an_index_that_differs_from_step_to_step_is_seen():
     def picked(hs):
         loss = 0.0

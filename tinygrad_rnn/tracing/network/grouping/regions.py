@@ -188,7 +188,7 @@ def loss_of(
 
 
 def _predictions(nodes: Sequence[Node], loss: set[Node], leaves: Leaves) -> set[Node]:
-    """Ops in the loss that put together, of several values, what is compared with a target.
+    """Ops in the loss that make what is compared with a target, of several values or by a name.
 
     They are the end of the network: the loss begins where a target comes in.
     """
@@ -217,9 +217,13 @@ def _predictions(nodes: Sequence[Node], loss: set[Node], leaves: Leaves) -> set[
             continue
         if x.is_move:
             compared += x.tensors()
-        elif len(crossing[x]) > 1:
+        elif len(crossing[x]) > 1 or _has_a_name(x):
             _add_made_of(x, loss, found)
     return found
+
+
+def _has_a_name(x: Node) -> bool:
+    return (x.given_name or "").isidentifier()
 
 
 def _may_be_target(x: Node, leaves: Leaves) -> bool:
