@@ -1428,6 +1428,37 @@ def test_a_formula_says_whose_a_weight_is_but_in_the_module_that_has_it():
     assert said["h table.weightᵀ"] == "h table.weightᵀ"
 
 
+class ChannelMix(tg.nn.Module):
+    """A gate and candidates of one size, each with a module of its own."""
+
+    def __init__(self):
+        self.scale = tg.nn.Parameter(np.ones(4))
+        self.R, self.K = (tg.nn.Linear(4, 4, bias=False, rng=k) for k in range(2))
+
+    def forward(self, h):
+        r = self.R(np.tanh(h * self.scale) + np.exp(h) / (1 + h * h))
+        k = self.K(np.tanh(h / self.scale) - np.exp(h) / (2 + h * h))
+        return tg.ops.sigmoid(r) * np.tanh(k) ** 2
+
+
+def test_two_weights_have_two_names_in_one_box():
+    cell, mix = tg.nn.RNNCell(3, 4, rng=0), ChannelMix()
+
+    def run():
+        h, loss = None, 0.0
+        for x in XS:
+            h = cell(x, h)
+            loss = loss + (mix(h) ** 2).sum()
+        return loss
+
+    (said,) = {block.formula for block in network(run).blocks if block.label == "mix"}
+    assert said.split("; ") == [
+        "σ(r) ⊙ tanh(k)²",
+        "r = R.weight (tanh(h ⊙ scale) + exp(h) / (1 + h ⊙ h))",
+        "k = K.weight (tanh(h / scale) − exp(h) / (2 + h ⊙ h))",
+    ]
+
+
 class Scorer(tg.nn.Module):
     """A small network of its own."""
 

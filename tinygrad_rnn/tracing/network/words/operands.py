@@ -1,8 +1,9 @@
 """What the values are called that a formula reads: as what they are in the picture."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ...recording.graph import Node
 from ..grouping.groups import FIXED, Group, Groups
@@ -116,6 +117,31 @@ class Read:
         return operand.node.is_parameter and not is_given
 
     def _weight(self, node: Node) -> str:
+        """The path of what is trained, as short as tells apart all that the group reads."""
+        return self._weights.get(node) or self._short_path(node)
+
+    @cached_property
+    def _weights(self) -> Mapping[Node, str]:
+        alike: dict[str, list[Node]] = defaultdict(list)
+        for node in self._trained():
+            alike[self._short_path(node)].append(node)
+        found: dict[Node, str] = {}
+        for name, nodes in alike.items():
+            found |= self._paths(dict.fromkeys(nodes, name))
+        return found
+
+    def _trained(self) -> Iterable[Node]:
+        """What is trained that the group reads, also as a part, or in what is derived of it."""
+        groups, waiting = self._labels.groups, list(self._group.atoms)
+        seen = set(waiting)
+        for atom in waiting:  # grows
+            for value in (read.value for read in groups.entering[atom]):
+                if value not in seen and groups.group_of[value].kind in ("parameter", "derived"):
+                    seen.add(value)
+                    waiting.append(value)
+        return dict.fromkeys(atom.node for atom in waiting if atom.node.is_parameter)
+
+    def _short_path(self, node: Node) -> str:
         """The path of what is trained; in a call of the module that has it its name there.
 
         A legend says of no module that it is about that.
@@ -219,11 +245,14 @@ class Read:
         return max((time for time in made if time is not None), default=None)
 
     def _parameters(self, several: Sequence[Operand]) -> Mapping[Operand, str]:
-        """Their paths, as short as tells them apart."""
-        paths = {x: self._labels.naming.of(x.node) for x in several}
-        names = {x: self._weight(x.node) for x in several}
-        while len(set(names.values())) < len(several) and names != paths:
-            names = {x: _longer(names[x], path) for x, path in paths.items()}
+        names = self._paths({x.node: self._weight(x.node) for x in several})
+        return {x: names[x.node] for x in several}
+
+    def _paths(self, names: Mapping[Node, str]) -> Mapping[Node, str]:
+        """Longer paths of what is trained where some are called alike."""
+        paths = {node: self._labels.naming.of(node) for node in names}
+        while len(set(names.values())) < len(names) and names != paths:
+            names = {node: _longer(names[node], path) for node, path in paths.items()}
         return names
 
     def _are_one(self, several: Sequence[Operand]) -> bool:
