@@ -1480,6 +1480,24 @@ class Tagger(tg.nn.Module):
         return np.tanh(self.out(hs))
 
 
+def test_a_box_says_by_which_name_the_formula_of_another_one_goes_on_with_it():
+    lower, upper = tg.nn.RNN(3, 4, rng=0), tg.nn.RNNCell(3, 4, rng=1)
+    encode, score = (tg.nn.Linear(4, n, bias=False, rng=n) for n in (4, 1))
+
+    def program():
+        encoded, last = lower(tg.tensor(np.stack(XS)))
+        h, keys, loss = last[0], encode(encoded), 0.0
+        for x in XS:
+            h = upper(x, h)
+            u = score(np.tanh(keys + h))
+            loss = loss + tg.ops.logsumexp(u, axis=0).sum()
+        return loss
+
+    formulas = {block.formula for block in network(program).blocks if block.kind == "between"}
+    assert "keys = weight encoded" in formulas
+    assert "weight tanh(keys + h)" in formulas
+
+
 def test_a_formula_goes_by_no_call_of_which_something_stands_elsewhere():
     tagger, head = Tagger(), tg.nn.Linear(3, 2, rng=2)
     said = network(lambda: (head(tagger(XS)) ** 2).sum()).blocks

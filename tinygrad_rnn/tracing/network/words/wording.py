@@ -78,12 +78,20 @@ class Wording:
             return f"{name} = {formula}"
         if not name.isidentifier() or name in names_in(formula):
             return formula
-        return f"{name} = {formula}" if name in self._named_in_equations else formula
+        is_read = name in self._read_by_rows or name in self._read_by_boxes
+        return f"{name} = {formula}" if is_read else formula
 
     @cached_property
-    def _named_in_equations(self) -> Set[str]:
+    def _read_by_rows(self) -> Set[str]:
         """The names in the equations of all rows."""
         return {word for said in self.said if said for word in names_in(said.row)}
+
+    @cached_property
+    def _read_by_boxes(self) -> Set[str]:
+        """The names in the formulas of what computes with them, but those of inputs."""
+        groups = (group for group in self.groups.groups if group.kind != "loss")
+        formulas = [text for text in map(self.spelling.formula, groups) if not text.isidentifier()]
+        return {word for text in formulas for word in names_in(text)} - self.inputs.called
 
     def _title(self, copy: Copy) -> str:
         """What a copy is called, without its step: as the state is by which its row is called.
