@@ -191,6 +191,8 @@ SAID = [
     ("2 {A} {a}", lambda: 2 * (A @ a)),
     ("{A} (2 {a})", lambda: A @ (a * 2)),
     ("2 Σ {A}", lambda: 2 * A.sum()),
+    ("(Σ {A}) ⊙ {a}", lambda: A.sum() * a),
+    ("{a} ⊙ Σ {A}", lambda: a * A.sum()),
     ("2 {a} ⊙ {a}", lambda: 2 * a * a),
     ("{a} / (2 {a})", lambda: a / (2 * a)),
     ("2 ({a} + {a})²", lambda: 2 * (a + a) ** 2),

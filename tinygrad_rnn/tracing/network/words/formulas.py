@@ -651,8 +651,9 @@ def _infix(op: str, a: Text, b: Text) -> Text:
     closer = binds if op in ("add", "matmul", "mul") else binds + 1
     if op == "div" and b.binds == _MATMUL:
         binds_a = closer = _POWER
-    else:
-        binds_a = binds
+    else:  # `Σ a ⊙ b` would be read as the sum of all of that
+        is_sum = op in ("mul", "matmul") and a.written.startswith("Σ")
+        binds_a = _ATOM if is_sum else binds
     return Text(_bracketed(a, binds_a) + sign + _bracketed(b, closer), binds)
 
 
