@@ -203,10 +203,38 @@ def test_what_all_copies_read_comes_to_each_in_the_same_order():
     edges = tg.draw(recorded("memory_network")).drawing.edges
     arriving = defaultdict(dict)
     for edge in edges:
-        if edge.color == "text" and edge.target.startswith("cell"):
+        if edge.cls == "link" and edge.target.startswith("cell"):
             arriving[edge.target][edge.source] = edge.points[-1][0]
     assert len(arriving) == 3
     assert len({tuple(sorted(ends, key=ends.get)) for ends in arriving.values()}) == 1
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_handed_on_to_another_column_is_blue_whatever_made_it(name):
+    quotient = network(name)
+    made = {b.id: b.columns for b in quotient.blocks if b.kind in ("cell", "between")}
+    for edge in tg.draw(recorded(name)).drawing.edges:
+        columns = made.get(edge.source, ()), made.get(edge.target, ())
+        if all(len(found) == 1 for found in columns) and len(set(columns)) == 2:
+            assert edge.color == "message", edge.id
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("luong", ["attentional₋₁", "attentional₀", "attentional₁"]),
+        ("rwkv", ["x₀", "x₁", "x₂"]),  # x + y is called y there, too: as what the copies make
+        ("encoder_decoder", ["c"]),  # to six readers, and made once
+        ("memory_network", ["keys", "values"]),
+        ("qrnn", []),  # windows of it are an input's name
+    ],
+)
+def test_what_is_handed_on_beside_the_copies_is_named_once_if_nothing_else_is_called_so(name, told):
+    edges = tg.draw(recorded(name)).drawing.edges
+    states = {state for row in network(name).rows for state in row.states}
+    named = [edge.label.text for edge in edges if edge.label and edge.color == "message"]
+    others = [one for one in named if not states & {without_index(n)[0] for n in one.split(", ")}]
+    assert sorted(others) == sorted(told)
 
 
 def test_zeros_that_fill_up_are_muted():

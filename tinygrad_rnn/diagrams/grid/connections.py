@@ -95,11 +95,18 @@ class Pen:
             return named
         ways = (self._corners(line) for line in self._lines)
         room = Room(self._shapes.values(), edges, ways)
+        told: set[tuple[Point, str]] = set()  # what goes to several is named once
         for k, line in bent:
+            corners = self._corners(line)
+            if (corners[0], line.connection.label) in told:
+                continue
             color = "message" if edges[k].color == "message" else "muted"
             text = Text(line.connection.label, 0.0, 0.0, _NAME_SIZE, color)
             if text.width <= _NAME_MOST:
-                named[k] = replace(edges[k], label=room.named(self._corners(line), text))
+                label = room.named(corners, text)
+                named[k] = replace(edges[k], label=label)
+                if label is not None:
+                    told.add((corners[0], text.text))
         return named
 
     def _arrival_offsets(self) -> dict[str, float]:

@@ -193,12 +193,13 @@ class Links:
         )
 
     def _is_in_time(self, arrow: Arrow) -> bool:
+        """Whether what was made in one column is read in another, or before the first."""
         source, target = self._standing.resolved(arrow.source), arrow.target
         if source.kind == "initial":
             return True
-        if source.kind != "cell" or len(target.columns) != 1:
+        if source.kind not in ("cell", "between"):
             return False
-        return source.columns != target.columns
+        return len(source.columns) == len(target.columns) == 1 and source.columns != target.columns
 
     def _is_one_of_several(self, arrow: Arrow) -> bool:
         """Whether other values, or other named parts of one, leave its source, a box, as well."""

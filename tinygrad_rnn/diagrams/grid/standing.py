@@ -1,7 +1,7 @@
 """What of a quotient is drawn as an item, and how high it stands."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -116,6 +116,19 @@ class Standing:
                 yield from self.readers(arrow.target)
             elif arrow.target in self.item_of:
                 yield arrow.target
+
+    def is_another(self, label: str, columns: Iterable[int]) -> bool:
+        """Whether a state of a copy in some columns, or an input there, is called so."""
+        return any(label in _called(one) for column in columns for one in self._named_in[column])
+
+    @cached_property
+    def _named_in(self) -> Mapping[int, Sequence[Block]]:
+        """The copies and inputs of each column."""
+        found: defaultdict[int, list[Block]] = defaultdict(list)
+        for block in self.quotient.blocks:
+            for column in block.columns if block.kind in ("cell", "input") else ():
+                found[column].append(block)
+        return found
 
     def made(self, piece: Piece) -> Piece:
         """Return the value that something is, but for what between the copies only moves it."""
@@ -361,14 +374,23 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
         return next((a.caption for a in arrows if a.caption), "")
     if time is None:
         time = _time_on_its_way(name, arrows, standing.quotient)
-    return name if time is None else indexed(name, time)
+    label = name if time is None else indexed(name, time)
+    is_another = any(standing.is_another(label, arrow.source.columns) for arrow in arrows)
+    return "" if is_another else label
+
+
+def _called(block: Block) -> Container[str]:
+    """Return what a copy's states, or an input in each of its circles, are called."""
+    if block.kind == "input":
+        return block.labels or (block.label,)
+    return (block.label, *(indexed(name, block.time) for name in block.state_names))
 
 
 def _time_on_its_way(name: str, arrows: Iterable[Arrow], quotient: Quotient) -> int | None:
     """The step of what is made between the copies, where it goes on to another column.
 
     As the first state of a chain it is that before; what is called as copies call a state of their
-    own is of no step of these.
+    own is of no step of these, and what is made once is of none.
     """
     for arrow in arrows:
         source, target = arrow.source, arrow.target
@@ -376,7 +398,8 @@ def _time_on_its_way(name: str, arrows: Iterable[Arrow], quotient: Quotient) -> 
         if arrow.kind == "message" and is_first and target.row is not None:
             return target.time + (1 if target.row.reverse else -1)
         is_of_copies = any(name in row.states for row in quotient.rows)
-        if source.kind == "between" and source.columns != target.columns and not is_of_copies:
+        is_one = source.row is None or len(source.row.blocks) == 1
+        if source.columns != target.columns and not (is_of_copies or is_one):
             return source.time
     return None
 
