@@ -758,3 +758,24 @@ def test_steps_that_look_ahead_are_as_many_at_the_end_of_the_sequence(ahead):
     fed = [[arrow.target for arrow in found.leaving[block]] for block in sums]
     assert fed == [[cell] for cell in found.cells if cell.row.number == 1]
     assert not any("′" in block.label for block in found.blocks if block.kind == "input")
+
+
+def test_what_reads_two_steps_of_which_one_shares_its_column_stands_with_the_latest():
+    """The second sum of the lower row, and so the second copy, has the last column as the first."""
+
+    def program():
+        lower, upper, last = (tg.nn.RNNCell(SIZE, SIZE, rng=k) for k in range(3))
+        h, hs = zeros(), []
+        for x in sequence(3):
+            h = lower(x, h)
+            hs.insert(0, h)
+        hs = tg.ops.stack(hs)
+        xs = hs + tg.ops.concatenate([np.zeros((1, SIZE)), hs[:-1]])
+        first, second = upper(xs[0], zeros()), upper(xs[1], zeros())
+        ys = tg.ops.stack([first, second, upper(xs[2], second)])
+        pairs = ys[1:] + ys[:-1]
+        return (last(pairs[1], zeros()) ** 2).sum()
+
+    found = network(program)
+    prove_time(found)
+    assert [columns(found, row) for row in range(3)] == [[0, 1, 2], [2, 2, 1], [2]]

@@ -234,7 +234,7 @@ class Times:
 
         What stands at one place of several sequences is of one time: this is noted here.
         """
-        beside = self._beside.keys() & tokens
+        beside = self._filling(tokens)
         if len(beside) < len(tokens):
             tokens = tokens - beside
         if len(tokens) < 2:
@@ -245,9 +245,13 @@ class Times:
             self._beside |= {token: self._beside[token] or found for token in beside - tokens}
         return found
 
+    def _filling(self, tokens: Set[Token]) -> Set[Token]:
+        """Those of what fills a sequence up, which has no column of its own."""
+        return {token for token in self._beside.keys() & tokens if self._column[token] is None}
+
     def reach(self, tokens: set[Token]) -> tuple[int, ...] | None:
         """How far back from the latest of these the others are; None: nobody knows."""
-        tokens = tokens - self._beside.keys()
+        tokens = tokens - self._filling(tokens)
         known = [self.expected(token) for token in tokens]
         places = [column for column in known if column is not None]
         if not places:
