@@ -426,6 +426,49 @@ def test_layers_by_one_line_are_no_steps_of_a_loop():
     assert sum(block.kind == "input" for block in found.blocks) == 3  # one of zeros
 
 
+def gated_layers():
+    """What closes the circle of a gate's ops is the loop over the layers."""
+
+    def row(xs):
+        cell, gate = tg.nn.RNNCell(SIZE, SIZE, rng=0), tg.nn.Linear(SIZE, SIZE, rng=1)
+        h, ys = tg.tensor(np.zeros(SIZE)), []
+        for x in xs:
+            h = cell(x, h)
+            ys.append(tg.ops.sigmoid(gate(x)) * h)
+        return ys
+
+    ys = [tg.tensor(x) for x in XS]
+    for _ in range(3):
+        ys = row(ys)
+    return (ys[-1] ** 2).sum()
+
+
+def attending_layers():
+    """No op stands between them, so the loop in the upper one seems to go on in the lower one's."""
+
+    def attention(keys, query):
+        return tg.ops.softmax(keys @ query) @ keys
+
+    W = weights(SIZE, SIZE)
+    ys = [tg.tensor(x) for x in XS]
+    for step in (lambda x, h: np.tanh((x + h) @ W), tg.nn.RNNCell(SIZE, SIZE, rng=0)):
+        xs, h, ys = ys, tg.tensor(np.zeros(SIZE)), []
+        for x in xs:
+            h = step(x + attention(tg.ops.stack(xs), h), h)
+            ys.append(h)
+    return (ys[-1] ** 2).sum()
+
+
+@pytest.mark.parametrize(
+    ("program", "kinds"), [(gated_layers, ["cell"] * 3), (attending_layers, ["loop", "cell"])]
+)
+def test_what_the_layers_by_one_line_do_beside_their_cells_is_none(program, kinds):
+    found = network(program)
+    prove_time(found)
+    rows = [row for row in found.rows if row.kind in ("cell", "loop")]
+    assert [(row.kind, len(row.blocks)) for row in rows] == [(kind, len(XS)) for kind in kinds]
+
+
 def of_two_modules():
     W, U, h = tg.nn.Linear(SIZE, SIZE, rng=0), tg.nn.Linear(SIZE, SIZE, rng=1), np.zeros(SIZE)
     for x in XS:

@@ -24,7 +24,7 @@ from ....autograd.state import Scope
 from ...recording.graph import Node
 from .lookups import is_at_number, looked_up
 from .recurrence import is_light, key_of
-from .turns import Key, Turn
+from .turns import Key, Turn, depth_of_repetition
 from .weights import Weights
 
 Site = Hashable
@@ -76,7 +76,7 @@ def loops_in(
                     found.append(cell)
                     used.update(cell.ops)
     left = [node for node in free if node not in used]
-    found += _without_loops(left, _sites(left), nodes, taken, weights)
+    found += _without_loops(left, _sites(left), turns(), nodes, taken, weights)
     if not found:
         return found
     sites = _sites(free)
@@ -122,7 +122,7 @@ def _cells_of(loop: Key, body: Mapping[Node, Turn], weights: Weights) -> Iterato
     while waiting:
         body = waiting.pop()
         sites = _sites_in(loop, body)
-        for component in _circles(body, sites, lambda node, of=body: of[node].run):
+        for component in _circles(body, sites, partial(_is_same_run, body)):
             rounds: dict[Turn, list[Node]] = {}
             for node, turn in body.items():
                 if sites[node] in component:
@@ -174,17 +174,34 @@ def _all_of(rounds: Mapping[Turn, Sequence[Node]]) -> set[Node]:
 
 
 def _strangers(rounds: Mapping[Turn, Sequence[Node]], weights: Weights) -> set[Turn]:
-    """Turns that are none of the cell: they read no parameter, as others do, nor its state."""
+    """Turns that are none of the cell: they read no parameter, as others do, nor its state.
+
+    Nor are those of another row that attends to this one. They come last, do less, and hand
+    nothing on.
+    """
     inside = _all_of(rounds)
     reading = {turn for turn, made in rounds.items() if weights.read_by(made, inside)}
+    if not reading:
+        return set()
     known: set[Node] = set()
     found: set[Turn] = set()
-    for turn, made in rounds.items() if reading else ():
+    for turn, made in rounds.items():
         if turn in reading or any(x in known for node in made for x in node.tensors()):
             known.update(made)
         else:
             found.add(turn)
-    return found
+    own = {turn: made for turn, made in rounds.items() if turn not in found}
+    return found | (own.keys() - reading - _handing_on(own))
+
+
+def _handing_on(rounds: Mapping[Turn, Sequence[Node]]) -> set[Turn]:
+    """The turns that others read, and those that do the same."""
+    turn_of = {node: turn for turn, made in rounds.items() for node in made}
+    read = {(turn_of.get(x), turn) for node, turn in turn_of.items() for x in node.tensors()}
+    found = {before for before, turn in read if before is not None and before is not turn}
+    done = {turn: tuple(node.op for node in made) for turn, made in rounds.items()}
+    alike = {done[turn] for turn in found}
+    return {turn for turn in rounds if done[turn] in alike}
 
 
 def _sharing(stretches: Iterable[_Stretch]) -> list[set[Turn]]:
@@ -201,18 +218,23 @@ def _sharing(stretches: Iterable[_Stretch]) -> list[set[Turn]]:
 def _without_loops(
     free: Sequence[Node],
     sites: Mapping[Node, Site],
+    turns: Mapping[Node, Turn],
     nodes: Sequence[Node],
     taken: Container[Node],
     weights: Weights,
 ) -> Iterator[Rounds]:
-    """Circles of ops that ran again, where nobody knows a loop around them.
+    """Circles of ops that ran again, where nobody knows a loop that went round meanwhile.
 
     Rounds that read other parameters, as of another layer, are other cells.
     """
+
+    def is_read_in_no_later_turn(x: Node, reader: Node) -> bool:
+        return depth_of_repetition(turns.get(x), turns.get(reader)) is None
+
     waiting = [list(free)]
     while waiting:
         body = waiting.pop()
-        for component in _circles(body, sites, lambda node: None):
+        for component in _circles(body, sites, is_read_in_no_later_turn):
             inside = [node for node in body if sites[node] in component]
             line = min(node.source.line for node in inside if node.source is not None)
             cell = Rounds(line, _rounds(inside, sites))
@@ -286,18 +308,25 @@ def _sites(nodes: Iterable[Node]) -> dict[Node, Site]:
     return sites
 
 
+def _is_same_run(turns: Mapping[Node, Turn], x: Node, reader: Node) -> bool:
+    return turns[x].run is turns[reader].run
+
+
 def _circles(
-    nodes: Iterable[Node], sites: Mapping[Node, Site], run_of: Callable[[Node], object]
+    nodes: Iterable[Node], sites: Mapping[Node, Site], counts: Callable[[Node, Node], bool]
 ) -> list[set[Site]]:
     """The strongly connected components of the rolled graph that hold a circle.
 
-    Only what is read in the same run counts.
+    Args:
+        nodes: the ops.
+        sites: of each op its place in the program.
+        counts: whether a value and what reads it are joined there.
     """
     among = dict.fromkeys(nodes)
     following: dict[Site, dict[Site, None]] = {sites[node]: {} for node in among}
     for node in among:
         for x in node.tensors():
-            if x in among and run_of(x) is run_of(node):
+            if x in among and counts(x, node):
                 following[sites[x]][sites[node]] = None
     return list(filter(partial(_is_circle, following), _strongly_connected(following)))
 
