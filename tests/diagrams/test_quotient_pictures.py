@@ -185,6 +185,16 @@ def test_all_states_that_a_chain_begins_with_are_named():
     assert [text.text for text in start.texts] == ["h₋₁", "c₋₁", "n₋₁", "m₋₁"]
 
 
+def test_an_arrow_out_of_what_a_chain_begins_with_names_all_that_it_is_there():
+    """RWKV's states are one array of zeros with what its two halves read of the token before."""
+    grid = unrolled_grid(network("rwkv"), None)
+    labels = {one.target: one.label for one in grid.connections if one.source == "initial-0"}
+    assert labels == {
+        "cell-0-0": "numerator₋₁, denominator₋₁, x_before",
+        "between-2-0": "y_before",
+    }
+
+
 def test_an_input_that_is_learned_has_the_colour_of_its_parameter():
     shapes = tg.draw(recorded("pointer_network")).drawing.shapes
     first, chip = (shape for shape in shapes if shape.texts and shape.texts[0].text == "go")
@@ -223,7 +233,8 @@ def test_what_is_handed_on_to_another_column_is_blue_whatever_made_it(name):
     ("name", "told"),
     [
         ("luong", ["attentional₋₁", "attentional₀", "attentional₁"]),
-        ("rwkv", ["x₀", "x₁", "x₂"]),  # x + y is called y there, too: as what the copies make
+        # x + y is called y there, too: as what the copies make; y_before are zeros of the states
+        ("rwkv", ["x₀", "x₁", "x₂", "y_before"]),
         ("encoder_decoder", ["c"]),  # to six readers, and made once
         ("memory_network", ["keys", "values"]),
         ("qrnn", []),  # windows of it are an input's name
@@ -385,7 +396,8 @@ def said(quotient):
 def test_every_name_in_a_formula_is_bound_in_the_picture(name):
     quotient = network(name)
     known = {found for text in bound(quotient) for found in names_in(text)}
-    known |= {path.rpartition(".")[2] for path in known} | _SAID_OF_A_LINE
+    known |= {path[dot.end() :] for path in known for dot in re.finditer(r"\.", path)}
+    known |= _SAID_OF_A_LINE
     formulas = (text.rpartition(" = ")[2] for text in said(quotient))
     unbound = {found for text in formulas for found in names_in(text)} - known
     assert unbound <= _UNBOUND.get(name, set())

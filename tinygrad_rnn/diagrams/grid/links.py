@@ -165,13 +165,12 @@ class Links:
         if is_told or any(map(self._is_one_of_several, arrows)):
             label = self._message_label(reads, arrows)
         shapes = ", ".join(dict.fromkeys(map(shape_text, shapes_passed(reads))))
-        caption = ", ".join(dict.fromkeys(a.caption for a in arrows if a.caption))
         kind = ends.kind if ends.kind in ("message", "initial", "input", "up") else "other"
         standing = self._standing
         joined = [standing.ends(standing.resolved(arrow.source), arrow) for arrow in arrows]
         sources = ", ".join(dict.fromkeys(one.source for one in joined))
         targets = ", ".join(dict.fromkeys(one.target for one in joined))
-        about = f"{label or caption} {shapes} from {sources} to {targets}"
+        about = f"{label} {shapes} from {sources} to {targets}"
         folded = [
             f"through {about_block(arrow.source)}"
             for arrow in arrows

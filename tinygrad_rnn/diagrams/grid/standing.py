@@ -363,7 +363,8 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
     for arrow in arrows:
         block = standing.resolved(arrow.source)
         if block.kind == "initial":
-            return standing.begun_name(piece, block, arrow.target)
+            names = standing.begun_name(piece, block, arrow.target), arrow.caption
+            return ", ".join(filter(None, names))
         if block.row is not None and block.kind == "cell":
             for state, name in zip(block.states, block.state_names, strict=False):
                 if state.node in (piece.node, standing.made(piece).node):
@@ -371,7 +372,7 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
     name = timeless(standing.quotient.name_of(piece.node))
     time = standing.quotient.time_of(piece.node)
     if not name:
-        return next((a.caption for a in arrows if a.caption), "")
+        return ""
     if time is None:
         time = _time_on_its_way(name, arrows, standing.quotient)
     label = name if time is None else indexed(name, time)

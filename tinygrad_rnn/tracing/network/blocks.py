@@ -15,7 +15,7 @@ from .quotient import Arrow, Block, Bracket, Chain, Piece, Quotient, Read, Row, 
 from .reads import Reads
 from .rows import Rows, layers_of
 from .signs import Signs
-from .timesteps.pieces import WHOLE, Atom
+from .timesteps.pieces import WHOLE, Atom, RawRead
 from .words.constants import Constants
 from .words.inputs import Inputs
 from .words.legend import Legend
@@ -63,8 +63,7 @@ class _Assembly:
         blocks = {id(group): self.block(group) for group in self.groups.groups}
         made = [self.row(*row, blocks) for row in rows]
         arrows = tuple(
-            Arrow(blocks[a], blocks[b], self.arrows.kind(reads), partial(self.reads.all, reads))
-            for (a, b), reads in self.arrows.between.items()
+            self.arrow(blocks[a], blocks[b], reads) for (a, b), reads in self.arrows.between.items()
         )
         in_rows = [block for row in made for block in row.blocks]
         others = [block for block in blocks.values() if block.row is None]
@@ -93,6 +92,14 @@ class _Assembly:
             name_of=self.naming.of,
             nodes=tuple(self.nodes),
             time_of=self.times.of_node,
+        )
+
+    def arrow(self, source: Block, target: Block, reads: Sequence[RawRead]) -> Arrow:
+        caption = ""
+        if source.kind == "initial":
+            caption = self.inputs.names_beside(self.groups.group_of[reads[0].value], reads)
+        return Arrow(
+            source, target, self.arrows.kind(reads), partial(self.reads.all, reads), caption
         )
 
     def made(self, blocks: Mapping[int, Block]) -> Iterator[tuple[Group, Block]]:

@@ -261,7 +261,7 @@ class Arrow:
         target: what reads.
         kind: as what.
         found: gives its reads. They are asked for where it is drawn, or counted.
-        caption: of several values, or of a slice: which pass here: "h, c", "ys[3]".
+        caption: of what a chain begins with what else than its states the program calls it here.
     """
 
     source: Block

@@ -10,7 +10,7 @@ from ..copies.sites import places_of
 from ..grouping.groups import Group, Groups
 from ..grouping.leaves import row_of
 from ..quotient import element_of, indexed, primeless, primes
-from ..timesteps.pieces import WHOLE, Atom
+from ..timesteps.pieces import WHOLE, Atom, RawRead
 from .formulas import is_one_factor, number_text
 from .naming import Naming, first_free
 
@@ -219,6 +219,18 @@ class Inputs:
         found = dict.fromkeys(self._name(atom) for atom in atoms)
         if group.kind == "initial":
             found |= dict.fromkeys(x for atom in atoms for x in atom.node.read_as.values())
+        return ", ".join(name for name in found if name not in self._said_by_label(group))
+
+    def names_beside(self, group: Group, reads: Iterable[RawRead]) -> str:
+        """What the program calls what a chain begins with where it is read, but as no state.
+
+        One array of zeros may be the states and something else: each read of it has its own name.
+        """
+        found: dict[str, None] = {}
+        for leaf, read in ((read.value.node, read) for read in reads):
+            if leaf.read_as and not self.groups.is_state(read):
+                place = read.reader.node.id, read.slot
+                found[leaf.read_as.get(place) or self._name(read.value)] = None
         return ", ".join(name for name in found if name not in self._said_by_label(group))
 
     def is_named_by_loss(self, group: Group) -> bool:
