@@ -180,6 +180,25 @@ def running_near(drawing, near=6.0):
     ]
 
 
+def grazing(drawing, near=8.0):
+    """Ways that run along the very edge of what they pass, as if they were a part of it."""
+    standing = [shape for shape in drawing.shapes if shape.cls in _NAMED]
+    return [
+        f"{edge.id} grazes {shape.id}"
+        for edge in drawing.edges
+        for (axis, at), low, high in _levels_and_uprights(edge)
+        for shape in standing
+        if shape.id not in (edge.source, edge.target)
+        and max(_side(shape, axis, 0) - at, at - _side(shape, axis, 1)) < near
+        and min(high, _side(shape, 1 - axis, 1)) - max(low, _side(shape, 1 - axis, 0)) > 8
+    ]
+
+
+def _side(shape, axis, end):
+    """Where a shape begins (0) or ends (1) along an axis."""
+    return _box(shape)[axis + 2 * end]
+
+
 def crossing(drawing, *, messages=False):
     """Ways from different sources that cross, but for what is handed on from copy to copy."""
     levels, uprights = [], []

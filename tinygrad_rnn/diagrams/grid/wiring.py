@@ -22,7 +22,8 @@ Side = Literal["left", "right"]
 # them in their order.
 _SLOT, _LANE = 1e5, 4e4
 _EDGE = 12.0  # how near to a box's corner an arrow may touch it
-_CLEARANCE = 4.0  # the least distance between an edge and an item it passes
+_CLEARANCE = 4.0  # the least distance between two verticals
+_AIR = 10.0  # … and between one and an item that it passes
 _EXIT_PITCH = 16.0  # between two values that leave one item
 
 
@@ -281,7 +282,7 @@ class Wiring:
         for level in range(source.level + 1, target.level):
             for item in self._by_level[level].get(slot, ()):
                 frame = self._frames[item.id]
-                if frame.spans or abs(frame.offset - offset) < frame.width / 2 + _CLEARANCE:
+                if frame.spans or abs(frame.offset - offset) < frame.width / 2 + _AIR:
                     return None
         if not self._may_leave(connection, offset - start.offset):
             return None
@@ -494,7 +495,7 @@ class Wiring:
         found: list[Item] = []
         for other in self._by_level[item.level][item.slot]:
             frame = self._frames[other.id]
-            meets = abs(frame.offset - own.offset) < frame.width / 2 + _CLEARANCE
+            meets = abs(frame.offset - own.offset) < frame.width / 2 + _AIR
             if other.role == "initial" and frame.rise > own.rise and meets:
                 found.append(other)
         return found
