@@ -5,7 +5,6 @@ back needs no undoing, and two ways to one event lead to the same answers.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from ..autograd.state import Scope
 from ..autograd.switches import quietly
 from ..autograd.tensor import Array
+from ..cached import cached_property
 from ..errors import TinygradError, TraceError
 from ..tracing.questions.names import Place
 from ..tracing.questions.notation import Index

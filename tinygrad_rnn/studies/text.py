@@ -1,11 +1,11 @@
 """How much of a text does each cell learn, against what counting its characters gives?"""
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..autograd.tensor import Tensor
+from ..cached import cached_property
 from ..training.data import STANDARD_LIBRARY, Corpus, read_text, standard_library
 from ..training.loop import Run, Settings
 from ..training.word import Speller

@@ -3,12 +3,12 @@
 import hashlib
 import sysconfig
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from ..autograd.tensor import Array
+from ..cached import cached_property
 from ..errors import TrainingError
 from ..files import MOST_TEXT, read_regular
 

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 
+from ...cached import cached_property
 from ...tracing.network.quotient import Arrow, Block, Output, Piece, Read, shapes_passed
 from ..picture.notation import shape_text
 from ..picture.shapes import Passage

@@ -1,8 +1,8 @@
 """The slots of a grid: its columns, the fold in their midst, and room beside them."""
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 
+from ...cached import cached_property
 from ...tracing.network.quotient import Block, Chain
 from .grid import MARGIN, Fold, slots_of
 from .standing import Standing

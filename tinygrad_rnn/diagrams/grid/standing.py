@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
+from ...cached import cached_property
 from ...tracing.network.quotient import (
     Arrow,
     Block,

@@ -4,8 +4,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 
+from ...cached import cached_property
 from ...tracing.network.quotient import Arrow, Block, Chain, Output, Quotient, Row
 from ...tracing.recording.graph import Node
 from ..picture.notation import shape_text, without_step

@@ -8,11 +8,11 @@ out or folds it decides itself, and says so.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal, NamedTuple
 
 from ...autograd.state import Scope
 from ...autograd.tensor import Array
+from ...cached import cached_property
 from ..recording.graph import Node
 from .slices import Slice
 

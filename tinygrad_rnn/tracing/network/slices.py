@@ -1,12 +1,12 @@
 """Which elements of a value belong to which time."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
 from ...autograd.tensor import Array
+from ...cached import cached_property
 
 _LISTED_MOST = 8  # of the places that an index picks
 

@@ -11,13 +11,13 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy as copied
-from functools import cached_property
 from itertools import count
 from math import inf
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar, cast
 
 from ...autograd.state import Scope
+from ...cached import cached_property
 from ...errors import TraceError
 from ...nn.module import Module
 from ..network.blocks import network_of

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from ...autograd.op import Op
 from ...autograd.state import Scope
 from ...autograd.switches import quietly
 from ...autograd.tensor import Array
+from ...cached import cached_property
 from ...errors import TraceError
 from ..network.gradients.flow import norm_of
 from ..recording.event import Accumulate, Event, Failure, Forward, Seed, Update, Vjp, Zero

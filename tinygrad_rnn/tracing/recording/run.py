@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from ...autograd.tensor import Array, Tensor
+from ...cached import cached_property
 from ...errors import TraceError
 from .budget import memory_of
 from .event import Accumulate, Event, Forward, Seed, Vjp

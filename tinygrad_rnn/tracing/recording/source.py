@@ -5,11 +5,11 @@ import linecache
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import CodeType, FrameType
 from typing import Any, cast
 
 from ...autograd.state import Scope
+from ...cached import cached_property
 from .frames import (
     CALLERS_KEPT,
     COMMAND_LINE,

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
+from ...cached import cached_property
 from ..questions.queries import Queries
 from ..recording.event import Places
 from ..recording.graph import Node, collector_paused

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import sqrt
 
 import numpy as np
 
 from ...autograd.switches import quietly
 from ...autograd.tensor import Array
+from ...cached import cached_property
 from ...errors import TraceError
 from ..questions.queries import GRADIENT, Queries
 from ..recording.event import Event, Failure, Forward, Seed, Update

@@ -1,10 +1,10 @@
 """The recorded run as a program: where its numbers go, inside and outside the graph."""
 
 from collections import defaultdict
-from functools import cached_property
 from typing import Any, TypeAlias
 
 from ...autograd.tensor import Array
+from ...cached import cached_property
 from ..questions.queries import Queries
 from ..recording.event import Accumulate, Forward, Seed, Zero
 from ..recording.graph import Node, collector_paused

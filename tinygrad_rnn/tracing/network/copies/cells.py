@@ -10,12 +10,13 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from functools import cache, cached_property
+from functools import cache
 from itertools import groupby
 from typing import Any
 
 from ....autograd.state import Scope
 from ....autograd.tensor import Array
+from ....cached import cached_property
 from ....nn.cells import Cell as RecurrentCell
 from ...recording.graph import Graph, Node
 from .beginnings import STATE, Beginning, beginning_of, parts_of_join

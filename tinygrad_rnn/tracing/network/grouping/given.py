@@ -1,9 +1,10 @@
 """What a network is given: parameters, inputs, initial states, targets and constants."""
 
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.beginnings import STATE
 from ..copies.copies import Copy, fed_parameters

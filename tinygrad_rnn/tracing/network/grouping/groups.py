@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from ....autograd.state import Scope
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.cells import Cells
 from ..copies.copies import Copy

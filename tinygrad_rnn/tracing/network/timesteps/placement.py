@@ -6,12 +6,12 @@ goes on by a column a copy, and what is fed by a slice of a sequence stands in t
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from ....autograd.tensor import Array
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.beginnings import STATE
 from ..copies.cells import Cells

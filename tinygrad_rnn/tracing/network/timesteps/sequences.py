@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any, cast
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.cells import Cells
 from ..copies.copies import Copy, Structure

@@ -2,9 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
 
 from ....autograd.state import Scope
+from ....cached import cached_property
 from ....nn.cells import Cell as RecurrentCell
 from ....nn.recurrent import Recurrent
 from ...recording.graph import Node

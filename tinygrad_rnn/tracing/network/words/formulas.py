@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import compress
 from math import isclose, pi, prod
 from operator import itemgetter
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..slices import index_text
 from .shapes import (

@@ -3,8 +3,8 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
-from functools import cached_property
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.sites import places_of
 from ..grouping.groups import Group, Groups

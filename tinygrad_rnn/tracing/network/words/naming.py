@@ -8,11 +8,11 @@ counts from the other end.
 from collections import Counter
 from collections.abc import Container, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from typing import TypeVar
 
 from ....autograd.state import Scope
+from ....cached import cached_property
 from ...recording.graph import Graph, Node, outermost_module
 from ..copies.cells import Cells, cells_in
 from ..copies.copies import Copy, Loop, chains_of

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..grouping.groups import FIXED, Group, Groups
 from ..quotient import at_step, element_of, indexed, primeless, timeless

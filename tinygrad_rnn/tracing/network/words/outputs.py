@@ -2,8 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
-from functools import cached_property
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..grouping.groups import Group, Groups
 from ..quotient import Block, Output, element_of, indexed, says_more, timeless

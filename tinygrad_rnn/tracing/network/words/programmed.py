@@ -16,8 +16,9 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from functools import cached_property, partial
+from functools import partial
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.copies import Copy, Loop, Structure, chains_of
 from ..grouping.groups import FIXED, Group

@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from itertools import pairwise
 
 from ....autograd.state import Scope
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..arrows import Arrows
 from ..copies.copies import Loop

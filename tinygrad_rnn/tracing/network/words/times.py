@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.copies import Copy
 from ..grouping.groups import Group, Groups

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from functools import cached_property
 
+from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.copies import Copy
 from ..grouping.groups import Group
