@@ -230,6 +230,22 @@ def test_what_is_handed_on_to_another_column_is_blue_whatever_made_it(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "labels", "straight"),
+    [
+        ("rwkv", ["xₜ₋₁", "t − 1"], [("between-0", "cell-0"), ("between-1", "between-2")]),
+        ("luong", ["attentionalₜ₋₁", "hₜ₋₁cₜ₋₁"], []),
+    ],
+)
+def test_a_rolled_picture_tells_what_is_of_its_step_from_what_is_of_another(name, labels, straight):
+    drawing = tg.draw(recorded(name), view="rolled").drawing
+    circles = {s.id: "".join(t.text for t in s.texts) for s in drawing.shapes if s.cls == "state"}
+    assert sorted(circles.values()) == sorted(labels)
+    joined = {(edge.source, edge.target): edge.color for edge in drawing.edges}
+    assert {joined[ends] for ends in straight} <= {"text"}
+    assert {joined[ends] for ends in joined if not circles.keys().isdisjoint(ends)} == {"message"}
+
+
+@pytest.mark.parametrize(
     ("name", "told"),
     [
         ("luong", ["attentional₋₁", "attentional₀", "attentional₁"]),

@@ -51,7 +51,7 @@ class _Rolled:
             self._add_row(row.blocks)
         self._add_inputs()
         self._add_outputs()
-        for (source, target), way in self._ways().items():
+        for (source, target, _), way in self._ways().items():
             self._connect(source, target, way)
         prefix = self._prefix
         return Grid(
@@ -138,22 +138,24 @@ class _Rolled:
 
     # Connections
 
-    def _ways(self) -> dict[tuple[str, str], _Way]:
-        ways: dict[tuple[str, str], _Way] = {}
+    def _ways(self) -> dict[tuple[str, str, bool], _Way]:
+        """The ways between two items, within a step and from other steps."""
+        ways: dict[tuple[str, str, bool], _Way] = {}
         for source, arrow in self._standing.arrows:
             start, end = self._item_of.get(source), self._item_of.get(arrow.target)
             if start is None or end is None:
                 continue
-            way = ways.setdefault((start, end), _Way([], set(), {}))
+            shift = _shift(source, arrow.target)
+            way = ways.setdefault((start, end, shift == 0), _Way([], set(), {}))
             way.arrows.append(arrow)
-            way.shifts.add(_shift(source, arrow.target))
+            way.shifts.add(shift)
             for read in arrow.reads:
                 way.names[value_name(read.value, [arrow], self._standing)] = None
         for output in self._quotient.outputs:
             source = self._standing.resolved(output.source)
             start, end = self._item_of.get(source), self._item_of[output]
             if start is not None:
-                ways.setdefault((start, end), _Way([], {0}, {}))
+                ways.setdefault((start, end, True), _Way([], {0}, {}))
         return ways
 
     def _connect(self, source: str, target: str, way: _Way) -> None:
@@ -165,7 +167,7 @@ class _Rolled:
         else:
             self._through_a_circle(source, target, way)
 
-    def _add(self, source: str, target: str, way: _Way) -> None:
+    def _add(self, source: str, target: str, way: _Way, *, in_time: bool = False) -> None:
         reads = (read for arrow in way.arrows for read in arrow.reads)
         shapes = dict.fromkeys(map(shape_text, shapes_passed(reads)))
         kinds = {arrow.kind for arrow in way.arrows}
@@ -180,6 +182,7 @@ class _Rolled:
             source=source,
             target=target,
             note=", ".join(shapes),
+            in_time=in_time,
         )
 
     def _add_loop(self, cell: str, way: _Way) -> None:
@@ -203,15 +206,16 @@ class _Rolled:
             level = self._items[target].level
             tooltip = f"{label}, made by another step"
             self._items[id] = Item(id, "state", "initial", -1, level, label, Circle(), tooltip)
-            self._add(source, id, way)
-        self._add(id, target, way)
+            self._add(source, id, way, in_time=True)
+        self._add(id, target, way, in_time=True)
 
     def _label(self, way: _Way) -> str:
-        names = list(way.names)
+        names, shifts = list(filter(None, way.names)), sorted(way.shifts)
+        if not names:
+            return f"t − {shifts[0]}" if len(shifts) == 1 and shifts[0] > 0 else "another step"
         if len(way.arrows) == 1:
             return ", ".join(names)
         base = ", ".join(dict.fromkeys(map(at_any_step, names)))
-        shifts = sorted(way.shifts)
         if len(shifts) == 1 and shifts[0] > 0:
             return base.replace("ₜ", indexed("ₜ", -shifts[0]))
         return base.replace("ₜ", "")
