@@ -779,3 +779,23 @@ def test_what_reads_two_steps_of_which_one_shares_its_column_stands_with_the_lat
     found = network(program)
     prove_time(found)
     assert [columns(found, row) for row in range(3)] == [[0, 1, 2], [2, 2, 1], [2]]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_loop_that_attends_to_its_whole_sequence_is_fed_each_step_in_its_column(again):
+    """The first turn reads them all, as all turns do, and is of the first step for that."""
+
+    def program():
+        xs, h = list(sequence(4)), zeros()
+        W = tg.nn.Parameter(np.eye(SIZE), name="W")
+        keys = tg.ops.stack(xs)
+        for x in xs:
+            keys = tg.ops.stack(xs) if again else keys
+            h = np.tanh((x + tg.ops.softmax(keys @ h) @ keys) @ W)
+        return (h**2).sum()
+
+    found = network(program)
+    prove_time(found)
+    assert columns(found, 0) == [0, 1, 2, 3]
+    inputs = {block.label: block.columns for block in found.blocks if block.kind == "input"}
+    assert inputs == {"x₀": (0,), "x₁": (1,), "x₂": (2,), "x₃": (3,)}

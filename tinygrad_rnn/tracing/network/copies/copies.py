@@ -77,6 +77,7 @@ class Loop:
     own: tuple[str, ...] = ()
     _entries: dict[Structure, set[Entry]] = field(default_factory=dict[Structure, set[Entry]])
     _fed: dict[Structure, list[Entry]] = field(default_factory=dict[Structure, list[Entry]])
+    _shared: dict[Structure, set[Entry]] = field(default_factory=dict[Structure, set[Entry]])
 
     @property
     def is_tree(self) -> bool:
@@ -101,6 +102,18 @@ class Loop:
         if structure not in self._fed:
             self._fed[structure] = [one for one in structure.given if not self.is_state(copy, one)]
         return self._fed[structure]
+
+    def shared(self, copy: Copy) -> set[Entry]:
+        """Of these the entries where all copies that are made alike, if several, read one value."""
+        structure = copy.made
+        if structure not in self._shared:
+            alike = [one for one in self.copies if one.made is structure]
+            self._shared[structure] = {
+                entry
+                for entry in self.fed(copy)
+                if len(alike) > 1 and len({one.read(entry) for one in alike}) == 1
+            }
+        return self._shared[structure]
 
 
 def fed_parameters(loop: Loop) -> set[Node]:

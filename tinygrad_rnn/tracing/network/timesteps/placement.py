@@ -15,7 +15,7 @@ from ....cached import cached_property
 from ...recording.graph import Node
 from ..copies.beginnings import STATE
 from ..copies.cells import Cells
-from ..copies.copies import Copy, Entry, newest
+from ..copies.copies import Copy, Entry, Loop, newest
 from ..copies.recurrence import is_light
 from .labels import TIMELESS, Label, Times, along, compressed, label_of, tokens_of
 from .parts import Part, siblings_among
@@ -251,9 +251,10 @@ class Placement:
         states = [copy.read(entry) for entries in loop.states[copy.made] for entry in entries]
         fed = {self._first_parts[x] for x in states if x in self._first_parts}
         slices: set[int] = set()
+        read_whole = self._read_whole(loop, copy)
         for entry in loop.fed(copy):
             label = self.taken(copy, entry)
-            tokens = tokens_of(label)
+            tokens = tokens_of(label) - read_whole
             fed |= tokens
             if tokens and not copy.before and self._is_slice(copy.read(entry), label, copy):
                 slices |= tokens
@@ -279,6 +280,22 @@ class Placement:
         self._bind(copy, column, fed)
         for x in states:
             self._note_latest(x)
+
+    def _read_whole(self, loop: Loop, copy: Copy) -> Set[int]:
+        """Slices of no column yet that all copies read, where each also reads one of its own."""
+        shared = loop.shared(copy)
+        if not shared:
+            return TIMELESS
+        own = self._taken_at(copy, (one for one in loop.fed(copy) if one not in shared))
+        sequences = {id(self.times.place(token)[0]) for token in own}
+        return {
+            token
+            for token in self._taken_at(copy, shared) - own
+            if self.times.column(token) is None and id(self.times.place(token)[0]) in sequences
+        }
+
+    def _taken_at(self, copy: Copy, entries: Iterable[Entry]) -> set[int]:
+        return {token for entry in entries for token in tokens_of(self.taken(copy, entry))}
 
     def _note_latest(self, state: Node) -> None:
         """What has no column yet, and is in a state already, is no later than what made that."""
