@@ -9,7 +9,7 @@ from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.ramp import ALARM_OUTLINE, Look
 from ..picture.shapes import Shape, Text
-from ..picture.text_metrics import broken, fit, fit_middle, text_width
+from ..picture.text_metrics import broken, fit, fit_middle, statements, text_width
 from .heat import Heat
 
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
@@ -452,7 +452,7 @@ class Plate:
 
 
 def _note_lines(note: str) -> list[str]:
-    return broken(note, _PLATE_NOTE, NOTE_SIZE)
+    return [line for one in statements(note) for line in broken(one, _PLATE_NOTE, NOTE_SIZE)]
 
 
 def _at_most(lines: list[str], most: int) -> list[str]:

@@ -9,7 +9,7 @@ from ...cached import cached_property
 from ...tracing.network.quotient import Arrow, Block, Chain, Output, Quotient, Row
 from ...tracing.recording.graph import Node
 from ..picture.notation import shape_text, without_step
-from ..picture.text_metrics import broken
+from ..picture.text_metrics import broken, statements
 from .grid import Bracket, Fold, Grid, Heading
 from .items import NOTE_SIZE, Bar, Box, Circle, Item, Plate, Sign
 from .links import Links
@@ -263,7 +263,7 @@ class _Unrolled:
         stems = {name: without_step(name.partition("[")[0]) for name in targets if name}
         others = [n for n, stem in stems.items() if stem not in told and n not in block.formula]
         others = self._as_told(given, others, told)
-        formulas = _each(block.formula)
+        formulas = statements(block.formula)
         width = _LOSS_LINES if len(formulas) > 1 else _LOSS_LINE
         texts = filter(None, (*formulas, ", ".join(others)))
         lines = [line for text in texts for line in broken(text, width, NOTE_SIZE + 1)]
@@ -354,18 +354,6 @@ class _Unrolled:
             yield Heading(level, "", tuple(dict.fromkeys(texts)))
         if self._quotient.outputs:
             yield Heading(standing.outputs_level, "", ("outputs",))
-
-
-def _each(formula: str) -> Sequence[str]:
-    """Several formulas that are joined by semicolons: those within brackets join none.
-
-    >>> _each("a = [b; c]; d")
-    ['a = [b; c]', 'd']
-    """
-    ends = [match.start() for match in re.finditer("; ", formula)]
-    ends = [at for at in ends if formula.count("[", 0, at) == formula.count("]", 0, at)]
-    begins = [0, *(at + 2 for at in ends)]
-    return [formula[begin:end] for begin, end in zip(begins, [*ends, None], strict=True)]
 
 
 def _more(count: int) -> str:

@@ -90,6 +90,18 @@ def broken(text: str, width: float, size: float) -> list[str]:
     return [*lines, text]
 
 
+def statements(formula: str) -> list[str]:
+    """Several formulas that are joined by semicolons: those within brackets join none.
+
+    >>> statements("a = [b; c]; d")
+    ['a = [b; c]', 'd']
+    """
+    ends = [match.start() for match in re.finditer("; ", formula)]
+    ends = [at for at in ends if formula.count("[", 0, at) == formula.count("]", 0, at)]
+    begins = [0, *(at + 2 for at in ends)]
+    return [formula[begin:end] for begin, end in zip(begins, [*ends, None], strict=True)]
+
+
 def _unfit(text: str, at: int, *, is_short: bool) -> tuple[bool, bool, int, bool]:
     """How unfit a space is to break a formula there: what counts most comes first."""
     in_list, depth = _depth(text[:at], "[]") > 0, _depth(text[:at], "()")
