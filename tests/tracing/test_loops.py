@@ -459,8 +459,29 @@ def attending_layers():
     return (ys[-1] ** 2).sum()
 
 
+def residual_layers():
+    """What closes the circle of the sums is a projection, which only the first layer has."""
+    project, ys = tg.nn.Linear(SIZE, SIZE, rng=3), [tg.tensor(x) for x in XS]
+    for k in range(3):
+        cell = tg.nn.RNNCell(SIZE, SIZE, rng=k)
+        xs, h, ys = ys, tg.tensor(np.zeros(SIZE)), []
+        for x in xs:
+            h = cell(x, h)
+            ys.append(h if k == 1 else x + h)
+        if k == 0:
+            ys = list(project(tg.ops.stack(ys)))
+        if k == 1:
+            ys = [x + y for x, y in zip(xs, ys, strict=True)]
+    return (ys[-1] ** 2).sum()
+
+
 @pytest.mark.parametrize(
-    ("program", "kinds"), [(gated_layers, ["cell"] * 3), (attending_layers, ["loop", "cell"])]
+    ("program", "kinds"),
+    [
+        (gated_layers, ["cell"] * 3),
+        (attending_layers, ["loop", "cell"]),
+        (residual_layers, ["cell"] * 3),
+    ],
 )
 def test_what_the_layers_by_one_line_do_beside_their_cells_is_none(program, kinds):
     found = network(program)

@@ -392,7 +392,7 @@ def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node], weight
     """Whether it is more than a running sum, a sign on a message, or a stack of layers.
 
     Each layer reads parameters of its own; what the first round alone reads, as a trained initial
-    state, says nothing.
+    state, says nothing where others do the same with what they read.
     """
     made, inside = cell.ops, cell.inside
     if all(node.is_move or node.rule in _SUMS for node in made):
@@ -401,7 +401,17 @@ def _is_cell(cell: Rounds, nodes: Sequence[Node], taken: Container[Node], weight
     may_be_a_sign = all(map(is_light, made)) or not any(read)
     if may_be_a_sign and _lies_between_copies(made, nodes, taken):
         return False
-    return not any(read[1:]) or any(a & b for a, b in pairwise(read))
+    if any(a & b for a, b in pairwise(read)):
+        return True
+    first, *others = cell.rounds
+    again = {_doing(node) for one in others for node in one}
+    done_once = (node for node in first if _doing(node) not in again)
+    return not any(read[1:]) and not weights.read_by(done_once, inside)
+
+
+def _doing(node: Node) -> Site:
+    """What an op does, and where in the program."""
+    return node.op, id(node.source)
 
 
 def _lies_between_copies(
