@@ -264,6 +264,16 @@ def test_what_is_handed_on_beside_the_copies_is_named_once_if_nothing_else_is_ca
     assert sorted(others) == sorted(told)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("lstmp", "r₀, p₀"), ("fast_weights", "y₀ (4,)"), ("sru", "h₀"), ("lstm", None)],
+)
+def test_what_leaves_a_copy_is_named_where_it_is_not_what_the_copy_is_called_by(name, told):
+    edges = tg.draw(recorded(name)).drawing.edges
+    notes = [edge.note for edge in edges if edge.source == "cell-0-0" and edge.cls == "link"]
+    assert [note.text for note in notes if note is not None] == ([told] if told else [])
+
+
 def test_zeros_that_fill_up_are_muted():
     shapes = tg.draw(recorded("qrnn")).drawing.shapes
     inputs = {shape.texts[0].text: shape.fill for shape in shapes if shape.cls == "input"}

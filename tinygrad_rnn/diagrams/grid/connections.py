@@ -434,7 +434,8 @@ class Pen:
         ends = (self._frame(line.source), self._frame(line.target))
         alone = all(abs(frame.offset) < 0.5 for frame in ends)
         room = self._place.reach(slot).left - 6 if alone else CIRCLE
-        for text in (f"{line.connection.label} {note}".strip(), note):
+        name = line.connection.label
+        for text in (f"{name} {note}".strip(), name, note):
             width = text_width(text, NOTE_SIZE)
             if text and width <= room:
                 x = self._place.middle[slot] + offset - 6 - width / 2

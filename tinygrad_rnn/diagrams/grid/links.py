@@ -201,8 +201,14 @@ class Links:
         return len(source.columns) == len(target.columns) == 1 and source.columns != target.columns
 
     def _is_one_of_several(self, arrow: Arrow) -> bool:
-        """Whether other values, or other named parts of one, leave its source, a box, as well."""
+        """Whether other values, or other named parts of one, leave its source, a box, as well.
+
+        A copy has the name of one value: what another one is has to be said.
+        """
         source = self._standing.resolved(arrow.source)
+        if source.kind == "cell" and source.called is not None:
+            made = {self._standing.made(value).node for value in arrow.values}
+            return arrow.target.kind != "bar" and made != {source.called.node}
         return arrow.target.kind != "bar" and self._is_left_by_several(source)
 
     def _is_left_by_several(self, block: Block) -> bool:

@@ -366,8 +366,9 @@ def value_name(piece: Piece, arrows: Iterable[Arrow], standing: Standing) -> str
             names = standing.begun_name(piece, block, arrow.target), arrow.caption
             return ", ".join(filter(None, names))
         if block.row is not None and block.kind == "cell":
+            piece = standing.made(piece)
             for state, name in zip(block.states, block.state_names, strict=False):
-                if state.node in (piece.node, standing.made(piece).node):
+                if state.node is piece.node:
                     return indexed(name, block.time)
     name = timeless(standing.quotient.name_of(piece.node))
     time = standing.quotient.time_of(piece.node)
