@@ -274,6 +274,11 @@ def test_what_leaves_a_copy_is_named_where_it_is_not_what_the_copy_is_called_by(
     assert [note.text for note in notes if note is not None] == ([told] if told else [])
 
 
+def test_an_input_that_is_turned_is_written_so_and_not_by_its_own_name_alone():
+    formulas = {block.formula for block in network("learned_optimizer").blocks}
+    assert "gradient = Wᵀ (2 out)" in formulas
+
+
 def test_zeros_that_fill_up_are_muted():
     shapes = tg.draw(recorded("qrnn")).drawing.shapes
     inputs = {shape.texts[0].text: shape.fill for shape in shapes if shape.cls == "input"}

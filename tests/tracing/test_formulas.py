@@ -27,6 +27,9 @@ class Numbered:
     def name(self, operand):
         return f"v{operand.node.id}"
 
+    def made_of(self, operand):
+        return ()
+
     def told_apart(self, operands, *, at_any_step):
         for one in operands:
             data = one.node.data
@@ -41,7 +44,8 @@ class Lettered:
     """The names of others, each written as a letter, and the numbers that it stands for."""
 
     def __init__(self, names, number_of):
-        self.name, self._told_apart, self._number_of = names.name, names.told_apart, number_of
+        self.name, self.made_of = names.name, names.made_of
+        self._told_apart, self._number_of = names.told_apart, number_of
         self.values = {}
 
     def told_apart(self, operands, **options):

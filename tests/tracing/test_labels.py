@@ -1459,6 +1459,38 @@ def test_two_weights_have_two_names_in_one_box():
     ]
 
 
+def layer_of(x, weight, cell, width):
+    """A layer whose product reads this step, or this one and the step before: as a convolution."""
+    before = np.concatenate([np.zeros_like(x[:1]), x[:-1]])
+    x = np.concatenate([before, x], axis=-1) if width == 2 else x
+    u, h, hs = weight(x), np.zeros(4), []
+    for t in range(T):
+        h = cell(u[t], h)
+        hs.append(h)
+    return np.stack(hs)
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (1, ["weight x + bias", "weight h + bias"]),
+        (2, ["weight x + bias", "weight [0; h] + bias", "weight [hₜ₋₁; hₜ] + bias"]),
+    ],
+)
+def test_what_the_next_layer_calls_as_an_input_goes_by_the_names_of_what_it_is_made_of(width, said):
+    weights = [tg.nn.Linear(width * n, 4, rng=n) for n in (3, 4)]
+    cells = [tg.nn.RNNCell(4, 4, rng=k) for k in range(2)]
+
+    def run(x):
+        for weight, cell in zip(weights, cells, strict=True):
+            x = layer_of(x, weight, cell, width)
+        return (x * x).sum()
+
+    boxes = (block for block in network(lambda: run(XS + 0)).blocks if block.kind == "between")
+    formulas = dict.fromkeys(one.formula.removeprefix("u = ") for one in boxes)
+    assert [one for one in formulas if "bias" in one] == said
+
+
 class Scorer(tg.nn.Module):
     """A small network of its own."""
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
-import numpy as np
-
 from ....nn.cells import Cell as RecurrentCell
 from ...recording.graph import Node
 from ..copies.copies import Copy, Loop, fed_parameters
@@ -265,16 +263,10 @@ class Equations:
         parts = [group for atom in atoms if (group := groups.of(atom)) is not None]
         region = self._region(parts[0]) if len(set(map(id, parts))) == 1 else Region(())
         if len(parts) > 1 and node not in region:
-            atoms = sorted(atoms, key=self._first_element)
+            atoms = sorted(atoms, key=self._labels.first_element)
             texts = dict.fromkeys(names.called(Operand(node, atom)) for atom in atoms)
             return f"[{'; '.join(texts)}]" if all(texts) else ""
         return factor_of(node, region, names, which=which)
-
-    def _first_element(self, atom: Atom) -> int:
-        """Where in its array a part begins."""
-        part = self._labels.groups.pieces.slices.get(atom)
-        places = np.arange(atom.node.size).reshape(atom.node.shape)
-        return 0 if part is None else int(part.of(places).flat[0])
 
     # What is made
 

@@ -93,6 +93,10 @@ class Operands(Protocol):
         """The name of a value, where nothing else has it; "" where it has none."""
         ...
 
+    def made_of(self, operand: Operand) -> Sequence[Operand]:
+        """What stands in the place of a value whose name is that of another; else nothing."""
+        ...
+
     def told_apart(
         self, operands: Sequence[Operand], *, at_any_step: bool
     ) -> Mapping[Operand, str]:
@@ -252,7 +256,7 @@ class _Writer:
 
     def text(self, node: Node, depth: int, part: Hashable = None) -> Text:
         if not self._region.holds(node, part) or self._is_named_part(node):
-            return self._outer(Operand(node, part))
+            return self._joined_of(Operand(node, part), depth)
         self._left -= 1
         if depth > _DEPTH_MOST or self._left < 0:
             return Text("…", _ATOM)
@@ -368,6 +372,14 @@ class _Writer:
         if picked is None or picked in self._region or self._operands.name(Operand(picked)):
             return picked
         return None if self._operands.name(Operand(stack)) else picked
+
+    def _joined_of(self, operand: Operand, depth: int) -> Text:
+        """What is not in the region: by its name, or what it is made of side by side."""
+        parts = [self.text(x.node, depth + 1, x.part) for x in self._operands.made_of(operand)]
+        if len(parts) < 2:
+            return parts[0] if parts else self._outer(operand)
+        written = "; ".join(part.written for part in parts)
+        return Text(f"[{written}]", _ATOM, self._region.shape(*operand))
 
     def _outer(self, operand: Operand) -> Text:
         while not (name := self._operands.name(operand)):

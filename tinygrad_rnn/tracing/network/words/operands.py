@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ....cached import cached_property
 from ...recording.graph import Node
 from ..grouping.groups import FIXED, Group, Groups
@@ -53,6 +55,12 @@ class Labels:
     def of(self, atom: Atom) -> Group | None:
         """The group that a part of a value is in."""
         return self.groups.of(atom)
+
+    def first_element(self, atom: Atom) -> int:
+        """Where in its array a part begins."""
+        part = self.groups.pieces.slices.get(atom)
+        places = np.arange(atom.node.size).reshape(atom.node.shape)
+        return 0 if part is None else int(part.of(places).flat[0])
 
 
 class Read:
@@ -109,6 +117,28 @@ class Read:
                 return named or self._made_by(node, group)
             case _:
                 return labels.naming.of(node)
+
+    def made_of(self, operand: Operand) -> Sequence[Operand]:
+        """What a value only moves or joins that the program calls as it calls an input.
+
+        So is what the next layer reads, where each layer has an x.
+        """
+        groups, group, part = self._labels.groups, self._group_of(operand), operand.part
+        is_moved = operand.node.is_move and operand.node.op not in ("transpose", "swapaxes")
+        is_between = group is not None and group.kind == "between" and part is not ALL
+        is_called_so = self.name(operand) in self._labels.inputs.values()
+        if not (is_moved and is_between and is_called_so):
+            return ()
+        reads = (read for atom in self._group.atoms for read in groups.entering[atom])
+        atoms = dict.fromkeys(x.value for x in reads if x.value.node is operand.node)
+        sources = dict.fromkeys(
+            source
+            for atom in sorted(atoms, key=self._labels.first_element)
+            for source in groups.seen_through(atom)
+        )
+        if all(groups.group_of[source].kind == "input" for source in sources):
+            return ()  # it is their own name
+        return [Operand(source.node, source) for source in sources]
 
     def _is_weight(self, operand: Operand) -> bool:
         """Whether it is trained, and no state that is trained."""

@@ -291,13 +291,34 @@ class Spelling:
         for reader in waiting:  # grows
             entering = (read for atom in reader.atoms for read in self.groups.entering[atom])
             for source in [self.groups.group_of[read.value] for read in entering]:
-                if id(source) not in seen and self._is_nameless_sign(source):
+                if id(source) not in seen and self._has_no_name_of_its_own(source):
                     waiting.append(source)
                 seen.add(id(source))
-        others = Counter(atom.node for one in waiting[1:] for atom in one.atoms)
-        if max(others.values(), default=0) > 1:  # several steps of one value have different names
+        others = [atom for one in waiting[1:] for atom in self._written_in_full(one)]
+        count = Counter(atom.node for atom in others)
+        if max(count.values(), default=0) > 1:  # several steps of one value have different names
             return group.atoms
-        return [atom for one in waiting or [group] for atom in one.atoms]
+        return [*group.atoms, *others]
+
+    def _has_no_name_of_its_own(self, group: Group) -> bool:
+        """Whether a formula has it in full: a sign without a name, or with that of an input."""
+        return self._is_nameless_sign(group) or (
+            self._is_moved_as_an_input(group) and self._is_short(group)
+        )
+
+    def _is_moved_as_an_input(self, group: Group) -> bool:
+        """Whether the program calls as it calls an input what a group moves, or joins with others.
+
+        A formula sees through that, see `Read.made_of`: it has parts of several steps.
+        """
+        node = group.atoms[-1].node
+        is_named = node.is_move and bool(self.naming.of(node))
+        return is_named and self._is_called_as_an_input(group)
+
+    def _written_in_full(self, group: Group) -> Sequence[Atom]:
+        if not self._is_moved_as_an_input(group):
+            return group.atoms
+        return [atom for atom in group.atoms if not atom.node.is_move]
 
     def _is_nameless_sign(self, group: Group) -> bool:
         """Whether it is a few ops or moves without a name, and no call that reads parameters."""
@@ -310,8 +331,10 @@ class Spelling:
         nodes = {atom.node for atom in group.atoms}
         if self.naming.path_in(group.nodes) and any(one.reads_a_parameter for one in nodes):
             return False
-        acting = sum(not one.is_move or len(one.inputs) > 1 for one in nodes)
-        return acting <= _INLINE_MOST
+        nodes = {one for one in nodes if not one.is_move or len(one.inputs) > 1}
+        if self._is_moved_as_an_input(group):
+            nodes = {one for one in nodes if not one.is_move}
+        return len(nodes) <= _INLINE_MOST
 
     def _steps_taken(
         self, group: Group, entering: Iterable[RawRead]
