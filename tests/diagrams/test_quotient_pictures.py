@@ -390,12 +390,7 @@ _BESIDE_A_NAME = re.compile(r"[₀-₉₋₊ₜ⁰-⁹¹²³⁽⁾ᵀ]+|\[[a-z]\
 _NAME = re.compile(r"(?<!\w)[^\W\dΣπσ]\w*(?:\.\w+)*(?![\w(]|\.\w)")  # and no function
 _SAID_OF_A_LINE = {"in", "for", "where", "not", "of", "layer", "axis", "None", "tanh"}
 # What a picture still says and binds nowhere: shrink it.
-_UNBOUND = {
-    "deep_blstm": {"lengths"},
-    "mamba": {"gate"},
-    "qrnn": {"O", "z", "f"},
-    "sru": {"u0", "u1", "u2"},
-}
+_UNBOUND = {"deep_blstm": {"lengths"}, "qrnn": {"f", "z"}}
 
 
 def names_in(text):

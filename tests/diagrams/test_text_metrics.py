@@ -70,6 +70,7 @@ def test_names_that_are_cut_differently_anyway_lose_their_middle_alone():
         ("2 Σ (C ⊙ h_re − B ⊙ h_im) + D ⊙ u", ["2 Σ (C ⊙ h_re − B ⊙ h_im)", "+ D ⊙ u"]),
         ("softmax(queries keysᵀ) values_of_all", ["softmax(queries keysᵀ)", "values_of_all"]),
         ("log_pi + a_longer_name[observations]", ["log_pi +", "a_longer_name[observations]"]),
+        ("Z, F, O = weight one_longer_name", ["Z, F, O = weight", "one_longer_name"]),
         ("a_name_that_has_no_place_to_break_it", ["a_name_that_has_no_place_to_break_it"]),
         ("short", ["short"]),
     ],

@@ -1512,6 +1512,23 @@ class Tagger(tg.nn.Module):
         return np.tanh(self.out(hs))
 
 
+def test_a_box_says_into_which_parts_the_program_splits_what_it_makes():
+    layer, inward = (tg.nn.Linear(3, n, bias=False, rng=n) for n in (8, 4))
+    recur, head = (tg.nn.Linear(4, n, bias=False, rng=n) for n in (4, 2))
+
+    def program():
+        xs = tg.tensor(np.stack(XS), name="x")
+        inner, gate = np.split(layer(xs), 2, axis=-1)
+        h, loss = np.zeros(4), 0.0
+        for t in range(T):
+            h = np.tanh(inner[t] + recur(h) + inward(xs[t]))
+            loss = loss + (head(h * gate[t]) ** 2).sum()
+        return loss
+
+    formulas = {block.formula for block in network(program).blocks if block.kind == "between"}
+    assert "inner, gate = weight x" in formulas
+
+
 def test_a_box_says_by_which_name_the_formula_of_another_one_goes_on_with_it():
     lower, upper = tg.nn.RNN(3, 4, rng=0), tg.nn.RNNCell(3, 4, rng=1)
     encode, score = (tg.nn.Linear(4, n, bias=False, rng=n) for n in (4, 1))

@@ -72,7 +72,8 @@ def broken(text: str, width: float, size: float) -> list[str]:
     """
     lines: list[str] = []
     while text_width(text, size) > width:
-        spaces = [match.start() for match in re.finditer("(?<=.) ", text)]
+        names = text.find(" = ")  # in "i, f, g = …" they stay together
+        spaces = [match.start() for match in re.finditer("(?<=.) ", text) if match.start() > names]
         widths = {at: text_width(text[:at], size) for at in spaces}
         outside = [at for at in spaces if not _depth(text[:at], "[]")]
         places = [at for at in spaces if widths[at] <= width] or outside[:1]

@@ -271,6 +271,11 @@ class Spelling:
             and name in self.inputs.called
         )
 
+    def made(self, group: Group) -> Node:
+        """The last value that is computed in a group, and not only moved."""
+        computed = (atom.node for atom in reversed(group.atoms) if not atom.node.is_move)
+        return next(computed, group.atoms[-1].node)
+
     def _made_in(self, group: Group) -> Sequence[Node]:
         """What the formula of a group is of: each value that leaves it, but what is only moved.
 

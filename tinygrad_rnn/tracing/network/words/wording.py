@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import chain
 
 from ....cached import cached_property
 from ...recording.graph import Node
@@ -30,6 +31,7 @@ class Wording:
         self.naming, self.arrows = spelling.naming, spelling.arrows
         self.inputs, self.outputs = spelling.inputs, spelling.outputs
         self.constants = spelling.constants
+        self._parts_known: dict[Node, Sequence[str]] = {}
 
     def words(self, group: Group) -> Words:
         """What is said of a group."""
@@ -68,7 +70,7 @@ class Wording:
                 return group.label
 
     def _formula(self, group: Group) -> str:
-        """What is computed in it, and the name by which an equation goes on with that."""
+        """What is computed in it, and the names by which other texts go on with that."""
         formula = self.spelling.formula(group)
         if group.kind != "between" or not formula:
             return formula
@@ -76,10 +78,23 @@ class Wording:
         name = timeless(labels.name_between(node))
         if labels.rebound.get(node):
             return f"{name} = {formula}"
-        if not name.isidentifier() or name in names_in(formula):
-            return formula
-        is_read = name in self._read_by_rows or name in self._read_by_boxes
-        return f"{name} = {formula}" if is_read else formula
+        said, read = set(names_in(formula)), self._read_by_rows | self._read_by_boxes
+        for names in ([name] * name.isidentifier(), self._parts(self.spelling.made(group))):
+            if said.isdisjoint(names) and not read.isdisjoint(names):
+                return f"{', '.join(names)} = {formula}"
+        return formula
+
+    def _parts(self, node: Node) -> Sequence[str]:
+        """The names of the parts that the program splits a value into, if they are all of it."""
+        if node not in self._parts_known:
+            reads = (self.groups.readers[atom] for atom in self.groups.pieces.atoms[node])
+            readers = {read.reader.node for read in chain.from_iterable(reads)}
+            parts = sorted((x for x in readers if x.op == "getitem"), key=lambda x: x.id)
+            names = [timeless(self.naming.of(part)) for part in parts]
+            is_split = sum(part.size for part in parts) == node.size
+            is_named = is_split and len(set(names)) > 1 and all(map(str.isidentifier, names))
+            self._parts_known[node] = names if is_named else ()
+        return self._parts_known[node]
 
     @cached_property
     def _read_by_rows(self) -> Set[str]:
