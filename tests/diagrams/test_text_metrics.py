@@ -8,6 +8,7 @@ from matplotlib.textpath import TextPath
 
 from tinygrad_rnn.diagrams.picture.text_metrics import (
     broken,
+    broken_behind_names,
     fit,
     fit_apart,
     fit_middle,
@@ -77,3 +78,18 @@ def test_names_that_are_cut_differently_anyway_lose_their_middle_alone():
 )
 def test_a_formula_is_broken_where_it_is_in_the_fewest_brackets(formula, lines):
     assert broken(formula, 165, 10) == lines
+
+
+@pytest.mark.parametrize(
+    ("formula", "lines"),
+    [
+        ("rest = 1 − p", ["rest = 1 − p"]),
+        ("remainder = 1 − (0 + p)", ["remainder =", "1 − (0 + p)"]),
+        ("action = tanh(codes + bias)", ["action =", "tanh(codes + bias)"]),
+        # A line more than when it is broken elsewhere.
+        ("a = tanh(weight codes) + bias", ["a = tanh(weight", "codes) + bias"]),
+        ("softmax(scores, axis=-1) + bias", ["softmax(scores,", "axis=-1) + bias"]),
+    ],
+)
+def test_what_a_formula_names_stands_above_it_where_that_takes_no_more_lines(formula, lines):
+    assert broken_behind_names(formula, 120, 10) == lines

@@ -9,7 +9,7 @@ from ..inside.plan import Plan
 from ..inside.ways_back import Inside
 from ..picture.ramp import ALARM_OUTLINE, Look
 from ..picture.shapes import Shape, Text
-from ..picture.text_metrics import broken, fit, fit_middle, statements, text_width
+from ..picture.text_metrics import broken_behind_names, fit, fit_middle, statements, text_width
 from .heat import Heat
 
 CELL_WIDTH, CELL_WIDTH_MOST, CELL_HEIGHT = 92.0, 150.0, 50.0
@@ -414,7 +414,7 @@ class Plate:
     @property
     def _lines(self) -> list[str]:
         """What stands in it: its name, and its formula where it has no other."""
-        lines = broken(self.label, _PLATE_NAME, LABEL_SIZE + 1)
+        lines = broken_behind_names(self.label, _PLATE_NAME, LABEL_SIZE + 1)
         return _at_most(lines, _PLATE_LINES)
 
     @property
@@ -452,7 +452,8 @@ class Plate:
 
 
 def _note_lines(note: str) -> list[str]:
-    return [line for one in statements(note) for line in broken(one, _PLATE_NOTE, NOTE_SIZE)]
+    formulas = statements(note)
+    return [line for one in formulas for line in broken_behind_names(one, _PLATE_NOTE, NOTE_SIZE)]
 
 
 def _at_most(lines: list[str], most: int) -> list[str]:

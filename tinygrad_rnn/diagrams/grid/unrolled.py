@@ -9,7 +9,7 @@ from ...cached import cached_property
 from ...tracing.network.quotient import Arrow, Block, Chain, Output, Quotient, Row
 from ...tracing.recording.graph import Node
 from ..picture.notation import shape_text, without_step
-from ..picture.text_metrics import broken, statements
+from ..picture.text_metrics import broken_behind_names, statements
 from .grid import Bracket, Fold, Grid, Heading
 from .items import NOTE_SIZE, Bar, Box, Circle, Item, Plate, Sign
 from .links import Links
@@ -266,7 +266,7 @@ class _Unrolled:
         formulas = statements(block.formula)
         width = _LOSS_LINES if len(formulas) > 1 else _LOSS_LINE
         texts = filter(None, (*formulas, ", ".join(others)))
-        lines = [line for text in texts for line in broken(text, width, NOTE_SIZE + 1)]
+        lines = [line for text in texts for line in broken_behind_names(text, width, NOTE_SIZE + 1)]
         about = f"loss {block.label}"
         if block.formula:
             about += f" = {block.formula}"

@@ -91,6 +91,17 @@ def broken(text: str, width: float, size: float) -> list[str]:
     return [*lines, text]
 
 
+def broken_behind_names(text: str, width: float, size: float) -> list[str]:
+    """Return a formula in lines as `broken` does, centred ones: what it names stands above it.
+
+    So where that takes no more lines: an equals sign is the loosest of all.
+    """
+    lines = broken(text, width, size)
+    names, equals, formula = text.partition(" = ")
+    apart = [f"{names} =", *broken(formula, width, size)]
+    return apart if equals and 1 < len(lines) >= len(apart) else lines
+
+
 def statements(formula: str) -> list[str]:
     """Several formulas that are joined by semicolons: those within brackets join none.
 
