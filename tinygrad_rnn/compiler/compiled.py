@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
-from threading import RLock
 from types import MethodType
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..autograd.op import NO_OPTIONS, Op
 from ..autograd.state import STATE
 from ..autograd.tensor import Array, Tensor, creation_ids
 from ..errors import CompileError, GradientError
+from ..locks import Lock
 from ..nn.module import Module
 from ..outline import Outline
 from ..tracing.recording.graph import collector_paused
@@ -85,7 +85,7 @@ class Compiled:
         self._left_alone: OrderedDict[Any, int] = OrderedDict()  # calls that ran as they are
         self._notes: list[str] = []  # why they did
         self._in_doubt = False  # whether anything can be recorded
-        self._lock = RLock()  # a plan has one set of buffers
+        self._lock = Lock()  # a plan has one set of buffers
         update_wrapper(self, fn, updated=())  # what a module holds is not ours
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -94,7 +94,7 @@ class Compiled:
         key = _structure(args, given), kwargs and _structure(kwargs, given), state.recording
         if state.observers:
             return self._call(key, [_output(x) for x in given])
-        with self._lock:
+        with self._lock.here():
             latest, entries = self._latest
             if key != latest:
                 entries = self._entries(key)

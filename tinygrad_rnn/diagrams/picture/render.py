@@ -31,9 +31,9 @@ _FONT_STACK = f"{FONT}, Verdana, Geneva, sans-serif"
 
 _EDGE_GROUP = re.compile(r'<g id="([^"]*)" class="edge.*?</g>\n', re.DOTALL)
 
-_one_at_a_time = threading.RLock()  # Graphviz keeps global state
+_one_at_a_time = threading.RLock()  # noqa: TID251  (it is free where a process is forked)
 if hasattr(os, "register_at_fork"):
-    # A process is forked between two pictures: the other's copy of the lock would never be free.
+    # Graphviz keeps global state. So a process is forked between two pictures, not within one.
     os.register_at_fork(
         before=_one_at_a_time.acquire,
         after_in_parent=_one_at_a_time.release,

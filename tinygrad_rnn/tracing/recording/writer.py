@@ -5,7 +5,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from os.path import dirname, join
-from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from ...autograd.op import Op
 from ...autograd.state import Scope
 from ...autograd.tensor import Array, Tensor
+from ...locks import Lock
 from ...nn import clipping, optim
 from ...nn.optim.optimizer import Move
 from .budget import Budget
@@ -76,7 +76,7 @@ class Writer:
         if run.limit is not None:
             self.budget = Budget(run.limit, run.release_tensor)
         self._places, self.sources, self.told = places, Sources(), Told()
-        self._lock = RLock()
+        self._lock = Lock()
         self._pass_is_noted = False
 
     def write(self) -> None:
@@ -84,7 +84,7 @@ class Writer:
 
         Where Ctrl-C came in the midst of it, what was begun then is written again.
         """
-        with self._lock:  # several threads may ask when the recording is over
+        with self._lock.here():  # several threads may ask when the recording is over
             self._write_told()
 
     @collector_paused()
