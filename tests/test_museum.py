@@ -192,6 +192,16 @@ def test_a_longer_batch_makes_a_longer_program(name):
         assert ops_behind(longer) > ops_behind(shorter)
 
 
+@pytest.mark.rest
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_may_be_long(name):
+    here = program(name)
+    if hasattr(here, "scaled"):
+        loss = here.loss_fn(*here.scaled(200))
+        loss.backward()
+        assert np.isfinite(loss.item())
+
+
 def ops_behind(loss):
     seen, waiting = {loss}, [loss]
     while waiting:

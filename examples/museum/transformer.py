@@ -9,7 +9,7 @@ import numpy as np
 
 import tinygrad_rnn as tg
 
-SYMBOLS, D, HEADS, MOST, SENTENCES = 7, 8, 2, 32, 2
+SYMBOLS, D, HEADS, MOST, SENTENCES = 7, 8, 2, 256, 2
 
 
 class LayerNorm(tg.nn.Module):
