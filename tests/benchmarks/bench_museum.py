@@ -20,6 +20,7 @@ from tinygrad_rnn.benchmarks.jobs import interleaved
 
 MUSEUM = Path(__file__).parents[2] / "examples" / "museum"
 ROUNDS = 7
+WARM = 130  # calls: at the next one that is a power of two the function is run again, and compared
 
 
 def measured(path, steps):
@@ -44,7 +45,7 @@ def measured(path, steps):
 
     fast = tg.compile(differentiated)
     expected = step(differentiated)
-    for _ in range(3):
+    for _ in range(WARM):
         found = step(fast)
     for a, b in zip(found, expected, strict=True):
         scale = max(1.0, float(np.abs(b).max(initial=0.0)))
