@@ -72,6 +72,30 @@ def test_another_ufunc_at_the_second_run_is_refused_by_its_name(first, second):
         fast(*given)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda x: x * -1, lambda x: x * -2),  # hash(-1) is hash(-2)
+        (lambda x: x + 1, lambda x: x + 1.0),
+        (lambda x: x * 0.0, lambda x: x * -0.0),
+        (lambda x: ops.sum(x, axis=-1), lambda x: ops.sum(x, axis=-2)),
+        (lambda x: x[-1], lambda x: x[-2]),
+        (lambda x: x[:1], lambda x: x[-2:-1]),
+        (lambda x: ops.softmax(x, axis=0), lambda x: ops.softmax(x, axis=1)),
+        (ops.sigmoid, ops.relu),  # which both are made of others
+        (lambda x: x @ np.eye(2), lambda x: x @ np.ones((2, 2))),
+        (lambda x: x[np.array([0, 1])], lambda x: x[np.array([1, 0])]),
+        (lambda x: ops.stack([x, x * 2]), lambda x: ops.stack([x * 2, x])),
+    ],
+)
+def test_a_second_run_that_differs_by_little_is_refused(first, second):
+    runs = iter([first, second])
+    fast = tg.compile(lambda x: next(runs)(x))
+    fast(np.ones((2, 2)))
+    with pytest.raises(CompileError, match=r"not what it was|did not compute and return the same"):
+        fast(np.ones((2, 2)))
+
+
 def test_what_is_known_of_integers_later_is_not_known_earlier_at_the_second_run():
     def fn(x, index):
         less = x - (np.expand_dims(index, -1) == np.arange(3))

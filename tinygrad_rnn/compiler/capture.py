@@ -3,6 +3,7 @@
 # pyright: reportPrivateUsage=false
 
 import weakref
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -17,7 +18,8 @@ from ..nn.module import Parameter
 from ..tracing.recording.source import Source
 from .gather import gathered, has_value
 from .guards import GENERATORS, Guards, state_of
-from .lowering import COMPOSED, Operand, lower
+from .lowering import COMPOSED, lower
+from .marks import Known, Marks, of_operands, of_option
 from .program import Program, Value, needed
 
 _BAKED = (
@@ -31,7 +33,7 @@ class Gradient:
     """What a call leaves in the `.grad` of tensor number `of`."""
 
     of: int
-    value: Value | None  # None: the call clears it
+    known: Known | None  # None: the call clears it
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class Recording:
     Tensors have numbers: first the arguments, then the leaves from outside.
 
     Args:
-        program: what was computed.
+        program: what was computed, of the run of which a program is made.
         outputs: what the function returned.
         trained: the numbers of those that require a gradient.
         gradients: what it left.
@@ -60,7 +62,7 @@ class Recording:
     """
 
     program: Program
-    outputs: list[Value]
+    outputs: list[Known]
     trained: list[int]
     gradients: list[Gradient]
     had: dict[int, bool]
@@ -108,54 +110,71 @@ class Recording:
 
 
 class _OfTensors:
-    """Values of tensors, by creation id: those of one run follow each other, and are in a list."""
+    """What tensors are, by creation id: those of one run follow each other, and are in columns.
+
+    An object for each would take four times the memory.
+    """
 
     def __init__(self, first_id: int) -> None:
         self.first_id = first_id
-        self._before: dict[int, Value] = {}
-        self._since: list[Value | None] = []
+        self._before: dict[int, Known] = {}
+        self._numbers, self._constants = array("q"), bytearray()
+        self._values: list[Value | None] = []
 
-    def get(self, x: Tensor) -> Value | None:
+    def get(self, x: Tensor) -> Known | None:
         place = x.id - self.first_id
         if place < 0:
             return self._before.get(x.id)
-        return self._since[place] if place < len(self._since) else None
+        if place >= len(self._numbers) or self._numbers[place] == _UNKNOWN:
+            return None
+        return Known(self._numbers[place], bool(self._constants[place]), self._values[place])
 
-    def __setitem__(self, x: Tensor, value: Value) -> None:
-        place, since = x.id - self.first_id, self._since
+    def __setitem__(self, x: Tensor, known: Known) -> None:
+        place = x.id - self.first_id
         if place < 0:
-            self._before[x.id] = value
-        elif place < len(since):
-            since[place] = value
-        else:
-            since.extend([None] * (place - len(since)))
-            since.append(value)
+            self._before[x.id] = known
+            return
+        while place >= len(self._numbers):
+            self._numbers.append(_UNKNOWN)
+            self._constants.append(False)
+            self._values.append(None)
+        self._numbers[place] = known.number
+        self._constants[place], self._values[place] = known.is_constant, known.value
 
 
-class _KnownArray(weakref.ref[Array]):
-    """An array, as long as it lives, and its value."""
+_UNKNOWN = -1
 
-    __slots__ = ("value",)
-    value: Value
+
+class _LivingArray(weakref.ref[Array]):
+    """An array, as long as it lives, and what it is."""
+
+    __slots__ = ("known",)
+    known: Known
 
 
 class _OfArrays:
-    """The value of each array that is alive. It keeps none alive, and an id may be used again.
+    """What each array is that is alive. It keeps none alive, and an id may be used again.
 
     No callback is called when an array is freed: in a callback, Ctrl-C would be lost.
+
+    Args:
+        outside: where to look for an array that is not here.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[int, _KnownArray] = {}
+    def __init__(self, outside: "_OfArrays | None" = None) -> None:
+        self._living: dict[int, _LivingArray] = {}
+        self._outside = outside
 
-    def get(self, array: Array) -> Value | None:
-        known = self._known.get(id(array))
-        return known.value if known is not None and known() is array else None
+    def get(self, array: Array) -> Known | None:
+        living = self._living.get(id(array))
+        if living is not None and living() is array:
+            return living.known
+        return None if self._outside is None else self._outside.get(array)
 
-    def __setitem__(self, array: Array, value: Value) -> None:
-        known = _KnownArray(array)
-        known.value = value
-        self._known[id(array)] = known
+    def __setitem__(self, array: Array, known: Known) -> None:
+        living = _LivingArray(array)
+        living.known = known
+        self._living[id(array)] = living
 
 
 class _Gradients:
@@ -197,12 +216,13 @@ class _Gradients:
 
 
 class Capture:
-    """An observer: it makes a program of the ops, and refuses that values leave the graph.
+    """An observer: it notes the ops, and refuses that values leave the graph.
 
     Args:
         arguments: stand-ins for the tensors of the call, which fn gets to see.
         given: the tensors that they stand for.
-        program: where the values go.
+        marks: where all that happens is noted, and held against an earlier run.
+        program: what is made of the ops; None where the run is only held against an earlier one.
         around: fn, and its arguments that are not tensors.
     """
 
@@ -210,10 +230,11 @@ class Capture:
         self,
         arguments: Sequence[Tensor],
         given: Sequence[Any],
-        program: Program,
+        marks: Marks,
+        program: Program | None,
         around: Sequence[Any],
     ) -> None:
-        self.program = program
+        self.marks, self.program = marks, program
         self.guards = Guards(around)
         self.drawn_from: list[Any] = []  # by ops, which draw anew at a replay
         self.first_id = next(creation_ids)
@@ -228,8 +249,7 @@ class Capture:
         self.modules: dict[int, tuple[Any, bool]] = {}
         self.looked_at: dict[int, Array] = {}
         self.ops = self.nbytes = 0
-        self.values = _OfTensors(self.first_id)
-        self.arrays = _OfArrays()
+        self.tensors, self.arrays = _OfTensors(self.first_id), _OfArrays()
         for i, x in enumerate(arguments):
             self._keep(x, self._source(("argument", i), x.data))
             self._meet_hooks(x._hooks)
@@ -254,7 +274,7 @@ class Capture:
         """The recording of a run that returned these tensors; gradients are plain tensors again."""
         self.check_generators()
         self.guards.settle()
-        results = [self._value(x, x._data) for x in outputs]
+        results = [self._known(x, x._data) for x in outputs]
         had: dict[int, bool] = {}
         left: list[Gradient] = []
         for x, before in list(self.gradients.before.items()):
@@ -265,9 +285,9 @@ class Capture:
                 had[number] = before is not None
             if self.gradients.is_left(x):
                 left.append(self._left(x))
-        del self.values, self.arrays  # else the program would live as long as this does
+        del self.tensors, self.arrays  # else the program would live as long as this does
         return Recording(
-            program=self.program,
+            program=self.program or Program(),
             outputs=results,
             trained=[i for i, x in enumerate(outputs) if x._requires_grad],
             gradients=left,
@@ -290,7 +310,7 @@ class Capture:
         if made is None:
             return Gradient(self.numbers[x], None)
         x._grad = Tensor(made._data)
-        return Gradient(self.numbers[x], self._value(made, made._data))
+        return Gradient(self.numbers[x], self._known(made, made._data))
 
     # What the engine tells
 
@@ -331,15 +351,18 @@ class Capture:
         self.modules.setdefault(id(module), (module, training))
 
     def _refuse_to_bake(self, x: Tensor) -> None:
-        value = self.values.get(x)
-        inside = value is None and x.id >= self.first_id
-        if value is not None and self._is_made_of_integers(value):
+        known = self.tensors.get(x)
+        inside = known is None and x.id >= self.first_id
+        if known is not None and self._is_made_of_integers(known):
             return
-        if not inside and (value is None or value.kind != "constant"):
+        if not inside and (known is None or not known.is_constant):
             self._refuse(f"the values of {describe(x)} are read as an array or a number", _BAKED)
 
-    def _is_made_of_integers(self, value: Value) -> bool:
+    def _is_made_of_integers(self, known: Known) -> bool:
         """Whether it follows from arguments of integers alone, which must then stay the same."""
+        if self.program is None:
+            return known.number in self.marks.looked_at
+        value = known.in_program
         behind = needed([value], self.program.values[: value.id + 1], effects=False)
         sources = [x for x in behind if x.kind == "source"]
         varying = any(x.kind in ("draw", "call") for x in behind)
@@ -348,19 +371,20 @@ class Capture:
         for x in sources:
             _, number = x.detail
             self.looked_at.setdefault(number, np.array(self.arguments[number]._data))
+        self.marks.looked_at.add(known.number)
         return True
 
     def _option(self, x: Tensor, array: Array) -> None:
         """A tensor that is an index, say, not an operand: one from outside must stay the same."""
         if self.gradients.owners(x):
-            self._value(x, x._data)
-        value = self.values.get(x)
-        if value is None and x.id < self.first_id:
+            self._known(x, x._data)
+        known = self.tensors.get(x)
+        if known is None and x.id < self.first_id:
             self.options[x] = x._data
             return
-        value = value or self.arrays.get(x._data)
-        if value is not None:
-            self.arrays[array] = value
+        known = known or self.arrays.get(x._data)
+        if known is not None:
+            self.arrays[array] = known
 
     def _look_at_gradient(self, x: Tensor) -> None:
         if x.id < self.first_id:
@@ -381,44 +405,82 @@ class Capture:
             live = self._live(options, known)
         if made.op is not None:
             made.options = live  # for the backward pass, whose formula is recorded as well
-        if op in COMPOSED:
-            self._compose(made, op, inputs, arrays, live)
-            return
         self.ops += 1
         self.nbytes += made._data.nbytes
-        operands: list[Operand] = [
-            a if x is None else self._value(x, a) for x, a in zip(inputs, arrays, strict=True)
+        operands = [
+            a if x is None else self._known(x, a) for x, a in zip(inputs, arrays, strict=True)
         ]
-        if made._requires_grad and has_value(known.get("index")):
-            self._keep(made, self._gathered(made, operands[0], known["index"]))
-            return
-        self._keep(made, lower(self.program, op, operands, known, made._data))
+        number = self.marks.take(op, of_operands(operands), of_option(known), made._data)
+        value = None
+        if self.program is not None:
+            value = self._made(self.program, made, op, inputs, operands, known, live)
+        self._keep(made, self._known_as(number, value))
 
-    def _gathered(self, made: Tensor, x: Any, index: Any) -> Value:
-        value = gathered(self.program, x, index, made._data)
+    def _made(
+        self,
+        program: Program,
+        made: Tensor,
+        op: Op,
+        inputs: Sequence[Tensor | None],
+        operands: Sequence[Any],
+        known: dict[str, Any],
+        live: dict[str, Any],
+    ) -> Value:
+        """What an op makes of its operands, in the program.
+
+        Args:
+            program: of this run.
+            made: what the op made.
+            op: which.
+            inputs: its tensors.
+            operands: what they are; a number is itself.
+            known: its options, with what their arrays are.
+            live: its options, with tensors where their arrays differ from call to call.
+        """
+        given = [_in_program(x) for x in operands]
+        if op in COMPOSED:
+            return self._composed(program, made, op, inputs, given, live)
+        options = _in_program(known)
+        if made._requires_grad and has_value(options.get("index")):
+            return self._gathered(program, made, given[0], options["index"])
+        return lower(program, op, given, options, made._data)
+
+    def _gathered(self, program: Program, made: Tensor, x: Any, index: Any) -> Value:
+        value = gathered(program, x, index, made._data)
         if value is None:
             what = f"{describe(made)} is indexed by a tensor"
             self._refuse(what, "take rows with tg.ops.embedding(table, index)")
         return value
 
-    def _compose(self, made: Tensor, op: Op, inputs: Any, arrays: Any, options: Any) -> None:
-        """An op made of others: what its formula does to Tensors, counted as one op."""
-        counts = self.ops + 1, self.nbytes + made._data.nbytes
-        operands = [a if x is None else x for x, a in zip(inputs, arrays, strict=True)]
+    def _composed(
+        self,
+        program: Program,
+        made: Tensor,
+        op: Op,
+        inputs: Sequence[Tensor | None],
+        given: Sequence[Any],
+        options: dict[str, Any],
+    ) -> Value:
+        """An op made of others: what its formula does to Tensors, which is noted as one op."""
         if op.name == "cross_entropy" and inputs[1] is not None:
-            targets = self._value(inputs[1], arrays[1])
-            self.program.add("check", (targets,), ("target", arrays[0].shape[-1]), (), np.bool_)
+            scores, targets = given
+            program.add("check", (targets,), ("target", scores.shape[-1]), (), np.bool_)
+        outside = self.marks, self.arrays, self.ops, self.nbytes
+        self.marks, self.arrays = Marks(), _OfArrays(self.arrays)
         with switched(symbolic=False, recording=False):
-            same = COMPOSED[op](*operands, **options)
-        self._keep(made, self.program.cast(self._value(same, same._data), made.dtype))
-        self.ops, self.nbytes = counts
+            same = COMPOSED[op](
+                *(a if x is None else x for x, a in zip(inputs, given, strict=True)), **options
+            )
+        value = self._known(same, same._data).in_program
+        self.marks, self.arrays, self.ops, self.nbytes = outside
+        return program.cast(value, made.dtype)
 
-    # What a tensor is to the program
+    # What a tensor is
 
-    def _value(self, x: Tensor, array: Array) -> Value:
-        value = self.values.get(x)
-        if value is not None:
-            return value
+    def _known(self, x: Tensor, array: Array) -> Known:
+        known = self.tensors.get(x)
+        if known is not None:
+            return known
         if x.id < self.first_id:
             return self._keep(x, self._outside(x))
         if x.op is not None or x.options is NO_OPTIONS:  # an op that nobody told us of
@@ -426,14 +488,21 @@ class Capture:
             self._refuse(what, "compute it here")
         return self._keep(x, self._inside(array))
 
-    def _keep(self, x: Tensor, value: Value) -> Value:
-        self.values[x] = value
+    def _known_as(self, number: int, value: Value | None) -> Known:
+        """What has this number; the first run finds whether it is a constant."""
+        constants = self.marks.constants
+        if value is not None and value.kind == "constant":
+            constants.add(number)
+        return Known(number, number in constants, value)
+
+    def _keep(self, x: Tensor, known: Known) -> Known:
+        self.tensors[x] = known
         if not x._requires_grad:  # else it can be no option
-            self.arrays[x._data] = value
-        return value
+            self.arrays[x._data] = known
+        return known
 
     def _options(self, option: Any) -> Any:
-        """Options with values in place of the arrays of recorded tensors: an index may be one."""
+        """Options with what the arrays of recorded tensors are: an index may be one."""
         if isinstance(option, dict):
             return {name: self._options(part) for name, part in option.items()}
         if type(option) in (tuple, list):
@@ -444,11 +513,11 @@ class Capture:
 
     def _live(self, option: Any, known: Any) -> Any:
         """Options with Tensors in place of the arrays that differ from call to call."""
-        if isinstance(known, Value):
-            if known.kind == "constant":
+        if isinstance(known, Known):
+            if known.is_constant:
                 return option
             tensor = Tensor(option)
-            self.values[tensor] = known
+            self.tensors[tensor] = known
             return tensor
         if isinstance(option, dict):
             return {name: self._live(part, known[name]) for name, part in option.items()}
@@ -457,11 +526,15 @@ class Capture:
             return type(option)(self._live(part, value) for part, value in pairs)
         return option
 
-    def _inside(self, array: Array) -> Value:
+    def _inside(self, array: Array) -> Known:
         """A tensor that was made of an array: a recorded tensor's, or a constant."""
-        return self.arrays.get(array) or self.program.constant(array)
+        known = self.arrays.get(array)
+        if known is not None:
+            return known
+        number = self.marks.take("constant", (), array.tobytes(), array)
+        return self._known_as(number, self.program and self.program.constant(array))
 
-    def _outside(self, x: Tensor) -> Value:
+    def _outside(self, x: Tensor) -> Known:
         """A tensor that was there before: it is read at each call."""
         owners = self.gradients.owners(x)
         if len(owners) > 1:
@@ -499,8 +572,23 @@ class Capture:
             self._meet(leaf)
             self.gradients.replace(leaf)
 
-    def _source(self, what: Any, array: Array) -> Value:
-        return self.program.add("source", (), what, array.shape, array.dtype)
+    def _source(self, what: Any, array: Array) -> Known:
+        number = self.marks.take("source", (), what, array)
+        value = None
+        if self.program is not None:
+            value = self.program.add("source", (), what, array.shape, array.dtype)
+        return self._known_as(number, value)
+
+
+def _in_program(part: Any) -> Any:
+    """An operand, or options, with values of the program in place of what is known."""
+    if isinstance(part, Known):
+        return part.in_program
+    if isinstance(part, dict):
+        return {name: _in_program(value) for name, value in part.items()}
+    if type(part) in (tuple, list):
+        return type(part)(map(_in_program, part))
+    return part
 
 
 def _is_integers(source: Value) -> bool:

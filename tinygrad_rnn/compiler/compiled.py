@@ -4,7 +4,7 @@
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import update_wrapper
 from types import MethodType
 from typing import Any
@@ -21,8 +21,9 @@ from ..outline import Outline
 from ..tracing.recording.graph import collector_paused
 from .capture import Capture, Recording
 from .guards import FOR_ALL, INEXACT, PLAIN
+from .marks import Marks
 from .plan import Plan
-from .program import Again, Program, needed
+from .program import Program, needed
 from .report import Report, Work
 from .rewrites import PASSES, SUMS
 from .rewrites.peepholes import simpler
@@ -249,33 +250,30 @@ class Compiled:
     def _record(
         self, key: Any, given: list[Any], entries: "list[_Entry]", earlier: "_Entry | None"
     ) -> Any:
-        program = Program(simpler) if earlier is None else Again(simpler, earlier.marks)
+        marks = Marks(None if earlier is None else earlier.marks)
+        program = Program(simpler) if earlier is None else None
         around = [self.fn, *FOR_ALL]
         for structure in filter(None, key[:2]):
             around += _other_than_tensors(structure)
-        capture = Capture(_stand_ins(given), given, program, around)
+        capture = Capture(_stand_ins(given), given, marks, program, around)
         try:
             recording, returned, results = self._captured(capture, key)
-            entry = _Entry(recording, returned)
             if recording.guards.in_doubt:
                 self._give_up(recording.guards.in_doubt, entries)
             elif earlier is None:
-                entry.marks = program.marks_of_all()
-                program.forget()
+                entry = _Entry(recording, returned, marks)
                 entries.append(entry)
                 self._recorded[_hashable(key)] = entries
                 if self._count() > _FEW:
                     entry.checked_at = _CHECKED_LATER
             else:
-                _require_same(earlier, entry)
+                _require_same(earlier, recording, returned, marks)
                 if earlier.plan is None:
-                    entry.plan, entry.marks, entry.calls = _planned(recording), earlier.marks, 2
-                    entry.checked_at = earlier.checked_at
-                    entries.remove(earlier)
-                    entries.append(entry)
+                    entries.remove(earlier)  # planning uses its program up
+                    earlier.settle(recording)
+                    entries.append(earlier)
                 else:
                     earlier.checked_at *= 2
-                    recording.program.forget()
         except BaseException as error:
             capture.gradients.undo()
             if isinstance(error, CompileError) and earlier is not None and earlier.plan is not None:
@@ -314,23 +312,40 @@ class Compiled:
 class _Entry:
     recording: Recording
     returned: Any  # the structure of what fn returns
-    marks: Sequence[int] = ()  # of all values
-    plan: Plan | None = None  # once two recordings were the same
+    marks: Marks  # of the first run
+    plan: Plan | None = None  # once two runs were the same
     calls: int = 1
     checked_at: int = _CHECKED_AT  # at this call fn runs again, and must do the same
+
+    def settle(self, later: Recording) -> None:
+        """Plan what the first run did, now that a later one did the same.
+
+        What may not change around the function is what the later run found: the first one may have
+        prepared something, once and for all.
+        """
+        first = self.recording
+        self.recording = replace(
+            later,
+            program=first.program,
+            outputs=first.outputs,
+            gradients=first.gradients,
+            values=first.values,
+        )
+        self.plan = _planned(self.recording)
 
     def replay(self, plan: Plan, arrays: Sequence[Array], tensors: Sequence[Any]) -> Any:
         results = [_owned(array) for array in plan.run(arrays)]
         made = iter(results[len(self.recording.outputs) :])
         for gradient in self.recording.gradients:
-            tensors[gradient.of]._grad = None if gradient.value is None else next(made)
+            tensors[gradient.of]._grad = None if gradient.known is None else next(made)
         for i in self.recording.trained:
             results[i] = _without_history(results[i])
         return _rebuilt(self.returned, iter(results))
 
 
 def _planned(recording: Recording) -> Plan:
-    results = [*recording.outputs, *(g.value for g in recording.gradients if g.value is not None)]
+    left = [gradient.known for gradient in recording.gradients if gradient.known is not None]
+    results = [known.in_program for known in (*recording.outputs, *left)]
     values = needed(results, recording.program.values)
     recording.work = Work.of(recording, values)
     applied = recording.program.rewrites.copy()
@@ -345,11 +360,10 @@ def _planned(recording: Recording) -> Plan:
     return Plan(values, results, recording.position)
 
 
-def _require_same(earlier: _Entry, later: _Entry) -> None:
-    """Both recordings must match: a replay would silently reuse the first one's values."""
-    computed_all = len(later.recording.program.values) == len(earlier.marks)
-    same_ends = _ends(earlier.recording) == _ends(later.recording)
-    if not (computed_all and same_ends and earlier.returned == later.returned):
+def _require_same(earlier: _Entry, later: Recording, returned: Any, marks: Marks) -> None:
+    """A later run must end as the first one did: all between was compared as it went."""
+    same_ends = _ends(earlier.recording) == _ends(later)
+    if not (marks.are_all and same_ends and earlier.returned == returned):
         raise CompileError(
             "compile: two runs of the function did not compute and return the same: "
             "pass what changes as an argument"
@@ -358,8 +372,8 @@ def _require_same(earlier: _Entry, later: _Entry) -> None:
 
 def _ends(recording: Recording) -> Any:
     leaves = [id(leaf) for leaf in recording.leaves]
-    gradients = [(g.of, None if g.value is None else g.value.id) for g in recording.gradients]
-    return leaves, gradients, [value.id for value in recording.outputs]
+    gradients = [(g.of, None if g.known is None else g.known.number) for g in recording.gradients]
+    return leaves, gradients, [known.number for known in recording.outputs]
 
 
 # Arguments and results

@@ -103,11 +103,6 @@ class Applied:
         """Whether it is an op of this package, none of which keeps an array."""
         return self.op.function is not None and self.op.function.__module__.startswith(_PACKAGE)
 
-    @property
-    def identity(self) -> Any:
-        """What two recordings must have in common."""
-        return self.op, _plain(self.operands), _plain(self.options)
-
 
 def _copied(array: Array) -> Array:
     """An array like those that an op gets when it is not replayed: read-only, and never changed."""
@@ -129,13 +124,6 @@ def filled(tree: Any, inputs: Sequence[Array]) -> Any:
     if isinstance(tree, Slot):
         return inputs[tree.number]
     return _mapped(lambda part: filled(part, inputs), tree)
-
-
-def _plain(tree: Any) -> Any:
-    """The tree with arrays as what can be compared."""
-    if isinstance(tree, np.ndarray):
-        return tree.dtype, tree.shape, tree.tobytes()
-    return _mapped(_plain, tree)
 
 
 def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -25,7 +25,6 @@ draw         none, how to call it             random numbers, new at each call
 ===========  ===============================  ===========================================
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,8 +35,6 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Array
-from ..errors import CompileError
-from ..tracing.recording.source import Source
 
 # Facts about kinds, each told here alone
 FREE = frozenset({"source", "constant", "view", "assemble", "check"})  # compute nothing
@@ -189,10 +186,6 @@ class Program:
         self._rows: dict[tuple[int, ...], tuple[Index, ...]] = {}  # by shape
         self._parts: dict[Value, dict[Index, Value]] = {}  # of what is laid together
 
-    def marks_of_all(self) -> "array[int]":
-        """A number for each value, by which another run is compared with this one."""
-        return array("q", map(_mark, self.values))
-
     def add(
         self, kind: str, inputs: Sequence[Value], detail: Any, shape: Iterable[int], dtype: Any
     ) -> Value:
@@ -320,53 +313,6 @@ class Program:
             indices.append((*for_all_axes((), shape[:axis]), (start, stop, 1)))
             start = stop
         return self.assemble(parts, indices, shape, parts[0].dtype)
-
-
-class Again(Program):
-    """A program that is made again: every value must be the one that came in its place before.
-
-    Args:
-        simpler: as that of the first.
-        marks: those of the first.
-    """
-
-    def __init__(self, simpler: Simpler, marks: Sequence[int]) -> None:
-        super().__init__(simpler)
-        self.marks = marks
-
-    def _new(self, value: Value) -> Value:
-        """Both recordings must match: a replay would silently reuse the first one's values."""
-        if value.id >= len(self.marks) or _mark(value) != self.marks[value.id]:
-            raise CompileError(
-                f"compile: {Source.of_caller()}: {value.call_name} {value.shape} is not what it "
-                "was at the first call: random numbers, a clock or changing data; "
-                "pass it as an argument"
-            )
-        return super()._new(value)
-
-
-def _mark(value: Value) -> int:
-    """A number that two runs have in common where they make the same value of the same ones."""
-    kind, inputs, detail, *what = value.key
-    if not isinstance(detail, np.ufunc):
-        detail = getattr(detail, "identity", detail)
-    return hash((kind, *(x.id for x in inputs), _hashable(detail), *what))
-
-
-def _hashable(part: Any) -> Any:
-    """What has no hash as what it holds; else it is itself alone."""
-    try:
-        hash(part)
-        return part
-    except TypeError:
-        pass
-    if isinstance(part, slice):
-        return part.start, part.stop, part.step
-    if isinstance(part, dict):
-        return tuple((name, _hashable(value)) for name, value in part.items())
-    if isinstance(part, tuple | list):
-        return tuple(map(_hashable, part))
-    return _hashable(vars(part)) if hasattr(part, "__dict__") else id(part)
 
 
 def _is_fixed(value: Value) -> bool:

@@ -99,7 +99,7 @@ class _Names:
         """The names of what is returned, then of the gradients that are left."""
         count = len(self.recording.outputs)
         returned = ["output"] if count == 1 else [f"output {i}" for i in range(count)]
-        left = [gradient.of for gradient in self.recording.gradients if gradient.value is not None]
+        left = [gradient.of for gradient in self.recording.gradients if gradient.known is not None]
         return returned + [f"∂L/∂{self._tensor(of)}" for of in left]
 
     def _tensor(self, of: int) -> str:
