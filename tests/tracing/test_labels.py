@@ -371,9 +371,10 @@ def test_a_layer_of_ours_that_is_called_step_by_step_says_what_its_cell_computes
     """Its state is stacked: h[0] is that of the only layer."""
     (row,) = rows_of(network(a_step_of_a_layer))
     assert row.equation.splitlines() == [
-        "rₜ = σ((W_xh xₜ[0] + b_x)[…, 0:2] + (W_hh hₜ₋₁[0] + b_h)[…, 0:2])",
-        "zₜ = σ((W_xh xₜ[0] + b_x)[…, 2:4] + (W_hh hₜ₋₁[0] + b_h)[…, 2:4])",
-        "nₜ = tanh((W_xh xₜ[0] + b_x)[…, 4:6] + rₜ ⊙ (W_hh hₜ₋₁[0] + b_h)[…, 4:6])",
+        "x_rₜ, x_zₜ, x_nₜ = W_xh xₜ[0] + b_x",
+        "h_rₜ, h_zₜ, h_nₜ = W_hh hₜ₋₁[0] + b_h",
+        "zₜ = σ(x_zₜ + h_zₜ)",
+        "nₜ = tanh(x_nₜ + σ(x_rₜ + h_rₜ) ⊙ h_nₜ)",
         "hₜ = shownₜ = ((1 − zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁[0])[None]",
     ]
 

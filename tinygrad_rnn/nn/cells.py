@@ -100,10 +100,10 @@ class Cell(TorchNamed):
             state = self.initial_state(x.shape[:-1])
         old = self._checked(x, state)
         new = self.step(x, *old)
-        if alive is not None:
-            alive = alive[:, None]
-            new = tuple(ops.where(alive, *pair) for pair in zip(new, old, strict=True))
-        return state_of(new)
+        if alive is None:
+            return state_of(new)
+        pairs, alive = zip(new, old, strict=True), alive[:, None]
+        return state_of(tuple([ops.where(alive, *pair) for pair in pairs]))
 
     def initial_state(self, batch: tuple[int, ...]) -> Any:
         """Zeros, for a batch of shape (B,) or ()."""

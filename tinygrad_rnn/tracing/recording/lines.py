@@ -21,7 +21,7 @@ def expressions_in(file: str) -> dict[Position, ast.expr]:
     for tree in _parsed(file):
         for node in ast.walk(tree):
             if isinstance(node, ast.Call | ast.BinOp | ast.Subscript):
-                found[_span(node)] = node
+                found[span_of(node)] = node
     return found
 
 
@@ -40,13 +40,23 @@ def forget_lines() -> None:
 @lru_cache(maxsize=65536)
 def place_in(code: CodeType, instruction: int) -> Place:
     """Where a function stands at one of its instructions, and in which of its loops."""
+    loops = (loop.start for loop in _loops_around(code, instruction))
+    return Place(code, instruction, tuple(sorted(loops)))
+
+
+def comprehension_around(code: CodeType, instruction: int) -> int | None:
+    """The line of the outermost comprehension in which a function stands at an instruction."""
+    around = _loops_around(code, instruction)
+    return min((loop.start[0] for loop in around if loop.is_comprehension), default=None)
+
+
+def _loops_around(code: CodeType, instruction: int) -> "list[_Stretch]":
     line, _, column, _ = position_of(code, instruction)
     if line is None or column is None:
-        return Place(code, instruction)
+        return []
     around = [scope for scope in _scopes_of_loops(code.co_filename) if (line, column) in scope]
     inside = max(around, key=lambda scope: scope.start).loops if around else ()
-    loops = (loop.start for loop in inside if (line, column) in loop)
-    return Place(code, instruction, tuple(sorted(loops)))
+    return [loop for loop in inside if (line, column) in loop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +66,22 @@ class _Stretch:
     start: tuple[int, int]
     end: tuple[int, int]
     loops: "list[_Stretch]" = field(default_factory=lambda: list[_Stretch]())
+    is_comprehension: bool = False
 
     @classmethod
     def of(cls, node: ast.AST) -> "_Stretch":
         if isinstance(node, ast.Module):
             return cls((0, 0), (sys.maxsize, 0))
-        first, last, start, end = _span(cast(ast.expr, node))
-        return cls((first or 0, start or 0), (last or 0, end or 0))
+        first, last, start, end = span_of(cast(ast.expr, node))
+        is_comprehension = isinstance(node, _COMPREHENSIONS)
+        return cls((first or 0, start or 0), (last or 0, end or 0), [], is_comprehension)
 
     def __contains__(self, position: tuple[int, int]) -> bool:
         return self.start <= position < self.end
 
 
-_LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp)
+_LOOPS = (ast.For, ast.While, ast.AsyncFor, *_COMPREHENSIONS)
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
 
 
@@ -153,7 +166,9 @@ def _bound_by(node: ast.AST) -> dict[Position, _Binding]:
     """The expressions that a statement binds or returns."""
     match node:
         case ast.Assign(targets=targets, value=value):
-            return _parts(value, _best(targets))
+            target = _best(targets)
+            # What a generator makes, it makes while it is unpacked.
+            return _parts(value, target) | {span_of(target): _Binding(target)}
         case ast.NamedExpr(target=target, value=value):
             return _parts(value, target)
         case ast.AnnAssign(target=target, value=ast.expr() as value):
@@ -162,9 +177,9 @@ def _bound_by(node: ast.AST) -> dict[Position, _Binding]:
             return _parts(value, target)
         case ast.For(target=target, iter=value):
             # Python 3.11 places the instruction at the loop, later ones at what it loops over
-            return {_span(node): _Binding(target), _span(value): _Binding(target)}
+            return {span_of(node): _Binding(target), span_of(value): _Binding(target)}
         case ast.AugAssign(target=target):
-            return {_span(node): _Binding(target)}
+            return {span_of(node): _Binding(target)}
         case ast.Return(value=ast.expr() as value) | ast.Lambda(body=value):
             return _parts(value, None)
         case _:
@@ -206,7 +221,7 @@ def _best(targets: list[ast.expr]) -> ast.expr:
 
 def _parts(value: ast.expr, target: ast.expr | None) -> dict[Position, _Binding]:
     """Where the expressions stand whose values are the bound one."""
-    return {_span(part): binding for part, binding in _parts_of(value, target)}
+    return {span_of(part): binding for part, binding in _parts_of(value, target)}
 
 
 def _parts_of(
@@ -214,8 +229,8 @@ def _parts_of(
 ) -> Iterator[tuple[ast.expr, _Binding]]:
     """The expressions whose values are the bound one: branches of a choice, elements of a tuple.
 
-    Or of a list, `codes = [f(x) for x in xs]`, as by `codes.append(f(x))`; or of a dict or an
-    object, `State(h=f(x))`, where each has a name of its own.
+    Or of a list, `codes = [f(x) for x in xs]`, as by `codes.append(f(x))`, or `tuple(f(x) for …)`;
+    or of a dict or an object, `State(h=f(x))`, where each has a name of its own.
     """
     match value:
         case ast.IfExp(body=body, orelse=other):
@@ -226,7 +241,15 @@ def _parts_of(
         case ast.Tuple(elts=elements):
             for i, element in enumerate(elements):
                 yield from _parts_of(element, target, (*path, i))
-        case ast.ListComp(elt=element):
+        case (
+            ast.ListComp(elt=element)
+            | ast.GeneratorExp(elt=element)
+            | ast.Call(
+                func=ast.Name(id="tuple" | "list"),
+                args=[ast.GeneratorExp(elt=element) | ast.ListComp(elt=element)],
+            )
+        ):
+            yield value, _Binding(target, path)  # the frame around that of the comprehension
             yield from _parts_of(element, target, path)
         case ast.Call(func=ast.Name(id=function), args=[state]) if function == _STATE_OF:
             yield state, _Binding(target, path, is_state=True)
@@ -255,7 +278,8 @@ def _held_in(value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
             pass
 
 
-def _span(node: ast.expr | ast.stmt) -> Position:
+def span_of(node: ast.expr | ast.stmt) -> Position:
+    """Where an expression or a statement stands in its file."""
     return (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
 
 

@@ -3,7 +3,7 @@
 import ast
 import linecache
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 from typing import Any, cast
@@ -26,17 +26,21 @@ from .frames import (
 )
 from .lines import (
     bindings_in,
+    comprehension_around,
     forget_lines,
     place_in,
     position_of,
     returned_from,
+    span_of,
     starred,
     target_name,
 )
 from .place import Place
 
-# A line that unpacks more values than that at once names none of the others.
+# A line that makes more values than that, one after the other, tells no more of them apart.
 _PARTS_MOST = 16
+# The functions that Python makes of comprehensions: each element is made by one run through them.
+_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 # Calls, the outermost last: an instruction of a code, and what is inside; or a number and that.
 _Key = tuple[Any, ...] | None
 
@@ -196,7 +200,9 @@ class Source:
         """Which part of a target it is: the line that unpacks may have made the parts itself."""
         if path or not isinstance(target, ast.Tuple | ast.List):
             return path
-        return (self.part if self.gradient is None else self.gradient,)
+        has_rest = any(isinstance(one, ast.Starred) for one in target.elts)
+        part = self.part if has_rest or not target.elts else self.part % len(target.elts)
+        return (part if self.gradient is None else self.gradient,)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -226,13 +232,15 @@ class Sources:
     The calls that lead to an op are taken down while they last, and looked up later.
 
     Attributes:
-        before: the place that was looked up last, and which of its values that was.
+        before: of each run that was not over at the place that was looked up last, by its number,
+            how many values it had made by then.
     """
 
     def __init__(self) -> None:
         # The calls by their key -> the place; several keys may mean one place.
         self._places: dict[_Key, _Place] = {}
-        self.before: tuple[_Place | None, int] = None, 0
+        self.before: Mapping[int, int] = {}
+        self._runs: dict[Frames, int] = {}
         # What led to calls of modules, by their numbers; and those that were met.
         self._around: list[list[Any]] = []
         self._numbers: dict[_Key, int] = {}
@@ -307,15 +315,21 @@ class Sources:
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = self._met_anew(self._noted(calls, position).frames)
-        before, part = self.before
-        part = part + 1 if place is before and place.counts else 0
-        self.before = place, part
-        part = part if part < _PARTS_MOST else 0
+        part = self._part_at(place)
         found = place.sources.get(part)
         if found is None:
             found = replace(self._noted(calls, position), part=part)
             place.sources[part] = found
         return found
+
+    def _part_at(self, place: "_Place") -> int:
+        """Which value of a run it is that is made at a place; such a run begins with the first."""
+        going_on = {run: made for run, made in self.before.items() if run in place.within}
+        (run, *_) = place.within
+        part = going_on.get(run, 0)
+        going_on[run] = part + 1
+        self.before = going_on
+        return part % place.period
 
     def in_pass(self, source: Source, gradient: int | None) -> Source:
         """The source of what a pass made: of one of its gradients, or of what leads to them."""
@@ -354,8 +368,8 @@ class Sources:
             known = known, id(code), start
         place = self._places.get(known)
         if place is None:
-            is_elsewhere = bool(frames) and _elsewhere(frames[0][0]) is not None
-            place = self._places[known] = _Place(not is_elsewhere)
+            runs = [self._runs.setdefault(run, len(self._runs)) for run in _runs_of(frames)]
+            place = self._places[known] = _Place(_period_of(frames), runs)
         return place
 
 
@@ -381,12 +395,77 @@ class _Place:
     """A line, and the calls that lead to it.
 
     Args:
-        counts: whether values that it makes one after the other are parts of one.
+        period: after how many values it is said to make the first part again.
+        within: the runs that go on while it makes one, by their numbers: first that in which its
+            values are counted.
         sources: of each part.
     """
 
-    counts: bool
+    period: int
+    within: Sequence[int]
     sources: dict[int, Source] = field(default_factory=dict[int, Source])
+
+
+def _period_of(frames: Frames) -> int:
+    if frames and _elsewhere(frames[0][0]) is not None:
+        return 1  # which part it is, the other program's line says
+    parts, _ = _unpacked(frames)
+    return max(_PARTS_MOST // parts, 1) * parts
+
+
+def _runs_of(frames: Frames) -> list[Frames]:
+    """The call around each comprehension that calls lead through; first where values are counted.
+
+    The elements of a list that is unpacked are counted in one run of it, and not where each is
+    made: `a, b = [f(W x) if … else g(x) for …]`. All others are counted where they are made.
+    """
+    _, bound = _unpacked(frames)
+    runs = [_run_around(frames, k) for k in range(len(frames))]
+    counted = [run for run in runs[:bound] if run][-1:] or [frames]
+    return list(dict.fromkeys([*counted, *filter(None, runs)]))
+
+
+def _unpacked(frames: Frames) -> tuple[int, int]:
+    """Into how many variables a line unpacks what is made there, and by how many of the calls."""
+    path: tuple[int, ...] = ()
+    for number, (code, instruction) in enumerate(frames, 1):
+        binding = bindings_in(code.co_filename).get(position_of(code, instruction))
+        if binding is None:
+            break
+        path = binding.within(path)
+        target = binding.target
+        if target is None:
+            continue
+        if isinstance(target, ast.Tuple | ast.List) and target.elts and not path:
+            return len(target.elts), number
+        returned = returned_from(code, target)
+        if returned is None:
+            break
+        path = returned.within(path)
+    return 1, 0
+
+
+def _run_around(frames: Frames, k: int) -> Frames:
+    """The call around the comprehension that call number `k` belongs to; () of none.
+
+    Not those around that one: of a value that is made further inside fewer of them are known.
+    """
+    code, instruction = frames[k]
+    around = frames[k + 1 : k + 2]
+    if code.co_name in _COMPREHENSIONS or (around and _is_unpacking(*around[0])):
+        return around
+    if sys.version_info >= (3, 12):  # a list has no frame of its own
+        begin = comprehension_around(code, instruction)
+        return () if begin is None else ((code, -begin),)
+    return ()
+
+
+def _is_unpacking(code: CodeType, instruction: int) -> bool:
+    """Whether a call is made while its line unpacks what it binds: that of a generator."""
+    position = position_of(code, instruction)
+    binding = bindings_in(code.co_filename).get(position)
+    target = None if binding is None else binding.target
+    return isinstance(target, ast.Tuple) and position == span_of(target)
 
 
 def forget_files() -> None:
