@@ -151,6 +151,26 @@ def of_a_helper_with_a_name_for_it(Ws, x):
     return a, b, c
 
 
+def of_lists(Ws, x):
+    a, b, c = [[tanh(W @ x) for W in Ws] for _ in range(3)]
+    return a[1], b[1], c[1]
+
+
+def after_a_rest(Ws, x):
+    *a, b = [tanh(W @ x) for W in Ws]
+    return *a, b
+
+
+def of_some_of_a_list(Ws, x):
+    a, b, c = [tanh(W @ x) for W in (Ws[0], *Ws)][1:]
+    return a, b, c
+
+
+def of_a_list_that_is_turned(Ws, x):
+    a, b, c = reversed([tanh(W @ x) for W in Ws])
+    return a, b, c
+
+
 def of_a_function_that_yields(Ws, x):
     a, b, c = one_by_one(Ws, x)
     return a, b, c
@@ -158,7 +178,14 @@ def of_a_function_that_yields(Ws, x):
 
 @pytest.mark.parametrize(
     ("function", "name"),
-    [(of_a_helper_with_a_name_for_it, "made"), (of_a_function_that_yields, None)],
+    [
+        (of_a_helper_with_a_name_for_it, "made"),
+        (of_lists, None),
+        (after_a_rest, None),
+        (of_some_of_a_list, None),
+        (of_a_list_that_is_turned, None),
+        (of_a_function_that_yields, None),
+    ],
 )
 def test_no_value_has_the_name_of_another(function, name):
     assert names_of(function) == [name] * 3

@@ -241,16 +241,11 @@ def _parts_of(
         case ast.Tuple(elts=elements):
             for i, element in enumerate(elements):
                 yield from _parts_of(element, target, (*path, i))
-        case (
-            ast.ListComp(elt=element)
-            | ast.GeneratorExp(elt=element)
-            | ast.Call(
-                func=ast.Name(id="tuple" | "list"),
-                args=[ast.GeneratorExp(elt=element) | ast.ListComp(elt=element)],
-            )
-        ):
+        case _ if (element := _each_in(value)) is not None:
             yield value, _Binding(target, path)  # the frame around that of the comprehension
-            yield from _parts_of(element, target, path)
+            # Which list of lists it is in, nobody has counted.
+            if _each_in(element) is None or isinstance(target, ast.Name):
+                yield from _parts_of(element, target, path)
         case ast.Call(func=ast.Name(id=function), args=[state]) if function == _STATE_OF:
             yield state, _Binding(target, path, is_state=True)
             yield value, _Binding(target, path)
@@ -258,6 +253,17 @@ def _parts_of(
             yield value, _Binding(target, path)
             for key, element in _held_in(value):
                 yield from _parts_of(element, ast.Name(key))
+
+
+def _each_in(value: ast.expr) -> ast.expr | None:
+    """The expression that makes each element, if that is how a list or a tuple is made."""
+    match value:
+        case ast.ListComp(elt=element) | ast.GeneratorExp(elt=element):
+            return element
+        case ast.Call(func=ast.Name(id="tuple" | "list"), args=[elements]):
+            return _each_in(elements)
+        case _:
+            return None
 
 
 def _held_in(value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
@@ -298,6 +304,8 @@ def target_name(target: ast.expr, path: tuple[int, ...]) -> str | None:
     for i in path:
         if not isinstance(target, ast.Tuple | ast.List) or i >= len(target.elts):
             return None
+        if any(isinstance(one, ast.Starred) for one in target.elts[: i + 1]):
+            return None  # of `*rest, last` nobody knows which is the last
         target = target.elts[i]
     match target:
         case (
