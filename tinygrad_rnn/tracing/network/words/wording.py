@@ -1,7 +1,7 @@
 """What is written in a picture: labels, captions, formulas and equations of its blocks."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import chain
 
@@ -78,7 +78,8 @@ class Wording:
         name = timeless(labels.name_between(node))
         if labels.rebound.get(node):
             return f"{name} = {formula}"
-        said, read = set(names_in(formula)), self._read_by_rows | self._read_by_boxes
+        said = set(names_in(formula))
+        read = self._read_by_rows | self._read_by_boxes.get(group.ops, set())
         for names in ([name] * name.isidentifier(), self._parts(self.spelling.made(group))):
             if said.isdisjoint(names) and not read.isdisjoint(names):
                 return f"{', '.join(names)} = {formula}"
@@ -102,11 +103,18 @@ class Wording:
         return {word for said in self.said if said for word in names_in(said.row)}
 
     @cached_property
-    def _read_by_boxes(self) -> Set[str]:
-        """The names in the formulas of what computes with them, but those of inputs."""
-        groups = (group for group in self.groups.groups if group.kind != "loss")
-        formulas = [text for text in map(self.spelling.formula, groups) if not text.isidentifier()]
-        return {word for text in formulas for word in names_in(text)} - self.inputs.called
+    def _read_by_boxes(self) -> Mapping[Hashable, Set[str]]:
+        """By its ops, the names that those go by who read such a box and compute with it."""
+        found: dict[Hashable, set[str]] = defaultdict(set)
+        for group in self.groups.groups:
+            if group.kind != "between":
+                continue
+            for read in self.groups.read_of(group):
+                reader = self.groups.group_of[read.reader]
+                text = "" if reader.kind == "loss" else self.spelling.formula(reader)
+                if not text.isidentifier():
+                    found[group.ops].update(names_in(text))
+        return {ops: names - self.inputs.called for ops, names in found.items()}
 
     def _title(self, copy: Copy) -> str:
         """What a copy is called, without its step: as the state is by which its row is called.
