@@ -1,6 +1,7 @@
 """`write_atomic` leaves the old content or the new one, and nothing beside it."""
 
 import os
+import shutil
 import stat
 import tempfile
 import threading
@@ -155,9 +156,38 @@ def test_readers_never_see_a_part_while_writers_compete(target):
 
     with ThreadPoolExecutor() as pool:
         seen = pool.submit(read)
-        list(pool.map(lambda content: [write_atomic(target, content) for _ in range(5)], contents))
-        done.set()
+        try:
+            write = lambda content: [write_atomic(target, content) for _ in range(5)]
+            list(pool.map(write, contents))
+        finally:
+            done.set()
         assert seen.result() <= set(contents)
+    assert os.listdir(target.parent) == ["figure.svg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no locks here")
+def test_a_writer_that_sweeps_late_removes_nothing_that_is_being_written(target, monkeypatch):
+    """Two found a file that had no lock yet; the second removes its name once the first has."""
+    import fcntl
+
+    swept: list[Path] = []
+
+    def flock(file, how):
+        if how == fcntl.LOCK_EX and not swept:
+            swept.extend(target.parent.glob("*.tmp"))
+            swept[0].unlink()
+        return lock(file, how)
+
+    def copymode(*files):
+        swept[0].unlink(missing_ok=True)
+        copy(*files)
+
+    target.write_bytes(b"old")
+    lock, copy = fcntl.flock, shutil.copymode
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(shutil, "copymode", copymode)
+    write_atomic(target, b"new")
+    assert target.read_bytes() == b"new"
     assert os.listdir(target.parent) == ["figure.svg"]
 
 

@@ -182,7 +182,7 @@ def _replace(target: Path, data: bytes) -> None:
 @contextmanager
 def _temporary(directory: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new file, removed at the end unless it was renamed; its lock says its writer is alive."""
-    path = directory / f".{secrets.token_hex(8)}{_TEMPORARY}"
+    path = _unused(directory)
     held: list[BinaryIO] = []
     try:
         try:
@@ -192,11 +192,16 @@ def _temporary(directory: Path) -> Iterator[tuple[Path, BinaryIO]]:
                 _lock(held[1])
                 if not os.fstat(held[1].fileno()).st_nlink:  # another writer swept it away
                     _discard(path, held)
+                    path = _unused(directory)  # yet another one may still remove the old name
             yield path, held[0]
         finally:
             _discard(path, held)
     finally:
         _discard(path, held)  # where Ctrl-C came in the line above, else there is nothing to do
+
+
+def _unused(directory: Path) -> Path:
+    return directory / f".{secrets.token_hex(8)}{_TEMPORARY}"
 
 
 def _discard(path: Path, held: list[BinaryIO]) -> None:
