@@ -111,10 +111,9 @@ class Names:
             self._bases[node] = base or self._numbered(node)
             self.places[node] = place
             also = "x" if node in inputs else placing.also.get(node)
-            if also in known and node not in inputs:
-                also = None
-            also = also or self._given(node)  # as of an initial state, which is the state's h@-1
-            if also is not None and also != base:
+            if also is None and node.op is None:  # an initial state, say, is called h@-1
+                also = self._given(node)
+            if also is not None and (node in inputs or also not in known):
                 self._also.append((also, Written(self._made[node], node, place, step)))
                 borrowed[node] = self._also[-1]
         self.roles.update(placing.roles)
