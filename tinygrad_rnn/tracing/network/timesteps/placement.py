@@ -49,6 +49,7 @@ class Placement:
             pass
         self._bind_the_rest()
         self._bind_siblings(nodes)
+        self._filling: dict[Node, bool] = {}
 
     def _is_placed(self, nodes: Iterable[Node]) -> bool:
         """Place everything; False where a chain cannot run backwards: then all is done anew."""
@@ -104,7 +105,9 @@ class Placement:
 
     def fills(self, leaf: Node) -> bool:
         """Whether it stands before or after a sequence, which it fills up."""
-        return self.times.are_apart(tokens_of(self.labels[leaf]))
+        if leaf not in self._filling:  # asked of a sequence once for each of its steps
+            self._filling[leaf] = self.times.are_apart(tokens_of(self.labels[leaf]))
+        return self._filling[leaf]
 
     @cached_property
     def slow(self) -> Set[int]:

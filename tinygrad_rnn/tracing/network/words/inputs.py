@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence, Set
 
 from ....cached import cached_property
 from ...recording.graph import Node
@@ -53,6 +53,7 @@ class Inputs:
         groups = [group for group in self.groups.groups if group.kind == "input"]
         named = {id(group): self._name_in_circle(group) for group in groups}
         often = Counter(named.values())
+        firsts = {named[id(group)] for group in groups if _is_first(group)} - {""}
         rows = self._rows_out_of_step(groups, named)
         for group in groups:
             own, stem, first = id(group), named[id(group)], group.columns[0]
@@ -61,7 +62,7 @@ class Inputs:
             if stem and often[stem] == 1 and group.atoms[0].label == WHOLE:
                 plain[own] |= node.origin is None or len(group.columns) == 1
             columns = (first,) if stem else group.columns
-            stems[own] = stem or self._nameless(group, named)
+            stems[own] = stem or self._nameless(group, firsts)
             is_spelled = stems[own] == node.spelled and is_one_factor(node.spelled)
             plain[own] |= not (stems[own].isidentifier() or is_spelled)
             row = rows.get(own) if stem else None
@@ -136,17 +137,15 @@ class Inputs:
         moved = (read.reader.node for read in self.groups.readers[atom])
         return any(node.is_move and self.naming.is_titled(node) for node in moved)
 
-    def _nameless(self, group: Group, named: Mapping[int, str]) -> str:
+    def _nameless(self, group: Group, firsts: Set[str]) -> str:
         """What an input is called that the program does not name: x; of one number this.
 
-        What was joined with a state before the first op is called as what the next steps read.
+        What was joined with a state before the first op is called as what the next steps read:
+        the first inputs of all steps, if these have one name, `firsts`.
         """
-        node, is_first = group.atoms[0].node, group.id == f"input-{group.columns[0]}"
-        if is_first and node in self.cells.joined:
-            groups = (one for one in self.groups.groups if one.kind == "input")
-            others = {named[id(one)] for one in groups if one.id == f"input-{one.columns[0]}"}
-            if len(others - {""}) == 1:
-                return max(others)
+        node, is_first = group.atoms[0].node, _is_first(group)
+        if is_first and node in self.cells.joined and len(firsts) == 1:
+            return next(iter(firsts))
         is_x = any(self._name(atom) == "x" for atom in group.atoms)
         name = "x" if is_x else self.naming.nameless_input
         is_step = is_first and name == "x" and not self.groups.placement.fills(node)
@@ -308,6 +307,11 @@ class Inputs:
     def called(self) -> set[str]:
         """What inputs are called, without their steps."""
         return set(self.stems.values())
+
+
+def _is_first(group: Group) -> bool:
+    """Whether an input is the first one of its step."""
+    return group.id == f"input-{group.columns[0]}"
 
 
 def _primed(
