@@ -41,9 +41,9 @@ def shape_text(shape: Sequence[int]) -> str:
 
 
 def size_text(shape: Sequence[int]) -> str:
-    """Return a parameter's shape as a table of numbers is described.
+    """Return a parameter's shape as a table of numbers is described; one number has no size.
 
-    >>> size_text((5, 3)), size_text(())
-    ('5×3', '1')
+    >>> size_text((5, 3)), size_text((1,)), size_text(())
+    ('5×3', '1', '()')
     """
-    return "×".join(map(str, shape)) or "1"
+    return "×".join(map(str, shape)) or "()"
